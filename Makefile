@@ -1,0 +1,57 @@
+# Short verbs; CI calls the same ones. Needs Python 3.11 or newer and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lint types layers docs lock simulate bench clean
+
+help:  ## what each verb does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+setup: $(READY)  ## make .venv with the undeploy command in it
+
+# The mark is written last: a set-up that was cut off starts again from an empty folder.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+run: setup  ## the main job: the example plan against the embedded simulators
+	$(BIN)/undeploy rehearse plans/example.yaml
+
+test: setup  ## the tests
+	$(BIN)/python -m pytest -n 2
+
+check: setup lint types layers docs  ## everything that CI runs
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+format: setup  ## write the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup  ## format and lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup  ## strict types
+	$(BIN)/mypy
+
+layers: setup  ## the import rules of docs/architecture.md
+	$(BIN)/python -m pytest tests/test_layers.py
+
+docs: setup  ## the README's help texts are those of the program
+	$(BIN)/python -m pytest tests/test_docs.py
+
+simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
+	$(BIN)/python -m orchestrator.simulate --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
+
+lock: setup  ## pin the dependencies again (needs pip-tools)
+	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra dev -o requirements.lock pyproject.toml
+
+clean:  ## remove what the verbs above made
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist build

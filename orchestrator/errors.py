@@ -1,0 +1,82 @@
+"""What can go wrong outside a target, and the exit statuses.
+
+Inside a run a fault of a gateway is a value (see ``Reading``); what is raised here ends the command:
+
+    OrchestratorError
+    ├── UsageError        the command line asks for something that cannot be done
+    ├── PlanError         the plan has problems; carries all of them
+    ├── CredentialError   a reference cannot be resolved; never repeats what it found
+    ├── RunError          no such run, a run held by another process, an edited plan.yaml
+    └── JournalError      the journal cannot be read or written
+        └── DiskError     a write failed while a run was going on (full disk, read-only folder)
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+
+class ExitStatus(IntEnum):
+    """The exit statuses of ``undeploy``, in the order in which they are tested."""
+
+    BUG = 3
+    NOTHING_SENT = 2
+    INTERRUPTED = 130
+    STOPPED = 4
+    UNFINISHED = 1
+    DONE = 0
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong in a plan or in a file that it includes.
+
+    ``line`` and ``column`` count from 1; 0 means the file as a whole. ``path`` is the key path
+    (``gateways.roma-eu.retry.attempts``), empty where no key is meant. ``hint`` may be empty.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        key = f" {self.path}:" if self.path else ":" if not self.line else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{where}{key} {self.message}{hint}"
+
+
+class OrchestratorError(Exception):
+    """Base of every error that a person can mend; its text is meant to be read by one."""
+
+
+class UsageError(OrchestratorError):
+    """The command line (or the call) asks for something that cannot be done; nothing was sent."""
+
+
+class PlanError(OrchestratorError):
+    """The plan cannot be used. ``problems`` holds all of them, in file order; nothing was sent."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class CredentialError(OrchestratorError):
+    """A credential reference cannot be resolved. The text names the reference, never what it gave."""
+
+
+class RunError(OrchestratorError):
+    """The run cannot be opened: it does not exist, somebody holds it, or its plan was edited."""
+
+
+class JournalError(OrchestratorError):
+    """The journal cannot be read: another format, cut short, or not a journal at all."""
+
+
+class DiskError(JournalError):
+    """A write to the journal failed. What was reported as durable before stays durable."""

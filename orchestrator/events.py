@@ -1,0 +1,128 @@
+"""What can happen in a run, as values for listeners: the display, the log, ``--events``, a caller's own code.
+
+A listener is told after the journal was; it answers nothing and cannot change the run. In JSON each event
+carries its name under ``event``. ``at`` is the Unix time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.model import Act, Outcome, RunId, TargetId
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of every event."""
+
+    at: float
+
+
+class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
+    """A run, or its resume, begins. ``targets`` counts the whole plan, ``left`` what is still to be done."""
+
+    run: RunId
+    plan: str
+    targets: int
+    left: dict[str, int]
+    """Targets still to be done, by gateway name, in the plan's order of gateways."""
+    resumed: bool
+
+
+class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):
+    """A wave begins with ``left`` targets to be done."""
+
+    wave: str
+    left: int
+
+
+class AttemptStarted(Event, tag="attempt_started", frozen=True, kw_only=True):
+    """A request is about to leave; its intent is on disk."""
+
+    target: TargetId
+    gateway: str
+    number: int
+    act: Act
+
+
+class AttemptEnded(Event, tag="attempt_ended", frozen=True, kw_only=True):
+    """A request got its reply, or was lost. ``status`` is None where no reply came."""
+
+    target: TargetId
+    gateway: str
+    number: int
+    act: Act
+    seconds: float
+    status: int | None
+    code: str | None
+    message: str | None
+
+
+class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
+    """The target waits ``wait`` seconds before its next request ``act``."""
+
+    target: TargetId
+    gateway: str
+    act: Act
+    wait: float
+
+
+class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
+    """A target has its outcome (for this session: a resume may go on with it)."""
+
+    target: TargetId
+    gateway: str
+    wave: str
+    outcome: Outcome
+    reason: str | None
+    evidence: str | None
+    seconds: float
+    attempts: int
+
+
+class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
+    """A lane pauses for ``seconds``, goes on (``open``), is parked, or is closed to the end of the run."""
+
+    gateway: str
+    state: Literal["open", "paused", "parked", "closed"]
+    reason: str | None = None
+    seconds: float | None = None
+
+
+class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
+    """All targets of a wave have an outcome for this session."""
+
+    wave: str
+
+
+class RunStopping(Event, tag="run_stopping", frozen=True, kw_only=True):
+    """Nothing new starts from here on; what flies lands. ``reason`` begins with a word of ``Reason``."""
+
+    reason: str
+
+
+class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
+    """The session is over; the reports are written next."""
+
+    state: Literal["complete", "stopped", "interrupted"]
+    exit_status: int
+
+
+AnyEvent = (
+    RunStarted
+    | WaveStarted
+    | AttemptStarted
+    | AttemptEnded
+    | RetryPlanned
+    | TargetEnded
+    | LaneChanged
+    | WaveEnded
+    | RunStopping
+    | RunEnded
+)
+Listener = Callable[[AnyEvent], None]
+
+EVENTS_SCHEMA = 1
+"""The version that the first JSON line of ``--events`` states: ``{"event": "schema", "schema": 1}``."""

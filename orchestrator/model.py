@@ -1,0 +1,309 @@
+"""The values that everything else is about: gateways, targets, the plan, readings and outcomes.
+
+Times are aware datetimes, durations are seconds, shares are fractions of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import ClassVar, Literal, NewType, Protocol
+
+from msgspec import Struct
+
+from orchestrator.wire import Reply, Request, Secret
+
+TargetId = NewType("TargetId", str)
+RunId = NewType("RunId", str)
+
+
+class Outcome(StrEnum):
+    """What became of a target."""
+
+    UNDEPLOYED = "undeployed"
+    ALREADY_UNDEPLOYED = "already_undeployed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_STARTED = "not_started"
+
+
+class Reason(StrEnum):
+    """The word with which a reason begins, before its colon."""
+
+    WINDOW = "window"
+    STOP_RULE = "stop_rule"
+    INTERRUPT = "interrupt"
+    PARKED = "parked"
+    DENIED = "denied"
+    WRONG_PLACE = "wrong_place"
+    PROTECTED = "protected"
+    FILTERED = "filtered"
+    SKIPPED = "skipped"
+    DEPENDENCY = "dependency"
+    DRIFTED = "drifted"
+    LIMIT = "limit"
+    DISK = "disk"
+    SNAPSHOT = "snapshot"
+    ABSENT = "absent"
+    REFUSED = "refused"
+    PARTIAL = "partial"
+    SPENT = "spent"
+
+
+class Act(StrEnum):
+    """What one request is for."""
+
+    UNDEPLOY = "undeploy"
+    LOOK = "look"
+    DEPLOY = "deploy"
+
+
+class Ask(Struct, frozen=True):
+    """One request of a kind: the act, and for a look the vendor's read that it goes through."""
+
+    act: Act
+    via: str = ""
+
+
+UNDEPLOY = Ask(Act.UNDEPLOY)
+
+
+class Verdict(Enum):
+    """What a reply means. The comment says how far it reaches and what follows."""
+
+    # Replies to an undeploy.
+    REMOVED = "removed"  # target: the vendor's full evidence
+    DOUBT = "doubt"  # target: it may have arrived; may be repeated
+    STRANGE = "strange"  # target: it may have arrived; not repeated before a look
+    PARTIAL = "partial"  # target: accepted, but not everywhere; a look with pods decides
+    CONTESTED = "contested"  # target: refused for one of several causes; a look settles it
+    REFUSED = "refused"  # target: refused, with the vendor's code and text
+    # Replies to a look.
+    UP = "up"  # target: it is deployed
+    DOWN = "down"  # target: it is not deployed
+    UNCLEAR = "unclear"  # target: this look could not tell; it may be repeated
+    NOT_OFFERED = "not_offered"  # lane: this gateway has no such look
+    # Replies to either.
+    ABSENT = "absent"  # target: the vendor's own words for "does not exist"
+    BUSY = "busy"  # lane: wait; costs the target no attempt
+    DENIED = "denied"  # lane: the credential was rejected
+    ELSEWHERE = "elsewhere"  # lane: this is not the place that the plan means
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a look saw, as far as the vendor says it; ``None`` is "not said"."""
+
+    deployed: bool | None = None
+    pods_active: int | None = None
+    pods_responded: int | None = None
+    serving: tuple[str, ...] = ()
+    """Names or addresses of the pods that still serve."""
+    revision: str | None = None
+    since: str | None = None
+    edited: bool | None = None
+    """The definition was changed after the last deploy."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a gateway made of a reply.
+
+    ``message`` is the vendor's own text: at most 256 characters, control characters made visible,
+    not yet masked. ``wait`` is what the gateway asks for, in seconds from the reply's arrival.
+    """
+
+    verdict: Verdict
+    code: str | None = None
+    message: str | None = None
+    wait: float | None = None
+    evidence: Literal["204", "deploymentResult", "look", "code"] | None = None
+    hidden: bool = False
+    """With ABSENT: the vendor leaves open whether it exists but may not be seen."""
+    pods: tuple[str, ...] = ()
+    """With PARTIAL: those that did not obey."""
+    pod_count: int = 0
+    """With PARTIAL: how many pods (or rows) the reply named in all."""
+    hint: str = ""
+    facts: Facts | None = None
+
+
+class Target(Struct, frozen=True):
+    """One thing to take offline. ``parts`` are its coordinates, in the order that its kind names them."""
+
+    seq: int
+    """Its place in the plan, from 1."""
+    id: TargetId
+    gateway: str
+    wave: int
+    """Index of its wave, from 0."""
+    parts: tuple[str, ...]
+    description: str | None = None
+    persistent: bool | None = None
+
+
+class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a credential is found; exactly one field is set. Never the credential itself."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return f"{{env: {self.env}}}" if self.env is not None else f"{{file: {self.file}}}"
+
+
+class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a gateway lets us in."""
+
+    token: Reference
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """``concurrency``: how many requests may be in flight to one gateway; ``None`` is its kind's default."""
+
+    concurrency: int | None = None
+
+
+class Retry(Struct, frozen=True, kw_only=True):
+    """How a target is repeated.
+
+    At most ``attempts`` undeploy requests a target. The n-th wait is ``roll * min(ceiling, first * 2**(n-1))``
+    seconds with ``roll`` from 0 up to 1 (full jitter), so the five attempts of the defaults wait
+    0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
+    """
+
+    attempts: int = 5
+    first: float = 0.5
+    ceiling: float = 30.0
+
+
+class Coordinate(Struct, frozen=True, kw_only=True):
+    """One part of a target's id: its key in the plan, the key of its list form, and what it may be."""
+
+    name: str
+    plural: str
+    pattern: str | None = None
+    """A regular expression that the whole text matches; ``None`` is any text without control characters."""
+    doc: str = ""
+
+
+class GatewayEntry(Struct, frozen=True, kw_only=True):
+    """What a plan says of any gateway, whatever its kind. A kind adds its own keys and its methods.
+
+    ``concurrency`` and ``timeout`` have defaults that differ by kind; read them through the properties.
+    """
+
+    name: str
+    url: str
+    auth: Auth
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    look: Literal["doubt", "always"] = "doubt"
+    absent: Literal["fail", "ok"] = "fail"
+    timeout: float | None = None
+
+    KIND: ClassVar[str]
+    COORDINATES: ClassVar[tuple[Coordinate, ...]]
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
+    """Which of ``description`` and ``persistent`` a target of this kind may have."""
+    CONCURRENCY: ClassVar[int]
+    TIMEOUT: ClassVar[float]
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight to this gateway."""
+        return self.limits.concurrency or self.CONCURRENCY
+
+    @property
+    def reply_timeout(self) -> float:
+        """How long one reply may take, in seconds."""
+        return self.timeout or self.TIMEOUT
+
+    @property
+    def installation(self) -> str:
+        """What makes two gateway entries the same place: equal texts mean equal targets."""
+        raise NotImplementedError
+
+
+class Gateway(Protocol):
+    """What the engine asks of a gateway's kind. All of it is pure: no clock, no network, no chance."""
+
+    # The fields and properties of GatewayEntry that the engine reads.
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def auth(self) -> Auth: ...
+    @property
+    def retry(self) -> Retry: ...
+    @property
+    def look(self) -> Literal["doubt", "always"]: ...
+    @property
+    def absent(self) -> Literal["fail", "ok"]: ...
+    @property
+    def concurrency(self) -> int: ...
+    @property
+    def reply_timeout(self) -> float: ...
+    @property
+    def installation(self) -> str: ...
+
+    KIND: ClassVar[str]
+    COORDINATES: ClassVar[tuple[Coordinate, ...]]
+    OPTIONS: ClassVar[tuple[str, ...]]
+
+    # Targets that share a key never run at the same moment; None shares with nobody.
+    def exclusive(self, target: Target) -> str | None: ...
+
+    # What to send. `note` is the text for the vendor's history record, where the target has none of its own.
+    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request: ...
+
+    # What a reply means. Never raises, whatever the bytes.
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading: ...
+
+    # The next read that a look needs, or what the reads so far amount to: UP, DOWN, ABSENT, PARTIAL, UNCLEAR
+    # or NOT_OFFERED. `seen` holds the readings of this look by `via`; `lacking` the reads that this gateway
+    # does not offer; `about` is the undeploy reading that left the doubt, None where there was none.
+    def next_look(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Ask | Reading: ...
+
+
+class Threshold(Struct, frozen=True, kw_only=True):
+    """When a stop rule fires: strictly above ``count`` targets of the run, or above ``share`` of a wave."""
+
+    count: int | None = None
+    share: float | None = None
+
+
+class StopWhen(Struct, frozen=True, kw_only=True):
+    """The stop rules of a plan."""
+
+    failed: Threshold = Threshold(share=0.2)
+    unknown: Threshold = Threshold(share=0.2)
+    surprising: Threshold = Threshold(share=0.5)
+
+
+class Window(Struct, frozen=True):
+    """When undeploys may start: from ``opens`` until one timeout before ``closes``; ``None`` is unbounded."""
+
+    opens: datetime | None
+    closes: datetime | None
+
+
+class Wave(Struct, frozen=True, kw_only=True):
+    """Targets that may go together; the next wave starts when this one has ended."""
+
+    name: str
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a plan says apart from its targets, which are too many to be held: they live in the journal."""
+
+    name: str
+    reason: str | None = None
+    window: Window | None = None
+    gateways: tuple[GatewayEntry, ...]
+    stop_when: StopWhen = StopWhen()
+    protect: tuple[str, ...] = ()
+    at_most: int | None = None
+    waves: tuple[Wave, ...]

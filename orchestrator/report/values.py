@@ -1,0 +1,134 @@
+"""The values of a report: report.json (schema 1) is their JSON, and every other format is made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from orchestrator.model import Act, Outcome
+
+SCHEMA = 1
+
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """Counts; the same keys for the run, a gateway and a wave.
+
+    ``requests`` counts every HTTP request that was sent; ``retries`` the undeploys after a target's first.
+    """
+
+    targets: int = 0
+    undeployed: int = 0
+    already_undeployed: int = 0
+    failed: int = 0
+    unknown: int = 0
+    not_started: int = 0
+    requests: int = 0
+    retries: int = 0
+
+
+class Percentiles(Struct, frozen=True, kw_only=True):
+    """Seconds of the replies to undeploys; None where there was none."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class RunReport(Struct, frozen=True, kw_only=True):
+    """The run itself. ``seconds`` is working time, summed over its sessions (the first and each resume)."""
+
+    id: str
+    act: Literal["undeploy", "restore"] = "undeploy"
+    parent: str | None = None
+    plan: str
+    digest: str
+    reason: str | None
+    started: datetime
+    ended: datetime | None
+    seconds: float
+    state: Literal["running", "complete", "stopped", "interrupted", "killed"]
+    stopped_by: str | None
+    exit_status: int | None
+
+
+class GatewayReport(Struct, frozen=True, kw_only=True):
+    """One gateway of the run."""
+
+    name: str
+    kind: str
+    totals: Totals
+    seconds: Percentiles
+    lane: Literal["open", "parked", "closed"]
+    warnings: tuple[str, ...] = ()
+
+
+class WaveReport(Struct, frozen=True, kw_only=True):
+    """One wave of the run."""
+
+    name: str
+    totals: Totals
+
+
+class AttemptReport(Struct, frozen=True, kw_only=True):
+    """One HTTP exchange. ``seconds`` is None where the process ended before a result was kept."""
+
+    number: int
+    act: Act
+    started: datetime
+    seconds: float | None
+    status: int | None
+    code: str | None
+    message: str | None
+
+
+class TargetReport(Struct, frozen=True, kw_only=True):
+    """One target. ``coordinates`` are its own keys by name, in order (``ld_api_id``, or project, proxy ...);
+    in report.json they stand beside the other keys."""
+
+    id: str
+    gateway: str
+    kind: str
+    wave: str
+    coordinates: dict[str, str]
+    outcome: Outcome
+    reason: str | None
+    evidence: str | None
+    seconds: float | None
+    attempts: tuple[AttemptReport, ...]
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """A whole report without its targets, which are too many to be held."""
+
+    run: RunReport
+    totals: Totals
+    gateways: tuple[GatewayReport, ...]
+    waves: tuple[WaveReport, ...]
+
+
+class Account(Protocol):
+    """What a format is written from. The journal satisfies it; so does a three-line fake in a test.
+
+    ``targets`` gives them in the plan's order and can be called again; nothing is held in memory.
+    ``timeline`` gives (second from the start, outcome, count) in buckets of a width that suits the run.
+    ``trouble`` gives the targets that are neither undeployed nor already undeployed, in the plan's order.
+    """
+
+    @property
+    def report(self) -> Report: ...
+    def targets(self) -> Iterable[TargetReport]: ...
+    def trouble(self) -> Iterable[TargetReport]: ...
+    def timeline(self, buckets: int) -> Timeline: ...
+
+
+class Timeline(Struct, frozen=True, kw_only=True):
+    """How the run went over time. ``ended[i]`` counts by outcome the targets that ended within bucket ``i``,
+    ``requests[i]`` the requests that were sent in it. Time with no session in it is left out."""
+
+    width: float
+    """Seconds of one bucket."""
+    ended: tuple[dict[str, int], ...]
+    requests: tuple[int, ...]
