@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import ClassVar, Literal, NewType, Protocol
+from typing import Annotated, ClassVar, Literal, NewType, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from orchestrator.wire import Reply, Request, Secret
 
 TargetId = NewType("TargetId", str)
 RunId = NewType("RunId", str)
+
+# `form` names how a plan writes the value; the type is what it means once read.
+Seconds = Annotated[float, Meta(gt=0, le=86400, extra={"form": "duration"})]
+Url = Annotated[str, Meta(extra={"form": "url"})]
 
 
 class Outcome(StrEnum):
@@ -79,6 +83,7 @@ class Verdict(Enum):
     PARTIAL = "partial"  # target: accepted, but not everywhere; a look with pods decides
     CONTESTED = "contested"  # target: refused for one of several causes; a look settles it
     REFUSED = "refused"  # target: refused, with the vendor's code and text
+    UNSENT = "unsent"  # lane: nothing left this machine; said by the engine, never by a gateway's read
     # Replies to a look.
     UP = "up"  # target: it is deployed
     DOWN = "down"  # target: it is not deployed
@@ -160,7 +165,7 @@ class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Limits(Struct, frozen=True, kw_only=True):
     """``concurrency``: how many requests may be in flight to one gateway; ``None`` is its kind's default."""
 
-    concurrency: int | None = None
+    concurrency: Annotated[int, Meta(ge=1, le=1000)] | None = None
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -171,9 +176,9 @@ class Retry(Struct, frozen=True, kw_only=True):
     0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
     """
 
-    attempts: int = 5
-    first: float = 0.5
-    ceiling: float = 30.0
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    first: Seconds = 0.5
+    ceiling: Seconds = 30.0
 
 
 class Coordinate(Struct, frozen=True, kw_only=True):
@@ -193,13 +198,13 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    url: str
+    url: Url
     auth: Auth
     limits: Limits = Limits()
     retry: Retry = Retry()
     look: Literal["doubt", "always"] = "doubt"
     absent: Literal["fail", "ok"] = "fail"
-    timeout: float | None = None
+    timeout: Seconds | None = None
 
     KIND: ClassVar[str]
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
@@ -305,5 +310,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     gateways: tuple[GatewayEntry, ...]
     stop_when: StopWhen = StopWhen()
     protect: tuple[str, ...] = ()
-    at_most: int | None = None
+    at_most: Annotated[int, Meta(ge=1)] | None = None
     waves: tuple[Wave, ...]
