@@ -1,0 +1,1 @@
+"""Takes many APIs offline on Huawei ROMA Connect and Apinizer at once."""

@@ -1,0 +1,132 @@
+"""Connections to a journal's database, and what is wrong with a file that is none. The only home of sqlite3."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from orchestrator.errors import DiskError, JournalError
+from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
+
+Value: TypeAlias = str | int | float | bytes | None
+Row: TypeAlias = tuple[Value, ...]
+
+_DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
+
+
+def create(path: Path) -> Database:
+    """Make an empty journal that is cheap to fill and not yet durable (see ``Database.make_durable``)."""
+    database = Database(path)
+    with database.translated():
+        database.run("PRAGMA journal_mode=OFF")
+        database.run("PRAGMA synchronous=OFF")
+        database.run(f"PRAGMA application_id={APPLICATION_ID}")
+        database.run(f"PRAGMA user_version={FORMAT}")
+        database.script(TABLES)
+    return database
+
+
+def open_database(path: Path, *, write: bool) -> Database:
+    """Open an existing journal. Raises JournalError where it is missing, damaged, or of a newer format."""
+    if not path.is_file():
+        raise JournalError(f"{path}: there is no journal here")
+    database = Database(path, write=write)
+    try:
+        _check(database, path)
+        if write:
+            database.make_durable()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: Database, path: Path) -> None:
+    with database.translated():
+        application = database.one("PRAGMA application_id")[0]
+        version = database.one("PRAGMA user_version")[0]
+    if application != APPLICATION_ID:
+        raise JournalError(f"{path}: this is not a journal of this program")
+    if version != FORMAT:
+        raise JournalError(
+            f"{path}: this journal has format {version}; this version of the program reads format {FORMAT}"
+        )
+    with database.translated():
+        verdict = database.one("PRAGMA quick_check(1)")[0]
+    if verdict != "ok":
+        raise JournalError(f"{path}: the journal is damaged ({verdict}); restore it from a copy")
+
+
+class Database:
+    """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's."""
+
+    def __init__(self, path: Path, *, write: bool = True) -> None:
+        self.path = path
+        mode = "rwc" if write else "ro"
+        with self.translated():
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=30.0,
+            )
+
+    def make_durable(self) -> None:
+        """From here on every commit is on disk when it returns (WAL, synchronous=FULL)."""
+        with self.translated():
+            self.run("PRAGMA journal_mode=WAL")
+            self.run("PRAGMA synchronous=FULL")
+
+    def run(self, statement: str, values: Sequence[Value] = ()) -> None:
+        """Execute one statement and drop what it gives."""
+        self._connection.execute(statement, values).close()
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Execute one statement for many rows."""
+        self._connection.executemany(statement, rows).close()
+
+    def script(self, statements: str) -> None:
+        """Execute several statements."""
+        self._connection.executescript(statements).close()
+
+    def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[Row]:
+        """Yield the rows of a query, one by one."""
+        with self.translated():
+            yield from self._connection.execute(query, values)
+
+    def one(self, query: str, values: Sequence[Value] = ()) -> Row:
+        """Return the first row of a query that always has one."""
+        with self.translated():
+            row: Row = self._connection.execute(query, values).fetchone()
+        return row
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block is committed, or none of it."""
+        with self.translated():
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self.run("ROLLBACK")
+                raise
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn SQLite's errors into JournalError, and a full or read-only disk into DiskError."""
+        try:
+            yield
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            text = str(error).lower()
+            kind = DiskError if any(fault in text for fault in _DISK_FAULTS) else JournalError
+            raise kind(f"{self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        self._connection.close()

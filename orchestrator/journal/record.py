@@ -1,0 +1,105 @@
+"""What the engine writes while a run goes on: intents, results, outcomes, notes and sessions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrator.journal.schema import OPEN_OUTCOME
+from orchestrator.journal.writer import Writing
+from orchestrator.model import Act, Ask, Reading, Target, Verdict
+from orchestrator.retry import End
+
+_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
+_RESULT = (
+    "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"
+    " WHERE seq = ? AND number = ?"
+)
+_ENDED = "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
+_NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
+_BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
+_FINISH = (
+    "UPDATE session SET ended = ?, state = ?, stopped_by = ?, exit_status = ?, seconds = ? WHERE number = ?"
+)
+_REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"  # noqa: S608
+
+
+class Record:
+    """The journal of one session, as the engine sees it. Times are Unix seconds."""
+
+    def __init__(self, writing: Writing, session: int) -> None:
+        self._writing = writing
+        self.session = session
+
+    async def begin(self, at: float, holder: str, options: str) -> None:
+        """Keep that this session began; durable when it returns."""
+        await self._writing.write(_BEGIN, (self.session, at, holder, options))
+
+    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None:
+        """Keep that a request is about to leave. Only when this returns may it leave.
+
+        Raises DiskError where that failed: then the intent is not in the journal.
+        """
+        await self._writing.write(_INTENT, (target.seq, number, ask.act.value, ask.via, at))
+
+    def result(
+        self,
+        target: Target,
+        number: int,
+        reading: Reading,
+        *,
+        seconds: float,
+        status: int | None,
+        sent: bool,
+    ) -> None:
+        """Keep what came of a request; durable before this worker's next intent is."""
+        pods = msgspec.json.encode((reading.pods, reading.pod_count)).decode() if reading.pods else None
+        values = (seconds, status, _clean(reading.code), _clean(reading.message), reading.verdict.value, sent)
+        self._writing.post(_RESULT, (*values, _clean(pods), target.seq, number))
+
+    def ended(self, target: Target, end: End, *, seconds: float, at: float) -> None:
+        """Keep what became of a target in this session."""
+        self._writing.post(
+            _ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)
+        )
+
+    def note(self, at: float, kind: str, *, gateway: str | None = None, text: str | None = None) -> None:
+        """Keep what happened to a lane, or to the run as a whole."""
+        self._writing.post(_NOTE, (self.session, at, gateway, kind, _clean(text)))
+
+    def leave_rest(self, reason: str, at: float, *, gateway: int | None = None) -> None:
+        """End what was not reached, for one gateway (its index) or for all: ``not_started``, or ``unknown``
+        where an earlier session left a doubt."""
+        if gateway is None:
+            self._writing.post(_REST, (_clean(reason), at))
+        else:
+            self._writing.post(f"{_REST} AND gateway = ?", (_clean(reason), at, gateway))
+
+    async def finish(
+        self, at: float, *, state: str, stopped_by: str | None, exit_status: int, seconds: float
+    ) -> None:
+        """Keep how this session ended; all of it is durable when this returns."""
+        await self._writing.write(
+            _FINISH, (at, state, _clean(stopped_by), exit_status, seconds, self.session)
+        )
+
+    async def flush(self) -> None:
+        """Return once all that was handed in is on disk."""
+        await self._writing.flush()
+
+
+def _clean(text: str | None) -> str | None:
+    """A vendor's JSON may hold half a surrogate pair, which is no text that can be stored."""
+    return text if text is None else text.encode("utf-8", "replace").decode()
+
+
+def reading_of(
+    act: Act, code: str | None, message: str | None, verdict: str | None, pods: str | None
+) -> Reading | None:
+    """Make a reading again from its row; None where the intent has no result."""
+    if verdict is None:
+        return None
+    names, count = msgspec.json.decode(pods, type=tuple[tuple[str, ...], int]) if pods else ((), 0)
+    evidence = "deploymentResult" if names and act is Act.UNDEPLOY else None
+    return Reading(
+        verdict=Verdict(verdict), code=code, message=message, evidence=evidence, pods=names, pod_count=count
+    )

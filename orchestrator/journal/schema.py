@@ -1,0 +1,57 @@
+"""The journal's tables. A journal is one SQLite database; ``FORMAT`` changes when an older program could not read it."""
+
+from __future__ import annotations
+
+FORMAT = 1
+
+APPLICATION_ID = 0x554E4450
+"""Marks the file as ours in SQLite's header: ``UNDP``."""
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- The targets, in the plan's order, and what became of them. `gateway` and `wave` are indices into the plan;
+-- `file`, `line`, `column` say where the target was written.
+CREATE TABLE target (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, gateway INTEGER NOT NULL, wave INTEGER NOT NULL,
+    file INTEGER NOT NULL, line INTEGER NOT NULL, column INTEGER NOT NULL,
+    description TEXT, persistent INTEGER,
+    outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL
+);
+
+-- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result fills
+-- the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named, as JSON.
+CREATE TABLE attempt (
+    seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL, started REAL NOT NULL,
+    seconds REAL, status INTEGER, code TEXT, message TEXT, verdict TEXT, sent INTEGER, pods TEXT,
+    PRIMARY KEY (seq, number)
+) WITHOUT ROWID;
+
+-- One row a time that a process worked on the run: the first one, and each resume.
+CREATE TABLE session (
+    number INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, holder TEXT NOT NULL, options TEXT NOT NULL,
+    state TEXT, stopped_by TEXT, exit_status INTEGER, seconds REAL
+);
+
+-- What happened to a lane or to the run as a whole, in order.
+CREATE TABLE note (
+    number INTEGER PRIMARY KEY, session INTEGER NOT NULL, at REAL NOT NULL, gateway TEXT, kind TEXT NOT NULL, text TEXT
+);
+"""
+
+AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, gateway, seq)"
+"""Made once all targets are in, which is far cheaper than keeping it up to date row by row."""
+
+IN_DOUBT = """EXISTS (
+    SELECT 1 FROM attempt AS a
+    WHERE a.seq = target.seq AND a.act = 'undeploy'
+      AND (a.verdict IS NULL OR a.verdict IN ('doubt', 'strange', 'partial', 'removed'))
+      AND NOT EXISTS (
+        SELECT 1 FROM attempt AS b
+        WHERE b.seq = a.seq AND b.number > a.number AND b.act = 'look' AND b.verdict = 'up'
+      )
+)"""
+"""True of a target that an undeploy of ours may have reached, and no later look called deployed."""
+
+OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} THEN 'unknown' ELSE 'not_started' END"
+"""The outcome of a target that the run did not end."""

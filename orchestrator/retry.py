@@ -1,0 +1,260 @@
+"""What to do next for one target: product rules as pure functions, without a clock and without dice.
+
+``decide`` is called after every reading with what happened so far (``Past``) and answers with the next
+``Step``. ``replay`` makes the same ``Past`` again from the journal, so that a resume goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.model import Act, Gateway, Outcome, Reading, Reason, Verdict
+
+LOOKS_PER_DOUBT = 3
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """The part of a gateway's plan entry that decides about one target. Waits are seconds."""
+
+    attempts: int = 5
+    first: float = 0.5
+    ceiling: float = 30.0
+    always_look: bool = False
+    absent_ok: bool = False
+
+    @classmethod
+    def of(cls, gateway: Gateway) -> Policy:
+        retry = gateway.retry
+        return cls(
+            attempts=retry.attempts,
+            first=retry.first,
+            ceiling=retry.ceiling,
+            always_look=gateway.look == "always",
+            absent_ok=gateway.absent == "ok",
+        )
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """What happened to one target so far."""
+
+    requests: int = 0
+    """Requests of any act; the number of the last attempt."""
+    charged: int = 0
+    """Undeploy requests that count against ``attempts``."""
+    unsent: int = 0
+    """Undeploys in a row that could not be sent."""
+    arrived: bool = False
+    """Some undeploy of ours may have had its effect, now or later."""
+    doubt: bool = False
+    """The newest such undeploy has not been settled by a look."""
+    looks: int = 0
+    """Looks at the present doubt that did not settle it."""
+    about: Reading | None = None
+    """The reading of the undeploy that the next look is about."""
+
+
+class Send(Struct, frozen=True):
+    """Send the undeploy after ``wait`` seconds."""
+
+    wait: float = 0.0
+
+
+class Look(Struct, frozen=True):
+    """Look at the live state after ``wait`` seconds."""
+
+    wait: float = 0.0
+
+
+class End(Struct, frozen=True):
+    """The target has its outcome (provisional where the run stops early)."""
+
+    outcome: Outcome
+    reason: str | None = None
+    evidence: str | None = None
+
+
+Step: TypeAlias = Send | Look | End
+
+
+def first_step(policy: Policy, past: Past) -> Step:
+    """Say how to begin, or to go on after a crash: with a look where one is owed."""
+    return Look() if past.doubt or past.about or policy.always_look else Send()
+
+
+def backoff(policy: Policy, failures: int, roll: float) -> float:
+    """Return full jitter: ``roll`` (0 up to 1) times ``first`` doubled per failure, at most ``ceiling``."""
+    exponent = min(failures - 1, 60)  # 2.0**1024 would not be a float any more
+    return roll * min(policy.ceiling, policy.first * 2.0**exponent)
+
+
+def blocked(past: Past, reason: str) -> End:
+    """End a target that may not go on for a reason of the run or of its lane."""
+    return End(Outcome.UNKNOWN if past.doubt else Outcome.NOT_STARTED, reason)
+
+
+def decide(policy: Policy, past: Past, act: Act, reading: Reading, *, roll: float) -> tuple[Past, Step]:
+    """Take in a reading; return the new past and what to do next. Never raises.
+
+    ``past.requests`` is the caller's: it counts exchanges, of which a look may need several.
+    """
+    if act is Act.UNDEPLOY:
+        return _after_undeploy(policy, past, reading, roll)
+    return _after_look(policy, past, reading, roll)
+
+
+def replay(past: Past, act: Act, reading: Reading | None) -> Past:
+    """Take in one recorded attempt; ``reading`` is None where an intent has no result."""
+    past = replace(past, requests=past.requests + 1)
+    if act is Act.LOOK:
+        return replace(past, doubt=False, about=None) if reading and reading.verdict is Verdict.UP else past
+    match reading.verdict if reading else Verdict.DOUBT:
+        case Verdict.BUSY | Verdict.DENIED | Verdict.UNSENT | Verdict.ELSEWHERE:
+            return past
+        case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
+            return replace(past, charged=past.charged + 1, about=reading)
+        case _:
+            return replace(past, charged=past.charged + 1, arrived=True, doubt=True, about=reading)
+
+
+def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> Past:
+    """Make a target's past from its recorded attempts, in their order."""
+    past = Past()
+    for act, reading in attempts:
+        past = replay(past, act, reading)
+    return past
+
+
+def _after_undeploy(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    match reading.verdict:
+        case Verdict.BUSY | Verdict.DENIED:
+            return replace(past, unsent=0), Send()
+        case Verdict.UNSENT:
+            past = replace(past, unsent=past.unsent + 1)
+            return past, Send(backoff(policy, past.unsent, roll))
+        case Verdict.ELSEWHERE:
+            return past, blocked(past, wrong_place(reading))
+        case Verdict.ABSENT:
+            return past, _absent(policy, reading)
+        case Verdict.CONTESTED | Verdict.REFUSED:
+            past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading)
+            if reading.verdict is Verdict.REFUSED and not past.arrived:
+                return past, _refused(reading)
+            return past, Look()
+        case _:
+            return _after_arrival(policy, past, reading, roll)
+
+
+def _after_arrival(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    past = replace(past, charged=past.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading)
+    match reading.verdict:
+        case Verdict.REMOVED if not policy.always_look:
+            return past, End(Outcome.UNDEPLOYED, evidence=reading.evidence)
+        case Verdict.DOUBT if past.charged < policy.attempts:
+            return past, Send(max(backoff(policy, past.charged, roll), reading.wait or 0.0))
+        case _:
+            return past, Look()
+
+
+def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    match reading.verdict:
+        case Verdict.DOWN:
+            outcome = Outcome.UNDEPLOYED if past.arrived else Outcome.ALREADY_UNDEPLOYED
+            return past, End(outcome, evidence="look")
+        case Verdict.ABSENT:
+            return past, _absent(policy, reading)
+        case Verdict.DENIED:
+            return past, Look()
+        case Verdict.UP | Verdict.PARTIAL:
+            return _still_up(policy, past, reading, roll)
+        case Verdict.NOT_OFFERED | Verdict.ELSEWHERE:
+            return _cannot_tell(policy, past, reading, roll)
+        case _:
+            past = replace(past, looks=past.looks + 1)
+            if past.looks < LOOKS_PER_DOUBT:
+                return past, Look(max(backoff(policy, past.looks, roll), reading.wait or 0.0))
+            return _cannot_tell(policy, past, reading, roll)
+
+
+def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
+    about = past.about
+    settling = reading.verdict is Verdict.PARTIAL or (about and about.verdict is Verdict.REMOVED)
+    if past.charged and settling and past.looks + 1 < LOOKS_PER_DOUBT:
+        past = replace(past, looks=past.looks + 1)
+        return past, Look(backoff(policy, past.looks, 1.0))  # pods follow their manager with a delay
+    if past.charged and reading.verdict is Verdict.PARTIAL:
+        return past, _partial(reading)
+    if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
+        return replace(past, doubt=False), _refused(about)
+    past = replace(past, doubt=False, looks=0)
+    if past.charged >= policy.attempts:
+        return past, _spent_while_up(past, about)
+    return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
+
+
+def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    """No look could settle it: this gateway offers none, or the looks that we may spend are spent."""
+    offered = reading.verdict is not Verdict.NOT_OFFERED
+    match past.about.verdict if past.about else None:
+        case Verdict.REMOVED if past.about:
+            return past, End(Outcome.UNDEPLOYED, evidence=past.about.evidence)
+        case Verdict.PARTIAL if past.about:
+            return past, _partial(past.about)
+        case Verdict.CONTESTED | Verdict.REFUSED if past.about and not (past.arrived or offered):
+            return past, _refused(past.about)
+        case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE:
+            return past, _unknown(past, reading)
+        case _ if not past.doubt:  # a look before the first undeploy: nothing depends on it
+            return past, Send()
+        case _ if not offered and past.charged < policy.attempts:
+            return past, Send(backoff(policy, past.charged, roll))
+        case _:
+            return past, _unknown(past, reading)
+
+
+def describe(reading: Reading) -> str:
+    """Return the vendor's code and text as one line; never empty."""
+    return " ".join(part for part in (reading.code, reading.message) if part) or "no reason was given"
+
+
+def wrong_place(reading: Reading) -> str:
+    """Return the reason for which a lane closes: this gateway is not the place that the plan means."""
+    hint = f"; {reading.hint}" if reading.hint else ""
+    return f"{Reason.WRONG_PLACE}: {describe(reading)}{hint}"
+
+
+def _refused(reading: Reading) -> End:
+    evidence = "code" if reading.code else None
+    return End(Outcome.FAILED, f"{Reason.REFUSED}: {describe(reading)}", evidence)
+
+
+def _absent(policy: Policy, reading: Reading) -> End:
+    gone = policy.absent_ok and not reading.hidden
+    outcome = Outcome.ALREADY_UNDEPLOYED if gone else Outcome.FAILED
+    return End(outcome, f"{Reason.ABSENT}: {describe(reading)}", "code")
+
+
+def _partial(reading: Reading) -> End:
+    pods = ", ".join(reading.pods) if reading.pods else "pods not named"
+    text = f" ({reading.message})" if reading.message else ""
+    return End(Outcome.FAILED, f"{Reason.PARTIAL}: still served by {pods}{text}", reading.evidence)
+
+
+def _spent_while_up(past: Past, about: Reading | None) -> End:
+    if about and about.verdict is Verdict.PARTIAL:
+        return _partial(about)
+    last = f"; last: {describe(about)}" if about else ""
+    return End(Outcome.FAILED, f"{Reason.SPENT}: still deployed after {past.charged} attempts{last}", "look")
+
+
+def _unknown(past: Past, reading: Reading) -> End:
+    last = f"; last reply: {describe(past.about)}" if past.about else ""
+    if reading.verdict is Verdict.NOT_OFFERED:
+        why = "this version offers no look"
+    else:
+        why = f"the looks could not tell: {describe(reading)}"
+    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {past.charged} attempts, and {why}{last}")

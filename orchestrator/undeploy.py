@@ -1,0 +1,208 @@
+"""One target to its outcome: admit, keep the intent, send, read, keep the result, decide, wait.
+
+The rules are elsewhere: what a reply means is the gateway's, what follows is ``retry.decide``, whether
+anything may leave is the lane's. tenacity drives the repeats, and is entered only after a first step that
+did not end the target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec.structs import replace
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
+from orchestrator.lane import Lane
+from orchestrator.model import UNDEPLOY, Act, Ask, Reading, Target, Verdict
+from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
+from orchestrator.stopping import Stopping
+from orchestrator.wire import Lost, Reply, Secret
+from orchestrator.world import Send as SendRequest
+from orchestrator.world import World
+
+
+class Recording(Protocol):
+    """Where intents and results are kept; the journal's record is one."""
+
+    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None: ...
+    def result(
+        self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
+    ) -> None: ...
+
+
+class Course:
+    """The way of one target through a session."""
+
+    def __init__(
+        self,
+        target: Target,
+        past: Past,
+        lane: Lane,
+        *,
+        world: World,
+        stopping: Stopping,
+        send: SendRequest,
+        record: Recording,
+        emit: Callable[[AnyEvent], None],
+        note: str | None,
+    ) -> None:
+        self.target = target
+        self.past = past
+        self._lane = lane
+        self._world = world
+        self._stopping = stopping
+        self._send = send
+        self._record = record
+        self._emit = emit
+        self._note = note
+        self._step: Step = first_step(lane.policy, past)
+
+    async def run(self) -> End:
+        """Take the target to its outcome, or to where this session must leave it."""
+        step = await self._advance()
+        if isinstance(step, End):
+            return step
+        await self._stopping.pause(step.wait)
+        repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._stopping.pause)
+        end: End = await repeat(self._advance)
+        return end
+
+    async def _advance(self) -> Step:
+        """Do one step; return the next one, before which the caller waits."""
+        act = _act_of(self._step)
+        refused = await self._lane.admit(act, settling=self.past.charged > 0)
+        if refused is None:
+            reading = await (self._look() if act is Act.LOOK else self._exchange(UNDEPLOY, _as_read))
+            roll = self._world.roll()
+            self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
+            refused = self._plan_next()
+        if refused is not None:
+            self._step = blocked(self.past, refused)
+        return self._step
+
+    def _plan_next(self) -> str | None:
+        """Announce the wait before the next step, or return why that step must not be waited for."""
+        step = self._step
+        if isinstance(step, End):
+            return None
+        act = _act_of(step)
+        if refused := self._lane.refusal(act, step.wait):
+            return refused
+        at = self._world.now()
+        self._emit(
+            RetryPlanned(at=at, target=self.target.id, gateway=self.target.gateway, act=act, wait=step.wait)
+        )
+        return None
+
+    async def _look(self) -> Reading:
+        """Read the live state, through as many of the vendor's reads as that takes."""
+        gateway, lacking = self._lane.gateway, self._lane.lacking
+        seen: dict[str, Reading] = {}
+
+        def further(reading: Reading | None = None, via: str = "") -> Ask | Reading:
+            if reading and reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                return reading
+            if reading and reading.verdict is Verdict.NOT_OFFERED:
+                lacking.add(via)
+            elif reading:
+                seen[via] = reading
+            return gateway.next_look(self.target, seen, frozenset(lacking), self.past.about)
+
+        found = further()
+        while isinstance(found, Ask):
+            ask = found
+            if seen and (refused := await self._lane.admit(Act.LOOK, settling=True)):
+                return Reading(verdict=Verdict.UNCLEAR, message=refused)
+            outcome: list[Ask | Reading] = []
+
+            def conclude(
+                reading: Reading, via: str = ask.via, outcome: list[Ask | Reading] = outcome
+            ) -> Reading:
+                outcome.append(further(reading, via))
+                return outcome[0] if isinstance(outcome[0], Reading) else reading
+
+            await self._exchange(ask, conclude)
+            found = outcome[0]
+        return found
+
+    async def _exchange(self, ask: Ask, conclude: Callable[[Reading], Reading]) -> Reading:
+        """Send one request between two rows of the journal; return what its reply means."""
+        lane, target = self._lane, self.target
+        credential = lane.credential
+        request = lane.gateway.request(ask, target, credential.secret, note=self._note)
+        number = self.past.requests + 1
+        self.past = replace(self.past, requests=number)
+        at = self._world.now()
+        await self._record.intent(target, number, ask, at)
+        self._emit(
+            AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
+        )
+        began = self._world.monotonic()
+        answer = await self._send(request)
+        seconds = self._world.monotonic() - began
+        reading = conclude(_read(lane, ask, target, answer))
+        status = answer.status if isinstance(answer, Reply) else None
+        sent = not isinstance(answer, Lost) or answer.sent
+        self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
+        self._tell_end(number, ask.act, reading, seconds, status)
+        lane.heed(target.id, ask.act, reading)
+        if reading.verdict is Verdict.DENIED:
+            await lane.renew(credential.generation, reading)
+        elif status is not None:
+            lane.accepted(credential.generation)
+        return reading
+
+    def _tell_end(self, number: int, act: Act, reading: Reading, seconds: float, status: int | None) -> None:
+        self._emit(
+            AttemptEnded(
+                at=self._world.now(),
+                target=self.target.id,
+                gateway=self.target.gateway,
+                number=number,
+                act=act,
+                seconds=seconds,
+                status=status,
+                code=reading.code,
+                message=reading.message,
+            )
+        )
+
+
+def _as_read(reading: Reading) -> Reading:
+    return reading
+
+
+def _act_of(step: Step) -> Act:
+    return Act.LOOK if isinstance(step, Look) else Act.UNDEPLOY
+
+
+def _goes_on(step: Step) -> bool:
+    return not isinstance(step, End)
+
+
+def _wanted_wait(state: RetryCallState) -> float:
+    """Return the wait that the step itself carries, so that policy and loop cannot disagree."""
+    step: Send | Look = state.outcome.result() if state.outcome else Send()
+    return step.wait
+
+
+def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
+    """Read a reply after masking what repeats a credential; a lost one is doubt only if it was sent."""
+    if isinstance(answer, Reply):
+        return lane.gateway.read(ask, target, masked(answer, lane.secrets))
+    if ask.act is Act.LOOK:
+        return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
+    return Reading(verdict=Verdict.DOUBT if answer.sent else Verdict.UNSENT, message=answer.detail)
+
+
+def masked(reply: Reply, secrets: list[Secret]) -> Reply:
+    """Return the reply with every credential in its body blotted out, as written or as JSON escapes it."""
+    body = reply.body
+    for secret in secrets:
+        text = secret.reveal()
+        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+            body = body.replace(form.encode(), "•••".encode())
+    return reply if body is reply.body else replace(reply, body=body)

@@ -1,0 +1,32 @@
+"""Everything that a run takes from outside, handed in: time, chance, the network, credentials.
+
+A real run takes the machine's; a simulated one takes a virtual clock, a seed and a network of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from orchestrator.model import Gateway
+from orchestrator.wire import Lost, Reply, Request, Secret
+
+Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """Where time, chance and the rest come from. Waiting itself is the event loop's."""
+
+    now: Callable[[], float]
+    """Unix seconds; may jump."""
+    monotonic: Callable[[], float]
+    """Seconds from some point; never jumps."""
+    roll: Callable[[], float]
+    """A number from 0 up to 1."""
+    connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
+    """Opens what one lane sends through, sized to its limits and with its timeouts."""
+    credential: Callable[[Gateway], Secret]
+    """Resolves a gateway's reference, anew at each call; raises CredentialError."""
