@@ -1,0 +1,129 @@
+"""The figures of the page as numbers: where the bars of the time line and of the outcomes stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from orchestrator.model import Outcome
+from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
+from orchestrator.report.words import OUTCOME_WORDS, span
+
+WIDTH = 1000.0
+_LEAST = 5.0
+"""One target of ten thousand is still seen: no part of a bar is narrower, in units of ``WIDTH``."""
+
+
+class Part(Struct, frozen=True):
+    """A piece of a bar: ``at`` and ``size`` along it, both in the bar's own units."""
+
+    outcome: str
+    at: float
+    size: float
+
+
+class Slot(Struct, frozen=True):
+    """One bucket of the time line: its parts stand on each other, in units of 0 (top) to 100."""
+
+    told: str
+    parts: tuple[Part, ...]
+
+
+class Chart(Struct, frozen=True):
+    """The time line. ``line`` is the path of the requests; ``top`` is the count at the top of the scale."""
+
+    slots: tuple[Slot, ...]
+    line: str
+    top: int
+    ticks: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    """The outcomes that occur, in their usual order."""
+
+
+class Range(Struct, frozen=True):
+    """Latency of one gateway on a scale that all gateways share, 0 to 100."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+def bar(totals: Totals) -> tuple[Part, ...]:
+    """The outcomes side by side over ``WIDTH``; empty where there is no target."""
+    counts = {outcome.value: count for outcome, count in _counts(asdict(totals)) if count}
+    if not counts:
+        return ()
+    spare = WIDTH - _LEAST * len(counts)
+    total = sum(counts.values())
+    parts, at = [], 0.0
+    for outcome, count in counts.items():
+        size = round(_LEAST + spare * count / total, 2)
+        parts.append(Part(outcome, round(at, 2), size))
+        at += size
+    return tuple(parts)
+
+
+def time_line(timeline: Timeline) -> Chart | None:
+    """Return the chart; None where nothing was sent and nothing ended."""
+    ended = [sum(bucket.values()) for bucket in timeline.ended]
+    highest = max((*ended, *timeline.requests), default=0)
+    if not highest:
+        return None
+    top = _top(highest)
+    slots = tuple(_slots(timeline, top))
+    seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
+    whole = timeline.width * len(slots)
+    return Chart(
+        slots=slots,
+        line=_path(timeline.requests, top),
+        top=top,
+        ticks=tuple(span(whole * quarter / 4) for quarter in range(5)),
+        outcomes=tuple(outcome.value for outcome in Outcome if outcome in seen),
+    )
+
+
+def _slots(timeline: Timeline, top: int) -> Iterator[Slot]:
+    for index, (bucket, requests) in enumerate(zip(timeline.ended, timeline.requests, strict=True)):
+        parts, at = [], 100.0
+        told = [
+            f"{span(index * timeline.width)} to {span((index + 1) * timeline.width)}",
+            f"{requests:,} requests",
+        ]
+        for outcome, count in _counts(bucket):
+            if count:
+                size = round(100 * count / top, 3)
+                at -= size
+                parts.append(Part(outcome.value, round(at, 3), size))
+                told.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
+        yield Slot(", ".join(told), tuple(parts))
+
+
+def _counts(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
+    return ((outcome, counts.get(outcome, 0)) for outcome in Outcome)
+
+
+def _path(requests: tuple[int, ...], top: int) -> str:
+    heights = [round(100 - 100 * count / top, 2) for count in requests]
+    return "M0 100" + "".join(f"V{height}H{index}" for index, height in enumerate(heights, 1)) + "V100"
+
+
+def _top(highest: int) -> int:
+    """The least round and even number that is not below ``highest``, so that half of it is a count too."""
+    scale: int = 10 ** max(0, len(str(highest)) - 2)
+    rounds = (2, 4, 6, 8, 10, 12, 16, 20, 30, 40, 50, 60, 80, 100)
+    return next(number * scale for number in rounds if number * scale >= highest)
+
+
+def ranges(gateways: tuple[GatewayReport, ...]) -> list[Range | None]:
+    """Where each gateway's percentiles stand, in order; None where it answered no undeploy."""
+    longest = max((gateway.seconds.p99 or 0.0 for gateway in gateways), default=0.0)
+    return [_range(gateway.seconds, longest) for gateway in gateways]
+
+
+def _range(seconds: Percentiles, longest: float) -> Range | None:
+    if seconds.p50 is None or seconds.p95 is None or seconds.p99 is None or not longest:
+        return None
+    p50, p95, p99 = (round(100 * value / longest, 1) for value in (seconds.p50, seconds.p95, seconds.p99))
+    return Range(p50, p95, p99)

@@ -1,0 +1,66 @@
+"""report.csv: one row a target, for spreadsheets and shell tools."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC
+from typing import TextIO
+
+from msgspec.json import Encoder
+
+from orchestrator.report.values import Account, TargetReport
+
+COLUMNS = (
+    "id", "gateway", "kind", "wave", "outcome", "reason", "evidence", "started", "seconds", "attempts",
+    "last_act", "last_status", "last_code", "last_message", "coordinates",
+)  # fmt: skip
+
+# A cell that begins so may run as a formula in a spreadsheet (full-width forms in some locales). The quote
+# itself is among them, so that taking one leading quote away always gives the value back.
+_DANGEROUS = frozenset("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
+_ENCODER = Encoder()
+
+
+def write(account: Account, out: TextIO) -> None:
+    """Write one row a target under ``COLUMNS``; a value that is None is an empty cell."""
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    rows.writerows(_rows(account))
+
+
+def _rows(account: Account) -> Iterator[tuple[object, ...]]:
+    for target in account.targets():
+        yield (
+            _safe(target.id),
+            _safe(target.gateway),
+            target.kind,
+            _safe(target.wave),
+            target.outcome.value,
+            _safe(target.reason),
+            target.evidence,
+            *_times(target),
+            len(target.attempts),
+            *_last(target),
+            _ENCODER.encode(target.coordinates).decode(),
+        )
+
+
+def _safe(text: str | None) -> str | None:
+    return f"'{text}" if text and text[0] in _DANGEROUS else text
+
+
+def _times(target: TargetReport) -> tuple[str | None, float | None]:
+    """When the first request left, and how long the target took."""
+    seconds = None if target.seconds is None else round(target.seconds, 3)
+    if not target.attempts:
+        return None, seconds
+    started = target.attempts[0].started.astimezone(UTC)
+    return f"{started:%Y-%m-%dT%H:%M:%S}.{started.microsecond // 1000:03}Z", seconds
+
+
+def _last(target: TargetReport) -> tuple[str | int | None, ...]:
+    if not target.attempts:
+        return None, None, None, None
+    last = target.attempts[-1]
+    return last.act.value, last.status, _safe(last.code), _safe(last.message)

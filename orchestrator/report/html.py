@@ -1,0 +1,103 @@
+"""report.html: the run as one page that needs nothing but itself. The only home of jinja2.
+
+What matters is in the markup and needs no script: the headline, the totals, the causes, gateways and waves.
+The script adds the list of all targets. Its policy allows its own style and script, by their hashes.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from typing import TextIO
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestrator.model import Outcome
+from orchestrator.report.chart import bar, ranges, time_line
+from orchestrator.report.failures import grouped
+from orchestrator.report.rows import chosen, document
+from orchestrator.report.values import Account
+from orchestrator.report.words import OUTCOME_WORDS, advice, headline, moment, span, visible
+
+CAP = 20_000
+"""A page with more targets than this opens slowly; those that are down are left out first."""
+BUCKETS = 60
+CAUSES = 50
+LINES = 200
+"""At most so many gateways, waves and warnings are shown."""
+
+
+def write(account: Account, out: TextIO) -> None:
+    """Write the page, target by target."""
+    report = account.report
+    targets, embedded, trouble = chosen(account, CAP)
+    groups = grouped(account.trouble())
+    page = _environment().get_template("page.html.jinja")
+    stream = page.stream(
+        report=report,
+        run=report.run,
+        headline=headline(report),
+        advice=advice(report),
+        parts=bar(report.totals),
+        chart=time_line(account.timeline(BUCKETS)),
+        gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],
+        waves=[(wave, bar(wave.totals)) for wave in report.waves[:LINES]],
+        groups=groups[:CAUSES],
+        unlisted=len(groups) - CAUSES,
+        embedded=embedded,
+        trouble=trouble,
+        document=map(Markup, document(targets, report.run.started)),  # every "<" in it is escaped
+        **_assets(),
+    )
+    stream.enable_buffering(50)
+    out.writelines(stream)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("orchestrator.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(moment=moment, span=span, visible=visible, count=_count, link=_link)
+    environment.globals.update(
+        words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()}, order=tuple(Outcome)
+    )
+    return environment
+
+
+@cache
+def _assets() -> dict[str, str]:
+    """The style and the script, and the policy that allows these two and nothing else."""
+    style, script = _source("page.css"), _source("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704  files of this package
+
+
+def _source(name: str) -> str:
+    environment = _environment()
+    loader = environment.loader
+    assert loader is not None  # noqa: S101  given where the environment is made
+    return loader.get_source(environment, name)[0]
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _link(text: str, key: str = "q") -> str:
+    """The address within the page that shows the targets with ``text``."""
+    return f"#{key}={quote(text, safe='')}"

@@ -1,0 +1,87 @@
+"""report.json, schema 1: what other programs read. One target a line, for grep and diff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from msgspec import Struct
+from msgspec.json import Encoder
+from msgspec.structs import replace
+
+from orchestrator.report.values import SCHEMA, Account, AttemptReport, Percentiles, RunReport, TargetReport
+
+_ENCODER = Encoder()
+
+
+def write(account: Account, out: TextIO) -> None:
+    """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
+    report = account.report
+    gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
+    out.write(
+        f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n"totals":{_text(report.totals)},\n"gateways":'
+    )
+    _write_lines(gateways, out)
+    out.write(',\n"waves":')
+    _write_lines(report.waves, out)
+    out.write(',\n"targets":')
+    _write_lines(map(_target, account.targets()), out)
+    out.write("}\n")
+
+
+def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None:
+    encode, write = _ENCODER.encode, out.write
+    separator = "[\n"
+    for value in values:
+        write(separator + encode(value).decode())
+        separator = ",\n"
+    write("[]" if separator == "[\n" else "\n]")
+
+
+def _text(value: Struct) -> str:
+    return _ENCODER.encode(value).decode()
+
+
+def _run(run: RunReport) -> RunReport:
+    ended = None if run.ended is None else _utc(run.ended)
+    return replace(run, started=_utc(run.started), ended=ended, seconds=round(run.seconds, 3))
+
+
+def _rounded(seconds: Percentiles) -> Percentiles:
+    return Percentiles(p50=_ms(seconds.p50), p95=_ms(seconds.p95), p99=_ms(seconds.p99))
+
+
+def _target(target: TargetReport) -> dict[str, Any]:
+    return {
+        "id": target.id,
+        "gateway": target.gateway,
+        "kind": target.kind,
+        "wave": target.wave,
+        **target.coordinates,
+        "outcome": target.outcome,
+        "reason": target.reason,
+        "evidence": target.evidence,
+        "seconds": _ms(target.seconds),
+        "attempts": [_attempt(attempt) for attempt in target.attempts],
+    }
+
+
+def _attempt(attempt: AttemptReport) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "act": attempt.act,
+        "started": _utc(attempt.started),
+        "seconds": _ms(attempt.seconds),
+        "status": attempt.status,
+        "code": attempt.code,
+        "message": attempt.message,
+    }
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

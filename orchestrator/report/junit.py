@@ -1,0 +1,96 @@
+"""report.xml in JUnit's form, for CI servers: a suite a wave, a case a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC
+from itertools import groupby
+from operator import attrgetter
+from typing import TextIO
+
+from orchestrator.model import Outcome
+from orchestrator.report.values import Account, AttemptReport, Report, RunReport, TargetReport, Totals
+
+# XML 1.0 cannot hold these at all, not even as references.
+_ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
+_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_XML = _ILLEGAL | str.maketrans(_MARKUP)
+
+
+def write(account: Account, out: TextIO) -> None:
+    """Write JUnit XML: failed and unknown are failures, not started is skipped, the rest passed.
+
+    Relies on the plan's order: the targets of a wave stand together.
+    """
+    report = account.report
+    totals = report.totals
+    out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    out.write(
+        f'<testsuites name="{_escaped(report.run.plan)}" tests="{totals.targets}" '
+        f'failures="{_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
+    )
+    for wave, targets in groupby(account.targets(), key=attrgetter("wave")):
+        _write_suite(report, wave, targets, out)
+    out.write("</testsuites>\n")
+
+
+def _write_suite(report: Report, wave: str, targets: Iterable[TargetReport], out: TextIO) -> None:
+    totals = next((entry.totals for entry in report.waves if entry.name == wave), Totals())
+    started = report.run.started.astimezone(UTC)
+    out.write(
+        f'<testsuite name="{_escaped(wave)}" tests="{totals.targets}" failures="{_failures(totals)}" '
+        f'errors="0" skipped="{totals.not_started}" timestamp="{started:%Y-%m-%dT%H:%M:%S}Z">\n'
+    )
+    out.write(_properties(report.run))
+    out.writelines(map(_case, targets))
+    out.write("</testsuite>\n")
+
+
+def _properties(run: RunReport) -> str:
+    values = {
+        "run": run.id,
+        "plan": run.plan,
+        "digest": run.digest,
+        "reason": run.reason,
+        "state": run.state,
+        "stopped_by": run.stopped_by,
+    }
+    lines = (
+        f'<property name="{name}" value="{_escaped(value)}"/>\n'
+        for name, value in values.items()
+        if value is not None
+    )
+    return f"<properties>\n{''.join(lines)}</properties>\n"
+
+
+def _case(target: TargetReport) -> str:
+    name, gateway = _escaped(target.id), _escaped(target.gateway)
+    opening = f'<testcase name="{name}" classname="{gateway}" time="{target.seconds or 0:.3f}"'
+    match target.outcome:
+        case Outcome.FAILED | Outcome.UNKNOWN:
+            return f"{opening}>{_failure(target)}</testcase>\n"
+        case Outcome.NOT_STARTED:
+            return f'{opening}><skipped message="{_escaped(target.reason or "")}"/></testcase>\n'
+        case Outcome.UNDEPLOYED | Outcome.ALREADY_UNDEPLOYED:
+            return f"{opening}/>\n"
+
+
+def _failure(target: TargetReport) -> str:
+    message = _escaped(target.reason or target.outcome)
+    told = "\n".join(map(_line, target.attempts)) or "No request was sent."
+    return f'<failure type="{target.outcome}" message="{message}">{_escaped(told)}</failure>'
+
+
+def _line(attempt: AttemptReport) -> str:
+    reply = "no reply" if attempt.status is None else f"{attempt.status}"
+    took = "" if attempt.seconds is None else f" after {attempt.seconds:.3f} s"
+    said = " ".join(filter(None, (attempt.code, attempt.message)))
+    return f"{attempt.number} {attempt.act}: {reply}{took}{': ' if said else ''}{said}"
+
+
+def _failures(totals: Totals) -> int:
+    return totals.failed + totals.unknown
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_XML)

@@ -1,0 +1,150 @@
+"""report.md: the run for a ticket. Bounded in length, whatever the size of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from orchestrator.report.failures import Group, grouped
+from orchestrator.report.values import Account, GatewayReport, Report, RunReport, Totals, WaveReport
+from orchestrator.report.words import DASH, OUTCOME_WORDS, advice, ending, headline, moment, span, visible
+
+ROWS = 40
+"""At most so many rows in a table; the rest is counted and left to report.csv."""
+
+_TOTALS = (
+    "targets",
+    "undeployed",
+    "already_undeployed",
+    "failed",
+    "unknown",
+    "not_started",
+    "requests",
+    "retries",
+)
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|~&#!@"}
+
+
+def write(account: Account, out: TextIO) -> None:
+    """Write the report as Markdown with GitHub's tables, which most trackers read."""
+    report = account.report
+    out.write(
+        f"# {_plain(report.run.plan)}: undeploy run {_code(report.run.id)}\n\n**{headline(report)}**\n\n"
+    )
+    out.writelines(_facts(report.run))
+    out.write("\n## What to do next\n\n")
+    out.writelines(_steps(report))
+    out.write("\n## Totals\n\n")
+    out.writelines(_totals(report.totals))
+    out.writelines(_causes(grouped(account.trouble())))
+    out.writelines(_gateways(report.gateways))
+    out.writelines(_waves(report.waves))
+
+
+def _facts(run: RunReport) -> Iterable[str]:
+    facts = {
+        "Plan": _plain(run.plan),
+        "Reason": _plain(run.reason or DASH),
+        "State": _plain(ending(run)),
+        "Started": moment(run.started),
+        "Ended": moment(run.ended),
+        "Working time": span(run.seconds),
+        "Digest": _code(run.digest),
+    }
+    yield "| | |\n|---|---|\n"
+    yield from (_row((name, value)) for name, value in facts.items())
+
+
+def _steps(report: Report) -> Iterable[str]:
+    for step in advice(report):
+        command = f" {_code(step.command)}" if step.command else ""
+        yield f"- {_plain(step.text)}{command}\n"
+
+
+def _totals(totals: Totals) -> Iterable[str]:
+    yield _header([name.replace("_", " ") for name in _TOTALS], numbers=len(_TOTALS))
+    yield _row(_counts(totals))
+
+
+def _causes(groups: Sequence[Group]) -> Iterable[str]:
+    if not groups:
+        return
+    yield "\n## What is not down, by cause\n\n"
+    yield _header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
+    for group in groups[:ROWS]:
+        yield _row(
+            (
+                f"{group.count:,}",
+                OUTCOME_WORDS[group.outcome],
+                _code(group.label),
+                _plain(group.text or DASH),
+                _bounded(group.gateways),
+                ", ".join(map(_code, group.examples)) + _more(group.more),
+            )
+        )
+    yield from _rest(len(groups), "causes")
+
+
+def _gateways(gateways: Sequence[GatewayReport]) -> Iterable[str]:
+    yield "\n## Gateways\n\n"
+    yield _header(["gateway", "kind", "lane", *_short(), "p50", "p95", "p99"])
+    for gateway in gateways[:ROWS]:
+        seconds = gateway.seconds
+        latency = (span(seconds.p50), span(seconds.p95), span(seconds.p99))
+        yield _row((_code(gateway.name), gateway.kind, gateway.lane, *_counts(gateway.totals), *latency))
+    yield from _rest(len(gateways), "gateways")
+    warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
+    if warnings:
+        yield "\nWarnings:\n\n"
+        yield from (f"- {_code(name)}: {_plain(text)}\n" for name, text in warnings[:ROWS])
+        yield from _rest(len(warnings), "warnings")
+
+
+def _waves(waves: Sequence[WaveReport]) -> Iterable[str]:
+    yield "\n## Waves\n\n"
+    yield _header(["wave", *_short()])
+    yield from (_row((_code(wave.name), *_counts(wave.totals))) for wave in waves[:ROWS])
+    yield from _rest(len(waves), "waves")
+
+
+def _short() -> list[str]:
+    return [name.removesuffix("_undeployed").replace("_", " ") for name in _TOTALS]
+
+
+def _counts(totals: Totals) -> list[str]:
+    return [f"{getattr(totals, name):,}" for name in _TOTALS]
+
+
+def _header(names: Sequence[str], *, numbers: int = 0) -> str:
+    rule = "|".join(["---:"] * numbers + ["---"] * (len(names) - numbers))
+    return f"{_row(names)}|{rule}|\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _bounded(names: Sequence[str]) -> str:
+    return ", ".join(map(_code, names[:5])) + (_more(len(names) - 5))
+
+
+def _more(count: int) -> str:
+    return f" and {count:,} more, see report.csv" if count > 0 else ""
+
+
+def _rest(count: int, what: str) -> Iterable[str]:
+    if count > ROWS:
+        yield f"\nand {count - ROWS:,} more {what}, see report.csv\n"
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` so that it shows as it is: no table, emphasis, link, mention or HTML comes of it."""
+    return visible(text).translate(_MARKUP)
+
+
+def _code(text: str) -> str:
+    """Return ``text`` as code. A span cannot hold a backtick, nor a pipe inside a table: those go as HTML."""
+    shown = visible(text)
+    if not shown.strip() or "|" in shown or "`" in shown or "\\" in shown:
+        return f"<code>{shown.translate(_MARKUP)}</code>"
+    return f"`{shown}`"

@@ -1,0 +1,82 @@
+"""The targets as the page's script reads them: compact JSON, each text once, safe inside a script element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain, islice
+from typing import Any
+
+from msgspec.json import Encoder
+
+from orchestrator.model import Outcome
+from orchestrator.report.values import Account, AttemptReport, TargetReport
+from orchestrator.report.words import down
+
+_ENCODER = Encoder()
+_DOWN = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED})
+
+
+def chosen(account: Account, cap: int) -> tuple[Iterable[TargetReport], int, int]:
+    """Choose the targets to embed; return them, how many they are, and how many of them are not down.
+
+    Up to ``cap`` targets are all there, in the plan's order. Above it those that are not down come first.
+    """
+    totals = account.report.totals
+    trouble = totals.targets - down(totals)
+    if totals.targets <= cap:
+        return account.targets(), totals.targets, trouble
+    fine = (target for target in account.targets() if target.outcome in _DOWN)
+    return islice(chain(account.trouble(), fine), cap), cap, min(trouble, cap)
+
+
+def document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str]:
+    """Give the JSON in pieces, a target each: ``rows`` refer to ``texts`` by index.
+
+    A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, an attempt
+    ``[act, milliseconds after the run's start, seconds, status, code, message]``.
+    """
+    texts: dict[str, int] = {}
+    separator = ""
+    yield f'{{"start":{round(started.timestamp() * 1000)},"rows":[\n'
+    for target in targets:
+        yield separator + script_json(_row(target, texts, started))
+        separator = ",\n"
+    yield f'\n],"texts":{script_json(list(texts))}}}'
+
+
+def script_json(value: object) -> str:
+    """Encode ``value`` so that nothing in it can end the script element or open a comment in it."""
+    return _ENCODER.encode(value).decode().replace("<", "\\u003c")
+
+
+def _row(target: TargetReport, texts: dict[str, int], started: datetime) -> list[Any]:
+    return [
+        target.id,
+        _index(target.gateway, texts),
+        _index(target.wave, texts),
+        _index(target.outcome.value, texts),
+        _index(target.reason, texts),
+        _index(target.evidence, texts),
+        _ms(target.seconds),
+        [_attempt(attempt, texts, started) for attempt in target.attempts],
+    ]
+
+
+def _attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -> list[Any]:
+    return [
+        _index(attempt.act.value, texts),
+        round((attempt.started - started).total_seconds() * 1000),
+        _ms(attempt.seconds),
+        attempt.status,
+        _index(attempt.code, texts),
+        _index(attempt.message, texts),
+    ]
+
+
+def _index(text: str | None, texts: dict[str, int]) -> int | None:
+    return None if text is None else texts.setdefault(text, len(texts))
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

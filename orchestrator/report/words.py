@@ -1,0 +1,172 @@
+"""What the reports for people say in words: how the run ended, what to do next, times and durations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from orchestrator.model import Outcome, Reason
+from orchestrator.report.values import Report, RunReport, Totals
+
+OUTCOME_WORDS = {
+    Outcome.UNDEPLOYED: "undeployed",
+    Outcome.ALREADY_UNDEPLOYED: "already undeployed",
+    Outcome.FAILED: "failed",
+    Outcome.UNKNOWN: "unknown",
+    Outcome.NOT_STARTED: "not started",
+}
+DASH = "\N{EN DASH}"
+"""Stands for what is not known or not there."""
+
+_LEADS = {
+    "complete": "",
+    "running": "Still running: ",
+    "stopped": "Stopped early: ",
+    "interrupted": "Interrupted: ",
+    "killed": "Killed: ",
+}
+# Control characters, and those that turn the direction of the text around them: an id could show as another.
+_INVISIBLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+class Advice(Struct, frozen=True):
+    """One thing to do next, as a sentence; ``command`` is what to type, empty where nothing is."""
+
+    text: str
+    command: str = ""
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with every character that could mislead the eye written as ``\\uXXXX``."""
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def down(totals: Totals) -> int:
+    """How many targets are known to be down."""
+    return totals.undeployed + totals.already_undeployed
+
+
+def headline(report: Report) -> str:
+    """How the run ended, in one sentence that rounds nothing."""
+    totals = report.totals
+    rest = ", ".join(_rest(totals))
+    sentence = f"{_LEADS[report.run.state]}{_share(totals)}{'; ' if rest else ''}{rest}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _share(totals: Totals) -> str:
+    match down(totals), totals.targets:
+        case _, 0:
+            return "the run had no targets"
+        case 1, 1:
+            return "the one target is down"
+        case 0, 1:
+            return "the one target is not down"
+        case count, targets if count == targets:
+            return f"all {targets:,} targets are down"
+        case 0, targets:
+            return f"none of {targets:,} targets is down"
+        case count, targets:
+            return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} down"
+
+
+def _rest(totals: Totals) -> Iterator[str]:
+    if already := totals.already_undeployed:
+        yield f"{already:,} already {'was' if already == 1 else 'were'}"
+    if totals.failed:
+        yield f"{totals.failed:,} failed"
+    if totals.unknown:
+        yield f"{totals.unknown:,} {'is' if totals.unknown == 1 else 'are'} unknown"
+    if totals.not_started:
+        yield f"{totals.not_started:,} {'was' if totals.not_started == 1 else 'were'} not started"
+
+
+def ending(run: RunReport) -> str:
+    """The state, what stopped the run, and the exit status, as far as they are known."""
+    cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""
+    status = "" if run.exit_status is None else f", exit status {run.exit_status}"
+    return f"{run.state}{cause}{status}"
+
+
+def advice(report: Report) -> tuple[Advice, ...]:
+    """What to do next, in order; never empty."""
+    if report.run.state == "running":
+        return (Advice("The run is still going on; these numbers will change."),)
+    steps = (*_lanes(report), *_resume(report), *_open_ends(report))
+    return steps or (Advice("Nothing is left to do."),)
+
+
+def _lanes(report: Report) -> Iterator[Advice]:
+    closed = [visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
+    parked = [visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
+    if closed:
+        yield Advice(f"Mend what the warnings say about {_listed(closed)}: closed for the rest of this run.")
+    if parked:
+        yield Advice(
+            f"See whether {_listed(parked)} is well again: parked, because it did not answer as it should."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
+
+
+def _resume(report: Report) -> Iterator[Advice]:
+    run, totals = report.run, report.totals
+    if run.state == "complete" and run.exit_status not in {4, 130}:
+        return
+    if (run.stopped_by or "").startswith(Reason.STOP_RULE):
+        yield Advice(
+            "A stop rule ended the run. Once its cause is understood, go on past it:",
+            f"undeploy resume {run.id} --past-stop",
+        )
+    elif (run.stopped_by or "").startswith(Reason.WINDOW):
+        yield Advice(
+            "The window closed before all was done. Go on in the next one:", f"undeploy resume {run.id}"
+        )
+    elif totals.unknown or totals.not_started:
+        yield Advice("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {run.id}")
+
+
+def _open_ends(report: Report) -> Iterator[Advice]:
+    totals, complete = report.totals, report.run.state == "complete"
+    if totals.failed:
+        yield Advice(f"Read why {totals.failed:,} failed; a resume does not repeat {_them(totals.failed)}.")
+    if totals.unknown and complete:
+        yield Advice(
+            f"Look at the {totals.unknown:,} unknown on the gateway: a request may have arrived, "
+            "and no look could settle it."
+        )
+    if totals.not_started and complete:
+        yield Advice(
+            f"Read why {totals.not_started:,} {'was' if totals.not_started == 1 else 'were'} not started."
+        )
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def moment(at: datetime | None) -> str:
+    """A time for people, in UTC to the second; a dash where there is none."""
+    return DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(seconds: float | None) -> str:
+    """A duration for people: ``84 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 05 min``; a dash for None."""
+    if seconds is None:
+        return DASH
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
+    if seconds < 60:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min"
