@@ -1,0 +1,11 @@
+"""The table of kinds. A new kind is a module here, a line in the table, and its samples."""
+
+from __future__ import annotations
+
+from orchestrator.gateways.apinizer import Apinizer
+from orchestrator.gateways.roma import Roma
+from orchestrator.model import Gateway, GatewayEntry
+
+KINDS: dict[str, type[GatewayEntry]] = {"roma": Roma, "apinizer": Apinizer}
+
+_FIT: tuple[type[Gateway], ...] = (Roma, Apinizer)  # holds for the type checker, or it complains here

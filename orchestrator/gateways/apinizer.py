@@ -1,0 +1,97 @@
+"""Apinizer's Management API (APIOps): its keys in a plan, its requests, its replies.
+
+After the vendor's pages "Endpoint Structure", "Authentication" and "Undeploy API Proxy". An undeploy of one
+proxy in one environment differs from the deletion of the proxy for good by the end of the path only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
+from orchestrator.gateways.apinizer_replies import read_undeploy
+from orchestrator.gateways.text import place, segment
+from orchestrator.model import Act, Ask, Coordinate, GatewayEntry, Reading, Target
+from orchestrator.wire import Reply, Request, Secret
+
+_PATHS = {
+    STATUS: "environments/{environment}/deploy-status/",
+    HEALTH: "environments/{environment}/route-health/",
+    HISTORIES: "deploy-histories/",
+    PROXY: "",
+}
+
+
+class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_field="kind"):
+    """One Apinizer manager. Its targets are API proxies, each in one environment.
+
+    ``url`` is the manager's address, without ``/apiops``.
+    """
+
+    KIND: ClassVar[str] = "apinizer"
+    COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
+        Coordinate(name="project", plural="", doc="Name of the project, as the manager writes it."),
+        Coordinate(name="proxy", plural="proxies", doc="Name of the API proxy; case counts."),
+        Coordinate(name="environment", plural="environments", doc="Name of the environment; case counts."),
+    )
+    OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
+    CONCURRENCY: ClassVar[int] = 4
+    TIMEOUT: ClassVar[float] = 150.0
+
+    @property
+    def installation(self) -> str:
+        """One manager is one place."""
+        return f"{self.KIND} {place(self.url)}"
+
+    def exclusive(self, target: Target) -> str | None:
+        """Deployments and the revision counter belong to the proxy, so its environments take turns."""
+        project, proxy, _ = target.parts
+        return f"{segment(project)}/{segment(proxy)}"
+
+    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
+        """Return what to send.
+
+        Raises ``ValueError`` where a name would vanish from the path (empty, ``.``, ``..``): what is left
+        would be the address that deletes the proxy for good. So it does for an act or a look unknown here.
+        """
+        project, proxy, environment = (segment(part) for part in target.parts)
+        url = f"{self.url.rstrip('/')}/apiops/projects/{project}/apiProxies/{proxy}/"
+        headers = {"Authorization": f"Bearer {secret.reveal()}", "Accept": "application/json"}
+        if ask in _PATHS:
+            return Request("GET", url + _PATHS[ask].format(environment=environment), headers)
+        if ask.act is not Act.UNDEPLOY:
+            raise ValueError(f"Apinizer is not asked to {ask.act} {ask.via}".rstrip())
+        body = _body(target, note)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return Request("DELETE", f"{url}environments/{environment}/", headers, body)
+
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+        """Return what ``reply`` means. Never raises, whatever the bytes; the status alone proves nothing."""
+        if ask.act is Act.LOOK:
+            return read_look(ask.via, target, reply)
+        return read_undeploy(target, reply)
+
+    def next_look(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+        about: Reading | None,
+    ) -> Ask | Reading:
+        """Return the next read of this look, or what the reads so far amount to."""
+        return next_look(seen, lacking, about)
+
+
+def _body(target: Target, note: str | None) -> bytes | None:
+    """Return the body; ``None`` where it would say nothing, since older managers may refuse one."""
+    description = note if target.description is None else target.description
+    fields: dict[str, Any] = {}
+    if description is not None:
+        fields["description"] = description
+    if target.persistent is not None:
+        fields["persistent"] = target.persistent
+    return msgspec.json.format(msgspec.json.encode(fields), indent=0) if fields else None

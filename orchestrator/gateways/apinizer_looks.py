@@ -1,0 +1,225 @@
+"""Apinizer's reads of live state: what each one says, and what several of them amount to.
+
+After the vendor's pages "Get Deploy Status", "Get Worker Route Health", "List Deploy History" and
+"Get API Proxy". The first two exist from 2026.09.0 on, the others serve older managers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.gateways.apinizer_replies import accepted, envelope, hides, reading, rejection, said
+from orchestrator.gateways.envelope import first_text, json_object, whole_number
+from orchestrator.gateways.text import shown
+from orchestrator.model import Act, Ask, Facts, Reading, Target, Verdict
+from orchestrator.wire import Reply
+
+STATUS = Ask(Act.LOOK, "deploy-status")
+HEALTH = Ask(Act.LOOK, "route-health")
+HISTORIES = Ask(Act.LOOK, "deploy-histories")
+PROXY = Ask(Act.LOOK, "proxy")
+
+
+def read_look(via: str, target: Target, reply: Reply) -> Reading:
+    """Return what a reply to the read ``via`` means. Never raises; a fault of any kind is UNCLEAR."""
+    body = json_object(reply.body)
+    verdict = rejection(reply, body)
+    if verdict is not None:
+        return reading(verdict, reply, body)
+    if reply.status == 200:
+        facts = _facts(via, target, body)
+        return reading(Verdict.UNCLEAR, reply, body) if facts is None else _state(facts)
+    error = envelope(body, target) if reply.status in {400, 404} else None
+    verdict = said(error)
+    if verdict is Verdict.ABSENT:
+        return reading(verdict, reply, body, hidden=hides(error), evidence="code")
+    if verdict is Verdict.DENIED:
+        return reading(verdict, reply, body)
+    return reading(Verdict.NOT_OFFERED if reply.status == 404 else Verdict.UNCLEAR, reply, body)
+
+
+def _facts(via: str, target: Target, body: dict[str, Any] | None) -> Facts | None:
+    """Return what the read saw, ``None`` where it says nothing that can be believed."""
+    match via:
+        case "deploy-status":
+            return _status(_entries(body))
+        case "route-health":
+            return _health(_entries(body))
+        case "deploy-histories":
+            return _newest(_entries(body), target.parts[-1])
+        case "proxy":
+            return _deployment(_entries(body) or [body or {}], target.parts[-1])
+    return None
+
+
+def _state(facts: Facts) -> Reading:
+    """Judge by the pods where the read asked them (no answer says nothing), else by the manager's word."""
+    if facts.pods_responded == 0:
+        return Reading(verdict=Verdict.UNCLEAR, message="no pod answered the manager", facts=facts)
+    up = facts.deployed if facts.pods_active is None else facts.pods_active > 0
+    return Reading(verdict=Verdict.UP if up else Verdict.DOWN, evidence="look", facts=facts)
+
+
+def _entries(body: dict[str, Any] | None) -> list[dict[str, Any]]:
+    listed = (body or {}).get("resultList") if accepted(body) else None
+    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+
+
+def _status(entries: list[dict[str, Any]]) -> Facts | None:
+    if len(entries) != 1 or not isinstance(entries[0].get("deployed"), bool):
+        return None
+    (entry,) = entries
+    edited = entry.get("redeployRequired")
+    return Facts(
+        deployed=entry["deployed"],
+        revision=_noted(entry.get("revision")),
+        since=_noted(entry.get("lastDeployTime")),
+        edited=edited if isinstance(edited, bool) else None,
+    )
+
+
+def _health(entries: list[dict[str, Any]]) -> Facts | None:
+    if len(entries) != 1:
+        return None
+    (entry,) = entries
+    active, responded = whole_number(entry.get("podsActive")), whole_number(entry.get("podsResponded"))
+    if active is None or responded is None or active < 0 or responded < 0:
+        return None
+    pods = entry.get("pods")
+    serving = _serving(pods if isinstance(pods, list) else [])
+    deployed = entry.get("deployedInManager")
+    return Facts(
+        deployed=deployed if isinstance(deployed, bool) else None,
+        # `routeActive` is false as soon as one pod is down, so it is the count that tells; where the count
+        # and the list differ, the one that says more pods serve is believed.
+        pods_active=max(active, len(serving)),
+        pods_responded=max(responded, active, len(serving)),
+        serving=serving,
+    )
+
+
+def _serving(pods: list[Any]) -> tuple[str, ...]:
+    active = [pod for pod in pods if isinstance(pod, dict) and pod.get("routeActive") is True]
+    return tuple(shown(first_text(pod, "workerPodIp") or "unnamed") or "unnamed" for pod in active)
+
+
+def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
+    """Read the newest record of the environment; the order of the list is not promised."""
+    records = [entry for entry in entries if entry.get("environment") == environment]
+    numbers = [whole_number(record.get("revision")) for record in records]
+    if not records or None in numbers:
+        return None
+    newest = max(records, key=lambda record: record["revision"])
+    if not isinstance(newest.get("deploy"), bool):
+        return None
+    return Facts(
+        deployed=newest["deploy"],
+        revision=_noted(newest["revision"]),
+        since=_noted(newest.get("deploymentTime")),
+    )
+
+
+def _deployment(entries: list[dict[str, Any]], environment: str) -> Facts | None:
+    """Read the proxy's own list of deployments; older managers send the object without a list around it."""
+    listed = entries[0].get("deploymentList") if len(entries) == 1 else None
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    ours = [row for row in rows if row.get("environmentName") == environment]
+    if len(ours) != 1 or not isinstance(ours[0].get("deployed"), bool):
+        return None
+    edited = ours[0].get("redeployRequired")
+    return Facts(deployed=ours[0]["deployed"], edited=edited if isinstance(edited, bool) else None)
+
+
+def _noted(value: object) -> str | None:
+    number = whole_number(value)
+    return shown(value) if isinstance(value, str) else None if number is None else str(number)
+
+
+def next_look(seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None) -> Ask | Reading:
+    """Return the next read, or what those in ``seen`` amount to (see ``Gateway.next_look``)."""
+    doubted = about if about is not None and about.verdict is Verdict.PARTIAL else None
+    absent = next((one for one in seen.values() if one.verdict is Verdict.ABSENT), None)
+    if absent is not None:
+        return absent
+    if _offered(STATUS, seen, lacking):
+        return _by_status(seen, lacking, doubted)
+    return _by_record(seen, lacking, doubted)
+
+
+def _offered(ask: Ask, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
+    one = seen.get(ask.via)
+    return ask.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
+
+
+def _by_status(
+    seen: Mapping[str, Reading], lacking: frozenset[str], doubted: Reading | None
+) -> Ask | Reading:
+    status = seen.get(STATUS.via)
+    if status is None:
+        return STATUS
+    if status.verdict is not Verdict.DOWN:
+        return status
+    if not _offered(HEALTH, seen, lacking):
+        return _word_alone(status, doubted)
+    health = seen.get(HEALTH.via)
+    return HEALTH if health is None else _both(status, health, doubted)
+
+
+def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
+    """Put the manager's "down" and the pods' answer together."""
+    facts = _joined(status.facts or Facts(), health.facts or Facts())
+    if health.verdict is Verdict.UP:
+        return Reading(
+            verdict=Verdict.PARTIAL,
+            message="the manager says undeployed, but pods still serve it",
+            pods=facts.serving,
+            pod_count=facts.pods_responded or 0,
+            facts=facts,
+        )
+    if health.verdict is not Verdict.DOWN:
+        return replace(health, facts=facts, **_named(doubted))
+    if health.facts is not None and health.facts.deployed:
+        text = "the manager's two reads contradict each other"
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **_named(doubted))
+    wanted = doubted.pod_count if doubted is not None else 0
+    if (facts.pods_responded or 0) < wanted:
+        text = f"{facts.pods_responded} of {wanted} pods answered the manager, none of them serves it"
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **_named(doubted))
+    return replace(status, facts=facts)
+
+
+def _joined(manager: Facts, pods: Facts) -> Facts:
+    return replace(
+        manager, pods_active=pods.pods_active, pods_responded=pods.pods_responded, serving=pods.serving
+    )
+
+
+def _named(doubted: Reading | None) -> dict[str, Any]:
+    return {} if doubted is None else {"pods": doubted.pods, "pod_count": doubted.pod_count}
+
+
+def _by_record(
+    seen: Mapping[str, Reading], lacking: frozenset[str], doubted: Reading | None
+) -> Ask | Reading:
+    """Ask an older manager: its newest record of the environment, then the proxy's own list."""
+    unclear = None
+    for ask in (HISTORIES, PROXY):
+        if not _offered(ask, seen, lacking):
+            continue
+        one = seen.get(ask.via)
+        if one is None:
+            return ask
+        if one.verdict is not Verdict.UNCLEAR:
+            return _word_alone(one, doubted)
+        unclear = unclear or one
+    return unclear or Reading(verdict=Verdict.NOT_OFFERED)
+
+
+def _word_alone(manager: Reading, doubted: Reading | None) -> Reading:
+    """The manager's word is enough, but never against a row of its own reply that said false."""
+    if doubted is None or manager.verdict is not Verdict.DOWN:
+        return manager
+    return replace(doubted, facts=manager.facts)

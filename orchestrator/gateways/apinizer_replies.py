@@ -1,0 +1,205 @@
+"""What Apinizer's replies say: two error envelopes, two shapes of evidence, and an undeploy's verdict.
+
+After the vendor's pages "Undeploy API Proxy", "Undeploy API Proxy Group" and "Error Handling".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.gateways.envelope import first_text, json_object, raw_text, seconds, wait_asked
+from orchestrator.gateways.text import shown
+from orchestrator.model import Reading, Target, Verdict
+from orchestrator.wire import Reply
+
+_CODE = re.compile(r"[a-z][a-z0-9_]*")
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
+_MISSING = re.compile(r"\bnot\s+(?:be\s+)?found\b|\bnot\s+exists?\b|n't\s+exist\b")
+_THINGS = re.compile(r"proxy|project|environment")
+_REJECTED = re.compile(
+    r"token\s+(?:is\s+not\s+valid|was\s+expired)|invalid\s+token|must\s+be\s+authenticated"
+)
+
+
+class Envelope(Struct, frozen=True):
+    """An error in one of the two documented forms. ``plain`` is its text in lower case without the names in
+    it: a proxy may well be called "not found"."""
+
+    code: str | None
+    plain: str
+
+
+def envelope(body: dict[str, Any] | None, target: Target) -> Envelope | None:
+    """Return the vendor's error envelope, ``None`` where a body is none: a web server's own 404, for one."""
+    fields = body or {}
+    error, text = fields.get("error"), first_text(fields, "resultMessage", "error_description")
+    code = error if isinstance(error, str) and _CODE.fullmatch(error) else None
+    if code is None and text is None and fields.get("status") != "FAILURE":
+        return None
+    plain = (text or "")[:2048]
+    for part in target.parts:
+        plain = plain.replace(f"({part})", "()").replace(f": {part})", ")")
+    return Envelope(code, _IN_BRACKETS.sub("()", plain).lower())
+
+
+def said(error: Envelope | None) -> Verdict | None:
+    """Return what the vendor's own words mean, where they leave no choice: ABSENT, REFUSED or DENIED.
+
+    The texts differ from page to page, so key words are matched. A right that is missing is not a thing that
+    is missing; a text that leaves both open is ABSENT, and ``hides`` then says so.
+    """
+    if error is None:
+        return None
+    if "required permission" in error.plain:
+        return Verdict.REFUSED
+    if _REJECTED.search(error.plain):
+        return Verdict.DENIED
+    if error.code == "not_found" or (_MISSING.search(error.plain) and _THINGS.search(error.plain)):
+        return Verdict.ABSENT
+    return Verdict.REFUSED if "privilege" in error.plain else None
+
+
+def hides(error: Envelope | None) -> bool:
+    """True where "does not exist" may as well be "may not be seen". A bare ``not_found`` is documented so."""
+    return error is not None and ("privilege" in error.plain or not error.plain)
+
+
+class Row(Struct, frozen=True):
+    """One row of a ``deploymentResult``; ``success`` is None where it is not a JSON boolean."""
+
+    success: bool | None
+    name: str
+    environment: object
+    text: str | None
+    leaf: bool
+
+
+def rows(body: dict[str, Any] | None) -> tuple[Row, ...]:
+    """Return the rows of ``deploymentResult`` in either shape, itself first, however deep; () without one."""
+    result = (body or {}).get("deploymentResult")
+    return tuple(_walk(result)) if isinstance(result, dict) else ()
+
+
+def _walk(result: object) -> Iterator[Row]:
+    left = [result]
+    while left:
+        fields = left.pop()
+        if not isinstance(fields, dict):
+            yield Row(None, "unnamed", None, None, leaf=True)
+            continue
+        below = [*_listed(fields.get("deploymentResults")), *_listed(fields.get("detailList"))]
+        yield _row(fields, leaf=not below)
+        left.extend(reversed(below))
+
+
+def _listed(value: object) -> Iterable[object]:
+    """Return the rows in ``value``; what is neither a list nor absent is one row that cannot be read."""
+    return value if isinstance(value, list) else () if value is None else (value,)
+
+
+def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
+    success = fields.get("success")
+    names = [fields.get(key) for key in ("environmentName", "envName")]
+    name = first_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
+    return Row(
+        success=success if isinstance(success, bool) else None,
+        name=shown(name) or "unnamed",
+        environment=next((name for name in names if name is not None), None),
+        text=first_text(fields, "detail", "message"),
+        leaf=leaf,
+    )
+
+
+def accepted(body: dict[str, Any] | None) -> bool:
+    """True where the outer part of a reply says success in either form, and nothing in it says otherwise."""
+    fields = body or {}
+    if fields.get("success", True) is not True or fields.get("status", "SUCCESS") == "FAILURE":
+        return False
+    return fields.get("success") is True or fields.get("status") == "SUCCESS"
+
+
+def rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
+    """Return DENIED or BUSY, which undeploys and looks read alike; ``None`` if it is neither."""
+    if 200 <= reply.status < 300:
+        return None
+    if reply.status == 401:
+        return Verdict.DENIED
+    limited = reply.status == 429 or (body or {}).get("error") == "rate_limit_exceeded"
+    pausing = reply.status == 503 and "retry-after" in reply.headers
+    return Verdict.BUSY if limited or pausing else None
+
+
+def reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more: Any) -> Reading:
+    """Return a reading with the vendor's code and text, for BUSY its wait; ``more`` are further fields."""
+    fields = body or {}
+    error = fields.get("error")
+    text = first_text(fields, "resultMessage", "error_description", "error")
+    if verdict is Verdict.BUSY:
+        more["wait"] = seconds(fields.get("retry_after")) or wait_asked(reply)
+    return Reading(
+        verdict=verdict,
+        code=shown(error) if isinstance(error, str) and _CODE.fullmatch(error) else None,
+        message=more.pop("message", None) or (shown(text) if text else raw_text(reply.body)),
+        **more,
+    )
+
+
+def read_undeploy(target: Target, reply: Reply) -> Reading:
+    """Return what a reply to an undeploy means. A deploymentResult is heard with every status."""
+    body = json_object(reply.body)
+    verdict = rejection(reply, body)
+    if verdict is not None:
+        return reading(verdict, reply, body)
+    found = rows(body)
+    if accepted(body) and any(row.success is False for row in found):
+        return _partial(reply, body, found)
+    if reply.status == 200 and accepted(body) and _proves(found, target):
+        return Reading(verdict=Verdict.REMOVED, evidence="deploymentResult")
+    return _fault(target, reply, body, found)
+
+
+def _proves(found: tuple[Row, ...], target: Target) -> bool:
+    """True where every row is a typed success, one at least below the overall one, all of our environment."""
+    environment = target.parts[-1]
+    return len(found) > 1 and all(
+        row.success is True and row.environment in (None, environment) for row in found
+    )
+
+
+def _partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:
+    below = found[1:]
+    failed = [row for row in below if row.success is False]
+    pods = tuple(row.name for row in failed if row.leaf) or tuple(row.name for row in failed)
+    count = sum(row.leaf for row in below)
+    return reading(Verdict.PARTIAL, reply, body, message=_failures(found), pods=pods, pod_count=count)
+
+
+def _failures(found: tuple[Row, ...]) -> str | None:
+    """Name what failed, and how, in the vendor's words."""
+    failed = [row for row in found if row.success is False and row.leaf]
+    return shown("; ".join(f"{row.name}: {row.text}" if row.text else row.name for row in failed[:8]))
+
+
+def _fault(target: Target, reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:
+    status = reply.status
+    if status < 400:
+        return reading(Verdict.STRANGE, reply, body)
+    if status == 408 or status >= 500:
+        return reading(Verdict.DOUBT, reply, body)
+    if status == 400 and len(found) > 1:
+        # An undeploy was tried, so a "not found" in its text is about a worker. Nothing outside says success,
+        # so it is no PARTIAL; whether the manager took it down all the same, only a look can tell.
+        return reading(Verdict.CONTESTED, reply, body, message=_failures(found))
+    error = envelope(body, target)
+    if status == 404 and error is None:
+        hint = "check url: it is the manager's address, without /apiops"
+        return reading(Verdict.ELSEWHERE, reply, body, hint=hint)
+    verdict = said(error) if status in {400, 404} else None
+    if verdict is Verdict.ABSENT:
+        return reading(verdict, reply, body, hidden=hides(error), evidence="code")
+    other = Verdict.CONTESTED if status == 400 else Verdict.REFUSED
+    return reading(verdict or other, reply, body)

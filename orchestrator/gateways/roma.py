@@ -1,0 +1,229 @@
+"""Huawei Cloud ROMA Connect (APIC): its keys in a plan, its requests, its replies.
+
+After the API reference, "Canceling Deployment of a Backend API" (V1) and "Custom Backend Management" (V2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from orchestrator.gateways.envelope import first_text, json_object, raw_text, wait_asked, whole_number
+from orchestrator.gateways.text import place, segment, shown
+from orchestrator.model import (
+    Act,
+    Ask,
+    Coordinate,
+    Facts,
+    GatewayEntry,
+    Reading,
+    Target,
+    Verdict,
+)
+from orchestrator.wire import Reply, Request, Secret
+
+_ID = r"[A-Za-z0-9_-]{1,64}"
+_WHOLE_ID = f"^{_ID}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
+_SHOW = Ask(Act.LOOK, "show")
+_REMOVED = Reading(verdict=Verdict.REMOVED, evidence="204")
+
+_GONE = "APIG.3084"
+_NO_SUCH_INSTANCE = "APIG.3030"
+_NO_SUCH_PATH = "APIGW.0101"
+_NO_SERVICE_BEHIND = "APIGW.0103"
+# Parts of the product answer 400 to a bad token, so these codes are heard on any 4xx.
+_DENIED = frozenset({"APIG.1002", "APIGW.0301", "APIG.0301", "ROMA.1000", "ROMA.1002"})
+_NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
+_THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
+_POLICY = re.compile(r"limit:\s*[0-9]+\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE)
+_UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+_STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
+
+
+class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
+    """One ROMA Connect instance. Its targets are backend ("livedata") APIs.
+
+    An undeploy also deletes the front-end API that was published for the backend.
+    """
+
+    project_id: Annotated[
+        str,
+        Meta(pattern=_WHOLE_ID, description="The project (tenant of one region) that holds the instance."),
+    ]
+    instance_id: Annotated[str, Meta(pattern=_WHOLE_ID, description="The ROMA Connect instance.")]
+    api_version: Annotated[
+        Literal["v1", "v2"],
+        Meta(description="Version of the APIs that are called: v1 has the id in the body, v2 in the path."),
+    ] = "v1"
+
+    KIND: ClassVar[str] = "roma"
+    COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
+        Coordinate(
+            name="ld_api_id", plural="ld_api_ids", pattern=_ID, doc="Id of the backend API to take offline."
+        ),
+    )
+    CONCURRENCY: ClassVar[int] = 8
+    TIMEOUT: ClassVar[float] = 30.0
+
+    @property
+    def installation(self) -> str:
+        """The same instance through either version of the API is the same place."""
+        return f"{self.KIND} {place(self.url)} {self.project_id} {self.instance_id}"
+
+    def exclusive(self, target: Target) -> str | None:  # noqa: ARG002
+        """Backend APIs do not get in each other's way."""
+        return None
+
+    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:  # noqa: ARG002
+        """Return what to send. ROMA keeps no history record, so ``note`` has no place in it.
+
+        Raises ``ValueError`` for anything but an undeploy and the look ``show``.
+        """
+        headers = {"X-Auth-Token": secret.reveal(), "Accept": "application/json"}
+        (api,) = target.parts
+        if ask == _SHOW:
+            return Request("GET", f"{self._apis}/{segment(api)}", headers)
+        if ask.act is not Act.UNDEPLOY:
+            raise ValueError(f"ROMA Connect is not asked to {ask.act} {ask.via}".rstrip())
+        headers["Content-Type"] = "application/json"
+        if self.api_version == "v2":
+            return Request("POST", f"{self._apis}/{segment(api)}/undeploy", headers, b"")
+        body = b'{"ld_api_id": ' + msgspec.json.encode(api) + b"}"
+        return Request("POST", f"{self._apis}/undeploy", headers, body)
+
+    @property
+    def _apis(self) -> str:
+        project, instance = segment(self.project_id), segment(self.instance_id)
+        base = self.url.rstrip("/")
+        return f"{base}/{self.api_version}/{project}/apic/instances/{instance}/livedata-apis"
+
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:  # noqa: ARG002
+        """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success."""
+        if ask.act is Act.LOOK:
+            return _read_look(reply)
+        if reply.status == 204:
+            return _REMOVED
+        fault = _fault(reply.body)
+        verdict = _either(reply, fault) or _undeploy(reply.status, fault.code)
+        hint = self._hint(fault.code) if verdict is Verdict.ELSEWHERE else ""
+        return _reading(verdict, reply, fault, hint)
+
+    def _hint(self, code: str | None) -> str:
+        if code == _NO_SUCH_INSTANCE:
+            return "check instance_id, project_id and the region in url"
+        if self.api_version == "v1" and code in {None, _NO_SUCH_PATH}:
+            return "try api_version: v2"
+        return "check url, project_id and instance_id"
+
+    def next_look(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+        about: Reading | None,  # noqa: ARG002
+    ) -> Ask | Reading:
+        """Return ``show``, the only look there is, or what it amounted to."""
+        if _SHOW.via in lacking:
+            return Reading(verdict=Verdict.NOT_OFFERED)
+        return seen.get(_SHOW.via, _SHOW)
+
+
+class _Fault(Struct, frozen=True):
+    """An error envelope; ``text`` is the vendor's, or else the beginning of the body, not yet cut."""
+
+    code: str | None
+    text: str | None
+
+
+def _fault(body: bytes) -> _Fault:
+    found = [_Fault(_code(fields), _message(fields)) for fields in _levels(json_object(body))]
+    found.sort(key=lambda fault: fault.code is None)  # a text without a code must not hide a code below it
+    text = next((fault.text for fault in found if fault.text), None)
+    return _Fault(found[0].code if found else None, text or raw_text(body))
+
+
+def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    if fields is not None:
+        yield fields
+        yield from (value for value in fields.values() if isinstance(value, dict))
+
+
+def _code(fields: dict[str, Any]) -> str | None:
+    code = first_text(fields, "error_code", "errorCode", "code")
+    return code and code.strip()
+
+
+def _message(fields: dict[str, Any]) -> str | None:
+    return first_text(fields, "error_msg", "errorMsg", "message")
+
+
+def _either(reply: Reply, fault: _Fault) -> Verdict | None:
+    """Return what concerns undeploys and looks alike. The code counts before the status."""
+    status, code = reply.status, fault.code
+    if status < 400:
+        return None
+    if status == 401 or (status < 500 and code in _DENIED):
+        return Verdict.DENIED
+    if code == _GONE:
+        return Verdict.ABSENT
+    if status == 429 or (status < 500 and code in _THROTTLED):
+        return Verdict.BUSY
+    if status == 503 and "retry-after" in reply.headers:
+        return Verdict.BUSY
+    return None
+
+
+def _undeploy(status: int, code: str | None) -> Verdict:
+    if status < 400:
+        return Verdict.STRANGE  # a redirect or a login page in front; the vendor's success is exactly 204
+    if status == 404 and code == _NO_SERVICE_BEHIND:
+        return Verdict.DOUBT
+    if status == 404 or code in {_NO_SUCH_INSTANCE, _NO_SUCH_PATH}:
+        return Verdict.ELSEWHERE
+    if status == 408 or status >= 500:
+        return Verdict.DOUBT
+    return Verdict.CONTESTED if status == 400 and code not in _NO_PERMISSION else Verdict.REFUSED
+
+
+def _read_look(reply: Reply) -> Reading:
+    if reply.status == 200:
+        return _read_api(reply.body)
+    fault = _fault(reply.body)
+    verdict = _either(reply, fault)
+    if verdict is None:
+        bare = reply.status == 404 and fault.code != _NO_SERVICE_BEHIND
+        verdict = Verdict.NOT_OFFERED if bare else Verdict.UNCLEAR
+    return _reading(verdict, reply, fault)
+
+
+def _read_api(body: bytes) -> Reading:
+    """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
+    fields = json_object(body) or {}
+    state = whole_number(fields.get("status"))
+    verdict = _STATES.get(state, Verdict.UNCLEAR) if state is not None else Verdict.UNCLEAR
+    if verdict is Verdict.UNCLEAR:
+        return Reading(verdict=verdict, message=raw_text(body))
+    changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
+    facts = Facts(deployed=verdict is Verdict.UP, revision=changed and shown(changed))
+    return Reading(verdict=verdict, evidence="look", facts=facts)
+
+
+def _reading(verdict: Verdict, reply: Reply, fault: _Fault, hint: str = "") -> Reading:
+    return Reading(
+        verdict=verdict,
+        code=fault.code and shown(fault.code),
+        message=fault.text and shown(fault.text),
+        wait=(wait_asked(reply) or _policy_wait(fault.text or "")) if verdict is Verdict.BUSY else None,
+        evidence="code" if verdict is Verdict.ABSENT else None,
+        hint=hint,
+    )
+
+
+def _policy_wait(text: str) -> float | None:
+    """Return the length in seconds of the throttling period that the text names, if it names one."""
+    policy = _POLICY.search(text)
+    return int(policy[1]) * _UNIT[policy[2].lower()] or None if policy else None

@@ -1,0 +1,60 @@
+"""Texts that cross the border: a vendor's words made fit to be shown, a person's names made fit for a URL."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+SHOWN = 256
+"""At most so many characters of a vendor's text are kept."""
+
+# A credential holds none of these (RFC 6750's b64token), so no cut between chunks leaves half a credential.
+_CHUNKS = re.compile(r"[\s\"'<>{},]+|[^\s\"'<>{},]+")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def shown(text: str) -> str | None:
+    """Return ``text`` on one line and in at most ``SHOWN`` characters; ``None`` if there is nothing to show.
+
+    Control characters become visible (``\\n``, ``\\x1b``). A text that is too long is cut between words,
+    never inside one: a credential that a vendor repeats is either whole, so that masking finds it, or gone.
+    """
+    text = text.strip()
+    head = text[: SHOWN + 1]
+    visible = _visible(head)
+    if len(visible) <= SHOWN:
+        return visible or None
+    kept = ""
+    for chunk in _CHUNKS.findall(head):
+        piece = _visible(chunk)
+        if len(kept) + len(piece) >= SHOWN:
+            break
+        kept += piece
+    return kept.rstrip() + "…"
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def segment(text: str) -> str:
+    """Percent-encode ``text`` as one segment of a path, with no safe characters but the unreserved ones.
+
+    Raises ``ValueError`` for an empty text, ``.`` and ``..``: on the way to the server such a segment
+    disappears, and the URL that is left names something else.
+    """
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} cannot be a part of a URL's path; it would name something else")
+    return quote(text, safe="")
+
+
+def place(url: str) -> str:
+    """Return ``url`` so that equal places give equal texts: scheme and host in lower case, without the
+    scheme's own port and without a slash at the end. Raises ``ValueError`` if it is no URL."""
+    parts = urlsplit(url)
+    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "\n"))
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
