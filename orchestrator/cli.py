@@ -1,0 +1,169 @@
+"""The command table, and the one place where an exception becomes a message and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+import click
+
+from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
+
+PROGRAM = "undeploy"
+PACKAGE = "undeploy-orchestrator"
+
+
+class Entry(NamedTuple):
+    """A subcommand: the module whose ``command`` it is, and its line in ``undeploy --help``."""
+
+    module: str
+    help: str
+
+
+# The line stands here as well as in the module, so that --help imports none of them; a test compares the two.
+COMMANDS: Mapping[str, Entry] = {
+    "check": Entry("orchestrator.commands.check", "Validate a plan offline and print its counts and digest."),
+    "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
+    "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
+    "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),
+    "runs": Entry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
+    "rehearse": Entry(
+        "orchestrator.commands.rehearse", "Run a plan against built-in simulators, with faults."
+    ),
+    "simulator": Entry(
+        "orchestrator.commands.simulator", "Serve the simulators of both platforms on loopback."
+    ),
+    "init": Entry("orchestrator.commands.init", "Write a commented starter plan."),
+    "schema": Entry("orchestrator.commands.schema", "Print the JSON Schema of a plan, for editors."),
+    "completion": Entry("orchestrator.commands.completion", "Print the completion script of a shell."),
+}
+
+
+class CommandTable(click.Group):
+    """The subcommands of ``COMMANDS``, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = import_module(entry.module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # caught here, since click would make an exit status of its own of it
+            return _reader_gone()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no command {name}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version(PACKAGE)
+    except PackageNotFoundError:
+        number = "(not installed: run from its sources)"
+    click.echo(f"{PROGRAM} {number}")
+    ctx.exit()
+
+
+@click.command(
+    PROGRAM,
+    cls=CommandTable,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit statuses: 0 done; 1 something failed or is unknown; 2 nothing was sent; 3 a bug of ours; "
+    "4 stopped early, can be resumed; 130 interrupted, can be resumed.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version."
+)
+def undeploy() -> None:
+    """Take many APIs offline on Huawei ROMA Connect and Apinizer: concurrent, resumable, with one report.
+
+    Start with `undeploy init plan.yaml`, then `undeploy check plan.yaml` and `undeploy rehearse plan.yaml`.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status. ``arguments`` are those of the process if None."""
+    sys.exit(int(execute(sys.argv[1:] if arguments is None else arguments)))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run the command line; return its exit status, with its messages on stderr."""
+    try:
+        status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except (
+        click.Abort
+    ):  # what click makes of KeyboardInterrupt; a run that has sent something handles its signals
+        return _tell("Interrupted.", ExitStatus.INTERRUPTED)
+    except click.ClickException as error:
+        return _usage(error)
+    except OrchestratorError as error:
+        return _tell(
+            f"{error}", ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
+        )
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:  # noqa: BLE001 - the last resort: it becomes status 3, and nothing is hidden
+        return _bug(error)
+    return int(status or 0)
+
+
+def _tell(message: str, status: ExitStatus) -> int:
+    from orchestrator.report.words import visible
+
+    for line in message.splitlines():
+        click.echo(visible(line), err=True)
+    return status
+
+
+def _usage(error: click.ClickException) -> int:
+    error.show()
+    return ExitStatus.NOTHING_SENT
+
+
+def _reader_gone() -> int:
+    """Whoever read stdout (``head``, a pager) has seen enough: that is no failure."""
+    from orchestrator.commands.screen import reader_gone
+
+    reader_gone()
+    return ExitStatus.DONE
+
+
+def _bug(error: Exception) -> int:
+    from traceback import format_exception
+
+    from orchestrator.report.words import visible
+
+    for line in "".join(format_exception(error)).splitlines():
+        click.echo(visible(line), err=True)
+    click.echo(
+        "This is a bug of ours, not a mistake of yours. The journal is intact: `undeploy resume` can go on.\n"
+        "Please report it with the lines above.",
+        err=True,
+    )
+    return ExitStatus.BUG

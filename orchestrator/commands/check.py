@@ -1,0 +1,42 @@
+"""undeploy check: validate a plan offline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.commands.options import Chosen, plan_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.run import LoadedPlan
+
+
+@click.command("check")
+@plan_options
+def command(chosen: Chosen) -> None:
+    """Validate a plan offline and print its counts and digest.
+
+    Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
+    """
+    from orchestrator.run import load_plan
+
+    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+        for line in counted(loaded):
+            click.echo(line)
+        click.echo(f"digest: {loaded.digest}")
+
+
+def counted(loaded: LoadedPlan) -> Iterator[str]:
+    """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
+    from orchestrator.report.words import visible
+    from orchestrator.summary import aligned
+
+    yield f"plan: {visible(loaded.plan.name)}"
+    yield f"targets: {loaded.targets}"
+    kinds = {gateway.name: gateway.KIND for gateway in loaded.plan.gateways}
+    rows = [("gateway", visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()]
+    rows += [("wave", visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
+    yield from aligned(rows, left=3)

@@ -1,0 +1,179 @@
+"""The options that several commands share, and what they amount to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+from orchestrator.commands.times import close_at, parse_window
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.model import Window
+
+Command = Callable[..., Any]
+
+STATE = Path(".undeploy")
+PROTECT_FILE_VARIABLE = "UNDEPLOY_PROTECT_FILE"
+
+
+class Chosen(NamedTuple):
+    """A plan, and the targets that are to be taken instead of its own."""
+
+    plan: Path
+    more: tuple[str, ...]
+    """The ids behind the first in ``--target A B C``."""
+    target: tuple[str, ...]
+    targets_from: Path | None
+
+    def targets(self) -> list[str] | None:
+        """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""
+        if self.more and not self.target:
+            raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
+        if not self.target and self.targets_from is None:
+            return None
+        listed = read_lines(self.targets_from, "list of targets") if self.targets_from else []
+        if ids := [*self.target, *self.more, *listed]:
+            return ids
+        raise UsageError(f"{self.targets_from} names no target")
+
+
+class View(NamedTuple):
+    """How a run is shown while it goes on."""
+
+    events: str | None
+    quiet: bool
+    log_level: str | None
+    log_format: Literal["text", "json"] | None
+    no_color: bool
+
+
+class Selection(NamedTuple):
+    """Which of the targets, and when."""
+
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    waves: tuple[str, ...]
+    window: str | None
+    close_at: str | None
+    wait: bool
+    protect_files: tuple[Path, ...]
+
+    def window_value(self, now: datetime | None = None) -> Window | None:
+        """Return the window that replaces the plan's, None to keep the plan's; raises ``UsageError``."""
+        from orchestrator.model import Window
+
+        if self.window and self.close_at:
+            raise UsageError("--window and --close-at both say when the window closes; give one of them")
+        if self.window:
+            return Window(*parse_window(self.window))
+        if self.close_at:
+            return Window(None, close_at(self.close_at, now or datetime.now(UTC)))
+        return None
+
+    def protect(self) -> tuple[str, ...]:
+        """Return the patterns of all protect files, those of the environment first; raises ``UsageError``."""
+        # The option adds to the site's own file: nobody unprotects anything by naming another one.
+        site = os.environ.get(PROTECT_FILE_VARIABLE)
+        files = ([Path(site)] if site else []) + list(self.protect_files)
+        return tuple(pattern for file in files for pattern in read_lines(file, "protect file"))
+
+
+def read_lines(file: Path, what: str) -> list[str]:
+    """Return the lines of ``file`` that are neither empty nor start with ``#``; raises ``UsageError``."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read the {what} {file}: {why}") from error
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def in_order(*options: Command) -> Callable[[Command], Command]:
+    """Return a decorator that applies ``options``, the first of them first in the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def bundled(name: str, bundle: type[NamedTuple], *options: Command) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``options`` and hands their values to the command as one ``bundle``."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def call(**values: Any) -> Any:
+            fields: Iterable[str] = bundle._fields
+            return command(**{name: bundle(*(values.pop(field) for field in fields))}, **values)
+
+        return in_order(*options)(call)
+
+    return decorate
+
+
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+state_option = click.option(
+    "--state", type=PATH, default=STATE, show_default=True, metavar="DIR", help="Where runs are kept."
+)
+report_dir_option = click.option(
+    "--report-dir", type=PATH, metavar="DIR", help="Write the reports here as well as into the run's folder."
+)
+view_options = bundled(
+    "view",
+    View,
+    click.option("--events", metavar="-|FILE", help="Write each event as a line of JSON to stdout or FILE."),
+    click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong."),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Log to stderr from this level on; debug tells of each request.",
+    ),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."),
+    click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+)
+selection_options = bundled(
+    "selection",
+    Selection,
+    click.option(
+        "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
+    ),
+    click.option(
+        "--skip", multiple=True, metavar="GLOB", help="Not the targets whose id matches; may be repeated."
+    ),
+    click.option("--wave", "waves", multiple=True, metavar="NAME", help="Only this wave; may be repeated."),
+    click.option("--window", metavar="OPENS/CLOSES", help="Replace the plan's window."),
+    click.option(
+        "--close-at", metavar="HH:MM[ZONE]", help="Replace the window by one that closes at this time."
+    ),
+    click.option("--wait", is_flag=True, help="Wait until the window opens."),
+    click.option(
+        "--protect-file",
+        "protect_files",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help=f"Patterns never to be touched, one a line, besides those of {PROTECT_FILE_VARIABLE}.",
+    ),
+)
+plan_options = bundled(
+    "chosen",
+    Chosen,
+    click.argument("plan", type=FILE),
+    click.argument("more", nargs=-1, metavar=""),
+    click.option(
+        "--target", multiple=True, metavar="ID...", help="Take these targets instead of the plan's own."
+    ),
+    click.option("--targets-from", type=FILE, metavar="FILE", help="The same from a file, one id a line."),
+)

@@ -1,0 +1,68 @@
+"""undeploy report: any report of a run, made again from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO, cast
+
+import click
+
+from orchestrator.commands.options import FILE, state_option
+from orchestrator.errors import UsageError
+
+# The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
+FORMATS = ("json", "junit", "html", "markdown", "csv")
+
+
+@click.command("report")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="Its form."
+)
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
+@state_option
+def command(run: str, form: str, output: Path | None, state: Path) -> None:
+    """Make any report of a run again from its journal.
+
+    RUN is an id, a folder, or `latest`. The report goes to stdout, or to FILE.
+    """
+    from orchestrator.journal.folder import find_run
+    from orchestrator.report import write_report
+
+    with find_run(state, run).account() as account, destination(output) as out:
+        write_report(form, account, out)
+
+
+def destination(output: Path | None) -> AbstractContextManager[TextIO]:
+    """Open what a report is written to: ``output``, or stdout for None."""
+    if output is not None:
+        return whole_file(output)
+    return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Give a file that takes the place of ``path`` once all is written; raises ``UsageError``.
+
+    What is there and no regular file (``/dev/stderr``, a pipe) is written to as it is.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8", newline="\n") as out:
+                yield out
+            return
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as out:
+            temporary = Path(out.name)
+            try:
+                yield cast("TextIO", out)
+                out.close()
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

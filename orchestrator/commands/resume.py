@@ -1,0 +1,49 @@
+"""undeploy resume: go on with a run that was interrupted, killed or stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.commands.options import (
+    Selection,
+    View,
+    report_dir_option,
+    selection_options,
+    state_option,
+    view_options,
+)
+from orchestrator.commands.run import run_options
+from orchestrator.commands.screen import drive
+
+
+@click.command("resume")
+@click.argument("run", metavar="RUN")
+@click.option("--past-stop", is_flag=True, help="Go on although a stop rule ended the run.")
+@selection_options
+@state_option
+@report_dir_option
+@view_options
+def command(
+    run: str, past_stop: bool, selection: Selection, state: Path, report_dir: Path | None, view: View
+) -> int:
+    """Go on with a run that ended early.
+
+    RUN is an id, a folder, or `latest`. It asks nothing: it goes on under the approval that the run had.
+    What is unknown is looked at before anything is sent; --only, --skip and --wave narrow the run's own.
+    """
+    from orchestrator.journal.folder import find_run
+    from orchestrator.run import resume
+
+    options = run_options(selection, state, report_dir, past_stop=past_stop)
+    folder = find_run(state, run)
+    result = drive(
+        lambda listeners, started: resume(
+            folder, options, listeners=listeners, signals=True, on_start=started
+        ),
+        view,
+        closes=options.window.closes if options.window else None,
+        state=state,
+    )
+    return result.exit_status

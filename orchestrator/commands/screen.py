@@ -1,0 +1,148 @@
+"""What a run shows while it goes on and when it has ended: which listeners, and the last lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.commands.options import STATE, View
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.events import Listener
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.run import RunResult
+
+    Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
+
+
+def tell(line: str) -> None:
+    """Write a line for people to stderr; nobody reading it any more is no reason to fail."""
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
+def print_result(line: str) -> None:
+    """Write a line of the command's result to stdout; whoever has stopped reading does not end a run."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        reader_gone()
+
+
+def reader_gone() -> None:
+    """Send what is still to come on stdout nowhere, so that the interpreter's last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_live(view: View) -> bool:
+    """Whether a live display has a terminal of its own to draw on."""
+    shared = view.events == "-" and sys.stdout.isatty()
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not view.quiet and not shared
+
+
+@contextmanager
+def listening(view: View, closes: datetime | None) -> Iterator[list[Listener]]:
+    """Give the listeners that ``view`` asks for; what they hold open is closed at the end."""
+    with ExitStack() as stack:
+        listeners: list[Listener] = []
+        if view.events:
+            listeners.append(_event_lines(view.events, stack))
+        if logged := bool(view.log_level or view.log_format):
+            from orchestrator.log import log_events
+
+            listeners.append(log_events(view.log_level or "info", view.log_format or "text"))
+        if is_live(view):
+            from orchestrator.console import LiveDisplay, terminal
+
+            display = LiveDisplay(terminal(color=not view.no_color), closes=closes)
+            listeners.append(stack.enter_context(display))
+        elif view.quiet or not logged:  # without a terminal the log says all that the lines would
+            from orchestrator.lines import PlainLines
+
+            listeners.append(PlainLines(tell, quiet=view.quiet))
+        yield listeners
+
+
+def _event_lines(destination: str, stack: ExitStack) -> Listener:
+    from orchestrator.lines import EventLines
+
+    if destination == "-":
+        return EventLines(sys.stdout.buffer, tell)
+    try:
+        out = Path(destination).open("ab")  # noqa: SIM115 - the stack closes it
+    except OSError as error:
+        raise UsageError(f"cannot write the events to {destination}: {error.strerror}") from error
+    stack.callback(_close_quietly, out.close)
+    return EventLines(out, tell)
+
+
+def _close_quietly(close: Callable[[], None]) -> None:
+    with suppress(OSError):  # EventLines has told already that the events cannot be written
+        close()
+
+
+def drive(engine: Engine, view: View, *, closes: datetime | None, state: Path) -> RunResult:
+    """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
+    import anyio
+
+    def started(folder: RunFolder) -> None:
+        if view.events != "-":
+            print_result(f"run: {folder.id}")
+
+    with listening(view, closes) as listeners:
+        result = anyio.run(engine, tuple(listeners), started)
+    _conclude(result, view, state)
+    return result
+
+
+def _conclude(result: RunResult, view: View, state: Path) -> None:
+    from orchestrator.summary import ending_lines, trouble_lines
+
+    report = result.report
+    if not view.quiet:
+        _counts(result, view)
+        if report.totals.failed + report.totals.unknown:
+            with result.folder.account() as account:
+                for line in trouble_lines(account.trouble(), report.totals):
+                    tell(line)
+    if not view.quiet or result.exit_status:
+        for line in ending_lines(report, state="" if state == STATE else f" --state {state}"):
+            tell(line)
+    if view.events != "-":
+        print_result(f"reports: {result.folder.path}")
+
+
+def _counts(result: RunResult, view: View) -> None:
+    from orchestrator.summary import HEADINGS, aligned, count_rows
+
+    rows = count_rows(result.report)
+    if is_live(view):
+        _print_table(HEADINGS, rows, view)
+    else:
+        for line in aligned([HEADINGS, *rows]):
+            tell(line)
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], view: View) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from orchestrator.console import terminal
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
+    styles = {"undeployed": "green", "already": "cyan", "failed": "red", "unknown": "magenta"}
+    for number, heading in enumerate(headings):
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, style=styles.get(heading))
+    for row in rows:
+        table.add_row(*(Text(cell, "bright_black" if cell == "0" else "") for cell in row))
+    terminal(color=not view.no_color).print(table)

@@ -1,0 +1,169 @@
+"""A run as lines of text: for people without a terminal, and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import BinaryIO
+
+import msgspec
+
+from orchestrator.events import (
+    EVENTS_SCHEMA,
+    AnyEvent,
+    LaneChanged,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TargetEnded,
+    WaveEnded,
+    WaveStarted,
+)
+from orchestrator.model import Outcome
+from orchestrator.progress import TROUBLED, Progress
+from orchestrator.report.words import span, visible
+
+PROGRESS_EVERY = 10.0
+"""Seconds between two lines of progress, where the next tenth of the work takes longer."""
+
+
+def clock(at: float) -> str:
+    """Return the Unix time ``at`` as a local time of day."""
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def lane_text(state: str, why: str | None, seconds: float | None) -> str:
+    """Return the state of a lane in words: ``paused for 12 s: 429``."""
+    words = {"open": "goes on", "parked": "parked, being probed", "closed": "closed to the end of the run"}
+    text = words.get(state, state)
+    if state == "paused" and seconds is not None:
+        text += f" for {span(seconds)}"
+    return f"{text}: {visible(why)}" if why else text
+
+
+class PlainLines:
+    """Listener: writes a line for what matters; with ``quiet`` only for what went wrong."""
+
+    def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
+        self._write = write
+        self._quiet = quiet
+        self._progress = Progress()
+        self._told_at = 0.0
+        self._told_tenth = 0
+        self._pause_told: dict[str, float] = {}
+        self._parked: set[str] = set()
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take ``event`` in, and write its line if it has one."""
+        self._progress.heed(event)
+        lines = self._wrong(event) if self._quiet else self._lines(event)
+        for line in lines:
+            self._write(f"{clock(event.at)} {line}")
+
+    def _wrong(self, event: AnyEvent) -> Iterator[str]:
+        match event:
+            case TargetEnded() if event.outcome in TROUBLED:
+                why = visible(event.reason or "no reason given")
+                yield f"{event.outcome.value}: {visible(event.target)}: {why} (attempts: {event.attempts})"
+            case LaneChanged(state="parked" | "closed"):
+                yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
+            case RunStopping():
+                yield f"stopping: {visible(event.reason)}; {self._progress.in_flight} in flight will land"
+            case _:
+                pass
+
+    def _lines(self, event: AnyEvent) -> Iterator[str]:
+        yield from self._wrong(event)
+        match event:
+            case RunStarted():
+                self._told_at = event.at
+                yield from self._started(event)
+            case WaveStarted():
+                yield f"wave {visible(event.wave)} starts: {event.left:,} targets"
+            case WaveEnded():
+                yield f"wave {visible(event.wave)} ended: {self._standing(event.at)}"
+            case LaneChanged() if self._is_news(event):
+                yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
+            case TargetEnded() if self._is_due(event.at):
+                yield self._standing(event.at)
+            case RunEnded():
+                yield f"{event.state}: {self._standing(event.at)}"
+            case _:
+                pass
+
+    def _started(self, event: RunStarted) -> Iterator[str]:
+        by_gateway = ", ".join(f"{name} {left:,}" for name, left in event.left.items())
+        verb = "goes on" if event.resumed else "starts"
+        day = f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %z}"
+        yield (
+            f"run {event.run} of {visible(event.plan)} {verb} ({day}): "
+            f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
+        )
+
+    def _is_news(self, event: LaneChanged) -> bool:
+        """A throttling gateway pauses its lane every second: once in a while is enough to know."""
+        match event.state:
+            case "parked":
+                self._parked.add(event.gateway)  # told already, as something wrong
+                return False
+            case "open":
+                back = event.gateway in self._parked
+                self._parked.discard(event.gateway)
+                return back
+            case "paused":
+                told = self._pause_told.get(event.gateway, 0.0)
+                if event.at - told < PROGRESS_EVERY:
+                    return False
+                self._pause_told[event.gateway] = event.at
+                return True
+            case _:
+                return False
+
+    def _is_due(self, at: float) -> bool:
+        progress = self._progress
+        tenth = progress.done * 10 // max(progress.total, 1)
+        if at - self._told_at < (1.0 if tenth > self._told_tenth else PROGRESS_EVERY):
+            return False
+        self._told_at, self._told_tenth = at, tenth
+        return True
+
+    def _standing(self, at: float) -> str:
+        progress = self._progress
+        counts = [f"{progress.done:,}/{progress.total:,} ended"]
+        counts += [
+            f"{progress.count(outcome):,} {outcome.value.replace('_', ' ')}"
+            for outcome in Outcome
+            if progress.count(outcome)
+        ]
+        rate = progress.pace.rate(at)
+        if rate and progress.ended is None:
+            counts.append(f"{rate:.1f}/s")
+        return ", ".join(counts)
+
+
+class EventLines:
+    """Listener: writes each event as a line of JSON, the version of their schema first.
+
+    Each line is handed to the system at once, so that a program that follows them is never behind. Once
+    the other side has gone away the rest is dropped and ``complain`` is told so: the run goes on.
+    """
+
+    def __init__(self, out: BinaryIO, complain: Callable[[str], None]) -> None:
+        self._out: BinaryIO | None = out
+        self._complain = complain
+        self._encode = msgspec.json.Encoder().encode
+        self._line({"event": "schema", "schema": EVENTS_SCHEMA})
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Write ``event``."""
+        self._line(event)
+
+    def _line(self, value: object) -> None:
+        if self._out is None:
+            return
+        try:
+            self._out.write(self._encode(value) + b"\n")
+            self._out.flush()
+        except OSError as error:
+            self._out = None
+            self._complain(f"--events: no more events are written ({error.strerror}); the run goes on")

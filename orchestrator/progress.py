@@ -1,0 +1,195 @@
+"""How a run stands: counters folded from its events. A million targets cost no more memory than ten."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from orchestrator.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    LaneChanged,
+    RetryPlanned,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TargetEnded,
+    WaveStarted,
+)
+from orchestrator.model import Outcome, TargetId
+
+RATE_SPAN = 20.0
+"""Seconds over which a rate is taken."""
+HISTORY = 40
+"""Seconds of which the number of ended targets is kept, for the curve."""
+TROUBLES = 8
+"""How many of the latest failed and unknown targets are kept."""
+
+TROUBLED = (Outcome.FAILED, Outcome.UNKNOWN)
+
+
+class Pace:
+    """How many ended in the last seconds. Times are Unix times."""
+
+    __slots__ = ("_counts", "_second", "_since")
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._second = int(since)
+        self._counts: deque[int] = deque([0], maxlen=HISTORY)
+
+    def count(self, at: float) -> None:
+        """Count one more, ended at ``at``."""
+        self._forward(int(at))
+        self._counts[-1] += 1
+
+    def history(self, now: float) -> tuple[int, ...]:
+        """Return how many ended in each of the last seconds, oldest first, the running second last."""
+        idle = min(max(int(now) - self._second, 0), HISTORY)
+        return (*self._counts, *[0] * idle)[-HISTORY:]
+
+    def rate(self, now: float) -> float | None:
+        """Return how many end a second; None in the first second, when nobody can tell."""
+        span = min(now - self._since, RATE_SPAN)
+        if span < 1:
+            return None
+        return sum(self.history(now)[-int(span) - 1 :]) / span
+
+    def _forward(self, second: int) -> None:
+        for _ in range(min(second - self._second, HISTORY)):
+            self._counts.append(0)
+        self._second = max(second, self._second)
+
+
+class LaneProgress:
+    """One gateway: ``total`` targets are to be done in this session, ``ended`` of them have an outcome."""
+
+    __slots__ = (
+        "ended",
+        "in_flight",
+        "name",
+        "outcomes",
+        "pace",
+        "state",
+        "total",
+        "until",
+        "waiting",
+        "why",
+    )
+
+    def __init__(self, name: str, total: int, at: float) -> None:
+        self.name = name
+        self.total = total
+        self.ended = 0
+        self.in_flight = 0
+        self.waiting: set[TargetId] = set()
+        self.outcomes = dict.fromkeys(Outcome, 0)
+        self.pace = Pace(at)
+        self.state = "open"
+        self.why: str | None = None
+        self.until: float | None = None
+        """Unix time at which a pause is over."""
+
+    def remaining_seconds(self, now: float) -> float | None:
+        """Return how long the rest takes at the present pace; None where that cannot be told."""
+        left = self.total - self.ended
+        if not left:
+            return 0.0
+        rate = self.pace.rate(now)
+        return left / rate if rate else None
+
+
+class Progress:
+    """What a display shows of a run; ``heed`` is told every event and costs next to nothing.
+
+    Another thread may read while ``heed`` writes: a number may be one event old, nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.started: RunStarted | None = None
+        self.wave = ""
+        self.wave_left = 0
+        self.lanes: dict[str, LaneProgress] = {}
+        self.pace = Pace(0.0)
+        self.retries = 0
+        self.troubles: tuple[TargetEnded, ...] = ()
+        self.stopping: str | None = None
+        self.ended: RunEnded | None = None
+
+    @property
+    def total(self) -> int:
+        """How many targets are to be done in this session."""
+        return sum(lane.total for lane in self.lanes.values())
+
+    @property
+    def done(self) -> int:
+        """How many of them have an outcome."""
+        return sum(lane.ended for lane in self.lanes.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no reply yet."""
+        return sum(lane.in_flight for lane in self.lanes.values())
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many targets ended so in this session."""
+        return sum(lane.outcomes[outcome] for lane in self.lanes.values())
+
+    def remaining_seconds(self, now: float) -> float | None:
+        """Return how long the slowest gateway still takes; None while one of them cannot tell."""
+        estimates = [lane.remaining_seconds(now) for lane in self.lanes.values()]
+        known = [estimate for estimate in estimates if estimate is not None]
+        return max(known, default=0.0) if len(known) == len(estimates) else None
+
+    def heed(self, event: AnyEvent) -> None:
+        """Take ``event`` into the counters."""
+        match event:
+            case AttemptStarted():
+                lane = self._lane(event.gateway)
+                lane.in_flight += 1
+                lane.waiting.discard(event.target)
+            case AttemptEnded():
+                self._lane(event.gateway).in_flight -= 1
+            case TargetEnded():
+                self._target_ended(event)
+            case RetryPlanned():
+                self.retries += 1
+                self._lane(event.gateway).waiting.add(event.target)
+            case LaneChanged():
+                self._lane_changed(event)
+            case RunStarted():
+                self.started = event
+                self.pace = Pace(event.at)
+                self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
+            case WaveStarted():
+                self.wave, self.wave_left = event.wave, event.left
+            case RunStopping():
+                self.stopping = event.reason
+            case RunEnded():
+                self.ended = event
+            case _:
+                pass
+
+    def _lane(self, name: str) -> LaneProgress:
+        # A gateway that has nothing left to do may still be looked at or change its state.
+        lane = self.lanes.get(name)
+        if lane is None:
+            lane = LaneProgress(name, 0, self.started.at if self.started else 0.0)
+            self.lanes = {**self.lanes, name: lane}
+        return lane
+
+    def _target_ended(self, event: TargetEnded) -> None:
+        lane = self._lane(event.gateway)
+        lane.ended += 1
+        lane.outcomes[event.outcome] += 1
+        lane.waiting.discard(event.target)
+        if event.outcome is not Outcome.NOT_STARTED:
+            lane.pace.count(event.at)
+            self.pace.count(event.at)
+        if event.outcome in TROUBLED:
+            self.troubles = (*self.troubles[1 - TROUBLES :], event)
+
+    def _lane_changed(self, event: LaneChanged) -> None:
+        lane = self._lane(event.gateway)
+        lane.state, lane.why = event.state, event.reason
+        lane.until = event.at + event.seconds if event.seconds is not None else None
