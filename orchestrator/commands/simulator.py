@@ -1,0 +1,119 @@
+"""undeploy simulator: both platforms on loopback, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.simulator.faults import Faults
+    from orchestrator.simulator.seed import Seed
+
+_READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Weather(NamedTuple):
+    """What the options say is to go wrong."""
+
+    storm: str | None
+    storm_seed: int
+    faults: Path | None
+
+
+@click.command("simulator")
+@click.option("--seed-from", "plan", type=_READABLE, metavar="PLAN", help="Hold the targets of this plan.")
+@click.option("--seed-file", type=_READABLE, metavar="FILE", help="Hold what this JSON file describes.")
+@click.option(
+    "--storm", metavar="SHARE[:FAULTS]", help="Strike this share of the requests, e.g. 20%:500,reset."
+)
+@click.option(
+    "--storm-seed", type=int, default=0, metavar="N", help="Strike other requests than seed 0 does."
+)
+@click.option("--faults", type=_READABLE, metavar="FILE", help="Strike what this JSON file says.")
+@click.option("--rate", metavar="N/s", help="Answer 429 above this many requests a second and gateway.")
+@click.option("--latency", metavar="TIME", help="Answer that much later, e.g. 50ms.")
+@click.option("--shape", type=click.Choice(["a", "b"]), help="Apinizer: which of its two success bodies.")
+@click.option("--errors", type=click.Choice(["old", "new"]), help="Apinizer: which of its two error bodies.")
+@click.option("--old", is_flag=True, help="Apinizer: a version that offers no look.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The first gateway's port; the next ones follow.")
+def command(
+    plan: Path | None,
+    seed_file: Path | None,
+    storm: str | None,
+    storm_seed: int,
+    faults: Path | None,
+    port: int | None,
+    **settings: Any,
+) -> None:
+    """Serve the simulators of both platforms on loopback until SIGINT or SIGTERM.
+
+    Prints one line a gateway on stdout, its name and its URL, when all of them listen. They accept the token
+    `rehearsal-token`, unless the seed file names others. GET /_books on any of them tells what they saw.
+    """
+    import asyncio
+    import time
+
+    from orchestrator.simulator.platforms import Platforms
+    from orchestrator.simulator.server import serve_until_told
+
+    platforms = Platforms(
+        _seed(plan, seed_file, settings), _faults(_Weather(storm, storm_seed, faults)), now=time.time()
+    )
+    asyncio.run(serve_until_told(platforms, _print, port=port or 0))
+
+
+def _print(urls: Mapping[str, str]) -> None:
+    for name, url in urls.items():
+        click.echo(f"{name} {url}")
+
+
+def _seed(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) -> Seed:
+    from orchestrator.simulator.seed import Seed
+
+    if (plan is None) == (seed_file is None):
+        raise UsageError("the simulators need targets: give either --seed-from PLAN or --seed-file FILE")
+    seed = _seed_of_plan(plan) if plan is not None else Seed.from_file(seed_file or Path())
+    return _adjusted(seed, options)
+
+
+def _seed_of_plan(path: Path) -> Seed:
+    from orchestrator.plan.reader import read_plan
+    from orchestrator.plan.targets import Listing
+    from orchestrator.simulator.seed import Seed
+
+    listing = Listing()
+    loaded = read_plan(path, listing)
+    return Seed.from_plan(loaded.plan, listing.targets)
+
+
+def _adjusted(seed: Seed, options: dict[str, Any]) -> Seed:
+    from orchestrator.simulator.limits import parse_rate, parse_seconds
+
+    common: dict[str, Any] = {}
+    if options["rate"]:
+        common["rate"] = parse_rate(options["rate"])
+    if options["latency"]:
+        common["latency"] = parse_seconds(options["latency"])
+    apinizer = {name: options[name] for name in ("shape", "errors") if options[name]}
+    if options["old"]:
+        apinizer |= {"looks": False, "histories": False}
+    return seed.adjusted({"roma": common, "apinizer": common | apinizer})
+
+
+def _faults(weather: _Weather) -> Faults:
+    from msgspec import structs
+
+    from orchestrator.simulator.faults import Faults, parse_storm
+    from orchestrator.simulator.seed import read_json
+
+    faults = read_json(weather.faults, Faults, "faults") if weather.faults else Faults()
+    if weather.storm is None:
+        return faults
+    if faults.storm is not None:
+        raise UsageError(f"{weather.faults} has a storm; leave out --storm, or take it out of the file")
+    return structs.replace(faults, storm=parse_storm(weather.storm, weather.storm_seed))

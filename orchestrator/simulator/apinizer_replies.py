@@ -1,0 +1,152 @@
+"""What an Apinizer manager shows: its lists, and the reads of one deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from orchestrator.simulator.exchange import Answer, Row, json_answer, page
+
+JSON = "application/json;charset=UTF-8"
+CONTEXT = "/"
+
+
+class Record(Struct, frozen=True):
+    """One line of a proxy's deployment history."""
+
+    revision: int
+    at: float
+    environment: str
+    deploy: bool
+    description: str
+    persistent: bool
+
+
+class Deployment(Row):
+    """One proxy in one environment. ``recorded``: the manager calls it deployed; ``serving``: how many pods
+    do.
+
+    ``revision`` and ``since`` are those of the last deploy, ``edited`` is true if the definition changed
+    after.
+    """
+
+    environment: str = ""
+    recorded: bool = True
+    serving: int = 0
+    revision: int | None = None
+    since: float = 0.0
+    edited: bool = False
+
+
+def unknown_route() -> Answer:
+    """What answers where no call is: the server in front of the manager, which knows no envelope."""
+    return page(404, "HTTP Status 404 - Not Found")
+
+
+def listed(rows: Iterable[object]) -> Answer:
+    """The list envelope."""
+    found = list(rows)
+    return json_answer(200, {"status": "SUCCESS", "resultList": found, "resultCount": len(found)}, JSON)
+
+
+def pod_name(index: int) -> str:
+    return f"apinizer-worker-{index + 1}"
+
+
+def pod_ip(index: int) -> str:
+    return f"10.0.{index // 200}.{11 + index % 200}"
+
+
+def instant(seconds: float) -> str:
+    """A Unix time as the vendor writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def deploy_status(row: Deployment) -> Answer:
+    ever = row.revision is not None
+    state = {
+        "deployed": row.recorded,
+        "lastDeployTime": instant(row.since) if ever else None,
+        "revision": row.revision,
+        "redeployRequired": row.edited,
+    }
+    return listed([state])
+
+
+def route_health(row: Deployment, path: str, pods: int, *, not_loaded: bool) -> Answer:
+    """What each pod serves. Those that still serve are the last ones; ``pods`` 0: none could be reached."""
+    serving = min(row.serving, pods)
+    active = [index >= pods - serving for index in range(pods)]
+    everywhere = bool(active) and all(active)
+    state = {
+        "routeActive": everywhere,
+        **_served(path, on=any(active)),
+        "apinizerRootContext": CONTEXT,
+        "podsResponded": pods,
+        "podsActive": serving,
+        "deployedInManager": row.recorded,
+        "inconsistent": bool(pods) and row.recorded != everywhere,
+        "pods": [_pod(index, path, on=on, not_loaded=not_loaded) for index, on in enumerate(active)],
+    }
+    return listed([state])
+
+
+def _served(path: str, *, on: bool) -> dict[str, object]:
+    return {"servedPath": path if on else None, "methods": ["GET", "POST"] if on else []}
+
+
+def _pod(index: int, path: str, *, on: bool, not_loaded: bool) -> dict[str, object]:
+    error = {"error": "API Proxy is not loaded"} if not_loaded and not on else {}
+    place = {"workerPodIp": pod_ip(index), "apinizerRootContext": CONTEXT}
+    return {"routeActive": on, **_served(path, on=on), **place, **error}
+
+
+def history_line(record: Record) -> dict[str, object]:
+    return {
+        "revision": record.revision,
+        "username": "apiops",
+        "deploymentTime": instant(record.at),
+        "description": record.description,
+        "environment": record.environment,
+        "deploy": record.deploy,
+        "persistent": record.persistent,
+        "backendApiVersion": None,
+    }
+
+
+def proxy_details(name: str, path: str, rows: Iterable[Deployment]) -> dict[str, object]:
+    deployments = [
+        {"environmentName": row.environment, "deployed": row.recorded, "redeployRequired": row.edited}
+        for row in rows
+    ]
+    return {
+        "name": name,
+        "type": "REST",
+        "description": "",
+        "relativePath": path,
+        "deploymentList": deployments,
+    }
+
+
+def environment(name: str) -> dict[str, object]:
+    return {
+        "id": name,
+        "name": name,
+        "description": "",
+        "type": "PRODUCTION" if name == "production" else "TEST",
+        "accessUrl": "https://gateway.example.com",
+        "status": "PUBLISHED",
+    }
+
+
+def project(name: str) -> dict[str, object]:
+    return {
+        "id": name,
+        "name": name,
+        "description": "",
+        "relativePath": "",
+        "enableRelativePath": False,
+        "tags": [],
+    }

@@ -1,0 +1,101 @@
+"""Who is let in, and how fast. Pure: the time is an argument, in seconds."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from orchestrator.errors import UsageError
+from orchestrator.model import Act
+from orchestrator.simulator.faults import On
+
+
+class Rate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A token bucket: ``per_second`` requests on average, ``burst`` at once. ``on`` says which requests
+    count.
+
+    Without ``retry_after`` the refusal does not say how long to wait.
+    """
+
+    per_second: float
+    burst: float = 1.0
+    on: On = On.ANY
+    retry_after: bool = True
+
+    def counts(self, act: Act | None) -> bool:
+        """Whether a request of this act takes from the bucket."""
+        return self.on is On.ANY or (act is not None and self.on.value == act.value)
+
+
+def parse_rate(text: str) -> Rate:
+    """Read ``20/s``, ``100/m`` or ``5/h``; a second's worth may come at once. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)/([smh])", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise UsageError(f"{text!r} is no rate; write a number and its time, such as 20/s, 100/m or 5/h")
+    per_second = float(found[1]) / {"s": 1, "m": 60, "h": 3600}[found[2]]
+    return Rate(per_second=per_second, burst=max(1.0, per_second))
+
+
+def parse_seconds(text: str) -> float:
+    """Read ``50ms`` or ``1.5s``. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
+    if found is None:
+        raise UsageError(f"{text!r} is no time; write a number and its unit, such as 50ms or 1.5s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+class Bucket:
+    """How full a token bucket is; full at first."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._left = rate.burst
+        self._at: float | None = None
+
+    def take(self, now: float) -> float:
+        """Take one request's share and return 0; or take none, and return the seconds until there is one."""
+        rate = self._rate
+        passed = max(0.0, now - self._at) if self._at is not None else 0.0
+        self._left = min(rate.burst, self._left + passed * rate.per_second)
+        self._at = now
+        if self._left >= 1.0:
+            self._left -= 1.0
+            return 0.0
+        return (1.0 - self._left) / rate.per_second
+
+
+class Expiry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When the first accepted token dies: after so many requests, or so many seconds after its first use.
+
+    The other accepted tokens live on: they are the renewed credential.
+    """
+
+    requests: int | None = None
+    seconds: float | None = None
+
+
+class Door:
+    """Checks tokens. With no accepted token every token that is not empty is let in."""
+
+    def __init__(self, tokens: tuple[str, ...], expiry: Expiry | None) -> None:
+        self._tokens = frozenset(tokens)
+        self._mortal = tokens[0] if tokens and expiry else None
+        self._expiry = expiry or Expiry()
+        self._used = 0
+        self._since: float | None = None
+
+    def objection(self, token: str | None, now: float) -> str | None:
+        """Why this token is not let in (``missing``, ``wrong``, ``expired``), or None."""
+        if not token:
+            return "missing"
+        if self._tokens and token not in self._tokens:
+            return "wrong"
+        return "expired" if token == self._mortal and self._is_dead(now) else None
+
+    def _is_dead(self, now: float) -> bool:
+        self._since = now if self._since is None else self._since
+        self._used += 1
+        over = self._expiry.requests is not None and self._used > self._expiry.requests
+        late = self._expiry.seconds is not None and now - self._since >= self._expiry.seconds
+        return over or late

@@ -1,0 +1,143 @@
+"""The simulators in a process of their own, for rehearsals and for tests."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.simulator.books import Books, Seen
+from orchestrator.simulator.faults import Faults
+from orchestrator.simulator.seed import Seed
+
+Value = TypeVar("Value")
+
+_CONTROL_TIMEOUT = 60.0
+_END_TIMEOUT = 5.0
+
+
+class SimulatorError(OrchestratorError):
+    """The simulators' process did not start, or does not answer."""
+
+
+class Errand(Struct, frozen=True, kw_only=True):
+    """What the child process is to serve."""
+
+    seed: Seed
+    faults: Faults
+    port: int = 0
+
+
+class Running:
+    """Simulators that serve in another process. ``urls`` are by gateway name; the calls block, briefly."""
+
+    def __init__(self, urls: Mapping[str, str], pid: int) -> None:
+        self.urls = urls
+        self.pid = pid
+
+    def books(self) -> Books:
+        """What the simulators saw so far. Raises SimulatorError where they do not answer."""
+        return self._asked("/_books", Books)
+
+    def seen(self, after: int = 0, limit: int = 1000) -> list[Seen]:
+        """Requests in the order of their arrival, from number ``after`` + 1 on."""
+        return self._asked(f"/_requests?after={after}&limit={limit}", list[Seen])
+
+    def expect(self, faults: Faults) -> None:
+        """Replace all faults to come."""
+        self._told("/_faults", faults)
+
+    def seed(self, seed: Seed) -> None:
+        """Begin anew with other targets and empty books, and without faults."""
+        self._told("/_seed", seed)
+
+    def _asked(self, path: str, kind: type[Value]) -> Value:
+        return msgspec.json.decode(self._exchange("GET", path, None), type=kind)
+
+    def _told(self, path: str, value: Struct) -> None:
+        self._exchange("POST", path, msgspec.json.encode(value))
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
+        place = urlsplit(next(iter(self.urls.values())))
+        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_CONTROL_TIMEOUT)
+        try:
+            connection.request(method, path, body)
+            reply = connection.getresponse()
+            told = reply.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise SimulatorError(f"the simulators (process {self.pid}) do not answer: {error}") from error
+        finally:
+            connection.close()
+        if reply.status >= 300:
+            raise SimulatorError(f"the simulators refused {path}: {told.decode('utf-8', 'replace')}")
+        return told
+
+
+@contextmanager
+def simulators(
+    seed: Seed, faults: Faults | None = None, *, port: int = 0, start_within: float = 30.0
+) -> Iterator[Running]:
+    """Start the simulators, and end them on leaving; they end by themselves if this process dies.
+
+    Gives them when every gateway listens. Raises SimulatorError with what they said if that takes longer than
+    ``start_within`` seconds. They have a session of their own: Ctrl-C reaches the caller alone.
+    """
+    command = [sys.executable, "-m", "orchestrator.simulator"]
+    pipes = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=pipes, stdout=pipes, stderr=pipes, start_new_session=True
+    ) as child:
+        try:
+            errand = Errand(seed=seed, faults=faults or Faults(), port=port)
+            yield Running(_started(child, errand, start_within), child.pid)
+        finally:
+            _end(child)
+
+
+def _started(child: subprocess.Popen[bytes], errand: Errand, start_within: float) -> dict[str, str]:
+    # Killing the child ends every wait on its pipes, so one timer bounds the sending and the reading.
+    timer = threading.Timer(start_within, child.kill)
+    timer.start()
+    try:
+        lines = _handed_over(child, errand)
+    finally:
+        timer.cancel()
+    if len(lines) < len(errand.seed.gateways):
+        raise SimulatorError(f"the simulators did not start within {start_within:g} s: {_last_words(child)}")
+    return dict(line.split() for line in lines)
+
+
+def _handed_over(child: subprocess.Popen[bytes], errand: Errand) -> list[str]:
+    if child.stdin is None or child.stdout is None:
+        return []
+    with suppress(BrokenPipeError):
+        child.stdin.write(msgspec.json.encode(errand) + b"\n")
+        child.stdin.flush()
+    lines = [child.stdout.readline().decode() for _ in errand.seed.gateways]
+    return [line for line in lines if line.endswith("\n")]
+
+
+def _last_words(child: subprocess.Popen[bytes]) -> str:
+    child.kill()
+    said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
+    return said.splitlines()[-1] if said else "they said nothing"
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        with suppress(BrokenPipeError):
+            child.stdin.close()
+    child.terminate()
+    try:
+        child.wait(_END_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        child.kill()

@@ -1,0 +1,182 @@
+"""What ROMA Connect says: its documents, and its errors in its own envelope and words.
+
+Field names and texts follow the vendor's reference for backend APIs; values are made up and stay the same for
+the same backend API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import blake2b
+from types import MappingProxyType
+
+from orchestrator.simulator.exchange import Answer, Row, json_answer
+
+APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
+GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
+ENVIRONMENT = "DEFAULT_ENVIRONMENT_RELEASE_ID"
+DEVELOPED = 3
+DEPLOYED = 4
+
+_GATEWAY_REQUEST = "51a6c0ffee51a6c0ffee51a6c0ffee51"
+_USUAL: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        400: ("APIG.2012", "Invalid parameter value. Please refer to the support documentation"),
+        401: ("APIG.1002", "Incorrect token or token resolution failed"),
+        403: ("APIG.1005", "No permissions to request this method"),
+        404: ("APIGW.0103", "The backend service is not found"),
+        408: ("APIG.9999", "Request timed out"),
+        409: ("APIG.3479", "The deploy application differs from the application of the backend"),
+        413: ("APIGW.0201", "Request entity too large"),
+        429: ("APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit"),
+        500: ("APIG.9999", "System error"),
+        502: ("APIGW.0201", "Backend unavailable"),
+        503: ("APIG.9999", "Service unavailable"),
+        504: ("APIGW.0201", "Backend timeout"),
+    }
+)
+
+
+class Backend(Row):
+    """One backend API. ``deployments`` are the times of its deployments, oldest first."""
+
+    status: int = DEPLOYED
+    deployments: tuple[float, ...] = ()
+
+
+def error(status: int, code: str, message: str) -> Answer:
+    """An error in the service's envelope; those of the cloud's own gateway carry a request id as well."""
+    body = {"error_code": code, "error_msg": message}
+    if code.startswith("APIGW."):
+        body["request_id"] = _GATEWAY_REQUEST
+    return json_answer(status, body)
+
+
+def usual_error(status: int, code: str | None, message: str | None) -> Answer:
+    """An error with the code and text that go with a status, as far as none are given."""
+    usual = _USUAL.get(status, ("APIG.9999" if status >= 500 else "APIG.2000", "Request not accepted"))
+    return error(status, code or usual[0], message or usual[1])
+
+
+def no_such_route() -> Answer:
+    return error(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
+
+
+def no_such_instance(instance: str) -> Answer:
+    return error(404, "APIG.3030", f"The instance does not exist;id:{instance}")
+
+
+def no_such_backend(ld_api_id: str) -> Answer:
+    return error(404, "APIG.3084", f"The livedata API does not exist, id: {ld_api_id}")
+
+
+def no_such_front(api_id: str) -> Answer:
+    # The reference prints no code for this one; 3002 is that of an API elsewhere in the same family.
+    return error(404, "APIG.3002", f"The API does not exist,id:{api_id}")
+
+
+def invalid(parameter: str) -> Answer:
+    text = f"Invalid parameter value,parameterName:{parameter}. Please refer to the support documentation"
+    return error(400, "APIG.2011", text)
+
+
+def unreadable() -> Answer:
+    return error(400, "APIG.2000", "The request body could not be parsed")
+
+
+def denied(why: str) -> Answer:
+    """What an objection of the door sounds like."""
+    texts = {
+        "missing": ("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"),
+        "expired": ("APIGW.0301", "Incorrect IAM authentication information: token expires"),
+    }
+    return error(401, *texts.get(why, _USUAL[401]))
+
+
+def busy(wait: int, rate: float) -> Answer:
+    limit = f"limit:{max(1, round(rate * 60))},time:1 minute"
+    text = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
+    answer = error(429, "APIGW.0308", text)
+    return Answer(
+        answer.status, answer.body, {**answer.headers, **({"Retry-After": str(wait)} if wait else {})}
+    )
+
+
+def instant(seconds: float) -> str:
+    """A Unix time as the vendor writes it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def front_id(row: Backend, number: int = 0) -> str:
+    """The id of the front-end API of a deployment, counted from 1 (0: the newest); each makes a new one."""
+    return _made_up("front", row, number or len(row.deployments))
+
+
+def _made_up(what: str, row: Backend, number: int) -> str:
+    return blake2b(f"{what}/{row.id}/{number}".encode(), digest_size=16).hexdigest()
+
+
+def definition(row: Backend, ld_api_id: str, instance: str, *, status: int) -> dict[str, object]:
+    """An LdApiInfo."""
+    created = instant(row.deployments[0])
+    return {
+        "id": ld_api_id,
+        "name": f"backend_{ld_api_id[:8]}",
+        "path": f"/backends/{ld_api_id}",
+        "method": "GET",
+        "description": "",
+        "version": "1",
+        "content_type": "json",
+        "roma_app_id": APPLICATION,
+        "roma_app_name": "simulated",
+        "return_format": False,
+        "parameters": [],
+        "instance": instance,
+        "type": "data",
+        "status": status,
+        "created_time": created,
+        "modified_time": instant(row.deployments[-1]),
+        "scripts": [],
+    }
+
+
+def deployment(row: Backend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
+    """The record of a deployment, counted from 1."""
+    return {
+        "id": _made_up("deployment", row, number),
+        "ld_api_id": ld_api_id,
+        "group_id": GROUP,
+        "env_id": ENVIRONMENT,
+        "api_id": front_id(row, number),
+        "deploy_time": instant(row.deployments[number - 1]),
+        "api_definition": definition(row, ld_api_id, instance, status=DEPLOYED),
+    }
+
+
+def front(row: Backend, ld_api_id: str) -> dict[str, object]:
+    """The front-end API that a deployment published."""
+    return {
+        "id": front_id(row),
+        "name": f"front_{ld_api_id[:8]}",
+        "ld_api_id": ld_api_id,
+        "status": 1,
+        "group_id": GROUP,
+        "group_name": "simulated",
+        "run_env_id": ENVIRONMENT,
+        "run_env_name": "RELEASE",
+        "publish_id": front_id(row)[::-1],
+        "publish_time": instant(row.deployments[-1]),
+        "req_protocol": "HTTPS",
+        "req_method": "GET",
+        "req_uri": f"/backends/{ld_api_id}",
+        "auth_type": "APP",
+        "auth_opt": {"app_code_auth_type": "DISABLE"},
+        "authorizer_id": "",
+        "cors": False,
+        "match_mode": "NORMAL",
+        "backend_type": "HTTP",
+        "roma_app_id": APPLICATION,
+        "req_params": [],
+        "backend_params": [],
+    }

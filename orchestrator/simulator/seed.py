@@ -1,0 +1,145 @@
+"""What the simulated gateways are like at first, and which targets they hold.
+
+A seed is a value that is also a JSON document, so it can be written by hand, sent to another process, or made
+from a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+
+from orchestrator.errors import UsageError
+from orchestrator.model import GatewayEntry, Plan, Target
+from orchestrator.simulator.limits import Expiry, Rate
+
+Document = TypeVar("Document")
+
+FAKE_TOKEN = "rehearsal-token"  # noqa: S105 - opens nothing but a simulator on loopback
+
+
+class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What any simulated gateway has.
+
+    ``tokens`` are accepted (none: any that is not empty); ``latency`` is added to every answer, in seconds;
+    ``down`` are targets that exist and are not deployed.
+    """
+
+    name: str
+    tokens: tuple[str, ...] = (FAKE_TOKEN,)
+    expiry: Expiry | None = None
+    rate: Rate | None = None
+    latency: float = 0.0
+
+
+class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
+    """A ROMA Connect instance; targets are backend API ids.
+
+    ``dialects``: which API versions answer. ``again``: the answer to an undeploy of what is not deployed,
+    which the vendor leaves open. ``lag``: for how many seconds after an undeploy a look still shows it as
+    deployed.
+    """
+
+    project_id: str
+    instance_id: str
+    targets: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+    dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
+    again: Literal[204, 400, 404, 409] = 204
+    lag: float = 0.0
+
+
+class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
+    """An Apinizer manager; targets are (project, proxy, environment).
+
+    ``shape``: which of the two documented success bodies. ``errors``: ``old`` is error/error_description,
+    ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
+    route-health, and deploy-histories. ``body``: what becomes of an undeploy's body. ``unknown_project``: the
+    status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
+    ``not_loaded``: after an undeploy the pods answer a route-health with an error instead of "not active".
+    """
+
+    targets: tuple[tuple[str, str, str], ...] = ()
+    down: tuple[tuple[str, str, str], ...] = ()
+    edited: tuple[tuple[str, str, str], ...] = ()
+    shape: Literal["a", "b"] = "a"
+    errors: Literal["old", "new"] = "old"
+    looks: bool = True
+    histories: bool = True
+    body: Literal["accept", "ignore", "reject"] = "accept"
+    pods: int = 2
+    unknown_project: Literal[400, 404] = 404
+    record_flips: bool = True
+    not_loaded: bool = False
+    not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
+
+
+class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All gateways of a simulated world. ``keep``: how many requests the books hold in full."""
+
+    gateways: tuple[RomaSeed | ApinizerSeed, ...]
+    keep: int = 100_000
+
+    @classmethod
+    def from_plan(
+        cls,
+        plan: Plan,
+        targets: Iterable[Target],
+        *,
+        down: Collection[str] = (),
+        missing: Collection[str] = (),
+    ) -> Seed:
+        """The world in which every target of a plan is deployed.
+
+        ``down`` and ``missing`` are target ids: not deployed at first, and not there at all. Raises
+        UsageError for a kind that has no simulator.
+        """
+        up: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
+        off: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
+        for target in targets:
+            if target.id not in missing:
+                (off if target.id in down else up)[target.gateway].append(target.parts)
+        return cls(
+            gateways=tuple(_gateway(entry, up[entry.name], off[entry.name]) for entry in plan.gateways)
+        )
+
+    def adjusted(self, settings: Mapping[str, Mapping[str, Any]]) -> Seed:
+        """The same gateways with further fields set, by kind: ``{"apinizer": {"shape": "b"}}``."""
+        return structs.replace(
+            self,
+            gateways=tuple(
+                structs.replace(gateway, **settings.get(str(gateway.__struct_config__.tag), {}))
+                for gateway in self.gateways
+            ),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> Seed:
+        """Read a seed's JSON. Raises UsageError that says where it does not fit."""
+        return read_json(path, cls, "a seed")
+
+
+def _gateway(
+    entry: GatewayEntry, up: list[tuple[str, ...]], off: list[tuple[str, ...]]
+) -> RomaSeed | ApinizerSeed:
+    fields: dict[str, Any] = {"kind": entry.KIND, "name": entry.name, "targets": up, "down": off}
+    if entry.KIND == "roma":
+        place = {name: getattr(entry, name) for name in ("project_id", "instance_id")}
+        fields |= place | {"targets": [parts[0] for parts in up], "down": [parts[0] for parts in off]}
+    elif entry.KIND != "apinizer":
+        raise UsageError(f"the gateway {entry.name} is of kind {entry.KIND}, for which there is no simulator")
+    return msgspec.convert(fields, RomaSeed | ApinizerSeed)
+
+
+def read_json(path: Path, kind: type[Document], what: str) -> Document:
+    """Read a JSON document of a type. Raises UsageError that names the file and what does not fit."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise UsageError(f"cannot read {what} from {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} does not hold {what}: {error}") from error

@@ -1,0 +1,152 @@
+"""The simulated platforms on loopback sockets; the only aiohttp server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from orchestrator.errors import UsageError
+from orchestrator.simulator.control import PREFIX, control
+from orchestrator.simulator.exchange import Answer, Delivery, Manner
+from orchestrator.simulator.platforms import Platforms
+
+HOST = "127.0.0.1"
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+@asynccontextmanager
+async def serving(
+    platforms: Platforms, *, port: int = 0, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Mapping[str, str]]:
+    """Serve each gateway on a port of its own. Gives their URLs by name.
+
+    ``port`` is the first gateway's, the others follow on the next ones; 0 takes free ones. On leaving, open
+    connections are closed at once. Raises UsageError where a port is taken.
+    """
+    servers: list[tuple[web.Server, asyncio.Server]] = []
+    urls: dict[str, str] = {}
+    try:
+        for index, name in enumerate(platforms.names):
+            protocol = web.Server(
+                _Desk(platforms, name, clock).answer, handler_cancellation=True, access_log=None
+            )
+            server = await _listen(protocol, port + index if port else 0)
+            servers.append((protocol, server))
+            urls[name] = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        yield urls
+    finally:
+        for protocol, server in servers:
+            server.close()
+            await protocol.shutdown(0)
+
+
+async def _listen(protocol: web.Server, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(protocol, HOST, port, backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"cannot listen on {HOST}:{port}: {error}; choose another --port") from error
+
+
+async def serve_until_told(
+    platforms: Platforms,
+    ready: Callable[[Mapping[str, str]], None],
+    *,
+    port: int = 0,
+    orphan: int | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the file descriptor ``orphan`` is at its end.
+
+    ``ready`` is called once with the URLs by gateway name. Wants the main thread's event loop.
+    """
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    if orphan is not None:
+        loop.add_reader(orphan, told.set)
+    try:
+        async with serving(platforms, port=port) as urls:
+            ready(urls)
+            await told.wait()
+    finally:
+        if orphan is not None:
+            loop.remove_reader(orphan)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Desk:
+    """Where one gateway's requests are taken in and its deliveries carried out."""
+
+    def __init__(self, platforms: Platforms, name: str, clock: Callable[[], float]) -> None:
+        self._platforms = platforms
+        self._name = name
+        self._clock = clock
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        now = self._clock()
+        if request.raw_path.startswith(PREFIX):
+            return _whole(control(self._platforms, request.method, request.raw_path, body, now=now))
+        delivery = self._platforms.handle(
+            self._name, request.method, request.raw_path, request.headers, body, now=now
+        )
+        try:
+            return await _carry_out(request, delivery)
+        finally:
+            self._platforms.ended(self._name, delivery)
+
+
+async def _carry_out(request: web.BaseRequest, delivery: Delivery) -> web.StreamResponse:
+    if delivery.delay:
+        await asyncio.sleep(delivery.delay)
+    match delivery.manner, delivery.answer:
+        case Manner.WHOLE, Answer() as answer:
+            return _whole(answer)
+        case Manner.CUT, Answer() as answer:
+            whole = _raw(answer)
+            await _break_off(
+                request, whole[: -(len(answer.body) // 2 + 1) if answer.body else len(whole) // 2]
+            )
+        case Manner.GARBAGE, _:
+            await _break_off(request, b"\x16\x03\x01\x02\x00 this is not HTTP\r\n\r\n")
+        case Manner.RESET, _:
+            _reset(request)
+    # Nothing more will come: the client's going away cancels this handler.
+    await asyncio.Event().wait()
+    return web.Response()
+
+
+def _whole(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+
+
+def _raw(answer: Answer) -> bytes:
+    headers = {
+        **answer.headers,
+        **({} if answer.status == 204 else {"Content-Length": str(len(answer.body))}),
+    }
+    lines = [f"HTTP/1.1 {answer.status} Simulated", *(f"{name}: {text}" for name, text in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + answer.body
+
+
+async def _break_off(request: web.BaseRequest, some: bytes) -> None:
+    if request.transport is not None:
+        request.transport.write(some)
+        request.transport.close()
+
+
+def _reset(request: web.BaseRequest) -> None:
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        # Without lingering, closing sends a reset instead of an orderly end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        transport.abort()
