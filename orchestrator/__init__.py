@@ -1,1 +1,67 @@
-"""Takes many APIs offline on Huawei ROMA Connect and Apinizer at once."""
+"""Takes many APIs offline on Huawei ROMA Connect and Apinizer at once: concurrent, resumable, reported.
+
+    import anyio, orchestrator
+
+    with orchestrator.load_plan(Path("plan.yaml")) as plan:
+        result = anyio.run(orchestrator.run, plan)
+    print(result.report.totals)
+
+The names below are the public ones; each is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
+    from orchestrator.journal.folder import RunFolder, find_run, list_runs
+    from orchestrator.report import write_report
+    from orchestrator.report.values import Report
+    from orchestrator.run import LoadedPlan, RunOptions, RunResult, load_plan, resume, run
+    from orchestrator.stream import stream
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ExitStatus": "errors",
+    "LoadedPlan": "run",
+    "OrchestratorError": "errors",
+    "PlanError": "errors",
+    "Report": "report.values",
+    "RunFolder": "journal.folder",
+    "RunOptions": "run",
+    "RunResult": "run",
+    "find_run": "journal.folder",
+    "list_runs": "journal.folder",
+    "load_plan": "run",
+    "resume": "run",
+    "run": "run",
+    "stream": "stream",
+    "write_report": "report",
+}
+
+__all__ = [
+    "ExitStatus",
+    "LoadedPlan",
+    "OrchestratorError",
+    "PlanError",
+    "Report",
+    "RunFolder",
+    "RunOptions",
+    "RunResult",
+    "find_run",
+    "list_runs",
+    "load_plan",
+    "resume",
+    "run",
+    "stream",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the names are those of the block above
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

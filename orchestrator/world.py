@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from orchestrator.journal.database import Database
+from orchestrator.journal.writer import Writing
 from orchestrator.model import Gateway
 from orchestrator.wire import Lost, Reply, Request, Secret
 
@@ -30,3 +32,9 @@ class World(Struct, frozen=True, kw_only=True):
     """Opens what one lane sends through, sized to its limits and with its timeouts."""
     credential: Callable[[Gateway], Secret]
     """Resolves a gateway's reference, anew at each call; raises CredentialError."""
+    writing: Callable[[Database], Writing]
+    """Starts to write an open journal; the one who closes the writing closes the database."""
+    reader: Callable[[Database], Database]
+    """Opens a second connection to the same journal, for reading while the first one writes."""
+    reach: Callable[[Gateway], Gateway] = lambda gateway: gateway
+    """Where a gateway is reached: a rehearsal puts a simulator's address in its place."""

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
 
 Value: TypeAlias = str | int | float | bytes | None
-Row: TypeAlias = tuple[Value, ...]
+Row: TypeAlias = tuple[Any, ...]
+"""What a query gives; its columns have the types of the tables, which no checker can see."""
 
 _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orchestrator.journal.database import Value, create
+from orchestrator.journal.database import Row, Value, create
 from orchestrator.journal.schema import AFTER_LOADING
-from orchestrator.model import Target
+from orchestrator.model import Target, TargetId
 from orchestrator.plan.targets import Duplicate, Place
 
 _INSERT = (
@@ -27,6 +27,15 @@ _DUPLICATES = """
     ORDER BY again.seq
 """
 _BATCH = 1000
+
+
+def _duplicate(row: Row) -> Duplicate:
+    again, first = row[:4], row[4:]
+    return Duplicate(_place(first), TargetId(first[0]), _place(again), TargetId(again[0]))
+
+
+def _place(row: Row) -> Place:
+    return Place(*row[1:])
 
 
 class Draft:

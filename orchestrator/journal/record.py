@@ -99,7 +99,11 @@ def reading_of(
     if verdict is None:
         return None
     names, count = msgspec.json.decode(pods, type=tuple[tuple[str, ...], int]) if pods else ((), 0)
-    evidence = "deploymentResult" if names and act is Act.UNDEPLOY else None
     return Reading(
-        verdict=Verdict(verdict), code=code, message=message, evidence=evidence, pods=names, pod_count=count
+        verdict=Verdict(verdict),
+        code=code,
+        message=message,
+        evidence="deploymentResult" if names and act is Act.UNDEPLOY else None,
+        pods=names,
+        pod_count=count,
     )

@@ -1,0 +1,259 @@
+"""A journal as a report's source: counts by query, targets as a stream."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from orchestrator.gateways import KINDS
+from orchestrator.journal.database import Database, Row
+from orchestrator.journal.pending import parts_of
+from orchestrator.journal.schema import OPEN_OUTCOME
+from orchestrator.model import Act, Outcome, Plan, RunId
+from orchestrator.plan.stored import plan_from_json
+from orchestrator.report.values import (
+    AttemptReport,
+    GatewayReport,
+    Percentiles,
+    Report,
+    RunReport,
+    TargetReport,
+    Timeline,
+    Totals,
+    WaveReport,
+)
+
+_ENDED = f"""
+CREATE TEMP VIEW ended AS SELECT seq, id, gateway, wave, evidence, seconds, ended,
+    COALESCE(outcome, {OPEN_OUTCOME}) AS outcome,
+    CASE WHEN outcome IS NULL AND ?1 THEN 'interrupt: the run was killed' ELSE reason END AS reason
+FROM target
+"""
+_REQUESTS = """
+SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
+    SELECT seq, COUNT(*) AS requests, SUM(act = 'undeploy') AS undeploys
+    FROM attempt WHERE sent IS NOT 0 GROUP BY seq
+) JOIN target USING (seq) GROUP BY gateway, wave
+"""
+_TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
+
+
+class JournalAccount:
+    """Satisfies ``report.values.Account``. ``held`` says whether a process works on the run now."""
+
+    def __init__(self, database: Database, run: RunId, *, held: bool) -> None:
+        self._database = database
+        self._run = run
+        self._held = held
+        with database.translated():
+            database.run(_ENDED.replace("?1", "0" if held else "1"))
+        self._meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
+        self.plan: Plan = plan_from_json(self._meta["plan"].encode())
+        self._sessions = list(
+            database.rows(
+                "SELECT started, ended, state, stopped_by, exit_status, seconds FROM session ORDER BY number"
+            )
+        )
+        self.report = self._report()
+
+    def targets(self) -> Iterator[TargetReport]:
+        """Yield every target in the plan's order."""
+        return self._stream("1")
+
+    def trouble(self) -> Iterator[TargetReport]:
+        """Yield the targets that are neither undeployed nor were so before."""
+        return self._stream(_TROUBLE)
+
+    def timeline(self, buckets: int) -> Timeline:
+        """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
+        width = max(self.report.run.seconds, 0.001) / buckets
+        ended: list[dict[str, int]] = [{} for _ in range(buckets)]
+        requests = [0] * buckets
+        offset = 0.0
+        for started, seconds in self._working_times():
+            span = (started, offset, width, buckets - 1, started, started + seconds)
+            place = "MAX(0, MIN(CAST((({0} - ?) + ?) / ? AS INTEGER), ?))"
+            for bucket, outcome, count in self._database.rows(
+                f"SELECT {place.format('ended')}, outcome, COUNT(*) FROM ended"  # noqa: S608
+                " WHERE ended BETWEEN ? AND ? + 1 GROUP BY 1, 2",
+                span,
+            ):
+                ended[bucket][outcome] = count
+            for bucket, count in self._database.rows(
+                f"SELECT {place.format('started')}, COUNT(*) FROM attempt"  # noqa: S608
+                " WHERE started BETWEEN ? AND ? + 1 AND sent IS NOT 0 GROUP BY 1",
+                span,
+            ):
+                requests[bucket] += count
+            offset += seconds
+        return Timeline(width=width, ended=tuple(ended), requests=tuple(requests))
+
+    def _report(self) -> Report:
+        cells = self._cells()
+        gateways = tuple(
+            GatewayReport(
+                name=gateway.name,
+                kind=gateway.KIND,
+                totals=_sum(totals for (index, _), totals in cells.items() if index == place),
+                seconds=self._percentiles(place),
+                lane=self._lane(gateway.name),
+                warnings=self._warnings(gateway.name),
+            )
+            for place, gateway in enumerate(self.plan.gateways)
+        )
+        waves = tuple(
+            WaveReport(
+                name=wave.name,
+                totals=_sum(totals for (_, index), totals in cells.items() if index == place),
+            )
+            for place, wave in enumerate(self.plan.waves)
+        )
+        return Report(run=self._run_report(), totals=_sum(cells.values()), gateways=gateways, waves=waves)
+
+    def _run_report(self) -> RunReport:
+        ended, state, stopped_by, exit_status = (None, None, None, None)
+        if self._sessions:
+            _, ended, state, stopped_by, exit_status, _ = self._sessions[-1]
+        started = self._sessions[0][0] if self._sessions else self._meta["created"]
+        parent = self._meta.get("parent")
+        return RunReport(
+            id=self._run,
+            parent=parent,
+            plan=self.plan.name,
+            digest=self._meta["digest"],
+            reason=self.plan.reason,
+            started=_instant(started),
+            ended=None if ended is None else _instant(ended),
+            seconds=sum(seconds for _, seconds in self._working_times()),
+            state=self._state(state),
+            stopped_by=stopped_by,
+            exit_status=exit_status,
+        )
+
+    def _state(self, state: object) -> Literal["running", "complete", "stopped", "interrupted", "killed"]:
+        if state is None:
+            return "running" if self._held else "killed"
+        return cast("Literal['complete', 'stopped', 'interrupted']", state)
+
+    def _working_times(self) -> Iterator[tuple[float, float]]:
+        """Yield start and length of each session; a killed one lasted until its last sign of life."""
+        starts = [row[0] for row in self._sessions]
+        for (started, _, _, _, _, seconds), following in zip(
+            self._sessions, [*starts[1:], float("inf")], strict=True
+        ):
+            if seconds is None:
+                row = self._database.one(
+                    "SELECT MAX(started + COALESCE(seconds, 0)) FROM attempt WHERE started BETWEEN ? AND ?",
+                    (started, min(following, 1e15)),
+                )
+                seconds = max(0.0, (row[0] or started) - started)
+            yield started, seconds
+
+    def _cells(self) -> dict[tuple[int, int], Totals]:
+        """Count by gateway and wave."""
+        counts: dict[tuple[int, int], dict[str, int]] = {}
+        query = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
+        for gateway, wave, outcome, count in self._database.rows(query):
+            cell = counts.setdefault((gateway, wave), {"targets": 0})
+            cell[outcome] = count
+            cell["targets"] += count
+        for gateway, wave, requests, retries in self._database.rows(_REQUESTS):
+            cell = counts[gateway, wave]
+            cell["requests"], cell["retries"] = requests, retries
+        return {key: Totals(**cell) for key, cell in counts.items()}
+
+    def _percentiles(self, gateway: int) -> Percentiles:
+        query = (
+            "SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)"
+            " WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL"
+        )
+        seconds = sorted(array("d", (row[0] for row in self._database.rows(query, (gateway,)))))
+        if not seconds:
+            return Percentiles()
+        at = (seconds[min(len(seconds) - 1, int(len(seconds) * share))] for share in (0.5, 0.95, 0.99))
+        return Percentiles(**dict(zip(("p50", "p95", "p99"), (round(value, 6) for value in at), strict=True)))
+
+    def _lane(self, gateway: str) -> Literal["open", "parked", "closed"]:
+        query = (
+            "SELECT kind FROM note WHERE gateway = ? AND kind IN ('open', 'parked', 'closed')"
+            " AND session = (SELECT MAX(number) FROM session) ORDER BY number DESC LIMIT 1"
+        )
+        kinds = [row[0] for row in self._database.rows(query, (gateway,))]
+        return cast("Literal['open', 'parked', 'closed']", kinds[0] if kinds else "open")
+
+    def _warnings(self, gateway: str) -> tuple[str, ...]:
+        query = (
+            "SELECT text FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed')"
+            " AND text IS NOT NULL GROUP BY text ORDER BY MIN(number) LIMIT 20"
+        )
+        return tuple(row[0] for row in self._database.rows(query, (gateway,)))
+
+    def _stream(self, where: str) -> Iterator[TargetReport]:
+        names = [gateway.name for gateway in self.plan.gateways]
+        kinds = [KINDS[gateway.KIND] for gateway in self.plan.gateways]
+        coordinates = [tuple(part.name for part in kind.COORDINATES) for kind in kinds]
+        waves = [wave.name for wave in self.plan.waves]
+        attempts = _Attempts(self._database, where)
+        query = f"SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds FROM ended WHERE {where} ORDER BY seq"  # noqa: S608
+        for seq, name, place, wave, outcome, reason, evidence, seconds in self._database.rows(query):
+            gateway = place
+            yield TargetReport(
+                id=name,
+                gateway=names[gateway],
+                kind=kinds[gateway].KIND,
+                wave=waves[wave],
+                coordinates=dict(zip(coordinates[gateway], parts_of(name), strict=True)),
+                outcome=Outcome(outcome),
+                reason=reason,
+                evidence=evidence,
+                seconds=seconds,
+                attempts=attempts.of(seq),
+            )
+
+
+class _Attempts:
+    """The attempts of a stream of targets, read alongside: both come in the order of ``seq``."""
+
+    def __init__(self, database: Database, where: str) -> None:
+        only = "" if where == "1" else f" WHERE seq IN (SELECT seq FROM ended WHERE {where})"
+        self._rows = database.rows(
+            "SELECT seq, number, act, started, seconds, status, code, message"  # noqa: S608
+            f" FROM attempt{only} ORDER BY seq, number"
+        )
+        self._next: Row | None = next(self._rows, None)
+
+    def of(self, seq: int) -> tuple[AttemptReport, ...]:
+        """Return the attempts of the target, which comes after all that were asked for before."""
+        found: list[AttemptReport] = []
+        while self._next is not None and self._next[0] <= seq:
+            if self._next[0] == seq:
+                found.append(_attempt(self._next))
+            self._next = next(self._rows, None)
+        return tuple(found)
+
+
+def _attempt(row: Row) -> AttemptReport:
+    _, number, act, started, seconds, status, code, message = row
+    return AttemptReport(
+        number=number,
+        act=Act(act),
+        started=_instant(started),
+        seconds=seconds,
+        status=status,
+        code=code,
+        message=message,
+    )
+
+
+def _instant(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _sum(cells: Iterable[Totals]) -> Totals:
+    sums = dict.fromkeys(Totals.__struct_fields__, 0)
+    for cell in cells:
+        for field in sums:
+            sums[field] += getattr(cell, field)
+    return Totals(**sums)

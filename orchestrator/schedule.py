@@ -1,0 +1,135 @@
+"""Rules of the run as a whole: when to stop, and with which status it ends. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+from orchestrator.errors import ExitStatus
+from orchestrator.model import Outcome, Reason, StopWhen, Threshold
+
+SHARES_FROM = 20
+"""Shares count from this many ended targets of a wave on, and at any number before the next wave."""
+
+HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
+LEFT_UNDONE = frozenset(
+    {
+        Reason.WINDOW,
+        Reason.STOP_RULE,
+        Reason.INTERRUPT,
+        Reason.DISK,
+        Reason.PARKED,
+        Reason.DENIED,
+        Reason.WRONG_PLACE,
+    }
+)
+
+Counts = Mapping[tuple[Outcome, str], int]
+"""How many targets by outcome and by the first word of the reason (empty where there is none)."""
+
+State = Literal["complete", "stopped", "interrupted"]
+
+
+def surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool:
+    """Tell whether an outcome is a sign of a wrong file or a wrong environment."""
+    word = (reason or "").partition(":")[0]
+    if word in (Reason.ABSENT, Reason.DRIFTED):
+        return True
+    return first_run and outcome is Outcome.ALREADY_UNDEPLOYED
+
+
+class Tally:
+    """What the stop rules count: shares within a wave of this session, counts within the whole run."""
+
+    def __init__(self, stop_when: StopWhen, before: Counts, *, first_run: bool) -> None:
+        self._rules: dict[str, Threshold] = {
+            "failed": stop_when.failed,
+            "unknown": stop_when.unknown,
+            "surprising": stop_when.surprising,
+        }
+        self._first_run = first_run
+        self._run: Counter[str] = Counter()
+        for (outcome, word), count in before.items():
+            for rule in self._counted(outcome, word):
+                self._run[rule] += count
+        self._wave: Counter[str] = Counter()
+        self._ended = 0
+
+    def next_wave(self) -> None:
+        """Begin to count shares afresh."""
+        self._wave.clear()
+        self._ended = 0
+
+    def add(self, outcome: Outcome, reason: str | None) -> str | None:
+        """Count a target; return which rule fires now, in words, or None."""
+        if outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED):
+            self._ended += 1
+        counted = self._counted(outcome, reason)
+        for rule in counted:
+            self._run[rule] += 1
+            self._wave[rule] += 1
+        return self.breach(shares_from=SHARES_FROM) if counted else None
+
+    def breach(self, *, shares_from: int = 1) -> str | None:
+        """Return which rule is broken, in words, or None."""
+        for rule, threshold in self._rules.items():
+            if threshold.count is not None and self._run[rule] > threshold.count:
+                return f"{self._run[rule]} {rule} in the run, more than {threshold.count}"
+            if threshold.share is not None and self._ended >= max(shares_from, 1):
+                share = self._wave[rule] / self._ended
+                if share > threshold.share:
+                    counted = f"{self._wave[rule]} of {self._ended} {rule} in the wave"
+                    return f"{counted}, more than {threshold.share:.4g} of them"
+        return None
+
+    def _counted(self, outcome: Outcome, reason: str | None) -> list[str]:
+        rules = [rule for rule in ("failed", "unknown") if rule == outcome]
+        if surprising(outcome, reason, first_run=self._first_run):
+            rules.append("surprising")
+        return rules
+
+
+def fruitless(counts: Counts) -> bool:
+    """Tell whether nothing of a wave is down, though not everything in it was held back."""
+    down = sum(
+        count
+        for (outcome, _), count in counts.items()
+        if outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED)
+    )
+    wanted = sum(count for (_, word), count in counts.items() if word not in HELD_BACK)
+    return wanted > 0 and down == 0
+
+
+def left_undone(counts: Counts) -> str | None:
+    """Return a word for why something was left for a resume, or None where nothing was."""
+    for (outcome, word), count in counts.items():
+        if count and outcome in (Outcome.NOT_STARTED, Outcome.UNKNOWN) and word in LEFT_UNDONE:
+            return word
+    return None
+
+
+def exit_status(counts: Counts, *, interrupted: bool) -> ExitStatus:
+    """Return the status with which a session ends that began to work."""
+    undone = left_undone(counts)
+    if interrupted and undone:
+        return ExitStatus.INTERRUPTED
+    if undone:
+        return ExitStatus.STOPPED
+    for (outcome, word), count in counts.items():
+        if count and outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            return ExitStatus.UNFINISHED
+        if count and outcome is Outcome.NOT_STARTED and word not in HELD_BACK:
+            return ExitStatus.UNFINISHED
+    return ExitStatus.DONE
+
+
+def end_state(status: ExitStatus) -> State:
+    """Return the state that a report gives to a run that ended with this status."""
+    match status:
+        case ExitStatus.INTERRUPTED:
+            return "interrupted"
+        case ExitStatus.STOPPED:
+            return "stopped"
+        case _:
+            return "complete"

@@ -1,0 +1,234 @@
+"""One session of a run: the first one or a resume, from an open journal to its reports."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+from msgspec import Struct
+
+from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.events import (
+    AnyEvent,
+    LaneChanged,
+    Listener,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+)
+from orchestrator.executor import Crew, execute
+from orchestrator.journal.database import Database
+from orchestrator.journal.pending import Pending
+from orchestrator.journal.record import Record
+from orchestrator.lane import Lane, LaneStatus
+from orchestrator.model import Plan, Reason, RunId, Window
+from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
+from orchestrator.stopping import Stopping
+from orchestrator.world import Send, World
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LAST_WRITES = 4.0
+"""Seconds that the journal gets for its last rows once a second signal has come."""
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """What a session begins with."""
+
+    run: RunId
+    plan: Plan
+    window: Window | None
+    number: int
+    """1 for the first session of the run."""
+    holder: str
+    options: str
+    """The options of this session as JSON, for the journal."""
+
+
+class Finish(Struct, frozen=True, kw_only=True):
+    """How a session ended. ``cut`` tells that a second signal ended it before its reports."""
+
+    status: ExitStatus
+    cut: bool
+
+
+class Teller:
+    """Tells events to the listeners. One that raises is dropped, and the others are told why."""
+
+    def __init__(self, listeners: Sequence[Listener], complain: Callable[[str], None]) -> None:
+        self._listeners = list(listeners)
+        self._complain = complain
+
+    def __call__(self, event: AnyEvent) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a display that fails must not end a run
+                self._listeners.remove(listener)
+                self._complain(f"a listener failed and is told no more: {error!r}")
+
+
+class Session:
+    """Works on an open journal until everything that may be done is done."""
+
+    def __init__(self, start: Start, database: Database, world: World, listeners: Sequence[Listener]) -> None:
+        self._start = start
+        self._world = world
+        self._began = world.monotonic()
+        self._writing = world.writing(database)
+        self._record = Record(self._writing, start.number)
+        self._emit = Teller(listeners, lambda text: self._record.note(world.now(), "warning", text=text))
+        self._reader = world.reader(database)
+        self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
+        self._stopping = Stopping(closes=self._closes(), announce=self._announce_stop)
+        self._lanes: dict[str, Lane] = {}
+        self._cut = False
+
+    async def run(self, *, signals: bool) -> Finish:
+        """Do the session. Raises what a bug raises, after the journal is closed."""
+        try:
+            async with anyio.create_task_group() as group:
+                if signals:
+                    group.start_soon(self._watch_signals, group.cancel_scope)
+                await self._work()
+                group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES if self._cut else None):
+                return await self._finish()
+            return Finish(status=ExitStatus.INTERRUPTED, cut=True)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._writing.close()
+            self._reader.close()
+
+    async def _work(self) -> None:
+        start, world = self._start, self._world
+        try:
+            await self._record.begin(world.now(), start.holder, start.options)
+        except DiskError as error:
+            self._stopping.stop("disk", str(error))
+            return
+        left = self._pending.left()
+        names = [gateway.name for gateway in start.plan.gateways]
+        by_gateway = {
+            name: sum(count for (_, gateway), count in left.items() if gateway == name) for name in names
+        }
+        self._emit(
+            RunStarted(
+                at=world.now(),
+                run=start.run,
+                plan=start.plan.name,
+                targets=self._pending.targets(),
+                left={name: count for name, count in by_gateway.items() if count},
+                resumed=start.number > 1,
+            )
+        )
+        await self._wait_for_window()
+        tally = Tally(start.plan.stop_when, self._pending.outcomes(), first_run=start.number == 1)
+        reason = start.plan.reason
+        async with self._open_lanes([name for name in names if by_gateway[name]]) as lanes:
+            crew = Crew(
+                plan=start.plan,
+                world=world,
+                stopping=self._stopping,
+                record=self._record,
+                pending=self._pending,
+                tally=tally,
+                emit=self._emit,
+                note=f"{reason} [{start.run}]" if reason else None,
+            )
+            await execute(crew, lanes)
+
+    @asynccontextmanager
+    async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, tuple[Lane, Send]]]:
+        async with AsyncExitStack() as stack:
+            lanes = {}
+            for gateway in self._start.plan.gateways:
+                if gateway.name in names:
+                    reached = self._world.reach(gateway)
+                    lane = Lane(reached, self._world, self._stopping, self._tell_lane)
+                    send = await stack.enter_async_context(self._world.connect(reached))
+                    self._lanes[gateway.name] = lane
+                    lanes[gateway.name] = (lane, send)
+            yield lanes
+
+    def _tell_lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+        at = self._world.now()
+        self._record.note(at, state, gateway=gateway, text=reason)
+        self._emit(LaneChanged(at=at, gateway=gateway, state=state, reason=reason, seconds=seconds))
+
+    def _announce_stop(self, reason: str) -> None:
+        at = self._world.now()
+        self._record.note(at, "stopping", text=reason)
+        self._emit(RunStopping(at=at, reason=reason))
+
+    def _closes(self) -> float | None:
+        """Return the window's close on the clock that never jumps."""
+        window = self._start.window
+        if window is None or window.closes is None:
+            return None
+        return self._world.monotonic() + window.closes.timestamp() - self._world.now()
+
+    async def _wait_for_window(self) -> None:
+        window = self._start.window
+        if window and window.opens:
+            await self._stopping.pause(max(0.0, window.opens.timestamp() - self._world.now()))
+
+    async def _watch_signals(self, scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as received:
+            async for number in received:
+                name = signal.Signals(number).name
+                if self._stopping.kind == "interrupt":
+                    self._cut = True
+                    scope.cancel()
+                    return
+                self._stopping.stop("interrupt", f"{name} was received; what is in flight lands")
+
+    async def _finish(self) -> Finish:
+        """Give what was not reached its honest outcome, and keep how the session ended."""
+        at = self._world.now()
+        for index, gateway in enumerate(self._start.plan.gateways):
+            lane = self._lanes.get(gateway.name)
+            if lane is not None and (reason := lane.refusal()):
+                self._record.leave_rest(reason, at, gateway=index)
+        rest = self._stopping.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
+        self._record.leave_rest(rest, at)
+        try:
+            await self._record.flush()
+            counts = self._pending.outcomes()
+            status = self._status(counts)
+            await self._record.finish(
+                at,
+                state=end_state(status),
+                stopped_by=self._stopped_by(counts, status),
+                exit_status=status,
+                seconds=self._world.monotonic() - self._began,
+            )
+        except DiskError:
+            interrupted = self._stopping.kind == "interrupt"
+            status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
+        self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
+        return Finish(status=status, cut=self._cut)
+
+    def _status(self, counts: Counts) -> ExitStatus:
+        status = exit_status(counts, interrupted=self._stopping.kind == "interrupt")
+        return ExitStatus.INTERRUPTED if self._cut else status
+
+    def _stopped_by(self, counts: Counts, status: ExitStatus) -> str | None:
+        if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
+            return None
+        return self._stopping.reason or left_undone(counts)
+
+
+def check_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:
+    """Raise UsageError where a session may not begin now: before ``opens`` (unless it waits), after ``closes``."""
+    if window is None:
+        return
+    if window.opens is not None and now < window.opens.timestamp() and not wait:
+        raise UsageError(f"the window opens at {window.opens.isoformat()}; --wait waits for it")
+    if window.closes is not None and now + takes > window.closes.timestamp():
+        raise UsageError(
+            f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits before;"
+            " --window or --close-at gives another one"
+        )
+
