@@ -15,29 +15,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.api import LoadedPlan, RunOptions, RunResult, load_plan, resume, run
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
     from orchestrator.report import write_report
     from orchestrator.report.values import Report
-    from orchestrator.run import LoadedPlan, RunOptions, RunResult, load_plan, resume, run
     from orchestrator.stream import stream
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ExitStatus": "errors",
-    "LoadedPlan": "run",
+    "LoadedPlan": "api",
     "OrchestratorError": "errors",
     "PlanError": "errors",
     "Report": "report.values",
     "RunFolder": "journal.folder",
-    "RunOptions": "run",
-    "RunResult": "run",
+    "RunOptions": "api",
+    "RunResult": "api",
     "find_run": "journal.folder",
     "list_runs": "journal.folder",
-    "load_plan": "run",
-    "resume": "run",
-    "run": "run",
+    "load_plan": "api",
+    "resume": "api",
+    "run": "api",
     "stream": "stream",
     "write_report": "report",
 }

@@ -159,7 +159,7 @@ def _bug(error: Exception) -> int:
 
     from orchestrator.report.words import visible
 
-    for line in "".join(format_exception(error)).splitlines():
+    for line in _masked("".join(format_exception(error))).splitlines():
         click.echo(visible(line), err=True)
     click.echo(
         "This is a bug of ours, not a mistake of yours. The journal is intact: `undeploy resume` can go on.\n"
@@ -167,3 +167,15 @@ def _bug(error: Exception) -> int:
         err=True,
     )
     return ExitStatus.BUG
+
+
+def _masked(text: str) -> str:
+    """Take out every credential that this process holds: a library may have put one into its message."""
+    import gc
+
+    from orchestrator.wire import Secret
+
+    # Where a bug happened nobody can say who holds them; the frames of the traceback keep them alive.
+    for secret in (found for found in gc.get_objects() if isinstance(found, Secret)):
+        text = text.replace(secret.reveal(), str(secret)) if secret.reveal() else text
+    return text

@@ -97,3 +97,12 @@ class Draft:
             self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
             self.database.run(AFTER_LOADING)
             self.database.run("COMMIT")
+
+    def note_start(self, at: float) -> None:
+        """Keep when the run was made (Unix seconds)."""
+        with self.database.transaction():
+            self.database.run("INSERT INTO meta VALUES ('created', ?)", (at,))
+
+    def close(self) -> None:
+        """Close the database; safe to call twice."""
+        self.database.close()

@@ -1,0 +1,43 @@
+"""A run as an async iterator of its events, for callers who would rather pull than be called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from orchestrator.api import LoadedPlan, RunOptions, RunResult, run
+from orchestrator.events import AnyEvent
+
+
+class Events:
+    """The events of a run that goes on; ``result`` is there once the iteration has ended."""
+
+    def __init__(self) -> None:
+        self.result: RunResult | None = None
+        self._send, self._receive = anyio.create_memory_object_stream[AnyEvent](math.inf)
+
+    def __aiter__(self) -> AsyncIterator[AnyEvent]:
+        return self._receive.__aiter__()
+
+    async def drive(self, loaded: LoadedPlan, options: RunOptions | None) -> None:
+        """Run the plan, and end the iteration after it."""
+        with self._send:
+            self.result = await run(loaded, options, listeners=[self._send.send_nowait])
+
+
+@asynccontextmanager
+async def stream(loaded: LoadedPlan, options: RunOptions | None = None) -> AsyncIterator[Events]:
+    """Run a plan beside the block, which iterates over its events.
+
+    A block that leaves early cancels the run; the journal stays intact, and ``resume`` goes on with it.
+    Events that are not taken are kept in memory.
+    """
+    events = Events()
+    async with anyio.create_task_group() as group:
+        group.start_soon(events.drive, loaded, options)
+        yield events
+        group.cancel_scope.cancel()
+    events._receive.close()  # noqa: SLF001 - its own class's stream
