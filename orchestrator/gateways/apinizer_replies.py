@@ -73,7 +73,8 @@ class Row(Struct, frozen=True):
 
     success: bool | None
     name: str
-    environment: object
+    environments: tuple[object, ...]
+    """What it says it is about, under either key."""
     text: str | None
     leaf: bool
 
@@ -89,7 +90,7 @@ def _walk(result: object) -> Iterator[Row]:
     while left:
         fields = left.pop()
         if not isinstance(fields, dict):
-            yield Row(None, "unnamed", None, None, leaf=True)
+            yield Row(None, "unnamed", (), None, leaf=True)
             continue
         below = [*_listed(fields.get("deploymentResults")), *_listed(fields.get("detailList"))]
         yield _row(fields, leaf=not below)
@@ -98,17 +99,17 @@ def _walk(result: object) -> Iterator[Row]:
 
 def _listed(value: object) -> Iterable[object]:
     """Return the rows in ``value``; what is neither a list nor absent is one row that cannot be read."""
-    return value if isinstance(value, list) else () if value is None else (value,)
+    return value if isinstance(value, list) else () if value is None else (None,)
 
 
 def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
     success = fields.get("success")
-    names = [fields.get(key) for key in ("environmentName", "envName")]
+    environments = (fields.get(key) for key in ("environmentName", "envName"))
     name = first_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
     return Row(
         success=success if isinstance(success, bool) else None,
         name=shown(name) or "unnamed",
-        environment=next((name for name in names if name is not None), None),
+        environments=tuple(name for name in environments if name is not None),
         text=first_text(fields, "detail", "message"),
         leaf=leaf,
     )
@@ -126,11 +127,10 @@ def rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
     """Return DENIED or BUSY, which undeploys and looks read alike; ``None`` if it is neither."""
     if 200 <= reply.status < 300:
         return None
-    if reply.status == 401:
-        return Verdict.DENIED
-    limited = reply.status == 429 or (body or {}).get("error") == "rate_limit_exceeded"
-    pausing = reply.status == 503 and "retry-after" in reply.headers
-    return Verdict.BUSY if limited or pausing else None
+    limited = (body or {}).get("error") == "rate_limit_exceeded"  # documented without a status of its own
+    if limited or reply.status == 429 or (reply.status == 503 and "retry-after" in reply.headers):
+        return Verdict.BUSY
+    return Verdict.DENIED if reply.status == 401 else None
 
 
 def reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more: Any) -> Reading:
@@ -166,7 +166,7 @@ def _proves(found: tuple[Row, ...], target: Target) -> bool:
     """True where every row is a typed success, one at least below the overall one, all of our environment."""
     environment = target.parts[-1]
     return len(found) > 1 and all(
-        row.success is True and row.environment in (None, environment) for row in found
+        row.success is True and all(name == environment for name in row.environments) for row in found
     )
 
 
@@ -180,7 +180,9 @@ def _partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) 
 
 def _failures(found: tuple[Row, ...]) -> str | None:
     """Name what failed, and how, in the vendor's words."""
-    failed = [row for row in found if row.success is False and row.leaf]
+    failed = [row for row in found[1:] if row.success is False and row.leaf]
+    if not failed:
+        return found[0].text and shown(found[0].text)
     return shown("; ".join(f"{row.name}: {row.text}" if row.text else row.name for row in failed[:8]))
 
 

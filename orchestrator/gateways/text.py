@@ -56,5 +56,5 @@ def place(url: str) -> str:
     """Return ``url`` so that equal places give equal texts: scheme and host in lower case, without the
     scheme's own port and without a slash at the end. Raises ``ValueError`` if it is no URL."""
     parts = urlsplit(url)
-    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "\n"))
+    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"

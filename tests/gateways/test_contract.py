@@ -1,0 +1,272 @@
+"""What every kind of gateway must do, over the table of kinds and all the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import Ask, Reading, Verdict
+from orchestrator.wire import Reply, Secret
+
+from .recorded import ASKS, PARTS, SAMPLES, Recorded, Sample, gateway, recorded_requests, samples, target
+
+ALL = [sample for kind in KINDS for sample in samples(kind)]
+SENT = [recorded for kind in KINDS for recorded in recorded_requests(kind)]
+EVERY_ASK = [(kind, ask) for kind in KINDS for ask in ASKS[kind]]
+
+OF_AN_UNDEPLOY = {
+    "removed",
+    "doubt",
+    "strange",
+    "contested",
+    "refused",
+    "absent",
+    "busy",
+    "denied",
+    "elsewhere",
+}
+OF_A_LOOK = {"up", "down", "unclear", "not_offered", "absent", "busy", "denied"}
+# ROMA's undeploy is whole or not at all.
+REACHABLE = {"roma": OF_AN_UNDEPLOY | OF_A_LOOK, "apinizer": OF_AN_UNDEPLOY | OF_A_LOOK | {"partial"}}
+
+
+def _name(item: Sample | Recorded) -> str:
+    return item.name
+
+
+@pytest.mark.parametrize("sample", ALL, ids=_name)
+def test_a_sample_is_read_as_it_wants(sample: Sample) -> None:
+    assert sample.read() == sample.wanted
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("sample", [sample for sample in ALL if "undeploy-" in sample.name], ids=_name)
+def test_only_the_vendors_full_evidence_is_success(sample: Sample) -> None:
+    """Named by hand, so that a wrong sample cannot make a wrong reading right."""
+    full = {
+        "roma/undeploy-204",
+        "roma/undeploy-204-v2",
+        "apinizer/undeploy-200-shape-a",
+        "apinizer/undeploy-200-shape-b",
+        "apinizer/undeploy-200-shape-b-nested",
+        "apinizer/undeploy-200-shape-b-rows-without-environment",
+    }
+
+    assert (sample.read().verdict is Verdict.REMOVED) == (sample.name in full)
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("sample", ALL, ids=_name)
+def test_absent_is_believed_only_with_the_vendors_own_code_or_text(sample: Sample) -> None:
+    own = (b"APIG.3084", b"not found", b"not_found", b"not exist", b"NOT EXIST")
+
+    if sample.read().verdict is Verdict.ABSENT:
+        assert any(words in sample.reply.body for words in own)
+        assert msgspec.json.decode(sample.reply.body)
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Not Found</html>", b'{"status":404,"error":"Not Found"}', b"[]"]
+)
+def test_a_404_of_somebody_else_is_the_wrong_place_for_an_undeploy_and_no_look_closes_a_lane(
+    kind: str, body: bytes
+) -> None:
+    reply = Reply(404, {}, body, 0.0)
+    readings = {ask: gateway(kind).read(ask, target(*PARTS[kind]), reply).verdict for ask in ASKS[kind]}
+
+    undeploy, *looks = readings.values()
+    assert undeploy is Verdict.ELSEWHERE
+    assert set(looks) == {Verdict.NOT_OFFERED}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_verdict_is_reached_by_a_sample(kind: str) -> None:
+    assert {sample.wanted.verdict.value for sample in samples(kind)} == REACHABLE[kind]
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in SAMPLES.rglob("source.txt")), ids=str)
+def test_a_sample_says_where_it_is_from_and_names_no_path(folder: Any) -> None:
+    source = (folder / "source.txt").read_text("utf-8").strip()
+
+    assert "contract, section" in source or source.startswith("Product, ")
+    assert "/" not in source
+
+
+@pytest.mark.parametrize("recorded", SENT, ids=_name)
+def test_a_recorded_request_is_sent_byte_for_byte(recorded: Recorded) -> None:
+    sent, wanted = recorded.request(), recorded.wanted
+
+    assert (sent.method, sent.url, sent.body) == (wanted.method, wanted.url, wanted.body)
+    assert dict(sent.headers) == wanted.headers
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
+def test_a_credential_travels_in_a_header_and_nowhere_else(kind: str, ask: Ask) -> None:
+    request = gateway(kind).request(ask, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1")
+
+    assert "marker-token" not in request.url + repr(request) + str(request.body)
+    assert sum("marker-token" in value for value in request.headers.values()) == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_KEYS = [
+    "success",
+    "status",
+    "deploymentResult",
+    "deploymentResults",
+    "detailList",
+    "environmentName",
+    "envName",
+    "podName",
+    "error",
+    "error_description",
+    "resultMessage",
+    "resultList",
+    "retry_after",
+    "error_code",
+    "error_msg",
+    "deployed",
+    "podsActive",
+    "podsResponded",
+    "pods",
+    "routeActive",
+    "revision",
+    "environment",
+    "deploy",
+    "deploymentList",
+]
+_WORDS = st.sampled_from(
+    ["SUCCESS", "FAILURE", "true", "APIG.3084", "not_found", "is not found", "limit:1,time:0 hour"]
+)
+vendor_like = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | _WORDS | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=6),
+    max_leaves=20,
+)
+bodies = st.binary() | (json_values | vendor_like).map(msgspec.json.encode)
+statuses = st.sampled_from(
+    [200, 201, 204, 302, 400, 401, 403, 404, 408, 409, 429, 500, 502, 503]
+) | st.integers(100, 999)
+replies = st.builds(
+    Reply,
+    statuses,
+    st.dictionaries(st.sampled_from(["retry-after", "content-type", "location"]), st.text(max_size=40)),
+    bodies,
+    st.floats(0, 2e9),
+)
+
+
+def _fully_proven(reply: Reply) -> bool:
+    """The success rule of the contract, written again and otherwise: every row true, and one row below."""
+    body = msgspec.json.decode(reply.body)
+
+    def proven(row: Any, *, top: bool) -> bool:
+        below = [*(row.get("deploymentResults") or []), *(row.get("detailList") or [])]
+        named = {row.get("environmentName"), row.get("envName")} - {None}
+        ours = named <= {PARTS["apinizer"][-1]}
+        return (
+            row["success"] is True
+            and ours
+            and bool(below or not top)
+            and all(proven(r, top=False) for r in below)
+        )
+
+    outer = body.get("success") is True or body.get("status") == "SUCCESS"
+    return outer and proven(body["deploymentResult"], top=True)
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
+@given(reply=replies)
+def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, ask: Ask, reply: Reply) -> None:
+    reading = gateway(kind).read(ask, target(*PARTS[kind]), reply)
+
+    assert isinstance(reading, Reading)
+    assert reading.message is None or (len(reading.message) <= 256 and reading.message.isprintable())
+    assert reading.wait is None or reading.wait > 0
+    if reading.verdict is Verdict.REMOVED:
+        assert ask.act == "undeploy"
+        assert reply.status == 204 if kind == "roma" else reply.status == 200 and _fully_proven(reply)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inside:
+        yield from _places(below, (*path, key))
+
+
+@pytest.mark.promise(3)
+@given(data=st.data())
+def test_full_evidence_with_one_value_exchanged_is_success_only_if_it_still_proves_it(
+    data: st.DataObject,
+) -> None:
+    proofs = [sample for sample in ALL if sample.wanted.evidence == "deploymentResult"]
+    sample = data.draw(st.sampled_from(proofs))
+    body = msgspec.json.decode(sample.reply.body)
+    *way, last = data.draw(st.sampled_from([path for path in _places(body) if path]))
+    holder = reduce(getitem, way, body)
+    holder[last] = data.draw(
+        st.sampled_from([None, False, True, "true", 1, 0, "SUCCESS", "test", [], {}, [True]])
+    )
+    reading = sample.gateway.read(sample.ask, sample.target, Reply(200, {}, msgspec.json.encode(body), 0.0))
+
+    if reading.verdict is Verdict.REMOVED:
+        assert _fully_proven(Reply(200, {}, msgspec.json.encode(body), 0.0))
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("name", ["shape-a", "shape-b", "shape-b-nested"])
+def test_no_cut_of_full_evidence_is_success(name: str) -> None:
+    (sample,) = [sample for sample in ALL if sample.name == f"apinizer/undeploy-200-{name}"]
+    whole = sample.reply
+    read = sample.gateway.read
+    cuts = [Reply(200, whole.headers, whole.body[:end], whole.at) for end in range(len(whole.body))]
+
+    assert {read(sample.ask, sample.target, cut).verdict for cut in cuts} == {Verdict.STRANGE}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_places_are_one_installation(kind: str) -> None:
+    def installation(url: str) -> str:
+        return gateway(kind, url=url).installation
+
+    assert installation("HTTPS://GW.example.com:443/") == installation("https://gw.example.com")
+    assert installation("http://gw.example.com:80/base/") == installation("http://GW.example.com/base")
+    different = [
+        "https://gw.example.com",
+        "http://gw.example.com",
+        "https://gw.example.com:8443",
+        "https://b.example.com",
+    ]
+    assert len({installation(url) for url in different}) == len(different)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kinds_defaults_hold_where_the_plan_is_silent(kind: str) -> None:
+    defaults = {"roma": (8, 30.0), "apinizer": (4, 150.0)}
+
+    assert (gateway(kind).concurrency, gateway(kind).reply_timeout) == defaults[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match="is not asked to look elsewhere"):
+        gateway(kind).request(
+            Ask(ASKS[kind][1].act, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None
+        )
