@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -191,7 +192,7 @@ async def resume(
     with folder.locked() as holder:
         database = folder.open(write=True)
         try:
-            meta = dict(database.rows("SELECT key, value FROM meta"))
+            meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
             world = real_world(Path(meta["folder"]))
             start = _prepare_resume(folder, database, meta, options, world, holder)
         except BaseException:
@@ -252,7 +253,7 @@ async def _hold_session(
 def _prepare_resume(
     folder: RunFolder,
     database: Database,
-    meta: Mapping[str, str],
+    meta: Mapping[str, Any],
     options: RunOptions,
     world: World,
     holder: str,
@@ -351,7 +352,7 @@ def _protections(plan: Plan, options: RunOptions) -> list[Hold]:
         by_site = matcher(options.protect)
         hosts = {gateway.name: _host(gateway) for gateway in plan.gateways}
 
-        def site(name: str, _: int) -> str | None:
+        def site(name: str, _wave: int) -> str | None:
             gateway, _, rest = name.partition("/")
             return by_site(name) or by_site(f"{hosts[gateway]}/{rest}")
 

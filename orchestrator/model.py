@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Annotated, ClassVar, Literal, NewType, Protocol
+from typing import Annotated, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct
 
@@ -192,8 +192,9 @@ class Coordinate(Struct, frozen=True, kw_only=True):
 
 
 class GatewayEntry(Struct, frozen=True, kw_only=True):
-    """What a plan says of any gateway, whatever its kind. A kind adds its own keys and its methods.
+    """One gateway: what a plan says of it, and what the engine asks of its kind, which adds its own keys.
 
+    The methods are pure: no clock, no network, no chance.
     ``concurrency`` and ``timeout`` have defaults that differ by kind; read them through the properties.
     """
 
@@ -228,49 +229,31 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
         """What makes two gateway entries the same place: equal texts mean equal targets."""
         raise NotImplementedError
 
+    def exclusive(self, target: Target) -> str | None:
+        """Return a key: targets that share one never run at the same moment. None shares with nobody."""
+        raise NotImplementedError
 
-class Gateway(Protocol):
-    """What the engine asks of a gateway's kind. All of it is pure: no clock, no network, no chance."""
+    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
+        """Say what to send. ``note`` is for the vendor's history record, where the target has no text of its own."""
+        raise NotImplementedError
 
-    # The fields and properties of GatewayEntry that the engine reads.
-    @property
-    def name(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def auth(self) -> Auth: ...
-    @property
-    def retry(self) -> Retry: ...
-    @property
-    def look(self) -> Literal["doubt", "always"]: ...
-    @property
-    def absent(self) -> Literal["fail", "ok"]: ...
-    @property
-    def concurrency(self) -> int: ...
-    @property
-    def reply_timeout(self) -> float: ...
-    @property
-    def installation(self) -> str: ...
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+        """Say what a reply means. Never raises, whatever the bytes."""
+        raise NotImplementedError
 
-    KIND: ClassVar[str]
-    COORDINATES: ClassVar[tuple[Coordinate, ...]]
-    OPTIONS: ClassVar[tuple[str, ...]]
-
-    # Targets that share a key never run at the same moment; None shares with nobody.
-    def exclusive(self, target: Target) -> str | None: ...
-
-    # What to send. `note` is the text for the vendor's history record, where the target has none of its own.
-    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request: ...
-
-    # What a reply means. Never raises, whatever the bytes.
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading: ...
-
-    # The next read that a look needs, or what the reads so far amount to: UP, DOWN, ABSENT, PARTIAL, UNCLEAR
-    # or NOT_OFFERED. `seen` holds the readings of this look by `via`; `lacking` the reads that this gateway
-    # does not offer; `about` is the undeploy reading that left the doubt, None where there was none.
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Ask | Reading: ...
+    ) -> Ask | Reading:
+        """Return the next read that a look needs, or what the reads so far amount to.
+
+        That is UP, DOWN, ABSENT, PARTIAL, UNCLEAR or NOT_OFFERED. ``seen`` holds the readings of this look by
+        ``via``; ``lacking`` the reads that this gateway does not offer; ``about`` is the reading of the
+        undeploy that left the doubt, None where there was none.
+        """
+        raise NotImplementedError
+
+
+Gateway = GatewayEntry
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
