@@ -11,7 +11,7 @@ from orchestrator.model import Target, TargetId
 
 
 class Place(Struct, frozen=True, order=True):
-    """Where something stands. ``file`` 0 is the plan, the included files follow in the order of their reading.
+    """Where something stands. ``file`` 0 is the plan, included files follow in the order of reading.
 
     ``line`` and ``column`` count from 1; 0 means the file as a whole.
     """

@@ -1,0 +1,233 @@
+"""One reading of a plan's file: the keys at its top are kept, its targets stream past."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import yaml
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # re-exported, though the stub says no
+from yaml.events import (
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from yaml.reader import ReaderError
+
+from orchestrator.model import Wave
+from orchestrator.plan.entries import EntryReader
+from orchestrator.plan.header import Known, read_gateways, refuse_other_version
+from orchestrator.plan.includes import Includes
+from orchestrator.plan.intake import Tray
+from orchestrator.plan.keys import SHORT_WAVE
+from orchestrator.plan.nodes import Composer, Entries, Node, Scalar, child, place_of
+from orchestrator.plan.problems import Problems, UnreadableError, shown
+from orchestrator.plan.records import kind_of, read_record
+from orchestrator.plan.scalars import WHOLE
+from orchestrator.plan.source import Source
+from orchestrator.plan.targets import Place
+
+
+class Document:
+    """Reads the file once. Afterwards ``header``, ``gateways`` and ``waves`` hold what is small.
+
+    Where targets stand before the gateways they are passed over, and ``skipped`` says so: read the file
+    again with the ``gateways`` that this reading found.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        stream: BinaryIO,
+        tray: Tray,
+        problems: Problems,
+        gateways: Mapping[str, Known] | None = None,
+    ) -> None:
+        self.header = Entries({}, {}, Place(0, 1, 1))
+        self.gateways = gateways
+        self.waves: list[Wave] = []
+        self.skipped = False
+        self.includes = Includes(path, problems)
+        self.source = Source(stream)
+        self._problems = problems
+        self._tray = tray
+        parser = CParser(self.source)
+        self._next_event = cast(
+            "Callable[[], Event]", parser.get_event
+        )  # None comes after the last event only
+        self._composer = Composer(self._next_event, problems)
+        self._entries: EntryReader | None = None
+        self._names: dict[str, Place] = {}
+
+    def read(self) -> None:
+        """Read to the end. Raises ``UnreadableError`` where the rest cannot be read."""
+        try:
+            self._document()
+        except ReaderError as error:
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            place = self.source.place(error.position)
+            raise UnreadableError(place, f"the character U+{code:04X} is not allowed in YAML") from None
+        except yaml.MarkedYAMLError as error:
+            raise self._no_yaml(error) from None
+
+    def _no_yaml(self, error: yaml.MarkedYAMLError) -> UnreadableError:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        message = f"cannot be read as YAML: {error.problem or error.context}"
+        if error.context and error.context_mark and error.context_mark.line + 1 < line:
+            message += f" ({error.context} that begins at line {error.context_mark.line + 1})"
+        hint = "the line holds a tab; indent with spaces" if line and self.source.has_tab(line) else ""
+        return UnreadableError(Place(0, line, column), message, hint)
+
+    def _document(self) -> None:
+        composer = self._composer
+        composer.next()
+        if isinstance(composer.next(), StreamEndEvent):
+            raise UnreadableError(
+                Place(0, 0, 0), "the file holds no plan", "undeploy init writes a commented one"
+            )
+        root = composer.next()
+        if not isinstance(root, MappingStartEvent):
+            node = composer.compose(root, "")
+            found = kind_of(node) if node else "no value"
+            keys = "version, name, gateways and waves"
+            raise UnreadableError(place_of(root), f"found {found}, expected a mapping with the keys {keys}")
+        self._refuse_marks(root, "")
+        while not isinstance(event := composer.next(), MappingEndEvent):
+            self.source.held = 0
+            self._top(event)
+        composer.next()
+        after = composer.next()
+        if isinstance(after, DocumentStartEvent):
+            raise UnreadableError(
+                place_of(after), "a second document begins", "a plan is one document; remove ---"
+            )
+        self.source.drain()
+
+    def _refuse_marks(self, event: Event, path: str) -> None:
+        self._composer.refuse_tag(event, path)
+        self._composer.refuse_anchor(event, path)
+
+    def _top(self, event: Event) -> None:
+        key = self._composer.key(event, "", self.header.keys)
+        value = self._composer.next()
+        if key == "waves":
+            self._waves(value)
+        elif key == "targets":
+            self.waves.append(Wave(name=SHORT_WAVE))
+            self._targets(value, "targets")
+        else:
+            node = self._composer.compose(value, child("", key or ""))
+            if key is not None:
+                self._keep(key, node)
+
+    def _keep(self, key: str, node: Node | None) -> None:
+        self.header.values[key] = node
+        if key == "version":
+            refuse_other_version(node)
+        elif key == "gateways":
+            self.gateways = read_gateways(node, self._problems)
+        elif key == "at_most" and isinstance(node, Scalar) and re.fullmatch(WHOLE, node.text):
+            self._tray.admit(int(node.text))
+
+    def _waves(self, event: Event) -> None:
+        if not isinstance(event, SequenceStartEvent):
+            self._tell_no_list(event, "waves", "waves")
+            return
+        self._refuse_marks(event, "waves")
+        count = 0
+        while not isinstance(item := self._composer.next(), SequenceEndEvent):
+            path = f"waves[{count}]"
+            count += 1
+            if isinstance(item, MappingStartEvent):
+                self._wave(item, path)
+            else:
+                node = self._composer.compose(item, path)
+                found = kind_of(node) if node else "an alias"
+                self._problems.add(place_of(item), path, f"found {found}, expected a mapping")
+        if not count:
+            self._problems.add(place_of(event), "waves", "the list of waves is empty")
+
+    def _wave(self, event: Event, path: str) -> None:
+        self._refuse_marks(event, path)
+        self._tray.wave = len(self.waves)
+        wave = Entries({}, {}, place_of(event))
+        self.waves.append(Wave(name=path))
+        while not isinstance(item := self._composer.next(), MappingEndEvent):
+            self.source.held = 0
+            key = self._composer.key(item, path, wave.keys)
+            value = self._composer.next()
+            if key == "targets":
+                self._targets(value, f"{path}.targets")
+                continue
+            node = self._composer.compose(value, child(path, key or ""))
+            if key is not None:
+                wave.values[key] = node
+        self._name(wave, path)
+
+    def _name(self, wave: Entries, path: str) -> None:
+        if "targets" not in wave.keys:
+            self._problems.add(wave.at, path, "the key targets is missing")
+        values = read_record(wave, Wave, path, self._problems, beside=("targets",))
+        if values is None:
+            return
+        self.waves[self._tray.wave] = Wave(**values)
+        node = wave.values["name"]
+        assert node is not None  # noqa: S101 - it was read
+        first = self._names.setdefault(values["name"], node.at)
+        if first != node.at:
+            message = f"a wave named {shown(values['name'])} stands already at {self._problems.where(first)}"
+            self._problems.add(node.at, f"{path}.name", message)
+
+    def _tell_no_list(self, event: Event, path: str, of: str) -> None:
+        node = self._composer.compose(event, path)
+        found = kind_of(node) if isinstance(event, ScalarEvent | MappingStartEvent) and node else "an alias"
+        self._problems.add(place_of(event), path, f"found {found}, expected a list of {of}")
+
+    def _targets(self, event: Event, path: str) -> None:
+        if not isinstance(event, SequenceStartEvent):
+            self._tell_no_list(event, path, "targets")
+            return
+        self._refuse_marks(event, path)
+        if self.gateways is None or self.skipped:
+            self.skipped = True
+            read: EntryReader | None = None
+        else:
+            read = EntryReader(self.gateways, self._tray, self.includes, self._problems)
+        if not self._stream(read, path):
+            self._problems.add(place_of(event), path, "the list of targets is empty")
+
+    def _stream(self, reader: EntryReader | None, path: str) -> int:
+        """Read the entries of one list; return how many there are. Without a reader they are passed over.
+
+        Most entries are a mapping of single texts. Those are taken event by event, without a node being
+        built; any other is given back to the composer and read at leisure.
+        """
+        composer, source, next_event = self._composer, self.source, self._next_event
+        count = 0
+        while type(start := next_event()) is not SequenceEndEvent:
+            source.held = 0
+            taken: list[ScalarEvent] = []
+            last = start
+            if type(start) is MappingStartEvent and start.anchor is None and start.tag is None:
+                while type(last := next_event()) is ScalarEvent:
+                    if last.anchor is not None or last.tag is not None:
+                        break
+                    taken.append(last)
+                if reader and type(last) is MappingEndEvent and reader.flat(taken, start):
+                    count += 1
+                    continue
+                composer.again([*taken, last])
+            where = f"{path}[{count}]"
+            node = composer.compose(start, where)
+            if reader is not None:
+                reader.read(node, where)
+            count += 1
+        return count

@@ -1,0 +1,225 @@
+"""Entries of a list of targets: one target, a matrix of them, or a file of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import product
+from typing import NamedTuple
+
+from yaml.events import Event, ScalarEvent
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import Coordinate, GatewayEntry, Target
+from orchestrator.plan.header import Known
+from orchestrator.plan.includes import Includes
+from orchestrator.plan.intake import Tray
+from orchestrator.plan.keys import NOT_YET
+from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
+from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
+from orchestrator.plan.records import kind_of
+from orchestrator.plan.scalars import flag, line_of_text
+from orchestrator.plan.shape import Shape, check, make_shape
+from orchestrator.plan.targets import Place
+
+MOST_IN_A_MATRIX = 1_000_000
+
+
+class _Value(NamedTuple):
+    text: str
+    at: Place
+
+
+class EntryReader:
+    """Reads entries, and puts the targets that they name into the tray."""
+
+    def __init__(
+        self, gateways: Mapping[str, Known], tray: Tray, includes: Includes, problems: Problems
+    ) -> None:
+        self._gateways = gateways
+        self._tray = tray
+        self._put = tray.put
+        self._includes = includes
+        self._problems = problems
+        self._shapes: dict[tuple[str, ...], tuple[int, dict[str, Shape | None]]] = {}
+
+    def flat(self, taken: list[ScalarEvent], start: Event) -> bool:
+        """Put the target that begins at ``start`` and whose keys and values, in turn, are ``taken``.
+
+        Says false, and does nothing, unless all is right: ``read`` then tells what is wrong. This is the way
+        that nearly all of a large plan goes, so it looks at the texts only.
+        """
+        keys = tuple([event.value for event in taken[::2]])
+        texts = [event.value for event in taken[1::2]]
+        place, shapes = self._shapes.get(keys) or self._learn(keys)
+        if place < 0:
+            return False
+        name = texts[place]
+        shape = shapes[name] if name in shapes else self._shape(keys, name, shapes)
+        if shape is None or (row := shape.row(texts)) is None:
+            return False
+        if shape.persistent is not None and not taken[2 * shape.persistent + 1].implicit[0]:
+            return False
+        self._put(shape.gateway, *row, place_of(start))
+        return True
+
+    def _learn(self, keys: tuple[str, ...]) -> tuple[int, dict[str, Shape | None]]:
+        if any(make_shape("", kind, keys) for kind in KINDS.values()) and "gateway" in keys:
+            return self._shapes.setdefault(keys, (keys.index("gateway"), {}))
+        return -1, {}
+
+    def _shape(self, keys: tuple[str, ...], name: str, shapes: dict[str, Shape | None]) -> Shape | None:
+        known = self._gateways.get(name)
+        if known is None or known.kind is None:
+            return None
+        shapes[name] = make_shape(known.name, known.kind, keys)
+        return shapes[name]
+
+    def read(self, node: Node | None, path: str) -> None:
+        """Put the targets of the entry ``node``, or tell what is wrong with it."""
+        if not isinstance(node, Entries):
+            if node is not None:
+                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with gateway")
+            return
+        known = self._gateway(node, path)
+        if known is None or known.kind is None:
+            return
+        if "from_file" in node.keys:
+            self._from_file(node, known.name, known.kind, path)
+            return
+        for key in node.keys:
+            if key not in _keys_of(known.kind):
+                self._tell_key(node, key, known, path)
+        axes = [self._axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
+        options = self._options(node, known.kind, path)
+        if options is not None and all(axes):
+            self._matrix(node, known.name, [axis for axis in axes if axis], options, path)
+
+    def _gateway(self, node: Entries, path: str) -> Known | None:
+        if "gateway" not in node.keys:
+            self._problems.add(node.at, path, "the key gateway is missing")
+            return None
+        value = node.values["gateway"]
+        if not isinstance(value, Scalar):
+            if value is not None:
+                message = f"found {kind_of(value)}, expected the name of a gateway"
+                self._problems.add(value.at, f"{path}.gateway", message)
+            return None
+        if value.text not in self._gateways:
+            hint = nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
+            message = f"no gateway is named {shown(value.text)}"
+            self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
+            return None
+        return self._gateways[value.text]
+
+    def _from_file(self, node: Entries, gateway: str, kind: type[GatewayEntry], path: str) -> None:
+        for key in node.keys:
+            if key not in {"gateway", "from_file"}:
+                message = "beside from_file only gateway may stand; the file gives everything else"
+                self._problems.add(node.keys[key], child(path, key), message)
+        value = node.values["from_file"]
+        if isinstance(value, Scalar):
+            self._includes.read(value, gateway, kind, f"{path}.from_file", self._tray)
+        elif value is not None:
+            message = f"found {kind_of(value)}, expected the path of a file"
+            self._problems.add(value.at, f"{path}.from_file", message)
+
+    def _tell_key(self, node: Entries, key: str, known: Known, path: str) -> None:
+        at = node.keys[key]
+        assert known.kind is not None  # noqa: S101 - the caller has seen to it
+        if key in NOT_YET[Target]:
+            self._problems.add(at, child(path, key), "not supported yet")
+            return
+        kind = known.kind.KIND
+        if any(key in _keys_of(other) for other in KINDS.values()):
+            message = f"does not belong to a target of {shown(known.name)}, a gateway of kind {kind}"
+            self._problems.add(
+                at, child(path, key), message, f"its keys are {', '.join(_keys_of(known.kind))}"
+            )
+            return
+        keys = _keys_of(known.kind)
+        hint = nearest(key, keys) or f"the keys here are {', '.join(keys)}"
+        self._problems.add(at, path, f"unknown key {shown(key)}", hint)
+
+    def _axis(self, node: Entries, coordinate: Coordinate, path: str) -> list[_Value]:
+        name, plural = coordinate.name, coordinate.plural
+        if plural and plural in node.keys:
+            if name in node.keys:
+                at = max(node.keys[name], node.keys[plural])
+                self._problems.add(at, path, f"{name} and {plural} are both given")
+            return self._list(node.values[plural], coordinate, f"{path}.{plural}")
+        if name not in node.keys:
+            either = f"{name} or {plural}" if plural else name
+            self._problems.add(node.at, path, f"the key {either} is missing")
+            return []
+        value = node.values[name]
+        if isinstance(value, Items):
+            hint = f"a list stands under {plural}" if plural else "write one entry for each"
+            self._problems.add(value.at, f"{path}.{name}", "found a list, expected a single value", hint)
+            return []
+        return self._one(value, coordinate, f"{path}.{name}")
+
+    def _list(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_Value]:
+        if isinstance(node, Items) and node.values:
+            found = [self._one(value, coordinate, f"{path}[{i}]") for i, value in enumerate(node.values)]
+            return [value[0] for value in found] if all(found) else []
+        if isinstance(node, Items):
+            self._problems.add(node.at, path, "the list is empty")
+        elif node is not None:
+            hint = f"a single value stands under {coordinate.name}"
+            self._problems.add(node.at, path, f"found {kind_of(node)}, expected a list", hint)
+        return []
+
+    def _one(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_Value]:
+        if not isinstance(node, Scalar):
+            if node is not None:
+                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+            return []
+        try:
+            check(coordinate, node.text)
+        except UnfitError as unfit:
+            self._problems.add(node.at, path, unfit.message, unfit.hint)
+            return []
+        return [_Value(node.text, node.at)]
+
+    def _options(self, node: Entries, kind: type[GatewayEntry], path: str) -> dict[str, str | bool] | None:
+        given = [key for key in kind.OPTIONS if key in node.keys]
+        found = {key: self._option(node.values[key], key, f"{path}.{key}") for key in given}
+        right = {key: value for key, value in found.items() if value is not None}
+        return right if len(right) == len(given) else None
+
+    def _option(self, node: Node | None, key: str, path: str) -> str | bool | None:
+        if not isinstance(node, Scalar):
+            if node is not None:
+                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+            return None
+        try:
+            return line_of_text(node.text) if key == "description" else flag(node)
+        except UnfitError as unfit:
+            self._problems.add(node.at, path, unfit.message, unfit.hint)
+            return None
+
+    def _matrix(
+        self,
+        node: Entries,
+        gateway: str,
+        axes: list[list[_Value]],
+        options: Mapping[str, str | bool],
+        path: str,
+    ) -> None:
+        count = math.prod(map(len, axes))
+        if count > MOST_IN_A_MATRIX:
+            message = f"the lists make {count:,} targets; one entry may name {MOST_IN_A_MATRIX:,}"
+            self._problems.add(node.at, path, message)
+            return
+        long = [index for index, axis in enumerate(axes) if len(axis) > 1]
+        description, persistent = options.get("description"), options.get("persistent")
+        for values in product(*axes):
+            at = values[long[0]].at if len(long) == 1 else node.at
+            parts = tuple([value.text for value in values])
+            self._put(gateway, parts, description, persistent, at)  # type: ignore[arg-type]
+
+
+def _keys_of(kind: type[GatewayEntry]) -> list[str]:
+    names = [name for item in kind.COORDINATES for name in (item.name, item.plural) if name]
+    return ["gateway", *names, *kind.OPTIONS, "from_file"]

@@ -1,0 +1,146 @@
+"""Everything in a plan but its targets: gateways by kind, window, rules; checked one by one and together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import GatewayEntry, Retry, Window
+from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, VALUES_NOT_YET, Header
+from orchestrator.plan.nodes import Entries, Node, Scalar, child
+from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown
+from orchestrator.plan.records import fields_of, kind_of, read_record
+from orchestrator.plan.scalars import GATEWAY, WHOLE
+
+_NAMED_ABOVE = frozenset({"name", "kind"})
+
+
+class Known(Struct, frozen=True):
+    """A gateway that the plan names. ``kind`` or ``entry`` is None where it could not be read: its targets
+    are still checked as far as that goes."""
+
+    name: str
+    kind: type[GatewayEntry] | None
+    entry: GatewayEntry | None
+
+
+def refuse_other_version(node: Node | None) -> None:
+    """Raise ``UnreadableError`` where a plan is of another version: its keys may mean other things."""
+    if not isinstance(node, Scalar) or not re.fullmatch(WHOLE, node.text):
+        return
+    if int(node.text) != READS_VERSION:
+        message = f"this plan is of version {node.text}; this program reads version {READS_VERSION}"
+        raise UnreadableError(node.at, message, path="version")
+
+
+def read_header(header: Entries, problems: Problems) -> Header | None:
+    """Return the keys at the top of the plan; ``None`` where something was told."""
+    given = dict(header.values)
+    for key, later in VALUES_NOT_YET.items():
+        value = given.get(key)
+        if isinstance(value, Scalar) and value.text in later:
+            problems.add(value.at, key, f"{shown(value.text)} is not supported yet")
+            given[key] = None
+    rest = Entries(header.keys, given, header.at)
+    values = read_record(rest, Header, "", problems, beside=ELSEWHERE_IN_HEADER)
+    if values is None:
+        return None
+    window = values.get("window")
+    return Header(**values) if _in_order(window, header.values.get("window"), problems) else None
+
+
+def _in_order(window: Window | None, node: Node | None, problems: Problems) -> bool:
+    if window is None or not isinstance(node, Entries):
+        return True
+    if window.opens is None and window.closes is None:
+        problems.add(node.at, "window", "neither opens nor closes is given")
+        return False
+    if window.opens is None or window.closes is None or window.opens < window.closes:
+        return True
+    closes = node.values["closes"]
+    assert closes is not None  # noqa: S101 - it was read
+    problems.add(closes.at, "window.closes", "the window closes before it opens, or at that moment")
+    return False
+
+
+def read_gateways(node: Node | None, problems: Problems) -> dict[str, Known]:
+    """Return the gateways by name, also those that have problems."""
+    if node is None:
+        return {}
+    if not isinstance(node, Entries):
+        message = f"found {kind_of(node)}, expected a mapping from each gateway's name to its keys"
+        problems.add(node.at, "gateways", message)
+        return {}
+    if not node.keys:
+        problems.add(node.at, "gateways", "no gateway is named")
+    return {name: _gateway(name, value, node, problems) for name, value in node.values.items()}
+
+
+def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -> Known:
+    path = child("gateways", name)
+    if not re.fullmatch(GATEWAY, name):
+        hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
+        problems.add(among.keys[name], "gateways", f"{shown(name)} is no name for a gateway", hint)
+    if not isinstance(node, Entries):
+        if node is not None:
+            problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with kind, url and auth")
+        return Known(name, None, None)
+    kind = _kind(node, path, problems)
+    if kind is None:
+        common = {key: value for key, value in node.values.items() if key in fields_of(GatewayEntry)}
+        keys = {key: node.keys[key] for key in common}
+        read_record(Entries(keys, common, node.at), GatewayEntry, path, problems, beside=_NAMED_ABOVE)
+        return Known(name, None, None)
+    values = _own_keys(node, kind, path, problems)
+    return Known(name, kind, None if values is None else kind(name=name, **values))
+
+
+def _kind(node: Entries, path: str, problems: Problems) -> type[GatewayEntry] | None:
+    if "kind" not in node.keys:
+        problems.add(node.at, path, "the key kind is missing", f"the kinds are {', '.join(KINDS)}")
+        return None
+    value = node.values["kind"]
+    if isinstance(value, Scalar) and value.text in KINDS:
+        return KINDS[value.text]
+    if isinstance(value, Scalar):
+        hint = nearest(value.text, KINDS) or f"the kinds are {', '.join(KINDS)}"
+        problems.add(value.at, f"{path}.kind", f"{shown(value.text)} is no kind of gateway", hint)
+    elif value is not None:
+        problems.add(value.at, f"{path}.kind", f"found {kind_of(value)}, expected {' or '.join(KINDS)}")
+    return None
+
+
+def _own_keys(
+    node: Entries, kind: type[GatewayEntry], path: str, problems: Problems
+) -> Mapping[str, Any] | None:
+    strange = [key for key in node.values if key not in fields_of(kind) and _kind_with(key)]
+    for key in strange:
+        message = f"belongs to gateways of kind {_kind_with(key)}, not {kind.KIND}"
+        problems.add(node.keys[key], f"{path}.{key}", message)
+    values = read_record(node, kind, path, problems, beside=_NAMED_ABOVE.union(strange))
+    if values is None or strange:
+        return None
+    retry = values.get("retry", Retry())
+    if retry.ceiling < retry.first:
+        problems.add(node.keys["retry"], f"{path}.retry", "ceiling is shorter than first")
+        return None
+    return values
+
+
+def _kind_with(key: str) -> str:
+    return next((name for name, kind in KINDS.items() if key in fields_of(kind)), "")
+
+
+def tell_missing(header: Entries, problems: Problems) -> None:
+    """Tell which of the parts of a plan that are no single value are missing or given twice over."""
+    if "gateways" not in header.keys:
+        problems.add(header.at, "", "the key gateways is missing")
+    if "waves" not in header.keys and "targets" not in header.keys:
+        problems.add(header.at, "", "the plan has no targets; give waves, or targets for one wave")
+    if "waves" in header.keys and "targets" in header.keys:
+        at = max(header.keys["waves"], header.keys["targets"])
+        problems.add(at, "", "waves and targets are both given", "targets at the top stands for one wave")

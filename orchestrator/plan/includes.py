@@ -1,0 +1,173 @@
+"""Files of targets that a plan names with ``from_file``: CSV with a header, or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from orchestrator.model import GatewayEntry
+from orchestrator.plan.intake import Tray
+from orchestrator.plan.nodes import Scalar
+from orchestrator.plan.problems import CONTROL, Problems, UnfitError, UnreadableError, nearest, shown
+from orchestrator.plan.shape import Shape, make_shape
+from orchestrator.plan.source import Fingerprint, is_within, lines, open_regular
+from orchestrator.plan.targets import Place
+
+
+class Includes:
+    """Reads the files that the plan ``plan`` names; ``fingerprints`` holds one for each, in order."""
+
+    def __init__(self, plan: Path, problems: Problems) -> None:
+        self.fingerprints: list[Fingerprint] = []
+        self._folder = plan.parent
+        self._problems = problems
+
+    def read(self, name: Scalar, gateway: str, kind: type[GatewayEntry], path: str, tray: Tray) -> None:
+        """Put the targets of the file into ``tray``; what is wrong is told with that file's own lines."""
+        try:
+            file = self._file(name.text)
+            stream = open_regular(file)
+        except UnfitError as unfit:
+            self._problems.add(name.at, path, f"{shown(name.text)} {unfit.message}", unfit.hint)
+            return
+        index = self._problems.file(str(file))
+        self.fingerprints.append(Fingerprint())
+        table = _Table(index, gateway, kind, tray, self._problems)
+        try:
+            with stream:
+                table.read(lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix == ".csv")
+        except UnreadableError as error:
+            self._problems.add(error.place, error.path, error.message, error.hint)
+        except OSError as error:
+            self._problems.add(name.at, path, f"{shown(name.text)} cannot be read: {error.strerror}")
+
+    def _file(self, name: str) -> Path:
+        if not name or CONTROL.search(name):
+            raise UnfitError("is not the path of a file")
+        if not name.endswith((".csv", ".jsonl")):
+            raise UnfitError("is of no kind that can be read", "its name ends in .csv or .jsonl")
+        if not Path(name).is_absolute() and not is_within(self._folder, name):
+            raise UnfitError("leaves the plan's folder", "write an absolute path if that is meant")
+        return self._folder / name
+
+
+class _Table:
+    def __init__(
+        self, file: int, gateway: str, kind: type[GatewayEntry], tray: Tray, problems: Problems
+    ) -> None:
+        self._file = file
+        self._gateway = gateway
+        self._kind = kind
+        self._put = tray.put
+        self._problems = problems
+        self._rows = 0
+        self._shapes: dict[tuple[str, ...], Shape] = {}
+
+    def read(self, text: Iterator[str], *, is_csv: bool) -> None:
+        if is_csv:
+            self._csv(text)
+        else:
+            self._json_lines(text)
+        if not self._rows:
+            self._tell(0, "", "the file names no target")
+
+    def _tell(self, line: int, key: str, message: str, hint: str = "") -> None:
+        self._problems.add(Place(self._file, line, min(line, 1)), key, message, hint)
+
+    def _csv(self, text: Iterator[str]) -> None:
+        table = csv.reader(text, strict=True)
+        try:
+            columns = next(table, None)
+            if columns is None:
+                return
+            shape = self._columns(columns)
+            for cells in table:
+                if cells:
+                    self._cells(shape, cells, len(columns), table.line_num)
+        except csv.Error as error:
+            raise UnreadableError(
+                Place(self._file, table.line_num, 1), f"cannot be read as CSV: {error}"
+            ) from None
+
+    def _columns(self, columns: list[str]) -> Shape | None:
+        shape = make_shape(self._gateway, self._kind, columns, blank=True)
+        if shape is None:
+            self._tell_columns(1, columns, "column")
+        return shape
+
+    def _tell_columns(self, line: int, found: Sequence[str], what: str) -> None:
+        names = [item.name for item in self._kind.COORDINATES]
+        known = [*names, *self._kind.OPTIONS]
+        for index, name in enumerate(found):
+            if name in found[:index]:
+                self._tell(line, "", f"the {what} {shown(name)} is given twice")
+            elif name not in {*known, "gateway"}:
+                hint = nearest(name, known) or f"the {what}s are {', '.join(known)}"
+                if any(mark in name for mark in ";\t"):
+                    hint = "separate the columns with commas"
+                self._tell(line, "", f"unknown {what} {shown(name)}", hint)
+        for name in names:
+            if name not in found:
+                self._tell(line, "", f"the {what} {name} is missing")
+
+    def _cells(self, shape: Shape | None, cells: list[str], width: int, line: int) -> None:
+        self._rows += 1
+        if len(cells) != width:
+            hint = "a text that holds a comma stands in double quotes"
+            self._tell(line, "", f"found {len(cells)} cells under {width} columns", hint)
+        elif shape is not None:
+            self._row(shape, cells, line)
+
+    def _row(self, shape: Shape, texts: Sequence[str], line: int) -> None:
+        row = shape.row(texts)
+        if row is not None:
+            self._put(self._gateway, *row, Place(self._file, line, 1))
+            return
+        for key, unfit in shape.faults(texts):
+            self._tell(line, key, unfit.message, unfit.hint)
+
+    def _json_lines(self, text: Iterator[str]) -> None:
+        for number, line in enumerate(text, 1):
+            if line.isspace():
+                continue
+            self._rows += 1
+            try:
+                self._object(json.loads(line, object_pairs_hook=_unique), number)
+            except UnfitError as unfit:
+                self._tell(number, "", unfit.message, unfit.hint)
+            except json.JSONDecodeError as error:
+                self._problems.add(
+                    Place(self._file, number, error.colno), "", f"cannot be read as JSON: {error.msg}"
+                )
+            except (ValueError, RecursionError):
+                self._tell(number, "", "cannot be read as JSON: a number or a nesting without end")
+
+    def _object(self, value: object, line: int) -> None:
+        if not isinstance(value, dict):
+            raise UnfitError("found no JSON object", 'write one object a line: {"key": "text"}')
+        keys = tuple(value)
+        shape = self._shapes.get(keys) or make_shape(self._gateway, self._kind, keys)
+        if shape is None:
+            self._tell_columns(line, keys, "key")
+            return
+        self._shapes[keys] = shape
+        self._row(shape, [_text(key, item) for key, item in value.items()], line)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise UnfitError("a key is given twice in one object")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if key == "persistent":
+        if not isinstance(value, bool):
+            raise UnfitError("persistent is neither true nor false", "write true or false, without quotes")
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        raise UnfitError(f"the value of {shown(key)} is no text", "write it in double quotes")
+    return value

@@ -1,0 +1,102 @@
+"""Where the reader puts each target: numbered, counted and passed on, or only compared with given ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from orchestrator.model import Target
+from orchestrator.plan.ids import target_id
+from orchestrator.plan.problems import UnreadableError
+from orchestrator.plan.targets import Place, TargetSink
+
+MOST_TARGETS = 10_000_000
+"""More than this is no plan but a slip in a list."""
+
+
+class Tray(Protocol):
+    """Takes the coordinates and options of one target after the other. ``wave`` is the index of theirs."""
+
+    wave: int
+
+    def put(
+        self,
+        gateway: str,
+        parts: tuple[str, ...],
+        description: str | None,
+        persistent: bool | None,
+        at: Place,
+    ) -> None:
+        """Take one more target."""
+        ...
+
+    def admit(self, at_most: int) -> None:
+        """Hold no more than ``at_most`` targets from here on."""
+        ...
+
+
+class Intake:
+    """Numbers and counts the targets of a run, and passes them on to the sink, at most ``limit`` of them."""
+
+    def __init__(self, sink: TargetSink) -> None:
+        self.wave = 0
+        self.count = 0
+        self.by_gateway: dict[str, int] = {}
+        self.by_wave: dict[int, int] = {}
+        self._limit = MOST_TARGETS
+        self._add = sink.add
+
+    def admit(self, at_most: int) -> None:
+        """Go on counting above ``at_most``, but pass no more targets on."""
+        self._limit = at_most
+
+    def put(
+        self,
+        gateway: str,
+        parts: tuple[str, ...],
+        description: str | None,
+        persistent: bool | None,
+        at: Place,
+    ) -> None:
+        """Pass one more target on. Raises ``UnreadableError`` where there is no end to them."""
+        self.count = count = self.count + 1
+        self.by_gateway[gateway] = self.by_gateway.get(gateway, 0) + 1
+        self.by_wave[self.wave] = self.by_wave.get(self.wave, 0) + 1
+        if count <= self._limit:
+            target = Target(
+                count, target_id(gateway, parts), gateway, self.wave, parts, description, persistent
+            )
+            self._add(target, at)
+        elif count > MOST_TARGETS:
+            raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
+
+
+class Options:
+    """Keeps the options that a plan gives to the targets with the given ids, and lets the others go."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.wave = 0
+        self._wanted = frozenset(ids)
+        self._kept: dict[str, tuple[str | None, bool | None]] = {}
+
+    def admit(self, at_most: int) -> None:
+        """Nothing: what the plan lists is not what is run."""
+
+    def put(
+        self,
+        gateway: str,
+        parts: tuple[str, ...],
+        description: str | None,
+        persistent: bool | None,
+        at: Place,  # noqa: ARG002
+    ) -> None:
+        """Keep the options if the target is wanted and has some."""
+        if description is None and persistent is None:
+            return
+        name = target_id(gateway, parts)
+        if name in self._wanted:
+            self._kept.setdefault(name, (description, persistent))
+
+    def of(self, target: str) -> tuple[str | None, bool | None]:
+        """Return the description and the persistence that the plan gives to ``target``."""
+        return self._kept.get(target, (None, None))

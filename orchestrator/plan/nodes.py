@@ -1,0 +1,180 @@
+"""YAML events to small values that know their place: texts, lists and mappings; nothing is typed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+from yaml.events import (
+    AliasEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+
+from orchestrator.plan.keys import is_secret
+from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown, step
+from orchestrator.plan.targets import Place
+
+MOST_DEPTH = 20
+MOST_IN_AN_ANCHOR = 1_000
+MOST_IN_ALL_ANCHORS = 10_000
+MOST_BY_ALIASES = 1_000_000
+
+
+class Scalar(Struct, frozen=True):
+    """A text as written. ``plain`` is false where it stands in quotes or as a block."""
+
+    text: str
+    plain: bool
+    at: Place
+
+
+class Items(Struct, frozen=True):
+    """A list. Where an item could not be read it is None, and its problem has been told."""
+
+    values: list[Node | None]
+    at: Place
+
+
+class Entries(Struct, frozen=True):
+    """A mapping: each key's own place, and its value; None likewise."""
+
+    keys: dict[str, Place]
+    values: dict[str, Node | None]
+    at: Place
+
+
+Node: TypeAlias = Scalar | Items | Entries
+
+
+def place_of(event: Event) -> Place:
+    """Return where ``event`` begins in the plan."""
+    mark = event.start_mark
+    assert mark is not None  # noqa: S101 - libyaml gives every event one
+    return Place(0, mark.line + 1, mark.column + 1)
+
+
+class Composer:
+    """Builds one node after the other from a stream of events, and keeps what anchors name.
+
+    ``next_event`` is libyaml's. Events that were taken from it in vain are given back with ``again``.
+    """
+
+    def __init__(self, next_event: Callable[[], Event], problems: Problems) -> None:
+        self._next_event = next_event
+        self._problems = problems
+        self._given_back: list[Event] = []
+        self._anchors: dict[str, tuple[Node | None, int]] = {}
+        self._count = 0
+        self._anchored = 0
+        self._aliased = 0
+
+    def next(self) -> Event:
+        """Return the next event."""
+        return self._given_back.pop() if self._given_back else self._next_event()
+
+    def again(self, events: list[Event]) -> None:
+        """Give ``events`` back: they come next, in their order."""
+        self._given_back.extend(reversed(events))
+
+    def compose(self, event: Event, path: str, depth: int = 0) -> Node | None:
+        """Return the node that begins with ``event``; None where that was told as a problem."""
+        if isinstance(event, AliasEvent):
+            return self._alias(event, path)
+        if depth > MOST_DEPTH:
+            raise UnreadableError(place_of(event), f"nested deeper than {MOST_DEPTH} levels")
+        before = self._count
+        self._count += 1
+        node = self._value(event, path, depth)
+        self.refuse_tag(event, path)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._keep(anchor, node, self._count - before, event, path)
+        return node
+
+    def _value(self, event: Event, path: str, depth: int) -> Node:
+        at = place_of(event)
+        if isinstance(event, ScalarEvent):
+            return Scalar(event.value, bool(event.implicit[0]), at)
+        if isinstance(event, MappingStartEvent):
+            return self._entries(at, path, depth)
+        values: list[Node | None] = []
+        while not isinstance(event := self.next(), SequenceEndEvent):
+            values.append(self.compose(event, f"{path}[{len(values)}]", depth + 1))
+        return Items(values, at)
+
+    def _entries(self, at: Place, path: str, depth: int) -> Entries:
+        entries = Entries({}, {}, at)
+        while not isinstance(event := self.next(), MappingEndEvent):
+            key = self.key(event, path, entries.keys, depth)
+            value = self.compose(self.next(), child(path, key or ""), depth + 1)
+            if key is not None:
+                entries.values[key] = value
+        return entries
+
+    def key(self, event: Event, path: str, known: dict[str, Place], depth: int = 0) -> str | None:
+        """Return the key that ``event`` is, noted in ``known``; None where it was told why it is none."""
+        at = place_of(event)
+        if not isinstance(event, ScalarEvent):
+            self.compose(event, path, depth + 1)
+            self._problems.add(at, path, "a key must be a plain text")
+            return None
+        self.refuse_tag(event, path)
+        self.refuse_anchor(event, path)
+        key: str = event.value
+        if key == "<<" and event.implicit[0]:
+            self._problems.add(at, path, "merge keys (<<) are not supported", "write the keys out")
+            return None
+        if key in known:
+            named = "a key" if is_secret(path) else f"the key {shown(key)}"
+            where = self._problems.where(known[key])
+            self._problems.add(at, path, f"{named} is given twice; first at {where}")
+            return None
+        known[key] = at
+        return key
+
+    def refuse_tag(self, event: Event, path: str) -> None:
+        """Tell an explicit tag as a problem; its text is not repeated, it may be anything."""
+        if getattr(event, "tag", None) is not None:
+            self._problems.add(place_of(event), path, "tags (!...) are not supported", "remove the tag")
+
+    def refuse_anchor(self, event: Event, path: str) -> None:
+        """Tell an anchor on what cannot be repeated as a problem."""
+        if getattr(event, "anchor", None) is not None:
+            self._problems.add(place_of(event), path, "an anchor (&...) cannot stand here", "remove it")
+
+    def _keep(self, anchor: str, node: Node | None, size: int, event: Event, path: str) -> None:
+        self._anchored += size
+        if size > MOST_IN_AN_ANCHOR:
+            message = f"the anchor holds {size:,} values, aliases included; at most {MOST_IN_AN_ANCHOR:,} may"
+            self._problems.add(place_of(event), path, message)
+            node, size = None, 1
+        if self._anchored > MOST_IN_ALL_ANCHORS:
+            message = f"all anchors together hold more than {MOST_IN_ALL_ANCHORS:,} values"
+            raise UnreadableError(place_of(event), message, "write the values out")
+        self._anchors[anchor] = (node, size)
+
+    def _alias(self, event: AliasEvent, path: str) -> Node | None:
+        if event.anchor not in self._anchors:
+            message = "the alias names no anchor that stands before it"
+            hint = "" if is_secret(path) else nearest(event.anchor or "", self._anchors)
+            self._problems.add(place_of(event), path, message, hint)
+            return None
+        node, size = self._anchors[event.anchor]
+        self._count += size
+        self._aliased += size
+        if self._aliased > MOST_BY_ALIASES:
+            message = f"aliases stand for more than {MOST_BY_ALIASES:,} values"
+            raise UnreadableError(place_of(event), message, "write the values out")
+        return node
+
+
+def child(path: str, key: str) -> str:
+    """Return the path of ``key`` under ``path``; where credentials stand, a key is not repeated."""
+    if not key or is_secret(path):
+        return path
+    return f"{path}.{step(key)}" if path else step(key)

@@ -1,0 +1,100 @@
+"""What is wrong with a plan: gathered until the end of the reading, then told all at once, in file order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from orchestrator.errors import PlanError, Problem
+from orchestrator.plan.targets import Place
+
+MOST_PRINTED = 200
+"""Problems told in full; the rest is counted."""
+
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+CONTROL = re.compile(f"[{UNPRINTABLE}]")
+"""Control characters, line breaks of any kind, and halves of surrogate pairs."""
+
+
+class UnreadableError(Exception):
+    """The rest of a file cannot be read. Carries where, and what to tell."""
+
+    def __init__(self, place: Place, message: str, hint: str = "", *, path: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.message = message
+        self.hint = hint
+        self.path = path
+
+
+class UnfitError(ValueError):
+    """A text does not fit its form. Carries what was found and expected, and a hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Problems:
+    """Gathers problems; holds a bounded number of them, and counts the others."""
+
+    def __init__(self) -> None:
+        self._files: list[str] = []
+        self._kept: list[tuple[Place, Problem]] = []
+        self._count = 0
+
+    def file(self, name: str) -> int:
+        """Return the index by which places refer to the file ``name``, which is read next."""
+        self._files.append(name)
+        return len(self._files) - 1
+
+    def where(self, place: Place) -> str:
+        """Return ``place`` as text: ``file:line:column``."""
+        name = self._files[place.file]
+        return f"{name}:{place.line}:{place.column}" if place.line else name
+
+    def add(self, place: Place, path: str, message: str, hint: str = "") -> None:
+        """Keep one problem; ``path`` is the path of the key that is wrong."""
+        self._count += 1
+        name = self._files[place.file]
+        problem = Problem(
+            file=name, line=place.line, column=place.column, path=path, message=message, hint=hint
+        )
+        self._kept.append((place, problem))
+        if len(self._kept) >= 4 * MOST_PRINTED:
+            self._trim()
+
+    def _trim(self) -> None:
+        self._kept.sort(key=lambda kept: kept[0])
+        del self._kept[MOST_PRINTED:]
+
+    def settle(self) -> None:
+        """Raise ``PlanError`` with the problems in file order; return if there is none."""
+        if not self._count:
+            return
+        self._trim()
+        told = tuple(problem for _, problem in self._kept)
+        more = self._count - len(told)
+        if more:
+            message = f"{more:,} more problems are not shown; mend these first"
+            told += (Problem(file=self._files[0], line=0, column=0, path="", message=message),)
+        raise PlanError(told)
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in quotes for a message: at most 60 characters, control characters made visible."""
+    cut = text if len(text) <= 60 else f"{text[:57]}..."
+    return '"' + CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", cut) + '"'
+
+
+def step(key: str) -> str:
+    """Return ``key`` as a step of a key path."""
+    return shown(key)[1:-1]
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return ``did you mean "…"?`` for a slip of the pen, else nothing."""
+    close = get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"?' if close else ""

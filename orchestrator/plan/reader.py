@@ -1,0 +1,169 @@
+"""A plan's file to a ``Plan`` and its targets, or to every problem with its line. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.model import GatewayEntry, Plan, Wave
+from orchestrator.plan.document import Document
+from orchestrator.plan.header import Known, read_header, tell_missing
+from orchestrator.plan.ids import split_id
+from orchestrator.plan.intake import Intake, Options, Tray
+from orchestrator.plan.keys import SHORT_WAVE, Header
+from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, nearest, shown
+from orchestrator.plan.shape import check
+from orchestrator.plan.source import digest, open_regular
+from orchestrator.plan.targets import Place, TargetSink
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A plan that has been read, and what was counted on the way. The targets are in the sink.
+
+    ``digest`` covers the bytes of the plan and of every file that it includes, and the ids that were given
+    instead of its targets. ``folder`` is absolute; relative paths in the plan start there. ``source`` is the
+    file that was read, ``source_digest`` the SHA-256 of its bytes alone. The counts are in the plan's order.
+    """
+
+    plan: Plan
+    digest: str
+    folder: Path
+    source: Path
+    source_digest: str
+    targets: int
+    by_gateway: dict[str, int]
+    by_wave: dict[str, int]
+
+
+def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = None) -> Loaded:
+    """Read the plan at ``path``, and pass its targets to ``sink`` while they are read.
+
+    With the ids ``instead`` those are the run's targets, as one wave; the options of a target that the plan
+    lists are kept. Raises ``PlanError`` with all problems in file order, the first 200 of them in full; the
+    sink may hold some targets by then. Resolves no credential. Memory does not grow with the targets.
+    """
+    intake = Intake(sink)
+    options = None if instead is None else Options(instead)
+    problems, document = _read(path, intake if options is None else options)
+    header = read_header(document.header, problems)
+    tell_missing(document.header, problems)
+    gateways = document.gateways or {}
+    waves = tuple(document.waves)
+    if instead is not None and options is not None:
+        waves = (Wave(name=SHORT_WAVE),)
+        _give(instead, gateways, options, intake, problems)
+    _tell_duplicates(sink, gateways, problems)
+    _tell_too_many(document, header, intake.count, problems)
+    problems.settle()
+    entries = tuple(known.entry for known in gateways.values() if known.entry is not None)
+    assert header is not None  # noqa: S101 - else there were problems
+    prints = [document.source.fingerprint, *document.includes.fingerprints]
+    return Loaded(
+        plan=_plan(header, entries, waves),
+        digest=digest(prints, instead),
+        folder=path.absolute().parent,
+        source=path.absolute(),
+        source_digest=prints[0].digest().hex(),
+        targets=intake.count,
+        by_gateway={known: intake.by_gateway.get(known, 0) for known in gateways},
+        by_wave={wave.name: intake.by_wave.get(index, 0) for index, wave in enumerate(waves)},
+    )
+
+
+def _read(path: Path, tray: Tray) -> tuple[Problems, Document]:
+    """Read the file, a second time where its targets stand before its gateways."""
+    problems, document = _read_once(path, tray, None)
+    if not document.skipped or not document.gateways:
+        return problems, document
+    before = document.source.fingerprint.digest()
+    problems, document = _read_once(path, tray, document.gateways)
+    if document.source.fingerprint.digest() != before:
+        problems.add(Place(0, 0, 0), "", "the file was changed while it was read", "try again")
+    return problems, document
+
+
+def _read_once(path: Path, tray: Tray, gateways: Mapping[str, Known] | None) -> tuple[Problems, Document]:
+    problems = Problems()
+    problems.file(str(path))
+    try:
+        with open_regular(path) as stream:
+            document = Document(path, stream, tray, problems, gateways)
+            document.read()
+            return problems, document
+    except UnfitError as unfit:
+        problems.add(Place(0, 0, 0), "", unfit.message, unfit.hint)
+    except OSError as error:
+        problems.add(Place(0, 0, 0), "", f"cannot be read: {error.strerror or error}")
+    except UnreadableError as error:
+        problems.add(error.place, error.path, error.message, error.hint)
+    problems.settle()
+    raise AssertionError("an unreadable plan has a problem")
+
+
+def _plan(header: Header, gateways: tuple[GatewayEntry, ...], waves: tuple[Wave, ...]) -> Plan:
+    return Plan(
+        name=header.name,
+        reason=header.reason,
+        window=header.window,
+        gateways=gateways,
+        stop_when=header.stop_when,
+        protect=header.protect,
+        at_most=header.at_most,
+        waves=waves,
+    )
+
+
+def _give(
+    ids: Sequence[str], gateways: Mapping[str, Known], options: Options, intake: Intake, problems: Problems
+) -> None:
+    file = problems.file("--target")
+    for number, text in enumerate(ids, 1):
+        at = Place(file, 0, number)
+        try:
+            name, parts = split_id(text)
+            _check_id(text, gateways.get(name), parts, gateways)
+        except UnfitError as unfit:
+            problems.add(at, "", unfit.message, unfit.hint)
+        else:
+            intake.put(name, parts, *options.of(text), at)
+    if not ids:
+        problems.add(Place(file, 0, 0), "", "no target is given")
+
+
+def _check_id(text: str, known: Known | None, parts: tuple[str, ...], gateways: Mapping[str, Known]) -> None:
+    if known is None:
+        hint = nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
+        raise UnfitError(f"{shown(text)}: the plan has no such gateway", hint if gateways else "")
+    if known.kind is None:
+        return
+    coordinates = known.kind.COORDINATES
+    if len(parts) != len(coordinates):
+        form = "/".join([known.name, *(f"<{item.name}>" for item in coordinates)])
+        raise UnfitError(f"{shown(text)} is no id of a target there", f"its form is {form}")
+    for coordinate, part in zip(coordinates, parts, strict=True):
+        try:
+            check(coordinate, part)
+        except UnfitError as unfit:
+            raise UnfitError(f"{shown(text)}: {coordinate.name} {unfit.message}", unfit.hint) from None
+
+
+def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: Problems) -> None:
+    # An entry that could not be read counts as a place of its own; no installation's text is one word.
+    places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
+    for twice in sink.duplicates(places):
+        where = problems.where(twice.first)
+        if twice.first_id == twice.again_id:
+            message = f"the target {shown(twice.again_id)} is given twice; first at {where}"
+        else:
+            message = f"the target {shown(twice.again_id)} is {shown(twice.first_id)}, given at {where}"
+        problems.add(twice.again, "", message)
+
+
+def _tell_too_many(document: Document, header: Header | None, targets: int, problems: Problems) -> None:
+    if header is None or header.at_most is None or targets <= header.at_most:
+        return
+    node = document.header.values["at_most"]
+    assert node is not None  # noqa: S101 - it was read
+    problems.add(node.at, "at_most", f"the plan has {targets:,} targets, more than {header.at_most:,}")

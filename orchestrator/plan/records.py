@@ -1,0 +1,220 @@
+"""Mappings to values, driven by the types of the values' own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, partial
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, inspect
+
+from orchestrator.model import Auth, Reference, Threshold
+from orchestrator.plan import scalars
+from orchestrator.plan.keys import NOT_YET, is_secret
+from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child
+from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
+
+_REFERENCES = "write a reference: {env: NAME} or {file: path}"
+
+
+class FieldOf(Struct, frozen=True):
+    """A key that a value has: its type without ``None``, and whether it must be given."""
+
+    type: inspect.Type
+    required: bool
+
+
+@cache
+def fields_of(cls: type[Struct]) -> Mapping[str, FieldOf]:
+    """Return the keys of ``cls`` in order. A field that may be ``None`` may be left out."""
+    info = inspect.type_info(cls)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - every Struct is one
+    return {field.encode_name: _field(field) for field in info.fields}
+
+
+def _field(field: inspect.Field) -> FieldOf:
+    kind = field.type
+    if not isinstance(kind, inspect.UnionType):
+        return FieldOf(kind, field.required)
+    (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
+    return FieldOf(inner, required=False)
+
+
+def not_yet(cls: type[Struct]) -> Collection[str]:
+    """Return the keys that the format has for ``cls`` and this program does not obey."""
+    return {key for base in cls.__mro__ for key in NOT_YET.get(base, ())}
+
+
+def read_record(
+    node: Node | None, cls: type[Struct], path: str, problems: Problems, *, beside: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """Return the values of the keys of ``cls`` that are given and right; ``None`` if one is wrong or missing.
+
+    The keys ``beside`` are somebody else's and are passed over.
+    """
+    if not isinstance(node, Entries):
+        if node is not None:
+            _tell_no_mapping(node, cls, path, problems)
+        return None
+    fields = {key: field for key, field in fields_of(cls).items() if key not in beside}
+    values: dict[str, Any] = {}
+    for key, value in node.values.items():
+        if key in fields:
+            values[key] = read_value(value, fields[key].type, child(path, key), problems)
+        elif key not in beside:
+            tell_key(node, key, path, [*fields, *beside], not_yet(cls), problems)
+            values[key] = UNSET
+    for key, field in fields.items():
+        if field.required and key not in node.keys:
+            problems.add(node.at, path, f"the key {key} is missing")
+            values[key] = UNSET
+    return None if any(value is UNSET for value in values.values()) else values
+
+
+def _tell_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
+    if cls in {Auth, Reference}:
+        message = (
+            "a credential never stands in the plan itself" if isinstance(node, Scalar) else "found a list"
+        )
+        problems.add(node.at, path, message, f"{_REFERENCES}; if it was a real one, change it")
+    else:
+        keys = ", ".join(fields_of(cls))
+        problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with the keys {keys}")
+
+
+def tell_key(
+    node: Entries, key: str, path: str, known: Collection[str], later: Collection[str], problems: Problems
+) -> None:
+    """Tell that ``key`` is not obeyed, or not known at all."""
+    at = node.keys[key]
+    if key in later:
+        problems.add(at, f"{path}.{key}" if path else key, "not supported yet")
+    elif is_secret(path):
+        problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
+    else:
+        hint = nearest(key, known) or f"the keys here are {', '.join(known)}"
+        problems.add(at, path, f"unknown key {shown(key)}", hint)
+
+
+def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Problems) -> Any:
+    """Return what ``node`` means as a ``kind``; ``UNSET`` where it has been told why it means nothing."""
+    match kind:
+        case _ if node is None:
+            return UNSET
+        case inspect.StructType(cls=cls) if cls is not Threshold:
+            return _struct(node, cls, path, problems)
+        case inspect.VarTupleType():
+            return _patterns(node, path, problems)
+    if not isinstance(node, Scalar):
+        problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+        return UNSET
+    try:
+        return _scalar(node, kind)
+    except UnfitError as unfit:
+        problems.add(node.at, path, unfit.message, unfit.hint)
+        return UNSET
+
+
+def _struct(node: Node, cls: type[Struct], path: str, problems: Problems) -> Any:
+    if cls is Reference:
+        return _reference(node, path, problems)
+    values = read_record(node, cls, path, problems)
+    if values is None:
+        return UNSET
+    missing = {key: None for key, field in fields_of(cls).items() if key not in values and _is_bare(cls, key)}
+    return cls(**missing, **values)
+
+
+@cache
+def _is_bare(cls: type[Struct], key: str) -> bool:
+    """Say whether a field has no default although it may be ``None``."""
+    return any(field.encode_name == key and field.required for field in msgspec.structs.fields(cls))
+
+
+def _reference(node: Node, path: str, problems: Problems) -> Any:
+    values: dict[str, str] = {}
+    told = read_keys(node, path, problems)
+    if told is None:
+        return UNSET
+    for key, scalar in told.items():
+        try:
+            values[key] = scalars.variable(scalar) if key == "env" else scalars.file_name(scalar)
+        except UnfitError as unfit:
+            problems.add(scalar.at, f"{path}.{key}", unfit.message, unfit.hint)
+            return UNSET
+    if len(values) != 1:
+        problems.add(node.at, path, "expected exactly one of env and file", _REFERENCES)
+        return UNSET
+    return Reference(**values)
+
+
+def read_keys(node: Node, path: str, problems: Problems) -> dict[str, Scalar] | None:
+    """Return the texts of a reference by key; ``None`` where something was told. Nothing is repeated."""
+    if not isinstance(node, Entries):
+        _tell_no_mapping(node, Reference, path, problems)
+        return None
+    texts: dict[str, Scalar] = {}
+    right = True
+    for key, value in node.values.items():
+        if key not in fields_of(Reference):
+            tell_key(node, key, path, fields_of(Reference), not_yet(Reference), problems)
+            right = False
+        elif isinstance(value, Scalar):
+            texts[key] = value
+        else:
+            right = False
+            if value is not None:
+                problems.add(value.at, f"{path}.{key}", f"found {kind_of(value)}, expected a text")
+    return texts if right else None
+
+
+def _patterns(node: Node, path: str, problems: Problems) -> Any:
+    if not isinstance(node, Items):
+        problems.add(node.at, path, f"found {kind_of(node)}, expected a list of patterns")
+        return UNSET
+    found = [
+        read_value(value, _PATTERN, f"{path}[{index}]", problems) for index, value in enumerate(node.values)
+    ]
+    return UNSET if UNSET in found else tuple(found)
+
+
+_PATTERN = inspect.Metadata(type=inspect.StrType(), extra={"form": "pattern"})
+
+
+_FORMS: dict[str, Callable[[Scalar], Any]] = {"url": scalars.url, "pattern": scalars.pattern_of_ids}
+
+
+def _scalar(scalar: Scalar, kind: inspect.Type) -> Any:
+    read: Callable[[Scalar], Any]
+    match kind:
+        case inspect.Metadata(type=inspect.FloatType() as bounds, extra={"form": "duration"}):
+            read = partial(scalars.duration, bounds=bounds)
+        case inspect.Metadata(extra={"form": form}):
+            read = _FORMS[form]
+        case inspect.Metadata(type=inner):
+            read = partial(_scalar, kind=inner)
+        case inspect.StrType(pattern=pattern):
+            read = partial(scalars.text, pattern=pattern)
+        case inspect.IntType() as bounds:
+            read = partial(scalars.whole, bounds=bounds)
+        case inspect.LiteralType(values=allowed):
+            read = partial(scalars.choice, allowed=[str(value) for value in allowed])
+        case inspect.DateTimeType():
+            read = scalars.moment
+        case inspect.StructType(cls=cls) if cls is Threshold:
+            read = scalars.threshold
+        case _:
+            raise TypeError(f"no form of the plan reads a {kind}")
+    return read(scalar)
+
+
+def kind_of(node: Node) -> str:
+    """Return what ``node`` is, in words; never its text."""
+    match node:
+        case Scalar():
+            return "a single value"
+        case Items():
+            return "a list"
+        case Entries():
+            return "a mapping"

@@ -1,0 +1,163 @@
+"""Texts of a plan to values: one function a form, each refusing what only looks right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from msgspec import inspect
+
+from orchestrator.model import Threshold
+from orchestrator.plan.nodes import Scalar
+from orchestrator.plan.problems import CONTROL, UnfitError, nearest, shown
+
+WHOLE = r"(0|[1-9][0-9]{0,17})"
+DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)"
+SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%"
+MOMENT = (
+    r"2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+
+_NO_LINE_FEED = r"(?!\n)"  # what Python's $ needs beside it, and a person does not
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def line_of_text(text: str) -> str:
+    """Return a text as written: not empty, on one line, without control characters."""
+    if not text:
+        raise UnfitError("is empty; a text is expected", "leave the key out for none")
+    if CONTROL.search(text):
+        hint = "in a folded text write >- for >" if text.endswith("\n") else ""
+        raise UnfitError(f"holds a line break or a control character: {shown(text)}", hint)
+    return text
+
+
+def text(scalar: Scalar, pattern: str | None = None) -> str:
+    """Return a text as written that ``pattern`` finds something in, as JSON Schema has it."""
+    value = line_of_text(scalar.text)
+    if pattern is not None and not re.search(pattern, value):
+        raise UnfitError(f"{shown(value)} does not fit the pattern {pattern.removesuffix(_NO_LINE_FEED)}")
+    return value
+
+
+def whole(scalar: Scalar, bounds: inspect.IntType) -> int:
+    """Return a whole number within ``bounds``: plain decimal digits only, not YAML's other spellings."""
+    if not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
+        found = shown(scalar.text) if scalar.plain else f"the text {shown(scalar.text)}"
+        raise UnfitError(f"{found} is not a whole number", "write decimal digits only, without quotes")
+    value = int(scalar.text)
+    low = -1 if bounds.ge is None else bounds.ge
+    if value < low or (bounds.le is not None and value > bounds.le):
+        above = f"{low} or more" if bounds.le is None else f"{low} to {bounds.le}"
+        raise UnfitError(f"{value} is out of bounds; expected {above}")
+    return value
+
+
+def flag(scalar: Scalar) -> bool:
+    """Return true or false, which is neither yes nor on."""
+    if not scalar.plain or scalar.text not in {"true", "false"}:
+        raise UnfitError(
+            f"{shown(scalar.text)} is neither true nor false", "write true or false, without quotes"
+        )
+    return scalar.text == "true"
+
+
+def choice(scalar: Scalar, allowed: Sequence[str]) -> str:
+    """Return one of ``allowed``."""
+    if scalar.text not in allowed:
+        words = " or ".join(allowed)
+        raise UnfitError(f"{shown(scalar.text)} is not {words}", nearest(scalar.text, allowed))
+    return scalar.text
+
+
+def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
+    """Return a duration in seconds, above 0."""
+    found = re.fullmatch(DURATION, scalar.text)
+    if found is None:
+        raise UnfitError(
+            f"{shown(scalar.text)} is no duration", "write a number with ms, s, m or h, such as 30s"
+        )
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds <= 0:
+        raise UnfitError(f"{shown(scalar.text)} is not longer than nothing")
+    if bounds.le is not None and seconds > bounds.le:
+        raise UnfitError(f"{shown(scalar.text)} is longer than {bounds.le / 3600:g}h")
+    return seconds
+
+
+def threshold(scalar: Scalar) -> Threshold:
+    """Return a share of 0% to 100%, or a count."""
+    share = re.fullmatch(SHARE, scalar.text)
+    if share and float(share[1]) <= 100:
+        return Threshold(share=float(share[1]) / 100)
+    if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
+        hint = "write a share such as 20% or a count such as 50"
+        raise UnfitError(f"{shown(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
+    return Threshold(count=int(scalar.text))
+
+
+def moment(scalar: Scalar) -> datetime:
+    """Return an aware time; without an offset from UTC it would mean another one elsewhere."""
+    example = "write it as 2026-11-22T22:00:00+03:00"
+    found = re.fullmatch(MOMENT, scalar.text)
+    if found is None:
+        raise UnfitError(f"{shown(scalar.text)} is no time", example)
+    if found[1] is None:
+        raise UnfitError(f"the time {shown(scalar.text)} has no offset from UTC", example)
+    try:
+        return datetime.fromisoformat(scalar.text.upper())
+    except ValueError:
+        raise UnfitError(f"{shown(scalar.text)} is no time that exists", example) from None
+
+
+def url(scalar: Scalar) -> str:
+    """Return an absolute http(s) address. No message repeats it, since it may hold a credential."""
+    value = scalar.text
+    example = "write it as https://gateway.example.com"
+    if not value.isascii() or not re.fullmatch(r"[!-~]+", value) or "\\" in value:
+        raise UnfitError("the address is empty or holds a character that no address has", example)
+    try:
+        parts = urlsplit(value)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise UnfitError("this is no address: its host or its port cannot be read", example) from None
+    if "@" in parts.netloc:
+        hint = "remove it, and put a reference under auth; if it was a password, change it"
+        raise UnfitError("the address holds user information, which is refused", hint)
+    if parts.scheme not in {"http", "https"}:
+        raise UnfitError("the address does not begin with http:// or https://", example)
+    if not host or port == 0 or parts.netloc.endswith(":"):
+        raise UnfitError("the address has no host, or no port after its colon", example)
+    if "?" in value or "#" in value:
+        raise UnfitError("the address has a query or a fragment", "give the base address only")
+    return value
+
+
+def variable(scalar: Scalar) -> str:
+    """Return the name of an environment variable. What does not look like one is not repeated."""
+    if not re.fullmatch(VARIABLE, scalar.text):
+        raise UnfitError("this is not the name of an environment variable", "letters, digits and _ only")
+    return scalar.text
+
+
+def file_name(scalar: Scalar) -> str:
+    """Return the path of a credential's file. What cannot be one is not repeated."""
+    if not scalar.text or CONTROL.search(scalar.text) or len(scalar.text) > 4096:
+        raise UnfitError("this is not the path of a file")
+    return scalar.text
+
+
+def pattern_of_ids(scalar: Scalar) -> str:
+    """Return a pattern of target ids; one that cannot match any would protect nothing."""
+    value = line_of_text(scalar.text)
+    if "/" not in value and "**" not in value:
+        hint = (
+            f'an id is gateway/part/...; write "{value}/**" for all of a gateway' if len(value) < 60 else ""
+        )
+        raise UnfitError(f"{shown(value)} matches no target's id", hint)
+    return value

@@ -1,0 +1,110 @@
+"""The keys of one target, in the order in which they stand: made once, then used for every target alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from orchestrator.model import Coordinate, GatewayEntry
+from orchestrator.plan.problems import CONTROL, UNPRINTABLE, UnfitError, shown
+from orchestrator.plan.scalars import line_of_text
+
+_NAME = re.compile(rf"(?!\.\.?\Z)[^{UNPRINTABLE}]+").fullmatch
+_FLAGS = {"true": True, "false": False}
+
+Row = tuple[tuple[str, ...], str | None, bool | None]
+
+
+def fits(coordinate: Coordinate) -> Callable[[str], object]:
+    """Return what says whether a text may be the ``coordinate``."""
+    return _NAME if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
+
+
+def check(coordinate: Coordinate, text: str) -> None:
+    """Raise ``UnfitError`` with the reason why ``text`` may not be the ``coordinate``."""
+    if fits(coordinate)(text):
+        return
+    if not text:
+        raise UnfitError("is empty; a text is expected")
+    if coordinate.pattern is not None:
+        raise UnfitError(f"{shown(text)} does not fit the pattern {coordinate.pattern}")
+    if text in {".", ".."}:
+        raise UnfitError(f"{shown(text)} would vanish from an address; it cannot be a name")
+    raise UnfitError(f"{shown(text)} holds a control character or a line break")
+
+
+def check_flag(text: str) -> None:
+    """Raise ``UnfitError`` unless ``text`` is true or false."""
+    if text not in _FLAGS:
+        raise UnfitError(f"{shown(text)} is neither true nor false")
+
+
+class Shape:
+    """Targets of one gateway whose ``keys`` stand in one order. ``blank`` says that an option without a text
+    was not given, as in a table, where every row has every column."""
+
+    def __init__(self, gateway: str, kind: type[GatewayEntry], keys: Sequence[str], *, blank: bool) -> None:
+        self.keys = tuple(keys)
+        self.gateway = gateway
+        self._coordinates = {item.name: item for item in kind.COORDINATES}
+        self._places = tuple([keys.index(item.name) for item in kind.COORDINATES])
+        self._tests = tuple([fits(item) for item in kind.COORDINATES])
+        self._gateway = keys.index("gateway") if "gateway" in keys else None
+        self._description = keys.index("description") if "description" in keys else None
+        self.persistent = keys.index("persistent") if "persistent" in keys else None
+        self._blank = blank
+
+    def row(self, texts: Sequence[str]) -> Row | None:
+        """Return the parts and the options; ``None`` where ``faults`` has something to say."""
+        parts = tuple([texts[place] for place in self._places])
+        for test, part in zip(self._tests, parts, strict=True):
+            if not test(part):
+                return None
+        if self._gateway is not None and texts[self._gateway] != self.gateway:
+            return None
+        if self._description is None and self.persistent is None:
+            return parts, None, None
+        return self._with_options(parts, texts)
+
+    def _with_options(self, parts: tuple[str, ...], texts: Sequence[str]) -> Row | None:
+        description = None if self._description is None else texts[self._description]
+        flag = None if self.persistent is None else texts[self.persistent]
+        if self._blank:
+            description, flag = description or None, flag or None
+        if description is not None and (not description or CONTROL.search(description)):
+            return None
+        if flag is not None and flag not in _FLAGS:
+            return None
+        return parts, description, None if flag is None else _FLAGS[flag]
+
+    def faults(self, texts: Sequence[str]) -> list[tuple[str, UnfitError]]:
+        """Return each key whose text is wrong, with the reason."""
+        found: list[tuple[str, UnfitError]] = []
+        for key, text in zip(self.keys, texts, strict=True):
+            try:
+                self._check(key, text)
+            except UnfitError as unfit:
+                found.append((key, unfit))
+        return found
+
+    def _check(self, key: str, text: str) -> None:
+        if key in self._coordinates:
+            check(self._coordinates[key], text)
+        elif key == "gateway":
+            if text != self.gateway:
+                raise UnfitError(
+                    f"{shown(text)} is not {shown(self.gateway)}, which the entry in the plan names"
+                )
+        elif text or not self._blank:
+            (line_of_text if key == "description" else check_flag)(text)
+
+
+def make_shape(
+    gateway: str, kind: type[GatewayEntry], keys: Sequence[str], *, blank: bool = False
+) -> Shape | None:
+    """Return the shape of targets with exactly these ``keys``; ``None`` where they do not make a target."""
+    names = {item.name for item in kind.COORDINATES}
+    given = set(keys)
+    if len(given) != len(keys) or not names <= given or not given <= {"gateway", *names, *kind.OPTIONS}:
+        return None
+    return Shape(gateway, kind, keys, blank=blank)

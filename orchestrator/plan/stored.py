@@ -1,0 +1,37 @@
+"""A plan without its targets as bytes, for the journal: what a resume reads instead of the YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchestrator.errors import JournalError
+from orchestrator.gateways import KINDS
+from orchestrator.model import GatewayEntry, Plan
+
+
+def plan_to_json(plan: Plan) -> bytes:
+    """Return ``plan`` as JSON. Credentials are in it by reference only, as in the plan itself."""
+    fields = msgspec.to_builtins(plan)
+    entries = zip(fields["gateways"], plan.gateways, strict=True)
+    fields["gateways"] = [{**entry, "kind": gateway.KIND} for entry, gateway in entries]
+    return msgspec.json.encode(fields)
+
+
+def plan_from_json(raw: bytes) -> Plan:
+    """Return the plan that ``plan_to_json`` wrote. Raises ``JournalError`` for anything else."""
+    try:
+        fields = msgspec.json.decode(raw, type=dict[str, Any])
+        gateways = tuple(map(_gateway, fields.pop("gateways")))
+        plan = msgspec.convert({**fields, "gateways": []}, Plan)
+        return msgspec.structs.replace(plan, gateways=gateways)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise JournalError(f"the plan in the journal cannot be read: {error}") from error
+
+
+def _gateway(fields: dict[str, Any]) -> GatewayEntry:
+    kind = KINDS.get(fields["kind"])
+    if kind is None:
+        raise JournalError(f"the journal has a gateway of kind {fields['kind']!r}, which this program lacks")
+    return msgspec.convert(fields, kind)
