@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from orchestrator.gateways.apinizer import Apinizer
 from orchestrator.gateways.roma import Roma
-from orchestrator.model import Gateway, GatewayEntry
+from orchestrator.model import GatewayEntry
 
 KINDS: dict[str, type[GatewayEntry]] = {"roma": Roma, "apinizer": Apinizer}
-
-_FIT: tuple[type[Gateway], ...] = (Roma, Apinizer)  # holds for the type checker, or it complains here

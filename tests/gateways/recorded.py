@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import yaml
 from msgspec import Struct
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Act, Ask, Gateway, Reading, Target, TargetId, Verdict
+from orchestrator.model import Act, Ask, GatewayEntry, Reading, Target, TargetId, Verdict
 from orchestrator.wire import Reply, Request, Secret
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -38,7 +38,7 @@ class Sample(Struct, frozen=True):
 
     name: str
     kind: str
-    gateway: Gateway
+    gateway: GatewayEntry
     ask: Ask
     target: Target
     reply: Reply
@@ -52,7 +52,7 @@ class Recorded(Struct, frozen=True):
     """One recorded request, and what is asked for."""
 
     name: str
-    gateway: Gateway
+    gateway: GatewayEntry
     ask: Ask
     target: Target
     note: str | None
@@ -62,10 +62,10 @@ class Recorded(Struct, frozen=True):
         return self.gateway.request(self.ask, self.target, Secret(TOKEN), note=self.note)
 
 
-def gateway(kind: str, **keys: Any) -> Gateway:
+def gateway(kind: str, **keys: Any) -> GatewayEntry:
     """A gateway as a plan's entry gives it; ``keys`` come on top of the least that its kind wants."""
     least = {"kind": kind, "name": "gw", "url": URLS[kind], "auth": {"token": {"env": "TOKEN"}}}
-    return cast("Gateway", msgspec.convert({**least, **OWN_KEYS[kind], **keys}, KINDS[kind]))
+    return msgspec.convert({**least, **OWN_KEYS[kind], **keys}, KINDS[kind])
 
 
 def target(*parts: str, description: str | None = None, persistent: bool | None = None) -> Target:

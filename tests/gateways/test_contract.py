@@ -213,7 +213,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 @pytest.mark.promise(3)
 @given(data=st.data())
-def test_full_evidence_with_one_value_exchanged_is_success_only_if_it_still_proves_it(
+def test_evidence_with_one_value_exchanged_must_still_prove_it(
     data: st.DataObject,
 ) -> None:
     proofs = [sample for sample in ALL if sample.wanted.evidence == "deploymentResult"]
@@ -239,6 +239,14 @@ def test_no_cut_of_full_evidence_is_success(name: str) -> None:
     cuts = [Reply(200, whole.headers, whole.body[:end], whole.at) for end in range(len(whole.body))]
 
     assert {read(sample.ask, sample.target, cut).verdict for cut in cuts} == {Verdict.STRANGE}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_answers_every_question_itself_under_its_own_name(kind: str) -> None:
+    questions = {"exclusive", "request", "read", "next_look", "installation"}
+
+    assert questions <= set(vars(KINDS[kind]))
+    assert kind == KINDS[kind].KIND == KINDS[kind].__struct_config__.tag
 
 
 @pytest.mark.parametrize("kind", KINDS)
