@@ -1,0 +1,194 @@
+"""How a session comes to begin: every check that needs no request, then the session, then the reports."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.errors import ExitStatus, JournalError, OrchestratorError, RunError, UsageError
+from orchestrator.events import Listener
+from orchestrator.journal.database import Database
+from orchestrator.journal.draft import Draft
+from orchestrator.journal.folder import RunFolder, new_folder, publish
+from orchestrator.journal.pending import Pending, hold_back, reopen
+from orchestrator.model import Plan, Reason, Window
+from orchestrator.plan.stored import plan_from_json
+from orchestrator.report import write_all
+from orchestrator.report.values import Report
+from orchestrator.selection import RunOptions, hold, protections, wanted_by
+from orchestrator.session import Session, Start, check_window
+from orchestrator.world import World
+
+OnStart = Callable[[RunFolder], None]
+
+
+class RunResult(Struct, frozen=True, kw_only=True):
+    """How a session ended. ``warnings`` tells what went wrong beside the targets: reports not written."""
+
+    exit_status: ExitStatus
+    folder: RunFolder
+    report: Report
+    warnings: tuple[str, ...] = ()
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What a session is asked to do, and who is told of it."""
+
+    options: RunOptions
+    listeners: Sequence[Listener] = ()
+    signals: bool = False
+    on_start: OnStart = lambda _: None
+    rehearsal: bool = False
+
+
+async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: World) -> RunResult:
+    """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``."""
+    options = order.options
+    hold(draft.database, plan, options)
+    window = options.window or (None if order.rehearsal else plan.window)
+    _check_start(draft.database, plan, window, options, world)
+    draft.note_start(world.now())
+    draft.close()
+    path = new_folder(
+        options.state,
+        name=_slug(plan.name),
+        suffix=secrets.token_hex(2),
+        at=world.now(),
+        rehearsal=order.rehearsal,
+    )
+    folder = publish(place, path)
+    with folder.locked() as holder:
+        order.on_start(folder)
+        start = _start(folder, plan, window, 1, holder, options)
+        return await _work(folder, start, folder.open(write=True), order, world)
+
+
+async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
+    """Resume a run. ``world_of`` is given the folder that the plan's paths refer to. See ``api.resume``."""
+    with folder.locked() as holder:
+        database = folder.open(write=True)
+        try:
+            meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
+            world = world_of(Path(meta["folder"]))
+            start = _prepare_resume(folder, database, meta, order.options, world, holder)
+        except BaseException:
+            database.close()
+            raise
+        if start is None:
+            database.close()
+            return _result(folder, _last_status(folder), ())
+        order.on_start(folder)
+        return await _work(folder, start, database, order, world)
+
+
+async def _work(folder: RunFolder, start: Start, database: Database, order: Order, world: World) -> RunResult:
+    finish = await Session(start, database, world, order.listeners).run(signals=order.signals)
+    return _result(folder, finish.status, () if finish.cut else _write_reports(folder, order.options))
+
+
+def _prepare_resume(
+    folder: RunFolder,
+    database: Database,
+    meta: Mapping[str, Any],
+    options: RunOptions,
+    world: World,
+    holder: str,
+) -> Start | None:
+    """Open again what a resume may go on with; None where the run has reached its end."""
+    plan = plan_from_json(meta["plan"].encode())
+    sessions = list(database.rows("SELECT number, state, stopped_by, options FROM session ORDER BY number"))
+    number, state, stopped_by, said = sessions[-1] if sessions else (0, None, None, "{}")
+    if state == "complete":
+        return None
+    if sha256(folder.plan) != meta["source"]:
+        raise RunError(
+            f"{folder.plan} was edited after run {folder.id} began; a run goes on with the plan that was"
+            " approved. Put the file back, or start a new run with the edited plan"
+        )
+    if (stopped_by or "").startswith(Reason.STOP_RULE) and not options.past_stop:
+        raise UsageError(f"run {folder.id} was stopped ({stopped_by}); --past-stop goes on all the same")
+    earlier = msgspec.json.decode(said)
+    window = options.window or msgspec.convert(earlier.get("window"), Window | None) or plan.window
+    check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
+    reopen(database, wanted_by(plan, options))
+    hold_back(database, protections(plan, options))
+    _check_start(database, plan, window, options, world)
+    return _start(folder, plan, window, number + 1, holder, options)
+
+
+def _start(
+    folder: RunFolder, plan: Plan, window: Window | None, number: int, holder: str, options: RunOptions
+) -> Start:
+    said = {"only": options.only, "skip": options.skip, "waves": options.waves, "window": window}
+    return Start(
+        run=folder.id,
+        plan=plan,
+        window=window,
+        number=number,
+        holder=holder,
+        options=msgspec.json.encode(said).decode(),
+    )
+
+
+def _check_start(
+    database: Database, plan: Plan, window: Window | None, options: RunOptions, world: World
+) -> None:
+    """Raise where nothing may or can be sent: the window, the filters, the credentials."""
+    left = Pending(database, plan, resumed=False).left()
+    if not left and (options.only or options.skip or options.waves):
+        raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
+    check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
+    for gateway in plan.gateways:
+        if any(name == gateway.name for _, name in left):
+            world.credential(gateway)
+
+
+def _shortest_timeout(plan: Plan) -> float:
+    return min(gateway.reply_timeout for gateway in plan.gateways)
+
+
+def _write_reports(folder: RunFolder, options: RunOptions) -> tuple[str, ...]:
+    """Write every report; return what could not be written, in words."""
+    told = []
+    for place in [folder.path, options.report_dir]:
+        if place is None:
+            continue
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with folder.account() as account:
+                write_all(account, place)
+        except (OrchestratorError, OSError) as error:
+            told.append(str(error))
+    return tuple(told)
+
+
+def _result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
+    with folder.account() as account:
+        return RunResult(exit_status=status, folder=folder, report=account.report, warnings=warnings)
+
+
+def _last_status(folder: RunFolder) -> ExitStatus:
+    with folder.account() as account:
+        status = account.report.run.exit_status
+    return ExitStatus.DONE if status is None else ExitStatus(status)
+
+
+def sha256(path: Path) -> str:
+    """Return a file's digest; raises JournalError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _slug(name: str) -> str:
+    """Return a plan's name as part of a folder's name."""
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
+    return "-".join(part for part in kept.split("-") if part)[:40] or "plan"

@@ -1,0 +1,84 @@
+"""Which targets of a plan a run may touch: filters, and what is protected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.errors import UsageError
+from orchestrator.journal.database import Database
+from orchestrator.journal.pending import Hold, hold_back
+from orchestrator.model import Gateway, Plan, Reason, Window
+from orchestrator.plan.globs import matcher
+
+
+class RunOptions(Struct, frozen=True, kw_only=True):
+    """What a caller may say of a run besides its plan. Globs are those of target ids."""
+
+    state: Path = Path(".undeploy")
+    report_dir: Path | None = None
+    """Where the reports are written as well; the run's folder always has them."""
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    waves: tuple[str, ...] = ()
+    window: Window | None = None
+    """Replaces the plan's."""
+    wait: bool = False
+    """Wait for the window to open."""
+    past_stop: bool = False
+    """Resume a run that a stop rule has stopped."""
+    protect: tuple[str, ...] = ()
+    """A site's own patterns; their first part also matches the host of a gateway's URL."""
+
+
+def hold(database: Database, plan: Plan, options: RunOptions) -> None:
+    """Keep out of the run what is protected, and what the filters leave out."""
+    unknown = [name for name in options.waves if name not in {wave.name for wave in plan.waves}]
+    if unknown:
+        names = ", ".join(wave.name for wave in plan.waves)
+        raise UsageError(f"no wave is named {unknown[0]!r}; the plan has {names}")
+    wanted = wanted_by(plan, options)
+    filters = Hold(
+        Reason.FILTERED,
+        lambda name, wave: None if wanted(name, wave) else "left out by --only, --skip or --wave",
+    )
+    hold_back(database, [*protections(plan, options), filters])
+
+
+def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+    """Return the test that the filters are, on a target's id and the index of its wave."""
+    only, skip = matcher(options.only), matcher(options.skip)
+    waves = {index for index, wave in enumerate(plan.waves) if wave.name in options.waves}
+
+    def wanted(name: str, wave: int) -> bool:
+        if options.waves and wave not in waves:
+            return False
+        if options.only and only(name) is None:
+            return False
+        return not options.skip or skip(name) is None
+
+    return wanted
+
+
+def protections(plan: Plan, options: RunOptions) -> list[Hold]:
+    """Return what is never touched: the plan's own patterns, and the site's, which also know hosts."""
+    holds = []
+    if plan.protect:
+        by_plan = matcher(plan.protect)
+        holds.append(Hold(Reason.PROTECTED, lambda name, _: by_plan(name)))
+    if options.protect:
+        by_site = matcher(options.protect)
+        hosts = {gateway.name: _host(gateway) for gateway in plan.gateways}
+
+        def site(name: str, _wave: int) -> str | None:
+            gateway, _, rest = name.partition("/")
+            return by_site(name) or by_site(f"{hosts[gateway]}/{rest}")
+
+        holds.append(Hold(Reason.PROTECTED, site))
+    return holds
+
+
+def _host(gateway: Gateway) -> str:
+    return gateway.url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
