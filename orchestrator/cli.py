@@ -13,7 +13,6 @@ import click
 from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
 
 PROGRAM = "undeploy"
-PACKAGE = "undeploy-orchestrator"
 
 
 class Entry(NamedTuple):
@@ -79,13 +78,9 @@ class CommandTable(click.Group):
 def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from orchestrator import __version__
 
-    try:
-        number = version(PACKAGE)
-    except PackageNotFoundError:
-        number = "(not installed: run from its sources)"
-    click.echo(f"{PROGRAM} {number}")
+    click.echo(f"{PROGRAM} {__version__}")
     ctx.exit()
 
 

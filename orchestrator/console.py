@@ -8,7 +8,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
@@ -62,20 +61,19 @@ class OutcomeBar:
         return Measurement(12, options.max_width)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        full, empty = ("#", "-") if options.ascii_only else ("━", "─")
         width, total, drawn, ended = options.max_width, max(self._lane.total, 1), 0, 0
         for outcome, style in STYLES.items():
             ended += self._lane.outcomes[outcome]
             upto = min(width, ended * width // total)
-            yield Segment(full * (upto - drawn), Style.parse(style))
+            yield Segment("━" * (upto - drawn), Style.parse(style))
             drawn = upto
-        yield Segment(empty * (width - drawn), Style.parse("bright_black"))
+        yield Segment("─" * (width - drawn), Style.parse("bright_black"))
 
 
-def curve(counts: tuple[int, ...], *, ascii_only: bool) -> str:
+def curve(counts: tuple[int, ...]) -> str:
     """Return ``counts`` as a line of little columns, the highest as high as a line."""
     top = max(counts, default=0)
-    if not top or ascii_only:
+    if not top:
         return ""
     return "".join(CURVE[-(-count * (len(CURVE) - 1) // top)] for count in counts)
 
@@ -174,9 +172,7 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"nothing new starts; {progress.in_flight} in flight will land{again}", "yellow")
 
 
-def picture(
-    progress: Progress, closes: datetime | None, now: float, *, ascii_only: bool = False, wide: bool = True
-) -> RenderableType:
+def picture(progress: Progress, closes: datetime | None, now: float, *, wide: bool = True) -> RenderableType:
     """Draw the whole display as it stands at the Unix time ``now``; ``closes`` is the window's end."""
     started = progress.started
     if started is None:
@@ -185,7 +181,7 @@ def picture(
     head.add_column(ratio=1)
     head.add_column(justify="right", no_wrap=True)
     rate = progress.pace.rate(now)
-    pace = Text(curve(progress.pace.history(now), ascii_only=ascii_only), "green")
+    pace = Text(curve(progress.pace.history(now)), "green")
     head.add_row(
         Text.assemble(("wave ", "bright_black"), (visible(progress.wave), "bold")),
         Text.assemble(
@@ -195,8 +191,7 @@ def picture(
     head.add_row(_time_text(progress, closes, now), pace.append(f" {rate:.1f}/s" if rate is not None else ""))
     title = f"{visible(started.plan)} · run {started.run}" + (" · resumed" if started.resumed else "")
     body = Group(head, Text(""), lanes_table(progress, now, wide=wide), *_spaced(_below(progress, now)))
-    frame = box.ASCII if ascii_only else box.ROUNDED
-    return Panel(body, title=Text(title, "bold"), title_align="left", box=frame, border_style="bright_black")
+    return Panel(body, title=Text(title, "bold"), title_align="left", border_style="bright_black")
 
 
 def _spaced(lines: Iterator[RenderableType]) -> list[RenderableType]:
@@ -246,9 +241,8 @@ class LiveDisplay:
             self._live.start(refresh=True)
 
     def _picture(self) -> RenderableType:
-        options = self._console.options
-        wide = options.max_width >= WIDE
-        return picture(self._progress, self._closes, self._now(), ascii_only=options.ascii_only, wide=wide)
+        wide = self._console.width >= WIDE
+        return picture(self._progress, self._closes, self._now(), wide=wide)
 
 
 def terminal(*, color: bool) -> Console:

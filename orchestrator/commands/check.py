@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +14,7 @@ from orchestrator.commands.options import Chosen, plan_options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchestrator.plan.reader import Loaded
     from orchestrator.run import LoadedPlan
 
 
@@ -21,15 +25,18 @@ def command(chosen: Chosen) -> None:
 
     Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
     """
-    from orchestrator.run import load_plan
+    # Not through orchestrator.run, which brings the whole engine with it.
+    from orchestrator.journal.draft import Draft
+    from orchestrator.plan.reader import read_plan
 
-    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
-        for line in counted(loaded):
-            click.echo(line)
-        click.echo(f"digest: {loaded.digest}")
+    with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
+        loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
+    for line in counted(loaded):
+        click.echo(line)
+    click.echo(f"digest: {loaded.digest}")
 
 
-def counted(loaded: LoadedPlan) -> Iterator[str]:
+def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
     from orchestrator.report.words import visible
     from orchestrator.summary import aligned

@@ -163,6 +163,9 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     if loaded.plan.reason:
         yield f"reason: {visible(loaded.plan.reason)}"
     yield f"window: {window_text(options.window or loaded.plan.window)}"
+    for whose, patterns in (("the plan", loaded.plan.protect), ("this site", options.protect)):
+        if patterns:
+            yield f"protected by {whose}: {', '.join(map(visible, patterns))}"
     for name, globs in (("only", options.only), ("skip", options.skip), ("wave", options.waves)):
         if globs:
             yield f"{name}: {', '.join(map(visible, globs))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +66,7 @@ def remove_old(folders: list[RunFolder], before: datetime) -> None:
     for folder in folders:
         if is_old(folder, before):
             try:
-                shutil.rmtree(folder.path)
+                folder.remove()
             except OSError as error:
                 raise UsageError(f"cannot remove {folder.path}: {error.strerror}") from error
             click.echo(f"removed {folder.id}")

@@ -43,9 +43,10 @@ def reader_gone() -> None:
 
 
 def is_live(view: View) -> bool:
-    """Whether a live display has a terminal of its own to draw on."""
+    """Whether a live display has a terminal of its own to draw on, one that can show its characters."""
     shared = view.events == "-" and sys.stdout.isatty()
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not view.quiet and not shared
+    able = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and able and not view.quiet and not shared
 
 
 @contextmanager
@@ -116,6 +117,8 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
     if not view.quiet or result.exit_status:
         for line in ending_lines(report, state="" if state == STATE else f" --state {state}"):
             tell(line)
+    for warning in result.warnings:
+        tell(warning)
     if view.events != "-":
         print_result(f"reports: {result.folder.path}")
 

@@ -1,0 +1,109 @@
+"""A run as its events, for the tests of what listens to them."""
+
+from orchestrator.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    LaneChanged,
+    RetryPlanned,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    TargetEnded,
+    WaveEnded,
+    WaveStarted,
+)
+from orchestrator.model import Act, Outcome, RunId, TargetId
+
+START = 1_795_374_000.0
+
+
+def started(left: dict[str, int] | None = None, *, at: float = START, resumed: bool = False) -> RunStarted:
+    left = left or {"roma-eu": 2, "apim": 1}
+    return RunStarted(
+        at=at, run=RunId("r1"), plan="retirement", targets=sum(left.values()), left=left, resumed=resumed
+    )
+
+
+def wave_started(at: float = START, left: int = 3) -> WaveStarted:
+    return WaveStarted(at=at, wave="everything", left=left)
+
+
+def sent(target: str, at: float = START) -> AttemptStarted:
+    return AttemptStarted(at=at, target=TargetId(target), gateway=gateway(target), number=1, act=Act.UNDEPLOY)
+
+
+def answered(target: str, at: float = START, status: int | None = 204) -> AttemptEnded:
+    return AttemptEnded(
+        at=at,
+        target=TargetId(target),
+        gateway=gateway(target),
+        number=1,
+        act=Act.UNDEPLOY,
+        seconds=0.1,
+        status=status,
+        code=None,
+        message=None,
+    )
+
+
+def retry(target: str, at: float = START) -> RetryPlanned:
+    return RetryPlanned(at=at, target=TargetId(target), gateway=gateway(target), act=Act.UNDEPLOY, wait=0.5)
+
+
+def ended(
+    target: str, outcome: Outcome = Outcome.UNDEPLOYED, at: float = START, reason: str | None = None
+) -> TargetEnded:
+    return TargetEnded(
+        at=at,
+        target=TargetId(target),
+        gateway=gateway(target),
+        wave="everything",
+        outcome=outcome,
+        reason=reason,
+        evidence=None,
+        seconds=0.1,
+        attempts=1,
+    )
+
+
+def parked(name: str = "apim", at: float = START, why: str = "five faults in a row") -> LaneChanged:
+    return LaneChanged(at=at, gateway=name, state="parked", reason=why)
+
+
+def paused(name: str = "apim", at: float = START, seconds: float = 12.0) -> LaneChanged:
+    return LaneChanged(at=at, gateway=name, state="paused", reason="429", seconds=seconds)
+
+
+def reopened(name: str = "apim", at: float = START) -> LaneChanged:
+    return LaneChanged(at=at, gateway=name, state="open")
+
+
+def stopping(at: float = START, reason: str = "interrupt: SIGINT") -> RunStopping:
+    return RunStopping(at=at, reason=reason)
+
+
+def finish(at: float = START) -> RunEnded:
+    return RunEnded(at=at, state="complete", exit_status=0)
+
+
+def wave_ended(at: float = START) -> WaveEnded:
+    return WaveEnded(at=at, wave="everything")
+
+
+def gateway(target: str) -> str:
+    return target.partition("/")[0]
+
+
+def short_run() -> list[AnyEvent]:
+    """Two gateways, three targets, one of which fails."""
+    events: list[AnyEvent] = [started(), wave_started()]
+    for second, target in enumerate(("roma-eu/a", "roma-eu/b", "apim/P/x/test"), start=1):
+        failed = target == "roma-eu/b"
+        outcome = Outcome.FAILED if failed else Outcome.UNDEPLOYED
+        events += [
+            sent(target, START + second),
+            answered(target, START + second + 0.1),
+            ended(target, outcome, START + second + 0.1, "refused: no" if failed else None),
+        ]
+    return [*events, wave_ended(START + 4), finish(START + 4)]

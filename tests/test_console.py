@@ -1,0 +1,133 @@
+import io
+from datetime import UTC, datetime
+
+import pytest
+import story
+from rich.console import Console
+from story import START, ended, parked, paused, sent, started, stopping
+
+from orchestrator.console import CURVE, LiveDisplay, curve, picture
+from orchestrator.model import Outcome
+from orchestrator.progress import Progress
+
+
+def drawn(
+    progress: Progress, *, at: float = START + 10, closes: float | None = None, width: int = 120
+) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, color_system=None, legacy_windows=False)
+    window = datetime.fromtimestamp(closes, UTC) if closes else None
+    console.print(picture(progress, window, at, wide=width >= 100))
+    return out.getvalue()
+
+
+def progress_of(*events: object) -> Progress:
+    progress = Progress()
+    for event in events:
+        progress.heed(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
+    return progress
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.startswith(f"│ {name} ")).strip("│ ").split()
+
+
+def test_a_gateway_has_one_line_with_its_counts() -> None:
+    failed = [ended(f"roma-eu/f{n}", Outcome.FAILED) for n in range(3)]
+    down = [ended(f"roma-eu/{n}") for n in range(47)]
+    text = drawn(
+        progress_of(started({"roma-eu": 1200}), *down, *failed, sent("roma-eu/x"), story.retry("roma-eu/y"))
+    )
+
+    assert row(text, "roma-eu")[2:8] == ["50/1,200", "4", "1", "1", "3", "·"]
+    assert row(text, "roma-eu")[8:] == ["5.0/s", row(text, "roma-eu")[9], "open"]
+
+
+def test_the_head_names_run_plan_and_wave() -> None:
+    text = drawn(progress_of(started(resumed=True), story.wave_started()))
+
+    assert "retirement · run r1 · resumed" in text
+    assert "wave everything" in text
+    assert "0 of 3 ended" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(600, "in 9 min 50 s"), (15, "in 5 s (not everything will fit)"), (5, "window closed")],
+)
+def test_the_head_says_whether_the_work_fits_the_window(seconds: int, expected: str) -> None:
+    work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
+    text = drawn(progress_of(started({"apim": 300}), *work), closes=START + seconds)
+
+    assert expected in text
+
+
+def test_failures_stand_below_as_they_come() -> None:
+    text = drawn(
+        progress_of(started({"apim": 100}), ended("apim/a", Outcome.FAILED, reason="refused: locked"))
+    )
+
+    assert "latest 1 of 1 failed or unknown" in text
+    assert "✗ apim/a  refused: locked" in text
+
+
+def test_a_lane_that_does_not_work_says_why() -> None:
+    text = drawn(progress_of(started(), parked()))
+
+    assert "! apim parked: five faults in a row" in text
+
+
+def test_a_pause_counts_down_and_is_over_by_itself() -> None:
+    progress = progress_of(started(), paused("apim", START, 12.0))
+
+    assert "paused 2 s" in drawn(progress, at=START + 10)
+    assert "paused" not in drawn(progress, at=START + 13)
+
+
+def test_an_interrupt_says_what_happens_now() -> None:
+    text = drawn(progress_of(started(), sent("roma-eu/a"), stopping()))
+
+    assert "nothing new starts; 1 in flight will land; interrupt again to leave at once" in text
+
+
+@pytest.mark.parametrize("hostile", ["[red]x[/red]", "[/]", ":warning:"])
+def test_markup_in_an_id_is_text(hostile: str) -> None:
+    text = drawn(progress_of(started({"apim": 9}), ended(f"apim/{hostile}", Outcome.FAILED, reason=hostile)))
+
+    assert f"apim/{hostile}  {hostile}" in text
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b2J", "\x07", "\r\n"])
+def test_no_control_character_reaches_the_terminal(hostile: str) -> None:
+    text = drawn(progress_of(started({"apim": 9}), ended(f"apim/{hostile}", Outcome.FAILED, reason=hostile)))
+
+    assert hostile not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    events = [
+        ended(f"apim/{'long' * 30}{n}", Outcome.UNKNOWN, reason="spent: " + "why " * 60) for n in range(9)
+    ]
+    lines = drawn(progress_of(started({"apim": 999_999}), *events), width=width).splitlines()
+
+    assert max(map(len, lines)) <= width
+    assert len(lines) < 24
+
+
+def test_the_curve_reaches_from_nothing_to_full_height() -> None:
+    assert curve((0, 1, 50, 100)) == f" {CURVE[1]}{CURVE[4]}{CURVE[8]}"
+    assert curve((0, 0)) == ""
+
+
+def test_the_display_lives_from_the_first_event_and_leaves_the_cursor_visible() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, _environ={"TERM": "xterm"})
+    with LiveDisplay(console, now=lambda: START + 5) as display:
+        before = out.getvalue()
+        for event in story.short_run():
+            display(event)
+
+    assert before == ""
+    assert "retirement" in out.getvalue()
+    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")

@@ -1,0 +1,102 @@
+import pytest
+import story
+from story import START, ended, paused, retry, sent, started
+
+from orchestrator.model import Outcome
+from orchestrator.progress import TROUBLES, Pace, Progress
+
+
+def told(*events: object) -> Progress:
+    progress = Progress()
+    for event in events:
+        progress.heed(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
+    return progress
+
+
+def test_counts_what_has_ended_by_gateway_and_outcome() -> None:
+    progress = told(*story.short_run())
+
+    assert (progress.done, progress.total, progress.in_flight) == (3, 3, 0)
+    assert progress.count(Outcome.UNDEPLOYED) == 2
+    assert progress.lanes["roma-eu"].outcomes[Outcome.FAILED] == 1
+    assert [event.target for event in progress.troubles] == ["roma-eu/b"]
+
+
+def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
+    progress = told(started(), sent("apim/P/x/test"), story.answered("apim/P/x/test"), retry("apim/P/x/test"))
+    waiting = len(progress.lanes["apim"].waiting)
+    progress.heed(sent("apim/P/x/test"))
+
+    assert (waiting, len(progress.lanes["apim"].waiting), progress.in_flight) == (1, 0, 1)
+
+
+def test_keeps_the_latest_troubles_and_no_more() -> None:
+    progress = told(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
+
+    assert [event.target for event in progress.troubles] == [f"apim/{n}" for n in range(100 - TROUBLES, 100)]
+    assert progress.count(Outcome.UNKNOWN) == 100
+
+
+def test_what_was_not_started_ends_without_counting_as_pace() -> None:
+    progress = told(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.NOT_STARTED) for n in range(50)))
+
+    assert progress.done == 50
+    assert progress.pace.rate(START + 10) == 0
+
+
+def test_a_pause_knows_when_it_is_over() -> None:
+    lane = told(started(), paused("apim", START + 5, 12.0)).lanes["apim"]
+
+    assert (lane.state, lane.why, lane.until) == ("paused", "429", START + 17)
+
+
+def test_a_gateway_with_nothing_left_to_do_may_still_change_its_state() -> None:
+    progress = told(started({"apim": 1}), story.parked("elsewhere"))
+
+    assert progress.lanes["elsewhere"].state == "parked"
+    assert progress.total == 1
+
+
+class TestPace:
+    def test_nobody_can_tell_in_the_first_second(self) -> None:
+        pace = Pace(START)
+        pace.count(START + 0.2)
+
+        assert pace.rate(START + 0.9) is None
+
+    @pytest.mark.parametrize("per_second", [1, 5, 50])
+    def test_a_steady_pace_is_its_own_rate(self, per_second: int) -> None:
+        pace = Pace(START)
+        for n in range(60 * per_second):
+            pace.count(START + n / per_second)
+
+        assert pace.rate(START + 60) == pytest.approx(per_second, rel=0.06)
+
+    def test_the_rate_falls_while_nothing_ends(self) -> None:
+        pace = Pace(START)
+        for _ in range(100):
+            pace.count(START + 1)
+        rates = [pace.rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
+
+        assert rates == [50, 10, pytest.approx(5.26, abs=0.01), 0, 0]
+
+    def test_a_clock_that_jumps_back_loses_nothing(self) -> None:
+        pace = Pace(START)
+        pace.count(START + 5)
+        pace.count(START + 1)
+
+        assert sum(pace.history(START + 5)) == 2
+
+
+def test_the_end_is_estimated_by_the_slowest_gateway() -> None:
+    events = [ended(f"roma-eu/{n}", at=START + n % 10) for n in range(50)]
+    events += [ended(f"apim/{n}", at=START + n) for n in range(10)]
+    progress = told(started({"roma-eu": 100, "apim": 30}), *events)
+
+    assert progress.remaining_seconds(START + 10) == pytest.approx(20)
+
+
+def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
+    progress = told(started(), ended("roma-eu/a"))
+
+    assert progress.remaining_seconds(START + 10) is None
