@@ -18,7 +18,9 @@ COLUMNS = (
 
 # A cell that begins so may run as a formula in a spreadsheet (full-width forms in some locales). The quote
 # itself is among them, so that taking one leading quote away always gives the value back.
-_DANGEROUS = frozenset("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
+_DANGEROUS = frozenset("=+-@'\uff1d\uff0b\uff0d\uff20")
+# Control characters become visible, so that a target is always one line; no id has any.
+_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _ENCODER = Encoder()
 
 
@@ -47,7 +49,10 @@ def _rows(account: Account) -> Iterator[tuple[object, ...]]:
 
 
 def _safe(text: str | None) -> str | None:
-    return f"'{text}" if text and text[0] in _DANGEROUS else text
+    if not text:
+        return text
+    shown = text if text.isprintable() else text.translate(_CONTROLS)
+    return f"'{shown}" if shown[0] in _DANGEROUS else shown
 
 
 def _times(target: TargetReport) -> tuple[str | None, float | None]:

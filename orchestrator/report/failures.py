@@ -13,6 +13,7 @@ from orchestrator.report.values import TargetReport
 EXAMPLES = 5
 _MOST = 200
 _OTHER = "other causes"
+_NONE = "no reason given"
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -29,6 +30,11 @@ class Group(Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...]
     examples: tuple[str, ...]
     """Ids, at most ``EXAMPLES``."""
+
+    @property
+    def said(self) -> bool:
+        """The label stands in the targets themselves, and can be searched for."""
+        return self.label not in {_OTHER, _NONE}
 
     @property
     def more(self) -> int:
@@ -74,7 +80,7 @@ def cause(target: TargetReport) -> tuple[str, str | None]:
     """The label and the text of why ``target`` is not down."""
     word = (target.reason or "").partition(":")[0]
     if target.outcome is Outcome.NOT_STARTED or word == "partial":
-        return word or "no reason", target.reason
+        return word or _NONE, target.reason
     for attempt in reversed(target.attempts):
         if attempt.code:
             return attempt.code, attempt.message or target.reason

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from orchestrator.model import Outcome
 from orchestrator.report.chart import bar, ranges, time_line
-from orchestrator.report.failures import grouped
+from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import Account
 from orchestrator.report.words import OUTCOME_WORDS, advice, headline, moment, span, visible
@@ -65,7 +65,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(moment=moment, span=span, visible=visible, count=_count, link=_link)
+    environment.filters.update(
+        moment=moment, span=span, visible=visible, count=_count, link=_link, selection=_selection
+    )
     environment.globals.update(
         words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()}, order=tuple(Outcome)
     )
@@ -96,6 +98,12 @@ def _digest(text: str) -> str:
 
 def _count(number: int) -> str:
     return f"{number:,}"
+
+
+def _selection(group: Group) -> str:
+    """The address within the page that shows the targets of ``group``."""
+    said = f"&q={quote(group.label, safe='')}" if group.said else ""
+    return f"#outcome={group.outcome}{said}"
 
 
 def _link(text: str, key: str = "q") -> str:

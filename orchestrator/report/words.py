@@ -162,9 +162,9 @@ def span(seconds: float | None) -> str:
     """A duration for people: ``84 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 05 min``; a dash for None."""
     if seconds is None:
         return DASH
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

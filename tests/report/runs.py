@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from random import Random
 from typing import Literal
 
 from msgspec.structs import replace
 
 from orchestrator.model import Act, Outcome
+from orchestrator.report import write_report
 from orchestrator.report.values import (
     AttemptReport,
     GatewayReport,
@@ -79,7 +81,9 @@ def totals(targets: Iterable[TargetReport]) -> Totals:
     targets = list(targets)
     counts = Counter(target.outcome.value for target in targets)
     undeploys = [
-        sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts) for target in targets if target.attempts
+        sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
+        for target in targets
+        if target.attempts
     ]
     return Totals(
         targets=len(targets),
@@ -224,7 +228,9 @@ def _after_errors(story: Story, name: str, kind: str) -> Ending:
 
 
 def _after_pause(story: Story, name: str, kind: str) -> Ending:
-    story.send(429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,limit:200")
+    story.send(
+        429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,limit:200"
+    )
     story.clock.free[story.worker] += 1.0
     return _removed(story, name, kind)
 
@@ -240,7 +246,9 @@ def _absent(story: Story, name: str, kind: str) -> Ending:
         text = f"The livedata API does not exist, id: {name}"
         story.send(404, "APIG.3084", text)
         return Outcome.FAILED, f"absent: APIG.3084 {text}", "code"
-    text = f"ApiProxy with name ({name}) can not be undeployed from Environment(test) because it is not exist!"
+    text = (
+        f"ApiProxy with name ({name}) can not be undeployed from Environment(test) because it is not exist!"
+    )
     story.send(400, "bad_request", text)
     return Outcome.FAILED, f"absent: {text}", "code"
 
@@ -274,9 +282,31 @@ def _denied(story: Story, name: str, kind: str) -> Ending:
 
 
 Tale = Callable[[Story, str, str], Ending]
-ROMA: dict[Tale, float] = {_removed: 92, _after_errors: 4, _after_pause: 1.5, _absent: 1.2, _refused: 0.4, _unknown: 0.4}
-APINIZER: dict[Tale, float] = {_removed: 90, _after_errors: 2, _already: 5, _absent: 1, _partial: 0.6, _unknown: 0.3}
-PROXIES = ("orders-api", "petstore-api", "invoice sync", "müşteri-sorgu", "payments/v2", "stock-feed", "geo-lookup")
+ROMA: dict[Tale, float] = {
+    _removed: 92,
+    _after_errors: 4,
+    _after_pause: 1.5,
+    _absent: 1.2,
+    _refused: 0.4,
+    _unknown: 0.4,
+}
+APINIZER: dict[Tale, float] = {
+    _removed: 90,
+    _after_errors: 2,
+    _already: 5,
+    _absent: 1,
+    _partial: 0.6,
+    _unknown: 0.3,
+}
+PROXIES = (
+    "orders-api",
+    "petstore-api",
+    "invoice sync",
+    "müşteri-sorgu",
+    "payments/v2",
+    "stock-feed",
+    "geo-lookup",
+)
 PROJECTS = ("Retail", "Payments", "Core Banking", "Logistics")
 
 
@@ -301,7 +331,9 @@ def made_up(count: int, *, seed: int = 11, stopped: bool = False) -> FakeAccount
 
 
 def _lanes() -> dict[str, GatewayReport]:
-    denied = "The credential {env: ROMA_ME_TOKEN} was rejected with 401 APIG.1002 and is still the same: renew it."
+    denied = (
+        "The credential {env: ROMA_ME_TOKEN} was rejected with 401 APIG.1002 and is still the same: renew it."
+    )
     closed = GatewayReport(
         name="roma-me", kind="roma", totals=Totals(), seconds=Percentiles(), lane="closed", warnings=(denied,)
     )
@@ -311,7 +343,9 @@ def _lanes() -> dict[str, GatewayReport]:
 
 def _targets(count: int, dice: Random, clocks: dict[str, _Clock], *, stopped: bool) -> Iterator[TargetReport]:
     for index in range(count):
-        gateway = "roma-me" if count >= 60 and index % 30 == 29 else dice.choice(("roma-eu", "roma-eu", "apim"))
+        gateway = (
+            "roma-me" if count >= 60 and index % 30 == 29 else dice.choice(("roma-eu", "roma-eu", "apim"))
+        )
         kind = KINDS[gateway]
         tales = ROMA if kind == "roma" else APINIZER
         tale = dice.choices(list(tales), list(tales.values()))[0]
@@ -327,7 +361,11 @@ def _targets(count: int, dice: Random, clocks: dict[str, _Clock], *, stopped: bo
             outcome,
             reason,
             gateway=gateway,
-            wave="canary" if index < max(1, count // 20) else "everything" if index < count // 2 else "the rest",
+            wave="canary"
+            if index < max(1, count // 20)
+            else "everything"
+            if index < count // 2
+            else "the rest",
             evidence=evidence,
             attempts=tuple(story.attempts),
             coordinates=coordinates,
@@ -343,3 +381,50 @@ def _named(dice: Random, gateway: str, kind: str, index: int) -> tuple[str, dict
     parts = (project, proxy.replace("/", "%2F"), environment)
     coordinates = {"project": project, "proxy": proxy, "environment": environment}
     return proxy, coordinates, "/".join((gateway, *parts))
+
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "\"'><img src=x onerror=alert(1)>",
+    '=HYPERLINK("http://example.com","x")',
+    "a|b`c``d\\|e",
+    "*bold* _it_ [link](http://example.com) ![i](x) @team #1",
+    "\u202egnp.exe\u202c",
+    "bell\x07 null\x00 escape\x1b[31m",
+    "line\nbreak\r\ttab",
+    "]]>&amp;&lt;",
+    "{{ 7 * 7 }}{% raw %}",
+    "\ufffe\U0001f4a5\u2028",
+    "-1+1",
+    "'quoted",
+)
+
+
+def hostile() -> FakeAccount:
+    """A run in which every text that comes from outside is hostile."""
+    targets = tuple(
+        a_target(
+            f"roma-eu/{text}",
+            Outcome.FAILED,
+            f"refused: {text}",
+            wave=text,
+            evidence="code",
+            attempts=(an_attempt(1, 400, text, text),),
+        )
+        for text in HOSTILE
+    )
+    run = a_run(
+        exit_status=1, plan=HOSTILE[0], reason=" ".join(HOSTILE), stopped_by=HOSTILE[4], state="stopped"
+    )
+    lane = GatewayReport(
+        name="roma-eu", kind="roma", totals=Totals(), seconds=Percentiles(), lane="closed", warnings=HOSTILE
+    )
+    return FakeAccount(targets, run, {"roma-eu": lane})
+
+
+def written(name: str, account: FakeAccount) -> str:
+    """The report in format ``name`` as text."""
+    out = StringIO()
+    write_report(name, account, out)
+    return out.getvalue()

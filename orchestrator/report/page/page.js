@@ -76,14 +76,15 @@
 
   const duration = (seconds) => {
     if (seconds === null) return "–";
-    if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-    if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
-    return `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+    if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+    if (seconds < 59.95) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+    const whole = Math.round(seconds);
+    return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   };
 
   const haystack = (target) => {
     if (target.haystack === null) {
-      const told = target.attempts.flatMap((attempt) => [attempt[3] ?? "", text(attempt[4]), text(attempt[5])]);
+      const told = target.attempts.flatMap((attempt) => [attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
       target.haystack = [target.id, target.reason, target.wave, ...new Set(told)].join("\n").toLowerCase();
     }
     return target.haystack;
@@ -147,10 +148,9 @@
     const row = make("tr", "detail");
     const cell = make("td");
     cell.colSpan = 5;
-    const facts = [["Reason", target.reason], ["Evidence", target.evidence]].filter(([, value]) => value);
-    for (const [name, value] of facts) {
-      const line = make("p", "fact");
-      line.append(make("span", "quiet", `${name} `), make("bdi", "", visible(value)));
+    if (target.evidence) {
+      const line = make("p", "fact", make("span", "quiet", "Evidence "));
+      line.append(target.evidence);
       cell.append(line);
     }
     if (target.attempts.length) {

@@ -1,0 +1,94 @@
+"""report.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+
+from orchestrator.model import Outcome
+from orchestrator.report.csv import COLUMNS
+
+from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+
+
+def rows(account: FakeAccount) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(written("csv", account), newline="")))
+
+
+def test_a_row_tells_the_target_and_its_last_request() -> None:
+    attempts = (
+        an_attempt(1, 500, "APIG.9999", "System error"),
+        an_attempt(2, 404, "APIG.3084", "gone", after=1),
+    )
+    target = a_target("roma-eu/bd42", Outcome.FAILED, "absent: gone", evidence="code", attempts=attempts)
+
+    assert rows(FakeAccount((target,), a_run())) == [
+        {
+            "id": "roma-eu/bd42",
+            "gateway": "roma-eu",
+            "kind": "roma",
+            "wave": "everything",
+            "outcome": "failed",
+            "reason": "absent: gone",
+            "evidence": "code",
+            "started": "2026-11-22T19:00:03.412Z",
+            "seconds": "0.247",
+            "attempts": "2",
+            "last_act": "undeploy",
+            "last_status": "404",
+            "last_code": "APIG.3084",
+            "last_message": "gone",
+            "coordinates": '{"ld_api_id":"bd42"}',
+        }
+    ]
+
+
+def test_what_is_not_known_is_an_empty_cell() -> None:
+    row = rows(FakeAccount((a_target(outcome=Outcome.NOT_STARTED),), a_run()))[0]
+
+    assert {name for name in COLUMNS if row[name] == ""} == {
+        "reason", "evidence", "started", "seconds", "last_act", "last_status", "last_code", "last_message",
+    }  # fmt: skip
+
+
+def test_one_row_a_target_in_the_order_of_the_plan() -> None:
+    account = made_up(60)
+
+    assert [row["id"] for row in rows(account)] == [target.id for target in account.targets()]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_begins_as_a_formula_and_ids_come_back(first: str) -> None:
+    name = f"{first}cmd|' /C calc'!A0"
+
+    row = rows(FakeAccount((a_target(name, reason=name, wave=name),), a_run()))[0]
+
+    assert row["id"] == row["reason"] == row["wave"] == f"'{name}"
+    assert row["id"].removeprefix("'") == name
+
+
+def test_coordinates_are_json_with_the_names_of_the_plan() -> None:
+    coordinates = {"project": "a,b", "proxy": '"quoted"', "environment": "ü"}
+    row = rows(FakeAccount((a_target(coordinates=coordinates),), a_run()))[0]
+
+    assert json.loads(row["coordinates"]) == coordinates
+
+
+@pytest.mark.parametrize("control", ["\r", "\n", "\t", "\x00", "\x1b", "\x85"])
+def test_a_target_is_one_line_whatever_a_message_holds(control: str) -> None:
+    attempt = an_attempt(1, 400, None, f"{control}=1+1{control}")
+    account = FakeAccount((a_target(attempts=(attempt,)),), a_run())
+
+    assert len(written("csv", account).splitlines()) == 2
+    assert rows(account)[0]["last_message"] == "\\u{0:04x}=1+1\\u{0:04x}".format(ord(control))
+
+
+def test_hostile_texts_come_back_but_for_control_characters() -> None:
+    ids = [row["id"].removeprefix("roma-eu/") for row in rows(hostile())]
+    plain = [text for text in HOSTILE if not any(ord(sign) < 0x20 for sign in text)]
+
+    assert len(ids) == len(HOSTILE)
+    assert set(plain) < set(ids)

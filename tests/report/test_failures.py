@@ -1,0 +1,86 @@
+"""Grouping what is not down by cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.model import Outcome
+from orchestrator.report.failures import EXAMPLES, cause, grouped
+from orchestrator.report.values import AttemptReport
+
+from .runs import a_target, an_attempt, made_up
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "attempts", "expected"),
+    [
+        (Outcome.FAILED, "refused: x", (an_attempt(1, 403, "APIG.1005", "No"),), ("APIG.1005", "No")),
+        (Outcome.FAILED, "refused: x", (an_attempt(1, 403, "APIG.1005", None),), ("APIG.1005", "refused: x")),
+        (Outcome.FAILED, "spent: x", (an_attempt(1, 500, "A", "b"), an_attempt(2, None)), ("A", "b")),
+        (Outcome.FAILED, "refused: x", (an_attempt(1, 409, None, "Conflict"),), ("HTTP 409", "Conflict")),
+        (Outcome.FAILED, "partial: pod-1", (an_attempt(1, 200, "c", "m"),), ("partial", "partial: pod-1")),
+        (Outcome.UNKNOWN, "spent: x", (an_attempt(1, None),), ("spent", "spent: x")),
+        (Outcome.UNKNOWN, None, (an_attempt(1, None),), ("no reply", None)),
+        (Outcome.NOT_STARTED, "denied: y", (an_attempt(1, 401, "APIG.1002", "m"),), ("denied", "denied: y")),
+        (Outcome.NOT_STARTED, None, (), ("no reason given", None)),
+    ],
+)  # fmt: skip
+def test_the_cause_is_the_vendors_code_or_our_own_word(
+    outcome: Outcome,
+    reason: str | None,
+    attempts: tuple[AttemptReport, ...],
+    expected: tuple[str, str | None],
+) -> None:
+    assert cause(a_target("roma-eu/a", outcome, reason, attempts=attempts)) == expected
+
+
+def test_groups_stand_by_outcome_then_by_size() -> None:
+    def many(count: int, outcome: Outcome, word: str) -> list[tuple[Outcome, str]]:
+        return [(outcome, f"{word}: text")] * count
+
+    kinds = [
+        *many(1, Outcome.NOT_STARTED, "window"),
+        *many(1, Outcome.FAILED, "absent"),
+        *many(2, Outcome.UNKNOWN, "spent"),
+        *many(3, Outcome.FAILED, "refused"),
+    ]
+    targets = [a_target(f"roma-eu/{n}", outcome, reason) for n, (outcome, reason) in enumerate(kinds)]
+
+    assert [(group.outcome.value, group.label, group.count) for group in grouped(targets)] == [
+        ("failed", "refused", 3),
+        ("failed", "absent", 1),
+        ("unknown", "spent", 2),
+        ("not_started", "window", 1),
+    ]
+
+
+def test_examples_are_the_first_and_the_rest_is_counted() -> None:
+    targets = [a_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x") for n in range(12)]
+
+    group = grouped(targets)[0]
+
+    assert group.examples == tuple(f"roma-eu/{n}" for n in range(EXAMPLES))
+    assert group.more == 12 - EXAMPLES
+
+
+def test_a_thousand_different_codes_do_not_fill_the_memory_and_none_is_lost() -> None:
+    targets = [
+        a_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x", attempts=(an_attempt(1, 400, f"X.{n}", "m"),))
+        for n in range(1_000)
+    ]
+
+    groups = grouped(targets)
+
+    assert len(groups) == 201
+    assert sum(group.count for group in groups) == 1_000
+    assert [group.label for group in groups if not group.said] == ["other causes"]
+
+
+def test_every_target_that_is_not_down_is_in_one_group() -> None:
+    account = made_up(2_000)
+
+    counts = account.report.totals
+
+    assert sum(group.count for group in grouped(account.trouble())) == (
+        counts.failed + counts.unknown + counts.not_started
+    )

@@ -1,0 +1,217 @@
+"""report.html as markup: what stands in it without its script."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from lxml import html as markup  # type: ignore[import-untyped]
+
+from orchestrator.model import Outcome
+from orchestrator.report import html
+
+from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+
+
+def read(account: FakeAccount) -> Any:
+    return markup.document_fromstring(written("html", account))
+
+
+def texts(root: Any, path: str) -> list[str]:
+    return [" ".join(element.text_content().split()) for element in root.xpath(path)]
+
+
+def rows(root: Any) -> list[dict[str, Any]]:
+    data = json.loads(root.get_element_by_id("data").text)
+    names = ("id", "gateway", "wave", "outcome", "reason", "evidence", "seconds", "attempts")
+    return [
+        {
+            name: data["texts"][value] if name in names[1:6] and value is not None else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in data["rows"]
+    ]
+
+
+def test_the_headline_the_totals_and_the_causes_need_no_script() -> None:
+    targets = tuple(a_target(f"roma-eu/{n}") for n in range(58))
+    gone = a_target(
+        "roma-eu/58", Outcome.FAILED, "absent: x", attempts=(an_attempt(1, 404, "APIG.3084", "gone"),)
+    )
+    unsure = a_target("roma-eu/59", Outcome.UNKNOWN, "spent: x", attempts=(an_attempt(1, None),))
+
+    root = read(FakeAccount((*targets, gone, unsure), a_run(exit_status=1)))
+
+    assert texts(root, "//h1") == ["58 of 60 targets are down; 1 failed, 1 is unknown."]
+    assert texts(root, "//div[contains(@class, 'tile')]") == [
+        "undeployed 58", "already undeployed 0", "failed 1", "unknown 1", "not started 0", "requests 2",
+        "retries 0",
+    ]  # fmt: skip
+    assert texts(root, "//li[contains(@class, 'cause')]") == [
+        "1 failed APIG.3084 gone on roma-eu roma-eu/58",
+        "1 unknown spent spent: x on roma-eu roma-eu/59",
+    ]
+
+
+def test_the_record_says_what_was_run_and_when() -> None:
+    facts = texts(read(made_up(300, stopped=True)), "//dl[@class='facts']/*")
+
+    told = dict(zip(facts[::2], facts[1::2], strict=True))
+    assert told["Plan"] == "orders-retirement"
+    assert told["Reason"] == "CHG-1042 scheduled maintenance"
+    assert told["Started"] == "2026-11-22 19:00:03 UTC"
+    assert told["Stopped by"] == "window: closed"
+    assert len(told["Digest"]) == 64
+
+
+def test_gateways_waves_and_warnings_are_there() -> None:
+    root = read(made_up(60))
+
+    assert texts(root, "//section[@aria-labelledby='gateways']//tbody/tr/th/a") == [
+        "roma-eu",
+        "apim",
+        "roma-me",
+    ]
+    assert texts(root, "//span[contains(@class, 'lane ')]") == ["open", "open", "closed"]
+    assert texts(root, "//section[@aria-labelledby='waves']//tbody/tr/th") == [
+        "canary",
+        "everything",
+        "the rest",
+    ]
+    assert any("renew it" in text for text in texts(root, "//div[contains(@class, 'warning')]"))
+
+
+def test_a_run_that_went_well_shows_no_causes_and_one_without_requests_no_time_line() -> None:
+    root = read(FakeAccount((a_target(),), a_run()))
+
+    assert texts(root, "//h2") == ["What to do next", "Record", "Gateways", "Waves", "Targets"]
+
+
+def test_every_column_and_every_field_has_a_name() -> None:
+    root = read(made_up(60))
+
+    assert not root.xpath("//thead//th[not(@scope)] | //tbody//th[not(@scope)]")
+    assert not root.xpath("//input[not(ancestor::label)] | //select[not(ancestor::label)]")
+    assert not root.xpath("//svg[not(@aria-label) and not(@aria-hidden)]")
+    assert root.get("lang") == "en"
+
+
+def test_the_page_asks_for_nothing_from_outside() -> None:
+    text = written("html", made_up(60))
+    root = markup.document_fromstring(text)
+
+    assert not root.xpath("//@src | //link | //iframe | //object | //img | //form | //base")
+    assert all(address.startswith("#") for address in root.xpath("//@href"))
+    assert not re.search(r"url\(|@import", "".join(texts(root, "//style")))
+    assert not root.xpath("//@style")
+    assert not [name for name in root.xpath("//@*") if name.attrname.startswith("on")]
+
+
+def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> None:
+    root = read(made_up(6))
+    policy = root.xpath("string(//meta[@http-equiv='Content-Security-Policy']/@content)")
+
+    def allowed(element: Any) -> str:
+        return f"'sha256-{b64encode(sha256(element.text.encode()).digest()).decode()}'"
+
+    (style,) = root.xpath("//style")
+    (script,) = root.xpath("//script[not(@type)]")
+    assert policy == (
+        f"default-src 'none'; style-src {allowed(style)}; script-src {allowed(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_the_embedded_targets_are_those_of_the_run() -> None:
+    account = made_up(300, stopped=True)
+
+    found = rows(read(account))
+
+    assert [(row["id"], row["outcome"], row["reason"]) for row in found] == [
+        (target.id, target.outcome.value, target.reason) for target in account.targets()
+    ]
+    assert [len(row["attempts"]) for row in found] == [len(target.attempts) for target in account.targets()]
+
+
+def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(html, "CAP", 200)
+    account = made_up(300, stopped=True)
+    trouble = [target.id for target in account.trouble()]
+
+    root = read(account)
+
+    found = rows(root)
+    assert len(found) == len({row["id"] for row in found}) == 200
+    assert [row["id"] for row in found[: len(trouble)]] == trouble
+    (note,) = texts(
+        root, "//p[@class='note' and contains(., 'report.csv has all of them.') and not(parent::noscript)]"
+    )
+    assert note.startswith(f"This page holds 200 of 300 targets: {len(trouble)} that are not down first")
+    assert "100 are left out" in note
+
+
+def test_more_trouble_than_the_cap_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "CAP", 20)
+    account = made_up(300, stopped=True)
+
+    root = read(account)
+
+    assert [row["id"] for row in rows(root)] == [target.id for target in account.trouble()][:20]
+    assert any("20 that are not down first" in text for text in texts(root, "//p[@class='note']"))
+
+
+def test_a_run_without_targets_is_a_page_too() -> None:
+    root = read(FakeAccount((), a_run()))
+
+    assert texts(root, "//h1") == ["The run had no targets."]
+    assert rows(root) == []
+
+
+def test_hostile_texts_stay_texts() -> None:
+    text = written("html", hostile())
+    root = markup.document_fromstring(text)
+
+    assert len(root.xpath("//script")) == 2
+    assert text.count("<script") == text.count("</script>") == 2
+    assert not root.xpath("//img")
+    assert [row["attempts"][0][4] for row in rows(root)] == [row["attempts"][0][5] for row in rows(root)]
+    assert [row["id"] for row in rows(root)] == [f"roma-eu/{hostile_text}" for hostile_text in HOSTILE]
+    assert "{{ 7 * 7 }}" in text
+    shown = root.xpath("string(//main)")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e\u2028]", shown)
+    assert "\\u202egnp.exe" in shown
+
+
+LIGHT, DARK = 0, 1
+TEXT = ("--ink", "--quiet", "--faint", "--link", "--failed-ink", "--unknown-ink", "--good-ink")
+FIGURES = ("--undeployed", "--already", "--failed", "--unknown", "--not-started", "--focus")
+PAIRS = [
+    *((name, "--paper", 4.5) for name in TEXT),
+    *((name, "--wash", 4.5) for name in ("--ink", "--quiet")),
+    *((name, "--paper", 3.0) for name in FIGURES),
+]
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK])
+@pytest.mark.parametrize(("front", "back", "least"), PAIRS)
+def test_colours_have_contrast_in_both_schemes(scheme: int, front: str, back: str, least: float) -> None:
+    style = read(made_up(1)).xpath("string(//style)")
+    colours = dict(re.findall(r"(--[a-z-]+): (#[0-9a-f]{6});", style.split(":root {")[scheme + 1]))
+
+    lighter, darker = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
+
+    assert (lighter + 0.05) / (darker + 0.05) >= least
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,140 @@
+"""The table of formats, and how reports get onto the disk."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import JournalError, UsageError
+from orchestrator.report import FORMATS, ReportError, write_all, write_report
+from orchestrator.report.values import TargetReport
+
+from .runs import FakeAccount, a_run, a_target, made_up, written
+
+FILES = {
+    "json": "report.json",
+    "csv": "report.csv",
+    "junit": "report.xml",
+    "markdown": "report.md",
+    "html": "report.html",
+}
+
+
+def test_the_table_names_the_five_formats_and_their_files() -> None:
+    assert {name: form.file for name, form in FORMATS.items()} == FILES
+
+
+def test_importing_the_package_imports_no_format_and_no_template_engine() -> None:
+    code = (
+        "import sys, orchestrator.report as r; "
+        "heavy = {'jinja2', *(form.module for form in r.FORMATS.values())}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_format_imports_another(name: str) -> None:
+    spec = find_spec(FORMATS[name].module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    assert not imported & {form.module for form in FORMATS.values()}
+
+
+def test_an_unknown_format_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'pdf'.*json, csv, junit, markdown, html"):
+        write_report("pdf", made_up(1), StringIO())
+
+
+def test_all_reports_are_written_private_and_whole(tmp_path: Path) -> None:
+    account = made_up(60)
+
+    write_all(account, tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    for name, file in FILES.items():
+        assert (tmp_path / file).read_bytes().decode() == written(name, account)
+
+
+def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("old", encoding="utf-8")
+
+    write_all(made_up(1), tmp_path)
+
+    assert (tmp_path / "report.json").read_text(encoding="utf-8").startswith('{"schema":1')
+
+
+def test_one_format_that_fails_leaves_the_others_and_no_half_file(tmp_path: Path) -> None:
+    (tmp_path / "report.csv").mkdir()  # nothing can be renamed onto it
+
+    with pytest.raises(ReportError, match=r"report\.csv.*undeploy report") as caught:
+        write_all(made_up(6), tmp_path)
+
+    assert set(caught.value.failures) == {"report.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+
+
+class _Torn(FakeAccount):
+    def targets(self) -> Iterable[TargetReport]:
+        yield a_target()
+        raise JournalError("the journal ends in the middle of a row")
+
+
+def test_a_journal_that_breaks_half_way_keeps_the_old_report(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("old", encoding="utf-8")
+
+    with pytest.raises(ReportError, match="middle of a row"):
+        write_all(_Torn((a_target(),), a_run()), tmp_path)
+
+    assert (tmp_path / "report.json").read_text(encoding="utf-8") == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md"}
+
+
+class _Counting(FakeAccount):
+    """Fails the test when a format takes targets without writing what it took."""
+
+    out: StringIO
+    longest = 0
+
+    def targets(self) -> Iterable[TargetReport]:
+        for target in super().targets():
+            before = self.out.tell()
+            yield target
+            self.longest = max(self.longest, self.out.tell() - before)
+
+
+@pytest.mark.parametrize("name", ["json", "csv", "junit", "html"])
+def test_targets_are_written_as_they_come(name: str) -> None:
+    account = _Counting(tuple(made_up(2_000).targets()), a_run())
+    account.out = StringIO()
+
+    write_report(name, account, account.out)
+
+    assert account.longest < len(account.out.getvalue()) / 4
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_but_the_values_goes_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROMA_TOKEN", "a-secret-of-the-environment")
+
+    text = written(name, made_up(60))
+
+    assert "a-secret-of-the-environment" not in text
+    assert str(Path.home()) not in text or str(Path.home()) == "/"
+    assert str(Path(__file__).parent) not in text

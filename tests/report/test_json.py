@@ -1,0 +1,155 @@
+"""report.json, schema 1."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.model import Act, Outcome
+
+from .runs import HOSTILE, STARTED, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+
+TOTALS = [
+    "targets",
+    "undeployed",
+    "already_undeployed",
+    "failed",
+    "unknown",
+    "not_started",
+    "requests",
+    "retries",
+]
+
+
+def read(account: FakeAccount) -> Any:
+    return json.loads(written("json", account))
+
+
+def test_the_whole_document() -> None:
+    target = a_target(
+        "apim/Retail/petstore-api/test",
+        gateway="apim",
+        evidence="deploymentResult",
+        coordinates={"project": "Retail", "proxy": "petstore-api", "environment": "test"},
+        attempts=(
+            an_attempt(1, 500, None, "System error", seconds=0.12345),
+            an_attempt(2, None, seconds=None, act=Act.LOOK, after=1.5),
+        ),
+    )
+    totals = dict.fromkeys(TOTALS, 0) | {"targets": 1, "undeployed": 1, "requests": 2}
+
+    assert read(FakeAccount((target,), a_run())) == {
+        "schema": 1,
+        "run": {
+            "id": "20261122-190003-7f3a",
+            "act": "undeploy",
+            "parent": None,
+            "plan": "orders-retirement",
+            "digest": "9c1b7a40e2d85f6633b0c4a1d7e8f92055aa10bb42cc93dd7e61f0a8b3c4d5e6",
+            "reason": "CHG-1042 scheduled maintenance",
+            "started": "2026-11-22T19:00:03.412000Z",
+            "ended": "2026-11-22T19:00:15.757600Z",
+            "seconds": 12.346,
+            "state": "complete",
+            "stopped_by": None,
+            "exit_status": 0,
+        },
+        "totals": totals,
+        "gateways": [
+            {
+                "name": "apim",
+                "kind": "apinizer",
+                "totals": totals,
+                "seconds": {"p50": 0.123, "p95": 0.123, "p99": 0.123},
+                "lane": "open",
+                "warnings": [],
+            }
+        ],
+        "waves": [{"name": "everything", "totals": totals}],
+        "targets": [
+            {
+                "id": "apim/Retail/petstore-api/test",
+                "gateway": "apim",
+                "kind": "apinizer",
+                "wave": "everything",
+                "project": "Retail",
+                "proxy": "petstore-api",
+                "environment": "test",
+                "outcome": "undeployed",
+                "reason": None,
+                "evidence": "deploymentResult",
+                "seconds": 0.123,
+                "attempts": [
+                    {
+                        "number": 1,
+                        "act": "undeploy",
+                        "started": "2026-11-22T19:00:03.412000Z",
+                        "seconds": 0.123,
+                        "status": 500,
+                        "code": None,
+                        "message": "System error",
+                    },
+                    {
+                        "number": 2,
+                        "act": "look",
+                        "started": "2026-11-22T19:00:04.912000Z",
+                        "seconds": None,
+                        "status": None,
+                        "code": None,
+                        "message": None,
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def test_keys_stand_in_the_order_of_the_schema() -> None:
+    report = read(FakeAccount((a_target(),), a_run()))
+
+    assert list(report) == ["schema", "run", "totals", "gateways", "waves", "targets"]
+    assert list(report["totals"]) == TOTALS
+    assert list(report["targets"][0]) == [
+        "id", "gateway", "kind", "wave", "ld_api_id", "outcome", "reason", "evidence", "seconds", "attempts",
+    ]  # fmt: skip
+
+
+def test_each_target_is_one_line() -> None:
+    account = made_up(60)
+
+    lines = [line for line in written("json", account).splitlines() if line.startswith('{"id":')]
+
+    assert [json.loads(line.removesuffix(","))["id"] for line in lines] == [t.id for t in account.targets()]
+
+
+def test_times_of_another_zone_become_utc() -> None:
+    istanbul = timezone(timedelta(hours=3))
+    run = replace(a_run(), started=STARTED.astimezone(istanbul), ended=None)
+    attempt = replace(an_attempt(), started=datetime(2026, 11, 22, 22, 30, tzinfo=istanbul))
+
+    report = read(FakeAccount((a_target(attempts=(attempt,)),), run))
+
+    assert report["run"]["started"] == "2026-11-22T19:00:03.412000Z"
+    assert report["run"]["ended"] is None
+    assert report["targets"][0]["attempts"][0]["started"] == "2026-11-22T19:30:00Z"
+
+
+def test_every_outcome_is_written_as_its_word() -> None:
+    report = read(FakeAccount(tuple(a_target(f"roma-eu/{o}", o) for o in Outcome), a_run()))
+
+    assert [target["outcome"] for target in report["targets"]] == [outcome.value for outcome in Outcome]
+
+
+def test_a_run_without_targets_is_valid() -> None:
+    report = read(FakeAccount((), a_run()))
+
+    assert (report["gateways"], report["waves"], report["targets"]) == ([], [], [])
+
+
+def test_hostile_texts_come_back_as_they_were() -> None:
+    report = read(hostile())
+
+    assert [target["attempts"][0]["message"] for target in report["targets"]] == list(HOSTILE)

@@ -1,0 +1,95 @@
+"""report.md."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from orchestrator.model import Outcome
+from orchestrator.report.markdown import ROWS
+from orchestrator.report.values import WaveReport
+
+from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+
+
+def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:
+    text = written("markdown", made_up(300, stopped=True))
+
+    head = text.splitlines()[:3]
+    assert head[0] == "# orders-retirement: undeploy run `20261122-190003-7f3a`"
+    assert re.fullmatch(r"\*\*Stopped early: \d+ of 300 targets are down; .*were not started\.\*\*", head[2])
+    assert "`undeploy resume 20261122-190003-7f3a`" in text
+
+
+def test_every_section_is_there_in_order() -> None:
+    titles = re.findall(r"^## (.*)$", written("markdown", made_up(300, stopped=True)), re.MULTILINE)
+
+    assert titles == ["What to do next", "Totals", "What is not down, by cause", "Gateways", "Waves"]
+
+
+def test_a_run_that_went_well_has_no_causes() -> None:
+    assert "by cause" not in written("markdown", FakeAccount((a_target(),), a_run()))
+
+
+def test_the_totals_are_those_of_the_report() -> None:
+    account = made_up(300)
+    totals = account.report.totals
+    lines = written("markdown", account).splitlines()
+
+    row = lines[lines.index("## Totals") + 4]
+
+    assert [int(cell.replace(",", "")) for cell in row.strip("| ").split(" | ")] == [
+        totals.targets, totals.undeployed, totals.already_undeployed, totals.failed, totals.unknown,
+        totals.not_started, totals.requests, totals.retries,
+    ]  # fmt: skip
+
+
+def test_a_cause_gives_the_vendors_words_and_a_few_targets() -> None:
+    failed = tuple(
+        a_target(
+            f"roma-eu/{n}", Outcome.FAILED, "absent: x", attempts=(an_attempt(1, 404, "APIG.3084", "gone"),)
+        )
+        for n in range(7)
+    )
+
+    text = written("markdown", FakeAccount(failed, a_run(exit_status=1)))
+
+    ids = ", ".join(f"`roma-eu/{n}`" for n in range(5))
+    assert f"| 7 | failed | `APIG.3084` | gone | `roma-eu` | {ids} and 2 more, see report.csv |" in text
+
+
+def test_every_table_has_as_many_cells_in_each_row() -> None:
+    for account in (made_up(300, stopped=True), hostile()):
+        for table in re.findall(r"(?:^\|.*\n)+", written("markdown", account), re.MULTILINE):
+            assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_its_length_does_not_grow_with_the_run() -> None:
+    account = FakeAccount(tuple(a_target(f"roma-eu/{n}", wave=f"wave {n}") for n in range(500)), a_run())
+
+    text = written("markdown", account)
+
+    assert f"and {500 - ROWS} more waves, see report.csv" in text
+    assert len(text.splitlines()) < ROWS + 50
+
+
+def test_nothing_hostile_becomes_markup() -> None:
+    text = written("markdown", hostile())
+    outside = re.sub(r"`[^`\n]*`", "", text).replace("<code>", "").replace("</code>", "")
+
+    assert "<" not in outside
+    assert "](" not in outside
+    assert "@" not in outside
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "\x00" not in text
+
+
+def test_a_pipe_or_a_backtick_is_shown_as_it_is() -> None:
+    account = FakeAccount((a_target(),), a_run())
+    account.report = replace(
+        account.report, waves=(WaveReport(name=HOSTILE[3 + 1], totals=account.report.totals),)
+    )
+
+    assert "<code>a&#124;b&#96;c&#96;&#96;d&#92;&#124;e</code>" in written("markdown", account)

@@ -1,0 +1,138 @@
+"""The sentences of the reports for people."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
+from orchestrator.report.words import DASH, advice, ending, headline, moment, span, visible
+
+from .runs import a_run
+
+
+def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:
+    totals = Totals(targets=sum(counts.values()), **counts)
+    gateway = GatewayReport(name="roma-eu", kind="roma", totals=totals, seconds=Percentiles(), lane=lane)
+    return Report(run=a_run(**(run or {})), totals=totals, gateways=(gateway,), waves=())
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "sentence"),
+    [
+        ("complete", {}, "The run had no targets."),
+        ("complete", {"undeployed": 60}, "All 60 targets are down."),
+        ("complete", {"undeployed": 1}, "The one target is down."),
+        ("complete", {"failed": 1}, "The one target is not down; 1 failed."),
+        ("complete", {"failed": 60}, "None of 60 targets is down; 60 failed."),
+        (
+            "complete",
+            {"undeployed": 58, "failed": 1, "unknown": 1},
+            "58 of 60 targets are down; 1 failed, 1 is unknown.",
+        ),
+        ("complete", {"undeployed": 1, "unknown": 2}, "1 of 3 targets is down; 2 are unknown."),
+        ("complete", {"already_undeployed": 2}, "All 2 targets are down; 2 already were."),
+        (
+            "stopped",
+            {"undeployed": 9_000, "already_undeployed": 1, "not_started": 1_000},
+            "Stopped early: 9,001 of 10,001 targets are down; 1 already was, 1,000 were not started.",
+        ),
+        (
+            "interrupted",
+            {"not_started": 1, "failed": 1},
+            "Interrupted: none of 2 targets is down; 1 failed, 1 was not started.",
+        ),
+        ("killed", {"undeployed": 1, "unknown": 1}, "Killed: 1 of 2 targets is down; 1 is unknown."),
+        ("running", {"undeployed": 2}, "Still running: all 2 targets are down."),
+    ],
+)  # fmt: skip
+def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentence: str) -> None:
+    assert headline(report(run={"state": state}, **counts)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("run", "counts", "commands"),
+    [
+        ({"state": "complete", "exit_status": 0}, {"undeployed": 1}, []),
+        ({"state": "complete", "exit_status": 1}, {"failed": 1, "unknown": 1}, []),
+        ({"state": "interrupted", "exit_status": 130}, {"not_started": 1}, ["undeploy resume RUN"]),
+        ({"state": "killed", "exit_status": None}, {"unknown": 1}, ["undeploy resume RUN"]),
+        ({"state": "complete", "exit_status": 4}, {"not_started": 1}, ["undeploy resume RUN"]),
+        (
+            {"state": "stopped", "stopped_by": "stop_rule: failed 20%", "exit_status": 4},
+            {"failed": 3, "not_started": 1},
+            ["undeploy resume RUN --past-stop"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "window: closed", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN"],
+        ),
+        ({"state": "running", "exit_status": None}, {"not_started": 1}, []),
+    ],
+)
+def test_a_command_is_advised_only_where_it_helps(
+    run: dict[str, Any], counts: dict[str, int], commands: list[str]
+) -> None:
+    said = [
+        step.command.replace(a_run().id, "RUN") for step in advice(report(run=run, **counts)) if step.command
+    ]
+
+    assert said == commands
+
+
+def test_advice_for_a_run_without_open_ends() -> None:
+    assert [step.text for step in advice(report(undeployed=3))] == ["Nothing is left to do."]
+
+
+def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
+    run = {"state": "stopped", "exit_status": 4}
+
+    assert "roma-eu: closed" in advice(report("closed", run, not_started=1))[0].text
+    assert "roma-eu is well again" in advice(report("parked", run, not_started=1))[0].text
+
+
+def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -> None:
+    told = " ".join(step.text for step in advice(report(failed=2, unknown=1, run={"exit_status": 1})))
+
+    assert "2 failed; a resume does not repeat them" in told
+    assert "Look at the 1 unknown on the gateway" in told
+
+
+def test_the_ending_names_what_stopped_the_run() -> None:
+    assert ending(a_run()) == "complete, exit status 0"
+    assert (
+        ending(a_run(state="stopped", stopped_by="window", exit_status=4))
+        == "stopped by window, exit status 4"
+    )
+    assert ending(a_run(state="killed", exit_status=None)) == "killed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, DASH), (0, "0 s"), (0.084, "84 ms"), (2.44, "2.4 s"), (2.0, "2 s"), (59.94, "59.9 s"),
+        (60, "1 min"), (200.4, "3 min 20 s"), (7_500, "2 h 05 min"),
+    ],
+)  # fmt: skip
+def test_durations_are_told_with_their_unit(seconds: float | None, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.9996, "1 s"), (59.96, "1 min"), (3_599.6, "1 h 00 min")])
+def test_a_duration_that_rounds_up_takes_the_next_unit(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_moments_are_told_in_utc() -> None:
+    at = datetime(2026, 11, 22, 22, 0, tzinfo=timezone(timedelta(hours=3)))
+
+    assert moment(at) == "2026-11-22 19:00:00 UTC"
+    assert moment(None) == DASH
+
+
+def test_what_misleads_the_eye_is_made_visible() -> None:
+    assert visible("a\u202eb\x00\x1b\n\u200b\ufeff") == "a\\u202eb\\u0000\\u001b\\u000a\\u200b\\ufeff"
+    assert visible("müşteri 顧客 \U0001f600") == "müşteri 顧客 \U0001f600"
