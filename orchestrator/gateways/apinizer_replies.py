@@ -108,7 +108,7 @@ def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
     name = first_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
     return Row(
         success=success if isinstance(success, bool) else None,
-        name=shown(name) or "unnamed",
+        name=name,
         environments=tuple(name for name in environments if name is not None),
         text=first_text(fields, "detail", "message"),
         leaf=leaf,
@@ -173,7 +173,8 @@ def _proves(found: tuple[Row, ...], target: Target) -> bool:
 def _partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:
     below = found[1:]
     failed = [row for row in below if row.success is False]
-    pods = tuple(row.name for row in failed if row.leaf) or tuple(row.name for row in failed)
+    named = [row.name for row in failed if row.leaf] or [row.name for row in failed]
+    pods = tuple(shown(name) or "unnamed" for name in named)
     count = sum(row.leaf for row in below)
     return reading(Verdict.PARTIAL, reply, body, message=_failures(found), pods=pods, pod_count=count)
 
