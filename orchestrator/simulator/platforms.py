@@ -138,6 +138,8 @@ class Platforms:
 
     def _fill(self, seed: Seed, faults: Faults) -> None:
         names = [gateway.name for gateway in seed.gateways]
+        if not names:
+            raise UsageError("the seed has no gateway; a simulator needs one at least")
         if len(set(names)) != len(names):
             raise UsageError("two gateways of the seed have the same name; every name must be its own")
         _check_places(faults, names)

@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +23,9 @@ from orchestrator.simulator.seed import Seed
 
 Value = TypeVar("Value")
 
+_CHILD = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from orchestrator.simulator.__main__ import main; main()"
+)
 _CONTROL_TIMEOUT = 60.0
 _END_TIMEOUT = 5.0
 
@@ -91,29 +96,34 @@ def simulators(
     Gives them when every gateway listens. Raises SimulatorError with what they said if that takes longer than
     ``start_within`` seconds. They have a session of their own: Ctrl-C reaches the caller alone.
     """
-    command = [sys.executable, "-m", "orchestrator.simulator"]
-    pipes = subprocess.PIPE
-    with subprocess.Popen(  # noqa: S603 - our own module
-        command, stdin=pipes, stdout=pipes, stderr=pipes, start_new_session=True
-    ) as child:
+    # The child finds the package where this process found it, whatever the current folder is.
+    command = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2])]
+    # A file, not a pipe: nobody reads while they serve, and a full pipe would stop them.
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+        ) as child,
+    ):
         try:
-            errand = Errand(seed=seed, faults=faults or Faults(), port=port)
-            yield Running(_started(child, errand, start_within), child.pid)
+            lines = _started(child, Errand(seed=seed, faults=faults or Faults(), port=port), start_within)
+            if len(lines) < len(seed.gateways):
+                child.kill()
+                child.wait()
+                raise SimulatorError(f"the simulators did not start: {_last_words(said)}")
+            yield Running({name: url for name, _, url in (line.rpartition(" ") for line in lines)}, child.pid)
         finally:
             _end(child)
 
 
-def _started(child: subprocess.Popen[bytes], errand: Errand, start_within: float) -> dict[str, str]:
+def _started(child: subprocess.Popen[bytes], errand: Errand, start_within: float) -> list[str]:
     # Killing the child ends every wait on its pipes, so one timer bounds the sending and the reading.
     timer = threading.Timer(start_within, child.kill)
     timer.start()
     try:
-        lines = _handed_over(child, errand)
+        return _handed_over(child, errand)
     finally:
         timer.cancel()
-    if len(lines) < len(errand.seed.gateways):
-        raise SimulatorError(f"the simulators did not start within {start_within:g} s: {_last_words(child)}")
-    return dict(line.split() for line in lines)
 
 
 def _handed_over(child: subprocess.Popen[bytes], errand: Errand) -> list[str]:
@@ -123,13 +133,13 @@ def _handed_over(child: subprocess.Popen[bytes], errand: Errand) -> list[str]:
         child.stdin.write(msgspec.json.encode(errand) + b"\n")
         child.stdin.flush()
     lines = [child.stdout.readline().decode() for _ in errand.seed.gateways]
-    return [line for line in lines if line.endswith("\n")]
+    return [line.rstrip("\n") for line in lines if line.endswith("\n")]
 
 
-def _last_words(child: subprocess.Popen[bytes]) -> str:
-    child.kill()
-    said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
-    return said.splitlines()[-1] if said else "they said nothing"
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "they said nothing in the time they had"
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

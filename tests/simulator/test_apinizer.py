@@ -1,0 +1,359 @@
+"""An Apinizer installation as its management API shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.simulator.exchange import Effect
+from orchestrator.simulator.limits import Rate
+
+from .world import PROXY, TEST, World, apinizer, document, status
+
+TARGET = "apim/Retail/petstore/test"
+OLD = f"{PROXY}environments/old/"
+
+
+def first(world: World, look: str, where: str = TEST) -> dict[str, object]:
+    (row,) = document(world.ask("GET", f"{where}{look}/"))["resultList"]
+    return row
+
+
+def test_shape_a_has_a_row_for_the_environment():
+    delivery = World(apinizer()).ask("DELETE", TEST)
+
+    row = {"environmentName": "test", "success": True, "message": "Undeployment successful"}
+    assert document(delivery) == {
+        "success": True,
+        "deploymentResult": {"success": True, "deploymentResults": [row]},
+    }
+    assert delivery.effect is Effect.DOWN
+
+
+def test_shape_b_has_a_row_for_each_pod():
+    told = document(World(apinizer(shape="b", pods=3)).ask("DELETE", TEST))
+
+    rows = told["deploymentResult"]["detailList"]
+    assert (told["status"], told["deploymentResult"]["success"]) == ("SUCCESS", True)
+    assert [(row["envName"], row["podName"], row["success"]) for row in rows] == [
+        ("test", f"apinizer-worker-{index}", True) for index in (1, 2, 3)
+    ]
+
+
+def test_after_an_undeploy_the_reads_agree_that_it_is_down():
+    world = World(apinizer())
+    before = first(world, "deploy-status")
+    world.ask("DELETE", TEST)
+
+    assert first(world, "deploy-status") == before | {"deployed": False}
+    health = first(world, "route-health")
+    assert (health["podsResponded"], health["podsActive"], health["inconsistent"]) == (2, 0, False)
+    assert first(world, "deploy-status", f"{PROXY}environments/production/")["deployed"]
+
+
+def test_a_second_undeploy_is_a_400():
+    world = World(apinizer(not_deployed_text="{proxy} left {environment}"))
+    world.ask("DELETE", TEST)
+
+    delivery = world.ask("DELETE", TEST)
+
+    assert status(delivery) == 400
+    assert document(delivery) == {"error": "bad_request", "error_description": "petstore left test"}
+
+
+def test_what_was_seeded_as_down_is_not_deployed():
+    world = World(apinizer())
+
+    assert status(world.ask("DELETE", OLD)) == 400
+    assert first(world, "deploy-status", OLD)["deployed"] is False
+    newest = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"][0]
+    assert (newest["environment"], newest["deploy"]) == ("old", False)
+
+
+ABSENT = {
+    "project": ("DELETE", "/apiops/projects/Nowhere/apiProxies/petstore/environments/test/", 404,
+                "Project (Nowhere) is not found or user does not have privilege to access it!"),
+    "proxy": ("DELETE", "/apiops/projects/Retail/apiProxies/x/environments/test/", 400,
+              "ApiProxy with name (x) can not be deployed to Environment(test) because it is not exist!"),
+    "proxy, to a look": ("GET", "/apiops/projects/Retail/apiProxies/x/environments/test/deploy-status/", 400,
+                         "ApiProxy with name (x) is not found!"),
+    "proxy, as a whole": ("GET", "/apiops/projects/Retail/apiProxies/x/", 400,
+                          "ApiProxy with name (x) is not found!"),
+    "environment": ("DELETE", f"{PROXY}environments/moon/", 400,
+                    "Environment (moon) is not found or user does not have privilege to access it!"),
+    "empty environment": ("DELETE", f"{PROXY}environments//", 400, "environmentName value can not be empty!"),
+    "revision": ("GET", f"{PROXY}deploy-histories/99/", 400,
+                 "Deploy history with revision (99) is not found for ApiProxy (petstore)!"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "expected", "text"), ABSENT.values(), ids=ABSENT)
+def test_what_does_not_exist_is_said_in_the_vendors_words(method, path, expected, text):
+    delivery = World(apinizer()).ask(method, path)
+
+    assert (status(delivery), document(delivery)["error_description"]) == (expected, text)
+
+
+def test_the_new_envelope_has_neither_error_nor_404():
+    delivery = World(apinizer(errors="new", unknown_project=400)).ask(
+        "GET", "/apiops/projects/Nowhere/apiProxies/"
+    )
+
+    assert status(delivery) == 400
+    assert document(delivery).keys() == {"status", "resultMessage"}
+
+
+@pytest.mark.parametrize(
+    "path", [TEST.removesuffix("/"), PROXY.removesuffix("/"), "/apiops/health", "/elsewhere/", "/", "//", "*"]
+)
+def test_a_path_without_its_slash_or_off_the_api_is_a_404_without_an_envelope(path):
+    delivery = World(apinizer()).ask("DELETE", path)
+
+    assert (status(delivery), delivery.effect) == (404, Effect.NONE)
+    assert delivery.answer.body.startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [({"looks": False}, f"{TEST}deploy-status/"), ({"looks": False}, f"{TEST}route-health/"),
+     ({"histories": False}, f"{PROXY}deploy-histories/"),
+     ({"looks": False}, "/apiops/projects/Retail/apiProxies/x/environments/test/deploy-status/")],
+)  # fmt: skip
+def test_a_look_that_an_old_version_lacks_is_a_404_without_an_envelope(fields, path):
+    delivery = World(apinizer(**fields)).ask("GET", path)
+
+    assert (status(delivery), delivery.answer.headers["Content-Type"]) == (404, "text/html;charset=UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("token", "errors", "text"),
+    [(None, "old", "Empty Key! Client must be authenticated to access this resource."),
+     ("wrong", "old", "Invalid token"), ("wrong", "new", "Token is not valid!")],
+)  # fmt: skip
+def test_a_token_that_is_not_accepted_is_a_401(token, errors, text):
+    delivery = World(apinizer(errors=errors)).ask("DELETE", TEST, token=token)
+
+    assert (status(delivery), delivery.effect) == (401, Effect.NONE)
+    assert text in document(delivery).values()
+
+
+def test_the_connection_tests_answer_in_plain_text():
+    world = World(apinizer())
+
+    assert world.ask("GET", "/apiops/test/healthcheck", token=None).answer.body == b"OK"
+    assert world.ask("GET", "/apiops/test/hello/me").answer.body == b"Hello me"
+    assert status(world.ask("GET", "/apiops/test/hello/me", token="wrong")) == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "expected"),
+    [("accept", {"description": "CHG-1", "persistent": True}, 200), ("accept", b"", 200),
+     ("accept", b"{", 400),
+     ("ignore", b"{", 200), ("reject", {}, 400), ("reject", b"", 200)],
+)  # fmt: skip
+def test_what_becomes_of_a_body_is_a_setting(body, sent, expected):
+    assert status(World(apinizer(body=body)).ask("DELETE", TEST, sent)) == expected
+
+
+def test_the_history_tells_who_did_what_newest_first():
+    world = World(apinizer())
+    world.ask("DELETE", TEST, {"description": "CHG-1", "persistent": True})
+    world.ask("POST", TEST)
+
+    newest, before, *_ = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
+
+    assert (newest["deploy"], newest["environment"], newest["description"]) == (
+        True,
+        "test",
+        "Deployed by APIOPS Api",
+    )
+    assert (before["deploy"], before["description"], before["persistent"]) == (False, "CHG-1", True)
+    assert newest["revision"] == before["revision"] + 1
+
+
+def test_the_history_forgets_all_but_six_records_and_the_persistent_ones():
+    world = World(apinizer())
+    world.ask("DELETE", TEST, {"description": "keep", "persistent": True})
+    for _ in range(9):
+        world.ask("POST", TEST)
+
+    rows = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
+
+    assert [row["description"] for row in rows if row["persistent"]] == ["keep"]
+    assert len(rows) == 7
+
+
+def test_a_deploy_brings_it_back():
+    world = World(apinizer())
+    world.ask("DELETE", TEST)
+
+    delivery = world.ask("POST", TEST, {"description": "back"})
+
+    assert (status(delivery), delivery.effect) == (200, Effect.UP)
+    assert first(world, "deploy-status")["deployed"] is True
+    assert first(world, "route-health")["podsActive"] == 2
+
+
+def test_a_rollback_deploys_and_says_so_in_its_text_only():
+    world = World(apinizer())
+    world.ask("DELETE", TEST)
+
+    delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
+
+    assert delivery.effect is Effect.UP
+    assert document(delivery).keys() == {"status", "resultMessage"}
+
+
+def test_a_rollback_whose_deploy_failed_is_still_a_success():
+    world = World(apinizer())
+    world.ask("DELETE", TEST)
+    world.expect(script={TARGET: ("deploy:inner-false",)})
+
+    delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
+
+    assert (status(delivery), delivery.effect) == (200, Effect.NONE)
+    assert "but deployment failed" in document(delivery)["resultMessage"]
+
+
+def test_a_delete_without_the_environments_tail_destroys_and_the_books_say_so():
+    world = World(apinizer())
+
+    delivery = world.ask("DELETE", PROXY)
+
+    assert (status(delivery), delivery.effect) == (200, Effect.DESTROYED)
+    assert set(world.platforms.books().destroyed) == {
+        f"apim/Retail/petstore/{place}" for place in ("test", "production", "old")
+    }
+    assert status(world.ask("GET", PROXY)) == 400
+
+
+def test_names_of_any_kind_are_decoded_segment_by_segment():
+    parts = ("Sipariş Yönetimi", "a/b%c?d#e+f", "prod ortamı")  # noqa: RUF001 - Turkish
+    world = World(apinizer(targets=(parts,), down=()))
+
+    delivery = world.ask(
+        "DELETE",
+        "/apiops/projects/Sipari%C5%9F%20Y%C3%B6netimi/apiProxies/a%2Fb%25c%3Fd%23e%2Bf/environments/prod%20ortam%C4%B1/",
+    )
+
+    assert delivery.effect is Effect.DOWN
+    assert delivery.call.row.id == "apim/Sipariş Yönetimi/a%2Fb%25c?d#e+f/prod ortamı"  # noqa: RUF001 - Turkish
+
+
+def test_the_lists_name_what_was_seeded():
+    world = World(apinizer())
+
+    def listed(path: str) -> list[str]:
+        return [row["name"] for row in document(world.ask("GET", path))["resultList"]]
+
+    assert listed("/apiops/projects/") == ["Retail"]
+    assert listed("/apiops/projects/Retail/apiProxies/") == ["petstore"]
+    assert listed("/apiops/environments/") == listed("/apiops/projects/Retail/environments/") == [
+        "test", "production", "old"
+    ]  # fmt: skip
+
+
+def test_a_proxy_shows_its_deployments():
+    (details,) = document(World(apinizer()).ask("GET", PROXY))["resultList"]
+
+    assert {row["environmentName"]: row["deployed"] for row in details["deploymentList"]} == {
+        "test": True, "production": True, "old": False
+    }  # fmt: skip
+
+
+def test_haste_is_a_429_with_the_seconds_in_header_and_body():
+    world = World(apinizer(rate=Rate(per_second=1)))
+    world.ask("GET", "/apiops/projects/")
+
+    delivery = world.ask("GET", "/apiops/projects/")
+
+    assert (status(delivery), delivery.answer.headers["Retry-After"]) == (429, "1")
+    assert document(delivery)["retry_after"] == 1
+
+
+def test_edited_definitions_want_a_redeploy():
+    world = World(apinizer(edited=(("Retail", "petstore", "test"),)))
+
+    assert first(world, "deploy-status")["redeployRequired"] is True
+    world.ask("DELETE", TEST)
+    assert first(world, "deploy-status")["redeployRequired"] is False
+
+
+class TestTwists:
+    """Answers that look like success and are none, or the other way round."""
+
+    @staticmethod
+    def struck(fault: str, **fields: object) -> tuple[World, object]:
+        world = World(apinizer(**fields))
+        world.expect(script={TARGET: (fault,)})
+        return world, world.ask("DELETE", TEST)
+
+    @pytest.mark.parametrize("shape", ["a", "b"])
+    def test_false_inside_changes_nothing(self, shape):
+        world, delivery = self.struck("inner-false", shape=shape)
+
+        told = document(delivery)
+        assert told.get("success", told.get("status")) in (True, "SUCCESS")
+        assert told["deploymentResult"]["success"] is False
+        assert delivery.effect is Effect.NONE
+        assert first(world, "route-health")["podsActive"] == 2
+
+    def test_one_pod_of_two_goes_on_serving_while_both_flags_look_clean(self):
+        world, delivery = self.struck("partial", shape="b")
+
+        rows = document(delivery)["deploymentResult"]["detailList"]
+        assert [row["success"] for row in rows] == [True, False]
+        health = first(world, "route-health")
+        assert (health["podsActive"], health["podsResponded"]) == (1, 2)
+        assert (health["routeActive"], health["inconsistent"]) == (False, False)
+        assert first(world, "deploy-status")["deployed"] is False
+        assert [pod["workerPodIp"] for pod in health["pods"] if pod["routeActive"]] == [rows[1]["podIp"]]
+        assert not world.platforms.books().targets[TARGET].down
+
+    def test_the_record_may_also_stay_with_the_pods(self):
+        world, _ = self.struck("partial", record_flips=False)
+
+        assert first(world, "deploy-status")["deployed"] is True
+
+    def test_an_orphan_can_be_undeployed_again(self):
+        world, _ = self.struck("partial")
+
+        assert world.ask("DELETE", TEST).effect is Effect.DOWN
+        assert first(world, "route-health")["podsActive"] == 0
+
+    def test_booleans_in_quotes_are_a_done_deed(self):
+        _, delivery = self.struck("quoted")
+
+        assert document(delivery)["success"] == "true"
+        assert delivery.effect is Effect.DOWN
+
+    def test_a_result_may_be_missing(self):
+        _, delivery = self.struck("no-result")
+
+        assert (document(delivery), delivery.effect) == ({"success": True}, Effect.DOWN)
+
+    @pytest.mark.parametrize(("shape", "rows"), [("a", "deploymentResults"), ("b", "detailList")])
+    def test_rows_may_be_missing(self, shape, rows):
+        _, delivery = self.struck("empty-rows", shape=shape)
+
+        assert document(delivery)["deploymentResult"][rows] == []
+
+    def test_a_400_may_carry_a_result(self):
+        _, delivery = self.struck("refused-with-result")
+
+        assert (status(delivery), delivery.effect) == (400, Effect.NONE)
+        assert document(delivery)["deploymentResult"]["success"] is False
+
+    def test_no_pod_may_be_reachable(self):
+        world = World(apinizer())
+        world.expect(script={TARGET: ("no-pods",)})
+
+        health = first(world, "route-health")
+
+        assert (health["podsResponded"], health["podsActive"], health["pods"]) == (0, 0, [])
+        assert (health["routeActive"], health["inconsistent"]) == (False, False)
+
+    def test_pods_may_answer_not_loaded_after_an_undeploy(self):
+        world = World(apinizer(not_loaded=True))
+        world.ask("DELETE", TEST)
+
+        assert all(pod["error"] == "API Proxy is not loaded" for pod in first(world, "route-health")["pods"])

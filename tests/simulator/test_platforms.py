@@ -1,0 +1,233 @@
+"""All simulated gateways together: what a request meets, and what the books say of it."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import UsageError
+from orchestrator.model import Act
+from orchestrator.simulator.exchange import Effect, Manner
+from orchestrator.simulator.faults import NAMES, Faults, Storm
+from orchestrator.simulator.limits import Expiry, Rate
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+
+from .world import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
+
+UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
+SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
+TARGET = f"roma-eu/{BACKEND}"
+BOTH = {
+    "roma-eu": (roma, UNDEPLOY, "POST", TARGET),
+    "apim": (apinizer, TEST, "DELETE", "apim/Retail/petstore/test"),
+}
+
+
+@pytest.mark.parametrize("gateway", BOTH)
+@pytest.mark.parametrize(
+    ("fault", "manner", "answer", "effect"),
+    [
+        ("500", Manner.WHOLE, 500, Effect.NONE),
+        ("500-after", Manner.WHOLE, 500, Effect.DOWN),
+        ("slow@3", Manner.WHOLE, None, Effect.DOWN),
+        ("hang", Manner.HANG, 0, Effect.NONE),
+        ("hang-after", Manner.HANG, 0, Effect.DOWN),
+        ("reset", Manner.RESET, 0, Effect.NONE),
+        ("reset-after", Manner.RESET, 0, Effect.DOWN),
+        ("garbage", Manner.GARBAGE, 0, Effect.NONE),
+        ("cut", Manner.CUT, None, Effect.DOWN),
+        ("login-page", Manner.WHOLE, 200, Effect.NONE),
+        ("error-page", Manner.WHOLE, 502, Effect.NONE),
+        ("empty", Manner.WHOLE, 200, Effect.NONE),
+        ("redirect", Manner.WHOLE, 302, Effect.NONE),
+        ("elsewhere", Manner.WHOLE, 404, Effect.NONE),
+    ],
+)
+def test_what_each_fault_does(gateway, fault, manner, answer, effect):
+    seed, path, method, target = BOTH[gateway]
+    world = World(seed())
+    world.expect(script={target: (fault,)})
+
+    delivery = world.ask(method, path)
+
+    usual = {"roma-eu": 204, "apim": 200}[gateway]
+    assert (delivery.manner, delivery.effect) == (manner, effect)
+    assert (delivery.answer.status if delivery.answer else 0) == (usual if answer is None else answer)
+    assert world.platforms.books().targets[target].down == (effect is Effect.DOWN)
+    assert delivery.delay == (3.0 if fault == "slow@3" else 0.0)
+
+
+def test_a_status_comes_in_the_vendors_envelope_with_the_wait_as_written():
+    world = World(roma())
+    world.expect(script={TARGET: ("503@7",)})
+
+    delivery = world.ask("POST", UNDEPLOY)
+
+    assert document(delivery)["error_code"] == "APIG.9999"
+    assert delivery.answer.headers["Retry-After"] == "7"
+
+
+def test_latency_delays_every_answer():
+    assert World(roma(latency=0.25)).ask("GET", SHOW).delay == 0.25
+
+
+def test_who_is_turned_away_uses_up_no_scripted_fault():
+    world = World(roma(rate=Rate(per_second=1)))
+    world.expect(script={TARGET: ("500",)})
+
+    statuses = [status(world.ask("POST", UNDEPLOY, token="wrong"))]
+    statuses += [status(world.ask("GET", SHOW)), status(world.ask("POST", UNDEPLOY))]
+    world.now += 10
+    statuses += [status(world.ask("POST", UNDEPLOY))]
+
+    assert statuses == [401, 200, 429, 500]
+
+
+def test_an_expired_token_is_a_401_until_a_new_one_comes():
+    world = World(roma(tokens=("first-token", "second-token"), expiry=Expiry(requests=1)))
+
+    tokens = ("first-token", "first-token", "second-token", "second-token")
+    assert [status(world.ask("GET", SHOW, token=token)) for token in tokens] == [200, 401, 200, 200]
+
+
+def test_the_books_count_by_target_and_by_gateway():
+    world = World(roma())
+    world.expect(script={TARGET: ("500", "reset-after")})
+    for _ in range(3):
+        world.ask("POST", UNDEPLOY)
+    world.ask("GET", SHOW)
+    world.ask("POST", f"/v2/{PLACE}/livedata-apis/nobody/undeploy")
+
+    books = world.platforms.books()
+
+    facts, gateway = books.targets[TARGET], books.gateways["roma-eu"]
+    assert (facts.undeploys, facts.looks, facts.down, facts.down_by, facts.down_at) == (
+        3,
+        1,
+        True,
+        2,
+        world.now,
+    )
+    assert (gateway.requests, gateway.undeploys, gateway.looks, gateway.struck) == (5, 4, 1, 2)
+    assert (gateway.strays, gateway.down, books.requests, books.destroyed) == (1, 2, 5, ())
+
+
+def test_every_request_is_seen_in_the_order_of_its_arrival():
+    world = World(roma())
+    world.expect(script={TARGET: ("reset-after",)})
+    world.ask("POST", UNDEPLOY)
+    world.ask("GET", SHOW + "?x=1")
+    world.ask("GET", "/elsewhere")
+
+    seen = world.platforms.seen()
+
+    assert [one.number for one in seen] == [1, 2, 3]
+    assert [(one.act, one.target, one.status, one.effect, one.fault) for one in seen] == [
+        (Act.UNDEPLOY, TARGET, None, Effect.DOWN, "reset-after"),
+        (Act.LOOK, TARGET, 200, Effect.NONE, None),
+        (None, None, 404, Effect.NONE, None),
+    ]
+    assert seen[1].path == SHOW + "?x=1"
+    assert world.platforms.seen(after=1, limit=1) == [seen[1]]
+
+
+def test_the_books_keep_so_many_requests_and_count_all():
+    platforms = Platforms(Seed(gateways=(roma(),), keep=2))
+    for _ in range(5):
+        platforms.handle("roma-eu", "GET", SHOW, {}, b"", now=0.0)
+
+    assert (len(platforms.seen()), platforms.books().requests) == (2, 5)
+
+
+@pytest.mark.promise(9)
+def test_no_credential_is_in_the_books():
+    world = World(roma(tokens=("s3cret-token",)))
+    world.ask("GET", f"{SHOW}?token=s3cret-token", token="s3cret-token")
+    world.ask("GET", SHOW, {"password": "s3cret-token"}, token="s3cret-token")
+
+    written = msgspec.json.encode([world.platforms.books(), world.platforms.seen()])
+
+    assert b"s3cret-token" not in written
+
+
+def test_changes_of_one_proxy_that_overlap_are_noticed():
+    platforms = Platforms(Seed(gateways=(apinizer(),)))
+    headers = {"authorization": f"Bearer {FAKE_TOKEN}"}
+    paths = [TEST, TEST.replace("test", "production")]
+
+    open_ones = [platforms.handle("apim", "DELETE", path, headers, b"", now=0.0) for path in paths]
+    facts = platforms.books().gateways["apim"]
+    for delivery in open_ones:
+        platforms.ended("apim", delivery)
+    platforms.handle("apim", "DELETE", TEST, headers, b"", now=0.0)
+
+    assert (facts.together, facts.overlaps) == (2, 1)
+    assert platforms.books().gateways["apim"].overlaps == 1
+
+
+def test_a_bad_seed_or_fault_is_refused_in_a_sentence():
+    with pytest.raises(UsageError, match="same name"):
+        Platforms(Seed(gateways=(roma(), roma())))
+    with pytest.raises(UsageError, match="no gateway"):
+        Platforms(Seed(gateways=()))
+    with pytest.raises(UsageError, match="the gateways are roma-eu"):
+        Platforms(Seed(gateways=(roma(),)), Faults(script={"apim/a/b/c": ("500",)}))
+
+
+def test_new_faults_replace_the_old_ones_or_change_nothing():
+    world = World(roma())
+    world.expect(script={TARGET: ("500",)})
+
+    with pytest.raises(UsageError):
+        world.expect(script={TARGET: ("partial",)})
+    assert status(world.ask("POST", UNDEPLOY)) == 500
+    world.expect(script={TARGET: ("409",)})
+    assert status(world.ask("POST", UNDEPLOY)) == 409
+
+
+def test_a_new_seed_begins_with_empty_books():
+    world = World(roma())
+    world.ask("POST", UNDEPLOY)
+    world.platforms.seed(Seed(gateways=(roma(targets=("a", "b"), down=()),)), now=world.now)
+
+    books = world.platforms.books()
+    assert (books.requests, set(books.targets)) == (0, {"roma-eu/a", "roma-eu/b"})
+    with pytest.raises(UsageError, match="roma-eu"):
+        world.platforms.seed(Seed(gateways=(apinizer(),)), now=world.now)
+
+
+SEGMENTS = st.sampled_from(
+    ["", "v1", "v2", PROJECT, "apic", "instances", PLACE, "livedata-apis", "undeploy", "deploy", "apis", BACKEND,
+     "apiops", "projects", "Retail", "apiProxies", "petstore", "environments", "test", "deploy-status", "%2F", "%",
+     "route-health", "deploy-histories", "1", "rollback", "%ff", "?limit=x", "?limit=9&status=4", "ş", "\udc80",
+     "?environmentName=test", "hello", "%00"]
+) | st.text(max_size=8)  # fmt: skip
+PATHS = st.lists(SEGMENTS, max_size=12).map("/".join)
+BODIES = st.binary(max_size=40) | st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(),
+    lambda inner: st.dictionaries(st.sampled_from(["ld_api_id", "description", "persistent"]), inner),
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "DELETE", "PUT", "*"]),
+    path=PATHS | st.sampled_from([UNDEPLOY, SHOW, TEST, f"{TEST}route-health/"]),
+    body=BODIES,
+    fault=st.sampled_from(NAMES),
+    token=st.sampled_from([FAKE_TOKEN, "ş", ""]),
+)
+def test_no_request_makes_the_core_raise(method, path, body, fault, token):
+    storm = Faults(storm=Storm(share=0.5, kinds=(f"any:{fault}",)))
+    platforms = Platforms(Seed(gateways=(roma(), apinizer(shape="b"))), storm)
+
+    for name in platforms.names:
+        headers = {"X-Auth-Token": token, "Authorization": f"Bearer {token}"}
+        delivery = platforms.handle(name, method, path, headers, body, now=1.0)
+        platforms.ended(name, delivery)
+        assert delivery.answer is not None or delivery.manner is not Manner.WHOLE
+    assert msgspec.json.encode([platforms.books(), platforms.seen()])

@@ -1,0 +1,75 @@
+"""One small world of both kinds, and a way to ask it without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orchestrator.simulator.exchange import Delivery
+from orchestrator.simulator.faults import Faults
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
+BACKEND = "bd42841c20184da6bbf457c6d8a06e37"
+OFF = "00000000000000000000000000000off"
+PLACE = f"{PROJECT}/apic/instances/{INSTANCE}"
+PROXY = "/apiops/projects/Retail/apiProxies/petstore/"
+TEST = f"{PROXY}environments/test/"
+
+
+def roma(**fields: Any) -> RomaSeed:
+    """A ROMA instance with one backend that is deployed and one that is not."""
+    given = {
+        "name": "roma-eu",
+        "project_id": PROJECT,
+        "instance_id": INSTANCE,
+        "targets": (BACKEND,),
+        "down": (OFF,),
+    }
+    return RomaSeed(**given | fields)
+
+
+def apinizer(**fields: Any) -> ApinizerSeed:
+    """An Apinizer with one proxy, deployed to two environments and taken from a third."""
+    targets = (("Retail", "petstore", "test"), ("Retail", "petstore", "production"))
+    given = {"name": "apim", "targets": targets, "down": (("Retail", "petstore", "old"),)}
+    return ApinizerSeed(**given | fields)
+
+
+class World:
+    """Platforms, and the requests a client with the right token would send them."""
+
+    def __init__(self, *gateways: RomaSeed | ApinizerSeed) -> None:
+        self.platforms = Platforms(Seed(gateways=gateways), now=1_000_000.0)
+        self.now = 1_000_060.0
+
+    def expect(self, **faults: Any) -> None:
+        self.platforms.expect(Faults(**faults))
+
+    def ask(
+        self, method: str, path: str, body: bytes | object = b"", *, token: str | None = FAKE_TOKEN
+    ) -> Delivery:
+        gateway = next(iter(self.platforms.names))
+        headers = {}
+        if token is not None:
+            headers = {"Authorization": f"Bearer {token}", "X-Auth-Token": token}
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        delivery = self.platforms.handle(gateway, method, path, headers, raw, now=self.now)
+        self.platforms.ended(gateway, delivery)
+        return delivery
+
+
+def document(delivery: Delivery) -> Any:
+    """The JSON body of a delivery's answer."""
+    assert delivery.answer is not None
+
+    return json.loads(delivery.answer.body)
+
+
+def status(delivery: Delivery) -> int:
+    """The status of a delivery's answer."""
+    assert delivery.answer is not None
+
+    return delivery.answer.status
