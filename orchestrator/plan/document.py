@@ -214,13 +214,11 @@ class Document:
         count = 0
         while type(start := next_event()) is not SequenceEndEvent:
             source.held = 0
-            taken: list[ScalarEvent] = []
-            last = start
             if type(start) is MappingStartEvent and start.anchor is None and start.tag is None:
-                while type(last := next_event()) is ScalarEvent:
-                    if last.anchor is not None or last.tag is not None:
-                        break
-                    taken.append(last)
+                taken: list[ScalarEvent] = []
+                keep = taken.append
+                while type(last := next_event()) is ScalarEvent and last.anchor is None and last.tag is None:
+                    keep(last)
                 if reader and type(last) is MappingEndEvent and reader.flat(taken, start):
                     count += 1
                     continue
@@ -228,6 +226,6 @@ class Document:
             where = f"{path}[{count}]"
             node = composer.compose(start, where)
             if reader is not None:
-                reader.read(node, where)
+                reader.read(node, place_of(start), where)
             count += 1
         return count

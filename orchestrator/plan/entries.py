@@ -75,8 +75,8 @@ class EntryReader:
         shapes[name] = make_shape(known.name, known.kind, keys)
         return shapes[name]
 
-    def read(self, node: Node | None, path: str) -> None:
-        """Put the targets of the entry ``node``, or tell what is wrong with it."""
+    def read(self, node: Node | None, at: Place, path: str) -> None:
+        """Put the targets of the entry ``node``, which stands ``at``, or tell what is wrong with it."""
         if not isinstance(node, Entries):
             if node is not None:
                 self._problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with gateway")
@@ -93,7 +93,7 @@ class EntryReader:
         axes = [self._axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
         options = self._options(node, known.kind, path)
         if options is not None and all(axes):
-            self._matrix(node, known.name, [axis for axis in axes if axis], options, path)
+            self._matrix(at, known.name, axes, options, path)
 
     def _gateway(self, node: Entries, path: str) -> Known | None:
         if "gateway" not in node.keys:
@@ -201,7 +201,7 @@ class EntryReader:
 
     def _matrix(
         self,
-        node: Entries,
+        at: Place,
         gateway: str,
         axes: list[list[_Value]],
         options: Mapping[str, str | bool],
@@ -210,14 +210,14 @@ class EntryReader:
         count = math.prod(map(len, axes))
         if count > MOST_IN_A_MATRIX:
             message = f"the lists make {count:,} targets; one entry may name {MOST_IN_A_MATRIX:,}"
-            self._problems.add(node.at, path, message)
+            self._problems.add(at, path, message)
             return
         long = [index for index, axis in enumerate(axes) if len(axis) > 1]
         description, persistent = options.get("description"), options.get("persistent")
         for values in product(*axes):
-            at = values[long[0]].at if len(long) == 1 else node.at
+            place = values[long[0]].at if len(long) == 1 else at
             parts = tuple([value.text for value in values])
-            self._put(gateway, parts, description, persistent, at)  # type: ignore[arg-type]
+            self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]
 
 
 def _keys_of(kind: type[GatewayEntry]) -> list[str]:

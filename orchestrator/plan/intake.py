@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -41,8 +42,8 @@ class Intake:
     def __init__(self, sink: TargetSink) -> None:
         self.wave = 0
         self.count = 0
-        self.by_gateway: dict[str, int] = {}
-        self.by_wave: dict[int, int] = {}
+        self.by_gateway: defaultdict[str, int] = defaultdict(int)
+        self.by_wave: defaultdict[int, int] = defaultdict(int)
         self._limit = MOST_TARGETS
         self._add = sink.add
 
@@ -60,8 +61,8 @@ class Intake:
     ) -> None:
         """Pass one more target on. Raises ``UnreadableError`` where there is no end to them."""
         self.count = count = self.count + 1
-        self.by_gateway[gateway] = self.by_gateway.get(gateway, 0) + 1
-        self.by_wave[self.wave] = self.by_wave.get(self.wave, 0) + 1
+        self.by_gateway[gateway] += 1
+        self.by_wave[self.wave] += 1
         if count <= self._limit:
             target = Target(
                 count, target_id(gateway, parts), gateway, self.wave, parts, description, persistent

@@ -23,14 +23,14 @@ MOMENT = (
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
-_NO_LINE_FEED = r"(?!\n)"  # what Python's $ needs beside it, and a person does not
+NO_LINE_FEED = "(?!\n)"  # what Python's $ needs beside it, and a person does not
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def line_of_text(text: str) -> str:
     """Return a text as written: not empty, on one line, without control characters."""
     if not text:
-        raise UnfitError("is empty; a text is expected", "leave the key out for none")
+        raise UnfitError("is empty; a text is expected")
     if CONTROL.search(text):
         hint = "in a folded text write >- for >" if text.endswith("\n") else ""
         raise UnfitError(f"holds a line break or a control character: {shown(text)}", hint)
@@ -41,7 +41,7 @@ def text(scalar: Scalar, pattern: str | None = None) -> str:
     """Return a text as written that ``pattern`` finds something in, as JSON Schema has it."""
     value = line_of_text(scalar.text)
     if pattern is not None and not re.search(pattern, value):
-        raise UnfitError(f"{shown(value)} does not fit the pattern {pattern.removesuffix(_NO_LINE_FEED)}")
+        raise UnfitError(f"{shown(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
     return value
 
 

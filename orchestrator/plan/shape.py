@@ -53,9 +53,18 @@ class Shape:
         self._description = keys.index("description") if "description" in keys else None
         self.persistent = keys.index("persistent") if "persistent" in keys else None
         self._blank = blank
+        self.row: Callable[[Sequence[str]], Row | None] = self._row
+        """Returns the parts and the options; ``None`` where ``faults`` has something to say."""
+        if len(self._tests) == 1 and set(keys) <= {"gateway", *self._coordinates}:
+            self.row = self._single
 
-    def row(self, texts: Sequence[str]) -> Row | None:
-        """Return the parts and the options; ``None`` where ``faults`` has something to say."""
+    def _single(self, texts: Sequence[str]) -> Row | None:
+        text = texts[self._places[0]]
+        if self._gateway is not None and texts[self._gateway] != self.gateway:
+            return None
+        return ((text,), None, None) if self._tests[0](text) else None
+
+    def _row(self, texts: Sequence[str]) -> Row | None:
         parts = tuple([texts[place] for place in self._places])
         for test, part in zip(self._tests, parts, strict=True):
             if not test(part):

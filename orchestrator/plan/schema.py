@@ -1,0 +1,157 @@
+"""The plan's format as a JSON Schema, for editors; made from the types that the reader goes by.
+
+A schema does not see all that the reader does, such as which gateway is of which kind, or what stands twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, inspect
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import Coordinate, GatewayEntry, Reference, Threshold, Wave
+from orchestrator.plan import scalars
+from orchestrator.plan.keys import ABOUT, Header
+from orchestrator.plan.problems import UNPRINTABLE
+from orchestrator.plan.records import fields_of
+
+Schema = dict[str, Any]
+
+# An editor reads 0123 as a number where the plan means a text, so a text may look like any single value.
+_TEXT: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
+_NAME: Schema = {**_TEXT, "pattern": rf"^[^{UNPRINTABLE}]+$", "not": {"enum": [".", ".."]}}
+_OPTIONS: dict[str, Schema] = {
+    "description": {**_TEXT, "description": "The text for the vendor's history record."},
+    "persistent": {"type": "boolean", "description": "Keep the history record for good."},
+}
+_FORMS: dict[str, Schema] = {
+    "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
+    "duration": {"type": "string", "pattern": f"^{scalars.DURATION}$"},
+}
+
+
+def plan_schema() -> Schema:
+    """Return the schema of a plan, after JSON Schema 2020-12."""
+    top = _record(Header)
+    waves = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/wave"}}
+    targets = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/target"}}
+    kinds = [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]
+    top["properties"]["gateways"] = {
+        "type": "object",
+        "description": "The installations that are talked to, by name.",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{scalars.GATEWAY}$"},
+        "additionalProperties": {"oneOf": kinds},
+    }
+    top["properties"] |= {
+        "waves": {**waves, "description": "Waves go one after the other."},
+        "targets": {**targets, "description": "Short for one wave."},
+    }
+    top["required"].append("gateways")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A plan for undeploy",
+        **top,
+        "oneOf": [{"required": ["waves"]}, {"required": ["targets"]}],
+        "$defs": _definitions(targets),
+    }
+
+
+def _definitions(targets: Schema) -> Schema:
+    wave = _record(Wave)
+    wave["properties"]["targets"] = targets
+    wave["required"].append("targets")
+    entries = [{"$ref": f"#/$defs/{kind}-target"} for kind in KINDS]
+    return {
+        "wave": wave,
+        "target": {"anyOf": [*entries, {"$ref": "#/$defs/file"}]},
+        "file": {
+            "type": "object",
+            "properties": {"gateway": _TEXT, "from_file": {"type": "string", "pattern": r"\.(csv|jsonl)$"}},
+            "required": ["gateway", "from_file"],
+            "additionalProperties": False,
+        },
+        **{name: _gateway(name, kind) for name, kind in KINDS.items()},
+        **{f"{name}-target": _target(kind) for name, kind in KINDS.items()},
+    }
+
+
+def _gateway(name: str, kind: type[GatewayEntry]) -> Schema:
+    schema = _record(kind)
+    del schema["properties"]["name"]
+    schema["required"].remove("name")
+    schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
+    schema["required"].insert(0, "kind")
+    return schema
+
+
+def _target(kind: type[GatewayEntry]) -> Schema:
+    properties: Schema = {"gateway": {**_TEXT, "description": "The name of a gateway of this plan."}}
+    for coordinate in kind.COORDINATES:
+        one = _coordinate(coordinate)
+        properties[coordinate.name] = {**one, "description": coordinate.doc}
+        if coordinate.plural:
+            properties[coordinate.plural] = {"type": "array", "minItems": 1, "items": one}
+    properties |= {name: _OPTIONS[name] for name in kind.OPTIONS}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["gateway"],
+        "allOf": [_either(coordinate) for coordinate in kind.COORDINATES],
+        "additionalProperties": False,
+    }
+
+
+def _coordinate(coordinate: Coordinate) -> Schema:
+    return _NAME if coordinate.pattern is None else {**_TEXT, "pattern": f"^(?:{coordinate.pattern})$"}
+
+
+def _either(coordinate: Coordinate) -> Schema:
+    names = [name for name in (coordinate.name, coordinate.plural) if name]
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
+def _record(cls: type[Struct]) -> Schema:
+    if cls is Threshold:
+        share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
+        return {"anyOf": [share, {"type": "integer", "minimum": 0}]}
+    fields = fields_of(cls)
+    about = {key: text for base in reversed(cls.__mro__) for key, text in ABOUT.get(base, {}).items()}
+    properties = {
+        key: _value(field.type) | ({"description": about[key]} if key in about else {})
+        for key, field in fields.items()
+    }
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    schema["required"] = [key for key, field in fields.items() if field.required]
+    if cls is Reference:
+        properties["env"]["pattern"] = f"^{scalars.VARIABLE}$"
+        schema |= {"minProperties": 1, "maxProperties": 1}
+    return schema
+
+
+def _value(kind: inspect.Type) -> Schema:
+    schema: Schema
+    match kind:
+        case inspect.Metadata(extra={"form": form}):
+            schema = dict(_FORMS[form])
+        case inspect.Metadata(type=inner, extra_json_schema=more):
+            schema = _value(inner) | (more or {})
+        case inspect.StrType(pattern=str(pattern)):
+            schema = {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}
+        case inspect.StrType():
+            schema = dict(_TEXT)
+        case inspect.IntType(ge=low, le=high):
+            bounds = {"minimum": low, "maximum": high}
+            schema = {"type": "integer"} | {key: value for key, value in bounds.items() if value is not None}
+        case inspect.LiteralType(values=allowed):
+            schema = {"enum": list(allowed)}
+        case inspect.DateTimeType():
+            schema = {"type": "string", "format": "date-time"}
+        case inspect.VarTupleType():
+            schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+        case inspect.StructType(cls=cls):
+            schema = _record(cls)
+        case _:
+            raise TypeError(f"the plan has no form for {kind}")
+    return schema

@@ -1,0 +1,63 @@
+"""The plan that ``undeploy init`` writes: short, commented, and valid as it stands."""
+
+from __future__ import annotations
+
+STARTER = """\
+# A plan for undeploy. Check it with: undeploy check PLAN
+# Try it without a network and without a credential: undeploy rehearse PLAN
+version: 1
+name: retire-orders
+# In the reports, and in Apinizer's history record:
+reason: CHG-0000 what this is for
+
+# When undeploys may start. A time always has its offset from UTC.
+# window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
+
+# The installations that are talked to. A credential is a reference, never the credential itself:
+# {env: NAME} or {file: path}, where a path is relative to this file.
+gateways:
+  roma-eu:
+    kind: roma
+    url: https://roma.eu-west-101.myhuaweicloud.eu
+    project_id: 0123456789abcdef0123456789abcdef
+    instance_id: f0fa1789-3b76-433b-a787-9892951c620e
+    # api_version: v2                # v1 has the id in the body (the default), v2 in the path
+    auth: {token: {env: ROMA_TOKEN}}
+    # limits: {concurrency: 8}       # requests in flight; the default is 8 for ROMA, 4 for Apinizer
+    # retry: {attempts: 5, first: 0.5s, ceiling: 30s}
+    # look: always                   # before and after each target; doubt (the default): only where in doubt
+    # absent: ok                     # what does not exist is already undeployed; fail is the default
+    # timeout: 30s                   # of one reply
+  apim:
+    kind: apinizer
+    url: https://apim.example.com
+    auth: {token: {env: APINIZER_TOKEN}}
+
+# Never touched, whatever else the plan says. * stays inside one part of an id, ** crosses parts.
+protect: ["apim/Payments/*/production"]
+
+# The plan is refused if it has more targets than this.
+at_most: 50
+
+# When the run stops by itself: a share of a wave's ended targets, or a count. The defaults:
+# stop_when: {failed: 20%, unknown: 20%, surprising: 50%}
+
+# Waves go one after the other. A plan of one wave may have `targets:` here instead.
+waves:
+  - name: canary
+    targets:
+      - {gateway: apim, project: Retail, proxy: petstore-api, environment: test}
+  - name: everything
+    targets:
+      - gateway: roma-eu
+        ld_api_ids:
+          - bd42841c20184da6bbf457c6d8a06e37
+          - 5f1c0a7799e84d3c8a1b2f60c4d5e6f7
+      # Every proxy in every environment that is listed: four targets.
+      - gateway: apim
+        project: Retail
+        proxies: [orders-api, baskets-api]
+        environments: [test, production]
+      # A long list: CSV with a header of the target's own keys, or JSON lines (.jsonl).
+      # - {gateway: roma-eu, from_file: retired.csv}
+"""
