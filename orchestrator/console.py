@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from math import ceil
 from types import TracebackType
 from typing import Self
 
@@ -47,7 +48,8 @@ COLUMNS = (
     ("ends", 9, False),
     ("lane", 6, True),
 )
-WIDE = 100
+WIDE = 96
+MARGIN = 4
 CURVE = " ▁▂▃▄▅▆▇█"
 
 
@@ -86,7 +88,7 @@ def _state(lane: LaneProgress, now: float) -> str:
 def _lane_text(lane: LaneProgress, now: float) -> Text:
     state = _state(lane, now)
     if state == "paused" and lane.until is not None:
-        return Text(f"paused {span(round(lane.until - now))}", LANE_STYLES[state])
+        return Text(f"paused {span(ceil(lane.until - now))}", LANE_STYLES[state])
     return Text("done" if state == "open" and lane.ended >= lane.total else state, LANE_STYLES[state])
 
 
@@ -172,8 +174,8 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"nothing new starts; {progress.in_flight} in flight will land{again}", "yellow")
 
 
-def picture(progress: Progress, closes: datetime | None, now: float, *, wide: bool = True) -> RenderableType:
-    """Draw the whole display as it stands at the Unix time ``now``; ``closes`` is the window's end."""
+def picture(progress: Progress, closes: datetime | None, now: float, *, width: int) -> RenderableType:
+    """Draw the whole display as it stands at the Unix time ``now``, in ``width`` columns; ``closes`` is the window's end."""
     started = progress.started
     if started is None:
         return Text("")
@@ -190,8 +192,12 @@ def picture(progress: Progress, closes: datetime | None, now: float, *, wide: bo
     )
     head.add_row(_time_text(progress, closes, now), pace.append(f" {rate:.1f}/s" if rate is not None else ""))
     title = f"{visible(started.plan)} · run {started.run}" + (" · resumed" if started.resumed else "")
-    body = Group(head, Text(""), lanes_table(progress, now, wide=wide), *_spaced(_below(progress, now)))
-    return Panel(body, title=Text(title, "bold"), title_align="left", border_style="bright_black")
+    body = Group(
+        head, Text(""), lanes_table(progress, now, wide=width >= WIDE), *_spaced(_below(progress, now))
+    )
+    return Panel(
+        body, title=Text(title, "bold"), title_align="left", border_style="bright_black", width=width
+    )
 
 
 def _spaced(lines: Iterator[RenderableType]) -> list[RenderableType]:
@@ -241,8 +247,8 @@ class LiveDisplay:
             self._live.start(refresh=True)
 
     def _picture(self) -> RenderableType:
-        wide = self._console.width >= WIDE
-        return picture(self._progress, self._closes, self._now(), wide=wide)
+        # Ctrl-C shows as ^C behind the last line: without room for it there, the picture would slip down.
+        return picture(self._progress, self._closes, self._now(), width=self._console.width - MARGIN)
 
 
 def terminal(*, color: bool) -> Console:

@@ -79,7 +79,7 @@ class PlainLines:
                 self._told_at = event.at
                 yield from self._started(event)
             case WaveStarted():
-                yield f"wave {visible(event.wave)} starts: {event.left:,} targets"
+                yield f"wave {visible(event.wave)} starts: {event.left:,} to do"
             case WaveEnded():
                 yield f"wave {visible(event.wave)} ended: {self._standing(event.at)}"
             case LaneChanged() if self._is_news(event):

@@ -45,9 +45,13 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
         yield "  ".join(texts).rstrip()
 
 
-def ending_lines(report: Report, *, state: str = "") -> Iterator[str]:
-    """Yield how the run ended and what to do next; ``state`` is put behind each command to type."""
-    yield f"{headline(report)} ({span(report.run.seconds)} of work)"
+def ending_line(report: Report) -> str:
+    """Return how the run ended, in one line."""
+    return f"{headline(report)} ({span(report.run.seconds)} of work)"
+
+
+def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
+    """Yield what to do next; ``state`` is put behind each command to type."""
     for step in advice(report):
         yield step.text
         if step.command:

@@ -17,7 +17,7 @@ def drawn(
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
     window = datetime.fromtimestamp(closes, UTC) if closes else None
-    console.print(picture(progress, window, at, wide=width >= 100))
+    console.print(picture(progress, window, at, width=width))
     return out.getvalue()
 
 

@@ -25,7 +25,7 @@ def test_a_run_is_told_from_its_start_to_its_end() -> None:
 
     assert lines[0].startswith("run r1 of retirement starts (")
     assert lines[0].endswith("3 of 3 targets to do (roma-eu 2, apim 1)")
-    assert lines[1] == "wave everything starts: 3 targets"
+    assert lines[1] == "wave everything starts: 3 to do"
     assert "failed: roma-eu/b: refused: no (attempts: 1)" in lines
     assert lines[-2].startswith("wave everything ended: 3/3 ended, 2 undeployed, 1 failed")
     assert lines[-1] == "complete: 3/3 ended, 2 undeployed, 1 failed"

@@ -14,8 +14,8 @@ from orchestrator.commands.options import Chosen, plan_options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchestrator.api import LoadedPlan
     from orchestrator.plan.reader import Loaded
-    from orchestrator.run import LoadedPlan
 
 
 @click.command("check")
@@ -25,7 +25,7 @@ def command(chosen: Chosen) -> None:
 
     Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
     """
-    # Not through orchestrator.run, which brings the whole engine with it.
+    # Not through orchestrator.api, which brings the whole engine with it.
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
 

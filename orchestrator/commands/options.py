@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 STATE = Path(".undeploy")
+REHEARSALS = "rehearsals"
+"""The folder of rehearsals in a state folder."""
 PROTECT_FILE_VARIABLE = "UNDEPLOY_PROTECT_FILE"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from orchestrator.commands.agreement import targets_of
 from orchestrator.commands.options import (
     FILE,
     Chosen,
@@ -25,13 +26,12 @@ from orchestrator.commands.screen import drive, print_result, tell
 from orchestrator.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from orchestrator.model import Target
     from orchestrator.report.values import Account, TargetReport
-    from orchestrator.run import LoadedPlan
     from orchestrator.simulator.books import Books, TargetFacts
     from orchestrator.simulator.faults import Faults
 
-DEFAULT_STORM = "15%"
+# Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
+DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
 SHOWN = 10
 """How many disagreements are told; one is enough to report."""
 
@@ -61,7 +61,7 @@ weather_options = bundled(
     click.option(
         "--storm",
         metavar="SHARE[:FAULT,...]",
-        help=f"Strike this share of the requests with faults, {DEFAULT_STORM} if not given; 0 for none.",
+        help="Strike this share of the requests with faults; 15% if not given, 0 for none.",
     ),
     click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="The same storm again."),
     click.option("--faults", type=FILE, metavar="FILE", help="Faults by target, as JSON."),
@@ -88,7 +88,7 @@ def command(
     Needs no credential and no network, and asks nothing; the plan's window does not hold. At the end it puts
     what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
-    from orchestrator.run import load_plan, rehearse
+    from orchestrator.api import load_plan, rehearse
     from orchestrator.simulator.process import simulators
     from orchestrator.simulator.seed import FAKE_TOKEN, Seed
 
@@ -115,18 +115,6 @@ def command(
     with result.folder.account() as account:
         write = tell if view.events == "-" else print_result
         return verdict(books, account, result.exit_status, write=write)
-
-
-def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
-    """Yield the targets of a plan that was read and not yet run."""
-    from orchestrator.journal.pending import Pending
-
-    pending = Pending(loaded.draft.database, loaded.plan, resumed=False)
-    for wave, gateway in pending.left():
-        after = 0
-        while batch := pending.batch(wave, gateway, after):
-            yield from (target for target, _ in batch)
-            after = batch[-1][0].seq
 
 
 def verdict(

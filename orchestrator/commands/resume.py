@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.commands.options import (
+    REHEARSALS,
     Selection,
     View,
     report_dir_option,
@@ -16,6 +17,7 @@ from orchestrator.commands.options import (
 )
 from orchestrator.commands.run import run_options
 from orchestrator.commands.screen import drive
+from orchestrator.errors import UsageError
 
 
 @click.command("resume")
@@ -33,11 +35,14 @@ def command(
     RUN is an id, a folder, or `latest`. It asks nothing: it goes on under the approval that the run had.
     What is unknown is looked at before anything is sent; --only, --skip and --wave narrow the run's own.
     """
+    from orchestrator.api import resume
     from orchestrator.journal.folder import find_run
-    from orchestrator.run import resume
 
     options = run_options(selection, state, report_dir, past_stop=past_stop)
     folder = find_run(state, run)
+    if folder.path.resolve().parent.name == REHEARSALS:
+        # It was never approved for the real gateways, whose addresses its plan holds.
+        raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
     result = drive(
         lambda listeners, started: resume(
             folder, options, listeners=listeners, signals=True, on_start=started

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.options import STATE, View
+from orchestrator.commands.options import REHEARSALS, STATE, View
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.events import Listener
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.run import RunResult
+    from orchestrator.launch import RunResult
 
     Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
 
@@ -105,7 +105,7 @@ def drive(engine: Engine, view: View, *, closes: datetime | None, state: Path) -
 
 
 def _conclude(result: RunResult, view: View, state: Path) -> None:
-    from orchestrator.summary import ending_lines, trouble_lines
+    from orchestrator.summary import ending_line, next_steps, trouble_lines
 
     report = result.report
     if not view.quiet:
@@ -115,8 +115,10 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
                 for line in trouble_lines(account.trouble(), report.totals):
                     tell(line)
     if not view.quiet or result.exit_status:
-        for line in ending_lines(report, state="" if state == STATE else f" --state {state}"):
-            tell(line)
+        tell(ending_line(report))
+        if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
+            for line in next_steps(report, state="" if state == STATE else f" --state {state}"):
+                tell(line)
     for warning in result.warnings:
         tell(warning)
     if view.events != "-":

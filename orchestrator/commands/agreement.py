@@ -1,0 +1,149 @@
+"""What somebody agrees to before a run, and how: by an option, or by typing the plan's digest."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from orchestrator.commands.options import bundled
+from orchestrator.commands.screen import tell
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.api import LoadedPlan
+    from orchestrator.model import Target, Window
+    from orchestrator.selection import RunOptions
+
+SHORT = 8
+"""How many digits of a digest are enough to mean it."""
+CHANCES = 3
+
+
+class Consent(NamedTuple):
+    """How somebody has agreed beforehand."""
+
+    yes: bool
+    approve: str | None
+
+
+consent_options = bundled(
+    "consent",
+    Consent,
+    click.option("--yes", is_flag=True, help="Do not ask."),
+    click.option(
+        "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 8 digits or more."
+    ),
+)
+
+
+def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent) -> None:
+    """Return once somebody has agreed to ``loaded``; raises ``UsageError`` where nobody has."""
+    if consent.approve is not None:
+        check_digest(consent.approve, loaded.digest)
+    elif not consent.yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(
+                "there is no terminal to ask on, and nothing was sent: "
+                f"run it with --yes, or with --approve {loaded.digest[:SHORT]} to run this very plan"
+            )
+        counts = outlook(loaded, options)
+        for line in what_would_happen(loaded, options, counts):
+            tell(line)
+        ask(loaded.digest, counts.going.total())
+
+
+def check_digest(given: str, digest: str) -> None:
+    """Return if ``given`` means ``digest``; raises ``UsageError`` where it is too short or another's."""
+    if len(given) < SHORT:
+        raise UsageError(
+            f"--approve {given}: give {SHORT} digits of the digest or more; `undeploy check` prints it"
+        )
+    if not digest.startswith(given.lower()):
+        raise UsageError(
+            f"--approve {given}: the digest of this plan is {digest[:SHORT]}…; another plan was approved, "
+            "or it was changed since. Nothing was sent"
+        )
+
+
+def ask(digest: str, targets: int) -> None:
+    """Have the short digest typed on the terminal; raises ``UsageError`` when it was not."""
+    short = digest[:SHORT]
+    for _ in range(CHANCES):
+        click.echo(f"To undeploy {targets:,} targets, type the plan's digest, {short}: ", nl=False, err=True)
+        answer = sys.stdin.readline()
+        if answer.strip().lower() == short:
+            return
+        if not answer.strip():
+            break
+        tell("That is not the digest.")
+    raise UsageError("not agreed to; nothing was sent")
+
+
+class Outlook(NamedTuple):
+    """What a run would do: how many targets by index of the wave and gateway, and how many it would leave."""
+
+    going: Counter[tuple[int, str]]
+    protected: int
+    filtered: int
+
+
+def outlook(loaded: LoadedPlan, options: RunOptions) -> Outlook:
+    """Count what a run of ``loaded`` would touch and what it would leave alone."""
+    from orchestrator.selection import protections, wanted_by
+
+    holds, wanted = protections(loaded.plan, options), wanted_by(loaded.plan, options)
+    going: Counter[tuple[int, str]] = Counter()
+    protected = filtered = 0
+    for target in targets_of(loaded):
+        if any(hold.test(target.id, target.wave) is not None for hold in holds):
+            protected += 1
+        elif wanted(target.id, target.wave):
+            going[target.wave, target.gateway] += 1
+        else:
+            filtered += 1
+    return Outlook(going, protected, filtered)
+
+
+def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
+    """Yield the targets of a plan that was read and not yet run, wave by wave."""
+    from orchestrator.journal.pending import Pending
+
+    pending = Pending(loaded.draft.database, loaded.plan, resumed=False)
+    for wave, gateway in pending.left():
+        after = 0
+        while batch := pending.batch(wave, gateway, after):
+            yield from (target for target, _ in batch)
+            after = batch[-1][0].seq
+
+
+def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:
+    """Yield what somebody should know before agreeing."""
+    from orchestrator.report.words import visible
+    from orchestrator.summary import aligned
+
+    plan = loaded.plan
+    urls = {gateway.name: gateway.url for gateway in plan.gateways}
+    yield f"plan       {visible(plan.name)}" + (f" ({visible(plan.reason)})" if plan.reason else "")
+    yield f"window     {window_text(options.window or plan.window)}"
+    rows = [
+        (visible(plan.waves[wave].name), visible(gateway), visible(urls[gateway]), f"{count:,}")
+        for (wave, gateway), count in sorted(counts.going.items(), key=lambda item: item[0][0])
+    ]
+    yield from aligned([("wave", "gateway", "", "targets"), *rows], left=3)
+    if counts.protected:
+        yield f"protected  {counts.protected:,}: left alone"
+    if counts.filtered:
+        yield f"filtered   {counts.filtered:,}: left out by --only, --skip or --wave"
+
+
+def window_text(window: Window | None) -> str:
+    """Return ``window`` in words, in the machine's own time."""
+    if window is None:
+        return "none; it starts at once"
+    opens = f"from {window.opens.astimezone():%Y-%m-%d %H:%M %z}" if window.opens else "from now"
+    closes = f"until {window.closes.astimezone():%Y-%m-%d %H:%M %z}" if window.closes else "without an end"
+    return f"{opens} {closes}"
