@@ -9,7 +9,7 @@ from typing import TextIO
 
 from msgspec.json import Encoder
 
-from orchestrator.report.values import Account, TargetReport
+from orchestrator.report.values import Account, TargetReport, milliseconds
 
 COLUMNS = (
     "id", "gateway", "kind", "wave", "outcome", "reason", "evidence", "started", "seconds", "attempts",
@@ -38,7 +38,7 @@ def _rows(account: Account) -> Iterator[tuple[object, ...]]:
             _safe(target.gateway),
             target.kind,
             _safe(target.wave),
-            target.outcome.value,
+            target.outcome,
             _safe(target.reason),
             target.evidence,
             *_times(target),
@@ -57,15 +57,15 @@ def _safe(text: str | None) -> str | None:
 
 def _times(target: TargetReport) -> tuple[str | None, float | None]:
     """When the first request left, and how long the target took."""
-    seconds = None if target.seconds is None else round(target.seconds, 3)
+    seconds = milliseconds(target.seconds)
     if not target.attempts:
         return None, seconds
-    started = target.attempts[0].started.astimezone(UTC)
-    return f"{started:%Y-%m-%dT%H:%M:%S}.{started.microsecond // 1000:03}Z", seconds
+    started = target.attempts[0].started.astimezone(UTC).isoformat(timespec="milliseconds")
+    return started.replace("+00:00", "Z"), seconds
 
 
 def _last(target: TargetReport) -> tuple[str | int | None, ...]:
     if not target.attempts:
         return None, None, None, None
     last = target.attempts[-1]
-    return last.act.value, last.status, _safe(last.code), _safe(last.message)
+    return last.act, last.status, _safe(last.code), _safe(last.message)

@@ -10,7 +10,15 @@ from msgspec import Struct
 from msgspec.json import Encoder
 from msgspec.structs import replace
 
-from orchestrator.report.values import SCHEMA, Account, AttemptReport, Percentiles, RunReport, TargetReport
+from orchestrator.report.values import (
+    SCHEMA,
+    Account,
+    AttemptReport,
+    Percentiles,
+    RunReport,
+    TargetReport,
+    milliseconds,
+)
 
 _ENCODER = Encoder()
 
@@ -45,11 +53,13 @@ def _text(value: Struct) -> str:
 
 def _run(run: RunReport) -> RunReport:
     ended = None if run.ended is None else _utc(run.ended)
-    return replace(run, started=_utc(run.started), ended=ended, seconds=round(run.seconds, 3))
+    return replace(run, started=_utc(run.started), ended=ended, seconds=milliseconds(run.seconds) or 0.0)
 
 
 def _rounded(seconds: Percentiles) -> Percentiles:
-    return Percentiles(p50=_ms(seconds.p50), p95=_ms(seconds.p95), p99=_ms(seconds.p99))
+    return Percentiles(
+        p50=milliseconds(seconds.p50), p95=milliseconds(seconds.p95), p99=milliseconds(seconds.p99)
+    )
 
 
 def _target(target: TargetReport) -> dict[str, Any]:
@@ -62,7 +72,7 @@ def _target(target: TargetReport) -> dict[str, Any]:
         "outcome": target.outcome,
         "reason": target.reason,
         "evidence": target.evidence,
-        "seconds": _ms(target.seconds),
+        "seconds": milliseconds(target.seconds),
         "attempts": [_attempt(attempt) for attempt in target.attempts],
     }
 
@@ -72,7 +82,7 @@ def _attempt(attempt: AttemptReport) -> dict[str, Any]:
         "number": attempt.number,
         "act": attempt.act,
         "started": _utc(attempt.started),
-        "seconds": _ms(attempt.seconds),
+        "seconds": milliseconds(attempt.seconds),
         "status": attempt.status,
         "code": attempt.code,
         "message": attempt.message,
@@ -81,7 +91,3 @@ def _attempt(attempt: AttemptReport) -> dict[str, Any]:
 
 def _utc(at: datetime) -> datetime:
     return at if at.tzinfo is UTC else at.astimezone(UTC)
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

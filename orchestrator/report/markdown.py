@@ -22,7 +22,8 @@ _TOTALS = (
     "requests",
     "retries",
 )
-_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|~&#!@"}
+# Trackers differ in what a backslash does inside a table, before a pipe or HTML: those become entities.
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {ord(sign): f"\\{sign}" for sign in "*_[]~"}
 
 
 def write(account: Account, out: TextIO) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.json import Encoder
 
 from orchestrator.model import Outcome
-from orchestrator.report.values import Account, AttemptReport, TargetReport
+from orchestrator.report.values import Account, AttemptReport, TargetReport, milliseconds
 from orchestrator.report.words import down
 
 _ENCODER = Encoder()
@@ -58,7 +58,7 @@ def _row(target: TargetReport, texts: dict[str, int], started: datetime) -> list
         _index(target.outcome.value, texts),
         _index(target.reason, texts),
         _index(target.evidence, texts),
-        _ms(target.seconds),
+        milliseconds(target.seconds),
         [_attempt(attempt, texts, started) for attempt in target.attempts],
     ]
 
@@ -67,7 +67,7 @@ def _attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -
     return [
         _index(attempt.act.value, texts),
         round((attempt.started - started).total_seconds() * 1000),
-        _ms(attempt.seconds),
+        milliseconds(attempt.seconds),
         attempt.status,
         _index(attempt.code, texts),
         _index(attempt.message, texts),
@@ -76,7 +76,3 @@ def _attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -
 
 def _index(text: str | None, texts: dict[str, int]) -> int | None:
     return None if text is None else texts.setdefault(text, len(texts))
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

@@ -132,3 +132,8 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """Seconds of one bucket."""
     ended: tuple[dict[str, int], ...]
     requests: tuple[int, ...]
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """Seconds as every format states them: rounded to a millisecond (``round`` takes five times as long)."""
+    return None if seconds is None else int(seconds * 1000 + 0.5) / 1000

@@ -19,9 +19,10 @@ from orchestrator.model import Outcome
 from .runs import HOSTILE, FakeAccount, hostile, made_up, written
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--hide-scrollbars", "--enable-logging=stderr", "--allow-file-access-from-files", "--window-size=1280,2000",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--enable-logging=stderr", "--allow-file-access-from-files",
+    "--window-size=1280,2000",
 )  # fmt: skip
 # Opens the page as narrow as a phone and writes down how wide its content is.
 FRAME = """<!doctype html>
