@@ -128,7 +128,8 @@ def _resume(report: Report) -> Iterator[Advice]:
         )
     elif (run.stopped_by or "").startswith(Reason.WINDOW):
         yield Advice(
-            "The window closed before all was done. Go on in the next one:", f"undeploy resume {run.id}"
+            "The window closed before all was done. Go on in another one:",
+            f"undeploy resume {run.id} --window OPENS/CLOSES",
         )
     elif totals.unknown or totals.not_started:
         yield Advice("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {run.id}")

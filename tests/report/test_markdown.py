@@ -19,7 +19,7 @@ def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:
     head = text.splitlines()[:3]
     assert head[0] == "# orders-retirement: undeploy run `20261122-190003-7f3a`"
     assert re.fullmatch(r"\*\*Stopped early: \d+ of 300 targets are down; .*were not started\.\*\*", head[2])
-    assert "`undeploy resume 20261122-190003-7f3a`" in text
+    assert "`undeploy resume 20261122-190003-7f3a --window OPENS/CLOSES`" in text
 
 
 def test_every_section_is_there_in_order() -> None:

@@ -68,7 +68,7 @@ def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentenc
         (
             {"state": "stopped", "stopped_by": "window: closed", "exit_status": 4},
             {"not_started": 1},
-            ["undeploy resume RUN"],
+            ["undeploy resume RUN --window OPENS/CLOSES"],
         ),
         ({"state": "running", "exit_status": None}, {"not_started": 1}, []),
     ],
