@@ -25,6 +25,7 @@ from orchestrator.model import Plan
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.selection import RunOptions
+from orchestrator.session import no_signals, received_signals
 from orchestrator.transport import connect
 from orchestrator.wire import Secret
 from orchestrator.world import World
@@ -105,7 +106,7 @@ async def run(
     the first lets what is in flight land, the second ends at once. ``on_start`` is called with the run's
     folder before the first request.
     """
-    order = Order(options=options or RunOptions(), listeners=listeners, signals=signals, on_start=on_start)
+    order = _order(options, listeners, on_start, signals=signals)
     return await begin(loaded.plan, loaded.draft, loaded.place, order, real_world(loaded.folder))
 
 
@@ -124,13 +125,7 @@ async def rehearse(
     No credential of the plan is resolved and no address of it is contacted; the plan's window is not waited
     for. The run is kept apart, among the rehearsals.
     """
-    order = Order(
-        options=options or RunOptions(),
-        listeners=listeners,
-        signals=signals,
-        on_start=on_start,
-        rehearsal=True,
-    )
+    order = replace(_order(options, listeners, on_start, signals=signals), rehearsal=True)
     world = replace(
         real_world(loaded.folder),
         credential=lambda _: Secret(token),
@@ -153,12 +148,22 @@ async def resume(
     reported again, without a request. Raises RunError where somebody holds the run or its plan.yaml was
     edited, and what ``run`` raises.
     """
-    order = Order(options=options or RunOptions(), listeners=listeners, signals=signals, on_start=on_start)
-    return await go_on(folder, order, real_world)
+    return await go_on(folder, _order(options, listeners, on_start, signals=signals), real_world)
+
+
+def _order(
+    options: RunOptions | None, listeners: Sequence[Listener], on_start: OnStart, *, signals: bool
+) -> Order:
+    return Order(
+        options=options or RunOptions(),
+        listeners=listeners,
+        signals=received_signals if signals else no_signals,
+        on_start=on_start,
+    )
 
 
 def real_world(folder: Path) -> World:
-    """Return this machine's time, chance, network and credentials; file references are relative to ``folder``."""
+    """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
     return World(
         now=time.time,
         monotonic=time.monotonic,

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
 from orchestrator.model import Act, Gateway, Reading, Reason, TargetId, Verdict
@@ -192,6 +193,7 @@ class Lane:
         self.left = 0
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
+        self._offered: set[str] = set()
         self._world = world
         self._stopping = stopping
         self._tell = tell
@@ -251,6 +253,19 @@ class Lane:
             self._tell(self.gateway.name, self.state.state, self.state.reason, None)
         if pause is not None or self.state.state != before or before == "parked":
             self._broadcast()
+
+    def found(self, via: str, reading: Reading) -> Reading:
+        """Take in what a look gave, and keep for the whole lane whether it is offered.
+
+        A look that was answered once is offered: a later "no such look" is a fault, and tells nothing.
+        """
+        if reading.verdict is Verdict.NOT_OFFERED and via in self._offered:
+            return replace(reading, verdict=Verdict.UNCLEAR)
+        if reading.verdict is Verdict.NOT_OFFERED:
+            self.lacking.add(via)
+        elif reading.verdict in (Verdict.UP, Verdict.DOWN):
+            self._offered.add(via)
+        return reading
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""

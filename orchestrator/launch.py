@@ -22,7 +22,7 @@ from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
 from orchestrator.report.values import Report
 from orchestrator.selection import RunOptions, hold, protections, wanted_by
-from orchestrator.session import Session, Start, check_window
+from orchestrator.session import Session, Signals, Start, check_window, no_signals
 from orchestrator.world import World
 
 OnStart = Callable[[RunFolder], None]
@@ -42,7 +42,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     options: RunOptions
     listeners: Sequence[Listener] = ()
-    signals: bool = False
+    signals: Signals = no_signals
     on_start: OnStart = lambda _: None
     rehearsal: bool = False
 
@@ -88,7 +88,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
 
 
 async def _work(folder: RunFolder, start: Start, database: Database, order: Order, world: World) -> RunResult:
-    finish = await Session(start, database, world, order.listeners).run(signals=order.signals)
+    finish = await Session(start, database, world, order.listeners).run(order.signals)
     return _result(folder, finish.status, () if finish.cut else _write_reports(folder, order.options))
 
 

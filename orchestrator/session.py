@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
 
 import anyio
 from msgspec import Struct
@@ -28,9 +29,24 @@ from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_un
 from orchestrator.stopping import Stopping
 from orchestrator.world import Send, World
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Signals: TypeAlias = Callable[[], AsyncIterator[str]]
+"""Yields the name of each signal that asks the run to end."""
 LAST_WRITES = 4.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
+
+
+async def received_signals() -> AsyncIterator[str]:
+    """Yield SIGINT, SIGTERM and SIGHUP as this process gets them; while it is iterated they do not kill."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
+        async for number in received:
+            yield signal.Signals(number).name
+
+
+async def no_signals() -> AsyncIterator[str]:
+    """Yield nothing: signals are the caller's business."""
+    nothing: tuple[str, ...] = ()
+    for name in nothing:
+        yield name
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -85,12 +101,11 @@ class Session:
         self._lanes: dict[str, Lane] = {}
         self._cut = False
 
-    async def run(self, *, signals: bool) -> Finish:
+    async def run(self, signals: Signals) -> Finish:
         """Do the session. Raises what a bug raises, after the journal is closed."""
         try:
             async with anyio.create_task_group() as group:
-                if signals:
-                    group.start_soon(self._watch_signals, group.cancel_scope)
+                group.start_soon(self._heed_signals, signals, group.cancel_scope)
                 await self._work()
                 group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES if self._cut else None):
@@ -174,15 +189,14 @@ class Session:
         if window and window.opens:
             await self._stopping.pause(max(0.0, window.opens.timestamp() - self._world.now()))
 
-    async def _watch_signals(self, scope: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as received:
-            async for number in received:
-                name = signal.Signals(number).name
-                if self._stopping.kind == "interrupt":
-                    self._cut = True
-                    scope.cancel()
-                    return
-                self._stopping.stop("interrupt", f"{name} was received; what is in flight lands")
+    async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
+        """The first signal lets what is in flight land, the second ends the session at once."""
+        async for name in signals():
+            if self._stopping.kind == "interrupt":
+                self._cut = True
+                scope.cancel()
+                return
+            self._stopping.stop("interrupt", f"{name} was received; what is in flight lands")
 
     async def _finish(self) -> Finish:
         """Give what was not reached its honest outcome, and keep how the session ended."""
@@ -221,14 +235,13 @@ class Session:
 
 
 def check_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:
-    """Raise UsageError where a session may not begin now: before ``opens`` (unless it waits), after ``closes``."""
+    """Raise UsageError where no session may begin: before ``opens`` (unless it waits), after ``closes``."""
     if window is None:
         return
     if window.opens is not None and now < window.opens.timestamp() and not wait:
         raise UsageError(f"the window opens at {window.opens.isoformat()}; --wait waits for it")
     if window.closes is not None and now + takes > window.closes.timestamp():
         raise UsageError(
-            f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits before;"
-            " --window or --close-at gives another one"
+            f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"
+            " before; --window or --close-at gives another one"
         )
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -75,13 +76,18 @@ class Course:
         act = _act_of(self._step)
         refused = await self._lane.admit(act, settling=self.past.charged > 0)
         if refused is None:
-            reading = await (self._look() if act is Act.LOOK else self._exchange(UNDEPLOY, _as_read))
+            reading = await (self._look() if act is Act.LOOK else self._undeploy())
             roll = self._world.roll()
             self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
             refused = self._plan_next()
         if refused is not None:
             self._step = blocked(self.past, refused)
         return self._step
+
+    async def _undeploy(self) -> Reading:
+        reading = await self._exchange(UNDEPLOY, _as_read)
+        assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
+        return reading
 
     def _plan_next(self) -> str | None:
         """Announce the wait before the next step, or return why that step must not be waited for."""
@@ -99,37 +105,32 @@ class Course:
 
     async def _look(self) -> Reading:
         """Read the live state, through as many of the vendor's reads as that takes."""
-        gateway, lacking = self._lane.gateway, self._lane.lacking
         seen: dict[str, Reading] = {}
-
-        def further(reading: Reading | None = None, via: str = "") -> Ask | Reading:
-            if reading and reading.verdict in (Verdict.BUSY, Verdict.DENIED):
-                return reading
-            if reading and reading.verdict is Verdict.NOT_OFFERED:
-                lacking.add(via)
-            elif reading:
-                seen[via] = reading
-            return gateway.next_look(self.target, seen, frozenset(lacking), self.past.about)
-
-        found = further()
+        found = self._after_read(seen)
         while isinstance(found, Ask):
-            ask = found
             if seen and (refused := await self._lane.admit(Act.LOOK, settling=True)):
                 return Reading(verdict=Verdict.UNCLEAR, message=refused)
-            outcome: list[Ask | Reading] = []
-
-            def conclude(
-                reading: Reading, via: str = ask.via, outcome: list[Ask | Reading] = outcome
-            ) -> Reading:
-                outcome.append(further(reading, via))
-                return outcome[0] if isinstance(outcome[0], Reading) else reading
-
-            await self._exchange(ask, conclude)
-            found = outcome[0]
+            found = await self._exchange(found, partial(self._conclude, seen, found.via))
         return found
 
-    async def _exchange(self, ask: Ask, conclude: Callable[[Reading], Reading]) -> Reading:
-        """Send one request between two rows of the journal; return what its reply means."""
+    def _conclude(self, seen: dict[str, Reading], via: str, reading: Reading) -> Reading | Ask:
+        """Return what the look amounts to after this reading, or the read that it still needs."""
+        if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+            return reading
+        reading = self._lane.found(via, reading)
+        if reading.verdict is not Verdict.NOT_OFFERED:
+            seen[via] = reading
+        return self._after_read(seen)
+
+    def _after_read(self, seen: dict[str, Reading]) -> Reading | Ask:
+        lacking = frozenset(self._lane.lacking)
+        return self._lane.gateway.next_look(self.target, seen, lacking, self.past.about)
+
+    async def _exchange(self, ask: Ask, conclude: Callable[[Reading], Reading | Ask]) -> Reading | Ask:
+        """Send one request between two rows of the journal; return what ``conclude`` makes of its reply.
+
+        The journal keeps the conclusion with the last of several reads: that is what a resume goes by.
+        """
         lane, target = self._lane, self.target
         credential = lane.credential
         request = lane.gateway.request(ask, target, credential.secret, note=self._note)
@@ -143,7 +144,10 @@ class Course:
         began = self._world.monotonic()
         answer = await self._send(request)
         seconds = self._world.monotonic() - began
-        reading = conclude(_read(lane, ask, target, answer))
+        reading = _read(lane, ask, target, answer)
+        concluded = conclude(reading)
+        if isinstance(concluded, Reading):
+            reading = concluded
         status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
@@ -153,7 +157,7 @@ class Course:
             await lane.renew(credential.generation, reading)
         elif status is not None:
             lane.accepted(credential.generation)
-        return reading
+        return concluded
 
     def _tell_end(self, number: int, act: Act, reading: Reading, seconds: float, status: int | None) -> None:
         self._emit(

@@ -40,6 +40,10 @@ SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
 
 
+FAR = 1e12
+"""Unix seconds that no session begins after."""
+
+
 class JournalAccount:
     """Satisfies ``report.values.Account``. ``held`` says whether a process works on the run now."""
 
@@ -139,17 +143,14 @@ class JournalAccount:
 
     def _working_times(self) -> Iterator[tuple[float, float]]:
         """Yield start and length of each session; a killed one lasted until its last sign of life."""
-        starts = [row[0] for row in self._sessions]
-        for (started, _, _, _, _, seconds), following in zip(
-            self._sessions, [*starts[1:], float("inf")], strict=True
-        ):
-            if seconds is None:
-                row = self._database.one(
-                    "SELECT MAX(started + COALESCE(seconds, 0)) FROM attempt WHERE started BETWEEN ? AND ?",
-                    (started, min(following, 1e15)),
-                )
-                seconds = max(0.0, (row[0] or started) - started)
-            yield started, seconds
+        ends = [row[0] for row in self._sessions[1:]]
+        for (started, *_, seconds), following in zip(self._sessions, [*ends, FAR], strict=False):
+            yield started, self._until_last_sign(started, following) if seconds is None else seconds
+
+    def _until_last_sign(self, started: float, following: float) -> float:
+        query = "SELECT MAX(started + COALESCE(seconds, 0)) FROM attempt WHERE started >= ? AND started < ?"
+        last = self._database.one(query, (started, following))[0]
+        return max(0.0, (last or started) - started)
 
     def _cells(self) -> dict[tuple[int, int], Totals]:
         """Count by gateway and wave."""

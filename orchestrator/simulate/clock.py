@@ -1,0 +1,79 @@
+"""An event loop whose time jumps to the next timer: nothing waits, and a seed always plays the same."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class DeadlockError(Exception):
+    """Every task waits, and no timer is set: a real run would hang here for ever."""
+
+
+class CrashError(Exception):
+    """The simulated process was killed."""
+
+
+class _Jumping(selectors.BaseSelector):
+    """Waits for nothing: the time that a real selector would sleep is added to the clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._keys: dict[Any, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = selectors.SelectorKey(
+            fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data
+        )
+        self._keys[fileobj] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise DeadlockError("every task waits for another one")
+        self.now += max(0.0, timeout)
+        return []
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._keys
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time starts at 0 and moves only when nothing else is left to do."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+        self.killed = False
+
+    def time(self) -> float:
+        return self._jumping.now
+
+    def kill(self) -> None:
+        """End the simulated process here and now: nothing happens after this instant, no clean-up either."""
+        self.killed = True
+        self.stop()
+
+
+def play(loop: VirtualLoop, main: Coroutine[Any, Any, Result]) -> Result:
+    """Run ``main`` to its end on ``loop``, and close it. Raises CrashError where the loop was killed."""
+    asyncio.set_event_loop(loop)
+    task = loop.create_task(main)
+    try:
+        return loop.run_until_complete(task)
+    except RuntimeError:
+        if not loop.killed:
+            raise
+        raise CrashError from None
+    finally:
+        for left in asyncio.all_tasks(loop):
+            left._log_destroy_pending = False  # type: ignore[attr-defined]
+        asyncio.set_event_loop(None)
+        loop.close()

@@ -1,0 +1,102 @@
+"""A network without sockets: requests go to the simulated platforms, replies come late, broken, or never."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import anyio
+from yarl import URL
+
+from orchestrator.model import Act, Gateway
+from orchestrator.simulate.disk import Fate
+from orchestrator.simulator.exchange import Delivery, Manner
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.wire import Lost, Reply, Request
+from orchestrator.world import Send
+
+Arrived = Callable[[str, Act, float], None]
+"""Told of each request that reached a platform: the target, what for, and the virtual second."""
+
+ECHO = "{credential}"
+"""What a vendor's text says where it repeats the credential that it was sent."""
+
+
+class Network:
+    """Connects the lanes of one process to platforms that outlive it."""
+
+    def __init__(
+        self,
+        platforms: Platforms,
+        random: Random,
+        fate: Fate,
+        *,
+        now: Callable[[], float],
+        unsent: float,
+        arrived: Arrived,
+    ) -> None:
+        self._platforms = platforms
+        self._random = random
+        self._fate = fate
+        self._now = now
+        self._unsent = unsent
+        self._arrived = arrived
+        self._open: list[tuple[str, Delivery]] = []
+
+    @asynccontextmanager
+    async def connect(self, gateway: Gateway) -> AsyncIterator[Send]:
+        """Open what one lane sends through."""
+
+        async def send(request: Request) -> Reply | Lost:
+            if self._random.random() < self._unsent:
+                await anyio.sleep(self._random.random())
+                return Lost(sent=False, detail="no connection: refused")
+            with anyio.move_on_after(gateway.reply_timeout):
+                return await self._exchange(gateway.name, request)
+            return Lost(sent=True, detail="no whole reply in time")
+
+        yield send
+
+    async def _exchange(self, gateway: str, request: Request) -> Reply | Lost:
+        await self._fate.step()
+        await anyio.sleep(self._random.random() * 0.05)
+        await self._fate.step()
+        path = URL(request.url, encoded=True).raw_path_qs
+        delivery = self._platforms.handle(
+            gateway, request.method, path, request.headers, request.body or b"", now=self._now()
+        )
+        if delivery.call.row is not None and delivery.call.act is not None:
+            self._arrived(delivery.call.row.id, delivery.call.act, self._now())
+        self._open.append((gateway, delivery))
+        try:
+            return await self._deliver(delivery, request)
+        finally:
+            self._end(gateway, delivery)
+
+    def _end(self, gateway: str, delivery: Delivery) -> None:
+        if (gateway, delivery) in self._open:
+            self._open.remove((gateway, delivery))
+            self._platforms.ended(gateway, delivery)
+
+    def cut(self) -> None:
+        """End what was open when the process died."""
+        for gateway, delivery in tuple(self._open):
+            self._end(gateway, delivery)
+
+    async def _deliver(self, delivery: Delivery, request: Request) -> Reply | Lost:
+        await anyio.sleep(delivery.delay + self._random.random() * 0.05)
+        await self._fate.step()
+        match delivery.manner:
+            case Manner.WHOLE if delivery.answer is not None:
+                headers = {name.lower(): value for name, value in delivery.answer.headers.items()}
+                body = delivery.answer.body.replace(ECHO.encode(), _credential(request).encode())
+                return Reply(delivery.answer.status, headers, body, self._now())
+            case Manner.HANG:
+                await anyio.sleep_forever()
+        return Lost(sent=True, detail=f"the connection broke ({delivery.manner.value})")
+
+
+def _credential(request: Request) -> str:
+    sent = request.headers.get("X-Auth-Token") or request.headers.get("Authorization", "")
+    return sent.removeprefix("Bearer ")

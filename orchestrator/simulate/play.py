@@ -1,0 +1,241 @@
+"""One seed from its first session to the end of its run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import anyio
+from msgspec import Struct
+
+from orchestrator.errors import DiskError, OrchestratorError
+from orchestrator.journal.database import open_database
+from orchestrator.journal.draft import Draft
+from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.launch import Order, RunResult, begin, go_on, sha256
+from orchestrator.model import Act, Gateway, Window
+from orchestrator.plan.stored import plan_to_json
+from orchestrator.plan.targets import Place
+from orchestrator.selection import RunOptions
+from orchestrator.session import no_signals
+from orchestrator.simulate.clock import CrashError, VirtualLoop, play
+from orchestrator.simulate.disk import Fate, SlowDisk
+from orchestrator.simulate.network import Network
+from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks
+from orchestrator.simulate.scene import TOKENS, Scene, make_scene
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.wire import Secret
+from orchestrator.world import World
+
+EPOCH = 1_795_000_000.0
+"""Unix seconds at which every simulated run begins."""
+
+SESSIONS = 12
+"""More sessions than any seed may need to reach its end."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """How a seed went. ``trace`` stands for all that came out; it is the same for the same seed."""
+
+    seed: int
+    broken: tuple[str, ...]
+    sessions: int
+    requests: int
+    seconds: float
+    trace: int
+
+
+def play_seed(number: int) -> Verdict:
+    """Play one seed; what breaks a promise is in the verdict."""
+    scene = make_scene(number)
+    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_memory()))
+    try:
+        with _quiet():
+            return _Play(number, scene, folder).run()
+    finally:
+        shutil.rmtree(folder)
+
+
+class _Play:
+    def __init__(self, number: int, scene: Scene, folder: Path) -> None:
+        self._number = number
+        self._scene = scene
+        self._folder = folder
+        self._random = Random(number + 1)  # noqa: S311 - a replayable world, not a secret
+        self._platforms = Platforms(scene.seed, scene.faults, now=EPOCH)
+        self._witness = Witness(scene)
+        self._elapsed = 0.0
+        self._resolved = 0
+
+    def run(self) -> Verdict:
+        sessions = 0
+        while sessions < SESSIONS:
+            sessions += 1
+            doubts = in_doubt(self._runs()[0]) if self._runs() else []
+            done = self._session(sessions)
+            self._check_doubts(doubts)
+            if done:
+                break
+        else:
+            self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
+        broken = [*self._witness.broken]
+        books = self._platforms.books()
+        if not self._runs():
+            broken.append("no run was made")
+        for run in self._runs():
+            broken += check_end(self._scene, books, run)
+            broken += check_attempts(self._scene, run)
+            broken += leaks(run.path)
+        return Verdict(
+            seed=self._number,
+            broken=tuple(broken),
+            sessions=sessions,
+            requests=books.requests,
+            seconds=self._elapsed,
+            trace=self._trace(),
+        )
+
+    def _session(self, number: int) -> bool:
+        """Play one session; return whether the run has reached its end."""
+        scene = self._scene
+        loop = VirtualLoop()
+        dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
+        fate = Fate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
+        closes = EPOCH + scene.closes if scene.closes is not None and number == 1 else None
+        self._witness.begin(closes)
+        options = RunOptions(
+            state=self._folder,
+            past_stop=True,
+            window=Window(None, datetime.fromtimestamp(closes, UTC)) if closes else Window(None, None),
+        )
+        try:
+            result = play(loop, self._main(loop, fate, options, number))
+        except CrashError:
+            for run in self._runs():
+                (run.path / "lock").unlink(missing_ok=True)  # the kernel drops a dead process's lock
+            self._network.cut()
+            return False
+        except OrchestratorError as error:
+            if not isinstance(error, DiskError):
+                self._witness.broken.append(f"session {number} raised {error!r}")
+            return False
+        except Exception as bug:  # noqa: BLE001 - whatever escapes is this seed's finding
+            self._witness.broken.append(f"session {number} failed: {bug!r}")
+            return True
+        finally:
+            self._elapsed += loop.time() + 1.0
+        return result.report.run.state == "complete" or self._stuck(result, number)
+
+    def _stuck(self, result: RunResult, number: int) -> bool:
+        """A lane that is closed for good, in a session in which nothing else went wrong, stays so."""
+        calm = number > max(len(self._scene.crashes), 2)
+        return calm and any(gateway.lane != "open" for gateway in result.report.gateways)
+
+    async def _main(self, loop: VirtualLoop, fate: Fate, options: RunOptions, number: int) -> RunResult:
+        world = self._world(loop, fate)
+        runs = self._runs()
+        stops = self._scene.interrupt if number == 1 else None
+        order = Order(options=options, signals=no_signals if stops is None else partial(_signal, stops))
+        if runs:
+            return await go_on(runs[0], order, lambda _: world)
+        draft, place = self._draft()
+        return await begin(self._scene.plan, draft, place, order, world)
+
+    def _draft(self) -> tuple[Draft, Path]:
+        place = Path(tempfile.mkdtemp(dir=self._folder))
+        draft = Draft(place / "journal.sqlite")
+        for target in self._scene.targets:
+            draft.add(target, Place(0, target.seq, 1))
+        source = place / "plan.yaml"
+        source.write_text("version: 1\n")
+        plan = self._scene.plan
+        draft.finish(
+            tuple(gateway.name for gateway in plan.gateways),
+            {
+                "plan": plan_to_json(plan).decode(),
+                "digest": "0" * 64,
+                "folder": str(self._folder),
+                "source": sha256(source),
+                "act": "undeploy",
+            },
+        )
+        return draft, place
+
+    def _world(self, loop: VirtualLoop, fate: Fate) -> World:
+        began = EPOCH + self._elapsed
+
+        def now() -> float:
+            return began + loop.time()
+
+        self._network = Network(
+            self._platforms,
+            self._random,
+            fate,
+            now=now,
+            unsent=self._scene.unsent,
+            arrived=self._witness.arrived,
+        )
+        return World(
+            now=now,
+            monotonic=loop.time,
+            roll=self._random.random,
+            connect=self._network.connect,
+            credential=self._credential,
+            writing=lambda database: SlowDisk(database, self._random, fate, self._witness.committed),
+            reader=lambda database: open_database(database.path, write=False),
+        )
+
+    def _credential(self, _gateway: Gateway) -> Secret:
+        """The reference gives the second token from the first renewal on."""
+        self._resolved += 1
+        settled = 2 * len(self._scene.plan.gateways)
+        return Secret(TOKENS[0] if self._resolved <= settled else TOKENS[1])
+
+    def _runs(self) -> list[RunFolder]:
+        return list_runs(self._folder)
+
+    def _check_doubts(self, doubts: Sequence[str]) -> None:
+        concurrency = sum(gateway.concurrency for gateway in self._scene.plan.gateways)
+        if len(doubts) > concurrency:
+            self._witness.broken.append(f"promise 2: {len(doubts)} in doubt, {concurrency} in flight at most")
+        for target in doubts:
+            if self._witness.first_act(target) is Act.UNDEPLOY and self._offers_look(target):
+                self._witness.broken.append(f"promise 2: {target} was sent again before a look")
+
+    def _offers_look(self, target: str) -> bool:
+        name = target.partition("/")[0]
+        seed = next(entry for entry in self._scene.seed.gateways if entry.name == name)
+        return getattr(seed, "looks", True)
+
+    def _trace(self) -> int:
+        """Return a number that stands for everything that came out."""
+        with self._runs()[0].account() as account:
+            ends = tuple((target.id, target.outcome, len(target.attempts)) for target in account.targets())
+        return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
+
+
+async def _signal(after: float) -> AsyncIterator[str]:
+    await anyio.sleep(after)
+    yield "SIGTERM"
+
+
+def _memory() -> str | None:
+    """Return a folder in memory where there is one: a thousand seeds write a thousand journals."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A killed process leaves coroutines behind, whose end nobody is to be told of."""
+    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = told

@@ -1,0 +1,130 @@
+"""What must hold after every seed, judged by what the platforms know and by what reached them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.writer import Entry
+from orchestrator.model import Act, Outcome, TargetId
+from orchestrator.report.values import TargetReport
+from orchestrator.simulate.scene import TOKENS, Scene
+from orchestrator.simulator.books import Books
+
+
+class Witness:
+    """Sees each commit and each request while a run goes on, and keeps what breaks a promise."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._ids = {target.seq: target.id for target in scene.targets}
+        self._closes: float | None = None
+        self._timeouts = {gateway.name: gateway.reply_timeout for gateway in scene.plan.gateways}
+        self._intents: Counter[str] = Counter()
+        self._arrivals: Counter[str] = Counter()
+        self._first: dict[str, Act] = {}
+        self.broken: list[str] = []
+
+    def begin(self, closes: float | None) -> None:
+        """A new session, whose window closes then (virtual Unix seconds)."""
+        self._closes = closes
+        self._first.clear()
+
+    def committed(self, entry: Entry) -> None:
+        """A row is on disk."""
+        statement, values = entry
+        if statement.startswith("INSERT INTO attempt"):
+            self._intents.update(["any"])
+            if values[2] == Act.UNDEPLOY:
+                self._intents.update([self._ids[int(values[0] or 0)]])
+
+    def arrived(self, target: str, act: Act, at: float) -> None:
+        """A request has reached its platform."""
+        self._arrivals.update(["any", target] if act is Act.UNDEPLOY else ["any"])
+        self._first.setdefault(target, act)
+        if self._arrivals["any"] > self._intents["any"] or self._arrivals[target] > self._intents[target]:
+            self.broken.append(f"promise 2: {act} of {target} left before its intent was on disk")
+        gateway = target.partition("/")[0]
+        # A request may take a moment from its admission to its arrival; 0.2 s is more than ours ever takes.
+        late = self._closes is not None and at + self._timeouts[gateway] > self._closes + 0.2
+        if act is Act.UNDEPLOY and late:
+            self.broken.append(f"promise 7: {target} was undeployed too late for the window")
+
+    def first_act(self, target: str) -> Act | None:
+        """Return what the first request of this session for a target was for."""
+        return self._first.get(target)
+
+
+def in_doubt(folder: RunFolder) -> list[TargetId]:
+    """Return the targets that the last session left with an undeploy whose intent has no result."""
+    database = folder.open()
+    try:
+        query = (
+            "SELECT id FROM attempt AS a JOIN target USING (seq)"
+            " WHERE act = 'undeploy' AND verdict IS NULL AND outcome IS NULL"
+            " AND number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = a.seq)"
+        )
+        return [row[0] for row in database.rows(query)]
+    finally:
+        database.close()
+
+
+def check_end(scene: Scene, books: Books, folder: RunFolder) -> Iterator[str]:
+    """Yield what is wrong when the run has reached its end."""
+    with folder.account() as account:
+        targets = list(account.targets())
+        report = account.report
+    if [target.id for target in targets] != [target.id for target in scene.targets]:
+        yield "promise 1: the report does not hold each target once, in the plan's order"
+    outcomes = Counter(target.outcome for target in targets)
+    for outcome in Outcome:
+        if getattr(report.totals, outcome) != outcomes[outcome]:
+            yield f"the totals count {outcome} wrongly"
+    for target in targets:
+        yield from _check_target(scene, books, target)
+    if books.destroyed:
+        yield f"a definition was deleted for good: {books.destroyed}"
+    for facts in books.gateways.values():
+        if facts.overlaps:
+            yield f"{facts.name}: two changes of one proxy overlapped"
+
+
+def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[str]:
+    facts = books.targets.get(target.id)
+    gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
+    absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
+    if target.outcome is Outcome.UNDEPLOYED and (facts is None or not facts.down):
+        yield f"promise 3: {target.id} is reported undeployed, and still up"
+    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or (facts and facts.down)):
+        yield f"promise 3: {target.id} is reported as undeployed before, and still up"
+    if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
+        yield f"{target.id} is reported as not started, and we took it down"
+
+
+def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:
+    """Yield each target that was sent more undeploys than its plan allows."""
+    query = (
+        "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act = 'undeploy'"
+        " AND (verdict IS NULL OR verdict NOT IN ('busy', 'denied', 'unsent', 'elsewhere')) GROUP BY seq"
+    )
+    allowed = {gateway.name: gateway.retry.attempts for gateway in scene.plan.gateways}
+    database = folder.open()
+    try:
+        for name, count in database.rows(query):
+            if count > allowed[name.partition("/")[0]]:
+                yield f"promise 7: {name} was sent {count} times"
+    finally:
+        database.close()
+
+
+def leaks(folder: Path) -> Iterator[str]:
+    """Yield each file of the run that holds a credential."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in folder.iterdir():
+        held = path.read_bytes()
+        for token in TOKENS:
+            if token.encode() in held:
+                found[path.name].append(token)
+    for name in found:
+        yield f"promise 9: {name} holds a credential"

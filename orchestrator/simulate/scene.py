@@ -1,0 +1,206 @@
+"""What one seed means: a plan with its targets, the platforms it meets, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.gateways.apinizer import Apinizer
+from orchestrator.gateways.roma import Roma
+from orchestrator.model import (
+    Auth,
+    Gateway,
+    Limits,
+    Plan,
+    Reference,
+    Retry,
+    StopWhen,
+    Target,
+    TargetId,
+    Threshold,
+    Wave,
+)
+from orchestrator.simulate.network import ECHO
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import DEFAULT_STORM, Fault, Faults, Storm
+from orchestrator.simulator.limits import Expiry, Rate
+from orchestrator.simulator.seed import Seed
+
+TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
+"""What the reference gives before and after it was renewed; must be found nowhere afterwards."""
+
+_TWISTS = ("inner-false", "partial", "quoted", "no-result", "empty-rows", "refused-with-result", "no-pods")
+_UGLY = (
+    *DEFAULT_STORM, *_TWISTS, "hang", "hang-after", "login-page", "error-page", "empty", "redirect",
+    "403", "409", "400", "408-after", "504-after", "look:partial", "look:no-pods",
+)  # fmt: skip
+
+
+class Scene(Struct, frozen=True, kw_only=True):
+    """One seed's world. Times are seconds."""
+
+    plan: Plan
+    targets: tuple[Target, ...]
+    seed: Seed
+    faults: Faults
+    unsent: float
+    """The share of requests that cannot be sent at all."""
+    crashes: tuple[int, ...]
+    """At which step of each session the process dies; a later session lives."""
+    full: range
+    """The steps of the first session in which the disk takes nothing."""
+    interrupt: float | None
+    """When the first session is asked to stop."""
+    closes: float | None
+    """When the first session's window closes."""
+
+
+def make_scene(number: int) -> Scene:
+    """Make the world of a seed; the same number always makes the same world."""
+    random = Random(number)  # noqa: S311 - a replayable world, not a secret
+    gateways = _gateways(random)
+    waves = tuple(Wave(name=f"wave-{index + 1}") for index in range(random.randint(1, 3)))
+    targets = _targets(random, gateways, len(waves))
+    plan = Plan(
+        name=f"seed-{number}",
+        reason=random.choice([None, "CHG-1042"]),
+        gateways=gateways,
+        stop_when=_stop_when(random),
+        waves=waves,
+    )
+    names = [target.id for target in targets]
+    down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
+    missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
+    seed = Seed.from_plan(plan, targets, down=down, missing=missing)
+    return Scene(
+        plan=plan,
+        targets=targets,
+        seed=seed.adjusted({"roma": _roma(random), "apinizer": _apinizer(random)}),
+        faults=_faults(random, number, names),
+        unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
+        crashes=_crashes(random, len(targets)),
+        full=_full(random),
+        interrupt=random.uniform(0.0, 5.0) if random.random() < 0.25 else None,
+        closes=random.uniform(31.0, 60.0) if random.random() < 0.2 else None,
+    )
+
+
+def _gateways(random: Random) -> tuple[Gateway, ...]:
+    auth = Auth(token=Reference(env="UNDEPLOY_SIMULATED"))
+    found: list[Gateway] = []
+    for name in random.sample(["roma-eu", "apim", "apim-two"], random.randint(1, 3)):
+        retry = Retry(attempts=random.randint(1, 6), first=random.choice([0.1, 0.5, 2.0]))
+        limits = Limits(concurrency=random.randint(1, 6))
+        looks: list[Literal["doubt", "always"]] = ["doubt", "doubt", "always"]
+        absences: list[Literal["fail", "ok"]] = ["fail", "ok"]
+        look, absent = random.choice(looks), random.choice(absences)
+        if name == "roma-eu":
+            found.append(
+                Roma(
+                    name=name,
+                    url=f"https://{name}.example",
+                    auth=auth,
+                    retry=retry,
+                    limits=limits,
+                    look=look,
+                    absent=absent,
+                    project_id="0123456789abcdef0123456789abcdef",
+                    instance_id="f0fa1789",
+                    api_version=random.choice(["v1", "v2"]),
+                )
+            )
+        else:
+            found.append(
+                Apinizer(
+                    name=name,
+                    url=f"https://{name}.example",
+                    auth=auth,
+                    retry=retry,
+                    limits=limits,
+                    look=look,
+                    absent=absent,
+                    timeout=30.0,
+                )
+            )
+    return tuple(found)
+
+
+def _targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple[Target, ...]:
+    targets: list[Target] = []
+    for number in range(random.randint(1, 45)):
+        gateway = random.choice(gateways)
+        if isinstance(gateway, Roma):
+            parts: tuple[str, ...] = (f"api{number:04}",)
+        else:
+            parts = ("Retail", f"proxy {number // 3}/ü%", f"env{number % 3}")
+        name = "/".join([gateway.name, *(part.replace("%", "%25").replace("/", "%2F") for part in parts)])
+        wave = number * waves // 46
+        targets.append(Target(number + 1, TargetId(name), gateway.name, wave, parts))
+    return tuple(targets)
+
+
+def _stop_when(random: Random) -> StopWhen:
+    if random.random() < 0.7:
+        never = Threshold(share=1.0)
+        return StopWhen(failed=never, unknown=never, surprising=never)
+    return StopWhen(failed=Threshold(count=random.randint(0, 5)))
+
+
+def _roma(random: Random) -> dict[str, object]:
+    return {
+        "again": random.choice([204, 400, 409]),
+        "latency": random.uniform(0.01, 0.3),
+        "rate": _rate(random),
+        "tokens": TOKENS,
+        "expiry": _expiry(random),
+    }
+
+
+def _apinizer(random: Random) -> dict[str, object]:
+    return {
+        "shape": random.choice(["a", "b"]),
+        "errors": random.choice(["old", "new"]),
+        "looks": random.random() < 0.7,
+        "histories": random.random() < 0.7,
+        "pods": random.randint(1, 3),
+        "record_flips": random.random() < 0.5,
+        "not_loaded": random.random() < 0.5,
+        "latency": random.uniform(0.01, 0.5),
+        "rate": _rate(random),
+        "tokens": TOKENS,
+        "expiry": _expiry(random),
+    }
+
+
+def _rate(random: Random) -> Rate | None:
+    if random.random() < 0.75:
+        return None
+    return Rate(
+        per_second=random.uniform(2, 20), burst=random.randint(1, 5), retry_after=random.random() < 0.7
+    )
+
+
+def _expiry(random: Random) -> Expiry | None:
+    return Expiry(requests=random.randint(1, 30)) if random.random() < 0.2 else None
+
+
+def _faults(random: Random, number: int, names: list[TargetId]) -> Faults:
+    kinds = DEFAULT_STORM if random.random() < 0.5 else tuple(random.sample(_UGLY, random.randint(1, 12)))
+    storm = Storm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
+    leak = Fault(kind=Kind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
+    return Faults(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
+
+
+def _crashes(random: Random, targets: int) -> tuple[int, ...]:
+    if random.random() < 0.4:
+        return ()
+    return tuple(random.randint(1, 12 + targets * 6) for _ in range(random.randint(1, 3)))
+
+
+def _full(random: Random) -> range:
+    if random.random() < 0.85:
+        return range(0)
+    start = random.randint(1, 150)
+    return range(start, start + random.choice([1, 5, 10_000]))
