@@ -28,6 +28,10 @@ class Rate(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.on is On.ANY or (act is not None and self.on.value == act.value)
 
 
+_ROUNDING = 1e-6
+"""What sums of floats may lack: who keeps exactly to the rate is not refused."""
+
+
 def parse_rate(text: str) -> Rate:
     """Read ``20/s``, ``100/m`` or ``5/h``; a second's worth may come at once. Raises UsageError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)/([smh])", text.strip())
@@ -59,8 +63,8 @@ class Bucket:
         passed = max(0.0, now - self._at) if self._at is not None else 0.0
         self._left = min(rate.burst, self._left + passed * rate.per_second)
         self._at = now
-        if self._left >= 1.0:
-            self._left -= 1.0
+        if self._left >= 1.0 - _ROUNDING:
+            self._left = max(0.0, self._left - 1.0)
             return 0.0
         return (1.0 - self._left) / rate.per_second
 

@@ -18,6 +18,8 @@ from orchestrator.simulator.exchange import Answer, Delivery, Manner
 from orchestrator.simulator.platforms import Platforms
 
 HOST = "127.0.0.1"
+_GRACE = 0.05
+"""How long an open answer may still take at the end, in seconds; 0 would be for ever to aiohttp."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -44,7 +46,7 @@ async def serving(
     finally:
         for protocol, server in servers:
             server.close()
-            await protocol.shutdown(0)
+            await protocol.shutdown(_GRACE)
 
 
 async def _listen(protocol: web.Server, port: int) -> asyncio.Server:

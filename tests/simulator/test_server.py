@@ -1,0 +1,212 @@
+"""The simulators on sockets, as a client sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from orchestrator.errors import UsageError
+from orchestrator.simulator.faults import Faults
+from orchestrator.simulator.limits import Expiry, Rate
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+from orchestrator.simulator.server import serving
+
+from .world import BACKEND, PLACE, TEST, apinizer, roma
+
+UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
+TARGETS = {"roma-eu": f"roma-eu/{BACKEND}", "apim": "apim/Retail/petstore/test"}
+HEADERS = {
+    "X-Auth-Token": FAKE_TOKEN,
+    "Authorization": f"Bearer {FAKE_TOKEN}",
+    "Content-Type": "application/json",
+}
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(headers=HEADERS, timeout=aiohttp.ClientTimeout(total=10)) as client:
+        client._retry_connection = False
+        yield client
+
+
+async def sent(
+    session: aiohttp.ClientSession, base: str, method: str, path: str, **more: object
+) -> tuple[int, bytes]:
+    url = URL(base + path, encoded=True)
+    async with session.request(method, url, allow_redirects=False, **more) as reply:
+        return reply.status, await reply.read()
+
+
+async def undeployed(session: aiohttp.ClientSession, urls: dict[str, str], gateway: str) -> tuple[int, bytes]:
+    method, path = {"roma-eu": ("POST", UNDEPLOY), "apim": ("DELETE", TEST)}[gateway]
+    return await sent(session, urls[gateway], method, path)
+
+
+def both(*faults: str) -> Platforms:
+    script = dict.fromkeys(TARGETS.values(), faults)
+    return Platforms(Seed(gateways=(roma(), apinizer())), Faults(script=script))
+
+
+@pytest.mark.parametrize(("gateway", "expected"), [("roma-eu", 204), ("apim", 200)])
+async def test_each_gateway_answers_on_a_port_of_its_own(session, gateway, expected):
+    async with serving(both()) as urls:
+        status, _ = await undeployed(session, urls, gateway)
+
+    assert status == expected
+    assert len(set(urls.values())) == 2
+
+
+async def test_a_204_has_neither_body_nor_type(session):
+    async with serving(both()) as urls, session.post(urls["roma-eu"] + UNDEPLOY) as reply:
+        assert (await reply.read(), reply.headers.get("Content-Type")) == (b"", None)
+
+
+async def test_the_path_is_used_as_it_came(session):
+    parts = ("a/b", "c d", "e%")
+    platforms = Platforms(Seed(gateways=(apinizer(targets=(parts,), down=()),)))
+
+    async with serving(platforms) as urls:
+        path = "/apiops/projects/a%2Fb/apiProxies/c%20d/environments/e%25/"
+        status, _ = await sent(session, urls["apim"], "DELETE", path)
+
+    assert (status, platforms.seen()[0].path) == (200, path)
+
+
+LOST = {
+    "reset": (aiohttp.ClientOSError, False),
+    "reset-after": (aiohttp.ClientOSError, True),
+    "garbage": (aiohttp.ClientResponseError, False),
+    "garbage-after": (aiohttp.ClientResponseError, True),
+}
+
+
+@pytest.mark.parametrize("gateway", TARGETS)
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_lost_reply_is_lost_with_or_without_the_effect(session, gateway, fault):
+    platforms = both(fault)
+    error, effect = LOST[fault]
+
+    async with serving(platforms) as urls:
+        with pytest.raises(error):
+            await undeployed(session, urls, gateway)
+
+    facts = platforms.books().targets[TARGETS[gateway]]
+    assert (facts.undeploys, facts.down) == (1, effect)
+
+
+async def test_a_reset_is_a_reset_and_no_orderly_end(session):
+    async with serving(both("reset")) as urls:
+        with pytest.raises(aiohttp.ClientOSError) as lost:
+            await undeployed(session, urls, "roma-eu")
+
+    assert lost.value.errno == errno.ECONNRESET
+
+
+@pytest.mark.parametrize(
+    ("gateway", "error"), [("roma-eu", aiohttp.ServerDisconnectedError), ("apim", aiohttp.ClientPayloadError)]
+)
+async def test_a_cut_answer_breaks_off_in_its_body_or_its_head(session, gateway, error):
+    async with serving(both("cut")) as urls:
+        with pytest.raises(error):
+            await undeployed(session, urls, gateway)
+
+
+@pytest.mark.parametrize(("fault", "effect"), [("hang", False), ("hang-after", True)])
+async def test_a_hanging_request_gets_nothing_until_its_client_leaves(session, fault, effect):
+    platforms = both(fault)
+
+    async with serving(platforms) as urls:
+        with pytest.raises(TimeoutError):
+            await sent(session, urls["roma-eu"], "POST", UNDEPLOY, timeout=aiohttp.ClientTimeout(total=0.1))
+        status, _ = await undeployed(session, urls, "roma-eu")
+
+    assert status == 204
+    assert platforms.books().targets[TARGETS["roma-eu"]].down_by == (1 if effect else 2)
+
+
+async def test_a_late_answer_has_had_its_effect_at_once(session):
+    platforms = both("slow@5")
+
+    async with serving(platforms) as urls:
+        with pytest.raises(TimeoutError):
+            await sent(session, urls["apim"], "DELETE", TEST, timeout=aiohttp.ClientTimeout(total=0.1))
+
+    assert platforms.books().targets[TARGETS["apim"]].down
+
+
+async def test_a_slow_answer_comes_whole(session):
+    async with serving(both("slow@0.01")) as urls:
+        assert (await undeployed(session, urls, "roma-eu"))[0] == 204
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "start"),
+    [("500", 500, b'{"err'), ("login-page", 200, b"<!doc"), ("error-page", 502, b"<!doc"),
+     ("empty", 200, b""), ("redirect", 302, b"")],
+)  # fmt: skip
+@pytest.mark.parametrize("gateway", TARGETS)
+async def test_a_strange_answer_comes_as_it_is(session, gateway, fault, expected, start):
+    async with serving(both(fault)) as urls:
+        status, body = await undeployed(session, urls, gateway)
+
+    assert (status, body[:5]) == (expected, start)
+
+
+async def test_the_rate_limit_goes_by_the_servers_clock(session):
+    times = iter([0.0, 0.0, 0.0, 0.5, 1.0])
+    seed = roma(rate=Rate(per_second=1, burst=2))
+    async with serving(Platforms(Seed(gateways=(seed,))), clock=lambda: next(times)) as urls:
+        statuses = [(await undeployed(session, urls, "roma-eu"))[0] for _ in range(5)]
+
+    assert statuses == [204, 204, 429, 429, 204]
+
+
+async def test_a_token_may_expire_in_mid_run(session):
+    platforms = Platforms(Seed(gateways=(roma(expiry=Expiry(requests=2)),)))
+
+    async with serving(platforms) as urls:
+        statuses = [(await undeployed(session, urls, "roma-eu"))[0] for _ in range(3)]
+
+    assert statuses == [204, 204, 401]
+
+
+async def test_the_control_address_is_on_every_port_and_in_no_books(session):
+    platforms = both()
+
+    async with serving(platforms) as urls:
+        replies = [await sent(session, url, "GET", "/_books") for url in urls.values()]
+        await sent(session, urls["apim"], "POST", "/_faults", data=b'{"script": {"apim": ["any:503@3"]}}')
+        status, _ = await undeployed(session, urls, "apim")
+
+    assert replies[0] == replies[1]
+    assert (status, platforms.books().requests) == (503, 1)
+
+
+async def test_a_taken_port_is_refused_in_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+            async with serving(both(), port=port):
+                pass
+
+
+async def test_open_requests_do_not_hold_the_end_up(session):
+    async with serving(both("hang")) as urls:
+        waiting = asyncio.ensure_future(undeployed(session, urls, "roma-eu"))
+        while not waiting.done() and not (await _requests(session, urls)):
+            await asyncio.sleep(0)
+
+    with pytest.raises(aiohttp.ClientError):
+        await waiting
+
+
+async def _requests(session: aiohttp.ClientSession, urls: dict[str, str]) -> bool:
+    _, body = await sent(session, urls["roma-eu"], "GET", "/_requests")
+    return body != b"[]"
