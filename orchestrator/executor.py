@@ -166,7 +166,7 @@ async def _work(crew: Crew, lane: Lane, send: Send, feed: Feed) -> None:
             return
         finally:
             feed.release(target)
-            lane.left -= 1
+            lane.leave(target.id)
         _keep(crew, target, end, course.past, crew.world.monotonic() - began)
 
 

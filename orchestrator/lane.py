@@ -72,7 +72,7 @@ class LaneState:
         self._parked_since = 0.0
         self._probe_at = 0.0
         self._probe_wait = FIRST_PROBE
-        self._probing = False
+        self._prober: TargetId | None = None
         self._given_up = False
 
     @property
@@ -80,32 +80,41 @@ class LaneState:
         """No request may leave in this session any more."""
         return self.state == "closed" or self._given_up
 
-    def admit(self, act: Act, now: float, *, settling: bool) -> Go | Wait | Refuse:
-        """Say whether a request may leave now. A ``Go`` to an undeploy while parked is the one probe.
+    def admit(self, target: TargetId, act: Act, now: float, *, settling: bool) -> Go | Wait | Refuse:
+        """Say whether a request may leave now.
 
-        A parked lane looks only to settle doubts (``settling``).
+        A parked lane looks to settle doubts (``settling``); of everything else it lets one target go on at a
+        time, as its probe.
         """
         if self.ended:
             return Refuse(self.reason or "")
         paused = self._looks_paused_until if act is Act.LOOK else self._paused_until
         if now < paused:
             return Wait(paused - now)
-        if self.state == "parked" and act is Act.LOOK and not settling:
-            return Wait(None)
-        if self.state == "parked" and act is not Act.LOOK:
-            return self._admit_probe(now)
+        if self.state == "parked" and not (act is Act.LOOK and settling):
+            return self._admit_probe(target, now)
         return Go()
 
-    def _admit_probe(self, now: float) -> Go | Wait | Refuse:
-        if now - self._parked_since >= self._park_for and not self._probing:
+    def _admit_probe(self, target: TargetId, now: float) -> Go | Wait | Refuse:
+        if self._prober == target:
+            return Go()
+        gives_up = self._parked_since + self._park_for
+        if self._prober is None and now >= gives_up:
             self._given_up = True
             return Refuse(self.reason or "")
-        if self._probing:
+        if self._prober is not None:
             return Wait(None)
         if now < self._probe_at:
-            return Wait(min(self._probe_at, self._parked_since + self._park_for) - now)
-        self._probing = True
+            return Wait(min(self._probe_at, gives_up) - now)
+        self._prober = target
         return Go()
+
+    def leave(self, target: TargetId) -> bool:
+        """A target has ended for this session; returns whether another one may probe in its place."""
+        if self._prober != target:
+            return False
+        self._prober = None
+        return True
 
     def heed(self, target: TargetId, act: Act, reading: Reading, now: float, left: int) -> float | None:
         """Take in a reading. Returns the seconds of a pause that it began, None where it began none.
@@ -114,7 +123,7 @@ class LaneState:
         """
         if act is Act.LOOK:
             return self._heed_look(reading, now)
-        self._probing = False
+        self.leave(target)
         match reading.verdict:
             case Verdict.BUSY:
                 return self._pause(reading, now)
@@ -210,12 +219,12 @@ class Lane:
             return refused
         return self.state.reason if self.state.ended else None
 
-    async def admit(self, act: Act, *, settling: bool) -> str | None:
+    async def admit(self, target: TargetId, act: Act, *, settling: bool) -> str | None:
         """Return None as soon as a request may leave, or the reason why none may any more."""
         while True:
             if refused := self.refusal(act):
                 return refused
-            match self.state.admit(act, self._world.monotonic(), settling=settling):
+            match self.state.admit(target, act, self._world.monotonic(), settling=settling):
                 case Go():
                     return None
                 case Refuse(reason):
@@ -242,6 +251,12 @@ class Lane:
     def _broadcast(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
+
+    def leave(self, target: TargetId) -> None:
+        """A target has ended for this session."""
+        self.left -= 1
+        if self.state.leave(target):
+            self._broadcast()
 
     def heed(self, target: TargetId, act: Act, reading: Reading) -> None:
         """Take in a reading of one of this lane's requests."""

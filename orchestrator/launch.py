@@ -125,6 +125,7 @@ def _prepare_resume(
 def _start(
     folder: RunFolder, plan: Plan, window: Window | None, number: int, holder: str, options: RunOptions
 ) -> Start:
+    past_stop = number > 1 and options.past_stop
     said = {"only": options.only, "skip": options.skip, "waves": options.waves, "window": window}
     return Start(
         run=folder.id,
@@ -132,6 +133,7 @@ def _start(
         window=window,
         number=number,
         holder=holder,
+        past_stop=past_stop,
         options=msgspec.json.encode(said).decode(),
     )
 

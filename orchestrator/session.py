@@ -58,6 +58,8 @@ class Start(Struct, frozen=True, kw_only=True):
     number: int
     """1 for the first session of the run."""
     holder: str
+    past_stop: bool = False
+    """What a stop rule counted so far was accepted: counts begin afresh."""
     options: str
     """The options of this session as JSON, for the journal."""
 
@@ -139,7 +141,8 @@ class Session:
             )
         )
         await self._wait_for_window()
-        tally = Tally(start.plan.stop_when, self._pending.outcomes(), first_run=start.number == 1)
+        counted = {} if start.past_stop else self._pending.outcomes()
+        tally = Tally(start.plan.stop_when, counted, first_run=start.number == 1)
         reason = start.plan.reason
         async with self._open_lanes([name for name in names if by_gateway[name]]) as lanes:
             crew = Crew(

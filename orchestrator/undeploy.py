@@ -74,7 +74,7 @@ class Course:
     async def _advance(self) -> Step:
         """Do one step; return the next one, before which the caller waits."""
         act = _act_of(self._step)
-        refused = await self._lane.admit(act, settling=self.past.charged > 0)
+        refused = await self._lane.admit(self.target.id, act, settling=self.past.charged > 0)
         if refused is None:
             reading = await (self._look() if act is Act.LOOK else self._undeploy())
             roll = self._world.roll()
@@ -108,7 +108,7 @@ class Course:
         seen: dict[str, Reading] = {}
         found = self._after_read(seen)
         while isinstance(found, Ask):
-            if seen and (refused := await self._lane.admit(Act.LOOK, settling=True)):
+            if seen and (refused := await self._lane.admit(self.target.id, Act.LOOK, settling=True)):
                 return Reading(verdict=Verdict.UNCLEAR, message=refused)
             found = await self._exchange(found, partial(self._conclude, seen, found.via))
         return found

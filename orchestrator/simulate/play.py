@@ -28,7 +28,7 @@ from orchestrator.session import no_signals
 from orchestrator.simulate.clock import CrashError, VirtualLoop, play
 from orchestrator.simulate.disk import Fate, SlowDisk
 from orchestrator.simulate.network import Network
-from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks
+from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks, offers_look
 from orchestrator.simulate.scene import TOKENS, Scene, make_scene
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.wire import Secret
@@ -37,7 +37,7 @@ from orchestrator.world import World
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
 
-SESSIONS = 12
+SESSIONS = 40
 """More sessions than any seed may need to reach its end."""
 
 
@@ -206,13 +206,10 @@ class _Play:
         if len(doubts) > concurrency:
             self._witness.broken.append(f"promise 2: {len(doubts)} in doubt, {concurrency} in flight at most")
         for target in doubts:
-            if self._witness.first_act(target) is Act.UNDEPLOY and self._offers_look(target):
+            if self._witness.first_act(target) is Act.UNDEPLOY and offers_look(
+                self._scene, target.partition("/")[0]
+            ):
                 self._witness.broken.append(f"promise 2: {target} was sent again before a look")
-
-    def _offers_look(self, target: str) -> bool:
-        name = target.partition("/")[0]
-        seed = next(entry for entry in self._scene.seed.gateways if entry.name == name)
-        return getattr(seed, "looks", True)
 
     def _trace(self) -> int:
         """Return a number that stands for everything that came out."""

@@ -94,12 +94,20 @@ def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[
     facts = books.targets.get(target.id)
     gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
     absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
-    if target.outcome is Outcome.UNDEPLOYED and (facts is None or not facts.down):
+    # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
+    blind = target.evidence == "look" and not offers_look(scene, target.gateway)
+    if target.outcome is Outcome.UNDEPLOYED and not blind and (facts is None or not facts.down):
         yield f"promise 3: {target.id} is reported undeployed, and still up"
     if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or (facts and facts.down)):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
         yield f"{target.id} is reported as not started, and we took it down"
+
+
+def offers_look(scene: Scene, gateway: str) -> bool:
+    """Tell whether a platform shows what its pods serve, not only what its manager has on record."""
+    seed = next(entry for entry in scene.seed.gateways if entry.name == gateway)
+    return bool(getattr(seed, "looks", True))
 
 
 def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:

@@ -145,7 +145,7 @@ def _stop_when(random: Random) -> StopWhen:
     if random.random() < 0.7:
         never = Threshold(share=1.0)
         return StopWhen(failed=never, unknown=never, surprising=never)
-    return StopWhen(failed=Threshold(count=random.randint(0, 5)))
+    return StopWhen(failed=Threshold(count=random.randint(1, 5)))
 
 
 def _roma(random: Random) -> dict[str, object]:
