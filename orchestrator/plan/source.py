@@ -87,7 +87,7 @@ class Source:
             self._decode(data, final=not data)
         except UnicodeDecodeError as error:
             offset = self.fingerprint.size + len(data) - len(error.object) + error.start
-            raise self._not_text(offset) from None
+            raise self._not_text(offset, error.reason) from None
         self.fingerprint.take(data)
         self._measure(data)
         return data
@@ -113,10 +113,9 @@ class Source:
             hint = "put its targets into a file and name it with from_file"
             raise UnreadableError(Place(0, self._line, 1), "one entry is longer than 8 MB", hint)
 
-    def _not_text(self, offset: int) -> UnreadableError:
+    def _not_text(self, offset: int, reason: str) -> UnreadableError:
         self._stream.seek(offset)
-        byte = self._stream.read(1)
-        found = f"the byte 0x{byte.hex()} is not UTF-8" if byte else "the file ends inside a UTF-8 character"
+        found = f"the byte 0x{self._stream.read(1).hex()} is not UTF-8 ({reason})"
         return UnreadableError(self.place(offset), found, "save the file as UTF-8")
 
     def place(self, offset: int) -> Place:

@@ -1,0 +1,58 @@
+"""Plans for tests: a sound head to put targets under, and short ways to read a text as a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import PlanError
+from orchestrator.plan.reader import Loaded, read_plan
+from orchestrator.plan.targets import Listing
+
+ROMA = """\
+  roma:
+    kind: roma
+    url: https://roma.example.com
+    project_id: 0123456789abcdef0123456789abcdef
+    instance_id: f0fa1789-3b76-433b-a787-9892951c620e
+    auth: {token: {env: ROMA_TOKEN}}
+"""
+APIM = """\
+  apim:
+    kind: apinizer
+    url: https://apim.example.com
+    auth: {token: {env: APINIZER_TOKEN}}
+"""
+TOP = "version: 1\nname: test\n"
+GATEWAYS = f"gateways:\n{ROMA}{APIM}"
+HEAD = f"{TOP}{GATEWAYS}"
+ONE = "targets:\n  - {gateway: roma, ld_api_id: a1}\n"
+
+
+def load(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> tuple[Loaded, Listing]:
+    """Write ``text`` as plan.yaml into ``folder`` and read it."""
+    path = folder / "plan.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    sink = Listing()
+    return read_plan(path, sink, instead=instead), sink
+
+
+def ids(folder: Path, entry: str) -> list[str]:
+    """Return the ids of the targets that one entry names."""
+    _, sink = load(folder, f"{HEAD}targets:\n  - {entry}\n")
+    return [str(target.id) for target in sink.targets]
+
+
+def complaints(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> list[str]:
+    """Return the problems of a plan, each without its folder: ``plan.yaml:3:7 key: what``."""
+    with pytest.raises(PlanError) as caught:
+        load(folder, text, instead=instead)
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def complaint(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> str:
+    """Return the one problem of a plan."""
+    (only,) = complaints(folder, text, instead=instead)
+    return only

@@ -1,0 +1,397 @@
+"""What a plan may not be: each fault is told in its own words, at its own line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import PlanError
+from orchestrator.plan.reader import read_plan
+from orchestrator.plan.targets import Listing
+
+from .plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
+
+LINE = HEAD.count("\n") + 1
+"""The line after the head."""
+
+FILES = {
+    "empty": (b"", "plan.yaml: the file holds no plan; undeploy init writes a commented one"),
+    "comments only": (b"# nothing\n", "plan.yaml: the file holds no plan"),
+    "a bare document": (b"---\n", "plan.yaml:2:1 found a single value, expected a mapping"),
+    "a list": (b"- a\n", "plan.yaml:1:1 found a list, expected a mapping"),
+    "not UTF-8": (
+        b"version: 1\nname: caf\xe9\n",
+        "plan.yaml:2:10 the byte 0xe9 is not UTF-8 (invalid continuation byte); save the file as UTF-8",
+    ),
+    "cut in a character": (
+        b"name: \xc4",
+        "plan.yaml:1:7 the byte 0xc4 is not UTF-8 (unexpected end of data)",
+    ),
+    "UTF-16": ("version: 1".encode("utf-16"), "plan.yaml:1:1 the byte 0xff is not UTF-8"),
+    "control character": (b"version: 1\nname: a\x01b\n", "plan.yaml:2:8 the character U+0001 is not allowed"),
+    "tab": (b"version: 1\ngateways:\n\ta: b\n", "; the line holds a tab; indent with spaces"),
+    "no end of a list": (b"a: [1, 2\n", "cannot be read as YAML: did not find expected ',' or ']'"),
+    "two documents": (f"{HEAD}{ONE}---\n{HEAD}{ONE}".encode(), " a second document begins"),
+    "nesting": (b"a: " + b"[" * 5000, "nested deeper than 20 levels"),
+    "nested mappings": (b"a: " + b"{a: " * 5000, "nested deeper than 20 levels"),
+    "nested keys": (b"? " * 5000, "nested deeper than 20 levels"),
+    "nested targets": (f"{HEAD}targets:\n  - {'[' * 3000}".encode(), "nested deeper than 20 levels"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_plan_is_told_so(tmp_path: Path, name: str) -> None:
+    text, expected = FILES[name]
+
+    found = complaints(tmp_path, text)
+
+    assert expected in found[-1]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert load(tmp_path, b"\xef\xbb\xbf" + (HEAD + ONE).encode())[0].targets == 1
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+    for path, expected in (
+        (tmp_path / "no.yaml", "does not exist"),
+        (tmp_path, "is a directory, not a file"),
+    ):
+        with pytest.raises(PlanError, match=expected):
+            read_plan(path, Listing())
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plan.yaml")
+
+    with pytest.raises(PlanError, match="is not a regular file; save it to one first"):
+        read_plan(tmp_path / "plan.yaml", Listing())
+
+
+def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path) -> None:
+    """Two hundred megabytes on one line: a sparse file of NULs after a sound beginning."""
+    import tracemalloc
+
+    path = tmp_path / "plan.yaml"
+    path.write_bytes(b"version: 1\nname: " + b"x" * (3 << 20))
+    os.truncate(path, 200 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PlanError, match=r":2:1 the line is longer than 1 MB"):
+            read_plan(path, Listing())
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_entry_without_end_is_refused(tmp_path: Path) -> None:
+    rows = "\n".join(["        " + "x" * 1000] * 9000)
+
+    found = complaint(tmp_path, f"{HEAD}targets:\n  - gateway: roma\n    ld_api_id: |\n{rows}\n")
+
+    assert "one entry is longer than 8 MB; put its targets into a file" in found
+
+
+KEYS = {
+    "unknown key": ("nmae: x\n", 'unknown key "nmae"; did you mean "name"?'),
+    "duplicate key": ("name: y\n", 'the key "name" is given twice; first at plan.yaml:2:1'),
+    "version": ("version: 1\n", 'the key "version" is given twice; first at plan.yaml:1:1'),
+    "key that is a list": ("? [a, b]\n: c\n", "a key must be a plain text"),
+    "key that is a mapping": ("{a: b}: c\n", "a key must be a plain text"),
+    "merge key": ("<<: {a: b}\n", "merge keys (<<) are not supported; write the keys out"),
+    "tag": ("reason: !!str x\n", "reason: tags (!...) are not supported; remove the tag"),
+    "tag of its own": ("reason: ! x\n", "reason: tags (!...) are not supported"),
+    "python tag": ("reason: !!python/object/apply:os.system [id]\n", "tags (!...) are not supported"),
+    "alias": ("reason: *x\n", "reason: the alias names no anchor that stands before it"),
+    "empty text": ("reason:\n", "reason: is empty; a text is expected"),
+    "text that is a list": ("reason: [a]\n", "reason: found a list, expected a single value"),
+    "line break": (
+        "reason: |\n  a\n  b\n",
+        'reason: holds a line break or a control character: "a\\u000ab\\u000a"',
+    ),
+    "folded": ("reason: >\n  a\n", "in a folded text write >- for >"),
+    "naive time": ("window: {opens: 2026-11-22T22:00:00}\n", "has no offset from UTC; write it as 2026"),
+    "date": ("window: {opens: 2026-11-22}\n", 'window.opens: "2026-11-22" is no time'),
+    "no such day": ("window: {opens: 2026-02-30T22:00:00Z}\n", "is no time that exists"),
+    "empty window": ("window: {}\n", "window: neither opens nor closes is given"),
+    "window that is no mapping": ("window: soon\n", "expected a mapping with the keys opens, closes"),
+    "closes before it opens": (
+        "window: {opens: 2026-11-22T02:00:00+03:00, closes: 2026-11-21T23:00:00+00:00}\n",
+        "window.closes: the window closes before it opens, or at that moment",
+    ),
+    "stop rule": ("stop_when: {failed: 101%}\n", 'stop_when.failed: "101%" is neither a share'),
+    "negative count": ("stop_when: {failed: -1}\n", "is neither a share of 0% to 100% nor a count"),
+    "protects nothing": ("protect: [apim]\n", 'protect[0]: "apim" matches no target\'s id'),
+    "protect that is no list": (
+        "protect: a/b\n",
+        "protect: found a single value, expected a list of patterns",
+    ),
+    "at_most 0": ("at_most: 0\n", "at_most: 0 is out of bounds; expected 1 or more"),
+    "at_most in quotes": ('at_most: "5"\n', 'at_most: the text "5" is not a whole number'),
+    "at_most octal": ("at_most: 010\n", 'at_most: "010" is not a whole number'),
+    "at_most 1_000": ("at_most: 1_000\n", 'at_most: "1_000" is not a whole number'),
+    "at_most sexagesimal": ("at_most: 1:30\n", 'at_most: "1:30" is not a whole number'),
+    "at_most without end": (f"at_most: {'9' * 5000}\n", "is not a whole number"),
+    "snapshot": ("snapshot: best\n", 'snapshot: "best" is not supported yet'),
+    "required snapshot": ("snapshot: required\n", 'snapshot: "required" is not supported yet'),
+    "no such snapshot": ("snapshot: all\n", 'snapshot: "all" is not off'),
+    "approval": ("approval: digest\n", 'approval: "digest" is not supported yet'),
+    "approval by file": ("approval: file\n", 'approval: "file" is not supported yet'),
+    "waves and targets": ("waves: []\n", "waves and targets are both given"),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_wrong_key_is_told_at_its_line(tmp_path: Path, name: str) -> None:
+    text, expected = KEYS[name]
+
+    found = complaints(tmp_path, HEAD + ONE + text)
+
+    assert any(expected in problem for problem in found), found
+    assert found[-1].startswith(f"plan.yaml:{LINE + 2}:")
+
+
+WITHOUT = {
+    "version": (f"name: x\n{GATEWAYS}{ONE}", "plan.yaml:1:1 the key version is missing"),
+    "name": (f"version: 1\n{GATEWAYS}{ONE}", "plan.yaml:1:1 the key name is missing"),
+    "gateways": (TOP + ONE, "plan.yaml:1:1 the key gateways is missing"),
+    "targets": (HEAD, "plan.yaml:1:1 the plan has no targets; give waves, or targets for one wave"),
+    "any target": (f"{HEAD}targets: []\n", f"plan.yaml:{LINE}:10 targets: the list of targets is empty"),
+    "any wave": (f"{HEAD}waves: []\n", f"plan.yaml:{LINE}:8 waves: the list of waves is empty"),
+    "any gateway": (f"{TOP}gateways: {{}}\ntargets: []\n", "plan.yaml:3:11 gateways: no gateway is named"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_a_plan_cannot_do_without_is_told(tmp_path: Path, name: str) -> None:
+    text, expected = WITHOUT[name]
+
+    assert expected in complaints(tmp_path, text)
+
+
+@pytest.mark.parametrize("version", ["2", "10"])
+def test_a_plan_of_another_version_is_told_that_alone(tmp_path: Path, version: str) -> None:
+    found = complaint(tmp_path, f"version: {version}\nsomething: new\n")
+
+    expected = f"plan.yaml:1:10 version: this plan is of version {version}; this program reads version 1"
+    assert found == expected
+
+
+def test_a_version_that_is_no_number_is_a_problem(tmp_path: Path) -> None:
+    assert 'version: the text "1" is not a whole number' in complaint(
+        tmp_path, f'version: "1"\nname: x\n{GATEWAYS}{ONE}'
+    )
+
+
+WAVES = {
+    "no list": ("waves: {a: b}\n", "waves: found a mapping, expected a list of waves"),
+    "no mapping": ("waves: [a]\n", "waves[0]: found a single value, expected a mapping"),
+    "no name": ("waves: [{targets: [{gateway: roma, ld_api_id: a}]}]\n", "waves[0]: the key name is missing"),
+    "no targets": ("waves: [{name: a}]\n", "waves[0]: the key targets is missing"),
+    "targets that are no list": (
+        "waves: [{name: a, targets: {b: c}}]\n",
+        "found a mapping, expected a list of",
+    ),
+    "one name twice": (
+        "waves:\n"
+        + "".join(f"  - {{name: a, targets: [{{gateway: roma, ld_api_id: {n}}}]}}\n" for n in "ab"),
+        f'waves[1].name: a wave named "a" stands already at plan.yaml:{LINE + 1}:12',
+    ),
+    "anchored list": ("targets: &a [{gateway: roma, ld_api_id: a}]\n", "an anchor (&...) cannot stand here"),
+    "tagged list": ("targets: !!seq [{gateway: roma, ld_api_id: a}]\n", "tags (!...) are not supported"),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_a_wrong_wave_is_told(tmp_path: Path, name: str) -> None:
+    text, expected = WAVES[name]
+
+    assert any(expected in problem for problem in complaints(tmp_path, HEAD + text))
+
+
+ENTRIES = {
+    "no mapping": ("[a]", "targets[0]: found a list, expected a mapping with gateway"),
+    "no gateway": ("{ld_api_id: a}", "targets[0]: the key gateway is missing"),
+    "unknown gateway": ("{gateway: rma, ld_api_id: a}", 'no gateway is named "rma"; did you mean "roma"?'),
+    "strange gateway": ("{gateway: x, ld_api_id: a}", 'named "x"; the gateways are roma, apim'),
+    "gateway that is a list": (
+        "{gateway: [roma], ld_api_id: a}",
+        "found a list, expected the name of a gateway",
+    ),
+    "bad id": ("{gateway: roma, ld_api_id: a/b}", '"a/b" does not fit the pattern [A-Za-z0-9_-]{1,64}'),
+    "long id": (f"{{gateway: roma, ld_api_id: {'a' * 65}}}", "does not fit the pattern"),
+    "unknown key": ("{gateway: roma, ld_api_id: a, descripton: b}", 'unknown key "descripton"'),
+    "key of another kind": (
+        "{gateway: roma, ld_api_id: a, project: b}",
+        'targets[0].project: does not belong to a target of "roma", a gateway of kind roma; its keys are',
+    ),
+    "option of another kind": (
+        "{gateway: roma, ld_api_id: a, persistent: true}",
+        "does not belong to a target",
+    ),
+    "not yet": ("{gateway: roma, ld_api_id: a, after: [b]}", "targets[0].after: not supported yet"),
+    "missing key": ("{gateway: roma}", "targets[0]: the key ld_api_id or ld_api_ids is missing"),
+    "missing project": (
+        "{gateway: apim, proxy: x, environment: e}",
+        "targets[0]: the key project is missing",
+    ),
+    "both forms": (
+        "{gateway: roma, ld_api_id: a, ld_api_ids: [b]}",
+        "ld_api_id and ld_api_ids are both given",
+    ),
+    "list in the singular": ("{gateway: roma, ld_api_id: [a]}", "a list stands under ld_api_ids"),
+    "project list": (
+        "{gateway: apim, project: [a], proxy: x, environment: e}",
+        "found a list, expected a single value; write one entry for each",
+    ),
+    "single in the plural": ("{gateway: roma, ld_api_ids: a}", "a single value stands under ld_api_id"),
+    "empty list": ("{gateway: roma, ld_api_ids: []}", "targets[0].ld_api_ids: the list is empty"),
+    "list in a list": (
+        "{gateway: roma, ld_api_ids: [[a]]}",
+        "ld_api_ids[0]: found a list, expected a single",
+    ),
+    "duplicate key": ("{gateway: roma, ld_api_id: a, ld_api_id: a}", 'the key "ld_api_id" is given twice'),
+    "dot": ("{gateway: apim, project: ., proxy: x, environment: e}", '"." would vanish from an address'),
+    "dots": ("{gateway: apim, project: P, proxy: .., environment: e}", '".." would vanish from an address'),
+    "empty name": ("{gateway: apim, project: P, proxy: '', environment: e}", "targets[0].proxy: is empty"),
+    "no name": ("{gateway: apim, project: P, proxy: , environment: e}", "targets[0].proxy: is empty"),
+    "control": (
+        '{gateway: apim, project: P, proxy: "a\\u0007", environment: e}',
+        '"a\\u0007" holds a control',
+    ),
+    "line break": (
+        '{gateway: apim, project: P, proxy: "a\\n", environment: e}',
+        "control character or a line",
+    ),
+    "persistent": (
+        "{gateway: apim, project: P, proxy: x, environment: e, persistent: yes}",
+        '"yes" is neither',
+    ),
+    "quoted": ("{gateway: apim, project: P, proxy: x, environment: e, persistent: 'true'}", "without quotes"),
+    "description": ("{gateway: apim, project: P, proxy: x, environment: e, description: ''}", "is empty"),
+    "options": ("{gateway: apim, project: P, proxy: x, environment: e, description: [a]}", "found a list"),
+    "tag": ("{gateway: roma, ld_api_id: !!int 5}", "targets[0].ld_api_id: tags (!...) are not supported"),
+    "tagged": ("!!map {gateway: roma, ld_api_id: a}", "targets[0]: tags (!...) are not supported"),
+    "merge key": ("{<<: {a: b}, gateway: roma, ld_api_id: a}", "merge keys (<<) are not supported"),
+    "merge key of a text": ("{<<: a, gateway: roma, ld_api_id: a}", "merge keys (<<) are not supported"),
+    "alias": ("*a", "targets[0]: the alias names no anchor that stands before it"),
+    "another key beside a file": (
+        "{gateway: roma, from_file: a.csv, ld_api_id: a}",
+        "beside from_file only gateway",
+    ),
+    "file that is a list": (
+        "{gateway: roma, from_file: [a.csv]}",
+        "found a list, expected the path of a file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_wrong_entry_is_told_at_its_line(tmp_path: Path, name: str) -> None:
+    entry, expected = ENTRIES[name]
+
+    found = complaints(tmp_path, f"{HEAD}targets:\n  - {entry}\n")
+
+    assert any(expected in problem for problem in found), found
+    assert all(problem.startswith(f"plan.yaml:{LINE + 1}:") for problem in found)
+
+
+GATEWAY = {
+    "no mapping": (
+        "  x: y\n",
+        "gateways.x: found a single value, expected a mapping with kind, url and auth",
+    ),
+    "name": (APIM.replace("apim:", "a/b:"), 'gateways: "a/b" is no name for a gateway'),
+    "no kind": ("  x: {url: 'https://a', auth: {token: {env: A}}}\n", "gateways.x: the key kind is missing"),
+    "kind": (
+        APIM.replace("apinizer", "apinizr"),
+        '"apinizr" is no kind of gateway; did you mean "apinizer"?',
+    ),
+    "no such kind": (APIM.replace("apinizer", "kong"), "the kinds are roma, apinizer"),
+    "no url": ("  x: {kind: apinizer, auth: {token: {env: A}}}\n", "gateways.x: the key url is missing"),
+    "no auth": ("  x: {kind: apinizer, url: 'https://a'}\n", "gateways.x: the key auth is missing"),
+    "other kind's key": (f"{APIM}    api_version: v2\n", "belongs to gateways of kind roma, not apinizer"),
+    "version": (f"{ROMA}    api_version: v3\n", 'api_version: "v3" is not v1 or v2'),
+    "project": (ROMA.replace("0123456789abcdef0", "0 1"), "project_id: "),
+    "concurrency": (
+        f"{APIM}    limits: {{concurrency: 1001}}\n",
+        "1001 is out of bounds; expected 1 to 1000",
+    ),
+    "no concurrency": (f"{APIM}    limits: {{concurrency: 0}}\n", "0 is out of bounds; expected 1 to 1000"),
+    "attempts": (f"{APIM}    retry: {{attempts: 101}}\n", "101 is out of bounds; expected 1 to 100"),
+    "backwards": (f"{APIM}    retry: {{first: 2m}}\n", "retry: ceiling is shorter than first"),
+    "no timeout": (f"{APIM}    timeout: 0s\n", '"0s" is not longer than nothing'),
+    "endless timeout": (f"{APIM}    timeout: 25h\n", '"25h" is longer than 24h'),
+    "bare number": (f"{APIM}    timeout: 30\n", 'timeout: "30" is no duration'),
+    "look": (f"{APIM}    look: never\n", 'look: "never" is not always or doubt'),
+    "absent": (f"{APIM}    absent: fine\n", 'absent: "fine" is not fail or ok'),
+}
+
+
+@pytest.mark.parametrize("name", GATEWAY)
+def test_a_wrong_gateway_is_told(tmp_path: Path, name: str) -> None:
+    text, expected = GATEWAY[name]
+
+    found = complaints(tmp_path, f"{TOP}gateways:\n{text}targets: [{{gateway: roma, ld_api_id: a}}]\n")
+
+    assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    "key", ["park_for: 10m", "zone: default", "proxy: http://p", "tls: {insecure: false}"]
+)
+def test_a_key_of_a_gateway_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
+    found = complaint(tmp_path, f"{HEAD}    {key}\n{ONE}")
+
+    assert found == f"plan.yaml:{LINE}:5 gateways.apim.{key.split(':', maxsplit=1)[0]}: not supported yet"
+
+
+@pytest.mark.parametrize("key", ["pause_after: 5m", "proceed: ask", "sizes: [1]"])
+def test_a_key_of_a_wave_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
+    wave = f"waves:\n  - name: a\n    {key}\n    targets: [{{gateway: roma, ld_api_id: a}}]\n"
+
+    name = key.partition(":")[0]
+
+    assert complaint(tmp_path, HEAD + wave).endswith(f"waves[0].{name}: not supported yet")
+
+
+def test_a_rate_is_not_obeyed_yet(tmp_path: Path) -> None:
+    found = complaint(tmp_path, f"{HEAD}    limits: {{rate: 20/s}}\n{ONE}")
+
+    assert found.endswith("gateways.apim.limits.rate: not supported yet")
+
+
+URLS = {
+    "ftp://a.example": "does not begin with http:// or https://",
+    "a.example": "does not begin with http:// or https://",
+    "https://": "has no host",
+    "https://a.example?x=1": "has a query or a fragment",
+    "https://a.example/#x": "has a query or a fragment",
+    "https://a.example:99999": "its host or its port cannot be read",
+    "https://a.example:0": "has no host, or no port",
+    "https://a.example:": "has no host, or no port",
+    "https://[::1": "its host or its port cannot be read",
+    "https://a b.example": "holds a character that no address has",
+    "https://ğ.example": "holds a character that no address has",
+    "https://a\\b.example": "holds a character that no address has",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_what_is_no_base_address_is_refused(tmp_path: Path, url: str) -> None:
+    gateway = ROMA.replace("https://roma.example.com", f"'{url}'")
+
+    found = complaint(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+
+    assert URLS[url] in found
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "https://[2001:db8::1]:8443/base", "https://a.example/b/"]
+)
+def test_an_address_may_have_a_port_a_path_and_be_a_number(tmp_path: Path, url: str) -> None:
+    loaded, _ = load(tmp_path, f"{TOP}gateways:\n{ROMA.replace('https://roma.example.com', url)}{ONE}")
+
+    assert loaded.plan.gateways[0].url == url

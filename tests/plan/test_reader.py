@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model import Reference, Retry, StopWhen, Threshold, Wave
+from orchestrator.plan.reader import read_plan
+from orchestrator.plan.targets import Listing, Place
+
+from .plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
+
+FULL = f"""\
+version: 1
+name: orders-retirement
+reason: CHG-1042 scheduled maintenance
+window: {{opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}}
+{GATEWAYS}\
+    limits: {{concurrency: 3}}
+    retry: {{attempts: 7, first: 250ms, ceiling: 2m}}
+    look: always
+    absent: ok
+    timeout: 1.5h
+stop_when: {{failed: 12.5%, unknown: 3}}
+protect: ["apim/Payments/*/production"]
+at_most: 500
+snapshot: off
+approval: none
+waves:
+  - name: canary
+    targets:
+      - {{gateway: apim, project: Retail, proxy: pets, environment: test, description: one, persistent: true}}
+  - name: everything
+    targets:
+      - {{gateway: roma, ld_api_ids: [b1, b2]}}
+      - {{gateway: apim, project: Retail, proxies: [p, q], environments: [test, production]}}
+"""
+
+
+def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
+    loaded, _ = load(tmp_path, FULL)
+
+    plan = loaded.plan
+    _, apim = plan.gateways
+    assert (plan.name, plan.reason, plan.at_most) == (
+        "orders-retirement",
+        "CHG-1042 scheduled maintenance",
+        500,
+    )
+    assert plan.window is not None
+    assert plan.window.opens == datetime.fromisoformat("2026-11-22T22:00:00+03:00")
+    assert plan.stop_when == StopWhen(failed=Threshold(share=0.125), unknown=Threshold(count=3))
+    assert plan.protect == ("apim/Payments/*/production",)
+    assert plan.waves == (Wave(name="canary"), Wave(name="everything"))
+    assert (apim.concurrency, apim.look, apim.absent, apim.reply_timeout) == (3, "always", "ok", 5400.0)
+    assert apim.retry == Retry(attempts=7, first=0.25, ceiling=120.0)
+    assert apim.auth.token == Reference(env="APINIZER_TOKEN")
+
+
+def test_targets_stream_into_the_sink_in_the_plans_order(tmp_path: Path) -> None:
+    loaded, sink = load(tmp_path, FULL)
+
+    assert [(target.seq, target.wave, target.id) for target in sink.targets] == [
+        (1, 0, "apim/Retail/pets/test"),
+        (2, 1, "roma/b1"),
+        (3, 1, "roma/b2"),
+        (4, 1, "apim/Retail/p/test"),
+        (5, 1, "apim/Retail/p/production"),
+        (6, 1, "apim/Retail/q/test"),
+        (7, 1, "apim/Retail/q/production"),
+    ]
+    assert (sink.targets[0].description, sink.targets[0].persistent) == ("one", True)
+    assert sink.targets[0].parts == ("Retail", "pets", "test")
+    assert loaded.by_gateway == {"roma": 2, "apim": 5}
+    assert loaded.by_wave == {"canary": 1, "everything": 6}
+    assert loaded.targets == 7
+
+
+def test_targets_at_the_top_are_one_wave(tmp_path: Path) -> None:
+    loaded, _ = load(tmp_path, HEAD + ONE)
+
+    assert loaded.plan.waves == (Wave(name="targets"),)
+    assert loaded.by_wave == {"targets": 1}
+
+
+def test_targets_may_stand_before_the_gateways(tmp_path: Path) -> None:
+    loaded, sink = load(tmp_path, TOP + ONE + GATEWAYS)
+
+    assert [target.id for target in sink.targets] == ["roma/a1"]
+    assert loaded.digest != load(tmp_path, HEAD + ONE)[0].digest
+    assert complaint(tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: 'a b'}}]\n{GATEWAYS}").startswith(
+        'plan.yaml:3:38 targets[0].ld_api_id: "a b" does not fit'
+    )
+
+
+def test_a_wave_may_name_itself_after_its_targets(tmp_path: Path) -> None:
+    loaded, _ = load(
+        tmp_path, HEAD + "waves:\n  - targets: [{gateway: roma, ld_api_id: a}]\n    name: last\n"
+    )
+
+    assert loaded.by_wave == {"last": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no",
+        "on",
+        "null",
+        "~",
+        "1_000",
+        "1e10",
+        "0123",
+        "12345678901234567890123456789012",
+        "12:30:45",
+        "0x1F",
+    ],
+)
+def test_what_names_something_is_text_as_written(tmp_path: Path, name: str) -> None:
+    plain = ids(tmp_path, f"{{gateway: apim, project: {name}, proxy: {name}, environment: {name}}}")
+    quoted = ids(tmp_path, f'{{gateway: apim, project: "{name}", proxy: \'{name}\', environment: "{name}"}}')
+
+    assert plain == quoted == [f"apim/{name}/{name}/{name}"]
+
+
+def test_slash_and_percent_are_the_only_characters_encoded_in_an_id(tmp_path: Path) -> None:
+    entry = "{gateway: apim, project: a/b, proxy: 5%, environment: 'ğ ? * #'}"
+
+    assert ids(tmp_path, entry) == ["apim/a%2Fb/5%25/ğ ? * #"]
+
+
+def test_a_long_way_to_write_a_target_means_the_same_as_the_short_one(tmp_path: Path) -> None:
+    short = "{gateway: apim, project: P, proxy: x, environment: e, description: d, persistent: false}"
+    long = "{persistent: false, environments: [e], gateway: apim, description: d, proxies: [x], project: P}"
+    found = [load(tmp_path, f"{HEAD}targets:\n  - {entry}\n")[1].targets for entry in (short, long)]
+
+    assert found[0] == found[1]
+
+
+def test_each_target_knows_where_it_stands(tmp_path: Path) -> None:
+    entry = "  - gateway: roma\n    ld_api_ids:\n      - a\n      - b\n"
+    _, sink = load(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: c}}\n{entry}")
+    first = HEAD.count("\n") + 2
+
+    assert sink.places == [Place(0, first, 5), Place(0, first + 3, 9), Place(0, first + 4, 9)]
+
+
+def test_the_digest_covers_every_byte_of_the_plan(tmp_path: Path) -> None:
+    first, _ = load(tmp_path, HEAD + ONE)
+    again, _ = load(tmp_path, HEAD + ONE)
+    other, _ = load(tmp_path, HEAD + ONE + "# a comment\n")
+
+    assert first.digest == again.digest
+    assert len(first.digest) == 64
+    assert first.digest != other.digest
+    assert first.source_digest != other.source_digest
+
+
+def test_relative_paths_start_at_the_plans_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "p.yaml").write_text(HEAD + ONE)
+    monkeypatch.chdir(tmp_path)
+
+    loaded = read_plan(Path("deep/p.yaml"), Listing())
+
+    assert loaded.folder == tmp_path / "deep"
+    assert loaded.source == tmp_path / "deep" / "p.yaml"
+
+
+def test_all_problems_are_told_at_once_and_in_file_order(tmp_path: Path) -> None:
+    text = f"""\
+version: 1
+gateways:
+{APIM}    timeout: soon
+    look: sometimes
+targets:
+  - {{gateway: apmi, project: P, proxy: x, environment: e}}
+  - {{gateway: apim, project: P, proxy: .., environment: e}}
+at_most: many
+"""
+    assert complaints(tmp_path, text) == [
+        "plan.yaml:1:1 the key name is missing",
+        (
+            'plan.yaml:7:14 gateways.apim.timeout: "soon" is no duration; '
+            "write a number with ms, s, m or h, such as 30s"
+        ),
+        'plan.yaml:8:11 gateways.apim.look: "sometimes" is not always or doubt',
+        'plan.yaml:10:15 targets[0].gateway: no gateway is named "apmi"; did you mean "apim"?',
+        'plan.yaml:11:40 targets[1].proxy: ".." would vanish from an address; it cannot be a name',
+        'plan.yaml:12:10 at_most: "many" is not a whole number; write decimal digits only, without quotes',
+    ]
+
+
+def test_only_the_first_problems_are_told_in_full(tmp_path: Path) -> None:
+    wrong = "".join(f"  - {{gateway: roma, ld_api_id: 'a {n}'}}\n" for n in range(3000))
+
+    found = complaints(tmp_path, f"{HEAD}targets:\n{wrong}")
+
+    assert len(found) == 201
+    assert found[199].startswith(f"plan.yaml:{HEAD.count(chr(10)) + 201}:")
+    assert found[200] == "plan.yaml: 2,800 more problems are not shown; mend these first"
+
+
+@pytest.mark.parametrize(
+    ("first", "again"), [("roma/a", "roma/a"), ("roma/a", "other/a")], ids=["one name", "two names"]
+)
+def test_a_target_that_stands_twice_is_told_with_both_lines(tmp_path: Path, first: str, again: str) -> None:
+    other = ROMA.replace("  roma:", "  other:").replace("roma.example.com", "ROMA.example.com:443/")
+    targets = "".join(f"  - {{gateway: {i.split('/')[0]}, ld_api_id: a}}\n" for i in (first, again))
+
+    found = complaint(tmp_path, f"{TOP}gateways:\n{ROMA}{other}targets:\n{targets}")
+
+    line = len((TOP + ROMA + other).splitlines()) + 4
+    assert found.startswith(f'plan.yaml:{line}:5 the target "{again}"')
+    assert f"plan.yaml:{line - 1}:5" in found
+
+
+def test_the_same_id_on_another_installation_is_another_target(tmp_path: Path) -> None:
+    other = ROMA.replace("  roma:", "  other:").replace("roma.example.com", "roma2.example.com")
+    targets = "targets: [{gateway: roma, ld_api_id: a}, {gateway: other, ld_api_id: a}]\n"
+
+    assert load(tmp_path, f"{TOP}gateways:\n{ROMA}{other}{targets}")[0].targets == 2
+
+
+def test_more_targets_than_at_most_are_refused_and_not_kept(tmp_path: Path) -> None:
+    many = "[" + ", ".join(f"a{n}" for n in range(12)) + "]"
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"{TOP}at_most: 10\n{GATEWAYS}targets: [{{gateway: roma, ld_api_ids: {many}}}]\n")
+    sink = Listing()
+
+    with pytest.raises(Exception, match=r":3:10 at_most: the plan has 12 targets, more than 10"):
+        read_plan(path, sink)
+
+    assert len(sink.targets) == 10
+
+
+def test_a_matrix_without_end_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    names = "[" + ", ".join(f"n{n}" for n in range(1001)) + "]"
+    entry = f"{{gateway: apim, project: P, proxies: {names}, environments: {names}}}"
+
+    assert "the lists make 1,002,001 targets; one entry may name 1,000,000" in complaint(
+        tmp_path, f"{HEAD}targets:\n  - {entry}\n"
+    )
+
+
+def test_the_reader_holds_no_targets(tmp_path: Path) -> None:
+    """Memory is that of one entry, whatever the number of targets."""
+    import tracemalloc
+
+    class Counting(Listing):
+        count = 0
+
+        def add(self, target: object, place: object) -> None:
+            self.count += 1
+
+    path = tmp_path / "plan.yaml"
+    lines = (f"  - {{gateway: roma, ld_api_id: a{n}}}\n" for n in range(20_000))
+    with path.open("w") as out:
+        out.write(HEAD + "targets:\n")
+        out.writelines(lines)
+    sink = Counting()
+    tracemalloc.start()
+    try:
+        read_plan(path, sink)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert sink.count == 20_000
+    assert peak < 2_000_000

@@ -1,0 +1,86 @@
+"""A credential in a plan is refused, and no message repeats it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model import Reference
+
+from .plans import APIM, ONE, ROMA, TOP, complaints, load
+
+MARK = "hunter2SECRET"
+PLANS = {
+    "token": APIM.replace("{env: APINIZER_TOKEN}", MARK),
+    "quoted token": APIM.replace("{env: APINIZER_TOKEN}", f'"{MARK}"'),
+    "auth": APIM.replace("{token: {env: APINIZER_TOKEN}}", MARK),
+    "auth list": APIM.replace("{token: {env: APINIZER_TOKEN}}", f"[{MARK}]"),
+    "token list": APIM.replace("{env: APINIZER_TOKEN}", f"[{MARK}]"),
+    "key": APIM.replace("{env: APINIZER_TOKEN}", f"{{{MARK}: x}}"),
+    "key of auth": APIM.replace("{token: {env: APINIZER_TOKEN}}", f"{{{MARK}}}"),
+    "duplicate key": APIM.replace("{env: APINIZER_TOKEN}", f"{{{MARK}: a, {MARK}: b}}"),
+    "variable": APIM.replace("APINIZER_TOKEN", f'"eyJ.{MARK}"'),
+    "long variable": APIM.replace("APINIZER_TOKEN", MARK * 20),
+    "file": APIM.replace("{env: APINIZER_TOKEN}", f'{{file: "{MARK}\\n"}}'),
+    "file list": APIM.replace("{env: APINIZER_TOKEN}", f"{{file: [{MARK}]}}"),
+    "deeper": APIM.replace("{env: APINIZER_TOKEN}", f"{{env: {{{MARK}: !x {MARK}}}}}"),
+    "tag": APIM.replace("{env: APINIZER_TOKEN}", f"!{MARK} x"),
+    "anchor": APIM.replace("{env: APINIZER_TOKEN}", f"*{MARK}"),
+    "merge": APIM.replace("{env: APINIZER_TOKEN}", f"{{<<: {MARK}}}"),
+    "keyring": APIM.replace("{env: APINIZER_TOKEN}", f"{{keyring: {MARK}}}"),
+    "login": APIM.replace("{token: {env: APINIZER_TOKEN}}", f"{{login: {{user: a, password: {MARK}}}}}"),
+    "access key": ROMA.replace("{token: {env: ROMA_TOKEN}}", f"{{access_key: {MARK}, secret_key: {MARK}}}"),
+    "user of the url": APIM.replace("https://", f"https://admin:{MARK}@"),
+    "odd url": APIM.replace("https://apim", f"ftp://admin:{MARK}@apim"),
+    "bad url": APIM.replace("https://apim.example.com", f'"https://admin:{MARK}@[::1"'),
+    "query": APIM.replace("apim.example.com", f"apim.example.com?token={MARK}"),
+    "proxy": f"{APIM}    proxy: http://admin:{MARK}@proxy\n",
+    "unfinished": APIM.replace("{env: APINIZER_TOKEN}", f'"{MARK}'),
+}
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("name", PLANS)
+def test_a_credential_in_a_plan_is_refused_and_never_repeated(tmp_path: Path, name: str) -> None:
+    target = ONE if PLANS[name].startswith("  roma") else "targets: []\n"
+
+    found = complaints(tmp_path, f"{TOP}gateways:\n{PLANS[name]}{target}")
+
+    assert any("gateways." in problem or "YAML" in problem for problem in found)
+    assert not any(MARK in problem for problem in found)
+
+
+def test_a_literal_token_is_answered_with_what_to_write(tmp_path: Path) -> None:
+    found = complaints(tmp_path, f"{TOP}gateways:\n{PLANS['token']}targets: []\n")
+
+    assert found[0] == (
+        "plan.yaml:7:19 gateways.apim.auth: a credential never stands in the plan itself; "
+        "write a reference: {env: NAME} or {file: path}; if it was a real one, change it"
+    )
+
+
+@pytest.mark.parametrize("key", ["command: [cat, x]", "keyring: user/service"])
+def test_a_form_of_reference_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
+    gateway = ROMA.replace("env: ROMA_TOKEN", key)
+
+    (found,) = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+
+    assert found.endswith(f"gateways.roma.auth.{key.partition(':')[0]}: not supported yet")
+
+
+@pytest.mark.parametrize("reference", ["{}", "{env: A, file: b}"])
+def test_a_reference_names_one_place(tmp_path: Path, reference: str) -> None:
+    gateway = ROMA.replace("{env: ROMA_TOKEN}", reference)
+
+    (found,) = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+
+    assert "expected exactly one of env and file" in found
+
+
+def test_a_credential_may_be_in_a_file(tmp_path: Path) -> None:
+    gateway = ROMA.replace("{env: ROMA_TOKEN}", "{file: tokens/roma}")
+
+    loaded, _ = load(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+
+    assert loaded.plan.gateways[0].auth.token == Reference(file="tokens/roma")
