@@ -167,11 +167,12 @@ async def _work(crew: Crew, lane: Lane, send: Send, feed: Feed) -> None:
         finally:
             feed.release(target)
             lane.leave(target.id)
-        _keep(crew, target, end, course.past, crew.world.monotonic() - began)
+        _keep(crew, end, course, crew.world.monotonic() - began, doubted=past.doubt)
 
 
-def _keep(crew: Crew, target: Target, end: End, past: Past, seconds: float) -> None:
-    at = crew.world.now()
+def _keep(crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool) -> None:
+    """Keep a target's outcome, tell it, and ask the stop rules."""
+    target, at = course.target, crew.world.now()
     crew.record.ended(target, end, seconds=seconds, at=at)
     crew.emit(
         TargetEnded(
@@ -183,8 +184,8 @@ def _keep(crew: Crew, target: Target, end: End, past: Past, seconds: float) -> N
             reason=end.reason,
             evidence=end.evidence,
             seconds=seconds,
-            attempts=past.requests,
+            attempts=course.past.requests,
         )
     )
-    if breach := crew.tally.add(end.outcome, end.reason):
+    if breach := crew.tally.add(end.outcome, end.reason, doubted=doubted):
         crew.stopping.stop("stop_rule", breach)

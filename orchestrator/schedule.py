@@ -40,17 +40,23 @@ def surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool
 
 
 class Tally:
-    """What the stop rules count: shares within a wave of this session, counts within the whole run."""
+    """What the stop rules count: shares within a wave of this session, counts within the whole run.
 
-    def __init__(self, stop_when: StopWhen, before: Counts, *, first_run: bool) -> None:
+    A session that goes on past a stop accepts what was counted before it, and the doubts that were open then.
+    """
+
+    def __init__(
+        self, stop_when: StopWhen, before: Counts, *, first_run: bool, past_stop: bool = False
+    ) -> None:
         self._rules: dict[str, Threshold] = {
             "failed": stop_when.failed,
             "unknown": stop_when.unknown,
             "surprising": stop_when.surprising,
         }
         self._first_run = first_run
+        self._past_stop = past_stop
         self._run: Counter[str] = Counter()
-        for (outcome, word), count in before.items():
+        for (outcome, word), count in () if past_stop else before.items():
             for rule in self._counted(outcome, word):
                 self._run[rule] += count
         self._wave: Counter[str] = Counter()
@@ -61,8 +67,13 @@ class Tally:
         self._wave.clear()
         self._ended = 0
 
-    def add(self, outcome: Outcome, reason: str | None) -> str | None:
-        """Count a target; return which rule fires now, in words, or None."""
+    def add(self, outcome: Outcome, reason: str | None, *, doubted: bool) -> str | None:
+        """Count a target; return which rule fires now, in words, or None.
+
+        ``doubted``: an earlier session had left it in doubt.
+        """
+        if doubted and self._past_stop:
+            return None
         if outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED):
             self._ended += 1
         counted = self._counted(outcome, reason)

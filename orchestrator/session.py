@@ -141,8 +141,12 @@ class Session:
             )
         )
         await self._wait_for_window()
-        counted = {} if start.past_stop else self._pending.outcomes()
-        tally = Tally(start.plan.stop_when, counted, first_run=start.number == 1)
+        tally = Tally(
+            start.plan.stop_when,
+            self._pending.outcomes(),
+            first_run=start.number == 1,
+            past_stop=start.past_stop,
+        )
         reason = start.plan.reason
         async with self._open_lanes([name for name in names if by_gateway[name]]) as lanes:
             crew = Crew(
