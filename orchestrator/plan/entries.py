@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -217,9 +218,10 @@ class EntryReader:
         for values in product(*axes):
             place = values[long[0]].at if len(long) == 1 else at
             parts = tuple([value.text for value in values])
-            self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]
+            self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]  # each key has its type
 
 
+@cache
 def _keys_of(kind: type[GatewayEntry]) -> list[str]:
     names = [name for item in kind.COORDINATES for name in (item.name, item.plural) if name]
     return ["gateway", *names, *kind.OPTIONS, "from_file"]

@@ -15,6 +15,9 @@ from orchestrator.plan.shape import Shape, make_shape
 from orchestrator.plan.source import Fingerprint, is_within, lines, open_regular
 from orchestrator.plan.targets import Place
 
+MOST_COLUMNS = 50
+"""No kind has as many keys; a line with more is no header."""
+
 
 class Includes:
     """Reads the files that the plan ``plan`` names; ``fingerprints`` holds one for each, in order."""
@@ -100,6 +103,9 @@ class _Table:
     def _tell_columns(self, line: int, found: Sequence[str], what: str) -> None:
         names = [item.name for item in self._kind.COORDINATES]
         known = [*names, *self._kind.OPTIONS]
+        if len(found) > MOST_COLUMNS:
+            self._tell(line, "", f"found {len(found):,} {what}s", f"the {what}s are {', '.join(known)}")
+            return
         for index, name in enumerate(found):
             if name in found[:index]:
                 self._tell(line, "", f"the {what} {shown(name)} is given twice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -20,6 +21,8 @@ from orchestrator.model import (
 )
 
 READS_VERSION = 1
+
+_AUTH = re.compile(r"gateways\..+\.auth(?![^.\[])")
 
 SHORT_WAVE = "targets"
 """The name of the one wave of a plan whose targets stand at the top level, and of targets given by id."""
@@ -103,4 +106,4 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
 
 def is_secret(path: str) -> bool:
     """Say whether texts at the key path ``path`` may be a credential, so that no message repeats them."""
-    return path.startswith("gateways.") and ".auth" in path
+    return _AUTH.match(path) is not None

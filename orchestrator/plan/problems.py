@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
 from orchestrator.errors import PlanError, Problem
 from orchestrator.plan.targets import Place
@@ -96,5 +97,10 @@ def step(key: str) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` for a slip of the pen, else nothing."""
-    close = get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
+    return _nearest(word[:100], tuple(words))
+
+
+@lru_cache(maxsize=1000)  # one slip of a generator stands in every line of its plan
+def _nearest(word: str, words: tuple[str, ...]) -> str:
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else ""

@@ -153,12 +153,12 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: 
     # An entry that could not be read counts as a place of its own; no installation's text is one word.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
     for twice in sink.duplicates(places):
-        where = problems.where(twice.first)
+        where = f"first at {problems.where(twice.first)}" if twice.first.line else ""
         if twice.first_id == twice.again_id:
-            message = f"the target {shown(twice.again_id)} is given twice; first at {where}"
+            message = f"the target {shown(twice.again_id)} is given twice"
         else:
-            message = f"the target {shown(twice.again_id)} is {shown(twice.first_id)}, given at {where}"
-        problems.add(twice.again, "", message)
+            message = f"the target {shown(twice.again_id)} is the same as {shown(twice.first_id)}"
+        problems.add(twice.again, "", message, where)
 
 
 def _tell_too_many(document: Document, header: Header | None, targets: int, problems: Problems) -> None:

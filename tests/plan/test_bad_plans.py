@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.reader import read_plan
+from orchestrator.plan.source import open_regular
 from orchestrator.plan.targets import Listing
 
 from .plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
@@ -299,6 +301,11 @@ def test_a_wrong_entry_is_told_at_its_line(tmp_path: Path, name: str) -> None:
 
 
 GATEWAY = {
+    "list of kinds": (APIM.replace("apinizer", "[apinizer]"), "found a list, expected roma or apinizer"),
+    "auth by name": (
+        APIM.replace("apim:", "auth:") + "    limts: x\n",
+        'unknown key "limts"; did you mean "limits"?',
+    ),
     "no mapping": (
         "  x: y\n",
         "gateways.x: found a single value, expected a mapping with kind, url and auth",
@@ -395,3 +402,28 @@ def test_an_address_may_have_a_port_a_path_and_be_a_number(tmp_path: Path, url: 
     loaded, _ = load(tmp_path, f"{TOP}gateways:\n{ROMA.replace('https://roma.example.com', url)}{ONE}")
 
     assert loaded.plan.gateways[0].url == url
+
+
+@pytest.mark.parametrize("text", ["gateways: [a]\n", "gateways: a\n"])
+def test_gateways_are_a_mapping_by_name(tmp_path: Path, text: str) -> None:
+    found = complaints(tmp_path, TOP + text + ONE)
+
+    assert "expected a mapping from each gateway's name to its keys" in found[0]
+
+
+def test_a_file_that_changes_between_two_readings_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(TOP + ONE + GATEWAYS)
+
+    def edited(file: Path) -> BinaryIO:
+        stream = open_regular(file)
+        with path.open("a") as out:
+            out.write("# one more line\n")
+        return stream
+
+    monkeypatch.setattr("orchestrator.plan.reader.open_regular", edited)
+
+    with pytest.raises(PlanError, match="the file was changed while it was read; try again"):
+        read_plan(path, Listing())

@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_read_is_told_where_it_is_named(
     assert expected in found
 
 
-CSV = {
+CSV: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "a.csv: the file names no target"),
     "header only": ("project,proxy,environment\n", "a.csv: the file names no target"),
     "column": (
@@ -107,6 +107,7 @@ CSV = {
     ),
     "missing column": ("project,proxy\nP,x\n", "a.csv:1:1 the column environment is missing"),
     "column twice": ("project,proxy,environment,proxy\n", 'a.csv:1:1 the column "proxy" is given twice'),
+    "no header": ("," * 1000 + "\n", "a.csv:1:1 found 1,001 columns; the columns are project, proxy"),
     "nested": ("project,proxy,environment,from_file\n", 'unknown column "from_file"'),
     "plural": ("project,proxies,environment\n", 'unknown column "proxies"'),
     "semicolons": ("project;proxy;environment\nP;x;e\n", "separate the columns with commas"),

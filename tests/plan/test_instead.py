@@ -1,0 +1,98 @@
+"""Targets given by id on the command line, instead of the plan's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model import Wave
+
+from .plans import HEAD, complaint, complaints, load
+
+PLAN = f"""\
+{HEAD}waves:
+  - name: first
+    targets:
+      - {{gateway: apim, project: a/b, proxy: 5%, environment: test, description: why, persistent: true}}
+  - name: second
+    targets:
+      - {{gateway: roma, ld_api_ids: [a, b]}}
+"""
+
+
+def test_given_ids_are_one_wave_in_their_own_order(tmp_path: Path) -> None:
+    loaded, sink = load(tmp_path, PLAN, instead=["roma/z", "apim/a%2Fb/5%25/test", "roma/a"])
+
+    assert [(target.seq, target.id, target.wave) for target in sink.targets] == [
+        (1, "roma/z", 0),
+        (2, "apim/a%2Fb/5%25/test", 0),
+        (3, "roma/a", 0),
+    ]
+    assert sink.targets[1].parts == ("a/b", "5%", "test")
+    assert loaded.plan.waves == (Wave(name="targets"),)
+    assert (loaded.targets, loaded.by_wave) == (3, {"targets": 3})
+    assert loaded.by_gateway == {"roma": 2, "apim": 1}
+
+
+def test_the_options_of_a_target_that_the_plan_lists_are_kept(tmp_path: Path) -> None:
+    _, sink = load(tmp_path, PLAN, instead=["apim/a%2Fb/5%25/test", "apim/a%2Fb/5%25/production"])
+
+    assert [(target.description, target.persistent) for target in sink.targets] == [
+        ("why", True),
+        (None, None),
+    ]
+
+
+def test_the_digest_covers_the_ids(tmp_path: Path) -> None:
+    digests = {
+        load(tmp_path, PLAN, instead=given)[0].digest
+        for given in (None, ["roma/a"], ["roma/a", "roma/b"], ["roma/b", "roma/a"], ["roma/ab"])
+    }
+
+    assert len(digests) == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("rma/a", '--target: "rma/a": the plan has no such gateway; did you mean "roma"?'),
+        ("zzz/a", '--target: "zzz/a": the plan has no such gateway; the gateways are roma, apim'),
+        ("roma", '--target: "roma" is no id of a target there; its form is roma/<ld_api_id>'),
+        ("apim/a/b", "its form is apim/<project>/<proxy>/<environment>"),
+        ("roma/a/b", "its form is roma/<ld_api_id>"),
+        ("roma/a b", '--target: "roma/a b": ld_api_id "a b" does not fit the pattern'),
+        ("apim/a/../c", '"apim/a/../c": proxy ".." would vanish from an address'),
+        ("apim/a//c", '"apim/a//c": proxy is empty'),
+        ("apim/a/50%/c", "holds a % that is neither %25 nor %2F"),
+        ("apim/a/%2f/c", "holds a % that is neither %25 nor %2F"),
+        ("", '--target: "": the plan has no such gateway'),
+    ],
+)
+def test_what_is_no_id_of_a_target_is_refused(tmp_path: Path, given: str, expected: str) -> None:
+    assert expected in complaint(tmp_path, PLAN, instead=[given])
+
+
+def test_an_id_twice_is_refused(tmp_path: Path) -> None:
+    found = complaint(tmp_path, PLAN, instead=["roma/a", "roma/a"])
+
+    assert found == '--target: the target "roma/a" is given twice'
+
+
+def test_no_id_at_all_is_refused(tmp_path: Path) -> None:
+    assert complaint(tmp_path, PLAN, instead=[]) == "--target: no target is given"
+
+
+def test_at_most_holds_for_given_ids_and_not_for_the_plans_own(tmp_path: Path) -> None:
+    text = f"{PLAN}at_most: 2\n"
+
+    assert load(tmp_path, text, instead=["roma/a", "roma/b"])[0].targets == 2
+    assert "at_most: the plan has 3 targets, more than 2" in complaint(
+        tmp_path, text, instead=["roma/a", "roma/b", "roma/c"]
+    )
+
+
+def test_problems_of_the_plan_are_told_all_the_same(tmp_path: Path) -> None:
+    found = complaints(tmp_path, f"{PLAN}      - {{gateway: nobody}}\n", instead=["roma/"])
+
+    assert [problem.partition(":")[0] for problem in found] == ["plan.yaml", "--target"]

@@ -1,0 +1,102 @@
+"""The schema says of every plan what the reader says, as far as a schema can."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from orchestrator.model import Auth, GatewayEntry, Limits, Target, Wave
+from orchestrator.plan.keys import NOT_YET
+from orchestrator.plan.schema import plan_schema
+from orchestrator.plan.starter import STARTER
+
+from .plans import APIM, HEAD, ONE, ROMA, TOP, complaints, load
+
+PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
+
+
+class _Editor(yaml.SafeLoader):
+    """Reads YAML as an editor does: numbers and booleans, but times as text."""
+
+
+_Editor.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def faults(text: str) -> list[str]:
+    value: Any = yaml.load(text, Loader=_Editor)
+    validator = jsonschema.Draft202012Validator(plan_schema())
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def test_it_is_a_schema_and_plain_json() -> None:
+    jsonschema.Draft202012Validator.check_schema(plan_schema())
+
+    assert json.loads(json.dumps(plan_schema())) == plan_schema()
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_every_plan_fits_it(path: Path) -> None:
+    assert faults(path.read_text()) == []
+
+
+def test_the_starter_plan_fits_it() -> None:
+    assert faults(STARTER) == []
+
+
+WRONG = {
+    "no version": f"name: x\ngateways:\n{ROMA}{ONE}",
+    "version": f"{HEAD}{ONE}".replace("version: 1", "version: 2"),
+    "unknown key": f"{HEAD}{ONE}nmae: x\n",
+    "not yet": f"{HEAD}    park_for: 10m\n{ONE}",
+    "literal": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', 'abc')}{ONE}",
+    "two references": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', '{env: A, file: b}')}{ONE}",
+    "user of the url": f"{TOP}gateways:\n{ROMA.replace('https://', 'https://a:b@')}{ONE}",
+    "kind": f"{TOP}gateways:\n{APIM.replace('apinizer', 'kong')}{ONE}",
+    "other kind's key": f"{HEAD}    api_version: v1\n{ONE}",
+    "duration": f"{HEAD}    timeout: 30\n{ONE}",
+    "bounds": f"{HEAD}    limits: {{concurrency: 0}}\n{ONE}",
+    "number in quotes": f'{HEAD}{ONE}at_most: "5"\n',
+    "share": f"{HEAD}{ONE}stop_when: {{failed: often}}\n",
+    "both": f"{HEAD}{ONE}waves: []\n",
+    "neither": HEAD,
+    "both forms": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, ld_api_ids: [b]}}]\n",
+    "missing key": f"{HEAD}targets: [{{gateway: apim, proxy: a, environment: b}}]\n",
+    "id": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a/b}}]\n",
+    "dots": f"{HEAD}targets: [{{gateway: apim, project: .., proxy: a, environment: b}}]\n",
+    "beside a file": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, from_file: a.csv}}]\n",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_the_reader_refuses_it_refuses(tmp_path: Path, name: str) -> None:
+    assert complaints(tmp_path, WRONG[name])
+    assert faults(WRONG[name])
+
+
+def test_a_text_that_looks_like_a_number_is_a_text_to_both(tmp_path: Path) -> None:
+    text = f"{HEAD}targets: [{{gateway: apim, project: 0123, proxy: no, environment: 1e10}}]\n"
+
+    assert load(tmp_path, text)[0].targets == 1
+    assert faults(text) == []
+
+
+def test_no_key_is_offered_that_is_not_obeyed() -> None:
+    schema = plan_schema()["$defs"]
+
+    for part, values in (
+        ("roma", GatewayEntry),
+        ("apinizer", GatewayEntry),
+        ("wave", Wave),
+        ("roma-target", Target),
+    ):
+        assert not NOT_YET[values] & set(schema[part]["properties"])
+    assert not NOT_YET[Auth] & set(schema["roma"]["properties"]["auth"]["properties"])
+    assert not NOT_YET[Limits] & set(schema["roma"]["properties"]["limits"]["properties"])

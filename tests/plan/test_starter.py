@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.plan.reader import read_plan
+from orchestrator.plan.starter import STARTER
+from orchestrator.plan.targets import Listing
+
+from .plans import load
+
+PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
+
+
+def test_the_starter_plan_can_be_read(tmp_path: Path) -> None:
+    loaded, _ = load(tmp_path, STARTER)
+
+    assert loaded.by_wave == {"canary": 1, "everything": 6}
+
+
+def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) -> None:
+    """The commented keys are the documentation that people read first."""
+    keys = (
+        "window",
+        "api_version",
+        "limits",
+        "retry",
+        "look",
+        "absent",
+        "timeout",
+        "stop_when",
+        "- {gateway",
+    )
+    lines = [
+        line.replace("# ", "", 1) if line.lstrip(" #").startswith(keys) else line
+        for line in STARTER.splitlines(keepends=True)
+    ]
+    (tmp_path / "retired.csv").write_text("ld_api_id\nx\n")
+
+    loaded, _ = load(tmp_path, "".join(lines))
+
+    assert loaded.targets == 8
+    assert loaded.plan.window is not None
+    assert loaded.plan.gateways[0].look == "always"
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_every_plan_that_is_shipped_can_be_read(path: Path) -> None:
+    assert read_plan(path, Listing()).targets > 0
+
+
+def test_the_example_shows_what_there_is() -> None:
+    sink = Listing()
+
+    loaded = read_plan(PLANS[0].parent / "example.yaml", sink)
+
+    assert loaded.targets > 60
+    assert list(loaded.by_wave) == ["canary", "test environments", "production"]
+    assert {gateway.KIND for gateway in loaded.plan.gateways} == {"roma", "apinizer"}
+    assert any("%2F" in target.id and "%25" in target.id for target in sink.targets)
+    assert any("Müşteri Hizmetleri/Şikâyet Takibi" in target.id for target in sink.targets)

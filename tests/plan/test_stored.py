@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import JournalError
+from orchestrator.plan.reader import read_plan
+from orchestrator.plan.stored import plan_from_json, plan_to_json
+from orchestrator.plan.targets import Listing
+
+PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_plan_comes_back_as_it_was(path: Path) -> None:
+    plan = read_plan(path, Listing()).plan
+
+    again = plan_from_json(plan_to_json(plan))
+
+    assert again == plan
+    assert [type(gateway) for gateway in again.gateways] == [type(gateway) for gateway in plan.gateways]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b"{}", b'{"gateways": 5}', b'{"gateways": [5]}', b'{"gateways": []}', b"\xff"],
+)
+def test_what_is_no_plan_is_told_as_the_journals_fault(raw: bytes) -> None:
+    with pytest.raises(JournalError):
+        plan_from_json(raw)
+
+
+def test_a_kind_of_another_program_is_named() -> None:
+    with pytest.raises(JournalError, match="a gateway of kind 'kong', which this program lacks"):
+        plan_from_json(b'{"name": "x", "gateways": [{"kind": "kong"}], "waves": []}')
