@@ -112,7 +112,7 @@ def history_line(record: Record) -> dict[str, object]:
         "environment": record.environment,
         "deploy": record.deploy,
         "persistent": record.persistent,
-        "backendApiVersion": None,
+        "backendApiVersion": "1.0",
     }
 
 

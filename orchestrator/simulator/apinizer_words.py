@@ -96,10 +96,9 @@ def _twisted(body: dict[str, object], twist: Kind | None, words: Words) -> Answe
     elif twist is Kind.EMPTY_ROWS and isinstance(result, dict):
         result.update({key: [] for key in ("deploymentResults", "detailList") if key in result})
     elif twist is Kind.REFUSED_WITH_RESULT:
-        failed = {"deploymentResult": result}
-        return json_answer(
-            400, msgspec.json.decode(words.error(400, "Undeployment failed").body) | failed, JSON
-        )
+        outside = {"success": False} if "success" in body else {"status": "FAILURE"}
+        told = msgspec.json.decode(words.error(400, "Undeployment failed").body)
+        return json_answer(400, {**outside, "deploymentResult": result, **told}, JSON)
     return json_answer(200, body, JSON)
 
 

@@ -31,7 +31,8 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``effect`` says whether the request took effect all the same; None is the kind's own way (see
     ``takes_effect``). ``delay`` is in seconds. ``retry_after`` is sent as written, seconds or a date.
-    ``code`` and ``message`` replace the vendor's usual ones in the envelope of a status.
+    ``code`` and ``message`` replace the vendor's usual ones in the envelope of a status; ``body`` replaces the
+    whole envelope, and is sent as plain text where it is not empty.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_after: str | None = None
     code: str | None = None
     message: str | None = None
+    body: str | None = None
     delay: float = 0.0
     effect: bool | None = None
 

@@ -1,0 +1,117 @@
+"""The command `undeploy simulator`, as another program uses it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.commands.simulator import command
+from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+
+from .world import TEST, apinizer, roma
+
+ROOT = Path(__file__).parents[2]
+PLAN = """
+version: 1
+name: retirement
+gateways:
+  apim: {kind: apinizer, url: "https://apim.example.com", auth: {token: {env: NOBODY_SETS_THIS}}}
+targets:
+  - {gateway: apim, project: Retail, proxies: [petstore, orders], environments: [test]}
+"""
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The command as a process, and the URLs it printed."""
+    call = [sys.executable, "-m", "orchestrator", "simulator", *arguments]
+    with subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            count = 2 if "--seed-file" in arguments else 1
+            lines = [process.stdout.readline().split() for _ in range(count)]
+            yield process, dict(lines)
+        finally:
+            process.kill()
+
+
+def asked(url: str, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request(method, path, headers={"Authorization": f"Bearer {FAKE_TOKEN}"})
+        reply = connection.getresponse()
+        return reply.status, dict(reply.getheaders()), reply.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def seed_file(tmp_path: Path) -> str:
+    path = tmp_path / "seed.json"
+    path.write_bytes(msgspec.json.encode(Seed(gateways=(roma(), apinizer()))))
+    return str(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_one_url_a_line_and_serves_until_told(seed_file, number):
+    with serving("--seed-file", seed_file, "--shape", "b") as (process, urls):
+        status, _, body = asked(urls["apim"], "DELETE", TEST)
+        process.send_signal(number)
+        process.wait(10)
+
+    assert list(urls) == ["roma-eu", "apim"]
+    assert (status, json.loads(body)["status"]) == (200, "SUCCESS")
+    assert process.returncode == 0
+
+
+def test_it_holds_a_plans_targets_without_its_credentials(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+
+    with serving("--seed-from", str(plan), "--old") as (_, urls):
+        books = json.loads(asked(urls["apim"], "GET", "/_books")[2])
+        status, *_ = asked(urls["apim"], "GET", f"{TEST}deploy-status/")
+
+    assert list(books["targets"]) == ["apim/Retail/petstore/test", "apim/Retail/orders/test"]
+    assert status == 404
+
+
+def test_its_faults_come_from_options_and_a_file(seed_file, tmp_path):
+    faults = tmp_path / "faults.json"
+    faults.write_text('{"script": {"apim/Retail/petstore/test": ["503@9"]}}')
+
+    with serving("--seed-file", seed_file, "--faults", str(faults), "--storm", "100%:409") as (_, urls):
+        replies = [asked(urls["apim"], "DELETE", TEST) for _ in range(2)]
+
+    assert [status for status, *_ in replies] == [503, 409]
+    assert replies[0][1]["Retry-After"] == "9"
+
+
+def test_its_rate_is_kept(seed_file):
+    with serving("--seed-file", seed_file, "--rate", "1/h") as (_, urls):
+        assert [asked(urls["apim"], "GET", f"{TEST}route-health/")[0] for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "--seed-from PLAN or --seed-file FILE"), (["--storm", "2"], "no share"),
+     (["--rate", "x"], "no rate"), (["--latency", "x"], "no time"), (["--storm", "0.1", "--faults", "{file}"], "has a storm")],
+)  # fmt: skip
+def test_what_it_cannot_do_it_says(seed_file, tmp_path, arguments, said):
+    stormy = tmp_path / "faults.json"
+    stormy.write_text('{"storm": {"share": 0.5}}')
+    given = [one.replace("{file}", str(stormy)) for one in arguments]
+
+    result = CliRunner().invoke(command, [*given, *(["--seed-file", seed_file] if given else [])])
+
+    assert said in str(result.exception)

@@ -1,0 +1,199 @@
+"""The samples made from the vendors' documents judge the simulators, as they judge the readers.
+
+For each situation that the simulators are made for: the same status, and every key of the sample with a value
+of the same type. The simulators may say more than a sample does.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.simulator.exchange import Answer, Effect, Kind
+from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.limits import Rate
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.seed import ApinizerSeed, RomaSeed, Seed
+
+from .world import BACKEND, INSTANCE, PLACE, PROJECT, World, apinizer, roma
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+V1 = ("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": BACKEND})
+V2 = ("POST", f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy", b"")
+SHOW = ("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}", b"")
+BARE = Fault(kind=Kind.STATUS, status=503, retry_after="20", body="")
+HASTY = Rate(per_second=0.1, burst=0)
+
+# The sample, the instance's settings, what goes wrong, the request.
+ROMA = {
+    "undeploy-204": ({}, "", V1),
+    "undeploy-204-v2": ({}, "", V2),
+    "undeploy-404-gone": ({"targets": ()}, "", V1),
+    "undeploy-404-no-instance": ({"instance_id": "other"}, "", V1),
+    "undeploy-404-not-published-v1": ({"dialects": ("v2",)}, "", V1),
+    "undeploy-404-not-published-v2": ({"dialects": ("v1",)}, "", V2),
+    "undeploy-404-no-service-behind": ({}, "404", V1),
+    "undeploy-400-body-not-parsed": ({}, "", (V1[0], V1[1], b"{")),
+    "undeploy-400-invalid-parameter": ({}, "", (V1[0], V1[1].replace(INSTANCE, "a%20b"), V1[2])),
+    "undeploy-401-bad-token": ({"tokens": ("another",)}, "", V1),
+    "undeploy-403-black-list": ({}, Fault(kind=Kind.STATUS, status=403, code="APIGW.0302"), V1),
+    "undeploy-429-retry-after": ({"rate": HASTY}, "", V1),
+    "undeploy-429-policy-in-minutes": ({"rate": HASTY}, "", V1),
+    "undeploy-500": ({}, "500", V1),
+    "undeploy-502-no-backend": ({}, "502", V1),
+    "undeploy-504-backend-timeout": ({}, "504", V1),
+    "undeploy-503-retry-after": ({}, BARE, V1),
+    "undeploy-502-html": ({}, "error-page", V1),
+    "undeploy-200-html": ({}, "login-page", V1),
+    "undeploy-200-empty": ({}, "empty", V1),
+    "undeploy-302": ({}, "redirect", V1),
+    "show-deployed": ({}, "", SHOW),
+    "show-in-development": ({"targets": (), "down": (BACKEND,)}, "", SHOW),
+    "show-gone": ({"targets": ()}, "", SHOW),
+    "show-429": ({"rate": HASTY}, "", SHOW),
+    "show-500": ({}, "look:500", SHOW),
+    "show-html": ({}, "look:login-page", SHOW),
+}
+OURS = ("MyProject", "petstore-api", "production")
+PROXY = "/apiops/projects/MyProject/apiProxies/petstore-api/"
+PLACED = f"{PROXY}environments/production/"
+DELETE = ("DELETE", PLACED, b"")
+STATUS = ("GET", f"{PLACED}deploy-status/", b"")
+HEALTH = ("GET", f"{PLACED}route-health/", b"")
+HISTORY = ("GET", f"{PROXY}deploy-histories/", b"")
+WHOLE = ("GET", PROXY, b"")
+OFF = {"targets": (), "down": (OURS,)}
+NEW = {"errors": "new"}
+APINIZER = {
+    "undeploy-200-shape-a": ({}, "", DELETE),
+    "undeploy-200-shape-b": ({"shape": "b"}, "", DELETE),
+    "undeploy-200-shape-a-row-false": ({}, "partial", DELETE),
+    "undeploy-200-one-pod-of-two": ({"shape": "b"}, "partial", DELETE),
+    "undeploy-200-no-deployment-result": ({}, "no-result", DELETE),
+    "undeploy-200-no-rows": ({}, "empty-rows", DELETE),
+    "undeploy-200-html": ({}, "login-page", DELETE),
+    "undeploy-200-empty": ({}, "empty", DELETE),
+    "undeploy-302": ({}, "redirect", DELETE),
+    "undeploy-400-deployment-result-shape-a": ({}, "refused-with-result", DELETE),
+    "undeploy-400-not-deployed": (OFF, "", DELETE),
+    "undeploy-400-not-deployed-result-message": (OFF | NEW, "", DELETE),
+    "undeploy-400-not-exist": ({}, "", ("DELETE", PLACED.replace("petstore-api", "x"), b"")),
+    "undeploy-400-environment-hidden": ({}, "", ("DELETE", PLACED.replace("production", "x"), b"")),
+    "undeploy-400-empty-value": (NEW, "", ("DELETE", PLACED.replace("production", ""), b"")),
+    "undeploy-400-project-hidden": (
+        {"unknown_project": 400}, "", ("DELETE", PLACED.replace("MyProject", "x"), b"")
+    ),
+    "undeploy-404-not-found": ({}, "", ("DELETE", PLACED.replace("MyProject", "x"), b"")),
+    "undeploy-404-html": ({}, "elsewhere", DELETE),
+    "undeploy-401-invalid-token": ({"tokens": ("another",)}, "", DELETE),
+    "undeploy-401-token-not-valid": ({"tokens": ("another",)} | NEW, "", DELETE),
+    "undeploy-429-rate-limit": ({"rate": HASTY}, "", DELETE),
+    "undeploy-500": ({}, "500", DELETE),
+    "undeploy-500-result-message": (NEW, "500", DELETE),
+    "undeploy-503-retry-after": ({}, BARE, DELETE),
+    "undeploy-502-html": ({}, "error-page", DELETE),
+    "deploy-status-deployed": ({}, "", STATUS),
+    "deploy-status-edited": ({"edited": (OURS,)}, "", STATUS),
+    "deploy-status-undeployed": (OFF, "", STATUS),
+    "deploy-status-404-older-server": ({"looks": False}, "", STATUS),
+    "deploy-status-false-in-quotes": (OFF, "look:quoted", STATUS),
+    "deploy-status-html": ({}, "look:login-page", STATUS),
+    "route-health-served": ({}, "", HEALTH),
+    "route-health-gone": (OFF, "", HEALTH),
+    "route-health-gone-not-loaded": (OFF | {"not_loaded": True}, "", HEALTH),
+    "route-health-no-pod-answers": ({}, "no-pods", HEALTH),
+    "route-health-404-older-server": ({"looks": False}, "", HEALTH),
+    "deploy-histories-newest-undeploys": (OFF, "", HISTORY),
+    "deploy-histories-newest-deploys": ({}, "", HISTORY),
+    "deploy-histories-404-older-server": ({"histories": False}, "", HISTORY),
+    "proxy-deployed": ({}, "", WHOLE),
+    "proxy-undeployed": (OFF, "", WHOLE),
+}  # fmt: skip
+
+
+def answered(
+    seed: RomaSeed | ApinizerSeed, target: str, fault: str | Fault, request: tuple[str, str, object]
+) -> Answer:
+    world = World(seed)
+    if fault:
+        world.expect(script={target: (fault,)})
+    answer = world.ask(*request).answer
+    assert answer is not None
+    return answer
+
+
+def unlike(sample: object, ours: object, where: str = "body") -> list[str]:
+    """What the sample has and ours lacks, or has of another type."""
+    if isinstance(sample, dict) and isinstance(ours, dict):
+        missing = [f"{where}.{key} is missing" for key in sample.keys() - ours.keys()]
+        shared = sample.keys() & ours.keys()
+        return missing + [one for key in shared for one in unlike(sample[key], ours[key], f"{where}.{key}")]
+    if isinstance(sample, list) and isinstance(ours, list):
+        if sample and not ours:
+            return [f"{where} is empty"]
+        return unlike(sample[0], ours[0], f"{where}[0]") if sample else []
+    return [] if type(sample) is type(ours) else [f"{where} is {ours!r} for {sample!r}"]
+
+
+def compare(kind: str, name: str, answer: Answer) -> None:
+    folder = SAMPLES / kind / name
+    reply = json.loads((folder / "reply.json").read_text())
+    body = (folder / "body").read_bytes() if (folder / "body").exists() else b""
+    headers = {key.lower() for key in reply.get("headers", {})}
+
+    assert answer.status == reply["status"]
+    assert ("retry-after" in headers) <= ("Retry-After" in answer.headers)
+    try:
+        sample = json.loads(body)
+    except ValueError:
+        assert reply["status"] >= 400 or bool(answer.body) == bool(body)
+        assert answer.headers.get("Content-Type", "").partition(";")[0] != "application/json"
+    else:
+        assert unlike(sample, json.loads(answer.body)) == []
+
+
+@pytest.mark.parametrize("name", ROMA)
+def test_roma_can_say_what_the_sample_says(name):
+    fields, fault, request = ROMA[name]
+
+    answer = answered(roma(**fields), f"roma-eu/{BACKEND}", fault, request)
+
+    compare("roma", name, answer)
+    if b"error_code" in answer.body and "rate" not in fields:
+        sample = json.loads((SAMPLES / "roma" / name / "body").read_bytes())
+        assert json.loads(answer.body)["error_code"] == sample["error_code"]
+
+
+@pytest.mark.parametrize("name", APINIZER)
+def test_apinizer_can_say_what_the_sample_says(name):
+    fields, fault, request = APINIZER[name]
+
+    seed = apinizer(**{"targets": (OURS,), "down": ()} | fields)
+
+    compare("apinizer", name, answered(seed, "apim/MyProject/petstore-api/production", fault, request))
+
+
+REQUESTS = sorted(
+    folder for kind in ("roma", "apinizer") for folder in (SAMPLES / kind / "requests").iterdir()
+)
+
+
+@pytest.mark.parametrize("folder", REQUESTS, ids=lambda folder: f"{folder.parts[-3]}-{folder.name}")
+def test_every_sample_request_is_understood(folder):
+    request = json.loads((folder / "request.json").read_text())
+    body = (folder / "body").read_bytes() if (folder / "body").exists() else b""
+    turkish = ("Sipariş Yönetimi", "a/b%c?d#e+f", "prod ortamı")  # noqa: RUF001 - Turkish
+    seed: RomaSeed | ApinizerSeed = apinizer(targets=(OURS, turkish), down=(), tokens=("FAKE-TOKEN",))
+    if folder.parts[-3] == "roma":
+        seed = roma(tokens=("FAKE-TOKEN",), project_id=PROJECT)
+    platforms = Platforms(Seed(gateways=(seed,)))
+
+    delivery = platforms.handle(
+        seed.name, request["method"], request["path"], request["headers"], body, now=0.0
+    )
+
+    assert delivery.answer is not None
+    assert 200 <= delivery.answer.status < 300
+    assert (delivery.effect is Effect.DOWN) == folder.name.startswith("undeploy")
