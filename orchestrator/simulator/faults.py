@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Annotated
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
 from orchestrator.model import Act
@@ -31,19 +32,19 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``effect`` says whether the request took effect all the same; None is the kind's own way (see
     ``takes_effect``). ``delay`` is in seconds. ``retry_after`` is sent as written, seconds or a date.
-    ``code`` and ``message`` replace the vendor's usual ones in the envelope of a status; ``body`` replaces the
-    whole envelope, and is sent as plain text where it is not empty.
+    ``code`` and ``message`` replace the vendor's usual ones in the envelope of a status; ``body`` replaces
+    the whole envelope, and is sent as plain text where it is not empty.
     """
 
     kind: Kind
     on: On = On.UNDEPLOY
-    times: int = 1
-    status: int = 0
+    times: Annotated[int, Meta(ge=0)] = 1
+    status: Annotated[int, Meta(ge=200, le=599)] | None = None
     retry_after: str | None = None
     code: str | None = None
     message: str | None = None
     body: str | None = None
-    delay: float = 0.0
+    delay: Annotated[float, Meta(ge=0)] = 0.0
     effect: bool | None = None
 
     @property
@@ -64,7 +65,7 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NAMES = {kind.value: kind for kind in Kind if kind is not Kind.STATUS}
-_TEXT = re.compile(r"(?:(undeploy|look|deploy|any):)?([1-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?")
+_TEXT = re.compile(r"(?:(undeploy|look|deploy|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?")
 _DELAYS = {Kind.SLOW.value: 1.0}
 
 
@@ -99,7 +100,7 @@ class Storm(Struct, frozen=True, kw_only=True):
     of an act; ``gateways`` (names) spares all others; empty is all.
     """
 
-    share: float
+    share: Annotated[float, Meta(ge=0, le=1)]
     seed: int = 0
     kinds: tuple[Fault | str, ...] = DEFAULT_STORM
     first: int | None = None
@@ -158,7 +159,8 @@ class Weather:
         if storm is None or (storm.gateways and self._gateway not in storm.gateways):
             return ()
         kinds = (as_fault(kind) for kind in storm.kinds)
-        return tuple(fault for fault in kinds if fault.kind not in TWISTS or fault.kind in twists)
+        fitting = (fault for fault in kinds if fault.kind not in TWISTS or fault.kind in twists)
+        return tuple(_fitting(fault, self._gateway, twists) for fault in fitting)
 
     def pick(self, target: str | None, act: Act | None, nth: int) -> Fault | None:
         """The fault that strikes this request, the ``nth`` of its act for its target or gateway, or None."""
@@ -189,6 +191,10 @@ class Weather:
 
 
 def _fitting(fault: Fault, gateway: str, twists: frozenset[Kind]) -> Fault:
+    if fault.kind is Kind.STATUS and fault.status is None:
+        raise UsageError(
+            f"a fault of the gateway {gateway} has the kind status and says no status, such as 500"
+        )
     if fault.kind in TWISTS - twists:
         raise UsageError(
             f"the gateway {gateway} is of a kind that cannot have the fault {fault.kind.value!r}"

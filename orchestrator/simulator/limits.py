@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.model import Act
@@ -18,7 +19,7 @@ class Rate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Without ``retry_after`` the refusal does not say how long to wait.
     """
 
-    per_second: float
+    per_second: Annotated[float, Meta(gt=0)]
     burst: float = 1.0
     on: On = On.ANY
     retry_after: bool = True

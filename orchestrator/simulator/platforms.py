@@ -121,18 +121,18 @@ class Station:
 
     def _spoilt(self, fault: Fault, answer: Answer) -> Answer:
         if fault.kind is Kind.STATUS:
-            told = self._told(fault)
+            told = self._told(fault, fault.status or 500)
             wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
             return Answer(told.status, told.body, {**told.headers, **wait})
         if fault.kind is Kind.ELSEWHERE:
             return self.platform.elsewhere()
         return _PAGES.get(fault.kind, answer)
 
-    def _told(self, fault: Fault) -> Answer:
+    def _told(self, fault: Fault, status: int) -> Answer:
         if fault.body is None:
-            return self.platform.error(fault.status, fault.code, fault.message)
+            return self.platform.error(status, fault.code, fault.message)
         plain = {"Content-Type": "text/plain;charset=UTF-8"} if fault.body else {}
-        return Answer(fault.status, fault.body.encode("utf-8", "replace"), plain)
+        return Answer(status, fault.body.encode("utf-8", "replace"), plain)
 
 
 class Platforms:

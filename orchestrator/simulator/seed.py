@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
 from orchestrator.model import GatewayEntry, Plan, Target
@@ -33,7 +33,7 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     tokens: tuple[str, ...] = (FAKE_TOKEN,)
     expiry: Expiry | None = None
     rate: Rate | None = None
-    latency: float = 0.0
+    latency: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
@@ -71,7 +71,7 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     looks: bool = True
     histories: bool = True
     body: Literal["accept", "ignore", "reject"] = "accept"
-    pods: int = 2
+    pods: Annotated[int, Meta(ge=1, le=1000)] = 2
     unknown_project: Literal[400, 404] = 404
     record_flips: bool = True
     not_loaded: bool = False

@@ -105,7 +105,8 @@ def test_its_rate_is_kept(seed_file):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [([], "--seed-from PLAN or --seed-file FILE"), (["--storm", "2"], "no share"),
-     (["--rate", "x"], "no rate"), (["--latency", "x"], "no time"), (["--storm", "0.1", "--faults", "{file}"], "has a storm")],
+     (["--rate", "x"], "no rate"), (["--latency", "x"], "no time"),
+     (["--storm", "0.1", "--faults", "{file}"], "has a storm")],
 )  # fmt: skip
 def test_what_it_cannot_do_it_says(seed_file, tmp_path, arguments, said):
     stormy = tmp_path / "faults.json"

@@ -52,7 +52,9 @@ def test_faults_and_seed_are_taken():
 @pytest.mark.parametrize(
     ("path", "body", "text"),
     [("/_faults", b"{", "truncated"), ("/_faults", b'{"script": {"x": []}}', "roma-eu"),
-     ("/_faults", b'{"script": {"roma-eu": ["boom"]}}', "boom"), ("/_seed", b'{"gateways": []}', "roma-eu"),
+     ("/_faults", b'{"script": {"roma-eu": ["boom"]}}', "boom"),
+     ("/_faults", b'{"script": {"roma-eu": [{"kind": "status"}]}}', "no status"),
+     ("/_seed", b'{"gateways": []}', "roma-eu"),
      ("/_seed", b"\xff", "")],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_a_sentence(path, body, text):
