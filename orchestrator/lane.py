@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -192,6 +193,13 @@ class Credential(Struct):
     worked: bool = False
 
 
+def credential_forms(secret: Secret) -> tuple[bytes, ...]:
+    """Return the ways in which a reply may repeat a credential: as it is, and as JSON escapes it."""
+    text = secret.reveal()
+    forms = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return tuple(form.encode() for form in sorted(forms))
+
+
 class Lane:
     """A lane as the workers see it: they ask it before each request, and tell it each reading."""
 
@@ -209,8 +217,8 @@ class Lane:
         self._changed = anyio.Event()
         self._renewing = anyio.Lock()
         self.credential = Credential(world.credential(gateway))
-        self.secrets = [self.credential.secret]
-        """All that were ever in use: what is masked in the vendor's texts."""
+        self.marks = credential_forms(self.credential.secret)
+        """What is masked in the vendor's texts: every credential that was ever in use, as it may be written."""
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0) -> str | None:
         """Return why no such request may leave ``wait`` seconds from now, in this session; None if one may."""
@@ -309,7 +317,7 @@ class Lane:
                     reading, "the credential was rejected, and its reference gives no other one"
                 )
             self.credential = Credential(secret, generation + 1)
-            self.secrets.append(secret)
+            self.marks += credential_forms(secret)
 
     def _deny(self, reading: Reading, why: str) -> None:
         self.state.close(f"{Reason.DENIED}: {why} ({describe(reading)})")

@@ -63,7 +63,7 @@ async def _send(session: aiohttp.ClientSession, request: Request) -> Reply | Los
             request.method,
             URL(request.url, encoded=True),
             headers=request.headers,
-            data=request.body,
+            data=request.body or None,
             allow_redirects=False,
         ) as response:
             body = await _read_body(response)

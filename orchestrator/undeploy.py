@@ -7,8 +7,7 @@ did not end the target.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -20,9 +19,12 @@ from orchestrator.lane import Lane
 from orchestrator.model import UNDEPLOY, Act, Ask, Reading, Target, Verdict
 from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
 from orchestrator.stopping import Stopping
-from orchestrator.wire import Lost, Reply, Secret
+from orchestrator.wire import Lost, Reply
 from orchestrator.world import Send as SendRequest
 from orchestrator.world import World
+
+
+BLOT = "•••".encode()
 
 
 class Recording(Protocol):
@@ -196,17 +198,15 @@ def _wanted_wait(state: RetryCallState) -> float:
 def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
     """Read a reply after masking what repeats a credential; a lost one is doubt only if it was sent."""
     if isinstance(answer, Reply):
-        return lane.gateway.read(ask, target, masked(answer, lane.secrets))
+        return lane.gateway.read(ask, target, masked(answer, lane.marks) if answer.body else answer)
     if ask.act is Act.LOOK:
         return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
     return Reading(verdict=Verdict.DOUBT if answer.sent else Verdict.UNSENT, message=answer.detail)
 
 
-def masked(reply: Reply, secrets: list[Secret]) -> Reply:
-    """Return the reply with every credential in its body blotted out, as written or as JSON escapes it."""
+def masked(reply: Reply, marks: Iterable[bytes]) -> Reply:
+    """Return the reply with every credential in its body blotted out."""
     body = reply.body
-    for secret in secrets:
-        text = secret.reveal()
-        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-            body = body.replace(form.encode(), "•••".encode())
+    for mark in marks:
+        body = body.replace(mark, BLOT)
     return reply if body is reply.body else replace(reply, body=body)

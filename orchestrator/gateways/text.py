@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 SHOWN = 256
@@ -41,6 +42,7 @@ def _visible(text: str) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def segment(text: str) -> str:
     """Percent-encode ``text`` as one segment of a path, with no safe characters but the unreserved ones.
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from orchestrator.journal.schema import OPEN_OUTCOME
+from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.writer import Writing
 from orchestrator.model import Act, Ask, Reading, Target, Verdict
 from orchestrator.retry import End
 
-_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
-_RESULT = (
-    "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"
-    " WHERE seq = ? AND number = ?"
-)
-_ENDED = "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
 _FINISH = (
@@ -39,7 +33,7 @@ class Record:
 
         Raises DiskError where that failed: then the intent is not in the journal.
         """
-        await self._writing.write(_INTENT, (target.seq, number, ask.act.value, ask.via, at))
+        await self._writing.write(INTENT, (target.seq, number, ask.act.value, ask.via, at))
 
     def result(
         self,
@@ -54,12 +48,12 @@ class Record:
         """Keep what came of a request; durable before this worker's next intent is."""
         pods = msgspec.json.encode((reading.pods, reading.pod_count)).decode() if reading.pods else None
         values = (seconds, status, _clean(reading.code), _clean(reading.message), reading.verdict.value, sent)
-        self._writing.post(_RESULT, (*values, _clean(pods), target.seq, number))
+        self._writing.post(RESULT, (*values, _clean(pods), target.seq, number))
 
     def ended(self, target: Target, end: End, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
         self._writing.post(
-            _ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)
+            ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)
         )
 
     def note(self, at: float, kind: str, *, gateway: str | None = None, text: str | None = None) -> None:

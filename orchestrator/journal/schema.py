@@ -55,3 +55,13 @@ IN_DOUBT = """EXISTS (
 
 OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} THEN 'unknown' ELSE 'not_started' END"
 """The outcome of a target that the run did not end."""
+
+INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
+RESULT = (
+    "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"
+    " WHERE seq = ? AND number = ?"
+)
+ENDED = "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
+
+TOGETHER = frozenset((INTENT, RESULT, ENDED))
+"""The three statements that every target needs; within one commit their order does not matter."""

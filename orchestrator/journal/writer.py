@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Protocol
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, Value
+from orchestrator.journal.schema import TOGETHER
 
 IDLE = 0.05
 """Seconds after which a result that no intent followed is committed on its own."""
@@ -92,17 +94,31 @@ class Writer:
         error: JournalError | None = None
         try:
             with self._database.transaction():
-                for statement, values in posted:
-                    self._database.run(statement, values)
-                for entry, _ in waiting:
-                    if entry is not None:
-                        self._database.run(*entry)
+                for statement, rows in _grouped([*posted, *(entry for entry, _ in waiting if entry)]):
+                    self._database.run_many(statement, rows)
         except JournalError as caught:
             error = caught if isinstance(caught, DiskError) else DiskError(str(caught))
             with self._lock:
                 self._queued[:0] = posted
         if waiting:
             self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], error)
+
+
+def _grouped(entries: list[Entry]) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
+    """Yield the rows of each statement together, which is far cheaper than one by one.
+
+    Rows of results and of outcomes touch different tables, so their order does not matter to one another;
+    any other statement (a note, what is left at the end) comes after all that was queued before it.
+    """
+    rows: dict[str, list[tuple[Value, ...]]] = {}
+    for statement, values in entries:
+        if statement in TOGETHER:
+            rows.setdefault(statement, []).append(values)
+        else:
+            yield from rows.items()
+            rows = {}
+            yield statement, [values]
+    yield from rows.items()
 
 
 def _resolve(futures: list[asyncio.Future[None]], error: JournalError | None) -> None:
