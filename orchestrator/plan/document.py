@@ -157,7 +157,7 @@ class Document:
 
     def _wave(self, event: Event, path: str) -> None:
         self._refuse_marks(event, path)
-        self._tray.wave = len(self.waves)
+        self._tray.begin(len(self.waves))
         wave = Entries({}, {}, place_of(event))
         self.waves.append(Wave(name=path))
         while not isinstance(item := self._composer.next(), MappingEndEvent):
@@ -178,7 +178,7 @@ class Document:
         values = read_record(wave, Wave, path, self._problems, beside=("targets",))
         if values is None:
             return
-        self.waves[self._tray.wave] = Wave(**values)
+        self.waves[-1] = Wave(**values)
         node = wave.values["name"]
         assert node is not None  # noqa: S101 - it was read
         first = self._names.setdefault(values["name"], node.at)
@@ -214,12 +214,13 @@ class Document:
         count = 0
         while type(start := next_event()) is not SequenceEndEvent:
             source.held = 0
-            if type(start) is MappingStartEvent and start.anchor is None and start.tag is None:
+            if type(start) is MappingStartEvent:
                 taken: list[ScalarEvent] = []
                 keep = taken.append
-                while type(last := next_event()) is ScalarEvent and last.anchor is None and last.tag is None:
+                while type(last := next_event()) is ScalarEvent:
                     keep(last)
-                if reader and type(last) is MappingEndEvent and reader.flat(taken, start):
+                is_flat = type(last) is MappingEndEvent and not (source.marked and _is_marked(start, taken))
+                if is_flat and reader and reader.flat(taken, start):
                     count += 1
                     continue
                 composer.again([*taken, last])
@@ -229,3 +230,9 @@ class Document:
                 reader.read(node, place_of(start), where)
             count += 1
         return count
+
+
+def _is_marked(start: MappingStartEvent, taken: list[ScalarEvent]) -> bool:
+    if start.anchor is not None or start.tag is not None:
+        return True
+    return any(event.anchor is not None or event.tag is not None for event in taken)

@@ -42,7 +42,8 @@ class EntryReader:
         self._put = tray.put
         self._includes = includes
         self._problems = problems
-        self._shapes: dict[tuple[str, ...], tuple[int, dict[str, Shape | None]]] = {}
+        self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
+        self._last: Shape | None = None
 
     def flat(self, taken: list[ScalarEvent], start: Event) -> bool:
         """Put the target that begins at ``start`` and whose keys and values, in turn, are ``taken``.
@@ -50,31 +51,27 @@ class EntryReader:
         Says false, and does nothing, unless all is right: ``read`` then tells what is wrong. This is the way
         that nearly all of a large plan goes, so it looks at the texts only.
         """
-        keys = tuple([event.value for event in taken[::2]])
-        texts = [event.value for event in taken[1::2]]
-        place, shapes = self._shapes.get(keys) or self._learn(keys)
-        if place < 0:
-            return False
-        name = texts[place]
-        shape = shapes[name] if name in shapes else self._shape(keys, name, shapes)
-        if shape is None or (row := shape.row(texts)) is None:
-            return False
+        words = [event.value for event in taken]
+        keys, texts = words[::2], words[1::2]
+        shape = self._last  # the next target mostly looks like the one before
+        if shape is None or keys != shape.keys or (row := shape.row(texts)) is None:
+            shape = self._last = self._shape(tuple(keys), texts)
+            if shape is None or (row := shape.row(texts)) is None:
+                return False
         if shape.persistent is not None and not taken[2 * shape.persistent + 1].implicit[0]:
             return False
         self._put(shape.gateway, *row, place_of(start))
         return True
 
-    def _learn(self, keys: tuple[str, ...]) -> tuple[int, dict[str, Shape | None]]:
-        if any(make_shape("", kind, keys) for kind in KINDS.values()) and "gateway" in keys:
-            return self._shapes.setdefault(keys, (keys.index("gateway"), {}))
-        return -1, {}
-
-    def _shape(self, keys: tuple[str, ...], name: str, shapes: dict[str, Shape | None]) -> Shape | None:
+    def _shape(self, keys: tuple[str, ...], texts: list[str]) -> Shape | None:
+        name = texts[keys.index("gateway")] if "gateway" in keys else ""
+        found = self._shapes.get((name, keys))
         known = self._gateways.get(name)
-        if known is None or known.kind is None:
-            return None
-        shapes[name] = make_shape(known.name, known.kind, keys)
-        return shapes[name]
+        if found is None and known is not None and known.kind is not None:
+            found = make_shape(known.name, known.kind, keys)
+            if found is not None:
+                self._shapes[name, keys] = found
+        return found
 
     def read(self, node: Node | None, at: Place, path: str) -> None:
         """Put the targets of the entry ``node``, which stands ``at``, or tell what is wrong with it."""

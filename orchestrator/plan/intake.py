@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Protocol
 
 from orchestrator.model import Target
@@ -16,9 +17,11 @@ MOST_TARGETS = 10_000_000
 
 
 class Tray(Protocol):
-    """Takes the coordinates and options of one target after the other. ``wave`` is the index of theirs."""
+    """Takes the coordinates and options of one target after the other."""
 
-    wave: int
+    def begin(self, wave: int) -> None:
+        """Take the targets of the wave with this index from here on."""
+        ...
 
     def put(
         self,
@@ -40,12 +43,21 @@ class Intake:
     """Numbers and counts the targets of a run, and passes them on to the sink, at most ``limit`` of them."""
 
     def __init__(self, sink: TargetSink) -> None:
-        self.wave = 0
         self.count = 0
         self.by_gateway: defaultdict[str, int] = defaultdict(int)
-        self.by_wave: defaultdict[int, int] = defaultdict(int)
+        self._wave = 0
+        self._begun = [0]
         self._limit = MOST_TARGETS
         self._add = sink.add
+
+    def begin(self, wave: int) -> None:
+        """Count the targets of the wave ``wave`` from here on; they come in order."""
+        self._wave = wave
+        self._begun[wave:] = [self.count]
+
+    def by_wave(self) -> list[int]:
+        """Return how many targets each wave has, in order."""
+        return [after - first for first, after in pairwise([*self._begun, self.count])]
 
     def admit(self, at_most: int) -> None:
         """Go on counting above ``at_most``, but pass no more targets on."""
@@ -62,10 +74,9 @@ class Intake:
         """Pass one more target on. Raises ``UnreadableError`` where there is no end to them."""
         self.count = count = self.count + 1
         self.by_gateway[gateway] += 1
-        self.by_wave[self.wave] += 1
         if count <= self._limit:
             target = Target(
-                count, target_id(gateway, parts), gateway, self.wave, parts, description, persistent
+                count, target_id(gateway, parts), gateway, self._wave, parts, description, persistent
             )
             self._add(target, at)
         elif count > MOST_TARGETS:
@@ -76,9 +87,11 @@ class Options:
     """Keeps the options that a plan gives to the targets with the given ids, and lets the others go."""
 
     def __init__(self, ids: Iterable[str]) -> None:
-        self.wave = 0
         self._wanted = frozenset(ids)
         self._kept: dict[str, tuple[str | None, bool | None]] = {}
+
+    def begin(self, wave: int) -> None:
+        """Nothing: given ids are one wave."""
 
     def admit(self, at_most: int) -> None:
         """Nothing: what the plan lists is not what is run."""

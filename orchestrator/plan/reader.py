@@ -68,7 +68,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
         source_digest=prints[0].digest().hex(),
         targets=intake.count,
         by_gateway={known: intake.by_gateway.get(known, 0) for known in gateways},
-        by_wave={wave.name: intake.by_wave.get(index, 0) for index, wave in enumerate(waves)},
+        by_wave={wave.name: count for wave, count in zip(waves, intake.by_wave(), strict=True)},
     )
 
 

@@ -75,6 +75,8 @@ class Source:
         self.fingerprint = Fingerprint()
         self.held = 0
         """Bytes read since the last entry began; whoever begins one sets it to 0."""
+        self.marked = False
+        """Whether a byte was read without which there is neither a tag nor an anchor."""
         self._stream = stream
         self._line = 1
         self._line_size = 0
@@ -105,6 +107,7 @@ class Source:
         else:
             self._line_size += len(data)
         self.held += len(data)
+        self.marked = self.marked or b"!" in data or b"&" in data
         if self._line_size > MOST_IN_A_LINE:
             raise UnreadableError(
                 Place(0, self._line, 1), "the line is longer than 1 MB", "a plan is text with line breaks"
