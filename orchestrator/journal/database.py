@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -88,7 +88,8 @@ class Database:
 
     def run_many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
         """Execute one statement for many rows."""
-        self._connection.executemany(statement, rows).close()
+        with self.translated():
+            self._connection.executemany(statement, rows).close()
 
     def script(self, statements: str) -> None:
         """Execute several statements."""
@@ -105,18 +106,33 @@ class Database:
             row: Row = self._connection.execute(query, values).fetchone()
         return row
 
+    def begin(self) -> None:
+        """Begin a transaction."""
+        with self.translated():
+            self.run("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        with self.translated():
+            self.run("COMMIT")
+
+    def roll_back(self) -> None:
+        """Undo what is left of a transaction that failed."""
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self.run("ROLLBACK")
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block is committed, or none of it."""
-        with self.translated():
-            self.run("BEGIN IMMEDIATE")
-            try:
+        self.begin()
+        try:
+            with self.translated():
                 yield
-                self.run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self.run("ROLLBACK")
-                raise
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
 
     @contextmanager
     def translated(self) -> Iterator[None]:

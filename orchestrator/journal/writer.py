@@ -1,15 +1,20 @@
-"""The one thread that writes: whatever was queued while the last commit ran goes into the next one.
+"""How rows become durable: whatever was queued while the last commit ran goes into the next one.
 
 No timer stands between an intent and its commit, so a busy run groups its commits by itself and an idle one
 waits for nothing. A result that nobody waits for is committed with the next intent, or a moment later.
+
+Only the commit, which waits for the disk, has a thread of its own. The rows are handed to SQLite on the event
+loop: there they cost microseconds, while a second thread would fight the loop for the interpreter row by row.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from typing import Protocol
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple, Protocol
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, Value
@@ -19,6 +24,16 @@ IDLE = 0.05
 """Seconds after which a result that no intent followed is committed on its own."""
 
 Entry = tuple[str, tuple[Value, ...]]
+
+
+Waiter = tuple[Entry | None, asyncio.Future[None]]
+
+
+class _Batch(NamedTuple):
+    """What one commit holds: rows that nobody waits for, and those who wait, with a row of their own or not."""
+
+    posted: list[Entry]
+    waiting: list[Waiter]
 
 
 class Writing(Protocol):
@@ -31,23 +46,25 @@ class Writing(Protocol):
 
 
 class Writer:
-    """Writes from one thread, in the order of the calls. To be made and used on one event loop."""
+    """Writes rows in the order of the calls. To be made and used on one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
         self._queued: list[Entry] = []
-        self._waiting: list[tuple[Entry | None, asyncio.Future[None]]] = []
-        self._closing = False
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._waiting: list[Waiter] = []
+        self._under_way: _Batch | None = None
+        self._timer: asyncio.Handle | None = None
+        self._closed = False
+        self._orders: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._thread = Thread(target=self._commit_orders, name="journal", daemon=True)
         self._thread.start()
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None:
         """Queue a row; it is on disk when a later ``write`` or ``flush`` returns."""
-        with self._lock:
-            self._queued.append((statement, values))
+        self._queued.append((statement, values))
+        if self._timer is None and self._under_way is None:
+            self._timer = self._loop.call_later(IDLE, self._begin)
 
     async def write(self, statement: str, values: tuple[Value, ...]) -> None:
         """Return once this row, and all that was queued before, is on disk.
@@ -61,47 +78,73 @@ class Writer:
         """Return once all that was queued is on disk. Raises DiskError where that failed."""
         await self._durable(None)
 
-    async def _durable(self, entry: Entry | None) -> None:
-        future = self._loop.create_future()
-        with self._lock:
-            if self._closing:
-                raise JournalError(f"{self._database.path}: the journal is closed")
-            self._waiting.append((entry, future))
-        self._wake.set()
-        await future
-
     async def close(self) -> None:
-        """Commit what is queued, if that is possible, and end the thread."""
-        self._closing = True
-        self._wake.set()
-        await asyncio.shield(asyncio.to_thread(self._thread.join))
+        """Commit what is queued, if that is possible, and end the thread. Safe to call twice."""
+        if self._closed:
+            return
+        with suppress(DiskError):
+            await self.flush()
+        self._closed = True
+        self._orders.put(None)
+        self._thread.join()
         self._database.close()
 
-    def _work(self) -> None:
-        while True:
-            self._wake.wait(IDLE)
-            self._wake.clear()
-            closing = self._closing
-            with self._lock:
-                posted, self._queued = self._queued, []
-                waiting, self._waiting = self._waiting, []
-            if posted or waiting:
-                self._commit(posted, waiting)
-            if closing:
-                return
+    async def _durable(self, entry: Entry | None) -> None:
+        if self._closed:
+            raise JournalError(f"{self._database.path}: the journal is closed")
+        future = self._loop.create_future()
+        self._waiting.append((entry, future))
+        if self._under_way is None and len(self._waiting) == 1:
+            # At the end of this turn of the loop, so that all whose turn it is share the commit.
+            self._loop.call_soon(self._begin)
+        await future
 
-    def _commit(self, posted: list[Entry], waiting: list[tuple[Entry | None, asyncio.Future[None]]]) -> None:
-        error: JournalError | None = None
+    def _begin(self) -> None:
+        """Hand all that is queued to SQLite, and have it committed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._under_way is not None or not (self._queued or self._waiting) or self._closed:
+            return
+        batch = _Batch(self._queued, self._waiting)
+        self._queued, self._waiting = [], []
         try:
-            with self._database.transaction():
-                for statement, rows in _grouped([*posted, *(entry for entry, _ in waiting if entry)]):
-                    self._database.run_many(statement, rows)
-        except JournalError as caught:
-            error = caught if isinstance(caught, DiskError) else DiskError(str(caught))
-            with self._lock:
-                self._queued[:0] = posted
-        if waiting:
-            self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], error)
+            self._database.begin()
+            for statement, rows in _grouped([*batch.posted, *(entry for entry, _ in batch.waiting if entry)]):
+                self._database.run_many(statement, rows)
+        except JournalError as error:
+            self._database.roll_back()
+            self._settle(batch, error)
+        else:
+            self._under_way = batch
+            self._orders.put(batch)
+
+    def _commit_orders(self) -> None:
+        while (batch := self._orders.get()) is not None:
+            error: JournalError | None = None
+            try:
+                self._database.commit()
+            except JournalError as caught:
+                error = caught
+                self._database.roll_back()
+            self._loop.call_soon_threadsafe(self._settle, batch, error)
+
+    def _settle(self, batch: _Batch, error: JournalError | None) -> None:
+        """Tell those who wait how it went, and begin with what was queued meanwhile."""
+        self._under_way = None
+        if error is not None:
+            self._queued[:0] = batch.posted
+        for _, future in batch.waiting:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(DiskError(str(error)))
+        if self._waiting:
+            self._begin()
+        elif self._queued and self._timer is None:
+            self._timer = self._loop.call_later(IDLE, self._begin)
 
 
 def _grouped(entries: list[Entry]) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
@@ -119,13 +162,3 @@ def _grouped(entries: list[Entry]) -> Iterator[tuple[str, list[tuple[Value, ...]
             rows = {}
             yield statement, [values]
     yield from rows.items()
-
-
-def _resolve(futures: list[asyncio.Future[None]], error: JournalError | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
