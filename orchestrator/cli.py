@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 import click
-
-from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
 
 PROGRAM = "undeploy"
 
@@ -69,6 +66,8 @@ class CommandTable(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
             near = get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"There is no command {name}.{hint}", ctx)
@@ -111,34 +110,41 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
-    except (
-        click.Abort
-    ):  # what click makes of KeyboardInterrupt; a run that has sent something handles its signals
-        return _tell("Interrupted.", ExitStatus.INTERRUPTED)
-    except click.ClickException as error:
-        return _usage(error)
-    except OrchestratorError as error:
-        return _tell(
-            f"{error}", ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
-        )
-    except BrokenPipeError:
-        return _reader_gone()
-    except Exception as error:  # noqa: BLE001 - the last resort: it becomes status 3, and nothing is hidden
-        return _bug(error)
+    except Exception as error:  # noqa: BLE001 - the last resort: nothing is hidden, all has its status
+        return _status_of(error)
     return int(status or 0)
 
 
-def _tell(message: str, status: ExitStatus) -> int:
+def _status_of(error: Exception) -> int:
+    """Tell what went wrong, and return the exit status that it has."""
+    from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
+
+    match error:
+        case click.Abort():  # click's word for KeyboardInterrupt; a run heeds its signals by itself
+            _tell("Interrupted.")
+            return ExitStatus.INTERRUPTED
+        case click.ClickException():
+            error.show()
+            return ExitStatus.NOTHING_SENT
+        case OrchestratorError():
+            _tell(str(error))
+            return ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
+        case BrokenPipeError():
+            return _reader_gone()
+        case _:
+            _tell(_masked(_traceback(error)))
+            _tell(
+                "This is a bug of ours, not a mistake of yours; please report it with the lines above.\n"
+                "The journal is intact: `undeploy resume` can go on with a run."
+            )
+            return ExitStatus.BUG
+
+
+def _tell(message: str) -> None:
     from orchestrator.report.words import visible
 
     for line in message.splitlines():
         click.echo(visible(line), err=True)
-    return status
-
-
-def _usage(error: click.ClickException) -> int:
-    error.show()
-    return ExitStatus.NOTHING_SENT
 
 
 def _reader_gone() -> int:
@@ -146,22 +152,13 @@ def _reader_gone() -> int:
     from orchestrator.commands.screen import reader_gone
 
     reader_gone()
-    return ExitStatus.DONE
+    return 0
 
 
-def _bug(error: Exception) -> int:
+def _traceback(error: Exception) -> str:
     from traceback import format_exception
 
-    from orchestrator.report.words import visible
-
-    for line in _masked("".join(format_exception(error))).splitlines():
-        click.echo(visible(line), err=True)
-    click.echo(
-        "This is a bug of ours, not a mistake of yours. The journal is intact: `undeploy resume` can go on.\n"
-        "Please report it with the lines above.",
-        err=True,
-    )
-    return ExitStatus.BUG
+    return "".join(format_exception(error))
 
 
 def _masked(text: str) -> str:

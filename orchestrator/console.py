@@ -162,7 +162,8 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
     for lane in progress.lanes.values():
         state = _state(lane, now)
         if lane.why and state != "open":
-            yield Text(f"! {visible(lane.name)} {state}: {visible(lane.why)}", LANE_STYLES[state])
+            why = visible(lane.why.removeprefix(f"{state}: "))
+            yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
     if progress.troubles:
         wrong = progress.count(Outcome.FAILED) + progress.count(Outcome.UNKNOWN)
         yield Text(f"latest {len(progress.troubles)} of {wrong:,} failed or unknown", "bright_black")
@@ -175,7 +176,7 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
 
 
 def picture(progress: Progress, closes: datetime | None, now: float, *, width: int) -> RenderableType:
-    """Draw the whole display as it stands at the Unix time ``now``, in ``width`` columns; ``closes`` is the window's end."""
+    """Draw the whole display as it stands at the Unix time ``now``; ``closes`` is the window's end."""
     started = progress.started
     if started is None:
         return Text("")

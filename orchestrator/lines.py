@@ -38,7 +38,8 @@ def lane_text(state: str, why: str | None, seconds: float | None) -> str:
     text = words.get(state, state)
     if state == "paused" and seconds is not None:
         text += f" for {span(seconds)}"
-    return f"{text}: {visible(why)}" if why else text
+    # A reason begins with its word, which may be the state itself.
+    return f"{text}: {visible(why.removeprefix(f'{state}: '))}" if why else text
 
 
 class PlainLines:

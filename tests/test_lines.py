@@ -65,6 +65,12 @@ def test_a_parked_gateway_is_told_once_and_so_is_its_recovery() -> None:
     assert lines == ["apim: parked, being probed: five faults in a row", "apim: goes on"]
 
 
+def test_the_word_of_a_reason_is_not_said_twice() -> None:
+    [_, line] = lines_of(started(), parked(why="parked: five faults"))
+
+    assert line == "apim: parked, being probed: five faults"
+
+
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])
 def test_a_vendors_text_moves_no_cursor(hostile: str) -> None:
     [line] = lines_of(ended(f"apim/{hostile}", Outcome.FAILED, reason=f"refused: {hostile}"), quiet=True)

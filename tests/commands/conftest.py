@@ -1,0 +1,87 @@
+"""Small plans, and the simulators that they are run against: one process for all tests of the commands."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from orchestrator.cli import execute
+from orchestrator.simulator.faults import Faults
+from orchestrator.simulator.process import Running, simulators
+from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, Seed
+
+PROXIES = tuple(f"proxy-{number}" for number in range(6))
+SEED = Seed(
+    gateways=(ApinizerSeed(name="apim", targets=tuple(("Retail", name, "test") for name in PROXIES)),)
+)
+
+
+class Ended(NamedTuple):
+    """What a command left: its exit status and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def run(self) -> str:
+        """The id of its run."""
+        first, _, run = self.out.partition("\n")[0].partition(" ")
+        assert first == "run:", self
+        return run
+
+
+@pytest.fixture(scope="session")
+def _platform() -> Iterator[Running]:
+    with simulators(SEED) as running:
+        yield running
+
+
+@pytest.fixture
+def platform(_platform: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """The simulated manager, with everything deployed, and the token that it takes."""
+    _platform.seed(SEED)
+    _platform.expect(Faults())
+    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+    return _platform
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no protect file from outside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UNDEPLOY_PROTECT_FILE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def plan(folder: Path) -> Callable[..., Path]:
+    """Writes a plan of six targets; ``url`` is where its gateway is, ``more`` further top-level lines."""
+
+    def write(url: str = "http://127.0.0.1:9", more: str = "", name: str = "plan.yaml") -> Path:
+        path = folder / name
+        path.write_text(
+            f"version: 1\nname: clean-up\n{more}\n"
+            "gateways:\n"
+            f"  apim: {{kind: apinizer, url: '{url}', auth: {{token: {{env: APINIZER_TOKEN}}}},"
+            " limits: {concurrency: 1}, retry: {attempts: 2, first: 1ms}}\n"
+            "targets:\n"
+            f"  - {{gateway: apim, project: Retail, proxies: [{', '.join(PROXIES)}], environments: [test]}}\n"
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def undeploy(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs a command line in ``folder``."""
+
+    def run(*arguments: str | Path) -> Ended:
+        capfd.readouterr()
+        status = execute([str(argument) for argument in arguments])
+        told = capfd.readouterr()
+        return Ended(status, told.out, told.err)
+
+    return run

@@ -1,0 +1,103 @@
+"""What is shown and asked on a terminal, on a pseudo-terminal."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.commands.agreement import check_digest, window_text
+from orchestrator.commands.times import parse_window
+from orchestrator.errors import UsageError
+from orchestrator.model import Window
+from orchestrator.simulator.process import Running
+
+DIGEST = "4c2577b45238783f20181fa4bf97fc5ed5ddc312a988d8f2bf8a9ba98f6eb275"
+
+
+@pytest.mark.parametrize("given", [DIGEST[:8], DIGEST[:20], DIGEST, DIGEST.upper()])
+def test_eight_digits_or_more_mean_the_plan(given: str) -> None:
+    check_digest(given, DIGEST)
+
+
+@pytest.mark.parametrize("given", ["", DIGEST[:7], "00000000", DIGEST + "0", DIGEST[1:9]])
+def test_anything_else_does_not(given: str) -> None:
+    with pytest.raises(UsageError, match="--approve"):
+        check_digest(given, DIGEST)
+
+
+def test_a_window_is_told_with_its_zone() -> None:
+    opens, closes = parse_window("2026-11-22T22:00:00+03:00/2026-11-23T02:00:00+03:00")
+
+    assert window_text(None) == "none; it starts at once"
+    assert window_text(Window(None, closes)).startswith("from now until 2026-11-2")
+    assert "without an end" in window_text(Window(opens, None))
+
+
+def on_a_terminal(path: Path, typed: str, *options: str, interrupt: bool = False) -> tuple[int, str]:
+    """Run ``undeploy run`` on a terminal of its own, with ``typed`` at its keyboard.
+
+    With ``interrupt`` it gets SIGINT once it has asked.
+    """
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "run", path, *options],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "100"},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while piece := _read(ours):
+            shown += piece
+            if interrupt and b"type the plan's digest" in shown:
+                process.send_signal(signal.SIGINT)
+                interrupt = False
+        os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux's way to say that the other side was closed
+        return b""
+
+
+def digest_of(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:
+    return undeploy("check", path)[1].splitlines()[-1].removeprefix("digest: ")
+
+
+def test_the_digest_typed_is_the_consent(
+    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
+    status, shown = on_a_terminal(path, f"wrong\n{digest_of(path, undeploy)[:8]}\n", "--skip", "**/proxy-1/*")
+
+    assert status == 0
+    assert "protected  1: left alone" in shown
+    assert "filtered   1: left out" in shown
+    assert "To undeploy 4 targets, type the plan's digest" in shown
+    assert "That is not the digest." in shown
+    assert platform.books().gateways["apim"].down == 4
+
+
+@pytest.mark.parametrize("typed", ["\n", "yes\nyes\nyes\n", "\x04"])
+def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[..., Path], typed: str) -> None:
+    status, shown = on_a_terminal(plan(platform.urls["apim"]), typed)
+
+    assert status == 2
+    assert "not agreed to; nothing was sent" in shown
+    assert platform.books().requests == 0
+
+
+def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Path]) -> None:
+    status, _ = on_a_terminal(plan(platform.urls["apim"]), "", interrupt=True)
+
+    assert (status, platform.books().requests) == (130, 0)

@@ -1,0 +1,163 @@
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.commands.rehearse import disagreements, verdict
+from orchestrator.errors import ExitStatus
+from orchestrator.model import Act, Outcome
+from orchestrator.report.values import AttemptReport, Report, RunReport, TargetReport, Timeline, Totals
+from orchestrator.simulator.books import Books, TargetFacts
+
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., "Ended"]
+
+
+def test_a_rehearsal_needs_no_credential_and_tells_what_was_seen(plan: Write, undeploy: Undeploy) -> None:
+    ended = undeploy("rehearse", plan("https://apim.example.com"), "--seed", "3")
+
+    assert ended.status == 0
+    counts = dict(re.findall(r"^(requests|targets down) +(\d+ +\d+)$", ended.out, re.MULTILINE))
+    assert counts["targets down"].split() == ["6", "6"]
+    assert len(set(counts["requests"].split())) == 1
+    assert "The report agrees with the simulators." in ended.out
+
+
+def test_a_rehearsal_is_kept_apart_and_cannot_be_resumed(plan: Write, undeploy: Undeploy) -> None:
+    run = undeploy("rehearse", plan("https://apim.example.com"), "--storm", "0").run
+
+    assert undeploy("runs").out == ""
+    assert run in undeploy("runs", "--rehearsals").out
+    assert undeploy("resume", "latest").status == 2
+    resumed = undeploy("resume", run)
+    assert (resumed.status, resumed.out) == (2, "")
+    assert "is a rehearsal" in resumed.err
+
+
+def test_a_storm_is_the_same_for_the_same_seed(plan: Write, undeploy: Undeploy) -> None:
+    path = plan("https://apim.example.com")
+    struck = [
+        int(re.findall(r"struck by a fault +(\d+)", undeploy("rehearse", path, *options).out)[0])
+        for options in (
+            ["--storm", "40%:500-after"],
+            ["--storm", "40%:500-after", "--seed", "1"],
+            ["--storm", "0"],
+        )
+    ]
+
+    assert struck[0] == struck[1] > 0
+    assert struck[2] == 0
+
+
+def test_faults_that_do_not_fit_are_2(plan: Write, undeploy: Undeploy, folder: Path) -> None:
+    (folder / "faults.json").write_text('{"script": 7}')
+
+    assert undeploy("rehearse", plan(), "--faults", "faults.json").status == 2
+    assert undeploy("rehearse", plan(), "--storm", "much").status == 2
+
+
+class Told:
+    """An account of a few targets."""
+
+    def __init__(self, *targets: TargetReport, requests: int) -> None:
+        at = datetime(2026, 11, 22, tzinfo=UTC)
+        self._targets = targets
+        self.report = Report(
+            run=RunReport(
+                id="r",
+                plan="p",
+                digest="d",
+                reason=None,
+                started=at,
+                ended=at,
+                seconds=1.0,
+                state="complete",
+                stopped_by=None,
+                exit_status=0,
+            ),
+            totals=Totals(targets=len(targets), requests=requests),
+            gateways=(),
+            waves=(),
+        )
+
+    def targets(self) -> Iterable[TargetReport]:
+        return self._targets
+
+    def trouble(self) -> Iterable[TargetReport]:
+        return ()
+
+    def timeline(self, buckets: int) -> Timeline:
+        return Timeline(width=1.0, ended=(), requests=())
+
+
+def said(outcome: Outcome, undeploys: int = 1) -> TargetReport:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    attempt = AttemptReport(
+        number=1, act=Act.UNDEPLOY, started=at, seconds=0.1, status=200, code=None, message=None
+    )
+    return TargetReport(
+        id="apim/a",
+        gateway="apim",
+        kind="apinizer",
+        wave="w",
+        coordinates={},
+        outcome=outcome,
+        reason=None,
+        evidence=None,
+        seconds=0.1,
+        attempts=(attempt,) * undeploys,
+    )
+
+
+def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) -> Books:
+    facts = TargetFacts(
+        id="apim/a",
+        down=down,
+        undeploys=undeploys,
+        looks=0,
+        deploys=0,
+        down_by=down_by,
+        down_at=0.0,
+        destroyed=False,
+    )
+    return Books(requests=requests, gateways={}, targets={"apim/a": facts}, destroyed=())
+
+
+@pytest.mark.parametrize(
+    ("books", "outcome", "lie"),
+    [
+        (saw(down=True, down_by=1), Outcome.UNDEPLOYED, None),
+        (saw(down=True), Outcome.ALREADY_UNDEPLOYED, None),
+        (saw(down=True, down_by=1), Outcome.UNKNOWN, None),
+        (saw(down=False), Outcome.FAILED, None),
+        (saw(down=False), Outcome.UNDEPLOYED, "the report says undeployed, and it is still up"),
+        (saw(down=True, down_by=7), Outcome.FAILED, "the report says failed, and request 7 took it down"),
+        (saw(down=True, down_by=7), Outcome.NOT_STARTED, "the report says not_started, and request 7"),
+        (saw(down=True, down_by=2, undeploys=2), Outcome.UNDEPLOYED, "2 undeploy requests arrived"),
+        (
+            saw(down=True, down_by=1, requests=3),
+            Outcome.UNDEPLOYED,
+            "3 requests arrived, the report counts 1",
+        ),
+    ],
+)
+def test_a_report_that_lies_is_found(books: Books, outcome: Outcome, lie: str | None) -> None:
+    found = list(disagreements(books, Told(said(outcome), requests=1)))
+
+    assert len(found) == (lie is not None)
+    assert lie is None or lie in found[0]
+
+
+def test_a_disagreement_is_status_3(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(said(Outcome.UNDEPLOYED), requests=1)
+    written: list[str] = []
+
+    assert verdict(saw(down=False), told, ExitStatus.DONE, write=written.append) is ExitStatus.BUG
+    assert "bug of ours" in capsys.readouterr().err
+    assert verdict(saw(down=True), told, ExitStatus.UNFINISHED, write=written.append) is ExitStatus.UNFINISHED

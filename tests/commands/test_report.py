@@ -1,0 +1,76 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.commands.report import FORMATS, whole_file
+from orchestrator.errors import UsageError
+from orchestrator.report import FORMATS as WRITTEN
+from orchestrator.simulator.process import Running
+
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., "Ended"]
+
+
+def test_the_formats_of_the_option_are_those_that_can_be_written() -> None:
+    assert set(FORMATS) == set(WRITTEN)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_report_made_again_is_the_one_of_the_run(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, form: str
+) -> None:
+    run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
+    kept = (folder / ".undeploy" / "runs" / run / WRITTEN[form].file).read_text(encoding="utf-8")
+
+    assert undeploy("report", "latest", "--format", form).out == kept
+    assert undeploy("report", run, "--format", form, "-o", "again").out == ""
+    assert (folder / "again").read_text(encoding="utf-8") == kept
+
+
+def test_a_report_dir_gets_them_as_well(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
+    undeploy("run", plan(platform.urls["apim"]), "--yes", "--report-dir", "here/too")
+
+    assert json.loads((folder / "here" / "too" / "report.json").read_text())["totals"]["undeployed"] == 6
+
+
+@pytest.mark.parametrize("run", ["latest", "nothing", "../.."])
+def test_no_such_run_is_2(undeploy: Undeploy, run: str) -> None:
+    ended = undeploy("report", run)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "no run" in ended.err
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    path.write_text("before")
+    with pytest.raises(TypeError), whole_file(path) as out:
+        out.writelines(["half", 7])  # type: ignore[list-item]  # what makes it fail
+
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with whole_file(path) as out:
+        out.write("all of it")
+
+    assert os.read(reader, 100) == b"all of it"
+    os.close(reader)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot write"), whole_file(tmp_path / "no" / "report"):
+        pass

@@ -1,0 +1,189 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault, Faults
+from orchestrator.simulator.process import Running
+
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., "Ended"]
+REFUSED = Fault(kind=Kind.STATUS, status=403, times=0)
+
+
+def test_everything_undeployed_is_0(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
+
+    assert ended.status == 0
+    assert ended.out.splitlines() == [f"run: {ended.run}", f"reports: .undeploy/runs/{ended.run}"]
+    assert "all 6 targets are down" in ended.err.lower()
+    assert platform.books().gateways["apim"].down == 6
+
+
+def test_something_failed_is_1_and_says_what(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+    platform.expect(Faults(script={"apim/Retail/proxy-3/test": (REFUSED,)}))
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
+
+    assert ended.status == 1
+    assert "failed   apim/Retail/proxy-3/test: refused" in ended.err
+
+
+def test_a_stop_rule_is_4_and_resume_goes_on_past_it(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    platform.expect(Faults(script={"apim/Retail/proxy-0/test": (REFUSED,)}))
+    ended = undeploy("run", plan(platform.urls["apim"], more="stop_when: {failed: 0}"), "--yes")
+    refused = undeploy("resume", "latest")
+    resumed = undeploy("resume", ended.run, "--past-stop")
+
+    assert ended.status == 4
+    assert f"undeploy resume {ended.run} --past-stop" in ended.err
+    assert (refused.status, refused.out) == (2, "")
+    assert "--past-stop" in refused.err
+    assert resumed.run == ended.run
+    assert platform.books().gateways["apim"].down == 5
+
+
+@pytest.mark.parametrize("options", [(), ("--only", "nothing/**")])
+def test_nothing_is_sent_without_a_credential_or_a_target(
+    platform: Running,
+    plan: Write,
+    undeploy: Undeploy,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    if not options:
+        monkeypatch.delenv("APINIZER_TOKEN")
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes", *options)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert platform.books().requests == 0
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        ("2020-01-01T00:00:00Z/2020-01-01T01:00:00Z", "the window closes at 2020-01-01"),
+        ("2999-01-01T00:00:00Z/2999-01-01T01:00:00Z", "--wait waits for it"),
+    ],
+)
+def test_outside_its_window_nothing_is_sent(
+    platform: Running, plan: Write, undeploy: Undeploy, window: str, told: str
+) -> None:
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--window", window)
+
+    assert (ended.status, platform.books().requests) == (2, 0)
+    assert told in ended.err
+
+
+@pytest.mark.parametrize("option", ["--approval", "--serve", "--on"])
+def test_what_does_not_exist_yet_is_refused(plan: Write, undeploy: Undeploy, option: str) -> None:
+    ended = undeploy("run", plan(), "--yes", option, "x")
+
+    assert ended.status == 2
+    assert ended.err == f"{option} is not supported yet\n"
+
+
+def test_without_a_terminal_somebody_must_have_agreed(plan: Write, undeploy: Undeploy) -> None:
+    ended = undeploy("run", plan())
+
+    assert ended.status == 2
+    assert "--yes" in ended.err
+    assert "--approve" in ended.err
+
+
+def test_the_targets_given_run_instead_of_the_plans(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    ids = [f"apim/Retail/proxy-{number}/test" for number in (1, 4)]
+    path = plan(platform.urls["apim"])
+    digest = undeploy("check", path, "--target", *ids).out.splitlines()[-1].removeprefix("digest: ")
+    ended = undeploy("run", path, "--target", ids[0], "--target", ids[1], "--approve", digest[:8])
+
+    assert ended.status == 0
+    assert sorted(target.id for target in platform.books().targets.values() if target.down) == ids
+
+
+def test_a_protect_file_of_the_site_holds_beside_the_one_given(
+    platform: Running, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    (folder / "site").write_text("# never\n127.0.0.1*/Retail/proxy-0/*\n\n")
+    (folder / "mine").write_text("apim/Retail/proxy-1/test\n")
+    monkeypatch.setenv("UNDEPLOY_PROTECT_FILE", str(folder / "site"))
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--protect-file", "mine")
+
+    up = sorted(target.id for target in platform.books().targets.values() if not target.down)
+    assert (ended.status, up) == (0, ["apim/Retail/proxy-0/test", "apim/Retail/proxy-1/test"])
+
+
+def test_events_on_stdout_are_all_that_is_there(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "-")
+    events = [json.loads(line) for line in ended.out.splitlines()]
+
+    assert events[0] == {"event": "schema", "schema": 1}
+    assert [event["event"] for event in events[1:]][:: len(events) - 2] == ["run_started", "run_ended"]
+
+
+def test_events_in_a_file_follow_those_that_are_there(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
+    (folder / "events").write_text('{"event":"old"}\n')
+    undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "events")
+    lines = (folder / "events").read_text().splitlines()
+
+    assert [json.loads(line)["event"] for line in lines[:3]] == ["old", "schema", "run_started"]
+
+
+def test_quiet_says_nothing_where_nothing_is_wrong(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    assert undeploy("run", plan(platform.urls["apim"]), "--yes", "--quiet").err == ""
+
+
+def test_the_log_takes_the_place_of_the_lines(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+    ended = undeploy(
+        "run", plan(platform.urls["apim"]), "--yes", "--log-format", "json", "--log-level", "debug"
+    )
+    logged = [json.loads(line) for line in ended.err.splitlines() if line.startswith("{")]
+
+    assert sum(line["event"] == "target_ended" for line in logged) == 6
+    assert "wave targets starts" not in ended.err
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_is_130_and_can_be_resumed(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, number: signal.Signals
+) -> None:
+    platform.expect(Faults(script={"apim": (Fault(kind=Kind.SLOW, delay=0.4, times=0),)}))
+    path = plan(platform.urls["apim"])
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "run", path, "--yes"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while platform.books().requests == 0:
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    platform.expect(Faults())
+    resumed = undeploy("resume", "latest")
+
+    assert process.returncode == 130, err
+    assert f"stopping: interrupt: {number.name}" in err
+    assert out.splitlines()[0] == f"run: {resumed.run}"
+    assert resumed.status == 0
+    assert platform.books().gateways["apim"].down == 6

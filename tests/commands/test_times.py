@@ -1,0 +1,95 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrator.commands.times import close_at, parse_age, parse_window
+from orchestrator.errors import UsageError
+
+EVENING = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("23:00Z", datetime(2026, 11, 22, 23, 0, tzinfo=UTC)),
+        ("02:00Z", datetime(2026, 11, 23, 2, 0, tzinfo=UTC)),
+        ("2:00 Z", datetime(2026, 11, 23, 2, 0, tzinfo=UTC)),
+        ("10:29Z", datetime(2026, 11, 23, 10, 29, tzinfo=UTC)),
+        ("02:00+03:00", datetime(2026, 11, 22, 23, 0, tzinfo=UTC)),
+        ("02:00+0300", datetime(2026, 11, 22, 23, 0, tzinfo=UTC)),
+        ("20:00-05", datetime(2026, 11, 23, 1, 0, tzinfo=UTC)),
+        ("04:00Europe/Istanbul", datetime(2026, 11, 23, 1, 0, tzinfo=UTC)),
+        ("04:00 Europe/Istanbul", datetime(2026, 11, 23, 1, 0, tzinfo=UTC)),
+    ],
+)
+def test_a_closing_time_is_the_next_one(text: str, expected: datetime) -> None:
+    assert close_at(text, EVENING) == expected
+
+
+@pytest.mark.parametrize("text", ["22:30Z", "22:29Z", "10:30Z", "22:00Z", "12:00Z"])
+def test_a_closing_time_that_is_12_hours_away_has_passed(text: str) -> None:
+    with pytest.raises(UsageError, match="that time has passed"):
+        close_at(text, EVENING)
+
+
+def test_a_closing_time_without_a_zone_is_the_machines_own() -> None:
+    at = close_at(f"{(EVENING + timedelta(hours=2)).astimezone():%H:%M}", EVENING)
+
+    assert at == EVENING + timedelta(hours=2)
+
+
+def test_a_night_in_which_the_clock_changes_has_an_hour_more() -> None:
+    """In the night to 2026-10-25 the clock in Berlin goes from 3:00 back to 2:00."""
+    before = datetime(2026, 10, 24, 20, 0, tzinfo=UTC)
+
+    assert close_at("05:00 Europe/Berlin", before) - before == timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2", "24:00", "02:60", "2am", "02:00+99:00", "02:00 Nowhere/City", "02:00 ../etc/passwd", "-1:00"],
+)
+def test_what_is_no_closing_time_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="--close-at"):
+        close_at(text, EVENING)
+
+
+def test_a_window_has_two_aware_times() -> None:
+    opens, closes = parse_window("2026-11-22T22:00:00+03:00/2026-11-23T02:00:00Z")
+
+    assert opens == datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
+    assert closes == datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2026-11-22T22:00:00Z", "write OPENS/CLOSES"),
+        ("2026-11-22T22:00:00/2026-11-23T02:00:00Z", "has no time zone"),
+        ("tonight/2026-11-23T02:00:00Z", "is not a time"),
+        ("2026-11-23T02:00:00Z/2026-11-22T22:00:00Z", "closes before it opens"),
+        ("2026-11-23T02:00:00Z/2026-11-23T02:00:00Z", "closes before it opens"),
+    ],
+)
+def test_what_is_no_window_is_told(text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        parse_window(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("5m", timedelta(minutes=5)),
+        ("30d", timedelta(days=30)),
+        ("4w", timedelta(28)),
+    ],
+)
+def test_an_age_has_a_unit(text: str, expected: timedelta) -> None:
+    assert parse_age(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5d", "1y", "999999999999d"])
+def test_what_is_no_age_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="as in 30d"):
+        parse_age(text)

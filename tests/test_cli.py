@@ -1,0 +1,156 @@
+from collections.abc import Callable
+from importlib import import_module
+
+import click
+import pytest
+
+from orchestrator.cli import COMMANDS, execute
+from orchestrator.errors import (
+    CredentialError,
+    DiskError,
+    JournalError,
+    PlanError,
+    Problem,
+    RunError,
+    UsageError,
+)
+from orchestrator.wire import Secret
+
+
+class Fails:
+    """Stands in for a command's module: its command raises what it was made with."""
+
+    def __init__(self, error: BaseException) -> None:
+        @click.command("check")
+        def command() -> None:
+            raise error
+
+        self.command = command
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
+    def run(error: BaseException) -> int:
+        monkeypatch.setattr("orchestrator.cli.import_module", lambda _: Fails(error))
+        return execute(["check"])
+
+    return run
+
+
+PROBLEM = Problem(file="p.yaml", line=3, column=5, path="waves", message="no wave", hint="add one")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("no"), 2),
+        (PlanError((PROBLEM,)), 2),
+        (CredentialError("no"), 2),
+        (RunError("no"), 2),
+        (JournalError("no"), 2),
+        (click.BadParameter("no"), 2),
+        (click.FileError("x"), 2),
+        (DiskError("no"), 4),
+        (KeyboardInterrupt(), 130),
+        (RuntimeError("no"), 3),
+        (BrokenPipeError(), 0),
+    ],
+)
+def test_what_goes_wrong_has_its_status(
+    failing: Callable[[BaseException], int],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    status: int,
+) -> None:
+    monkeypatch.setattr("orchestrator.commands.screen.reader_gone", lambda: None)
+
+    assert failing(error) == status
+
+
+def test_a_problem_is_told_with_its_place_and_its_hint(
+    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(PlanError((PROBLEM, PROBLEM)))
+
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["p.yaml:3:5 waves: no wave; add one"] * 2
+    assert told.out == ""
+
+
+def test_a_message_moves_no_cursor(
+    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(UsageError("no \x1b[2J"))
+
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.promise(9)
+def test_a_bug_shows_its_traceback_without_any_credential(
+    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = Secret("s3cr3t-t0ken-value")
+    failing(ValueError(f"invalid header: Bearer {secret.reveal()}"))
+
+    told = capsys.readouterr().err
+    assert "ValueError: invalid header: Bearer •••" in told
+    assert secret.reveal() not in told
+    assert "bug of ours" in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("chek", "check"), ("rum", "run"), ("reprot", "report"), ("resme", "resume")]
+)
+def test_an_unknown_command_suggests_the_near_one(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([typed]) == 2
+    assert f"There is no command {typed}. Did you mean {meant}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--nonsense"], ["run"], ["check", "a", "b"], ["report", "x", "--format", "pdf"]]
+)
+def test_a_command_line_that_makes_no_sense_is_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(arguments) == 2
+    told = capsys.readouterr()
+    assert "Usage: undeploy" in told.err or "unexpected extra" in told.err
+    assert told.out == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_says_what_the_command_says(name: str) -> None:
+    command = import_module(COMMANDS[name].module).command
+
+    assert command.name == name
+    assert command.help.startswith(COMMANDS[name].help.rstrip("."))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_explains_itself(name: str) -> None:
+    command: click.Command = import_module(COMMANDS[name].module).command
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["--help"]) == 0
+
+    told = capsys.readouterr().out
+    assert [
+        line.split()[0] for line in told.partition("Commands:\n")[2].split("\n\n")[0].splitlines()
+    ] == list(COMMANDS)
+
+
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("undeploy ")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["completion", shell]) == 0
+    assert "_UNDEPLOY_COMPLETE" in capsys.readouterr().out

@@ -1,0 +1,70 @@
+"""What a command loads before it does anything: a test on what is imported, not on a clock."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"aiohttp", "jinja2", "rich", "structlog", "tenacity", "uvloop"}
+PROGRAM = """
+import json, sys
+from orchestrator.cli import execute
+status = execute(sys.argv[1:])
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps([status, loaded]), file=sys.stderr)
+"""
+PLAN = """
+version: 1
+name: small
+gateways:
+  apim: {kind: apinizer, url: "https://apim.example.com", auth: {token: {env: NOT_SET}}}
+targets:
+  - {gateway: apim, project: Retail, proxy: petstore, environment: test}
+"""
+
+
+def loaded_by(*arguments: str, folder: Path) -> set[str]:
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    status, loaded = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    return set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["completion", "zsh"]])
+def test_help_loads_nothing_but_the_command_line(arguments: list[str], tmp_path: Path) -> None:
+    loaded = loaded_by(*arguments, folder=tmp_path)
+
+    assert not loaded & {*HEAVY, "anyio", "asyncio", "sqlite3", "yaml"}
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_load_no_values_either(argument: str, tmp_path: Path) -> None:
+    """The names of the commands and their lines stand in the table."""
+    assert not loaded_by(argument, folder=tmp_path) & {"msgspec", "importlib_metadata", "email"}
+
+
+def test_check_loads_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+
+    assert not loaded_by("check", "plan.yaml", folder=tmp_path) & HEAVY
+
+
+def test_runs_loads_no_engine(tmp_path: Path) -> None:
+    assert not loaded_by("runs", folder=tmp_path) & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["init"]])
+def test_what_prints_a_text_loads_no_engine(arguments: list[str], tmp_path: Path) -> None:
+    assert not loaded_by(*arguments, folder=tmp_path) & HEAVY
