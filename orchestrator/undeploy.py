@@ -16,13 +16,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.lane import Lane
-from orchestrator.model import UNDEPLOY, Act, Ask, Reading, Target, Verdict
+from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Target, Verdict
 from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
 from orchestrator.world import Send as SendRequest
 from orchestrator.world import World
-
 
 BLOT = "•••".encode()
 
@@ -62,6 +61,9 @@ class Course:
         self._emit = emit
         self._note = note
         self._step: Step = first_step(lane.policy, past)
+        self._settling = False
+        self._held: str | None = None
+        """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
     async def run(self) -> End:
         """Take the target to its outcome, or to where this session must leave it."""
@@ -83,10 +85,19 @@ class Course:
             self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
             refused = self._plan_next()
         if refused is not None:
-            self._step = blocked(self.past, refused)
+            self._step = self._without(refused)
         return self._step
 
+    def _without(self, refused: str) -> Step:
+        """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
+        if isinstance(self._step, Send) and self.past.doubt and self._held is None:
+            self._held = refused
+            if self._lane.refusal(Act.LOOK) is None:
+                return Look()
+        return blocked(self.past, self._held or refused)
+
     async def _undeploy(self) -> Reading:
+        self._held = None
         reading = await self._exchange(UNDEPLOY, _as_read)
         assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
         return reading
@@ -95,7 +106,7 @@ class Course:
         """Announce the wait before the next step, or return why that step must not be waited for."""
         step = self._step
         if isinstance(step, End):
-            return None
+            return self._held if step.outcome is Outcome.UNKNOWN else None
         act = _act_of(step)
         if refused := self._lane.refusal(act, step.wait):
             return refused
@@ -111,6 +122,7 @@ class Course:
         found = self._after_read(seen)
         while isinstance(found, Ask):
             if seen and (refused := await self._lane.admit(self.target.id, Act.LOOK, settling=True)):
+                self._held = refused
                 return Reading(verdict=Verdict.UNCLEAR, message=refused)
             found = await self._exchange(found, partial(self._conclude, seen, found.via))
         return found
