@@ -81,8 +81,12 @@ Step: TypeAlias = Send | Look | End
 
 
 def first_step(policy: Policy, past: Past) -> Step:
-    """Say how to begin, or to go on after a crash: with a look where one is owed."""
-    return Look() if past.doubt or past.about or policy.always_look else Send()
+    """Say how to begin, or to go on after a crash: with a look where one is owed.
+
+    One is owed too where the attempts are spent: the last session died before it could say so.
+    """
+    spent = past.charged >= policy.attempts
+    return Look() if past.doubt or past.about or spent or policy.always_look else Send()
 
 
 def backoff(policy: Policy, failures: int, roll: float) -> float:
@@ -175,7 +179,7 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
         case _:
             past = replace(past, looks=past.looks + 1)
             if past.looks < LOOKS_PER_DOUBT:
-                return past, Look(max(backoff(policy, past.looks, roll), reading.wait or 0.0))
+                return past, Look(backoff(policy, past.looks, roll))  # the lane keeps what a 429 asks for
             return _cannot_tell(policy, past, reading, roll)
 
 
@@ -184,7 +188,7 @@ def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tupl
     about = past.about
     settling = reading.verdict is Verdict.PARTIAL or (about and about.verdict is Verdict.REMOVED)
     if past.charged and settling and past.looks + 1 < LOOKS_PER_DOUBT:
-        past = replace(past, looks=past.looks + 1)
+        past = replace(past, looks=past.looks + 1, doubt=past.doubt and reading.verdict is not Verdict.UP)
         return past, Look(backoff(policy, past.looks, 1.0))  # pods follow their manager with a delay
     if past.charged and reading.verdict is Verdict.PARTIAL:
         return past, _partial(reading)
@@ -200,7 +204,7 @@ def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> t
     """No look could settle it: this gateway offers none, or the looks that we may spend are spent."""
     offered = reading.verdict is not Verdict.NOT_OFFERED
     match past.about.verdict if past.about else None:
-        case Verdict.REMOVED if past.about:
+        case Verdict.REMOVED if past.about and past.doubt:  # no look has spoken against the vendor's evidence
             return past, End(Outcome.UNDEPLOYED, evidence=past.about.evidence)
         case Verdict.PARTIAL if past.about:
             return past, _partial(past.about)
@@ -208,10 +212,8 @@ def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> t
             return past, _refused(past.about)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE:
             return past, _unknown(past, reading)
-        case _ if not past.doubt:  # a look before the first undeploy: nothing depends on it
-            return past, Send()
-        case _ if not offered and past.charged < policy.attempts:
-            return past, Send(backoff(policy, past.charged, roll))
+        case _ if past.charged < policy.attempts and not (past.doubt and offered):
+            return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
         case _:
             return past, _unknown(past, reading)
 
