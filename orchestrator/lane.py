@@ -89,7 +89,9 @@ class LaneState:
         """
         if self.ended:
             return Refuse(self.reason or "")
-        paused = self._looks_paused_until if act is Act.LOOK else self._paused_until
+        paused = self._paused_until
+        if act is Act.LOOK:
+            paused = max(paused, self._looks_paused_until)
         if now < paused:
             return Wait(paused - now)
         if self.state == "parked" and not (act is Act.LOOK and settling):
@@ -124,14 +126,14 @@ class LaneState:
         """
         if act is Act.LOOK:
             return self._heed_look(reading, now)
-        self.leave(target)
+        probed = self.leave(target)
         match reading.verdict:
             case Verdict.BUSY:
                 return self._pause(reading, now)
             case Verdict.ELSEWHERE:
                 self.close(wrong_place(reading))
             case verdict if verdict in _FAULTS:
-                self._fault(target, reading, now, left)
+                self._fault(target, reading, now, left, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
                 self._answered()
         return None
@@ -158,16 +160,21 @@ class LaneState:
             self._given_up = True
         return self._paused_until - now if began else None
 
-    def _fault(self, target: TargetId, reading: Reading, now: float, left: int) -> None:
+    def _fault(self, target: TargetId, reading: Reading, now: float, left: int, *, probed: bool) -> None:
         self._faulty.add(target)
         self._faults += 1
+        self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked":
+            if not probed:  # it had left before the lane was parked
+                return
             self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
             self._probe_at = now + self._probe_wait
         elif len(self._faulty) >= min(FAULTY_TARGETS, left) and self._faults >= FAULTY_TARGETS:
             self._park(f"{Reason.PARKED}: {describe(reading)}", now)
 
     def _park(self, reason: str, now: float) -> None:
+        if self.state == "closed":
+            return
         self.state, self.reason = "parked", reason
         self._parked_since, self._probe_at = now, now + FIRST_PROBE
         self._probe_wait = FIRST_PROBE
@@ -218,10 +225,10 @@ class Lane:
         self._renewing = anyio.Lock()
         self.credential = Credential(world.credential(gateway))
         self.marks = credential_forms(self.credential.secret)
-        """What is masked in the vendor's texts: every credential that was ever in use, as it may be written."""
+        """What is masked in the vendor's texts: every credential ever in use, as it may be written."""
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0) -> str | None:
-        """Return why no such request may leave ``wait`` seconds from now, in this session; None if one may."""
+        """Return why no such request may leave in ``wait`` seconds, in this session; None if one may."""
         now = self._world.monotonic() + wait
         if refused := self._stopping.refuses(act, now, takes=self.gateway.reply_timeout):
             return refused
@@ -303,21 +310,23 @@ class Lane:
         once, closes the lane.
         """
         async with self._renewing:
-            current = self.credential
-            if generation != current.generation or self.state.state == "closed":
-                return
-            if generation > 1 and not current.worked:
-                return self._deny(reading, "the renewed credential was refused too")
-            try:
-                secret = self._world.credential(self.gateway)
-            except CredentialError as error:
-                return self._deny(reading, str(error))
-            if secret == current.secret:
-                return self._deny(
-                    reading, "the credential was rejected, and its reference gives no other one"
-                )
-            self.credential = Credential(secret, generation + 1)
-            self.marks += credential_forms(secret)
+            if generation == self.credential.generation and self.state.state != "closed":
+                self._renew(self.credential, reading)
+
+    def _renew(self, current: Credential, reading: Reading) -> None:
+        if current.generation > 1 and not current.worked:
+            self._deny(reading, "the renewed credential was refused too")
+            return
+        try:
+            secret = self._world.credential(self.gateway)
+        except CredentialError as error:
+            self._deny(reading, str(error))
+            return
+        if secret == current.secret:
+            self._deny(reading, "the credential was rejected, and its reference gives no other one")
+            return
+        self.credential = Credential(secret, current.generation + 1)
+        self.marks += credential_forms(secret)
 
     def _deny(self, reading: Reading, why: str) -> None:
         self.state.close(f"{Reason.DENIED}: {why} ({describe(reading)})")
