@@ -139,8 +139,13 @@ async def _judge_wave(crew: Crew, index: int) -> None:
         return
     if breach := crew.tally.breach():
         crew.stopping.stop("stop_rule", breach)
-    elif fruitless(crew.pending.outcomes(index)):
+    elif fruitless(crew.pending.outcomes(index), left=_left_in(crew, index)):
         crew.stopping.stop("stop_rule", f"nothing in wave {name} was undeployed")
+
+
+def _left_in(crew: Crew, index: int) -> int:
+    """Count the targets of a wave that nobody took, since their lane ended first."""
+    return sum(count for (wave, _), count in crew.pending.left().items() if wave == index)
 
 
 async def _work(crew: Crew, lane: Lane, send: Send, feed: Feed) -> None:

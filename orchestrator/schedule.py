@@ -80,7 +80,8 @@ class Tally:
         for rule in counted:
             self._run[rule] += 1
             self._wave[rule] += 1
-        return self.breach(shares_from=SHARES_FROM) if counted else None
+        # The target that makes a wave large enough for shares may itself be one that no rule counts.
+        return self.breach(shares_from=SHARES_FROM) if counted or self._ended == SHARES_FROM else None
 
     def breach(self, *, shares_from: int = 1) -> str | None:
         """Return which rule is broken, in words, or None."""
@@ -101,15 +102,18 @@ class Tally:
         return rules
 
 
-def fruitless(counts: Counts) -> bool:
-    """Tell whether nothing of a wave is down, though not everything in it was held back."""
+def fruitless(counts: Counts, *, left: int = 0) -> bool:
+    """Tell whether nothing of a wave is down, though not everything in it was held back.
+
+    ``left`` counts its targets that have no outcome yet.
+    """
     down = sum(
         count
         for (outcome, _), count in counts.items()
         if outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED)
     )
     wanted = sum(count for (_, word), count in counts.items() if word not in HELD_BACK)
-    return wanted > 0 and down == 0
+    return wanted + left > 0 and down == 0
 
 
 def left_undone(counts: Counts) -> str | None:
