@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -70,15 +71,22 @@ def protections(plan: Plan, options: RunOptions) -> list[Hold]:
         holds.append(Hold(Reason.PROTECTED, lambda name, _: by_plan(name)))
     if options.protect:
         by_site = matcher(options.protect)
+        by_host = matcher(_with_small_hosts(options.protect))
         hosts = {gateway.name: _host(gateway) for gateway in plan.gateways}
 
         def site(name: str, _wave: int) -> str | None:
             gateway, _, rest = name.partition("/")
-            return by_site(name) or by_site(f"{hosts[gateway]}/{rest}")
+            return by_site(name) or by_host(f"{hosts[gateway]}/{rest}")
 
         holds.append(Hold(Reason.PROTECTED, site))
     return holds
 
 
+def _with_small_hosts(patterns: tuple[str, ...]) -> list[str]:
+    """Return the patterns with their first part in small letters: the case of a host does not count."""
+    parts = (pattern.partition("/") for pattern in patterns)
+    return [f"{first.lower()}{slash}{rest}" for first, slash, rest in parts]
+
+
 def _host(gateway: Gateway) -> str:
-    return gateway.url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+    return urlsplit(gateway.url).hostname or ""
