@@ -37,13 +37,15 @@ def _read(reference: Reference, folder: Path, where: str) -> str:
         if text is None:
             raise CredentialError(f"{where} is not set in the environment")
         return text
-    path = folder / Path(reference.file or "").expanduser()
     try:
+        path = folder / Path(reference.file or "").expanduser()
         if path.stat().st_size > LARGEST:
             raise CredentialError(f"{where} is larger than {LARGEST} bytes, which no token is")
         # Every editor ends a file with a line break; it is not part of the token.
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise CredentialError(f"{where} cannot be read: {error.strerror}") from None
+    except RuntimeError:
+        raise CredentialError(f"{where} begins with the home folder of a user who has none here") from None
     except UnicodeDecodeError:
         raise CredentialError(f"{where} is not text in UTF-8") from None
