@@ -22,6 +22,10 @@ class Events:
     def __aiter__(self) -> AsyncIterator[AnyEvent]:
         return self._receive.__aiter__()
 
+    def close(self) -> None:
+        """Take no more events."""
+        self._receive.close()
+
     async def drive(self, loaded: LoadedPlan, options: RunOptions | None) -> None:
         """Run the plan, and end the iteration after it."""
         with self._send:
@@ -33,11 +37,18 @@ async def stream(loaded: LoadedPlan, options: RunOptions | None = None) -> Async
     """Run a plan beside the block, which iterates over its events.
 
     A block that leaves early cancels the run; the journal stays intact, and ``resume`` goes on with it.
-    Events that are not taken are kept in memory.
+    Events that are not taken are kept in memory. What ``run`` raises ends the iteration and leaves the block,
+    as does what the block itself raises.
     """
     events = Events()
-    async with anyio.create_task_group() as group:
-        group.start_soon(events.drive, loaded, options)
-        yield events
-        group.cancel_scope.cancel()
-    events._receive.close()  # noqa: SLF001 - its own class's stream
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(events.drive, loaded, options)
+            yield events
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        if len(failures.exceptions) > 1:
+            raise
+        raise failures.exceptions[0] from failures.exceptions[0].__cause__  # not wrapped in a group of one
+    finally:
+        events.close()
