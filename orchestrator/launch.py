@@ -82,7 +82,8 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
             raise
         if start is None:
             database.close()
-            return _result(folder, _last_status(folder), ())
+            # Whoever killed it may have done so before its reports were written.
+            return _result(folder, _last_status(folder), _write_reports(folder, order.options))
         order.on_start(folder)
         return await _work(folder, start, database, order, world)
 

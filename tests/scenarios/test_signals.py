@@ -1,0 +1,164 @@
+"""Ctrl-C, a pipeline's SIGTERM, a closed terminal, a suspended machine."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault
+
+from .stage import CONCURRENCY, Stage, first_acts, roma_id, until
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANGS = Fault(kind=Kind.HANG, times=0)
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_one_signal_nothing_starts_and_what_flies_lands(
+    staged: Callable[..., Stage], number: signal.Signals
+) -> None:
+    stage = staged(40, 20, latency=0.15)
+    with stage.started("run", stage.write_plan(), "--yes") as process:
+        stage.wait_for_requests(12, process)
+        process.send_signal(number)
+        sent = stage.requests()
+        _, err = process.communicate(timeout=20)
+        # Those whose intent was being written when the signal came may still have left.
+        assert stage.requests() <= sent + sum(CONCURRENCY.values())
+    kept, report = stage.journal(), stage.report()
+    totals = report["totals"]
+
+    assert process.returncode == 130, err
+    assert f"{number.name} was received" in err
+    assert "undeploy resume" in err
+    assert not any(target.left_open for target in kept.values())
+    assert (report["run"]["state"], report["run"]["exit_status"]) == ("interrupted", 130)
+    assert totals["undeployed"] == totals["requests"] == stage.requests()
+    assert totals["not_started"] == 60 - totals["undeployed"] > 0
+    stage.assert_truth()
+    assert sorted(path.suffix for path in stage.run.glob("report.*")) == [".csv", ".html", ".json", ".md", ".xml"]
+
+    resumed = stage.undeploy("resume", "latest")
+
+    assert resumed.status == 0, resumed.err
+    assert stage.requests() == 60
+    stage.assert_truth()
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_two_signals_it_is_out_and_resume_looks_first(
+    staged: Callable[..., Stage], number: signal.Signals
+) -> None:
+    stage = staged(20, 0)
+    stage.expect({"roma-eu": (HANGS,)})
+    with stage.started("run", stage.write_plan(), "--yes") as process:
+        stage.wait_for_requests(CONCURRENCY["roma-eu"], process)
+        process.send_signal(number)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(number)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=10)
+    seconds = time.monotonic() - began
+    flying = [target.id for target in stage.journal().values() if target.left_open]
+    sent = stage.settled()
+    stage.expect()
+    resumed = stage.undeploy("resume", "latest")
+
+    assert process.returncode == 130, err
+    assert seconds < 5
+    assert len(flying) == CONCURRENCY["roma-eu"]
+    assert {first_acts(stage.seen(sent))[target] for target in flying} == {"look"}
+    assert resumed.status == 0, resumed.err
+    stage.assert_truth()
+
+
+@pytest.mark.promise(8)
+def test_a_pipeline_that_terminates_and_soon_kills_leaves_a_run_to_resume(staged: Callable[..., Stage]) -> None:
+    stage = staged(20, 10, latency=0.1)
+    stage.expect({roma_id(3): (HANGS,)})
+    with stage.started("run", stage.write_plan(roma="timeout: 2s"), "--yes") as process:
+        stage.wait_for_requests(14, process)
+        process.terminate()
+        _, err = process.communicate(timeout=10)  # what Kubernetes and most pipelines wait before they kill
+    stage.expect()
+    doubtful = stage.outcomes()[roma_id(3)]
+    resumed = stage.undeploy("resume", "latest")
+
+    assert process.returncode == 130, err
+    assert doubtful == "unknown"  # its reply did not come in time: left for the resume's look
+    assert resumed.status == 0, resumed.err
+    stage.assert_truth()
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("terminal", ["dumb", "xterm-256color"])
+def test_a_terminal_that_is_closed_interrupts_the_run_and_no_more(
+    staged: Callable[..., Stage], terminal: str
+) -> None:
+    stage = staged(40, 20, latency=0.15)
+    main, other = pty.openpty()
+    started = stage.started(
+        "run",
+        stage.write_plan(),
+        "--yes",
+        env={"TERM": terminal, "PYTHONUTF8": "1"},
+        stdin=other,
+        stdout=other,
+        stderr=other,
+        preexec_fn=lambda: os.login_tty(other),
+    )
+    with started as process:
+        os.close(other)
+        stage.wait_for_requests(12, process)
+        os.read(main, 65536)
+        os.close(main)
+        status = process.wait(timeout=20)
+    totals = stage.report()["totals"]
+    resumed = stage.undeploy("resume", "latest")
+
+    assert status == 130
+    assert not any(target.left_open for target in stage.journal().values())
+    assert 0 < totals["undeployed"] < 60
+    assert resumed.status == 0, resumed.err
+    assert stage.requests() == 60
+
+
+def test_a_machine_that_sleeps_goes_on_where_it_was(staged: Callable[..., Stage]) -> None:
+    stage = staged(40, 20, latency=0.1)
+    plan = stage.write_plan(roma="timeout: 1s, limits: {concurrency: 3}", apim="timeout: 1s")
+    with stage.started("run", plan, "--yes") as process:
+        stage.wait_for_requests(12, process)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.0)
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0, err
+    stage.assert_truth()
+    stage.assert_intents()
+
+
+def test_signals_while_the_reports_are_written_do_not_lose_them(staged: Callable[..., Stage]) -> None:
+    """The run has ended by then: whatever the exit status, a resume gives every report."""
+    stage = staged(20, 10)
+    with stage.started("run", stage.write_plan(), "--yes", "--events", "events") as process:
+        events = stage.folder / "events"
+        until(lambda: (events.exists() and "run_ended" in events.read_text()) or process.poll() is not None)
+        process.kill()
+        process.communicate()
+    (stage.run / "report.json").unlink(missing_ok=True)
+    sent = stage.requests()
+    resumed = stage.undeploy("resume", "latest")
+
+    assert resumed.status == 0, resumed.err
+    assert stage.requests() == sent
+    stage.assert_truth()
