@@ -5,7 +5,8 @@ Nothing here repeats a request, follows a redirect, keeps a cookie or reads a ne
 
 from __future__ import annotations
 
-import asyncio
+import os
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ LARGEST_BODY = 1024 * 1024
 """Bytes of a reply that are read; a longer one is lost."""
 
 CONNECT_TIMEOUT = 10.0
+"""Seconds until a connection stands, TLS included; for a short reply timeout the half of that."""
+
 DNS_CACHE = 600
 KEPT_HEADERS = frozenset({"content-type", "date", "location", "retry-after", "x-request-id"})
 
@@ -30,13 +33,24 @@ _UNSENT = (
     aiohttp.ClientProxyConnectionError,
     aiohttp.InvalidURL,
 )
+_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),
+    (TimeoutError, "no whole reply in time"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed before a reply"),
+    (aiohttp.ClientPayloadError, "the body of the reply is cut short or damaged"),
+    (aiohttp.ClientResponseError, "the reply is not HTTP"),
+    (aiohttp.InvalidURL, "the address is not a URL"),
+    (ValueError, "the request, or its reply, is not HTTP"),
+)
 
 
 @asynccontextmanager
 async def connect(gateway: Gateway) -> AsyncIterator[Send]:
     """Open what a lane sends through: one connection pool as large as the lane's concurrency."""
     connector = aiohttp.TCPConnector(limit=gateway.concurrency, ttl_dns_cache=DNS_CACHE)
-    timeout = aiohttp.ClientTimeout(total=gateway.reply_timeout, sock_connect=CONNECT_TIMEOUT)
+    # Always before the total: a timeout while connecting is known to have sent nothing, the total's is not.
+    connecting = min(CONNECT_TIMEOUT, gateway.reply_timeout / 2)
+    timeout = aiohttp.ClientTimeout(total=gateway.reply_timeout, connect=connecting)
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
@@ -48,7 +62,7 @@ async def connect(gateway: Gateway) -> AsyncIterator[Send]:
         trust_env=False,
     )
     # On a reused connection that drops, aiohttp sends a DELETE or GET again: a request without an intent.
-    session._retry_connection = False  # noqa: SLF001
+    session._retry_connection = False
     async with session:
 
         async def send(request: Request) -> Reply | Lost:
@@ -94,21 +108,24 @@ def _describe(error: Exception) -> str:
     match error:
         case aiohttp.ClientConnectorDNSError():
             return f"the name {error.host} cannot be resolved"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return f"no TLS connection to {error.host}:{error.port}: {error.os_error if hasattr(error, 'os_error') else error}"
+        case aiohttp.ClientSSLError():
+            return f"no TLS connection to {error.host}:{error.port}: {_why(error.os_error)}"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or 'refused'}"
-        case aiohttp.ConnectionTimeoutError():
-            return f"no connection within {CONNECT_TIMEOUT:.0f} seconds"
-        case asyncio.TimeoutError():
-            return "no whole reply in time"
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed before a reply"
-        case aiohttp.ClientPayloadError():
-            return "the reply was cut short"
-        case aiohttp.ClientResponseError():
-            return "the reply is not HTTP"
-        case OSError() if error.strerror:
-            return f"the connection broke: {error.strerror}"
+            return f"no connection to {error.host}:{error.port}: {_why(error.os_error)}"
+    for kind, sentence in _SENTENCES:
+        if isinstance(error, kind):
+            return sentence
+    return f"the connection broke: {_why(error)}"
+
+
+def _why(error: Exception) -> str:
+    """Return the reason alone: asyncio's own texts repeat the address as a Python tuple."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate is not valid ({error.verify_message})"
+        case ssl.SSLError():
+            return (error.reason or "no TLS was answered").replace("_", " ").lower()
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
         case _:
-            return f"the connection broke: {type(error).__name__}"
+            return type(error).__name__
