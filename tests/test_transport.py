@@ -251,8 +251,9 @@ async def test_neither_netrc_nor_proxy_of_the_environment_is_heeded(
 async def test_cookies_are_not_kept() -> None:
     cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=abc; Path=/\r\nContent-Length: 0\r\n\r\n"
     async with serving(saying(cookie)) as peer, connect(gateway()) as send:
+        named = peer.url.replace("127.0.0.1", "localhost")  # a jar would not take the cookie of a number
         for _ in range(2):
-            await send(Request("POST", f"{peer.url}/a", HEADERS))
+            await send(Request("POST", f"{named}/a", HEADERS))
     assert len(peer.requests) == 2
     assert "cookie" not in peer.headers
 
