@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -53,12 +54,15 @@ def on_a_terminal(path: Path, typed: str, *options: str, interrupt: bool = False
         stderr=theirs,
     ) as process:
         os.close(theirs)
+        patience = Timer(20, process.kill)
+        patience.start()
         shown = b""
         while piece := _read(ours):
             shown += piece
             if interrupt and b"type the plan's digest" in shown:
                 process.send_signal(signal.SIGINT)
                 interrupt = False
+        patience.cancel()
         os.close(ours)
     return process.returncode, shown.decode()
 

@@ -175,7 +175,7 @@ def test_an_interrupted_run_is_130_and_can_be_resumed(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while platform.books().requests == 0:
+        while platform.books().requests == 0 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
