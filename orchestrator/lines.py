@@ -11,7 +11,10 @@ import msgspec
 from orchestrator.events import (
     EVENTS_SCHEMA,
     AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
     LaneChanged,
+    RetryPlanned,
     RunEnded,
     RunStarted,
     RunStopping,
@@ -25,6 +28,7 @@ from orchestrator.report.words import span, visible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress, where the next tenth of the work takes longer."""
+SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
 
 
 def clock(at: float) -> str:
@@ -57,6 +61,8 @@ class PlainLines:
     def __call__(self, event: AnyEvent) -> None:
         """Take ``event`` in, and write its line if it has one."""
         self._progress.heed(event)
+        if isinstance(event, SILENT):
+            return
         lines = self._wrong(event) if self._quiet else self._lines(event)
         for line in lines:
             self._write(f"{clock(event.at)} {line}")
@@ -121,9 +127,11 @@ class PlainLines:
                 return False
 
     def _is_due(self, at: float) -> bool:
+        if at - self._told_at < 1.0:
+            return False
         progress = self._progress
         tenth = progress.done * 10 // max(progress.total, 1)
-        if at - self._told_at < (1.0 if tenth > self._told_tenth else PROGRESS_EVERY):
+        if at - self._told_at < PROGRESS_EVERY and tenth <= self._told_tenth:
             return False
         self._told_at, self._told_tenth = at, tenth
         return True
