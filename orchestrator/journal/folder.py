@@ -63,9 +63,10 @@ class RunFolder:
     def holder(self) -> str | None:
         """Return who holds the run's lock (user, host, process, since when), or None."""
         try:
-            with (self.path / "lock").open("r+", encoding="utf-8") as file:
+            # Shared and for reading: it works on a read-only disk, and two who ask are not in each other's way.
+            with (self.path / "lock").open(encoding="utf-8") as file:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return _describe(file.read())
         except FileNotFoundError:
@@ -77,9 +78,12 @@ class RunFolder:
         """Hold the run's lock for the block; yields our own entry as JSON.
 
         The kernel drops the lock with the process, so a dead holder's is taken over. Raises RunError
-        where somebody holds it.
+        where somebody holds it, or where nothing can be written.
         """
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
         with os.fdopen(handle, "r+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

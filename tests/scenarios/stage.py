@@ -122,7 +122,15 @@ class Stage:
         entries = [f"  - {{gateway: roma-eu, ld_api_ids: [{backends}]}}"] if self.roma else []
         second = [f"  - {{gateway: apim, project: Retail, proxies: [{proxies}], environment: test}}"]
         if waves:
-            lines += ["waves:", "- name: first", "  targets:", *entries, "- name: second", "  targets:", *second]
+            lines += [
+                "waves:",
+                "- name: first",
+                "  targets:",
+                *entries,
+                "- name: second",
+                "  targets:",
+                *second,
+            ]
         else:
             lines += ["targets:", *entries, *(second if self.apim else [])]
         path = self.folder / "plan.yaml"
@@ -133,7 +141,9 @@ class Stage:
         """Begin anew: all targets up, empty books, no faults. ``fields`` are of both gateways' seeds."""
         self.platform.seed(seed_of(self.roma, self.apim, **fields))
 
-    def expect(self, script: dict[str, tuple[Fault | str, ...]] | None = None, storm: Storm | None = None) -> None:
+    def expect(
+        self, script: dict[str, tuple[Fault | str, ...]] | None = None, storm: Storm | None = None
+    ) -> None:
         """Replace all faults to come."""
         self.platform.expect(Faults(script=script or {}, storm=storm))
 

@@ -14,7 +14,17 @@ from orchestrator.simulator.faults import Storm
 from .stage import CONCURRENCY, FINISHED, Stage, first_acts, kill
 
 KILLS = 5
-STORM = ("500", "500-after", "hang", "hang-after", "reset", "reset-after", "slow@0.1", "look:500", "look:reset")
+STORM = (
+    "500",
+    "500-after",
+    "hang",
+    "hang-after",
+    "reset",
+    "reset-after",
+    "slow@0.1",
+    "look:500",
+    "look:reset",
+)
 QUICK = "retry: {attempts: 8, first: 5ms, ceiling: 20ms}, timeout: 600ms"
 
 
@@ -39,7 +49,12 @@ def _killed_somewhere(stage: Stage, dice: random.Random) -> None:
 @pytest.mark.promise(2)
 @pytest.mark.parametrize(
     ("seed", "storm"),
-    [(1, None), (2, None), (3, Storm(share=0.15, seed=3, kinds=STORM)), (4, Storm(share=0.2, seed=4, kinds=STORM))],
+    [
+        (1, None),
+        (2, None),
+        (3, Storm(share=0.15, seed=3, kinds=STORM)),
+        (4, Storm(share=0.2, seed=4, kinds=STORM)),
+    ],
 )
 def test_killed_again_and_again_no_target_is_lost_and_none_is_sent_twice(
     staged: Callable[..., Stage], seed: int, storm: Storm | None
