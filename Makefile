@@ -27,7 +27,7 @@ test: setup  ## the tests
 	$(BIN)/python -m pytest -n 2
 
 check: setup lint types layers docs  ## everything that CI runs
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(PYTEST_ARGS)
 
 format: setup  ## write the code in the house format
 	$(BIN)/ruff format .
