@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.credentials import resolve
+from orchestrator.errors import UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.database import open_database
 from orchestrator.journal.draft import Draft
@@ -73,14 +74,16 @@ def load_plan(path: Path, *, targets: Sequence[str] | None = None) -> LoadedPlan
         draft = Draft(place / "journal.sqlite")
         loaded = read_plan(path, draft, instead=targets)
         source = place / "plan.yaml"
-        shutil.copyfile(path, source)
+        shutil.copyfile(loaded.source, source)
+        if sha256(source) != loaded.source_digest:
+            raise UsageError(f"{path} was changed while it was read; nothing was sent. Start again")
         draft.finish(
             tuple(gateway.name for gateway in loaded.plan.gateways),
             {
                 "plan": plan_to_json(loaded.plan).decode(),
                 "digest": loaded.digest,
                 "folder": str(loaded.folder),
-                "source": sha256(source),
+                "source": loaded.source_digest,
                 "program": __version__,
                 "act": "undeploy",
             },

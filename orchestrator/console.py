@@ -133,17 +133,18 @@ def lanes_table(progress: Progress, now: float, *, wide: bool = True) -> Table:
     return table
 
 
-def _time_text(progress: Progress, closes: datetime | None, now: float) -> Text:
+def _time_text(progress: Progress, now: float) -> Text:
     started = progress.started.at if progress.started else now
     text = Text(f"{span(round(now - started))} so far")
     left = progress.remaining_seconds(now)
     if left:
         text.append(f" · about {span(round(left))} to go")
-    if closes is not None:
+    if progress.started and progress.started.closes is not None:
+        closes = datetime.fromtimestamp(progress.started.closes).astimezone()
         until = closes.timestamp() - now
         late = until <= 0 or (left is not None and left > until)
         words = (
-            f"window closes {closes.astimezone():%H:%M}, in {span(round(until))}"
+            f"window closes {closes:%H:%M}, in {span(round(until))}"
             if until > 0
             else "window closed"
         )
@@ -175,8 +176,8 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"nothing new starts; {progress.in_flight} in flight will land{again}", "yellow")
 
 
-def picture(progress: Progress, closes: datetime | None, now: float, *, width: int) -> RenderableType:
-    """Draw the whole display as it stands at the Unix time ``now``; ``closes`` is the window's end."""
+def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
+    """Draw the whole display as it stands at the Unix time ``now``."""
     started = progress.started
     if started is None:
         return Text("")
@@ -191,7 +192,7 @@ def picture(progress: Progress, closes: datetime | None, now: float, *, width: i
             (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
         ),
     )
-    head.add_row(_time_text(progress, closes, now), pace.append(f" {rate:.1f}/s" if rate is not None else ""))
+    head.add_row(_time_text(progress, now), pace.append(f" {rate:.1f}/s" if rate is not None else ""))
     title = f"{visible(started.plan)} · run {started.run}" + (" · resumed" if started.resumed else "")
     body = Group(
         head, Text(""), lanes_table(progress, now, wide=width >= WIDE), *_spaced(_below(progress, now))
@@ -216,10 +217,9 @@ class LiveDisplay:
     """
 
     def __init__(
-        self, console: Console, *, closes: datetime | None = None, now: Callable[[], float] = time.time
+        self, console: Console, *, now: Callable[[], float] = time.time
     ) -> None:
         self._console = console
-        self._closes = closes
         self._now = now
         self._progress = Progress()
         self._live: Live | None = None
@@ -249,7 +249,7 @@ class LiveDisplay:
 
     def _picture(self) -> RenderableType:
         # Ctrl-C shows as ^C behind the last line: without room for it there, the picture would slip down.
-        return picture(self._progress, self._closes, self._now(), width=self._console.width - MARGIN)
+        return picture(self._progress, self._now(), width=self._console.width - MARGIN)
 
 
 def terminal(*, color: bool) -> Console:

@@ -29,6 +29,8 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     left: dict[str, int]
     """Targets still to be done, by gateway name, in the plan's order of gateways."""
     resumed: bool
+    closes: float | None = None
+    """Unix time at which the window closes, where there is one."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from orchestrator.errors import ExitStatus, JournalError, OrchestratorError, RunError, UsageError
+from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
@@ -53,7 +53,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     hold(draft.database, plan, options)
     window = options.window or (None if order.rehearsal else plan.window)
     _check_start(draft.database, plan, window, options, world)
-    draft.note_start(world.now())
+    draft.keep({"created": world.now(), "rehearsal": order.rehearsal})
     draft.close()
     path = new_folder(
         options.state,
@@ -66,13 +66,13 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     with folder.locked() as holder:
         order.on_start(folder)
         start = _start(folder, plan, window, 1, holder, options)
-        return await _work(folder, start, folder.open(write=True), order, world)
+        return await _work(folder, start, _open(folder), order, world)
 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
     """Resume a run. ``world_of`` is given the folder that the plan's paths refer to. See ``api.resume``."""
     with folder.locked() as holder:
-        database = folder.open(write=True)
+        database = _open(folder)
         try:
             meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
             world = world_of(Path(meta["folder"]))
@@ -86,6 +86,14 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
             return _result(folder, _last_status(folder), _write_reports(folder, order.options))
         order.on_start(folder)
         return await _work(folder, start, database, order, world)
+
+
+def _open(folder: RunFolder) -> Database:
+    """Open the journal for writing; nothing was sent yet, so a disk that refuses is no stopped run."""
+    try:
+        return folder.open(write=True)
+    except DiskError as error:
+        raise JournalError(f"{error}; nothing was sent") from error
 
 
 async def _work(folder: RunFolder, start: Start, database: Database, order: Order, world: World) -> RunResult:
@@ -103,6 +111,8 @@ def _prepare_resume(
 ) -> Start | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
     plan = plan_from_json(meta["plan"].encode())
+    if meta.get("rehearsal"):
+        raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
     sessions = list(database.rows("SELECT number, state, stopped_by, options FROM session ORDER BY number"))
     number, state, stopped_by, said = sessions[-1] if sessions else (0, None, None, "{}")
     if state == "complete":

@@ -138,6 +138,7 @@ class Session:
                 targets=self._pending.targets(),
                 left={name: count for name, count in by_gateway.items() if count},
                 resumed=start.number > 1,
+                closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
             )
         )
         await self._wait_for_window()

@@ -18,10 +18,22 @@ from orchestrator.model import Act, Outcome, RunId, TargetId
 START = 1_795_374_000.0
 
 
-def started(left: dict[str, int] | None = None, *, at: float = START, resumed: bool = False) -> RunStarted:
+def started(
+    left: dict[str, int] | None = None,
+    *,
+    at: float = START,
+    resumed: bool = False,
+    closes: float | None = None,
+) -> RunStarted:
     left = left or {"roma-eu": 2, "apim": 1}
     return RunStarted(
-        at=at, run=RunId("r1"), plan="retirement", targets=sum(left.values()), left=left, resumed=resumed
+        at=at,
+        run=RunId("r1"),
+        plan="retirement",
+        targets=sum(left.values()),
+        left=left,
+        resumed=resumed,
+        closes=closes,
     )
 
 

@@ -1,5 +1,4 @@
 import io
-from datetime import UTC, datetime
 
 import pytest
 import story
@@ -11,13 +10,10 @@ from orchestrator.model import Outcome
 from orchestrator.progress import Progress
 
 
-def drawn(
-    progress: Progress, *, at: float = START + 10, closes: float | None = None, width: int = 120
-) -> str:
+def drawn(progress: Progress, *, at: float = START + 10, width: int = 120) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
-    window = datetime.fromtimestamp(closes, UTC) if closes else None
-    console.print(picture(progress, window, at, width=width))
+    console.print(picture(progress, at, width=width))
     return out.getvalue()
 
 
@@ -57,7 +53,7 @@ def test_the_head_names_run_plan_and_wave() -> None:
 )
 def test_the_head_says_whether_the_work_fits_the_window(seconds: int, expected: str) -> None:
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
-    text = drawn(progress_of(started({"apim": 300}), *work), closes=START + seconds)
+    text = drawn(progress_of(started({"apim": 300}, closes=START + seconds), *work))
 
     assert expected in text
 

@@ -108,7 +108,6 @@ def command(
                 on_start=started,
             ),
             view,
-            closes=options.window.closes if options.window else None,
             state=state,
         )
         books = running.books()

@@ -48,7 +48,6 @@ def command(
             folder, options, listeners=listeners, signals=True, on_start=started
         ),
         view,
-        closes=options.window.closes if options.window else None,
         state=state,
     )
     return result.exit_status

@@ -57,13 +57,11 @@ def command(
     options = run_options(selection, state, report_dir)
     with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
         agree(loaded, options, consent)
-        window = options.window or loaded.plan.window
         result = drive(
             lambda listeners, started: run(
                 loaded, options, listeners=listeners, signals=True, on_start=started
             ),
             view,
-            closes=window.closes if window else None,
             state=state,
         )
     return result.exit_status

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,7 +49,7 @@ def is_live(view: View) -> bool:
 
 
 @contextmanager
-def listening(view: View, closes: datetime | None) -> Iterator[list[Listener]]:
+def listening(view: View) -> Iterator[list[Listener]]:
     """Give the listeners that ``view`` asks for; what they hold open is closed at the end."""
     with ExitStack() as stack:
         listeners: list[Listener] = []
@@ -63,7 +62,7 @@ def listening(view: View, closes: datetime | None) -> Iterator[list[Listener]]:
         if is_live(view):
             from orchestrator.console import LiveDisplay, terminal
 
-            display = LiveDisplay(terminal(color=not view.no_color), closes=closes)
+            display = LiveDisplay(terminal(color=not view.no_color))
             listeners.append(stack.enter_context(display))
         elif view.quiet or not logged:  # without a terminal the log says all that the lines would
             from orchestrator.lines import PlainLines
@@ -90,7 +89,7 @@ def _close_quietly(close: Callable[[], None]) -> None:
         close()
 
 
-def drive(engine: Engine, view: View, *, closes: datetime | None, state: Path) -> RunResult:
+def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
     """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
     import anyio
 
@@ -98,7 +97,7 @@ def drive(engine: Engine, view: View, *, closes: datetime | None, state: Path) -
         if view.events != "-":
             print_result(f"run: {folder.id}")
 
-    with listening(view, closes) as listeners:
+    with listening(view) as listeners:
         result = anyio.run(engine, tuple(listeners), started)
     _conclude(result, view, state)
     return result

@@ -17,14 +17,12 @@ _INSERT = (
 _DUPLICATES = """
     SELECT again.id, again.file, again.line, again.column, first.id, first.file, first.line, first.column
     FROM (
-        SELECT MIN(seq) AS first, place.installation AS installation, substr(id, instr(id, '/')) AS parts
-        FROM target JOIN place USING (gateway) GROUP BY 2, 3 HAVING COUNT(*) > 1
-    ) AS twice
-    JOIN target AS first ON first.seq = twice.first
-    JOIN place ON place.installation = twice.installation
-    JOIN target AS again ON again.gateway = place.gateway
-        AND substr(again.id, instr(again.id, '/')) = twice.parts AND again.seq > twice.first
-    ORDER BY again.seq
+        SELECT seq, MIN(seq) OVER (PARTITION BY place.installation, substr(id, instr(id, '/'))) AS first
+        FROM target JOIN place USING (gateway)
+    ) AS same
+    JOIN target AS first ON first.seq = same.first
+    JOIN target AS again ON again.seq = same.seq
+    WHERE same.seq > same.first ORDER BY same.seq
 """
 _BATCH = 1000
 
@@ -98,10 +96,10 @@ class Draft:
             self.database.run(AFTER_LOADING)
             self.database.run("COMMIT")
 
-    def note_start(self, at: float) -> None:
-        """Keep when the run was made (Unix seconds)."""
+    def keep(self, meta: Mapping[str, Value]) -> None:
+        """Keep more about the run, once it is finished."""
         with self.database.transaction():
-            self.database.run("INSERT INTO meta VALUES ('created', ?)", (at,))
+            self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
 
     def close(self) -> None:
         """Close the database; safe to call twice."""

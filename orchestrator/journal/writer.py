@@ -112,7 +112,7 @@ class Writer:
             self._database.begin()
             for statement, rows in _grouped([*batch.posted, *(entry for entry, _ in batch.waiting if entry)]):
                 self._database.run_many(statement, rows)
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001 - a bug of ours must reach those who wait, or they hang
             self._database.roll_back()
             self._settle(batch, error)
         else:
@@ -121,15 +121,15 @@ class Writer:
 
     def _commit_orders(self) -> None:
         while (batch := self._orders.get()) is not None:
-            error: JournalError | None = None
+            error: Exception | None = None
             try:
                 self._database.commit()
-            except JournalError as caught:
+            except Exception as caught:  # noqa: BLE001 - as in _begin
                 error = caught
                 self._database.roll_back()
             self._loop.call_soon_threadsafe(self._settle, batch, error)
 
-    def _settle(self, batch: _Batch, error: JournalError | None) -> None:
+    def _settle(self, batch: _Batch, error: Exception | None) -> None:
         """Tell those who wait how it went, and begin with what was queued meanwhile."""
         self._under_way = None
         if error is not None:
@@ -140,7 +140,7 @@ class Writer:
             if error is None:
                 future.set_result(None)
             else:
-                future.set_exception(DiskError(str(error)))
+                future.set_exception(DiskError(str(error)) if isinstance(error, JournalError) else error)
         if self._waiting:
             self._begin()
         elif self._queued and self._timer is None:
