@@ -1,0 +1,615 @@
+"""A lane: who may send and when, what parks and closes it, and how its credential is renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+from engine import gateway, played, reading, world
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import CredentialError
+from orchestrator.lane import FIRST_PROBE, PARK_FOR, Go, Lane, LaneState, Refuse, Wait
+from orchestrator.model import Act, GatewayEntry, Reading, TargetId, Verdict
+from orchestrator.retry import Policy
+from orchestrator.stopping import Stopping
+from orchestrator.wire import Secret
+
+LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
+A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
+DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
+UNSENT = reading(Verdict.UNSENT, message="refused")
+DENIED = reading(Verdict.DENIED, code="E.401", message="bad token")
+ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")
+REMOVED = reading(Verdict.REMOVED)
+ABSENT = reading(Verdict.ABSENT)
+MANY = 1000
+
+
+def busy(wait: float | None = None) -> Reading:
+    return reading(Verdict.BUSY, wait=wait, message="slow down")
+
+
+def state() -> LaneState:
+    return LaneState(Policy(), PARK_FOR)
+
+
+def ask(
+    lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
+) -> object:
+    return lane.admit(target, act, now, settling=settling)
+
+
+def tell(lane: LaneState, target: TargetId, said: Reading, now: float, *, left: int = MANY) -> float | None:
+    return lane.heed(target, UNDEPLOY, said, now, left)
+
+
+def status(lane: LaneState) -> str:
+    return lane.state
+
+
+def parked(now: float = 0.0) -> LaneState:
+    lane = state()
+    for number in range(5):
+        tell(lane, TargetId(f"gw/faulty-{number}"), DOUBT, now)
+    assert status(lane) == "parked"
+    return lane
+
+
+# --- the pace -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+def test_a_429_pauses_the_whole_lane_for_as_long_as_it_asks() -> None:
+    lane = state()
+
+    assert tell(lane, A, busy(12.0), 100.0) == 12.0
+    for target in (A, B):
+        assert ask(lane, target, 105.0) == Wait(7.0)
+        assert ask(lane, target, 105.0, LOOK, settling=True) == Wait(7.0)
+        assert ask(lane, target, 112.0) == Go()
+
+
+@pytest.mark.promise(6)
+def test_a_429_to_a_look_pauses_the_looks_only() -> None:
+    lane = state()
+    lane.heed(A, LOOK, busy(12.0), 100.0, MANY)
+
+    assert ask(lane, B, 101.0, LOOK) == Wait(11.0)
+    assert ask(lane, B, 101.0) == Go()
+    assert ask(lane, B, 112.0, LOOK) == Go()
+
+
+def test_an_absurd_retry_after_is_bounded() -> None:
+    lane = state()
+
+    assert tell(lane, A, busy(1e300), 0.0) == PARK_FOR
+    lane.heed(A, LOOK, busy(1e300), 0.0, MANY)
+    assert ask(lane, A, PARK_FOR, LOOK) == Go()
+
+
+def test_a_shorter_wait_does_not_shorten_a_pause() -> None:
+    """Several requests in flight get their 429 each; only the first one is told as a pause."""
+    lane = state()
+
+    assert tell(lane, A, busy(12.0), 0.0) == 12.0
+    assert tell(lane, B, busy(2.0), 1.0) is None
+    assert ask(lane, C, 1.0) == Wait(11.0)
+
+
+def test_a_429_without_a_wait_backs_off_and_never_less_than_a_second() -> None:
+    lane = state()
+    now, pauses = 0.0, []
+    for _ in range(7):
+        pause = tell(lane, A, busy(), now)
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+
+    assert pauses == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    tell(lane, A, REMOVED, now)
+    assert tell(lane, A, busy(), now) == 1.0
+
+
+# --- parked ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("fault", [DOUBT, UNSENT, reading(Verdict.STRANGE)])
+def test_faults_of_five_targets_park_the_lane(fault: Reading) -> None:
+    lane = state()
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), fault, 0.0)
+
+    assert status(lane) == "open"
+    tell(lane, TargetId("gw/5"), fault, 0.0)
+    assert status(lane) == "parked"
+
+
+@pytest.mark.promise(6)
+def test_one_bad_target_never_parks_a_lane_that_has_others() -> None:
+    lane = state()
+    for second in range(100):
+        tell(lane, A, DOUBT, float(second))
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("answer", [REMOVED, ABSENT, reading(Verdict.REFUSED), reading(Verdict.CONTESTED)])
+def test_an_answered_undeploy_forgets_the_faults(answer: Reading) -> None:
+    lane = state()
+    for number in range(8):
+        tell(lane, TargetId(f"gw/{number}"), answer if number == 4 else DOUBT, 0.0)
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("silent", [busy(1.0), DENIED])
+def test_a_429_or_a_401_is_no_answer(silent: Reading) -> None:
+    lane = state()
+    for number in range(6):
+        tell(lane, TargetId(f"gw/{number}"), silent if number == 3 else DOUBT, 0.0)
+
+    assert status(lane) == "parked"
+
+
+@pytest.mark.parametrize("look", [Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR, Verdict.ABSENT])
+def test_a_look_neither_saves_nor_parks_a_lane(look: Verdict) -> None:
+    lane = state()
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    for number in range(9):
+        lane.heed(TargetId(f"gw/look-{number}"), LOOK, reading(look), 0.0, MANY)
+
+    assert status(lane) == "open"
+    tell(lane, TargetId("gw/5"), DOUBT, 0.0)
+    assert status(lane) == "parked"
+
+
+def test_a_lane_with_fewer_targets_left_parks_on_those() -> None:
+    lane = state()
+    for second in range(4):
+        tell(lane, A if second % 2 else B, UNSENT, float(second), left=2)
+
+    assert status(lane) == "open"
+    tell(lane, A, UNSENT, 5.0, left=2)
+    assert status(lane) == "parked"
+
+
+def test_a_parked_lane_is_probed_by_one_target_at_a_time_at_growing_intervals() -> None:
+    lane = parked(now=0.0)
+    now, at = 0.0, []
+    while now < 400.0:
+        match ask(lane, A, now):
+            case Wait(seconds):
+                assert seconds is not None
+                now += seconds
+                continue
+        assert ask(lane, B, now) == Wait(None)
+        assert ask(lane, A, now) == Go()
+        at.append(now)
+        tell(lane, A, DOUBT, now)
+
+    assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0, 255.0, 315.0, 375.0]
+
+
+def test_what_was_in_flight_when_the_lane_parked_does_not_put_off_its_probe() -> None:
+    lane = parked(now=0.0)
+    for number in range(20):
+        tell(lane, TargetId(f"gw/late-{number}"), DOUBT, 1.0)
+
+    assert ask(lane, A, FIRST_PROBE) == Go()
+
+
+def test_a_parked_lane_still_looks_to_settle_doubts() -> None:
+    lane = parked()
+
+    assert ask(lane, A, 0.0, LOOK, settling=True) == Go()
+    assert ask(lane, B, 0.0, LOOK) == Wait(FIRST_PROBE)
+
+
+def test_a_prober_that_ends_makes_room_for_another() -> None:
+    lane = parked()
+    assert ask(lane, A, 5.0, LOOK) == Go()
+
+    assert lane.leave(B) is False
+    assert lane.leave(A) is True
+    assert ask(lane, B, 5.0) == Go()
+
+
+@pytest.mark.promise(6)
+def test_an_answer_opens_the_lane_again() -> None:
+    lane = parked()
+    ask(lane, A, 5.0)
+    tell(lane, A, REMOVED, 6.0)
+
+    assert (lane.state, lane.reason) == ("open", None)
+    assert ask(lane, B, 6.0) == Go()
+
+
+@pytest.mark.promise(6)
+def test_a_parked_lane_gives_up_after_park_for() -> None:
+    lane = parked(now=10.0)
+    ask(lane, A, 15.0)
+    tell(lane, A, DOUBT, 15.0)
+
+    assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == Go()
+    tell(lane, A, DOUBT, 10.0 + PARK_FOR)
+    assert ask(lane, B, 10.0 + PARK_FOR) == Refuse("parked: HTTP 502")
+    assert lane.ended
+    assert ask(lane, A, 1e6, LOOK, settling=True) == Refuse("parked: HTTP 502")
+
+
+def test_park_for_is_never_overslept() -> None:
+    lane = parked(now=0.0)
+    now = 0.0
+    while not isinstance(said := ask(lane, A, now), Refuse):
+        if isinstance(said, Wait):
+            assert said.seconds is not None
+            now += said.seconds
+        else:
+            tell(lane, A, DOUBT, now)
+
+    assert now == PARK_FOR
+
+
+@pytest.mark.promise(6)
+def test_nothing_but_429_parks_the_lane_after_park_for() -> None:
+    lane = state()
+    now = 0.0
+    while lane.state == "open":
+        now += tell(lane, A, busy(100.0), now) or 0.0
+
+    assert now - 100.0 == PARK_FOR
+    assert lane.ended
+    assert lane.reason == "parked: nothing but refusals to take more: slow down"
+
+
+def test_a_fault_between_two_429_begins_their_time_anew() -> None:
+    lane = state()
+    tell(lane, A, busy(1.0), 0.0)
+    tell(lane, A, DOUBT, 300.0)
+    tell(lane, A, busy(1.0), PARK_FOR)
+
+    assert status(lane) == "open"
+
+
+# --- closed ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(4)
+def test_a_wrong_place_closes_the_lane_at_once_and_for_good() -> None:
+    lane = state()
+    tell(lane, A, ELSEWHERE, 0.0)
+    refused = Refuse("wrong_place: E.3030 no instance")
+
+    assert ask(lane, B, 0.0) == refused
+    assert ask(lane, B, 0.0, LOOK, settling=True) == refused
+
+
+@given(
+    later=st.lists(
+        st.tuples(
+            st.integers(0, 9),
+            st.sampled_from([REMOVED, DOUBT, UNSENT, busy(), busy(900.0), DENIED, ELSEWHERE]),
+        ),
+        max_size=30,
+    )
+)
+def test_closed_stays_closed_whatever_lands_afterwards(later: list[tuple[int, Reading]]) -> None:
+    """What was in flight when the lane closed may bring faults of five targets, or success."""
+    lane = state()
+    lane.close("denied: no")
+    for number, (target, said) in enumerate(later):
+        tell(lane, TargetId(f"gw/{target}"), said, number * 100.0)
+
+    assert (lane.state, lane.reason) == ("closed", "denied: no")
+    assert ask(lane, A, 1e9) == Refuse("denied: no")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([UNDEPLOY, UNDEPLOY, LOOK]),
+        st.integers(0, 7),
+        st.sampled_from([REMOVED, DOUBT, DOUBT, UNSENT, busy(), busy(5.0), busy(1e9), DENIED]),
+        st.floats(0, 100),
+    ),
+    max_size=60,
+)
+
+
+@pytest.mark.promise(6)
+@given(steps=STEPS)
+def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
+    steps: list[tuple[Act, int, Reading, float]],
+) -> None:
+    """A wait is finite and bounded, or it ends with the probe that is under way."""
+    lane, now = state(), 0.0
+    for act, number, said, passes in steps:
+        target = TargetId(f"gw/{number}")
+        now += passes
+        match ask(lane, target, now, act):
+            case Go():
+                lane.heed(target, act, said, now, MANY)
+            case Wait(None):
+                assert status(lane) == "parked"
+            case Wait(seconds):
+                assert seconds is not None
+                assert 0.0 < seconds <= PARK_FOR
+
+
+# --- as the workers see it ------------------------------------------------------------------------------
+
+Told = list[tuple[str, str | None]]
+
+
+def lane_of(
+    credential: Callable[[GatewayEntry], Secret] = lambda _: Secret("one"),
+    *,
+    stopping: Stopping | None = None,
+    told: Told | None = None,
+) -> Lane:
+    heard = told if told is not None else []
+    return Lane(
+        gateway(),
+        world(credential),
+        stopping or Stopping(),
+        lambda name, status, reason, seconds: heard.append((status, reason)),
+    )
+
+
+@pytest.mark.promise(6)
+def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
+    async def main() -> list[float]:
+        lane, at = lane_of(), []
+        lane.heed(A, UNDEPLOY, busy(12.0))
+
+        async def worker(target: TargetId) -> None:
+            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            at.append(anyio.current_time())
+
+        async with anyio.create_task_group() as group:
+            for target in (A, B, C):
+                group.start_soon(worker, target)
+        return at
+
+    assert played(main) == [12.0, 12.0, 12.0]
+
+
+def test_a_lane_that_closes_wakes_those_who_wait() -> None:
+    async def main() -> tuple[float, str | None]:
+        lane = lane_of()
+        lane.heed(A, UNDEPLOY, busy(300.0))
+        async with anyio.create_task_group() as group:
+
+            async def close() -> None:
+                await anyio.sleep(2.0)
+                lane.heed(B, UNDEPLOY, ELSEWHERE)
+
+            group.start_soon(close)
+            refused = await lane.admit(A, UNDEPLOY, settling=False)
+        return anyio.current_time(), refused
+
+    assert played(main) == (2.0, "wrong_place: E.3030 no instance")
+
+
+def test_a_run_that_stops_wakes_those_who_wait() -> None:
+    async def main() -> tuple[float, str | None]:
+        stopping = Stopping()
+        lane = lane_of(stopping=stopping)
+        lane.heed(A, UNDEPLOY, busy(300.0))
+        async with anyio.create_task_group() as group:
+
+            async def stop() -> None:
+                await anyio.sleep(3.0)
+                stopping.stop("interrupt", "SIGTERM")
+
+            group.start_soon(stop)
+            refused = await lane.admit(A, UNDEPLOY, settling=False)
+        return anyio.current_time(), refused
+
+    assert played(main) == (3.0, "interrupt: SIGTERM")
+
+
+@pytest.mark.promise(7)
+def test_nobody_waits_for_a_pause_that_outlasts_the_window() -> None:
+    async def main() -> tuple[float, str | None]:
+        lane = lane_of(stopping=Stopping(closes=100.0))
+        lane.heed(A, UNDEPLOY, busy(71.0))
+        refused = await lane.admit(A, UNDEPLOY, settling=False)
+        return anyio.current_time(), refused
+
+    assert played(main) == (0.0, "window: one timeout no longer fits before it closes")
+
+
+def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
+    """Nobody is told when to ask again while a probe is under way; the lane wakes them."""
+
+    async def main() -> list[tuple[float, str]]:
+        lane = lane_of()
+        at: list[tuple[float, str]] = []
+        lane.left = MANY
+        for number in range(5):
+            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
+
+        async def worker(target: TargetId) -> None:
+            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            at.append((anyio.current_time(), target))
+            await anyio.sleep(1.0)
+            lane.heed(target, UNDEPLOY, DOUBT if target == A else REMOVED)
+
+        async with anyio.create_task_group() as group:
+            for target in (A, B, C):
+                group.start_soon(worker, target)
+        return at
+
+    assert played(main) == [(5.0, A), (16.0, B), (17.0, C)]
+
+
+def test_a_lane_tells_what_becomes_of_it_once() -> None:
+    told: Told = []
+
+    async def main() -> None:
+        lane = lane_of(told=told)
+        lane.left = MANY
+        lane.heed(A, UNDEPLOY, busy(2.0))
+        lane.heed(B, UNDEPLOY, busy(2.0))
+        for number in range(6):
+            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
+        lane.heed(A, UNDEPLOY, REMOVED)
+        lane.heed(A, UNDEPLOY, ELSEWHERE)
+        lane.heed(B, UNDEPLOY, ELSEWHERE)
+
+    played(main)
+
+    assert told == [
+        ("paused", "slow down"),
+        ("parked", "parked: HTTP 502"),
+        ("open", None),
+        ("closed", "wrong_place: E.3030 no instance"),
+    ]
+
+
+def test_a_look_that_was_answered_once_is_offered() -> None:
+    """A proxy's bare 404 later on must not take the look away from the whole lane."""
+
+    async def main() -> None:
+        lane = lane_of()
+        missing = reading(Verdict.NOT_OFFERED)
+
+        assert lane.found("health", missing) == missing
+        assert lane.lacking == {"health"}
+        lane.found("status", reading(Verdict.UP))
+        assert lane.found("status", missing).verdict is Verdict.UNCLEAR
+        assert lane.lacking == {"health"}
+
+    played(main)
+
+
+# --- the credential -------------------------------------------------------------------------------------
+
+
+class Reference:
+    """A reference that gives one text after the other, and counts how often it was read."""
+
+    def __init__(self, *texts: str | CredentialError) -> None:
+        self._texts = list(texts)
+        self.read = 0
+
+    def __call__(self, _gateway: GatewayEntry) -> Secret:
+        text = self._texts[min(self.read, len(self._texts) - 1)]
+        self.read += 1
+        if isinstance(text, CredentialError):
+            raise text
+        return Secret(text)
+
+
+@pytest.mark.promise(5)
+def test_many_401_at_once_cost_one_renewal() -> None:
+    reference = Reference("one", "two")
+
+    async def main() -> Lane:
+        lane = lane_of(reference)
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(lane.renew, 1, DENIED)
+        return lane
+
+    lane = played(main)
+
+    assert reference.read == 2
+    assert lane.state.state == "open"
+    assert (lane.credential.secret, lane.credential.generation) == (Secret("two"), 2)
+
+
+@pytest.mark.promise(5)
+def test_the_same_credential_again_closes_the_lane() -> None:
+    reference = Reference("one")
+    told: Told = []
+
+    async def main() -> Lane:
+        lane = lane_of(reference, told=told)
+        lane.accepted(1)
+        for _ in range(10):
+            await lane.renew(1, DENIED)
+        return lane
+
+    lane = played(main)
+    why = "denied: the credential was rejected, and its reference gives no other one (E.401 bad token)"
+
+    assert (reference.read, lane.state.reason) == (2, why)
+    assert told == [("closed", why)]
+
+
+@pytest.mark.promise(5)
+def test_a_new_credential_that_is_refused_at_once_closes_the_lane() -> None:
+    reference = Reference("one", "two", "three")
+
+    async def main() -> Lane:
+        lane = lane_of(reference)
+        lane.accepted(1)
+        await lane.renew(1, DENIED)
+        await lane.renew(2, DENIED)
+        return lane
+
+    lane = played(main)
+
+    assert reference.read == 2
+    assert lane.state.reason == "denied: the renewed credential was refused too (E.401 bad token)"
+
+
+@pytest.mark.promise(5)
+def test_a_credential_that_had_worked_is_renewed_again() -> None:
+    reference = Reference("one", "two", "three")
+
+    async def main() -> Lane:
+        lane = lane_of(reference)
+        for generation in (1, 2):
+            lane.accepted(generation)
+            await lane.renew(generation, DENIED)
+        return lane
+
+    lane = played(main)
+
+    assert (reference.read, lane.state.state) == (3, "open")
+    assert lane.credential.secret == Secret("three")
+
+
+@pytest.mark.promise(5)
+def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new_one() -> None:
+    reference = Reference("one", "two", "three")
+
+    async def main() -> Lane:
+        lane = lane_of(reference)
+        await lane.renew(1, DENIED)
+        lane.accepted(1)
+        await lane.renew(1, DENIED)
+        await lane.renew(2, DENIED)
+        return lane
+
+    lane = played(main)
+
+    assert (reference.read, lane.state.state) == (2, "closed")
+
+
+def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
+    reference = Reference("one", CredentialError("the token {file: t} cannot be read"))
+
+    async def main() -> str | None:
+        lane = lane_of(reference)
+        await lane.renew(1, DENIED)
+        return await lane.admit(A, UNDEPLOY, settling=False)
+
+    assert played(main) == "denied: the token {file: t} cannot be read (E.401 bad token)"
+
+
+@pytest.mark.promise(9)
+def test_every_credential_that_was_in_use_is_masked() -> None:
+    async def main() -> Lane:
+        lane = lane_of(Reference('o"ne', "zwö"))
+        await lane.renew(1, DENIED)
+        return lane
+
+    assert {b'o"ne', b'o\\"ne', "zwö".encode(), b"zw\\u00f6"} == set(played(main).marks)
