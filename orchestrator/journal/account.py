@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, cast
 
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
@@ -37,11 +39,33 @@ SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
     FROM attempt WHERE sent IS NOT 0 GROUP BY seq
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """
+# What happened between ?1 and ?2, the starts of a session and of the next one, by bucket: ?3 is how long the
+# session worked, ?4 how long those before it did, ?5 the width of a bucket, ?6 the index of the last one.
+_BUCKET = "MIN(CAST((?4 + MIN({0} - ?1, ?3)) / ?5 AS INTEGER), ?6)"
+_BETWEEN = "{0} >= ?1 AND {0} < ?2"
+_ENDED_BY_BUCKET = f"""
+SELECT {_BUCKET.format("ended")}, outcome, COUNT(*) FROM ended WHERE {_BETWEEN.format("ended")} GROUP BY 1, 2
+"""
+_SENT_BY_BUCKET = f"""
+SELECT {_BUCKET.format("started")}, COUNT(*) FROM attempt
+WHERE sent IS NOT 0 AND {_BETWEEN.format("started")} GROUP BY 1
+"""
+_LATENCIES = """
+SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
+WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL ORDER BY a.seconds
+"""
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
 
-
-FAR = 1e12
+_FAR = 1e12
 """Unix seconds that no session begins after."""
+
+
+class _Session(NamedTuple):
+    """When a session began, when the next one did, and how long it worked, in seconds."""
+
+    started: float
+    following: float
+    seconds: float
 
 
 class JournalAccount:
@@ -52,6 +76,7 @@ class JournalAccount:
         self._run = run
         self._held = held
         with database.translated():
+            database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
             database.run(_ENDED.replace("?1", "0" if held else "1"))
         self._meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
         self.plan: Plan = plan_from_json(self._meta["plan"].encode())
@@ -73,26 +98,17 @@ class JournalAccount:
     def timeline(self, buckets: int) -> Timeline:
         """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
         width = max(self.report.run.seconds, 0.001) / buckets
-        ended: list[dict[str, int]] = [{} for _ in range(buckets)]
+        ended: list[Counter[str]] = [Counter() for _ in range(buckets)]
         requests = [0] * buckets
         offset = 0.0
-        for started, seconds in self._working_times():
-            span = (started, offset, width, buckets - 1, started, started + seconds)
-            place = "MAX(0, MIN(CAST((({0} - ?) + ?) / ? AS INTEGER), ?))"
-            for bucket, outcome, count in self._database.rows(
-                f"SELECT {place.format('ended')}, outcome, COUNT(*) FROM ended"  # noqa: S608
-                " WHERE ended BETWEEN ? AND ? + 1 GROUP BY 1, 2",
-                span,
-            ):
-                ended[bucket][outcome] = count
-            for bucket, count in self._database.rows(
-                f"SELECT {place.format('started')}, COUNT(*) FROM attempt"  # noqa: S608
-                " WHERE started BETWEEN ? AND ? + 1 AND sent IS NOT 0 GROUP BY 1",
-                span,
-            ):
+        for session in self._working_times():
+            values = (*session, offset, width, buckets - 1)
+            for bucket, outcome, count in self._database.rows(_ENDED_BY_BUCKET, values):
+                ended[bucket][outcome] += count
+            for bucket, count in self._database.rows(_SENT_BY_BUCKET, values):
                 requests[bucket] += count
-            offset += seconds
-        return Timeline(width=width, ended=tuple(ended), requests=tuple(requests))
+            offset += session.seconds
+        return Timeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
 
     def _report(self) -> Report:
         cells = self._cells()
@@ -130,7 +146,7 @@ class JournalAccount:
             reason=self.plan.reason,
             started=_instant(started),
             ended=None if ended is None else _instant(ended),
-            seconds=sum(seconds for _, seconds in self._working_times()),
+            seconds=sum(session.seconds for session in self._working_times()),
             state=self._state(state),
             stopped_by=stopped_by,
             exit_status=exit_status,
@@ -141,11 +157,11 @@ class JournalAccount:
             return "running" if self._held else "killed"
         return cast("Literal['complete', 'stopped', 'interrupted']", state)
 
-    def _working_times(self) -> Iterator[tuple[float, float]]:
-        """Yield start and length of each session; a killed one lasted until its last sign of life."""
-        ends = [row[0] for row in self._sessions[1:]]
-        for (started, *_, seconds), following in zip(self._sessions, [*ends, FAR], strict=False):
-            yield started, self._until_last_sign(started, following) if seconds is None else seconds
+    def _working_times(self) -> Iterator[_Session]:
+        """Yield each session; a killed one lasted until its last sign of life."""
+        for (started, *_, seconds), (following, *_) in pairwise([*self._sessions, (_FAR,)]):
+            worked = self._until_last_sign(started, following) if seconds is None else seconds
+            yield _Session(started, following, worked)
 
     def _until_last_sign(self, started: float, following: float) -> float:
         query = "SELECT MAX(started + COALESCE(seconds, 0)) FROM attempt WHERE started >= ? AND started < ?"
@@ -166,15 +182,12 @@ class JournalAccount:
         return {key: Totals(**cell) for key, cell in counts.items()}
 
     def _percentiles(self, gateway: int) -> Percentiles:
-        query = (
-            "SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)"
-            " WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL"
-        )
-        seconds = sorted(array("d", (row[0] for row in self._database.rows(query, (gateway,)))))
+        """Give the smallest times that 50, 95 and 99 of a hundred replies did not exceed."""
+        seconds = array("d", (row[0] for row in self._database.rows(_LATENCIES, (gateway,))))
         if not seconds:
             return Percentiles()
-        at = (seconds[min(len(seconds) - 1, int(len(seconds) * share))] for share in (0.5, 0.95, 0.99))
-        return Percentiles(**dict(zip(("p50", "p95", "p99"), (round(value, 6) for value in at), strict=True)))
+        p50, p95, p99 = (seconds[-(-len(seconds) * share // 100) - 1] for share in (50, 95, 99))
+        return Percentiles(p50=p50, p95=p95, p99=p99)
 
     def _lane(self, gateway: str) -> Literal["open", "parked", "closed"]:
         query = (
@@ -197,9 +210,11 @@ class JournalAccount:
         coordinates = [tuple(part.name for part in kind.COORDINATES) for kind in kinds]
         waves = [wave.name for wave in self.plan.waves]
         attempts = _Attempts(self._database, where)
-        query = f"SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds FROM ended WHERE {where} ORDER BY seq"  # noqa: S608
-        for seq, name, place, wave, outcome, reason, evidence, seconds in self._database.rows(query):
-            gateway = place
+        query = (
+            "SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds"
+            f" FROM ended WHERE {where} ORDER BY seq"
+        )
+        for seq, name, gateway, wave, outcome, reason, evidence, seconds in self._database.rows(query):
             yield TargetReport(
                 id=name,
                 gateway=names[gateway],

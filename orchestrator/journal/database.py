@@ -1,4 +1,7 @@
-"""Connections to a journal's database, and what is wrong with a file that is none. The only home of sqlite3."""
+"""Connections to a journal's database, and what is wrong with a file that is none.
+
+The only home of sqlite3.
+"""
 
 from __future__ import annotations
 

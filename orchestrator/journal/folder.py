@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
+import random
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -19,6 +22,8 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.model import RunId
 
 State = Literal["running", "complete", "stopped", "interrupted", "killed"]
+
+_TRIES = 100
 
 
 class RunFolder:
@@ -63,7 +68,7 @@ class RunFolder:
     def holder(self) -> str | None:
         """Return who holds the run's lock (user, host, process, since when), or None."""
         try:
-            # Shared and for reading: it works on a read-only disk, and two who ask are not in each other's way.
+            # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
             with (self.path / "lock").open(encoding="utf-8") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -85,10 +90,8 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
         with os.fdopen(handle, "r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"run {self.id} is going on: {_describe(file.read())}") from None
+            if not _take(handle):
+                raise RunError(f"run {self.id} is going on: {_describe(file.read())}")
             entry = json.dumps(_ourselves())
             with suppress(OSError):  # a full disk keeps us from naming ourselves, not from holding the lock
                 file.truncate()
@@ -137,21 +140,35 @@ def new_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: boo
 
 
 def publish(draft: Path, folder: Path) -> RunFolder:
-    """Move a finished draft to where runs are kept; durable when it returns. Raises JournalError."""
+    """Move a finished draft to where runs are kept; durable when it returns.
+
+    Raises JournalError where that cannot be done; then nothing of it is left there.
+    """
+    made = waiting = folder.with_name(f".{folder.name}")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        waiting = folder.with_name(f".{folder.name}")
+        _make_private(folder.parent)
         shutil.move(draft, waiting)
         for path in waiting.iterdir():
             path.chmod(0o600)
             _sync(path)
         waiting.chmod(0o700)
-        waiting.rename(folder)
-        _sync(folder)
+        _sync(waiting)
+        made = waiting.rename(folder)
         _sync(folder.parent)
     except OSError as error:
-        raise JournalError(f"{folder}: the run's folder cannot be made: {error.strerror}") from error
+        shutil.rmtree(made, ignore_errors=True)
+        why = error.strerror or error
+        raise JournalError(f"{folder}: the run's folder cannot be made: {why}") from error
     return RunFolder(folder)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for nobody else, whatever the umask says."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        with suppress(FileExistsError):  # another run was faster
+            folder.mkdir()
+            folder.chmod(0o700)
 
 
 def _sync(path: Path) -> None:
@@ -164,8 +181,35 @@ def _sync(path: Path) -> None:
 
 def _ourselves() -> dict[str, str | int]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    user = os.environ.get("USER") or str(os.getuid())
-    return {"user": user, "host": socket.gethostname(), "pid": os.getpid(), "since": since}
+    return {"user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "since": since}
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _take(handle: int) -> bool:
+    """Take the lock; False where somebody works on the run.
+
+    One who asks for the holder has a share of the lock for an instant. To have a share beside them is
+    possible, beside a holder it is not: so they are told apart, and not mistaken for one.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            time.sleep(random.random() * 0.02)  # noqa: S311 - two who start at once must not go in step
+        else:
+            return True
+    return False
 
 
 def _describe(entry: str) -> str:

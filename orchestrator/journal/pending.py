@@ -18,14 +18,20 @@ _OPEN = (
     "SELECT seq, id, wave, description, persistent FROM target"
     " WHERE wave = ? AND gateway = ? AND seq > ? AND outcome IS NULL ORDER BY seq LIMIT ?"
 )
-_ATTEMPTS = "SELECT seq, act, code, message, verdict, pods FROM attempt WHERE seq BETWEEN ? AND ? ORDER BY seq, number"
+_ATTEMPTS = (
+    "SELECT seq, act, code, message, verdict, pods FROM attempt"
+    " WHERE seq BETWEEN ? AND ? ORDER BY seq, number"
+)
 _KEPT = "('filtered', 'protected', 'skipped')"
 _WORD = "substr(reason, 1, instr(reason, ':') - 1)"
 _PROVISIONAL = (
     "SELECT seq, id, wave FROM target WHERE outcome IN ('unknown', 'not_started')"
     f" AND NOT (outcome = 'not_started' AND {_WORD} IN {_KEPT})"
 )
-_REOPEN = "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL WHERE seq = ?"
+_REOPEN = (
+    "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL"
+    " WHERE seq = ?"
+)
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
 
 
@@ -103,9 +109,10 @@ def hold_back(database: Database, holds: Iterable[Hold]) -> int:
 
 
 def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
-    """Make what an earlier session left provisional open again, as far as it is ``wanted`` by id and wave index.
+    """Make what an earlier session left provisional open again, as far as it is ``wanted``.
 
-    Returns how many are open now. What a killed session left is named so first; what was held back stays so.
+    ``wanted`` is called with a target's id and the index of its wave. Returns how many are open now. What a
+    killed session left is named so first; what was held back stays so.
     """
     with database.transaction():
         database.run(_KILLED, (f"{Reason.INTERRUPT}: the run was killed",))

@@ -1,4 +1,7 @@
-"""The journal's tables. A journal is one SQLite database; ``FORMAT`` changes when an older program could not read it."""
+"""The journal's tables. A journal is one SQLite database.
+
+``FORMAT`` changes when an older program could not read it.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,27 @@ CREATE TABLE target (
     outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL
 );
 
--- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result fills
--- the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named, as JSON.
+-- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
+-- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
+-- as JSON.
 CREATE TABLE attempt (
-    seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL, started REAL NOT NULL,
-    seconds REAL, status INTEGER, code TEXT, message TEXT, verdict TEXT, sent INTEGER, pods TEXT,
+    seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL,
+    started REAL NOT NULL, seconds REAL, status INTEGER, code TEXT, message TEXT,
+    verdict TEXT, sent INTEGER, pods TEXT,
     PRIMARY KEY (seq, number)
 ) WITHOUT ROWID;
 
 -- One row a time that a process worked on the run: the first one, and each resume.
 CREATE TABLE session (
-    number INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, holder TEXT NOT NULL, options TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL,
+    holder TEXT NOT NULL, options TEXT NOT NULL,
     state TEXT, stopped_by TEXT, exit_status INTEGER, seconds REAL
 );
 
 -- What happened to a lane or to the run as a whole, in order.
 CREATE TABLE note (
-    number INTEGER PRIMARY KEY, session INTEGER NOT NULL, at REAL NOT NULL, gateway TEXT, kind TEXT NOT NULL, text TEXT
+    number INTEGER PRIMARY KEY, session INTEGER NOT NULL, at REAL NOT NULL,
+    gateway TEXT, kind TEXT NOT NULL, text TEXT
 );
 """
 

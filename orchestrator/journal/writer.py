@@ -30,7 +30,7 @@ Waiter = tuple[Entry | None, asyncio.Future[None]]
 
 
 class _Batch(NamedTuple):
-    """What one commit holds: rows that nobody waits for, and those who wait, with a row of their own or not."""
+    """What one commit holds: rows that nobody waits for, and those who wait, with or without a row."""
 
     posted: list[Entry]
     waiting: list[Waiter]
@@ -82,12 +82,14 @@ class Writer:
         """Commit what is queued, if that is possible, and end the thread. Safe to call twice."""
         if self._closed:
             return
-        with suppress(DiskError):
-            await self.flush()
-        self._closed = True
-        self._orders.put(None)
-        self._thread.join()
-        self._database.close()
+        try:
+            with suppress(DiskError):
+                await self.flush()
+        finally:
+            self._closed = True
+            self._orders.put(None)
+            self._thread.join()
+            self._database.close()
 
     async def _durable(self, entry: Entry | None) -> None:
         if self._closed:
