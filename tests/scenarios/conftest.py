@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .stage import Stage, stage
+from orchestrator.simulator.faults import Faults
+from orchestrator.simulator.process import Running, simulators
+
+from .stage import Stage, seed_of
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Running]:
+    """Both platforms in one process for all scenarios; each begins with a seed of its own."""
+    with simulators(seed_of(0, 0)) as running:
+        yield running
 
 
 @pytest.fixture
-def staged(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+def staged(tmp_path: Path, platform: Running) -> Callable[..., Stage]:
     """Sets a stage with so many targets of ROMA and of Apinizer; further arguments are of both seeds."""
-    with ExitStack() as stack:
 
-        def build(roma: int, apim: int, **fields: Any) -> Stage:
-            return stack.enter_context(stage(tmp_path, roma, apim, **fields))
+    def build(roma: int, apim: int, **fields: Any) -> Stage:
+        platform.seed(seed_of(roma, apim, **fields))
+        platform.expect(Faults())
+        return Stage(tmp_path, platform, roma, apim)
 
-        yield build
+    return build

@@ -19,7 +19,7 @@ import msgspec
 from orchestrator.model import Act
 from orchestrator.simulator.books import Seen
 from orchestrator.simulator.faults import Fault, Faults, Storm
-from orchestrator.simulator.process import Running, simulators
+from orchestrator.simulator.process import Running
 from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
 
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -210,8 +210,8 @@ class Stage:
         query = (
             "SELECT id, outcome, reason, COALESCE(SUM(act = 'undeploy'), 0),"
             " COALESCE(SUM(act = 'undeploy' AND verdict IS NULL), 0),"
-            " EXISTS (SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.verdict IS NULL AND a.number ="
-            " (SELECT MAX(number) FROM attempt AS b WHERE b.seq = target.seq))"
+            " EXISTS (SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.verdict IS NULL"
+            " AND a.number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = target.seq))"
             " FROM target LEFT JOIN attempt USING (seq) GROUP BY target.seq"
         )
         connection = sqlite3.connect(copy / "journal.sqlite")
@@ -286,13 +286,6 @@ def seed_of(roma: int, apim: int, **fields: Any) -> Seed:
             ),
         )
     )
-
-
-@contextmanager
-def stage(folder: Path, roma: int, apim: int, **fields: Any) -> Iterator[Stage]:
-    """Give a folder its platforms, which end with the block."""
-    with simulators(seed_of(roma, apim, **fields)) as running:
-        yield Stage(folder, running, roma, apim)
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

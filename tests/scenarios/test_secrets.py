@@ -1,0 +1,82 @@
+"""A credential is looked for in every byte that a run leaves."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault
+
+from .stage import Stage, apim_id, roma_id
+
+MARKERS = ("M4rk3r-roma/+=.tok~en", 'M4rk3r"apinizer\\tok&en')
+TWICE = "retry: {attempts: 2, first: 1ms, ceiling: 2ms}"
+
+
+def _forms(secret: str) -> set[bytes]:
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    texts = {secret, escaped, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+    return {text.encode() for text in texts}
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_credential_is_found_nowhere(staged: Callable[..., Stage], form: str) -> None:
+    stage = staged(6, 6, tokens=(), latency=0.1)
+    stage.env |= {"ROMA_TOKEN": MARKERS[0], "APINIZER_TOKEN": MARKERS[1]}
+    echoes = [
+        Fault(kind=Kind.STATUS, status=403, message=f"user with {token} may not", times=0)
+        if number < 3
+        else Fault(kind=Kind.STATUS, status=500, body=f"trace: Authorization: Bearer {token} <end>", times=0)
+        for token in MARKERS
+        for number in range(6)
+    ]
+    stage.expect({target: (fault,) for target, fault in zip(stage.ids, echoes, strict=True)})
+    log = ("--log-level", "debug", "--log-format", form)
+    plan = stage.write_plan(roma=TWICE, apim=TWICE, top="stop_when: {failed: 100%, unknown: 100%}")
+    with stage.started("run", plan, "--yes", "--events", "events", *log) as process:
+        stage.wait_for_requests(3, process)
+        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        out, err = process.communicate(timeout=20)
+    told = [stage.undeploy("report", "latest", "--format", kind) for kind in ("html",)]
+
+    assert process.returncode == 1, err
+    assert {stage.outcomes()[target] for target in (roma_id(0), apim_id(0))} == {"failed"}
+    assert "•••" in stage.reasons()[roma_id(0)]
+    left = {
+        "stdout": out.encode(),
+        "stderr": err.encode(),
+        "arguments": arguments,
+        **{f"report {place}": ended.out.encode() + ended.err.encode() for place, ended in enumerate(told)},
+        **{str(path): path.read_bytes() for path in stage.folder.rglob("*") if path.is_file()},
+    }
+    assert {"events", "journal.sqlite", "report.html", "lock"} <= {Path(name).name for name in left}
+    found = {
+        name for name, text in left.items() for secret in MARKERS for each in _forms(secret) if each in text
+    }
+    assert found == set()
+
+
+@pytest.mark.promise(9)
+def test_a_credential_that_no_header_can_carry_is_not_repeated(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 3)
+    stage.env["ROMA_TOKEN"] = "M4rk3r with\na break"
+    ended = stage.undeploy("run", stage.write_plan(), "--yes")
+
+    assert (ended.status, ended.out, stage.requests()) == (2, "", 0)
+    assert "ROMA_TOKEN" in ended.err
+    assert "M4rk3r" not in ended.err
+
+
+def test_without_its_credential_nothing_is_sent_to_anybody(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 3)
+    del stage.env["APINIZER_TOKEN"]
+    ended = stage.undeploy("run", stage.write_plan(), "--yes")
+
+    assert (ended.status, ended.out, stage.requests(), stage.has_run) == (2, "", 0, False)
+    assert "gateway apim: the token {env: APINIZER_TOKEN} is not set" in ended.err
