@@ -70,9 +70,9 @@ def gateway(name: str = "gw", **fields: Any) -> Scripted:
 
 
 def target(seq: int = 1, gateway: str = "gw", *, like: str | None = None, wave: int = 0) -> Target:
-    """A target ``gw/t1``; those with the same ``like`` exclude each other."""
+    """A target ``gw/t1``, or ``gw/t1/x``: those with the same ``like`` exclude each other."""
     parts = (f"t{seq}",) if like is None else (f"t{seq}", like)
-    return Target(seq, TargetId(f"{gateway}/t{seq}"), gateway, wave, parts)
+    return Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
 
 
 def reading(verdict: Verdict, **fields: Any) -> Reading:

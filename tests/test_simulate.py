@@ -1,0 +1,177 @@
+"""The simulation itself: it passes, it repeats itself, and it catches an engine that is broken on purpose."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+from orchestrator import undeploy
+from orchestrator.executor import Feed
+from orchestrator.gateways.apinizer import Apinizer
+from orchestrator.gateways.roma import Roma
+from orchestrator.journal.record import Record
+from orchestrator.model import Act, Ask, Outcome, Reading, Target, Verdict
+from orchestrator.retry import End, Past, Policy, Send, Step, decide
+from orchestrator.simulate.clock import CrashError, DeadlockError, VirtualLoop, play
+from orchestrator.simulate.play import play_seed
+from orchestrator.simulate.scene import make_scene
+from orchestrator.stopping import Stopping
+from orchestrator.wire import Reply
+
+
+def broken(seeds: int) -> str:
+    """All that the seeds found, as one text."""
+    return "\n".join(line for seed in range(1, seeds + 1) for line in play_seed(seed).broken)
+
+
+def caught(promise: str, seeds: int = 30) -> bool:
+    """Whether one of the seeds finds a promise broken; stops at the first."""
+    return any(promise in line for seed in range(1, seeds + 1) for line in play_seed(seed).broken)
+
+
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+@pytest.mark.promise(3)
+@pytest.mark.promise(7)
+@pytest.mark.promise(9)
+def test_forty_seeds_break_no_promise() -> None:
+    assert broken(40) == ""
+
+
+def test_the_same_seed_plays_the_same() -> None:
+    for seed in (3, 7, 12):
+        assert play_seed(seed) == play_seed(seed)
+
+
+def test_seeds_make_different_worlds() -> None:
+    assert len({len(make_scene(seed).targets) for seed in range(1, 40)}) > 10
+
+
+# --- an engine that is broken on purpose ----------------------------------------------------------------
+
+
+def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def posted(self: Record, target: Target, number: int, ask: Ask, at: float) -> None:
+        statement = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
+        self._writing.post(statement, (target.seq, number, ask.act.value, ask.via, at))
+
+    monkeypatch.setattr(Record, "intent", posted)
+
+    assert caught("promise 2")
+
+
+def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def removed(self: object, ask: Ask, target: Target, reply: Reply) -> Reading:
+        return Reading(verdict=Verdict.REMOVED, evidence="204")
+
+    monkeypatch.setattr(Roma, "read", removed)
+    monkeypatch.setattr(Apinizer, "read", removed)
+
+    assert caught("promise 3")
+
+
+def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undeploy, "decide", lambda policy, past, *_, **__: (past, End(Outcome.UNDEPLOYED)))
+
+    assert caught("promise 3")
+
+
+def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undeploy, "first_step", lambda policy, past: Send())
+
+    assert caught("promise 2", seeds=60)
+
+
+def test_a_window_that_nobody_heeds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stopping, "refuses", lambda self, act, now, *, takes: None)
+
+    assert caught("promise 7", seeds=60)
+
+
+def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target is repeated as long as the reply leaves doubt."""
+
+    def forgetful(
+        policy: Policy, past: Past, act: Act, reading: Reading, *, roll: float
+    ) -> tuple[Past, Step]:
+        past, step = decide(policy, past, act, reading, roll=roll)
+        if (
+            isinstance(step, End)
+            and step.outcome is Outcome.FAILED
+            and (step.reason or "").startswith("spent")
+        ):
+            return replace(past, charged=0), Send(1.0)
+        return past, step
+
+    monkeypatch.setattr(undeploy, "decide", forgetful)
+
+    assert caught("promise 7", seeds=60)
+
+
+def test_a_credential_in_a_vendor_s_text_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undeploy, "masked", lambda reply, marks: reply)
+
+    assert caught("promise 9")
+
+
+def test_two_changes_of_one_proxy_at_a_time_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Apinizer, "exclusive", lambda self, target: None)
+
+    assert caught("two changes of one proxy overlapped")
+
+
+def test_a_worker_that_is_never_woken_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "release", lambda self, target: None)
+
+    assert caught("every task waits for another one")
+
+
+def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine forgets to keep what became of a target."""
+    monkeypatch.setattr(Record, "ended", lambda self, target, end, *, seconds, at: None)
+
+    assert caught("has not reached its end")
+
+
+# --- the clock ------------------------------------------------------------------------------------------
+
+
+def test_time_jumps_to_the_next_timer_and_is_exact() -> None:
+    async def main() -> list[float]:
+        at: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            await anyio.sleep(seconds)
+            at.append(anyio.current_time())
+
+        async with anyio.create_task_group() as group:
+            for seconds in (86400.0, 0.5, 3.0):
+                group.start_soon(sleep, seconds)
+        return at
+
+    assert play(VirtualLoop(), main()) == [0.5, 3.0, 86400.0]
+
+
+def test_a_program_that_waits_for_ever_is_a_deadlock() -> None:
+    async def main() -> None:
+        await anyio.Event().wait()
+
+    with pytest.raises(DeadlockError):
+        play(VirtualLoop(), main())
+
+
+def test_a_killed_process_does_nothing_more() -> None:
+    done: list[str] = []
+    loop = VirtualLoop()
+
+    async def main() -> None:
+        done.append("began")
+        loop.kill()
+        await anyio.sleep(1)
+        done.append("went on")
+
+    with pytest.raises(CrashError):
+        play(loop, main())
+
+    assert done == ["began"]
