@@ -5,6 +5,7 @@ The only home of sqlite3.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,12 +65,19 @@ def _check(database: Database, path: Path) -> None:
         raise JournalError(f"{path}: the journal is damaged ({verdict}); restore it from a copy")
 
 
+def _reading(path: Path) -> str:
+    """Say how to read: on a read-only disk SQLite cannot make the files that it shares with a writer, and
+    need not, since there is none."""
+    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return "ro&immutable=1" if alone else "ro"
+
+
 class Database:
     """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's."""
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
-        mode = "rwc" if write else "ro"
+        mode = "rwc" if write else _reading(path)
         with self.translated():
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",

@@ -1,0 +1,344 @@
+"""The folder of a run: who may read it, who works on it, how it is made and found."""
+
+import errno
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from orchestrator.errors import JournalError, RunError
+from orchestrator.journal.database import open_database
+from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
+from orchestrator.report import FORMATS, write_all
+from tests.journal.journals import START, small
+
+NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', 'x')"
+
+
+def made(
+    state: Path, *, name: str = "retirement", suffix: str = "0001", rehearsal: bool = False
+) -> RunFolder:
+    place = state.parent / f"draft-{name}-{suffix}"
+    place.mkdir(parents=True)
+    small(place)
+    (place / "plan.yaml").write_text("version: 1\n")
+    return publish(place, new_folder(state, name=name, suffix=suffix, at=START, rehearsal=rehearsal))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "work" / ".undeploy"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Who may read it.
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_can_read_any_of_it(state: Path, umask: int) -> None:
+    state.parent.mkdir()
+    before = os.umask(umask)
+    try:
+        run = made(state)
+        with run.locked(), closing(run.open(write=True)) as database:
+            with database.transaction():
+                database.run(NOTE)
+            with run.account() as account:
+                write_all(account, run.path)
+            files = {path.name: mode(path) for path in run.path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {mode(folder) for folder in (run.path, run.path.parent, state)} == {0o700}
+    reports = {form.file for form in FORMATS.values()}
+    assert set(files) == {
+        "journal.sqlite",
+        "journal.sqlite-wal",
+        "journal.sqlite-shm",
+        "plan.yaml",
+        "lock",
+        *reports,
+    }
+    assert set(files.values()) == {0o600}
+
+
+def test_a_state_folder_that_was_there_keeps_its_mode(state: Path) -> None:
+    state.mkdir(parents=True)
+    state.chmod(0o750)
+    made(state)
+    assert mode(state) == 0o750
+
+
+# Who works on it.
+
+HOLDER = """
+import sys
+from pathlib import Path
+from orchestrator.journal.folder import RunFolder
+with RunFolder(Path(sys.argv[1])).locked() as entry:
+    print(entry, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_child(run: RunFolder) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLDER, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("{")
+        yield child
+        child.kill()
+
+
+def test_a_second_process_is_told_who_works_on_the_run(state: Path) -> None:
+    run = made(state)
+    assert run.holder() is None
+    with held_by_child(run) as child:
+        told = run.holder()
+        assert told is not None
+        assert f" on {socket.gethostname()}, process {child.pid}, since 20" in told
+        with pytest.raises(RunError, match=f"run {run.id} is going on: held by .*, process {child.pid}, "):
+            run.locked().__enter__()
+        with pytest.raises(RunError, match="is going on"):
+            run.remove()
+    assert run.journal.is_file()
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(state: Path) -> None:
+    run = made(state)
+    with held_by_child(run) as child:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert str(child.pid) in (run.path / "lock").read_text()
+        assert run.holder() is None
+        with run.locked():
+            assert f"process {os.getpid()}" in (run.holder() or "")
+    assert run.holder() is None
+
+
+def test_one_process_does_not_hold_it_twice(state: Path) -> None:
+    run = made(state)
+    with run.locked(), pytest.raises(RunError, match=f"process {os.getpid()}"):
+        run.locked().__enter__()
+
+
+def test_who_asks_for_the_holder_is_not_mistaken_for_one(state: Path) -> None:
+    run = made(state)
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            run.holder()
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in range(200):
+            with run.locked():
+                pass
+    finally:
+        done.set()
+        for asker in askers:
+            asker.join()
+
+
+def test_a_lock_without_a_readable_entry_still_holds(state: Path) -> None:
+    run = made(state)
+    with run.locked():
+        for text in ("", "{", "[]", '{"user": "x"}', "\x00"):
+            (run.path / "lock").write_text(text)
+            assert run.holder() == "held by another process"
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_named(state: Path) -> None:
+    run = RunFolder(state / "runs" / "gone")
+    assert run.holder() is None
+    with pytest.raises(RunError, match=f"{run.path}: the run cannot be locked: No such file"):
+        run.locked().__enter__()
+
+
+def test_removing_leaves_nothing(state: Path) -> None:
+    run = made(state)
+    run.remove()
+    assert list(runs_folder(state).iterdir()) == []
+
+
+# How it is found.
+
+
+def test_a_run_is_found_by_id_by_folder_and_as_the_latest(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = made(state, suffix="0001"), made(state, suffix="0002")
+    rehearsal = made(state, suffix="0003", rehearsal=True)
+    (runs_folder(state) / "29991231-not-a-run").mkdir()
+    assert find_run(state, "latest").path == second.path
+    assert find_run(state, first.id).path == first.path
+    assert find_run(state, rehearsal.id).path == rehearsal.path
+    assert find_run(state.parent / "elsewhere", str(first.path)).path == first.path
+    monkeypatch.chdir(first.path.parent)
+    assert find_run(Path("nowhere"), first.id).journal.is_file()
+    assert [run.id for run in list_runs(state)] == [second.id, first.id]
+    assert [run.id for run in list_runs(state, rehearsals=True)] == [rehearsal.id]
+
+
+@pytest.mark.parametrize("ref", ["latest", "no-such-run", "", "..", "."])
+def test_a_run_that_is_not_there_is_told_with_the_folder(state: Path, ref: str) -> None:
+    made(state, rehearsal=True)
+    with pytest.raises(RunError, match=str(state)):
+        find_run(state, ref)
+
+
+def test_ids_sort_by_time(state: Path) -> None:
+    later = new_folder(state, name="a", suffix="0000", at=START + 1).name
+    assert new_folder(state, name="b", suffix="ffff", at=START).name < later
+
+
+# How it is made.
+
+
+def refuse(number: int) -> Callable[..., NoReturn]:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def unpublished(tmp_path: Path, state: Path) -> tuple[Path, Path]:
+    place = tmp_path / "draft"
+    place.mkdir()
+    small(place)
+    return place, new_folder(state, name="x", suffix="0001", at=START)
+
+
+def test_a_draft_on_another_file_system_is_copied(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder = unpublished(tmp_path, state)
+    rename = os.rename
+
+    def within_one_folder(old: Path, new: Path) -> None:
+        (rename if Path(old).parent == Path(new).parent else refuse(errno.EXDEV))(old, new)
+
+    monkeypatch.setattr(os, "rename", within_one_folder)
+    run = publish(place, folder)
+    assert not place.exists()
+    with closing(open_database(run.journal, write=False)) as database:
+        assert database.one("SELECT COUNT(*) FROM target") == (3,)
+    assert (mode(run.path), mode(run.journal)) == (0o700, 0o600)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(os, "fsync"), (Path, "chmod"), (Path, "rename"), (Path, "mkdir"), (shutil, "copytree")],
+)
+def test_a_folder_that_cannot_be_made_leaves_no_half_of_it(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    place, folder = unpublished(tmp_path, state)
+    with monkeypatch.context() as patched:
+        if name == "copytree":
+            patched.setattr(os, "rename", refuse(errno.EXDEV))
+        patched.setattr(owner, name, refuse(errno.ENOSPC))
+        with pytest.raises(JournalError) as caught:
+            publish(place, folder)
+    assert str(caught.value) == f"{folder}: the run's folder cannot be made: No space left on device"
+    left = [path for path in state.rglob("*") if path != folder.parent]
+    assert left == []
+
+
+def test_a_run_of_the_same_name_is_not_harmed(tmp_path: Path, state: Path) -> None:
+    run = made(state)
+    place = tmp_path / "again"
+    place.mkdir()
+    small(place)
+    with pytest.raises(JournalError):
+        publish(place, run.path)
+    assert run.journal.is_file()
+    assert [path.name for path in run.path.parent.iterdir()] == [run.id]
+
+
+def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path: Path, state: Path) -> None:
+    place, folder = unpublished(tmp_path, state)
+    state.parent.mkdir()
+    state.write_text("")
+    with pytest.raises(JournalError, match=f"{folder}: the run's folder cannot be made: "):
+        publish(place, folder)
+
+
+# A disk that can be read only. Whoever is root may write everywhere, so the child is somebody else.
+
+STRANGER = """
+import os, sys
+from pathlib import Path
+from orchestrator.errors import OrchestratorError
+from orchestrator.journal.folder import RunFolder
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+run = RunFolder(Path(sys.argv[1]))
+def tell(what, act):
+    try:
+        print(what, act())
+    except OrchestratorError as error:
+        print(what, type(error).__name__, error)
+tell("state:", run.state)
+tell("holder:", run.holder)
+tell("lock:", lambda: run.locked().__enter__())
+tell("write:", lambda: run.open(write=True))
+"""
+
+
+def test_a_run_on_a_read_only_disk_says_what_cannot_be_done(state: Path, tmp_path: Path) -> None:
+    run = made(state)
+    for parent in (*tmp_path.parents, tmp_path, state.parent, state, run.path.parent):
+        with suppress(OSError):
+            if os.getuid() == 0 and parent.stat().st_mode & 0o005 != 0o005:
+                parent.chmod(parent.stat().st_mode | 0o005)
+    with run.locked(), closing(run.open(write=True)):
+        pass  # as after a session: the journal is one that readers and a writer may share
+    for path in run.path.iterdir():
+        path.chmod(0o444)
+    run.path.chmod(0o555)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", STRANGER, str(run.path)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        run.path.chmod(0o700)
+    assert done.stderr == ""
+    told = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert told["holder"] == "None"
+    assert told["lock"] == f"RunError {run.path}: the run cannot be locked: Permission denied"
+    assert told["write"].startswith(f"DiskError {run.journal}: ")
+    assert told["state"] == "killed"
+
+
+def test_a_stranger_has_no_name(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    def unknown(_: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    run = made(state)
+    with run.locked():
+        assert (run.holder() or "").startswith(f"held by {os.getuid()} on ")

@@ -1,0 +1,213 @@
+"""What is still to be done, and what a resume opens again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.gateways.text import segment
+from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.pending import BATCH, Hold, Pending, hold_back, parts_of, reopen
+from orchestrator.model import Outcome, Reason
+from tests.journal.journals import journal, plan, target
+
+NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
+SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"
+ATTEMPT = (
+    "INSERT INTO attempt (seq, number, act, via, started, verdict, code) VALUES (?, ?, ?, '', 1.0, ?, ?)"
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    targets = [target(seq, name, wave=name == "roma/b1") for seq, name in enumerate(NAMES, 1)]
+    path = journal(tmp_path, plan(waves=("canary", "rest")), targets)
+    with closing(open_database(path, write=True)) as opened:
+        yield opened
+
+
+def pending(database: Database, *, resumed: bool = False) -> Pending:
+    return Pending(database, plan(waves=("canary", "rest")), resumed=resumed)
+
+
+def outcomes(database: Database) -> dict[str, tuple[str | None, str | None]]:
+    rows = database.rows("SELECT id, outcome, reason FROM target ORDER BY seq")
+    return {name: (outcome, reason) for name, outcome, reason in rows}
+
+
+def test_a_batch_has_one_wave_and_one_gateway_in_the_plans_order(database: Database) -> None:
+    asked = pending(database)
+    first = [made for made, _ in asked.batch(0, "roma", 0)]
+    assert [str(made.id) for made in first] == ["roma/a1", "roma/a2", "roma/a3"]
+    assert [str(made.id) for made, _ in asked.batch(1, "roma", 0)] == ["roma/b1"]
+    assert first[0] == target(1, "roma/a1")
+    assert [str(made.id) for made, _ in asked.batch(0, "roma", 3)] == ["roma/a3"]
+    assert asked.batch(0, "roma", 5) == []
+    assert asked.batch(0, "apim", 0)[1][0].parts == ("p", "y", "test")
+
+
+def test_what_has_ended_is_neither_in_a_batch_nor_left(database: Database) -> None:
+    database.run(SET, ("undeployed", None, 1))
+    database.run(SET, ("unknown", "spent: x", 4))
+    assert [made.seq for made, _ in pending(database).batch(0, "roma", 0)] == [3, 5]
+    assert pending(database).left() == {(0, "roma"): 2, (0, "apim"): 1, (1, "roma"): 1}
+    assert pending(database).targets() == 6
+    assert pending(database).outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
+    assert pending(database).outcomes(1) == {}
+
+
+def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
+    count = BATCH * 2 + 1
+    path = journal(tmp_path, plan(), (target(seq, f"roma/a{seq}") for seq in range(1, count + 1)))
+    with closing(open_database(path, write=False)) as database:
+        asked = Pending(database, plan(), resumed=True)
+        seen: list[int] = []
+        sizes = []
+        while batch := asked.batch(0, "roma", seen[-1] if seen else 0):
+            sizes.append(len(batch))
+            seen += [made.seq for made, _ in batch]
+    assert seen == list(range(1, count + 1))
+    assert sizes == [BATCH, BATCH, 1]
+
+
+def test_a_resumed_target_has_its_own_past(database: Database) -> None:
+    for row in [
+        (1, 1, "undeploy", "doubt", "APIG.9999"),
+        (1, 2, "undeploy", None, None),  # killed in flight
+        (3, 1, "undeploy", "busy", None),
+        (4, 1, "undeploy", "doubt", None),
+    ]:
+        database.run(ATTEMPT, row)
+    first, second, third = (past for _, past in pending(database, resumed=True).batch(0, "roma", 0))
+    assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
+    assert (second.requests, second.charged, second.doubt) == (1, 0, False)
+    assert (third.requests, third.doubt) == (0, False)
+    assert pending(database).batch(0, "roma", 0)[0][1].requests == 0
+
+
+def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> None:
+    row = (1, 1, "undeploy", "", 1.0, "partial", '[["pod-1","pod-2"],3]')
+    database.run(
+        "INSERT INTO attempt (seq, number, act, via, started, verdict, pods) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        row,
+    )
+    about = pending(database, resumed=True).batch(0, "roma", 0)[0][1].about
+    assert about is not None
+    assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Retail", "petstore-api", "test"),
+        ("50%", "a/b", "%2F"),
+        ("%25", "%252F", "%%//"),
+        ("ü ", "\u2028", "%2f"),
+    ],
+)
+def test_a_part_with_signs_of_its_own_comes_back_whole(parts: tuple[str, ...]) -> None:
+    written = "/".join(("apim", *(part.replace("%", "%25").replace("/", "%2F") for part in parts)))
+    assert parts_of(written) == parts
+
+
+def test_parts_of_a_name_that_a_url_would_encode(tmp_path: Path) -> None:
+    assert segment("a b") != "a b"  # a URL's encoding is another one
+    assert parts_of("apim/a b/c+d/ü") == ("a b", "c+d", "ü")
+
+
+def only(*names: str) -> Callable[[str, int], str | None]:
+    return lambda name, wave: "by a pattern" if name in names else None
+
+
+def test_the_first_hold_that_matches_gives_the_reason(database: Database) -> None:
+    database.run(SET, ("undeployed", None, 5))
+    held = hold_back(
+        database,
+        [
+            Hold(Reason.PROTECTED, only("roma/a1")),
+            Hold(Reason.FILTERED, only("roma/a1", "roma/a2", "roma/a3")),
+            Hold(Reason.FILTERED, lambda name, wave: "wave rest" if wave == 1 else None),
+        ],
+    )
+    assert held == 3
+    assert outcomes(database) == {
+        "roma/a1": ("not_started", "protected: by a pattern"),
+        "apim/p/x/test": (None, None),
+        "roma/a2": ("not_started", "filtered: by a pattern"),
+        "apim/p/y/test": (None, None),
+        "roma/a3": ("undeployed", None),
+        "roma/b1": ("not_started", "filtered: wave rest"),
+    }
+    assert hold_back(database, []) == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "opens"),
+    [
+        ("undeployed", None, False),
+        ("already_undeployed", None, False),
+        ("failed", "refused: no", False),
+        ("unknown", "spent: 5 attempts", True),
+        ("unknown", "protected: of an odd journal", True),
+        ("not_started", "window: closed", True),
+        ("not_started", "stop_rule: failed", True),
+        ("not_started", "parked: ill", True),
+        ("not_started", "filtered: --only x", False),
+        ("not_started", "protected: x", False),
+        ("not_started", "skipped: by control", False),
+    ],
+)
+def test_a_resume_opens_what_is_provisional(
+    database: Database, outcome: str, reason: str | None, opens: bool
+) -> None:
+    for seq in range(2, 7):
+        database.run(SET, ("undeployed", None, seq))
+    database.run(SET, (outcome, reason, 1))
+    assert reopen(database, lambda name, wave: True) == int(opens)
+    row = database.one("SELECT outcome, reason, evidence, seconds, ended FROM target WHERE seq = 1")
+    assert row == ((None,) * 5 if opens else (outcome, reason, "look", 1.0, 2.0))
+
+
+@pytest.mark.promise(1)
+def test_what_a_killed_session_left_is_named_and_narrowed(database: Database) -> None:
+    database.run(ATTEMPT, (1, 1, "undeploy", None, None))
+    assert reopen(database, lambda name, wave: name == "roma/a2" or wave == 1) == 2
+    killed = "interrupt: the run was killed"
+    assert outcomes(database) == {
+        "roma/a1": ("unknown", killed),
+        "apim/p/x/test": ("not_started", killed),
+        "roma/a2": (None, None),
+        "apim/p/y/test": ("not_started", killed),
+        "roma/a3": ("not_started", killed),
+        "roma/b1": (None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("attempts", "left"),
+    [
+        ([], "not_started"),
+        ([("undeploy", None)], "unknown"),
+        ([("undeploy", "doubt")], "unknown"),
+        ([("undeploy", "partial")], "unknown"),
+        ([("undeploy", "doubt"), ("look", "up")], "not_started"),
+        ([("look", "up"), ("undeploy", "doubt")], "unknown"),
+        ([("undeploy", "doubt"), ("look", "unclear")], "unknown"),
+        ([("undeploy", "doubt"), ("look", None)], "unknown"),
+        ([("undeploy", "busy")], "not_started"),
+        ([("undeploy", "unsent")], "not_started"),
+        ([("undeploy", "denied")], "not_started"),
+        ([("undeploy", "elsewhere")], "not_started"),
+        ([("look", None)], "not_started"),
+        ([("undeploy", "doubt"), ("look", "up"), ("undeploy", "busy")], "not_started"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_only_a_request_that_may_have_arrived_makes_a_killed_target_unknown(
+    database: Database, attempts: list[tuple[str, str | None]], left: str
+) -> None:
+    for number, (act, verdict) in enumerate(attempts, 1):
+        database.run(ATTEMPT, (1, number, act, verdict, None))
+    reopen(database, lambda name, wave: False)
+    assert outcomes(database)["roma/a1"][0] == left
