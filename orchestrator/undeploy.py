@@ -61,7 +61,6 @@ class Course:
         self._emit = emit
         self._note = note
         self._step: Step = first_step(lane.policy, past)
-        self._settling = False
         self._held: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
