@@ -43,7 +43,7 @@ class Stopping:
         self._announce(self.reason)
 
     def refuses(self, act: Act, now: float, *, takes: float) -> str | None:
-        """Return the reason why a request that may take ``takes`` seconds must not leave at ``now``, or None."""
+        """Return why a request that may take ``takes`` seconds must not leave at ``now``, or None."""
         if self.kind in ("interrupt", "disk"):
             return self.reason
         if act is Act.LOOK:
