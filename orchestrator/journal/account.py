@@ -235,7 +235,7 @@ class _Attempts:
     def __init__(self, database: Database, where: str) -> None:
         only = "" if where == "1" else f" WHERE seq IN (SELECT seq FROM ended WHERE {where})"
         self._rows = database.rows(
-            "SELECT seq, number, act, started, seconds, status, code, message"  # noqa: S608
+            "SELECT seq, number, act, started, seconds, status, code, message"
             f" FROM attempt{only} ORDER BY seq, number"
         )
         self._next: Row | None = next(self._rows, None)

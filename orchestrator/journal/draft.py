@@ -91,7 +91,7 @@ class Draft:
         with self.database.translated():
             if any(new != old for new, old in order):
                 cases = " ".join(f"WHEN {old} THEN {new}" for new, old in order)
-                self.database.run(f"UPDATE target SET gateway = CASE gateway {cases} END")  # noqa: S608 - integers
+                self.database.run(f"UPDATE target SET gateway = CASE gateway {cases} END")
             self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
             self.database.run(AFTER_LOADING)
             self.database.run("COMMIT")

@@ -14,7 +14,7 @@ _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?
 _FINISH = (
     "UPDATE session SET ended = ?, state = ?, stopped_by = ?, exit_status = ?, seconds = ? WHERE number = ?"
 )
-_REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"  # noqa: S608
+_REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"
 
 
 class Record:
@@ -46,9 +46,9 @@ class Record:
         sent: bool,
     ) -> None:
         """Keep what came of a request; durable before this worker's next intent is."""
-        pods = msgspec.json.encode((reading.pods, reading.pod_count)).decode() if reading.pods else None
+        pods = _pods(reading) if reading.pods else None
         values = (seconds, status, _clean(reading.code), _clean(reading.message), reading.verdict.value, sent)
-        self._writing.post(RESULT, (*values, _clean(pods), target.seq, number))
+        self._writing.post(RESULT, (*values, pods, target.seq, number))
 
     def ended(self, target: Target, end: End, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
@@ -79,6 +79,10 @@ class Record:
     async def flush(self) -> None:
         """Return once all that was handed in is on disk."""
         await self._writing.flush()
+
+
+def _pods(reading: Reading) -> str:
+    return msgspec.json.encode((list(map(_clean, reading.pods)), reading.pod_count)).decode()
 
 
 def _clean(text: str | None) -> str | None:

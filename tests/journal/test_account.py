@@ -1,0 +1,441 @@
+"""A journal as a report's source, compared with the same counts made row by row in Python."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from orchestrator.errors import JournalError
+from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.database import Database, open_database
+from orchestrator.model import RunId, Target
+from orchestrator.report.values import Percentiles, Report, TargetReport, Totals
+from tests.journal.journals import START, apim, journal, plan, roma, target
+
+PLAN = plan(roma("roma"), apim("apim"), roma("third"), waves=("canary", "rest", "empty"))
+NAMES = [gateway.name for gateway in PLAN.gateways]
+KILLED = "interrupt: the run was killed"
+ARRIVED = (None, "doubt", "strange", "partial", "removed")
+GONE = ("undeployed", "already_undeployed")
+
+
+class Ended(NamedTuple):
+    outcome: str | None
+    reason: str | None
+    evidence: str | None
+    seconds: float | None
+    ended: float | None
+
+
+class Attempt(NamedTuple):
+    seq: int
+    number: int
+    act: str
+    started: float
+    seconds: float | None
+    status: int | None
+    code: str | None
+    message: str | None
+    verdict: str | None
+    sent: int | None
+
+
+class Session(NamedTuple):
+    number: int
+    started: float
+    ended: float | None
+    state: str | None
+    stopped_by: str | None
+    exit_status: int | None
+    seconds: float | None
+
+
+class Rows(NamedTuple):
+    """All that a journal holds, in Python."""
+
+    targets: list[Target]
+    ends: list[Ended]
+    attempts: list[Attempt]
+    sessions: list[Session]
+
+    def of(self, seq: int) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.seq == seq]
+
+    def outcome(self, seq: int) -> str:
+        said = self.ends[seq - 1].outcome
+        return said if said is not None else "unknown" if self.in_doubt(seq) else "not_started"
+
+    def in_doubt(self, seq: int) -> bool:
+        doubt = False
+        for attempt in self.of(seq):
+            if attempt.act == "undeploy":
+                doubt = doubt or attempt.verdict in ARRIVED
+            elif attempt.verdict == "up":
+                doubt = False
+        return doubt
+
+    def totals(self, seqs: Sequence[int]) -> Totals:
+        sent = [[each for each in self.of(seq) if each.sent != 0] for seq in seqs]
+        undeploys = [sum(each.act == "undeploy" for each in attempts) for attempts in sent]
+        return Totals(
+            targets=len(seqs),
+            requests=sum(map(len, sent)),
+            retries=sum(count - 1 for count in undeploys if count),
+            **Counter(self.outcome(seq) for seq in seqs),
+        )
+
+    def spans(self) -> Iterator[tuple[float, float, float]]:
+        """Yield start, start of the next, and working time of each session."""
+        for index, session in enumerate(self.sessions, 1):
+            end = self.sessions[index].started if index < len(self.sessions) else math.inf
+            signs = [
+                each.started + (each.seconds or 0)
+                for each in self.attempts
+                if session.started <= each.started < end
+            ]
+            worked = max(signs, default=session.started) - session.started
+            yield session.started, end, worked if session.seconds is None else session.seconds
+
+
+def made_up(random: Random) -> Rows:
+    """Make a journal's rows; nothing more sensible than what the tables allow."""
+    sessions, at = [], START
+    for number in range(1, random.randint(1, 4)):
+        seconds = random.choice([None, round(random.uniform(0.1, 9), 3)])
+        whole = seconds is not None
+        state = random.choice(["complete", "stopped", "interrupted"]) if whole else None
+        sessions.append(
+            Session(
+                number,
+                at,
+                at + seconds if seconds is not None else None,
+                state,
+                "window: closed" if state == "stopped" else None,
+                random.choice([0, 1, 4, 130]) if whole else None,
+                seconds,
+            )
+        )
+        at += (seconds or 5) + random.choice([0.0, 0.2, 3600.0])
+    targets, ends, attempts = [], [], []
+    for seq in range(1, random.randint(0, 40) + 1):
+        gateway = random.choice(NAMES)
+        name = f"{gateway}/p/x{seq}/test" if gateway == "apim" else f"{gateway}/a{seq}"
+        targets.append(target(seq, name, wave=random.randint(0, 1)))
+        ends.append(some_end(random, at))
+        attempts += [some_attempt(random, seq, number, at) for number in range(1, random.randint(0, 4) + 1)]
+    return Rows(targets, ends, attempts, sessions)
+
+
+def some_end(random: Random, last: float) -> Ended:
+    outcome = random.choice([None, *GONE, "failed", "unknown", "not_started"])
+    if outcome is None:
+        return Ended(None, None, None, None, None)
+    reason = random.choice(["refused: APIG.1", "spent: x", None])
+    moment = random.choice([None, random.uniform(START, last)])
+    return Ended(outcome, reason, random.choice([None, "look", "204"]), random.random(), moment)
+
+
+def some_attempt(random: Random, seq: int, number: int, last: float) -> Attempt:
+    act = random.choice(["undeploy", "undeploy", "look"])
+    started = random.uniform(START, last)
+    if random.random() < 0.2:
+        return Attempt(seq, number, act, started, None, None, None, None, None, None)
+    verdict = random.choice(
+        [*ARRIVED[1:], "busy", "unsent", "refused"] if act == "undeploy" else ["up", "down"]
+    )
+    sent = int(verdict != "unsent")
+    status = random.choice([None, 204, 500]) if sent else None
+    text = random.choice([None, "System error ü"])
+    return Attempt(seq, number, act, started, random.random(), status, text and "APIG.9", text, verdict, sent)
+
+
+@contextmanager
+def account(folder: Path, rows: Rows, *, held: bool = False) -> Iterator[JournalAccount]:
+    with closing(open_database(journal(folder, PLAN, rows.targets), write=True)) as database:
+        with database.transaction():
+            keep(database, rows)
+        yield JournalAccount(database, RunId("r1"), held=held)
+
+
+def keep(database: Database, rows: Rows) -> None:
+    database.run_many(
+        "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?",
+        [(*end, each.seq) for each, end in zip(rows.targets, rows.ends, strict=True)],
+    )
+    fields = ", ".join(Attempt._fields)
+    database.run_many(
+        f"INSERT INTO attempt ({fields}, via) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')", rows.attempts
+    )
+    database.run_many(
+        f"INSERT INTO session ({', '.join(Session._fields)}, holder, options)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, '{}', '{}')",
+        rows.sessions,
+    )
+
+
+SEEDS = range(40)
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_totals_are_those_of_a_count_by_hand(tmp_path: Path, seed: int) -> None:
+    rows = made_up(Random(seed))
+    with account(tmp_path, rows) as made:
+        report = made.report
+    everyone = [each.seq for each in rows.targets]
+    assert report.totals == rows.totals(everyone)
+    for gateway in report.gateways:
+        ours = [each.seq for each in rows.targets if each.gateway == gateway.name]
+        assert gateway.totals == rows.totals(ours)
+        assert gateway.seconds == percentiles(rows, ours)
+    for index, wave in enumerate(report.waves):
+        assert wave.totals == rows.totals([each.seq for each in rows.targets if each.wave == index])
+
+
+def percentiles(rows: Rows, seqs: Sequence[int]) -> Percentiles:
+    replies = sorted(
+        each.seconds
+        for each in rows.attempts
+        if each.seq in seqs
+        and each.act == "undeploy"
+        and each.status is not None
+        and each.seconds is not None
+    )
+    if not replies:
+        return Percentiles()
+
+    def least(percent: int) -> float:
+        return next(
+            value
+            for value in replies
+            if sum(each <= value for each in replies) * 100 >= percent * len(replies)
+        )
+
+    return Percentiles(p50=least(50), p95=least(95), p99=least(99))
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("held", [False, True])
+def test_targets_come_in_order_with_their_own_attempts(tmp_path: Path, seed: int, held: bool) -> None:
+    rows = made_up(Random(seed))
+    with account(tmp_path, rows, held=held) as made:
+        told = [flat(each) for each in made.targets()]
+        again = [flat(each) for each in made.targets()]
+        trouble = [flat(each) for each in made.trouble()]
+    expected = [expectation(rows, each, held=held) for each in rows.targets]
+    assert told == again == expected
+    assert trouble == [each for each in expected if each[3] not in GONE]
+
+
+def flat(report: TargetReport) -> tuple[Any, ...]:
+    attempts = [
+        (
+            each.number,
+            each.act.value,
+            each.started.timestamp(),
+            each.seconds,
+            each.status,
+            each.code,
+            each.message,
+        )
+        for each in report.attempts
+    ]
+    said = (report.outcome.value, report.reason, report.evidence, report.seconds)
+    return (report.id, report.kind, report.wave, *said, dict(report.coordinates), attempts)
+
+
+def expectation(rows: Rows, each: Target, *, held: bool) -> tuple[Any, ...]:
+    end = rows.ends[each.seq - 1]
+    reason = KILLED if end.outcome is None and not held else end.reason
+    apinizer = each.gateway == "apim"
+    keys = ("project", "proxy", "environment") if apinizer else ("ld_api_id",)
+    attempts = [
+        (a.number, a.act, pytest.approx(a.started, abs=1e-5), a.seconds, a.status, a.code, a.message)
+        for a in rows.of(each.seq)
+    ]
+    return (
+        each.id,
+        "apinizer" if apinizer else "roma",
+        PLAN.waves[each.wave].name,
+        rows.outcome(each.seq),
+        reason,
+        end.evidence,
+        end.seconds,
+        dict(zip(keys, each.parts, strict=True)),
+        attempts,
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_run_says_how_its_sessions_went(tmp_path: Path, seed: int) -> None:
+    rows = made_up(Random(seed))
+    with account(tmp_path, rows) as made:
+        run = made.report.run
+    last = rows.sessions[-1] if rows.sessions else None
+    assert (run.id, run.plan, run.reason, run.digest) == ("r1", "retirement", "CHG-1042", "d" * 64)
+    assert run.started == datetime.fromtimestamp(START, UTC)
+    assert run.seconds == pytest.approx(sum(worked for *_, worked in rows.spans()))
+    assert run.state == ((last.state if last else None) or "killed")
+    assert run.exit_status == (last.exit_status if last else None)
+    assert run.stopped_by == (last.stopped_by if last else None)
+    ended = last.ended if last else None
+    assert run.ended == (None if ended is None else datetime.fromtimestamp(ended, UTC))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("buckets", [1, 7])
+def test_the_timeline_adds_up_over_all_sessions(tmp_path: Path, seed: int, buckets: int) -> None:
+    rows = made_up(Random(seed))
+    with account(tmp_path, rows) as made:
+        timeline = made.timeline(buckets)
+    width = max(sum(worked for *_, worked in rows.spans()), 0.001) / buckets
+    ended: list[Counter[str]] = [Counter() for _ in range(buckets)]
+    requests = [0] * buckets
+    before = 0.0
+    for start, following, worked in rows.spans():
+
+        def bucket(at: float) -> int:
+            return min(int((before + min(at - start, worked)) / width), buckets - 1)  # noqa: B023
+
+        for each, end in zip(rows.targets, rows.ends, strict=True):
+            if end.ended is not None and start <= end.ended < following:
+                ended[bucket(end.ended)][rows.outcome(each.seq)] += 1
+        for attempt in rows.attempts:
+            if attempt.sent != 0 and start <= attempt.started < following:
+                requests[bucket(attempt.started)] += 1
+        before += worked
+    assert timeline.width == pytest.approx(width)
+    assert list(timeline.ended) == [dict(each) for each in ended]
+    assert list(timeline.requests) == requests
+
+
+def test_two_sessions_in_one_bucket_are_added(tmp_path: Path) -> None:
+    targets = [target(seq, f"roma/a{seq}") for seq in range(1, 5)]
+    ends = [Ended("undeployed", None, "204", 0.1, START + second) for second in (1, 2, 101, 102)]
+    sessions = [
+        Session(1, START, START + 10, "stopped", "window: x", 4, 10.0),
+        Session(2, START + 100, START + 110, "complete", None, 0, 10.0),
+    ]
+    with account(tmp_path, Rows(targets, ends, [], sessions)) as made:
+        assert made.timeline(1).ended == ({"undeployed": 4},)
+        assert made.timeline(2).ended == ({"undeployed": 2}, {"undeployed": 2})
+
+
+# States.
+
+ONE = [target(1, "roma/a1")]
+OPEN = [Ended(None, None, None, None, None)]
+FIRST = Session(1, START, None, None, None, None, None)
+
+
+@pytest.mark.parametrize(("held", "state"), [(True, "running"), (False, "killed")])
+def test_an_open_session_is_running_only_while_somebody_works_on_it(
+    tmp_path: Path, held: bool, state: str
+) -> None:
+    flown = Attempt(1, 1, "undeploy", START + 3, None, None, None, None, None, None)
+    with account(tmp_path, Rows(ONE, OPEN, [flown], [FIRST]), held=held) as made:
+        run = made.report.run
+        assert (run.state, run.ended, run.exit_status) == (state, None, None)
+        assert run.seconds == 3.0
+        assert made.report.totals.unknown == 1
+
+
+def test_a_run_whose_first_session_never_began_has_its_time_of_making(tmp_path: Path) -> None:
+    with account(tmp_path, Rows(ONE, OPEN, [], [])) as made:
+        run = made.report.run
+        assert (run.state, run.started, run.seconds) == ("killed", datetime.fromtimestamp(START, UTC), 0.0)
+        assert made.timeline(3).requests == (0, 0, 0)
+
+
+def notes(database: Database, *rows: tuple[int, str | None, str, str | None]) -> None:
+    statement = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, 1.0, ?, ?, ?)"
+    with database.transaction():
+        database.run_many(statement, rows)
+
+
+def reported(folder: Path, *rows: tuple[int, str | None, str, str | None], sessions: int = 1) -> Report:
+    with closing(open_database(journal(folder, PLAN, ONE), write=True)) as database:
+        with database.transaction():
+            done = [Session(n, START + n, START + n, "stopped", None, 4, 0.0) for n in range(1, sessions + 1)]
+            keep(database, Rows(ONE, OPEN, [], done))
+        notes(database, *rows)
+        return JournalAccount(database, RunId("r1"), held=False).report
+
+
+def test_a_lane_is_what_the_last_session_left_it(tmp_path: Path) -> None:
+    report = reported(
+        tmp_path,
+        (1, "roma", "closed", "denied: first"),
+        (1, "third", "parked", "parked: five faults"),
+        (2, "apim", "parked", "parked: five faults"),
+        (2, "apim", "paused", None),
+        (2, "third", "parked", "parked: again"),
+        (2, "third", "open", None),
+        sessions=2,
+    )
+    assert [gateway.lane for gateway in report.gateways] == ["open", "parked", "open"]
+
+
+def test_warnings_are_told_once_in_their_order(tmp_path: Path) -> None:
+    report = reported(
+        tmp_path,
+        (1, "roma", "warning", "clock is 5 min off"),
+        (1, "roma", "closed", "denied: no"),
+        (1, "roma", "warning", "clock is 5 min off"),
+        (1, "roma", "open", None),
+        (1, None, "warning", "of the run"),
+        (1, "roma", "paused", "429"),
+    )
+    assert [gateway.warnings for gateway in report.gateways] == [("clock is 5 min off", "denied: no"), (), ()]
+
+
+def test_a_report_is_of_one_moment_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    path = journal(tmp_path, PLAN, ONE)
+    with (
+        closing(open_database(path, write=True)) as writer,
+        closing(open_database(path, write=False)) as reader,
+    ):
+        with writer.transaction():
+            keep(writer, Rows(ONE, OPEN, [], [FIRST]))
+        made = JournalAccount(reader, RunId("r1"), held=True)
+        with writer.transaction():
+            writer.run("UPDATE target SET outcome = 'undeployed'")
+        assert made.report.totals.not_started == 1
+        assert [each.outcome.value for each in made.targets()] == ["not_started"]
+
+
+def test_a_plan_of_a_kind_that_this_program_lacks_is_told(tmp_path: Path) -> None:
+    with closing(open_database(journal(tmp_path, PLAN, ONE), write=True)) as database:
+        with database.transaction():
+            database.run("UPDATE meta SET value = replace(value, 'apinizer', 'other') WHERE key = 'plan'")
+        with pytest.raises(JournalError, match="'other'"):
+            JournalAccount(database, RunId("r1"), held=False)
+
+
+def test_a_report_costs_little_a_target(tmp_path: Path) -> None:
+    """Goals are 6 microseconds a target for the counts and as many for the stream, measured when idle."""
+    count = 20_000
+    targets = [target(seq, f"roma/{seq:032x}") for seq in range(1, count + 1)]
+    ends = [Ended("undeployed", None, "204", 0.1, START + seq / 1000) for seq in range(count)]
+    attempts = [
+        Attempt(seq, number, "undeploy", START, 0.1, 204, None, None, "removed", 1)
+        for seq in range(1, count + 1)
+        for number in range(1, 3 if seq % 10 == 0 else 2)
+    ]
+    with account(tmp_path, Rows(targets, ends, attempts, [FIRST])) as made:
+        before = time.process_time()
+        made._report()
+        counted = time.process_time()
+        assert sum(1 for _ in made.targets()) == count
+        streamed = time.process_time()
+    costs = [(counted - before) / count * 1e6, (streamed - counted) / count * 1e6]
+    print("us a target: {:.1f} for the counts, {:.1f} for the stream".format(*costs))  # noqa: T201
+    assert max(costs) < 60
