@@ -120,8 +120,12 @@ def main(count: int, pairs: int) -> None:
             bare = measure(BARE, port, count, CONCURRENCY)
             ours = measure(OURS, plan, Path(folder) / f"state-{pair}")
             rows.append((bare, ours))
-            print(f"pair {pair + 1}: " + "  ".join(f"{key} {value:.2f}" for key, value in ours.items())
-                  + f"  | bare whole {bare['whole']:.2f} cpu {bare['cpu']:.2f}", flush=True)
+            print(
+                f"pair {pair + 1}: "
+                + "  ".join(f"{key} {value:.2f}" for key, value in ours.items())
+                + f"  | bare whole {bare['whole']:.2f} cpu {bare['cpu']:.2f}",
+                flush=True,
+            )
     for name in ("whole", "execute"):
         ratio = statistics.median(bare["whole"] / ours[name] for bare, ours in rows)
         print(f"{name}: {ratio:.2f} of the bare loop's pace")

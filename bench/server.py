@@ -1,6 +1,6 @@
 """The least a server can do: a 204 for a POST, Apinizer's full evidence for a DELETE, nothing looked at.
 
-    python -m bench.server     prints its port, and serves until stdin closes
+python -m bench.server     prints its port, and serves until stdin closes
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Make the pictures of the README from the running program: docs/terminal.svg and docs/report.png.
 
-    python docs/pictures.py        needs tmux and chromium
+python docs/pictures.py        needs tmux and chromium
 """
 
 from __future__ import annotations

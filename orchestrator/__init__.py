@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
     from orchestrator.report import write_report
     from orchestrator.report.values import Report
-    from orchestrator.stream import stream
+    from orchestrator.streaming import stream
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ _HOMES = {
     "load_plan": "api",
     "resume": "api",
     "run": "api",
-    "stream": "stream",
+    "stream": "streaming",
     "write_report": "report",
 }
 

@@ -143,11 +143,7 @@ def _time_text(progress: Progress, now: float) -> Text:
         closes = datetime.fromtimestamp(progress.started.closes).astimezone()
         until = closes.timestamp() - now
         late = until <= 0 or (left is not None and left > until)
-        words = (
-            f"window closes {closes:%H:%M}, in {span(round(until))}"
-            if until > 0
-            else "window closed"
-        )
+        words = f"window closes {closes:%H:%M}, in {span(round(until))}" if until > 0 else "window closed"
         text.append(f" · {words}", "bold yellow" if late else "")
         if late and until > 0:
             text.append(" (not everything will fit)", "yellow")
@@ -216,9 +212,7 @@ class LiveDisplay:
     What other code writes to stderr meanwhile appears above the picture.
     """
 
-    def __init__(
-        self, console: Console, *, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, console: Console, *, now: Callable[[], float] = time.time) -> None:
         self._console = console
         self._now = now
         self._progress = Progress()

@@ -170,7 +170,7 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
             return past, End(outcome, evidence="look")
         case Verdict.ABSENT:
             return past, _absent(policy, reading)
-        case Verdict.DENIED:
+        case Verdict.DENIED | Verdict.BUSY:
             return past, Look()
         case Verdict.UP | Verdict.PARTIAL:
             return _still_up(policy, past, reading, roll)

@@ -27,6 +27,7 @@ from orchestrator.lane import Lane, LaneStatus
 from orchestrator.model import Plan, Reason, RunId, Window
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.stopping import Stopping
+from orchestrator.undeploy import Tools
 from orchestrator.world import Send, World
 
 Signals: TypeAlias = Callable[[], AsyncIterator[str]]
@@ -152,13 +153,16 @@ class Session:
         async with self._open_lanes([name for name in names if by_gateway[name]]) as lanes:
             crew = Crew(
                 plan=start.plan,
-                world=world,
-                stopping=self._stopping,
-                record=self._record,
                 pending=self._pending,
+                record=self._record,
                 tally=tally,
-                emit=self._emit,
-                note=f"{reason} [{start.run}]" if reason else None,
+                tools=Tools(
+                    world=world,
+                    stopping=self._stopping,
+                    record=self._record,
+                    emit=self._emit,
+                    note=f"{reason} [{start.run}]" if reason else None,
+                ),
             )
             await execute(crew, lanes)
 
@@ -194,7 +198,7 @@ class Session:
 
     async def _wait_for_window(self) -> None:
         window = self._start.window
-        if window and window.opens:
+        if window and window.opens and self._stopping.kind is None:
             await self._stopping.pause(max(0.0, window.opens.timestamp() - self._world.now()))
 
     async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:

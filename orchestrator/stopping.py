@@ -27,8 +27,6 @@ class Stopping:
     ) -> None:
         self.kind: Kind | None = None
         self.reason: str | None = None
-        self.window_missed = False
-        """Something could not start any more before the window's close."""
         self._closes = closes
         self._announce = announce
         self._changed = anyio.Event()
@@ -50,7 +48,6 @@ class Stopping:
             late = self._closes is not None and now > self._closes + LOOKS_PAST_CLOSE
             return f"{Reason.WINDOW}: it closed before a look could settle this" if late else None
         if self.kind is None and self._closes is not None and now + takes > self._closes:
-            self.window_missed = True
             return f"{Reason.WINDOW}: one timeout no longer fits before it closes"
         return self.reason
 

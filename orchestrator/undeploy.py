@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
@@ -35,6 +36,17 @@ class Recording(Protocol):
     ) -> None: ...
 
 
+class Tools(Struct, frozen=True, kw_only=True):
+    """What every target of a session is undeployed with."""
+
+    world: World
+    stopping: Stopping
+    record: Recording
+    emit: Callable[[AnyEvent], None]
+    note: str | None
+    """The text for a vendor's history record, where a target has none of its own."""
+
+
 class Course:
     """The way of one target through a session."""
 
@@ -43,23 +55,18 @@ class Course:
         target: Target,
         past: Past,
         lane: Lane,
-        *,
-        world: World,
-        stopping: Stopping,
         send: SendRequest,
-        record: Recording,
-        emit: Callable[[AnyEvent], None],
-        note: str | None,
+        tools: Tools,
     ) -> None:
         self.target = target
         self.past = past
         self._lane = lane
-        self._world = world
-        self._stopping = stopping
         self._send = send
-        self._record = record
-        self._emit = emit
-        self._note = note
+        self._world = tools.world
+        self._stopping = tools.stopping
+        self._record = tools.record
+        self._emit = tools.emit
+        self._note = tools.note
         self._step: Step = first_step(lane.policy, past)
         self._held: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
@@ -145,8 +152,6 @@ class Course:
         The journal keeps the conclusion with the last of several reads: that is what a resume goes by.
         """
         lane, target = self._lane, self.target
-        credential = lane.credential
-        request = lane.gateway.request(ask, target, credential.secret, note=self._note)
         number = self.past.requests + 1
         self.past = replace(self.past, requests=number)
         at = self._world.now()
@@ -154,8 +159,14 @@ class Course:
         self._emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
         )
+        credential = lane.credential
         began = self._world.monotonic()
-        answer = await self._send(request)
+        # While the intent became durable the lane may have been closed: nothing more may reach it then.
+        if refused := lane.refusal(ask.act):
+            answer: Reply | Lost = Lost(sent=False, detail=refused)
+        else:
+            request = lane.gateway.request(ask, target, credential.secret, note=self._note)
+            answer = await self._send(request)
         seconds = self._world.monotonic() - began
         reading = _read(lane, ask, target, answer)
         concluded = conclude(reading)

@@ -45,6 +45,10 @@ class Scripted(GatewayEntry, frozen=True, kw_only=True):
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 30.0
 
+    @property
+    def installation(self) -> str:
+        return self.name
+
     def exclusive(self, target: Target) -> str | None:
         return target.parts[1] if len(target.parts) > 1 else None
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import CredentialError
-from orchestrator.lane import FIRST_PROBE, PARK_FOR, Go, Lane, LaneState, Refuse, Wait
+from orchestrator.lane import PARK_FOR, Lane
+from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Wait
 from orchestrator.model import Act, GatewayEntry, Reading, TargetId, Verdict
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
@@ -238,8 +239,9 @@ def test_a_parked_lane_gives_up_after_park_for() -> None:
     assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == Go()
     tell(lane, A, DOUBT, 10.0 + PARK_FOR)
     assert ask(lane, B, 10.0 + PARK_FOR) == Refuse("parked: HTTP 502")
-    assert lane.ended
-    assert ask(lane, A, 1e6, LOOK, settling=True) == Refuse("parked: HTTP 502")
+    assert lane.refusal(Act.UNDEPLOY)
+    assert lane.refusal(Act.LOOK) is None  # a doubt may still be settled
+    assert ask(lane, A, 1e6, LOOK, settling=True) == Go()
 
 
 def test_park_for_is_never_overslept() -> None:
@@ -263,7 +265,8 @@ def test_nothing_but_429_parks_the_lane_after_park_for() -> None:
         now += tell(lane, A, busy(100.0), now) or 0.0
 
     assert now - 100.0 == PARK_FOR
-    assert lane.ended
+    assert lane.refusal(Act.UNDEPLOY)
+    assert lane.refusal(Act.LOOK) is None  # a doubt may still be settled
     assert lane.reason == "parked: nothing but refusals to take more: slow down"
 
 
@@ -613,3 +616,16 @@ def test_every_credential_that_was_in_use_is_masked() -> None:
         return lane
 
     assert {b'o"ne', b'o\\"ne', "zwö".encode(), b"zw\\u00f6"} == set(played(main).marks)
+
+
+@pytest.mark.promise(6)
+def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
+    """A refused look costs its target nothing, so the lane must bound how long it may go on."""
+    lane = LaneState(Policy(), PARK_FOR)
+    busy = reading(Verdict.BUSY, wait=30.0)
+    for second in range(0, int(PARK_FOR) + 30, 30):
+        assert lane.refusal(Act.LOOK) is None
+        lane.heed(A, Act.LOOK, busy, float(second), 1)
+
+    assert "parked" in (lane.refusal(Act.LOOK) or "")
+    assert lane.refusal(Act.UNDEPLOY) is None

@@ -14,7 +14,7 @@ from orchestrator.lane import Lane
 from orchestrator.model import Act, Outcome, Retry, TargetId, Verdict
 from orchestrator.retry import End, Past
 from orchestrator.stopping import Stopping
-from orchestrator.undeploy import Course, masked
+from orchestrator.undeploy import Course, Tools, masked
 from orchestrator.wire import Lost, Reply, Secret
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
@@ -60,12 +60,8 @@ def course(
             target(),
             past or Past(),
             lane,
-            world=here,
-            stopping=stopping,
-            send=wire.send,
-            record=kept,
-            emit=events.append,
-            note=None,
+            wire.send,
+            Tools(world=here, stopping=stopping, record=kept, emit=events.append, note=None),
         )
         async with anyio.create_task_group() as group:
 

@@ -34,6 +34,7 @@ class Network:
         *,
         now: Callable[[], float],
         unsent: float,
+        ill: Callable[[str], bool],
         arrived: Arrived,
     ) -> None:
         self._platforms = platforms
@@ -41,6 +42,7 @@ class Network:
         self._fate = fate
         self._now = now
         self._unsent = unsent
+        self._ill = ill
         self._arrived = arrived
         self._open: list[tuple[str, Delivery]] = []
 
@@ -62,6 +64,9 @@ class Network:
         await self._fate.step()
         await anyio.sleep(self._random.random() * 0.05)
         await self._fate.step()
+        if self._ill(gateway):
+            await anyio.sleep(self._random.random() * 0.05)
+            return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._now())
         path = URL(request.url, encoded=True).raw_path_qs
         delivery = self._platforms.handle(
             gateway, request.method, path, request.headers, request.body or b"", now=self._now()

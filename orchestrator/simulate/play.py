@@ -180,6 +180,7 @@ class _Play:
             fate,
             now=now,
             unsent=self._scene.unsent,
+            ill=lambda name: self._ill(name, now() - EPOCH),
             arrived=self._witness.arrived,
         )
         return World(
@@ -191,6 +192,11 @@ class _Play:
             writing=lambda database: SlowDisk(database, self._random, fate, self._witness.committed),
             reader=lambda database: open_database(database.path, write=False),
         )
+
+    def _ill(self, gateway: str, at: float) -> bool:
+        """Tell whether a gateway is out, ``at`` seconds after the run began."""
+        start, end = self._scene.outages.get(gateway, (0.0, 0.0))
+        return start <= at < end
 
     def _credential(self, _gateway: Gateway) -> Secret:
         """The reference gives the second token from the first renewal on."""

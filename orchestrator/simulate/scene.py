@@ -47,6 +47,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     faults: Faults
     unsent: float
     """The share of requests that cannot be sent at all."""
+    outages: dict[str, tuple[float, float]]
+    """From when to when a gateway answers nothing but 500, in seconds of the whole run."""
     crashes: tuple[int, ...]
     """At which step of each session the process dies; a later session lives."""
     full: range
@@ -80,6 +82,7 @@ def make_scene(number: int) -> Scene:
         seed=seed.adjusted({"roma": _roma(random), "apinizer": _apinizer(random)}),
         faults=_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
+        outages=_outages(random, gateways),
         crashes=_crashes(random, len(targets)),
         full=_full(random),
         interrupt=random.uniform(0.0, 5.0) if random.random() < 0.25 else None,
@@ -191,6 +194,16 @@ def _faults(random: Random, number: int, names: list[TargetId]) -> Faults:
     storm = Storm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
     leak = Fault(kind=Kind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
     return Faults(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
+
+
+def _outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, tuple[float, float]]:
+    """Some gateways are ill for a while, some for good, most never."""
+    found = {}
+    for gateway in gateways:
+        if random.random() < 0.2:
+            start = random.choice([0.0, random.uniform(0.0, 10.0)])
+            found[gateway.name] = (start, start + random.choice([20.0, 120.0, 700.0, 2000.0]))
+    return found
 
 
 def _crashes(random: Random, targets: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from orchestrator.model import Outcome
 from orchestrator.simulator.faults import Faults, Storm
 from orchestrator.simulator.process import Running, simulators
 from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, Seed
-from orchestrator.stream import stream
+from orchestrator.streaming import stream
 
 NAMES = tuple(f"proxy-{number}" for number in range(6))
 SEED = Seed(gateways=(ApinizerSeed(name="apim", targets=tuple(("Retail", name, "test") for name in NAMES)),))

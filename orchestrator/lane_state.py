@@ -1,0 +1,187 @@
+"""The rules of a lane: when it pauses, when it is parked and probed, when it is closed. No clock, no waiting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.model import Act, Reading, Reason, TargetId, Verdict
+from orchestrator.retry import Policy, backoff, describe, wrong_place
+
+FAULTY_TARGETS = 5
+"""A lane parks after faults of this many different targets with no answered undeploy between."""
+
+FIRST_PROBE = 5.0
+"""Seconds from parking to the first probe; each further one waits twice as long, up to a minute."""
+
+LONGEST_PROBE = 60.0
+
+_FAULTS = {Verdict.DOUBT, Verdict.STRANGE, Verdict.UNSENT}
+_NO_ANSWER = _FAULTS | {Verdict.BUSY, Verdict.DENIED, Verdict.ELSEWHERE}
+
+
+class Go(Struct, frozen=True):
+    """The request may leave now."""
+
+
+class Wait(Struct, frozen=True):
+    """Ask again after ``seconds``, or when the lane changes; None is until it changes."""
+
+    seconds: float | None
+
+
+class Refuse(Struct, frozen=True):
+    """No request may leave in this session any more, for ``reason``."""
+
+    reason: str
+
+
+class LaneState:
+    """The rules of a lane. All times are monotonic seconds, handed in."""
+
+    def __init__(self, policy: Policy, park_for: float) -> None:
+        self.state: Literal["open", "parked", "closed"] = "open"
+        self.reason: str | None = None
+        self._policy = policy
+        self._park_for = park_for
+        self._paused_until = 0.0
+        self._looks_paused_until = 0.0
+        self._looks_busy_since: float | None = None
+        self._looks_given_up = False
+        self._busy_since: float | None = None
+        self._busy_in_a_row = 0
+        self._faulty: set[TargetId] = set()
+        self._faults = 0
+        self._parked_since = 0.0
+        self._probe_at = 0.0
+        self._probe_wait = FIRST_PROBE
+        self._prober: TargetId | None = None
+        self._given_up = False
+
+    def refusal(self, act: Act) -> str | None:
+        """Return why no such request may leave in this session any more, or None.
+
+        A lane that was given up while parked still lets a look settle a doubt.
+        """
+        if self.state == "closed" or (self._given_up and act is not Act.LOOK):
+            return self.reason
+        if self._looks_given_up and act is Act.LOOK:
+            return f"{Reason.PARKED}: nothing but refusals to be looked at more"
+        return None
+
+    def admit(self, target: TargetId, act: Act, now: float, *, settling: bool) -> Go | Wait | Refuse:
+        """Say whether a request may leave now.
+
+        A parked lane looks to settle doubts (``settling``); of everything else it lets one target go on at a
+        time, as its probe.
+        """
+        if reason := self.refusal(act):
+            return Refuse(reason)
+        paused = self._paused_until
+        if act is Act.LOOK:
+            paused = max(paused, self._looks_paused_until)
+        if now < paused:
+            return Wait(paused - now)
+        if self.state == "parked" and not (act is Act.LOOK and settling):
+            return self._admit_probe(target, now)
+        return Go()
+
+    def _admit_probe(self, target: TargetId, now: float) -> Go | Wait | Refuse:
+        if self._prober == target:
+            return Go()
+        gives_up = self._parked_since + self._park_for
+        if self._prober is None and now >= gives_up:
+            self._given_up = True
+            return Refuse(self.reason or "")
+        if self._prober is not None:
+            return Wait(None)
+        if now < self._probe_at:
+            return Wait(min(self._probe_at, gives_up) - now)
+        self._prober = target
+        return Go()
+
+    def leave(self, target: TargetId) -> bool:
+        """A target has ended for this session; returns whether another one may probe in its place."""
+        if self._prober != target:
+            return False
+        self._prober = None
+        return True
+
+    def heed(self, target: TargetId, act: Act, reading: Reading, now: float, left: int) -> float | None:
+        """Take in a reading. Returns the seconds of a pause that it began, None where it began none.
+
+        ``left`` counts the targets that the lane still has, this one included.
+        """
+        if act is Act.LOOK:
+            self._heed_look(reading, now)
+            return None
+        probed = self.leave(target)
+        match reading.verdict:
+            case Verdict.BUSY:
+                return self._pause(reading, now)
+            case Verdict.ELSEWHERE:
+                self.close(wrong_place(reading))
+            case verdict if verdict in _FAULTS:
+                self._fault(target, reading, now, left, probed=probed)
+            case verdict if verdict not in _NO_ANSWER:
+                self._answered()
+        return None
+
+    def _heed_look(self, reading: Reading, now: float) -> None:
+        """A 429 to a look pauses the looks alone, and costs its target nothing: so it needs a bound of its own."""
+        if reading.verdict is not Verdict.BUSY:
+            self._looks_busy_since = None
+            return
+        if self._looks_busy_since is None:
+            self._looks_busy_since = now
+        self._looks_given_up = now - self._looks_busy_since >= self._park_for
+        self._looks_paused_until = max(self._looks_paused_until, now + self._wanted(reading, 1))
+
+    def _wanted(self, reading: Reading, in_a_row: int) -> float:
+        """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""
+        if reading.wait is not None:
+            return min(reading.wait, self._park_for)
+        return max(1.0, backoff(self._policy, in_a_row, 1.0))
+
+    def _pause(self, reading: Reading, now: float) -> float | None:
+        if self._busy_since is None:
+            self._busy_since = now
+        began = now >= self._paused_until
+        self._busy_in_a_row += began
+        self._paused_until = max(self._paused_until, now + self._wanted(reading, self._busy_in_a_row))
+        if now - self._busy_since >= self._park_for:
+            self._park(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
+            self._given_up = True
+        return self._paused_until - now if began else None
+
+    def _fault(self, target: TargetId, reading: Reading, now: float, left: int, *, probed: bool) -> None:
+        self._faulty.add(target)
+        self._faults += 1
+        self._busy_since, self._busy_in_a_row = None, 0
+        if self.state == "parked":
+            if not probed:  # it had left before the lane was parked
+                return
+            self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
+            self._probe_at = now + self._probe_wait
+        elif len(self._faulty) >= min(FAULTY_TARGETS, left) and self._faults >= FAULTY_TARGETS:
+            self._park(f"{Reason.PARKED}: {describe(reading)}", now)
+
+    def _park(self, reason: str, now: float) -> None:
+        if self.state == "closed":
+            return
+        self.state, self.reason = "parked", reason
+        self._parked_since, self._probe_at = now, now + FIRST_PROBE
+        self._probe_wait = FIRST_PROBE
+
+    def _answered(self) -> None:
+        self._faulty.clear()
+        self._faults = 0
+        self._busy_since, self._busy_in_a_row = None, 0
+        if self.state == "parked" and not self._given_up:
+            self.state, self.reason = "open", None
+
+    def close(self, reason: str) -> None:
+        """Close the lane to the end of the run; the first reason stays."""
+        if self.state != "closed":
+            self.state, self.reason = "closed", reason
