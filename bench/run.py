@@ -77,7 +77,7 @@ def listen(event):
 plan, state = Path(sys.argv[1]), Path(sys.argv[2])
 wall, cpu = time.perf_counter(), time.process_time()
 with load_plan(plan) as loaded:
-    result = anyio.run(lambda: run(loaded, RunOptions(state=state), listeners=[listen] if len(sys.argv) > 3 else [listen]))
+    result = anyio.run(lambda: run(loaded, RunOptions(state=state), listeners=[listen]))
 whole = time.perf_counter() - wall
 assert result.exit_status == 0, result
 print(json.dumps({"whole": whole, "cpu": time.process_time() - cpu, "execute": marks["end"] - marks["start"],
@@ -92,7 +92,8 @@ def server() -> Iterator[int]:
     with subprocess.Popen(
         [sys.executable, "-m", "bench.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         yield int(process.stdout.readline())
         process.stdin.close()
 

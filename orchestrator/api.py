@@ -73,25 +73,30 @@ def load_plan(path: Path, *, targets: Sequence[str] | None = None) -> LoadedPlan
     try:
         draft = Draft(place / "journal.sqlite")
         loaded = read_plan(path, draft, instead=targets)
-        source = place / "plan.yaml"
-        shutil.copyfile(loaded.source, source)
-        if sha256(source) != loaded.source_digest:
-            raise UsageError(f"{path} was changed while it was read; nothing was sent. Start again")
-        draft.finish(
-            tuple(gateway.name for gateway in loaded.plan.gateways),
-            {
-                "plan": plan_to_json(loaded.plan).decode(),
-                "digest": loaded.digest,
-                "folder": str(loaded.folder),
-                "source": loaded.source_digest,
-                "program": __version__,
-                "act": "undeploy",
-            },
-        )
+        _copy_source(loaded, place / "plan.yaml")
+        draft.finish(tuple(gateway.name for gateway in loaded.plan.gateways), _meta(loaded))
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
     return LoadedPlan(loaded, draft, place)
+
+
+def _copy_source(loaded: Loaded, copy: Path) -> None:
+    """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
+    shutil.copyfile(loaded.source, copy)
+    if sha256(copy) != loaded.source_digest:
+        raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
+
+
+def _meta(loaded: Loaded) -> dict[str, str]:
+    return {
+        "plan": plan_to_json(loaded.plan).decode(),
+        "digest": loaded.digest,
+        "folder": str(loaded.folder),
+        "source": loaded.source_digest,
+        "program": __version__,
+        "act": "undeploy",
+    }
 
 
 async def run(

@@ -15,8 +15,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
-from orchestrator.model import Act, Gateway, Reading, Reason, TargetId, Verdict
 from orchestrator.lane_state import Go, LaneState, Refuse, Wait
+from orchestrator.model import Act, Gateway, Reading, Reason, TargetId, Verdict
 from orchestrator.retry import Policy, describe
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Secret

@@ -1,4 +1,4 @@
-"""The rules of a lane: when it pauses, when it is parked and probed, when it is closed. No clock, no waiting."""
+"""The rules of a lane: when it pauses, when it is parked and probed, when it is closed. No clock."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class LaneState:
         return None
 
     def _heed_look(self, reading: Reading, now: float) -> None:
-        """A 429 to a look pauses the looks alone, and costs its target nothing: so it needs a bound of its own."""
+        """A 429 to a look pauses the looks alone, and costs its target nothing: so it has its own bound."""
         if reading.verdict is not Verdict.BUSY:
             self._looks_busy_since = None
             return

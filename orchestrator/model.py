@@ -171,8 +171,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Retry(Struct, frozen=True, kw_only=True):
     """How a target is repeated.
 
-    At most ``attempts`` undeploy requests a target. The n-th wait is ``roll * min(ceiling, first * 2**(n-1))``
-    seconds with ``roll`` from 0 up to 1 (full jitter), so the five attempts of the defaults wait
+    At most ``attempts`` undeploy requests a target. The n-th wait is
+    ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter), so the five attempts of the defaults wait
     0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
     """
 
@@ -234,7 +234,7 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
-        """Say what to send. ``note`` is for the vendor's history record, where the target has no text of its own."""
+        """Say what to send. ``note`` is for the vendor's history record, where the target has no text."""
         raise NotImplementedError
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
