@@ -62,7 +62,8 @@ def _check(database: Database, path: Path) -> None:
     with database.translated():
         verdict = database.one("PRAGMA quick_check(1)")[0]
     if verdict != "ok":
-        raise JournalError(f"{path}: the journal is damaged ({verdict}); restore it from a copy")
+        what = " ".join(verdict.split())
+        raise JournalError(f"{path}: the journal is damaged ({what}); restore it from a copy")
 
 
 def _reading(path: Path) -> str:

@@ -101,10 +101,9 @@ def test_no_false_success_is_taken_for_one_and_no_true_one_is_lost(staged: Calla
 
 
 @pytest.mark.promise(9)
-@pytest.mark.parametrize("status", [302, 307, 308])
-def test_no_credential_follows_a_redirect(staged: Callable[..., Stage], status: int) -> None:
+def test_no_credential_follows_a_redirect(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 2)
-    with recorder(204) as elsewhere, recorder(status, {"Location": f"{elsewhere.url}/here"}) as gateway:
+    with recorder(204) as elsewhere, recorder(307, {"Location": f"{elsewhere.url}/here"}) as gateway:
         urls = dict.fromkeys(stage.platform.urls, gateway.url)
         ended = stage.undeploy(
             "run", stage.write_plan(urls=urls, roma=TWICE, apim=TWICE, top=PATIENT), "--yes"

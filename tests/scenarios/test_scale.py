@@ -32,7 +32,8 @@ def test_ten_thousand_targets(staged: Callable[..., Stage], capsys: pytest.Captu
 
     assert told["status"] == 0
     assert len(tasks) == TARGETS // 500
-    assert max(tasks) <= 16 + 8 + 10
+    # Each worker may be opening a connection, for which aiohttp has a task of its own.
+    assert max(tasks) <= 2 * (16 + 8) + 4
     # From the first thousand on, when every pool and cache is warm.
     assert max(megabytes) - megabytes[1] < 16
     assert stage.requests() == TARGETS

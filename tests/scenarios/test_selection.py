@@ -84,7 +84,7 @@ def _window(opens: float, closes: float) -> str:
 @pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("opens", "closes", "told"),
-    [(-7200, -3600, "closes at"), (3600, 7200, "--wait"), (-60, 10, "no longer fits")],
+    [(3600, 7200, "--wait"), (-60, 10, "no longer fits")],
 )
 def test_outside_its_window_nothing_is_sent(
     staged: Callable[..., Stage], opens: float, closes: float, told: str
