@@ -60,6 +60,7 @@ class Lane:
         self._stopping = stopping
         self._tell = tell
         self._changed = anyio.Event()
+        stopping.wake(self._broadcast)
         self._renewing = anyio.Lock()
         self.credential = Credential(world.credential(gateway))
         self.marks = credential_forms(self.credential.secret)
@@ -90,16 +91,8 @@ class Lane:
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait for time to pass, for the lane to change, or for the run to stop."""
-        changed = self._changed
-        async with anyio.create_task_group() as group:
-
-            async def watch() -> None:
-                await changed.wait()
-                group.cancel_scope.cancel()
-
-            group.start_soon(watch)
-            await self._stopping.pause(math.inf if seconds is None else seconds)
-            group.cancel_scope.cancel()
+        with anyio.move_on_after(math.inf if seconds is None else seconds):
+            await self._changed.wait()
 
     def _broadcast(self) -> None:
         changed, self._changed = self._changed, anyio.Event()

@@ -30,6 +30,11 @@ class Stopping:
         self._closes = closes
         self._announce = announce
         self._changed = anyio.Event()
+        self._wakes: list[Callable[[], None]] = []
+
+    def wake(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever the run stops, or stops for a graver reason."""
+        self._wakes.append(call)
 
     def stop(self, kind: Kind, text: str) -> None:
         """Let nothing new start. A graver kind replaces a lesser one; of equals the first stays."""
@@ -38,6 +43,8 @@ class Stopping:
         self.kind, self.reason = kind, f"{Reason(kind)}: {text}"
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
+        for call in self._wakes:
+            call()
         self._announce(self.reason)
 
     def refuses(self, act: Act, now: float, *, takes: float) -> str | None:

@@ -107,25 +107,30 @@ def read_iam(reply: Reply) -> Granted | Rejected | Unclear:
         if token is not None:
             return Granted(token, _ends(fields.get("token")))
         return _unclear(reply, fields, "IAM answered 201 without a token in X-Subject-Token")
-    if reply.status in {400, 401, 403, 404}:
-        return _rejected(reply, fields)
-    return _unclear(reply, fields, f"HTTP {reply.status} is not how IAM answers a login; check the iam url")
+    if reply.status not in {400, 401, 403, 404}:
+        return _unclear(reply, fields, f"HTTP {reply.status} is not how IAM answers a login; check its url")
+    code, reason = _reason(reply, fields)
+    if "required_auth_methods" in fields or _SECOND_FACTOR.search(f"{code} {reason}"):
+        return Rejected(code, f"{NO_SECOND_FACTOR} ({reason})")
+    return Rejected(code, reason)
 
 
 def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
-    """Return what the manager's answer means. Never raises, whatever the bytes; only a 200 with a typed token
-    grants."""
+    """Return what the manager's answer means. Never raises, whatever the bytes.
+
+    Only a 200 with a typed token grants.
+    """
     fields = json_object(reply.body) or {}
     if reply.status == 200:
         token = _token(fields.get("access_token"))
         if token is not None:
-            # expires_in is documented as 3600, as a time in milliseconds, and as a number without a unit:
-            # whichever one is believed, the other two renew at every request or never. A 401 cannot be misread.
+            # expires_in is documented as 3600, as a time in milliseconds, and as a number without a unit: to
+            # believe one of them is to renew at every request, or never, by the others. A 401 says it plainly.
             return Granted(token, until=None)
         return _unclear(reply, fields, "the manager answered 200 without a token in access_token")
     limited = fields.get("error") == "rate_limit_exceeded"  # documented without a status of its own
     if reply.status in {400, 401, 403} and not limited:
-        return _rejected(reply, fields)
+        return Rejected(*_reason(reply, fields))
     return _unclear(reply, fields, f"HTTP {reply.status} is not how the manager answers a login; check url")
 
 
@@ -146,19 +151,17 @@ def _ends(token: object) -> float | None:
     return end.timestamp() if end.tzinfo is not None else None
 
 
-def _rejected(reply: Reply, fields: dict[str, Any]) -> Rejected:
-    code, text = _said(fields)
-    if "required_auth_methods" in fields or _SECOND_FACTOR.search(f"{code} {text}"):
-        return Rejected(code, NO_SECOND_FACTOR)
-    said = text or raw_text(reply.body)
-    return Rejected(code, said or f"HTTP {reply.status} without a reason")
-
-
 def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
-    """``otherwise`` stands for a body that explains nothing; a success's is not quoted, it may hold a token."""
+    """A body that is no error's is not quoted, since it may hold a token; ``otherwise`` stands for it."""
+    code, reason = _reason(reply, fields) if reply.status >= 400 else _said(fields)
+    return Unclear(code, reason or otherwise, seconds(fields.get("retry_after")) or wait_asked(reply))
+
+
+def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
+    """Return an error's code and text: the vendor's, or else what its status and its body's beginning tell."""
     code, text = _said(fields)
-    quoted = text or (raw_text(reply.body) if reply.status >= 400 else None)
-    return Unclear(code, quoted or otherwise, seconds(fields.get("retry_after")) or wait_asked(reply))
+    raw = raw_text(reply.body)
+    return code, text or (f"HTTP {reply.status}: {raw}" if raw else f"HTTP {reply.status} without a reason")
 
 
 def _said(fields: dict[str, Any]) -> tuple[str | None, str | None]:

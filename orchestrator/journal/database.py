@@ -73,6 +73,10 @@ def _reading(path: Path) -> str:
     return "ro&immutable=1" if alone else "ro"
 
 
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for somebody else's lock on the database: a run waits for it with everything it does."""
+
+
 class Database:
     """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's."""
 
@@ -85,7 +89,7 @@ class Database:
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
-                timeout=30.0,
+                timeout=BUSY_TIMEOUT,
             )
 
     def make_durable(self) -> None:
