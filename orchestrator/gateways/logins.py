@@ -125,7 +125,7 @@ def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
         token = _token(fields.get("access_token"))
         if token is not None:
             # expires_in is documented as 3600, as a time in milliseconds, and as a number without a unit: to
-            # believe one of them is to renew at every request, or never, by the others. A 401 says it plainly.
+            # believe one of them is to renew at every request, or never, by the others. A 401 tells it.
             return Granted(token, until=None)
         return _unclear(reply, fields, "the manager answered 200 without a token in access_token")
     limited = fields.get("error") == "rate_limit_exceeded"  # documented without a status of its own
@@ -158,7 +158,7 @@ def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
 
 
 def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
-    """Return an error's code and text: the vendor's, or else what its status and its body's beginning tell."""
+    """Return an error's code and text: the vendor's, or else its status and how its body begins."""
     code, text = _said(fields)
     raw = raw_text(reply.body)
     return code, text or (f"HTTP {reply.status}: {raw}" if raw else f"HTTP {reply.status} without a reason")
