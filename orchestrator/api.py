@@ -26,7 +26,7 @@ from orchestrator.model import Plan
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.selection import RunOptions
-from orchestrator.session import no_signals, received_signals
+from orchestrator.signals import NoSignals, ProcessSignals
 from orchestrator.transport import connect
 from orchestrator.wire import Secret
 from orchestrator.world import World
@@ -165,7 +165,7 @@ def _order(
     return Order(
         options=options or RunOptions(),
         listeners=listeners,
-        signals=received_signals if signals else no_signals,
+        signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
     )
 

@@ -109,9 +109,12 @@ def execute(arguments: Sequence[str]) -> int:
     """Run the command line; return its exit status, with its messages on stderr."""
     try:
         status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
     except Exception as error:  # noqa: BLE001 - the last resort: nothing is hidden, all has its status
-        return _status_of(error)
+        status = _status_of(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _reader_gone()
     return int(status or 0)
 
 

@@ -21,8 +21,9 @@ from orchestrator.model import Plan, Reason, Window
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
 from orchestrator.report.values import Report
-from orchestrator.selection import RunOptions, hold, protections, wanted_by
-from orchestrator.session import Session, Signals, Start, check_window, no_signals
+from orchestrator.selection import RunOptions, hold, protections, refuse_idle, wanted_by
+from orchestrator.session import Session, Start, check_window
+from orchestrator.signals import Held, NoSignals, Signals
 from orchestrator.world import World
 
 OnStart = Callable[[RunFolder], None]
@@ -42,7 +43,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     options: RunOptions
     listeners: Sequence[Listener] = ()
-    signals: Signals = no_signals
+    signals: Signals = NoSignals()
     on_start: OnStart = lambda _: None
     rehearsal: bool = False
 
@@ -50,6 +51,7 @@ class Order(Struct, frozen=True, kw_only=True):
 async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: World) -> RunResult:
     """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``."""
     options = order.options
+    refuse_idle(draft.database, options)
     hold(draft.database, plan, options)
     window = options.window or (None if order.rehearsal else plan.window)
     _check_start(draft.database, plan, window, options, world)
@@ -64,9 +66,11 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     )
     folder = publish(place, path)
     with folder.locked() as holder:
-        order.on_start(folder)
-        start = _start(folder, plan, window, 1, holder, options)
-        return await _work(folder, start, _open(folder), order, world)
+        with order.signals.held() as held:
+            order.on_start(folder)
+            start = _start(folder, plan, window, 1, holder, options)
+            session = Session(start, _open(folder), world, order.listeners)
+        return await _work(folder, session, held, order)
 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
@@ -80,12 +84,14 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
         except BaseException:
             database.close()
             raise
-        if start is None:
-            database.close()
-            # Whoever killed it may have done so before its reports were written.
-            return _result(folder, _last_status(folder), _write_reports(folder, order.options))
-        order.on_start(folder)
-        return await _work(folder, start, database, order, world)
+        with order.signals.held() as held:
+            order.on_start(folder)
+            if start is None:
+                database.close()
+                # Whoever killed it may have done so before its reports were written.
+                return _result(folder, _last_status(folder), _write_reports(folder, order.options))
+            session = Session(start, database, world, order.listeners)
+        return await _work(folder, session, held, order)
 
 
 def _open(folder: RunFolder) -> Database:
@@ -96,9 +102,16 @@ def _open(folder: RunFolder) -> Database:
         raise JournalError(f"{error}; nothing was sent") from error
 
 
-async def _work(folder: RunFolder, start: Start, database: Database, order: Order, world: World) -> RunResult:
-    finish = await Session(start, database, world, order.listeners).run(order.signals)
-    return _result(folder, finish.status, () if finish.cut else _write_reports(folder, order.options))
+async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -> RunResult:
+    finish = await session.run(order.signals, received=held.name)
+    if finish.cut:
+        return _result(folder, finish.status, ())
+    try:
+        with order.signals.held(before=finish.interrupted):
+            return _result(folder, finish.status, _write_reports(folder, order.options))
+    except KeyboardInterrupt:
+        told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"
+        return _result(folder, ExitStatus.INTERRUPTED, (told,))
 
 
 def _prepare_resume(
@@ -127,6 +140,7 @@ def _prepare_resume(
     earlier = msgspec.json.decode(said)
     window = options.window or msgspec.convert(earlier.get("window"), Window | None) or plan.window
     check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
+    refuse_idle(database, options)
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
     _check_start(database, plan, window, options, world)

@@ -172,7 +172,8 @@ class Retry(Struct, frozen=True, kw_only=True):
     """How a target is repeated.
 
     At most ``attempts`` undeploy requests a target. The n-th wait is
-    ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter), so the five attempts of the defaults wait
+    ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter), so the five
+    attempts of the defaults wait
     0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
     """
 

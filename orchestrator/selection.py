@@ -34,6 +34,18 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """A site's own patterns; their first part also matches the host of a gateway's URL."""
 
 
+def refuse_idle(database: Database, options: RunOptions) -> None:
+    """Raise UsageError for a pattern that matches no target: a typo in it would take down what it spares."""
+    for option, patterns in (("--only", options.only), ("--skip", options.skip)):
+        idle = {pattern: matcher((pattern,)) for pattern in patterns}
+        for (name,) in database.rows("SELECT id FROM target") if idle else ():
+            idle = {pattern: match for pattern, match in idle.items() if match(name) is None}
+            if not idle:
+                break
+        for pattern in idle:
+            raise UsageError(f"{option} {pattern} matches no target of the plan; nothing was sent")
+
+
 def hold(database: Database, plan: Plan, options: RunOptions) -> None:
     """Keep out of the run what is protected, and what the filters leave out."""
     unknown = [name for name in options.waves if name not in {wave.name for wave in plan.waves}]

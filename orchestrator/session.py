@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeAlias
 
 import anyio
 from msgspec import Struct
@@ -26,28 +24,13 @@ from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, LaneStatus
 from orchestrator.model import Plan, Reason, RunId, Window
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
+from orchestrator.signals import Signals
 from orchestrator.stopping import Stopping
 from orchestrator.undeploy import Tools
 from orchestrator.world import Send, World
 
-Signals: TypeAlias = Callable[[], AsyncIterator[str]]
-"""Yields the name of each signal that asks the run to end."""
 LAST_WRITES = 4.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
-
-
-async def received_signals() -> AsyncIterator[str]:
-    """Yield SIGINT, SIGTERM and SIGHUP as this process gets them; while it is iterated they do not kill."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
-        async for number in received:
-            yield signal.Signals(number).name
-
-
-async def no_signals() -> AsyncIterator[str]:
-    """Yield nothing: signals are the caller's business."""
-    nothing: tuple[str, ...] = ()
-    for name in nothing:
-        yield name
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -66,10 +49,11 @@ class Start(Struct, frozen=True, kw_only=True):
 
 
 class Finish(Struct, frozen=True, kw_only=True):
-    """How a session ended. ``cut`` tells that a second signal ended it before its reports."""
+    """How a session ended. ``interrupted`` tells that it had a signal, ``cut`` that a second one ended it."""
 
     status: ExitStatus
-    cut: bool
+    interrupted: bool = False
+    cut: bool = False
 
 
 class Teller:
@@ -104,8 +88,13 @@ class Session:
         self._lanes: dict[str, Lane] = {}
         self._cut = False
 
-    async def run(self, signals: Signals) -> Finish:
-        """Do the session. Raises what a bug raises, after the journal is closed."""
+    async def run(self, signals: Signals, *, received: str | None = None) -> Finish:
+        """Do the session. Raises what a bug raises, after the journal is closed.
+
+        ``received`` is a signal that came before the session could heed it.
+        """
+        if received is not None:
+            self._interrupt(received)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._heed_signals, signals, group.cancel_scope)
@@ -113,7 +102,7 @@ class Session:
                 group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES if self._cut else None):
                 return await self._finish()
-            return Finish(status=ExitStatus.INTERRUPTED, cut=True)
+            return Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._writing.close()
@@ -203,12 +192,15 @@ class Session:
 
     async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
         """The first signal lets what is in flight land, the second ends the session at once."""
-        async for name in signals():
+        async for name in signals.received():
             if self._stopping.kind == "interrupt":
                 self._cut = True
                 scope.cancel()
                 return
-            self._stopping.stop("interrupt", f"{name} was received; what is in flight lands")
+            self._interrupt(name)
+
+    def _interrupt(self, name: str) -> None:
+        self._stopping.stop("interrupt", f"{name} came before this could be settled")
 
     async def _finish(self) -> Finish:
         """Give what was not reached its honest outcome, and keep how the session ended."""
@@ -234,7 +226,7 @@ class Session:
             interrupted = self._stopping.kind == "interrupt"
             status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
         self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
-        return Finish(status=status, cut=self._cut)
+        return Finish(status=status, interrupted=self._stopping.kind == "interrupt", cut=self._cut)
 
     def _status(self, counts: Counts) -> ExitStatus:
         status = exit_status(counts, interrupted=self._stopping.kind == "interrupt")

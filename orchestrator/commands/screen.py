@@ -32,7 +32,7 @@ def print_result(line: str) -> None:
     """Write a line of the command's result to stdout; whoever has stopped reading does not end a run."""
     try:
         click.echo(line)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, or a terminal that was closed
         reader_gone()
 
 
@@ -99,7 +99,8 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
 
     with listening(view) as listeners:
         result = anyio.run(engine, tuple(listeners), started)
-    _conclude(result, view, state)
+    with suppress(OSError):  # the run is over, whether or not anybody still reads how it went
+        _conclude(result, view, state)
     return result
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
-from orchestrator.journal.pending import parts_of
+from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model import Act, Outcome, Plan, RunId
 from orchestrator.plan.stored import plan_from_json
@@ -53,6 +53,9 @@ WHERE sent IS NOT 0 AND {_BETWEEN.format("started")} GROUP BY 1
 _LATENCIES = """
 SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL ORDER BY a.seconds
+"""
+_KEPT_OUT = f"""
+SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
 """
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
 
@@ -130,7 +133,13 @@ class JournalAccount:
             )
             for place, wave in enumerate(self.plan.waves)
         )
-        return Report(run=self._run_report(), totals=_sum(cells.values()), gateways=gateways, waves=waves)
+        return Report(
+            run=self._run_report(),
+            totals=_sum(cells.values()),
+            gateways=gateways,
+            waves=waves,
+            kept_out=dict(self._database.rows(_KEPT_OUT)),
+        )
 
     def _run_report(self) -> RunReport:
         ended, state, stopped_by, exit_status = (None, None, None, None)

@@ -135,7 +135,7 @@ def find_run(state: Path, ref: str) -> RunFolder:
 
 def new_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:
     """Return the path of a new run's folder, whose id sorts by time; the folder is not made."""
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S%f")[:18]
     return runs_folder(state, rehearsal=rehearsal) / f"{stamp}-{name}-{suffix}"
 
 

@@ -22,11 +22,11 @@ _ATTEMPTS = (
     "SELECT seq, act, code, message, verdict, pods FROM attempt"
     " WHERE seq BETWEEN ? AND ? ORDER BY seq, number"
 )
-_KEPT = "('filtered', 'protected', 'skipped')"
-_WORD = "substr(reason, 1, instr(reason, ':') - 1)"
+KEPT = "('filtered', 'protected', 'skipped')"
+WORD = "substr(reason, 1, instr(reason, ':') - 1)"
 _PROVISIONAL = (
     "SELECT seq, id, wave FROM target WHERE outcome IN ('unknown', 'not_started')"
-    f" AND NOT (outcome = 'not_started' AND {_WORD} IN {_KEPT})"
+    f" AND NOT (outcome = 'not_started' AND {WORD} IN {KEPT})"
 )
 _REOPEN = (
     "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL"
@@ -56,7 +56,7 @@ class Pending:
     def outcomes(self, wave: int | None = None) -> dict[tuple[Outcome, str], int]:
         """Count what has ended, by outcome and the first word of its reason, in one wave or in all."""
         query = (
-            f"SELECT outcome, {_WORD}, COUNT(*) FROM target"
+            f"SELECT outcome, {WORD}, COUNT(*) FROM target"
             " WHERE outcome IS NOT NULL AND (?1 IS NULL OR wave = ?1) GROUP BY 1, 2"
         )
         return {

@@ -107,6 +107,9 @@ class Report(Struct, frozen=True, kw_only=True):
     totals: Totals
     gateways: tuple[GatewayReport, ...]
     waves: tuple[WaveReport, ...]
+    kept_out: dict[str, int] = {}
+    """Of those that were not started, how many were kept out on purpose: by ``filtered``, ``protected`` or
+    ``skipped``. Not in report.json, where each target's reason says it."""
 
 
 class Account(Protocol):

@@ -51,10 +51,13 @@ def down(totals: Totals) -> int:
     return totals.undeployed + totals.already_undeployed
 
 
+_KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
+
+
 def headline(report: Report) -> str:
     """How the run ended, in one sentence that rounds nothing."""
     totals = report.totals
-    rest = ", ".join(_rest(totals))
+    rest = ", ".join(_rest(report))
     sentence = f"{_LEADS[report.run.state]}{_share(totals)}{'; ' if rest else ''}{rest}."
     return sentence[0].upper() + sentence[1:]
 
@@ -75,15 +78,23 @@ def _share(totals: Totals) -> str:
             return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} down"
 
 
-def _rest(totals: Totals) -> Iterator[str]:
+def _rest(report: Report) -> Iterator[str]:
+    totals = report.totals
     if already := totals.already_undeployed:
         yield f"{already:,} already {'was' if already == 1 else 'were'}"
     if totals.failed:
         yield f"{totals.failed:,} failed"
     if totals.unknown:
         yield f"{totals.unknown:,} {'is' if totals.unknown == 1 else 'are'} unknown"
-    if totals.not_started:
-        yield f"{totals.not_started:,} {'was' if totals.not_started == 1 else 'were'} not started"
+    if missed := _missed(report):
+        yield f"{missed:,} {'was' if missed == 1 else 'were'} not started"
+    for word, count in report.kept_out.items():
+        yield f"{count:,} {_KEPT_OUT_WORDS[word]}"
+
+
+def _missed(report: Report) -> int:
+    """Count what was not started though nobody wanted it kept out."""
+    return report.totals.not_started - sum(report.kept_out.values())
 
 
 def ending(run: RunReport) -> str:
@@ -144,10 +155,8 @@ def _open_ends(report: Report) -> Iterator[Advice]:
             f"Look at the {totals.unknown:,} unknown on the gateway: a request may have arrived, "
             "and no look could settle it."
         )
-    if totals.not_started and complete:
-        yield Advice(
-            f"Read why {totals.not_started:,} {'was' if totals.not_started == 1 else 'were'} not started."
-        )
+    if (missed := _missed(report)) and complete:
+        yield Advice(f"Read why {missed:,} {'was' if missed == 1 else 'were'} not started.")
 
 
 def _them(count: int) -> str:

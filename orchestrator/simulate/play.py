@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -24,7 +23,7 @@ from orchestrator.model import Act, Gateway, Window
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.selection import RunOptions
-from orchestrator.session import no_signals
+from orchestrator.signals import NoSignals
 from orchestrator.simulate.clock import CrashError, VirtualLoop, play
 from orchestrator.simulate.disk import Fate, SlowDisk
 from orchestrator.simulate.network import Network
@@ -142,7 +141,7 @@ class _Play:
         world = self._world(loop, fate)
         runs = self._runs()
         stops = self._scene.interrupt if number == 1 else None
-        order = Order(options=options, signals=no_signals if stops is None else partial(_signal, stops))
+        order = Order(options=options, signals=NoSignals() if stops is None else _Signal(stops))
         if runs:
             return await go_on(runs[0], order, lambda _: world)
         draft, place = self._draft()
@@ -224,9 +223,15 @@ class _Play:
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 
 
-async def _signal(after: float) -> AsyncIterator[str]:
-    await anyio.sleep(after)
-    yield "SIGTERM"
+class _Signal(NoSignals):
+    """One SIGTERM after so many virtual seconds."""
+
+    def __init__(self, after: float) -> None:
+        self._after = after
+
+    async def received(self) -> AsyncIterator[str]:
+        await anyio.sleep(self._after)
+        yield "SIGTERM"
 
 
 def _memory() -> str | None:

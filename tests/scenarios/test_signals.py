@@ -109,9 +109,6 @@ def test_a_pipeline_that_terminates_and_soon_kills_leaves_a_run_to_resume(
 
 
 @pytest.mark.promise(8)
-@pytest.mark.xfail(
-    strict=True, reason="the last lines are written to the terminal that is gone: EIO, status 1"
-)
 @pytest.mark.parametrize("terminal", ["dumb", "xterm-256color"])
 def test_a_terminal_that_is_closed_interrupts_the_run_and_no_more(
     staged: Callable[..., Stage], terminal: str
@@ -180,7 +177,6 @@ def test_killed_while_the_reports_are_written_a_resume_writes_them(staged: Calla
 
 
 @pytest.mark.promise(8)
-@pytest.mark.xfail(strict=False, reason="signals are not heeded any more while the reports are written")
 def test_a_signal_while_the_reports_are_written_lets_them_be_written(staged: Callable[..., Stage]) -> None:
     stage = staged(2000, 0)
     plan = stage.write_plan(roma="limits: {concurrency: 50}")
