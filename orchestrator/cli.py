@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
@@ -146,8 +147,9 @@ def _status_of(error: Exception) -> int:
 def _tell(message: str) -> None:
     from orchestrator.report.words import visible
 
-    for line in message.splitlines():
-        click.echo(visible(line), err=True)
+    with suppress(OSError):  # nobody reads stderr any more; the exit status still tells
+        for line in message.splitlines():
+            click.echo(visible(line), err=True)
 
 
 def _reader_gone() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from math import ceil
 from types import TracebackType
@@ -161,6 +162,8 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
         if lane.why and state != "open":
             why = visible(lane.why.removeprefix(f"{state}: "))
             yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
+        elif lane.waiting and lane.fault:
+            yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
     if progress.troubles:
         wrong = progress.count(Outcome.FAILED) + progress.count(Outcome.UNKNOWN)
         yield Text(f"latest {len(progress.troubles)} of {wrong:,} failed or unknown", "bright_black")
@@ -225,7 +228,8 @@ class LiveDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError):  # the terminal may be gone by now
+                self._live.stop()
 
     def __call__(self, event: AnyEvent) -> None:
         """Take ``event`` in; it is drawn with the next picture."""

@@ -66,6 +66,7 @@ class LaneProgress:
 
     __slots__ = (
         "ended",
+        "fault",
         "in_flight",
         "name",
         "outcomes",
@@ -87,6 +88,8 @@ class LaneProgress:
         self.pace = Pace(at)
         self.state = "open"
         self.why: str | None = None
+        self.fault: str | None = None
+        """What the newest reply (or the lack of one) said, where it said anything: why targets wait."""
         self.until: float | None = None
         """Unix time at which a pause is over."""
 
@@ -149,7 +152,9 @@ class Progress:
                 lane.in_flight += 1
                 lane.waiting.discard(event.target)
             case AttemptEnded():
-                self._lane(event.gateway).in_flight -= 1
+                lane = self._lane(event.gateway)
+                lane.in_flight -= 1
+                lane.fault = event.message or event.code
             case TargetEnded():
                 self._target_ended(event)
             case RetryPlanned():

@@ -105,15 +105,12 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
 
 
 def _conclude(result: RunResult, view: View, state: Path) -> None:
-    from orchestrator.summary import ending_line, next_steps, trouble_lines
+    from orchestrator.summary import ending_line, next_steps
 
     report = result.report
     if not view.quiet:
         _counts(result, view)
-        if report.totals.failed + report.totals.unknown:
-            with result.folder.account() as account:
-                for line in trouble_lines(account.trouble(), report.totals):
-                    tell(line)
+        _troubles(result)
     if not view.quiet or result.exit_status:
         tell(ending_line(report))
         if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
@@ -123,6 +120,21 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
         tell(warning)
     if view.events != "-":
         print_result(f"reports: {result.folder.path}")
+
+
+def _troubles(result: RunResult) -> None:
+    """Tell which targets are failed or unknown, and what the lanes warn of."""
+    from orchestrator.report.words import visible
+    from orchestrator.summary import trouble_lines
+
+    report = result.report
+    if report.totals.failed + report.totals.unknown:
+        with result.folder.account() as account:
+            for line in trouble_lines(account.trouble(), report.totals):
+                tell(line)
+    for gateway in report.gateways:
+        for warning in gateway.warnings:
+            tell(f"{visible(gateway.name)}: {visible(warning)}")
 
 
 def _counts(result: RunResult, view: View) -> None:

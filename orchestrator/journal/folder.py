@@ -158,7 +158,8 @@ def publish(draft: Path, folder: Path) -> RunFolder:
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)
         why = error.strerror or error
-        raise JournalError(f"{folder}: the run's folder cannot be made: {why}") from error
+        place = folder if folder.parent.is_dir() else folder.parent
+        raise JournalError(f"{place}: runs cannot be kept here: {why}") from error
     return RunFolder(folder)
 
 
