@@ -259,7 +259,8 @@ def test_a_folder_that_cannot_be_made_leaves_no_half_of_it(
         patched.setattr(owner, name, refuse(errno.ENOSPC))
         with pytest.raises(JournalError) as caught:
             publish(place, folder)
-    assert str(caught.value) == f"{folder}: runs cannot be kept here: No space left on device"
+    named = folder if folder.parent.is_dir() else folder.parent
+    assert str(caught.value) == f"{named}: runs cannot be kept here: No space left on device"
     left = [path for path in state.rglob("*") if path != folder.parent]
     assert left == []
 
@@ -279,7 +280,7 @@ def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path: Path, state:
     place, folder = unpublished(tmp_path, state)
     state.parent.mkdir()
     state.write_text("")
-    with pytest.raises(JournalError, match=f"{folder}: runs cannot be kept here: "):
+    with pytest.raises(JournalError, match=f"{folder.parent}: runs cannot be kept here: "):
         publish(place, folder)
 
 
