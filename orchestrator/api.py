@@ -6,11 +6,13 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+import anyio
+import anyio.to_thread
 from msgspec.structs import replace
 
 from orchestrator import __version__
@@ -22,14 +24,14 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.writer import Writer
 from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
-from orchestrator.model import Plan
+from orchestrator.model import Gateway, Plan
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.selection import RunOptions
 from orchestrator.signals import NoSignals, ProcessSignals
 from orchestrator.transport import connect
 from orchestrator.wire import Secret
-from orchestrator.world import World
+from orchestrator.world import Material, World
 
 __all__ = ["LoadedPlan", "RunOptions", "RunResult", "load_plan", "rehearse", "resume", "run"]
 
@@ -136,7 +138,7 @@ async def rehearse(
     order = replace(_order(options, listeners, on_start, signals=signals), rehearsal=True)
     world = replace(
         real_world(loaded.folder),
-        credential=lambda _: Secret(token),
+        credential=_always(Secret(token)),
         reach=lambda gateway: replace(gateway, url=urls[gateway.name]),
     )
     return await begin(loaded.plan, loaded.draft, loaded.place, order, world)
@@ -170,6 +172,18 @@ def _order(
     )
 
 
+async def _resolve(gateway: Gateway, folder: Path) -> Material:
+    """Resolve in a thread: a command may take its time."""
+    return await anyio.to_thread.run_sync(resolve, gateway, folder)
+
+
+def _always(material: Material) -> Callable[[Gateway], Awaitable[Material]]:
+    async def credential(_: Gateway) -> Material:
+        return material
+
+    return credential
+
+
 def real_world(folder: Path) -> World:
     """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
     return World(
@@ -177,7 +191,7 @@ def real_world(folder: Path) -> World:
         monotonic=time.monotonic,
         roll=random.random,
         connect=connect,
-        credential=partial(resolve, folder=folder),
+        credential=partial(_resolve, folder=folder),
         writing=Writer,
         reader=lambda database: open_database(database.path, write=False),
     )

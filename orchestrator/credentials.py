@@ -3,49 +3,139 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from importlib import import_module
 from pathlib import Path
 
 from orchestrator.errors import CredentialError
 from orchestrator.model import Gateway, Reference
-from orchestrator.wire import Secret
+from orchestrator.wire import Keys, Password, Secret
 
 LARGEST = 64 * 1024
-"""Bytes; a longer credential file is not one."""
+"""Bytes; what is longer is no credential."""
+
+COMMAND_TIMEOUT = 30.0
+"""Seconds that a command may take to print a credential."""
 
 
-def resolve(gateway: Gateway, folder: Path) -> Secret:
-    """Read a gateway's credential, anew at each call; file paths are relative to ``folder``.
+def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
+    """Read what a gateway's references give, anew at each call; paths are relative to ``folder``.
 
-    Raises CredentialError where it is missing, empty, or holds what no header can carry. The text names
-    the reference, never what it gave.
+    Raises CredentialError where one is missing, empty, or holds what it cannot hold. The text names the
+    reference, never what it gave. May take as long as a command may take.
     """
-    reference = gateway.auth.token
-    where = f"gateway {gateway.name}: the token {reference}"
-    text = _read(reference, folder, where)
-    if not text:
-        raise CredentialError(f"{where} is empty")
+    where = f"gateway {gateway.name}:"
+    auth = gateway.auth
+    if auth.iam is not None:
+        return Password(_password(auth.iam.password, folder, where))
+    if auth.login is not None:
+        return Password(_password(auth.login.password, folder, where))
+    if auth.access_key is not None and auth.secret_key is not None:
+        token = auth.security_token
+        return Keys(
+            _word(auth.access_key, folder, f"{where} the access_key"),
+            _word(auth.secret_key, folder, f"{where} the secret_key"),
+            None if token is None else _word(token, folder, f"{where} the security_token"),
+        )
+    if auth.token is None:
+        raise CredentialError(f"{where} auth names no credential")
+    return _word(auth.token, folder, f"{where} the token")
+
+
+def _word(reference: Reference, folder: Path, what: str) -> Secret:
+    """Return a text that a header can carry."""
+    text = _text(reference, folder, what)
     if any(ord(character) < 0x21 or ord(character) > 0x7E for character in text):
         raise CredentialError(
-            f"{where} holds a space, a line break or another character that no header can carry"
+            f"{what} {reference} holds a space, a line break or another character that no header can carry"
         )
     return Secret(text)
 
 
-def _read(reference: Reference, folder: Path, where: str) -> str:
+def _password(reference: Reference, folder: Path, where: str) -> Secret:
+    """Return a text that may hold anything but what cannot be typed."""
+    text = _text(reference, folder, f"{where} the password")
+    if any(not character.isprintable() for character in text):
+        raise CredentialError(
+            f"{where} the password {reference} holds a line break or another control character"
+        )
+    return Secret(text)
+
+
+def _text(reference: Reference, folder: Path, what: str) -> str:
+    text = _read(reference, folder, f"{what} {reference}")
+    if not text:
+        raise CredentialError(f"{what} {reference} is empty")
+    return text
+
+
+def _read(reference: Reference, folder: Path, what: str) -> str:
     if reference.env is not None:
         text = os.environ.get(reference.env)
         if text is None:
-            raise CredentialError(f"{where} is not set in the environment")
+            raise CredentialError(f"{what} is not set in the environment")
         return text
+    if reference.command is not None:
+        return _output(reference.command, folder, what)
+    if reference.keyring is not None:
+        return _from_keyring(reference.keyring, what)
+    return _from_file(reference.file or "", folder, what)
+
+
+def _from_file(name: str, folder: Path, what: str) -> str:
     try:
-        path = folder / Path(reference.file or "").expanduser()
+        path = folder / Path(name).expanduser()
         if path.stat().st_size > LARGEST:
-            raise CredentialError(f"{where} is larger than {LARGEST} bytes, which no token is")
-        # Every editor ends a file with a line break; it is not part of the token.
+            raise CredentialError(f"{what} is larger than {LARGEST} bytes, which no credential is")
+        # Every editor ends a file with a line break; it is not part of the credential.
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        raise CredentialError(f"{where} cannot be read: {error.strerror}") from None
+        raise CredentialError(f"{what} cannot be read: {error.strerror}") from None
     except RuntimeError:
-        raise CredentialError(f"{where} begins with the home folder of a user who has none here") from None
+        raise CredentialError(f"{what} begins with the home folder of a user who has none here") from None
     except UnicodeDecodeError:
-        raise CredentialError(f"{where} is not text in UTF-8") from None
+        raise CredentialError(f"{what} is not text in UTF-8") from None
+
+
+def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
+    """Return what a program prints, without the line break at its end. Its stderr is nobody's to repeat."""
+    try:
+        done = subprocess.run(  # noqa: S603 - an argv that the plan names, without a shell
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CredentialError(f"{what} has not ended within {COMMAND_TIMEOUT:g} seconds") from None
+    except OSError as error:
+        raise CredentialError(f"{what} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        raise CredentialError(f"{what} ended with status {done.returncode}; run it by hand to see why")
+    if len(done.stdout) > LARGEST:
+        raise CredentialError(f"{what} printed more than {LARGEST} bytes, which no credential is")
+    try:
+        return done.stdout.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise CredentialError(f"{what} did not print text in UTF-8") from None
+
+
+def _from_keyring(place: str, what: str) -> str:
+    try:
+        keyring = import_module("keyring")
+        errors = import_module("keyring.errors")
+    except ImportError:
+        raise CredentialError(
+            f"{what} needs the package keyring: pip install undeploy-orchestrator[keyring]"
+        ) from None
+    service, _, user = place.rpartition("/")
+    try:
+        text = keyring.get_password(service, user)
+    except errors.KeyringError as error:
+        raise CredentialError(f"{what} cannot be read: {type(error).__name__}") from None
+    if text is None:
+        raise CredentialError(f"{what} is not in the keyring")
+    return str(text)

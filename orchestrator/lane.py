@@ -5,21 +5,18 @@ The rules are ``lane_state``'s, which knows no clock; ``Lane`` waits for it on b
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import anyio
-from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.errors import CredentialError
+from orchestrator.access import Denied, Entrance, Later
 from orchestrator.lane_state import Go, LaneState, Refuse, Wait
 from orchestrator.model import Act, Gateway, Reading, Reason, TargetId, Verdict
 from orchestrator.retry import Policy, describe
 from orchestrator.stopping import Stopping
-from orchestrator.wire import Secret
 from orchestrator.world import World
 
 PARK_FOR = 600.0
@@ -30,28 +27,16 @@ Tell: TypeAlias = Callable[[str, LaneStatus, str | None, float | None], None]
 """Told of a lane's name, its new state, why, and for how many seconds."""
 
 
-class Credential(Struct):
-    """The secret in use. ``worked`` tells that the gateway has answered it with something else than 401."""
-
-    secret: Secret
-    generation: int = 1
-    worked: bool = False
-
-
-def credential_forms(secret: Secret) -> tuple[bytes, ...]:
-    """Return the ways in which a reply may repeat a credential: as it is, and as JSON escapes it."""
-    text = secret.reveal()
-    forms = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    return tuple(form.encode() for form in sorted(forms))
-
-
 class Lane:
     """A lane as the workers see it: they ask it before each request, and tell it each reading."""
 
-    def __init__(self, gateway: Gateway, world: World, stopping: Stopping, tell: Tell) -> None:
+    def __init__(
+        self, gateway: Gateway, entrance: Entrance, world: World, stopping: Stopping, tell: Tell
+    ) -> None:
         self.gateway = gateway
+        self.entrance = entrance
         self.policy = Policy.of(gateway)
-        self.state = LaneState(self.policy, PARK_FOR)
+        self.state = LaneState(self.policy, PARK_FOR, first_alone=entrance.alone)
         self.left = 0
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
@@ -60,11 +45,8 @@ class Lane:
         self._stopping = stopping
         self._tell = tell
         self._changed = anyio.Event()
+        self._logging_in = anyio.Lock()
         stopping.wake(self._broadcast)
-        self._renewing = anyio.Lock()
-        self.credential = Credential(world.credential(gateway))
-        self.marks = credential_forms(self.credential.secret)
-        """What is masked in the vendor's texts: every credential ever in use, as it may be written."""
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0) -> str | None:
         """Return why no such request may leave in ``wait`` seconds, in this session; None if one may."""
@@ -79,8 +61,10 @@ class Lane:
             if refused := self.refusal(act):
                 return refused
             match self.state.admit(target, act, self._world.monotonic(), settling=settling):
-                case Go():
+                case Go() if self.entrance.ready:
                     return None
+                case Go():
+                    await self._log_in()
                 case Refuse(reason):
                     self._broadcast()
                     return reason
@@ -128,38 +112,41 @@ class Lane:
             self._offered.add(via)
         return reading
 
+    async def _log_in(self) -> None:
+        """Get a token; where that fails the lane is closed, or pauses before the next try."""
+        async with self._logging_in:
+            # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
+            if self.entrance.ready or self.state.held(self._world.monotonic()):
+                return
+            match await self.entrance.enter():
+                case Denied(reason):
+                    self._close(reason)
+                case Later(reason, _, True):
+                    self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+                case Later(reason, wait, False):
+                    pause = self.state.pause_for(wait, self._world.monotonic())
+                    self._tell(self.gateway.name, "paused", reason, pause)
+                case _:
+                    pass
+
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
-        if generation == self.credential.generation:
-            self.credential.worked = True
+        self.entrance.accepted(generation)
+        if self.state.prove():
+            self._broadcast()
 
     async def renew(self, generation: int, reading: Reading) -> None:
-        """Resolve the credential again after a 401, once for the whole lane; or close the lane.
+        """Get another credential after a 401, once for the whole lane; or close the lane."""
+        if self.state.state != "closed" and (denied := await self.entrance.renew(generation, reading)):
+            self._close(denied.reason)
 
-        A worker whose credential is not the newest any more has nothing to do. A credential that never
-        worked is refreshed only if it is the first one; the same text again, or one that is refused at
-        once, closes the lane.
-        """
-        async with self._renewing:
-            if generation == self.credential.generation and self.state.state != "closed":
-                self._renew(self.credential, reading)
+    def _close(self, reason: str) -> None:
+        self._changing(lambda _: self.state.close(f"{Reason.DENIED}: {reason}"))
 
-    def _renew(self, current: Credential, reading: Reading) -> None:
-        if current.generation > 1 and not current.worked:
-            self._deny(reading, "the renewed credential was refused too")
-            return
-        try:
-            secret = self._world.credential(self.gateway)
-        except CredentialError as error:
-            self._deny(reading, str(error))
-            return
-        if secret == current.secret:
-            self._deny(reading, "the credential was rejected, and its reference gives no other one")
-            return
-        self.credential = Credential(secret, current.generation + 1)
-        self.marks += credential_forms(secret)
-
-    def _deny(self, reading: Reading, why: str) -> None:
-        self.state.close(f"{Reason.DENIED}: {why} ({describe(reading)})")
-        self._tell(self.gateway.name, "closed", self.state.reason, None)
+    def _changing(self, change: Callable[[float], None]) -> None:
+        """Change the state, and tell it to all whom it concerns."""
+        before = self.state.state
+        change(self._world.monotonic())
+        if self.state.state != before:
+            self._tell(self.gateway.name, self.state.state, self.state.reason, None)
         self._broadcast()

@@ -40,7 +40,7 @@ class Refuse(Struct, frozen=True):
 class LaneState:
     """The rules of a lane. All times are monotonic seconds, handed in."""
 
-    def __init__(self, policy: Policy, park_for: float) -> None:
+    def __init__(self, policy: Policy, park_for: float, *, first_alone: bool = False) -> None:
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
         self._policy = policy
@@ -57,6 +57,8 @@ class LaneState:
         self._probe_at = 0.0
         self._probe_wait = FIRST_PROBE
         self._prober: TargetId | None = None
+        self._proven = not first_alone
+        """Whether requests may go side by side: a signature that was never tried goes alone."""
         self._given_up = False
 
     def refusal(self, act: Act) -> str | None:
@@ -83,9 +85,24 @@ class LaneState:
             paused = max(paused, self._looks_paused_until)
         if now < paused:
             return Wait(paused - now)
+        if not self._proven:
+            return self._admit_alone(target)
         if self.state == "parked" and not (act is Act.LOOK and settling):
             return self._admit_probe(target, now)
         return Go()
+
+    def _admit_alone(self, target: TargetId) -> Go | Wait:
+        if self._prober in (None, target):
+            self._prober = target
+            return Go()
+        return Wait(None)
+
+    def prove(self) -> bool:
+        """The credential was let in; returns whether others have waited for that."""
+        if self._proven:
+            return False
+        self._proven, self._prober = True, None
+        return True
 
     def _admit_probe(self, target: TargetId, now: float) -> Go | Wait | Refuse:
         if self._prober == target:
@@ -128,6 +145,24 @@ class LaneState:
                 self._answered()
         return None
 
+    def held(self, now: float) -> bool:
+        """Tell whether nothing at all may leave now."""
+        return self.state == "closed" or self._given_up or now < self._paused_until
+
+    def pause_for(self, wait: float | None, now: float) -> float:
+        """Pause everything before a login is tried again; returns for how many seconds."""
+        self._busy_in_a_row += 1
+        longest = backoff(self._policy, self._busy_in_a_row, 1.0)
+        seconds = max(1.0, longest) if wait is None else min(wait, self._park_for)
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._looks_paused_until = max(self._looks_paused_until, now + seconds)
+        return seconds
+
+    def give_up(self, reason: str, now: float) -> None:
+        """Park the lane, and leave its targets for a resume without a probe."""
+        self._park(reason, now)
+        self._given_up = True
+
     def _heed_look(self, reading: Reading, now: float) -> None:
         """A 429 to a look pauses the looks alone, and costs its target nothing: so it has its own bound."""
         if reading.verdict is not Verdict.BUSY:
@@ -151,8 +186,7 @@ class LaneState:
         self._busy_in_a_row += began
         self._paused_until = max(self._paused_until, now + self._wanted(reading, self._busy_in_a_row))
         if now - self._busy_since >= self._park_for:
-            self._park(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
-            self._given_up = True
+            self.give_up(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
         return self._paused_until - now if began else None
 
     def _fault(self, target: TargetId, reading: Reading, now: float, left: int, *, probed: bool) -> None:

@@ -24,7 +24,7 @@ from orchestrator.report.values import Report
 from orchestrator.selection import RunOptions, hold, protections, refuse_idle, wanted_by
 from orchestrator.session import Session, Start, check_window
 from orchestrator.signals import Held, NoSignals, Signals
-from orchestrator.world import World
+from orchestrator.world import Material, World
 
 OnStart = Callable[[RunFolder], None]
 
@@ -54,7 +54,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     refuse_idle(draft.database, options)
     hold(draft.database, plan, options)
     window = options.window or (None if order.rehearsal else plan.window)
-    _check_start(draft.database, plan, window, options, world)
+    materials = await _check_start(draft.database, plan, window, options, world)
     draft.keep({"created": world.now(), "rehearsal": order.rehearsal})
     draft.close()
     path = new_folder(
@@ -68,7 +68,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     with folder.locked() as holder:
         with order.signals.held() as held:
             order.on_start(folder)
-            start = _start(folder, plan, window, 1, holder, options)
+            start = _start(folder, plan, window, 1, holder, options, materials)
             session = Session(start, _open(folder), world, order.listeners)
         return await _work(folder, session, held, order)
 
@@ -80,7 +80,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
         try:
             meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
             world = world_of(Path(meta["folder"]))
-            start = _prepare_resume(folder, database, meta, order.options, world, holder)
+            start = await _prepare_resume(folder, database, meta, order.options, world, holder)
         except BaseException:
             database.close()
             raise
@@ -114,7 +114,7 @@ async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -
         return _result(folder, ExitStatus.INTERRUPTED, (told,))
 
 
-def _prepare_resume(
+async def _prepare_resume(
     folder: RunFolder,
     database: Database,
     meta: Mapping[str, Any],
@@ -143,12 +143,18 @@ def _prepare_resume(
     refuse_idle(database, options)
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
-    _check_start(database, plan, window, options, world)
-    return _start(folder, plan, window, number + 1, holder, options)
+    materials = await _check_start(database, plan, window, options, world)
+    return _start(folder, plan, window, number + 1, holder, options, materials)
 
 
 def _start(
-    folder: RunFolder, plan: Plan, window: Window | None, number: int, holder: str, options: RunOptions
+    folder: RunFolder,
+    plan: Plan,
+    window: Window | None,
+    number: int,
+    holder: str,
+    options: RunOptions,
+    materials: Mapping[str, Material],
 ) -> Start:
     past_stop = number > 1 and options.past_stop
     said = {"only": options.only, "skip": options.skip, "waves": options.waves, "window": window}
@@ -158,22 +164,27 @@ def _start(
         window=window,
         number=number,
         holder=holder,
+        materials=materials,
         past_stop=past_stop,
         options=msgspec.json.encode(said).decode(),
     )
 
 
-def _check_start(
+async def _check_start(
     database: Database, plan: Plan, window: Window | None, options: RunOptions, world: World
-) -> None:
-    """Raise where nothing may or can be sent: the window, the filters, the credentials."""
+) -> dict[str, Material]:
+    """Return what the credentials\' references give, by gateway.
+
+    Raises where nothing may or can be sent: the window, the filters, the credentials.
+    """
     left = Pending(database, plan, resumed=False).left()
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
-    for gateway in plan.gateways:
-        if any(name == gateway.name for _, name in left):
-            world.credential(gateway)
+    names = {name for _, name in left}
+    return {
+        gateway.name: await world.credential(gateway) for gateway in plan.gateways if gateway.name in names
+    }
 
 
 def _shortest_timeout(plan: Plan) -> float:

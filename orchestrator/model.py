@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from orchestrator.wire import Reply, Request, Secret
+from orchestrator.wire import Access, Granted, Rejected, Reply, Request, Secret, Unclear
 
 TargetId = NewType("TargetId", str)
 RunId = NewType("RunId", str)
@@ -151,15 +151,62 @@ class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     env: str | None = None
     file: str | None = None
+    """A path, relative to the plan."""
+    command: tuple[str, ...] | None = None
+    """A program and its arguments, run without a shell; what it prints is the credential."""
+    keyring: str | None = None
+    """``service/user`` of the system's keyring."""
 
     def __str__(self) -> str:
-        return f"{{env: {self.env}}}" if self.env is not None else f"{{file: {self.file}}}"
+        name = next(name for name in self.__struct_fields__ if getattr(self, name) is not None)
+        value = getattr(self, name)
+        # Arguments may say more than a plan's reader should see in a log.
+        return f"{{{name}: {value[0] + ' …' if name == 'command' else value}}}"
+
+
+class Iam(Struct, frozen=True, kw_only=True):
+    """A user of Huawei's IAM, who logs in with a password for a token of 24 hours."""
+
+    url: Url
+    """IAM's base address."""
+    user: str
+    domain: str
+    """The account that the user belongs to."""
+    password: Reference
+
+
+class Login(Struct, frozen=True, kw_only=True):
+    """A user of an Apinizer manager, who logs in with a password for a token."""
+
+    user: str
+    password: Reference
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a gateway lets us in."""
+    """How a gateway lets us in, in exactly one way: a token, a login, or an access key and its secret key."""
 
-    token: Reference
+    token: Reference | None = None
+    iam: Iam | None = None
+    login: Login | None = None
+    access_key: Reference | None = None
+    secret_key: Reference | None = None
+    security_token: Reference | None = None
+    """Comes with temporary access keys only."""
+
+
+class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an ``https`` gateway is trusted by, beside the system's own store.
+
+    Paths are relative to the plan.
+    """
+
+    ca_file: str | None = None
+    """Certificates (PEM) that are trusted as well."""
+    cert_file: str | None = None
+    """Our own certificate (PEM), for gateways that ask for one."""
+    key_file: str | None = None
+    insecure: bool = False
+    """Believe any certificate. Said in every report."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -207,8 +254,13 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
     look: Literal["doubt", "always"] = "doubt"
     absent: Literal["fail", "ok"] = "fail"
     timeout: Seconds | None = None
+    tls: Tls = Tls()
+    proxy: Url | None = None
+    """The proxy to go through; None takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
 
     KIND: ClassVar[str]
+    AUTH: ClassVar[frozenset[str]]
+    """The keys of ``auth`` that this kind knows."""
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
     OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
@@ -234,8 +286,19 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
         """Return a key: targets that share one never run at the same moment. None shares with nobody."""
         raise NotImplementedError
 
-    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
-        """Say what to send. ``note`` is for the vendor's history record, where the target has no text."""
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        """Say what to send at ``now`` (Unix seconds, which a signature holds).
+
+        ``note`` is for the vendor's history record, where the target has no text of its own.
+        """
+        raise NotImplementedError
+
+    def login(self, password: Secret) -> Request:
+        """Say how to get a token for the password of ``auth``'s ``iam`` or ``login``."""
+        raise NotImplementedError
+
+    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+        """Say what a reply to a login means. Never raises, whatever the bytes."""
         raise NotImplementedError
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:

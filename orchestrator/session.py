@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
 from msgspec import Struct
 
+from orchestrator.access import Entrance
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.events import (
     AnyEvent,
@@ -27,7 +29,7 @@ from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_un
 from orchestrator.signals import Signals
 from orchestrator.stopping import Stopping
 from orchestrator.undeploy import Tools
-from orchestrator.world import Send, World
+from orchestrator.world import Material, Send, World
 
 LAST_WRITES = 4.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
@@ -42,6 +44,8 @@ class Start(Struct, frozen=True, kw_only=True):
     number: int
     """1 for the first session of the run."""
     holder: str
+    materials: Mapping[str, Material]
+    """What the references of the gateways gave, by name; of those that have something left."""
     past_stop: bool = False
     """What a stop rule counted so far was accepted: counts begin afresh."""
     options: str
@@ -159,14 +163,25 @@ class Session:
     async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, tuple[Lane, Send]]]:
         async with AsyncExitStack() as stack:
             lanes = {}
-            for gateway in self._start.plan.gateways:
+            start = self._start
+            for gateway in start.plan.gateways:
                 if gateway.name in names:
                     reached = self._world.reach(gateway)
-                    lane = Lane(reached, self._world, self._stopping, self._tell_lane)
                     send = await stack.enter_async_context(self._world.connect(reached))
+                    entrance = Entrance(
+                        reached,
+                        start.materials[gateway.name],
+                        self._world,
+                        send,
+                        partial(self._note_login, gateway.name),
+                    )
+                    lane = Lane(reached, entrance, self._world, self._stopping, self._tell_lane)
                     self._lanes[gateway.name] = lane
                     lanes[gateway.name] = (lane, send)
             yield lanes
+
+    def _note_login(self, gateway: str) -> None:
+        self._record.note(self._world.now(), "login", gateway=gateway)
 
     def _tell_lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
         at = self._world.now()

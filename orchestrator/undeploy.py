@@ -7,7 +7,7 @@ did not end the target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
+from orchestrator.access import masked
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.lane import Lane
 from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Target, Verdict
@@ -23,8 +24,6 @@ from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
 from orchestrator.world import Send as SendRequest
 from orchestrator.world import World
-
-BLOT = "•••".encode()
 
 
 class Recording(Protocol):
@@ -159,13 +158,15 @@ class Course:
         self._emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
         )
-        credential = lane.credential
+        ticket = lane.entrance.ticket
         began = self._world.monotonic()
         # While the intent became durable the lane may have been closed: nothing more may reach it then.
-        if refused := lane.refusal(ask.act):
-            answer: Reply | Lost = Lost(sent=False, detail=refused)
+        refused = lane.refusal(ask.act)
+        if refused or ticket is None:
+            answer: Reply | Lost = Lost(sent=False, detail=refused or "the credential is being renewed")
         else:
-            request = lane.gateway.request(ask, target, credential.secret, note=self._note)
+            now = self._world.now()
+            request = lane.gateway.request(ask, target, ticket.access, note=self._note, now=now)
             answer = await self._send(request)
         seconds = self._world.monotonic() - began
         reading = _read(lane, ask, target, answer)
@@ -177,10 +178,10 @@ class Course:
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)
         lane.heed(target.id, ask.act, reading)
-        if reading.verdict is Verdict.DENIED:
-            await lane.renew(credential.generation, reading)
-        elif status is not None:
-            lane.accepted(credential.generation)
+        if ticket is not None and reading.verdict is Verdict.DENIED:
+            await lane.renew(ticket.generation, reading)
+        elif ticket is not None and status is not None:
+            lane.accepted(ticket.generation)
         return concluded
 
     def _tell_end(self, number: int, act: Act, reading: Reading, seconds: float, status: int | None) -> None:
@@ -220,15 +221,7 @@ def _wanted_wait(state: RetryCallState) -> float:
 def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
     """Read a reply after masking what repeats a credential; a lost one is doubt only if it was sent."""
     if isinstance(answer, Reply):
-        return lane.gateway.read(ask, target, masked(answer, lane.marks) if answer.body else answer)
+        return lane.gateway.read(ask, target, masked(answer, lane.entrance.marks) if answer.body else answer)
     if ask.act is Act.LOOK:
         return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
     return Reading(verdict=Verdict.DOUBT if answer.sent else Verdict.UNSENT, message=answer.detail)
-
-
-def masked(reply: Reply, marks: Iterable[bytes]) -> Reply:
-    """Return the reply with every credential in its body blotted out."""
-    body = reply.body
-    for mark in marks:
-        body = body.replace(mark, BLOT)
-    return reply if body is reply.body else replace(reply, body=body)

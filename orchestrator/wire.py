@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
 
@@ -39,6 +39,64 @@ class Secret:
         raise TypeError("a secret is not stored")
 
 
+class Keys(Struct, frozen=True):
+    """An access key and its secret key; temporary ones come with a security token.
+
+    Raises ``ValueError`` where one is empty or holds what no key has: a line break that came along with a
+    copied key would otherwise cost five bad signatures, and the account its key.
+    """
+
+    access: Secret
+    secret: Secret
+    security_token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        _refuse(self.access, "access key")
+        _refuse(self.secret, "secret key")
+        if self.security_token is not None:
+            _refuse(self.security_token, "security token")
+
+
+def _refuse(key: Secret, name: str) -> None:
+    text = key.reveal()
+    if not text or not text.isascii() or any(not letter.isprintable() or letter == " " for letter in text):
+        raise ValueError(
+            f"the {name} is empty, or holds a space, a line break or a character that is not ASCII"
+        )
+
+
+class Password(Struct, frozen=True):
+    """What a login is made with; the token that it gives is what lets requests in."""
+
+    secret: Secret
+
+
+Access: TypeAlias = Secret | Keys
+"""What lets a request in."""
+
+
+class Granted(Struct, frozen=True):
+    """A login was accepted. ``until`` is the Unix time at which the token ends, where that is known."""
+
+    token: Secret
+    until: float | None
+
+
+class Rejected(Struct, frozen=True):
+    """A login was refused; trying again may lock the account."""
+
+    code: str | None
+    message: str
+
+
+class Unclear(Struct, frozen=True):
+    """A login got no answer that can be used. It may be tried again, after ``wait`` seconds if told so."""
+
+    code: str | None
+    message: str
+    wait: float | None
+
+
 class Request(Struct, frozen=True):
     """One HTTP request. ``url`` is percent-encoded already and is sent exactly so.
 
@@ -61,6 +119,9 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     at: float
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
 class Lost(Struct, frozen=True):

@@ -14,9 +14,13 @@ from msgspec import Struct
 from orchestrator.journal.database import Database
 from orchestrator.journal.writer import Writing
 from orchestrator.model import Gateway
-from orchestrator.wire import Lost, Reply, Request, Secret
+from orchestrator.wire import Access, Lost, Password, Reply, Request
 
 Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]
+
+
+Material: TypeAlias = Access | Password
+"""What the references of a gateway give: what lets requests in, or what a login is made with."""
 
 
 class World(Struct, frozen=True, kw_only=True):
@@ -30,8 +34,8 @@ class World(Struct, frozen=True, kw_only=True):
     """A number from 0 up to 1."""
     connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
     """Opens what one lane sends through, sized to its limits and with its timeouts."""
-    credential: Callable[[Gateway], Secret]
-    """Resolves a gateway's reference, anew at each call; raises CredentialError."""
+    credential: Callable[[Gateway], Awaitable[Material]]
+    """Resolves a gateway's references, anew at each call; raises CredentialError."""
     writing: Callable[[Database], Writing]
     """Starts to write an open journal; the one who closes the writing closes the database."""
     reader: Callable[[Database], Database]

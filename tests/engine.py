@@ -8,8 +8,10 @@ from typing import Any, ClassVar, TypeVar
 import anyio
 import msgspec
 
+from orchestrator.access import Entrance
 from orchestrator.journal.database import Database
 from orchestrator.journal.writer import Writing
+from orchestrator.lane import Lane, Tell
 from orchestrator.model import (
     Act,
     Ask,
@@ -23,8 +25,9 @@ from orchestrator.model import (
     Verdict,
 )
 from orchestrator.simulate.clock import VirtualLoop, play
-from orchestrator.wire import Lost, Reply, Request, Secret
-from orchestrator.world import World
+from orchestrator.stopping import Stopping
+from orchestrator.wire import Access, Lost, Reply, Request, Secret
+from orchestrator.world import Material, World
 
 Result = TypeVar("Result")
 
@@ -52,8 +55,9 @@ class Scripted(GatewayEntry, frozen=True, kw_only=True):
     def exclusive(self, target: Target) -> str | None:
         return target.parts[1] if len(target.parts) > 1 else None
 
-    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
-        return Request(ask.act, target.id, {"token": secret.reveal()})
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        assert isinstance(access, Secret)
+        return Request(ask.act, target.id, {"token": access.reveal()})
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
         return msgspec.json.decode(reply.body, type=Reading)
@@ -89,18 +93,22 @@ def _nothing(*_: object) -> Any:
 
 
 def world(
-    credential: Callable[[GatewayEntry], Secret] = lambda _: Secret("the-token"),
+    credential: Callable[[GatewayEntry], Material] = lambda _: Secret("the-token"),
     *,
     roll: Callable[[], float] = lambda: 1.0,
     writing: Callable[[Database], Writing] = _nothing,
 ) -> World:
     """The virtual clock's time, dice that give what the test says, and a credential."""
+
+    async def resolved(entry: GatewayEntry) -> Material:
+        return credential(entry)
+
     return World(
         now=lambda: EPOCH + anyio.current_time(),
         monotonic=anyio.current_time,
         roll=roll,
         connect=_nothing,
-        credential=credential,
+        credential=resolved,
         writing=writing,
         reader=_nothing,
     )
@@ -170,3 +178,17 @@ class Journal:
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
     ) -> None:
         self.rows.append(("result", number, reading.verdict))
+
+
+def lane(
+    entry: GatewayEntry,
+    here: World,
+    stopping: Stopping,
+    tell: Tell = lambda *_: None,
+    *,
+    material: Material | None = None,
+    send: Any = None,
+) -> Lane:
+    """A lane of its own, with a token unless another credential is given."""
+    entrance = Entrance(entry, material or Secret("the-token"), here, send)
+    return Lane(entry, entrance, here, stopping, tell)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from engine import Answer, Scripted, Wire, gateway, played, reading, target, world
+from engine import Answer, Scripted, Wire, gateway, lane, played, reading, target, world
 
 from orchestrator.errors import DiskError
 from orchestrator.events import AnyEvent, TargetEnded, WaveEnded, WaveStarted
@@ -100,8 +100,7 @@ def ran(
             tools=Tools(world=here, stopping=stopping, record=record, emit=events.append, note=None),
         )
         lanes: dict[str, tuple[Lane, Send]] = {
-            entry.name: (Lane(entry, here, stopping, lambda *_: None), wires[entry.name].send)
-            for entry in gateways
+            entry.name: (lane(entry, here, stopping), wires[entry.name].send) for entry in gateways
         }
         await execute(crew, lanes)
 

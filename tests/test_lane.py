@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+import engine
 import pytest
 from engine import gateway, played, reading, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import CredentialError
 from orchestrator.lane import PARK_FOR, Lane
 from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Wait
 from orchestrator.model import Act, GatewayEntry, Reading, TargetId, Verdict
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Secret
+from orchestrator.world import Material
 
 LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
@@ -349,17 +350,18 @@ Told = list[tuple[str, str | None]]
 
 
 def lane_of(
-    credential: Callable[[GatewayEntry], Secret] = lambda _: Secret("one"),
+    credential: Callable[[GatewayEntry], Material] = lambda _: Secret("one"),
     *,
     stopping: Stopping | None = None,
     told: Told | None = None,
 ) -> Lane:
     heard = told if told is not None else []
-    return Lane(
+    return engine.lane(
         gateway(),
         world(credential),
         stopping or Stopping(),
         lambda name, status, reason, seconds: heard.append((status, reason)),
+        material=credential(gateway()),
     )
 
 
@@ -489,133 +491,6 @@ def test_a_look_that_was_answered_once_is_offered() -> None:
         assert lane.lacking == {"health"}
 
     played(main)
-
-
-# --- the credential -------------------------------------------------------------------------------------
-
-
-class Reference:
-    """A reference that gives one text after the other, and counts how often it was read."""
-
-    def __init__(self, *texts: str | CredentialError) -> None:
-        self._texts = list(texts)
-        self.read = 0
-
-    def __call__(self, _gateway: GatewayEntry) -> Secret:
-        text = self._texts[min(self.read, len(self._texts) - 1)]
-        self.read += 1
-        if isinstance(text, CredentialError):
-            raise text
-        return Secret(text)
-
-
-@pytest.mark.promise(5)
-def test_many_401_at_once_cost_one_renewal() -> None:
-    reference = Reference("one", "two")
-
-    async def main() -> Lane:
-        lane = lane_of(reference)
-        async with anyio.create_task_group() as group:
-            for _ in range(50):
-                group.start_soon(lane.renew, 1, DENIED)
-        return lane
-
-    lane = played(main)
-
-    assert reference.read == 2
-    assert lane.state.state == "open"
-    assert (lane.credential.secret, lane.credential.generation) == (Secret("two"), 2)
-
-
-@pytest.mark.promise(5)
-def test_the_same_credential_again_closes_the_lane() -> None:
-    reference = Reference("one")
-    told: Told = []
-
-    async def main() -> Lane:
-        lane = lane_of(reference, told=told)
-        lane.accepted(1)
-        for _ in range(10):
-            await lane.renew(1, DENIED)
-        return lane
-
-    lane = played(main)
-    why = "denied: the credential was rejected, and its reference gives no other one (E.401 bad token)"
-
-    assert (reference.read, lane.state.reason) == (2, why)
-    assert told == [("closed", why)]
-
-
-@pytest.mark.promise(5)
-def test_a_new_credential_that_is_refused_at_once_closes_the_lane() -> None:
-    reference = Reference("one", "two", "three")
-
-    async def main() -> Lane:
-        lane = lane_of(reference)
-        lane.accepted(1)
-        await lane.renew(1, DENIED)
-        await lane.renew(2, DENIED)
-        return lane
-
-    lane = played(main)
-
-    assert reference.read == 2
-    assert lane.state.reason == "denied: the renewed credential was refused too (E.401 bad token)"
-
-
-@pytest.mark.promise(5)
-def test_a_credential_that_had_worked_is_renewed_again() -> None:
-    reference = Reference("one", "two", "three")
-
-    async def main() -> Lane:
-        lane = lane_of(reference)
-        for generation in (1, 2):
-            lane.accepted(generation)
-            await lane.renew(generation, DENIED)
-        return lane
-
-    lane = played(main)
-
-    assert (reference.read, lane.state.state) == (3, "open")
-    assert lane.credential.secret == Secret("three")
-
-
-@pytest.mark.promise(5)
-def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new_one() -> None:
-    reference = Reference("one", "two", "three")
-
-    async def main() -> Lane:
-        lane = lane_of(reference)
-        await lane.renew(1, DENIED)
-        lane.accepted(1)
-        await lane.renew(1, DENIED)
-        await lane.renew(2, DENIED)
-        return lane
-
-    lane = played(main)
-
-    assert (reference.read, lane.state.state) == (2, "closed")
-
-
-def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
-    reference = Reference("one", CredentialError("the token {file: t} cannot be read"))
-
-    async def main() -> str | None:
-        lane = lane_of(reference)
-        await lane.renew(1, DENIED)
-        return await lane.admit(A, UNDEPLOY, settling=False)
-
-    assert played(main) == "denied: the token {file: t} cannot be read (E.401 bad token)"
-
-
-@pytest.mark.promise(9)
-def test_every_credential_that_was_in_use_is_masked() -> None:
-    async def main() -> Lane:
-        lane = lane_of(Reference('o"ne', "zwö"))
-        await lane.renew(1, DENIED)
-        return lane
-
-    assert {b'o"ne', b'o\\"ne', "zwö".encode(), b"zw\\u00f6"} == set(played(main).marks)
 
 
 @pytest.mark.promise(6)

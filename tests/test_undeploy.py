@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import anyio
 import pytest
-from engine import EPOCH, Answer, Journal, Wire, gateway, played, reading, script, target, world
+from engine import EPOCH, Answer, Journal, Wire, gateway, lane, played, reading, script, target, world
 
+from orchestrator.access import masked
 from orchestrator.errors import DiskError
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
-from orchestrator.lane import Lane
 from orchestrator.model import Act, Outcome, Retry, TargetId, Verdict
 from orchestrator.retry import End, Past
 from orchestrator.stopping import Stopping
-from orchestrator.undeploy import Course, Tools, masked
+from orchestrator.undeploy import Course, Tools
 from orchestrator.wire import Lost, Reply, Secret
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
@@ -53,13 +53,14 @@ def course(
 
     async def main() -> tuple[End, float]:
         here = world(lambda _: Secret(next(given)))
+        first = Secret(next(given))
         stopping = Stopping(closes=closes)
-        lane = Lane(gateway(**fields), here, stopping, lambda *_: None)
-        lane.left = 1000
+        way = lane(gateway(**fields), here, stopping, material=first)
+        way.left = 1000
         one = Course(
             target(),
             past or Past(),
-            lane,
+            way,
             wire.send,
             Tools(world=here, stopping=stopping, record=kept, emit=events.append, note=None),
         )

@@ -13,9 +13,10 @@ import msgspec
 
 from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
 from orchestrator.gateways.apinizer_replies import read_undeploy
+from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.text import place, segment
 from orchestrator.model import Act, Ask, Coordinate, GatewayEntry, Reading, Target
-from orchestrator.wire import Reply, Request, Secret
+from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
     STATUS: "environments/{environment}/deploy-status/",
@@ -38,6 +39,7 @@ class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_fiel
         Coordinate(name="environment", plural="environments", doc="Name of the environment; case counts."),
     )
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
+    AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -51,15 +53,25 @@ class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_fiel
         project, proxy, _ = target.parts
         return f"{segment(project)}/{segment(proxy)}"
 
-    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:
+    def request(
+        self,
+        ask: Ask,
+        target: Target,
+        access: Access,
+        *,
+        note: str | None,
+        now: float,  # noqa: ARG002
+    ) -> Request:
         """Return what to send.
 
         Raises ``ValueError`` where a name would vanish from the path (empty, ``.``, ``..``): what is left
         would be the address that deletes the proxy for good. So it does for an act or a look unknown here.
         """
+        if isinstance(access, Keys):
+            raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
         project, proxy, environment = (segment(part) for part in target.parts)
         url = f"{self.url.rstrip('/')}/apiops/projects/{project}/apiProxies/{proxy}/"
-        headers = {"Authorization": f"Bearer {secret.reveal()}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json"}
         if ask in _PATHS:
             return Request("GET", url + _PATHS[ask].format(environment=environment), headers)
         if ask.act is not Act.UNDEPLOY:
@@ -68,6 +80,17 @@ class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_fiel
         if body is not None:
             headers["Content-Type"] = "application/json"
         return Request("DELETE", f"{url}environments/{environment}/", headers, body)
+
+    def login(self, password: Secret) -> Request:
+        """Return the login of the plan's user at the manager."""
+        login = self.auth.login
+        if login is None:
+            raise ValueError("this gateway has no user to log in")
+        return apinizer_request(self.url, login.user, password)
+
+    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+        """Return the manager's token, or why there is none."""
+        return read_apinizer(reply)
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
         """Return what ``reply`` means. Never raises, whatever the bytes; the status alone proves nothing."""

@@ -13,42 +13,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Struct
 
 from orchestrator.gateways.envelope import first_text, json_object, raw_text, seconds, wait_asked
 from orchestrator.gateways.text import shown
-from orchestrator.wire import Reply, Request, Secret
+from orchestrator.wire import Granted, Rejected, Reply, Request, Secret, Unclear
 
 NO_SECOND_FACTOR = "multi-factor authentication is not supported; use a token or access keys"
 
 _SENDABLE = re.compile(r"[^\ud800-\udfff]+")  # an environment variable that is not UTF-8 gives surrogates
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _SECOND_FACTOR = re.compile(r"\b(?:v?mfa|totp|multi-?factor)\b", re.IGNORECASE)
-
-
-class Granted(Struct, frozen=True):
-    """A token, and the Unix time at which it ends; ``None`` where nobody can tell before a 401 does."""
-
-    token: Secret
-    until: float | None
-
-
-class Rejected(Struct, frozen=True):
-    """The login was refused and would be again: repeating it brings the account nearer to its lock.
-
-    ``code`` and ``message`` are the vendor's, from a reply that its reader was given; nothing is masked here.
-    """
-
-    code: str | None
-    message: str
-
-
-class Unclear(Struct, frozen=True):
-    """Neither a token nor a refusal. ``wait`` is what the vendor asks for, in seconds from the arrival."""
-
-    code: str | None
-    message: str
-    wait: float | None
 
 
 def iam_request(url: str, user: str, domain: str, password: Secret, project_id: str) -> Request:

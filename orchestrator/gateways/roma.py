@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from orchestrator.gateways.envelope import first_text, json_object, raw_text, wait_asked, whole_number
+from orchestrator.gateways.logins import iam_request, read_iam
+from orchestrator.gateways.signing import signed
 from orchestrator.gateways.text import place, segment, shown
 from orchestrator.model import (
     Act,
@@ -24,7 +27,7 @@ from orchestrator.model import (
     Target,
     Verdict,
 )
-from orchestrator.wire import Reply, Request, Secret
+from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _ID = r"[A-Za-z0-9_-]{1,64}"
 _WHOLE_ID = f"^{_ID}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
@@ -66,6 +69,7 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
             name="ld_api_id", plural="ld_api_ids", pattern=_ID, doc="Id of the backend API to take offline."
         ),
     )
+    AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
 
@@ -78,12 +82,26 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
         """Backend APIs do not get in each other's way."""
         return None
 
-    def request(self, ask: Ask, target: Target, secret: Secret, *, note: str | None) -> Request:  # noqa: ARG002
+    def request(
+        self,
+        ask: Ask,
+        target: Target,
+        access: Access,
+        *,
+        note: str | None,  # noqa: ARG002
+        now: float,
+    ) -> Request:
         """Return what to send. ROMA keeps no history record, so ``note`` has no place in it.
 
         Raises ``ValueError`` for anything but an undeploy and the look ``show``.
         """
-        headers = {"X-Auth-Token": secret.reveal(), "Accept": "application/json"}
+        if isinstance(access, Keys):
+            request = self._request(ask, target, {"X-Project-Id": self.project_id})
+            return signed(request, access, now=datetime.fromtimestamp(now, UTC))
+        return self._request(ask, target, {"X-Auth-Token": access.reveal()})
+
+    def _request(self, ask: Ask, target: Target, headers: dict[str, str]) -> Request:
+        headers["Accept"] = "application/json"
         (api,) = target.parts
         if ask == _SHOW:
             return Request("GET", f"{self._apis}/{segment(api)}", headers)
@@ -100,6 +118,17 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
         project, instance = segment(self.project_id), segment(self.instance_id)
         base = self.url.rstrip("/")
         return f"{base}/{self.api_version}/{project}/apic/instances/{instance}/livedata-apis"
+
+    def login(self, password: Secret) -> Request:
+        """Return the login of the plan's IAM user; its token is for this project."""
+        iam = self.auth.iam
+        if iam is None:
+            raise ValueError("this gateway has no IAM user")
+        return iam_request(iam.url, iam.user, iam.domain, password, self.project_id)
+
+    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+        """Return IAM's token, or why there is none."""
+        return read_iam(reply)
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:  # noqa: ARG002
         """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success."""

@@ -13,10 +13,8 @@ from hashlib import sha256
 from hmac import new as keyed_hash
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from msgspec import Struct
-
 from orchestrator.gateways.text import place
-from orchestrator.wire import Request, Secret
+from orchestrator.wire import Keys, Request
 
 ALGORITHM = "SDK-HMAC-SHA256"
 
@@ -26,33 +24,7 @@ _OURS = frozenset({"authorization", "host", _DATE, "x-security-token"})
 _SIGNED = frozenset(
     {"content-type", "host", "user-agent", "x-auth-token", "x-project-id", _DATE, "x-security-token"}
 )
-_KEY = re.compile(r"[\x21-\x7e]+")
 _CARRIED = re.compile(r"[\x20-\x7e]*")
-
-
-class Keys(Struct, frozen=True):
-    """An access key and its secret key; temporary ones come with a security token.
-
-    Raises ``ValueError`` where one is empty or holds what no key has: a line break that came along with a
-    copied key would otherwise cost five bad signatures, and the account its key.
-    """
-
-    access: Secret
-    secret: Secret
-    security_token: Secret | None = None
-
-    def __post_init__(self) -> None:
-        _refuse(self.access, "access key")
-        _refuse(self.secret, "secret key")
-        if self.security_token is not None:
-            _refuse(self.security_token, "security token")
-
-
-def _refuse(key: Secret, name: str) -> None:
-    if not _KEY.fullmatch(key.reveal()):
-        raise ValueError(
-            f"the {name} is empty, or holds a space, a line break or a character that is not ASCII"
-        )
 
 
 def signed(request: Request, keys: Keys, *, now: datetime, sign: Sequence[str] | None = None) -> Request:

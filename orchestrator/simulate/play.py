@@ -197,7 +197,7 @@ class _Play:
         start, end = self._scene.outages.get(gateway, (0.0, 0.0))
         return start <= at < end
 
-    def _credential(self, _gateway: Gateway) -> Secret:
+    async def _credential(self, _gateway: Gateway) -> Secret:
         """The reference gives the second token from the first renewal on."""
         self._resolved += 1
         settled = 2 * len(self._scene.plan.gateways)

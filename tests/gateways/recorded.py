@@ -59,7 +59,7 @@ class Recorded(Struct, frozen=True):
     wanted: Request
 
     def request(self) -> Request:
-        return self.gateway.request(self.ask, self.target, Secret(TOKEN), note=self.note)
+        return self.gateway.request(self.ask, self.target, Secret(TOKEN), note=self.note, now=0.0)
 
 
 def gateway(kind: str, **keys: Any) -> GatewayEntry:

@@ -46,12 +46,12 @@ def test_no_url_is_built_that_would_delete_the_proxy(ask: Ask, name: str, place:
     parts[place] = name
 
     with pytest.raises(ValueError, match="would name something else"):
-        APIM.request(ask, target(*parts), TOKEN, note=None)
+        APIM.request(ask, target(*parts), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("environment", ["../..", "/", "%2F..", "?", "#", "a/../..", " "])
 def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
-    request = APIM.request(UNDEPLOY, target("P", "X", environment), TOKEN, note=None)
+    request = APIM.request(UNDEPLOY, target("P", "X", environment), TOKEN, note=None, now=0.0)
 
     head, _, tail = request.url.partition("/apiProxies/X/environments/")
     assert head == "https://apim.example.com/apiops/projects/P"
@@ -61,13 +61,13 @@ def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
 
 
 def test_only_an_undeploy_is_a_delete() -> None:
-    methods = {ask.act: APIM.request(ask, OURS, TOKEN, note=None).method for ask in ASKS["apinizer"]}
+    methods = {ask.act: APIM.request(ask, OURS, TOKEN, note=None, now=0.0).method for ask in ASKS["apinizer"]}
 
     assert methods == {Act.UNDEPLOY: "DELETE", Act.LOOK: "GET"}
 
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
-    request = gateway("apinizer", url="https://apim.example.com/").request(STATUS, OURS, TOKEN, note=None)
+    request = gateway("apinizer", url="https://apim.example.com/").request(STATUS, OURS, TOKEN, note=None, now=0.0)
 
     assert request.url.startswith("https://apim.example.com/apiops/")
 
@@ -88,7 +88,7 @@ def test_a_body_is_sent_only_where_it_says_something(
     note: str | None, description: str | None, persistent: bool | None, body: bytes | None
 ) -> None:
     asked = target(*PARTS["apinizer"], description=description, persistent=persistent)
-    request = APIM.request(UNDEPLOY, asked, TOKEN, note=note)
+    request = APIM.request(UNDEPLOY, asked, TOKEN, note=note, now=0.0)
 
     assert request.body == body
     assert ("Content-Type" in request.headers) == (body is not None)

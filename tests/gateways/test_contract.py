@@ -113,7 +113,7 @@ def test_a_recorded_request_is_sent_byte_for_byte(recorded: Recorded) -> None:
 @pytest.mark.promise(9)
 @pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
 def test_a_credential_travels_in_a_header_and_nowhere_else(kind: str, ask: Ask) -> None:
-    request = gateway(kind).request(ask, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1")
+    request = gateway(kind).request(ask, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1", now=0.0)
 
     assert "marker-token" not in request.url + repr(request) + str(request.body)
     assert sum("marker-token" in value for value in request.headers.values()) == 1
@@ -277,4 +277,4 @@ def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is not asked to look elsewhere"):
         gateway(kind).request(
             Ask(ASKS[kind][1].act, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None
-        )
+        , now=0.0)

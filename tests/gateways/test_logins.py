@@ -15,15 +15,12 @@ from hypothesis import strategies as st
 
 from orchestrator.gateways.logins import (
     NO_SECOND_FACTOR,
-    Granted,
-    Rejected,
-    Unclear,
     apinizer_request,
     iam_request,
     read_apinizer,
     read_iam,
 )
-from orchestrator.wire import Reply, Secret
+from orchestrator.wire import Granted, Rejected, Reply, Secret, Unclear
 
 from .recorded import PROJECT
 

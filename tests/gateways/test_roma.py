@@ -65,13 +65,13 @@ def test_a_code_in_what_is_no_error_is_strange(status: int) -> None:
 
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
-    request = gateway("roma", url="https://roma.example.com/").request(SHOW, API, TOKEN, note=None)
+    request = gateway("roma", url="https://roma.example.com/").request(SHOW, API, TOKEN, note=None, now=0.0)
 
     assert request.url.startswith("https://roma.example.com/v1/")
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:
-    request = gateway("roma", api_version="v2").request(UNDEPLOY, target("../a?b"), TOKEN, note=None)
+    request = gateway("roma", api_version="v2").request(UNDEPLOY, target("../a?b"), TOKEN, note=None, now=0.0)
 
     assert request.url.endswith("/livedata-apis/..%2Fa%3Fb/undeploy")
 

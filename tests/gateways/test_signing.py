@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.signing import Keys, canonical_request, signed
-from orchestrator.wire import Request, Secret
+from orchestrator.gateways.signing import canonical_request, signed
+from orchestrator.wire import Keys, Request, Secret
 
 from .recorded import INSTANCE, PROJECT
 

@@ -1,0 +1,229 @@
+"""What lets a lane's requests in: a token, a pair of keys, or a login's token; one for all of its workers.
+
+A rejected credential costs one refresh for the whole lane and then the lane: a login that was refused, or a
+signature that was, is not tried again, since both lock accounts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import anyio
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.errors import CredentialError
+from orchestrator.model import Gateway, Reading
+from orchestrator.retry import describe
+from orchestrator.wire import (
+    Access,
+    Granted,
+    Keys,
+    Lost,
+    Password,
+    Rejected,
+    Reply,
+    Secret,
+    Unclear,
+)
+from orchestrator.world import Material, Send, World
+
+RENEW_BEFORE = 1800.0
+"""Seconds before its end at which a login's token is renewed, or half its life where that is less."""
+
+LOGIN_TRIES = 5
+"""Logins in a row that may go unanswered before the lane is parked."""
+
+BLOT = "•••".encode()
+
+
+class Ticket(Struct):
+    """The credential in use. ``worked``: the gateway has answered it with something else than 401."""
+
+    access: Access
+    generation: int
+    until: float | None = None
+    """Unix time of its end, where that is known."""
+    renew_at: float | None = None
+    worked: bool = False
+
+
+class Denied(Struct, frozen=True):
+    """Nothing lets this lane in any more."""
+
+    reason: str
+
+
+class Later(Struct, frozen=True):
+    """A login went unanswered; ``final`` where it has been tried often enough."""
+
+    reason: str
+    wait: float | None
+    final: bool
+
+
+Admission: TypeAlias = Ticket | Denied | Later
+
+
+class Entrance:
+    """One lane's credential. ``on_login`` is told of each login before it is sent, for the report."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        material: Material,
+        world: World,
+        send: Send,
+        on_login: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._gateway = gateway
+        self._material = material
+        self._world = world
+        self._send = send
+        self._lock = anyio.Lock()
+        self._unanswered = 0
+        self._generation = 0
+        self._on_login = on_login
+        self.marks = forms_of(material)
+        """What is masked in the vendor's texts: every credential ever in use, as it may be written."""
+        self.ticket: Ticket | None = None
+        if not isinstance(material, Password):
+            self._issue(material)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the first request must go alone: five bad signatures lock an access key."""
+        return isinstance(self._material, Keys)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request may leave without a login before it."""
+        ticket = self.ticket
+        return ticket is not None and (ticket.renew_at is None or self._world.now() < ticket.renew_at)
+
+    async def enter(self) -> Admission:
+        """Return what lets a request in now, after a login where one is due."""
+        async with self._lock:
+            if self.ready and self.ticket is not None:
+                return self.ticket
+            return await self._log_in()
+
+    async def renew(self, generation: int, reading: Reading) -> Denied | None:
+        """Get another credential after a 401, once for the whole lane, or say that none lets us in.
+
+        A worker whose credential is not the newest any more has nothing to do. A credential that never
+        worked is renewed only if it is the first one.
+        """
+        async with self._lock:
+            ticket = self.ticket
+            if ticket is None or generation != ticket.generation:
+                return None
+            if isinstance(ticket.access, Keys):
+                return Denied(f"the signature was rejected ({describe(reading)})")
+            if generation > 1 and not ticket.worked:
+                return Denied(f"the renewed credential was refused too ({describe(reading)})")
+            try:
+                material = await self._world.credential(self._gateway)
+            except CredentialError as error:
+                return Denied(f"{error} ({describe(reading)})")
+            return self._replace(ticket, material, reading)
+
+    def _replace(self, ticket: Ticket, material: Material, reading: Reading) -> Denied | None:
+        self._material = material
+        self.marks = tuple({*self.marks, *forms_of(material)})
+        if isinstance(material, Password):
+            ticket.renew_at = 0.0  # whoever is admitted next logs in
+            return None
+        if material == ticket.access:
+            why = "the credential was rejected, and its reference gives no other one"
+            return Denied(f"{why} ({describe(reading)})")
+        self._issue(material)
+        return None
+
+    def accepted(self, generation: int) -> None:
+        """Keep that the credential of this generation was answered with something else than 401."""
+        if self.ticket is not None and generation == self.ticket.generation:
+            self.ticket.worked = True
+
+    async def _log_in(self) -> Admission:
+        assert isinstance(self._material, Password)  # noqa: S101 - only a login's token ends
+        self._on_login()
+        answer = await self._send(self._gateway.login(self._material.secret))
+        match self._read(answer):
+            case Granted(token, until):
+                self._unanswered = 0
+                self.marks = tuple({*self.marks, *forms_of(token)})
+                return self._issue(token, until)
+            case Rejected(code, message):
+                return Denied(f"the login was refused ({' '.join(filter(None, (code, message)))})")
+            case Unclear(code, message, wait):
+                self._unanswered += 1
+                told = " ".join(filter(None, (code, message)))
+                return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
+
+    def _read(self, answer: Reply | Lost) -> Granted | Rejected | Unclear:
+        if isinstance(answer, Lost):
+            return Unclear(None, answer.detail, None)
+        return self._gateway.read_login(masked(answer, self.marks))
+
+    def _issue(self, access: Access, until: float | None = None) -> Ticket:
+        self._generation += 1
+        now = self._world.now()
+        ends = until if until is not None else end_of(access)
+        renew_at = None if until is None else until - min(RENEW_BEFORE, max(0.0, until - now) / 2)
+        self.ticket = Ticket(access, self._generation, ends, renew_at)
+        return self.ticket
+
+
+def forms_of(material: Material) -> tuple[bytes, ...]:
+    """Return the ways in which a reply may repeat a credential: as it is, and as JSON escapes it.
+
+    An access key's id is no secret: the vendor's texts may name it.
+    """
+    match material:
+        case Secret():
+            texts = [material.reveal()]
+        case Password(secret):
+            texts = [secret.reveal()]
+        case Keys(_, secret, security_token):
+            texts = [secret.reveal(), *([security_token.reveal()] if security_token else [])]
+    forms = {
+        form
+        for text in texts
+        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    }
+    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
+
+
+def masked(reply: Reply, marks: Iterable[bytes]) -> Reply:
+    """Return the reply with every credential in its body blotted out."""
+    body = reply.body
+    for mark in marks:
+        body = body.replace(mark, BLOT)
+    return reply if body is reply.body else replace(reply, body=body)
+
+
+def end_of(access: Access) -> float | None:
+    """Return the Unix time at which a token ends, where it says so itself (the ``exp`` of a JSON Web Token).
+
+    What it says is not checked: it is a hint for people, and a 401 is the only truth.
+    """
+    if not isinstance(access, Secret):
+        return None
+    parts = access.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        return msgspec.json.decode(claims, type=_Claims).exp
+    except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        return None
+
+
+class _Claims(Struct):
+    exp: float | None = None
