@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.credentials import resolve
-from orchestrator.errors import UsageError
+from orchestrator.errors import DiskError, JournalError, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.database import open_database
 from orchestrator.journal.draft import Draft
@@ -71,16 +71,29 @@ def load_plan(path: Path, *, targets: Sequence[str] | None = None) -> LoadedPlan
 
     ``targets`` are ids to take in place of the plan's own targets.
     """
-    place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    try:
+        place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    except OSError as error:
+        raise _no_room(error) from error
     try:
         draft = Draft(place / "journal.sqlite")
         loaded = read_plan(path, draft, instead=targets)
         _copy_source(loaded, place / "plan.yaml")
         draft.finish(tuple(gateway.name for gateway in loaded.plan.gateways), _meta(loaded))
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, DiskError | OSError):
+            raise _no_room(error) from error
         raise
     return LoadedPlan(loaded, draft, place)
+
+
+def _no_room(error: Exception) -> JournalError:
+    """The draft of a journal cannot be kept: no DiskError, since there is no run yet that could go on."""
+    return JournalError(
+        f"a plan cannot be prepared in the temporary folder: {error}; nothing was sent."
+        " Make room there, or name another folder in TMPDIR"
+    )
 
 
 def _copy_source(loaded: Loaded, copy: Path) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.events import Listener
+from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
@@ -104,14 +105,23 @@ def _open(folder: RunFolder) -> Database:
 
 async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -> RunResult:
     finish = await session.run(order.signals, received=held.name)
+    folder = RunFolder(folder.path, ending=_ending(finish.status))
     if finish.cut:
-        return _result(folder, finish.status, ())
+        told = f"the reports were not written; `undeploy report {folder.id}` makes them"
+        return _result(folder, finish.status, (told,))
     try:
         with order.signals.held(before=finish.interrupted):
             return _result(folder, finish.status, _write_reports(folder, order.options))
     except KeyboardInterrupt:
         told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"
         return _result(folder, ExitStatus.INTERRUPTED, (told,))
+
+
+def _ending(status: ExitStatus) -> Ending:
+    """Say how a session ended whose end is not in the journal: it was cut off, or the disk refused it."""
+    if status is ExitStatus.INTERRUPTED:
+        return Ending("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
+    return Ending("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)
 
 
 async def _prepare_resume(

@@ -13,7 +13,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.schema import OPEN_OUTCOME
-from orchestrator.model import Act, Outcome, Plan, RunId
+from orchestrator.model import Act, Outcome, Plan, Reason, RunId
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     AttemptReport,
@@ -27,10 +27,10 @@ from orchestrator.report.values import (
     WaveReport,
 )
 
-_ENDED = f"""
+_ENDED = """
 CREATE TEMP VIEW ended AS SELECT seq, id, gateway, wave, evidence, seconds, ended,
-    COALESCE(outcome, {OPEN_OUTCOME}) AS outcome,
-    CASE WHEN outcome IS NULL AND ?1 THEN 'interrupt: the run was killed' ELSE reason END AS reason
+    COALESCE(outcome, {open_outcome}) AS outcome,
+    CASE WHEN outcome IS NULL THEN {reason} ELSE reason END AS reason
 FROM target
 """
 _REQUESTS = """
@@ -60,6 +60,8 @@ SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN 
 _LOGINS = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'login' GROUP BY gateway"
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
 
+_KILLED = f"{Reason.INTERRUPT}: the run was killed"
+
 _FAR = 1e12
 """Unix seconds that no session begins after."""
 
@@ -72,16 +74,30 @@ class _Session(NamedTuple):
     seconds: float
 
 
-class JournalAccount:
-    """Satisfies ``report.values.Account``. ``held`` says whether a process works on the run now."""
+class Ending(NamedTuple):
+    """How the newest session ended, in the words of its own process: the journal could not be told."""
 
-    def __init__(self, database: Database, run: RunId, *, held: bool) -> None:
+    state: Literal["stopped", "interrupted"]
+    reason: str
+    exit_status: int
+
+
+class JournalAccount:
+    """Satisfies ``report.values.Account``. ``held`` says whether a process works on the run now.
+
+    ``ending`` stands in for the end of the newest session where the journal has none.
+    """
+
+    def __init__(self, database: Database, run: RunId, *, held: bool, ending: Ending | None = None) -> None:
         self._database = database
         self._run = run
         self._held = held
+        self._ending = ending
+        reason = ending.reason if ending else _KILLED
         with database.translated():
             database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
-            database.run(_ENDED.replace("?1", "0" if held else "1"))
+            quoted = "NULL" if held and ending is None else "'{}'".format(reason.replace("'", "''"))
+            database.run(_ENDED.format(open_outcome=OPEN_OUTCOME, reason=quoted))
         self._meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
         self.plan: Plan = plan_from_json(self._meta["plan"].encode())
         self._sessions = list(
@@ -152,6 +168,8 @@ class JournalAccount:
         ended, state, stopped_by, exit_status = (None, None, None, None)
         if self._sessions:
             _, ended, state, stopped_by, exit_status, _ = self._sessions[-1]
+        if state is None and self._ending:
+            state, stopped_by, exit_status = self._ending
         started = self._sessions[0][0] if self._sessions else self._meta["created"]
         parent = self._meta.get("parent")
         return RunReport(

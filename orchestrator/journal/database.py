@@ -114,7 +114,10 @@ class Database:
     def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[Row]:
         """Yield the rows of a query, one by one."""
         with self.translated():
-            yield from self._connection.execute(query, values)
+            # Not `yield from`: a reader that stops half-way would close the cursor, and may do so only
+            # after the connection was closed, which SQLite refuses.
+            for row in self._connection.execute(query, values):  # noqa: UP028
+                yield row
 
     def one(self, query: str, values: Sequence[Value] = ()) -> Row:
         """Return the first row of a query that always has one."""

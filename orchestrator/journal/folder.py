@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.errors import JournalError, RunError
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import Ending, JournalAccount
 from orchestrator.journal.database import Database, open_database
 from orchestrator.model import RunId
 
@@ -27,10 +27,14 @@ _TRIES = 100
 
 
 class RunFolder:
-    """``<state>/runs/<run id>/``. Holds nothing open by itself."""
+    """``<state>/runs/<run id>/``. Holds nothing open by itself.
 
-    def __init__(self, path: Path) -> None:
+    ``ending`` is what its own process knows about the newest session's end, for a journal that does not.
+    """
+
+    def __init__(self, path: Path, *, ending: Ending | None = None) -> None:
         self.path = path
+        self._ending = ending
 
     @property
     def id(self) -> RunId:
@@ -56,7 +60,8 @@ class RunFolder:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment."""
         database = self.open()
         try:
-            yield JournalAccount(database, self.id, held=self.holder() is not None)
+            held = self.holder() is not None
+            yield JournalAccount(database, self.id, held=held, ending=self._ending)
         finally:
             database.close()
 

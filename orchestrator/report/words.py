@@ -142,6 +142,11 @@ def _resume(report: Report) -> Iterator[Advice]:
             "The window closed before all was done. Go on in another one:",
             f"undeploy resume {run.id} --window OPENS/CLOSES",
         )
+    elif (run.stopped_by or "").startswith(Reason.DISK):
+        yield Advice(
+            "The journal could not be written. See to the disk that holds it, then go on:",
+            f"undeploy resume {run.id}",
+        )
     elif totals.unknown or totals.not_started:
         yield Advice("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {run.id}")
 

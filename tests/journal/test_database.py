@@ -1,5 +1,6 @@
 """What is told of a file that is no journal of ours, or none any more."""
 
+import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DiskError, JournalError
-from orchestrator.journal.database import open_database
+from orchestrator.journal.database import create, open_database
 from orchestrator.journal.schema import FORMAT
 from tests.journal.journals import small
 
@@ -107,6 +108,19 @@ def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(tmp_path: Path
             writer.run("DELETE FROM target WHERE seq = 1")
             assert reader.one("SELECT COUNT(*) FROM target") == (3,)
         assert reader.one("SELECT COUNT(*) FROM target") == (2,)
+
+
+def test_a_reader_that_stopped_half_way_may_be_forgotten_after_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = create(tmp_path / "j.sqlite")
+    rows = database.rows("VALUES (1), (2), (3)")
+    assert next(rows) == (1,)
+    database.close()
+    del rows
+    gc.collect()
+
+    assert capsys.readouterr().err == ""
 
 
 def test_a_path_with_signs_of_a_url_is_a_path(tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentenc
             {"not_started": 1},
             ["undeploy resume RUN --window OPENS/CLOSES"],
         ),
+        (
+            {"state": "stopped", "stopped_by": "disk: full", "exit_status": 4},
+            {"unknown": 1},
+            ["undeploy resume RUN"],
+        ),
         ({"state": "running", "exit_status": None}, {"not_started": 1}, []),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -67,6 +68,7 @@ def test_a_journal_that_may_not_grow_stops_the_run_and_a_resume_ends_it(
     plan = stage.write_plan(roma=QUICK, apim=QUICK)
     ended = stage.undeploy("run", plan, "--yes", preexec_fn=lambda: _files_end_at(kilobytes * 1024))
     stage.assert_intents()
+    report = json.loads((stage.run / "report.json").read_text())["run"]
     known = {target.id for target in stage.journal().values() if target.outcome == "undeployed"}
     before = {name: facts.undeploys for name, facts in stage.platform.books().targets.items()}
     resumed = stage.undeploy("resume", "latest")
@@ -74,10 +76,23 @@ def test_a_journal_that_may_not_grow_stops_the_run_and_a_resume_ends_it(
 
     assert ended.status == 4, ended.err
     assert "disk: " in ended.err
+    assert "Stopped early: " in ended.err  # and neither killed nor still going on
+    assert "See to the disk" in ended.err
+    assert (report["state"], report["exit_status"]) == ("stopped", 4)
+    assert report["stopped_by"].startswith("disk: ")
     assert resumed.status == 0, resumed.err
     assert {name: after[name] for name in known} == {name: before[name] for name in known}
     stage.assert_truth()
     stage.assert_intents()
+
+
+def test_a_temporary_folder_without_room_sends_nothing(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 0)
+    ended = stage.undeploy("run", stage.write_plan(), "--yes", preexec_fn=lambda: _files_end_at(8 * 1024))
+
+    assert (ended.status, ended.out, stage.requests()) == (2, "", 0)
+    assert "nothing was sent" in ended.err
+    assert "TMPDIR" in ended.err
 
 
 def test_a_state_folder_that_is_a_file_sends_nothing(staged: Callable[..., Stage]) -> None:
