@@ -15,6 +15,9 @@ from orchestrator.commands.options import REHEARSALS, STATE, View
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from orchestrator.events import Listener
     from orchestrator.journal.folder import RunFolder
     from orchestrator.launch import RunResult
@@ -142,24 +145,38 @@ def _counts(result: RunResult, view: View) -> None:
 
     rows = count_rows(result.report)
     if is_live(view):
-        _print_table(HEADINGS, rows, view)
+        from orchestrator.console import terminal
+
+        print_table(HEADINGS, rows, terminal(color=not view.no_color))
     else:
         for line in aligned([HEADINGS, *rows]):
             tell(line)
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], view: View) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Print the counts; where the terminal is narrow without columns of zeros, then without requests."""
+    from rich.measure import Measurement
+
+    unbounded = console.options.update(max_width=1000)
+    zeros = {heading for heading, *cells in zip(headings, *rows, strict=True) if set(cells) == {"0"}}
+    for left_out in (set[str](), zeros, {*zeros, "requests", "retries"}):
+        table = _table(headings, rows, left_out)
+        if Measurement.get(console, unbounded, table).maximum <= console.width:
+            break
+    console.print(table)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left_out: set[str]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    from orchestrator.console import terminal
-
     table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
     styles = {"undeployed": "green", "already": "cyan", "failed": "red", "unknown": "magenta"}
-    for number, heading in enumerate(headings):
+    shown = [number for number, heading in enumerate(headings) if heading not in left_out]
+    for number in shown:
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(heading, justify=justify, no_wrap=True, style=styles.get(heading))
+        table.add_column(headings[number], justify=justify, no_wrap=True, style=styles.get(headings[number]))
     for row in rows:
-        table.add_row(*(Text(cell, "bright_black" if cell == "0" else "") for cell in row))
-    terminal(color=not view.no_color).print(table)
+        table.add_row(*(Text(row[number], "bright_black" if row[number] == "0" else "") for number in shown))
+    return table
