@@ -6,15 +6,21 @@ Nothing here repeats a request, follows a redirect, keeps a cookie or reads a ne
 from __future__ import annotations
 
 import os
-import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
+from msgspec import Struct
 from yarl import URL
 
 from orchestrator.model import Gateway
+from orchestrator.proxies import Proxies, Proxy, read_proxies
+from orchestrator.trust import make_context, refuses_us, why_no_tls
 from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Send
 
@@ -22,19 +28,15 @@ LARGEST_BODY = 1024 * 1024
 """Bytes of a reply that are read; a longer one is lost."""
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds until a connection stands, TLS included; for a short reply timeout the half of that."""
+"""Seconds until a connection stands, proxy and TLS included; for a short reply timeout the half of that."""
 
 DNS_CACHE = 600
-KEPT_HEADERS = frozenset({"content-type", "date", "location", "retry-after", "x-request-id"})
-
-_UNSENT = (
-    aiohttp.ClientConnectorError,  # refused, no route, name not found, TLS refused
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientProxyConnectionError,
-    aiohttp.InvalidURL,
+KEPT_HEADERS = frozenset(
+    {"content-type", "date", "location", "retry-after", "x-request-id", "x-subject-token"}
 )
+USER_AGENT = "undeploy-orchestrator"
+
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "no connection in time"),
     (TimeoutError, "no whole reply in time"),
     (aiohttp.ServerDisconnectedError, "the connection was closed before a reply"),
     (aiohttp.ClientPayloadError, "the body of the reply is cut short or damaged"),
@@ -45,54 +47,111 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
 
 
 @asynccontextmanager
-async def connect(gateway: Gateway) -> AsyncIterator[Send]:
-    """Open what a lane sends through: one connection pool as large as the lane's concurrency."""
-    connector = aiohttp.TCPConnector(limit=gateway.concurrency, ttl_dns_cache=DNS_CACHE)
+async def connect(
+    gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[Send]:
+    """Open what a lane sends through: one connection pool as large as the lane's concurrency.
+
+    Raises CredentialError where what ``tls`` names cannot be used (its paths are relative to ``folder``), and
+    UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
+    """
+    proxies = read_proxies(gateway.proxy, environment)
+    connector = aiohttp.TCPConnector(
+        limit=gateway.concurrency, ttl_dns_cache=DNS_CACHE, ssl=make_context(gateway, folder)
+    )
     # Always before the total: a timeout while connecting is known to have sent nothing, the total's is not.
     connecting = min(CONNECT_TIMEOUT, gateway.reply_timeout / 2)
-    timeout = aiohttp.ClientTimeout(total=gateway.reply_timeout, connect=connecting)
     session = aiohttp.ClientSession(
         connector=connector,
-        timeout=timeout,
+        timeout=aiohttp.ClientTimeout(total=gateway.reply_timeout, connect=connecting),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
         skip_auto_headers=("User-Agent", "Content-Type"),
-        headers={"User-Agent": "undeploy-orchestrator"},
+        headers={"User-Agent": USER_AGENT},
         raise_for_status=False,
         trust_env=False,
+        trace_configs=[_watch()],
     )
     # On a reused connection that drops, aiohttp sends a DELETE or GET again: a request without an intent.
     session._retry_connection = False
     async with session:
 
         async def send(request: Request) -> Reply | Lost:
-            return await _send(session, request)
+            url = URL(request.url, encoded=True)
+            return await _send(session, request, _Way(url, _proxy_for(url, proxies)))
 
         yield send
 
 
-async def _send(session: aiohttp.ClientSession, request: Request) -> Reply | Lost:
+class _Way(Struct):
+    """How far one request has come. Until a connection stands, no byte of it can have left."""
+
+    url: URL
+    proxy: Proxy | None
+    connected: bool = False
+    fresh: bool = False
+    """The connection was made for this request."""
+
+    @property
+    def through_plainly(self) -> bool:
+        """Whether a proxy reads and hands on the request itself, rather than a tunnel's bytes."""
+        return self.proxy is not None and self.url.scheme == "http"
+
+
+def _watch() -> aiohttp.TraceConfig:
+    """Keep in each request's way whether it had a connection: no exception of aiohttp tells."""
+
+    async def made(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.trace_request_ctx.connected = context.trace_request_ctx.fresh = True
+
+    async def reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.trace_request_ctx.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(made)
+    trace.on_connection_reuseconn.append(reused)
+    return trace
+
+
+def _proxy_for(url: URL, proxies: Proxies) -> Proxy | None:
+    return proxies.choose(url.scheme, url.host or "", url.port) if proxies.by_scheme else None
+
+
+def _routed(request: Request, way: _Way) -> dict[str, Any]:
+    """Return the arguments that depend on the proxy. What lets us through it goes to nobody else."""
+    if way.proxy is None:
+        return {"headers": request.headers}
+    own = {"Proxy-Authorization": way.proxy.authorization.reveal()} if way.proxy.authorization else {}
+    if way.through_plainly:
+        return {"headers": {**request.headers, **own}, "proxy": way.proxy.url}
+    named = {**own, "User-Agent": USER_AGENT}
+    return {"headers": request.headers, "proxy": way.proxy.url, "proxy_headers": named}
+
+
+async def _send(session: aiohttp.ClientSession, request: Request, way: _Way) -> Reply | Lost:
     try:
         async with session.request(
             request.method,
-            URL(request.url, encoded=True),
-            headers=request.headers,
+            way.url,
             data=request.body or None,
             allow_redirects=False,
+            trace_request_ctx=way,
+            **_routed(request, way),
         ) as response:
             body = await _read_body(response)
             if body is None:
                 return Lost(sent=True, detail=f"the reply is larger than {LARGEST_BODY} bytes")
+            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and way.through_plainly:
+                return Lost(sent=False, detail=_describe_refusal(response.status, way))
             headers = {
                 name.lower(): value
                 for name, value in response.headers.items()
                 if name.lower() in KEPT_HEADERS
             }
             return Reply(response.status, headers, body, time.time())
-    except _UNSENT as error:
-        return Lost(sent=False, detail=_describe(error))
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        return Lost(sent=True, detail=_describe(error))
+        refused = way.fresh and refuses_us(error.__cause__)
+        return Lost(sent=way.connected and not refused, detail=_describe(error, way))
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -103,29 +162,58 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
     return None if len(body) > LARGEST_BODY else body
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, way: _Way) -> str:
     """Return what went wrong, without the request: its headers hold a credential."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"the name {error.host} cannot be resolved"
-        case aiohttp.ClientSSLError():
-            return f"no TLS connection to {error.host}:{error.port}: {_why(error.os_error)}"
-        case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port}: {_why(error.os_error)}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _describe_refusal(error.status, way)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _describe_unconnected(error, way)
+    through = f" through the proxy {way.proxy.place}" if way.proxy else ""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"no connection in time{through}"
+    if way.proxy is not None and not way.connected:
+        return f"no connection{through}: it did not answer as a proxy does"
     for kind, sentence in _SENTENCES:
         if isinstance(error, kind):
             return sentence
-    return f"the connection broke: {_why(error)}"
+    return f"the connection broke: {_why(error.__cause__ or error, way.url.host or '')}"
 
 
-def _why(error: Exception) -> str:
-    """Return the reason alone: asyncio's own texts repeat the address as a Python tuple."""
+def _describe_unconnected(error: aiohttp.ClientConnectorError, way: _Way) -> str:
+    host = f"[{error.host}]" if ":" in error.host else error.host
     match error:
-        case ssl.SSLCertVerificationError():
-            return f"the certificate is not valid ({error.verify_message})"
-        case ssl.SSLError():
-            return (error.reason or "no TLS was answered").replace("_", " ").lower()
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {error.host} cannot be resolved"
+        case aiohttp.ClientProxyConnectionError() if way.proxy is not None:
+            met = f"no connection to the proxy {way.proxy.place}"
+        case aiohttp.ClientSSLError():
+            met = f"no TLS connection to {host}:{error.port}"
+        case _:
+            met = f"no connection to {host}:{error.port}"
+    return f"{met}: {_why(error.os_error, error.host)}"
+
+
+def _describe_refusal(status: int, way: _Way) -> str:
+    """Return which proxy did not let a request through. Its own words are not repeated: they may be ours."""
+    place = way.proxy.place if way.proxy else ""
+    known = next((each.phrase for each in HTTPStatus if each == status), "")
+    told = f"the proxy {place} refused the way to {way.url.host}: {f'{status} {known}'.strip()}"
+    if status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return told
+    return (
+        f"{told}; a user and password for it may stand in HTTPS_PROXY or HTTP_PROXY (http://user:password@…)"
+    )
+
+
+def _why(error: BaseException, host: str) -> str:
+    """Return the reason alone: asyncio's own texts repeat the address as a Python tuple."""
+    told = why_no_tls(error, host)
+    if told is not None:
+        return told
+    match error:
         case OSError(errno=int(number)):
             return os.strerror(number).lower()
+        case ConnectionError() | EOFError():
+            return "it was closed during the handshake"
         case _:
             return type(error).__name__
