@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import selectors
 import subprocess
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -84,43 +87,72 @@ def _read(reference: Reference, folder: Path, what: str) -> str:
 
 def _from_file(name: str, folder: Path, what: str) -> str:
     try:
-        path = folder / Path(name).expanduser()
-        if path.stat().st_size > LARGEST:
-            raise CredentialError(f"{what} is larger than {LARGEST} bytes, which no credential is")
-        # Every editor ends a file with a line break; it is not part of the credential.
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        with (folder / Path(name).expanduser()).open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         raise CredentialError(f"{what} cannot be read: {error.strerror}") from None
     except RuntimeError:
         raise CredentialError(f"{what} begins with the home folder of a user who has none here") from None
+    if len(data) > LARGEST:
+        raise CredentialError(f"{what} is larger than {LARGEST} bytes, which no credential is")
+    return _line(data, f"{what} is not text in UTF-8")
+
+
+def _line(data: bytes, otherwise: str) -> str:
+    """Return the text of ``data``. Raises CredentialError with the text ``otherwise``.
+
+    Editors and programs end it with a line break, which is no part of it; what stands before is.
+    """
+    try:
+        return re.sub(r"\r?\n\Z", "", data.decode("utf-8"))
     except UnicodeDecodeError:
-        raise CredentialError(f"{what} is not text in UTF-8") from None
+        raise CredentialError(otherwise) from None
 
 
 def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
     """Return what a program prints, without the line break at its end. Its stderr is nobody's to repeat."""
     try:
-        done = subprocess.run(  # noqa: S603 - an argv that the plan names, without a shell
+        with subprocess.Popen(  # noqa: S603 - an argv that the plan names, without a shell
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=COMMAND_TIMEOUT,
-            check=False,
-        )
+        ) as process:
+            try:
+                data = _printed(process)
+            finally:
+                process.kill()
     except subprocess.TimeoutExpired:
         raise CredentialError(f"{what} has not ended within {COMMAND_TIMEOUT:g} seconds") from None
     except OSError as error:
         raise CredentialError(f"{what} cannot be started: {error.strerror}") from None
-    if done.returncode:
-        raise CredentialError(f"{what} ended with status {done.returncode}; run it by hand to see why")
-    if len(done.stdout) > LARGEST:
+    if len(data) > LARGEST:
         raise CredentialError(f"{what} printed more than {LARGEST} bytes, which no credential is")
-    try:
-        return done.stdout.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise CredentialError(f"{what} did not print text in UTF-8") from None
+    if process.returncode:
+        raise CredentialError(f"{what} ended with status {process.returncode}; run it by hand to see why")
+    return _line(data, f"{what} did not print text in UTF-8")
+
+
+def _printed(process: subprocess.Popen[bytes]) -> bytes:
+    """Return all that a program prints until it ends, or more than a credential is, whatever follows.
+
+    Raises ``TimeoutExpired``.
+    """
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    data = b""
+    ends = time.monotonic() + COMMAND_TIMEOUT
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(data) <= LARGEST:
+            if not selector.select(max(0.0, ends - time.monotonic())):
+                raise subprocess.TimeoutExpired(process.args, COMMAND_TIMEOUT)
+            more = os.read(process.stdout.fileno(), LARGEST)
+            if not more:
+                process.wait(max(0.0, ends - time.monotonic()))
+                break
+            data += more
+    return data
 
 
 def _from_keyring(place: str, what: str) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from orchestrator.gateways import KINDS
 from orchestrator.model import GatewayEntry, Retry, Window
+from orchestrator.plan.access import auth_fits, tls_fits
 from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, VALUES_NOT_YET, Header
 from orchestrator.plan.nodes import Entries, Node, Scalar, child
 from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown
@@ -94,6 +95,7 @@ def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -
         common = {key: value for key, value in node.values.items() if key in fields_of(GatewayEntry)}
         keys = {key: node.keys[key] for key in common}
         read_record(Entries(keys, common, node.at), GatewayEntry, path, problems, beside=_NAMED_ABOVE)
+        tls_fits(node, path, problems)
         return Known(name, None, None)
     values = _own_keys(node, kind, path, problems)
     return Known(name, kind, None if values is None else kind(name=name, **values))
@@ -122,7 +124,9 @@ def _own_keys(
         message = f"belongs to gateways of kind {_kind_with(key)}, not {kind.KIND}"
         problems.add(node.keys[key], f"{path}.{key}", message)
     values = read_record(node, kind, path, problems, beside=_NAMED_ABOVE.union(strange))
-    if values is None or strange:
+    # Not one `and` the other: both tell what is wrong.
+    fit = (auth_fits(node, kind, path, problems), tls_fits(node, path, problems))
+    if values is None or strange or not all(fit):
         return None
     retry = values.get("retry", Retry())
     if retry.ceiling < retry.first:

@@ -10,19 +10,22 @@ from msgspec import Meta, Struct
 from orchestrator.model import (
     Auth,
     GatewayEntry,
+    Iam,
     Limits,
+    Login,
     Plan,
     Reference,
     Retry,
     StopWhen,
     Target,
+    Tls,
     Wave,
     Window,
 )
 
 READS_VERSION = 1
 
-_AUTH = re.compile(r"gateways\..+\.auth(?![^.\[])")
+_SECRET = re.compile(r"gateways\..+\.(auth|url|proxy)(?![^.\[])")
 
 SHORT_WAVE = "targets"
 """The name of the one wave of a plan whose targets stand at the top level, and of targets given by id."""
@@ -45,9 +48,7 @@ class Header(Struct, frozen=True, kw_only=True):
 ELSEWHERE_IN_HEADER = ("gateways", "waves", "targets")
 
 NOT_YET: dict[type[Struct], frozenset[str]] = {
-    GatewayEntry: frozenset({"park_for", "zone", "proxy", "tls"}),
-    Auth: frozenset({"iam", "access_key", "secret_key", "security_token", "login"}),
-    Reference: frozenset({"command", "keyring"}),
+    GatewayEntry: frozenset({"park_for", "zone"}),
     Limits: frozenset({"rate"}),
     Wave: frozenset({"pause_after", "proceed", "sizes"}),
     Target: frozenset({"after"}),
@@ -59,6 +60,22 @@ VALUES_NOT_YET: dict[str, frozenset[str]] = {
     "approval": frozenset({"digest", "file"}),
 }
 """Values of top-level keys, likewise."""
+
+FORMS: dict[type[Struct], dict[str, str]] = {
+    Header: {"protect": "pattern"},
+    GatewayEntry: {"proxy": "proxy"},
+    Iam: {"user": "account", "domain": "account"},
+    Login: {"user": "account"},
+    Tls: {"ca_file": "path", "cert_file": "path", "key_file": "path"},
+    Reference: {"env": "variable", "file": "path", "command": "argument", "keyring": "keyring"},
+}
+"""How a text is written where its type does not say; of a list, how each of its texts is."""
+
+WAYS_IN = (("token",), ("iam",), ("login",), ("access_key", "secret_key"))
+"""The forms of ``auth``: keys that are given together, and with no others but the next ones."""
+
+WITH_KEYS = "security_token"
+"""The key of ``auth`` that may come with the last form."""
 
 ABOUT: dict[type[Struct], dict[str, str]] = {
     Header: {
@@ -89,9 +106,36 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "look": "doubt: only where a reply leaves doubt. always: before and after each target.",
         "absent": "fail: a target that does not exist has failed. ok: it is already undeployed.",
         "timeout": "How long one reply may take.",
+        "tls": "What an https gateway is trusted by, and what we show it.",
+        "proxy": "The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given.",
     },
-    Auth: {"token": "A token, by reference."},
-    Reference: {"env": "The name of an environment variable.", "file": "A path, relative to the plan."},
+    Auth: {
+        "token": "A token, by reference.",
+        "iam": "A user of Huawei's IAM, who logs in with a password.",
+        "login": "A user of the manager, who logs in with a password.",
+        "access_key": "An access key, by reference; with secret_key.",
+        "secret_key": "Its secret key, by reference.",
+        "security_token": "Comes with temporary access keys only.",
+    },
+    Iam: {
+        "url": "IAM's base address.",
+        "user": "The name of the user.",
+        "domain": "The account that the user belongs to.",
+        "password": "The password, by reference.",
+    },
+    Login: {"user": "The name of the user.", "password": "The password, by reference."},
+    Reference: {
+        "env": "The name of an environment variable.",
+        "file": "A path, relative to the plan.",
+        "command": "A program and its arguments, run without a shell; it prints the credential.",
+        "keyring": "service/user of the system's keyring.",
+    },
+    Tls: {
+        "ca_file": "Certificates (PEM) that are trusted beside the system's; a path, relative to the plan.",
+        "cert_file": "Our certificate (PEM), where one is asked for; with its key if key_file is not given.",
+        "key_file": "The key (PEM) of our certificate.",
+        "insecure": "true: believe any certificate.",
+    },
     Limits: {"concurrency": "How many requests may be in flight to this gateway."},
     Retry: {
         "attempts": "Undeploy requests a target at most; 5 if not given.",
@@ -106,4 +150,4 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
 
 def is_secret(path: str) -> bool:
     """Say whether texts at the key path ``path`` may be a credential, so that no message repeats them."""
-    return _AUTH.match(path) is not None
+    return _SECRET.match(path) is not None

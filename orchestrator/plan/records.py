@@ -11,11 +11,13 @@ from msgspec import UNSET, Struct, inspect
 
 from orchestrator.model import Auth, Reference, Threshold
 from orchestrator.plan import scalars
-from orchestrator.plan.keys import NOT_YET, is_secret
-from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child
+from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
+from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
 
-_REFERENCES = "write a reference: {env: NAME} or {file: path}"
+_REFERENCES = (
+    "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
+)
 
 
 class FieldOf(Struct, frozen=True):
@@ -30,15 +32,24 @@ def fields_of(cls: type[Struct]) -> Mapping[str, FieldOf]:
     """Return the keys of ``cls`` in order. A field that may be ``None`` may be left out."""
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - every Struct is one
-    return {field.encode_name: _field(field) for field in info.fields}
+    forms = {key: form for base in cls.__mro__ for key, form in FORMS.get(base, {}).items()}
+    return {field.encode_name: _field(field, forms.get(field.encode_name)) for field in info.fields}
 
 
-def _field(field: inspect.Field) -> FieldOf:
+def _field(field: inspect.Field, form: str | None) -> FieldOf:
     kind = field.type
     if not isinstance(kind, inspect.UnionType):
-        return FieldOf(kind, field.required)
+        return FieldOf(_formed(kind, form), field.required)
     (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
-    return FieldOf(inner, required=False)
+    return FieldOf(_formed(inner, form), required=False)
+
+
+def _formed(kind: inspect.Type, form: str | None) -> inspect.Type:
+    if form is None:
+        return kind
+    if isinstance(kind, inspect.VarTupleType):
+        return inspect.VarTupleType(_formed(kind.item_type, form))
+    return inspect.Metadata(type=kind, extra={"form": form})
 
 
 def not_yet(cls: type[Struct]) -> Collection[str]:
@@ -61,7 +72,7 @@ def read_record(
     values: dict[str, Any] = {}
     for key, value in node.values.items():
         if key in fields:
-            values[key] = read_value(value, fields[key].type, child(path, key), problems)
+            values[key] = read_value(value, fields[key].type, f"{path}.{key}" if path else key, problems)
         elif key not in beside:
             tell_key(node, key, path, [*fields, *beside], not_yet(cls), problems)
             values[key] = UNSET
@@ -73,14 +84,13 @@ def read_record(
 
 
 def _tell_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
-    if cls in {Auth, Reference}:
-        message = (
-            "a credential never stands in the plan itself" if isinstance(node, Scalar) else "found a list"
-        )
-        problems.add(node.at, path, message, f"{_REFERENCES}; if it was a real one, change it")
-    else:
-        keys = ", ".join(fields_of(cls))
-        problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with the keys {keys}")
+    keys = f"a mapping with the keys {', '.join(fields_of(cls))}"
+    if not is_secret(path):
+        problems.add(node.at, path, f"found {kind_of(node)}, expected {keys}")
+        return
+    message = "a credential never stands in the plan itself" if isinstance(node, Scalar) else "found a list"
+    hint = _REFERENCES if cls in {Auth, Reference} else f"write {keys}"
+    problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 
 def tell_key(
@@ -104,8 +114,8 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
             return UNSET
         case inspect.StructType(cls=cls) if cls is not Threshold:
             return _struct(node, cls, path, problems)
-        case inspect.VarTupleType():
-            return _patterns(node, path, problems)
+        case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": str(form)}) as item):
+            return _items(node, item, form, path, problems)
     if not isinstance(node, Scalar):
         problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
         return UNSET
@@ -133,56 +143,47 @@ def _is_bare(cls: type[Struct], key: str) -> bool:
 
 
 def _reference(node: Node, path: str, problems: Problems) -> Any:
-    values: dict[str, str] = {}
-    told = read_keys(node, path, problems)
-    if told is None:
+    values = read_record(node, Reference, path, problems)
+    if values is None:
         return UNSET
-    for key, scalar in told.items():
-        try:
-            values[key] = scalars.variable(scalar) if key == "env" else scalars.file_name(scalar)
-        except UnfitError as unfit:
-            problems.add(scalar.at, f"{path}.{key}", unfit.message, unfit.hint)
-            return UNSET
     if len(values) != 1:
-        problems.add(node.at, path, "expected exactly one of env and file", _REFERENCES)
+        forms = ", ".join(fields_of(Reference))
+        problems.add(node.at, path, f"expected exactly one of {forms}", _REFERENCES)
         return UNSET
     return Reference(**values)
 
 
-def read_keys(node: Node, path: str, problems: Problems) -> dict[str, Scalar] | None:
-    """Return the texts of a reference by key; ``None`` where something was told. Nothing is repeated."""
-    if not isinstance(node, Entries):
-        _tell_no_mapping(node, Reference, path, problems)
-        return None
-    texts: dict[str, Scalar] = {}
-    right = True
-    for key, value in node.values.items():
-        if key not in fields_of(Reference):
-            tell_key(node, key, path, fields_of(Reference), not_yet(Reference), problems)
-            right = False
-        elif isinstance(value, Scalar):
-            texts[key] = value
-        else:
-            right = False
-            if value is not None:
-                problems.add(value.at, f"{path}.{key}", f"found {kind_of(value)}, expected a text")
-    return texts if right else None
+_LISTS = {
+    "pattern": ("a list of patterns", ""),
+    "argument": (
+        "a list of a program and its arguments",
+        "write [program, argument]; no shell reads it",
+    ),
+}
 
 
-def _patterns(node: Node, path: str, problems: Problems) -> Any:
+def _items(node: Node, item: inspect.Metadata, form: str, path: str, problems: Problems) -> Any:
+    what, hint = _LISTS[form]
     if not isinstance(node, Items):
-        problems.add(node.at, path, f"found {kind_of(node)}, expected a list of patterns")
+        problems.add(node.at, path, f"found {kind_of(node)}, expected {what}", hint)
         return UNSET
-    found = [
-        read_value(value, _PATTERN, f"{path}[{index}]", problems) for index, value in enumerate(node.values)
-    ]
+    if form == "argument" and not node.values:
+        problems.add(node.at, path, f"found an empty list, expected {what}", hint)
+        return UNSET
+    found = [read_value(value, item, f"{path}[{index}]", problems) for index, value in enumerate(node.values)]
     return UNSET if UNSET in found else tuple(found)
 
 
-_PATTERN = inspect.Metadata(type=inspect.StrType(), extra={"form": "pattern"})
-
-
-_FORMS: dict[str, Callable[[Scalar], Any]] = {"url": scalars.url, "pattern": scalars.pattern_of_ids}
+_FORMS: dict[str, Callable[[Scalar], Any]] = {
+    "account": scalars.account,
+    "argument": scalars.argument,
+    "keyring": scalars.keyring,
+    "path": scalars.path,
+    "pattern": scalars.pattern_of_ids,
+    "proxy": scalars.proxy,
+    "url": scalars.url,
+    "variable": scalars.variable,
+}
 
 
 def _scalar(scalar: Scalar, kind: inspect.Type) -> Any:
@@ -198,6 +199,8 @@ def _scalar(scalar: Scalar, kind: inspect.Type) -> Any:
             read = partial(scalars.text, pattern=pattern)
         case inspect.IntType() as bounds:
             read = partial(scalars.whole, bounds=bounds)
+        case inspect.BoolType():
+            read = scalars.flag
         case inspect.LiteralType(values=allowed):
             read = partial(scalars.choice, allowed=[str(value) for value in allowed])
         case inspect.DateTimeType():

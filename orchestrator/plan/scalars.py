@@ -115,8 +115,9 @@ def moment(scalar: Scalar) -> datetime:
         raise UnfitError(f"{shown(scalar.text)} is no time that exists", example) from None
 
 
-def url(scalar: Scalar) -> str:
-    """Return an absolute http(s) address. No message repeats it, since it may hold a credential."""
+def url(scalar: Scalar, login: str = "put a reference under auth") -> str:
+    """Return an absolute http(s) address. No message repeats it, since it may hold a credential; ``login``
+    says what to do with one."""
     value = scalar.text
     example = "write it as https://gateway.example.com"
     if not value.isascii() or not re.fullmatch(r"[!-~]+", value) or "\\" in value:
@@ -127,7 +128,7 @@ def url(scalar: Scalar) -> str:
     except ValueError:
         raise UnfitError("this is no address: its host or its port cannot be read", example) from None
     if "@" in parts.netloc:
-        hint = "remove it, and put a reference under auth; if it was a password, change it"
+        hint = f"remove it, and {login}; if it was a password, change it"
         raise UnfitError("the address holds user information, which is refused", hint)
     if parts.scheme not in {"http", "https"}:
         raise UnfitError("the address does not begin with http:// or https://", example)
@@ -138,6 +139,14 @@ def url(scalar: Scalar) -> str:
     return value
 
 
+def proxy(scalar: Scalar) -> str:
+    """Return the address of a proxy, which has no path. No message repeats it."""
+    value = url(scalar, "name a proxy that wants it by HTTPS_PROXY in the environment")
+    if urlsplit(value).path not in {"", "/"}:
+        raise UnfitError("the address of a proxy has no path", "write it as http://proxy.example.com:3128")
+    return value
+
+
 def variable(scalar: Scalar) -> str:
     """Return the name of an environment variable. What does not look like one is not repeated."""
     if not re.fullmatch(VARIABLE, scalar.text):
@@ -145,8 +154,31 @@ def variable(scalar: Scalar) -> str:
     return scalar.text
 
 
-def file_name(scalar: Scalar) -> str:
-    """Return the path of a credential's file. What cannot be one is not repeated."""
+def account(scalar: Scalar) -> str:
+    """Return the name of a user or an account, as written. It is not repeated, nor is what cannot be one."""
+    if not scalar.text or CONTROL.search(scalar.text):
+        raise UnfitError("is empty, or holds a line break or a control character")
+    return scalar.text
+
+
+def argument(scalar: Scalar) -> str:
+    """Return a program or one of its arguments. What cannot be one is not repeated."""
+    if not scalar.text or CONTROL.search(scalar.text):
+        hint = "each item is one argument; no shell reads them"
+        raise UnfitError("is empty, or holds a line break or a control character", hint)
+    return scalar.text
+
+
+def keyring(scalar: Scalar) -> str:
+    """Return ``service/user``; the service may hold slashes. What cannot be one is not repeated."""
+    service, _, user = scalar.text.rpartition("/")
+    if not service or not user or CONTROL.search(scalar.text):
+        raise UnfitError("this is not service/user, as the keyring knows it", "both parts are needed")
+    return scalar.text
+
+
+def path(scalar: Scalar) -> str:
+    """Return the path of a file. What cannot be one is not repeated, for it may be what the file holds."""
     if not scalar.text or CONTROL.search(scalar.text) or len(scalar.text) > 4096:
         raise UnfitError("this is not the path of a file")
     return scalar.text

@@ -10,9 +10,10 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Coordinate, GatewayEntry, Reference, Threshold, Wave
+from orchestrator.model import Auth, Coordinate, GatewayEntry, Reference, Threshold, Tls, Wave
 from orchestrator.plan import scalars
-from orchestrator.plan.keys import ABOUT, Header
+from orchestrator.plan.access import ways_in
+from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
 from orchestrator.plan.problems import UNPRINTABLE
 from orchestrator.plan.records import fields_of
 
@@ -20,14 +21,22 @@ Schema = dict[str, Any]
 
 # An editor reads 0123 as a number where the plan means a text, so a text may look like any single value.
 _TEXT: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
-_NAME: Schema = {**_TEXT, "pattern": rf"^[^{UNPRINTABLE}]+$", "not": {"enum": [".", ".."]}}
+_LINE: Schema = {**_TEXT, "pattern": rf"^[^{UNPRINTABLE}]+$"}
+_NAME: Schema = {**_LINE, "not": {"enum": [".", ".."]}}
 _OPTIONS: dict[str, Schema] = {
     "description": {**_TEXT, "description": "The text for the vendor's history record."},
     "persistent": {"type": "boolean", "description": "Keep the history record for good."},
 }
 _FORMS: dict[str, Schema] = {
-    "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
+    "account": _LINE,
+    "argument": _LINE,
     "duration": {"type": "string", "pattern": f"^{scalars.DURATION}$"},
+    "keyring": {"type": "string", "pattern": rf"^[^{UNPRINTABLE}]+/[^/{UNPRINTABLE}]+$"},
+    "path": _LINE,
+    "pattern": {"type": "string", "minLength": 1},
+    "proxy": {"type": "string", "pattern": r"^https?://[^/?#@\s]+/?$"},
+    "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
+    "variable": {**_TEXT, "pattern": f"^{scalars.VARIABLE}$"},
 }
 
 
@@ -83,6 +92,17 @@ def _gateway(name: str, kind: type[GatewayEntry]) -> Schema:
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
     schema["required"].insert(0, "kind")
+    schema["properties"]["auth"] = _auth(kind) | {"description": ABOUT[GatewayEntry]["auth"]}
+    schema["dependentSchemas"] = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
+    return schema
+
+
+def _auth(kind: type[GatewayEntry]) -> Schema:
+    schema = _record(Auth)
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key in kind.AUTH}
+    schema["oneOf"] = [{"required": list(way)} for way in ways_in(kind)]
+    keys = WAYS_IN[-1]
+    schema["dependentRequired"] = {key: list(keys) for key in (*keys, WITH_KEYS) if key in kind.AUTH}
     return schema
 
 
@@ -125,33 +145,40 @@ def _record(cls: type[Struct]) -> Schema:
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     schema["required"] = [key for key, field in fields.items() if field.required]
     if cls is Reference:
-        properties["env"]["pattern"] = f"^{scalars.VARIABLE}$"
         schema |= {"minProperties": 1, "maxProperties": 1}
+    if cls is Tls:
+        schema["dependentRequired"] = {"key_file": ["cert_file"]}
     return schema
 
 
 def _value(kind: inspect.Type) -> Schema:
-    schema: Schema
     match kind:
+        case inspect.StructType(cls=cls):
+            return _record(cls)
+        case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": form}) as item):
+            # A list of arguments begins with a program; a list of patterns may be empty.
+            return {"type": "array", "items": _value(item), "minItems": int(form == "argument")}
         case inspect.Metadata(extra={"form": form}):
-            schema = dict(_FORMS[form])
+            return dict(_FORMS[form])
         case inspect.Metadata(type=inner, extra_json_schema=more):
-            schema = _value(inner) | (more or {})
+            return _value(inner) | (more or {})
+    return _single(kind)
+
+
+def _single(kind: inspect.Type) -> Schema:
+    match kind:
         case inspect.StrType(pattern=str(pattern)):
-            schema = {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}
+            return {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}
         case inspect.StrType():
-            schema = dict(_TEXT)
+            return dict(_TEXT)
         case inspect.IntType(ge=low, le=high):
             bounds = {"minimum": low, "maximum": high}
-            schema = {"type": "integer"} | {key: value for key, value in bounds.items() if value is not None}
+            return {"type": "integer"} | {key: value for key, value in bounds.items() if value is not None}
+        case inspect.BoolType():
+            return {"type": "boolean"}
         case inspect.LiteralType(values=allowed):
-            schema = {"enum": list(allowed)}
+            return {"enum": list(allowed)}
         case inspect.DateTimeType():
-            schema = {"type": "string", "format": "date-time"}
-        case inspect.VarTupleType():
-            schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
-        case inspect.StructType(cls=cls):
-            schema = _record(cls)
+            return {"type": "string", "format": "date-time"}
         case _:
             raise TypeError(f"the plan has no form for {kind}")
-    return schema

@@ -14,7 +14,8 @@ reason: CHG-0000 what this is for
 # window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
 
 # The installations that are talked to. A credential is a reference, never the credential itself:
-# {env: NAME} or {file: path}, where a path is relative to this file.
+# {env: NAME}, {file: path}, {command: [program, argument]} (what it prints; no shell) or
+# {keyring: service/user}. Paths are relative to this file.
 gateways:
   roma-eu:
     kind: roma
@@ -23,15 +24,24 @@ gateways:
     instance_id: f0fa1789-3b76-433b-a787-9892951c620e
     # api_version: v2                # v1 has the id in the body (the default), v2 in the path
     auth: {token: {env: ROMA_TOKEN}}
+    # Or, in place of a token, a user of IAM who logs in for one:
+    # auth: {iam: {url: https://iam.eu-west-101.myhuaweicloud.eu, user: undeployer, domain: example,
+    #              password: {file: iam-password}}}
+    # Or a pair of keys that signs each request; temporary ones with a security_token:
+    # auth: {access_key: {env: ROMA_AK}, secret_key: {command: [pass, show, roma-sk]}}
     # limits: {concurrency: 8}       # requests in flight; the default is 8 for ROMA, 4 for Apinizer
     # retry: {attempts: 5, first: 0.5s, ceiling: 30s}
     # look: always                   # before and after each target; doubt (the default): only where in doubt
     # absent: ok                     # what does not exist is already undeployed; fail is the default
     # timeout: 30s                   # of one reply
+    # proxy: http://proxy.example.com:3128  # else HTTPS_PROXY, HTTP_PROXY and NO_PROXY
   apim:
     kind: apinizer
     url: https://apim.example.com
     auth: {token: {env: APINIZER_TOKEN}}
+    # Or a user of the manager who logs in for a token:
+    # auth: {login: {user: undeployer, password: {keyring: apinizer/undeployer}}}
+    # tls: {ca_file: corp-ca.pem, cert_file: me.pem, key_file: me.key}  # beside the system's certificates
 
 # Never touched, whatever else the plan says. * stays inside one part of an id, ** crosses parts.
 protect: ["apim/Payments/*/production"]

@@ -28,7 +28,24 @@ APIM = """\
 TOP = "version: 1\nname: test\n"
 GATEWAYS = f"gateways:\n{ROMA}{APIM}"
 HEAD = f"{TOP}{GATEWAYS}"
+EITHER = "targets:\n  - {gateway: apim, project: P, proxy: p, environment: e}\n"
 ONE = "targets:\n  - {gateway: roma, ld_api_id: a1}\n"
+
+
+WAYS_IN = {
+    "token": "token: {env: T}",
+    "iam": "iam: {url: 'https://iam.example.com', user: u, domain: d, password: {env: P}}",
+    "login": "login: {user: u, password: {env: P}}",
+    "access_key": "access_key: {env: AK}",
+    "secret_key": "secret_key: {env: SK}",
+    "security_token": "security_token: {env: ST}",
+}
+
+
+def in_by(gateway: str, *keys: str) -> str:
+    """Return ``gateway`` with these keys under ``auth``."""
+    head, _, _ = gateway.partition("    auth:")
+    return f"{head}    auth: {{{', '.join(WAYS_IN[key] for key in keys)}}}\n"
 
 
 def load(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> tuple[Loaded, Listing]:

@@ -346,9 +346,7 @@ def test_a_wrong_gateway_is_told(tmp_path: Path, name: str) -> None:
     assert any(expected in problem for problem in found), found
 
 
-@pytest.mark.parametrize(
-    "key", ["park_for: 10m", "zone: default", "proxy: http://p", "tls: {insecure: false}"]
-)
+@pytest.mark.parametrize("key", ["park_for: 10m", "zone: default"])
 def test_a_key_of_a_gateway_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
     found = complaint(tmp_path, f"{HEAD}    {key}\n{ONE}")
 

@@ -10,12 +10,12 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.model import Auth, GatewayEntry, Limits, Target, Wave
+from orchestrator.model import GatewayEntry, Limits, Target, Wave
 from orchestrator.plan.keys import NOT_YET
 from orchestrator.plan.schema import plan_schema
 from orchestrator.plan.starter import STARTER
 
-from .plans import APIM, HEAD, ONE, ROMA, TOP, complaints, load
+from .plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaints, in_by, load
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 
@@ -51,6 +51,7 @@ def test_the_starter_plan_fits_it() -> None:
     assert faults(STARTER) == []
 
 
+EMPTY = "command: [pass, '']"
 WRONG = {
     "no version": f"name: x\ngateways:\n{ROMA}{ONE}",
     "version": f"{HEAD}{ONE}".replace("version: 1", "version: 2"),
@@ -58,6 +59,22 @@ WRONG = {
     "not yet": f"{HEAD}    park_for: 10m\n{ONE}",
     "literal": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', 'abc')}{ONE}",
     "two references": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', '{env: A, file: b}')}{ONE}",
+    "no way in": f"{TOP}gateways:\n{ROMA.replace('{token: {env: ROMA_TOKEN}}', '{}')}{ONE}",
+    "another kind's way in": f"{TOP}gateways:\n{in_by(APIM, 'iam')}{EITHER}",
+    "two ways in": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'iam')}{ONE}",
+    "a key too many": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'access_key')}{ONE}",
+    "half a pair of keys": f"{TOP}gateways:\n{in_by(ROMA, 'secret_key')}{ONE}",
+    "a security token alone": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'security_token')}{ONE}",
+    "a command that is a text": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: pass')}{ONE}",
+    "no command": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: []')}{ONE}",
+    "an empty argument": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', EMPTY)}{ONE}",
+    "half a keyring": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'keyring: roma/')}{ONE}",
+    "password": f"{TOP}gateways:\n{in_by(APIM, 'login').replace('{env: P}', 'abc')}{EITHER}",
+    "key without certificate": f"{HEAD}    tls: {{key_file: a}}\n{ONE}",
+    "insecure in quotes": f"{HEAD}    tls: {{insecure: 'true'}}\n{ONE}",
+    "tls on http": f"{HEAD.replace('https://apim', 'http://apim')}    tls: {{insecure: true}}\n{ONE}",
+    "user of the proxy": f"{HEAD}    proxy: http://a:b@proxy\n{ONE}",
+    "path of the proxy": f"{HEAD}    proxy: http://proxy/path\n{ONE}",
     "user of the url": f"{TOP}gateways:\n{ROMA.replace('https://', 'https://a:b@')}{ONE}",
     "kind": f"{TOP}gateways:\n{APIM.replace('apinizer', 'kong')}{ONE}",
     "other kind's key": f"{HEAD}    api_version: v1\n{ONE}",
@@ -73,6 +90,24 @@ WRONG = {
     "dots": f"{HEAD}targets: [{{gateway: apim, project: .., proxy: a, environment: b}}]\n",
     "beside a file": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, from_file: a.csv}}]\n",
 }
+
+
+RIGHT = {
+    "iam": f"{TOP}gateways:\n{in_by(ROMA, 'iam')}{ONE}",
+    "keys": f"{TOP}gateways:\n{in_by(ROMA, 'access_key', 'secret_key')}{ONE}",
+    "temporary keys": f"{TOP}gateways:\n{in_by(ROMA, 'access_key', 'secret_key', 'security_token')}{ONE}",
+    "login": f"{TOP}gateways:\n{ROMA}{in_by(APIM, 'login')}{ONE}",
+    "command": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: [pass, 5, $(x)]')}{ONE}",
+    "keyring": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'keyring: a/b/c')}{ONE}",
+    "tls": f"{HEAD}    tls: {{ca_file: a.pem, cert_file: ../b.pem, insecure: false}}\n{ONE}",
+    "proxy": f"{HEAD}    proxy: https://proxy.example.com:3128/\n{ONE}",
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_the_reader_takes_it_takes(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, RIGHT[name])[0].targets == 1
+    assert faults(RIGHT[name]) == []
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -98,5 +133,4 @@ def test_no_key_is_offered_that_is_not_obeyed() -> None:
         ("roma-target", Target),
     ):
         assert not NOT_YET[values] & set(schema[part]["properties"])
-    assert not NOT_YET[Auth] & set(schema["roma"]["properties"]["auth"]["properties"])
     assert not NOT_YET[Limits] & set(schema["roma"]["properties"]["limits"]["properties"])

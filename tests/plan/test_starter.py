@@ -29,6 +29,8 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
         "look",
         "absent",
         "timeout",
+        "proxy",
+        "tls",
         "stop_when",
         "- {gateway",
     )
@@ -43,6 +45,23 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
     assert loaded.targets == 8
     assert loaded.plan.window is not None
     assert loaded.plan.gateways[0].look == "always"
+
+
+@pytest.mark.parametrize("way", ["iam", "access_key", "login"])
+def test_every_way_in_that_the_starter_plan_comments_out_may_stand_for_the_token(
+    tmp_path: Path, way: str
+) -> None:
+    active, comment = ("    auth: {token: ", f"    # auth: {{{way}: ")
+    lines: list[str] = []
+    for line in STARTER.splitlines(keepends=True):
+        if line.startswith(comment):
+            del lines[max(n for n, earlier in enumerate(lines) if earlier.startswith(active))]
+        goes_on = bool(lines) and lines[-1].startswith("    auth: ") and lines[-1].endswith(",\n")
+        lines.append(line.replace("# ", "", 1) if line.startswith(comment) or goes_on else line)
+
+    loaded, _ = load(tmp_path, "".join(lines))
+
+    assert [way for gateway in loaded.plan.gateways if getattr(gateway.auth, way)] == [way]
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)

@@ -1,0 +1,66 @@
+"""What the keys of one gateway may be together: the form of ``auth``, and ``tls`` beside its address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.model import Auth, GatewayEntry
+from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
+from orchestrator.plan.nodes import Entries, Scalar
+from orchestrator.plan.problems import Problems
+from orchestrator.plan.records import fields_of
+
+
+def ways_in(kind: type[GatewayEntry]) -> list[tuple[str, ...]]:
+    """Return the forms of ``auth`` that a ``kind`` knows."""
+    return [way for way in WAYS_IN if kind.AUTH.issuperset(way)]
+
+
+def auth_fits(gateway: Entries, kind: type[GatewayEntry], path: str, problems: Problems) -> bool:
+    """Say whether ``auth`` has exactly one form, whole, and one that the ``kind`` knows; tell why not."""
+    auth, path = gateway.values.get("auth"), f"{path}.auth"
+    if not isinstance(auth, Entries):
+        return True
+    given = [key for key in fields_of(Auth) if key in auth.keys]
+    strange = [key for key in given if key not in kind.AUTH]
+    for key in strange:
+        message = f"gateways of kind {kind.KIND} have no such way in"
+        problems.add(auth.keys[key], f"{path}.{key}", message, _hint(kind))
+    message = "" if strange else _not_one(given, ways_in(kind))
+    # Where only unknown keys are given, they have been told already.
+    if message and (given or not auth.keys):
+        problems.add(auth.at, path, message, _hint(kind))
+    return not message and not strange
+
+
+def _not_one(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
+    """Return what keeps the ``given`` keys from being one whole form; nothing where they are."""
+    begun = [way for way in ways if any(key in given for key in way)]
+    if len(begun) > 1:
+        return f"{' and '.join(key for key in given)} are given; exactly one way in is expected"
+    if WITH_KEYS in given and begun != [WAYS_IN[-1]]:
+        return f"{WITH_KEYS} comes with {' and '.join(WAYS_IN[-1])} only"
+    missing = [key for way in begun for key in way if key not in given]
+    if missing:
+        return f"the key {missing[0]} is missing"
+    return "" if begun else "no way in is given"
+
+
+def _hint(kind: type[GatewayEntry]) -> str:
+    return f"the ways in are {' or '.join(' with '.join(way) for way in ways_in(kind))}"
+
+
+def tls_fits(gateway: Entries, path: str, problems: Problems) -> bool:
+    """Say whether ``tls`` can have the effect that it is meant to have; tell why not."""
+    url = gateway.values.get("url")
+    fits = True
+    if "tls" in gateway.keys and isinstance(url, Scalar) and url.text.lower().startswith("http://"):
+        hint = "remove it, or write the url with https"
+        problems.add(gateway.keys["tls"], f"{path}.tls", "has no effect on an http url", hint)
+        fits = False
+    tls = gateway.values.get("tls")
+    if isinstance(tls, Entries) and "key_file" in tls.keys and "cert_file" not in tls.keys:
+        hint = "name the certificate that the key belongs to"
+        problems.add(tls.keys["key_file"], f"{path}.tls", "the key cert_file is missing", hint)
+        fits = False
+    return fits

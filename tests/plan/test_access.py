@@ -1,0 +1,267 @@
+"""How a gateway lets us in and what it is trusted by: what a plan may say, and what it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import Auth, Iam, Login, Reference, Tls
+from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
+from orchestrator.plan.records import fields_of
+
+from .plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
+
+APIM_AUTH = "gateways.apim.auth"
+ROMA_AUTH = "gateways.roma.auth"
+
+
+def auth_of(folder: Path, gateway: str) -> Auth:
+    loaded, _ = load(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
+    return loaded.plan.gateways[0].auth
+
+
+def refusal(folder: Path, gateway: str) -> str:
+    return complaint(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
+
+
+def token(reference: str) -> str:
+    return ROMA.replace("{env: ROMA_TOKEN}", reference)
+
+
+def test_each_way_in_reaches_the_plan(tmp_path: Path) -> None:
+    password = Reference(env="P")
+    keys = Auth(access_key=Reference(env="AK"), secret_key=Reference(env="SK"))
+    temporary = Auth(
+        access_key=Reference(env="AK"), secret_key=Reference(env="SK"), security_token=Reference(env="ST")
+    )
+    iam = Iam(url="https://iam.example.com", user="u", domain="d", password=password)
+
+    assert auth_of(tmp_path, in_by(ROMA, "token")) == Auth(token=Reference(env="T"))
+    assert auth_of(tmp_path, in_by(ROMA, "iam")) == Auth(iam=iam)
+    assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key")) == keys
+    assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key", "security_token")) == temporary
+    assert auth_of(tmp_path, in_by(APIM, "login")) == Auth(login=Login(user="u", password=password))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{env: no}", Reference(env="no")),
+        ("{file: ../a token}", Reference(file="../a token")),
+        ("{command: [./token, 5, no, '$(x);']}", Reference(command=("./token", "5", "no", "$(x);"))),
+        ("{command: [pass]}", Reference(command=("pass",))),
+        ("{keyring: https://a/b/me@example.com}", Reference(keyring="https://a/b/me@example.com")),
+    ],
+)
+def test_each_form_of_reference_is_text_as_written(tmp_path: Path, written: str, meant: Reference) -> None:
+    assert auth_of(tmp_path, token(written)).token == meant
+
+
+NO_REFERENCE = {
+    "{command: pass show x}": (
+        ".token.command: found a single value, expected a list of a program and its arguments; "
+        "write [program, argument]; no shell reads it"
+    ),
+    "{command: []}": ".token.command: found an empty list, expected a list of a program and its arguments",
+    "{command: {a: b}}": ".token.command: found a mapping, expected a list",
+    "{command: ['']}": ".token.command[0]: is empty, or holds a line break or a control character",
+    "{command: [a, ~, '']}": ".token.command[2]: is empty",
+    '{command: [a, "b\\n"]}': (
+        ".token.command[1]: is empty, or holds a line break or a control character; each item is one argument"
+    ),
+    "{command: [a, [b]]}": ".token.command[1]: found a list, expected a single value",
+    "{keyring: roma}": ".token.keyring: this is not service/user, as the keyring knows it; both parts",
+    "{keyring: /me}": ".token.keyring: this is not service/user",
+    "{keyring: roma/}": ".token.keyring: this is not service/user",
+    '{keyring: "roma/m\\e"}': ".token.keyring: this is not service/user",
+    "{keyring: [roma, me]}": ".token.keyring: found a list, expected a single value",
+    "{file: ''}": ".token.file: this is not the path of a file",
+    "{env: [A]}": ".token.env: found a list, expected a single value",
+    "{vault: a}": ".token: unknown key; the keys here are env, file, command, keyring",
+    "{env: A, keyring: a/b}": (
+        ".token: expected exactly one of env, file, command, keyring; write a reference: {env: NAME}, "
+    ),
+}
+
+
+@pytest.mark.parametrize("written", NO_REFERENCE)
+def test_what_is_no_reference_is_told(tmp_path: Path, written: str) -> None:
+    assert f"{ROMA_AUTH}{NO_REFERENCE[written]}" in refusal(tmp_path, token(written))
+
+
+NO_WAY_IN = {
+    "none": (
+        in_by(ROMA),
+        f"{ROMA_AUTH}: no way in is given; the ways in are token or iam or access_key with",
+    ),
+    "two": (
+        in_by(APIM, "token", "login"),
+        f"{APIM_AUTH}: token and login are given; exactly one way in is expected; the ways in are token or",
+    ),
+    "token and keys": (
+        in_by(ROMA, "token", "access_key", "secret_key"),
+        f"{ROMA_AUTH}: token and access_key and secret_key are given; exactly one way in is expected",
+    ),
+    "token and half a pair": (
+        in_by(ROMA, "token", "access_key"),
+        f"{ROMA_AUTH}: token and access_key are given",
+    ),
+    "no secret key": (in_by(ROMA, "access_key"), f"{ROMA_AUTH}: the key secret_key is missing"),
+    "no access key": (in_by(ROMA, "secret_key"), f"{ROMA_AUTH}: the key access_key is missing"),
+    "half a temporary pair": (
+        in_by(ROMA, "access_key", "security_token"),
+        f"{ROMA_AUTH}: the key secret_key is missing",
+    ),
+    "security token alone": (
+        in_by(ROMA, "security_token"),
+        f"{ROMA_AUTH}: security_token comes with access_key and secret_key only",
+    ),
+    "security token with a token": (
+        in_by(ROMA, "token", "security_token"),
+        f"{ROMA_AUTH}: security_token comes with access_key and secret_key only",
+    ),
+    "login for roma": (
+        in_by(ROMA, "login"),
+        f"{ROMA_AUTH}.login: gateways of kind roma have no such way in; the ways in are token or iam or acc",
+    ),
+    "iam for apinizer": (
+        in_by(APIM, "iam"),
+        f"{APIM_AUTH}.iam: gateways of kind apinizer have no such way in; the ways in are token or login",
+    ),
+    "iam beside a token": (in_by(APIM, "token", "iam"), f"{APIM_AUTH}.iam: gateways of kind apinizer have"),
+    "unknown": (
+        APIM.replace("token:", "tokn:"),
+        f"{APIM_AUTH}: unknown key; the keys here are token, iam, login,",
+    ),
+    "no user": (in_by(APIM, "login").replace("user: u, ", ""), f"{APIM_AUTH}.login: the key user is missing"),
+    "empty user": (in_by(APIM, "login").replace("user: u", "user: ''"), f"{APIM_AUTH}.login.user: is empty"),
+    "user that is a list": (
+        in_by(APIM, "login").replace("user: u", "user: [u]"),
+        f"{APIM_AUTH}.login.user: found a list, expected a single value",
+    ),
+    "no domain": (
+        in_by(ROMA, "iam").replace("domain: d, ", ""),
+        f"{ROMA_AUTH}.iam: the key domain is missing",
+    ),
+    "no url": (
+        in_by(ROMA, "iam").replace("url: 'https://iam.example.com', ", ""),
+        f"{ROMA_AUTH}.iam: the key url is missing",
+    ),
+    "bad url": (
+        in_by(ROMA, "iam").replace("https://iam", "ftp://iam"),
+        f"{ROMA_AUTH}.iam.url: the address does not begin with http",
+    ),
+    "literal login": (
+        in_by(APIM, "login").replace("{user: u, password: {env: P}}", "abc"),
+        f"{APIM_AUTH}.login: a credential never stands in the plan itself; write a mapping with the keys",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_WAY_IN)
+def test_what_is_not_exactly_one_way_in_of_its_kind_is_told(tmp_path: Path, name: str) -> None:
+    gateway, expected = NO_WAY_IN[name]
+
+    assert expected in refusal(tmp_path, gateway)
+
+
+def test_a_literal_under_another_kinds_way_in_is_told_as_well(tmp_path: Path) -> None:
+    gateway = in_by(APIM, "access_key", "secret_key").replace("{env: SK}", "abc")
+
+    found = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
+
+    assert len(found) == 3
+    assert any("secret_key: a credential never stands in the plan itself" in problem for problem in found)
+
+
+def test_every_key_of_auth_belongs_to_a_way_in_and_to_a_kind() -> None:
+    keys = {key for way in WAYS_IN for key in way} | {WITH_KEYS}
+
+    assert keys == set(fields_of(Auth))
+    assert keys == {key for kind in KINDS.values() for key in kind.AUTH}
+
+
+TLS = {
+    "{}": Tls(),
+    "{insecure: true}": Tls(insecure=True),
+    "{ca_file: a/b.pem, insecure: false}": Tls(ca_file="a/b.pem"),
+    "{cert_file: both.pem}": Tls(cert_file="both.pem"),
+    "{cert_file: ~/me.pem, key_file: /etc/me.key}": Tls(cert_file="~/me.pem", key_file="/etc/me.key"),
+}
+
+
+@pytest.mark.parametrize("written", TLS)
+def test_tls_reaches_the_plan_and_no_file_is_opened(tmp_path: Path, written: str) -> None:
+    loaded, _ = load(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
+
+    assert loaded.plan.gateways[1].tls == TLS[written]
+    assert loaded.plan.gateways[0].tls == Tls()
+
+
+NO_TLS = {
+    "{key_file: a}": "gateways.apim.tls: the key cert_file is missing; name the certificate that the key",
+    "{insecure: yes}": 'gateways.apim.tls.insecure: "yes" is neither true nor false; write true or false',
+    "{insecure: 1}": 'insecure: "1" is neither true nor false',
+    "{insecure: 'true'}": 'insecure: "true" is neither true nor false; write true or false, without quotes',
+    "{insecure: }": 'insecure: "" is neither true nor false',
+    "{insecure: [true]}": "insecure: found a list, expected a single value",
+    "{insecur: true}": 'gateways.apim.tls: unknown key "insecur"; did you mean "insecure"?',
+    "{ca_file: ''}": "gateways.apim.tls.ca_file: this is not the path of a file",
+    '{ca_file: "a\\nb"}': "gateways.apim.tls.ca_file: this is not the path of a file",
+    "{ca_file: [a, b]}": "gateways.apim.tls.ca_file: found a list, expected a single value",
+    "corp-ca.pem": "gateways.apim.tls: found a single value, expected a mapping with the keys ca_file",
+}
+
+
+@pytest.mark.parametrize("written", NO_TLS)
+def test_what_tls_may_not_be_is_told(tmp_path: Path, written: str) -> None:
+    assert NO_TLS[written] in complaint(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_tls_on_an_http_url_is_told(tmp_path: Path, scheme: str) -> None:
+    head = HEAD.replace("https://apim", f"{scheme}://apim")
+
+    found = complaint(tmp_path, f"{head}    tls: {{insecure: true}}\n{ONE}")
+
+    assert "gateways.apim.tls: has no effect on an http url; remove it, or write the url with https" in found
+    assert load(tmp_path, head + ONE)[0].plan.gateways[1].url == f"{scheme}://apim.example.com"
+
+
+def test_what_is_wrong_with_tls_is_told_whatever_the_kind(tmp_path: Path) -> None:
+    gateway = f"{APIM.replace('apinizer', 'kong')}    tls: {{key_file: a}}\n"
+
+    found = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
+
+    assert ["no kind of gateway" in found[0], "cert_file is missing" in found[1]] == [True, True]
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy:3128", "https://[::1]:3128/", "HTTP://127.0.0.1"])
+def test_a_proxy_reaches_the_plan(tmp_path: Path, proxy: str) -> None:
+    loaded, _ = load(tmp_path, f"{HEAD}    proxy: {proxy}\n{ONE}")
+
+    assert [gateway.proxy for gateway in loaded.plan.gateways] == [None, proxy]
+
+
+NO_PROXY = {
+    "socks5://proxy:1080": "the address does not begin with http:// or https://",
+    "proxy:3128": "the address does not begin with http:// or https://",
+    "http://": "the address has no host",
+    "http://proxy/pac": "the address of a proxy has no path; write it as http://proxy.example.com:3128",
+    "http://proxy?x": "the address has a query or a fragment",
+    "http://me@proxy": (
+        "the address holds user information, which is refused; remove it, and name a proxy that wants it by "
+        "HTTPS_PROXY in the environment; if it was a password, change it"
+    ),
+    "": "the address is empty",
+    "[a]": "found a list, expected a single value",
+}
+
+
+@pytest.mark.parametrize("written", NO_PROXY)
+def test_what_is_no_proxy_is_told(tmp_path: Path, written: str) -> None:
+    found = complaint(tmp_path, f"{HEAD}    proxy: {written}\n{ONE}")
+
+    assert f"gateways.apim.proxy: {NO_PROXY[written]}" in found
