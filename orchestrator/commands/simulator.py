@@ -37,6 +37,7 @@ class _Weather(NamedTuple):
 @click.option("--faults", type=_READABLE, metavar="FILE", help="Strike what this JSON file says.")
 @click.option("--rate", metavar="N/s", help="Answer 429 above this many requests a second and gateway.")
 @click.option("--latency", metavar="TIME", help="Answer that much later, e.g. 50ms.")
+@click.option("--token-life", metavar="TIME", help="How long the tokens live that logins give, e.g. 30s.")
 @click.option("--shape", type=click.Choice(["a", "b"]), help="Apinizer: which of its two success bodies.")
 @click.option("--errors", type=click.Choice(["old", "new"]), help="Apinizer: which of its two error bodies.")
 @click.option("--old", is_flag=True, help="Apinizer: a version that offers no look.")
@@ -53,7 +54,11 @@ def command(
     """Serve the simulators of both platforms on loopback until SIGINT or SIGTERM.
 
     Prints one line a gateway on stdout, its name and its URL, when all of them listen. They accept the token
-    `rehearsal-token`, unless the seed file names others. GET /_books on any of them tells what they saw.
+    `rehearsal-token`, unless the seed file names others. The plan's users log in with the password
+    `rehearsal-password`; where it has access keys they are `REHEARSALKEY00000000` and
+    `rehearsal-secret-key-0000000000000000000`, and the security token, if any, is
+    `rehearsal-security-token`. IAM is at the address of its gateway. GET /_books on any of them tells what
+    they saw.
     """
     import asyncio
     import time
@@ -99,10 +104,21 @@ def _adjusted(seed: Seed, options: dict[str, Any]) -> Seed:
         common["rate"] = parse_rate(options["rate"])
     if options["latency"]:
         common["latency"] = parse_seconds(options["latency"])
+    if options["token_life"]:
+        common["token_life"] = _life(options["token_life"])
     apinizer = {name: options[name] for name in ("shape", "errors") if options[name]}
     if options["old"]:
         apinizer |= {"looks": False, "histories": False}
     return seed.adjusted({"roma": common, "apinizer": common | apinizer})
+
+
+def _life(text: str) -> float:
+    from orchestrator.simulator.limits import parse_seconds
+
+    seconds = parse_seconds(text)
+    if seconds <= 0:
+        raise UsageError("a token lives for more than 0 seconds; write --token-life 30s, for example")
+    return seconds
 
 
 def _faults(weather: _Weather) -> Faults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote
 
@@ -13,7 +13,17 @@ from orchestrator.simulator import apinizer_replies as say
 from orchestrator.simulator.apinizer_manager import Manager, Note, Proxy
 from orchestrator.simulator.apinizer_replies import Deployment
 from orchestrator.simulator.apinizer_words import Words
-from orchestrator.simulator.exchange import TWISTS, Answer, Call, Done, Kind, always, header
+from orchestrator.simulator.exchange import (
+    TWISTS,
+    Answer,
+    Asked,
+    Call,
+    Done,
+    Kind,
+    Objection,
+    always,
+)
+from orchestrator.simulator.gates import ApinizerGate
 from orchestrator.simulator.seed import ApinizerSeed
 
 _Do = Callable[[Proxy, Deployment, float, Kind | None], Done]
@@ -29,17 +39,14 @@ class Apinizer:
         self._seed = seed
         self._say = Words(seed.shape, seed.errors)
         self._manager = Manager(seed, self._say, now)
+        self.gate = ApinizerGate(seed)
 
     @property
     def rows(self) -> list[Deployment]:
         return self._manager.rows
 
-    def token(self, headers: Mapping[str, str]) -> str | None:
-        scheme, _, token = (header(headers, "authorization") or "").partition(" ")
-        return token.strip() if scheme == "Bearer" else None
-
-    def denied(self, why: str) -> Answer:
-        return self._say.denied(why)
+    def denied(self, objection: Objection) -> Answer:
+        return self._say.denied(objection)
 
     def busy(self, wait: int, _rate: float) -> Answer:
         return self._say.busy(wait)
@@ -50,17 +57,19 @@ class Apinizer:
     def error(self, status: int, code: str | None = None, message: str | None = None) -> Answer:
         return self._say.error(status, message, code)
 
-    def route(self, method: str, raw_path: str, body: bytes) -> Call:
-        path, _, query = raw_path.partition("?")
+    def route(self, asked: Asked) -> Call:
+        path, _, query = asked.raw_path.partition("?")
+        if (asked.method, path) == ("POST", "/apiops/auth/token"):
+            return self.gate.login(asked)
         # A segment is decoded after the split: an encoded slash is part of a name.
         root, *segments = [unquote(segment) for segment in path.split("/")][1:] or [""]
         if root != "apiops" or not segments:
             return _nowhere()
-        if (method, segments[:1]) == ("GET", ["test"]):
+        if (asked.method, segments[:1]) == ("GET", ["test"]):
             return _connection_test(segments)
         if segments.pop() != "":
             return _nowhere()
-        return self._resource(method, segments, query, body)
+        return self._resource(asked.method, segments, query, asked.body)
 
     def _resource(self, method: str, segments: list[str], query: str, body: bytes) -> Call:
         match method, segments:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.simulator.apinizer_replies import JSON, Deployment, pod_ip, pod_name
-from orchestrator.simulator.exchange import Answer, Kind, json_answer
+from orchestrator.simulator.exchange import Answer, Kind, Objection, Why, json_answer
 
 _CODES = {
     400: "bad_request",
@@ -29,9 +29,9 @@ _TEXTS = {
     429: "Rate limit exceeded",
 }
 _DENIALS = {
-    "missing": "Empty Key! Client must be authenticated to access this resource.",
-    "wrong": "Token is not valid!",
-    "expired": "Token was expired!",
+    Why.MISSING: "Empty Key! Client must be authenticated to access this resource.",
+    Why.WRONG: "Token is not valid!",
+    Why.EXPIRED: "Token was expired!",
 }
 
 
@@ -49,8 +49,9 @@ class Words(Struct, frozen=True):
             return {"status": "FAILURE", "resultMessage": message}
         return {"error": code or _CODES.get(status, _CODES[500]), "error_description": message}
 
-    def denied(self, why: str) -> Answer:
-        return self.error(401, _TEXTS[401] if self.errors == "old" and why == "wrong" else _DENIALS[why])
+    def denied(self, objection: Objection) -> Answer:
+        why = objection.why
+        return self.error(401, _TEXTS[401] if self.errors == "old" and why is Why.WRONG else _DENIALS[why])
 
     def busy(self, wait: int) -> Answer:
         """A refusal for haste; the old pages put the seconds into the body."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 
 from msgspec import Struct
 
 from orchestrator.model import Act
-from orchestrator.simulator.exchange import Call, Delivery, Effect, Manner, Row
+from orchestrator.simulator.exchange import Call, Delivery, Effect, Manner, Objection, Platform, Row
+from orchestrator.simulator.limits import GRANTED
 
 
 class Seen(Struct, frozen=True, kw_only=True, gc=False):
@@ -15,7 +16,7 @@ class Seen(Struct, frozen=True, kw_only=True, gc=False):
     come.
 
     ``target`` is None where no known target was meant, ``act`` where the request is neither undeploy, look
-    nor deploy. ``fault`` names what struck it.
+    nor deploy; ``login`` tells a login. ``fault`` names what struck it.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Seen(Struct, frozen=True, kw_only=True, gc=False):
     manner: Manner
     effect: Effect
     fault: str | None
+    login: bool = False
 
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
@@ -49,11 +51,16 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
 
 
 class GatewayFacts(Struct, frozen=True, kw_only=True):
-    """One gateway. ``busy`` counts 429, ``denied`` 401, ``struck`` requests that a fault changed.
+    """One gateway. ``busy`` counts 429, ``denied`` 401 to anything but a login, ``struck`` requests that a
+    fault changed.
 
     ``together``: the most requests that were open at one moment; ``overlaps``: how often a change began while
     another one of the same proxy (or backend) was open; ``strays``: undeploys and deploys of what is not
     here.
+
+    ``logins`` counts those that arrived; ``logins_accepted`` and ``logins_refused`` those that were decided,
+    also where the answer was lost on its way. ``bad_signatures`` counts refused signatures, those of a locked
+    key too; ``key_locks`` and ``user_locks`` how often an access key or a user was locked.
     """
 
     name: str
@@ -68,6 +75,12 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     together: int
     overlaps: int
     down: int
+    logins: int = 0
+    logins_accepted: int = 0
+    logins_refused: int = 0
+    bad_signatures: int = 0
+    key_locks: int = 0
+    user_locks: int = 0
 
 
 class Books(Struct, frozen=True, kw_only=True):
@@ -80,11 +93,17 @@ class Books(Struct, frozen=True, kw_only=True):
 
 
 class Log:
-    """The requests of all gateways in the order of their arrival: all counted, the first ``keep`` kept."""
+    """The requests of all gateways in the order of their arrival: all counted, the first ``keep`` kept.
 
-    def __init__(self, keep: int, secrets: frozenset[str]) -> None:
+    ``world`` is the number of the seeding whose requests they are.
+    """
+
+    def __init__(self, keep: int, secrets: frozenset[str], world: int) -> None:
         self._keep = keep
-        self._secrets = secrets
+        # The longest first: one secret may begin as another one does.
+        known = (re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
+        self._secret = re.compile("|".join((*known, GRANTED.pattern)))
+        self.world = world
         self.seen: list[Seen] = []
         self.count = 0
 
@@ -112,13 +131,12 @@ class Log:
                 manner=delivery.manner,
                 effect=delivery.effect,
                 fault=delivery.fault,
+                login=delivery.call.login,
             )
         )
 
     def _masked(self, path: str) -> str:
-        for secret in self._secrets:
-            path = path.replace(secret, "•••")
-        return path
+        return self._secret.sub("•••", path)
 
 
 class Tally:
@@ -130,10 +148,15 @@ class Tally:
         self._requests = self._busy = self._denied = self._struck = self._strays = 0
         self._open = self._together = self._overlaps = 0
         self._changing: dict[str, int] = {}
+        self._logins = self._bad_signatures = 0
+        self._decided = dict.fromkeys((Effect.GRANTED, Effect.REFUSED), 0)
 
     def nth(self, call: Call) -> int:
-        """Count a request by its act. Returns which of this act it is for its target, or for the gateway."""
+        """Count a request by its purpose. Returns which one for this it is of its target, or gateway."""
         self._requests += 1
+        self._logins += call.login
+        if call.login:
+            return self._logins
         if call.act is None:
             return 0
         self._acts[call.act] += 1
@@ -142,11 +165,17 @@ class Tally:
             return self._acts[call.act]
         return _count(call.row, call.act)
 
+    def objected(self, objection: Objection) -> None:
+        """Note that a request was not let in."""
+        self._bad_signatures += objection.is_of_a_signature
+
     def began(self, delivery: Delivery) -> None:
         """Note that an exchange is open, and what struck it."""
         status = delivery.answer.status if delivery.answer else 0
         self._busy += status == 429
-        self._denied += status == 401
+        self._denied += status == 401 and not delivery.call.login
+        if delivery.effect in self._decided:
+            self._decided[delivery.effect] += 1
         self._struck += delivery.fault is not None
         self._open += 1
         self._together = max(self._together, self._open)
@@ -161,7 +190,7 @@ class Tally:
         if key is not None and (left := self._changing.pop(key) - 1):
             self._changing[key] = left
 
-    def facts(self, rows: Iterable[Row]) -> GatewayFacts:
+    def facts(self, platform: Platform) -> GatewayFacts:
         return GatewayFacts(
             name=self._name,
             requests=self._requests,
@@ -174,7 +203,13 @@ class Tally:
             strays=self._strays,
             together=self._together,
             overlaps=self._overlaps,
-            down=sum(row.down for row in rows),
+            down=sum(row.down for row in platform.rows),
+            logins=self._logins,
+            logins_accepted=self._decided[Effect.GRANTED],
+            logins_refused=self._decided[Effect.REFUSED],
+            bad_signatures=self._bad_signatures,
+            key_locks=platform.gate.key_locks,
+            user_locks=platform.gate.user_locks,
         )
 
 

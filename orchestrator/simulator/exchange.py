@@ -30,6 +30,8 @@ class Effect(StrEnum):
     PART = "part"  # some pods obeyed, not all
     UP = "up"
     DESTROYED = "destroyed"  # a definition is gone for good; an undeploy never does that
+    GRANTED = "granted"  # a login gave a token
+    REFUSED = "refused"  # a login gave none, and may have brought its user nearer to a lock
 
 
 class Kind(StrEnum):
@@ -69,6 +71,46 @@ TWISTS = frozenset(
 )
 
 
+LOGIN = "login"
+"""What a login is for, where other requests have an act."""
+
+
+class Why(StrEnum):
+    """What is wrong with the credential of a request."""
+
+    MISSING = "missing"
+    WRONG = "wrong"
+    EXPIRED = "expired"
+    # Of a signature.
+    NO_KEY = "no-key"
+    SIGNATURE = "signature"
+    SECURITY_TOKEN = "security-token"  # noqa: S105 - a name
+    CLOCK = "clock"
+    LOCKED = "locked"
+
+
+class Objection(Struct, frozen=True):
+    """Why a request is not let in; ``until`` is the Unix time at which its token ended, ``key`` the access
+    key that nobody has."""
+
+    why: Why
+    until: float = 0.0
+    key: str = ""
+
+    @property
+    def is_of_a_signature(self) -> bool:
+        return self.why not in (Why.MISSING, Why.WRONG, Why.EXPIRED)
+
+
+class Asked(Struct, frozen=True):
+    """One request as it arrived; ``raw_path`` has its query, and is still percent-encoded."""
+
+    method: str
+    raw_path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class Answer(Struct, frozen=True):
     """One whole HTTP answer, without what any server adds (date, length)."""
 
@@ -98,6 +140,8 @@ class Done(Struct, frozen=True):
 
 
 Perform = Callable[[float, Kind | None], Done]
+Wording = Callable[[int, str | None, str | None], Answer]
+"""Writes a status in an envelope; code and message are the usual ones where None."""
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -105,29 +149,52 @@ class Call(Struct, frozen=True, kw_only=True):
     twist, if any.
 
     ``row`` is None where no known target is meant; ``shares`` names what two calls should not touch at once.
+    A login has no act. ``error`` words a fault's status where the platform's own way is not the one.
     """
 
     perform: Perform
     act: Act | None = None
+    login: bool = False
+    error: Wording | None = None
     row: Row | None = None
     needs_token: bool = True
     shares: str | None = None
+
+    @property
+    def purpose(self) -> str | None:
+        """The act, or ``LOGIN``; None for what is neither."""
+        return LOGIN if self.login else self.act.value if self.act else None
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
     """What the client is to get: ``answer`` in its ``manner``, ``delay`` seconds from now.
 
-    ``number`` counts all requests of the world from 1. ``answer`` is None only where none exists (HANG,
-    RESET, GARBAGE).
+    ``number`` counts all requests of the world from 1; ``world`` is the number of the seeding. ``answer`` is
+    None only where none exists (HANG, RESET, GARBAGE).
     """
 
     number: int
+    world: int
     call: Call
     manner: Manner = Manner.WHOLE
     answer: Answer | None = None
     delay: float = 0.0
     effect: Effect = Effect.NONE
     fault: str | None = None
+
+
+class Gate(Protocol):
+    """Who is let in. ``objection`` counts what it sees: bad signatures lock their key.
+
+    ``key_locks`` and ``user_locks`` say how often an access key or a user was locked.
+    """
+
+    @property
+    def key_locks(self) -> int: ...
+    @property
+    def user_locks(self) -> int: ...
+
+    def objection(self, asked: Asked, now: float) -> Objection | None: ...
 
 
 class Platform(Protocol):
@@ -142,9 +209,11 @@ class Platform(Protocol):
     @property
     def rows(self) -> Sequence[Row]: ...
 
-    def route(self, method: str, raw_path: str, body: bytes) -> Call: ...
-    def token(self, headers: Mapping[str, str]) -> str | None: ...
-    def denied(self, why: str) -> Answer: ...
+    @property
+    def gate(self) -> Gate: ...
+
+    def route(self, asked: Asked) -> Call: ...
+    def denied(self, objection: Objection) -> Answer: ...
     def busy(self, wait: int, rate: float) -> Answer: ...
     def elsewhere(self) -> Answer: ...
     def error(self, status: int, code: str | None = None, message: str | None = None) -> Answer: ...

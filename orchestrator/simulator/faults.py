@@ -1,7 +1,7 @@
 """What goes wrong, and when. Pure: a storm's dice come from its seed, not from chance.
 
 A fault as text is ``[ACT:]NAME[-after][@SECONDS]``: ``500``, ``503@2`` (``Retry-After: 2``), ``reset-after``
-(the request took effect first), ``slow@1.5``, ``look:hang``, ``any:401``.
+(the request took effect first), ``slow@1.5``, ``look:hang``, ``login:500``, ``any:401`` (logins too).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Act
+from orchestrator.simulator.exchange import LOGIN as LOGIN_PURPOSE
 from orchestrator.simulator.exchange import TWISTS, Kind
 
 
@@ -24,6 +24,7 @@ class On(StrEnum):
     UNDEPLOY = "undeploy"
     LOOK = "look"
     DEPLOY = "deploy"
+    LOGIN = LOGIN_PURPOSE
     ANY = "any"
 
 
@@ -54,9 +55,9 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
             return self.kind in (Kind.SLOW, Kind.CUT)
         return self.effect
 
-    def strikes(self, act: Act | None) -> bool:
-        """Whether a request of this act can be struck; one without an act only by a fault on any."""
-        return self.on is On.ANY or (act is not None and self.on.value == act.value)
+    def strikes(self, purpose: str | None) -> bool:
+        """Whether a request for this can be struck; one without a purpose only by a fault on any."""
+        return self.on is On.ANY or self.on.value == purpose
 
     def __str__(self) -> str:
         name = str(self.status) if self.kind is Kind.STATUS else self.kind.value
@@ -65,7 +66,9 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NAMES = {kind.value: kind for kind in Kind if kind is not Kind.STATUS}
-_TEXT = re.compile(r"(?:(undeploy|look|deploy|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?")
+_TEXT = re.compile(
+    r"(?:(undeploy|look|deploy|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
+)
 _DELAYS = {Kind.SLOW.value: 1.0}
 
 
@@ -95,7 +98,7 @@ class Storm(Struct, frozen=True, kw_only=True):
     """Strikes a ``share`` (0 to 1) of the requests with one of ``kinds`` each, the same ones for the same
     seed.
 
-    The roll is made from the seed, the target, the act and how often the target was asked that before: it
+    The roll is made from the seed, the target, the purpose and how often the target was asked that before: it
     does not depend on the order in which requests arrive. ``first`` spares a target after so many requests
     of an act; ``gateways`` (names) spares all others; empty is all.
     """
@@ -111,8 +114,8 @@ class Faults(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that is to go wrong. ``script`` is keyed by target id, or by a gateway's name for any of its
     requests.
 
-    Of a script each request takes the first fault that strikes its act; a target's own script goes before its
-    gateway's, and both before the storm.
+    Of a script each request takes the first fault that strikes its purpose; a target's own script goes before
+    its gateway's, and both before the storm.
     """
 
     storm: Storm | None = None
@@ -162,15 +165,15 @@ class Weather:
         fitting = (fault for fault in kinds if fault.kind not in TWISTS or fault.kind in twists)
         return tuple(_fitting(fault, self._gateway, twists) for fault in fitting)
 
-    def pick(self, target: str | None, act: Act | None, nth: int) -> Fault | None:
-        """The fault that strikes this request, the ``nth`` of its act for its target or gateway, or None."""
-        scripted = self._scripted(target, act) if target and self._script else None
-        return scripted or self._scripted(self._gateway, act) or self._struck(target, act, nth)
+    def pick(self, target: str | None, purpose: str | None, nth: int) -> Fault | None:
+        """The fault that strikes this request, the ``nth`` for this of its target or gateway, or None."""
+        scripted = self._scripted(target, purpose) if target and self._script else None
+        return scripted or self._scripted(self._gateway, purpose) or self._struck(target, purpose, nth)
 
-    def _scripted(self, place: str, act: Act | None) -> Fault | None:
+    def _scripted(self, place: str, purpose: str | None) -> Fault | None:
         script = self._script.get(place, [])
         for index, fault in enumerate(script):
-            if fault.strikes(act):
+            if fault.strikes(purpose):
                 if fault.times == 1:
                     del script[index]
                 elif fault.times > 1:
@@ -178,12 +181,12 @@ class Weather:
                 return fault
         return None
 
-    def _struck(self, target: str | None, act: Act | None, nth: int) -> Fault | None:
+    def _struck(self, target: str | None, purpose: str | None, nth: int) -> Fault | None:
         storm = self._storm
-        if storm is None or act is None or (storm.first is not None and nth > storm.first):
+        if storm is None or purpose is None or (storm.first is not None and nth > storm.first):
             return None
-        kinds = [fault for fault in self._kinds if fault.strikes(act)]
-        text = f"{storm.seed}\0{target or self._gateway}\0{act.value}\0{nth}"
+        kinds = [fault for fault in self._kinds if fault.strikes(purpose)]
+        text = f"{storm.seed}\0{target or self._gateway}\0{purpose}\0{nth}"
         roll = blake2b(text.encode(), digest_size=16).digest()
         if not kinds or int.from_bytes(roll[:8]) >= storm.share * 2**64:
             return None
@@ -194,6 +197,10 @@ def _fitting(fault: Fault, gateway: str, twists: frozenset[Kind]) -> Fault:
     if fault.kind is Kind.STATUS and fault.status is None:
         raise UsageError(
             f"a fault of the gateway {gateway} has the kind status and says no status, such as 500"
+        )
+    if fault.kind in TWISTS and fault.on is On.LOGIN:
+        raise UsageError(
+            f"a login, here of the gateway {gateway}, cannot have the fault {fault.kind.value!r}"
         )
     if fault.kind in TWISTS - twists:
         raise UsageError(

@@ -11,18 +11,21 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.model import Act
+from orchestrator.simulator import iam
 from orchestrator.simulator import roma_replies as say
 from orchestrator.simulator.exchange import (
     Answer,
+    Asked,
     Call,
     Done,
     Effect,
     Kind,
+    Objection,
     Perform,
     always,
-    header,
     json_answer,
 )
+from orchestrator.simulator.gates import RomaGate
 from orchestrator.simulator.roma_replies import Backend
 from orchestrator.simulator.seed import RomaSeed
 
@@ -54,6 +57,7 @@ class Roma:
 
     def __init__(self, seed: RomaSeed, now: float) -> None:
         self._seed = seed
+        self.gate = RomaGate(seed)
         self._backends: dict[str, Backend] = {}
         for ld_api_id, status in [(one, say.DEPLOYED) for one in seed.targets] + [
             (one, say.DEVELOPED) for one in seed.down
@@ -69,11 +73,8 @@ class Roma:
     def rows(self) -> list[Backend]:
         return list(self._backends.values())
 
-    def token(self, headers: Mapping[str, str]) -> str | None:
-        return header(headers, "x-auth-token")
-
-    def denied(self, why: str) -> Answer:
-        return say.denied(why)
+    def denied(self, objection: Objection) -> Answer:
+        return say.denied(objection)
 
     def busy(self, wait: int, rate: float) -> Answer:
         return say.busy(wait, rate)
@@ -84,11 +85,13 @@ class Roma:
     def error(self, status: int, code: str | None = None, message: str | None = None) -> Answer:
         return say.usual_error(status, code, message)
 
-    def route(self, method: str, raw_path: str, body: bytes) -> Call:
-        path, _, query = raw_path.partition("?")
+    def route(self, asked: Asked) -> Call:
+        path, _, query = asked.raw_path.partition("?")
+        if (asked.method, path) == ("POST", iam.PATH):
+            return self.gate.login(asked)
         match path.split("/"):
             case ["", ("v1" | "v2") as dialect, project, "apic", "instances", instance, *rest] if rest:
-                call = self._operation(dialect, method, rest, query, body)
+                call = self._operation(dialect, asked.method, rest, query, asked.body)
                 lost = self._misplaced(dialect, project, instance)
                 if lost is None or call is None:
                     return call or Call(perform=always(say.no_such_route()))

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
-from orchestrator.simulator.exchange import Answer, Row, json_answer
+from orchestrator.simulator.exchange import Answer, Objection, Row, Why, json_answer
+from orchestrator.simulator.iam import instant as ended_at
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
@@ -85,13 +86,20 @@ def unreadable() -> Answer:
     return error(400, "APIG.2000", "The request body could not be parsed")
 
 
-def denied(why: str) -> Answer:
-    """What an objection of the door sounds like."""
+def denied(objection: Objection) -> Answer:
+    """What an objection of the door sounds like. The words of CLOCK and SECURITY_TOKEN are made up."""
     texts = {
-        "missing": ("APIGW.0301", "Incorrect IAM authentication information: x-auth-token not found"),
-        "expired": ("APIGW.0301", "Incorrect IAM authentication information: token expires"),
+        Why.MISSING: "x-auth-token not found",
+        Why.EXPIRED: f"token expires, expires_at: {ended_at(objection.until)}",
+        Why.NO_KEY: f"ak {objection.key} not exist",
+        Why.SIGNATURE: "verify aksk signature fail",
+        Why.SECURITY_TOKEN: "verify aksk signature fail, the security token is not the one of this ak",
+        Why.CLOCK: "verify aksk signature fail, the signing time differs by more than 15 minutes",
+        Why.LOCKED: "AK access failed to reach the limit,forbidden",
     }
-    return error(401, *texts.get(why, _USUAL[401]))
+    if objection.why not in texts:
+        return error(401, *_USUAL[401])
+    return error(401, "APIGW.0301", f"Incorrect IAM authentication information: {texts[objection.why]}")
 
 
 def busy(wait: int, rate: float) -> Answer:

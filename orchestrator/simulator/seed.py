@@ -14,19 +14,29 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
-from orchestrator.model import GatewayEntry, Plan, Target
+from orchestrator.model import Auth, GatewayEntry, Plan, Target
+from orchestrator.simulator.accounts import User
+from orchestrator.simulator.apinizer_login import ExpiresIn
+from orchestrator.simulator.keys import Key
 from orchestrator.simulator.limits import Expiry, Rate
 
 Document = TypeVar("Document")
 
-FAKE_TOKEN = "rehearsal-token"  # noqa: S105 - opens nothing but a simulator on loopback
+# They open nothing but a simulator on loopback.
+FAKE_TOKEN = "rehearsal-token"  # noqa: S105
+FAKE_PASSWORD = "rehearsal-password"  # noqa: S105
+FAKE_SECURITY_TOKEN = "rehearsal-security-token"  # noqa: S105
+FAKE_KEYS = Key(access="REHEARSALKEY00000000", secret="rehearsal-secret-key-0000000000000000000")  # noqa: S106
+
+TokenLife = Annotated[float, Meta(gt=0, le=10 * 365 * 86_400)]
 
 
 class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What any simulated gateway has.
 
-    ``tokens`` are accepted (none: any that is not empty); ``latency`` is added to every answer, in seconds;
-    ``down`` are targets that exist and are not deployed.
+    ``tokens`` are accepted (none: any that is not empty); ``users`` may log in for another one, which is
+    accepted for ``token_life`` seconds; ``latency`` is added to every answer, in seconds; ``down`` are
+    targets that exist and are not deployed.
     """
 
     name: str
@@ -34,10 +44,20 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     expiry: Expiry | None = None
     rate: Rate | None = None
     latency: Annotated[float, Meta(ge=0)] = 0.0
+    users: tuple[User, ...] = ()
+    token_life: TokenLife = 86_400.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that opens this gateway."""
+        return (*self.tokens, *(user.password for user in self.users))
 
 
 class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
-    """A ROMA Connect instance; targets are backend API ids.
+    """A ROMA Connect instance and its IAM, at the same address; targets are backend API ids.
+
+    ``keys`` may sign instead of sending a token. ``lock_after`` wrong passwords in a row lock a user for
+    ``lock_seconds``; 0 never does.
 
     ``dialects``: which API versions answer. ``again``: the answer to an undeploy of what is not deployed,
     which the vendor leaves open. ``lag``: for how many seconds after an undeploy a look still shows it as
@@ -51,6 +71,15 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
     dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
+    keys: tuple[Key, ...] = ()
+    lock_after: Annotated[int, Meta(ge=0)] = 5
+    lock_seconds: Annotated[float, Meta(ge=0)] = 900.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that opens this gateway; an access key's own name is none."""
+        own = (text for key in self.keys for text in (key.secret, key.security_token) if text)
+        return (*self.tokens, *(user.password for user in self.users), *own)
 
 
 class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
@@ -60,7 +89,9 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
     route-health, and deploy-histories. ``body``: what becomes of an undeploy's body. ``unknown_project``: the
     status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
-    ``not_loaded``: after an undeploy the pods answer a route-health with an error instead of "not active".
+    ``token_life`` is announced nowhere: what a login says of it is ``expires_in``, in one of the documented
+    ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
+    route-health with an error instead of "not active".
     """
 
     targets: tuple[tuple[str, str, str], ...] = ()
@@ -75,6 +106,7 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     unknown_project: Literal[400, 404] = 404
     record_flips: bool = True
     not_loaded: bool = False
+    expires_in: ExpiresIn = "3600"
     not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
 
 
@@ -93,10 +125,12 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
         down: Collection[str] = (),
         missing: Collection[str] = (),
     ) -> Seed:
-        """The world in which every target of a plan is deployed.
+        """The world in which every target of a plan is deployed, and its credentials are the rehearsal ones.
 
-        ``down`` and ``missing`` are target ids: not deployed at first, and not there at all. Raises
-        UsageError for a kind that has no simulator.
+        A login's user has the password FAKE_PASSWORD; where a plan has access keys they are FAKE_KEYS, with
+        FAKE_SECURITY_TOKEN where it has a security token. FAKE_TOKEN is accepted everywhere. ``down`` and
+        ``missing`` are target ids: not deployed at first, and not there at all. Raises UsageError for a kind
+        that has no simulator.
         """
         up: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
         off: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
@@ -127,12 +161,27 @@ def _gateway(
     entry: GatewayEntry, up: list[tuple[str, ...]], off: list[tuple[str, ...]]
 ) -> RomaSeed | ApinizerSeed:
     fields: dict[str, Any] = {"kind": entry.KIND, "name": entry.name, "targets": up, "down": off}
+    fields["users"] = _users(entry.auth)
     if entry.KIND == "roma":
+        fields["keys"] = _keys(entry.auth)
         place = {name: getattr(entry, name) for name in ("project_id", "instance_id")}
         fields |= place | {"targets": [parts[0] for parts in up], "down": [parts[0] for parts in off]}
     elif entry.KIND != "apinizer":
         raise UsageError(f"the gateway {entry.name} is of kind {entry.KIND}, for which there is no simulator")
     return msgspec.convert(fields, RomaSeed | ApinizerSeed)
+
+
+def _users(auth: Auth) -> tuple[User, ...]:
+    if auth.iam is not None:
+        return (User(name=auth.iam.user, domain=auth.iam.domain, password=FAKE_PASSWORD),)
+    return (User(name=auth.login.user, password=FAKE_PASSWORD),) if auth.login is not None else ()
+
+
+def _keys(auth: Auth) -> tuple[Key, ...]:
+    if auth.access_key is None:
+        return ()
+    temporary = auth.security_token is not None
+    return (structs.replace(FAKE_KEYS, security_token=FAKE_SECURITY_TOKEN) if temporary else FAKE_KEYS,)
 
 
 def read_json(path: Path, kind: type[Document], what: str) -> Document:

@@ -7,17 +7,18 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.commands.simulator import command
-from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+from orchestrator.simulator.seed import FAKE_PASSWORD, FAKE_TOKEN, Seed
 
 from .world import TEST, apinizer, roma
 
@@ -45,10 +46,22 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
             process.kill()
 
 
-def asked(url: str, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+def logged_in(url: str) -> str:
+    """The token that the plan's user gets."""
+    form = {"grant_type": "client_credentials", "client_id": "ops", "client_secret": FAKE_PASSWORD}
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:
-        connection.request(method, path, headers={"Authorization": f"Bearer {FAKE_TOKEN}"})
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/apiops/auth/token", urlencode(form), kind)
+        return json.loads(connection.getresponse().read())["access_token"]
+    finally:
+        connection.close()
+
+
+def asked(url: str, method: str, path: str, token: str = FAKE_TOKEN) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
         reply = connection.getresponse()
         return reply.status, dict(reply.getheaders()), reply.read()
     finally:
@@ -102,10 +115,24 @@ def test_its_rate_is_kept(seed_file):
         assert [asked(urls["apim"], "GET", f"{TEST}route-health/")[0] for _ in range(2)] == [200, 429]
 
 
+def test_its_tokens_live_as_long_as_told(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    login = "{login: {user: ops, password: {env: NOBODY_SETS_THIS}}}"
+    plan.write_text(PLAN.replace("{token: {env: NOBODY_SETS_THIS}}", login))
+
+    with serving("--seed-from", str(plan), "--token-life", "50ms") as (_, urls):
+        token = logged_in(urls["apim"])
+        time.sleep(0.1)
+        status, *_ = asked(urls["apim"], "DELETE", TEST, token)
+
+    assert status == 401
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [([], "--seed-from PLAN or --seed-file FILE"), (["--storm", "2"], "no share"),
      (["--rate", "x"], "no rate"), (["--latency", "x"], "no time"),
+     (["--token-life", "0s"], "more than 0"),
      (["--storm", "0.1", "--faults", "{file}"], "has a storm")],
 )  # fmt: skip
 def test_what_it_cannot_do_it_says(seed_file, tmp_path, arguments, said):

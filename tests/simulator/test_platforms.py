@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
 from orchestrator.model import Act
+from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Effect, Manner
 from orchestrator.simulator.faults import NAMES, Faults, Storm
+from orchestrator.simulator.keys import Key
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+from orchestrator.simulator.seed import FAKE_KEYS, FAKE_TOKEN, Seed
 
 from .world import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
 
@@ -146,13 +148,23 @@ def test_the_books_keep_so_many_requests_and_count_all():
 
 @pytest.mark.promise(9)
 def test_no_credential_is_in_the_books():
-    world = World(roma(tokens=("s3cret-token",)))
-    world.ask("GET", f"{SHOW}?token=s3cret-token", token="s3cret-token")
-    world.ask("GET", SHOW, {"password": "s3cret-token"}, token="s3cret-token")
+    secrets = ("s3cret-token", "s3cret-password", "s3cret-key", "s3cret-session")
+    token, password, secret, session = secrets
+    users = (User(name="u", domain="d", password=password),)
+    keys = (Key(access="ak", secret=secret, security_token=session),)
+    world = World(roma(tokens=(token,), users=users, keys=keys))
+    body = {"auth": {"identity": {"methods": ["password"], "password": {
+        "user": {"name": "u", "password": password, "domain": {"name": "d"}}}},
+        "scope": {"project": {"id": PROJECT}}}}  # fmt: skip
+    login = world.send("POST", LOGINS[0], {"Content-Type": "application/json"}, json.dumps(body).encode())
+    granted = login.answer.headers["X-Subject-Token"]
+    for one in (*secrets, granted):
+        world.ask("GET", f"{SHOW}?token={one}", {"password": one}, token=one)
 
-    written = msgspec.json.encode([world.platforms.books(), world.platforms.seen()])
+    written = msgspec.json.encode([world.platforms.books(), world.platforms.seen()]).decode()
 
-    assert b"s3cret-token" not in written
+    assert status(login) == 201
+    assert [one for one in (*secrets, granted) if one in written] == []
 
 
 def test_changes_of_one_proxy_that_overlap_are_noticed():
@@ -201,12 +213,45 @@ def test_a_new_seed_begins_with_empty_books():
         world.platforms.seed(Seed(gateways=(apinizer(),)), now=world.now)
 
 
+def test_an_answer_that_was_open_when_the_world_began_anew_ends_without_a_trace():
+    platforms = Platforms(Seed(gateways=(roma(),)))
+    headers = {"X-Auth-Token": FAKE_TOKEN}
+    old = platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
+    platforms.seed(Seed(gateways=(roma(),)), now=0.0)
+
+    new = platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
+    platforms.ended("roma-eu", old)
+    platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
+    facts = platforms.books().gateways["roma-eu"]
+    platforms.ended("roma-eu", new)
+
+    assert (facts.together, facts.overlaps) == (2, 1)
+
+
+def test_a_new_seed_that_does_not_fit_changes_nothing():
+    platforms = Platforms(Seed(gateways=(roma(),)))
+    opened = platforms.handle("roma-eu", "POST", UNDEPLOY, {"X-Auth-Token": FAKE_TOKEN}, b"", now=0.0)
+
+    with pytest.raises(UsageError, match="partial"):
+        platforms.seed(Seed(gateways=(roma(),)), Faults(script={TARGET: ("partial",)}), now=0.0)
+
+    assert (platforms.books().requests, len(platforms.seen())) == (1, 1)
+    platforms.ended("roma-eu", opened)
+
+
 SEGMENTS = st.sampled_from(
     ["", "v1", "v2", PROJECT, "apic", "instances", PLACE, "livedata-apis", "undeploy", "deploy", "apis",
      BACKEND, "apiops", "projects", "Retail", "apiProxies", "petstore", "environments", "test",
      "deploy-status", "%2F", "%", "route-health", "deploy-histories", "1", "rollback", "%ff", "?limit=x",
-     "?limit=9&status=4", "ş", "\udc80", "?environmentName=test", "hello", "%00"]
+     "v3", "auth", "tokens", "token", "?nocatalog=true", "?limit=9&status=4", "ş",
+     "\udc80", "?environmentName=test", "hello", "%00"]
 ) | st.text(max_size=8)  # fmt: skip
+LOGINS = ("/v3/auth/tokens?nocatalog=true", "/apiops/auth/token")
+SIGNATURES = [
+    f"SDK-HMAC-SHA256{claim}"
+    for claim in ("", f" Access=ş, SignedHeaders=x-sdk-date, Signature={'0' * 64}",
+                  f" Access={FAKE_KEYS.access}, SignedHeaders=x-odd;x-sdk-date, Signature={'0' * 64}")
+]  # fmt: skip
 PATHS = st.lists(SEGMENTS, max_size=12).map("/".join)
 BODIES = st.binary(max_size=40) | st.recursive(
     st.none() | st.booleans() | st.text() | st.integers(),
@@ -216,17 +261,26 @@ BODIES = st.binary(max_size=40) | st.recursive(
 
 @given(
     method=st.sampled_from(["GET", "POST", "DELETE", "PUT", "*"]),
-    path=PATHS | st.sampled_from([UNDEPLOY, SHOW, TEST, f"{TEST}route-health/"]),
+    path=PATHS | st.sampled_from([UNDEPLOY, SHOW, TEST, f"{TEST}route-health/", *LOGINS]),
     body=BODIES,
     fault=st.sampled_from(sorted(NAMES)),
     token=st.sampled_from([FAKE_TOKEN, "ş", ""]),
+    authorization=st.sampled_from([None, *SIGNATURES]),
+    kind=st.sampled_from(["application/json", "application/x-www-form-urlencoded", "ş"]),
 )
-def test_no_request_makes_the_core_raise(method, path, body, fault, token):
+def test_no_request_makes_the_core_raise(method, path, body, fault, token, authorization, kind):
     storm = Faults(storm=Storm(share=0.5, kinds=(f"any:{fault}",)))
-    platforms = Platforms(Seed(gateways=(roma(), apinizer(shape="b"))), storm)
+    seed = Seed(gateways=(roma(keys=(FAKE_KEYS,)), apinizer(shape="b")))
+    platforms = Platforms(seed, storm)
 
     for name in platforms.names:
-        headers = {"X-Auth-Token": token, "Authorization": f"Bearer {token}"}
+        headers = {
+            "X-Auth-Token": token,
+            "Authorization": authorization or f"Bearer {token}",
+            "X-Sdk-Date": "19700101T000000Z",
+            "Content-Type": kind,
+            "X-Odd": "\udc80\ud800",
+        }
         delivery = platforms.handle(name, method, path, headers, body, now=1.0)
         platforms.ended(name, delivery)
         assert delivery.answer is not None or delivery.manner is not Manner.WHOLE

@@ -7,20 +7,29 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, GatewayEntry, Plan, Reference, Target, TargetId, Wave
+from orchestrator.model import Auth, GatewayEntry, Iam, Login, Plan, Reference, Target, TargetId, Wave
+from orchestrator.simulator.accounts import User
+from orchestrator.simulator.keys import Key
 from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import ApinizerSeed, RomaSeed, Seed
+from orchestrator.simulator.seed import (
+    FAKE_KEYS,
+    FAKE_PASSWORD,
+    FAKE_SECURITY_TOKEN,
+    ApinizerSeed,
+    RomaSeed,
+    Seed,
+)
 
 from .world import apinizer, roma
 
 AUTH = Auth(token=Reference(env="TOKEN"))
 
 
-def plan() -> Plan:
-    there = {"url": "https://example.com", "auth": AUTH}
+def plan(roma_auth: Auth = AUTH, apinizer_auth: Auth = AUTH) -> Plan:
+    url = "https://example.com"
     entries = (
-        KINDS["roma"](name="roma-eu", project_id="p", instance_id="i", **there),
-        KINDS["apinizer"](name="apim", **there),
+        KINDS["roma"](name="roma-eu", url=url, project_id="p", instance_id="i", auth=roma_auth),
+        KINDS["apinizer"](name="apim", url=url, auth=apinizer_auth),
     )
     return Plan(name="plan", gateways=entries, waves=(Wave(name="all"),))
 
@@ -55,6 +64,26 @@ def test_some_targets_may_be_down_or_missing():
     assert seed.gateways[1].targets == (("P", "x/y", "test"),)
 
 
+def test_a_plans_users_have_the_rehearsals_password():
+    secret = Reference(env="PASSWORD")
+    iam = Auth(iam=Iam(url="https://iam", user="u", domain="d", password=secret))
+
+    ours, theirs = Seed.from_plan(plan(iam, Auth(login=Login(user="me", password=secret))), []).gateways
+
+    assert ours.users == (User(name="u", domain="d", password=FAKE_PASSWORD),)
+    assert theirs.users == (User(name="me", password=FAKE_PASSWORD),)
+
+
+@pytest.mark.parametrize("token", [None, FAKE_SECURITY_TOKEN])
+def test_a_plans_access_keys_are_the_rehearsals(token):
+    reference = Reference(env="KEY")
+    auth = Auth(access_key=reference, secret_key=reference, security_token=reference if token else None)
+
+    ours, _ = Seed.from_plan(plan(auth), []).gateways
+
+    assert ours.keys == (Key(access=FAKE_KEYS.access, secret=FAKE_KEYS.secret, security_token=token),)
+
+
 def test_a_kind_without_a_simulator_is_refused():
     class Other(GatewayEntry, frozen=True, kw_only=True):
         KIND = "other"
@@ -78,7 +107,9 @@ def test_settings_go_to_the_gateways_of_their_kind():
 
 
 def test_a_seed_survives_its_json(tmp_path):
-    seed = Seed(gateways=(roma(again=409), apinizer(looks=False)))
+    users = (User(name="u", domain="d", password="p", second_factor=True),)
+    ours = roma(again=409, users=users, keys=(FAKE_KEYS,), lock_after=2, token_life=3)
+    seed = Seed(gateways=(ours, apinizer(looks=False, users=users, expires_in="epoch")))
     path = tmp_path / "seed.json"
     path.write_bytes(msgspec.json.encode(seed))
 

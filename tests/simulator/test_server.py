@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
+import hmac
 import socket
 from collections.abc import AsyncIterator
 
@@ -12,13 +14,14 @@ import pytest
 from yarl import URL
 
 from orchestrator.errors import UsageError
+from orchestrator.simulator.accounts import User
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN, Seed
 from orchestrator.simulator.server import serving
 
-from .world import BACKEND, PLACE, TEST, apinizer, roma
+from .world import BACKEND, PLACE, PROJECT, TEST, apinizer, roma
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
 TARGETS = {"roma-eu": f"roma-eu/{BACKEND}", "apim": "apim/Retail/petstore/test"}
@@ -27,6 +30,19 @@ HEADERS = {
     "Authorization": f"Bearer {FAKE_TOKEN}",
     "Content-Type": "application/json",
 }
+
+
+DEPLOY = UNDEPLOY.removesuffix("/undeploy") + "/deploy"
+
+
+def signed(host: str, canonical_path: str, date: str) -> dict[str, str]:
+    """The headers of a POST without a body, put together by hand as the vendor's page shows it."""
+    lines = ["POST", canonical_path, "", f"host:{host}", f"x-sdk-date:{date}", "", "host;x-sdk-date"]
+    request = "\n".join([*lines, hashlib.sha256(b"").hexdigest()])
+    text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    signature = hmac.new(FAKE_KEYS.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    claim = f"Access={FAKE_KEYS.access}, SignedHeaders=host;x-sdk-date, Signature={signature}"
+    return {"X-Sdk-Date": date, "Authorization": f"SDK-HMAC-SHA256 {claim}"}
 
 
 @pytest.fixture
@@ -175,6 +191,71 @@ async def test_a_token_may_expire_in_mid_run(session):
         statuses = [(await undeployed(session, urls, "roma-eu"))[0] for _ in range(3)]
 
     assert statuses == [204, 204, 401]
+
+
+async def test_a_login_at_iam_gives_a_token_that_ends(session):
+    clock = iter([0.0, 1.0, 61.0])
+    user = User(name="ops", domain="acme", password=FAKE_PASSWORD)
+    platforms = Platforms(Seed(gateways=(roma(users=(user,), token_life=60),)))
+    who = {"name": "ops", "password": FAKE_PASSWORD, "domain": {"name": "acme"}}
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": who}},
+                     "scope": {"project": {"id": PROJECT}}}}  # fmt: skip
+
+    async with serving(platforms, clock=lambda: next(clock)) as urls:
+        url = urls["roma-eu"] + "/v3/auth/tokens?nocatalog=true"
+        async with session.post(url, json=body) as reply:
+            token = reply.headers["X-Subject-Token"]
+        more = {"headers": {"X-Auth-Token": token}}
+        replies = [await sent(session, urls["roma-eu"], "POST", UNDEPLOY, **more) for _ in range(2)]
+
+    assert reply.status == 201
+    assert [status for status, _ in replies] == [204, 401]
+
+
+async def test_a_login_at_the_manager_gives_a_token(session):
+    seed = apinizer(users=(User(name="ops", password="p w+d&ş"),))
+    form = {"grant_type": "client_credentials", "client_id": "ops", "client_secret": "p w+d&ş"}
+    plain = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    async with serving(Platforms(Seed(gateways=(seed,)))) as urls:
+        async with session.post(urls["apim"] + "/apiops/auth/token", data=form, headers=plain) as reply:
+            token = (await reply.json())["access_token"]
+        status, _ = await sent(
+            session, urls["apim"], "DELETE", TEST, headers={"Authorization": f"Bearer {token}"}
+        )
+
+    assert (reply.status, status) == (200, 200)
+
+
+async def test_a_signature_over_the_address_of_the_socket_is_let_in(session):
+    platforms = Platforms(Seed(gateways=(roma(keys=(FAKE_KEYS,)),)))
+
+    async with serving(platforms, clock=lambda: 1_600_498_693.0) as urls:
+        host = urls["roma-eu"].removeprefix("http://")
+        headers = signed(host, f"{UNDEPLOY}/", "20200919T065813Z")
+        replies = [
+            await sent(session, urls["roma-eu"], "POST", path, headers=headers) for path in (DEPLOY, UNDEPLOY)
+        ]
+
+    assert [status for status, _ in replies] == [401, 204]
+    assert platforms.books().gateways["roma-eu"].bad_signatures == 1
+
+
+async def test_the_world_may_begin_anew_while_a_request_is_open(session):
+    platforms = both("slow@0.1")
+    arrived = asyncio.Event()
+
+    def clock() -> float:
+        arrived.set()
+        return 0.0
+
+    async with serving(platforms, clock=clock) as urls:
+        waiting = asyncio.ensure_future(undeployed(session, urls, "roma-eu"))
+        await arrived.wait()
+        platforms.seed(Seed(gateways=(roma(), apinizer())), now=0.0)
+        status, _ = await waiting
+
+    assert (status, platforms.books().requests) == (204, 0)
 
 
 async def test_the_control_address_is_on_every_port_and_in_no_books(session):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.simulator.books import GatewayFacts
 from orchestrator.simulator.exchange import Delivery
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.platforms import Platforms
@@ -51,14 +53,22 @@ class World:
     def ask(
         self, method: str, path: str, body: bytes | object = b"", *, token: str | None = FAKE_TOKEN
     ) -> Delivery:
-        gateway = next(iter(self.platforms.names))
         headers = {}
         if token is not None:
             headers = {"Authorization": f"Bearer {token}", "X-Auth-Token": token}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        delivery = self.platforms.handle(gateway, method, path, headers, raw, now=self.now)
+        return self.send(method, path, headers, raw)
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Delivery:
+        """A request with just these headers, to the first gateway."""
+        gateway = next(iter(self.platforms.names))
+        delivery = self.platforms.handle(gateway, method, path, headers, body, now=self.now)
         self.platforms.ended(gateway, delivery)
         return delivery
+
+    def facts(self) -> GatewayFacts:
+        """What the first gateway's books say."""
+        return next(iter(self.platforms.books().gateways.values()))
 
 
 def document(delivery: Delivery) -> Any:

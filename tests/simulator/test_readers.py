@@ -1,0 +1,97 @@
+"""Readers and simulators were written apart; here they meet: each vendor's login, and a signed request."""
+
+from __future__ import annotations
+
+import pytest
+from yarl import URL
+
+from orchestrator.gateways import KINDS
+from orchestrator.model import (
+    UNDEPLOY,
+    Auth,
+    Gateway,
+    Iam,
+    Login,
+    Plan,
+    Reference,
+    Target,
+    TargetId,
+    Wave,
+)
+from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, Seed
+from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret
+
+from .world import BACKEND, INSTANCE, PROJECT
+
+NOW = 1_600_498_693.0
+SOMEWHERE = Reference(env="NOBODY_SETS_THIS")
+URL_OF = "http://127.0.0.1:38471"
+
+
+def gateway(kind: str, auth: Auth) -> Gateway:
+    place = {"project_id": PROJECT, "instance_id": INSTANCE} if kind == "roma" else {}
+    return KINDS[kind](name="there", url=URL_OF, auth=auth, **place)
+
+
+def target(kind: str) -> Target:
+    parts = (BACKEND,) if kind == "roma" else ("Retail", "petstore", "test")
+    return Target(1, TargetId("/".join(("there", *parts))), "there", 0, parts)
+
+
+def world(entry: Gateway, kind: str) -> Platforms:
+    plan = Plan(name="plan", gateways=(entry,), waves=(Wave(name="all"),))
+    return Platforms(Seed.from_plan(plan, [target(kind)]), now=NOW)
+
+
+def sent(platforms: Platforms, request: Request, now: float = NOW) -> Reply:
+    path = URL(request.url, encoded=True).raw_path_qs
+    body = request.body or b""
+    delivery = platforms.handle("there", request.method, path, request.headers, body, now=now)
+    assert delivery.answer is not None
+    headers = {name.lower(): value for name, value in delivery.answer.headers.items()}
+    return Reply(delivery.answer.status, headers, delivery.answer.body, now)
+
+
+def undeployed(platforms: Platforms, entry: Gateway, kind: str, access: Access, now: float = NOW) -> int:
+    return sent(platforms, entry.request(UNDEPLOY, target(kind), access, note="why", now=now), now).status
+
+
+LOGINS = {
+    "roma": Auth(iam=Iam(url=URL_OF, user="ops ş", domain="acme", password=SOMEWHERE)),
+    "apinizer": Auth(login=Login(user="ops ş&=", password=SOMEWHERE)),
+}
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
+    entry = gateway(kind, LOGINS[kind])
+    platforms = world(entry, kind)
+
+    granted = entry.read_login(sent(platforms, entry.login(Secret(FAKE_PASSWORD))))
+
+    assert isinstance(granted, Granted)
+    assert granted.until == (NOW + 86_400 if kind == "roma" else None)
+    assert undeployed(platforms, entry, kind, granted.token, NOW + 86_400) == 401
+    assert undeployed(platforms, entry, kind, granted.token) in (200, 204)
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_wrong_password_is_a_rejection(kind):
+    entry = gateway(kind, LOGINS[kind])
+
+    assert isinstance(entry.read_login(sent(world(entry, kind), entry.login(Secret("wrong")))), Rejected)
+
+
+@pytest.mark.parametrize("session", [None, FAKE_SECURITY_TOKEN])
+def test_a_signed_undeploy_is_let_in_and_one_with_another_secret_is_not(session):
+    token = SOMEWHERE if session else None
+    entry = gateway("roma", Auth(access_key=SOMEWHERE, secret_key=SOMEWHERE, security_token=token))
+    platforms = world(entry, "roma")
+    more = Secret(session) if session else None
+    bad, good = (
+        Keys(Secret(FAKE_KEYS.access), Secret(secret), more) for secret in ("other", FAKE_KEYS.secret)
+    )
+
+    assert [undeployed(platforms, entry, "roma", keys) for keys in (bad, good)] == [401, 204]
+    assert platforms.books().gateways["there"].bad_signatures == 1
