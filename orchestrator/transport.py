@@ -20,7 +20,7 @@ from yarl import URL
 
 from orchestrator.model import Gateway
 from orchestrator.proxies import Proxies, Proxy, read_proxies
-from orchestrator.trust import make_context, refuses_us, why_no_tls
+from orchestrator.trust import check_trust, make_context, refuses_us, why_no_tls
 from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Send
 
@@ -44,6 +44,12 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.InvalidURL, "the address is not a URL"),
     (ValueError, "the request, or its reply, is not HTTP"),
 )
+
+
+def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise what ``connect`` would, before anything is sent to anybody."""
+    read_proxies(gateway.proxy, environment)
+    check_trust(gateway, folder)
 
 
 @asynccontextmanager

@@ -161,8 +161,10 @@ def why_no_tls(error: BaseException, host: str) -> str | None:
         case ssl.SSLCertVerificationError():
             return _why_not_believed(error.verify_code, error.verify_message, host)
         case ssl.SSLError():
-            reason: str = getattr(error, "reason", None) or "no TLS was answered"  # asyncio's own have none
-            return _REFUSALS.get(reason) or reason.replace("_", " ").lower()
+            reason = getattr(error, "reason", None)  # those that asyncio raises itself have none
+            if not reason:
+                return "no TLS was answered"
+            return _REFUSALS.get(reason) or str(reason).replace("_", " ").lower()
         case _:
             return None
 

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.gateways.roma import Roma
 from orchestrator.model import Auth, Limits, Reference
 from orchestrator.transport import connect
@@ -140,18 +142,16 @@ async def reset(peer: Peer, writer: asyncio.StreamWriter) -> None:
 
 def gateway(*, concurrency: int = 8, **fields: Any) -> Roma:
     """The gateway that sends; where to is each request's own."""
-    return Roma(
-        **{
-            "name": "roma",
-            "url": "http://127.0.0.1",
-            "auth": Auth(token=Reference(env="TOKEN")),
-            "limits": Limits(concurrency=concurrency),
-            "timeout": 5.0,
-            "project_id": "p",
-            "instance_id": "i",
-        }
-        | fields
+    roma = Roma(
+        name="roma",
+        url="http://127.0.0.1",
+        auth=Auth(token=Reference(env="TOKEN")),
+        limits=Limits(concurrency=concurrency),
+        timeout=5.0,
+        project_id="p",
+        instance_id="i",
     )
+    return replace(roma, **fields)
 
 
 async def ask(

@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "orchestrator"
 
 # Above the line of the architecture page: no socket, no clock, no die. `report/` and `plan/` may read and
 # write the files that they are handed.
-PURE = ("errors", "wire", "model", "events", "plan", "gateways", "retry", "schedule", "report", "progress")
+PURE = (
+    "errors",
+    "wire",
+    "model",
+    "events",
+    "plan",
+    "gateways",
+    "retry",
+    "schedule",
+    "report",
+    "progress",
+    "proxies",
+)
 WITH_FILES = ("plan", "report")
 IMPURE = {
     "aiohttp", "anyio", "asyncio", "click", "concurrent", "http", "multiprocessing", "random", "requests",
@@ -29,6 +41,7 @@ CONFINED = {
     "rich": ("console", "commands"),
     "click": ("cli", "commands", "simulate.__main__"),
     "jinja2": ("report",),
+    "ssl": ("trust", "doctor"),
     "yaml": ("plan",),
 }
 
@@ -55,6 +68,8 @@ FORBIDDEN = (
     ("api", "log"),
     ("console", "api"),
     ("log", "api"),
+    ("trust", "transport"),
+    ("proxies", "transport"),
     ("transport", "lane"),
     ("transport", "executor"),
     ("simulator", "gateways"),
@@ -167,6 +182,7 @@ def test_the_package_obeys(rule: str) -> None:
         ("purity", "schedule.py", "def f():\n    from random import random"),
         ("confinement", "executor.py", "import sqlite3"),
         ("confinement", "api.py", "from aiohttp import ClientSession"),
+        ("confinement", "transport.py", "import ssl"),
         ("direction", "undeploy.py", "from orchestrator.transport import connect"),
         ("direction", "api.py", "from orchestrator import console"),
         ("independence", "gateways/roma.py", "from orchestrator.gateways.apinizer import Apinizer"),
