@@ -56,7 +56,7 @@ def command(
     Prints one line a gateway on stdout, its name and its URL, when all of them listen. They accept the token
     `rehearsal-token`, unless the seed file names others. The plan's users log in with the password
     `rehearsal-password`; where it has access keys they are `REHEARSALKEY00000000` and
-    `rehearsal-secret-key-0000000000000000000`, and the security token, if any, is
+    `rehearsalSecretKeyRehearsalSecretKey0000`, and the security token, if any, is
     `rehearsal-security-token`. IAM is at the address of its gateway. GET /_books on any of them tells what
     they saw.
     """

@@ -26,7 +26,7 @@ Document = TypeVar("Document")
 FAKE_TOKEN = "rehearsal-token"  # noqa: S105
 FAKE_PASSWORD = "rehearsal-password"  # noqa: S105
 FAKE_SECURITY_TOKEN = "rehearsal-security-token"  # noqa: S105
-FAKE_KEYS = Key(access="REHEARSALKEY00000000", secret="rehearsal-secret-key-0000000000000000000")  # noqa: S106
+FAKE_KEYS = Key(access="REHEARSALKEY00000000", secret="rehearsalSecretKeyRehearsalSecretKey0000")  # noqa: S106
 
 TokenLife = Annotated[float, Meta(gt=0, le=10 * 365 * 86_400)]
 
