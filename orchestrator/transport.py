@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from msgspec import Struct
 from yarl import URL
 
 from orchestrator.model import Gateway
-from orchestrator.proxies import Proxies, Proxy, read_proxies
+from orchestrator.proxies import Proxy, read_proxies
 from orchestrator.trust import check_trust, make_context, refuses_us, why_no_tls
 from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Send
@@ -61,7 +62,7 @@ async def connect(
     Raises CredentialError where what ``tls`` names cannot be used (its paths are relative to ``folder``), and
     UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
     """
-    proxies = read_proxies(gateway.proxy, environment)
+    choose = cache(read_proxies(gateway.proxy, environment).choose)  # for a handful of addresses
     connector = aiohttp.TCPConnector(
         limit=gateway.concurrency, ttl_dns_cache=DNS_CACHE, ssl=make_context(gateway, folder)
     )
@@ -84,7 +85,7 @@ async def connect(
 
         async def send(request: Request) -> Reply | Lost:
             url = URL(request.url, encoded=True)
-            return await _send(session, request, _Way(url, _proxy_for(url, proxies)))
+            return await _send(session, request, _Way(url, choose(url.scheme, url.host or "", url.port)))
 
         yield send
 
@@ -117,10 +118,6 @@ def _watch() -> aiohttp.TraceConfig:
     trace.on_connection_create_end.append(made)
     trace.on_connection_reuseconn.append(reused)
     return trace
-
-
-def _proxy_for(url: URL, proxies: Proxies) -> Proxy | None:
-    return proxies.choose(url.scheme, url.host or "", url.port) if proxies.by_scheme else None
 
 
 def _routed(request: Request, way: _Way) -> dict[str, Any]:

@@ -32,10 +32,10 @@ from peer import (
     unsent,
 )
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model import Tls
 from orchestrator.proxies import Proxy, read_proxies
-from orchestrator.transport import connect
+from orchestrator.transport import check_connection, connect
 from orchestrator.wire import Lost, Reply, Request, Secret
 
 PASSWORD = "a:pass@word-that-nobody-may-see"
@@ -162,6 +162,14 @@ def test_what_is_no_proxy_is_refused_by_the_name_of_its_variable(value: str) -> 
     with pytest.raises(UsageError, match=r"^https_proxy holds no address of a proxy; write it as") as told:
         read_proxies(None, {"https_proxy": value})
     assert "s3cret" not in str(told.value)
+
+
+def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:
+    check_connection(gateway(proxy=A), tmp_path, {"HTTP_PROXY": "socks5://a.example.com"})
+    with pytest.raises(UsageError):
+        check_connection(gateway(), tmp_path, {"HTTP_PROXY": "socks5://a.example.com"})
+    with pytest.raises(CredentialError):
+        check_connection(gateway(tls=Tls(ca_file="none.pem")), tmp_path, {})
 
 
 @given(entry=st.text(), host=st.text(min_size=1), port=st.integers(1, 65535))
