@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 # The line stands here as well as in the module, so that --help imports none of them; a test compares the two.
 COMMANDS: Mapping[str, Entry] = {
     "check": Entry("orchestrator.commands.check", "Validate a plan offline and print its counts and digest."),
+    "doctor": Entry("orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."),
     "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
     "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
     "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),

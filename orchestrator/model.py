@@ -5,7 +5,7 @@ Times are aware datetimes, durations are seconds, shares are fractions of 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Annotated, ClassVar, Literal, NewType
@@ -130,6 +130,25 @@ class Reading(Struct, frozen=True, kw_only=True):
     """With PARTIAL: how many pods (or rows) the reply named in all."""
     hint: str = ""
     facts: Facts | None = None
+
+
+class Check(Struct, frozen=True):
+    """One read that is about a gateway as a whole: what to send, and what a reply to it says.
+
+    ``read`` gives what it saw, in words, or the reading of a fault. It never raises, whatever the bytes.
+    """
+
+    name: str
+    request: Request
+    read: Callable[[Reply], str | Reading]
+
+
+class Dialect(Struct, frozen=True):
+    """Which version of its API a gateway speaks. ``hint`` is what to change where it is not the plan's."""
+
+    text: str
+    served: bool = True
+    hint: str = ""
 
 
 class Target(Struct, frozen=True):
@@ -264,6 +283,8 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
     OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
+    LOOKS: ClassVar[tuple[Ask, ...]]
+    """Every read of a target's live state that some version of this kind offers."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
 
@@ -290,6 +311,24 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
         """Say what to send at ``now`` (Unix seconds, which a signature holds).
 
         ``note`` is for the vendor's history record, where the target has no text of its own.
+        """
+        raise NotImplementedError
+
+    def greeting(self) -> Check:
+        """Say how to find out, without any credential, whether such a gateway answers at all."""
+        raise NotImplementedError
+
+    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:
+        """Say which reads show that the credential is accepted, and which version answers.
+
+        The first one is of the version that the plan means. ``now`` as in ``request``.
+        """
+        raise NotImplementedError
+
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:
+        """Say what the checks that were ``answered``, by name, and the looks that are offered amount to.
+
+        ``looks`` holds, by ``via``, only those of which it is known.
         """
         raise NotImplementedError
 

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from orchestrator.gateways import apinizer_checks
 from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
 from orchestrator.gateways.apinizer_replies import read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.text import place, segment
-from orchestrator.model import Act, Ask, Coordinate, GatewayEntry, Reading, Target
+from orchestrator.model import Act, Ask, Check, Coordinate, Dialect, GatewayEntry, Reading, Target
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
@@ -40,6 +41,7 @@ class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_fiel
     )
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
+    LOOKS: ClassVar[tuple[Ask, ...]] = tuple(_PATHS)
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -80,6 +82,30 @@ class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_fiel
         if body is not None:
             headers["Content-Type"] = "application/json"
         return Request("DELETE", f"{url}environments/{environment}/", headers, body)
+
+    def greeting(self) -> Check:
+        """Return the manager's own health check, which asks for no token."""
+        request = Request("GET", self._at("test/healthcheck"), {"Accept": "text/plain"})
+        return Check("healthcheck", request, apinizer_checks.read_health)
+
+    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:  # noqa: ARG002
+        """Return the vendor's test of a token, and the list of the projects that its user may see."""
+        if isinstance(access, Keys):
+            raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
+        headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json, text/plain"}
+        return (
+            Check(
+                "hello", Request("GET", self._at("test/hello/undeploy"), headers), apinizer_checks.read_hello
+            ),
+            Check("projects", Request("GET", self._at("projects/"), headers), apinizer_checks.read_projects),
+        )
+
+    def _at(self, path: str) -> str:
+        return f"{self.url.rstrip('/')}/apiops/{path}"
+
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:
+        """Return how new the manager is, by the looks that it offers."""
+        return apinizer_checks.dialect(answered, looks.get(STATUS.via))
 
     def login(self, password: Secret) -> Request:
         """Return the login of the plan's user at the manager."""

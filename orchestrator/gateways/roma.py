@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from orchestrator.gateways import roma_checks
 from orchestrator.gateways.envelope import first_text, json_object, raw_text, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.signing import signed
@@ -20,7 +23,9 @@ from orchestrator.gateways.text import place, segment, shown
 from orchestrator.model import (
     Act,
     Ask,
+    Check,
     Coordinate,
+    Dialect,
     Facts,
     GatewayEntry,
     Reading,
@@ -70,6 +75,7 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
         ),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
+    LOOKS: ClassVar[tuple[Ask, ...]] = (_SHOW,)
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
 
@@ -95,13 +101,16 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
 
         Raises ``ValueError`` for anything but an undeploy and the look ``show``.
         """
-        if isinstance(access, Keys):
-            request = self._request(ask, target, {"X-Project-Id": self.project_id})
-            return signed(request, access, now=datetime.fromtimestamp(now, UTC))
-        return self._request(ask, target, {"X-Auth-Token": access.reveal()})
+        return self._let_in(self._request(ask, target), access, now)
 
-    def _request(self, ask: Ask, target: Target, headers: dict[str, str]) -> Request:
-        headers["Accept"] = "application/json"
+    def _let_in(self, request: Request, access: Access, now: float) -> Request:
+        if isinstance(access, Keys):
+            scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
+            return signed(scoped, access, now=datetime.fromtimestamp(now, UTC))
+        return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
+
+    def _request(self, ask: Ask, target: Target) -> Request:
+        headers = {"Accept": "application/json"}
         (api,) = target.parts
         if ask == _SHOW:
             return Request("GET", f"{self._apis}/{segment(api)}", headers)
@@ -118,6 +127,38 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
         project, instance = segment(self.project_id), segment(self.instance_id)
         base = self.url.rstrip("/")
         return f"{base}/{self.api_version}/{project}/apic/instances/{instance}/livedata-apis"
+
+    def greeting(self) -> Check:
+        """Return the list, asked for by nobody: a ROMA Connect refuses it, a login page does not."""
+        request = Request("GET", self._shortest_list, {"Accept": "application/json"})
+        return Check("greeting", request, roma_checks.read_refusal)
+
+    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:
+        """Return the shortest list of each version, that of the plan first."""
+        ours, other = self._versions
+        return (
+            self._listing(ours, access, now, roma_checks.read_listing),
+            self._listing(other, access, now, roma_checks.read_other),
+        )
+
+    @property
+    def _versions(self) -> tuple[Literal["v1", "v2"], Literal["v1", "v2"]]:
+        return ("v1", "v2") if self.api_version == "v1" else ("v2", "v1")
+
+    def _listing(
+        self, version: Literal["v1", "v2"], access: Access, now: float, read: roma_checks.Read
+    ) -> Check:
+        there = replace(self, api_version=version)
+        request = Request("GET", there._shortest_list, {"Accept": "application/json"})
+        return Check(version, self._let_in(request, access, now), partial(read, otherwise=self._read_fault))
+
+    @property
+    def _shortest_list(self) -> str:
+        return f"{self._apis}?limit=1&offset=0"
+
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:  # noqa: ARG002
+        """Return which of the two versions answer."""
+        return roma_checks.dialect(self._versions, answered)
 
     def login(self, password: Secret) -> Request:
         """Return the login of the plan's IAM user; its token is for this project."""
@@ -136,6 +177,9 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
             return _read_look(reply)
         if reply.status == 204:
             return _REMOVED
+        return self._read_fault(reply)
+
+    def _read_fault(self, reply: Reply) -> Reading:
         fault = _fault(reply.body)
         verdict = _either(reply, fault) or _undeploy(reply.status, fault.code)
         hint = self._hint(fault.code) if verdict is Verdict.ELSEWHERE else ""

@@ -1,0 +1,88 @@
+"""undeploy doctor: ask a plan's gateways how they are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.commands.options import Chosen, plan_options
+from orchestrator.errors import ExitStatus, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.doctor.findings import Diagnosis
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "bright_black"}
+
+
+@click.command("doctor")
+@plan_options
+@click.option("--table", is_flag=True, help="Every check of every gateway, as a table.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="JSON holds every check.",
+)
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
+    """Ask a plan's gateways how they are; changes nothing.
+
+    Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
+    of its API, the looks that it offers, up to three of its targets. One line a gateway: ok, warn or fail,
+    what matters most, and what to do. Exits with 1 where one of them fails; warnings alone are 0.
+    """
+    if table and form == "json":
+        raise UsageError("--table and --format json are two forms of the same; give one of them")
+    import anyio
+
+    from orchestrator.api import load_plan, real_world
+    from orchestrator.doctor.examine import examine
+
+    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+        diagnoses = anyio.run(examine, loaded, real_world(loaded.folder))
+        _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
+    failed = any(one.state == "fail" for one in diagnoses)
+    return ExitStatus.UNFINISHED if failed else ExitStatus.DONE
+
+
+def _show(
+    plan: str, diagnoses: Sequence[Diagnosis], form: Literal["text", "json", "table"], *, color: bool
+) -> None:
+    from orchestrator.doctor import lines
+    from orchestrator.summary import aligned
+
+    if form == "json":
+        click.echo(lines.as_json(plan, diagnoses, at=time.time()))
+    elif form == "text":
+        for line in lines.one_line_each(diagnoses):
+            click.echo(line)
+    elif sys.stdout.isatty():
+        _draw(diagnoses, color=color)
+    else:
+        table = [lines.HEADINGS, *lines.rows(diagnoses)]
+        for line in aligned(table, left=len(lines.HEADINGS)):
+            click.echo(line)
+
+
+def _draw(diagnoses: Sequence[Diagnosis], *, color: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from orchestrator.doctor.lines import HEADINGS, rows
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold", no_wrap=heading in HEADINGS[:3])
+    for name, check, state, found, advice in rows(diagnoses):
+        # Texts of others may hold what rich would take for its own markup.
+        cells = (name, check, Text(state, STYLES[state]), Text(found), Text(advice))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+    Console(highlight=False, markup=False, emoji=False, no_color=None if color else True).print(table)

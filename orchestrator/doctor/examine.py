@@ -1,0 +1,67 @@
+"""All gateways of a plan, visited side by side, each with a few of its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from orchestrator.api import LoadedPlan
+from orchestrator.doctor.findings import Diagnosis
+from orchestrator.doctor.visit import PATIENCE, Patient, visit
+from orchestrator.journal.database import Database
+from orchestrator.journal.pending import parts_of
+from orchestrator.model import Plan, Target, TargetId
+from orchestrator.world import World
+
+SAMPLES = 3
+"""Targets that are looked at, of each gateway."""
+
+_NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
+
+
+async def examine(loaded: LoadedPlan, world: World, *, patience: float = PATIENCE) -> tuple[Diagnosis, ...]:
+    """Return the diagnosis of each gateway, in the plan's order, within about ``patience`` seconds.
+
+    Sends nothing but logins and reads, and resolves each credential once. Raises JournalError where the
+    targets that were read cannot be read again.
+    """
+    patients = _patients(loaded, world.now())
+    done: dict[str, Diagnosis] = {}
+
+    async def one(patient: Patient) -> None:
+        done[patient.gateway.name] = await visit(patient, world, patience=patience)
+
+    async with anyio.create_task_group() as group:
+        for patient in patients:
+            group.start_soon(one, patient)
+    return tuple(done[patient.gateway.name] for patient in patients)
+
+
+def _patients(loaded: LoadedPlan, now: float) -> list[Patient]:
+    closes = _closes(loaded.plan, now)
+    return [
+        Patient(
+            gateway=gateway,
+            samples=samples(loaded.draft.database, index, gateway.name, total),
+            total=total,
+            folder=loaded.folder,
+            closes=closes,
+        )
+        for index, gateway in enumerate(loaded.plan.gateways)
+        for total in (loaded.by_gateway.get(gateway.name, 0),)
+    ]
+
+
+def _closes(plan: Plan, now: float) -> float | None:
+    if plan.window is None or plan.window.closes is None:
+        return None
+    closes = plan.window.closes.timestamp()
+    return closes if closes > now else None
+
+
+def samples(database: Database, gateway: int, name: str, total: int) -> Sequence[Target]:
+    """Return the first, the middle and the last of a gateway's ``total`` targets, or as many as there are."""
+    places = sorted({0, total // 2, total - 1}) if total else []
+    rows = [database.one(_NTH, (gateway, place)) for place in places[:SAMPLES]]
+    return [Target(seq, TargetId(text), name, wave, parts_of(text)) for seq, text, wave in rows]

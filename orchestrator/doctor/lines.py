@@ -1,0 +1,67 @@
+"""The diagnoses as text: one line a gateway, rows of a table, JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from orchestrator.doctor.findings import Diagnosis, Finding, State
+from orchestrator.report.words import visible
+
+SCHEMA = 1
+HEADINGS = ("gateway", "check", "state", "found", "what to do")
+_SUMMARY = ("life", "version", "targets", "latency")
+"""What is told of a gateway with which all is well."""
+
+
+def one_line_each(diagnoses: Sequence[Diagnosis]) -> Iterator[str]:
+    """Yield a line a gateway: its name, its state, and what matters most."""
+    width = max((len(visible(one.gateway)) for one in diagnoses), default=0)
+    for one in diagnoses:
+        yield f"{visible(one.gateway).ljust(width)}  {one.state:<4}  {_summary(one)}"
+
+
+def _summary(one: Diagnosis) -> str:
+    worst = one.worst
+    if not worst:
+        found = {finding.check: finding for finding in one.findings}
+        known = (found[check] for check in _SUMMARY if found[check].state is State.OK)
+        return "; ".join(visible(finding.text) for finding in known)
+    more = f" (and {len(worst) - 1} more: --table)" if len(worst) > 1 else ""
+    return f"{_told(worst[0])}{more}"
+
+
+def _told(finding: Finding) -> str:
+    advice = f"; {finding.advice}" if finding.advice else ""
+    return visible(f"{finding.check}: {finding.text}{advice}")
+
+
+def rows(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, ...]]:
+    """Yield every finding of every gateway as the cells of a row under ``HEADINGS``."""
+    for one in diagnoses:
+        for finding in one.findings:
+            cells = (one.gateway, finding.check, finding.state.value, finding.text, finding.advice)
+            yield tuple(visible(cell) for cell in cells)
+
+
+def as_json(plan: str, diagnoses: Sequence[Diagnosis], *, at: float) -> bytes:
+    """Return all of it as JSON of schema 1 (see docs/doctor.md)."""
+    document = {
+        "schema": SCHEMA,
+        "plan": plan,
+        "checked": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "gateways": [
+            {
+                "name": one.gateway,
+                "kind": one.kind,
+                "url": one.url,
+                "state": one.state,
+                "requests": one.requests,
+                "checks": one.findings,
+            }
+            for one in diagnoses
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)

@@ -1,0 +1,256 @@
+"""One gateway asked how it is: reads only, one after the other, none behind a credential that was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.access import Denied, Entrance, Later, Ticket, masked
+from orchestrator.doctor import findings
+from orchestrator.doctor.findings import Diagnosis, Finding, completed, failure
+from orchestrator.doctor.reach import Reached, reach
+from orchestrator.errors import CredentialError, UsageError
+from orchestrator.model import Ask, Check, Gateway, Reading, Target, Verdict
+from orchestrator.wire import Lost, Reply, Request
+from orchestrator.world import Material, Send, World
+
+PATIENCE = 60.0
+"""Seconds after which a gateway is given up on, whatever it still owes."""
+
+REPLY_WITHIN = 10.0
+"""Seconds that one reply may take; a plan's own timeout holds where it is shorter."""
+
+Reach: TypeAlias = Callable[[], Awaitable[Reached]]
+
+
+class Patient(Struct, frozen=True, kw_only=True):
+    """A gateway, and what of its plan matters to it."""
+
+    gateway: Gateway
+    samples: Sequence[Target]
+    total: int
+    """How many targets the plan has there."""
+    folder: Path
+    closes: float | None
+    """When the plan's window closes, where that is still to come."""
+
+
+class _End(Exception):  # noqa: N818 - no error: there is nothing more to ask, and the findings say why
+    """Nothing more is asked of this gateway."""
+
+
+async def visit(patient: Patient, world: World, *, patience: float = PATIENCE) -> Diagnosis:
+    """Find out all that can be found out about a gateway in ``patience`` seconds.
+
+    What goes wrong is a finding; nothing of it is raised.
+    """
+    gateway = world.reach(patient.gateway)
+    examination = _Examination(replace(patient, gateway=gateway), world)
+    with anyio.move_on_after(patience) as scope:
+        with suppress(_End):
+            await examination.run()
+    if scope.cancelled_caught:
+        text = f"gave up after {patience:g} s"
+        examination.found.append(failure("answer", text, "see whether the gateway is well"))
+    return Diagnosis(
+        gateway=gateway.name,
+        kind=gateway.KIND,
+        url=gateway.url,
+        findings=completed(examination.found),
+        requests=examination.requests,
+    )
+
+
+class _Examination:
+    """What was found so far, and the steps by which more is found; the last step raises _End."""
+
+    def __init__(self, patient: Patient, world: World) -> None:
+        self.found: list[Finding] = []
+        self.requests = 0
+        self._patient = patient
+        self._gateway = patient.gateway
+        self._world = world
+        self._seconds: list[float] = []
+        self._looks: dict[str, bool] = {}
+        self._answered: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        # Both are told, even if one is enough to fail: whoever mends one need not come back for the other.
+        material = await self._material()
+        await self._reach()
+        bounded = min(REPLY_WITHIN, self._gateway.reply_timeout)
+        try:
+            async with self._world.connect(replace(self._gateway, timeout=bounded)) as send:
+                try:
+                    await self._ask(self._counted(send), material)
+                finally:
+                    self.found.append(findings.latency(self._seconds))
+        except (CredentialError, UsageError) as error:
+            self._last(failure("answer", str(error), "set the plan right"))
+
+    def _last(self, finding: Finding) -> None:
+        self.found.append(finding)
+        raise _End
+
+    async def _material(self) -> Material | None:
+        try:
+            return await self._world.credential(self._gateway)
+        except CredentialError as error:
+            self.found.append(failure("credential", str(error), "set what the reference points to"))
+            return None
+
+    async def _reach(self) -> None:
+        patient = self._patient
+        now = self._world.now()
+        reached = await reach(self._gateway, patient.folder, now=now, closes=patient.closes)
+        self.found.extend(reached.findings)
+        if not reached.whole:
+            raise _End
+
+    def _counted(self, send: Send) -> Send:
+        async def counted(request: Request) -> Reply | Lost:
+            self.requests += 1
+            began = self._world.monotonic()
+            answer = await send(request)
+            if isinstance(answer, Reply):
+                self._seconds.append(self._world.monotonic() - began)
+            return answer
+
+        return counted
+
+    async def _ask(self, send: Send, material: Material | None) -> None:
+        await self._greet(send)
+        if material is None:
+            raise _End
+        entrance = Entrance(self._gateway, material, self._world, send)
+        ticket = await self._enter(entrance)
+        await self._check(send, entrance, ticket)
+        seen = await self._look(send, entrance, ticket)
+        self.found.append(findings.looks(self._looks, [ask.via for ask in self._gateway.LOOKS]))
+        self.found.append(findings.targets(seen, self._patient.total))
+        self._tell_dialect()
+
+    async def _greet(self, send: Send) -> None:
+        """Ask without a credential first: whoever is not the gateway should not be shown one."""
+        check = self._gateway.greeting()
+        answer = await send(check.request)
+        if isinstance(answer, Lost):
+            self._last(failure("answer", answer.detail, "see whether the gateway is well"))
+            return
+        self._tell_clock(answer)
+        read = check.read(answer)
+        if isinstance(read, Reading):
+            self._last(findings.faulty("answer", read))
+            return
+        self.found.append(findings.ok("answer", read))
+        if any(found.check == "clock" and found.state is findings.State.FAIL for found in self.found):
+            raise _End  # a signature would be refused, and five of those lock the key
+
+    def _tell_clock(self, reply: Reply) -> None:
+        try:
+            date = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+        except (ValueError, OverflowError):
+            self.found.append(findings.unknown("clock", "the gateway does not say its time"))
+            return
+        # It was written at some moment between the request and the reply, and cut to the second.
+        difference = date + 0.5 - (reply.at - self._seconds[-1] / 2)
+        signs = self._gateway.auth.access_key is not None
+        self.found.append(findings.clock(difference, signs=signs))
+
+    async def _enter(self, entrance: Entrance) -> Ticket:
+        """Return what lets requests in, after one login at most."""
+        match await entrance.enter():
+            case Ticket() as ticket:
+                self._tell_life(ticket)
+                return ticket
+            case Denied(reason):
+                advice = "set the right password; each further try may lock the account"
+                self.found.append(failure("credential", reason, advice))
+            case Later(reason):
+                advice = "see whether the place of the login is well and can be reached"
+                self.found.append(failure("credential", reason, advice))
+        raise _End
+
+    def _tell_fault(self, fault: Reading, *, works: bool) -> None:
+        """Where another read was answered the credential works, if not for all."""
+        found = findings.faulty("credential", fault)
+        if not works:
+            self._last(found)
+        self.found.append(replace(found, state=findings.State.WARN))
+
+    def _tell_life(self, ticket: Ticket) -> None:
+        auth, closes = self._gateway.auth, self._patient.closes
+        self.found.append(findings.lifetime(ticket.until, auth, now=self._world.now(), closes=closes))
+
+    async def _check(self, send: Send, entrance: Entrance, ticket: Ticket) -> None:
+        """Tell what the gateway makes of the credential, and which version of its API answers."""
+        faults: list[Reading] = []
+        answered: list[str] = []
+        for check in self._gateway.checks(ticket.access, now=self._world.now()):
+            read = await _asked(check, send, entrance)
+            if isinstance(read, str):
+                answered.append(check.name)
+                self.found.append(findings.ok("credential", f"accepted; {read}"))
+            elif read.verdict not in _LACKING:
+                faults.append(read)
+                if read.verdict is Verdict.DENIED:
+                    break
+        self._answered = frozenset(answered)
+        if faults:
+            self._tell_fault(faults[0], works=bool(answered))
+        if not self._tell_dialect():
+            raise _End
+
+    def _tell_dialect(self) -> bool:
+        dialect = self._gateway.dialect(self._answered, self._looks)
+        good = findings.ok("version", dialect.text)
+        self.found.append(good if dialect.served else failure("version", dialect.text, dialect.hint))
+        return dialect.served
+
+    async def _look(self, send: Send, entrance: Entrance, ticket: Ticket) -> list[Reading]:
+        """Return what a look at each sample amounts to; the first of them is read in every way there is."""
+        seen: list[Reading] = []
+        for target in self._patient.samples:
+            readings: dict[str, Reading] = {}
+            ask: Ask | Reading | None = None
+            left = list(self._gateway.LOOKS) if target is self._patient.samples[0] else []
+            while not isinstance(ask, Reading):
+                lacking = frozenset(via for via, offered in self._looks.items() if not offered)
+                ask = left.pop(0) if left else self._gateway.next_look(target, readings, lacking, None)
+                if isinstance(ask, Ask):
+                    reading = await self._read(ask, target, send, entrance, ticket)
+                    readings[ask.via] = reading
+                    if reading.verdict in {Verdict.BUSY, Verdict.DENIED}:
+                        return [*seen, reading]
+            seen.append(ask)
+        return seen
+
+    async def _read(
+        self, ask: Ask, target: Target, send: Send, entrance: Entrance, ticket: Ticket
+    ) -> Reading:
+        now = self._world.now()
+        answer = await send(self._gateway.request(ask, target, ticket.access, note=None, now=now))
+        if isinstance(answer, Lost):
+            return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
+        reading = self._gateway.read(ask, target, masked(answer, entrance.marks))
+        if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
+            self._looks[ask.via] = reading.verdict is not Verdict.NOT_OFFERED
+        return reading
+
+
+_LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
+"""This read is not there, which another version may explain."""
+
+
+async def _asked(check: Check, send: Send, entrance: Entrance) -> str | Reading:
+    answer = await send(check.request)
+    if isinstance(answer, Lost):
+        return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
+    return check.read(masked(answer, entrance.marks))

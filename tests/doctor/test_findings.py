@@ -1,0 +1,179 @@
+"""When a finding is good, when it is a warning, and when a run would fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.doctor import findings
+from orchestrator.doctor.findings import CHECKS, Diagnosis, Finding, State, completed
+from orchestrator.model import Auth, Iam, Login, Reading, Reference, Verdict
+
+NOW = 1_795_000_000.0
+HOUR, DAY = 3600.0, 86400.0
+ENV = Reference(env="TOKEN")
+TOKEN = Auth(token=ENV)
+COMMAND = Auth(token=Reference(command=("mint", "--secret-flag")))
+KEYS = Auth(access_key=ENV, secret_key=ENV)
+TEMPORARY = Auth(access_key=ENV, secret_key=ENV, security_token=ENV)
+LOGIN = Auth(login=Login(user="ops", password=ENV))
+IAM = Auth(iam=Iam(url="https://iam.example.com", user="ops", domain="corp", password=ENV))
+
+
+@pytest.mark.parametrize(
+    ("left", "closes", "state"),
+    [
+        (90 * DAY, None, State.OK),
+        (14 * DAY, None, State.OK),
+        (14 * DAY - 1, None, State.WARN),
+        (20 * DAY, 19 * DAY, State.OK),
+        (20 * DAY, 21 * DAY, State.WARN),
+    ],
+)
+def test_a_certificate_is_judged_by_its_end(left: float, closes: float | None, state: State) -> None:
+    found = findings.certificate(NOW + left, now=NOW, closes=None if closes is None else NOW + closes)
+
+    assert (found.check, found.state, found.value) == ("tls", state, left)
+    assert ("window" in found.text) == (closes is not None and state is State.WARN)
+    assert bool(found.advice) == (state is not State.OK)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("far", "signs", "state"),
+    [
+        (0.0, False, State.OK),
+        (299.0, True, State.OK),
+        (300.0, False, State.WARN),
+        (900.0, True, State.WARN),
+        (901.0, True, State.FAIL),
+        (901.0, False, State.WARN),
+    ],
+)
+def test_a_clock_is_judged_by_what_it_is_needed_for(side: int, far: float, signs: bool, state: State) -> None:
+    found = findings.clock(side * far, signs=signs)
+
+    assert (found.state, found.value) == (state, side * far)
+    if far:
+        assert ("ahead of" if side > 0 else "behind") in found.text
+
+
+@pytest.mark.parametrize(
+    ("left", "auth", "closes", "state"),
+    [
+        (3 * HOUR, TOKEN, None, State.OK),
+        (HOUR - 1, TOKEN, None, State.WARN),
+        (-1.0, TOKEN, None, State.WARN),
+        (3 * HOUR, TOKEN, 4 * HOUR, State.WARN),
+        (HOUR / 2, TOKEN, HOUR / 4, State.OK),
+        (HOUR / 2, COMMAND, 4 * HOUR, State.OK),
+        (HOUR / 2, LOGIN, 4 * HOUR, State.OK),
+        (None, LOGIN, 4 * HOUR, State.OK),
+        (DAY, IAM, 4 * DAY, State.OK),
+        (None, KEYS, 4 * HOUR, State.OK),
+        (None, TEMPORARY, 4 * HOUR, State.UNKNOWN),
+        (None, TOKEN, 4 * HOUR, State.UNKNOWN),
+    ],
+)
+def test_only_what_cannot_be_renewed_is_warned_of(
+    left: float | None, auth: Auth, closes: float | None, state: State
+) -> None:
+    ends = None if left is None else NOW + left
+    found = findings.lifetime(ends, auth, now=NOW, closes=None if closes is None else NOW + closes)
+
+    assert (found.state, found.value) == (state, left)
+    assert "secret-flag" not in found.text
+
+
+def test_a_life_is_never_rounded_up() -> None:
+    assert [findings.life(seconds) for seconds in (0, 1, 61, 3599, 12_000, 41.9 * DAY)] == [
+        "no time",
+        "less than a minute",
+        "1 min",
+        "59 min",
+        "3 h 20 min",
+        "41 days",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reading", "text", "advice"),
+    [
+        (
+            Reading(verdict=Verdict.DENIED, code="E.401", message="bad"),
+            "refused: E.401 bad",
+            "put a valid one",
+        ),
+        (Reading(verdict=Verdict.REFUSED, message="not yours"), "not yours", "right to read"),
+        (Reading(verdict=Verdict.BUSY, code="HTTP 429"), "fewer requests: HTTP 429", "later"),
+        (Reading(verdict=Verdict.STRANGE, message="a page", hint="check url"), "a page", "check url"),
+        (Reading(verdict=Verdict.UNCLEAR), "no reason was given", "is well"),
+    ],
+)
+def test_a_fault_says_what_to_do(reading: Reading, text: str, advice: str) -> None:
+    found = findings.faulty("credential", reading)
+
+    assert found.state is State.FAIL
+    assert text in found.text
+    assert advice in found.advice
+
+
+def test_the_looks_that_are_there_are_named_and_those_that_are_not() -> None:
+    kinds = ("status", "health", "record")
+
+    assert findings.looks({"status": True}, kinds).text == "status"
+    assert findings.looks({"status": False, "record": True}, kinds).text == "record; not offered: status"
+    assert findings.looks({}, kinds).state is State.UNKNOWN
+    assert findings.looks({"status": False, "health": False}, kinds).state is State.WARN
+
+
+UP, DOWN = Reading(verdict=Verdict.UP), Reading(verdict=Verdict.DOWN)
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "text"),
+    [
+        ([UP, UP, DOWN], State.OK, "3 of 9 looked at: 2 deployed, 1 not deployed"),
+        ([UP, Reading(verdict=Verdict.ABSENT, code="E.1")], State.WARN, "1 deployed, 1 not found (E.1)"),
+        ([Reading(verdict=Verdict.ABSENT, hidden=True)], State.WARN, "1 not visible, or not there"),
+        ([Reading(verdict=Verdict.PARTIAL)], State.WARN, "1 not deployed everywhere"),
+        (
+            [Reading(verdict=Verdict.UNCLEAR, message="no reply")],
+            State.WARN,
+            "1 could not be told (no reply)",
+        ),
+        ([], State.UNKNOWN, "none was looked at"),
+    ],
+)
+def test_the_sample_is_counted(seen: list[Reading], state: State, text: str) -> None:
+    found = findings.targets(seen, 9)
+
+    assert found.state is state
+    assert text in found.text
+    assert bool(found.advice) == (state is State.WARN)
+
+
+def test_the_latency_is_the_median() -> None:
+    assert findings.latency([0.1, 9.0, 0.2]).value == 0.2
+    assert findings.latency([]).state is State.UNKNOWN
+
+
+def diagnosis(*found: Finding) -> Diagnosis:
+    return Diagnosis(gateway="g", kind="k", url="u", findings=completed(found), requests=0)
+
+
+def test_the_first_failure_is_the_cause_and_beats_every_warning() -> None:
+    late = findings.failure("credential", "denied", "mend it")
+    early = findings.failure("clock", "off", "set it")
+    one = diagnosis(late, findings.warning("tls", "ends soon", "renew it"), early)
+
+    assert (one.state, one.worst) == (State.FAIL, (early, late))
+    assert diagnosis(findings.warning("tls", "ends soon", "renew it")).state is State.WARN
+    assert diagnosis().state is State.OK
+    assert diagnosis().worst == ()
+
+
+def test_every_check_has_one_finding_and_the_newest_counts() -> None:
+    found = completed([findings.ok("version", "v1"), findings.ok("version", "v2")])
+
+    assert tuple(finding.check for finding in found) == CHECKS
+    assert {finding.text for finding in found} == {"v2", "not checked"}

@@ -1,0 +1,66 @@
+"""What a person, and a program, reads of the diagnoses."""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.doctor import findings, lines
+from orchestrator.doctor.findings import CHECKS, Diagnosis, Finding, completed
+
+FINE = (
+    findings.ok("version", "v1"),
+    findings.ok("targets", "3 of 5 looked at: 3 deployed"),
+    findings.ok("latency", "12 ms (median of 6)", 0.012),
+)
+
+
+def diagnosis(name: str, *found: Finding) -> Diagnosis:
+    return Diagnosis(gateway=name, kind="roma", url="https://g", findings=completed(found), requests=6)
+
+
+WELL = diagnosis("roma-eu", *FINE)
+WARNED = diagnosis("apim", *FINE, findings.warning("tls", "ends in 3 days", "have it renewed", 259200.0))
+ILL = diagnosis(
+    "x",
+    findings.failure("name", "the name x.invalid cannot be resolved", "check the url"),
+    findings.failure("credential", "TOKEN is not set", "set it"),
+)
+
+
+def test_one_line_a_gateway_says_what_matters_most_and_what_to_do() -> None:
+    assert list(lines.one_line_each([WELL, WARNED, ILL])) == [
+        "roma-eu  ok    v1; 3 of 5 looked at: 3 deployed; 12 ms (median of 6)",
+        "apim     warn  tls: ends in 3 days; have it renewed",
+        "x        fail  name: the name x.invalid cannot be resolved; check the url (and 1 more: --table)",
+    ]
+
+
+def test_a_row_for_each_check_of_each_gateway() -> None:
+    rows = list(lines.rows([WELL, ILL]))
+
+    assert [row[:2] for row in rows] == [(name, check) for name in ("roma-eu", "x") for check in CHECKS]
+    assert ("x", "credential", "fail", "TOKEN is not set", "set it") in rows
+    assert {len(row) for row in rows} == {len(lines.HEADINGS)}
+
+
+def test_the_json_holds_every_check_and_its_number() -> None:
+    document = json.loads(lines.as_json("a plan", [WARNED, ILL], at=1_795_000_000.0))
+
+    assert (document["schema"], document["plan"]) == (1, "a plan")
+    assert document["checked"] == "2026-11-18T11:06:40Z"
+    assert [(one["name"], one["state"]) for one in document["gateways"]] == [("apim", "warn"), ("x", "fail")]
+    assert document["gateways"][0].keys() == {"name", "kind", "url", "state", "requests", "checks"}
+    assert {
+        "check": "tls",
+        "state": "warn",
+        "text": "ends in 3 days",
+        "advice": "have it renewed",
+        "value": 259200.0,
+    } in document["gateways"][0]["checks"]
+
+
+def test_what_could_mislead_the_eye_is_made_visible() -> None:
+    hostile = diagnosis("x", findings.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
+
+    for text in [*lines.one_line_each([hostile]), *(cell for row in lines.rows([hostile]) for cell in row)]:
+        assert text.isprintable()

@@ -1,0 +1,248 @@
+"""One gateway asked how it is, over real sockets: in which order, how often, and what nobody may be shown."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from peer import Peer, gateway, reset, saying, serving, silence
+
+from orchestrator.api import real_world
+from orchestrator.doctor.findings import Diagnosis, State
+from orchestrator.doctor.visit import Patient, visit
+from orchestrator.errors import CredentialError
+from orchestrator.gateways.apinizer import Apinizer
+from orchestrator.model import Auth, GatewayEntry, Login, Reference, Target, TargetId
+from orchestrator.transport import connect
+from orchestrator.wire import Keys, Password, Secret
+from orchestrator.world import Material
+
+ENV = Reference(env="X")
+TOKEN = "a-token-that-nobody-may-see"
+SIGNED = Auth(access_key=ENV, secret_key=ENV)
+KEYS = Keys(Secret("FAKEAK"), Secret("a-key-that-nobody-may-see"))
+
+
+def reply(status: int, body: object, *, ahead: float = 0.0) -> bytes:
+    """A whole reply, from a server whose clock is ``ahead`` of ours by so many seconds."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    date = formatdate(time.time() + ahead, usegmt=True)
+    return f"HTTP/1.1 {status} X\r\nDate: {date}\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw
+
+
+def refused(ahead: float = 0.0) -> bytes:
+    body = {"error_code": "APIG.1002", "error_msg": f"Incorrect token {TOKEN}"}
+    return reply(401, body, ahead=ahead)
+
+
+LISTED = reply(200, {"size": 1, "total": 7, "apis": [{}]})
+UP = reply(200, {"id": "a", "status": 4})
+NO_PATH = reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})
+GONE = reply(404, {"error_code": "APIG.3084", "error_msg": "The livedata API does not exist"})
+
+
+def targets(count: int) -> list[Target]:
+    return [Target(number, TargetId(f"roma/{number}"), "roma", 0, (str(number),)) for number in range(count)]
+
+
+async def visited(
+    peer: Peer,
+    material: Material | Exception = Secret(TOKEN),  # noqa: B008 - a value
+    *,
+    entry: GatewayEntry | None = None,
+    samples: int = 0,
+    closes: float | None = None,
+    patience: float = 20.0,
+    **fields: Any,
+) -> Diagnosis:
+    async def credential(_: GatewayEntry) -> Material:
+        if isinstance(material, Exception):
+            raise material
+        return material
+
+    world = replace(
+        real_world(Path()), credential=credential, connect=partial(connect, folder=Path(), environment={})
+    )
+    patient = Patient(
+        gateway=replace(entry or gateway(**fields), url=peer.url),
+        samples=targets(samples),
+        total=samples,
+        folder=Path(),
+        closes=closes,
+    )
+    return await visit(patient, world, patience=patience)
+
+
+def told(diagnosis: Diagnosis, check: str) -> tuple[State, str]:
+    (finding,) = (one for one in diagnosis.findings if one.check == check)
+    return finding.state, finding.text
+
+
+async def test_all_is_well() -> None:
+    async with serving(saying(refused(), LISTED, NO_PATH, UP, UP, GONE)) as peer:
+        found = await visited(peer, samples=3)
+
+    assert (found.requests, len(peer.requests)) == (6, 6)
+    assert told(found, "credential") == (State.OK, "accepted; lists 7 backend APIs")
+    assert told(found, "version") == (State.OK, "v1")
+    assert told(found, "looks") == (State.OK, "show")
+    assert told(found, "targets")[1].startswith("3 of 3 looked at: 2 deployed, 1 not found (APIG.3084")
+    assert found.state is State.WARN
+
+
+async def test_the_first_request_shows_no_credential() -> None:
+    async with serving(saying(reply(200, b"<html>Sign in</html>"))) as peer:
+        found = await visited(peer, samples=3)
+
+    assert len(peer.requests) == 1
+    assert TOKEN.encode() not in peer.requests[0]
+    assert told(found, "answer")[0] is State.FAIL
+    assert "credential" not in {one.check for one in found.worst}
+
+
+@pytest.mark.parametrize("material", [Secret(TOKEN), KEYS])
+async def test_a_refused_credential_is_sent_once_and_not_repeated_in_what_is_told(material: Material) -> None:
+    auth = SIGNED if isinstance(material, Keys) else Auth(token=ENV)
+    async with serving(saying(refused())) as peer:
+        found = await visited(peer, material, samples=3, auth=auth)
+
+    assert [b"FAKEAK" in request or TOKEN.encode() in request for request in peer.requests] == [False, True]
+    assert told(found, "credential")[0] is State.FAIL
+    assert "APIG.1002" in told(found, "credential")[1]
+    if isinstance(material, Secret):
+        assert TOKEN not in repr(found)
+
+
+async def test_a_clock_too_far_off_keeps_a_signature_from_being_sent() -> None:
+    async with serving(saying(refused(ahead=-1000))) as peer:
+        signed = await visited(peer, KEYS, auth=SIGNED)
+    async with serving(saying(refused(ahead=-1000), LISTED)) as other:
+        token = await visited(other)
+
+    assert len(peer.requests) == 1
+    assert told(signed, "clock")[0] is State.FAIL
+    assert "16 min 40 s behind" in told(signed, "clock")[1]
+    assert told(token, "clock")[0] is State.WARN
+    assert told(token, "credential")[0] is State.OK
+
+
+async def test_a_gateway_that_does_not_say_its_time_is_no_worse_for_it() -> None:
+    silent = b"HTTP/1.1 401 X\r\nDate: soon\r\nContent-Length: 0\r\n\r\n"
+    async with serving(saying(silent, LISTED)) as peer:
+        found = await visited(peer)
+
+    assert told(found, "clock")[0] is State.UNKNOWN
+    assert found.state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "state", "text"),
+    [
+        (LISTED, LISTED, State.OK, "v1, and v2 answers too"),
+        (LISTED, refused(), State.OK, "v1"),
+        (NO_PATH, LISTED, State.FAIL, "v1, which the plan means, does not answer; v2 does"),
+        (NO_PATH, NO_PATH, State.FAIL, "neither v1 nor v2 answers"),
+    ],
+)
+async def test_the_version_that_answers(own: bytes, other: bytes, state: State, text: str) -> None:
+    async with serving(saying(refused(), own, other)) as peer:
+        found = await visited(peer)
+
+    assert told(found, "version") == (state, text)
+    assert len(peer.requests) == 3
+
+
+async def test_a_reference_that_gives_nothing_is_told_beside_what_else_is_wrong() -> None:
+    async with serving(saying(reply(503, b""))) as peer:
+        found = await visited(peer, CredentialError("TOKEN is not set"))
+
+    assert [one.check for one in found.worst] == ["answer", "credential"]
+    assert told(found, "credential") == (State.FAIL, "TOKEN is not set")
+    assert len(peer.requests) == 1
+
+
+async def test_the_life_of_a_token_is_read_from_the_token() -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(time.time()) + 1800}).encode()).rstrip(b"=")
+    token = Secret(f"aaaa.{claims.decode()}.bbbb")
+    async with serving(saying(refused(), LISTED)) as peer:
+        found = await visited(peer, token, closes=time.time() + 7200)
+
+    assert told(found, "life")[0] is State.WARN
+    assert "before the window closes" in told(found, "life")[1]
+    assert found.state is State.WARN
+
+
+@pytest.mark.parametrize("answer", [silence, reset])
+async def test_a_gateway_that_does_not_answer_is_told(
+    answer: Callable[[Peer, asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    async with serving(answer) as peer:
+        found = await visited(peer, timeout=0.3)
+
+    assert (told(found, "answer")[0], len(peer.requests)) == (State.FAIL, 1)
+    assert told(found, "latency")[0] is State.UNKNOWN
+
+
+async def test_a_gateway_is_given_up_on_in_the_end() -> None:
+    async with serving(silence) as peer:
+        found = await visited(peer, patience=0.3)
+
+    assert told(found, "answer") == (State.FAIL, "gave up after 0.3 s")
+    assert told(found, "port")[0] is State.OK
+
+
+MANAGER = Apinizer(
+    name="apim", url="http://127.0.0.1", auth=Auth(login=Login(user="ops", password=ENV)), timeout=5.0
+)
+HEALTHY = reply(200, b"OK")
+
+
+async def test_a_refused_password_is_tried_once() -> None:
+    no = reply(401, {"error": "invalid_client", "error_description": "no such user for hunter2-hunter2"})
+    async with serving(saying(HEALTHY, no)) as peer:
+        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+
+    assert [request.split(maxsplit=2)[:2] for request in peer.requests] == [
+        [b"GET", b"/apiops/test/healthcheck"],
+        [b"POST", b"/apiops/auth/token"],
+    ]
+    assert told(found, "credential")[0] is State.FAIL
+    assert "invalid_client" in told(found, "credential")[1]
+    assert "hunter2" not in repr(found)
+
+
+async def test_a_login_without_an_answer_is_not_repeated() -> None:
+    async with serving(saying(HEALTHY, reply(502, b""))) as peer:
+        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+
+    assert len(peer.requests) == 2
+    assert told(found, "credential")[0] is State.FAIL
+
+
+async def test_a_user_without_projects_is_warned_of() -> None:
+    granted = reply(200, {"access_token": "t0ken", "expires_in": 3600})
+    hello, none = reply(200, b"Hello undeploy"), reply(200, {"status": "SUCCESS", "resultList": []})
+    async with serving(saying(HEALTHY, granted, hello, none)) as peer:
+        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+
+    assert told(found, "credential") == (State.WARN, "the token's user may see no project")
+    assert told(found, "life")[1] == "renewed by a login when it ends"
+    assert (found.state, found.requests) == (State.WARN, 4)
+
+
+async def test_a_gateway_that_wants_fewer_requests_gets_none_more() -> None:
+    busy = reply(429, {"error_code": "APIGW.0308", "error_msg": "slow down"})
+    async with serving(saying(refused(), LISTED, LISTED, busy)) as peer:
+        found = await visited(peer, samples=3)
+
+    assert len(peer.requests) == 4
+    assert told(found, "targets")[0] is State.WARN
