@@ -9,7 +9,9 @@ import pytest
 
 from orchestrator.cli import execute
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PLAN = re.compile(r"^```yaml\n(?P<plan>version: 1\n.*?)^```$", re.DOTALL | re.MULTILINE)
 # A fenced block whose first line is a command that asks for help; what follows is what it prints.
 BLOCK = re.compile(
     r"^```[a-z]*\n\$ undeploy (?P<arguments>[^\n]*--help)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -33,3 +35,17 @@ def test_the_readme_shows_the_help_as_it_is(
 
 def test_the_readme_shows_the_help_of_the_program_and_of_run() -> None:
     assert {"--help", "run --help"} <= set(blocks())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/plan-format.md"])
+def test_a_plan_that_is_shown_is_a_plan(
+    page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "retired.csv").write_text("ld_api_id\nbd42841c20184da6bbf457c6d8a06e38\n")
+    shown = PLAN.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert shown
+    for number, text in enumerate(shown):
+        plan = tmp_path / f"{number}.yaml"
+        plan.write_text(text, encoding="utf-8")
+
+        assert execute(["check", str(plan)]) == 0, capsys.readouterr().err
