@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -130,7 +131,7 @@ async def test_a_clock_too_far_off_keeps_a_signature_from_being_sent() -> None:
 
     assert len(peer.requests) == 1
     assert told(signed, "clock")[0] is State.FAIL
-    assert "16 min 40 s behind" in told(signed, "clock")[1]
+    assert re.search(r"16 min (39|40|41) s behind", told(signed, "clock")[1])
     assert told(token, "clock")[0] is State.WARN
     assert told(token, "credential")[0] is State.OK
 
