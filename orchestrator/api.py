@@ -24,13 +24,12 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.writer import Writer
 from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
-from orchestrator.model import Gateway, Plan
+from orchestrator.model import Gateway, Plan, Tls
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.selection import RunOptions
 from orchestrator.signals import NoSignals, ProcessSignals
-from orchestrator.transport import connect
-from orchestrator.wire import Secret
+from orchestrator.transport import check_connection, connect
 from orchestrator.world import Material, World
 
 __all__ = ["LoadedPlan", "RunOptions", "RunResult", "load_plan", "rehearse", "resume", "run"]
@@ -138,12 +137,12 @@ async def rehearse(
     options: RunOptions | None = None,
     *,
     urls: Mapping[str, str],
-    token: str,
+    credential: Callable[[Gateway], Material],
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
 ) -> RunResult:
-    """Do the same run against other addresses, by gateway name, with a token of their own.
+    """Do the same run against other addresses, by gateway name, with credentials of their own.
 
     No credential of the plan is resolved and no address of it is contacted; the plan's window is not waited
     for. The run is kept apart, among the rehearsals.
@@ -151,8 +150,11 @@ async def rehearse(
     order = replace(_order(options, listeners, on_start, signals=signals), rehearsal=True)
     world = replace(
         real_world(loaded.folder),
-        credential=_always(Secret(token)),
-        reach=lambda gateway: replace(gateway, url=urls[gateway.name]),
+        # The simulators are on this machine: no proxy, and none of the plan's certificates.
+        connect=partial(connect, folder=loaded.folder, environment={}),
+        check=lambda _: None,
+        credential=_async(credential),
+        reach=lambda gateway: _at(gateway, urls[gateway.name]),
     )
     return await begin(loaded.plan, loaded.draft, loaded.place, order, world)
 
@@ -190,11 +192,19 @@ async def _resolve(gateway: Gateway, folder: Path) -> Material:
     return await anyio.to_thread.run_sync(resolve, gateway, folder)
 
 
-def _always(material: Material) -> Callable[[Gateway], Awaitable[Material]]:
-    async def credential(_: Gateway) -> Material:
-        return material
+def _async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
+    async def credential(gateway: Gateway) -> Material:
+        return given(gateway)
 
     return credential
+
+
+def _at(gateway: Gateway, url: str) -> Gateway:
+    """Return the gateway as it is at a simulator's address, which logs in by itself."""
+    auth = gateway.auth
+    if auth.iam is not None:
+        auth = replace(auth, iam=replace(auth.iam, url=url))
+    return replace(gateway, url=url, auth=auth, tls=Tls(), proxy=None)
 
 
 def real_world(folder: Path) -> World:
@@ -203,7 +213,8 @@ def real_world(folder: Path) -> World:
         now=time.time,
         monotonic=time.monotonic,
         roll=random.random,
-        connect=connect,
+        connect=partial(connect, folder=folder),
+        check=partial(check_connection, folder=folder),
         credential=partial(_resolve, folder=folder),
         writing=Writer,
         reader=lambda database: open_database(database.path, write=False),

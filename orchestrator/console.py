@@ -158,6 +158,8 @@ def _trouble(event: TargetEnded) -> Text:
 
 def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
     for lane in progress.lanes.values():
+        if lane.warning:
+            yield Text(f"! {visible(lane.name)}: {visible(lane.warning)}", "yellow")
         state = _state(lane, now)
         if lane.why and state != "open":
             why = visible(lane.why.removeprefix(f"{state}: "))

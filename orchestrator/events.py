@@ -93,6 +93,13 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     seconds: float | None = None
 
 
+class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):
+    """Something about a gateway that a person should know; it is in the report too."""
+
+    gateway: str
+    text: str
+
+
 class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
     """All targets of a wave have an outcome for this session."""
 
@@ -120,6 +127,7 @@ AnyEvent = (
     | RetryPlanned
     | TargetEnded
     | LaneChanged
+    | GatewayWarned
     | WaveEnded
     | RunStopping
     | RunEnded

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import anyio
 from msgspec import Struct
@@ -14,6 +16,7 @@ from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane
 from orchestrator.model import Plan
+from orchestrator.overview import Deferred, Overview
 from orchestrator.retry import End
 from orchestrator.schedule import Tally, fruitless
 from orchestrator.undeploy import Course, Tools
@@ -30,30 +33,42 @@ class Crew(Struct, frozen=True, kw_only=True):
     tools: Tools
 
 
-async def execute(crew: Crew, lanes: dict[str, tuple[Lane, Send]]) -> None:
+class Way(NamedTuple):
+    """All that leads to one gateway."""
+
+    lane: Lane
+    send: Send
+    overview: Overview | None = None
+
+
+async def execute(crew: Crew, ways: dict[str, Way]) -> None:
     """Take every open target as far as this session may. Returns when nothing is under way any more."""
     left = crew.pending.left()
     claims: dict[str, Claims] = defaultdict(Claims)
-    for name, (lane, _) in lanes.items():
-        lane.left = sum(count for (_, gateway), count in left.items() if gateway == name)
+    begun = crew.pending.begun()
     for index, wave in enumerate(crew.plan.waves):
-        here = {name: left[index, name] for name in lanes if left.get((index, name))}
+        here = {name: left[index, name] for name in ways if left.get((index, name))}
         if not here or crew.tools.stopping.kind is not None:
             continue
         crew.tools.emit(WaveStarted(at=crew.tools.world.now(), wave=wave.name, left=sum(here.values())))
         crew.tally.next_wave()
         async with anyio.create_task_group() as group:
             for name, count in here.items():
-                lane, send = lanes[name]
-                feed = Feed(crew.pending, index, lane.gateway, claims[lane.gateway.installation])
-                for _ in range(min(lane.gateway.concurrency, count)):
-                    group.start_soon(_work, crew, lane, send, feed)
+                ways[name].lane.left = count
+                gateway = ways[name].lane.gateway
+                feed = Feed(crew.pending, index, gateway, claims[gateway.installation])
+                for _ in range(min(gateway.concurrency, count)):
+                    group.start_soon(_work, crew, ways[name], feed)
+        async with anyio.create_task_group() as group:
+            for name in here:
+                group.start_soon(_look_at_deferred, crew, ways[name])
         crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=wave.name))
         if any(later > index for later, _ in left):
-            await _judge_wave(crew, index)
+            # Who goes on past a stop has seen how the waves went that had begun before.
+            await _judge_wave(crew, index, accepted=crew.tally.past_stop and index in begun)
 
 
-async def _judge_wave(crew: Crew, index: int) -> None:
+async def _judge_wave(crew: Crew, index: int, *, accepted: bool) -> None:
     """Stop before the next wave where this one says that something is wrong."""
     name, stopping = crew.plan.waves[index].name, crew.tools.stopping
     try:
@@ -63,7 +78,7 @@ async def _judge_wave(crew: Crew, index: int) -> None:
         return
     if breach := crew.tally.breach():
         stopping.stop("stop_rule", breach)
-    elif fruitless(crew.pending.outcomes(index), left=_left_in(crew, index)):
+    elif not accepted and fruitless(crew.pending.outcomes(index), left=_left_in(crew, index)):
         stopping.stop("stop_rule", f"nothing in wave {name} was undeployed")
 
 
@@ -72,12 +87,13 @@ def _left_in(crew: Crew, index: int) -> int:
     return sum(count for (wave, _), count in crew.pending.left().items() if wave == index)
 
 
-async def _work(crew: Crew, lane: Lane, send: Send, feed: Feed) -> None:
+async def _work(crew: Crew, way: Way, feed: Feed) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
+    lane, overview = way.lane, way.overview
     while lane.refusal() is None and (item := await feed.take()) is not None:
         target, past = item
         began = crew.tools.world.monotonic()
-        course = Course(target, past, lane, send, crew.tools)
+        course = Course(target, past, lane, way.send, crew.tools, overview=overview)
         try:
             end = await course.run()
         except DiskError as error:
@@ -86,7 +102,35 @@ async def _work(crew: Crew, lane: Lane, send: Send, feed: Feed) -> None:
         finally:
             feed.release(target)
             lane.leave(target.id)
-        _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=past.doubt)
+        if isinstance(end, End):
+            _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=past.requests > 0)
+        elif overview is not None:
+            overview.defer(Deferred(target, course.past, began))
+            if overview.full:
+                await _look_at_deferred(crew, way)
+
+
+async def _look_at_deferred(crew: Crew, way: Way) -> None:
+    """Read the list once more for those who have waited; whom it cannot tell of is looked at alone."""
+    if way.overview is None or not (waiting := way.overview.take_deferred()):
+        return
+    await way.overview.renew()
+    turns = iter(waiting)
+    async with anyio.create_task_group() as group:
+        for _ in range(min(way.lane.gateway.concurrency, len(waiting))):
+            group.start_soon(_finish, crew, way, turns)
+
+
+async def _finish(crew: Crew, way: Way, turns: Iterator[Deferred]) -> None:
+    for target, past, began in turns:
+        course = Course(target, past, way.lane, way.send, crew.tools, overview=way.overview, last_look=True)
+        try:
+            end = await course.run()
+        except DiskError as error:
+            crew.tools.stopping.stop("disk", str(error))
+            return
+        if isinstance(end, End):
+            _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=False)
 
 
 def _keep(crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool) -> None:

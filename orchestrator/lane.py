@@ -22,9 +22,9 @@ from orchestrator.world import World
 PARK_FOR = 600.0
 """Seconds that a parked lane is probed before its targets are left for a resume."""
 
-LaneStatus: TypeAlias = Literal["open", "paused", "parked", "closed"]
+LaneStatus: TypeAlias = Literal["open", "paused", "parked", "closed", "warning"]
 Tell: TypeAlias = Callable[[str, LaneStatus, str | None, float | None], None]
-"""Told of a lane's name, its new state, why, and for how many seconds."""
+"""Told of a lane's name, its new state (or ``warning``), why, and for how many seconds."""
 
 
 class Lane:
@@ -38,6 +38,7 @@ class Lane:
         self.policy = Policy.of(gateway)
         self.state = LaneState(self.policy, PARK_FOR, first_alone=entrance.alone)
         self.left = 0
+        """Targets of the present wave that have not ended."""
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
         self._offered: set[str] = set()
@@ -91,7 +92,9 @@ class Lane:
     def heed(self, target: TargetId, act: Act, reading: Reading) -> None:
         """Take in a reading of one of this lane's requests."""
         before = self.state.state
-        pause = self.state.heed(target, act, reading, self._world.monotonic(), self.left)
+        # No more targets can be seen to fail than there are workers to try them.
+        within_reach = min(self.left, self.gateway.concurrency)
+        pause = self.state.heed(target, act, reading, self._world.monotonic(), within_reach)
         if pause is not None:
             self._tell(self.gateway.name, "paused", describe(reading), pause)
         if self.state.state != before:
@@ -128,6 +131,10 @@ class Lane:
                     self._tell(self.gateway.name, "paused", reason, pause)
                 case _:
                     pass
+
+    def warn(self, text: str) -> None:
+        """Have something said in the report that concerns the gateway as a whole."""
+        self._tell(self.gateway.name, "warning", text, None)
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""

@@ -191,10 +191,10 @@ async def _check_start(
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
-    names = {name for _, name in left}
-    return {
-        gateway.name: await world.credential(gateway) for gateway in plan.gateways if gateway.name in names
-    }
+    gateways = [gateway for gateway in plan.gateways if any(gateway.name == name for _, name in left)]
+    for gateway in gateways:
+        world.check(world.reach(gateway))
+    return {gateway.name: await world.credential(gateway) for gateway in gateways}
 
 
 def _shortest_timeout(plan: Plan) -> float:

@@ -13,6 +13,7 @@ from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    GatewayWarned,
     LaneChanged,
     RetryPlanned,
     RunEnded,
@@ -72,6 +73,8 @@ class PlainLines:
             case TargetEnded() if event.outcome in TROUBLED:
                 why = visible(event.reason or "no reason given")
                 yield f"{event.outcome.value}: {visible(event.target)}: {why} (attempts: {event.attempts})"
+            case GatewayWarned():
+                yield f"warning: {visible(event.gateway)}: {visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
             case RunStopping():

@@ -132,6 +132,17 @@ class Reading(Struct, frozen=True, kw_only=True):
     facts: Facts | None = None
 
 
+class Page(Struct, frozen=True, kw_only=True):
+    """One page of a gateway's list: UP, DOWN or UNCLEAR by a target's parts.
+
+    ``size`` counts the entries of the page, ``total`` those of the whole list.
+    """
+
+    states: Mapping[tuple[str, ...], Verdict]
+    size: int
+    total: int
+
+
 class Check(Struct, frozen=True):
     """One read that is about a gateway as a whole: what to send, and what a reply to it says.
 
@@ -283,6 +294,8 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
     OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
+    LISTS: ClassVar[bool] = False
+    """Whether this kind can list its targets with their state."""
     LOOKS: ClassVar[tuple[Ask, ...]]
     """Every read of a target's live state that some version of this kind offers."""
     CONCURRENCY: ClassVar[int]
@@ -312,6 +325,14 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
 
         ``note`` is for the vendor's history record, where the target has no text of its own.
         """
+        raise NotImplementedError
+
+    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
+        """Say how to get the page of the list that begins behind ``offset`` entries."""
+        raise NotImplementedError
+
+    def read_list(self, reply: Reply) -> Page | Reading:
+        """Say what a reply to that means: a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR."""
         raise NotImplementedError
 
     def greeting(self) -> Check:

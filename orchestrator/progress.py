@@ -8,6 +8,7 @@ from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    GatewayWarned,
     LaneChanged,
     RetryPlanned,
     RunEnded,
@@ -75,6 +76,7 @@ class LaneProgress:
         "total",
         "until",
         "waiting",
+        "warning",
         "why",
     )
 
@@ -88,6 +90,7 @@ class LaneProgress:
         self.pace = Pace(at)
         self.state = "open"
         self.why: str | None = None
+        self.warning: str | None = None
         self.fault: str | None = None
         """What the newest reply (or the lack of one) said, where it said anything: why targets wait."""
         self.until: float | None = None
@@ -160,7 +163,7 @@ class Progress:
             case RetryPlanned():
                 self.retries += 1
                 self._lane(event.gateway).waiting.add(event.target)
-            case LaneChanged():
+            case GatewayWarned() | LaneChanged():
                 self._lane_changed(event)
             case RunStarted():
                 self.started = event
@@ -194,7 +197,10 @@ class Progress:
         if event.outcome in TROUBLED:
             self.troubles = (*self.troubles[1 - TROUBLES :], event)
 
-    def _lane_changed(self, event: LaneChanged) -> None:
+    def _lane_changed(self, event: LaneChanged | GatewayWarned) -> None:
         lane = self._lane(event.gateway)
+        if isinstance(event, GatewayWarned):
+            lane.warning = event.text
+            return
         lane.state, lane.why = event.state, event.reason
         lane.until = event.at + event.seconds if event.seconds is not None else None

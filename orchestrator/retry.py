@@ -241,14 +241,13 @@ def _absent(policy: Policy, reading: Reading) -> End:
 
 
 def _partial(reading: Reading) -> End:
-    pods = ", ".join(reading.pods) if reading.pods else "pods not named"
+    pods = ", ".join(reading.pods) if reading.pods else "something that is not named"
     text = f" ({reading.message})" if reading.message else ""
-    return End(Outcome.FAILED, f"{Reason.PARTIAL}: still served by {pods}{text}", reading.evidence)
+    evidence = reading.evidence or ("look" if reading.facts else None)
+    return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
 
 
 def _spent_while_up(past: Past, about: Reading | None) -> End:
-    if about and about.verdict is Verdict.PARTIAL:
-        return _partial(about)
     last = f"; last: {describe(about)}" if about else ""
     return End(Outcome.FAILED, f"{Reason.SPENT}: still deployed after {past.charged} attempts{last}", "look")
 

@@ -54,7 +54,7 @@ class Tally:
             "surprising": stop_when.surprising,
         }
         self._first_run = first_run
-        self._past_stop = past_stop
+        self.past_stop = past_stop
         self._run: Counter[str] = Counter()
         for (outcome, word), count in () if past_stop else before.items():
             for rule in self._counted(outcome, word):
@@ -72,7 +72,7 @@ class Tally:
 
         ``doubted``: an earlier session had left it in doubt.
         """
-        if doubted and self._past_stop:
+        if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
             return None
         if outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED):
             self._ended += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -13,21 +14,24 @@ from orchestrator.access import Entrance
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.events import (
     AnyEvent,
+    GatewayWarned,
     LaneChanged,
     Listener,
     RunEnded,
     RunStarted,
     RunStopping,
 )
-from orchestrator.executor import Crew, execute
+from orchestrator.executor import Crew, Way, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, LaneStatus
-from orchestrator.model import Plan, Reason, RunId, Window
+from orchestrator.model import Gateway, Plan, Reason, RunId, Window
+from orchestrator.overview import Overview
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
 from orchestrator.stopping import Stopping
+from orchestrator.trust import warnings
 from orchestrator.undeploy import Tools
 from orchestrator.world import Material, Send, World
 
@@ -108,9 +112,9 @@ class Session:
                 return await self._finish()
             return Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
         finally:
+            self._reader.close()  # first: the last connection to go writes all into the one file
             with anyio.CancelScope(shield=True):
                 await self._writing.close()
-            self._reader.close()
 
     async def _work(self) -> None:
         start, world = self._start, self._world
@@ -143,7 +147,7 @@ class Session:
             past_stop=start.past_stop,
         )
         reason = start.plan.reason
-        async with self._open_lanes([name for name in names if by_gateway[name]]) as lanes:
+        async with self._open_lanes([name for name in names if by_gateway[name]]) as ways:
             crew = Crew(
                 plan=start.plan,
                 pending=self._pending,
@@ -157,34 +161,49 @@ class Session:
                     note=f"{reason} [{start.run}]" if reason else None,
                 ),
             )
-            await execute(crew, lanes)
+            await execute(crew, ways)
 
     @asynccontextmanager
-    async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, tuple[Lane, Send]]]:
+    async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, Way]]:
+        ways: dict[str, Way] = {}
         async with AsyncExitStack() as stack:
-            lanes = {}
-            start = self._start
-            for gateway in start.plan.gateways:
+            for gateway in self._start.plan.gateways:
                 if gateway.name in names:
                     reached = self._world.reach(gateway)
                     send = await stack.enter_async_context(self._world.connect(reached))
-                    entrance = Entrance(
-                        reached,
-                        start.materials[gateway.name],
-                        self._world,
-                        send,
-                        partial(self._note_login, gateway.name),
-                    )
-                    lane = Lane(reached, entrance, self._world, self._stopping, self._tell_lane)
-                    self._lanes[gateway.name] = lane
-                    lanes[gateway.name] = (lane, send)
-            yield lanes
+                    ways[gateway.name] = self._way(reached, send)
+            yield ways
 
-    def _note_login(self, gateway: str) -> None:
-        self._record.note(self._world.now(), "login", gateway=gateway)
+    def _way(self, gateway: Gateway, send: Send) -> Way:
+        told = partial(self._note_request, gateway.name)
+        entrance = Entrance(gateway, self._start.materials[gateway.name], self._world, send, told)
+        lane = Lane(gateway, entrance, self._world, self._stopping, self._tell_lane)
+        self._lanes[gateway.name] = lane
+        for warning in [*warnings(gateway), *self._horizon(entrance)]:
+            lane.warn(warning)
+        return Way(lane, send, Overview(lane, send, self._world, told))
+
+    def _horizon(self, entrance: Entrance) -> Iterator[str]:
+        """Yield a warning where a credential that nobody renews is known to end before the window does."""
+        window, ticket = self._start.window, entrance.ticket
+        if window is None or window.closes is None or ticket is None or ticket.until is None:
+            return
+        if ticket.until < window.closes.timestamp():
+            ends = datetime.fromtimestamp(ticket.until, UTC)
+            yield (
+                f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, before the window closes"
+            )
+
+    def _note_request(self, gateway: str) -> None:
+        """Keep that a request left that is no single target's: a login, or a page of a list."""
+        self._record.note(self._world.now(), "request", gateway=gateway)
 
     def _tell_lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
         at = self._world.now()
+        if state == "warning":
+            self._record.note(at, "warning", gateway=gateway, text=reason)
+            self._emit(GatewayWarned(at=at, gateway=gateway, text=reason or ""))
+            return
         self._record.note(at, state, gateway=gateway, text=reason)
         self._emit(LaneChanged(at=at, gateway=gateway, state=state, reason=reason, seconds=seconds))
 
@@ -215,7 +234,7 @@ class Session:
             self._interrupt(name)
 
     def _interrupt(self, name: str) -> None:
-        self._stopping.stop("interrupt", f"{name} came before this could be settled")
+        self._stopping.stop("interrupt", f"{name} was received")
 
     async def _finish(self) -> Finish:
         """Give what was not reached its honest outcome, and keep how the session ended."""

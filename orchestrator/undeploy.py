@@ -19,6 +19,7 @@ from orchestrator.access import masked
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.lane import Lane
 from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Target, Verdict
+from orchestrator.overview import Overview
 from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
@@ -46,6 +47,10 @@ class Tools(Struct, frozen=True, kw_only=True):
     """The text for a vendor's history record, where a target has none of its own."""
 
 
+class Wait(Struct, frozen=True):
+    """The target has the vendor's full evidence, and waits for the look that many share."""
+
+
 class Course:
     """The way of one target through a session."""
 
@@ -56,7 +61,11 @@ class Course:
         lane: Lane,
         send: SendRequest,
         tools: Tools,
+        *,
+        overview: Overview | None = None,
+        last_look: bool = False,
     ) -> None:
+        """``overview`` is the lane's list, where looks may be shared; ``last_look`` is the look after it."""
         self.target = target
         self.past = past
         self._lane = lane
@@ -67,20 +76,22 @@ class Course:
         self._emit = tools.emit
         self._note = tools.note
         self._step: Step = first_step(lane.policy, past)
+        self._overview = overview
+        self._last_look = last_look
         self._held: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
-    async def run(self) -> End:
-        """Take the target to its outcome, or to where this session must leave it."""
+    async def run(self) -> End | Wait:
+        """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
         step = await self._advance()
-        if isinstance(step, End):
+        if isinstance(step, End | Wait):
             return step
         await self._stopping.pause(step.wait)
         repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._stopping.pause)
-        end: End = await repeat(self._advance)
+        end: End | Wait = await repeat(self._advance)
         return end
 
-    async def _advance(self) -> Step:
+    async def _advance(self) -> Step | Wait:
         """Do one step; return the next one, before which the caller waits."""
         act = _act_of(self._step)
         refused = await self._lane.admit(self.target.id, act, settling=self.past.charged > 0)
@@ -88,10 +99,27 @@ class Course:
             reading = await (self._look() if act is Act.LOOK else self._undeploy())
             roll = self._world.roll()
             self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
+            if self._may_wait(reading):
+                return Wait()
             refused = self._plan_next()
         if refused is not None:
             self._step = self._without(refused)
         return self._step
+
+    def _may_wait(self, reading: Reading) -> bool:
+        """Tell whether the look that is owed to the vendor's full evidence can be the one that many share."""
+        shared = self._overview is not None and self._overview.serves and not self._last_look
+        return shared and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
+
+    async def _glance(self) -> Reading | None:
+        """Return what the lane's list says, where a list may say it."""
+        if self._overview is None:
+            return None
+        if not self.past.charged:
+            return await self._overview.before(self.target)
+        if self._last_look and self.past.looks == 0:
+            return self._overview.glance(self.target)
+        return None
 
     def _without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
@@ -122,14 +150,23 @@ class Course:
         return None
 
     async def _look(self) -> Reading:
-        """Read the live state, through as many of the vendor's reads as that takes."""
+        """Read the live state: off the list, or through as many of the vendor's reads as that takes."""
+        if reading := await self._glance():
+            return reading
         seen: dict[str, Reading] = {}
-        found = self._after_read(seen)
+        found, first = self._after_read(seen), True
         while isinstance(found, Ask):
-            if seen and (refused := await self._lane.admit(self.target.id, Act.LOOK, settling=True)):
+            settling = self.past.charged > 0
+            if not first and (refused := await self._lane.admit(self.target.id, Act.LOOK, settling=settling)):
                 self._held = refused
                 return Reading(verdict=Verdict.UNCLEAR, message=refused)
-            found = await self._exchange(found, partial(self._conclude, seen, found.via))
+            first = False
+            answer = await self._exchange(found, partial(self._conclude, seen, found.via))
+            # What was put off is asked again, and only that: starting over would never end at a slow gateway.
+            if isinstance(answer, Ask) or answer.verdict not in (Verdict.BUSY, Verdict.DENIED):
+                found = answer
+        if self._overview and (warning := self._overview.seen_alone(self.target, found)):
+            self._lane.warn(warning)
         return found
 
     def _conclude(self, seen: dict[str, Reading], via: str, reading: Reading) -> Reading | Ask:
@@ -208,8 +245,8 @@ def _act_of(step: Step) -> Act:
     return Act.LOOK if isinstance(step, Look) else Act.UNDEPLOY
 
 
-def _goes_on(step: Step) -> bool:
-    return not isinstance(step, End)
+def _goes_on(step: Step | Wait) -> bool:
+    return not isinstance(step, End | Wait)
 
 
 def _wanted_wait(state: RetryCallState) -> float:

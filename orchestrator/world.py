@@ -34,6 +34,8 @@ class World(Struct, frozen=True, kw_only=True):
     """A number from 0 up to 1."""
     connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
     """Opens what one lane sends through, sized to its limits and with its timeouts."""
+    check: Callable[[Gateway], None] = lambda _: None
+    """Raises where a gateway cannot be connected to as the plan says: a certificate, a proxy."""
     credential: Callable[[Gateway], Awaitable[Material]]
     """Resolves a gateway's references, anew at each call; raises CredentialError."""
     writing: Callable[[Database], Writing]

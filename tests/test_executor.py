@@ -12,18 +12,16 @@ from engine import Answer, Scripted, Wire, gateway, lane, played, reading, targe
 
 from orchestrator.errors import DiskError
 from orchestrator.events import AnyEvent, TargetEnded, WaveEnded, WaveStarted
-from orchestrator.executor import Crew, execute
+from orchestrator.executor import Crew, Way, execute
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
-from orchestrator.lane import Lane
 from orchestrator.model import Act, Limits, Plan, StopWhen, Target, Threshold, Verdict, Wave
 from orchestrator.plan.targets import Place
 from orchestrator.schedule import Tally
 from orchestrator.stopping import Stopping
 from orchestrator.undeploy import Tools
-from orchestrator.world import Send
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 REFUSED = reading(Verdict.REFUSED, message="no")
@@ -99,8 +97,8 @@ def ran(
             tally=Tally(stop_when, {}, first_run=True),
             tools=Tools(world=here, stopping=stopping, record=record, emit=events.append, note=None),
         )
-        lanes: dict[str, tuple[Lane, Send]] = {
-            entry.name: (lane(entry, here, stopping), wires[entry.name].send) for entry in gateways
+        lanes: dict[str, Way] = {
+            entry.name: Way(lane(entry, here, stopping), wires[entry.name].send) for entry in gateways
         }
         await execute(crew, lanes)
 

@@ -160,19 +160,19 @@ FIVE_SPENT = "spent: still deployed after 5 attempts; last: E.500 broken"
             POLICY,
             after(FRESH, PARTIAL, arrived=True, doubt=True, looks=2),
             PARTIAL,
-            failed("partial: still served by 10.0.0.7 (one row false)", "deploymentResult"),
+            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
         ),
         (
             POLICY,
             after(FRESH, PARTIAL, arrived=True, doubt=True),
             NOT_OFFERED,
-            failed("partial: still served by 10.0.0.7 (one row false)", "deploymentResult"),
+            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
         ),
         (
             ONCE,
             after(FRESH, PARTIAL, arrived=True, doubt=True),
             UP,
-            failed("partial: still served by 10.0.0.7 (one row false)", "deploymentResult"),
+            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
         ),
         # Looked at although the vendor's evidence is full.
         (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),

@@ -26,9 +26,11 @@ from orchestrator.commands.screen import drive, print_result, tell
 from orchestrator.errors import ExitStatus
 
 if TYPE_CHECKING:
+    from orchestrator.model import Gateway
     from orchestrator.report.values import Account, TargetReport
     from orchestrator.simulator.books import Books, TargetFacts
     from orchestrator.simulator.faults import Faults
+    from orchestrator.world import Material
 
 # Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
 DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
@@ -90,7 +92,7 @@ def command(
     """
     from orchestrator.api import load_plan, rehearse
     from orchestrator.simulator.process import simulators
-    from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+    from orchestrator.simulator.seed import Seed
 
     options = run_options(selection, state, report_dir)
     with (
@@ -102,7 +104,7 @@ def command(
                 loaded,
                 options,
                 urls=running.urls,
-                token=FAKE_TOKEN,
+                credential=rehearsal_credential,
                 listeners=listeners,
                 signals=True,
                 on_start=started,
@@ -114,6 +116,20 @@ def command(
     with result.folder.account() as account:
         write = tell if view.events == "-" else print_result
         return verdict(books, account, result.exit_status, write=write)
+
+
+def rehearsal_credential(gateway: Gateway) -> Material:
+    """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
+    from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
+    from orchestrator.wire import Keys, Password, Secret
+
+    auth = gateway.auth
+    if auth.iam is not None or auth.login is not None:
+        return Password(Secret(FAKE_PASSWORD))
+    if auth.access_key is not None:
+        token = None if auth.security_token is None else Secret(FAKE_SECURITY_TOKEN)
+        return Keys(Secret(FAKE_KEYS.access), Secret(FAKE_KEYS.secret), token)
+    return Secret(FAKE_TOKEN)
 
 
 def verdict(

@@ -28,6 +28,7 @@ from orchestrator.model import (
     Dialect,
     Facts,
     GatewayEntry,
+    Page,
     Reading,
     Target,
     Verdict,
@@ -49,6 +50,7 @@ _NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
 _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
 _POLICY = re.compile(r"limit:\s*[0-9]+\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+_LONGEST_PAGE = 500
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
 
 
@@ -75,6 +77,7 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
         ),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
+    LISTS: ClassVar[bool] = True
     LOOKS: ClassVar[tuple[Ask, ...]] = (_SHOW,)
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
@@ -108,6 +111,24 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
             scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
             return signed(scoped, access, now=datetime.fromtimestamp(now, UTC))
         return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
+
+    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
+        """Return the list behind ``offset`` entries, in the longest pages that there are.
+
+        Without the status filter: what is not deployed must be on it too, since an absence proves nothing.
+        """
+        url = f"{self._apis}?limit={_LONGEST_PAGE}&offset={offset}"
+        return self._let_in(Request("GET", url, {"Accept": "application/json"}), access, now)
+
+    def read_list(self, reply: Reply) -> Page | Reading:
+        """Return a page of LdApiInfo, or what else the reply means."""
+        fields = json_object(reply.body) if reply.status == 200 else None
+        apis, total = (fields or {}).get("apis"), whole_number((fields or {}).get("total"))
+        if not isinstance(apis, list) or total is None:
+            return Reading(verdict=Verdict.UNCLEAR) if reply.status == 200 else _read_look(reply)
+        named = [api for api in apis if isinstance(api, dict) and isinstance(api.get("id"), str)]
+        states: dict[tuple[str, ...], Verdict] = {(api["id"],): _state(api) for api in named}
+        return Page(states=states, size=len(apis), total=total)
 
     def _request(self, ask: Ask, target: Target) -> Request:
         headers = {"Accept": "application/json"}
@@ -273,11 +294,15 @@ def _read_look(reply: Reply) -> Reading:
     return _reading(verdict, reply, fault)
 
 
+def _state(fields: dict[str, Any]) -> Verdict:
+    state = whole_number(fields.get("status"))
+    return Verdict.UNCLEAR if state is None else _STATES.get(state, Verdict.UNCLEAR)
+
+
 def _read_api(body: bytes) -> Reading:
     """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
     fields = json_object(body) or {}
-    state = whole_number(fields.get("status"))
-    verdict = _STATES.get(state, Verdict.UNCLEAR) if state is not None else Verdict.UNCLEAR
+    verdict = _state(fields)
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=raw_text(body))
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart

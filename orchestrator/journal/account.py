@@ -57,7 +57,7 @@ WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL ORDER BY a.s
 _KEPT_OUT = f"""
 SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
 """
-_LOGINS = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'login' GROUP BY gateway"
+_BESIDES = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
 
 _KILLED = f"{Reason.INTERRUPT}: the run was killed"
@@ -132,7 +132,7 @@ class JournalAccount:
 
     def _report(self) -> Report:
         cells = self._cells()
-        logins: dict[str, int] = dict(self._database.rows(_LOGINS))
+        besides: dict[str, int] = dict(self._database.rows(_BESIDES))
         gateways = tuple(
             GatewayReport(
                 name=gateway.name,
@@ -140,7 +140,7 @@ class JournalAccount:
                 totals=_sum(
                     [
                         *(totals for (index, _), totals in cells.items() if index == place),
-                        Totals(requests=logins.get(gateway.name, 0)),
+                        Totals(requests=besides.get(gateway.name, 0)),
                     ]
                 ),
                 seconds=self._percentiles(place),
@@ -158,7 +158,7 @@ class JournalAccount:
         )
         return Report(
             run=self._run_report(),
-            totals=_sum([*cells.values(), Totals(requests=sum(logins.values()))]),
+            totals=_sum([*cells.values(), Totals(requests=sum(besides.values()))]),
             gateways=gateways,
             waves=waves,
             kept_out=dict(self._database.rows(_KEPT_OUT)),

@@ -48,6 +48,13 @@ class Pending:
         query = "SELECT wave, gateway, COUNT(*) FROM target WHERE outcome IS NULL GROUP BY wave, gateway"
         return {(wave, self._names[gateway]): count for wave, gateway, count in self._database.rows(query)}
 
+    def begun(self) -> frozenset[int]:
+        """Return the waves in which something was sent before this session."""
+        if not self._resumed:
+            return frozenset()
+        query = "SELECT DISTINCT wave FROM target WHERE seq IN (SELECT seq FROM attempt)"
+        return frozenset(wave for (wave,) in self._database.rows(query))
+
     def targets(self) -> int:
         """Count the whole plan."""
         count: int = self._database.one("SELECT COUNT(*) FROM target")[0]

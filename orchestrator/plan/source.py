@@ -167,5 +167,5 @@ def lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str
 
 def is_within(folder: Path, name: str) -> bool:
     """Say whether the relative path ``name`` stays inside ``folder``, by its text alone."""
-    whole = os.path.normpath(folder / name)
-    return Path(whole).is_relative_to(os.path.normpath(folder))
+    whole = os.path.abspath(folder / name)  # noqa: PTH100 - resolve() would follow links
+    return Path(whole).is_relative_to(os.path.abspath(folder))  # noqa: PTH100

@@ -132,14 +132,16 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
 
 def _targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple[Target, ...]:
     targets: list[Target] = []
-    for number in range(random.randint(1, 45)):
+    # Some worlds are large enough for a list to serve as the look for many.
+    count = random.randint(1, 45) if random.random() < 0.9 else random.randint(90, 160)
+    for number in range(count):
         gateway = random.choice(gateways)
         if isinstance(gateway, Roma):
             parts: tuple[str, ...] = (f"api{number:04}",)
         else:
             parts = ("Retail", f"proxy {number // 3}/ü%", f"env{number % 3}")
         name = "/".join([gateway.name, *(part.replace("%", "%25").replace("/", "%2F") for part in parts)])
-        wave = number * waves // 46
+        wave = number * waves // count
         targets.append(Target(number + 1, TargetId(name), gateway.name, wave, parts))
     return tuple(targets)
 

@@ -67,7 +67,8 @@ def test_only_an_undeploy_is_a_delete() -> None:
 
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
-    request = gateway("apinizer", url="https://apim.example.com/").request(STATUS, OURS, TOKEN, note=None, now=0.0)
+    entry = gateway("apinizer", url="https://apim.example.com/")
+    request = entry.request(STATUS, OURS, TOKEN, note=None, now=0.0)
 
     assert request.url.startswith("https://apim.example.com/apiops/")
 

@@ -276,5 +276,5 @@ def test_the_kinds_defaults_hold_where_the_plan_is_silent(kind: str) -> None:
 def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is not asked to look elsewhere"):
         gateway(kind).request(
-            Ask(ASKS[kind][1].act, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None
-        , now=0.0)
+            Ask(ASKS[kind][1].act, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
+        )

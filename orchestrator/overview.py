@@ -1,0 +1,159 @@
+"""One look for many: a gateway's whole list, read once for every target that wants a look.
+
+What a list says is believed as far as it goes: "deployed" at any age, "not deployed" for a minute. What is
+not on it is looked at by itself, since a credential without all grants gets a list with gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import anyio
+
+from orchestrator.access import masked
+from orchestrator.lane import Lane
+from orchestrator.model import Act, Page, Reading, Target, TargetId, Verdict
+from orchestrator.retry import Past, backoff
+from orchestrator.wire import Reply
+from orchestrator.world import Send, World
+
+FRESH = 60.0
+"""Seconds for which a list's "not deployed" is believed."""
+
+WORTH = 50
+"""Targets that a lane must have left for a list to be cheaper than a look at each."""
+
+DEFERRED = 2000
+"""Targets that may wait for the next list, before it is read in the middle of a wave."""
+
+TRIES = 4
+"""Requests for one page, before the list is given up and each target is looked at by itself."""
+
+
+class Deferred(NamedTuple):
+    """A target with the vendor's full evidence, whose look is still owed."""
+
+    target: Target
+    past: Past
+    began: float
+    """Monotonic seconds at which it was taken."""
+
+
+class Overview:
+    """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
+
+    def __init__(self, lane: Lane, send: Send, world: World, on_request: Callable[[], None]) -> None:
+        self._lane = lane
+        self._send = send
+        self._world = world
+        self._on_request = on_request
+        self._states: dict[tuple[str, ...], Verdict] = {}
+        self._taken: float | None = None
+        self._lock = anyio.Lock()
+        self._offered = lane.policy.always_look and lane.gateway.LISTS
+        self._deferred: list[Deferred] = []
+        self._told_gaps = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
+        return self._offered and (self._taken is not None or self._lane.left >= WORTH)
+
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that the next list is due before the wave ends."""
+        return len(self._deferred) >= DEFERRED
+
+    def defer(self, waiting: Deferred) -> None:
+        """Let a target wait for the next list."""
+        self._deferred.append(waiting)
+
+    def take_deferred(self) -> list[Deferred]:
+        """Return who waits, and forget them."""
+        waiting, self._deferred = self._deferred, []
+        return waiting
+
+    async def before(self, target: Target) -> Reading | None:
+        """Return what the list says of a target that nothing was sent for, or None if it cannot say."""
+        if not self.serves:
+            return None
+        async with self._lock:
+            if self._taken is None:
+                await self._collect()
+        return self.glance(target)
+
+    def glance(self, target: Target) -> Reading | None:
+        """Return UP or DOWN as the newest list says, None where it cannot tell."""
+        if self._taken is None:
+            return None
+        verdict = self._states.get(target.parts)
+        if verdict is Verdict.UNCLEAR:
+            return None
+        if verdict is Verdict.DOWN and self._world.monotonic() - self._taken > FRESH:
+            return None
+        return None if verdict is None else Reading(verdict=verdict, evidence="look")
+
+    def seen_alone(self, target: Target, reading: Reading) -> str | None:
+        """Take in a look at the one; return a warning, once, if the list had a gap there."""
+        gap = self._taken is not None and target.parts not in self._states
+        if self._told_gaps or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
+            return None
+        self._told_gaps = True
+        return (
+            f"the list leaves out {target.id}, which exists: the credential may lack the grants for some"
+            " applications, so what is not on the list is looked at one by one"
+        )
+
+    async def renew(self) -> None:
+        """Read the list again."""
+        async with self._lock:
+            await self._collect()
+
+    async def _collect(self) -> None:
+        """Read every page before anything is believed: what changes meanwhile must not shift them."""
+        started = self._world.monotonic()
+        states: dict[tuple[str, ...], Verdict] = {}
+        offset = 0
+        while (page := await self._page(offset)) is not None:
+            states.update(page.states)
+            offset += page.size
+            if not page.size or offset >= page.total:
+                self._states, self._taken = states, started
+                return
+        self._taken = None
+
+    async def _page(self, offset: int) -> Page | None:
+        """Return one page, or None where the list cannot be had."""
+        for failures in range(1, TRIES + 1):
+            if await self._lane.admit(_LIST, Act.LOOK, settling=True):
+                return None
+            found = await self._ask(offset)
+            if isinstance(found, Page):
+                return found
+            if found.verdict is Verdict.NOT_OFFERED:
+                self._offered = False
+                return None
+            await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+        return None
+
+    async def _ask(self, offset: int) -> Page | Reading:
+        lane, ticket = self._lane, self._lane.entrance.ticket
+        if ticket is None:
+            return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
+        request = lane.gateway.list_request(offset, ticket.access, now=self._world.now())
+        self._on_request()
+        answer = await self._send(request)
+        if not isinstance(answer, Reply):
+            return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
+        found = lane.gateway.read_list(masked(answer, lane.entrance.marks))
+        if isinstance(found, Page):
+            lane.accepted(ticket.generation)
+            return found
+        lane.heed(_LIST, Act.LOOK, found)
+        if found.verdict is Verdict.DENIED:
+            await lane.renew(ticket.generation, found)
+        return found
+
+
+_LIST = TargetId("(list)")
