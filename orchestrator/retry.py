@@ -247,9 +247,13 @@ def _partial(reading: Reading) -> End:
     return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
 
 
+def _undeploys(past: Past) -> str:
+    return f"{past.charged} undeploy request{'' if past.charged == 1 else 's'}"
+
+
 def _spent_while_up(past: Past, about: Reading | None) -> End:
     last = f"; last: {describe(about)}" if about else ""
-    return End(Outcome.FAILED, f"{Reason.SPENT}: still deployed after {past.charged} attempts{last}", "look")
+    return End(Outcome.FAILED, f"{Reason.SPENT}: still deployed after {_undeploys(past)}{last}", "look")
 
 
 def _unknown(past: Past, reading: Reading) -> End:
@@ -258,4 +262,4 @@ def _unknown(past: Past, reading: Reading) -> End:
         why = "this version offers no look"
     else:
         why = f"the looks could not tell: {describe(reading)}"
-    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {past.charged} attempts, and {why}{last}")
+    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_undeploys(past)}, and {why}{last}")

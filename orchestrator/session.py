@@ -103,18 +103,26 @@ class Session:
         """
         if received is not None:
             self._interrupt(received)
+        finish: Finish | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._heed_signals, signals, group.cancel_scope)
                 await self._work()
+                finish = await self._finish()
+                await self._close()  # under the same signals: this, too, must not be cut by the first one
                 group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES if self._cut else None):
-                return await self._finish()
-            return Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
+            if finish is None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES):
+                    finish = await self._finish()
+            return finish or Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
         finally:
-            self._reader.close()  # first: the last connection to go writes all into the one file
             with anyio.CancelScope(shield=True):
-                await self._writing.close()
+                await self._close()
+
+    async def _close(self) -> None:
+        """Close the journal; safe to call twice."""
+        self._reader.close()  # first: the last connection to go writes all into the one file
+        await self._writing.close()
 
     async def _work(self) -> None:
         start, world = self._start, self._world

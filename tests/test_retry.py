@@ -120,7 +120,7 @@ def test_what_follows_a_reply_to_an_undeploy(
     assert decide(policy, past, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
 
 
-FIVE_SPENT = "spent: still deployed after 5 attempts; last: E.500 broken"
+FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broken"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ FIVE_SPENT = "spent: still deployed after 5 attempts; last: E.500 broken"
             ONCE,
             after(FRESH, PARTIAL, arrived=True, doubt=True),
             UP,
-            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
+            failed("spent: still deployed after 1 undeploy request; last: one row false", "look"),
         ),
         # Looked at although the vendor's evidence is full.
         (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
@@ -257,7 +257,7 @@ def test_a_crash_behind_the_last_look_gives_no_further_attempt() -> None:
 
     assert first_step(ONCE, past) == Look()
     spent = decide(ONCE, past, Act.LOOK, UP, roll=1.0)[1]
-    assert spent == failed("spent: still deployed after 1 attempts", "look")
+    assert spent == failed("spent: still deployed after 1 undeploy request", "look")
 
 
 @pytest.mark.parametrize("look", [UNCLEAR, NOT_OFFERED])

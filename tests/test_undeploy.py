@@ -112,7 +112,7 @@ def test_doubts_are_repeated_with_growing_waits_and_then_looked_at() -> None:
     assert went.wire.times() == [0.0, 0.5, 1.5, 3.5, 7.5]
     assert went.wire.times(Act.LOOK) == [7.5]
     assert went.end.outcome is Outcome.FAILED
-    assert went.end.reason == "spent: still deployed after 5 attempts; last: HTTP 502"
+    assert went.end.reason == "spent: still deployed after 5 undeploy requests; last: HTTP 502"
 
 
 def test_looks_that_tell_nothing_end_unknown() -> None:

@@ -53,6 +53,7 @@ class SlowDisk:
         self._queued: list[Entry] = []
         self._intents: list[tuple[Entry | None, anyio.Event]] = []
         self._failed: set[int] = set()
+        self._closed = False
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None:
         """Queue a row."""
@@ -67,9 +68,10 @@ class SlowDisk:
         await self._durable(None)
 
     async def close(self) -> None:
-        """Commit what is left, unless the process is dead."""
-        if not self._fate.dead:
+        """Commit what is left, unless the process is dead. Safe to call twice."""
+        if not self._fate.dead and not self._closed:
             self._commit()
+        self._closed = True
         self._database.close()
 
     async def _durable(self, entry: Entry | None) -> None:

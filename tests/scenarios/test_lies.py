@@ -75,7 +75,7 @@ def test_no_false_success_is_taken_for_one_and_no_true_one_is_lost(staged: Calla
         roma_id(12): ("empty-after", "undeployed", ""),
         roma_id(16): ("reset-after", "undeployed", ""),
         roma_id(20): ("cut", "undeployed", ""),
-        apim_id(0): ("inner-false", "failed", "partial: "),
+        apim_id(0): ("inner-false", "failed", "spent: still deployed"),
         apim_id(4): ("partial", "failed", "partial: not everything obeyed: 10.0.0.12"),
         apim_id(8): ("quoted", "undeployed", ""),
         apim_id(12): ("empty", "failed", "spent: "),
