@@ -205,7 +205,7 @@ def test_what_no_look_settles_is_unknown(past: Past, look: Reading) -> None:
     assert isinstance(step, End)
     assert step.outcome is Outcome.UNKNOWN
     assert step.reason is not None
-    assert step.reason.startswith(f"spent: {past.charged} attempts, and ")
+    assert step.reason.startswith(f"spent: {past.charged} undeploy request")
 
 
 def test_a_look_that_speaks_against_full_evidence_is_not_forgotten() -> None:
