@@ -6,6 +6,7 @@ not on it is looked at by itself, since a credential without all grants gets a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ DEFERRED = 2000
 TRIES = 4
 """Requests for one page, before the list is given up and each target is looked at by itself."""
 
+GIVEN_UP_FOR = 300.0
+"""Seconds for which a list that was given up is not asked for again."""
+
 
 class Deferred(NamedTuple):
     """A target with the vendor's full evidence, whose look is still owed."""
@@ -50,6 +54,7 @@ class Overview:
         self._on_request = on_request
         self._states: dict[tuple[str, ...], Verdict] = {}
         self._taken: float | None = None
+        self._rests_until = -math.inf
         self._lock = anyio.Lock()
         self._offered = lane.policy.always_look and lane.gateway.LISTS
         self._deferred: list[Deferred] = []
@@ -58,7 +63,9 @@ class Overview:
     @property
     def serves(self) -> bool:
         """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
-        return self._offered and (self._taken is not None or self._lane.left >= WORTH)
+        if not self._offered or self._world.monotonic() < self._rests_until:
+            return False
+        return self._taken is not None or self._lane.left >= WORTH
 
     @property
     def full(self) -> bool:
@@ -79,7 +86,7 @@ class Overview:
         if not self.serves:
             return None
         async with self._lock:
-            if self._taken is None:
+            if self._taken is None and self.serves:  # those who waited here go by what the first one found
                 await self._collect()
         return self.glance(target)
 
@@ -134,7 +141,9 @@ class Overview:
             if found.verdict is Verdict.NOT_OFFERED:
                 self._offered = False
                 return None
-            await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+            if failures < TRIES:
+                await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+        self._rests_until = self._world.monotonic() + GIVEN_UP_FOR
         return None
 
     async def _ask(self, offset: int) -> Page | Reading:
