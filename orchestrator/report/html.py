@@ -20,7 +20,7 @@ from orchestrator.report.chart import bar, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import Account
-from orchestrator.report.words import OUTCOME_WORDS, advice, headline, moment, span, visible
+from orchestrator.report.words import OUTCOME_WORDS, advice, dangers, headline, moment, span, visible
 
 CAP = 20_000
 """A page with more targets than this opens slowly; those that are down are left out first."""
@@ -41,6 +41,7 @@ def write(account: Account, out: TextIO) -> None:
         run=report.run,
         headline=headline(report),
         advice=advice(report),
+        dangers=dangers(report),
         parts=bar(report.totals),
         chart=time_line(account.timeline(BUCKETS)),
         gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],

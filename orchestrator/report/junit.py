@@ -9,7 +9,8 @@ from operator import attrgetter
 from typing import TextIO
 
 from orchestrator.model import Outcome
-from orchestrator.report.values import Account, AttemptReport, Report, RunReport, TargetReport, Totals
+from orchestrator.report.values import Account, AttemptReport, Report, TargetReport, Totals
+from orchestrator.report.words import dangers
 
 # XML 1.0 cannot hold these at all, not even as references.
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
@@ -41,12 +42,13 @@ def _write_suite(report: Report, wave: str, targets: Iterable[TargetReport], out
         f'<testsuite name="{_escaped(wave)}" tests="{totals.targets}" failures="{_failures(totals)}" '
         f'errors="0" skipped="{totals.not_started}" timestamp="{started:%Y-%m-%dT%H:%M:%S}Z">\n'
     )
-    out.write(_properties(report.run))
+    out.write(_properties(report))
     out.writelines(map(_case, targets))
     out.write("</testsuite>\n")
 
 
-def _properties(run: RunReport) -> str:
+def _properties(report: Report) -> str:
+    run = report.run
     values = {
         "run": run.id,
         "plan": run.plan,
@@ -55,10 +57,9 @@ def _properties(run: RunReport) -> str:
         "state": run.state,
         "stopped_by": run.stopped_by,
     }
+    told = [*values.items(), *(("warning", f"{name}: {text}") for name, text in dangers(report))]
     lines = (
-        f'<property name="{name}" value="{_escaped(value)}"/>\n'
-        for name, value in values.items()
-        if value is not None
+        f'<property name="{name}" value="{_escaped(value)}"/>\n' for name, value in told if value is not None
     )
     return f"<properties>\n{''.join(lines)}</properties>\n"
 

@@ -7,7 +7,17 @@ from typing import TextIO
 
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import Account, GatewayReport, Report, RunReport, Totals, WaveReport
-from orchestrator.report.words import DASH, OUTCOME_WORDS, advice, ending, headline, moment, span, visible
+from orchestrator.report.words import (
+    DASH,
+    OUTCOME_WORDS,
+    advice,
+    dangers,
+    ending,
+    headline,
+    moment,
+    span,
+    visible,
+)
 
 ROWS = 40
 """At most so many rows in a table; the rest is counted and left to report.csv."""
@@ -32,6 +42,8 @@ def write(account: Account, out: TextIO) -> None:
     out.write(
         f"# {_plain(report.run.plan)}: undeploy run {_code(report.run.id)}\n\n**{headline(report)}**\n\n"
     )
+    # Markdown knows no colour of its own; the sign is red everywhere.
+    out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
     out.writelines(_facts(report.run))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))

@@ -97,6 +97,16 @@ def _missed(report: Report) -> int:
     return report.totals.not_started - sum(report.kept_out.values())
 
 
+def dangers(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return the warnings that no reader may miss, each with its gateway's name: verification switched off."""
+    return tuple(
+        (gateway.name, text)
+        for gateway in report.gateways
+        for text in gateway.warnings
+        if text.startswith("insecure:")
+    )
+
+
 def ending(run: RunReport) -> str:
     """The state, what stopped the run, and the exit status, as far as they are known."""
     cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""

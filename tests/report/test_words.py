@@ -6,11 +6,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
-from orchestrator.report.words import DASH, advice, ending, headline, moment, span, visible
+from orchestrator.report.words import DASH, advice, dangers, ending, headline, moment, span, visible
 
-from .runs import a_run
+from .runs import a_run, made_up, written
 
 
 def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:
@@ -141,3 +142,18 @@ def test_moments_are_told_in_utc() -> None:
 def test_what_misleads_the_eye_is_made_visible() -> None:
     assert visible("a\u202eb\x00\x1b\n\u200b\ufeff") == "a\\u202eb\\u0000\\u001b\\u000a\\u200b\\ufeff"
     assert visible("müşteri 顧客 \U0001f600") == "müşteri 顧客 \U0001f600"
+
+
+def test_verification_switched_off_is_said_where_nobody_can_miss_it() -> None:
+    """In the page (red), the Markdown and the JUnit properties; report.json has it among the warnings."""
+    text = "insecure: any certificate is believed"
+    account = made_up(6)
+    first, *others = account.report.gateways
+    shaky = replace(first, warnings=(*first.warnings, "the clock is off", text))
+    account.report = replace(account.report, gateways=(shaky, *others))
+
+    assert dangers(account.report) == ((first.name, text),)
+    assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in written("html", account)
+    assert "> 🔴 **" in written("markdown", account)
+    assert f'<property name="warning" value="{first.name}: {text}"/>' in written("junit", account)
+    assert text in written("json", account)
