@@ -106,6 +106,8 @@ async def _work(crew: Crew, way: Way, feed: Feed) -> None:
             _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=past.requests > 0)
         elif overview is not None:
             overview.defer(Deferred(target, course.past, began))
+            if breach := crew.tally.wait():
+                crew.tools.stopping.stop("stop_rule", breach)
             if overview.full:
                 await _look_at_deferred(crew, way)
 
@@ -130,10 +132,13 @@ async def _finish(crew: Crew, way: Way, turns: Iterator[Deferred]) -> None:
             crew.tools.stopping.stop("disk", str(error))
             return
         if isinstance(end, End):
-            _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=False)
+            seconds = crew.tools.world.monotonic() - began
+            _keep(crew, end, course, seconds, doubted=False, waited=True)
 
 
-def _keep(crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool) -> None:
+def _keep(
+    crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool, waited: bool = False
+) -> None:
     """Keep a target's outcome, tell it, and ask the stop rules."""
     target, at = course.target, crew.tools.world.now()
     crew.record.ended(target, end, seconds=seconds, at=at)
@@ -150,5 +155,5 @@ def _keep(crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool
             attempts=course.past.requests,
         )
     )
-    if breach := crew.tally.add(end.outcome, end.reason, doubted=doubted):
+    if breach := crew.tally.add(end.outcome, end.reason, doubted=doubted, waited=waited):
         crew.tools.stopping.stop("stop_rule", breach)

@@ -67,15 +67,24 @@ class Tally:
         self._wave.clear()
         self._ended = 0
 
-    def add(self, outcome: Outcome, reason: str | None, *, doubted: bool) -> str | None:
+    def wait(self) -> str | None:
+        """Count a target as ended that has the vendor's full evidence and waits for the look that many share.
+
+        Without it those that were down already, which wait for nothing, would be the whole wave for a while.
+        Returns which rule fires now, in words, or None.
+        """
+        self._ended += 1
+        return self.breach(shares_from=SHARES_FROM) if self._ended == SHARES_FROM else None
+
+    def add(self, outcome: Outcome, reason: str | None, *, doubted: bool, waited: bool = False) -> str | None:
         """Count a target; return which rule fires now, in words, or None.
 
-        ``doubted``: an earlier session had left it in doubt.
+        ``doubted``: an earlier session had left it in doubt. ``waited``: it was counted by ``wait``.
         """
         if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
             return None
-        if outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED):
-            self._ended += 1
+        ended = outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
+        self._ended += ended - waited
         counted = self._counted(outcome, reason)
         for rule in counted:
             self._run[rule] += 1

@@ -59,6 +59,34 @@ def test_what_is_surprising(outcome: Outcome, reason: str | None, first_run: boo
     assert surprising(outcome, reason, first_run=first_run) is is_one
 
 
+def test_who_waits_for_the_shared_look_counts_as_ended_and_once() -> None:
+    """Thirty that were down are no surprise among three hundred, though the others end after them."""
+    counting = tally(surprises=Threshold(share=0.5))
+
+    assert [counting.wait() for _ in range(30)] == [None] * 30
+    assert count(counting, [(ALREADY, None)] * 30) == []
+    assert [counting.add(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [None] * 30
+    assert count(counting, [(ALREADY, None)]) == ["31 of 61 surprising in the wave, more than 0.5 of them"]
+
+
+def test_who_waited_and_was_not_started_after_all_has_not_ended() -> None:
+    counting = tally(failed=Threshold(share=0.5))
+    counting.wait()
+    counting.add(NOT_STARTED, "window: it closed", doubted=False, waited=True)
+    count(counting, [BAD, GOOD])
+
+    assert counting.breach() is None
+    assert count(counting, [BAD]) == []
+    assert counting.breach() == "2 of 3 failed in the wave, more than 0.5 of them"
+
+
+def test_the_twentieth_that_waits_asks_the_shares() -> None:
+    counting = tally(failed=Threshold(share=0.2))
+
+    assert count(counting, [BAD] * 10) == []
+    assert [counting.wait() for _ in range(10)][-1] == "10 of 20 failed in the wave, more than 0.2 of them"
+
+
 def test_a_share_is_exceeded_only_strictly() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
