@@ -98,7 +98,7 @@ def _missed(report: Report) -> int:
 
 
 def dangers(report: Report) -> tuple[tuple[str, str], ...]:
-    """Return the warnings that no reader may miss, each with its gateway's name: verification switched off."""
+    """Return the warnings that no reader may miss, with their gateways: verification switched off."""
     return tuple(
         (gateway.name, text)
         for gateway in report.gateways
