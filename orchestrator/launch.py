@@ -90,7 +90,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
             if start is None:
                 database.close()
                 # Whoever killed it may have done so before its reports were written.
-                return _result(folder, _last_status(folder), _write_reports(folder, order.options))
+                return _reported(folder, order.options)
             session = Session(start, database, world, order.listeners)
         return await _work(folder, session, held, order)
 
@@ -111,7 +111,7 @@ async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -
         return _result(folder, finish.status, (told,))
     try:
         with order.signals.held(before=finish.interrupted):
-            return _result(folder, finish.status, _write_reports(folder, order.options))
+            return _reported(folder, order.options, finish.status)
     except KeyboardInterrupt:
         told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"
         return _result(folder, ExitStatus.INTERRUPTED, (told,))
@@ -201,30 +201,29 @@ def _shortest_timeout(plan: Plan) -> float:
     return min(gateway.reply_timeout for gateway in plan.gateways)
 
 
-def _write_reports(folder: RunFolder, options: RunOptions) -> tuple[str, ...]:
-    """Write every report; return what could not be written, in words."""
+def _reported(folder: RunFolder, options: RunOptions, status: ExitStatus | None = None) -> RunResult:
+    """Write every report; what could not be written is among the result's warnings.
+
+    Without a ``status`` the run had ended before, with the one in its journal.
+    """
     told = []
-    for place in [folder.path, options.report_dir]:
-        if place is None:
-            continue
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            with folder.account() as account:
-                write_all(account, place)
-        except (OrchestratorError, OSError) as error:
-            told.append(str(error))
-    return tuple(told)
+    with folder.account() as account:
+        for place in [folder.path, options.report_dir]:
+            try:
+                if place is not None:
+                    place.mkdir(parents=True, exist_ok=True)
+                    write_all(account, place)
+            except (OrchestratorError, OSError) as error:
+                told.append(str(error))
+        report = account.report
+    if status is None:
+        status = ExitStatus(report.run.exit_status or 0)
+    return RunResult(exit_status=status, folder=folder, report=report, warnings=tuple(told))
 
 
 def _result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
     with folder.account() as account:
         return RunResult(exit_status=status, folder=folder, report=account.report, warnings=warnings)
-
-
-def _last_status(folder: RunFolder) -> ExitStatus:
-    with folder.account() as account:
-        status = account.report.run.exit_status
-    return ExitStatus.DONE if status is None else ExitStatus(status)
 
 
 def sha256(path: Path) -> str:

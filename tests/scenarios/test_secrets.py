@@ -18,7 +18,7 @@ MARKERS = ("M4rk3r-roma/+=.tok~en", 'M4rk3r"apinizer\\tok&en')
 TWICE = "retry: {attempts: 2, first: 1ms, ceiling: 2ms}"
 
 
-def _forms(secret: str) -> set[bytes]:
+def forms_of(secret: str) -> set[bytes]:
     escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
     texts = {secret, escaped, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
     return {text.encode() for text in texts}
@@ -56,7 +56,7 @@ def test_a_credential_is_found_nowhere(staged: Callable[..., Stage]) -> None:
     }
     assert {"events", "journal.sqlite", "report.html", "lock"} <= {Path(name).name for name in left}
     found = {
-        name for name, text in left.items() for secret in MARKERS for each in _forms(secret) if each in text
+        name for name, text in left.items() for secret in MARKERS for each in forms_of(secret) if each in text
     }
     assert found == set()
 
