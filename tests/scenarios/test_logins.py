@@ -25,9 +25,9 @@ KEY = Key(access="TESTKEY0000000000000", secret="M4rk3rSecretKey/+=0000000000000
 TEMPORARY = Key(access="TESTKEY1111111111111", secret=KEY.secret, security_token="M4rk3r-security+/=token")
 WRONG = "M4rk3r-wrong"
 CALM = "stop_when: {failed: 100%, unknown: 100%}"
-LOGIN = "{login: {user: ops, password: {env: PASSWORD}}}"
-KEYS = "{access_key: {env: ACCESS_KEY}, secret_key: {env: SECRET_KEY}}"
-TEMPORARY_KEYS = f"{KEYS[:-1]}, security_token: {{env: SECURITY_TOKEN}}}}"
+LOGIN = "{login: {user: ops, password: {env: OPS_PASSWORD}}}"
+KEYS = "{access_key: {env: OPS_ACCESS_KEY}, secret_key: {env: OPS_SECRET_KEY}}"
+TEMPORARY_KEYS = f"{KEYS[:-1]}, security_token: {{env: OPS_SECURITY_TOKEN}}}}"
 
 
 def seeds(**fields: Any) -> dict[str, Any]:
@@ -50,14 +50,14 @@ def plan(stage: Stage, roma: str = "") -> Path:
     What the environment does not say is right.
     """
     right = {
-        "PASSWORD": PASSWORD,
-        "ACCESS_KEY": KEY.access,
-        "SECRET_KEY": KEY.secret,
-        "SECURITY_TOKEN": TEMPORARY.security_token or "",
+        "OPS_PASSWORD": PASSWORD,
+        "OPS_ACCESS_KEY": KEY.access,
+        "OPS_SECRET_KEY": KEY.secret,
+        "OPS_SECURITY_TOKEN": TEMPORARY.security_token or "",
     }
     stage.env = right | stage.env
     url = stage.platform.urls["roma-eu"]
-    iam = f"{{iam: {{url: '{url}', user: ops, domain: corp, password: {{env: PASSWORD}}}}}}"
+    iam = f"{{iam: {{url: '{url}', user: ops, domain: corp, password: {{env: OPS_PASSWORD}}}}}}"
     path = stage.write_plan(top=CALM)
     text = path.read_text().replace("{token: {env: ROMA_TOKEN}}", roma or iam)
     path.write_text(text.replace("{token: {env: APINIZER_TOKEN}}", LOGIN))
@@ -94,7 +94,7 @@ def test_access_keys_sign_each_request(staged: Callable[..., Stage], keys: str) 
     stage = staged(30, 0, **seeds())
     path = plan(stage, keys)
     if keys is TEMPORARY_KEYS:
-        stage.env["ACCESS_KEY"] = TEMPORARY.access
+        stage.env["OPS_ACCESS_KEY"] = TEMPORARY.access
     ended = stage.undeploy("run", path, "--yes")
 
     assert ended.status == 0, ended
@@ -121,7 +121,7 @@ def test_a_storm_of_401_costs_one_refresh_and_what_was_in_flight(staged: Callabl
 @pytest.mark.promise(5)
 def test_a_bad_secret_key_sends_one_request_and_closes_the_lane(staged: Callable[..., Stage]) -> None:
     stage = staged(200, 0, **seeds())
-    stage.env["SECRET_KEY"] = WRONG
+    stage.env["OPS_SECRET_KEY"] = WRONG
     ended = stage.undeploy("run", plan(stage, KEYS), "--yes")
 
     assert_denied(stage, ended)
@@ -132,7 +132,7 @@ def test_a_bad_secret_key_sends_one_request_and_closes_the_lane(staged: Callable
 @pytest.mark.promise(5)
 def test_a_wrong_password_is_sent_once_to_each(staged: Callable[..., Stage]) -> None:
     stage = staged(200, 60, **seeds(roma_eu={"lock_after": 2}))
-    stage.env["PASSWORD"] = WRONG
+    stage.env["OPS_PASSWORD"] = WRONG
     ended = stage.undeploy("run", plan(stage), "--yes")
 
     assert_denied(stage, ended)
@@ -227,7 +227,7 @@ def test_no_password_key_or_token_is_found_anywhere(staged: Callable[..., Stage]
     stage.expect(echoing(used))
     path = plan(stage, roma)
     if roma:
-        stage.env["ACCESS_KEY"] = TEMPORARY.access
+        stage.env["OPS_ACCESS_KEY"] = TEMPORARY.access
     log = ("--events", "events", "--log-level", "debug", "--log-format", "json")
     ended = stage.undeploy("run", path, "--yes", *log)
 
@@ -265,9 +265,9 @@ def test_a_refused_login_that_repeats_the_password_is_told_without_it(staged: Ca
 def test_a_resume_logs_in_again_and_sends_only_what_is_left(staged: Callable[..., Stage]) -> None:
     """A token is never on disk, so each session has a login of its own."""
     stage = staged(6, 3, **seeds())
-    stage.env["PASSWORD"] = WRONG
+    stage.env["OPS_PASSWORD"] = WRONG
     stage.undeploy("run", plan(stage), "--yes")
-    stage.env["PASSWORD"] = PASSWORD
+    stage.env["OPS_PASSWORD"] = PASSWORD
     ended = stage.undeploy("resume", "latest")
 
     assert ended.status == 0, ended
