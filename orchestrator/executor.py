@@ -61,7 +61,7 @@ async def execute(crew: Crew, ways: dict[str, Way]) -> None:
                     group.start_soon(_work, crew, ways[name], feed)
         async with anyio.create_task_group() as group:
             for name in here:
-                group.start_soon(_look_at_deferred, crew, ways[name])
+                group.start_soon(_look_at_deferred, crew, ways[name], ways[name].lane.gateway.concurrency)
         crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=wave.name))
         if any(later > index for later, _ in left):
             # Who goes on past a stop has seen how the waves went that had begun before.
@@ -109,17 +109,17 @@ async def _work(crew: Crew, way: Way, feed: Feed) -> None:
             if breach := crew.tally.wait():
                 crew.tools.stopping.stop("stop_rule", breach)
             if overview.full:
-                await _look_at_deferred(crew, way)
+                await _look_at_deferred(crew, way, workers=1)  # this one: the others go on meanwhile
 
 
-async def _look_at_deferred(crew: Crew, way: Way) -> None:
+async def _look_at_deferred(crew: Crew, way: Way, workers: int) -> None:
     """Read the list once more for those who have waited; whom it cannot tell of is looked at alone."""
     if way.overview is None or not (waiting := way.overview.take_deferred()):
         return
     await way.overview.renew()
     turns = iter(waiting)
     async with anyio.create_task_group() as group:
-        for _ in range(min(way.lane.gateway.concurrency, len(waiting))):
+        for _ in range(min(workers, len(waiting))):
             group.start_soon(_finish, crew, way, turns)
 
 

@@ -69,18 +69,25 @@ class Shelf(Wire):
     ) -> None:
         super().__init__(answers, takes)
         self.pages: list[tuple[float, int]] = []
+        self.together = 0
+        """How many requests were in flight at once, at most."""
+        self._flying = 0
         self._listing = listing
 
     async def send(self, request: Request) -> Reply | Lost:
         if request.method != "list":
-            return await super().send(request)
-        self.pages.append((anyio.current_time(), int(request.url)))
-        answer = self._listing(int(request.url))
-        if isinstance(answer, Lost):
+            self._flying += 1
+            self.together = max(self.together, self._flying)
+            answer = await super().send(request)
+            self._flying -= 1
             return answer
-        denied = isinstance(answer, Reading) and answer.verdict is Verdict.DENIED
-        status = 206 if isinstance(answer, Shown) else 401 if denied else 200
-        return Reply(status, {}, msgspec.json.encode(answer), 0.0)
+        self.pages.append((anyio.current_time(), int(request.url)))
+        page = self._listing(int(request.url))
+        if isinstance(page, Lost):
+            return page
+        denied = isinstance(page, Reading) and page.verdict is Verdict.DENIED
+        status = 206 if isinstance(page, Shown) else 401 if denied else 200
+        return Reply(status, {}, msgspec.json.encode(page), 0.0)
 
     def targets(self, act: Act) -> list[str]:
         """The ids of the targets that were asked for in an act, in order."""
@@ -464,6 +471,20 @@ def test_an_interrupt_before_the_shared_look_leaves_unknown_and_resume_looks_fir
         went = session(database, Shelf(platform.answer, platform.listed, 0.0), resumed=True)
 
     assert went.wire.targets(Act.UNDEPLOY) == []
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_so_many_that_wait_are_looked_at_in_mid_wave_within_the_lanes_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them is on the list, so each wants a look of its own, beside the undeploys that go on."""
+    monkeypatch.setattr("orchestrator.overview.DEFERRED", 20)
+    platform = Platform(100)
+    platform.hidden = set(platform.state)
+    went = ran(tmp_path, platform, takes=1.0)
+
+    assert len(went.wire.pages) > 2
+    assert went.wire.together == Listed.CONCURRENCY
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
