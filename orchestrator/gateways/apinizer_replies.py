@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.gateways.envelope import first_text, json_object, raw_text, seconds, wait_asked
+from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.text import shown
 from orchestrator.model import Reading, Target, Verdict
 from orchestrator.wire import Reply
@@ -143,7 +143,7 @@ def reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more:
     return Reading(
         verdict=verdict,
         code=shown(error) if isinstance(error, str) and _CODE.fullmatch(error) else None,
-        message=more.pop("message", None) or (shown(text) if text else raw_text(reply.body)),
+        message=more.pop("message", None) or (shown(text) if text else nature(reply.body)),
         **more,
     )
 

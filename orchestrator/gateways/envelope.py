@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.gateways.text import shown
 from orchestrator.wire import Reply
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -41,9 +40,22 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def raw_text(body: bytes) -> str | None:
-    """Return the beginning of a body that is no envelope, fit to be shown."""
-    return shown(body[:2048].decode("utf-8", "replace"))
+def nature(body: bytes) -> str | None:
+    """Say what a body is that has none of the vendor's fields, without quoting it; None where it is empty.
+
+    Whoever stands in front of a gateway may have written it, and nobody knows what is in it.
+    """
+    text = body.strip()
+    if not text:
+        return None
+    head = text[:256].lower()
+    if head.startswith(b"<") and (b"<html" in head or b"<!doctype" in head):
+        kind = "an HTML page"
+    elif text[:1] in b"{[":
+        kind = "JSON without a message"
+    else:
+        kind = "plain text"
+    return f"{kind} ({len(body)} bytes)"
 
 
 def wait_asked(reply: Reply) -> float | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from orchestrator.gateways.envelope import first_text, json_object, raw_text, seconds, wait_asked
+from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.text import shown
 from orchestrator.wire import Granted, Rejected, Reply, Request, Secret, Unclear
 
@@ -132,9 +132,9 @@ def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
 
 
 def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
-    """Return an error's code and text: the vendor's, or else its status and how its body begins."""
+    """Return an error's code and text: the vendor's, or else its status and what its body is."""
     code, text = _said(fields)
-    raw = raw_text(reply.body)
+    raw = nature(reply.body)
     return code, text or (f"HTTP {reply.status}: {raw}" if raw else f"HTTP {reply.status} without a reason")
 
 

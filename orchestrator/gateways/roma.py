@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways import roma_checks
-from orchestrator.gateways.envelope import first_text, json_object, raw_text, wait_asked, whole_number
+from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.signing import signed
 from orchestrator.gateways.text import place, segment, shown
@@ -227,7 +227,7 @@ class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"
 
 
 class _Fault(Struct, frozen=True):
-    """An error envelope; ``text`` is the vendor's, or else the beginning of the body, not yet cut."""
+    """An error envelope; ``text`` is the vendor's, not yet cut, or else what the body is."""
 
     code: str | None
     text: str | None
@@ -237,7 +237,7 @@ def _fault(body: bytes) -> _Fault:
     found = [_Fault(_code(fields), _message(fields)) for fields in _levels(json_object(body))]
     found.sort(key=lambda fault: fault.code is None)  # a text without a code must not hide a code below it
     text = next((fault.text for fault in found if fault.text), None)
-    return _Fault(found[0].code if found else None, text or raw_text(body))
+    return _Fault(found[0].code if found else None, text or nature(body))
 
 
 def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -304,7 +304,7 @@ def _read_api(body: bytes) -> Reading:
     fields = json_object(body) or {}
     verdict = _state(fields)
     if verdict is Verdict.UNCLEAR:
-        return Reading(verdict=verdict, message=raw_text(body))
+        return Reading(verdict=verdict, message=nature(body))
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
     facts = Facts(deployed=verdict is Verdict.UP, revision=changed and shown(changed))
     return Reading(verdict=verdict, evidence="look", facts=facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from orchestrator.gateways.envelope import json_object, raw_text, whole_number
+from orchestrator.gateways.envelope import json_object, nature, whole_number
 from orchestrator.model import Dialect, Reading, Verdict
 from orchestrator.wire import Reply
 
@@ -19,9 +19,9 @@ class Read(Protocol):
 def read_refusal(reply: Reply) -> str | Reading:
     """Return that it answers as it should to a list that nobody asks for: with a refusal."""
     if reply.status >= 500:
-        return Reading(verdict=Verdict.UNCLEAR, code=f"HTTP {reply.status}", message=raw_text(reply.body))
+        return Reading(verdict=Verdict.UNCLEAR, code=f"HTTP {reply.status}", message=nature(reply.body))
     if reply.status == 429:
-        return Reading(verdict=Verdict.BUSY, code="HTTP 429", message=raw_text(reply.body))
+        return Reading(verdict=Verdict.BUSY, code="HTTP 429", message=nature(reply.body))
     return _in_front(reply) if reply.status < 400 else "refuses a request without a credential, as it should"
 
 

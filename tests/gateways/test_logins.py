@@ -183,15 +183,15 @@ OF_IAM = {
         Rejected("APIGW.0301", "Incorrect IAM"),
     ),
     "401, empty": (reply(401), Rejected(None, "HTTP 401 without a reason")),
-    "401, HTML": (reply(401, HTML), Rejected(None, f"HTTP 401: {HTML.decode()}")),
+    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401: an HTML page (50 bytes)")),
     "401, cut short": (
         reply(401, b'{"error_code": "IAM.0'),
-        Rejected(None, 'HTTP 401: {"error_code": "IAM.0'),
+        Rejected(None, "HTTP 401: JSON without a message (21 bytes)"),
     ),
     "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), Rejected("IAM.0001", "IAM.0001")),
     "401, a second factor by its receipt": (
         reply(401, RECEIPT),
-        Rejected(None, f"{NO_SECOND_FACTOR} (HTTP 401: {RECEIPT.decode()})"),
+        Rejected(None, f"{NO_SECOND_FACTOR} (HTTP 401: JSON without a message (132 bytes))"),
     ),
     "403, a second factor in words": (
         reply(403, b'{"error_code": "IAM.0101", "error_msg": "MFA authentication is required."}'),
@@ -218,9 +218,9 @@ OF_IAM = {
         reply(500, b'{"error_code": "APIG.9999", "error_msg": "System error"}'),
         unclear("System error", None, "APIG.9999"),
     ),
-    "502, HTML": (reply(502, HTML), unclear(f"HTTP 502: {HTML.decode()}")),
+    "502, HTML": (reply(502, HTML), unclear("HTTP 502: an HTML page (50 bytes)")),
     "503": (reply(503, b"", retry_after="2"), unclear("HTTP 503 without a reason", 2.0)),
-    "409": (reply(409, b"[1]"), unclear("HTTP 409: [1]")),
+    "409": (reply(409, b"[1]"), unclear("HTTP 409: JSON without a message (3 bytes)")),
 }
 
 NO_MANAGER_TOKEN = unclear("the manager answered 200 without a token in access_token")
@@ -268,7 +268,7 @@ OF_APINIZER = {
         reply(401, b'{"status": "FAILURE", "resultMessage": "Bad credentials"}'),
         Rejected(None, "Bad credentials"),
     ),
-    "401, HTML": (reply(401, HTML), Rejected(None, f"HTTP 401: {HTML.decode()}")),
+    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401: an HTML page (50 bytes)")),
     "401, empty": (reply(401), Rejected(None, "HTTP 401 without a reason")),
     "403": (
         reply(403, b'{"error": "forbidden", "error_description": "no"}'),
@@ -278,13 +278,13 @@ OF_APINIZER = {
         reply(400, b'{"error": "rate_limit_exceeded", "error_description": "slow", "retry_after": 7}'),
         unclear("slow", 7.0, "rate_limit_exceeded"),
     ),
-    "404, HTML": (reply(404, HTML), unclear(f"HTTP 404: {HTML.decode()}")),
+    "404, HTML": (reply(404, HTML), unclear("HTTP 404: an HTML page (50 bytes)")),
     "429": (reply(429, b"", retry_after="9"), unclear("HTTP 429 without a reason", 9.0)),
     "500": (
         reply(500, b'{"error": "server_error", "error_description": "unexpected"}'),
         unclear("unexpected", None, "server_error"),
     ),
-    "503": (reply(503, HTML, retry_after="1"), unclear(f"HTTP 503: {HTML.decode()}", 1.0)),
+    "503": (reply(503, HTML, retry_after="1"), unclear("HTTP 503: an HTML page (50 bytes)", 1.0)),
 }
 
 
