@@ -113,10 +113,11 @@ async def _work(crew: Crew, way: Way, feed: Feed) -> None:
 
 
 async def _look_at_deferred(crew: Crew, way: Way, workers: int) -> None:
-    """Read the list once more for those who have waited; whom it cannot tell of is looked at alone."""
+    """Look at those who have waited: off a list that is read once more, or one by one."""
     if way.overview is None or not (waiting := way.overview.take_deferred()):
         return
-    await way.overview.renew()
+    if way.overview.serves:
+        await way.overview.renew()
     turns = iter(waiting)
     async with anyio.create_task_group() as group:
         for _ in range(min(workers, len(waiting))):

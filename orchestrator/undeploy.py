@@ -48,7 +48,7 @@ class Tools(Struct, frozen=True, kw_only=True):
 
 
 class Wait(Struct, frozen=True):
-    """The target has the vendor's full evidence, and waits for the look that many share."""
+    """The target has the vendor's full evidence, and waits for the look at the end of its wave."""
 
 
 class Course:
@@ -107,9 +107,9 @@ class Course:
         return self._step
 
     def _may_wait(self, reading: Reading) -> bool:
-        """Tell whether the look that is owed to the vendor's full evidence can be the one that many share."""
-        shared = self._overview is not None and self._overview.serves and not self._last_look
-        return shared and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
+        """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
+        later = self._overview is not None and not self._last_look
+        return later and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
 
     async def _glance(self) -> Reading | None:
         """Return what the lane's list says, where a list may say it."""

@@ -495,6 +495,16 @@ def test_few_targets_are_looked_at_one_by_one(tmp_path: Path) -> None:
     assert len(went.wire.targets(Act.LOOK)) == 2 * (WORTH - 1)
 
 
+def test_what_is_owed_to_the_evidence_waits_until_all_undeploys_are_sent(tmp_path: Path) -> None:
+    """Looks that take their time, or are put off by a 429, must not keep a worker from the next undeploy."""
+    went = ran(tmp_path, Platform(12), takes=1.0)
+    last = max(went.wire.times(Act.UNDEPLOY))
+    after = [at for at in went.wire.times(Act.LOOK) if at > last]
+
+    assert len(after) == 12
+    assert len(went.wire.targets(Act.UNDEPLOY)) == 12
+
+
 def test_from_so_many_targets_on_a_list_pays(tmp_path: Path) -> None:
     went = ran(tmp_path, Platform(WORTH))
 
