@@ -269,7 +269,7 @@ class Coordinate(Struct, frozen=True, kw_only=True):
     doc: str = ""
 
 
-class GatewayEntry(Struct, frozen=True, kw_only=True):
+class Gateway(Struct, frozen=True, kw_only=True):
     """One gateway: what a plan says of it, and what the engine asks of its kind, which adds its own keys.
 
     The methods are pure: no clock, no network, no chance.
@@ -377,9 +377,6 @@ class GatewayEntry(Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-Gateway = GatewayEntry
-
-
 class Threshold(Struct, frozen=True, kw_only=True):
     """When a stop rule fires: strictly above ``count`` targets of the run, or above ``share`` of a wave."""
 
@@ -414,7 +411,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     name: str
     reason: str | None = None
     window: Window | None = None
-    gateways: tuple[GatewayEntry, ...]
+    gateways: tuple[Gateway, ...]
     stop_when: StopWhen = StopWhen()
     protect: tuple[str, ...] = ()
     at_most: Annotated[int, Meta(ge=1)] | None = None

@@ -17,7 +17,7 @@ from orchestrator.model import (
     Ask,
     Auth,
     Coordinate,
-    GatewayEntry,
+    Gateway,
     Reading,
     Reference,
     Target,
@@ -40,7 +40,7 @@ Told = tuple[float, Act, str]
 """When a request reached the gateway, what for, and about which target."""
 
 
-class Scripted(GatewayEntry, frozen=True, kw_only=True):
+class Scripted(Gateway, frozen=True, kw_only=True):
     """A kind whose replies are readings written out; part 2 of a target, if any, excludes its like."""
 
     KIND: ClassVar[str] = "scripted"
@@ -93,14 +93,14 @@ def _nothing(*_: object) -> Any:
 
 
 def world(
-    credential: Callable[[GatewayEntry], Material] = lambda _: Secret("the-token"),
+    credential: Callable[[Gateway], Material] = lambda _: Secret("the-token"),
     *,
     roll: Callable[[], float] = lambda: 1.0,
     writing: Callable[[Database], Writing] = _nothing,
 ) -> World:
     """The virtual clock's time, dice that give what the test says, and a credential."""
 
-    async def resolved(entry: GatewayEntry) -> Material:
+    async def resolved(entry: Gateway) -> Material:
         return credential(entry)
 
     return World(
@@ -181,7 +181,7 @@ class Journal:
 
 
 def lane(
-    entry: GatewayEntry,
+    entry: Gateway,
     here: World,
     stopping: Stopping,
     tell: Tell = lambda *_: None,

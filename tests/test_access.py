@@ -14,7 +14,7 @@ from engine import EPOCH, Scripted, gateway, played, reading, world
 from orchestrator.access import LOGIN_TRIES, RENEW_BEFORE, end_of, forms_of
 from orchestrator.errors import CredentialError
 from orchestrator.lane import Lane
-from orchestrator.model import Act, GatewayEntry, TargetId, Verdict
+from orchestrator.model import Act, Gateway, TargetId, Verdict
 from orchestrator.stopping import Stopping
 from orchestrator.wire import (
     Granted,
@@ -36,10 +36,10 @@ Told = list[tuple[str, str | None]]
 
 
 def opened(
-    credential: Callable[[GatewayEntry], Material],
+    credential: Callable[[Gateway], Material],
     *,
     told: Told | None = None,
-    entry: GatewayEntry | None = None,
+    entry: Gateway | None = None,
     send: object = None,
 ) -> Lane:
     """A lane whose references give what ``credential`` gives."""
@@ -62,7 +62,7 @@ class Reference:
         self._texts = list(texts)
         self.read = 0
 
-    def __call__(self, _gateway: GatewayEntry) -> Secret:
+    def __call__(self, _gateway: Gateway) -> Secret:
         text = self._texts[min(self.read, len(self._texts) - 1)]
         self.read += 1
         if isinstance(text, CredentialError):
@@ -348,7 +348,7 @@ def test_the_first_signed_request_goes_alone() -> None:
 def test_the_first_401_to_a_signature_closes_the_lane() -> None:
     reads = []
 
-    def reference(entry: GatewayEntry) -> Material:
+    def reference(entry: Gateway) -> Material:
         reads.append(entry.name)
         return KEYS
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.lane import PARK_FOR, Lane
 from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Wait
-from orchestrator.model import Act, GatewayEntry, Reading, TargetId, Verdict
+from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Secret
@@ -350,7 +350,7 @@ Told = list[tuple[str, str | None]]
 
 
 def lane_of(
-    credential: Callable[[GatewayEntry], Material] = lambda _: Secret("one"),
+    credential: Callable[[Gateway], Material] = lambda _: Secret("one"),
     *,
     stopping: Stopping | None = None,
     told: Told | None = None,

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from orchestrator.gateways.apinizer import Apinizer
 from orchestrator.gateways.roma import Roma
-from orchestrator.model import GatewayEntry
+from orchestrator.model import Gateway
 
-KINDS: dict[str, type[GatewayEntry]] = {"roma": Roma, "apinizer": Apinizer}
+KINDS: dict[str, type[Gateway]] = {"roma": Roma, "apinizer": Apinizer}

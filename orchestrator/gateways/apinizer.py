@@ -16,7 +16,7 @@ from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATU
 from orchestrator.gateways.apinizer_replies import read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.text import place, segment
-from orchestrator.model import Act, Ask, Check, Coordinate, Dialect, GatewayEntry, Reading, Target
+from orchestrator.model import Act, Ask, Check, Coordinate, Dialect, Gateway, Reading, Target
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
@@ -27,7 +27,7 @@ _PATHS = {
 }
 
 
-class Apinizer(GatewayEntry, frozen=True, kw_only=True, tag="apinizer", tag_field="kind"):
+class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="kind"):
     """One Apinizer manager. Its targets are API proxies, each in one environment.
 
     ``url`` is the manager's address, without ``/apiops``.

@@ -27,7 +27,7 @@ from orchestrator.model import (
     Coordinate,
     Dialect,
     Facts,
-    GatewayEntry,
+    Gateway,
     Page,
     Reading,
     Target,
@@ -54,7 +54,7 @@ _LONGEST_PAGE = 500
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
 
 
-class Roma(GatewayEntry, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
+class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     """One ROMA Connect instance. Its targets are backend ("livedata") APIs.
 
     An undeploy also deletes the front-end API that was published for the backend.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.model import Auth, GatewayEntry
+from orchestrator.model import Auth, Gateway
 from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
 from orchestrator.plan.nodes import Entries, Scalar
 from orchestrator.plan.problems import Problems
 from orchestrator.plan.records import fields_of
 
 
-def ways_in(kind: type[GatewayEntry]) -> list[tuple[str, ...]]:
+def ways_in(kind: type[Gateway]) -> list[tuple[str, ...]]:
     """Return the forms of ``auth`` that a ``kind`` knows."""
     return [way for way in WAYS_IN if kind.AUTH.issuperset(way)]
 
 
-def auth_fits(gateway: Entries, kind: type[GatewayEntry], path: str, problems: Problems) -> bool:
+def auth_fits(gateway: Entries, kind: type[Gateway], path: str, problems: Problems) -> bool:
     """Say whether ``auth`` has exactly one form, whole, and one that the ``kind`` knows; tell why not."""
     auth, path = gateway.values.get("auth"), f"{path}.auth"
     if not isinstance(auth, Entries):
@@ -46,7 +46,7 @@ def _not_one(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
     return "" if begun else "no way in is given"
 
 
-def _hint(kind: type[GatewayEntry]) -> str:
+def _hint(kind: type[Gateway]) -> str:
     return f"the ways in are {' or '.join(' with '.join(way) for way in ways_in(kind))}"
 
 

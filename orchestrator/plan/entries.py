@@ -11,7 +11,7 @@ from typing import NamedTuple
 from yaml.events import Event, ScalarEvent
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Coordinate, GatewayEntry, Target
+from orchestrator.model import Coordinate, Gateway, Target
 from orchestrator.plan.header import Known
 from orchestrator.plan.includes import Includes
 from orchestrator.plan.intake import Tray
@@ -110,7 +110,7 @@ class EntryReader:
             return None
         return self._gateways[value.text]
 
-    def _from_file(self, node: Entries, gateway: str, kind: type[GatewayEntry], path: str) -> None:
+    def _from_file(self, node: Entries, gateway: str, kind: type[Gateway], path: str) -> None:
         for key in node.keys:
             if key not in {"gateway", "from_file"}:
                 message = "beside from_file only gateway may stand; the file gives everything else"
@@ -180,7 +180,7 @@ class EntryReader:
             return []
         return [_Value(node.text, node.at)]
 
-    def _options(self, node: Entries, kind: type[GatewayEntry], path: str) -> dict[str, str | bool] | None:
+    def _options(self, node: Entries, kind: type[Gateway], path: str) -> dict[str, str | bool] | None:
         given = [key for key in kind.OPTIONS if key in node.keys]
         found = {key: self._option(node.values[key], key, f"{path}.{key}") for key in given}
         right = {key: value for key, value in found.items() if value is not None}
@@ -219,6 +219,6 @@ class EntryReader:
 
 
 @cache
-def _keys_of(kind: type[GatewayEntry]) -> list[str]:
+def _keys_of(kind: type[Gateway]) -> list[str]:
     names = [name for item in kind.COORDINATES for name in (item.name, item.plural) if name]
     return ["gateway", *names, *kind.OPTIONS, "from_file"]

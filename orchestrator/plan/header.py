@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import GatewayEntry, Retry, Window
+from orchestrator.model import Gateway, Retry, Window
 from orchestrator.plan.access import auth_fits, tls_fits
 from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, VALUES_NOT_YET, Header
 from orchestrator.plan.nodes import Entries, Node, Scalar, child
@@ -25,8 +25,8 @@ class Known(Struct, frozen=True):
     are still checked as far as that goes."""
 
     name: str
-    kind: type[GatewayEntry] | None
-    entry: GatewayEntry | None
+    kind: type[Gateway] | None
+    entry: Gateway | None
 
 
 def refuse_other_version(node: Node | None) -> None:
@@ -92,16 +92,16 @@ def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -
         return Known(name, None, None)
     kind = _kind(node, path, problems)
     if kind is None:
-        common = {key: value for key, value in node.values.items() if key in fields_of(GatewayEntry)}
+        common = {key: value for key, value in node.values.items() if key in fields_of(Gateway)}
         keys = {key: node.keys[key] for key in common}
-        read_record(Entries(keys, common, node.at), GatewayEntry, path, problems, beside=_NAMED_ABOVE)
+        read_record(Entries(keys, common, node.at), Gateway, path, problems, beside=_NAMED_ABOVE)
         tls_fits(node, path, problems)
         return Known(name, None, None)
     values = _own_keys(node, kind, path, problems)
     return Known(name, kind, None if values is None else kind(name=name, **values))
 
 
-def _kind(node: Entries, path: str, problems: Problems) -> type[GatewayEntry] | None:
+def _kind(node: Entries, path: str, problems: Problems) -> type[Gateway] | None:
     if "kind" not in node.keys:
         problems.add(node.at, path, "the key kind is missing", f"the kinds are {', '.join(KINDS)}")
         return None
@@ -116,9 +116,7 @@ def _kind(node: Entries, path: str, problems: Problems) -> type[GatewayEntry] | 
     return None
 
 
-def _own_keys(
-    node: Entries, kind: type[GatewayEntry], path: str, problems: Problems
-) -> Mapping[str, Any] | None:
+def _own_keys(node: Entries, kind: type[Gateway], path: str, problems: Problems) -> Mapping[str, Any] | None:
     strange = [key for key in node.values if key not in fields_of(kind) and _kind_with(key)]
     for key in strange:
         message = f"belongs to gateways of kind {_kind_with(key)}, not {kind.KIND}"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from orchestrator.model import GatewayEntry
+from orchestrator.model import Gateway
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.problems import CONTROL, Problems, UnfitError, UnreadableError, nearest, shown
@@ -27,7 +27,7 @@ class Includes:
         self._folder = plan.parent
         self._problems = problems
 
-    def read(self, name: Scalar, gateway: str, kind: type[GatewayEntry], path: str, tray: Tray) -> None:
+    def read(self, name: Scalar, gateway: str, kind: type[Gateway], path: str, tray: Tray) -> None:
         """Put the targets of the file into ``tray``; what is wrong is told with that file's own lines."""
         try:
             file = self._file(name.text)
@@ -57,9 +57,7 @@ class Includes:
 
 
 class _Table:
-    def __init__(
-        self, file: int, gateway: str, kind: type[GatewayEntry], tray: Tray, problems: Problems
-    ) -> None:
+    def __init__(self, file: int, gateway: str, kind: type[Gateway], tray: Tray, problems: Problems) -> None:
         self._file = file
         self._gateway = gateway
         self._kind = kind

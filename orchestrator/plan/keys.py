@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from orchestrator.model import (
     Auth,
-    GatewayEntry,
+    Gateway,
     Iam,
     Limits,
     Login,
@@ -48,7 +48,7 @@ class Header(Struct, frozen=True, kw_only=True):
 ELSEWHERE_IN_HEADER = ("gateways", "waves", "targets")
 
 NOT_YET: dict[type[Struct], frozenset[str]] = {
-    GatewayEntry: frozenset({"park_for", "zone"}),
+    Gateway: frozenset({"park_for", "zone"}),
     Limits: frozenset({"rate"}),
     Wave: frozenset({"pause_after", "proceed", "sizes"}),
     Target: frozenset({"after"}),
@@ -63,7 +63,7 @@ VALUES_NOT_YET: dict[str, frozenset[str]] = {
 
 FORMS: dict[type[Struct], dict[str, str]] = {
     Header: {"protect": "pattern"},
-    GatewayEntry: {"proxy": "proxy"},
+    Gateway: {"proxy": "proxy"},
     Iam: {"user": "account", "domain": "account"},
     Login: {"user": "account"},
     Tls: {"ca_file": "path", "cert_file": "path", "key_file": "path"},
@@ -98,7 +98,7 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "unknown": "Stops when more targets than this are unknown; 20% if not given.",
         "surprising": "Stops when more than this did not exist or were down already; 50% if not given.",
     },
-    GatewayEntry: {
+    Gateway: {
         "url": "Base address: http or https, without user information, query and fragment.",
         "auth": "Where the credential is found; never the credential itself.",
         "limits": "How hard the gateway may be used.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from orchestrator.model import GatewayEntry, Plan, Wave
+from orchestrator.model import Gateway, Plan, Wave
 from orchestrator.plan.document import Document
 from orchestrator.plan.header import Known, read_header, tell_missing
 from orchestrator.plan.ids import split_id
@@ -102,7 +102,7 @@ def _read_once(path: Path, tray: Tray, gateways: Mapping[str, Known] | None) -> 
     raise AssertionError("an unreadable plan has a problem")
 
 
-def _plan(header: Header, gateways: tuple[GatewayEntry, ...], waves: tuple[Wave, ...]) -> Plan:
+def _plan(header: Header, gateways: tuple[Gateway, ...], waves: tuple[Wave, ...]) -> Plan:
     return Plan(
         name=header.name,
         reason=header.reason,

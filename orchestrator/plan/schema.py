@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Coordinate, GatewayEntry, Reference, Threshold, Tls, Wave
+from orchestrator.model import Auth, Coordinate, Gateway, Reference, Threshold, Tls, Wave
 from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
@@ -86,18 +86,18 @@ def _definitions(targets: Schema) -> Schema:
     }
 
 
-def _gateway(name: str, kind: type[GatewayEntry]) -> Schema:
+def _gateway(name: str, kind: type[Gateway]) -> Schema:
     schema = _record(kind)
     del schema["properties"]["name"]
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
     schema["required"].insert(0, "kind")
-    schema["properties"]["auth"] = _auth(kind) | {"description": ABOUT[GatewayEntry]["auth"]}
+    schema["properties"]["auth"] = _auth(kind) | {"description": ABOUT[Gateway]["auth"]}
     schema["dependentSchemas"] = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
     return schema
 
 
-def _auth(kind: type[GatewayEntry]) -> Schema:
+def _auth(kind: type[Gateway]) -> Schema:
     schema = _record(Auth)
     schema["properties"] = {key: value for key, value in schema["properties"].items() if key in kind.AUTH}
     schema["oneOf"] = [{"required": list(way)} for way in ways_in(kind)]
@@ -106,7 +106,7 @@ def _auth(kind: type[GatewayEntry]) -> Schema:
     return schema
 
 
-def _target(kind: type[GatewayEntry]) -> Schema:
+def _target(kind: type[Gateway]) -> Schema:
     properties: Schema = {"gateway": {**_TEXT, "description": "The name of a gateway of this plan."}}
     for coordinate in kind.COORDINATES:
         one = _coordinate(coordinate)

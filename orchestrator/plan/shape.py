@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from orchestrator.model import Coordinate, GatewayEntry
+from orchestrator.model import Coordinate, Gateway
 from orchestrator.plan.problems import CONTROL, UNPRINTABLE, UnfitError, shown
 from orchestrator.plan.scalars import line_of_text
 
@@ -49,7 +49,7 @@ class Shape:
     """Targets of one gateway whose ``keys`` stand in one order. ``blank`` says that an option without a text
     was not given, as in a table, where every row has every column."""
 
-    def __init__(self, gateway: str, kind: type[GatewayEntry], keys: Sequence[str], *, blank: bool) -> None:
+    def __init__(self, gateway: str, kind: type[Gateway], keys: Sequence[str], *, blank: bool) -> None:
         self.keys = list(keys)
         self.gateway = gateway
         self._coordinates = {item.name: item for item in kind.COORDINATES}
@@ -115,7 +115,7 @@ class Shape:
 
 
 def make_shape(
-    gateway: str, kind: type[GatewayEntry], keys: Sequence[str], *, blank: bool = False
+    gateway: str, kind: type[Gateway], keys: Sequence[str], *, blank: bool = False
 ) -> Shape | None:
     """Return the shape of targets with exactly these ``keys``; ``None`` where they do not make a target."""
     names = {item.name for item in kind.COORDINATES}

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.gateways import KINDS
-from orchestrator.model import GatewayEntry, Plan
+from orchestrator.model import Gateway, Plan
 
 
 def plan_to_json(plan: Plan) -> bytes:
@@ -30,7 +30,7 @@ def plan_from_json(raw: bytes) -> Plan:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 
 
-def _gateway(fields: dict[str, Any]) -> GatewayEntry:
+def _gateway(fields: dict[str, Any]) -> Gateway:
     kind = KINDS.get(fields["kind"])
     if kind is None:
         raise JournalError(f"the journal has a gateway of kind {fields['kind']!r}, which this program lacks")

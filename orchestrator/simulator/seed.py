@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Auth, GatewayEntry, Plan, Target
+from orchestrator.model import Auth, Gateway, Plan, Target
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.apinizer_login import ExpiresIn
 from orchestrator.simulator.keys import Key
@@ -158,7 +158,7 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def _gateway(
-    entry: GatewayEntry, up: list[tuple[str, ...]], off: list[tuple[str, ...]]
+    entry: Gateway, up: list[tuple[str, ...]], off: list[tuple[str, ...]]
 ) -> RomaSeed | ApinizerSeed:
     fields: dict[str, Any] = {"kind": entry.KIND, "name": entry.name, "targets": up, "down": off}
     fields["users"] = _users(entry.auth)

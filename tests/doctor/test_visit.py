@@ -22,7 +22,7 @@ from orchestrator.doctor.findings import Diagnosis, State
 from orchestrator.doctor.visit import Patient, visit
 from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer import Apinizer
-from orchestrator.model import Auth, GatewayEntry, Login, Reference, Target, TargetId
+from orchestrator.model import Auth, Gateway, Login, Reference, Target, TargetId
 from orchestrator.transport import connect
 from orchestrator.wire import Keys, Password, Secret
 from orchestrator.world import Material
@@ -59,13 +59,13 @@ async def visited(
     peer: Peer,
     material: Material | Exception = Secret(TOKEN),  # noqa: B008 - a value
     *,
-    entry: GatewayEntry | None = None,
+    entry: Gateway | None = None,
     samples: int = 0,
     closes: float | None = None,
     patience: float = 20.0,
     **fields: Any,
 ) -> Diagnosis:
-    async def credential(_: GatewayEntry) -> Material:
+    async def credential(_: Gateway) -> Material:
         if isinstance(material, Exception):
             raise material
         return material

@@ -10,7 +10,7 @@ import yaml
 from msgspec import Struct
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Act, Ask, GatewayEntry, Reading, Target, TargetId, Verdict
+from orchestrator.model import Act, Ask, Gateway, Reading, Target, TargetId, Verdict
 from orchestrator.wire import Reply, Request, Secret
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -38,7 +38,7 @@ class Sample(Struct, frozen=True):
 
     name: str
     kind: str
-    gateway: GatewayEntry
+    gateway: Gateway
     ask: Ask
     target: Target
     reply: Reply
@@ -52,7 +52,7 @@ class Recorded(Struct, frozen=True):
     """One recorded request, and what is asked for."""
 
     name: str
-    gateway: GatewayEntry
+    gateway: Gateway
     ask: Ask
     target: Target
     note: str | None
@@ -62,7 +62,7 @@ class Recorded(Struct, frozen=True):
         return self.gateway.request(self.ask, self.target, Secret(TOKEN), note=self.note, now=0.0)
 
 
-def gateway(kind: str, **keys: Any) -> GatewayEntry:
+def gateway(kind: str, **keys: Any) -> Gateway:
     """A gateway as a plan's entry gives it; ``keys`` come on top of the least that its kind wants."""
     least = {"kind": kind, "name": "gw", "url": URLS[kind], "auth": {"token": {"env": "TOKEN"}}}
     return msgspec.convert({**least, **OWN_KEYS[kind], **keys}, KINDS[kind])

@@ -22,7 +22,7 @@ from orchestrator.errors import ExitStatus, PlanError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.folder import RunFolder
 from orchestrator.launch import Order, begin, go_on
-from orchestrator.model import Act, Ask, Coordinate, Gateway, GatewayEntry, Outcome, Reading, Target, Verdict
+from orchestrator.model import Act, Ask, Coordinate, Gateway, Outcome, Reading, Target, Verdict
 from orchestrator.plan.schema import plan_schema
 from orchestrator.selection import RunOptions
 from orchestrator.wire import Access, Reply, Request, Secret
@@ -32,7 +32,7 @@ GET = Ask(Act.LOOK, "route")
 UNDEPLOY = Ask(Act.UNDEPLOY)
 
 
-class Beacon(GatewayEntry, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
+class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
     """A gateway that has routes in stages, and takes one off with a PATCH."""
 
     tenant: Annotated[str, Meta(pattern="^[a-z]{1,20}$", description="The tenant that owns the routes.")]

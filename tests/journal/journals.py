@@ -9,7 +9,7 @@ from orchestrator.gateways.apinizer import Apinizer
 from orchestrator.gateways.roma import Roma
 from orchestrator.journal.database import Database, Value, open_database
 from orchestrator.journal.draft import Draft
-from orchestrator.model import Auth, GatewayEntry, Plan, Reference, Target, TargetId, Wave
+from orchestrator.model import Auth, Gateway, Plan, Reference, Target, TargetId, Wave
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 
@@ -25,7 +25,7 @@ def apim(name: str = "apim") -> Apinizer:
     return Apinizer(name=name, url="https://apim.example.com", auth=AUTH)
 
 
-def plan(*gateways: GatewayEntry, waves: Sequence[str] = ("everything",)) -> Plan:
+def plan(*gateways: Gateway, waves: Sequence[str] = ("everything",)) -> Plan:
     return Plan(
         name="retirement",
         reason="CHG-1042",

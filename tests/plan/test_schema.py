@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.model import GatewayEntry, Limits, Target, Wave
+from orchestrator.model import Gateway, Limits, Target, Wave
 from orchestrator.plan.keys import NOT_YET
 from orchestrator.plan.schema import plan_schema
 from orchestrator.plan.starter import STARTER
@@ -127,8 +127,8 @@ def test_no_key_is_offered_that_is_not_obeyed() -> None:
     schema = plan_schema()["$defs"]
 
     for part, values in (
-        ("roma", GatewayEntry),
-        ("apinizer", GatewayEntry),
+        ("roma", Gateway),
+        ("apinizer", Gateway),
         ("wave", Wave),
         ("roma-target", Target),
     ):

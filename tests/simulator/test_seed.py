@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, GatewayEntry, Iam, Login, Plan, Reference, Target, TargetId, Wave
+from orchestrator.model import Auth, Gateway, Iam, Login, Plan, Reference, Target, TargetId, Wave
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.platforms import Platforms
@@ -85,7 +85,7 @@ def test_a_plans_access_keys_are_the_rehearsals(token):
 
 
 def test_a_kind_without_a_simulator_is_refused():
-    class Other(GatewayEntry, frozen=True, kw_only=True):
+    class Other(Gateway, frozen=True, kw_only=True):
         KIND = "other"
 
     other = Plan(name="plan", gateways=(Other(name="o", url="https://o", auth=AUTH),), waves=())
