@@ -11,13 +11,15 @@ help:  ## what each verb does
 
 setup: $(READY)  ## make .venv with the undeploy command in it
 
+# The lock is complete (pip check), so nothing is resolved again: a new release on the registry changes nothing.
 # The mark is written last: a set-up that was cut off starts again from an empty folder.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null
 	@touch $@
 
 run: setup  ## the main job: the example plan against the embedded simulators
