@@ -100,6 +100,46 @@ class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):
     text: str
 
 
+class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
+    """Nothing new starts until the Unix time ``until``, or until somebody says so where that is None.
+
+    ``why``: the window has not opened; a wave's (or a step's) ``pause_after``; its ``proceed: ask``; or
+    somebody has paused the run. ``wave`` is the one that has ended, where there is one.
+    """
+
+    why: Literal["window", "pause_after", "proceed", "paused"]
+    until: float | None = None
+    wave: str | None = None
+
+
+class RunContinued(Event, tag="run_continued", frozen=True, kw_only=True):
+    """What the run waited for is over."""
+
+
+class PaceChanged(Event, tag="pace_changed", frozen=True, kw_only=True):
+    """At most ``rate`` undeploys a second leave for a gateway from here on; None is no bound of ours."""
+
+    gateway: str
+    rate: float | None
+
+
+class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
+    """Somebody steered the run: ``act`` in words (``limits roma-eu rate=5/s``), ``by`` whom, from where."""
+
+    act: str
+    by: str
+    origin: str
+
+
+class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
+    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets to do."""
+
+    wave: str
+    number: int
+    steps: int
+    left: int
+
+
 class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
     """All targets of a wave have an outcome for this session."""
 
@@ -128,6 +168,11 @@ AnyEvent = (
     | TargetEnded
     | LaneChanged
     | GatewayWarned
+    | StepStarted
+    | RunWaiting
+    | RunContinued
+    | PaceChanged
+    | Controlled
     | WaveEnded
     | RunStopping
     | RunEnded

@@ -20,6 +20,7 @@ RunId = NewType("RunId", str)
 # `form` names how a plan writes the value; the type is what it means once read.
 Seconds = Annotated[float, Meta(gt=0, le=86400, extra={"form": "duration"})]
 Url = Annotated[str, Meta(extra={"form": "url"})]
+PerSecond = Annotated[float, Meta(gt=0, extra={"form": "rate"})]
 
 
 class Outcome(StrEnum):
@@ -239,10 +240,18 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Believe any certificate. Said in every report."""
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """``concurrency``: how many requests may be in flight to one gateway; ``None`` is its kind's default."""
+MOST_IN_FLIGHT = 1000
 
-    concurrency: Annotated[int, Meta(ge=1, le=1000)] | None = None
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How hard one gateway may be used.
+
+    ``concurrency``: how many requests may be in flight; ``None`` is its kind's default. ``rate``: at most so
+    many undeploys a second, and apart from them so many looks; ``None`` is none but what it refuses.
+    """
+
+    concurrency: Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None = None
+    rate: PerSecond | None = None
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -284,6 +293,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
     look: Literal["doubt", "always"] = "doubt"
     absent: Literal["fail", "ok"] = "fail"
     timeout: Seconds | None = None
+    park_for: Seconds = 600.0
+    """How long a lane whose gateway is ill is probed before its targets are left for a resume."""
     tls: Tls = Tls()
     proxy: Url | None = None
     """The proxy to go through; None takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
@@ -399,10 +410,23 @@ class Window(Struct, frozen=True):
     closes: datetime | None
 
 
+class Size(Struct, frozen=True, kw_only=True):
+    """How far a step of a wave goes: up to ``count`` of its targets, or up to a ``share`` of them."""
+
+    count: int | None = None
+    share: float | None = None
+
+
 class Wave(Struct, frozen=True, kw_only=True):
     """Targets that may go together; the next wave starts when this one has ended."""
 
     name: str
+    pause_after: Seconds | None = None
+    """How long the run waits after each of its steps, before the next step or wave."""
+    proceed: Literal["automatic", "ask"] = "automatic"
+    """Whether somebody is asked before the next step or wave."""
+    sizes: tuple[Size, ...] = ()
+    """Where the wave is split into steps, cumulatively; the last is 100 %. Empty is one step."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 
 APPLICATION_ID = 0x554E4450
 """Marks the file as ours in SQLite's header: ``UNDP``."""
@@ -14,13 +14,18 @@ TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- The targets, in the plan's order, and what became of them. `gateway` and `wave` are indices into the plan;
--- `file`, `line`, `column` say where the target was written.
+-- `file`, `line`, `column` say where the target was written. `step` is the step of its wave, from 0. `depth` is
+-- 0 where it comes after nobody, else one more than the deepest of those that it comes after.
 CREATE TABLE target (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, gateway INTEGER NOT NULL, wave INTEGER NOT NULL,
     file INTEGER NOT NULL, line INTEGER NOT NULL, column INTEGER NOT NULL,
     description TEXT, persistent INTEGER,
+    step INTEGER NOT NULL DEFAULT 0, depth INTEGER NOT NULL DEFAULT 0,
     outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL
 );
+
+-- `seq` may go only once `needs` is down.
+CREATE TABLE dependency (seq INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (seq, needs)) WITHOUT ROWID;
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
 -- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
@@ -46,7 +51,7 @@ CREATE TABLE note (
 );
 """
 
-AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, gateway, seq)"
+AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq)"
 """Made once all targets are in, which is far cheaper than keeping it up to date row by row."""
 
 IN_DOUBT = """EXISTS (
