@@ -104,12 +104,14 @@ class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
     """Nothing new starts until the Unix time ``until``, or until somebody says so where that is None.
 
     ``why``: the window has not opened; a wave's (or a step's) ``pause_after``; its ``proceed: ask``; or
-    somebody has paused the run. ``wave`` is the one that has ended, where there is one.
+    somebody has paused the run. ``wave`` is the one that has ended, where there is one. ``answers``: it can be
+    answered on the terminal that the run was started from, too.
     """
 
     why: Literal["window", "pause_after", "proceed", "paused"]
     until: float | None = None
     wave: str | None = None
+    answers: bool = False
 
 
 class RunContinued(Event, tag="run_continued", frozen=True, kw_only=True):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 import anyio
 from msgspec import Struct
 
+from orchestrator.dependencies import Dependencies
 from orchestrator.errors import DiskError
-from orchestrator.events import TargetEnded, WaveEnded, WaveStarted
-from orchestrator.feed import Claims, Feed
-from orchestrator.journal.pending import Pending
+from orchestrator.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
+from orchestrator.feed import Claims, Feed, Order
+from orchestrator.journal.pending import Leg, Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane
-from orchestrator.model import Plan
+from orchestrator.model import Plan, Wave
 from orchestrator.overview import Deferred, Overview
-from orchestrator.retry import End
+from orchestrator.pauses import Prompt, asked, rest
+from orchestrator.retry import End, blocked
 from orchestrator.schedule import Tally, fruitless
 from orchestrator.undeploy import Course, Tools
 from orchestrator.world import Send
@@ -31,6 +34,8 @@ class Crew(Struct, frozen=True, kw_only=True):
     record: Record
     tally: Tally
     tools: Tools
+    prompt: Prompt | None = None
+    """Asks whether to go on after a wave, where somebody sits there."""
 
 
 class Way(NamedTuple):
@@ -44,33 +49,84 @@ class Way(NamedTuple):
 async def execute(crew: Crew, ways: dict[str, Way]) -> None:
     """Take every open target as far as this session may. Returns when nothing is under way any more."""
     left = crew.pending.left()
+    legs = sorted({leg for leg, _ in left})
     claims: dict[str, Claims] = defaultdict(Claims)
     begun = crew.pending.begun()
-    for index, wave in enumerate(crew.plan.waves):
-        here = {name: left[index, name] for name in ways if left.get((index, name))}
-        if not here or crew.tools.stopping.kind is not None:
-            continue
-        crew.tools.emit(WaveStarted(at=crew.tools.world.now(), wave=wave.name, left=sum(here.values())))
-        crew.tally.next_wave()
-        async with anyio.create_task_group() as group:
-            for name, count in here.items():
-                ways[name].lane.left = count
-                gateway = ways[name].lane.gateway
-                feed = Feed(crew.pending, index, gateway, claims[gateway.installation])
-                for _ in range(min(gateway.concurrency, count)):
-                    group.start_soon(_work, crew, ways[name], feed)
-        async with anyio.create_task_group() as group:
-            for name in here:
-                group.start_soon(_look_at_deferred, crew, ways[name], ways[name].lane.gateway.concurrency)
-        crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=wave.name))
-        if any(later > index for later, _ in left):
-            # Who goes on past a stop has seen how the waves went that had begun before.
-            await _judge_wave(crew, index, accepted=crew.tally.past_stop and index in begun)
+    if begun and legs and legs[0] not in begun and (wave := _wave_before(crew.plan, legs[0])):
+        await asked(wave, crew.tools, crew.prompt)  # the session before ended without an answer
+    before: Leg | None = None
+    for leg, following in zip_longest(legs, legs[1:]):
+        here = {name: left[leg, name] for name in ways if left.get((leg, name))}
+        if crew.tools.stopping.kind is not None:
+            return
+        if before is None or before.wave != leg.wave:
+            whole = sum(count for (other, _), count in left.items() if other.wave == leg.wave)
+            _tell_wave(crew, leg, whole)
+        before = leg
+        _tell_step(crew, leg, sum(here.values()))
+        await _run_leg(crew, ways, leg, here, claims)
+        if following is None or following.wave != leg.wave:
+            crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=crew.plan.waves[leg.wave].name))
+        if following is not None:
+            # Who goes on past a stop has seen how the legs went that had begun before.
+            await _judge(crew, leg, accepted=crew.tally.past_stop and leg in begun)
+            await rest(crew.plan.waves[leg.wave], crew.tools, crew.prompt)
 
 
-async def _judge_wave(crew: Crew, index: int, *, accepted: bool) -> None:
-    """Stop before the next wave where this one says that something is wrong."""
-    name, stopping = crew.plan.waves[index].name, crew.tools.stopping
+def _wave_before(plan: Plan, leg: Leg) -> Wave | None:
+    """Return the wave that ends, or has a step that ends, just before a leg."""
+    index = leg.wave if leg.step else leg.wave - 1
+    return plan.waves[index] if index >= 0 else None
+
+
+def _tell_wave(crew: Crew, leg: Leg, left: int) -> None:
+    name = crew.plan.waves[leg.wave].name
+    crew.tools.emit(WaveStarted(at=crew.tools.world.now(), wave=name, left=left))
+
+
+def _tell_step(crew: Crew, leg: Leg, left: int) -> None:
+    crew.tally.next_wave()
+    wave = crew.plan.waves[leg.wave]
+    steps = crew.pending.steps(leg.wave) if wave.sizes else 1
+    if steps > 1:
+        at = crew.tools.world.now()
+        crew.tools.emit(StepStarted(at=at, wave=wave.name, number=leg.step + 1, steps=steps, left=left))
+
+
+async def _run_leg(
+    crew: Crew, ways: dict[str, Way], leg: Leg, here: dict[str, int], claims: dict[str, Claims]
+) -> None:
+    """Take the targets of one leg as far as this session may, all gateways side by side."""
+    order = Order(Dependencies(crew.pending.needs(leg)))
+    async with anyio.create_task_group() as group:
+        for name, count in here.items():
+            gateway = ways[name].lane.gateway
+            feed = Feed(crew.pending, leg, gateway, claims[gateway.installation], order)
+            group.start_soon(_staff, crew, ways[name], feed, order, count)
+    async with anyio.create_task_group() as group:
+        for name in here:
+            group.start_soon(_look_at_deferred, crew, ways[name], order, ways[name].lane.concurrency)
+
+
+async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> None:
+    """Keep as many workers at a lane as it may have requests in flight, until its targets are taken."""
+    lane = way.lane
+    lane.left = count
+    async with anyio.create_task_group() as group:
+
+        def hire(more: int) -> None:
+            for _ in range(more):
+                group.start_soon(_work, crew, way, feed, order)
+
+        lane.hire = hire
+        hire(min(lane.concurrency, count))
+    lane.hire = lambda _: None
+    order.abandon(lane.gateway.name)
+
+
+async def _judge(crew: Crew, leg: Leg, *, accepted: bool) -> None:
+    """Stop before the next leg where this one says that something is wrong."""
+    wave, stopping = crew.plan.waves[leg.wave], crew.tools.stopping
     try:
         await crew.record.flush()
     except DiskError as error:
@@ -78,22 +134,30 @@ async def _judge_wave(crew: Crew, index: int, *, accepted: bool) -> None:
         return
     if breach := crew.tally.breach():
         stopping.stop("stop_rule", breach)
-    elif not accepted and fruitless(crew.pending.outcomes(index), left=_left_in(crew, index)):
-        stopping.stop("stop_rule", f"nothing in wave {name} was undeployed")
+    elif not accepted and fruitless(crew.pending.outcomes(leg), left=_left_in(crew, leg)):
+        where = f"step {leg.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
+        stopping.stop("stop_rule", f"nothing in {where} was undeployed")
 
 
-def _left_in(crew: Crew, index: int) -> int:
-    """Count the targets of a wave that nobody took, since their lane ended first."""
-    return sum(count for (wave, _), count in crew.pending.left().items() if wave == index)
+def _left_in(crew: Crew, leg: Leg) -> int:
+    """Count the targets of a leg that nobody took, since their lane ended first."""
+    return sum(count for (other, _), count in crew.pending.left().items() if other == leg)
 
 
-async def _work(crew: Crew, way: Way, feed: Feed) -> None:
+async def _work(crew: Crew, way: Way, feed: Feed, order: Order) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
-    lane, overview = way.lane, way.overview
-    while lane.refusal() is None and (item := await feed.take()) is not None:
-        target, past = item
-        began = crew.tools.world.monotonic()
+    lane = way.lane
+    while lane.refusal() is None and (taken := await feed.take()) is not None:
+        target, past, broken = taken
+        # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
+        overview = None if order.dependencies.needed(target.seq) else way.overview
         course = Course(target, past, lane, way.send, crew.tools, overview=overview)
+        if broken is not None:
+            if lane.refusal() is None:
+                _keep(crew, order, blocked(past, broken), course, 0.0, doubted=past.requests > 0)
+            lane.leave(target.id)
+            continue
+        began = crew.tools.world.monotonic()
         try:
             end = await course.run()
         except DiskError as error:
@@ -103,16 +167,23 @@ async def _work(crew: Crew, way: Way, feed: Feed) -> None:
             feed.release(target)
             lane.leave(target.id)
         if isinstance(end, End):
-            _keep(crew, end, course, crew.tools.world.monotonic() - began, doubted=past.requests > 0)
+            seconds = crew.tools.world.monotonic() - began
+            _keep(crew, order, end, course, seconds, doubted=past.requests > 0)
         elif overview is not None:
-            overview.defer(Deferred(target, course.past, began))
-            if breach := crew.tally.wait():
-                crew.tools.stopping.stop("stop_rule", breach)
-            if overview.full:
-                await _look_at_deferred(crew, way, workers=1)  # this one: the others go on meanwhile
+            await _defer(crew, way, order, Deferred(target, course.past, began))
 
 
-async def _look_at_deferred(crew: Crew, way: Way, workers: int) -> None:
+async def _defer(crew: Crew, way: Way, order: Order, waiting: Deferred) -> None:
+    """Let a target wait for the look that many share."""
+    assert way.overview is not None  # noqa: S101 - nobody waits for a list that there is not
+    way.overview.defer(waiting)
+    if breach := crew.tally.wait():
+        crew.tools.stopping.stop("stop_rule", breach)
+    if way.overview.full:
+        await _look_at_deferred(crew, way, order, workers=1)  # this one: the others go on meanwhile
+
+
+async def _look_at_deferred(crew: Crew, way: Way, order: Order, workers: int) -> None:
     """Look at those who have waited: off a list that is read once more, or one by one."""
     if way.overview is None or not (waiting := way.overview.take_deferred()):
         return
@@ -121,10 +192,10 @@ async def _look_at_deferred(crew: Crew, way: Way, workers: int) -> None:
     turns = iter(waiting)
     async with anyio.create_task_group() as group:
         for _ in range(min(workers, len(waiting))):
-            group.start_soon(_finish, crew, way, turns)
+            group.start_soon(_finish, crew, way, order, turns)
 
 
-async def _finish(crew: Crew, way: Way, turns: Iterator[Deferred]) -> None:
+async def _finish(crew: Crew, way: Way, order: Order, turns: Iterator[Deferred]) -> None:
     for target, past, began in turns:
         course = Course(target, past, way.lane, way.send, crew.tools, overview=way.overview, last_look=True)
         try:
@@ -134,13 +205,20 @@ async def _finish(crew: Crew, way: Way, turns: Iterator[Deferred]) -> None:
             return
         if isinstance(end, End):
             seconds = crew.tools.world.monotonic() - began
-            _keep(crew, end, course, seconds, doubted=False, waited=True)
+            _keep(crew, order, end, course, seconds, doubted=False, waited=True)
 
 
 def _keep(
-    crew: Crew, end: End, course: Course, seconds: float, *, doubted: bool, waited: bool = False
+    crew: Crew,
+    order: Order,
+    end: End,
+    course: Course,
+    seconds: float,
+    *,
+    doubted: bool,
+    waited: bool = False,
 ) -> None:
-    """Keep a target's outcome, tell it, and ask the stop rules."""
+    """Keep a target's outcome, tell it to those who wait for it, and ask the stop rules."""
     target, at = course.target, crew.tools.world.now()
     crew.record.ended(target, end, seconds=seconds, at=at)
     crew.tools.emit(
@@ -158,3 +236,4 @@ def _keep(
     )
     if breach := crew.tally.add(end.outcome, end.reason, doubted=doubted, waited=waited):
         crew.tools.stopping.stop("stop_rule", breach)
+    order.settle(target.seq, end.outcome)

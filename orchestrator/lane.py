@@ -7,36 +7,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import anyio
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.access import Denied, Entrance, Later
-from orchestrator.lane_state import Go, LaneState, Refuse, Wait
-from orchestrator.model import Act, Gateway, Reading, Reason, TargetId, Verdict
+from orchestrator.lane_state import Go, LaneState, Refuse, Turn, Wait
+from orchestrator.model import Act, Gateway, Limits, Reading, Reason, TargetId, Verdict
 from orchestrator.retry import Policy, describe
 from orchestrator.stopping import Stopping
 from orchestrator.world import World
 
-PARK_FOR = 600.0
-"""Seconds that a parked lane is probed before its targets are left for a resume."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACE_TOLD_EVERY = 1.0
+"""Seconds between two words about a pace that grows; a cut is told at once."""
 
 LaneStatus: TypeAlias = Literal["open", "paused", "parked", "closed", "warning"]
-Tell: TypeAlias = Callable[[str, LaneStatus, str | None, float | None], None]
-"""Told of a lane's name, its new state (or ``warning``), why, and for how many seconds."""
+
+
+class Teller(Protocol):
+    """Who is told how a lane is doing."""
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+        """The lane has a new state (or there is a warning), why, and for how many seconds."""
+        ...
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        """At most so many undeploys a second leave from here on; None is no bound."""
+        ...
+
+
+class Learned(Struct, frozen=True, kw_only=True):
+    """What earlier sessions of the run have left for a lane."""
+
+    rate: float | None = None
+    """The pace that its gateway turned out to bear."""
+    limits: Limits | None = None
+    """What somebody has put in the place of the plan's limits."""
 
 
 class Lane:
     """A lane as the workers see it: they ask it before each request, and tell it each reading."""
 
     def __init__(
-        self, gateway: Gateway, entrance: Entrance, world: World, stopping: Stopping, tell: Tell
+        self,
+        gateway: Gateway,
+        entrance: Entrance,
+        world: World,
+        stopping: Stopping,
+        tell: Teller,
+        learned: Learned = Learned(),
     ) -> None:
+        limits = learned.limits or gateway.limits
         self.gateway = gateway
         self.entrance = entrance
         self.policy = Policy.of(gateway)
-        self.state = LaneState(self.policy, PARK_FOR, first_alone=entrance.alone)
+        self.state = LaneState(
+            self.policy, gateway.park_for, limits=limits, learned=learned.rate, first_alone=entrance.alone
+        )
+        self.concurrency = limits.concurrency or gateway.CONCURRENCY
+        """How many requests may be in flight now."""
+        self.hire: Callable[[int], None] = lambda _: None
+        """Told how many workers more there may be, while a wave goes on."""
         self.left = 0
         """Targets of the present wave that have not ended."""
         self.lacking: set[str] = set()
@@ -45,9 +82,15 @@ class Lane:
         self._world = world
         self._stopping = stopping
         self._tell = tell
+        self._in_flight = 0
+        self._crowded = False
+        self._rate_told: float | None = None
+        self._rate_told_at = -math.inf
+        self._absurd_told = False
         self._changed = anyio.Event()
         self._logging_in = anyio.Lock()
         stopping.wake(self._broadcast)
+        self._tell_pace()
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0) -> str | None:
         """Return why no such request may leave in ``wait`` seconds, in this session; None if one may."""
@@ -56,12 +99,20 @@ class Lane:
             return refused
         return self.state.refusal(act)
 
-    async def admit(self, target: TargetId, act: Act, *, settling: bool) -> str | None:
+    async def admit(self, turn: Turn) -> str | None:
         """Return None as soon as a request may leave, or the reason why none may any more."""
         while True:
-            if refused := self.refusal(act):
+            act = turn.act
+            if refused := self.refusal(act) or self._skipped(turn):
                 return refused
-            match self.state.admit(target, act, self._world.monotonic(), settling=settling):
+            if self._in_flight >= self.concurrency:
+                self._crowded = True
+                await self._wait(None)
+                continue
+            if self._stopping.paused and not turn.settling:
+                await self._wait(self._stopping.until_refused(self._world.monotonic(), self.gateway))
+                continue
+            match self.state.admit(turn, self._world.monotonic()):
                 case Go() if self.entrance.ready:
                     return None
                 case Go():
@@ -74,6 +125,10 @@ class Lane:
                         return refused
                     await self._wait(seconds)
 
+    def _skipped(self, turn: Turn) -> str | None:
+        """Return why a target is passed over, unless a look is to settle what was sent for it."""
+        return None if turn.settling else self._stopping.skipped(turn.target)
+
     async def _wait(self, seconds: float | None) -> None:
         """Wait for time to pass, for the lane to change, or for the run to stop."""
         with anyio.move_on_after(math.inf if seconds is None else seconds):
@@ -83,24 +138,71 @@ class Lane:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """One request is in flight for the block, from its intent to its result."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if self._crowded:
+                self._crowded = False
+                self._broadcast()
+
+    def limit(self, *, concurrency: int | None = None, rate: float | None | Literal["same"] = "same") -> None:
+        """Put other limits in force at once; what is not given stays as it is."""
+        if rate != "same":
+            self.state.limit(rate, self._world.monotonic())
+            self._tell_pace()
+        if concurrency is not None:
+            more, self.concurrency = concurrency - self.concurrency, concurrency
+            if more > 0:
+                self.hire(more)
+        self._broadcast()
+
     def leave(self, target: TargetId) -> None:
         """A target has ended for this session."""
         self.left -= 1
         if self.state.leave(target):
             self._broadcast()
 
-    def heed(self, target: TargetId, act: Act, reading: Reading) -> None:
-        """Take in a reading of one of this lane's requests."""
-        before = self.state.state
-        # No more targets can be seen to fail than there are workers to try them.
-        within_reach = min(self.left, self.gateway.concurrency)
-        pause = self.state.heed(target, act, reading, self._world.monotonic(), within_reach)
+    def heed(self, turn: Turn, reading: Reading, began: float) -> None:
+        """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic)."""
+        before, epoch = self.state.state, self.state.undeploys.epoch
+        pause = self.state.heed(
+            turn,
+            reading,
+            self._world.monotonic(),
+            began=began,
+            left=self.left,
+            within_reach=min(self.left, self.concurrency),
+        )
         if pause is not None:
-            self._tell(self.gateway.name, "paused", describe(reading), pause)
+            self._tell.lane(self.gateway.name, "paused", describe(reading), pause)
         if self.state.state != before:
-            self._tell(self.gateway.name, self.state.state, self.state.reason, None)
+            self._tell.lane(self.gateway.name, self.state.state, self.state.reason, None)
+        self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
+        self._tell_absurd(reading)
         if pause is not None or self.state.state != before or before == "parked":
             self._broadcast()
+
+    def _tell_pace(self, *, at_once: bool = True) -> None:
+        """Tell the bound that is in force, where it has changed: not every hair's breadth of its growth."""
+        rate = self.state.undeploys.rate
+        if rate == self._rate_told:
+            return
+        now = self._world.monotonic()
+        if at_once or now - self._rate_told_at >= PACE_TOLD_EVERY:
+            self._rate_told, self._rate_told_at = rate, now
+            self._tell.pace(self.gateway.name, rate)
+
+    def _tell_absurd(self, reading: Reading) -> None:
+        if self._absurd_told or reading.wait is None or reading.wait <= self.gateway.park_for:
+            return
+        self._absurd_told = True
+        bound = self.gateway.park_for
+        self.warn(f"it asks to wait for {reading.wait:.0f} s; it is asked again after {bound:g} s (park_for)")
 
     def found(self, via: str, reading: Reading) -> Reading:
         """Take in what a look gave, and keep for the whole lane whether it is offered.
@@ -128,13 +230,13 @@ class Lane:
                     self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
                 case Later(reason, wait, False):
                     pause = self.state.pause_for(wait, self._world.monotonic())
-                    self._tell(self.gateway.name, "paused", reason, pause)
+                    self._tell.lane(self.gateway.name, "paused", reason, pause)
                 case _:
                     pass
 
     def warn(self, text: str) -> None:
         """Have something said in the report that concerns the gateway as a whole."""
-        self._tell(self.gateway.name, "warning", text, None)
+        self._tell.lane(self.gateway.name, "warning", text, None)
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
@@ -155,5 +257,5 @@ class Lane:
         before = self.state.state
         change(self._world.monotonic())
         if self.state.state != before:
-            self._tell(self.gateway.name, self.state.state, self.state.reason, None)
+            self._tell.lane(self.gateway.name, self.state.state, self.state.reason, None)
         self._broadcast()

@@ -1,4 +1,4 @@
-"""The rules of a lane: when it pauses, when it is parked and probed, when it is closed. No clock."""
+"""The rules of a lane: its pace, when it pauses, when it is parked and probed, when it is closed. No clock."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from typing import Literal
 
 from msgspec import Struct
 
-from orchestrator.model import Act, Reading, Reason, TargetId, Verdict
+from orchestrator.model import Act, Limits, Reading, Reason, TargetId, Verdict
+from orchestrator.pace import LATE, Allowance, Pacer
 from orchestrator.retry import Policy, backoff, describe, wrong_place
 
 FAULTY_TARGETS = 5
 """A lane parks after faults of this many different targets with no answered undeploy between."""
+
+UNSENT_IN_A_ROW = 5
+"""It parks after so many that could not even be sent, too, once all that are under way have met that: they
+cost no attempt, so nothing else would bring another target's turn."""
 
 FIRST_PROBE = 5.0
 """Seconds from parking to the first probe; each further one waits twice as long, up to a minute."""
@@ -37,10 +42,38 @@ class Refuse(Struct, frozen=True):
     reason: str
 
 
+class Turn:
+    """One request that waits to be let out: what it needs besides an open lane, and has already."""
+
+    __slots__ = ("act", "epoch", "repeats", "settling", "slot", "target")
+
+    def __init__(self, target: TargetId, act: Act, *, settling: bool = False, repeats: bool = False) -> None:
+        """``settling``: a look that is to settle a doubt. ``repeats``: an undeploy after the target's first."""
+        self.target = target
+        self.act = act
+        self.settling = settling
+        self.repeats = repeats
+        """It still has to take its share of the lane's allowance of retries."""
+        self.slot: float | None = None
+        self.epoch = -1
+
+
 class LaneState:
     """The rules of a lane. All times are monotonic seconds, handed in."""
 
-    def __init__(self, policy: Policy, park_for: float, *, first_alone: bool = False) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        park_for: float,
+        *,
+        limits: Limits = Limits(),
+        learned: float | None = None,
+        first_alone: bool = False,
+    ) -> None:
+        """``learned`` is the pace that an earlier session found this gateway to bear."""
+        self.undeploys = Pacer(limits.rate, learned)
+        self.looks = Pacer(limits.rate)
+        self._allowance = Allowance()
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
         self._policy = policy
@@ -52,7 +85,7 @@ class LaneState:
         self._busy_since: float | None = None
         self._busy_in_a_row = 0
         self._faulty: set[TargetId] = set()
-        self._faults = 0
+        self._unsent = 0
         self._parked_since = 0.0
         self._probe_at = 0.0
         self._probe_wait = FIRST_PROBE
@@ -60,6 +93,11 @@ class LaneState:
         self._proven = not first_alone
         """Whether requests may go side by side: a signature that was never tried goes alone."""
         self._given_up = False
+
+    def limit(self, rate: float | None, now: float) -> None:
+        """Put another cap on the pace of undeploys, and on that of looks."""
+        self.undeploys.limit(rate, max(now, self._paused_until))
+        self.looks.limit(rate, max(now, self._looks_paused_until))
 
     def refusal(self, act: Act) -> str | None:
         """Return why no such request may leave in this session any more, or None.
@@ -72,24 +110,34 @@ class LaneState:
             return f"{Reason.PARKED}: nothing but refusals to be looked at more"
         return None
 
-    def admit(self, target: TargetId, act: Act, now: float, *, settling: bool) -> Go | Wait | Refuse:
+    def admit(self, turn: Turn, now: float) -> Go | Wait | Refuse:
         """Say whether a request may leave now.
 
-        A parked lane looks to settle doubts (``settling``); of everything else it lets one target go on at a
-        time, as its probe.
+        A parked lane looks to settle doubts; of everything else it lets one target go on at a time, as its
+        probe, which is neither paced nor counted as a retry.
         """
-        if reason := self.refusal(act):
+        if reason := self.refusal(turn.act):
             return Refuse(reason)
         paused = self._paused_until
-        if act is Act.LOOK:
+        if turn.act is Act.LOOK:
             paused = max(paused, self._looks_paused_until)
         if now < paused:
             return Wait(paused - now)
         if not self._proven:
-            return self._admit_alone(target)
-        if self.state == "parked" and not (act is Act.LOOK and settling):
-            return self._admit_probe(target, now)
-        return Go()
+            return self._admit_alone(turn.target)
+        if self.state == "parked" and not (turn.act is Act.LOOK and turn.settling):
+            return self._admit_probe(turn.target, now)
+        return self._admit_paced(turn, now)
+
+    def _admit_paced(self, turn: Turn, now: float) -> Go | Wait:
+        if turn.repeats:
+            if wait := self._allowance.take(now):
+                return Wait(wait)
+            turn.repeats = False
+        pacer = self.looks if turn.act is Act.LOOK else self.undeploys
+        if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
+            turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
+        return Wait(turn.slot - now) if now < turn.slot else Go()
 
     def _admit_alone(self, target: TargetId) -> Go | Wait:
         if self._prober in (None, target):
@@ -125,24 +173,27 @@ class LaneState:
         self._prober = None
         return True
 
-    def heed(self, target: TargetId, act: Act, reading: Reading, now: float, left: int) -> float | None:
+    def heed(
+        self, turn: Turn, reading: Reading, now: float, *, began: float, left: int, within_reach: int
+    ) -> float | None:
         """Take in a reading. Returns the seconds of a pause that it began, None where it began none.
 
-        ``left`` counts the targets that the lane still has, this one included.
+        ``began`` is when the request left. ``left`` counts the targets that the lane still has, this one
+        included; ``within_reach`` those of them that can be under way side by side.
         """
-        if act is Act.LOOK:
-            self._heed_look(reading, now)
+        if turn.act is Act.LOOK:
+            self._heed_look(reading, began, now)
             return None
-        probed = self.leave(target)
+        probed = self.leave(turn.target)
         match reading.verdict:
             case Verdict.BUSY:
-                return self._pause(reading, now)
+                return self._pause(reading, began, now)
             case Verdict.ELSEWHERE:
                 self.close(wrong_place(reading))
             case verdict if verdict in _FAULTS:
-                self._fault(target, reading, now, left, probed=probed)
+                self._fault(turn.target, reading, now, left, within_reach, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
-                self._answered()
+                self._answered(reading, now)
         return None
 
     def held(self, now: float) -> bool:
@@ -163,15 +214,18 @@ class LaneState:
         self._park(reason, now)
         self._given_up = True
 
-    def _heed_look(self, reading: Reading, now: float) -> None:
+    def _heed_look(self, reading: Reading, began: float, now: float) -> None:
         """A 429 to a look pauses the looks alone, and costs its target nothing: so it has its own bound."""
         if reading.verdict is not Verdict.BUSY:
             self._looks_busy_since = None
+            self.looks.answered(now)
             return
+        self.looks.refused(began, now, reading.rate)
         if self._looks_busy_since is None:
             self._looks_busy_since = now
         self._looks_given_up = now - self._looks_busy_since >= self._park_for
         self._looks_paused_until = max(self._looks_paused_until, now + self._wanted(reading, 1))
+        self.looks.hold(self._looks_paused_until)
 
     def _wanted(self, reading: Reading, in_a_row: int) -> float:
         """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""
@@ -179,27 +233,39 @@ class LaneState:
             return min(reading.wait, self._park_for)
         return max(1.0, backoff(self._policy, in_a_row, 1.0))
 
-    def _pause(self, reading: Reading, now: float) -> float | None:
+    def _pause(self, reading: Reading, began_at: float, now: float) -> float | None:
+        self.undeploys.refused(began_at, now, reading.rate)
         if self._busy_since is None:
             self._busy_since = now
         began = now >= self._paused_until
         self._busy_in_a_row += began
         self._paused_until = max(self._paused_until, now + self._wanted(reading, self._busy_in_a_row))
+        self.undeploys.hold(self._paused_until)
         if now - self._busy_since >= self._park_for:
             self.give_up(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
         return self._paused_until - now if began else None
 
-    def _fault(self, target: TargetId, reading: Reading, now: float, left: int, *, probed: bool) -> None:
+    def _fault(
+        self, target: TargetId, reading: Reading, now: float, left: int, within_reach: int, *, probed: bool
+    ) -> None:
         self._faulty.add(target)
-        self._faults += 1
+        self._unsent = self._unsent + 1 if reading.verdict is Verdict.UNSENT else 0
         self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked":
             if not probed:  # it had left before the lane was parked
                 return
             self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
             self._probe_at = now + self._probe_wait
-        elif len(self._faulty) >= min(FAULTY_TARGETS, left) and self._faults >= FAULTY_TARGETS:
+        elif self._is_ill(left, within_reach):
             self._park(f"{Reason.PARKED}: {describe(reading)}", now)
+
+    def _is_ill(self, left: int, within_reach: int) -> bool:
+        """Tell whether the faults are the gateway's. One bad target is not a bad gateway: alone, it is only
+        believed to be one where nothing of it could be sent."""
+        faulty = len(self._faulty)
+        if faulty >= 2 and faulty >= min(FAULTY_TARGETS, left):
+            return True
+        return self._unsent >= UNSENT_IN_A_ROW and faulty >= min(left, within_reach)
 
     def _park(self, reason: str, now: float) -> None:
         if self.state == "closed":
@@ -208,9 +274,12 @@ class LaneState:
         self._parked_since, self._probe_at = now, now + FIRST_PROBE
         self._probe_wait = FIRST_PROBE
 
-    def _answered(self) -> None:
+    def _answered(self, reading: Reading, now: float) -> None:
+        self.undeploys.answered(now)
+        if reading.verdict is Verdict.REMOVED:
+            self._allowance.succeeded()
         self._faulty.clear()
-        self._faults = 0
+        self._unsent = 0
         self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked" and not self._given_up:
             self.state, self.reason = "open", None

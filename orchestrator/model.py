@@ -122,6 +122,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     code: str | None = None
     message: str | None = None
     wait: float | None = None
+    rate: float | None = None
+    """With BUSY: how many a second the gateway says that it takes, where it says so."""
     evidence: Literal["204", "deploymentResult", "look", "code"] | None = None
     hidden: bool = False
     """With ABSENT: the vendor leaves open whether it exists but may not be seen."""

@@ -14,6 +14,7 @@ import anyio
 
 from orchestrator.access import masked
 from orchestrator.lane import Lane
+from orchestrator.lane_state import Turn
 from orchestrator.model import Act, Page, Reading, Target, TargetId, Verdict
 from orchestrator.retry import Past, backoff
 from orchestrator.wire import Reply
@@ -133,9 +134,10 @@ class Overview:
     async def _page(self, offset: int) -> Page | None:
         """Return one page, or None where the list cannot be had."""
         for failures in range(1, TRIES + 1):
-            if await self._lane.admit(_LIST, Act.LOOK, settling=True):
+            turn = Turn(_LIST, Act.LOOK, settling=True)
+            if await self._lane.admit(turn):
                 return None
-            found = await self._ask(offset)
+            found = await self._ask(turn, offset)
             if isinstance(found, Page):
                 return found
             if found.verdict is Verdict.NOT_OFFERED:
@@ -146,12 +148,13 @@ class Overview:
         self._rests_until = self._world.monotonic() + GIVEN_UP_FOR
         return None
 
-    async def _ask(self, offset: int) -> Page | Reading:
+    async def _ask(self, turn: Turn, offset: int) -> Page | Reading:
         lane, ticket = self._lane, self._lane.entrance.ticket
         if ticket is None:
             return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
         request = lane.gateway.list_request(offset, ticket.access, now=self._world.now())
         self._on_request()
+        began = self._world.monotonic()
         answer = await self._send(request)
         if not isinstance(answer, Reply):
             return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
@@ -159,7 +162,7 @@ class Overview:
         if isinstance(found, Page):
             lane.accepted(ticket.generation)
             return found
-        lane.heed(_LIST, Act.LOOK, found)
+        lane.heed(turn, found, began)
         if found.verdict is Verdict.DENIED:
             await lane.renew(ticket.generation, found)
         return found

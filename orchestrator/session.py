@@ -17,19 +17,24 @@ from orchestrator.events import (
     GatewayWarned,
     LaneChanged,
     Listener,
+    PaceChanged,
+    RunContinued,
     RunEnded,
     RunStarted,
     RunStopping,
+    RunWaiting,
 )
 from orchestrator.executor import Crew, Way, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
-from orchestrator.lane import Lane, LaneStatus
+from orchestrator.lane import Lane, LaneStatus, Learned
 from orchestrator.model import Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
+from orchestrator.pauses import Prompt
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
+from orchestrator.steering import Desk, Steering
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.undeploy import Tools
@@ -54,6 +59,12 @@ class Start(Struct, frozen=True, kw_only=True):
     """What a stop rule counted so far was accepted: counts begin afresh."""
     options: str
     """The options of this session as JSON, for the journal."""
+    learned: Mapping[str, Learned] = {}
+    """What earlier sessions have left for each lane, by name."""
+    skips: Mapping[str, str] = {}
+    """Patterns that somebody has had passed over in an earlier session, and who."""
+    prompt: Prompt | None = None
+    """Asks whether to go on after a wave, where somebody sits there."""
 
 
 class Finish(Struct, frozen=True, kw_only=True):
@@ -83,8 +94,17 @@ class Teller:
 class Session:
     """Works on an open journal until everything that may be done is done."""
 
-    def __init__(self, start: Start, database: Database, world: World, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        start: Start,
+        database: Database,
+        world: World,
+        listeners: Sequence[Listener],
+        desk: Desk = no_desk,
+    ) -> None:
+        """``desk`` is where others steer the run from, while it works."""
         self._start = start
+        self._desk = desk
         self._world = world
         self._began = world.monotonic()
         self._writing = world.writing(database)
@@ -93,7 +113,20 @@ class Session:
         self._reader = world.reader(database)
         self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
         self._stopping = Stopping(closes=self._closes(), announce=self._announce_stop)
+        for pattern, by in start.skips.items():
+            self._stopping.skip(pattern, by)
         self._lanes: dict[str, Lane] = {}
+        self._steering = Steering(
+            run=start.run,
+            plan=start.plan,
+            lanes=self._lanes,
+            learned=dict(start.learned),
+            stopping=self._stopping,
+            record=self._record,
+            pending=self._pending,
+            emit=self._emit,
+            world=world,
+        )
         self._cut = False
 
     async def run(self, signals: Signals, *, received: str | None = None) -> Finish:
@@ -107,7 +140,8 @@ class Session:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._heed_signals, signals, group.cancel_scope)
-                await self._work()
+                async with self._desk(self._steering):
+                    await self._work()
                 finish = await self._finish()
                 await self._close()  # under the same signals: this, too, must not be cut by the first one
                 group.cancel_scope.cancel()
@@ -168,6 +202,7 @@ class Session:
                     emit=self._emit,
                     note=f"{reason} [{start.run}]" if reason else None,
                 ),
+                prompt=start.prompt,
             )
             await execute(crew, ways)
 
@@ -185,7 +220,8 @@ class Session:
     def _way(self, gateway: Gateway, send: Send) -> Way:
         told = partial(self._note_request, gateway.name)
         entrance = Entrance(gateway, self._start.materials[gateway.name], self._world, send, told)
-        lane = Lane(gateway, entrance, self._world, self._stopping, self._tell_lane)
+        learned = self._steering.learned.get(gateway.name, Learned())
+        lane = Lane(gateway, entrance, self._world, self._stopping, self, learned)
         self._lanes[gateway.name] = lane
         for warning in [*warnings(gateway), *self._horizon(entrance)]:
             lane.warn(warning)
@@ -206,7 +242,8 @@ class Session:
         """Keep that a request left that is no single target's: a login, or a page of a list."""
         self._record.note(self._world.now(), "request", gateway=gateway)
 
-    def _tell_lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+        """Keep and tell how a lane is doing."""
         at = self._world.now()
         if state == "warning":
             self._record.note(at, "warning", gateway=gateway, text=reason)
@@ -214,6 +251,12 @@ class Session:
             return
         self._record.note(at, state, gateway=gateway, text=reason)
         self._emit(LaneChanged(at=at, gateway=gateway, state=state, reason=reason, seconds=seconds))
+
+    def pace(self, gateway: str, rate: float | None) -> None:
+        """Keep and tell what bounds a lane's undeploys."""
+        at = self._world.now()
+        self._record.note(at, "pace", gateway=gateway, text=None if rate is None else f"{rate:.6g}")
+        self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
 
     def _announce_stop(self, reason: str) -> None:
         at = self._world.now()
@@ -229,8 +272,13 @@ class Session:
 
     async def _wait_for_window(self) -> None:
         window = self._start.window
-        if window and window.opens and self._stopping.kind is None:
-            await self._stopping.pause(max(0.0, window.opens.timestamp() - self._world.now()))
+        if window is None or window.opens is None or self._stopping.kind is not None:
+            return
+        opens, now = window.opens.timestamp(), self._world.now()
+        if now < opens:
+            self._emit(RunWaiting(at=now, why="window", until=opens))
+            await self._stopping.sleep(opens - now)
+            self._emit(RunContinued(at=self._world.now()))
 
     async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
         """The first signal lets what is in flight land, the second ends the session at once."""
@@ -247,6 +295,7 @@ class Session:
     async def _finish(self) -> Finish:
         """Give what was not reached its honest outcome, and keep how the session ended."""
         at = self._world.now()
+        self._leave_skipped(at)
         for index, gateway in enumerate(self._start.plan.gateways):
             lane = self._lanes.get(gateway.name)
             if lane is not None and (reason := lane.refusal()):
@@ -269,6 +318,13 @@ class Session:
             status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
         self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
         return Finish(status=status, interrupted=self._stopping.kind == "interrupt", cut=self._cut)
+
+    def _leave_skipped(self, at: float) -> None:
+        """What somebody had passed over stays so, also where nobody came to it."""
+        if self._stopping.skips:
+            for seq, name in self._pending.untouched():
+                if reason := self._stopping.skipped(name):
+                    self._record.leave(seq, reason, at)
 
     def _status(self, counts: Counts) -> ExitStatus:
         status = exit_status(counts, interrupted=self._stopping.kind == "interrupt")

@@ -1,25 +1,35 @@
-"""Whether the run as a whole may still send: the window, the stop rules, an interrupt, a failed disk."""
+"""Whether the run as a whole may still send: the window, the stop rules, an interrupt, a failed disk, and what
+somebody has asked of it while it goes on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import anyio
 
-from orchestrator.model import Act, Reason
+from orchestrator.model import Act, Gateway, Reason, TargetId
+from orchestrator.plan.globs import matcher
 
 LOOKS_PAST_CLOSE = 30.0
 """Seconds after the window's close in which a look may still settle a doubt."""
 
-Kind = Literal["stop_rule", "disk", "interrupt"]
-_RANK: dict[Kind, int] = {"stop_rule": 1, "disk": 2, "interrupt": 3}
+Kind = Literal["stop_rule", "control", "disk", "interrupt"]
+_RANK: dict[Kind, int] = {"stop_rule": 1, "control": 1, "disk": 2, "interrupt": 3}
+_WORDS: dict[Kind, Reason] = {
+    "stop_rule": Reason.STOP_RULE,
+    "control": Reason.INTERRUPT,
+    "disk": Reason.DISK,
+    "interrupt": Reason.INTERRUPT,
+}
 
 
 class Stopping:
     """One run's answer to "may this still start?". Times are monotonic seconds.
 
-    A stop is for all lanes, and stays. The window is asked lane by lane, since each has its own timeout.
+    A stop is for all lanes, and stays. The window is asked lane by lane, since each has its own timeout. A
+    pause is for all lanes too, and may end again.
     """
 
     def __init__(
@@ -27,38 +37,82 @@ class Stopping:
     ) -> None:
         self.kind: Kind | None = None
         self.reason: str | None = None
-        self._closes = closes
+        self.paused = False
+        """Somebody has paused it."""
+        self.rests = False
+        """It waits between two waves, until ``go_on`` at the latest."""
+        self.closes = math.inf if closes is None else closes
         self._announce = announce
+        self._stopped = anyio.Event()
         self._changed = anyio.Event()
         self._wakes: list[Callable[[], None]] = []
+        self.skips: dict[str, str] = {}
+        """Patterns of targets that are passed over, and who wants that."""
+        self._skip = matcher(())
 
     def wake(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever the run stops, or stops for a graver reason."""
+        """Have ``call`` called whenever something here has changed for those who wait."""
         self._wakes.append(call)
 
     def stop(self, kind: Kind, text: str) -> None:
         """Let nothing new start. A graver kind replaces a lesser one; of equals the first stays."""
         if self.kind is not None and _RANK[kind] <= _RANK[self.kind]:
             return
-        self.kind, self.reason = kind, f"{Reason(kind)}: {text}"
+        self.kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
+        stopped, self._stopped = self._stopped, anyio.Event()
+        stopped.set()
+        self._tell_change()
+        self._announce(self.reason)
+
+    def pause(self) -> None:
+        """Let nothing new start until ``go_on``; what flies lands, and doubts are still looked at."""
+        self.paused = True
+        self._tell_change()
+
+    def go_on(self) -> None:
+        """End a pause, and the rest between two waves."""
+        self.paused = self.rests = False
+        self._tell_change()
+
+    def skip(self, pattern: str, by: str) -> None:
+        """Pass over the targets that match and that nothing was sent for; ``by`` says who wants that."""
+        self.skips.setdefault(pattern, by)
+        self._skip = matcher(self.skips)
+        self._tell_change()
+
+    def skipped(self, target: TargetId) -> str | None:
+        """Return why a target is passed over, or None."""
+        if not self.skips or (pattern := self._skip(target)) is None:
+            return None
+        return f"{Reason.SKIPPED}: {pattern}, by {self.skips[pattern]}"
+
+    def _tell_change(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
         for call in self._wakes:
             call()
-        self._announce(self.reason)
 
     def refuses(self, act: Act, now: float, *, takes: float) -> str | None:
         """Return why a request that may take ``takes`` seconds must not leave at ``now``, or None."""
         if self.kind in ("interrupt", "disk"):
             return self.reason
         if act is Act.LOOK:
-            late = self._closes is not None and now > self._closes + LOOKS_PAST_CLOSE
+            late = now > self.closes + LOOKS_PAST_CLOSE
             return f"{Reason.WINDOW}: it closed before a look could settle this" if late else None
-        if self.kind is None and self._closes is not None and now + takes > self._closes:
+        if self.kind is None and now + takes > self.closes:
             return f"{Reason.WINDOW}: one timeout no longer fits before it closes"
         return self.reason
 
-    async def pause(self, seconds: float) -> None:
+    def until_refused(self, now: float, gateway: Gateway) -> float:
+        """Return the seconds after which the window lets no undeploy of this gateway start."""
+        return max(0.001, self.closes - gateway.reply_timeout - now)
+
+    async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the run stops (or stops for a graver reason)."""
+        with anyio.move_on_after(seconds):
+            await self._stopped.wait()
+
+    async def change(self, seconds: float) -> None:
+        """Wait, but no longer than until something has changed here: it stops, is paused, or goes on."""
         with anyio.move_on_after(seconds):
             await self._changed.wait()

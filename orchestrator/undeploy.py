@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from orchestrator.access import masked
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.lane import Lane
+from orchestrator.lane_state import Turn
 from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Target, Verdict
 from orchestrator.overview import Overview
 from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
@@ -86,17 +87,18 @@ class Course:
         step = await self._advance()
         if isinstance(step, End | Wait):
             return step
-        await self._stopping.pause(step.wait)
-        repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._stopping.pause)
+        await self._stopping.sleep(step.wait)
+        repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._stopping.sleep)
         end: End | Wait = await repeat(self._advance)
         return end
 
     async def _advance(self) -> Step | Wait:
         """Do one step; return the next one, before which the caller waits."""
         act = _act_of(self._step)
-        refused = await self._lane.admit(self.target.id, act, settling=self.past.charged > 0)
+        turn = self._turn(act)
+        refused = await self._lane.admit(turn)
         if refused is None:
-            reading = await (self._look() if act is Act.LOOK else self._undeploy())
+            reading = await (self._look(turn) if act is Act.LOOK else self._undeploy(turn))
             roll = self._world.roll()
             self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
             if self._may_wait(reading):
@@ -105,6 +107,12 @@ class Course:
         if refused is not None:
             self._step = self._without(refused)
         return self._step
+
+    def _turn(self, act: Act) -> Turn:
+        begun = self.past.charged > 0
+        if act is Act.LOOK:
+            return Turn(self.target.id, act, settling=begun)
+        return Turn(self.target.id, act, repeats=begun or self.past.unsent > 0)
 
     def _may_wait(self, reading: Reading) -> bool:
         """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
@@ -129,9 +137,9 @@ class Course:
                 return Look()
         return blocked(self.past, self._held or refused)
 
-    async def _undeploy(self) -> Reading:
+    async def _undeploy(self, turn: Turn) -> Reading:
         self._held = None
-        reading = await self._exchange(UNDEPLOY, _as_read)
+        reading = await self._exchange(turn, UNDEPLOY, _as_read)
         assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
         return reading
 
@@ -149,19 +157,20 @@ class Course:
         )
         return None
 
-    async def _look(self) -> Reading:
+    async def _look(self, turn: Turn) -> Reading:
         """Read the live state: off the list, or through as many of the vendor's reads as that takes."""
         if reading := await self._glance():
             return reading
         seen: dict[str, Reading] = {}
         found, first = self._after_read(seen), True
         while isinstance(found, Ask):
-            settling = self.past.charged > 0
-            if not first and (refused := await self._lane.admit(self.target.id, Act.LOOK, settling=settling)):
-                self._held = refused
-                return Reading(verdict=Verdict.UNCLEAR, message=refused)
+            if not first:
+                turn = self._turn(Act.LOOK)
+                if refused := await self._lane.admit(turn):
+                    self._held = refused
+                    return Reading(verdict=Verdict.UNCLEAR, message=refused)
             first = False
-            answer = await self._exchange(found, partial(self._conclude, seen, found.via))
+            answer = await self._exchange(turn, found, partial(self._conclude, seen, found.via))
             # What was put off is asked again, and only that: starting over would never end at a slow gateway.
             if isinstance(answer, Ask) or answer.verdict not in (Verdict.BUSY, Verdict.DENIED):
                 found = answer
@@ -182,11 +191,19 @@ class Course:
         lacking = frozenset(self._lane.lacking)
         return self._lane.gateway.next_look(self.target, seen, lacking, self.past.about)
 
-    async def _exchange(self, ask: Ask, conclude: Callable[[Reading], Reading | Ask]) -> Reading | Ask:
+    async def _exchange(
+        self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
+    ) -> Reading | Ask:
         """Send one request between two rows of the journal; return what ``conclude`` makes of its reply.
 
         The journal keeps the conclusion with the last of several reads: that is what a resume goes by.
         """
+        with self._lane.flight():
+            return await self._exchange_in_flight(turn, ask, conclude)
+
+    async def _exchange_in_flight(
+        self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
+    ) -> Reading | Ask:
         lane, target = self._lane, self.target
         number = self.past.requests + 1
         self.past = replace(self.past, requests=number)
@@ -214,7 +231,7 @@ class Course:
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)
-        lane.heed(target.id, ask.act, reading)
+        lane.heed(turn, reading, began)
         if ticket is not None and reading.verdict is Verdict.DENIED:
             await lane.renew(ticket.generation, reading)
         elif ticket is not None and status is not None:

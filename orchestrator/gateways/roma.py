@@ -48,7 +48,7 @@ _NO_SERVICE_BEHIND = "APIGW.0103"
 _DENIED = frozenset({"APIG.1002", "APIGW.0301", "APIG.0301", "ROMA.1000", "ROMA.1002"})
 _NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
 _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
-_POLICY = re.compile(r"limit:\s*[0-9]+\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE)
+_POLICY = re.compile(r"limit:\s*([0-9]{1,6})\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _LONGEST_PAGE = 500
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
@@ -311,17 +311,22 @@ def _read_api(body: bytes) -> Reading:
 
 
 def _reading(verdict: Verdict, reply: Reply, fault: _Fault, hint: str = "") -> Reading:
+    policy = _throttling(fault.text or "") if verdict is Verdict.BUSY else None
     return Reading(
         verdict=verdict,
         code=fault.code and shown(fault.code),
         message=fault.text and shown(fault.text),
-        wait=(wait_asked(reply) or _policy_wait(fault.text or "")) if verdict is Verdict.BUSY else None,
+        wait=wait_asked(reply) or (policy and policy[1]) if verdict is Verdict.BUSY else None,
+        rate=policy and policy[0] / policy[1],
         evidence="code" if verdict is Verdict.ABSENT else None,
         hint=hint,
     )
 
 
-def _policy_wait(text: str) -> float | None:
-    """Return the length in seconds of the throttling period that the text names, if it names one."""
+def _throttling(text: str) -> tuple[int, float] | None:
+    """Return the policy that the text names, if it names one: so many requests in so many seconds."""
     policy = _POLICY.search(text)
-    return int(policy[1]) * _UNIT[policy[2].lower()] or None if policy else None
+    if policy is None:
+        return None
+    limit, seconds = int(policy[1]), int(policy[2]) * _UNIT[policy[3].lower()]
+    return (limit, seconds) if limit and seconds else None

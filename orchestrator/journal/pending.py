@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
+from orchestrator.dependencies import Need
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.record import reading_of
 from orchestrator.journal.schema import OPEN_OUTCOME
@@ -15,12 +18,19 @@ from orchestrator.retry import Past, replay_all
 BATCH = 500
 
 _OPEN = (
-    "SELECT seq, id, wave, description, persistent FROM target"
-    " WHERE wave = ? AND gateway = ? AND seq > ? AND outcome IS NULL ORDER BY seq LIMIT ?"
+    "SELECT seq, id, wave, description, persistent, depth FROM target"
+    " WHERE wave = ? AND step = ? AND gateway = ? AND (depth, seq) > (?, ?) AND outcome IS NULL"
+    " ORDER BY depth, seq LIMIT ?"
 )
+_NEEDS = """
+SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome,
+    first.wave = after.wave AND first.step = after.step
+FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.seq = dependency.needs
+WHERE after.wave = ? AND after.step = ? AND after.outcome IS NULL
+"""
 _ATTEMPTS = (
     "SELECT seq, act, code, message, verdict, pods FROM attempt"
-    " WHERE seq BETWEEN ? AND ? ORDER BY seq, number"
+    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number"
 )
 KEPT = "('filtered', 'protected', 'skipped')"
 WORD = "substr(reason, 1, instr(reason, ':') - 1)"
@@ -32,7 +42,25 @@ _REOPEN = (
     "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL"
     " WHERE seq = ?"
 )
+_BEYOND = """
+UPDATE target SET step = ?1 WHERE seq IN (
+    SELECT seq FROM target WHERE wave = ?2 AND outcome IS NULL ORDER BY depth, seq LIMIT -1 OFFSET ?3
+)
+"""
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
+
+
+class Leg(NamedTuple):
+    """What goes together: a step of a wave, both as indices. A wave without steps has the one step 0."""
+
+    wave: int
+    step: int
+
+
+Cursor = tuple[int, int]
+"""How far a leg was read: the depth and the number of the last target."""
+
+START: Cursor = (-1, 0)
 
 
 class Pending:
@@ -43,45 +71,74 @@ class Pending:
         self._names = [gateway.name for gateway in plan.gateways]
         self._resumed = resumed
 
-    def left(self) -> dict[tuple[int, str], int]:
-        """Count what is left by wave index and gateway name."""
-        query = "SELECT wave, gateway, COUNT(*) FROM target WHERE outcome IS NULL GROUP BY wave, gateway"
-        return {(wave, self._names[gateway]): count for wave, gateway, count in self._database.rows(query)}
+    def left(self) -> dict[tuple[Leg, str], int]:
+        """Count what is left by leg and gateway name, in the order of the legs."""
+        query = (
+            "SELECT wave, step, gateway, COUNT(*) FROM target WHERE outcome IS NULL"
+            " GROUP BY wave, step, gateway ORDER BY wave, step, gateway"
+        )
+        return {
+            (Leg(wave, step), self._names[gateway]): count
+            for wave, step, gateway, count in self._database.rows(query)
+        }
 
-    def begun(self) -> frozenset[int]:
-        """Return the waves in which something was sent before this session."""
+    def steps(self, wave: int) -> int:
+        """Return how many steps a wave has."""
+        count: int = self._database.one("SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?", (wave,))[0]
+        return count
+
+    def begun(self) -> frozenset[Leg]:
+        """Return the legs in which something was sent before this session."""
         if not self._resumed:
             return frozenset()
-        query = "SELECT DISTINCT wave FROM target WHERE seq IN (SELECT seq FROM attempt)"
-        return frozenset(wave for (wave,) in self._database.rows(query))
+        query = "SELECT DISTINCT wave, step FROM target WHERE seq IN (SELECT seq FROM attempt)"
+        return frozenset(Leg(*row) for row in self._database.rows(query))
+
+    def needs(self, leg: Leg) -> Iterator[Need]:
+        """Yield what the open targets of a leg wait for."""
+        for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, leg):
+            ended = None if outcome is None else Outcome(outcome)
+            yield Need(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
+
+    def untouched(self) -> Iterator[tuple[int, TargetId]]:
+        """Yield the number and the id of each open target that no undeploy was sent for."""
+        query = (
+            "SELECT seq, id FROM target WHERE outcome IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act = 'undeploy')"
+        )
+        return ((seq, TargetId(name)) for seq, name in self._database.rows(query))
 
     def targets(self) -> int:
         """Count the whole plan."""
         count: int = self._database.one("SELECT COUNT(*) FROM target")[0]
         return count
 
-    def outcomes(self, wave: int | None = None) -> dict[tuple[Outcome, str], int]:
-        """Count what has ended, by outcome and the first word of its reason, in one wave or in all."""
-        query = (
-            f"SELECT outcome, {WORD}, COUNT(*) FROM target"
-            " WHERE outcome IS NOT NULL AND (?1 IS NULL OR wave = ?1) GROUP BY 1, 2"
-        )
+    def outcomes(self, leg: Leg | None = None) -> dict[tuple[Outcome, str], int]:
+        """Count what has ended, by outcome and the first word of its reason, in one leg or in all."""
+        where = "" if leg is None else " AND wave = ? AND step = ?"
+        query = f"SELECT outcome, {WORD}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
         return {
             (Outcome(outcome), word or ""): count
-            for outcome, word, count in self._database.rows(query, (wave,))
+            for outcome, word, count in self._database.rows(query, leg or ())
         }
 
-    def batch(self, wave: int, gateway: str, after: int) -> list[tuple[Target, Past]]:
-        """Return the next targets of a wave on a gateway behind the one numbered ``after``."""
-        values = (wave, self._names.index(gateway), after, BATCH)
-        targets = [_target(row, gateway) for row in self._database.rows(_OPEN, values)]
-        pasts = self._pasts(targets[0].seq, targets[-1].seq) if targets and self._resumed else {}
-        fresh = Past()
-        return [(target, pasts.get(target.seq, fresh)) for target in targets]
+    def batch(self, leg: Leg, gateway: str, after: Cursor) -> tuple[list[tuple[Target, Past]], Cursor]:
+        """Return the next targets of a leg on a gateway behind ``after``, and how far that is.
 
-    def _pasts(self, first: int, last: int) -> dict[int, Past]:
+        Nobody comes before one that it waits for; apart from that they come in the plan's order.
+        """
+        values = (*leg, self._names.index(gateway), *after, BATCH)
+        rows = list(self._database.rows(_OPEN, values))
+        if not rows:
+            return [], after
+        targets = [_target(row[:-1], gateway) for row in rows]
+        pasts = self._pasts([target.seq for target in targets]) if self._resumed else {}
+        fresh = Past()
+        return [(target, pasts.get(target.seq, fresh)) for target in targets], (rows[-1][-1], rows[-1][0])
+
+    def _pasts(self, seqs: list[int]) -> dict[int, Past]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
-        for seq, *row in self._database.rows(_ATTEMPTS, (first, last)):
+        for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
             act = Act(row[0])
             attempts.setdefault(seq, []).append((act, reading_of(act, *row[1:])))
         return {seq: replay_all(entries) for seq, entries in attempts.items()}
@@ -113,6 +170,16 @@ def hold_back(database: Database, holds: Iterable[Hold]) -> int:
     with database.transaction():
         database.run_many("UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?", rows)
     return len(rows)
+
+
+def split(database: Database, sizes: Iterable[tuple[int, Callable[[int], Iterable[int]]]]) -> None:
+    """Split waves into steps. ``sizes`` gives for a wave's index what makes the bounds of its steps from how
+    many of its targets are open. Nobody comes in an earlier step than one that it waits for."""
+    with database.transaction():
+        for wave, bounds_of in sizes:
+            count = database.one("SELECT COUNT(*) FROM target WHERE wave = ? AND outcome IS NULL", (wave,))[0]
+            for step, bound in enumerate(bounds_of(count)):
+                database.run(_BEYOND, (step + 1, wave, bound))
 
 
 def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:

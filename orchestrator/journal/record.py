@@ -14,6 +14,7 @@ _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?
 _FINISH = (
     "UPDATE session SET ended = ?, state = ?, stopped_by = ?, exit_status = ?, seconds = ? WHERE number = ?"
 )
+_LEAVE = "UPDATE target SET outcome = 'not_started', reason = ?, ended = ? WHERE seq = ? AND outcome IS NULL"
 _REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"
 
 
@@ -59,6 +60,10 @@ class Record:
     def note(self, at: float, kind: str, *, gateway: str | None = None, text: str | None = None) -> None:
         """Keep what happened to a lane, or to the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _clean(text)))
+
+    def leave(self, seq: int, reason: str, at: float) -> None:
+        """End a target that nothing was sent for."""
+        self._writing.post(_LEAVE, (_clean(reason), at, seq))
 
     def leave_rest(self, reason: str, at: float, *, gateway: int | None = None) -> None:
         """End what was not reached, for one gateway (its index) or for all: ``not_started``, or ``unknown``

@@ -1,0 +1,111 @@
+"""undeploy control: steer a run that goes on, from another terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.commands.options import state_option
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.steering import Demand, SetLimits
+
+ACTS = ("pause", "continue", "stop", "skip", "limits")
+
+
+@click.command("control")
+@click.argument("run", metavar="RUN")
+@click.argument("act", metavar="ACT")
+@click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
+@state_option
+def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None:
+    """Steer a run that goes on.
+
+    RUN is an id, a folder, or `latest`. What is asked is done at once, kept in the journal with who asked
+    and from where, and shown in the report.
+
+    \b
+    pause                  start nothing new; what is in flight lands
+    continue               go on after a pause, a pause_after, or where a wave asks
+    stop                   end the run as a stop rule would; resume goes on
+    skip GLOB              pass over the targets that match and are untouched
+    limits GATEWAY concurrency=N rate=N/s
+                           other limits from now on; rate=none for no fixed rate
+    """
+    from orchestrator.desk import Question, ask
+    from orchestrator.journal.folder import find_run
+
+    demand = parse(act, arguments)
+    folder = find_run(state, run)
+    folder.refuse_control()
+    question = Question(demand=demand, terminal=_terminal(), remote=_remote())
+    click.echo(f"{folder.id}: {ask(folder.path, question)}")
+
+
+def parse(act: str, arguments: tuple[str, ...]) -> Demand:
+    """Return what is asked for; raises ``UsageError``."""
+    from orchestrator.steering import Continue, Pause, Skip, Stop
+
+    match act, arguments:
+        case "pause", ():
+            return Pause()
+        case "continue", ():
+            return Continue()
+        case "stop", ():
+            return Stop()
+        case "skip", (pattern,) if pattern:
+            return Skip(pattern)
+        case "skip", _:
+            raise UsageError("skip: give one pattern of target ids, in quotes: skip 'apim/Retail/**'")
+        case "limits", (gateway, _, *_):
+            return _limits(gateway, arguments[1:])
+        case "limits", _:
+            raise UsageError("limits: give a gateway and its limits: limits roma-eu concurrency=4 rate=5/s")
+        case ("pause" | "continue" | "stop"), _:
+            raise UsageError(f"{act} takes no arguments; found {' '.join(arguments)}")
+    from difflib import get_close_matches
+
+    near = get_close_matches(act, ACTS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the acts are {', '.join(ACTS)}"
+    raise UsageError(f"there is no act {act!r}; {hint}")
+
+
+def _limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
+    from orchestrator.plan.problems import UnfitError
+    from orchestrator.plan.scalars import read_rate
+    from orchestrator.steering import MOST_IN_FLIGHT, SetLimits
+
+    given: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in ("concurrency", "rate") or name in given:
+            raise UsageError(f"limits: found {setting!r}; write concurrency=N, rate=N/s or rate=none, each once")
+        given[name] = value
+    concurrency, rate = given.get("concurrency"), given.get("rate")
+    if concurrency is not None and not (concurrency.isascii() and concurrency.isdigit()):
+        raise UsageError(f"limits: concurrency={concurrency} is no whole number")
+    number = None if concurrency is None else int(concurrency)
+    if number is not None and not 1 <= number <= MOST_IN_FLIGHT:
+        raise UsageError(f"limits: concurrency={concurrency} is out of bounds; 1 to {MOST_IN_FLIGHT}")
+    try:
+        per_second = None if rate in (None, "none") else read_rate(rate)
+    except UnfitError as unfit:
+        raise UsageError(f"limits: rate={rate}: {unfit.message}; {unfit.hint}") from None
+    return SetLimits(gateway, number, per_second, rate == "none")
+
+
+def _terminal() -> str:
+    with suppress(OSError):
+        return os.ttyname(sys.stderr.fileno()).removeprefix("/dev/")
+    return ""
+
+
+def _remote() -> str:
+    """Return the address that this shell was entered from, over SSH."""
+    return os.environ.get("SSH_CONNECTION", "").partition(" ")[0]

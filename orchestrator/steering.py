@@ -1,0 +1,224 @@
+"""What somebody may ask of a run while it goes on: to pause, go on, stop, pass over targets, or change limits.
+
+Each act is in the journal before it is answered, with who, when and from where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from orchestrator.errors import UsageError
+from orchestrator.events import AnyEvent, Controlled, RunContinued, RunWaiting
+from orchestrator.journal.pending import Pending
+from orchestrator.journal.record import Record
+from orchestrator.lane import Lane, Learned
+from orchestrator.model import MOST_IN_FLIGHT, Gateway, Limits, PerSecond, Plan, RunId
+from orchestrator.plan.globs import matcher
+from orchestrator.stopping import Stopping
+from orchestrator.world import World
+
+
+class Pause(Struct, frozen=True, tag="pause", tag_field="act"):
+    """Let nothing new start until told to go on."""
+
+    def __str__(self) -> str:
+        return "pause"
+
+
+class Continue(Struct, frozen=True, tag="continue", tag_field="act"):
+    """Go on: end a pause, or the rest between two waves."""
+
+    def __str__(self) -> str:
+        return "continue"
+
+
+class Stop(Struct, frozen=True, tag="stop", tag_field="act"):
+    """Start nothing more; what flies lands, doubts are looked at, the rest is left for a resume."""
+
+    def __str__(self) -> str:
+        return "stop"
+
+
+class Skip(Struct, frozen=True, tag="skip", tag_field="act"):
+    """Pass over the targets whose id matches and for which nothing was sent."""
+
+    pattern: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+    def __str__(self) -> str:
+        return f"skip {self.pattern}"
+
+
+class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
+    """Put other limits in force on one gateway; what is not given stays."""
+
+    gateway: str
+    concurrency: Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None = None
+    rate: PerSecond | None = None
+    unbounded: bool = False
+    """No fixed rate any more."""
+
+    def __str__(self) -> str:
+        given = [] if self.concurrency is None else [f"concurrency={self.concurrency}"]
+        if self.unbounded or self.rate is not None:
+            given.append("rate=none" if self.rate is None else f"rate={self.rate:g}/s")
+        return " ".join(["limits", self.gateway, *given])
+
+
+Demand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits
+
+
+class Who(Struct, frozen=True, kw_only=True):
+    """Who asks, as far as the system knows: the user, and from where."""
+
+    user: str
+    origin: str
+    """Host, process, terminal."""
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """An act as the journal keeps it."""
+
+    act: str
+    by: str
+    origin: str
+    demand: Demand
+
+
+class Steering:
+    """Does what is asked of one session of a run."""
+
+    def __init__(
+        self,
+        *,
+        run: RunId,
+        plan: Plan,
+        lanes: Mapping[str, Lane],
+        learned: dict[str, Learned],
+        stopping: Stopping,
+        record: Record,
+        pending: Pending,
+        emit: Callable[[AnyEvent], None],
+        world: World,
+    ) -> None:
+        self.run = run
+        self.learned = learned
+        """What each lane begins with; a lane that is not open yet begins with the limits that were asked for."""
+        self._plan = plan
+        self._lanes = lanes
+        self._stopping = stopping
+        self._record = record
+        self._pending = pending
+        self._emit = emit
+        self._world = world
+
+    async def do(self, demand: Demand, who: Who) -> str:
+        """Do what is asked, and say in words what that amounts to. Raises UsageError where it cannot be done."""
+        answer = self._check(demand)
+        at = self._world.now()
+        kept = Kept(act=str(demand), by=who.user, origin=who.origin, demand=demand)
+        self._record.note(at, "control", text=msgspec.json.encode(kept).decode())
+        self._emit(Controlled(at=at, act=kept.act, by=who.user, origin=who.origin))
+        self._act(demand, who)
+        await self._record.flush()
+        return answer
+
+    def _check(self, demand: Demand) -> str:
+        match demand:
+            case Pause():
+                return "nothing new starts; what is in flight lands, and `continue` goes on"
+            case Continue():
+                waits = self._stopping.paused or self._stopping.rests
+                return "it goes on" if waits else "it was not waiting; nothing has changed"
+            case Stop():
+                return f"it stops; `undeploy resume {self.run}` goes on with what is left"
+            case Skip(pattern):
+                return self._count(pattern)
+            case SetLimits():
+                self._gateway(demand)
+                return f"in force: {str(demand).removeprefix('limits ')}"
+
+    def _count(self, pattern: str) -> str:
+        matches = matcher((pattern,))
+        count = sum(matches(name) is not None for _, name in self._pending.untouched())
+        if not count:
+            raise UsageError(f"{pattern} matches no target that nothing was sent for; nothing has changed")
+        return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
+
+    def _gateway(self, demand: SetLimits) -> Gateway:
+        found = next((entry for entry in self._plan.gateways if entry.name == demand.gateway), None)
+        if found is None:
+            names = ", ".join(entry.name for entry in self._plan.gateways)
+            raise UsageError(f"the plan has no gateway {demand.gateway!r}; it has {names}")
+        if demand.concurrency is None and demand.rate is None and not demand.unbounded:
+            raise UsageError("give concurrency=N, rate=N/s, or both")
+        return found
+
+    def _act(self, demand: Demand, who: Who) -> None:
+        match demand:
+            case Pause() if not self._stopping.paused:
+                self._stopping.pause()
+                self._emit(RunWaiting(at=self._world.now(), why="paused"))
+            case Continue() if self._stopping.paused or self._stopping.rests:
+                if self._stopping.paused:
+                    self._emit(RunContinued(at=self._world.now()))
+                self._stopping.go_on()
+            case Stop():
+                self._stopping.stop("control", f"{who.user} stopped it ({who.origin})")
+            case Skip(pattern):
+                self._stopping.skip(pattern, who.user)
+            case SetLimits():
+                self._limit(demand)
+            case _:
+                pass
+
+    def _limit(self, demand: SetLimits) -> None:
+        before = self.learned.get(demand.gateway, Learned())
+        self.learned[demand.gateway] = _changed(before, self._gateway(demand), demand)
+        if lane := self._lanes.get(demand.gateway):
+            given = demand.unbounded or demand.rate is not None
+            lane.limit(concurrency=demand.concurrency, rate=demand.rate if given else "same")
+
+
+Desk: TypeAlias = Callable[[Steering], AbstractAsyncContextManager[None]]
+"""Where a run takes demands from while the block goes on."""
+
+
+def no_desk(_: Steering) -> AbstractAsyncContextManager[None]:
+    """Nobody steers the run."""
+    return nullcontext()
+
+
+def recalled(
+    gateways: Iterable[Gateway], rates: Mapping[str, float], kept: Iterable[Kept]
+) -> tuple[dict[str, Learned], dict[str, str]]:
+    """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
+    that somebody set, and the patterns that are passed over with who wanted that."""
+    learned = {name: Learned(rate=rate) for name, rate in rates.items()}
+    entries = {entry.name: entry for entry in gateways}
+    skips: dict[str, str] = {}
+    for each in kept:
+        match each.demand:
+            case SetLimits(gateway=name) as demand if name in entries:
+                learned[name] = _changed(learned.get(name, Learned()), entries[name], demand)
+            case Skip(pattern):
+                skips.setdefault(pattern, each.by)
+            case _:
+                pass
+    return learned, skips
+
+
+def _changed(learned: Learned, gateway: Gateway, demand: SetLimits) -> Learned:
+    limits = learned.limits or gateway.limits
+    return replace(
+        learned,
+        limits=Limits(
+            concurrency=demand.concurrency or limits.concurrency,
+            rate=demand.rate if demand.unbounded or demand.rate is not None else limits.rate,
+        ),
+    )
