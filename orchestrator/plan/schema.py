@@ -26,6 +26,12 @@ _NAME: Schema = {**_LINE, "not": {"enum": [".", ".."]}}
 _OPTIONS: dict[str, Schema] = {
     "description": {**_TEXT, "description": "The text for the vendor's history record."},
     "persistent": {"type": "boolean", "description": "Keep the history record for good."},
+    "after": {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^[^/]+/.+$"},
+        "uniqueItems": True,
+        "description": "Ids of the targets that go first, of the same or an earlier wave.",
+    },
 }
 _FORMS: dict[str, Schema] = {
     "account": _LINE,
@@ -113,7 +119,7 @@ def _target(kind: type[Gateway]) -> Schema:
         properties[coordinate.name] = {**one, "description": coordinate.doc}
         if coordinate.plural:
             properties[coordinate.plural] = {"type": "array", "minItems": 1, "items": one}
-    properties |= {name: _OPTIONS[name] for name in kind.OPTIONS}
+    properties |= {name: _OPTIONS[name] for name in (*kind.OPTIONS, "after")}
     return {
         "type": "object",
         "properties": properties,

@@ -233,7 +233,6 @@ ENTRIES = {
         "{gateway: roma, ld_api_id: a, persistent: true}",
         "does not belong to a target",
     ),
-    "not yet": ("{gateway: roma, ld_api_id: a, after: [b]}", "targets[0].after: not supported yet"),
     "missing key": ("{gateway: roma}", "targets[0]: the key ld_api_id or ld_api_ids is missing"),
     "missing project": (
         "{gateway: apim, proxy: x, environment: e}",
@@ -282,6 +281,10 @@ ENTRIES = {
     "another key beside a file": (
         "{gateway: roma, from_file: a.csv, ld_api_id: a}",
         "beside from_file only gateway",
+    ),
+    "after beside a file": (
+        "{gateway: roma, from_file: a.csv, after: [roma/a]}",
+        "targets[0].after: beside from_file only gateway",
     ),
     "file that is a list": (
         "{gateway: roma, from_file: [a.csv]}",
