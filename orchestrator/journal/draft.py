@@ -8,7 +8,8 @@ from pathlib import Path
 from orchestrator.journal.database import Row, Value, create
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model import Target, TargetId
-from orchestrator.plan.targets import Duplicate, Place
+from orchestrator.plan.order import circles, depths
+from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
 
 _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
@@ -23,6 +24,40 @@ _DUPLICATES = """
     JOIN target AS first ON first.seq = same.first
     JOIN target AS again ON again.seq = same.seq
     WHERE same.seq > same.first ORDER BY same.seq
+"""
+# What targets need, by id as written; and which targets those ids are: the first where one stands twice.
+_REQUIREMENTS = (
+    "CREATE TEMP TABLE requirement (seq INTEGER, needs TEXT, file INTEGER, line INTEGER, column INTEGER)",
+    "CREATE TEMP TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TEMP TABLE needed (id TEXT PRIMARY KEY, seq INTEGER, wave INTEGER) WITHOUT ROWID",
+)
+_REQUIRE = "INSERT INTO requirement VALUES (?, ?, ?, ?, ?)"
+_FIND = (
+    "INSERT INTO wanted SELECT DISTINCT needs FROM requirement",
+    """
+    INSERT INTO needed SELECT target.id, MIN(target.seq), target.wave
+    FROM target CROSS JOIN wanted USING (id) GROUP BY target.id
+    """,
+    "CREATE INDEX temp.requirement_place ON requirement (seq, needs)",
+)
+_JOINED = """
+    FROM requirement CROSS JOIN target ON target.seq = requirement.seq
+    LEFT JOIN needed ON needed.id = requirement.needs
+"""
+_FAULT = """CASE
+    WHEN needed.seq IS NULL THEN 'unknown'
+    WHEN needed.id = target.id THEN 'itself'
+    WHEN needed.wave > target.wave THEN 'later'
+END"""
+_ASTRAY = f"""
+    SELECT DISTINCT {_FAULT} AS why, needs, requirement.file, requirement.line, requirement.column
+    {_JOINED} WHERE why IS NOT NULL
+"""
+_DEPEND = f"INSERT OR IGNORE INTO dependency SELECT target.seq, needed.seq {_JOINED} WHERE {_FAULT} IS NULL"
+_REQUIRED_AT = """
+    SELECT requirement.file, requirement.line, requirement.column
+    FROM requirement JOIN target ON target.id = requirement.needs
+    WHERE requirement.seq = ? AND target.seq = ?
 """
 _BATCH = 1000
 
@@ -46,6 +81,10 @@ class Draft:
         self.database = create(path)
         self._batch: list[tuple[Value, ...]] = []
         self._gateways: dict[str, int] = {}
+        self._required: list[tuple[Value, ...]] = []
+        self._requires = False
+        self._settled = False
+        self._circles: list[list[int]] = []
         self.database.run("BEGIN")
 
     def add(self, target: Target, place: Place) -> None:
@@ -67,6 +106,65 @@ class Draft:
         if len(self._batch) >= _BATCH:
             self._write()
 
+    def require(self, seq: int, needs: TargetId, place: Place) -> None:
+        """Take that the target numbered ``seq`` comes after the one called ``needs``."""
+        self._required.append((seq, needs, place.file, place.line, place.column))
+        if len(self._required) >= _BATCH:
+            self._write_required()
+
+    def astray(self) -> Iterator[Astray]:
+        """Yield what was required and cannot be, once for each place."""
+        self._settle()
+        if not self._requires:
+            return
+        few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_AMONG + 1,))
+        among = tuple(TargetId(name) for (name,) in few)
+        for why, needs, *place in self.database.rows(_ASTRAY):
+            near = among if why == "unknown" and len(among) <= MOST_AMONG else ()
+            yield Astray(Place(*place), why, (TargetId(needs),), near)
+        for circle in self._circles:
+            at = Place(*self.database.one(_REQUIRED_AT, circle[:2]))
+            yield Astray(at, "circle", tuple(map(self._id, circle)))
+
+    def _id(self, seq: int) -> TargetId:
+        return TargetId(self.database.one("SELECT id FROM target WHERE seq = ?", (seq,))[0])
+
+    def dependents(self) -> int:
+        """Count the targets that come after another."""
+        self._settle()
+        count: int = self.database.one("SELECT COUNT(DISTINCT seq) FROM dependency")[0]
+        return count
+
+    def _settle(self) -> None:
+        """Turn what is required into dependencies and depths, as far as it can be, once."""
+        self._write()
+        self._write_required()
+        if self._settled or not self._requires:
+            return
+        self._settled = True
+        with self.database.translated():
+            for statement in (*_FIND, _DEPEND):
+                self.database.run(statement)
+        needs: dict[int, list[int]] = {}
+        for seq, before in self.database.rows("SELECT seq, needs FROM dependency"):
+            needs.setdefault(seq, []).append(before)
+        found = depths(needs)
+        if len(found) < len(needs):
+            self._circles = list(circles(needs))
+        self.database.run_many(
+            "UPDATE target SET depth = ? WHERE seq = ?", [(depth, seq) for seq, depth in found.items()]
+        )
+
+    def _write_required(self) -> None:
+        if not self._required:
+            return
+        with self.database.translated():
+            for statement in () if self._requires else _REQUIREMENTS:
+                self.database.run(statement)
+            self.database.run_many(_REQUIRE, self._required)
+        self._requires = True
+        self._required.clear()
+
     def duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
         """Yield every target that stands twice, also under two names of one installation."""
         self._write()
@@ -85,8 +183,8 @@ class Draft:
         self._batch.clear()
 
     def finish(self, gateways: tuple[str, ...], meta: Mapping[str, Value]) -> None:
-        """Number the gateways as the plan does, keep ``meta``, and commit."""
-        self._write()
+        """Number the gateways as the plan does, keep what goes first and ``meta``, and commit."""
+        self._settle()
         order = [(gateways.index(name), index) for name, index in self._gateways.items()]
         with self.database.translated():
             if any(new != old for new, old in order):

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from yaml.events import Event, ScalarEvent
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Coordinate, Gateway, Target
+from orchestrator.model import Coordinate, Gateway
+from orchestrator.plan.after import After, read_after
 from orchestrator.plan.header import Known
 from orchestrator.plan.includes import Includes
 from orchestrator.plan.intake import Tray
-from orchestrator.plan.keys import NOT_YET
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
 from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
 from orchestrator.plan.records import kind_of
@@ -24,6 +24,7 @@ from orchestrator.plan.shape import Shape, check, make_shape
 from orchestrator.plan.targets import Place
 
 MOST_IN_A_MATRIX = 1_000_000
+"""Targets that one entry may name; and the dependencies that it may make of them."""
 
 
 class _Value(NamedTuple):
@@ -90,8 +91,11 @@ class EntryReader:
                 self._tell_key(node, key, known, path)
         axes = [self._axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
         options = self._options(node, known.kind, path)
+        after: After = ()
+        if "after" in node.keys:
+            after = read_after(node.values["after"], self._gateways, f"{path}.after", self._problems)
         if options is not None and all(axes):
-            self._matrix(at, known.name, axes, options, path)
+            self._matrix(at, known.name, axes, options, after, path)
 
     def _gateway(self, node: Entries, path: str) -> Known | None:
         if "gateway" not in node.keys:
@@ -117,7 +121,7 @@ class EntryReader:
                 self._problems.add(node.keys[key], child(path, key), message)
         value = node.values["from_file"]
         if isinstance(value, Scalar):
-            self._includes.read(value, gateway, kind, f"{path}.from_file", self._tray)
+            self._includes.read(value, gateway, kind, f"{path}.from_file", self._tray, self._gateways)
         elif value is not None:
             message = f"found {kind_of(value)}, expected the path of a file"
             self._problems.add(value.at, f"{path}.from_file", message)
@@ -125,9 +129,6 @@ class EntryReader:
     def _tell_key(self, node: Entries, key: str, known: Known, path: str) -> None:
         at = node.keys[key]
         assert known.kind is not None  # noqa: S101 - the caller has seen to it
-        if key in NOT_YET[Target]:
-            self._problems.add(at, child(path, key), "not supported yet")
-            return
         kind = known.kind.KIND
         if any(key in _keys_of(other) for other in KINDS.values()):
             message = f"does not belong to a target of {shown(known.name)}, a gateway of kind {kind}"
@@ -203,11 +204,16 @@ class EntryReader:
         gateway: str,
         axes: list[list[_Value]],
         options: Mapping[str, str | bool],
+        after: After,
         path: str,
     ) -> None:
         count = math.prod(map(len, axes))
         if count > MOST_IN_A_MATRIX:
             message = f"the lists make {count:,} targets; one entry may name {MOST_IN_A_MATRIX:,}"
+            self._problems.add(at, path, message)
+            return
+        if count * len(after) > MOST_IN_A_MATRIX:
+            message = f"{count:,} targets after {len(after):,} others each are more than {MOST_IN_A_MATRIX:,}"
             self._problems.add(at, path, message)
             return
         long = [index for index, axis in enumerate(axes) if len(axis) > 1]
@@ -216,9 +222,11 @@ class EntryReader:
             place = values[long[0]].at if len(long) == 1 else at
             parts = tuple([value.text for value in values])
             self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]  # each key has its type
+            for needs, where in after:
+                self._tray.require(needs, where)
 
 
 @cache
 def _keys_of(kind: type[Gateway]) -> list[str]:
     names = [name for item in kind.COORDINATES for name in (item.name, item.plural) if name]
-    return ["gateway", *names, *kind.OPTIONS, "from_file"]
+    return ["gateway", *names, *kind.OPTIONS, "after", "from_file"]

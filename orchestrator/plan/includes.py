@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.model import Gateway
+from orchestrator.model import Gateway, TargetId
+from orchestrator.plan.after import take
+from orchestrator.plan.header import Known
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.problems import CONTROL, Problems, UnfitError, UnreadableError, nearest, shown
@@ -27,8 +29,19 @@ class Includes:
         self._folder = plan.parent
         self._problems = problems
 
-    def read(self, name: Scalar, gateway: str, kind: type[Gateway], path: str, tray: Tray) -> None:
-        """Put the targets of the file into ``tray``; what is wrong is told with that file's own lines."""
+    def read(
+        self,
+        name: Scalar,
+        gateway: str,
+        kind: type[Gateway],
+        path: str,
+        tray: Tray,
+        gateways: Mapping[str, Known],
+    ) -> None:
+        """Put the targets of the file into ``tray``; what is wrong is told with that file's own lines.
+
+        They are of ``gateway`` and may come after targets of any of the ``gateways``.
+        """
         try:
             file = self._file(name.text)
             stream = open_regular(file)
@@ -37,7 +50,7 @@ class Includes:
             return
         index = self._problems.file(str(file))
         self.fingerprints.append(Fingerprint())
-        table = _Table(index, gateway, kind, tray, self._problems)
+        table = _Table(index, gateway, kind, tray, gateways, self._problems)
         try:
             with stream:
                 table.read(lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix == ".csv")
@@ -57,11 +70,21 @@ class Includes:
 
 
 class _Table:
-    def __init__(self, file: int, gateway: str, kind: type[Gateway], tray: Tray, problems: Problems) -> None:
+    def __init__(
+        self,
+        file: int,
+        gateway: str,
+        kind: type[Gateway],
+        tray: Tray,
+        gateways: Mapping[str, Known],
+        problems: Problems,
+    ) -> None:
         self._file = file
         self._gateway = gateway
         self._kind = kind
         self._put = tray.put
+        self._require = tray.require
+        self._gateways = gateways
         self._problems = problems
         self._rows = 0
         self._shapes: dict[tuple[str, ...], Shape] = {}
@@ -83,24 +106,26 @@ class _Table:
             columns = next(table, None)
             if columns is None:
                 return
-            shape = self._columns(columns)
+            after = columns.index("after") if columns.count("after") == 1 else None
+            shape = self._columns(columns, after)
             for cells in table:
                 if cells:
-                    self._cells(shape, cells, len(columns), table.line_num)
+                    self._cells(shape, cells, len(columns), after, table.line_num)
         except csv.Error as error:
             raise UnreadableError(
                 Place(self._file, table.line_num, 1), f"cannot be read as CSV: {error}"
             ) from None
 
-    def _columns(self, columns: list[str]) -> Shape | None:
-        shape = make_shape(self._gateway, self._kind, columns, blank=True)
+    def _columns(self, columns: list[str], after: int | None) -> Shape | None:
+        own = [name for index, name in enumerate(columns) if index != after]
+        shape = make_shape(self._gateway, self._kind, own, blank=True)
         if shape is None:
             self._tell_columns(1, columns, "column")
         return shape
 
     def _tell_columns(self, line: int, found: Sequence[str], what: str) -> None:
         names = [item.name for item in self._kind.COORDINATES]
-        known = [*names, *self._kind.OPTIONS]
+        known = [*names, *self._kind.OPTIONS, "after"]
         if len(found) > MOST_COLUMNS:
             self._tell(line, "", f"found {len(found):,} {what}s", f"the {what}s are {', '.join(known)}")
             return
@@ -116,21 +141,34 @@ class _Table:
             if name not in found:
                 self._tell(line, "", f"the {what} {name} is missing")
 
-    def _cells(self, shape: Shape | None, cells: list[str], width: int, line: int) -> None:
+    def _cells(self, shape: Shape | None, cells: list[str], width: int, after: int | None, line: int) -> None:
         self._rows += 1
         if len(cells) != width:
             hint = "a text that holds a comma stands in double quotes"
             self._tell(line, "", f"found {len(cells)} cells under {width} columns", hint)
         elif shape is not None:
-            self._row(shape, cells, line)
+            needs = cells.pop(after) if after is not None else ""
+            self._row(shape, cells, line, [needs] if needs else ())
 
-    def _row(self, shape: Shape, texts: Sequence[str], line: int) -> None:
+    def _row(self, shape: Shape, texts: Sequence[str], line: int, after: Sequence[str] = ()) -> None:
         row = shape.row(texts)
-        if row is not None:
+        if row is None:
+            for key, unfit in shape.faults(texts):
+                self._tell(line, key, unfit.message, unfit.hint)
+        else:
             self._put(self._gateway, *row, Place(self._file, line, 1))
-            return
-        for key, unfit in shape.faults(texts):
-            self._tell(line, key, unfit.message, unfit.hint)
+        for needs in self._needs(after, line) if after else ():
+            if row is not None:
+                self._require(needs, Place(self._file, line, 1))
+
+    def _needs(self, after: Sequence[str], line: int) -> list[TargetId]:
+        found: dict[TargetId, Place] = {}
+        for text in after:
+            try:
+                take(text, Place(self._file, line, 1), self._gateways, found)
+            except UnfitError as unfit:
+                self._tell(line, "after", unfit.message, unfit.hint)
+        return list(found)
 
     def _json_lines(self, text: Iterator[str]) -> None:
         for number, line in enumerate(text, 1):
@@ -151,19 +189,26 @@ class _Table:
     def _object(self, value: object, line: int) -> None:
         if not isinstance(value, dict):
             raise UnfitError("found no JSON object", 'write one object a line: {"key": "text"}')
+        after = _ids(value.pop("after")) if "after" in value else ()
         keys = tuple(value)
         shape = self._shapes.get(keys) or make_shape(self._gateway, self._kind, keys)
         if shape is None:
             self._tell_columns(line, keys, "key")
             return
         self._shapes[keys] = shape
-        self._row(shape, [_text(key, item) for key, item in value.items()], line)
+        self._row(shape, [_text(key, item) for key, item in value.items()], line, after)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise UnfitError("a key is given twice in one object")
+    return value
+
+
+def _ids(value: object) -> Sequence[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UnfitError("after is no list of texts", 'write it as ["gateway/part"]')
     return value
 
 

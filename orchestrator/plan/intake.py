@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Protocol
 
-from orchestrator.model import Target
+from orchestrator.model import Target, TargetId
 from orchestrator.plan.ids import target_id
 from orchestrator.plan.problems import UnreadableError
 from orchestrator.plan.targets import Place, TargetSink
@@ -34,6 +34,10 @@ class Tray(Protocol):
         """Take one more target."""
         ...
 
+    def require(self, needs: TargetId, at: Place) -> None:
+        """Take that the target that was put last comes after the one called ``needs``."""
+        ...
+
     def admit(self, at_most: int) -> None:
         """Hold no more than ``at_most`` targets from here on."""
         ...
@@ -49,11 +53,16 @@ class Intake:
         self._begun = [0]
         self._limit = MOST_TARGETS
         self._add = sink.add
+        self._require = sink.require
 
     def begin(self, wave: int) -> None:
         """Count the targets of the wave ``wave`` from here on; they come in order."""
         self._wave = wave
         self._begun[wave:] = [self.count]
+
+    def is_cut(self) -> bool:
+        """Say whether some targets were not passed on."""
+        return self.count > self._limit
 
     def by_wave(self) -> list[int]:
         """Return how many targets each wave has, in order."""
@@ -82,6 +91,11 @@ class Intake:
         elif count > MOST_TARGETS:
             raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
 
+    def require(self, needs: TargetId, at: Place) -> None:
+        """Pass on what the last target needs, if that target was passed on."""
+        if self.count <= self._limit:
+            self._require(self.count, needs, at)
+
 
 class Options:
     """Keeps the options that a plan gives to the targets with the given ids, and lets the others go."""
@@ -92,6 +106,9 @@ class Options:
 
     def begin(self, wave: int) -> None:
         """Nothing: given ids are one wave."""
+
+    def require(self, needs: TargetId, at: Place) -> None:
+        """Nothing: given ids may go in any order."""
 
     def admit(self, at_most: int) -> None:
         """Nothing: what the plan lists is not what is run."""

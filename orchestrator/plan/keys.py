@@ -17,7 +17,6 @@ from orchestrator.model import (
     Reference,
     Retry,
     StopWhen,
-    Target,
     Tls,
     Wave,
     Window,
@@ -48,10 +47,7 @@ class Header(Struct, frozen=True, kw_only=True):
 ELSEWHERE_IN_HEADER = ("gateways", "waves", "targets")
 
 NOT_YET: dict[type[Struct], frozenset[str]] = {
-    Gateway: frozenset({"park_for", "zone"}),
-    Limits: frozenset({"rate"}),
-    Wave: frozenset({"pause_after", "proceed", "sizes"}),
-    Target: frozenset({"after"}),
+    Gateway: frozenset({"zone"}),
 }
 """Keys that the format knows and this program does not obey: refused, never ignored."""
 
@@ -106,6 +102,7 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "look": "doubt: only where a reply leaves doubt. always: before and after each target.",
         "absent": "fail: a target that does not exist has failed. ok: it is already undeployed.",
         "timeout": "How long one reply may take.",
+        "park_for": "How long it is probed while it is ill, before its targets are left; 10m if not given.",
         "tls": "What an https gateway is trusted by, and what we show it.",
         "proxy": "The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given.",
     },
@@ -136,13 +133,21 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "key_file": "The key (PEM) of our certificate.",
         "insecure": "true: believe any certificate.",
     },
-    Limits: {"concurrency": "How many requests may be in flight to this gateway."},
+    Limits: {
+        "concurrency": "How many requests may be in flight to this gateway.",
+        "rate": "At most so many undeploys, and apart from them so many looks; no fixed rate if not given.",
+    },
     Retry: {
         "attempts": "Undeploy requests a target at most; 5 if not given.",
         "first": "The longest first wait; doubles with each further one; 0.5s if not given.",
         "ceiling": "No wait is longer, unless the gateway asks for it; 30s if not given.",
     },
-    Wave: {"name": "What the wave is called; each name once."},
+    Wave: {
+        "name": "What the wave is called; each name once.",
+        "pause_after": "How long the run waits after each of its steps, before the next step or wave.",
+        "proceed": "ask: somebody is asked before the next step or wave. automatic: nobody is.",
+        "sizes": "How far each step goes: counts or shares of the wave's targets; the last is 100%.",
+    },
     Plan: {"gateways": "The installations that are talked to, by name."},
 }
 """What the keys mean, for editors and the starter plan."""

@@ -46,6 +46,9 @@ class Problems:
         self._kept: list[tuple[Place, Problem]] = []
         self._count = 0
 
+    def __len__(self) -> int:
+        return self._count
+
     def file(self, name: str) -> int:
         """Return the index by which places refer to the file ``name``, which is read next."""
         self._files.append(name)

@@ -8,13 +8,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.model import Gateway, Plan, Wave
+from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
 from orchestrator.plan.header import Known, read_header, tell_missing
-from orchestrator.plan.ids import split_id
 from orchestrator.plan.intake import Intake, Options, Tray
 from orchestrator.plan.keys import SHORT_WAVE, Header
-from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, nearest, shown
-from orchestrator.plan.shape import check
+from orchestrator.plan.naming import split_known
+from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, shown
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
 
@@ -40,9 +40,10 @@ class Loaded(Struct, frozen=True, kw_only=True):
 def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = None) -> Loaded:
     """Read the plan at ``path``, and pass its targets to ``sink`` while they are read.
 
-    With the ids ``instead`` those are the run's targets, as one wave; the options of a target that the plan
-    lists are kept. Raises ``PlanError`` with all problems in file order, the first 200 of them in full; the
-    sink may hold some targets by then. Resolves no credential. Memory does not grow with the targets.
+    With the ids ``instead`` those are the run's targets, as one wave without steps and ``after``; the options
+    of a target that the plan lists are kept. Raises ``PlanError`` with all problems in file order, the first
+    200 of them in full; the sink may hold some targets by then. Resolves no credential. Memory does not grow
+    with the targets.
     """
     intake = Intake(sink)
     options = None if instead is None else Options(instead)
@@ -54,6 +55,9 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
     if instead is not None and options is not None:
         waves = (Wave(name=SHORT_WAVE),)
         _give(instead, gateways, options, intake, problems)
+    # Of a plan that has too many targets the sink holds only the first.
+    if not intake.is_cut():
+        tell_astray(sink.astray(), problems)
     _tell_duplicates(sink, gateways, problems)
     _tell_too_many(document, header, intake.count, problems)
     problems.settle()
@@ -122,31 +126,13 @@ def _give(
     for number, text in enumerate(ids, 1):
         at = Place(file, 0, number)
         try:
-            name, parts = split_id(text)
-            _check_id(text, gateways.get(name), parts, gateways)
+            known, parts = split_known(text, gateways)
         except UnfitError as unfit:
             problems.add(at, "", unfit.message, unfit.hint)
         else:
-            intake.put(name, parts, *options.of(text), at)
+            intake.put(known.name, parts, *options.of(text), at)
     if not ids:
         problems.add(Place(file, 0, 0), "", "no target is given")
-
-
-def _check_id(text: str, known: Known | None, parts: tuple[str, ...], gateways: Mapping[str, Known]) -> None:
-    if known is None:
-        hint = nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
-        raise UnfitError(f"{shown(text)}: the plan has no such gateway", hint if gateways else "")
-    if known.kind is None:
-        return
-    coordinates = known.kind.COORDINATES
-    if len(parts) != len(coordinates):
-        form = "/".join([known.name, *(f"<{item.name}>" for item in coordinates)])
-        raise UnfitError(f"{shown(text)} is no id of a target there", f"its form is {form}")
-    for coordinate, part in zip(coordinates, parts, strict=True):
-        try:
-            check(coordinate, part)
-        except UnfitError as unfit:
-            raise UnfitError(f"{shown(text)}: {coordinate.name} {unfit.message}", unfit.hint) from None
 
 
 def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: Problems) -> None:

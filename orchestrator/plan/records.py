@@ -9,15 +9,20 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, inspect
 
-from orchestrator.model import Auth, Reference, Threshold
+from orchestrator.model import Auth, Reference, Size, Threshold
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
+from orchestrator.plan.steps import steps_fit
 
 _REFERENCES = (
     "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
 )
+
+
+_OF_ONE_TEXT: dict[type[Struct], Callable[[Scalar], Any]] = {Threshold: scalars.threshold, Size: scalars.size}
+"""Values that have fields and are written as one text."""
 
 
 class FieldOf(Struct, frozen=True):
@@ -112,10 +117,12 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
     match kind:
         case _ if node is None:
             return UNSET
-        case inspect.StructType(cls=cls) if cls is not Threshold:
+        case inspect.StructType(cls=cls) if cls not in _OF_ONE_TEXT:
             return _struct(node, cls, path, problems)
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": str(form)}) as item):
             return _items(node, item, form, path, problems)
+        case inspect.VarTupleType(item_type=inspect.StructType() as item):
+            return _sizes(node, item, path, problems)
     if not isinstance(node, Scalar):
         problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
         return UNSET
@@ -174,6 +181,15 @@ def _items(node: Node, item: inspect.Metadata, form: str, path: str, problems: P
     return UNSET if UNSET in found else tuple(found)
 
 
+def _sizes(node: Node, item: inspect.StructType, path: str, problems: Problems) -> Any:
+    if not isinstance(node, Items):
+        message = f"found {kind_of(node)}, expected a list of sizes"
+        problems.add(node.at, path, message, "write it as [1, 10%, 100%]")
+        return UNSET
+    found = [read_value(value, item, f"{path}[{index}]", problems) for index, value in enumerate(node.values)]
+    return tuple(found) if UNSET not in found and steps_fit(node, found, path, problems) else UNSET
+
+
 _FORMS: dict[str, Callable[[Scalar], Any]] = {
     "account": scalars.account,
     "argument": scalars.argument,
@@ -181,6 +197,7 @@ _FORMS: dict[str, Callable[[Scalar], Any]] = {
     "path": scalars.path,
     "pattern": scalars.pattern_of_ids,
     "proxy": scalars.proxy,
+    "rate": scalars.rate,
     "url": scalars.url,
     "variable": scalars.variable,
 }
@@ -205,8 +222,8 @@ def _scalar(scalar: Scalar, kind: inspect.Type) -> Any:
             read = partial(scalars.choice, allowed=[str(value) for value in allowed])
         case inspect.DateTimeType():
             read = scalars.moment
-        case inspect.StructType(cls=cls) if cls is Threshold:
-            read = scalars.threshold
+        case inspect.StructType(cls=cls) if cls in _OF_ONE_TEXT:
+            read = _OF_ONE_TEXT[cls]
         case _:
             raise TypeError(f"no form of the plan reads a {kind}")
     return read(scalar)

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from msgspec import inspect
 
-from orchestrator.model import Threshold
+from orchestrator.model import Size, Threshold
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.problems import CONTROL, UnfitError, nearest, shown
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
 DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)"
+RATE = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/(s|m|h)"
 SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%"
 MOMENT = (
     r"2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -24,6 +25,9 @@ VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 NO_LINE_FEED = "(?!\n)"  # what Python's $ needs beside it, and a person does not
+MOST_A_SECOND = 100_000
+"""No gateway takes as many, so more than this is a slip."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -88,6 +92,32 @@ def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
     if bounds.le is not None and seconds > bounds.le:
         raise UnfitError(f"{shown(scalar.text)} is longer than {bounds.le / 3600:g}h")
     return seconds
+
+
+def rate(scalar: Scalar) -> float:
+    """Return how many a second, above 0."""
+    found = re.fullmatch(RATE, scalar.text)
+    if found is None:
+        raise UnfitError(f"{shown(scalar.text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
+    per_second = float(found[1]) / _UNITS[found[2]]
+    if per_second <= 0:
+        raise UnfitError(
+            f"{shown(scalar.text)} would let nothing through", "leave the key out for no fixed rate"
+        )
+    if per_second > MOST_A_SECOND:
+        raise UnfitError(f"{shown(scalar.text)} is more than {MOST_A_SECOND}/s")
+    return per_second
+
+
+def size(scalar: Scalar) -> Size:
+    """Return how far a step goes: a share above 0% up to 100%, or a count of 1 or more."""
+    share = re.fullmatch(SHARE, scalar.text)
+    if share and 0 < float(share[1]) <= 100:
+        return Size(share=float(share[1]) / 100)
+    if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
+        hint = "write a share such as 10% or a count such as 5"
+        raise UnfitError(f"{shown(scalar.text)} is neither a share above 0% up to 100% nor a count", hint)
+    return Size(count=int(scalar.text))
 
 
 def threshold(scalar: Scalar) -> Threshold:

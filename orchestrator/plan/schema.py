@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Coordinate, Gateway, Reference, Threshold, Tls, Wave
+from orchestrator.model import Auth, Coordinate, Gateway, Reference, Size, Threshold, Tls, Wave
 from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
@@ -26,6 +26,12 @@ _NAME: Schema = {**_LINE, "not": {"enum": [".", ".."]}}
 _OPTIONS: dict[str, Schema] = {
     "description": {**_TEXT, "description": "The text for the vendor's history record."},
     "persistent": {"type": "boolean", "description": "Keep the history record for good."},
+    "after": {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^[^/]+/.+$"},
+        "uniqueItems": True,
+        "description": "Ids of the targets that go first, of the same or an earlier wave.",
+    },
 }
 _FORMS: dict[str, Schema] = {
     "account": _LINE,
@@ -35,6 +41,7 @@ _FORMS: dict[str, Schema] = {
     "path": _LINE,
     "pattern": {"type": "string", "minLength": 1},
     "proxy": {"type": "string", "pattern": r"^https?://[^/?#@\s]+/?$"},
+    "rate": {"type": "string", "pattern": f"^{scalars.RATE}$"},
     "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
     "variable": {**_TEXT, "pattern": f"^{scalars.VARIABLE}$"},
 }
@@ -113,7 +120,7 @@ def _target(kind: type[Gateway]) -> Schema:
         properties[coordinate.name] = {**one, "description": coordinate.doc}
         if coordinate.plural:
             properties[coordinate.plural] = {"type": "array", "minItems": 1, "items": one}
-    properties |= {name: _OPTIONS[name] for name in kind.OPTIONS}
+    properties |= {name: _OPTIONS[name] for name in (*kind.OPTIONS, "after")}
     return {
         "type": "object",
         "properties": properties,
@@ -133,9 +140,9 @@ def _either(coordinate: Coordinate) -> Schema:
 
 
 def _record(cls: type[Struct]) -> Schema:
-    if cls is Threshold:
+    if cls in {Threshold, Size}:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
-        return {"anyOf": [share, {"type": "integer", "minimum": 0}]}
+        return {"anyOf": [share, {"type": "integer", "minimum": int(cls is Size)}]}
     fields = fields_of(cls)
     about = {key: text for base in reversed(cls.__mro__) for key, text in ABOUT.get(base, {}).items()}
     properties = {
@@ -158,6 +165,9 @@ def _value(kind: inspect.Type) -> Schema:
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": form}) as item):
             # A list of arguments begins with a program; a list of patterns may be empty.
             return {"type": "array", "items": _value(item), "minItems": int(form == "argument")}
+        case inspect.VarTupleType(item_type=inspect.StructType() as item):
+            whole = {"type": "string", "pattern": r"^100(\.0+)?%$"}
+            return {"type": "array", "items": _value(item), "minItems": 1, "contains": whole}
         case inspect.Metadata(extra={"form": form}):
             return dict(_FORMS[form])
         case inspect.Metadata(type=inner, extra_json_schema=more):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from orchestrator.model import Target, TargetId
+from orchestrator.plan.order import circles, depths
 
 
 class Place(Struct, frozen=True, order=True):
@@ -31,11 +32,39 @@ class Duplicate(Struct, frozen=True):
     again_id: TargetId
 
 
+class Astray(Struct, frozen=True):
+    """An ``after`` that cannot be obeyed, at the ``place`` where it names a target.
+
+    ``ids`` begins with that target; of a circle it holds all members, each coming after the next. ``among``
+    are ids that may be meant by one that is unknown; empty where there are too many.
+    """
+
+    place: Place
+    why: Literal["unknown", "itself", "later", "circle"]
+    ids: tuple[TargetId, ...]
+    among: tuple[TargetId, ...] = ()
+
+
+MOST_AMONG = 1000
+"""Ids that a slip in an id is compared with."""
+
+
 class TargetSink(Protocol):
     """Takes the targets of a plan, in the plan's order."""
 
     def add(self, target: Target, place: Place) -> None:
         """Take one more target, which stands at ``place``."""
+        ...
+
+    def require(self, seq: int, needs: TargetId, place: Place) -> None:
+        """Take that the target numbered ``seq`` comes after the one called ``needs``, as said at ``place``.
+
+        Either may come first, also the target that is needed, and that may never come.
+        """
+        ...
+
+    def astray(self) -> Iterator[Astray]:
+        """Yield what was required and cannot be, once for each place; asked once, after the last ``add``."""
         ...
 
     def duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
@@ -53,11 +82,51 @@ class Listing:
     def __init__(self) -> None:
         self.targets: list[Target] = []
         self.places: list[Place] = []
+        self.needs: dict[int, list[int]] = {}
+        """By the number of a target, those that it comes after; complete once ``astray`` was asked."""
+        self._required: list[tuple[int, TargetId, Place]] = []
 
     def add(self, target: Target, place: Place) -> None:
         """Keep ``target``."""
         self.targets.append(target)
         self.places.append(place)
+
+    def require(self, seq: int, needs: TargetId, place: Place) -> None:
+        """Keep that ``seq`` comes after ``needs``."""
+        self._required.append((seq, needs, place))
+
+    def depths(self) -> dict[int, int]:
+        """Return how deep each target stands that comes after others."""
+        return depths(self.needs)
+
+    def astray(self) -> Iterator[Astray]:
+        """Yield what was required and cannot be."""
+        by_seq = {target.seq: target for target in self.targets}
+        by_id = {target.id: target for target in reversed(self.targets)}
+        at: dict[tuple[int, int], Place] = {}
+        yield from dict.fromkeys(self._astray(by_seq, by_id, at))
+        for circle in circles(self.needs):
+            ids = tuple(by_seq[seq].id for seq in circle)
+            yield Astray(at[circle[0], circle[1]], "circle", ids)
+
+    def _astray(
+        self,
+        by_seq: Mapping[int, Target],
+        by_id: Mapping[TargetId, Target],
+        at: dict[tuple[int, int], Place],
+    ) -> Iterator[Astray]:
+        among = tuple(by_id) if len(by_id) <= MOST_AMONG else ()
+        for seq, name, place in self._required:
+            needed = by_id.get(name)
+            if needed is None:
+                yield Astray(place, "unknown", (name,), among)
+            elif name == by_seq[seq].id:
+                yield Astray(place, "itself", (name,))
+            elif needed.wave > by_seq[seq].wave:
+                yield Astray(place, "later", (name,))
+            elif (seq, needed.seq) not in at:
+                at[seq, needed.seq] = place
+                self.needs.setdefault(seq, []).append(needed.seq)
 
     def duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
         """Yield each target that stands again, with the place where it stood first."""

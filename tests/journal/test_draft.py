@@ -1,16 +1,18 @@
 """Targets on their way into a journal."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.journal.database import open_database
-from orchestrator.model import Target
-from orchestrator.plan.targets import Listing
+from orchestrator.model import Target, TargetId
+from orchestrator.plan.targets import Astray, Listing
 from tests.journal.journals import apim, draft, finish, journal, place, plan, roma, target
 
 ONE_PLACE = {"roma": "roma place", "again": "roma place", "apim": "apim place"}
@@ -77,6 +79,48 @@ def test_what_a_target_says_is_kept(tmp_path: Path) -> None:
     with closing(open_database(path, write=False)) as database:
         row = database.one("SELECT seq, id, wave, file, line, column, description, persistent FROM target")
     assert row == (7, "apim/p/x/t", 1, 0, 17, 5, "Stillgelegt: ü", 1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    waves=st.lists(st.integers(0, 2), min_size=1, max_size=8).map(sorted),
+    asked=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 9)), max_size=16),
+)
+def test_what_goes_first_in_any_plan(tmp_path: Path, waves: list[int], asked: list[tuple[int, int]]) -> None:
+    """A draft finds what a listing finds, and every target stands deeper than all that it needs."""
+    listing = Listing()
+    path = tmp_path / "j"
+    path.unlink(missing_ok=True)
+    with closing(draft(path, [])) as made:
+        for sink in (listing, made):
+            for seq, wave in enumerate(waves, 1):
+                sink.add(target(seq, f"roma/t{seq % 7}", wave), place(seq))
+            for seq, needs in asked:
+                sink.require(1 + seq % len(waves), TargetId(f"roma/t{needs}"), place(100 + seq))
+        faults = list(listing.astray())
+        assert _in_order(made.astray()) == _in_order(faults)
+        if any(fault.why == "circle" for fault in faults):
+            return
+        finish(made, plan(waves=("a", "b", "c")))
+        needed = {(seq, earlier) for seq, before in listing.needs.items() for earlier in before}
+        depths: dict[int, int] = dict(made.database.rows("SELECT seq, depth FROM target"))
+        assert set(made.database.rows("SELECT seq, needs FROM dependency")) == needed
+        assert {seq: depth for seq, depth in depths.items() if depth} == listing.depths()
+        assert all(depths[seq] > depths[earlier] for seq, earlier in needed)
+
+
+def _in_order(faults: Iterable[Astray]) -> list[Astray]:
+    return sorted((replace(fault, among=()) for fault in faults), key=lambda fault: (fault.place, fault.ids))
+
+
+def test_what_goes_first_is_kept_without_being_asked_what_is_astray(tmp_path: Path) -> None:
+    made = draft(tmp_path / "j", [target(1, "roma/a"), target(2, "roma/b")])
+    made.require(1, TargetId("roma/b"), place(1))
+    finish(made, plan())
+    made.close()
+    with closing(open_database(tmp_path / "j", write=False)) as database:
+        assert list(database.rows("SELECT seq, needs FROM dependency")) == [(1, 2)]
+        assert list(database.rows("SELECT depth FROM target ORDER BY seq")) == [(1,), (0,)]
 
 
 def test_an_unfinished_draft_is_no_journal_with_targets(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ TOKENS = st.sampled_from(
             "retry",
             "window",
             "persistent",
+            "after",
+            "roma/a",
         ),
         *(
             ": ",
@@ -134,8 +136,34 @@ def test_any_included_file(name: str, data: bytes) -> None:
     read_or_refuse(f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n", beside=(name, content))
 
 
-KEYS = ["gateway", "project", "proxy", "environment", "description", "persistent", "ld_api_id", "<<", "x"]
-VALUES = ["apim", "roma", "a", "a b", "", "..", '"\\u0007"', "true", '"true"', "'x'", "~"]
+KEYS = [
+    "gateway",
+    "project",
+    "proxy",
+    "environment",
+    "description",
+    "persistent",
+    "ld_api_id",
+    "after",
+    "<<",
+    "x",
+]
+VALUES = [
+    "[roma/a]",
+    "[apim/a/a/a, roma/b]",
+    "roma/a",
+    "apim",
+    "roma",
+    "a",
+    "a b",
+    "",
+    "..",
+    '"\\u0007"',
+    "true",
+    '"true"',
+    "'x'",
+    "~",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=6))

@@ -233,7 +233,6 @@ ENTRIES = {
         "{gateway: roma, ld_api_id: a, persistent: true}",
         "does not belong to a target",
     ),
-    "not yet": ("{gateway: roma, ld_api_id: a, after: [b]}", "targets[0].after: not supported yet"),
     "missing key": ("{gateway: roma}", "targets[0]: the key ld_api_id or ld_api_ids is missing"),
     "missing project": (
         "{gateway: apim, proxy: x, environment: e}",
@@ -282,6 +281,10 @@ ENTRIES = {
     "another key beside a file": (
         "{gateway: roma, from_file: a.csv, ld_api_id: a}",
         "beside from_file only gateway",
+    ),
+    "after beside a file": (
+        "{gateway: roma, from_file: a.csv, after: [roma/a]}",
+        "targets[0].after: beside from_file only gateway",
     ),
     "file that is a list": (
         "{gateway: roma, from_file: [a.csv]}",
@@ -332,6 +335,8 @@ GATEWAY = {
     "no timeout": (f"{APIM}    timeout: 0s\n", '"0s" is not longer than nothing'),
     "endless timeout": (f"{APIM}    timeout: 25h\n", '"25h" is longer than 24h'),
     "bare number": (f"{APIM}    timeout: 30\n", 'timeout: "30" is no duration'),
+    "no parking": (f"{APIM}    park_for: 0m\n", 'park_for: "0m" is not longer than nothing'),
+    "endless parking": (f"{APIM}    park_for: 25h\n", 'park_for: "25h" is longer than 24h'),
     "look": (f"{APIM}    look: never\n", 'look: "never" is not always or doubt'),
     "absent": (f"{APIM}    absent: fine\n", 'absent: "fine" is not fail or ok'),
 }
@@ -346,26 +351,88 @@ def test_a_wrong_gateway_is_told(tmp_path: Path, name: str) -> None:
     assert any(expected in problem for problem in found), found
 
 
-@pytest.mark.parametrize("key", ["park_for: 10m", "zone: default"])
-def test_a_key_of_a_gateway_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
-    found = complaint(tmp_path, f"{HEAD}    {key}\n{ONE}")
+def test_a_key_of_a_gateway_that_is_not_obeyed_yet_is_refused(tmp_path: Path) -> None:
+    found = complaint(tmp_path, f"{HEAD}    zone: default\n{ONE}")
 
-    assert found == f"plan.yaml:{LINE}:5 gateways.apim.{key.split(':', maxsplit=1)[0]}: not supported yet"
+    assert found == f"plan.yaml:{LINE}:5 gateways.apim.zone: not supported yet"
 
 
-@pytest.mark.parametrize("key", ["pause_after: 5m", "proceed: ask", "sizes: [1]"])
-def test_a_key_of_a_wave_that_is_not_obeyed_yet_is_refused(tmp_path: Path, key: str) -> None:
-    wave = f"waves:\n  - name: a\n    {key}\n    targets: [{{gateway: roma, ld_api_id: a}}]\n"
+RATES = {
+    "20": '"20" is no rate; write a number with /s, /m or /h, such as 20/s',
+    "20/d": '"20/d" is no rate',
+    "20/ms": '"20/ms" is no rate',
+    "-1/s": '"-1/s" is no rate',
+    "20 /s": '"20 /s" is no rate',
+    "1e3/s": '"1e3/s" is no rate',
+    "0/s": '"0/s" would let nothing through; leave the key out for no fixed rate',
+    "0.0/h": '"0.0/h" would let nothing through',
+    "100001/s": '"100001/s" is more than 100000/s',
+    "[20/s]": "found a list, expected a single value",
+}
 
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_wrong_rate_is_told(tmp_path: Path, rate: str) -> None:
+    found = complaint(tmp_path, f"{HEAD}    limits: {{rate: {rate}}}\n{ONE}")
+
+    assert found.startswith(f"plan.yaml:{LINE}:20 gateways.apim.limits.rate: {RATES[rate]}")
+
+
+STEERING = {
+    "no pause": ("pause_after: 0s", 'waves[0].pause_after: "0s" is not longer than nothing'),
+    "bare pause": ("pause_after: 5", 'waves[0].pause_after: "5" is no duration'),
+    "proceed": ("proceed: asks", 'waves[0].proceed: "asks" is not ask or automatic; did you mean "ask"?'),
+    "single size": (
+        "sizes: 100%",
+        "sizes: found a single value, expected a list of sizes; write it as [1, 10%",
+    ),
+    "no size": ("sizes: []", "sizes: the list of sizes is empty; end the list with 100%"),
+    "no target": ("sizes: [0, 100%]", 'sizes[0]: "0" is neither a share above 0% up to 100% nor a count'),
+    "no share": ("sizes: [0%, 100%]", 'sizes[0]: "0%" is neither a share above 0% up to 100% nor a count'),
+    "too much": ("sizes: [101%]", 'sizes[0]: "101%" is neither a share above 0% up to 100% nor a count'),
+    "negative": ("sizes: [-1, 100%]", 'sizes[0]: "-1" is neither'),
+    "quoted count": ('sizes: ["1", 100%]', 'sizes[0]: "1" is neither'),
+    "part of a target": ("sizes: [1.5, 100%]", 'sizes[0]: "1.5" is neither'),
+    "list in a list": ("sizes: [[1], 100%]", "sizes[0]: found a list, expected a single value"),
+    "no end": (
+        "sizes: [1, 10%]",
+        "sizes[1]: the last step leaves targets of the wave out; end the list with",
+    ),
+    "count at the end": ("sizes: [10]", "sizes[0]: the last step leaves targets of the wave out"),
+    "shares that shrink": ("sizes: [20%, 10%, 100%]", "sizes[1]: a step goes no further than one before it"),
+    "equal counts": ("sizes: [5, 10%, 5, 100%]", "sizes[2]: a step goes no further than one before it"),
+    "past the end": ("sizes: [100%, 5]", "sizes[1]: nothing is left for a step after 100%"),
+    "all twice": ("sizes: [100%, 100%]", "sizes[1]: nothing is left for a step after 100%"),
+}
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_a_wrong_step_or_pause_of_a_wave_is_told(tmp_path: Path, name: str) -> None:
+    key, expected = STEERING[name]
+
+    found = complaint(
+        tmp_path, f"{HEAD}waves:\n  - name: a\n    {key}\n    targets: [{{gateway: roma, ld_api_id: a}}]\n"
+    )
+
+    assert found.startswith(f"plan.yaml:{LINE + 2}:")
+    assert expected in found
+
+
+def test_every_size_that_is_wrong_is_told(tmp_path: Path) -> None:
+    wave = "waves: [{name: a, sizes: [5, 4, 3, 10%, 5%], targets: [{gateway: roma, ld_api_id: a}]}]\n"
+
+    assert [problem.split(" ")[1] for problem in complaints(tmp_path, HEAD + wave)] == [
+        "waves[0].sizes[1]:",
+        "waves[0].sizes[2]:",
+        "waves[0].sizes[4]:",
+    ]
+
+
+@pytest.mark.parametrize("key", ["pause_after: 5m", "proceed: ask", "sizes: [100%]"])
+def test_the_short_form_has_no_keys_of_a_wave(tmp_path: Path, key: str) -> None:
     name = key.partition(":")[0]
 
-    assert complaint(tmp_path, HEAD + wave).endswith(f"waves[0].{name}: not supported yet")
-
-
-def test_a_rate_is_not_obeyed_yet(tmp_path: Path) -> None:
-    found = complaint(tmp_path, f"{HEAD}    limits: {{rate: 20/s}}\n{ONE}")
-
-    assert found.endswith("gateways.apim.limits.rate: not supported yet")
+    assert f'unknown key "{name}"' in complaint(tmp_path, f"{HEAD}{ONE}{key}\n")
 
 
 URLS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import Reference, Retry, StopWhen, Threshold, Wave
+from orchestrator.model import Reference, Retry, Size, StopWhen, Threshold, Wave
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing, Place
 
@@ -17,7 +17,8 @@ name: orders-retirement
 reason: CHG-1042 scheduled maintenance
 window: {{opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}}
 {GATEWAYS}\
-    limits: {{concurrency: 3}}
+    limits: {{concurrency: 3, rate: 90/m}}
+    park_for: 5m
     retry: {{attempts: 7, first: 250ms, ceiling: 2m}}
     look: always
     absent: ok
@@ -29,9 +30,12 @@ snapshot: off
 approval: none
 waves:
   - name: canary
+    pause_after: 90s
+    proceed: ask
     targets:
       - {{gateway: apim, project: Retail, proxy: pets, environment: test, description: one, persistent: true}}
   - name: everything
+    sizes: [1, 12.5%, 5, 100%]
     targets:
       - {{gateway: roma, ld_api_ids: [b1, b2]}}
       - {{gateway: apim, project: Retail, proxies: [p, q], environments: [test, production]}}
@@ -52,10 +56,24 @@ def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
     assert plan.window.opens == datetime.fromisoformat("2026-11-22T22:00:00+03:00")
     assert plan.stop_when == StopWhen(failed=Threshold(share=0.125), unknown=Threshold(count=3))
     assert plan.protect == ("apim/Payments/*/production",)
-    assert plan.waves == (Wave(name="canary"), Wave(name="everything"))
+    assert plan.waves == (
+        Wave(name="canary", pause_after=90.0, proceed="ask"),
+        Wave(name="everything", sizes=(Size(count=1), Size(share=0.125), Size(count=5), Size(share=1.0))),
+    )
+    assert (apim.limits.rate, apim.park_for) == (1.5, 300.0)
+    assert (plan.gateways[0].limits.rate, plan.gateways[0].park_for) == (None, 600.0)
     assert (apim.concurrency, apim.look, apim.absent, apim.reply_timeout) == (3, "always", "ok", 5400.0)
     assert apim.retry == Retry(attempts=7, first=0.25, ceiling=120.0)
     assert apim.auth.token == Reference(env="APINIZER_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("20/s", 20.0), ("0.5/s", 0.5), ("90/m", 1.5), ("9/h", 0.0025), ("6000000/m", 1e5)]
+)
+def test_a_rate_is_a_number_a_second(tmp_path: Path, text: str, expected: float) -> None:
+    loaded, _ = load(tmp_path, f"{HEAD}    limits: {{rate: {text}}}\n{ONE}")
+
+    assert loaded.plan.gateways[1].limits.rate == pytest.approx(expected)
 
 
 def test_targets_stream_into_the_sink_in_the_plans_order(tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""``after``: which targets go first, and what is told where they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from orchestrator.model import TargetId
+from orchestrator.plan.header import Known
+from orchestrator.plan.naming import split_known
+from orchestrator.plan.nodes import Entries, Items, Node, Scalar
+from orchestrator.plan.problems import Problems, UnfitError, shown, step
+from orchestrator.plan.targets import Astray, Place
+
+After = Sequence[tuple[TargetId, Place]]
+"""The targets that go first, each with the place where it is named."""
+
+_MOST_IN_A_CIRCLE = 6
+_MOST_HINTS = 20
+
+_LIST = "write a list: after: [gateway/part]"
+
+
+def read_after(node: Node | None, gateways: Mapping[str, Known], path: str, problems: Problems) -> After:
+    """Return the ids in the list ``node`` that could be targets, and tell what is wrong with the others."""
+    if not isinstance(node, Items):
+        if node is not None:
+            kind = "a mapping" if isinstance(node, Entries) else "a single value"
+            problems.add(node.at, path, f"found {kind}, expected a list of target ids", _LIST)
+        return ()
+    found: dict[TargetId, Place] = {}
+    for index, value in enumerate(node.values):
+        if isinstance(value, Scalar):
+            try:
+                take(value.text, value.at, gateways, found)
+            except UnfitError as unfit:
+                problems.add(value.at, f"{path}[{index}]", unfit.message, unfit.hint)
+        elif value is not None:
+            problems.add(value.at, f"{path}[{index}]", "found no single value, expected the id of a target")
+    return tuple(found.items())
+
+
+def take(text: str, at: Place, gateways: Mapping[str, Known], found: dict[TargetId, Place]) -> None:
+    """Add the id ``text`` to those ``found``. Raises ``UnfitError`` for what none is called, or is there.
+
+    What may be a target of a gateway that could not be read is passed over: so are that one's targets.
+    """
+    known, _ = split_known(text, gateways)
+    if text in found:
+        raise UnfitError(f"{shown(text)} is given twice in one list")
+    if known.kind is not None:
+        found[TargetId(text)] = at
+
+
+def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
+    """Tell each ``after`` that cannot be obeyed."""
+    # Told before any of these: an entry with a problem is no target yet.
+    unread = "mend the other problems first: the entry of that target may have one" if problems else ""
+    hinted = 0
+    for fault in faults:
+        name = shown(fault.ids[0])
+        match fault.why:
+            case "unknown":
+                hint = _meant(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
+                hinted += 1
+                problems.add(fault.place, "after", f"{name} is no target of this plan", hint or unread)
+            case "itself":
+                problems.add(fault.place, "after", f"the target {name} comes after itself")
+            case "later":
+                hint = "after names targets of the same or an earlier wave"
+                problems.add(fault.place, "after", f"the target {name} is in a later wave", hint)
+            case "circle":
+                message = f"these targets wait for each other: {_shown_circle(fault.ids)}"
+                problems.add(fault.place, "after", message, "take one of these dependencies out")
+
+
+def _meant(name: str, among: Sequence[str]) -> str:
+    """Return ``did you mean "…"?`` for a slip of the pen behind the gateway's name, else nothing."""
+    gateway, slash, rest = name.partition("/")
+    begin = gateway + slash
+    close = get_close_matches(rest, [one[len(begin) :] for one in among if one.startswith(begin)], n=1)
+    return f"did you mean {shown(begin + close[0])}?" if close else ""
+
+
+def _shown_circle(ids: Sequence[str]) -> str:
+    names = [step(name) for name in ids]
+    if len(names) > _MOST_IN_A_CIRCLE:
+        names[4:-1] = [f"({len(names) - 5:,} more)"]
+    return " → ".join([*names, names[0]])
