@@ -25,6 +25,7 @@ from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.writer import Writer
 from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
 from orchestrator.model import Gateway, Plan, Tls
+from orchestrator.pauses import Prompt
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.selection import RunOptions
@@ -120,15 +121,17 @@ async def run(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
+    prompt: Prompt | None = None,
 ) -> RunResult:
     """Undeploy what a plan names, and write the reports.
 
     Raises UsageError, CredentialError or JournalError before anything was sent. After that no fault of a
     gateway raises: it is in the result. ``signals`` takes SIGINT, SIGTERM and SIGHUP for the time of the run:
     the first lets what is in flight land, the second ends at once. ``on_start`` is called with the run's
-    folder before the first request.
+    folder before the first request. ``prompt`` asks whether to go on after a wave that wants that; without
+    it the run waits for `undeploy control`.
     """
-    order = _order(options, listeners, on_start, signals=signals)
+    order = _order(options, listeners, on_start, prompt, signals=signals)
     return await begin(loaded.plan, loaded.draft, loaded.place, order, real_world(loaded.folder))
 
 
@@ -141,13 +144,14 @@ async def rehearse(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
+    prompt: Prompt | None = None,
 ) -> RunResult:
     """Do the same run against other addresses, by gateway name, with credentials of their own.
 
     No credential of the plan is resolved and no address of it is contacted; the plan's window is not waited
     for. The run is kept apart, among the rehearsals.
     """
-    order = replace(_order(options, listeners, on_start, signals=signals), rehearsal=True)
+    order = replace(_order(options, listeners, on_start, prompt, signals=signals), rehearsal=True)
     world = replace(
         real_world(loaded.folder),
         # The simulators are on this machine: no proxy, and none of the plan's certificates.
@@ -166,6 +170,7 @@ async def resume(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
+    prompt: Prompt | None = None,
 ) -> RunResult:
     """Go on with a run that was stopped, interrupted or killed.
 
@@ -173,17 +178,24 @@ async def resume(
     reported again, without a request. Raises RunError where somebody holds the run or its plan.yaml was
     edited, and what ``run`` raises.
     """
-    return await go_on(folder, _order(options, listeners, on_start, signals=signals), real_world)
+    return await go_on(folder, _order(options, listeners, on_start, prompt, signals=signals), real_world)
 
 
 def _order(
-    options: RunOptions | None, listeners: Sequence[Listener], on_start: OnStart, *, signals: bool
+    options: RunOptions | None,
+    listeners: Sequence[Listener],
+    on_start: OnStart,
+    prompt: Prompt | None,
+    *,
+    signals: bool,
 ) -> Order:
     return Order(
         options=options or RunOptions(),
         listeners=listeners,
         signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
+        steered=True,
+        prompt=prompt,
     )
 
 
@@ -207,11 +219,18 @@ def _at(gateway: Gateway, url: str) -> Gateway:
     return replace(gateway, url=url, auth=auth, tls=Tls(), proxy=None)
 
 
+def _monotonic() -> Callable[[], float]:
+    """Return a clock that never jumps; where there is one, one that goes on while the machine sleeps."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return time.monotonic
+
+
 def real_world(folder: Path) -> World:
     """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
     return World(
         now=time.time,
-        monotonic=time.monotonic,
+        monotonic=_monotonic(),
         roll=random.random,
         connect=partial(connect, folder=folder),
         check=partial(check_connection, folder=folder),

@@ -73,7 +73,9 @@ class Dependencies:
     def abandon(self, gateway: str) -> bool:
         """Nobody works on this gateway's targets any more. Returns whether somebody has waited for one."""
         left = [seq for seq, need in self._open.items() if need.gateway == gateway]
-        return any([self.settle(seq, None) for seq in left])
+        for seq in left:
+            self.settle(seq, None)
+        return bool(left)
 
     def freed(self) -> list[int]:
         """Return who need not wait any more since this was asked last, be it that they are broken."""

@@ -53,13 +53,13 @@ class Answer(Struct, frozen=True, kw_only=True):
     text: str
 
 
-def desk_in(folder: Path, complain: Callable[[str], None]) -> Desk:
-    """Return the desk of the run in ``folder``; ``complain`` is told where there can be none."""
+def desk_in(folder: Path) -> Desk:
+    """Return the desk of the run in ``folder``. Where there can be none, the run is told so and goes on."""
 
     @asynccontextmanager
     async def desk(steering: Steering) -> AsyncIterator[None]:
         path = folder / SOCKET
-        listener = await _listener(path, complain)
+        listener = await _listener(path, steering.complain)
         try:
             async with anyio.create_task_group() as meetings, anyio.create_task_group() as listening:
                 if listener is not None:
@@ -109,7 +109,7 @@ async def _answer(line: bytes, stream: SocketStream, steering: Steering) -> Answ
 
 
 def _who(stream: SocketStream, question: Question) -> Who:
-    process, user = _peer(stream.extra(SocketAttribute.raw_socket))
+    process, user = _peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
     told = [socket.gethostname(), f"process {process}", _plain(question.terminal)]
     remote = _plain(question.remote)
     return Who(user=user, origin=", ".join([*filter(None, told), *([f"from {remote}"] if remote else [])]))

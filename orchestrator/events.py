@@ -104,8 +104,8 @@ class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
     """Nothing new starts until the Unix time ``until``, or until somebody says so where that is None.
 
     ``why``: the window has not opened; a wave's (or a step's) ``pause_after``; its ``proceed: ask``; or
-    somebody has paused the run. ``wave`` is the one that has ended, where there is one. ``answers``: it can be
-    answered on the terminal that the run was started from, too.
+    somebody has paused the run. ``wave`` is the one that has ended, where there is one. ``answers``: it can
+    be answered on the terminal that the run was started from, too.
     """
 
     why: Literal["window", "pause_after", "proceed", "paused"]
@@ -134,7 +134,7 @@ class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
-    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets to do."""
+    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets."""
 
     wave: str
     number: int

@@ -51,6 +51,9 @@ class Learned(Struct, frozen=True, kw_only=True):
     """What somebody has put in the place of the plan's limits."""
 
 
+NOTHING = Learned()
+
+
 class Lane:
     """A lane as the workers see it: they ask it before each request, and tell it each reading."""
 
@@ -61,7 +64,7 @@ class Lane:
         world: World,
         stopping: Stopping,
         tell: Teller,
-        learned: Learned = Learned(),
+        learned: Learned = NOTHING,
     ) -> None:
         limits = learned.limits or gateway.limits
         self.gateway = gateway
@@ -150,7 +153,7 @@ class Lane:
                 self._crowded = False
                 self._broadcast()
 
-    def limit(self, *, concurrency: int | None = None, rate: float | None | Literal["same"] = "same") -> None:
+    def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
         """Put other limits in force at once; what is not given stays as it is."""
         if rate != "same":
             self.state.limit(rate, self._world.monotonic())

@@ -1,4 +1,4 @@
-"""The rules of a lane: its pace, when it pauses, when it is parked and probed, when it is closed. No clock."""
+"""The rules of a lane: its pace, when it pauses, is parked and probed, and is closed. No clock."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ _FAULTS = {Verdict.DOUBT, Verdict.STRANGE, Verdict.UNSENT}
 _NO_ANSWER = _FAULTS | {Verdict.BUSY, Verdict.DENIED, Verdict.ELSEWHERE}
 
 
+NO_LIMITS = Limits()
+
+
 class Go(Struct, frozen=True):
     """The request may leave now."""
 
@@ -48,7 +51,7 @@ class Turn:
     __slots__ = ("act", "epoch", "repeats", "settling", "slot", "target")
 
     def __init__(self, target: TargetId, act: Act, *, settling: bool = False, repeats: bool = False) -> None:
-        """``settling``: a look that is to settle a doubt. ``repeats``: an undeploy after the target's first."""
+        """``settling``: a look that is to settle a doubt. ``repeats``: an undeploy after the first."""
         self.target = target
         self.act = act
         self.settling = settling
@@ -66,7 +69,7 @@ class LaneState:
         policy: Policy,
         park_for: float,
         *,
-        limits: Limits = Limits(),
+        limits: Limits = NO_LIMITS,
         learned: float | None = None,
         first_alone: bool = False,
     ) -> None:

@@ -10,21 +10,25 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from orchestrator.desk import desk_in
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
-from orchestrator.journal.pending import Pending, hold_back, reopen
+from orchestrator.journal.pending import Pending, hold_back, recall, reopen
 from orchestrator.model import Plan, Reason, Window
+from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
 from orchestrator.report.values import Report
-from orchestrator.selection import RunOptions, hold, protections, refuse_idle, wanted_by
+from orchestrator.selection import RunOptions, hold, protections, refuse_idle, split_waves, wanted_by
 from orchestrator.session import Session, Start, check_window
 from orchestrator.signals import Held, NoSignals, Signals
+from orchestrator.steering import no_desk, recalled
 from orchestrator.world import Material, World
 
 OnStart = Callable[[RunFolder], None]
@@ -47,6 +51,10 @@ class Order(Struct, frozen=True, kw_only=True):
     signals: Signals = NoSignals()
     on_start: OnStart = lambda _: None
     rehearsal: bool = False
+    steered: bool = False
+    """Whether the run takes demands from a socket in its folder."""
+    prompt: Prompt | None = None
+    """Asks whether to go on after a wave that wants that; None where nobody can be asked."""
 
 
 async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: World) -> RunResult:
@@ -54,6 +62,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     options = order.options
     refuse_idle(draft.database, options)
     hold(draft.database, plan, options)
+    split_waves(draft.database, plan)
     window = options.window or (None if order.rehearsal else plan.window)
     materials = await _check_start(draft.database, plan, window, options, world)
     draft.keep({"created": world.now(), "rehearsal": order.rehearsal})
@@ -69,9 +78,14 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     with folder.locked() as holder:
         with order.signals.held() as held:
             order.on_start(folder)
-            start = _start(folder, plan, window, 1, holder, options, materials)
-            session = Session(start, _open(folder), world, order.listeners)
+            start = _start(folder, plan, window, 1, holder, order, materials)
+            session = _session(folder, start, _open(folder), world, order)
         return await _work(folder, session, held, order)
+
+
+def _session(folder: RunFolder, start: Start, database: Database, world: World, order: Order) -> Session:
+    desk = desk_in(folder.path) if order.steered else no_desk
+    return Session(start, database, world, order.listeners, desk)
 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
@@ -81,7 +95,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
         try:
             meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
             world = world_of(Path(meta["folder"]))
-            start = await _prepare_resume(folder, database, meta, order.options, world, holder)
+            start = await _prepare_resume(folder, database, meta, order, world, holder)
         except BaseException:
             database.close()
             raise
@@ -91,7 +105,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
                 database.close()
                 # Whoever killed it may have done so before its reports were written.
                 return _reported(folder, order.options)
-            session = Session(start, database, world, order.listeners)
+            session = _session(folder, start, database, world, order)
         return await _work(folder, session, held, order)
 
 
@@ -128,11 +142,12 @@ async def _prepare_resume(
     folder: RunFolder,
     database: Database,
     meta: Mapping[str, Any],
-    options: RunOptions,
+    order: Order,
     world: World,
     holder: str,
 ) -> Start | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
+    options = order.options
     plan = plan_from_json(meta["plan"].encode())
     if meta.get("rehearsal"):
         raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
@@ -154,7 +169,9 @@ async def _prepare_resume(
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, window, options, world)
-    return _start(folder, plan, window, number + 1, holder, options, materials)
+    start = _start(folder, plan, window, number + 1, holder, order, materials)
+    learned, skips = recalled(plan.gateways, *recall(database))
+    return replace(start, learned=learned, skips=skips)
 
 
 def _start(
@@ -163,9 +180,10 @@ def _start(
     window: Window | None,
     number: int,
     holder: str,
-    options: RunOptions,
+    order: Order,
     materials: Mapping[str, Material],
 ) -> Start:
+    options = order.options
     past_stop = number > 1 and options.past_stop
     said = {"only": options.only, "skip": options.skip, "waves": options.waves, "window": window}
     return Start(
@@ -177,6 +195,7 @@ def _start(
         materials=materials,
         past_stop=past_stop,
         options=msgspec.json.encode(said).decode(),
+        prompt=order.prompt,
     )
 
 

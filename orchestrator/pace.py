@@ -1,5 +1,7 @@
-"""How fast one lane sends: the pace that a plan sets or that its gateway turns out to bear, and an allowance of
-retries. No clock: all times are monotonic seconds, handed in. Rates are per second."""
+"""How fast one lane sends: the pace that a plan sets or that its gateway turns out to bear, and its retries.
+
+No clock: all times are monotonic seconds, handed in. Rates are per second.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ MOST_OF_TAKEN = 2.0
 """No cut leaves more than this many times what was taken on average, pauses included."""
 
 NEAR, OVER = 0.9, 1.05
-"""Between these shares of the pace that was refused last, the pace feels its way; below and above it grows fast:
-there it was borne before, here the gateway bears more than it did."""
+"""Between these shares of the pace that was refused last, the pace feels its way. Below and above it grows
+fast: there it was borne before, here the gateway bears more than it did."""
 
 FAST, SLOW = 0.05, 0.005
 """Growth a second, as a share of the pace that was refused last."""

@@ -52,12 +52,12 @@ async def _wait(
         return
     event = partial(RunWaiting, at=world.now(), why=why, wave=wave.name, answers=answers)
     tools.emit(event() if math.isinf(seconds) else event(until=world.now() + seconds))
-    stopping.rests = True
+    stopping.rest()
     ends = world.monotonic() + seconds
-    while stopping.kind is None and stopping.rests:
+    while stopping.rests:
         left = min(ends, stopping.closes) - world.monotonic()
         if left <= 0:
             break
         await stopping.change(left)
-    stopping.rests = False
+    stopping.rest(over=True)
     tools.emit(RunContinued(at=world.now()))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Literal
 
 from orchestrator.errors import ExitStatus
-from orchestrator.model import Outcome, Reason, StopWhen, Threshold
+from orchestrator.model import Outcome, Reason, Size, StopWhen, Threshold
 
 SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
@@ -157,3 +158,14 @@ def end_state(status: ExitStatus) -> State:
             return "stopped"
         case _:
             return "complete"
+
+
+def step_bounds(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
+    """Return up to how many of ``count`` targets each step of a wave goes: shares round up, empty steps
+    vanish, the last is ``count``."""
+    bounds: list[int] = []
+    for size in sizes:
+        upto = size.count if size.count is not None else ceil(count * (size.share or 0.0) - 1e-9)
+        if min(upto, count) > (bounds[-1] if bounds else 0):
+            bounds.append(min(upto, count))
+    return tuple(bounds)

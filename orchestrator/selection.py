@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,9 +11,10 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Hold, hold_back
+from orchestrator.journal.pending import Hold, hold_back, split
 from orchestrator.model import Gateway, Plan, Reason, Window
 from orchestrator.plan.globs import matcher
+from orchestrator.schedule import step_bounds
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -58,6 +60,13 @@ def hold(database: Database, plan: Plan, options: RunOptions) -> None:
         lambda name, wave: None if wanted(name, wave) else "left out by --only, --skip or --wave",
     )
     hold_back(database, [*protections(plan, options), filters])
+
+
+def split_waves(database: Database, plan: Plan) -> None:
+    """Split the waves that have sizes into steps, by how many of their targets are left to be done."""
+    sized = [(index, partial(step_bounds, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes]
+    if sized:
+        split(database, sized)
 
 
 def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:

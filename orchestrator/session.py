@@ -34,7 +34,7 @@ from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
-from orchestrator.steering import Desk, Steering
+from orchestrator.steering import Desk, Steering, no_desk
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.undeploy import Tools
@@ -116,16 +116,22 @@ class Session:
         for pattern, by in start.skips.items():
             self._stopping.skip(pattern, by)
         self._lanes: dict[str, Lane] = {}
+        reason = start.plan.reason
+        self._tools = Tools(
+            world=world,
+            stopping=self._stopping,
+            record=self._record,
+            emit=self._emit,
+            note=f"{reason} [{start.run}]" if reason else None,
+        )
         self._steering = Steering(
             run=start.run,
             plan=start.plan,
             lanes=self._lanes,
             learned=dict(start.learned),
-            stopping=self._stopping,
-            record=self._record,
             pending=self._pending,
-            emit=self._emit,
-            world=world,
+            record=self._record,
+            tools=self._tools,
         )
         self._cut = False
 
@@ -188,20 +194,13 @@ class Session:
             first_run=start.number == 1,
             past_stop=start.past_stop,
         )
-        reason = start.plan.reason
         async with self._open_lanes([name for name in names if by_gateway[name]]) as ways:
             crew = Crew(
                 plan=start.plan,
                 pending=self._pending,
                 record=self._record,
                 tally=tally,
-                tools=Tools(
-                    world=world,
-                    stopping=self._stopping,
-                    record=self._record,
-                    emit=self._emit,
-                    note=f"{reason} [{start.run}]" if reason else None,
-                ),
+                tools=self._tools,
                 prompt=start.prompt,
             )
             await execute(crew, ways)

@@ -1,4 +1,4 @@
-"""What somebody may ask of a run while it goes on: to pause, go on, stop, pass over targets, or change limits.
+"""What may be asked of a run while it goes on: to pause, go on, stop, pass over targets, change limits.
 
 Each act is in the journal before it is answered, with who, when and from where.
 """
@@ -14,14 +14,13 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
-from orchestrator.events import AnyEvent, Controlled, RunContinued, RunWaiting
+from orchestrator.events import Controlled, GatewayWarned, RunContinued, RunWaiting
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, Learned
 from orchestrator.model import MOST_IN_FLIGHT, Gateway, Limits, PerSecond, Plan, RunId
 from orchestrator.plan.globs import matcher
-from orchestrator.stopping import Stopping
-from orchestrator.world import World
+from orchestrator.undeploy import Tools
 
 
 class Pause(Struct, frozen=True, tag="pause", tag_field="act"):
@@ -100,25 +99,23 @@ class Steering:
         plan: Plan,
         lanes: Mapping[str, Lane],
         learned: dict[str, Learned],
-        stopping: Stopping,
-        record: Record,
         pending: Pending,
-        emit: Callable[[AnyEvent], None],
-        world: World,
+        record: Record,
+        tools: Tools,
     ) -> None:
         self.run = run
         self.learned = learned
-        """What each lane begins with; a lane that is not open yet begins with the limits that were asked for."""
+        """What each lane begins with, and what limits somebody has set since."""
         self._plan = plan
         self._lanes = lanes
-        self._stopping = stopping
-        self._record = record
         self._pending = pending
-        self._emit = emit
-        self._world = world
+        self._record = record
+        self._stopping = tools.stopping
+        self._emit = tools.emit
+        self._world = tools.world
 
     async def do(self, demand: Demand, who: Who) -> str:
-        """Do what is asked, and say in words what that amounts to. Raises UsageError where it cannot be done."""
+        """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
         answer = self._check(demand)
         at = self._world.now()
         kept = Kept(act=str(demand), by=who.user, origin=who.origin, demand=demand)
@@ -127,6 +124,12 @@ class Steering:
         self._act(demand, who)
         await self._record.flush()
         return answer
+
+    def complain(self, text: str) -> None:
+        """Keep and tell that the run cannot be steered."""
+        at, gateway = self._world.now(), self._plan.gateways[0].name
+        self._record.note(at, "warning", gateway=gateway, text=text)
+        self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
     def _check(self, demand: Demand) -> str:
         match demand:
@@ -195,14 +198,14 @@ def no_desk(_: Steering) -> AbstractAsyncContextManager[None]:
 
 
 def recalled(
-    gateways: Iterable[Gateway], rates: Mapping[str, float], kept: Iterable[Kept]
+    gateways: Iterable[Gateway], rates: Mapping[str, float], acts: Iterable[str]
 ) -> tuple[dict[str, Learned], dict[str, str]]:
     """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
-    that somebody set, and the patterns that are passed over with who wanted that."""
+    that somebody set, and the patterns that are passed over with who wanted that. ``acts`` are JSON."""
     learned = {name: Learned(rate=rate) for name, rate in rates.items()}
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
-    for each in kept:
+    for each in (msgspec.json.decode(act, type=Kept) for act in acts):
         match each.demand:
             case SetLimits(gateway=name) as demand if name in entries:
                 learned[name] = _changed(learned.get(name, Learned()), entries[name], demand)

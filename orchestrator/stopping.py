@@ -1,5 +1,5 @@
-"""Whether the run as a whole may still send: the window, the stop rules, an interrupt, a failed disk, and what
-somebody has asked of it while it goes on."""
+"""Whether the run as a whole may still send: the window, the stop rules, an interrupt, a failed disk, and
+what somebody has asked of it while it goes on."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ class Stopping:
         self.reason: str | None = None
         self.paused = False
         """Somebody has paused it."""
-        self.rests = False
-        """It waits between two waves, until ``go_on`` at the latest."""
+        self._rests = False
         self.closes = math.inf if closes is None else closes
         self._announce = announce
         self._stopped = anyio.Event()
@@ -71,8 +70,17 @@ class Stopping:
 
     def go_on(self) -> None:
         """End a pause, and the rest between two waves."""
-        self.paused = self.rests = False
+        self.paused = self._rests = False
         self._tell_change()
+
+    def rest(self, *, over: bool = False) -> None:
+        """Begin to wait between two waves, until ``go_on`` at the latest; or end that."""
+        self._rests = not over
+
+    @property
+    def rests(self) -> bool:
+        """Whether the run waits between two waves, and has not been stopped."""
+        return self._rests and self.kind is None
 
     def skip(self, pattern: str, by: str) -> None:
         """Pass over the targets that match and that nothing was sent for; ``by`` says who wants that."""

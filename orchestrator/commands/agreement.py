@@ -110,14 +110,14 @@ def outlook(loaded: LoadedPlan, options: RunOptions) -> Outlook:
 
 def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
     """Yield the targets of a plan that was read and not yet run, wave by wave."""
-    from orchestrator.journal.pending import Pending
+    from orchestrator.journal.pending import START, Pending
 
     pending = Pending(loaded.draft.database, loaded.plan, resumed=False)
-    for wave, gateway in pending.left():
-        after = 0
-        while batch := pending.batch(wave, gateway, after):
+    for leg, gateway in pending.left():
+        batch, after = pending.batch(leg, gateway, START)
+        while batch:
             yield from (target for target, _ in batch)
-            after = batch[-1][0].seq
+            batch, after = pending.batch(leg, gateway, after)
 
 
 def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.commands.options import state_option
-from orchestrator.errors import UsageError
+from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.steering import Demand, SetLimits
@@ -43,7 +43,8 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
     demand = parse(act, arguments)
     folder = find_run(state, run)
-    folder.refuse_control()
+    if folder.holder() is None:
+        raise RunError(f"run {folder.id} is not going on; `undeploy runs` tells how it stands")
     question = Question(demand=demand, terminal=_terminal(), remote=_remote())
     click.echo(f"{folder.id}: {ask(folder.path, question)}")
 
@@ -67,7 +68,7 @@ def parse(act: str, arguments: tuple[str, ...]) -> Demand:
             return _limits(gateway, arguments[1:])
         case "limits", _:
             raise UsageError("limits: give a gateway and its limits: limits roma-eu concurrency=4 rate=5/s")
-        case ("pause" | "continue" | "stop"), _:
+        case (("pause" | "continue" | "stop"), _):
             raise UsageError(f"{act} takes no arguments; found {' '.join(arguments)}")
     from difflib import get_close_matches
 
@@ -77,15 +78,18 @@ def parse(act: str, arguments: tuple[str, ...]) -> Demand:
 
 
 def _limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
+    from orchestrator.model import MOST_IN_FLIGHT
     from orchestrator.plan.problems import UnfitError
     from orchestrator.plan.scalars import read_rate
-    from orchestrator.steering import MOST_IN_FLIGHT, SetLimits
+    from orchestrator.steering import SetLimits
 
     given: dict[str, str] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or name not in ("concurrency", "rate") or name in given:
-            raise UsageError(f"limits: found {setting!r}; write concurrency=N, rate=N/s or rate=none, each once")
+            raise UsageError(
+                f"limits: found {setting!r}; write concurrency=N, rate=N/s or rate=none, each once"
+            )
         given[name] = value
     concurrency, rate = given.get("concurrency"), given.get("rate")
     if concurrency is not None and not (concurrency.isascii() and concurrency.isdigit()):

@@ -48,7 +48,9 @@ _NO_SERVICE_BEHIND = "APIGW.0103"
 _DENIED = frozenset({"APIG.1002", "APIGW.0301", "APIG.0301", "ROMA.1000", "ROMA.1002"})
 _NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
 _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
-_POLICY = re.compile(r"limit:\s*([0-9]{1,6})\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE)
+_POLICY = re.compile(
+    r"limit:\s*([0-9]{1,6})\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE
+)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _LONGEST_PAGE = 500
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed

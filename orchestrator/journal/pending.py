@@ -84,7 +84,9 @@ class Pending:
 
     def steps(self, wave: int) -> int:
         """Return how many steps a wave has."""
-        count: int = self._database.one("SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?", (wave,))[0]
+        count: int = self._database.one(
+            "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?", (wave,)
+        )[0]
         return count
 
     def begun(self) -> frozenset[Leg]:
@@ -214,3 +216,15 @@ def parts_of(target: str) -> tuple[str, ...]:
     if "%" not in target:
         return tuple(parts)
     return tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)
+
+
+def recall(database: Database) -> tuple[dict[str, float], list[str]]:
+    """Return what earlier sessions have left for the lanes: the pace that each had in the end, and each act
+    of somebody who has steered them, as JSON."""
+    paces = database.rows("SELECT gateway, text FROM note WHERE kind = 'pace' ORDER BY number")
+    last: dict[str, str | None] = dict(paces)
+    kept = database.rows("SELECT text FROM note WHERE kind = 'control' ORDER BY number")
+    return (
+        {name: float(rate) for name, rate in last.items() if rate is not None},
+        [text for (text,) in kept],
+    )

@@ -96,16 +96,19 @@ def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
 
 def rate(scalar: Scalar) -> float:
     """Return how many a second, above 0."""
-    found = re.fullmatch(RATE, scalar.text)
+    return read_rate(scalar.text)
+
+
+def read_rate(text: str) -> float:
+    """Return how many a second, above 0; raises ``UnfitError``."""
+    found = re.fullmatch(RATE, text)
     if found is None:
-        raise UnfitError(f"{shown(scalar.text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
+        raise UnfitError(f"{shown(text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
     per_second = float(found[1]) / _UNITS[found[2]]
     if per_second <= 0:
-        raise UnfitError(
-            f"{shown(scalar.text)} would let nothing through", "leave the key out for no fixed rate"
-        )
+        raise UnfitError(f"{shown(text)} would let nothing through", "leave the key out for no fixed rate")
     if per_second > MOST_A_SECOND:
-        raise UnfitError(f"{shown(scalar.text)} is more than {MOST_A_SECOND}/s")
+        raise UnfitError(f"{shown(text)} is more than {MOST_A_SECOND}/s")
     return per_second
 
 
