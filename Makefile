@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types layers docs lock simulate bench clean
+.PHONY: help setup run test check format lint types layers docs lock simulate bench-control clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -50,6 +50,9 @@ docs: setup  ## the README's help texts are those of the program
 
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m orchestrator.simulate --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
+
+bench-control: setup  ## how near a run comes to what its gateways allow, beside a bare loop
+	$(BIN)/python -m bench.control
 
 lock: setup  ## pin the dependencies again (needs pip-tools)
 	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \

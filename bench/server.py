@@ -1,6 +1,6 @@
 """The least a server can do: a 204 for a POST, Apinizer's full evidence for a DELETE, nothing looked at.
 
-python -m bench.server     prints its port, and serves until stdin closes
+python -m bench.server [500]     prints its port, and serves until stdin closes; with 500 it answers only that
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ import asyncio
 import sys
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 _ROW = b'{"environmentName": "prod", "success": true, "message": "Undeployment successful"}'
 _BODY = b'{"success": true, "deploymentResult": {"success": true, "deploymentResults": [' + _ROW + b"]}}"
 EVIDENCE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
 )
+
+
+ILL = sys.argv[1:] == ["500"]
 
 
 class Server(asyncio.Protocol):
@@ -33,7 +37,8 @@ class Server(asyncio.Protocol):
             if len(self._held) < end + 4 + length:
                 return
             self._held = self._held[end + 4 + length :]
-            self._transport.write(EVIDENCE if head.startswith(b"delete") else NO_CONTENT)
+            answer = EVIDENCE if head.startswith(b"delete") else NO_CONTENT
+            self._transport.write(ERROR if ILL else answer)
 
 
 async def main() -> None:

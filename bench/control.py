@@ -1,0 +1,250 @@
+"""How near a run comes to what its gateways allow: figures P3 to P6, beside a bare loop, as ratios.
+
+    python -m bench.control [--targets 6000] [--pairs 3] [--check]
+
+Each simulator is a process of its own. P3 and P4 run at the same time as the bare loop (fixed concurrency,
+exponential backoff with full jitter per target), each against a gateway of its own with a token bucket of 100/s
+and a burst of 100, so that all of them meet the same noise. ``--check`` fails where a floor is missed.
+
+    P3  a bucket that the plan does not know: time over the ideal; goal 1.03 with 1 % refused, floor 1.12, 5 %
+    P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
+    P5  a healthy gateway beside a dead one: its time over its time alone; goal 1.02, floor 1.10
+    P6  requests to a dead gateway with 1,000 targets: goal under 60, floor 200
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import click
+
+R, BURST, LATENCY, CONCURRENCY = 100, 100, 0.02, 8
+PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789-3b76-433b-a787-9892951c620e"
+TOKEN = "rehearsal-token"
+BACKOFF_FIRST, BACKOFF_CEILING = 0.5, 30.0
+
+
+class Figure(NamedTuple):
+    """One line of the result: what was measured, and whether it keeps its floor."""
+
+    name: str
+    text: str
+    keeps: bool
+
+
+class Run(NamedTuple):
+    """What a run left: seconds from its first request to its last reply, and what its journal counts."""
+
+    seconds: float
+    requests: int
+    refused: int
+    status: int
+    healthy: float
+    """Seconds until the last target of the gateway ``roma`` had ended."""
+
+
+@contextmanager
+def simulator(folder: Path, name: str, targets: int, **fields: Any) -> Iterator[str]:
+    """Serve one ROMA gateway in a process of its own for the block; yields its address."""
+    seed = folder / f"{name}.json"
+    ids = [f"{number:032x}" for number in range(targets)]
+    entry = {
+        "kind": "roma", "name": "roma", "project_id": PROJECT, "instance_id": INSTANCE,
+        "targets": ids, "latency": LATENCY, **fields,
+    }  # fmt: skip
+    seed.write_text(json.dumps({"gateways": [entry]}))
+    command = [sys.executable, "-m", "orchestrator", "simulator", "--seed-file", str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+
+
+def gateway(name: str, url: str, keys: str = "") -> str:
+    """Return a gateway of a plan."""
+    return (
+        f"  {name}: {{kind: roma, url: '{url}', project_id: '{PROJECT}', instance_id: {INSTANCE},"
+        f" auth: {{token: {{env: BENCH_TOKEN}}}}, {keys}}}\n"
+    )
+
+
+def run(folder: Path, name: str, gateways: dict[str, tuple[str, str]], targets: int) -> Run:
+    """Undeploy so many targets of each gateway (its address and further keys, by name)."""
+    plan, events = folder / f"{name}.yaml", folder / f"{name}.events"
+    with plan.open("w") as out:
+        out.write(f"version: 1\nname: {name}\ngateways:\n")
+        out.writelines(gateway(key, *value) for key, value in gateways.items())
+        out.write("targets:\n")
+        for key in gateways:
+            out.writelines(
+                f"  - {{gateway: {key}, ld_api_id: '{number:032x}'}}\n" for number in range(targets)
+            )
+    state = folder / f"{name}.state"
+    command = [sys.executable, "-m", "orchestrator", "run", str(plan), "--yes", "--quiet"]
+    done = subprocess.run(
+        [*command, "--state", str(state), "--events", str(events)],
+        env={"PATH": "", "BENCH_TOKEN": TOKEN, "NO_PROXY": "*"}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode in (2, 3):
+        sys.exit(done.stderr)
+    return _measured([json.loads(line) for line in events.open()], done.returncode)
+
+
+def _measured(events: list[dict[str, Any]], status: int) -> Run:
+    sent = [event for event in events if event["event"] == "attempt_started"]
+    replies = [event for event in events if event["event"] == "attempt_ended"]
+    began = sent[0]["at"]
+    ended = [
+        event["at"] for event in events if event["event"] == "target_ended" and event["gateway"] == "roma"
+    ]
+    return Run(
+        replies[-1]["at"] - began,
+        len(replies),
+        sum(event["status"] == 429 for event in replies),
+        status,
+        ended[-1] - began if ended else 0.0,
+    )
+
+
+def bare(url: str, targets: int) -> Run:
+    """Do the same with a loop that knows nothing of a lane: each target backs off for itself."""
+    base = f"{url}/v2/{PROJECT}/apic/instances/{INSTANCE}/livedata-apis"
+    numbers, counts = iter(range(targets)), [0, 0]
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for number in numbers:
+            for failures in range(1000):
+                async with session.post(
+                    f"{base}/{number:032x}/undeploy", headers={"X-Auth-Token": TOKEN}
+                ) as reply:
+                    await reply.read()
+                counts[0] += 1
+                if reply.status == 204:
+                    break
+                counts[1] += 1
+                await asyncio.sleep(random.random() * min(BACKOFF_CEILING, BACKOFF_FIRST * 2**failures))
+
+    async def main() -> float:
+        async with aiohttp.ClientSession() as session:
+            began = time.monotonic()
+            await asyncio.gather(*(work(session) for _ in range(CONCURRENCY)))
+            return time.monotonic() - began
+
+    return Run(asyncio.run(main()), counts[0], counts[1], 0, 0.0)
+
+
+def paced(folder: Path, targets: int) -> Iterator[Figure]:
+    """Measure P3 and P4, and the bare loop beside them."""
+    rate = {"per_second": R, "burst": BURST}
+    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        urls = [
+            stack.enter_context(simulator(folder, name, targets, rate=rate)) for name in ("p3", "p4", "bare")
+        ]
+        limits = f"limits: {{concurrency: {CONCURRENCY}"
+        asked = [
+            pool.submit(run, folder, "p3", {"roma": (urls[0], f"{limits}}}")}, targets),
+            pool.submit(run, folder, "p4", {"roma": (urls[1], f"{limits}, rate: {R}/s}}")}, targets),
+            pool.submit(bare, urls[2], targets),
+        ]
+        p3, p4, loop = (each.result() for each in asked)
+    ideal = targets / R
+
+    def told(run: Run) -> tuple[float, float, str]:
+        over, refused = run.seconds / ideal, run.refused / targets
+        return over, refused, f"{over:.3f} of the ideal time, {refused:.2%} refused"
+
+    over, refused, text = told(p3)
+    yield Figure("P3", f"{text}; goal 1.03, 1 %", over <= 1.12 and refused <= 0.05)
+    over, refused, text = told(p4)
+    yield Figure("P4", f"{text}; goal 1.01, none", over <= 1.05 and not refused)
+    yield Figure("bare loop", told(loop)[2], keeps=True)
+
+
+def beside_a_dead_one(folder: Path, pairs: int) -> Iterator[Figure]:
+    """Measure P5: alone and beside a dead gateway in turn; the dead one refuses connections, or answers 500."""
+    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
+    for kind in ("refusing", "answering 500"):
+        ratios = []
+        for pair in range(pairs):
+            with ExitStack() as stack:
+                name = f"p5-{kind[0]}{pair}"
+                fields = {"targets": 1500}
+                alone, beside = (
+                    stack.enter_context(simulator(folder, f"{name}-{side}", **fields)) for side in ("a", "b")
+                )
+                dead = stack.enter_context(dead_gateway(kind))
+                one = run(folder, f"{name}-alone", {"roma": (alone, healthy)}, 1500)
+                two = run(
+                    folder, f"{name}-beside",
+                    {"roma": (beside, healthy), "dead": (dead, "park_for: 6s, timeout: 5s")}, 1500,
+                )  # fmt: skip
+                ratios.append(two.healthy / one.healthy)
+        ratio = statistics.median(ratios)
+        yield Figure("P5", f"{ratio:.3f} of its time alone beside a gateway {kind}; goal 1.02", ratio <= 1.10)
+
+
+@contextmanager
+def dead_gateway(kind: str) -> Iterator[str]:
+    """Yield the address of a gateway that refuses connections, or answers nothing but 500."""
+    if kind == "refusing":
+        yield "http://127.0.0.1:9"
+        return
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.server", "500"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.stdin.close()
+
+
+def spared(folder: Path) -> Iterator[Figure]:
+    """Measure P6 with 1,000 targets; ``park_for`` is cut to 30 s here, and the rest is told."""
+    for kind in ("refusing", "answering 500"):
+        with dead_gateway(kind) as url:
+            ended = run(folder, f"p6-{kind[0]}", {"roma": (url, "park_for: 30s, timeout: 5s")}, 1000)
+        later = 10  # in the ten minutes of the default: a probe a minute
+        text = (
+            f"{ended.requests} requests to a gateway {kind} in 30 s, {ended.requests + later} in ten minutes"
+        )
+        yield Figure("P6", f"{text}; goal 60", ended.requests + later < 200 and ended.status == 4)
+
+
+@click.command()
+@click.option("--targets", default=6000, show_default=True)
+@click.option("--pairs", default=3, show_default=True)
+@click.option("--check", is_flag=True, help="Exit with 1 where a floor is missed.")
+def main(targets: int, pairs: int, check: bool) -> None:
+    """Print the figures."""
+    missed = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for figures in (paced(folder, targets), beside_a_dead_one(folder, pairs), spared(folder)):
+            for figure in figures:
+                missed |= not figure.keeps
+                print(
+                    f"{figure.name:<10} {figure.text}{'' if figure.keeps else '   FLOOR MISSED'}", flush=True
+                )
+    sys.exit(1 if check and missed else 0)
+
+
+if __name__ == "__main__":
+    main()
