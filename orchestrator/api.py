@@ -125,11 +125,12 @@ async def run(
 ) -> RunResult:
     """Undeploy what a plan names, and write the reports.
 
-    Raises UsageError, CredentialError or JournalError before anything was sent. After that no fault of a
-    gateway raises: it is in the result. ``signals`` takes SIGINT, SIGTERM and SIGHUP for the time of the run:
-    the first lets what is in flight land, the second ends at once. ``on_start`` is called with the run's
-    folder before the first request. ``prompt`` asks whether to go on after a wave that wants that; without
-    it the run waits for `undeploy control`.
+    Raises UsageError, CredentialError, JournalError, or RunError where a live run of the state folder touches
+    one of its targets, before anything was sent. After that no fault of a gateway raises: it is in the
+    result. ``signals`` takes SIGINT, SIGTERM and SIGHUP for the time of the run: the first lets what is in
+    flight land, the second ends at once. ``on_start`` is called with the run's folder before the first
+    request; the folder's ``remarks`` are for people. ``prompt`` asks whether to go on after a wave that wants
+    that; without it the run waits for `undeploy control`.
     """
     order = _order(options, listeners, on_start, prompt, signals=signals)
     return await begin(loaded.plan, loaded.draft, loaded.place, order, real_world(loaded.folder))

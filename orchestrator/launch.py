@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,22 @@ from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
+from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.pending import Pending, hold_back, recall, reopen
 from orchestrator.model import Plan, Reason, Window
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
 from orchestrator.report.values import Report
-from orchestrator.selection import RunOptions, hold, protections, refuse_idle, split_waves, wanted_by
+from orchestrator.selection import (
+    RunOptions,
+    hold,
+    protections,
+    refuse_idle,
+    split_waves,
+    touched_by,
+    wanted_by,
+)
 from orchestrator.session import Session, Start, check_window
 from orchestrator.signals import Held, NoSignals, Signals
 from orchestrator.steering import no_desk, recalled
@@ -74,13 +84,17 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
         at=world.now(),
         rehearsal=order.rehearsal,
     )
-    folder = publish(place, path)
-    with folder.locked() as holder:
-        with order.signals.held() as held:
-            order.on_start(folder)
-            start = _start(folder, plan, window, 1, holder, order, materials)
-            session = _session(folder, start, _open(folder), world, order)
-        return await _work(folder, session, held, order)
+    with ExitStack() as gate:
+        if not order.rehearsal:
+            await stand_alone(gate, options.state, place / "journal.sqlite")
+        folder = publish(place, path)
+        with folder.locked() as holder:
+            gate.close()
+            with order.signals.held() as held:
+                order.on_start(folder)
+                start = _start(folder, plan, window, 1, holder, order, materials)
+                session = _session(folder, start, _open(folder), world, order)
+            return await _work(folder, session, held, order)
 
 
 def _session(folder: RunFolder, start: Start, database: Database, world: World, order: Order) -> Session:
@@ -90,12 +104,13 @@ def _session(folder: RunFolder, start: Start, database: Database, world: World, 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
     """Resume a run. ``world_of`` is given the folder that the plan's paths refer to. See ``api.resume``."""
-    with folder.locked() as holder:
+    # The gate is around the lock: who is refused has let go of the run before the next one looks.
+    with ExitStack() as gate, folder.locked() as holder:
         database = _open(folder)
         try:
             meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
             world = world_of(Path(meta["folder"]))
-            start = await _prepare_resume(folder, database, meta, order, world, holder)
+            start = await _prepare_resume(folder, database, meta, order, world, holder, gate)
         except BaseException:
             database.close()
             raise
@@ -145,6 +160,7 @@ async def _prepare_resume(
     order: Order,
     world: World,
     holder: str,
+    gate: ExitStack,
 ) -> Start | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
     options = order.options
@@ -166,6 +182,8 @@ async def _prepare_resume(
     window = options.window or msgspec.convert(earlier.get("window"), Window | None) or plan.window
     check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
     refuse_idle(database, options)
+    await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
+    gate.close()
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, window, options, world)

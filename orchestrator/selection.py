@@ -84,6 +84,16 @@ def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     return wanted
 
 
+def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+    """Return the test for what a resume may touch: the filters let it through and nothing protects it."""
+    wanted, holds = wanted_by(plan, options), protections(plan, options)
+
+    def touched(name: str, wave: int) -> bool:
+        return wanted(name, wave) and all(hold.test(name, wave) is None for hold in holds)
+
+    return touched
+
+
 def protections(plan: Plan, options: RunOptions) -> list[Hold]:
     """Return what is never touched: the plan's own patterns, and the site's, which also know hosts."""
     holds = []

@@ -99,6 +99,8 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
     def started(folder: RunFolder) -> None:
         if view.events != "-":
             print_result(f"run: {folder.id}")
+        for remark in folder.remarks:
+            tell(remark)
 
     with listening(view) as listeners:
         result = anyio.run(engine, tuple(listeners), started)

@@ -34,13 +34,16 @@ def create(path: Path) -> Database:
     return database
 
 
-def open_database(path: Path, *, write: bool) -> Database:
-    """Open an existing journal. Raises JournalError where it is missing, damaged, or of a newer format."""
+def open_database(path: Path, *, write: bool, whole: bool = True) -> Database:
+    """Open an existing journal. Raises JournalError where it is missing, damaged, or of a newer format.
+
+    Only ``whole`` looks at every page for damage; otherwise it is met where it is read.
+    """
     if not path.is_file():
         raise JournalError(f"{path}: there is no journal here")
     database = Database(path, write=write)
     try:
-        _check(database, path)
+        _check(database, path, whole=whole)
         if write:
             database.make_durable()
     except BaseException:
@@ -49,7 +52,7 @@ def open_database(path: Path, *, write: bool) -> Database:
     return database
 
 
-def _check(database: Database, path: Path) -> None:
+def _check(database: Database, path: Path, *, whole: bool) -> None:
     with database.translated():
         application = database.one("PRAGMA application_id")[0]
         version = database.one("PRAGMA user_version")[0]
@@ -59,6 +62,8 @@ def _check(database: Database, path: Path) -> None:
         raise JournalError(
             f"{path}: this journal has format {version}; this version of the program reads format {FORMAT}"
         )
+    if not whole:
+        return
     with database.translated():
         verdict = database.one("PRAGMA quick_check(1)")[0]
     if verdict != "ok":

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import pwd
-import random
 import shutil
 import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.account import Ending, JournalAccount
 from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.holder import HeldError, Holder, look, take
+from orchestrator.journal.mounts import network_file_system
 from orchestrator.model import RunId
 
 State = Literal["running", "complete", "stopped", "interrupted", "killed"]
-
-_TRIES = 100
 
 
 class RunFolder:
     """``<state>/runs/<run id>/``. Holds nothing open by itself.
 
     ``ending`` is what its own process knows about the newest session's end, for a journal that does not.
+    ``network`` names the type of the network file system that a folder is on, None for a local one.
     """
 
-    def __init__(self, path: Path, *, ending: Ending | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ending: Ending | None = None,
+        network: Callable[[Path], str | None] = network_file_system,
+    ) -> None:
         self.path = path
+        self.remarks: tuple[str, ...] = ()
+        """What to know of the lock that this process took, for people: one line each."""
         self._ending = ending
+        self._network = network
 
     @property
     def id(self) -> RunId:
@@ -50,6 +57,11 @@ class RunFolder:
     def plan(self) -> Path:
         """The plan as it was run."""
         return self.path / "plan.yaml"
+
+    def home(self, otherwise: Path) -> Path:
+        """Return the state folder that the run is kept in, ``otherwise`` where it lies outside of any."""
+        runs = self.path.resolve().parent
+        return runs.parent if runs == runs_folder(runs.parent) else otherwise
 
     def open(self, *, write: bool = False) -> Database:
         """Open the journal. Raises JournalError where that cannot be done."""
@@ -72,37 +84,64 @@ class RunFolder:
 
     def holder(self) -> str | None:
         """Return who holds the run's lock (user, host, process, since when), or None."""
-        try:
-            # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
-            with (self.path / "lock").open(encoding="utf-8") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return _describe(file.read())
-        except FileNotFoundError:
-            pass
-        return None
+        holding = self.holding()
+        return None if holding is None else str(holding)
+
+    def holding(self) -> Holder | None:
+        """Return who holds the run's lock, or None; see ``Holder`` for one of whom nothing is known.
+
+        On a network file system an entry of another host counts although the lock is free.
+        """
+        entry, held = look(self.path / "lock")
+        if held:
+            return entry or Holder()
+        return self._unseen(entry)
 
     @contextmanager
     def locked(self) -> Iterator[str]:
         """Hold the run's lock for the block; yields our own entry as JSON.
 
-        The kernel drops the lock with the process, so a dead holder's is taken over. Raises RunError
-        where somebody holds it, or where nothing can be written.
+        The kernel drops the lock with the process, so a dead holder's is taken over, which is then among the
+        ``remarks``. Raises RunError where somebody holds it, or where nothing can be written.
         """
         try:
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = take(self.path / "lock")
+        except HeldError as error:
+            raise RunError(f"run {self.id} is going on: {error.holder}") from None
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
-        with os.fdopen(handle, "r+", encoding="utf-8") as file:
-            if not _take(handle):
-                raise RunError(f"run {self.id} is going on: {_describe(file.read())}")
-            entry = json.dumps(_ourselves())
-            with suppress(OSError):  # a full disk keeps us from naming ourselves, not from holding the lock
-                file.truncate()
-                file.write(entry)
-                file.flush()
-            yield entry
+        unseen = self._unseen(lock.before)
+        if unseen:
+            lock.leave()
+            raise RunError(f"run {self.id} may be going on: {unseen}. {self.unseen_end(unseen)}")
+        with closing(lock):
+            lock.name_us()
+            self.remarks = tuple(self._remarks(lock.before))
+            yield lock.entry
+
+    def unseen_end(self, holder: Holder) -> str:
+        """Say why it cannot be told whether ``holder`` has ended, and what to do about it."""
+        kind = self._network(self.path)
+        return (
+            f"The folder is on a network file system ({kind}), where the end of a process on another host"
+            f" cannot be seen from this one. End it there, or remove {self.path / 'lock'} if {holder.host} is"
+            " gone"
+        )
+
+    def _unseen(self, entry: Holder | None) -> Holder | None:
+        """Return whom the entry of a free lock names, if they may be at work all the same."""
+        if entry is None or entry.host in (None, socket.gethostname()) or not self._network(self.path):
+            return None
+        return replace(entry, unseen=True)
+
+    def _remarks(self, before: Holder | None) -> Iterator[str]:
+        if before is not None:
+            yield f"the run was {before}, which has ended"
+        if kind := self._network(self.path):
+            yield (
+                f"{self.path} is on a network file system ({kind}): the lock and the journal hold between"
+                " processes of one host only, so do not start or resume runs kept here from another one"
+            )
 
     def remove(self) -> None:
         """Delete the folder. Raises RunError where the run is going on."""
@@ -151,7 +190,7 @@ def publish(draft: Path, folder: Path) -> RunFolder:
     """
     made = waiting = folder.with_name(f".{folder.name}")
     try:
-        _make_private(folder.parent)
+        make_private(folder.parent)
         shutil.move(draft, waiting)
         for path in waiting.iterdir():
             path.chmod(0o600)
@@ -168,10 +207,10 @@ def publish(draft: Path, folder: Path) -> RunFolder:
     return RunFolder(folder)
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder and those above it that are missing, for nobody else, whatever the umask says."""
     if not folder.is_dir():
-        _make_private(folder.parent)
+        make_private(folder.parent)
         with suppress(FileExistsError):  # another run was faster
             folder.mkdir()
             folder.chmod(0o700)
@@ -183,44 +222,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _ourselves() -> dict[str, str | int]:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"user": _user(), "host": socket.gethostname(), "pid": os.getpid(), "since": since}
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def _take(handle: int) -> bool:
-    """Take the lock; False where somebody works on the run.
-
-    One who asks for the holder has a share of the lock for an instant. To have a share beside them is
-    possible, beside a holder it is not: so they are told apart, and not mistaken for one.
-    """
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            time.sleep(random.random() * 0.02)  # noqa: S311 - two who start at once must not go in step
-        else:
-            return True
-    return False
-
-
-def _describe(entry: str) -> str:
-    try:
-        held = json.loads(entry)
-        return "held by {user} on {host}, process {pid}, since {since}".format(**held)
-    except (ValueError, KeyError, TypeError):
-        return "held by another process"

@@ -1,6 +1,7 @@
 """The folder of a run: who may read it, who works on it, how it is made and found."""
 
 import errno
+import json
 import os
 import pwd
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
+from orchestrator.journal.holder import Holder
 from orchestrator.report import FORMATS, write_all
 from tests.journal.journals import START, small
 
@@ -129,6 +131,96 @@ def test_the_lock_of_a_killed_process_is_taken_over(state: Path) -> None:
         with run.locked():
             assert f"process {os.getpid()}" in (run.holder() or "")
     assert run.holder() is None
+
+
+ALICE = "held by alice on host-1, process 123, since 2026-11-26T22:00:00+00:00"
+
+
+def entry(run: RunFolder, **fields: object) -> None:
+    """Leave the entry of a holder who was killed."""
+    who = {"user": "alice", "host": "host-1", "pid": 123, "since": "2026-11-26T22:00:00+00:00"}
+    (run.path / "lock").write_text(json.dumps(who | fields))
+
+
+def test_a_dead_holder_is_told_of_once_and_a_clean_end_leaves_no_entry(state: Path) -> None:
+    run = made(state)
+    with run.locked():
+        assert run.remarks == ()
+    assert (run.path / "lock").read_text() == ""
+    entry(run)
+    with run.locked() as ours:
+        (remark,) = run.remarks
+        assert remark == f"the run was {ALICE}, which has ended"
+        assert (run.path / "lock").read_text() == ours
+    with suppress(KeyError), run.locked():
+        assert run.remarks == ()
+        raise KeyError
+    assert (run.path / "lock").read_text() == ""
+
+
+def test_the_holder_is_a_value(state: Path) -> None:
+    run = made(state)
+    assert run.holding() is None
+    with run.locked():
+        holding = run.holding()
+        assert holding is not None
+        assert (holding.host, holding.pid, holding.is_here) == (socket.gethostname(), os.getpid(), True)
+        (run.path / "lock").write_text('{"user":"x","host":"y","pid":7,"since":"z"}')
+        assert run.holding() == Holder(user="x", host="y", pid=7, since="z")
+        assert not (run.holding() or holding).is_here
+        (run.path / "lock").write_text("{")
+        assert run.holding() == Holder()
+        assert not Holder().is_here
+
+
+# On a network file system another host's lock need not be seen.
+
+
+def test_on_a_network_file_system_the_entry_of_another_host_holds(state: Path) -> None:
+    run = RunFolder(made(state).path, network=lambda _: "nfs4")
+    entry(run)
+    holding = run.holding()
+    assert (str(holding), run.holder()) == (ALICE, ALICE)
+    assert holding is not None
+    assert holding.unseen
+    with pytest.raises(RunError) as caught:
+        run.locked().__enter__()
+    told = str(caught.value)
+    assert told.startswith(
+        f"run {run.id} may be going on: {ALICE}. The folder is on a network file system (nfs4)"
+    )
+    assert told.endswith(f"End it there, or remove {run.path / 'lock'} if host-1 is gone")
+    assert "host-1" in (run.path / "lock").read_text()
+    (run.path / "lock").unlink()
+    with run.locked():
+        assert len(run.remarks) == 1
+        assert "is on a network file system (nfs4)" in run.remarks[0]
+
+
+def test_on_a_network_file_system_a_dead_holder_of_this_host_is_taken_over(state: Path) -> None:
+    run = RunFolder(made(state).path, network=lambda _: "nfs4")
+    entry(run, host=socket.gethostname())
+    assert run.holder() is None
+    with run.locked():
+        before, network = run.remarks
+    assert before.endswith(", which has ended")
+    assert network.startswith(f"{run.path} is on a network file system (nfs4): ")
+
+
+def test_on_a_local_file_system_another_host_is_this_one_by_another_name(state: Path) -> None:
+    run = RunFolder(made(state).path, network=lambda _: None)
+    entry(run)
+    assert run.holder() is None
+    with run.locked():
+        assert len(run.remarks) == 1
+
+
+def test_a_run_knows_its_state_folder(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(state)
+    elsewhere = RunFolder(tmp_path / "copy")
+    monkeypatch.chdir(run.path.parent)
+    assert run.home(tmp_path) == RunFolder(Path(run.id)).home(tmp_path) == state
+    assert elsewhere.home(tmp_path / "x") == tmp_path / "x"
 
 
 def test_one_process_does_not_hold_it_twice(state: Path) -> None:

@@ -1,0 +1,152 @@
+"""A lock that a process holds, and the entry in it that says who: of one run, or of a state folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import random
+import socket
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+_TRIES = 100
+
+
+class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who works on a run. All is None where a process has the lock and its entry cannot be read."""
+
+    user: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    since: str | None = None
+    """When it took the lock, in ISO 8601 with the offset."""
+    unseen: bool = False
+    """The lock is free, but on a network file system it need not be known on this host: it may live."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the process runs on this host, where a signal can reach it."""
+        return self.pid is not None and self.host == socket.gethostname()
+
+    def __str__(self) -> str:
+        if None in (self.user, self.host, self.pid, self.since):
+            return "held by another process"
+        return f"held by {self.user} on {self.host}, process {self.pid}, since {self.since}"
+
+
+class HeldError(Exception):
+    """A process has the lock."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(str(holder))
+        self.holder = holder
+
+
+class Lock:
+    """A lock of ours, from ``take`` to ``close``. ``before`` is a holder that died with it, if one did."""
+
+    def __init__(self, file: IO[str], before: Holder | None) -> None:
+        self._file = file
+        self.before = before
+        self.entry = msgspec.json.encode(_ourselves()).decode()
+        """We ourselves, as the entry that stands in the file."""
+
+    def name_us(self) -> None:
+        """Write our entry; a full disk keeps us from naming ourselves, not from holding the lock."""
+        with suppress(OSError):
+            os.ftruncate(self._file.fileno(), 0)
+            os.pwrite(self._file.fileno(), self.entry.encode(), 0)  # past every buffer: close writes nothing
+
+    def close(self) -> None:
+        """Empty the entry, so that one that is left means a holder who was killed, and let go."""
+        with suppress(OSError):
+            os.ftruncate(self._file.fileno(), 0)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go, and leave the entry as it is."""
+        self._file.close()
+
+
+def take(path: Path) -> Lock:
+    """Take the lock that the file at ``path`` is; it is made where it is missing. Names nobody in it yet.
+
+    The kernel drops a lock with its process, so a dead holder's is taken over. Raises HeldError where a
+    process has it, OSError where the file cannot be written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with ExitStack() as stack:
+        file = stack.enter_context(os.fdopen(handle, "r+", encoding="utf-8", errors="replace"))
+        if not _taken(handle):
+            raise HeldError(_read(file) or Holder())
+        lock = Lock(file, _read(file))
+        stack.pop_all()
+    return lock
+
+
+def look(path: Path) -> tuple[Holder | None, bool]:
+    """Return whom the entry at ``path`` names, and whether a process of this host's kernel has the lock.
+
+    Raises OSError where the file cannot be read; a missing one is a lock that nobody has.
+    """
+    try:
+        # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
+        with path.open(encoding="utf-8", errors="replace") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _read(file), True
+            return _read(file), False
+    except FileNotFoundError:
+        return None, False
+
+
+def _read(file: IO[str]) -> Holder | None:
+    """Return whom the entry names: None where it is empty, nobody known where it cannot be read."""
+    text = file.read()
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Holder)
+    except msgspec.MsgspecError:
+        return Holder()
+
+
+def _ourselves() -> Holder:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(user=_user(), host=socket.gethostname(), pid=os.getpid(), since=since)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _taken(handle: int) -> bool:
+    """Take the lock; False where somebody works under it.
+
+    One who asks for the holder has a share of the lock for an instant. To have a share beside them is
+    possible, beside a holder it is not: so they are told apart, and not mistaken for one.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            time.sleep(random.random() * 0.02)  # noqa: S311 - two who start at once must not go in step
+        else:
+            return True
+    return False

@@ -1,0 +1,160 @@
+"""That no two runs of one state folder are at work on the same target.
+
+A target is the same by its installation and its parts, whatever the gateway is called in either plan.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import anyio
+
+from orchestrator.errors import JournalError, RunError
+from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.folder import RunFolder, list_runs, make_private
+from orchestrator.journal.holder import HeldError, Holder, take
+from orchestrator.journal.pending import KEPT, WORD
+from orchestrator.plan.stored import plan_from_json
+
+Wanted = Callable[[str, int], bool]
+"""Called with a target's id and the index of its wave."""
+
+PATIENCE = 10.0
+"""Seconds to wait for another run to have started."""
+
+_AT_ONCE = 20_000
+"""Targets of a live run that are read in one statement: it is not to wait for us."""
+
+_KEPT_OUT = f"(outcome = 'not_started' AND {WORD} IN {KEPT})"
+_SAME = """
+CREATE TEMP TABLE place_of_ours (gateway INTEGER PRIMARY KEY, place INTEGER NOT NULL);
+CREATE TEMP TABLE place_of_theirs (gateway INTEGER PRIMARY KEY, place INTEGER NOT NULL);
+CREATE TEMP TABLE touched (place INTEGER, parts TEXT, PRIMARY KEY (place, parts)) WITHOUT ROWID;
+"""
+_PARTS = "substr(id, instr(id, '/'))"
+_TOUCH = f"""
+INSERT OR IGNORE INTO touched SELECT place, {_PARTS} FROM main.target JOIN place_of_theirs USING (gateway)
+WHERE seq BETWEEN ? AND ? AND NOT ifnull({_KEPT_OUT}, 0)
+"""
+# What a resume will open again is provisional until then.
+_SHARED = f"""
+SELECT id, wave FROM ours.target JOIN place_of_ours USING (gateway)
+JOIN touched ON touched.place = place_of_ours.place AND touched.parts = {_PARTS}
+WHERE (outcome IS NULL OR outcome IN ('unknown', 'not_started')) AND NOT ifnull({_KEPT_OUT}, 0)
+"""
+
+
+async def stand_alone(
+    gate: ExitStack, state: Path, ours: Path, wanted: Wanted = lambda _name, _wave: True
+) -> None:
+    """Raise RunError where a live run of the state folder touches a target that we are about to touch,
+    or where that cannot be told.
+
+    ``ours`` is our journal, ``wanted`` says which of its unfinished targets are meant. ``gate`` gets what
+    keeps other runs from starting: close it once our own run is to be found and locked, so that of two that
+    start at the same instant the second one sees the first.
+    """
+    await _pass(gate, state)
+    try:
+        refuse_shared(list_runs(state), ours, wanted)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or state}: whether a run is going on there cannot be told: {error.strerror};"
+            " nothing was sent"
+        ) from error
+
+
+async def _pass(gate: ExitStack, state: Path) -> None:
+    ends = time.monotonic() + PATIENCE
+    while True:
+        try:
+            make_private(state)
+            lock = take(state / "lock")
+        except HeldError as error:
+            if time.monotonic() > ends:
+                raise RunError(
+                    f"another run has been about to start for {PATIENCE:g} s: {state / 'lock'} is"
+                    f" {error.holder}; nothing was sent. Try again, or end that process"
+                ) from None
+        except OSError as error:
+            raise JournalError(f"{state}: runs cannot be kept here: {error.strerror}") from error
+        else:
+            gate.callback(lock.close)
+            lock.name_us()
+            return
+        await anyio.sleep(0.02)
+
+
+def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None:
+    """Raise RunError for the first live one of ``runs`` that touches a wanted target of the journal ``ours``.
+
+    A live run whose journal cannot be read may touch any: it is refused, too. Raises OSError where it cannot
+    be told whether a run is live.
+    """
+    for run in runs:
+        if run.journal.resolve() == ours.resolve() or (holder := run.holding()) is None:
+            continue
+        try:
+            count, first = _shared(run.journal, ours, wanted)
+        except JournalError as error:
+            if run.holding() is None:
+                continue  # it has ended, and may have been removed, while we read
+            raise RunError(
+                f"run {run.id} is going on ({holder}), and which targets it touches cannot be told: {error};"
+                f" nothing was sent. {_advice(run, holder)}"
+            ) from error
+        if count:
+            raise RunError(
+                f"run {run.id} is going on ({holder}) and touches {_counted(count)} of this one, the first is"
+                f" {first}; nothing was sent. {_advice(run, holder)}, or leave them out with --skip"
+            )
+
+
+def _advice(run: RunFolder, holder: Holder) -> str:
+    if holder.unseen:
+        return run.unseen_end(holder)
+    return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
+
+
+def _counted(count: int) -> str:
+    return "1 target" if count == 1 else f"{count:,} targets"
+
+
+def _shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
+    """Count the targets of both, and return the least id of ours among them."""
+    with closing(open_database(theirs, write=False, whole=False)) as database:
+        with database.translated():
+            database.run("ATTACH ? AS ours", (f"{ours.absolute().as_uri()}?mode=ro",))
+        if not _lay_out(database):
+            return 0, ""
+        last = database.one("SELECT ifnull(MAX(seq), 0) FROM main.target")[0]
+        with database.translated():
+            for seq in range(0, last + 1, _AT_ONCE):
+                database.run(_TOUCH, (seq, seq + _AT_ONCE - 1))
+        count, first = 0, ""
+        for name, wave in database.rows(_SHARED):
+            if wanted(name, wave):
+                count += 1
+                first = min(first or name, name)
+        return count, first
+
+
+def _lay_out(database: Database) -> bool:
+    """Number the installations that both plans name; False where there is none."""
+    sides = {}
+    for side, schema in (("theirs", "main"), ("ours", "ours")):
+        stored = database.one(f"SELECT value FROM {schema}.meta WHERE key = 'plan'")[0]
+        gateways = plan_from_json(stored.encode()).gateways
+        sides[side] = [gateway.installation for gateway in gateways]
+    common = sorted(set(sides["theirs"]).intersection(sides["ours"]))
+    with database.translated():
+        database.script(_SAME)
+        for side, places in sides.items():
+            database.run_many(
+                f"INSERT INTO place_of_{side} VALUES (?, ?)",
+                [(index, common.index(place)) for index, place in enumerate(places) if place in common],
+            )
+    return bool(common)
