@@ -66,6 +66,11 @@ class PaceChart(Struct, frozen=True):
     most: int
     ticks: tuple[str, ...]
 
+    @property
+    def refused(self) -> bool:
+        """Whether a request was refused at all."""
+        return any(slot.refused for slot in self.slots)
+
 
 class Range(Struct, frozen=True):
     """Latency of one gateway on a scale that all gateways share, 0 to 100."""

@@ -103,7 +103,7 @@ def test_a_run_that_went_well_shows_no_causes_and_one_without_requests_no_time_l
 
 
 def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
-    curves = [a_pacing(), a_pacing("apim", refused=(0, 0, 0, 0))]
+    curves = [a_pacing(), a_pacing("apim", refused=(0, 0, 0, 0), bound=(None,) * 4)]
 
     root = read(FakeAccount((a_target(),), a_run(), curves=curves))
 
@@ -113,7 +113,11 @@ def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
     assert "at most 87.5/s" in texts(first, ".//svg//title")[3]
     assert len(first.xpath(".//*[@class='refused']")) == 2
     assert not second.xpath(".//*[@class='refused']")
-    assert "requests in flight (up to 12)" in texts(first, ".//figcaption/span")
+    sent, flying = "undeploys sent a second", "requests in flight (up to 12)"
+    assert texts(first, "./figcaption/span") == [
+        "at most so many undeploys a second", sent, flying, "told to wait",
+    ]  # fmt: skip
+    assert texts(second, "./figcaption/span") == [sent, flying]
 
 
 def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
