@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from math import ceil
 from types import TracebackType
 from typing import Self
@@ -20,9 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.events import AnyEvent, RunStarted, TargetEnded
-from orchestrator.lines import clock
+from orchestrator.lines import (
+    clock,
+    control_text,
+    done_text,
+    rate_text,
+    time_of_day,
+    waiting_text,
+    window_text,
+)
 from orchestrator.model import Outcome
-from orchestrator.progress import LaneProgress, Progress
+from orchestrator.progress import TROUBLES, LaneProgress, Progress
 from orchestrator.report.words import span, visible
 
 FRAMES = 6
@@ -37,19 +44,20 @@ STYLES = {
 }
 SIGNS = {Outcome.FAILED: "✗", Outcome.UNKNOWN: "?"}
 LANE_STYLES = {"open": "green", "paused": "yellow", "parked": "bold yellow", "closed": "bold red"}
-# The columns behind the bar: heading, least width (so that they do not dance), wanted on 80 columns too.
+WIDE, ROOMY = 104, 116
+# The columns behind the bar: heading, least width (so that they do not dance), how wide the picture must be.
 COLUMNS = (
-    ("ended", 9, True),
-    ("%", 3, False),
-    ("in flight", 9, True),
-    ("waiting", 7, False),
-    ("failed", 6, True),
-    ("unknown", 7, True),
-    ("rate", 7, True),
-    ("ends", 9, False),
-    ("lane", 6, True),
+    ("ended", 9, 0),
+    ("%", 3, WIDE),
+    ("in flight", 9, 0),
+    ("waiting", 7, WIDE),
+    ("failed", 6, 0),
+    ("unknown", 7, 0),
+    ("rate", 7, 0),
+    ("at most", 7, ROOMY),
+    ("ends", 9, WIDE),
+    ("lane", 6, 0),
 )
-WIDE = 96
 MARGIN = 4
 CURVE = " ▁▂▃▄▅▆▇█"
 
@@ -61,7 +69,7 @@ class OutcomeBar:
         self._lane = lane
 
     def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement(12, options.max_width)
+        return Measurement(4, options.max_width)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         width, total, drawn, ended = options.max_width, max(self._lane.total, 1), 0, 0
@@ -81,13 +89,8 @@ def curve(counts: tuple[int, ...]) -> str:
     return "".join(CURVE[-(-count * (len(CURVE) - 1) // top)] for count in counts)
 
 
-def _state(lane: LaneProgress, now: float) -> str:
-    over = lane.state == "paused" and lane.until is not None and lane.until <= now
-    return "open" if over else lane.state
-
-
 def _lane_text(lane: LaneProgress, now: float) -> Text:
-    state = _state(lane, now)
+    state = lane.standing(now)
     if state == "paused" and lane.until is not None:
         return Text(f"paused {span(ceil(lane.until - now))}", LANE_STYLES[state])
     return Text("done" if state == "open" and lane.ended >= lane.total else state, LANE_STYLES[state])
@@ -107,15 +110,15 @@ def _counted(count: int, outcome: Outcome) -> Text:
     return Text(f"{count:,}", STYLES[outcome]) if count else Text("·")
 
 
-def lanes_table(progress: Progress, now: float, *, wide: bool = True) -> Table:
+def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
     """Draw one line a gateway; where there is no room, without what can be guessed."""
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style="bright_black")
-    table.add_column("gateway", no_wrap=True, max_width=24)
-    table.add_column("", ratio=1, min_width=8)
-    for heading, width, needed in COLUMNS:
-        if wide or needed:
+    table.add_column("gateway", no_wrap=True, max_width=min(24, max(10, width - 100)))
+    table.add_column("", ratio=1, min_width=4)
+    for heading, least, needed in COLUMNS:
+        if width >= needed:
             table.add_column(
-                heading, justify="left" if heading == "lane" else "right", no_wrap=True, min_width=width
+                heading, justify="left" if heading == "lane" else "right", no_wrap=True, min_width=least
             )
     for lane in progress.lanes.values():
         cells: tuple[str | Text, ...] = (
@@ -126,29 +129,43 @@ def lanes_table(progress: Progress, now: float, *, wide: bool = True) -> Table:
             _counted(lane.outcomes[Outcome.FAILED], Outcome.FAILED),
             _counted(lane.outcomes[Outcome.UNKNOWN], Outcome.UNKNOWN),
             _pace(lane, now),
+            f"≤ {rate_text(lane.bound)}" if lane.bound is not None else "·",
             _ends(lane, now),
             _lane_text(lane, now),
         )
-        shown = (cell for cell, (_, _, needed) in zip(cells, COLUMNS, strict=True) if wide or needed)
+        shown = (cell for cell, (_, _, needed) in zip(cells, COLUMNS, strict=True) if width >= needed)
         table.add_row(Text(visible(lane.name), "bold"), OutcomeBar(lane), *shown)
     return table
 
 
-def _time_text(progress: Progress, now: float) -> Text:
-    started = progress.started.at if progress.started else now
-    text = Text(f"{span(round(now - started))} so far")
-    left = progress.remaining_seconds(now)
-    if left:
-        text.append(f" · about {span(round(left))} to go")
-    if progress.started and progress.started.closes is not None:
-        closes = datetime.fromtimestamp(progress.started.closes).astimezone()
-        until = closes.timestamp() - now
-        late = until <= 0 or (left is not None and left > until)
-        words = f"window closes {closes:%H:%M}, in {span(round(until))}" if until > 0 else "window closed"
-        text.append(f" · {words}", "bold yellow" if late else "")
-        if late and until > 0:
-            text.append(" (not everything will fit)", "yellow")
+def _wave_text(progress: Progress) -> Text:
+    if not progress.wave:
+        return Text("no wave yet", "bright_black")
+    text = Text.assemble(("wave ", "bright_black"), (visible(progress.wave), "bold"))
+    if progress.step is not None:
+        text.append(f" · step {progress.step.number}/{progress.step.steps}")
     return text
+
+
+def _forecast_text(progress: Progress, now: float) -> Text:
+    forecast = progress.forecast(now)
+    if forecast is None:
+        return Text("")
+    text = Text(done_text(forecast, now), "yellow" if forecast.hindered else "")
+    if fits := window_text(forecast):
+        text.append(", ")
+        text.append(fits, "bold yellow" if forecast.spare is not None and forecast.spare < 0 else "")
+    return text
+
+
+def _closes_text(started: RunStarted, now: float, *, wide: bool) -> Text:
+    if started.closes is None:
+        return Text("")
+    until = started.closes - now
+    if until <= 0:
+        return Text("window closed", "bold yellow")
+    closes = f"closes {time_of_day(started.closes, now)}"
+    return Text(f"window {closes}, in {span(round(until))}" if wide else closes)
 
 
 def _trouble(event: TargetEnded) -> Text:
@@ -157,19 +174,24 @@ def _trouble(event: TargetEnded) -> Text:
 
 
 def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
+    if waiting := waiting_text(progress, now):
+        yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
     for lane in progress.lanes.values():
         if lane.warning:
             yield Text(f"! {visible(lane.name)}: {visible(lane.warning)}", "yellow")
-        state = _state(lane, now)
+        state = lane.standing(now)
         if lane.why and state != "open":
             why = visible(lane.why.removeprefix(f"{state}: "))
             yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
         elif lane.waiting and lane.fault:
             yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
-    if progress.troubles:
+    for event in progress.controls:
+        yield Text(f"» {control_text(event)}", "cyan", no_wrap=False)
+    # Who steered may take two lines each; the picture does not become higher for it.
+    if troubles := progress.troubles[2 * len(progress.controls) - TROUBLES :]:
         wrong = progress.count(Outcome.FAILED) + progress.count(Outcome.UNKNOWN)
-        yield Text(f"latest {len(progress.troubles)} of {wrong:,} failed or unknown", "bright_black")
-        yield from (_trouble(event) for event in progress.troubles)
+        yield Text(f"latest {len(troubles)} of {wrong:,} failed or unknown", "bright_black")
+        yield from (_trouble(event) for event in troubles)
     if progress.stopping:
         yield Text(f"stopping: {visible(progress.stopping)}", "bold yellow")
         if progress.in_flight:
@@ -182,31 +204,43 @@ def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
     started = progress.started
     if started is None:
         return Text("")
-    head = Table.grid(expand=True)
-    head.add_column(ratio=1)
-    head.add_column(justify="right", no_wrap=True)
-    rate = progress.pace.rate(now)
-    pace = Text(curve(progress.pace.history(now)), "green")
-    head.add_row(
-        Text.assemble(("wave ", "bright_black"), (visible(progress.wave), "bold")),
-        Text.assemble(
-            (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
-        ),
-    )
-    head.add_row(_time_text(progress, now), pace.append(f" {rate:.1f}/s" if rate is not None else ""))
     title = f"{visible(started.plan)} · run {started.run}" + (" · resumed" if started.resumed else "")
     body = Group(
-        head, Text(""), lanes_table(progress, now, wide=width >= WIDE), *_spaced(_below(progress, now))
+        *_head(progress, started, now, wide=width >= WIDE),
+        Text(""),
+        lanes_table(progress, now, width=width),
+        *_spaced(_below(progress, now)),
     )
     return Panel(
         body, title=Text(title, "bold"), title_align="left", border_style="bright_black", width=width
     )
 
 
+def _head(progress: Progress, started: RunStarted, now: float, *, wide: bool) -> Iterator[Table]:
+    """Draw three lines that are always there, each cut before it would wrap."""
+    rate = progress.pace.rate(now)
+    pace = Text.assemble(
+        (curve(progress.pace.history(now)), "green"), "" if rate is None else f" {rate:.1f}/s"
+    )
+    counts = Text.assemble(
+        (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
+    )
+    for left, right in (
+        (_wave_text(progress), counts),
+        (Text(f"{span(round(now - started.at))} so far"), pace),
+        (_forecast_text(progress, now), _closes_text(started, now, wide=wide)),
+    ):
+        line = Table.grid(expand=True, padding=(0, 1, 0, 0))
+        line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        line.add_column(justify="right", no_wrap=True)
+        line.add_row(left, right)
+        yield line
+
+
 def _spaced(lines: Iterator[RenderableType]) -> list[RenderableType]:
     shown = list(lines)
     for line in shown:
-        if isinstance(line, Text):
+        if isinstance(line, Text) and line.no_wrap is None:
             line.no_wrap, line.overflow = True, "ellipsis"
     return [Text(""), *shown] if shown else []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import BinaryIO
 
 import msgspec
@@ -13,28 +14,106 @@ from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    Controlled,
     GatewayWarned,
     LaneChanged,
+    PaceChanged,
     RetryPlanned,
+    RunContinued,
     RunEnded,
     RunStarted,
     RunStopping,
+    RunWaiting,
+    StepStarted,
     TargetEnded,
     WaveEnded,
     WaveStarted,
 )
 from orchestrator.model import Outcome
-from orchestrator.progress import TROUBLED, Progress
+from orchestrator.progress import TROUBLED, Forecast, Progress
 from orchestrator.report.words import span, visible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress, where the next tenth of the work takes longer."""
+BOUND_EVERY = 30.0
+"""Seconds between two lines on a gateway's bound."""
 SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
 
 
 def clock(at: float) -> str:
     """Return the Unix time ``at`` as a local time of day."""
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def time_of_day(at: float, now: float) -> str:
+    """Return the Unix time ``at`` as local hours and minutes; with its day if that is another one."""
+    then = datetime.fromtimestamp(at).astimezone()
+    today = datetime.fromtimestamp(now).astimezone()
+    if then.date() == today.date():
+        return f"{then:%H:%M}"
+    return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
+
+
+def done_text(forecast: Forecast, now: float) -> str:
+    """Return the full minute by which all will be done, or that nobody can tell."""
+    if forecast.done is not None:
+        return f"done by {time_of_day(ceil(forecast.done / 60) * 60, now)}"
+    return (
+        f"{visible(forecast.hindered)}: nobody can tell" if forecast.hindered else "forecast: not yet known"
+    )
+
+
+def window_text(forecast: Forecast) -> str:
+    """Return whether that fits the window; empty where there is none, or nobody can tell."""
+    if forecast.spare is None:
+        return ""
+    if forecast.spare < 0:
+        return f"misses the window by {_about(forecast.spare)}"
+    return f"fits the window, {_about(forecast.spare)} to spare"
+
+
+def _about(spare: float) -> str:
+    """In whole minutes where it has any: what is to spare is rounded down, what is missing up."""
+    unit = 60 if abs(spare) >= 60 else 1
+    return span(abs(spare // unit * unit))
+
+
+def rate_text(rate: float) -> str:
+    """Return so many a second, in a few digits."""
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+
+
+def waiting_text(progress: Progress, now: float) -> str:
+    """Return what the run waits for, how long still, and how it is told to go on; empty where it does not."""
+    event = progress.waiting
+    if event is None:
+        return ""
+    left = span(ceil(max(0.0, event.until - now))) if event.until is not None else ""
+    goes_on = f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
+    match event.why:
+        case "window":
+            opens = f" at {time_of_day(event.until, now)}, in {left}" if event.until is not None else ""
+            return f"waits for the window to open{opens}"
+        case "pause_after":
+            return f"pause after {_ended_part(progress, event)}{left and f', {left} left'}"
+        case "proceed":
+            return f"{_ended_part(progress, event)} has ended: {goes_on} with the next"
+        case _:
+            return f"paused; {goes_on}"
+
+
+def _ended_part(progress: Progress, event: RunWaiting) -> str:
+    """Name the wave that has ended, or the step of it."""
+    name, step = visible(event.wave or progress.wave), progress.step
+    if step is not None and step.wave == event.wave and step.number < step.steps:
+        return f"wave {name}, step {step.number} of {step.steps}"
+    return f"wave {name}"
+
+
+def control_text(event: Controlled) -> str:
+    """Return who did what to the run, and from where."""
+    origin = f" ({visible(event.origin)})" if event.origin else ""
+    return f"{visible(event.by)}{origin}: {visible(event.act)}"
 
 
 def lane_text(state: str, why: str | None, seconds: float | None) -> str:
@@ -58,6 +137,8 @@ class PlainLines:
         self._told_tenth = 0
         self._pause_told: dict[str, float] = {}
         self._parked: set[str] = set()
+        self._bounded: set[str] = set()
+        self._bound_told: dict[str, float] = {}
 
     def __call__(self, event: AnyEvent) -> None:
         """Take ``event`` in, and write its line if it has one."""
@@ -78,7 +159,11 @@ class PlainLines:
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
             case RunStopping():
-                yield f"stopping: {visible(event.reason)}; {self._progress.in_flight} in flight will land"
+                again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
+                landing = f"{self._progress.in_flight} in flight will land"
+                yield f"stopping: {visible(event.reason)}; {landing}{again}"
+            case RunWaiting(why="proceed" | "paused"):
+                yield waiting_text(self._progress, event.at)
             case _:
                 pass
 
@@ -98,6 +183,22 @@ class PlainLines:
                 yield self._standing(event.at)
             case RunEnded():
                 yield f"{event.state}: {self._standing(event.at)}"
+            case _:
+                yield from self._steered(event)
+
+    def _steered(self, event: AnyEvent) -> Iterator[str]:
+        match event:
+            case StepStarted():
+                step = f"step {event.number} of {event.steps}"
+                yield f"wave {visible(event.wave)}, {step} starts: {event.left:,} to do"
+            case RunWaiting(why="window" | "pause_after"):
+                yield waiting_text(self._progress, event.at)
+            case RunContinued():
+                yield "goes on"
+            case Controlled():
+                yield control_text(event)
+            case PaceChanged() if self._is_first_bound(event):
+                yield f"{event.gateway}: at most {event.rate:.1f}/s from here on"
             case _:
                 pass
 
@@ -129,6 +230,19 @@ class PlainLines:
             case _:
                 return False
 
+    def _is_first_bound(self, event: PaceChanged) -> bool:
+        """The bound moves all the time; that there is one is worth a line, though not every time anew."""
+        if event.rate is None:
+            self._bounded.discard(event.gateway)
+            return False
+        told = self._bound_told.get(event.gateway, 0.0)
+        if event.gateway in self._bounded or event.at - told < BOUND_EVERY:
+            self._bounded.add(event.gateway)
+            return False
+        self._bounded.add(event.gateway)
+        self._bound_told[event.gateway] = event.at
+        return True
+
     def _is_due(self, at: float) -> bool:
         if at - self._told_at < 1.0:
             return False
@@ -150,6 +264,8 @@ class PlainLines:
         rate = progress.pace.rate(at)
         if rate and progress.ended is None:
             counts.append(f"{rate:.1f}/s")
+        if (forecast := progress.forecast(at)) is not None:
+            counts += filter(None, (done_text(forecast, at), window_text(forecast)))
         return ", ".join(counts)
 
 

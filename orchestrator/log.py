@@ -19,13 +19,18 @@ from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    Controlled,
     GatewayWarned,
     LaneChanged,
     Listener,
+    PaceChanged,
     RetryPlanned,
+    RunContinued,
     RunEnded,
     RunStarted,
     RunStopping,
+    RunWaiting,
+    StepStarted,
     TargetEnded,
     WaveEnded,
     WaveStarted,
@@ -50,6 +55,11 @@ EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
     TargetEnded: logging.DEBUG,
     GatewayWarned: logging.WARNING,
     LaneChanged: logging.INFO,
+    StepStarted: logging.INFO,
+    RunWaiting: logging.INFO,
+    RunContinued: logging.INFO,
+    PaceChanged: logging.DEBUG,
+    Controlled: logging.INFO,
     WaveEnded: logging.INFO,
     RunStopping: logging.WARNING,
     RunEnded: logging.INFO,
@@ -71,6 +81,8 @@ def event_level(event: AnyEvent) -> int:
     """Return the level of ``event``'s line, as a number of ``logging``."""
     if isinstance(event, LaneChanged):
         return {"open": logging.INFO, "paused": logging.DEBUG}.get(event.state, logging.WARNING)
+    if isinstance(event, RunWaiting) and event.why in ("proceed", "paused"):
+        return logging.WARNING  # it goes on when somebody says so, and not before
     return EVENT_LEVELS[type(event)]
 
 

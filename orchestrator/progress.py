@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 
+from msgspec import Struct
+
 from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    Controlled,
     GatewayWarned,
     LaneChanged,
+    PaceChanged,
     RetryPlanned,
+    RunContinued,
     RunEnded,
     RunStarted,
     RunStopping,
+    RunWaiting,
+    StepStarted,
     TargetEnded,
     WaveStarted,
 )
@@ -25,6 +32,10 @@ HISTORY = 40
 """Seconds of which the number of ended targets is kept, for the curve."""
 TROUBLES = 8
 """How many of the latest failed and unknown targets are kept."""
+CONTROLS = 3
+"""How many of the latest times that somebody steered the run are kept."""
+BRIEF = 5.0
+"""Seconds up to which a pause is part of a lane's pace; after a longer one nobody can tell how it goes on."""
 
 TROUBLED = (Outcome.FAILED, Outcome.UNKNOWN)
 
@@ -62,16 +73,29 @@ class Pace:
         self._second = max(second, self._second)
 
 
+class Forecast(Struct, frozen=True):
+    """When the work will be done at the present pace."""
+
+    done: float | None = None
+    """Unix time; None while nobody can tell."""
+    spare: float | None = None
+    """Seconds from then to the window's close, negative where it is missed; None where there is no window."""
+    hindered: str | None = None
+    """Why nobody can tell, where a gateway does not work: ``roma-eu is parked``."""
+
+
 class LaneProgress:
     """One gateway: ``total`` targets are to be done in this session, ``ended`` of them have an outcome."""
 
     __slots__ = (
+        "bound",
         "ended",
         "fault",
         "in_flight",
         "name",
         "outcomes",
         "pace",
+        "paused_for",
         "state",
         "total",
         "until",
@@ -95,11 +119,29 @@ class LaneProgress:
         """What the newest reply (or the lack of one) said, where it said anything: why targets wait."""
         self.until: float | None = None
         """Unix time at which a pause is over."""
+        self.paused_for = 0.0
+        """Seconds of the latest pause."""
+        self.bound: float | None = None
+        """At most so many undeploys a second leave; None without a bound of ours."""
+
+    def standing(self, now: float) -> str:
+        """Return the state of the lane; a pause is over by itself."""
+        over = self.state == "paused" and self.until is not None and self.until <= now
+        return "open" if over else self.state
+
+    def hindrance(self, now: float) -> str | None:
+        """Return the state that keeps the lane from going on with what is left, if one does."""
+        state = self.standing(now)
+        brief = state == "paused" and self.until is not None and self.paused_for <= BRIEF
+        return state if state in ("paused", "parked") and not brief and self.ended < self.total else None
 
     def remaining_seconds(self, now: float) -> float | None:
-        """Return how long the rest takes at the present pace; None where that cannot be told."""
+        """Return how long the rest takes at the present pace; None where that cannot be told.
+
+        A closed lane takes no time: what it has left stays undone.
+        """
         left = self.total - self.ended
-        if not left:
+        if not left or self.state == "closed":
             return 0.0
         rate = self.pace.rate(now)
         return left / rate if rate else None
@@ -115,10 +157,13 @@ class Progress:
         self.started: RunStarted | None = None
         self.wave = ""
         self.wave_left = 0
+        self.step: StepStarted | None = None
+        self.waiting: RunWaiting | None = None
         self.lanes: dict[str, LaneProgress] = {}
         self.pace = Pace(0.0)
         self.retries = 0
         self.troubles: tuple[TargetEnded, ...] = ()
+        self.controls: tuple[Controlled, ...] = ()
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
 
@@ -147,6 +192,19 @@ class Progress:
         known = [estimate for estimate in estimates if estimate is not None]
         return max(known, default=0.0) if len(known) == len(estimates) else None
 
+    def forecast(self, now: float) -> Forecast | None:
+        """Return when the slowest gateway will be done; None where nothing is left to be done."""
+        if self.started is None or self.stopping or self.ended or self.done >= self.total:
+            return None
+        for lane in self.lanes.values():
+            if (state := lane.hindrance(now)) is not None:
+                return Forecast(hindered=f"{lane.name} is {state}")
+        left = self.remaining_seconds(now)
+        if left is None or self.waiting is not None:
+            return Forecast()
+        closes = self.started.closes
+        return Forecast(now + left, None if closes is None else closes - now - left)
+
     def heed(self, event: AnyEvent) -> None:
         """Take ``event`` into the counters."""
         match event:
@@ -170,11 +228,28 @@ class Progress:
                 self.pace = Pace(event.at)
                 self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
             case WaveStarted():
-                self.wave, self.wave_left = event.wave, event.left
+                self.wave, self.wave_left, self.step = event.wave, event.left, None
             case RunStopping():
                 self.stopping = event.reason
             case RunEnded():
-                self.ended = event
+                self.ended, self.waiting = event, None
+            case _:
+                self._steered(event)
+
+    def _steered(self, event: AnyEvent) -> None:
+        match event:
+            case StepStarted():
+                self.wave, self.wave_left, self.step = event.wave, event.left, event
+            case RunWaiting():
+                self.waiting = event
+            case RunContinued():
+                self.waiting = None
+                for lane in self.lanes.values():  # the time that was waited says nothing of their pace
+                    lane.pace = Pace(event.at)
+            case PaceChanged():
+                self._lane(event.gateway).bound = event.rate
+            case Controlled():
+                self.controls = (*self.controls[1 - CONTROLS :], event)
             case _:
                 pass
 
@@ -202,5 +277,12 @@ class Progress:
         if isinstance(event, GatewayWarned):
             lane.warning = event.text
             return
+        if event.state == "paused" and lane.state == "parked":
+            return  # a probe was told to wait: parked it stays
+        if lane.hindrance(event.at) is not None and event.state == "open":
+            lane.pace = Pace(event.at)
+        if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF:
+            lane.pace = Pace(event.at + event.seconds)  # it is over without a further event
         lane.state, lane.why = event.state, event.reason
         lane.until = event.at + event.seconds if event.seconds is not None else None
+        lane.paused_for = event.seconds or 0.0

@@ -1,14 +1,21 @@
 """A run as its events, for the tests of what listens to them."""
 
+from typing import Literal
+
 from orchestrator.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
+    Controlled,
     LaneChanged,
+    PaceChanged,
     RetryPlanned,
+    RunContinued,
     RunEnded,
     RunStarted,
     RunStopping,
+    RunWaiting,
+    StepStarted,
     TargetEnded,
     WaveEnded,
     WaveStarted,
@@ -101,6 +108,28 @@ def finish(at: float = START) -> RunEnded:
 
 def wave_ended(at: float = START) -> WaveEnded:
     return WaveEnded(at=at, wave="everything")
+
+
+def step(at: float = START) -> StepStarted:
+    return StepStarted(at=at, wave="everything", number=2, steps=3, left=39)
+
+
+def waiting(why: Literal["window", "pause_after", "proceed", "paused"], at: float = START) -> RunWaiting:
+    """A wait of 12 min 5 s, or until somebody says so."""
+    until = at + 725 if why in ("window", "pause_after") else None
+    return RunWaiting(at=at, why=why, until=until, wave="everything" if why != "window" else None)
+
+
+def goes_on(at: float = START) -> RunContinued:
+    return RunContinued(at=at)
+
+
+def pace(name: str, rate: float | None, at: float = START) -> PaceChanged:
+    return PaceChanged(at=at, gateway=name, rate=rate)
+
+
+def controlled(act: str, at: float = START) -> Controlled:
+    return Controlled(at=at, act=act, by="alice", origin="host-1, process 4711, pts/3")
 
 
 def gateway(target: str) -> str:

@@ -1,5 +1,7 @@
 import io
 import json
+import re
+import time
 from typing import Any
 
 import msgspec
@@ -7,9 +9,10 @@ import pytest
 import story
 from story import START, ended, parked, paused, reopened, started, stopping
 
-from orchestrator.events import AnyEvent
-from orchestrator.lines import EventLines, PlainLines
+from orchestrator.events import AnyEvent, Controlled
+from orchestrator.lines import EventLines, PlainLines, clock, done_text, window_text
 from orchestrator.model import Outcome
+from orchestrator.progress import Forecast
 
 
 def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
@@ -37,7 +40,7 @@ def test_quiet_tells_only_what_went_wrong() -> None:
     assert lines == [
         "failed: roma-eu/b: refused: no (attempts: 1)",
         "apim: parked, being probed: five faults in a row",
-        "stopping: interrupt: SIGINT; 0 in flight will land",
+        "stopping: interrupt: SIGINT; 0 in flight will land; interrupt again to leave at once",
     ]
 
 
@@ -69,6 +72,112 @@ def test_the_word_of_a_reason_is_not_said_twice() -> None:
     [_, line] = lines_of(started(), parked(why="parked: five faults"))
 
     assert line == "apim: parked, being probed: five faults"
+
+
+def test_only_an_interrupt_can_be_repeated() -> None:
+    [_, line] = lines_of(started(), stopping(reason="stop_rule: 3 failed"))
+
+    assert line == "stopping: stop_rule: 3 failed; 0 in flight will land"
+
+
+def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
+    lines = lines_of(started(), story.waiting("window"), story.goes_on(), story.waiting("pause_after"))[1:]
+
+    opens = clock(START + 725)[:5]
+    assert lines == [
+        f"waits for the window to open at {opens}, in 12 min 05 s",
+        "goes on",
+        "pause after wave everything, 12 min 05 s left",
+    ]
+
+
+def test_quiet_tells_of_a_wait_only_where_somebody_must_act() -> None:
+    waits = [story.waiting(why) for why in ("window", "pause_after", "proceed", "paused")]
+    lines = lines_of(started(), *waits, story.goes_on(), quiet=True)
+
+    assert lines == [
+        "wave everything has ended: `undeploy control r1 continue` goes on with the next",
+        "paused; `undeploy control r1 continue` goes on",
+    ]
+
+
+def test_a_step_is_told_and_what_waits_after_it_is_named() -> None:
+    lines = lines_of(started(), story.step(), story.waiting("proceed"))[1:]
+
+    assert lines == [
+        "wave everything, step 2 of 3 starts: 39 to do",
+        "wave everything, step 2 of 3 has ended: `undeploy control r1 continue` goes on with the next",
+    ]
+
+
+def test_who_steers_is_named() -> None:
+    [_, line] = lines_of(started(), story.controlled("limits roma-eu rate=5/s"))
+
+    assert line == "alice (host-1, process 4711, pts/3): limits roma-eu rate=5/s"
+
+
+def test_of_the_bounds_only_the_first_is_told_and_not_too_often() -> None:
+    bounds = [story.pace("roma-eu", 50.0 + n, at=START + n) for n in range(10)]
+    again = [story.pace("roma-eu", rate, at=START + 10) for rate in (None, 9.0)]
+    late = [story.pace("roma-eu", rate, at=START + 31) for rate in (None, 9.0)]
+    lines = lines_of(started(), *bounds, story.pace("apim", 1.0), *again, *late)[1:]
+
+    assert lines == [
+        "roma-eu: at most 50.0/s from here on",
+        "apim: at most 1.0/s from here on",
+        "roma-eu: at most 9.0/s from here on",
+    ]
+
+
+def test_progress_ends_with_the_forecast() -> None:
+    work = [ended(f"apim/{n}", at=START + n / 10) for n in range(120)]
+    done = clock(START + 60)[:5]
+
+    assert lines_of(started({"apim": 300}), *work)[-1].endswith(f"/s, done by {done}")
+    line = lines_of(started({"apim": 300}, closes=START + 25), *work)[-1]
+    assert re.search(rf"/s, done by {done}, misses the window by \d s$", line)
+    assert lines_of(started({"apim": 300, "roma-eu": 1}), *work)[-1].endswith(", forecast: not yet known")
+
+
+NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "done by 12:01"),
+        (60, "done by 12:01"),
+        (43_200, "done by Mon 00:00"),
+        (864_000, "done by 2026-12-02 12:00"),
+    ],
+)
+def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
+    seconds: int, text: str
+) -> None:
+    assert done_text(Forecast(NOON + seconds), NOON) == text
+
+
+@pytest.mark.parametrize(
+    ("spare", "text"),
+    [
+        (None, ""),
+        (0.5, "fits the window, 0 s to spare"),
+        (1_559, "fits the window, 25 min to spare"),
+        (-0.5, "misses the window by 1 s"),
+        (-661, "misses the window by 12 min"),
+        (-5_000, "misses the window by 1 h 24 min"),
+    ],
+)
+def test_what_is_to_spare_is_rounded_down_and_what_is_missing_up(spare: float | None, text: str) -> None:
+    assert window_text(Forecast(NOON, spare)) == text
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])
+def test_a_strangers_name_moves_no_cursor(hostile: str) -> None:
+    who = Controlled(at=START, act=f"skip {hostile}", by=hostile, origin=hostile)
+    [line] = lines_of(who)
+
+    assert hostile not in line
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])

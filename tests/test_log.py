@@ -75,6 +75,13 @@ def test_the_log_follows_stderr_to_where_a_live_display_puts_it(monkeypatch: pyt
     assert "five faults" in later.getvalue()
 
 
+def test_a_wait_that_only_somebody_can_end_is_a_warning() -> None:
+    waits = [story.waiting(why) for why in ("window", "pause_after", "proceed", "paused")]
+
+    assert len(logged(*waits)) == 4
+    assert [json.loads(line)["why"] for line in logged(*waits, level="warning")] == ["proceed", "paused"]
+
+
 def test_every_event_has_a_level() -> None:
     assert set(EVENT_LEVELS) == set(AnyEvent.__args__)
     assert set(EVENT_LEVELS.values()) <= set(LEVELS.values())

@@ -1,9 +1,9 @@
 import pytest
 import story
-from story import START, ended, paused, retry, sent, started
+from story import START, ended, parked, paused, reopened, retry, sent, started
 
 from orchestrator.model import Outcome
-from orchestrator.progress import TROUBLES, Pace, Progress
+from orchestrator.progress import TROUBLES, Forecast, Pace, Progress
 
 
 def told(*events: object) -> Progress:
@@ -100,3 +100,65 @@ def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
     progress = told(started(), ended("roma-eu/a"))
 
     assert progress.remaining_seconds(START + 10) is None
+
+
+def steady(*events: object, closes: float | None = None) -> Progress:
+    """Ten a second for ten seconds, of two hundred; then ``events``."""
+    work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
+    return told(started({"apim": 200}, closes=closes), *work, *events)
+
+
+def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> None:
+    assert steady().forecast(START + 10) == Forecast(START + 20)
+    assert steady(closes=START + 50).forecast(START + 10) == Forecast(START + 20, 30)
+    assert steady(closes=START + 15).forecast(START + 10) == Forecast(START + 20, -5)
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (parked(at=START + 10), "apim is parked"),
+        (paused("apim", START + 10, 60.0), "apim is paused"),
+        (story.waiting("pause_after"), None),
+    ],
+)
+def test_nobody_can_tell_while_nothing_goes_on(event: object, why: str | None) -> None:
+    assert steady(event).forecast(START + 10) == Forecast(hindered=why)
+
+
+def test_a_brief_pause_is_part_of_the_pace() -> None:
+    assert steady(paused("apim", START + 10, 2.0)).forecast(START + 10) == Forecast(START + 20)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [paused("apim", START + 10, 60.0)],
+        [parked(at=START + 10), reopened(at=START + 70)],
+        [story.waiting("paused", START + 10), story.goes_on(START + 70)],
+    ],
+    ids=["paused", "parked", "waited"],
+)
+def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events: list[object]) -> None:
+    progress = steady(*events)
+
+    assert progress.forecast(START + 70.5) == Forecast()
+    for n in range(50):
+        progress.heed(ended(f"apim/{100 + n}", at=START + 70 + n / 10))
+    assert progress.forecast(START + 75) == Forecast(START + 80)
+
+
+def test_a_probe_that_is_told_to_wait_leaves_its_lane_parked() -> None:
+    lane = told(started(), parked(), paused()).lanes["apim"]
+
+    assert (lane.state, lane.why) == ("parked", "five faults in a row")
+
+
+def test_a_closed_lane_takes_no_more_time_and_what_has_ended_needs_no_forecast() -> None:
+    closed = story.LaneChanged(at=START, gateway="roma-eu", state="closed", reason="denied: no")
+    progress = told(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
+
+    assert progress.forecast(START + 2) == Forecast(START + 4)
+    assert told(*story.short_run()).forecast(START + 5) is None
+    assert steady(story.stopping()).forecast(START + 10) is None
+    assert told(started({"apim": 1}), ended("apim/a")).forecast(START + 1) is None

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
+import msgspec
+from msgspec import Struct
+
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
@@ -17,7 +20,9 @@ from orchestrator.model import Act, Outcome, Plan, Reason, RunId
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     AttemptReport,
+    Control,
     GatewayReport,
+    Pacing,
     Percentiles,
     Report,
     RunReport,
@@ -50,12 +55,54 @@ _SENT_BY_BUCKET = f"""
 SELECT {_BUCKET.format("started")}, COUNT(*) FROM attempt
 WHERE sent IS NOT 0 AND {_BETWEEN.format("started")} GROUP BY 1
 """
+# The gateways whose pace is worth a curve, by index and by name.
+_REFUSING = """
+SELECT DISTINCT t.gateway FROM attempt AS a JOIN target AS t USING (seq)
+WHERE a.verdict = 'busy' AND a.act = 'undeploy'
+"""
+_BOUND = "SELECT DISTINCT gateway FROM note WHERE kind = 'pace' AND text IS NOT NULL"
+_LAST_BOUNDS = f"""
+SELECT {_BUCKET.format("at")}, CAST(text AS REAL), MAX(number) FROM note
+WHERE kind = 'pace' AND gateway = ?7 AND {_BETWEEN.format("at")} GROUP BY 1
+"""
+# Starts and ends of the requests to gateway ?7 by bucket: how many, the sum of their instants, and how many
+# of them were an undeploy (that was refused). What has no end lasted as long as its session.
+_PLACED = "?4 + MIN({0} - ?1, ?3)"
+_STARTS = f"""
+SELECT {_BUCKET.format("a.started")}, COUNT(*), SUM({_PLACED.format("a.started")}), SUM(a.act = 'undeploy')
+FROM attempt AS a JOIN target AS t USING (seq)
+WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
+"""
+_END = "a.started + COALESCE(a.seconds, ?3)"
+_ENDS = f"""
+SELECT {_BUCKET.format(_END)}, COUNT(*), SUM({_PLACED.format(_END)}),
+    SUM(a.act = 'undeploy' AND a.verdict IS 'busy')
+FROM attempt AS a JOIN target AS t USING (seq)
+WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
+"""
 _LATENCIES = """
 SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL ORDER BY a.seconds
 """
 _KEPT_OUT = f"""
 SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
+"""
+_DEPENDENT = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.DEPENDENCY}'"
+_CONTROLS = "SELECT at, text FROM note WHERE kind = 'control' AND text IS NOT NULL ORDER BY number"
+# A lane that was parked and is well again must not read as if it still were.
+_WARNINGS = """
+SELECT told FROM (
+    SELECT number, CASE
+        WHEN kind = 'parked' AND EXISTS (
+            SELECT 1 FROM note AS later
+            WHERE later.number > note.number AND later.session = note.session
+              AND later.gateway = note.gateway AND later.kind = 'open'
+        ) THEN 'was parked: ' || CASE WHEN text LIKE 'parked: %' THEN substr(text, 9) ELSE text END
+            || '; answered again'
+        ELSE text
+    END AS told
+    FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
+) GROUP BY told ORDER BY MIN(number) LIMIT 20
 """
 _BESIDES = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
 _TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
@@ -130,6 +177,43 @@ class JournalAccount:
             offset += session.seconds
         return Timeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
 
+    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+        """Give the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""
+        refusing = {row[0] for row in self._database.rows(_REFUSING)}
+        bound = {row[0] for row in self._database.rows(_BOUND)}
+        return tuple(
+            self._pacing(place, gateway.name, buckets)
+            for place, gateway in enumerate(self.plan.gateways)
+            if place in refusing or gateway.name in bound
+        )
+
+    def _pacing(self, place: int, name: str, buckets: int) -> Pacing:
+        width = max(self.report.run.seconds, 0.001) / buckets
+        starts, ends = _Instants(buckets), _Instants(buckets)
+        bounds: dict[int, float | None] = {}
+        offset = 0.0
+        for session in self._working_times():
+            values = (*session, offset, width, buckets - 1)
+            bounds[min(int(offset / width), buckets - 1)] = None  # a session begins without one
+            bounds |= {row[0]: row[1] for row in self._database.rows(_LAST_BOUNDS, (*values, name))}
+            for row in self._database.rows(_STARTS, (*values, place)):
+                starts.add(*row)
+            for row in self._database.rows(_ENDS, (*values, place)):
+                ends.add(*row)
+            offset += session.seconds
+        flown = zip(starts.integral(width), ends.integral(width), strict=True)
+        return Pacing(
+            gateway=name,
+            width=width,
+            bound=tuple(_held(bounds, buckets)),
+            sent=tuple(count / width for count in starts.marked),
+            refused=tuple(ends.marked),
+            in_flight=tuple(
+                max(0.0, after - before) / width
+                for before, after in pairwise(started - ended for started, ended in flown)
+            ),
+        )
+
     def _report(self) -> Report:
         cells = self._cells()
         besides: dict[str, int] = dict(self._database.rows(_BESIDES))
@@ -162,6 +246,8 @@ class JournalAccount:
             gateways=gateways,
             waves=waves,
             kept_out=dict(self._database.rows(_KEPT_OUT)),
+            dependent=self._database.one(_DEPENDENT)[0],
+            controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
         )
 
     def _run_report(self) -> RunReport:
@@ -232,11 +318,7 @@ class JournalAccount:
         return cast("Literal['open', 'parked', 'closed']", kinds[0] if kinds else "open")
 
     def _warnings(self, gateway: str) -> tuple[str, ...]:
-        query = (
-            "SELECT text FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed')"
-            " AND text IS NOT NULL GROUP BY text ORDER BY MIN(number) LIMIT 20"
-        )
-        return tuple(row[0] for row in self._database.rows(query, (gateway,)))
+        return tuple(row[0] for row in self._database.rows(_WARNINGS, (gateway,)))
 
     def _stream(self, where: str) -> Iterator[TargetReport]:
         names = [gateway.name for gateway in self.plan.gateways]
@@ -261,6 +343,57 @@ class JournalAccount:
                 seconds=seconds,
                 attempts=attempts.of(seq),
             )
+
+
+class _Instants:
+    """When requests began, or when they ended, by bucket; ``marked`` counts the undeploys among them."""
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.sums = [0.0] * buckets
+        self.marked = [0] * buckets
+
+    def add(self, bucket: int, count: int, total: float, marked: int) -> None:
+        """Take in a bucket of one session."""
+        self.counts[bucket] += count
+        self.sums[bucket] += total
+        self.marked[bucket] += marked
+
+    def integral(self, width: float) -> Iterator[float]:
+        """Yield at each edge of a bucket the seconds since then of all instants before it, added up.
+
+        The requests in flight, integrated up to an edge, are those of the starts less those of the ends.
+        """
+        count, total = 0, 0.0
+        yield 0.0
+        for index, (here, sum_here) in enumerate(zip(self.counts, self.sums, strict=True), 1):
+            count += here
+            total += sum_here
+            yield count * index * width - total
+
+
+def _held(values: dict[int, float | None], buckets: int) -> Iterator[float | None]:
+    """Yield each bucket's value, which holds until there is another one."""
+    value = None
+    for bucket in range(buckets):
+        value = values.get(bucket, value)
+        yield value
+
+
+class _Act(Struct):
+    """A steering act as its note holds it; a later version may write more."""
+
+    act: str = ""
+    by: str = ""
+    origin: str = ""
+
+
+def _control(at: float, text: str) -> Control:
+    try:
+        said = msgspec.json.decode(text, type=_Act)
+    except (msgspec.DecodeError, UnicodeError):
+        said = _Act(act=text)
+    return Control(at=_instant(at), act=said.act, by=said.by, origin=said.origin)
 
 
 class _Attempts:

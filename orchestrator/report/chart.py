@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import ceil
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from orchestrator.model import Outcome
-from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
-from orchestrator.report.words import OUTCOME_WORDS, span
+from orchestrator.report.values import GatewayReport, Pacing, Percentiles, Timeline, Totals
+from orchestrator.report.words import OUTCOME_WORDS, per_second, span
 
 WIDTH = 1000.0
 _LEAST = 5.0
@@ -40,6 +41,35 @@ class Chart(Struct, frozen=True):
     ticks: tuple[str, ...]
     outcomes: tuple[str, ...]
     """The outcomes that occur, in their usual order."""
+
+
+class PaceSlot(Struct, frozen=True):
+    """One bucket of a pace chart; ``refused`` is how high the bar of its refusals is, 0 without one."""
+
+    told: str
+    refused: float
+
+
+class PaceChart(Struct, frozen=True):
+    """How fast one gateway was sent to. Paths in units of a bucket, and of 0 (top) to 100.
+
+    ``bound`` and ``sent`` share the scale that ends at ``top`` undeploys a second; ``in_flight``, an area,
+    has its own, which ends at ``most`` requests.
+    """
+
+    gateway: str
+    slots: tuple[PaceSlot, ...]
+    bound: str
+    sent: str
+    in_flight: str
+    top: int
+    most: int
+    ticks: tuple[str, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether a request was refused at all."""
+        return any(slot.refused for slot in self.slots)
 
 
 class Range(Struct, frozen=True):
@@ -74,12 +104,11 @@ def time_line(timeline: Timeline) -> Chart | None:
     top = _top(highest)
     slots = tuple(_slots(timeline, top))
     seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
-    whole = timeline.width * len(slots)
     return Chart(
         slots=slots,
         line=_path(timeline.requests, top),
         top=top,
-        ticks=tuple(span(whole * quarter / 4) for quarter in range(5)),
+        ticks=_ticks(timeline.width * len(slots)),
         outcomes=tuple(outcome.value for outcome in Outcome if outcome in seen),
     )
 
@@ -100,11 +129,66 @@ def _slots(timeline: Timeline, top: int) -> Iterator[Slot]:
         yield Slot(", ".join(told), tuple(parts))
 
 
+def pace_chart(pacing: Pacing) -> PaceChart:
+    """Return the chart. A bound far above all that was sent is drawn at the top of the scale."""
+    fastest = max(pacing.sent, default=0.0)
+    bounds = [bound for bound in pacing.bound if bound is not None]
+    highest = min(max(bounds, default=0.0), 2 * fastest) if fastest else max(bounds, default=0.0)
+    top, most = _top(ceil(max(highest, fastest, 1))), _top(ceil(max(*pacing.in_flight, 1)))
+    busiest = max(*pacing.refused, 1)
+    slots = tuple(
+        PaceSlot(told, round(4 + 12 * refused / busiest, 2) if refused else 0.0)
+        for told, refused in zip(_pace_told(pacing), pacing.refused, strict=True)
+    )
+    return PaceChart(
+        gateway=pacing.gateway,
+        slots=slots,
+        bound=_steps(pacing.bound, top),
+        sent="M"
+        + "L".join(f"{index + 0.5:g} {_height(rate, top)}" for index, rate in enumerate(pacing.sent)),
+        in_flight=_path(pacing.in_flight, most),
+        top=top,
+        most=most,
+        ticks=_ticks(pacing.width * len(slots)),
+    )
+
+
+def _pace_told(pacing: Pacing) -> Iterator[str]:
+    buckets = zip(pacing.sent, pacing.bound, pacing.in_flight, pacing.refused, strict=True)
+    for index, (sent, bound, in_flight, refused) in enumerate(buckets):
+        told = [
+            f"{span(index * pacing.width)} to {span((index + 1) * pacing.width)}",
+            f"{per_second(sent)} sent",
+            "no bound" if bound is None else f"at most {per_second(bound)}",
+            f"{in_flight:.1f} in flight",
+        ]
+        yield ", ".join(told if not refused else [*told, f"{refused:,} refused"])
+
+
+def _steps(values: Iterable[float | None], top: float) -> str:
+    """A line that goes on at its height through each bucket, with a gap where there is no value."""
+    path, drawn = "", False
+    for index, value in enumerate(values):
+        if value is not None:
+            height = _height(value, top)
+            path += f"{'V' if drawn else f'M{index} '}{height}H{index + 1}"
+        drawn = value is not None
+    return path
+
+
+def _height(value: float, top: float) -> float:
+    return round(100 - 100 * min(value / top, 1.0), 2)
+
+
+def _ticks(whole: float) -> tuple[str, ...]:
+    return tuple(span(whole * quarter / 4) for quarter in range(5))
+
+
 def _counts(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
     return ((outcome, counts.get(outcome, 0)) for outcome in Outcome)
 
 
-def _path(requests: tuple[int, ...], top: int) -> str:
+def _path(requests: tuple[float, ...], top: int) -> str:
     heights = [round(100 - 100 * count / top, 2) for count in requests]
     return "M0 100" + "".join(f"V{height}H{index}" for index, height in enumerate(heights, 1)) + "V100"
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.model import Outcome
-from orchestrator.report.chart import bar, ranges, time_line
+from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import Account
@@ -27,7 +27,7 @@ CAP = 20_000
 BUCKETS = 60
 CAUSES = 50
 LINES = 200
-"""At most so many gateways, waves and warnings are shown."""
+"""At most so many gateways, waves and steering acts are shown."""
 
 
 def write(account: Account, out: TextIO) -> None:
@@ -44,6 +44,8 @@ def write(account: Account, out: TextIO) -> None:
         dangers=dangers(report),
         parts=bar(report.totals),
         chart=time_line(account.timeline(BUCKETS)),
+        paces=[pace_chart(pacing) for pacing in account.pacings(BUCKETS)[:LINES]],
+        controls=report.controls[:LINES],
         gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],
         waves=[(wave, bar(wave.totals)) for wave in report.waves[:LINES]],
         groups=groups[:CAUSES],

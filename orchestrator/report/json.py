@@ -33,6 +33,8 @@ def write(account: Account, out: TextIO) -> None:
     _write_lines(gateways, out)
     out.write(',\n"waves":')
     _write_lines(report.waves, out)
+    out.write(',\n"controls":')
+    _write_lines((replace(control, at=_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
     _write_lines(map(_target, account.targets()), out)
     out.write("}\n")

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from orchestrator.report.failures import Group, grouped
-from orchestrator.report.values import Account, GatewayReport, Report, RunReport, Totals, WaveReport
+from orchestrator.report.values import (
+    Account,
+    Control,
+    GatewayReport,
+    Report,
+    RunReport,
+    Totals,
+    WaveReport,
+)
 from orchestrator.report.words import (
     DASH,
     OUTCOME_WORDS,
@@ -52,6 +60,7 @@ def write(account: Account, out: TextIO) -> None:
     out.writelines(_causes(grouped(account.trouble())))
     out.writelines(_gateways(report.gateways))
     out.writelines(_waves(report.waves))
+    out.writelines(_controls(report.controls))
 
 
 def _facts(run: RunReport) -> Iterable[str]:
@@ -120,6 +129,17 @@ def _waves(waves: Sequence[WaveReport]) -> Iterable[str]:
     yield from _rest(len(waves), "waves")
 
 
+def _controls(controls: Sequence[Control]) -> Iterable[str]:
+    if not controls:
+        return
+    yield "\n## Steered by hand\n\n"
+    yield _header(["time", "who", "from", "what"])
+    for control in controls[:ROWS]:
+        who = (_plain(text or DASH) for text in (control.by, control.origin))
+        yield _row((moment(control.at), *who, _code(control.act)))
+    yield from _rest(len(controls), "acts", "report.json")
+
+
 def _short() -> list[str]:
     return [name.removesuffix("_undeployed").replace("_", " ") for name in _TOTALS]
 
@@ -145,9 +165,9 @@ def _more(count: int) -> str:
     return f" and {count:,} more, see report.csv" if count > 0 else ""
 
 
-def _rest(count: int, what: str) -> Iterable[str]:
+def _rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
     if count > ROWS:
-        yield f"\nand {count - ROWS:,} more {what}, see report.csv\n"
+        yield f"\nand {count - ROWS:,} more {what}, see {where}\n"
 
 
 def _plain(text: str) -> str:

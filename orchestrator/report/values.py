@@ -100,6 +100,15 @@ class TargetReport(Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptReport, ...]
 
 
+class Control(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
+    """One time that somebody steered the run: what (``limits roma-eu rate=5/s``), who, and from where."""
+
+    at: datetime
+    act: str
+    by: str
+    origin: str
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to be held."""
 
@@ -110,6 +119,9 @@ class Report(Struct, frozen=True, kw_only=True):
     kept_out: dict[str, int] = {}
     """Of those that were not started, how many were kept out on purpose: by ``filtered``, ``protected`` or
     ``skipped``. Not in report.json, where each target's reason says it."""
+    dependent: int = 0
+    """Of those that were not started, how many come after a target that is not down. Not in report.json."""
+    controls: tuple[Control, ...] = ()
 
 
 class Account(Protocol):
@@ -117,6 +129,7 @@ class Account(Protocol):
 
     ``targets`` gives them in the plan's order and can be called again; nothing is held in memory.
     ``timeline`` gives (second from the start, outcome, count) in buckets of a width that suits the run.
+    ``pacings`` gives the gateways that had a bound or told an undeploy to wait, in the same buckets.
     ``trouble`` gives the targets that are neither undeployed nor already undeployed, in the plan's order.
     """
 
@@ -125,6 +138,7 @@ class Account(Protocol):
     def targets(self) -> Iterable[TargetReport]: ...
     def trouble(self) -> Iterable[TargetReport]: ...
     def timeline(self, buckets: int) -> Timeline: ...
+    def pacings(self, buckets: int) -> tuple[Pacing, ...]: ...
 
 
 class Timeline(Struct, frozen=True, kw_only=True):
@@ -135,6 +149,22 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """Seconds of one bucket."""
     ended: tuple[dict[str, int], ...]
     requests: tuple[int, ...]
+
+
+class Pacing(Struct, frozen=True, kw_only=True):
+    """How fast one gateway was sent to, by bucket of the time line."""
+
+    gateway: str
+    width: float
+    """Seconds of one bucket."""
+    bound: tuple[float | None, ...]
+    """Undeploys a second that were allowed when the bucket ended; None without a bound of ours."""
+    sent: tuple[float, ...]
+    """Undeploys a second that left."""
+    refused: tuple[int, ...]
+    """Undeploys that were told to wait: 429, or 503 with ``Retry-After``."""
+    in_flight: tuple[float, ...]
+    """Requests that had no reply yet, on an average over the bucket."""
 
 
 def milliseconds(seconds: float | None) -> float | None:

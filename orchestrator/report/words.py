@@ -158,7 +158,20 @@ def _resume(report: Report) -> Iterator[Advice]:
             f"undeploy resume {run.id}",
         )
     elif totals.unknown or totals.not_started:
-        yield Advice("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {run.id}")
+        yield Advice(
+            f"{_before_going_on(report)}; what is unknown is looked at first:", f"undeploy resume {run.id}"
+        )
+
+
+def _before_going_on(report: Report) -> str:
+    run = report.run
+    if run.state == "stopped" and (run.stopped_by or "").startswith(Reason.INTERRUPT):
+        return "Somebody stopped the run. Go on where it ended"
+    if any(gateway.lane != "open" for gateway in report.gateways):
+        return "Then go on where it ended"
+    if (run.stopped_by or "").startswith(Reason.PARKED):
+        return "Once the gateway that was not well is well again, go on where it ended"
+    return "Go on where it ended"
 
 
 def _open_ends(report: Report) -> Iterator[Advice]:
@@ -170,7 +183,12 @@ def _open_ends(report: Report) -> Iterator[Advice]:
             f"Look at the {totals.unknown:,} unknown on the gateway: a request may have arrived, "
             "and no look could settle it."
         )
-    if (missed := _missed(report)) and complete:
+    if (dependent := report.dependent) and complete:
+        yield Advice(
+            f"{dependent:,} {'was' if dependent == 1 else 'were'} not started, because what "
+            f"{'it comes' if dependent == 1 else 'they come'} after is not down: see to that first."
+        )
+    if (missed := _missed(report) - dependent) and complete:
         yield Advice(f"Read why {missed:,} {'was' if missed == 1 else 'were'} not started.")
 
 
@@ -181,6 +199,11 @@ def _them(count: int) -> str:
 def moment(at: datetime | None) -> str:
     """A time for people, in UTC to the second; a dash where there is none."""
     return DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def per_second(rate: float) -> str:
+    """A rate for people: ``87.5/s``."""
+    return f"{rate:,.1f}".removesuffix(".0") + "/s"
 
 
 def span(seconds: float | None) -> str:

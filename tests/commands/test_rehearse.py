@@ -9,7 +9,15 @@ import pytest
 from orchestrator.commands.rehearse import disagreements, verdict
 from orchestrator.errors import ExitStatus
 from orchestrator.model import Act, Outcome
-from orchestrator.report.values import AttemptReport, Report, RunReport, TargetReport, Timeline, Totals
+from orchestrator.report.values import (
+    AttemptReport,
+    Pacing,
+    Report,
+    RunReport,
+    TargetReport,
+    Timeline,
+    Totals,
+)
 from orchestrator.simulator.books import Books, TargetFacts
 
 if TYPE_CHECKING:
@@ -94,6 +102,9 @@ class Told:
 
     def timeline(self, buckets: int) -> Timeline:
         return Timeline(width=1.0, ended=(), requests=())
+
+    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+        return ()
 
 
 def said(outcome: Outcome, undeploys: int = 1) -> TargetReport:

@@ -16,7 +16,7 @@ from orchestrator.errors import JournalError
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.database import Database, open_database
 from orchestrator.model import RunId, Target
-from orchestrator.report.values import Percentiles, Report, TargetReport, Totals
+from orchestrator.report.values import Pacing, Percentiles, Report, TargetReport, Totals
 from tests.journal.journals import START, apim, journal, plan, roma, target
 
 PLAN = plan(roma("roma"), apim("apim"), roma("third"), waves=("canary", "rest", "empty"))
@@ -157,10 +157,15 @@ def some_attempt(random: Random, seq: int, number: int, last: float) -> Attempt:
 
 
 @contextmanager
-def account(folder: Path, rows: Rows, *, held: bool = False) -> Iterator[JournalAccount]:
+def account(
+    folder: Path, rows: Rows, told: "Sequence[Note]" = (), *, held: bool = False
+) -> Iterator[JournalAccount]:
     with closing(open_database(journal(folder, PLAN, rows.targets), write=True)) as database:
         with database.transaction():
             keep(database, rows)
+            database.run_many(
+                "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, ?, ?, ?, ?)", told
+            )
         yield JournalAccount(database, RunId("r1"), held=held)
 
 
@@ -317,6 +322,100 @@ def test_the_timeline_adds_up_over_all_sessions(tmp_path: Path, seed: int, bucke
     assert list(timeline.requests) == requests
 
 
+# The pace of a gateway.
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("buckets", [1, 7])
+def test_a_pace_is_that_of_a_count_by_hand(tmp_path: Path, seed: int, buckets: int) -> None:
+    random = Random(seed)
+    rows = made_up(random)
+    bounds = some_bounds(random, rows)
+    with account(tmp_path, rows, bounds) as made:
+        told = {pacing.gateway: pacing for pacing in made.pacings(buckets)}
+    busy = {
+        rows.targets[a.seq - 1].gateway for a in rows.attempts if (a.act, a.verdict) == ("undeploy", "busy")
+    }
+    bound = {note.gateway for note in bounds if note.text is not None}
+    assert list(told) == [name for name in NAMES if name in busy | bound]
+    for name, pacing in told.items():
+        assert pacing == by_hand(rows, [note for note in bounds if note.gateway == name], name, buckets)
+
+
+class Note(NamedTuple):
+    at: float
+    gateway: str | None
+    kind: str
+    text: str | None
+
+
+def some_bounds(random: Random, rows: Rows) -> list[Note]:
+    last = rows.sessions[-1].started + 5 if rows.sessions else START
+    moments = sorted(random.uniform(START, last) for _ in range(random.randint(0, 12)))
+    return [Note(at, random.choice(NAMES), "pace", random.choice([None, "87.5", "9.0"])) for at in moments]
+
+
+def by_hand(rows: Rows, bounds: list[Note], name: str, buckets: int) -> Pacing:
+    """Follow each request and each bucket on its own, as slow as it is plain."""
+    whole = sum(worked for *_, worked in rows.spans())
+    width = max(whole, 0.001) / buckets
+    sent, refused, flown, held = [0.0] * buckets, [0] * buckets, [0.0] * buckets, [None] * buckets
+    changes: list[tuple[float, str | None]] = []
+    before = 0.0
+    for start, following, worked in rows.spans():
+        changes.append((before, None))
+        changes += [
+            (before + min(note.at - start, worked), note.text)
+            for note in bounds
+            if start <= note.at < following
+        ]
+        for each in rows.attempts:
+            if rows.targets[each.seq - 1].gateway != name or each.sent == 0:
+                continue
+            if not start <= each.started < following:
+                continue
+            begin = before + min(each.started - start, worked)
+            lasted = worked if each.seconds is None else each.seconds
+            end = before + min(each.started + lasted - start, worked)
+            sent[min(int(begin / width), buckets - 1)] += (each.act == "undeploy") / width
+            refused[min(int(end / width), buckets - 1)] += (each.act, each.verdict) == ("undeploy", "busy")
+            for index in range(buckets):
+                left, right = index * width, (index + 1) * width
+                flown[index] += max(0.0, min(end, right) - max(begin, left)) / width
+        before += worked
+    held = [
+        next((text for at, text in reversed(changes) if min(int(at / width), buckets - 1) <= index), None)
+        for index in range(buckets)
+    ]
+    return Pacing(
+        gateway=name,
+        width=pytest.approx(width),
+        bound=tuple(None if text is None else float(text) for text in held),
+        sent=pytest.approx(tuple(sent)),
+        refused=tuple(refused),
+        in_flight=pytest.approx(tuple(flown), abs=1e-6),
+    )
+
+
+def test_a_run_without_bound_or_refusal_has_no_pace(tmp_path: Path) -> None:
+    sent = Attempt(1, 1, "undeploy", START, 0.1, 204, None, None, "removed", 1)
+    whole = Session(1, START, START + 10, "complete", None, 0, 10.0)
+    with account(tmp_path, Rows(ONE, OPEN, [sent], [whole]), [Note(START, "roma", "pace", None)]) as made:
+        assert made.pacings(60) == ()
+
+
+def test_a_bound_ends_with_its_session(tmp_path: Path) -> None:
+    sessions = [
+        Session(1, START, START + 10, "stopped", "window: x", 4, 10.0),
+        Session(2, START + 100, START + 110, "complete", None, 0, 10.0),
+    ]
+    bounds = [Note(START + 6, "roma", "pace", "50.0"), Note(START + 106, "roma", "pace", "87.5")]
+    with account(tmp_path, Rows(ONE, OPEN, [], sessions), bounds) as made:
+        (pacing,) = made.pacings(4)
+    assert pacing.bound == (None, 50.0, None, 87.5)
+    assert pacing.in_flight == pacing.sent == (0.0, 0.0, 0.0, 0.0)
+
+
 def test_two_sessions_in_one_bucket_are_added(tmp_path: Path) -> None:
     targets = [target(seq, f"roma/a{seq}") for seq in range(1, 5)]
     ends = [Ended("undeployed", None, "204", 0.1, START + second) for second in (1, 2, 101, 102)]
@@ -395,6 +494,53 @@ def test_warnings_are_told_once_in_their_order(tmp_path: Path) -> None:
         (1, "roma", "paused", "429"),
     )
     assert [gateway.warnings for gateway in report.gateways] == [("clock is 5 min off", "denied: no"), (), ()]
+
+
+def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:
+    report = reported(
+        tmp_path,
+        (1, "roma", "parked", "parked: five faults"),
+        (1, "roma", "open", None),
+        (1, "apim", "parked", "parked: 503"),
+        (1, "third", "parked", "parked: reset"),
+        (2, "apim", "open", None),
+        (2, "third", "parked", "parked: reset"),
+        (2, "third", "open", None),
+        (2, "third", "parked", "parked: timeout"),
+        sessions=2,
+    )
+    assert [gateway.warnings for gateway in report.gateways] == [
+        ("was parked: five faults; answered again",),
+        ("parked: 503",),
+        ("parked: reset", "was parked: reset; answered again", "parked: timeout"),
+    ]
+
+
+def test_who_steered_is_told_in_order_whatever_the_note_holds(tmp_path: Path) -> None:
+    report = reported(
+        tmp_path,
+        (1, None, "control", '{"act": "stop", "by": "alice", "origin": "host-1", "page": {"of": [1]}}'),
+        (1, None, "control", '{"act": "pause"}'),
+        (1, None, "control", '{"act": 7}'),
+        (1, None, "control", "</script>"),
+        (1, None, "control", None),
+    )
+    said = [(control.act, control.by, control.origin) for control in report.controls]
+    assert said == [
+        ("stop", "alice", "host-1"),
+        ("pause", "", ""),
+        ('{"act": 7}', "", ""),
+        ("</script>", "", ""),
+    ]
+    assert report.controls[0].at == datetime.fromtimestamp(1.0, UTC)
+
+
+def test_those_that_come_after_something_that_is_not_down_are_counted(tmp_path: Path) -> None:
+    behind = Ended("not_started", "dependency: roma/a1 is not down", None, None, START)
+    ends = [Ended("failed", "refused: APIG.1", "code", 0.1, START), behind, behind]
+    targets = [target(seq, f"roma/a{seq}") for seq in range(1, 4)]
+    with account(tmp_path, Rows(targets, ends, [], [FIRST])) as made:
+        assert made.report.dependent == 2
 
 
 def test_a_report_is_of_one_moment_of_a_run_that_goes_on(tmp_path: Path) -> None:

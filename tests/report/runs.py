@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -15,7 +15,9 @@ from orchestrator.model import Act, Outcome
 from orchestrator.report import write_report
 from orchestrator.report.values import (
     AttemptReport,
+    Control,
     GatewayReport,
+    Pacing,
     Percentiles,
     Report,
     RunReport,
@@ -34,9 +36,16 @@ class FakeAccount:
     """Satisfies ``Account`` from a sequence of targets; counts what the journal would count."""
 
     def __init__(
-        self, targets: Sequence[TargetReport], run: RunReport, lanes: dict[str, GatewayReport] | None = None
+        self,
+        targets: Sequence[TargetReport],
+        run: RunReport,
+        lanes: dict[str, GatewayReport] | None = None,
+        *,
+        controls: Sequence[Control] = (),
+        curves: Sequence[Pacing] = (),
     ) -> None:
         self._targets = targets
+        self._curves = tuple(curves)
         names = dict.fromkeys(target.gateway for target in targets)
         waves = dict.fromkeys(target.wave for target in targets)
         self.report = Report(
@@ -44,6 +53,7 @@ class FakeAccount:
             totals=totals(targets),
             gateways=tuple(self._gateway(name, (lanes or {}).get(name)) for name in names),
             waves=tuple(WaveReport(name=name, totals=totals(self._of(wave=name))) for name in waves),
+            controls=tuple(controls),
         )
 
     def targets(self) -> Iterable[TargetReport]:
@@ -65,6 +75,9 @@ class FakeAccount:
                 end = (last.started - self.report.run.started).total_seconds() + (last.seconds or 0)
                 ended[min(int(end / width), buckets - 1)][target.outcome.value] += 1
         return Timeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
+
+    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+        return self._curves
 
     def _of(self, wave: str) -> list[TargetReport]:
         return [target for target in self._targets if target.wave == wave]
@@ -127,6 +140,23 @@ def a_run(
         stopped_by=stopped_by,
         exit_status=exit_status,
     )
+
+
+def a_control(
+    act: str = "limits roma-eu rate=5/s", by: str = "alice", origin: str = "host-1, process 4711, pts/3"
+) -> Control:
+    return Control(at=STARTED + timedelta(seconds=3), act=act, by=by, origin=origin)
+
+
+def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> Pacing:
+    """Four buckets of two seconds, in which a bound is found in the third; ``curves`` replace one of them."""
+    found: dict[str, Any] = {
+        "bound": (None, None, 50.0, 87.5),
+        "sent": (120.0, 160.0, 40.0, 80.0),
+        "refused": (0, 0, 12, 1),
+        "in_flight": (10.0, 12.0, 4.0, 8.0),
+    }
+    return Pacing(gateway=gateway, width=2.0, **(found | curves))
 
 
 def an_attempt(
@@ -420,7 +450,9 @@ def hostile() -> FakeAccount:
     lane = GatewayReport(
         name="roma-eu", kind="roma", totals=Totals(), seconds=Percentiles(), lane="closed", warnings=HOSTILE
     )
-    return FakeAccount(targets, run, {"roma-eu": lane})
+    controls = [a_control(text, text, text) for text in HOSTILE]
+    curves = [a_pacing(text) for text in HOSTILE]
+    return FakeAccount(targets, run, {"roma-eu": lane}, controls=controls, curves=curves)
 
 
 def written(name: str, account: FakeAccount) -> str:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.model import Outcome
-from orchestrator.report.chart import WIDTH, bar, ranges, time_line
+from orchestrator.report.chart import WIDTH, bar, pace_chart, ranges, time_line
 from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
 
-from .runs import made_up
+from .runs import a_pacing, made_up
 
 
 def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:
@@ -93,3 +93,45 @@ def test_a_made_up_run_shows_each_target_that_had_a_request_once() -> None:
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == sum(
         bool(t.attempts) for t in account.targets()
     )
+
+
+class TestPace:
+    def test_the_bound_is_a_step_line_that_begins_where_there_is_one(self) -> None:
+        chart = pace_chart(a_pacing(bound=(None, 50.0, 100.0, None), sent=(160.0, 50.0, 100.0, 120.0)))
+
+        assert chart.top == 160
+        assert chart.bound == "M1 68.75H2V37.5H3"
+
+    def test_what_was_sent_goes_through_the_middle_of_each_bucket(self) -> None:
+        assert (
+            pace_chart(a_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
+        )
+
+    def test_what_is_in_flight_has_a_scale_of_its_own(self) -> None:
+        chart = pace_chart(a_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
+
+        assert chart.most == 12
+        assert chart.in_flight == "M0 100V75.0H1V0.0H2V100.0H3V50.0H4V100"
+
+    def test_a_bound_far_above_all_that_was_sent_does_not_press_it_to_the_ground(self) -> None:
+        chart = pace_chart(a_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
+
+        assert (chart.top, chart.bound) == (8, "M0 0.0H1V0.0H2V37.5H3V37.5H4")
+
+    def test_one_refusal_of_a_thousand_is_still_seen(self) -> None:
+        slots = pace_chart(a_pacing(refused=(0, 1, 1000, 0))).slots
+
+        assert [slot.refused for slot in slots] == [0, 4.01, 16, 0]
+
+    def test_each_bucket_tells_its_numbers(self) -> None:
+        told = [slot.told for slot in pace_chart(a_pacing()).slots]
+
+        assert told[0] == "0 s to 2 s, 120/s sent, no bound, 10.0 in flight"
+        assert told[2] == "4 s to 6 s, 40/s sent, at most 50/s, 4.0 in flight, 12 refused"
+
+    def test_a_gateway_that_was_sent_nothing_has_a_chart(self) -> None:
+        nothing = (0.0,) * 4
+
+        chart = pace_chart(a_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
+
+        assert (chart.top, chart.most, chart.bound) == (2, 2, "")

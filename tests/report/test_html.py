@@ -14,7 +14,18 @@ from lxml import html as markup  # type: ignore[import-untyped]
 from orchestrator.model import Outcome
 from orchestrator.report import html
 
-from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from .runs import (
+    HOSTILE,
+    FakeAccount,
+    a_control,
+    a_pacing,
+    a_run,
+    a_target,
+    an_attempt,
+    hostile,
+    made_up,
+    written,
+)
 
 
 def read(account: FakeAccount) -> Any:
@@ -89,6 +100,38 @@ def test_a_run_that_went_well_shows_no_causes_and_one_without_requests_no_time_l
     root = read(FakeAccount((a_target(),), a_run()))
 
     assert texts(root, "//h2") == ["What to do next", "Record", "Gateways", "Waves", "Targets"]
+
+
+def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
+    curves = [a_pacing(), a_pacing("apim", refused=(0, 0, 0, 0), bound=(None,) * 4)]
+
+    root = read(FakeAccount((a_target(),), a_run(), curves=curves))
+
+    assert texts(root, "//section[@aria-labelledby='pace']//h3") == ["roma-eu", "apim"]
+    first, second = root.xpath("//figure[contains(@class, 'pace')]")
+    assert len(texts(first, ".//svg//title")) == 4
+    assert "at most 87.5/s" in texts(first, ".//svg//title")[3]
+    assert len(first.xpath(".//*[@class='refused']")) == 2
+    assert not second.xpath(".//*[@class='refused']")
+    sent, flying = "undeploys sent a second", "requests in flight (up to 12)"
+    assert texts(first, "./figcaption/span") == [
+        "at most so many undeploys a second", sent, flying, "told to wait",
+    ]  # fmt: skip
+    assert texts(second, "./figcaption/span") == [sent, flying]
+
+
+def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "LINES", 2)
+    acts = [a_control(), a_control("skip roma-eu/**", by="", origin=""), a_control("stop")]
+
+    root = read(FakeAccount((a_target(),), a_run(), controls=acts))
+
+    section = "//section[@aria-labelledby='steered']"
+    assert texts(root, f"{section}//tbody/tr") == [
+        "2026-11-22 19:00:06 UTC alice host-1, process 4711, pts/3 limits roma-eu rate=5/s",
+        "2026-11-22 19:00:06 UTC – – skip roma-eu/**",  # noqa: RUF001  as it is shown
+    ]
+    assert texts(root, f"{section}/p") == ["1 more are in report.json."]
 
 
 def test_every_column_and_every_field_has_a_name() -> None:
@@ -190,11 +233,15 @@ def test_hostile_texts_stay_texts() -> None:
 
 LIGHT, DARK = 0, 1
 TEXT = ("--ink", "--quiet", "--faint", "--link", "--failed-ink", "--unknown-ink", "--good-ink")
-FIGURES = ("--undeployed", "--already", "--failed", "--unknown", "--not-started", "--focus")
+FIGURES = (
+    "--undeployed", "--already", "--failed", "--unknown", "--not-started", "--focus", "--bound", "--sent",
+    "--refused",
+)  # fmt: skip
 PAIRS = [
     *((name, "--paper", 4.5) for name in TEXT),
     *((name, "--wash", 4.5) for name in ("--ink", "--quiet")),
     *((name, "--paper", 3.0) for name in FIGURES),
+    *((name, "--flying", 3.0) for name in ("--bound", "--sent", "--refused")),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 
 from orchestrator.model import Outcome
 
-from .runs import HOSTILE, FakeAccount, hostile, made_up, written
+from .runs import HOSTILE, FakeAccount, a_control, a_pacing, a_run, a_target, hostile, made_up, written
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
@@ -24,6 +25,23 @@ FLAGS = (
     "--disable-dev-shm-usage", "--enable-logging=stderr", "--allow-file-access-from-files",
     "--window-size=1280,2000",
 )  # fmt: skip
+# Opens the page and writes down where the marks of its first chart of a pace stand, and in which colour.
+CHART = """<!doctype html>
+<iframe src="report.html" style="border:0;width:1100px;height:3000px"></iframe><pre id="marks"></pre>
+<script>
+document.querySelector("iframe").onload = (event) => {
+  const page = event.target.contentDocument;
+  const marks = [...page.querySelectorAll(".pace svg :is(.bound, .sent, .flying, .refused)")];
+  const plot = page.querySelector(".pace svg").getBoundingClientRect();
+  const inside = (box) => box.left >= plot.left - 1 && box.right <= plot.right + 1 &&
+    box.top >= plot.top - 1 && box.bottom <= plot.bottom + 1;
+  document.querySelector("#marks").textContent = JSON.stringify(marks.map((mark) => {
+    const box = mark.getBoundingClientRect(), style = page.defaultView.getComputedStyle(mark);
+    const colour = style.fill === "none" ? style.stroke : style.fill;
+    return [mark.getAttribute("class"), colour, box.width, box.height, inside(box)];
+  }));
+};
+</script>"""
 # Opens the page as narrow as a phone and writes down how wide its content is.
 FRAME = """<!doctype html>
 <iframe src="report.html" style="border:0;width:390px;height:3000px"></iframe><p id="wide"></p>
@@ -127,6 +145,20 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
     assert len(root.xpath("//script")) == 2
     assert f"roma-eu/{HOSTILE[0]}" in shown(root)
     assert "roma-eu/\\u202egnp.exe\\u202c" in shown(root)
+
+
+def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(tmp_path: Path) -> None:
+    account = FakeAccount((a_target(),), a_run(), controls=[a_control()], curves=[a_pacing()])
+    (tmp_path / "report.html").write_text(written("html", account), encoding="utf-8")
+    (tmp_path / "chart.html").write_text(CHART, encoding="utf-8")
+
+    root, console = opened(tmp_path, "chart.html")
+
+    marks = json.loads(root.get_element_by_id("marks").text)
+    assert console == []
+    assert [mark[0] for mark in marks] == ["flying", "refused", "refused", "sent", "bound"]
+    assert len({colour for _, colour, *_ in marks} - {"none", "rgb(0, 0, 0)"}) == 4
+    assert all(width > 5 and height > 3 and inside for *_, width, height, inside in marks)
 
 
 @pytest.mark.parametrize("account", [made_up(300, stopped=True), hostile()], ids=["plausible", "hostile"])

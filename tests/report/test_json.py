@@ -10,7 +10,18 @@ from msgspec.structs import replace
 
 from orchestrator.model import Act, Outcome
 
-from .runs import HOSTILE, STARTED, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from .runs import (
+    HOSTILE,
+    STARTED,
+    FakeAccount,
+    a_control,
+    a_run,
+    a_target,
+    an_attempt,
+    hostile,
+    made_up,
+    written,
+)
 
 TOTALS = [
     "targets",
@@ -41,7 +52,7 @@ def test_the_whole_document() -> None:
     )
     totals = dict.fromkeys(TOTALS, 0) | {"targets": 1, "undeployed": 1, "requests": 2}
 
-    assert read(FakeAccount((target,), a_run())) == {
+    assert read(FakeAccount((target,), a_run(), controls=[a_control()])) == {
         "schema": 1,
         "run": {
             "id": "20261122-190003-7f3a",
@@ -69,6 +80,14 @@ def test_the_whole_document() -> None:
             }
         ],
         "waves": [{"name": "everything", "totals": totals}],
+        "controls": [
+            {
+                "at": "2026-11-22T19:00:06.412000Z",
+                "act": "limits roma-eu rate=5/s",
+                "by": "alice",
+                "from": "host-1, process 4711, pts/3",
+            }
+        ],
         "targets": [
             {
                 "id": "apim/Retail/petstore-api/test",
@@ -110,7 +129,7 @@ def test_the_whole_document() -> None:
 def test_keys_stand_in_the_order_of_the_schema() -> None:
     report = read(FakeAccount((a_target(),), a_run()))
 
-    assert list(report) == ["schema", "run", "totals", "gateways", "waves", "targets"]
+    assert list(report) == ["schema", "run", "totals", "gateways", "waves", "controls", "targets"]
     assert list(report["totals"]) == TOTALS
     assert list(report["targets"][0]) == [
         "id", "gateway", "kind", "wave", "ld_api_id", "outcome", "reason", "evidence", "seconds", "attempts",
@@ -146,10 +165,12 @@ def test_every_outcome_is_written_as_its_word() -> None:
 def test_a_run_without_targets_is_valid() -> None:
     report = read(FakeAccount((), a_run()))
 
-    assert (report["gateways"], report["waves"], report["targets"]) == ([], [], [])
+    lists = ("gateways", "waves", "controls", "targets")
+    assert [report[name] for name in lists] == [[], [], [], []]
 
 
 def test_hostile_texts_come_back_as_they_were() -> None:
     report = read(hostile())
 
     assert [target["attempts"][0]["message"] for target in report["targets"]] == list(HOSTILE)
+    assert [control["act"] for control in report["controls"]] == list(HOSTILE)

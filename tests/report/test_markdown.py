@@ -10,7 +10,7 @@ from orchestrator.model import Outcome
 from orchestrator.report.markdown import ROWS
 from orchestrator.report.values import WaveReport
 
-from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from .runs import HOSTILE, FakeAccount, a_control, a_run, a_target, an_attempt, hostile, made_up, written
 
 
 def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:
@@ -30,6 +30,18 @@ def test_every_section_is_there_in_order() -> None:
 
 def test_a_run_that_went_well_has_no_causes() -> None:
     assert "by cause" not in written("markdown", FakeAccount((a_target(),), a_run()))
+
+
+def test_who_steered_the_run_is_named() -> None:
+    acts = [a_control(), *(a_control(f"skip roma-eu/{n}", by="", origin="") for n in range(ROWS))]
+    text = written("markdown", FakeAccount((a_target(),), a_run(), controls=acts))
+
+    steered = text[text.index("## Steered by hand") :].splitlines()
+    assert steered[4] == (
+        "| 2026-11-22 19:00:06 UTC | alice | host-1, process 4711, pts/3 | `limits roma-eu rate=5/s` |"
+    )
+    assert steered[5].split(" | ")[1:3] == ["–", "–"]  # noqa: RUF001  as it is shown
+    assert steered[-1] == "and 1 more acts, see report.json"
 
 
 def test_the_totals_are_those_of_the_report() -> None:

@@ -9,7 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
-from orchestrator.report.words import DASH, advice, dangers, ending, headline, moment, span, visible
+from orchestrator.report.words import (
+    DASH,
+    advice,
+    dangers,
+    ending,
+    headline,
+    moment,
+    per_second,
+    span,
+    visible,
+)
 
 from .runs import a_run, made_up, written
 
@@ -76,6 +86,16 @@ def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentenc
             {"unknown": 1},
             ["undeploy resume RUN"],
         ),
+        (
+            {"state": "stopped", "stopped_by": "interrupt: alice stopped it", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "parked", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN"],
+        ),
         ({"state": "running", "exit_status": None}, {"not_started": 1}, []),
     ],
 )
@@ -98,6 +118,34 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
 
     assert "roma-eu: closed" in advice(report("closed", run, not_started=1))[0].text
     assert "roma-eu is well again" in advice(report("parked", run, not_started=1))[0].text
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "lane", "sentence"),
+    [
+        ("interrupt: alice stopped it", "open", "Somebody stopped the run. Go on where it ended"),
+        ("interrupt: alice stopped it", "parked", "Somebody stopped the run. Go on where it ended"),
+        ("parked", "parked", "Then go on where it ended"),
+        ("denied", "closed", "Then go on where it ended"),
+        ("parked", "open", "Once the gateway that was not well is well again, go on where it ended"),
+    ],
+)
+def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, sentence: str) -> None:
+    run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
+
+    *_, last = advice(report(lane, run, unknown=1, not_started=1))
+
+    assert last.text == f"{sentence}; what is unknown is looked at first:"
+
+
+def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
+    found = replace(report(run={"exit_status": 1}, failed=1, not_started=3), dependent=2)
+
+    assert [step.text for step in advice(found)] == [
+        "Read why 1 failed; a resume does not repeat it.",
+        "2 were not started, because what they come after is not down: see to that first.",
+        "Read why 1 was not started.",
+    ]
 
 
 def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -> None:
@@ -130,6 +178,13 @@ def test_durations_are_told_with_their_unit(seconds: float | None, text: str) ->
 @pytest.mark.parametrize(("seconds", "text"), [(0.9996, "1 s"), (59.96, "1 min"), (3_599.6, "1 h 00 min")])
 def test_a_duration_that_rounds_up_takes_the_next_unit(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0, "0/s"), (87.54, "87.5/s"), (100.0, "100/s"), (1234.5, "1,234.5/s")]
+)
+def test_rates_are_told_to_a_tenth(rate: float, text: str) -> None:
+    assert per_second(rate) == text
 
 
 def test_moments_are_told_in_utc() -> None:
