@@ -1,0 +1,52 @@
+"""A plan in words."""
+
+import pytest
+
+from orchestrator.commands.explain import percent, rate_text, sizes_text, stopping, wave_words
+from orchestrator.model import Size, StopWhen, Threshold, Wave
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (20.0, "20/s"),
+        (0.5, "30/m"),
+        (100 / 60, "100/m"),
+        (5 / 3600, "5/h"),
+        (1.5, "90/m"),
+        (0.5 / 3600, "0.5/h"),
+        (100_000.0, "100000/s"),
+    ],
+)
+def test_a_rate_is_told_in_whole_numbers(rate: float, expected: str) -> None:
+    assert rate_text(rate) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%")]
+)
+def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
+    assert percent(share) == expected
+
+
+def test_a_wave_that_just_goes_needs_no_words() -> None:
+    wave = Wave(name="a", sizes=(Size(share=1.0),))
+
+    assert (sizes_text(wave), wave_words(wave, "")) == ("", "")
+
+
+def test_a_wave_is_told_with_its_sizes() -> None:
+    wave = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
+
+    assert wave_words(wave, sizes_text(wave)) == (
+        "steps up to 5, 100% of its targets; pauses 1 min after each; asks before it goes on"
+    )
+
+
+def test_counts_alone_say_nothing_of_shares() -> None:
+    one = Threshold(count=1)
+    lines = list(stopping(StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))))
+
+    assert lines[0] == "stops when more than 1 target of the run failed"
+    assert "more than 0 targets of the run are surprising" in lines[2]
+    assert len(lines) == 4
