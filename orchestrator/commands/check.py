@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,24 +59,28 @@ def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
 def explained(loaded: Loaded, draft: Draft, protect: tuple[str, ...]) -> Iterator[str]:
     """Yield how a plan would go, in words; ``protect`` are the patterns of protect files."""
     from orchestrator.commands.agreement import window_text
-    from orchestrator.commands.explain import pacing, stopping
+    from orchestrator.commands.explain import bounding, pace, stopping
+    from orchestrator.report.words import visible
 
     plan = loaded.plan
+    kept = count_protected(plan, draft, protect)
     if plan.window is not None:
         yield f"window: {window_text(plan.window)}"
-    yield from pacing(plan, loaded.by_wave)
+    yield from bounding(plan.gateways)
+    for index, wave in enumerate(plan.waves):
+        if words := pace(wave, loaded.by_wave[wave.name] - kept[index]):
+            yield f"wave {visible(wave.name)}: {words}"
     if following := draft.dependents():
         yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
     if plan.protect or protect:
-        count = count_protected(loaded.plan, draft, protect)
-        yield f"protected: {count:,} {'target' if count == 1 else 'targets'}"
+        yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
     yield from stopping(plan.stop_when)
 
 
-def count_protected(plan: Plan, draft: Draft, protect: tuple[str, ...]) -> int:
-    """Count the targets that the plan or ``protect`` keeps from being touched."""
+def count_protected(plan: Plan, draft: Draft, protect: tuple[str, ...]) -> Counter[int]:
+    """Count by index of the wave which targets the plan or ``protect`` keeps from being touched."""
     from orchestrator.selection import RunOptions, protections
 
     holds = protections(plan, RunOptions(protect=protect))
-    rows = draft.database.rows("SELECT id, wave FROM target")
-    return sum(any(hold.test(name, wave) is not None for hold in holds) for name, wave in rows)
+    rows = draft.database.rows("SELECT id, wave FROM target") if holds else ()
+    return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from orchestrator.report.words import span, visible
 from orchestrator.schedule import SHARES_FROM, step_bounds
 
 if TYPE_CHECKING:
-    from orchestrator.model import Gateway, Plan, Size, StopWhen, Threshold, Wave
+    from orchestrator.model import Gateway, StopWhen, Threshold, Wave
 
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
 _RULES = {
@@ -20,16 +20,10 @@ _RULES = {
 }
 
 
-def pacing(plan: Plan, targets: Mapping[str, int]) -> Iterator[str]:
-    """Yield a line a gateway, and one a wave that is split, pauses or asks; ``targets`` counts by wave."""
-    for gateway in plan.gateways:
+def bounding(gateways: Iterable[Gateway]) -> Iterator[str]:
+    """Yield a line a gateway: how hard it may be used, and how long it is waited for."""
+    for gateway in gateways:
         yield f"gateway {visible(gateway.name)}: {'; '.join(_bounds(gateway))}"
-    for wave in plan.waves:
-        bounds = step_bounds(wave.sizes, targets[wave.name])
-        parts = ", ".join(f"{last - first:,}" for first, last in pairwise((0, *bounds)))
-        steps = f"steps of {parts} targets" if len(bounds) > 1 else ""
-        if words := wave_words(wave, steps):
-            yield f"wave {visible(wave.name)}: {words}"
 
 
 def _bounds(gateway: Gateway) -> Iterator[str]:
@@ -41,24 +35,19 @@ def _bounds(gateway: Gateway) -> Iterator[str]:
     yield f"parked for {span(gateway.park_for)} at most"
 
 
-def wave_words(wave: Wave, steps: str) -> str:
-    """Return how a wave goes, beginning with its ``steps`` in words; nothing where it just goes."""
-    parts = [steps] if steps else []
+def pace(wave: Wave, targets: int) -> str:
+    """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
+    steps = step_bounds(wave.sizes, targets)
+    is_split = len(steps) > 1
+    words: list[str] = []
+    if is_split:
+        parts = ", ".join(f"{last - first:,}" for first, last in pairwise((0, *steps)))
+        words.append(f"steps of {parts} targets")
     if wave.pause_after is not None:
-        parts.append(f"pauses {span(wave.pause_after)} after {'each' if steps else 'it'}")
+        words.append(f"pauses {span(wave.pause_after)} after {'each' if is_split else 'it'}")
     if wave.proceed == "ask":
-        parts.append("asks before it goes on")
-    return "; ".join(parts)
-
-
-def sizes_text(wave: Wave) -> str:
-    """Return the steps of ``wave`` as its plan has them, in words; nothing where it is not split."""
-    sizes = ", ".join(map(_size, wave.sizes))
-    return f"steps up to {sizes} of its targets" if len(wave.sizes) > 1 else ""
-
-
-def _size(size: Size) -> str:
-    return f"{size.count:,}" if size.count is not None else percent(size.share or 0)
+        words.append("asks before it goes on")
+    return "; ".join(words)
 
 
 def percent(share: float) -> str:

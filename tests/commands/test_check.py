@@ -62,7 +62,7 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
             "parked for 1 min 30 s at most"
         ),
         "wave one: pauses 5 min after it",
-        "wave many: steps of 1, 1, 18 targets; pauses 10 s after each; asks before it goes on",
+        "wave many: steps of 1, 8 targets; pauses 10 s after each; asks before it goes on",
         "after: 20 targets come after another",
         "protected: 11 targets",
         "stops when more than 3 targets of the run failed",

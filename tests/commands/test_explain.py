@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.commands.explain import percent, rate_text, sizes_text, stopping, wave_words
+from orchestrator.commands.explain import pace, percent, rate_text, stopping
 from orchestrator.model import Size, StopWhen, Threshold, Wave
 
 
@@ -29,18 +29,21 @@ def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
     assert percent(share) == expected
 
 
-def test_a_wave_that_just_goes_needs_no_words() -> None:
-    wave = Wave(name="a", sizes=(Size(share=1.0),))
-
-    assert (sizes_text(wave), wave_words(wave, "")) == ("", "")
+WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
 
 
-def test_a_wave_is_told_with_its_sizes() -> None:
-    wave = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
-
-    assert wave_words(wave, sizes_text(wave)) == (
-        "steps up to 5, 100% of its targets; pauses 1 min after each; asks before it goes on"
-    )
+@pytest.mark.parametrize(
+    ("wave", "targets", "expected"),
+    [
+        (Wave(name="a"), 9, ""),
+        (Wave(name="a", sizes=(Size(share=1.0),)), 9, ""),
+        (WAVE, 2005, "steps of 5, 2,000 targets; pauses 1 min after each; asks before it goes on"),
+        (WAVE, 5, "pauses 1 min after it; asks before it goes on"),
+        (WAVE, 0, "pauses 1 min after it; asks before it goes on"),
+    ],
+)
+def test_a_wave_is_told_where_it_does_not_just_go(wave: Wave, targets: int, expected: str) -> None:
+    assert pace(wave, targets) == expected
 
 
 def test_counts_alone_say_nothing_of_shares() -> None:
