@@ -132,7 +132,7 @@ class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
-    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets to do."""
+    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets."""
 
     wave: str
     number: int

@@ -14,8 +14,8 @@ TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- The targets, in the plan's order, and what became of them. `gateway` and `wave` are indices into the plan;
--- `file`, `line`, `column` say where the target was written. `step` is the step of its wave, from 0. `depth` is
--- 0 where it comes after nobody, else one more than the deepest of those that it comes after.
+-- `file`, `line`, `column` say where the target was written. `step` is the step of its wave, from 0. `depth`
+-- is 0 where it comes after nobody, else one more than the deepest of those that it comes after.
 CREATE TABLE target (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, gateway INTEGER NOT NULL, wave INTEGER NOT NULL,
     file INTEGER NOT NULL, line INTEGER NOT NULL, column INTEGER NOT NULL,
@@ -25,7 +25,9 @@ CREATE TABLE target (
 );
 
 -- `seq` may go only once `needs` is down.
-CREATE TABLE dependency (seq INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (seq, needs)) WITHOUT ROWID;
+CREATE TABLE dependency (
+    seq INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (seq, needs)
+) WITHOUT ROWID;
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
 -- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
