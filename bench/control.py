@@ -3,8 +3,8 @@
     python -m bench.control [--targets 6000] [--pairs 3] [--check]
 
 Each simulator is a process of its own. P3 and P4 run at the same time as the bare loop (fixed concurrency,
-exponential backoff with full jitter per target), each against a gateway of its own with a token bucket of 100/s
-and a burst of 100, so that all of them meet the same noise. ``--check`` fails where a floor is missed.
+exponential backoff with full jitter per target), each against a gateway of its own with a token bucket of
+100/s and a burst of 100, so that all of them meet the same noise. ``--check`` fails where a floor is missed.
 
     P3  a bucket that the plan does not know: time over the ideal; goal 1.03 with 1 % refused, floor 1.12, 5 %
     P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
@@ -176,7 +176,7 @@ def paced(folder: Path, targets: int) -> Iterator[Figure]:
 
 
 def beside_a_dead_one(folder: Path, pairs: int) -> Iterator[Figure]:
-    """Measure P5: alone and beside a dead gateway in turn; the dead one refuses connections, or answers 500."""
+    """Measure P5: alone and beside a dead gateway in turn, which refuses connections or answers 500."""
     healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
     for kind in ("refusing", "answering 500"):
         ratios = []

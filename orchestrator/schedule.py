@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from math import ceil
 from typing import Literal
 
@@ -30,6 +31,31 @@ Counts = Mapping[tuple[Outcome, str], int]
 """How many targets by outcome and by the first word of the reason (empty where there is none)."""
 
 State = Literal["complete", "stopped", "interrupted"]
+
+
+_FINEST = 10**8
+"""A share is written with at most eight decimals; a float of it is a little more or less."""
+
+
+def step_bounds(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
+    """Return how far each step of a wave of ``count`` targets goes, in targets from the wave's beginning.
+
+    Shares round up. A step that would add nothing is left out; the last one goes to the end.
+    """
+    bounds = [0]
+    for size in sizes:
+        bound = min(_bound(size, count), count)
+        if bound > bounds[-1]:
+            bounds.append(bound)
+    if bounds[-1] < count:
+        bounds.append(count)
+    return tuple(bounds[1:])
+
+
+def _bound(size: Size, count: int) -> int:
+    if size.count is not None:
+        return size.count
+    return ceil(Fraction(size.share or 0).limit_denominator(_FINEST) * count)
 
 
 def surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool:
@@ -158,14 +184,3 @@ def end_state(status: ExitStatus) -> State:
             return "stopped"
         case _:
             return "complete"
-
-
-def step_bounds(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
-    """Return up to how many of ``count`` targets each step of a wave goes: shares round up, empty steps
-    vanish, the last is ``count``."""
-    bounds: list[int] = []
-    for size in sizes:
-        upto = size.count if size.count is not None else ceil(count * (size.share or 0.0) - 1e-9)
-        if min(upto, count) > (bounds[-1] if bounds else 0):
-            bounds.append(min(upto, count))
-    return tuple(bounds)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.errors import ExitStatus
-from orchestrator.model import Outcome, Reason, StopWhen, Threshold
-from orchestrator.schedule import Counts, Tally, end_state, exit_status, fruitless, left_undone, surprising
+from orchestrator.model import Outcome, Reason, Size, StopWhen, Threshold
+from orchestrator.schedule import (
+    Counts,
+    Tally,
+    end_state,
+    exit_status,
+    fruitless,
+    left_undone,
+    step_bounds,
+    surprising,
+)
 
 UNDEPLOYED, ALREADY, FAILED, UNKNOWN, NOT_STARTED = Outcome
 
@@ -268,3 +279,57 @@ def test_every_reason_leads_to_one_status() -> None:
 )
 def test_the_state_of_a_run_follows_its_status(status: int, state: str) -> None:
     assert end_state(ExitStatus(status)) == state
+
+
+# --- steps ----------------------------------------------------------------------------------------------
+
+ALL = Size(share=1.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "expected"),
+    [
+        ((), 7, (7,)),
+        ((), 0, ()),
+        ((ALL,), 7, (7,)),
+        ((Size(count=1), Size(share=0.1), ALL), 400, (1, 40, 400)),
+        ((Size(count=1), Size(share=0.1), ALL), 401, (1, 41, 401)),
+        ((Size(count=1), Size(share=0.1), ALL), 10, (1, 10)),
+        ((Size(count=1), Size(share=0.1), ALL), 11, (1, 2, 11)),
+        ((Size(count=1), Size(share=0.1), ALL), 1, (1,)),
+        ((Size(count=1), Size(share=0.1), ALL), 0, ()),
+        ((Size(count=50), Size(share=0.1), ALL), 100, (50, 100)),
+        ((Size(share=0.1), Size(count=5), ALL), 1000, (100, 1000)),
+        ((Size(count=500), ALL), 100, (100,)),
+        # As floats 0.1 * 30 and 0.07 * 100 are a little more than 3 and 7.
+        ((Size(share=0.1), ALL), 30, (3, 30)),
+        ((Size(share=0.07), ALL), 100, (7, 100)),
+        ((Size(share=12.5 / 100), ALL), 10_000_000, (1_250_000, 10_000_000)),
+        ((Size(share=1e-8), ALL), 10_000_000, (1, 10_000_000)),
+    ],
+)
+def test_shares_round_up_and_empty_steps_vanish(
+    sizes: tuple[Size, ...], count: int, expected: tuple[int, ...]
+) -> None:
+    assert step_bounds(sizes, count) == expected
+
+
+SIZES = st.lists(
+    st.builds(Size, count=st.integers(1, 200)) | st.builds(Size, share=st.floats(0.0001, 1)), max_size=8
+)
+
+
+@given(SIZES, st.integers(0, 10_000_000))
+def test_steps_go_on_to_the_end_and_are_no_more_than_their_sizes(sizes: list[Size], count: int) -> None:
+    bounds = step_bounds((*sizes, ALL), count)
+
+    assert all(before < after for before, after in pairwise((0, *bounds)))
+    assert bounds[-1:] == ((count,) if count else ())
+    assert len(bounds) <= len(sizes) + 1
+
+
+@given(st.integers(1, 10_000_000), st.integers(1, 10_000))
+def test_a_share_of_whole_percents_is_exact(count: int, percent: int) -> None:
+    bounds = step_bounds((Size(share=percent / 100 / 100), ALL), count)
+
+    assert bounds[0] == min(count, -(-count * percent // 10_000))

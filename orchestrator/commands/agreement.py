@@ -122,6 +122,7 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
 
 def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:
     """Yield what somebody should know before agreeing."""
+    from orchestrator.commands.explain import pace
     from orchestrator.report.words import visible
     from orchestrator.summary import aligned
 
@@ -134,6 +135,10 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) 
         for (wave, gateway), count in sorted(counts.going.items(), key=lambda item: item[0][0])
     ]
     yield from aligned([("wave", "gateway", "", "targets"), *rows], left=3)
+    for index, wave in enumerate(plan.waves):
+        going = sum(count for (at, _), count in counts.going.items() if at == index)
+        if going and (words := pace(wave, going)):
+            yield f"pace       {visible(wave.name)}: {words}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"
     if counts.filtered:

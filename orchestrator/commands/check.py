@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,29 +10,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import Chosen, plan_options
+from orchestrator.commands.options import Chosen, plan_options, protect_file_option, protect_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.api import LoadedPlan
+    from orchestrator.journal.draft import Draft
+    from orchestrator.model import Plan
     from orchestrator.plan.reader import Loaded
 
 
 @click.command("check")
 @plan_options
-def command(chosen: Chosen) -> None:
+@protect_file_option
+def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
     """Validate a plan offline and print its counts and digest.
 
     Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
+    Tells in words how the plan would go, too: what bounds it and what stops it.
     """
     # Not through orchestrator.api, which brings the whole engine with it.
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
+        patterns = protect_patterns(protect_files)
         loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
-    for line in counted(loaded):
+        lines = [*counted(loaded), *explained(loaded, draft, patterns)]
+    for line in lines:
         click.echo(line)
     click.echo(f"digest: {loaded.digest}")
 
@@ -47,3 +54,33 @@ def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     rows = [("gateway", visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()]
     rows += [("wave", visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
     yield from aligned(rows, left=3)
+
+
+def explained(loaded: Loaded, draft: Draft, protect: tuple[str, ...]) -> Iterator[str]:
+    """Yield how a plan would go, in words; ``protect`` are the patterns of protect files."""
+    from orchestrator.commands.agreement import window_text
+    from orchestrator.commands.explain import bounding, pace, stopping
+    from orchestrator.report.words import visible
+
+    plan = loaded.plan
+    kept = count_protected(plan, draft, protect)
+    if plan.window is not None:
+        yield f"window: {window_text(plan.window)}"
+    yield from bounding(plan.gateways)
+    for index, wave in enumerate(plan.waves):
+        if words := pace(wave, loaded.by_wave[wave.name] - kept[index]):
+            yield f"wave {visible(wave.name)}: {words}"
+    if following := draft.dependents():
+        yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
+    if plan.protect or protect:
+        yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
+    yield from stopping(plan.stop_when)
+
+
+def count_protected(plan: Plan, draft: Draft, protect: tuple[str, ...]) -> Counter[int]:
+    """Count by index of the wave which targets the plan or ``protect`` keeps from being touched."""
+    from orchestrator.selection import RunOptions, protections
+
+    holds = protections(plan, RunOptions(protect=protect))
+    rows = draft.database.rows("SELECT id, wave FROM target") if holds else ()
+    return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))

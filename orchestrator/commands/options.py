@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -81,10 +81,18 @@ class Selection(NamedTuple):
 
     def protect(self) -> tuple[str, ...]:
         """Return the patterns of all protect files, those of the environment first; raises ``UsageError``."""
-        # The option adds to the site's own file: nobody unprotects anything by naming another one.
-        site = os.environ.get(PROTECT_FILE_VARIABLE)
-        files = ([Path(site)] if site else []) + list(self.protect_files)
-        return tuple(pattern for file in files for pattern in read_lines(file, "protect file"))
+        return protect_patterns(self.protect_files)
+
+
+def protect_patterns(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return the patterns of the site's own protect file and of ``files``; raises ``UsageError``."""
+    # The option adds to the site's own file: nobody unprotects anything by naming another one.
+    site = os.environ.get(PROTECT_FILE_VARIABLE)
+    return tuple(
+        pattern
+        for file in ([Path(site)] if site else []) + list(files)
+        for pattern in read_lines(file, "protect file")
+    )
 
 
 def read_lines(file: Path, what: str) -> list[str]:
@@ -132,6 +140,14 @@ state_option = click.option(
 report_dir_option = click.option(
     "--report-dir", type=PATH, metavar="DIR", help="Write the reports here as well as into the run's folder."
 )
+protect_file_option = click.option(
+    "--protect-file",
+    "protect_files",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help=f"Patterns never to be touched, one a line, besides those of {PROTECT_FILE_VARIABLE}.",
+)
 view_options = bundled(
     "view",
     View,
@@ -160,14 +176,7 @@ selection_options = bundled(
         "--close-at", metavar="HH:MM[ZONE]", help="Replace the window by one that closes at this time."
     ),
     click.option("--wait", is_flag=True, help="Wait until the window opens."),
-    click.option(
-        "--protect-file",
-        "protect_files",
-        type=FILE,
-        multiple=True,
-        metavar="FILE",
-        help=f"Patterns never to be touched, one a line, besides those of {PROTECT_FILE_VARIABLE}.",
-    ),
+    protect_file_option,
 )
 plan_options = bundled(
     "chosen",

@@ -29,7 +29,8 @@ gateways:
     #              password: {file: iam-password}}}
     # Or a pair of keys that signs each request; temporary ones with a security_token:
     # auth: {access_key: {env: ROMA_AK}, secret_key: {command: [pass, show, roma-sk]}}
-    # limits: {concurrency: 8}       # requests in flight; the default is 8 for ROMA, 4 for Apinizer
+    # limits: {concurrency: 8, rate: 20/s}  # in flight (default 8 for ROMA, 4 for Apinizer); no fixed rate
+    # park_for: 10m                  # how long it is waited for while it is ill
     # retry: {attempts: 5, first: 0.5s, ceiling: 30s}
     # look: always                   # before and after each target; doubt (the default): only where in doubt
     # absent: ok                     # what does not exist is already undeployed; fail is the default
@@ -55,9 +56,12 @@ at_most: 50
 # Waves go one after the other. A plan of one wave may have `targets:` here instead.
 waves:
   - name: canary
+    # pause_after: 5m                # before the next step or wave
+    # proceed: ask                   # somebody is asked before it; automatic is the default
     targets:
       - {gateway: apim, project: Retail, proxy: petstore-api, environment: test}
   - name: everything
+    # sizes: [1, 10%, 100%]          # in steps: up to one target, a tenth, all
     targets:
       - gateway: roma-eu
         ld_api_ids:
@@ -68,6 +72,7 @@ waves:
         project: Retail
         proxies: [orders-api, baskets-api]
         environments: [test, production]
+        # after: [apim/Retail/petstore-api/test]  # goes first; of the same or an earlier wave
       # A long list: CSV with a header of the target's own keys, or JSON lines (.jsonl).
       # - {gateway: roma-eu, from_file: retired.csv}
 """

@@ -92,6 +92,23 @@ def test_the_digest_typed_is_the_consent(
     assert platform.books().gateways["apim"].down == 4
 
 
+def test_the_pace_of_each_wave_is_told_before_the_question(folder: Path) -> None:
+    (folder / "plan.yaml").write_text(
+        "version: 1\nname: slow\n"
+        "gateways: {apim: {kind: apinizer, url: 'http://127.0.0.1:9', auth: {token: {env: T}}}}\n"
+        "waves:\n"
+        "  - {name: a, proceed: ask, targets: [{gateway: apim, project: P, proxy: x, environment: e}]}\n"
+        "  - name: b\n    sizes: [1, 50%, 100%]\n    pause_after: 5m\n"
+        "    targets: [{gateway: apim, project: P, proxies: [y, z], environments: [e, f, x]}]\n"
+        "  - {name: c, targets: [{gateway: apim, project: P, proxy: w, environment: e}]}\n"
+    )
+    status, shown = on_a_terminal(folder / "plan.yaml", "\n", "--skip", "**/x/*", "--skip", "**/x")
+
+    assert status == 2
+    assert "pace       b: steps of 1, 1, 2 targets; pauses 5 min after each" in shown
+    assert shown.count("pace ") == 1
+
+
 @pytest.mark.parametrize("typed", ["\n", "yes\nyes\nyes\n", "\x04"])
 def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[..., Path], typed: str) -> None:
     status, shown = on_a_terminal(plan(platform.urls["apim"]), typed)

@@ -212,7 +212,13 @@ def test_the_schema_accepts_its_plan_and_describes_its_keys() -> None:
     assert (
         schema["$defs"]["beacon"]["properties"]["tenant"]["description"] == "The tenant that owns the routes."
     )
-    assert set(schema["$defs"]["beacon-target"]["properties"]) == {"gateway", "route", "routes", "stage"}
+    assert set(schema["$defs"]["beacon-target"]["properties"]) == {
+        "gateway",
+        "route",
+        "routes",
+        "stage",
+        "after",
+    }
 
 
 async def test_its_targets_are_taken_to_their_outcomes(plan: Path) -> None:

@@ -25,6 +25,11 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
         "window",
         "api_version",
         "limits",
+        "park_for",
+        "pause_after",
+        "proceed",
+        "sizes",
+        "after",
         "retry",
         "look",
         "absent",
@@ -45,6 +50,8 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
     assert loaded.targets == 8
     assert loaded.plan.window is not None
     assert loaded.plan.gateways[0].look == "always"
+    assert loaded.plan.gateways[0].limits.rate == 20
+    assert [len(wave.sizes) for wave in loaded.plan.waves] == [0, 3]
 
 
 @pytest.mark.parametrize("way", ["iam", "access_key", "login"])

@@ -1,0 +1,83 @@
+"""A plan in words: how it goes, what bounds it, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from orchestrator.report.words import span, visible
+from orchestrator.schedule import SHARES_FROM, step_bounds
+
+if TYPE_CHECKING:
+    from orchestrator.model import Gateway, StopWhen, Threshold, Wave
+
+_RATES = (("s", 1), ("m", 60), ("h", 3600))
+_RULES = {
+    "failed": "failed",
+    "unknown": "are unknown",
+    "surprising": "are surprising: they do not exist, drifted, or (in a first run) were undeployed already",
+}
+
+
+def bounding(gateways: Iterable[Gateway]) -> Iterator[str]:
+    """Yield a line a gateway: how hard it may be used, and how long it is waited for."""
+    for gateway in gateways:
+        yield f"gateway {visible(gateway.name)}: {'; '.join(_bounds(gateway))}"
+
+
+def _bounds(gateway: Gateway) -> Iterator[str]:
+    count = gateway.concurrency
+    yield f"{count:,} {'request' if count == 1 else 'requests'} in flight at most"
+    if gateway.limits.rate is not None:
+        rate = rate_text(gateway.limits.rate)
+        yield f"{rate} undeploys and {rate} looks at most"
+    yield f"parked for {span(gateway.park_for)} at most"
+
+
+def pace(wave: Wave, targets: int) -> str:
+    """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
+    steps = step_bounds(wave.sizes, targets)
+    is_split = len(steps) > 1
+    words: list[str] = []
+    if is_split:
+        parts = ", ".join(f"{last - first:,}" for first, last in pairwise((0, *steps)))
+        words.append(f"steps of {parts} targets")
+    if wave.pause_after is not None:
+        words.append(f"pauses {span(wave.pause_after)} after {'each' if is_split else 'it'}")
+    if wave.proceed == "ask":
+        words.append("asks before it goes on")
+    return "; ".join(words)
+
+
+def percent(share: float) -> str:
+    """Return a share as a plan has it: ``12.5%``."""
+    return f"{share * 100:.8g}%"
+
+
+def rate_text(rate: float) -> str:
+    """Return a number a second as a plan has it, in the first unit in which it is a whole number."""
+    for unit, seconds in _RATES:
+        number = round(rate * seconds, 6)
+        if number >= 1 and number == int(number):
+            return f"{int(number)}/{unit}"
+    return f"{rate * 3600:.6g}/h"
+
+
+def stopping(rules: StopWhen) -> Iterator[str]:
+    """Yield what stops a run by itself, a line a rule, and how it is counted."""
+    thresholds = {"failed": rules.failed, "unknown": rules.unknown, "surprising": rules.surprising}
+    for rule, threshold in thresholds.items():
+        yield f"stops when more than {_above(threshold)} {_RULES[rule]}"
+    yield "stops when a wave or step ends with none of its targets undeployed"
+    if any(threshold.share is not None for threshold in thresholds.values()):
+        yield (
+            f"a share is one of a wave or step: from {SHARES_FROM} ended targets on, "
+            "and at any number before the next one starts"
+        )
+
+
+def _above(threshold: Threshold) -> str:
+    if threshold.count is not None:
+        return f"{threshold.count:,} {'target' if threshold.count == 1 else 'targets'} of the run"
+    return f"{percent(threshold.share or 0)} of the ended targets"

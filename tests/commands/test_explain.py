@@ -1,0 +1,55 @@
+"""A plan in words."""
+
+import pytest
+
+from orchestrator.commands.explain import pace, percent, rate_text, stopping
+from orchestrator.model import Size, StopWhen, Threshold, Wave
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (20.0, "20/s"),
+        (0.5, "30/m"),
+        (100 / 60, "100/m"),
+        (5 / 3600, "5/h"),
+        (1.5, "90/m"),
+        (0.5 / 3600, "0.5/h"),
+        (100_000.0, "100000/s"),
+    ],
+)
+def test_a_rate_is_told_in_whole_numbers(rate: float, expected: str) -> None:
+    assert rate_text(rate) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%")]
+)
+def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
+    assert percent(share) == expected
+
+
+WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("wave", "targets", "expected"),
+    [
+        (Wave(name="a"), 9, ""),
+        (Wave(name="a", sizes=(Size(share=1.0),)), 9, ""),
+        (WAVE, 2005, "steps of 5, 2,000 targets; pauses 1 min after each; asks before it goes on"),
+        (WAVE, 5, "pauses 1 min after it; asks before it goes on"),
+        (WAVE, 0, "pauses 1 min after it; asks before it goes on"),
+    ],
+)
+def test_a_wave_is_told_where_it_does_not_just_go(wave: Wave, targets: int, expected: str) -> None:
+    assert pace(wave, targets) == expected
+
+
+def test_counts_alone_say_nothing_of_shares() -> None:
+    one = Threshold(count=1)
+    lines = list(stopping(StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))))
+
+    assert lines[0] == "stops when more than 1 target of the run failed"
+    assert "more than 0 targets of the run are surprising" in lines[2]
+    assert len(lines) == 4
