@@ -31,6 +31,10 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     resumed: bool
     closes: float | None = None
     """Unix time at which the window closes, where there is one."""
+    timeouts: dict[str, float] = {}
+    """How long one reply may take, by gateway name: no undeploy starts nearer than that to the close."""
+    rests: float = 0.0
+    """Seconds of ``pause_after`` that lie between the waves and steps to be done."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

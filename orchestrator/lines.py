@@ -97,7 +97,8 @@ def waiting_text(progress: Progress, now: float) -> str:
         case "pause_after":
             return f"pause after {_ended_part(progress, event)}{left and f', {left} left'}"
         case "proceed":
-            return f"{_ended_part(progress, event)} has ended: {goes_on} with the next"
+            typed = "type y to go on, n to stop; or " if event.answers else ""
+            return f"{_ended_part(progress, event)} has ended: {typed}{goes_on} with the next"
         case _:
             return f"paused; {goes_on}"
 

@@ -166,6 +166,8 @@ class Progress:
         self.controls: tuple[Controlled, ...] = ()
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
+        self.rests = 0.0
+        """Seconds of ``pause_after`` that are still to come."""
 
     @property
     def total(self) -> int:
@@ -202,8 +204,17 @@ class Progress:
         left = self.remaining_seconds(now)
         if left is None or self.waiting is not None:
             return Forecast()
-        closes = self.started.closes
-        return Forecast(now + left, None if closes is None else closes - now - left)
+        return Forecast(now + left + self.rests, self._spare(self.started, now))
+
+    def _spare(self, started: RunStarted, now: float) -> float | None:
+        """Return how long before the last moment to start the tightest gateway starts its last undeploy."""
+        if started.closes is None:
+            return None
+        closes = started.closes - now - self.rests
+        return min(
+            closes - started.timeouts.get(lane.name, 0.0) - (lane.remaining_seconds(now) or 0.0)
+            for lane in self.lanes.values()
+        )
 
     def heed(self, event: AnyEvent) -> None:
         """Take ``event`` into the counters."""
@@ -224,7 +235,7 @@ class Progress:
             case GatewayWarned() | LaneChanged():
                 self._lane_changed(event)
             case RunStarted():
-                self.started = event
+                self.started, self.rests = event, event.rests
                 self.pace = Pace(event.at)
                 self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
             case WaveStarted():
@@ -242,6 +253,8 @@ class Progress:
                 self.wave, self.wave_left, self.step = event.wave, event.left, event
             case RunWaiting():
                 self.waiting = event
+                if event.why == "pause_after" and event.until is not None:
+                    self.rests = max(0.0, self.rests - (event.until - event.at))
             case RunContinued():
                 self.waiting = None
                 for lane in self.lanes.values():  # the time that was waited says nothing of their pace

@@ -172,6 +172,7 @@ class Session:
             self._stopping.stop("disk", str(error))
             return
         left = self._pending.left()
+        legs = sorted({leg for leg, _ in left})
         names = [gateway.name for gateway in start.plan.gateways]
         by_gateway = {
             name: sum(count for (_, gateway), count in left.items() if gateway == name) for name in names
@@ -185,6 +186,8 @@ class Session:
                 left={name: count for name, count in by_gateway.items() if count},
                 resumed=start.number > 1,
                 closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
+                timeouts={gateway.name: gateway.reply_timeout for gateway in start.plan.gateways},
+                rests=sum(start.plan.waves[leg.wave].pause_after or 0.0 for leg in legs[:-1]),
             )
         )
         await self._wait_for_window()

@@ -43,8 +43,11 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
     demand = parse(act, arguments)
     folder = find_run(state, run)
-    if folder.holder() is None:
+    holder = folder.holding()
+    if holder is None:
         raise RunError(f"run {folder.id} is not going on; `undeploy runs` tells how it stands")
+    if holder.host is not None and not holder.is_here:
+        raise RunError(f"run {folder.id} is {holder}: steer it there")
     question = Question(demand=demand, terminal=_terminal(), remote=_remote())
     click.echo(f"{folder.id}: {ask(folder.path, question)}")
 

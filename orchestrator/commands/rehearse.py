@@ -91,6 +91,7 @@ def command(
     what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
     from orchestrator.api import load_plan, rehearse
+    from orchestrator.commands.prompt import can_ask, go_on_after
     from orchestrator.simulator.process import simulators
     from orchestrator.simulator.seed import Seed
 
@@ -108,6 +109,7 @@ def command(
                 listeners=listeners,
                 signals=True,
                 on_start=started,
+                prompt=go_on_after if can_ask() else None,
             ),
             view,
             state=state,

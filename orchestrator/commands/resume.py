@@ -36,6 +36,7 @@ def command(
     What is unknown is looked at before anything is sent; --only, --skip and --wave narrow the run's own.
     """
     from orchestrator.api import resume
+    from orchestrator.commands.prompt import can_ask, go_on_after
     from orchestrator.journal.folder import find_run
 
     options = run_options(selection, state, report_dir, past_stop=past_stop)
@@ -45,7 +46,12 @@ def command(
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
     result = drive(
         lambda listeners, started: resume(
-            folder, options, listeners=listeners, signals=True, on_start=started
+            folder,
+            options,
+            listeners=listeners,
+            signals=True,
+            on_start=started,
+            prompt=go_on_after if can_ask() else None,
         ),
         view,
         state=state,

@@ -53,13 +53,19 @@ def command(
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")
     from orchestrator.api import load_plan, run
+    from orchestrator.commands.prompt import can_ask, go_on_after
 
     options = run_options(selection, state, report_dir)
     with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
         agree(loaded, options, consent)
         result = drive(
             lambda listeners, started: run(
-                loaded, options, listeners=listeners, signals=True, on_start=started
+                loaded,
+                options,
+                listeners=listeners,
+                signals=True,
+                on_start=started,
+                prompt=go_on_after if can_ask() else None,
             ),
             view,
             state=state,
