@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.credentials import resolve
+from orchestrator.desk import desk_in
 from orchestrator.errors import DiskError, JournalError, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.database import open_database
@@ -195,7 +196,7 @@ def _order(
         listeners=listeners,
         signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
-        steered=True,
+        desk=desk_in,
         prompt=prompt,
     )
 

@@ -86,10 +86,10 @@ def _tell_wave(crew: Crew, leg: Leg, left: int) -> None:
 
 def _tell_step(crew: Crew, leg: Leg, left: int) -> None:
     crew.tally.next_wave()
-    wave = crew.plan.waves[leg.wave]
+    at, wave = crew.tools.world.now(), crew.plan.waves[leg.wave]
+    crew.record.note(at, "leg", text=f"{leg.wave} {leg.step}")
     steps = crew.pending.steps(leg.wave) if wave.sizes else 1
     if steps > 1:
-        at = crew.tools.world.now()
         crew.tools.emit(StepStarted(at=at, wave=wave.name, number=leg.step + 1, steps=steps, left=left))
 
 

@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.desk import desk_in
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.account import Ending
@@ -38,7 +37,7 @@ from orchestrator.selection import (
 )
 from orchestrator.session import Session, Start, check_window
 from orchestrator.signals import Held, NoSignals, Signals
-from orchestrator.steering import no_desk, recalled
+from orchestrator.steering import Desk, no_desk, recalled
 from orchestrator.world import Material, World
 
 OnStart = Callable[[RunFolder], None]
@@ -61,8 +60,8 @@ class Order(Struct, frozen=True, kw_only=True):
     signals: Signals = NoSignals()
     on_start: OnStart = lambda _: None
     rehearsal: bool = False
-    steered: bool = False
-    """Whether the run takes demands from a socket in its folder."""
+    desk: Callable[[Path], Desk] = lambda _: no_desk
+    """Makes where the run in a folder takes demands from while it works."""
     prompt: Prompt | None = None
     """Asks whether to go on after a wave that wants that; None where nobody can be asked."""
 
@@ -98,8 +97,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
 
 
 def _session(folder: RunFolder, start: Start, database: Database, world: World, order: Order) -> Session:
-    desk = desk_in(folder.path) if order.steered else no_desk
-    return Session(start, database, world, order.listeners, desk)
+    return Session(start, database, world, order.listeners, order.desk(folder.path))
 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:

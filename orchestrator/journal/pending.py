@@ -90,11 +90,11 @@ class Pending:
         return count
 
     def begun(self) -> frozenset[Leg]:
-        """Return the legs in which something was sent before this session."""
+        """Return the legs that had begun before this session."""
         if not self._resumed:
             return frozenset()
-        query = "SELECT DISTINCT wave, step FROM target WHERE seq IN (SELECT seq FROM attempt)"
-        return frozenset(Leg(*row) for row in self._database.rows(query))
+        texts = self._database.rows("SELECT text FROM note WHERE kind = 'leg'")
+        return frozenset(Leg(*map(int, text.split())) for (text,) in texts)
 
     def needs(self, leg: Leg) -> Iterator[Need]:
         """Yield what the open targets of a leg wait for."""

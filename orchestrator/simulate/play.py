@@ -26,6 +26,7 @@ from orchestrator.selection import RunOptions
 from orchestrator.signals import NoSignals
 from orchestrator.simulate.clock import CrashError, VirtualLoop, play
 from orchestrator.simulate.disk import Fate, SlowDisk
+from orchestrator.simulate.hands import hands
 from orchestrator.simulate.network import Network
 from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks, offers_look
 from orchestrator.simulate.scene import TOKENS, Scene, make_scene
@@ -141,7 +142,11 @@ class _Play:
         world = self._world(loop, fate)
         runs = self._runs()
         stops = self._scene.interrupt if number == 1 else None
-        order = Order(options=options, signals=NoSignals() if stops is None else _Signal(stops))
+        order = Order(
+            options=options,
+            signals=NoSignals() if stops is None else _Signal(stops),
+            desk=lambda _: hands(self._scene.acts if number == 1 else ()),
+        )
         if runs:
             return await go_on(runs[0], order, lambda _: world)
         draft, place = self._draft()
@@ -152,6 +157,8 @@ class _Play:
         draft = Draft(place / "journal.sqlite")
         for target in self._scene.targets:
             draft.add(target, Place(0, target.seq, 1))
+            for before in self._scene.needs.get(target.seq, ()):
+                draft.require(target.seq, before, Place(0, target.seq, 1))
         source = place / "plan.yaml"
         source.write_text("version: 1\n")
         plan = self._scene.plan

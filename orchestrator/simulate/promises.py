@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.dependencies import DOWN
 from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.schema import ENDED
 from orchestrator.journal.writer import Entry
 from orchestrator.model import Act, Outcome, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.simulate.scene import TOKENS, Scene
 from orchestrator.simulator.books import Books
+from orchestrator.steering import SetLimits
+
+RATE_SPAN = 10.0
 
 
 class Witness:
@@ -24,6 +29,15 @@ class Witness:
         self._intents: Counter[str] = Counter()
         self._arrivals: Counter[str] = Counter()
         self._first: dict[str, Act] = {}
+        self._ended: dict[str, str] = {}
+        self._needs: dict[str, tuple[TargetId, ...]] = {
+            self._ids[seq]: ids for seq, ids in scene.needs.items()
+        }
+        self._rates = {gateway.name: gateway.limits.rate for gateway in scene.plan.gateways}
+        for _, demand in scene.acts:
+            if isinstance(demand, SetLimits):
+                self._rates[demand.gateway] = None
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
         self.broken: list[str] = []
 
     def begin(self, closes: float | None) -> None:
@@ -38,6 +52,8 @@ class Witness:
             self._intents.update(["any"])
             if values[2] == Act.UNDEPLOY:
                 self._intents.update([self._ids[int(values[0] or 0)]])
+        elif statement == ENDED:
+            self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
 
     def arrived(self, target: str, act: Act, at: float) -> None:
         """A request has reached its platform."""
@@ -50,6 +66,26 @@ class Witness:
         late = self._closes is not None and at + self._timeouts[gateway] > self._closes + 0.2
         if act is Act.UNDEPLOY and late:
             self.broken.append(f"promise 7: {target} was undeployed too late for the window")
+        if act is Act.UNDEPLOY:
+            self._check_order(target)
+            self._check_rate(gateway, at)
+
+    def _check_order(self, target: str) -> None:
+        for before in self._needs.get(target, ()):
+            if self._ended.get(before) not in DOWN:
+                self.broken.append(f"{target} was undeployed before {before}, which comes first, was down")
+
+    def _check_rate(self, gateway: str, at: float) -> None:
+        """No more than the plan's rate allows reach a gateway in ten seconds, give or take what the way takes
+        and one probe."""
+        rate, times = self._rates[gateway], self._times[gateway]
+        if rate is None:
+            return
+        times.append(at)
+        while times[0] < at - RATE_SPAN:
+            times.popleft()
+        if len(times) > rate * (RATE_SPAN + 0.3) + 2:
+            self.broken.append(f"{gateway} got {len(times)} undeploys in {RATE_SPAN:g} s at {rate:g}/s")
 
     def first_act(self, target: str) -> Act | None:
         """Return what the first request of this session for a target was for."""

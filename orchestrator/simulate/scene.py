@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Literal
 
@@ -16,6 +17,7 @@ from orchestrator.model import (
     Plan,
     Reference,
     Retry,
+    Size,
     StopWhen,
     Target,
     TargetId,
@@ -27,6 +29,7 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import DEFAULT_STORM, Fault, Faults, Storm
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import Seed
+from orchestrator.steering import Continue, Demand, Pause, SetLimits, Skip, Stop
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """What the reference gives before and after it was renewed; must be found nowhere afterwards."""
@@ -57,13 +60,17 @@ class Scene(Struct, frozen=True, kw_only=True):
     """When the first session is asked to stop."""
     closes: float | None
     """When the first session's window closes."""
+    needs: dict[int, tuple[TargetId, ...]]
+    """What a target comes after, by its number."""
+    acts: tuple[tuple[float, Demand], ...]
+    """What somebody asks of the first session, and when."""
 
 
 def make_scene(number: int) -> Scene:
     """Make the world of a seed; the same number always makes the same world."""
     random = Random(number)  # noqa: S311 - a replayable world, not a secret
     gateways = _gateways(random)
-    waves = tuple(Wave(name=f"wave-{index + 1}") for index in range(random.randint(1, 3)))
+    waves = tuple(_wave(random, index) for index in range(random.randint(1, 3)))
     targets = _targets(random, gateways, len(waves))
     plan = Plan(
         name=f"seed-{number}",
@@ -87,7 +94,51 @@ def make_scene(number: int) -> Scene:
         full=_full(random),
         interrupt=random.uniform(0.0, 5.0) if random.random() < 0.25 else None,
         closes=random.uniform(31.0, 60.0) if random.random() < 0.2 else None,
+        needs=_needs(random, targets),
+        acts=_acts(random, gateways, names),
     )
+
+
+def _wave(random: Random, index: int) -> Wave:
+    part, whole = Size(share=random.choice([0.1, 0.5])), Size(share=1.0)
+    sizes = random.choice([(), (), (Size(count=1), whole), (Size(count=1), part, whole), (part, whole)])
+    return Wave(
+        name=f"wave-{index + 1}",
+        pause_after=random.choice([None, None, 3.0, 90.0]),
+        proceed="ask" if random.random() < 0.1 else "automatic",
+        sizes=sizes,
+    )
+
+
+def _needs(random: Random, targets: tuple[Target, ...]) -> dict[int, tuple[TargetId, ...]]:
+    """Some targets come after others: always after such as stand before them, so that no circle can be."""
+    if random.random() < 0.6:
+        return {}
+    chosen = random.sample(targets[1:], min(len(targets) - 1, random.randint(1, 15)))
+    return {
+        target.seq: tuple(
+            {other.id for other in random.choices(targets[: target.seq - 1], k=random.randint(1, 3))}
+        )
+        for target in chosen
+    }
+
+
+def _acts(
+    random: Random, gateways: tuple[Gateway, ...], names: list[TargetId]
+) -> tuple[tuple[float, Demand], ...]:
+    if random.random() < 0.7:
+        return ()
+    made: list[Callable[[], Demand]] = [
+        Pause,
+        Continue,
+        Stop,
+        lambda: Skip(random.choice([random.choice(names), f"{random.choice(gateways).name}/**"])),
+        lambda: SetLimits(random.choice(gateways).name, random.randint(1, 12)),
+        lambda: SetLimits(random.choice(gateways).name, rate=random.choice([0.2, 2.0, 30.0])),
+        lambda: SetLimits(random.choice(gateways).name, unbounded=True),
+    ]
+    times = sorted(random.uniform(0.0, 20.0) for _ in range(random.randint(1, 6)))
+    return tuple((at, random.choice(made)()) for at in times)
 
 
 def _gateways(random: Random) -> tuple[Gateway, ...]:
@@ -95,7 +146,10 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
     found: list[Gateway] = []
     for name in random.sample(["roma-eu", "apim", "apim-two"], random.randint(1, 3)):
         retry = Retry(attempts=random.randint(1, 6), first=random.choice([0.1, 0.5, 2.0]))
-        limits = Limits(concurrency=random.randint(1, 6))
+        limits = Limits(
+            concurrency=random.randint(1, 6), rate=random.choice([None, None, None, 0.5, 5.0, 50.0])
+        )
+        park_for = random.choice([600.0, 600.0, 30.0])
         looks: list[Literal["doubt", "always"]] = ["doubt", "doubt", "always"]
         absences: list[Literal["fail", "ok"]] = ["fail", "ok"]
         look, absent = random.choice(looks), random.choice(absences)
@@ -107,6 +161,7 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
                     auth=auth,
                     retry=retry,
                     limits=limits,
+                    park_for=park_for,
                     look=look,
                     absent=absent,
                     project_id="0123456789abcdef0123456789abcdef",
@@ -122,6 +177,7 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
                     auth=auth,
                     retry=retry,
                     limits=limits,
+                    park_for=park_for,
                     look=look,
                     absent=absent,
                     timeout=30.0,
