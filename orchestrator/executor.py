@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator.dependencies import Dependencies
 from orchestrator.errors import DiskError
 from orchestrator.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
-from orchestrator.feed import Claims, Feed, Order
+from orchestrator.feed import Claims, Feed, Order, Taken
 from orchestrator.journal.pending import Leg, Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane
@@ -148,29 +148,35 @@ async def _work(crew: Crew, way: Way, feed: Feed, order: Order) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
     lane = way.lane
     while lane.refusal() is None and (taken := await feed.take()) is not None:
-        target, past, broken = taken
-        # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
-        overview = None if order.dependencies.needed(target.seq) else way.overview
-        course = Course(target, past, lane, way.send, crew.tools, overview=overview)
-        if broken is not None:
-            if lane.refusal() is None:
-                _keep(crew, order, blocked(past, broken), course, 0.0, doubted=past.requests > 0)
-            lane.leave(target.id)
-            continue
-        began = crew.tools.world.monotonic()
         try:
-            end = await course.run()
+            if taken.broken is None:
+                await _undeploy(crew, way, feed, order, taken)
+            elif lane.refusal() is None:
+                course = Course(taken.target, taken.past, lane, way.send, crew.tools)
+                end = blocked(taken.past, taken.broken)
+                _keep(crew, order, end, course, 0.0, doubted=taken.past.requests > 0)
         except DiskError as error:
             crew.tools.stopping.stop("disk", str(error))
-            return
         finally:
-            feed.release(target)
-            lane.leave(target.id)
-        if isinstance(end, End):
-            seconds = crew.tools.world.monotonic() - began
-            _keep(crew, order, end, course, seconds, doubted=past.requests > 0)
-        elif overview is not None:
-            await _defer(crew, way, order, Deferred(target, course.past, began))
+            lane.leave(taken.target.id)
+            order.settle(taken.target.seq, None)  # no news where it has ended; else nobody may wait for it
+
+
+async def _undeploy(crew: Crew, way: Way, feed: Feed, order: Order, taken: Taken) -> None:
+    target, past, _ = taken
+    # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
+    overview = None if order.dependencies.needed(target.seq) else way.overview
+    course = Course(target, past, way.lane, way.send, crew.tools, overview=overview)
+    began = crew.tools.world.monotonic()
+    try:
+        end = await course.run()
+    finally:
+        feed.release(target)
+    if isinstance(end, End):
+        seconds = crew.tools.world.monotonic() - began
+        _keep(crew, order, end, course, seconds, doubted=past.requests > 0)
+    else:
+        await _defer(crew, way, order, Deferred(target, course.past, began))
 
 
 async def _defer(crew: Crew, way: Way, order: Order, waiting: Deferred) -> None:

@@ -223,11 +223,12 @@ class LaneState:
             self._looks_busy_since = None
             self.looks.answered(now)
             return
-        self.looks.refused(began, now, reading.rate)
         if self._looks_busy_since is None:
             self._looks_busy_since = now
         self._looks_given_up = now - self._looks_busy_since >= self._park_for
-        self._looks_paused_until = max(self._looks_paused_until, now + self._wanted(reading, 1))
+        wait = self._wanted(reading, 1)
+        self.looks.refused(began, now, wait=wait, hint=reading.rate)
+        self._looks_paused_until = max(self._looks_paused_until, now + wait)
         self.looks.hold(self._looks_paused_until)
 
     def _wanted(self, reading: Reading, in_a_row: int) -> float:
@@ -237,12 +238,13 @@ class LaneState:
         return max(1.0, backoff(self._policy, in_a_row, 1.0))
 
     def _pause(self, reading: Reading, began_at: float, now: float) -> float | None:
-        self.undeploys.refused(began_at, now, reading.rate)
         if self._busy_since is None:
             self._busy_since = now
         began = now >= self._paused_until
         self._busy_in_a_row += began
-        self._paused_until = max(self._paused_until, now + self._wanted(reading, self._busy_in_a_row))
+        wait = self._wanted(reading, self._busy_in_a_row)
+        self.undeploys.refused(began_at, now, wait=wait, hint=reading.rate)
+        self._paused_until = max(self._paused_until, now + wait)
         self.undeploys.hold(self._paused_until)
         if now - self._busy_since >= self._park_for:
             self.give_up(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)

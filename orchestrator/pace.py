@@ -14,6 +14,9 @@ CUT = 0.7
 MOST_OF_TAKEN = 2.0
 """No cut leaves more than this many times what was taken on average, pauses included."""
 
+RAREST = 4.0
+"""No cut makes requests rarer than one in so many of the pauses that the gateway asks for."""
+
 NEAR, OVER = 0.9, 1.05
 """Between these shares of the pace that was refused last, the pace feels its way. Below and above it grows
 fast: there it was borne before, here the gateway bears more than it did."""
@@ -91,7 +94,8 @@ class Pacer:
         found, refused = self._found, self._refused
         if found is None or refused is None:
             return
-        passed = min(now - self._answered_at, 1.0)
+        # Time in which nothing was asked for says nothing; but at a slow pace answers are far apart.
+        passed = min(now - self._answered_at, max(1.0, 2.0 / found))
         self._answered_at = now
         if found > OVER * refused:
             self._refused = refused = found
@@ -101,11 +105,13 @@ class Pacer:
         grown = near if found < near < grown else grown
         self._found = grown if self.cap is None else min(grown, max(found, self.cap))
 
-    def refused(self, began: float, now: float, hint: float | None = None) -> bool:
+    def refused(self, began: float, now: float, *, wait: float, hint: float | None = None) -> bool:
         """A request that left at ``began`` was refused. Returns whether the pace was cut for it.
 
         Not for one that left before the last cut, nor where nothing was taken since: then the pause was too
-        short, which says nothing of the pace. ``hint`` is the rate that the gateway itself states.
+        short, which says nothing of the pace. ``wait`` is how many seconds the lane pauses for it: a gateway
+        that takes requests again so soon is not waited for much longer by making them rare. ``hint`` is the
+        rate that the gateway itself states.
         """
         if (self._cut_at is not None and began < self._cut_at) or not self._taken or self._since is None:
             return False
@@ -115,6 +121,7 @@ class Pacer:
             before, cut = taken, taken * FIRST_CUT
         else:
             cut = max(min(taken, before), min(before * CUT, taken * MOST_OF_TAKEN))
+        cut = max(cut, min(before, 1.0 / (RAREST * wait)))
         self._found = cut if hint is None else min(cut, hint)
         self._refused = before if hint is None else min(before, hint)
         self._since = self._cut_at = self._answered_at = now
