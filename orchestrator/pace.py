@@ -14,6 +14,9 @@ CUT = 0.7
 MOST_OF_TAKEN = 2.0
 """No cut leaves more than this many times what was taken on average, pauses included."""
 
+UNDER = 0.97
+"""How much of a rate that the gateway itself states is used."""
+
 RAREST = 4.0
 """No cut makes requests rarer than one in so many of the pauses that the gateway asks for."""
 
@@ -122,8 +125,9 @@ class Pacer:
         else:
             cut = max(min(taken, before), min(before * CUT, taken * MOST_OF_TAKEN))
         cut = max(cut, min(before, 1.0 / (RAREST * wait)))
-        self._found = cut if hint is None else min(cut, hint)
-        self._refused = before if hint is None else min(before, hint)
+        if hint is not None and hint < before:
+            before, cut = hint, hint * UNDER
+        self._found, self._refused = cut, before
         self._since = self._cut_at = self._answered_at = now
         self._taken = 0
         self._begin_again(now)
