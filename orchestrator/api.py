@@ -146,14 +146,13 @@ async def rehearse(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
-    prompt: Prompt | None = None,
 ) -> RunResult:
     """Do the same run against other addresses, by gateway name, with credentials of their own.
 
-    No credential of the plan is resolved and no address of it is contacted; the plan's window is not waited
-    for. The run is kept apart, among the rehearsals.
+    No credential of the plan is resolved and no address of it is contacted; the plan's window and pauses are
+    not waited for, and nobody is asked. The run is kept apart, among the rehearsals.
     """
-    order = replace(_order(options, listeners, on_start, prompt, signals=signals), rehearsal=True)
+    order = replace(_order(options, listeners, on_start, None, signals=signals), rehearsal=True)
     world = replace(
         real_world(loaded.folder),
         # The simulators are on this machine: no proxy, and none of the plan's certificates.

@@ -91,9 +91,16 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
             gate.close()
             with order.signals.held() as held:
                 order.on_start(folder)
-                start = _start(folder, plan, window, 1, holder, order, materials)
+                played = _without_waits(plan) if order.rehearsal else plan
+                start = _start(folder, played, window, 1, holder, order, materials)
                 session = _session(folder, start, _open(folder), world, order)
             return await _work(folder, session, held, order)
+
+
+def _without_waits(plan: Plan) -> Plan:
+    """Return the plan as it is rehearsed: nobody waits for its pauses, or is asked."""
+    waves = tuple(replace(wave, pause_after=None, proceed="automatic") for wave in plan.waves)
+    return replace(plan, waves=waves)
 
 
 def _session(folder: RunFolder, start: Start, database: Database, world: World, order: Order) -> Session:

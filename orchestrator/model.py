@@ -243,6 +243,7 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 MOST_IN_FLIGHT = 1000
+"""Requests to one gateway that may be in flight, whatever a plan or somebody who steers a run asks for."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -61,3 +61,5 @@ async def _wait(
         await stopping.change(left)
     stopping.rest(over=True)
     tools.emit(RunContinued(at=world.now()))
+    if stopping.paused:
+        tools.emit(RunWaiting(at=world.now(), why="paused"))

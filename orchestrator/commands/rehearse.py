@@ -87,11 +87,10 @@ def command(
 ) -> int:
     """Run a plan against built-in simulators, with faults.
 
-    Needs no credential and no network, and asks nothing; the plan's window does not hold. At the end it puts
-    what the simulators saw beside what the report claims; if they disagree it exits with 3.
+    Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold. At the
+    end it puts what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
     from orchestrator.api import load_plan, rehearse
-    from orchestrator.commands.prompt import can_ask, go_on_after
     from orchestrator.simulator.process import simulators
     from orchestrator.simulator.seed import Seed
 
@@ -109,7 +108,6 @@ def command(
                 listeners=listeners,
                 signals=True,
                 on_start=started,
-                prompt=go_on_after if can_ask() else None,
             ),
             view,
             state=state,
