@@ -38,6 +38,8 @@ FRAMES = 6
 STYLES = {
     Outcome.UNDEPLOYED: "green",
     Outcome.ALREADY_UNDEPLOYED: "cyan",
+    Outcome.RESTORED: "green",
+    Outcome.ALREADY_DEPLOYED: "cyan",
     Outcome.FAILED: "red",
     Outcome.UNKNOWN: "magenta",
     Outcome.NOT_STARTED: "bright_black",

@@ -6,9 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from orchestrator.model import Outcome, Reason, TargetId
-
-DOWN = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED})
+from orchestrator.model import DONE, Outcome, Reason, TargetId
 
 
 class Need(NamedTuple):
@@ -37,7 +35,7 @@ class Dependencies:
         self._broken: dict[int, str] = {}
         self._freed: deque[int] = deque()
         for need in needs:
-            if need.outcome in DOWN:
+            if need.outcome in DONE:
                 continue
             if need.outcome is not None or not need.beside:
                 self._broken.setdefault(need.seq, _why(need, need.outcome))
@@ -64,7 +62,7 @@ class Dependencies:
             return False
         for follower in self._followers.pop(seq):
             self._waits[follower].discard(seq)
-            if outcome not in DOWN:
+            if outcome not in DONE:
                 self._broken.setdefault(follower, _why(need, outcome))
             if not self.waits(follower):
                 self._freed.append(follower)

@@ -65,11 +65,12 @@ class Lane:
         stopping: Stopping,
         tell: Teller,
         learned: Learned = NOTHING,
+        act: Act = Act.UNDEPLOY,
     ) -> None:
         limits = learned.limits or gateway.limits
         self.gateway = gateway
         self.entrance = entrance
-        self.policy = Policy.of(gateway)
+        self.policy = Policy.of(gateway, act)
         self.state = LaneState(
             self.policy, gateway.park_for, limits=limits, learned=learned.rate, first_alone=entrance.alone
         )

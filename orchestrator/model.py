@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Annotated, ClassVar, Literal, NewType
+from typing import Annotated, Any, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct
 
@@ -28,9 +28,15 @@ class Outcome(StrEnum):
 
     UNDEPLOYED = "undeployed"
     ALREADY_UNDEPLOYED = "already_undeployed"
+    RESTORED = "restored"
+    ALREADY_DEPLOYED = "already_deployed"
     FAILED = "failed"
     UNKNOWN = "unknown"
     NOT_STARTED = "not_started"
+
+
+DONE = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED, Outcome.RESTORED, Outcome.ALREADY_DEPLOYED})
+"""What a run wants of its targets: an undeploy the first two, a restore the others."""
 
 
 class Reason(StrEnum):
@@ -72,6 +78,7 @@ class Ask(Struct, frozen=True):
 
 
 UNDEPLOY = Ask(Act.UNDEPLOY)
+DEPLOY = Ask(Act.DEPLOY)
 
 
 class Verdict(Enum):
@@ -86,6 +93,7 @@ class Verdict(Enum):
     REFUSED = "refused"  # target: refused, with the vendor's code and text
     UNSENT = "unsent"  # lane: nothing left this machine; said by the engine, never by a gateway's read
     # Replies to a look.
+    TOLD = "told"  # target: it says something else than whether the target is deployed
     UP = "up"  # target: it is deployed
     DOWN = "down"  # target: it is not deployed
     UNCLEAR = "unclear"  # target: this look could not tell; it may be repeated
@@ -109,6 +117,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     since: str | None = None
     edited: bool | None = None
     """The definition was changed after the last deploy."""
+    path: str | None = None
+    """Where it is served."""
+
+
+Obstacle = Literal["new-front-end-id", "unpublished-edits", "missing-history"]
+"""Why a restore would not bring back what was there."""
+
+
+class FrontEnd(Struct, frozen=True, kw_only=True):
+    """What is published for a target, and goes with it when it is undeployed."""
+
+    id: str
+    name: str | None = None
+    path: str | None = None
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -133,6 +155,26 @@ class Reading(Struct, frozen=True, kw_only=True):
     """With PARTIAL: how many pods (or rows) the reply named in all."""
     hint: str = ""
     facts: Facts | None = None
+    kept: Mapping[str, Any] | None = None
+    """With TOLD: what the vendor said, as far as it is needed later."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What was seen of a target before anything was done to it, and what brings it back.
+
+    ``verdict`` is UP, DOWN, ABSENT or PARTIAL (the manager calls it down, and it is still served); UNCLEAR or
+    NOT_OFFERED where nobody could tell.
+    """
+
+    verdict: Verdict
+    code: str | None = None
+    message: str | None = None
+    hidden: bool = False
+    facts: Facts = Facts()
+    fronts: tuple[FrontEnd, ...] = ()
+    deploy: str | None = None
+    """JSON that the vendor's deploy needs; None where what was read is not enough for one."""
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -177,6 +219,8 @@ class Target(Struct, frozen=True):
     parts: tuple[str, ...]
     description: str | None = None
     persistent: bool | None = None
+    deploy: str | None = None
+    """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
 
 
 class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -379,6 +423,32 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Say what a reply means. Never raises, whatever the bytes."""
         raise NotImplementedError
 
+    def next_portrait(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Ask | Snapshot:
+        """Return the next read that a snapshot needs, or what the reads so far amount to.
+
+        ``seen`` and ``lacking`` are as in ``next_look``; a read that failed is in ``seen`` with its reading.
+        A kind that knows no more than its looks keeps nothing that a restore could go by.
+        """
+        found = self.next_look(target, seen, lacking, None)
+        if isinstance(found, Ask):
+            return found
+        return Snapshot(
+            verdict=found.verdict,
+            code=found.code,
+            message=found.message,
+            hidden=found.hidden,
+            facts=found.facts or Facts(),
+            obstacles=("missing-history",),
+        )
+
+    def next_proof(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Ask | Reading:
+        """As ``next_look``, where the question is whether a target is deployed in full."""
+        return self.next_look(target, seen, lacking, about)
+
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
     ) -> Ask | Reading:
@@ -443,3 +513,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     protect: tuple[str, ...] = ()
     at_most: Annotated[int, Meta(ge=1)] | None = None
     waves: tuple[Wave, ...]
+    snapshot: Literal["best", "required", "off"] = "best"
+    """Whether what a restore needs is kept before each undeploy."""
+    approval: Literal["none", "digest", "file"] = "none"
+    """What a run of this plan wants before it begins."""

@@ -16,6 +16,13 @@ from orchestrator.model import Act, Gateway, Outcome, Reading, Reason, Verdict
 
 LOOKS_PER_DOUBT = 3
 
+_MIRRORED = {Verdict.UP: Verdict.DOWN, Verdict.DOWN: Verdict.UP}
+_NO_REPEAT = {Verdict.DOUBT: Verdict.STRANGE}
+_RESTORE_WORDS = {
+    Outcome.UNDEPLOYED: Outcome.RESTORED,
+    Outcome.ALREADY_UNDEPLOYED: Outcome.ALREADY_DEPLOYED,
+}
+
 
 class Policy(Struct, frozen=True, kw_only=True):
     """The part of a gateway's plan entry that decides about one target. Waits are seconds."""
@@ -25,16 +32,20 @@ class Policy(Struct, frozen=True, kw_only=True):
     ceiling: float = 30.0
     always_look: bool = False
     absent_ok: bool = False
+    act: Act = Act.UNDEPLOY
+    """What is done to the targets: undeploy, or in a restore deploy."""
 
     @classmethod
-    def of(cls, gateway: Gateway) -> Policy:
+    def of(cls, gateway: Gateway, act: Act = Act.UNDEPLOY) -> Policy:
         retry = gateway.retry
+        restores = act is Act.DEPLOY
         return cls(
             attempts=retry.attempts,
             first=retry.first,
             ceiling=retry.ceiling,
-            always_look=gateway.look == "always",
-            absent_ok=gateway.absent == "ok",
+            always_look=gateway.look == "always" or restores,
+            absent_ok=gateway.absent == "ok" and not restores,
+            act=act,
         )
 
 
@@ -105,9 +116,30 @@ def decide(policy: Policy, past: Past, act: Act, reading: Reading, *, roll: floa
 
     ``past.requests`` is the caller's: it counts exchanges, of which a look may need several.
     """
-    if act is Act.UNDEPLOY:
-        return _after_undeploy(policy, past, reading, roll)
-    return _after_look(policy, past, reading, roll)
+    if act is Act.LOOK:
+        past, step = _after_look(policy, past, reading, roll)
+    else:
+        past, step = _after_undeploy(policy, past, reading, roll)
+    return past, spoken(policy, step) if isinstance(step, End) else step
+
+
+def aimed(policy: Policy, act: Act, reading: Reading) -> Reading:
+    """Return a reading as these rules take it, which speak of a target that is to be down.
+
+    In a restore it is to be up, so the two change places; and a deploy that may have arrived is not repeated
+    before a look, since to deploy twice is not harmless.
+    """
+    if policy.act is not Act.DEPLOY:
+        return reading
+    verdict = _MIRRORED.get(reading.verdict) if act is Act.LOOK else _NO_REPEAT.get(reading.verdict)
+    return reading if verdict is None else replace(reading, verdict=verdict)
+
+
+def spoken(policy: Policy, end: End) -> End:
+    """Return an end in the words of what was done."""
+    if policy.act is not Act.DEPLOY:
+        return end
+    return replace(end, outcome=_RESTORE_WORDS.get(end.outcome, end.outcome))
 
 
 def replay(past: Past, act: Act, reading: Reading | None) -> Past:
@@ -142,7 +174,7 @@ def _after_undeploy(policy: Policy, past: Past, reading: Reading, roll: float) -
         case Verdict.ELSEWHERE:
             return past, blocked(past, wrong_place(reading))
         case Verdict.ABSENT:
-            return past, _absent(policy, reading)
+            return past, absent(policy, reading)
         case Verdict.CONTESTED | Verdict.REFUSED:
             past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading)
             if reading.verdict is Verdict.REFUSED and not past.arrived:
@@ -169,7 +201,7 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
             outcome = Outcome.UNDEPLOYED if past.arrived else Outcome.ALREADY_UNDEPLOYED
             return past, End(outcome, evidence="look")
         case Verdict.ABSENT:
-            return past, _absent(policy, reading)
+            return past, absent(policy, reading)
         case Verdict.DENIED | Verdict.BUSY:
             return past, Look()
         case Verdict.UP | Verdict.PARTIAL:
@@ -196,7 +228,7 @@ def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tupl
         return replace(past, doubt=False), _refused(about)
     past = replace(past, doubt=False, looks=0)
     if past.charged >= policy.attempts:
-        return past, _spent_while_up(past, about)
+        return past, _spent_while_up(policy, past, about)
     return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
 
 
@@ -211,11 +243,11 @@ def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> t
         case Verdict.CONTESTED | Verdict.REFUSED if past.about and not (past.arrived or offered):
             return past, _refused(past.about)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE:
-            return past, _unknown(past, reading)
+            return past, _unknown(policy, past, reading)
         case _ if past.charged < policy.attempts and not (past.doubt and offered):
             return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
         case _:
-            return past, _unknown(past, reading)
+            return past, _unknown(policy, past, reading)
 
 
 def describe(reading: Reading) -> str:
@@ -234,7 +266,8 @@ def _refused(reading: Reading) -> End:
     return End(Outcome.FAILED, f"{Reason.REFUSED}: {describe(reading)}", evidence)
 
 
-def _absent(policy: Policy, reading: Reading) -> End:
+def absent(policy: Policy, reading: Reading) -> End:
+    """End a target that does not exist, in the vendor's own words."""
     gone = policy.absent_ok and not reading.hidden
     outcome = Outcome.ALREADY_UNDEPLOYED if gone else Outcome.FAILED
     return End(outcome, f"{Reason.ABSENT}: {describe(reading)}", "code")
@@ -247,19 +280,20 @@ def _partial(reading: Reading) -> End:
     return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
 
 
-def _undeploys(past: Past) -> str:
-    return f"{past.charged} undeploy request{'' if past.charged == 1 else 's'}"
+def _requests(policy: Policy, past: Past) -> str:
+    return f"{past.charged} {policy.act.value} request{'' if past.charged == 1 else 's'}"
 
 
-def _spent_while_up(past: Past, about: Reading | None) -> End:
+def _spent_while_up(policy: Policy, past: Past, about: Reading | None) -> End:
     last = f"; last: {describe(about)}" if about else ""
-    return End(Outcome.FAILED, f"{Reason.SPENT}: still deployed after {_undeploys(past)}{last}", "look")
+    still = "still deployed" if policy.act is Act.UNDEPLOY else "still not deployed"
+    return End(Outcome.FAILED, f"{Reason.SPENT}: {still} after {_requests(policy, past)}{last}", "look")
 
 
-def _unknown(past: Past, reading: Reading) -> End:
+def _unknown(policy: Policy, past: Past, reading: Reading) -> End:
     last = f"; last reply: {describe(past.about)}" if past.about else ""
     if reading.verdict is Verdict.NOT_OFFERED:
         why = "this version offers no look"
     else:
         why = f"the looks could not tell: {describe(reading)}"
-    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_undeploys(past)}, and {why}{last}")
+    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_requests(policy, past)}, and {why}{last}")

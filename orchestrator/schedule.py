@@ -9,7 +9,7 @@ from math import ceil
 from typing import Literal
 
 from orchestrator.errors import ExitStatus
-from orchestrator.model import Outcome, Reason, Size, StopWhen, Threshold
+from orchestrator.model import DONE, Outcome, Reason, Size, StopWhen, Threshold
 
 SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
@@ -143,11 +143,7 @@ def fruitless(counts: Counts, *, left: int = 0) -> bool:
 
     ``left`` counts its targets that have no outcome yet.
     """
-    down = sum(
-        count
-        for (outcome, _), count in counts.items()
-        if outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED)
-    )
+    down = sum(count for (outcome, _), count in counts.items() if outcome in DONE)
     wanted = sum(count for (_, word), count in counts.items() if word not in HELD_BACK)
     return wanted + left > 0 and down == 0
 

@@ -29,7 +29,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, LaneStatus, Learned
-from orchestrator.model import Gateway, Plan, Reason, RunId, Window
+from orchestrator.model import UNDEPLOY, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
@@ -63,6 +63,8 @@ class Start(Struct, frozen=True, kw_only=True):
     """What earlier sessions have left for each lane, by name."""
     skips: Mapping[str, str] = {}
     """Patterns that somebody has had passed over in an earlier session, and who."""
+    change: Ask = UNDEPLOY
+    """What is done to the targets: to undeploy them, or in a restore to deploy them."""
     prompt: Prompt | None = None
     """Asks whether to go on after a wave, where somebody sits there."""
 
@@ -123,6 +125,9 @@ class Session:
             record=self._record,
             emit=self._emit,
             note=f"{reason} [{start.run}]" if reason else None,
+            change=start.change,
+            snapshot=start.plan.snapshot if start.change == UNDEPLOY else "off",
+            approved=self._pending.approved,
         )
         self._steering = Steering(
             run=start.run,
@@ -223,7 +228,7 @@ class Session:
         told = partial(self._note_request, gateway.name)
         entrance = Entrance(gateway, self._start.materials[gateway.name], self._world, send, told)
         learned = self._steering.learned.get(gateway.name, Learned())
-        lane = Lane(gateway, entrance, self._world, self._stopping, self, learned)
+        lane = Lane(gateway, entrance, self._world, self._stopping, self, learned, self._tools.change.act)
         self._lanes[gateway.name] = lane
         for warning in [*warnings(gateway), *self._horizon(entrance)]:
             lane.warn(warning)

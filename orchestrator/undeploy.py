@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,9 +19,10 @@ from orchestrator.access import masked
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.lane import Lane
 from orchestrator.lane_state import Turn
-from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Target, Verdict
+from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Snapshot, Target, Verdict
 from orchestrator.overview import Overview
-from orchestrator.retry import End, Look, Past, Send, Step, blocked, decide, first_step
+from orchestrator.portrait import Approved, judged
+from orchestrator.retry import End, Look, Past, Send, Step, aimed, blocked, decide, first_step
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
 from orchestrator.world import Send as SendRequest
@@ -35,6 +36,7 @@ class Recording(Protocol):
     def result(
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
     ) -> None: ...
+    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None: ...
 
 
 class Tools(Struct, frozen=True, kw_only=True):
@@ -46,6 +48,11 @@ class Tools(Struct, frozen=True, kw_only=True):
     emit: Callable[[AnyEvent], None]
     note: str | None
     """The text for a vendor's history record, where a target has none of its own."""
+    change: Ask = UNDEPLOY
+    """What is done to the targets: to undeploy them, or in a restore to deploy them."""
+    snapshot: Literal["best", "required", "off"] = "off"
+    approved: Callable[[int], Approved | None] = lambda _: None
+    """What an approval saw of the target with a number, where there is one."""
 
 
 class Wait(Struct, frozen=True):
@@ -76,6 +83,7 @@ class Course:
         self._record = tools.record
         self._emit = tools.emit
         self._note = tools.note
+        self._tools = tools
         self._step: Step = first_step(lane.policy, past)
         self._overview = overview
         self._last_look = last_look
@@ -84,6 +92,8 @@ class Course:
 
     async def run(self) -> End | Wait:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
+        if over := await self._portray():
+            return over
         step = await self._advance()
         if isinstance(step, End | Wait):
             return step
@@ -94,7 +104,7 @@ class Course:
 
     async def _advance(self) -> Step | Wait:
         """Do one step; return the next one, before which the caller waits."""
-        act = _act_of(self._step)
+        act = self._act_of(self._step)
         turn = self._turn(act)
         refused = await self._lane.admit(turn)
         if refused is None:
@@ -108,11 +118,44 @@ class Course:
             self._step = self._without(refused)
         return self._step
 
+    def _act_of(self, step: Step) -> Act:
+        return Act.LOOK if isinstance(step, Look) else self._lane.policy.act
+
     def _turn(self, act: Act) -> Turn:
         begun = self.past.charged > 0
         if act is Act.LOOK:
             return Turn(self.target.id, act, settling=begun)
         return Turn(self.target.id, act, repeats=begun or self.past.unsent > 0)
+
+    async def _portray(self) -> End | None:
+        """Take a snapshot where one is wanted; return how the target ends, where there is no more to do."""
+        tools = self._tools
+        approved = tools.approved(self.target.seq)
+        if self.past.charged or (tools.snapshot == "off" and approved is None):
+            return None
+        snapshot = await self._read_portrait()
+        if isinstance(snapshot, str):
+            return blocked(self.past, snapshot)
+        self._record.snapshot(self.target, snapshot, self._world.now())
+        end = judged(self._lane.policy, snapshot, approved, required=tools.snapshot == "required")
+        if end is None and snapshot.verdict is Verdict.UP and isinstance(self._step, Look):
+            self._step = Send()  # the look that was due has been had
+        return end
+
+    async def _read_portrait(self) -> Snapshot | str:
+        """Read what a snapshot needs, each read once; or return why nothing may be read."""
+        seen: dict[str, Reading] = {}
+        while True:
+            found = self._lane.gateway.next_portrait(self.target, seen, frozenset(self._lane.lacking))
+            if isinstance(found, Snapshot):
+                return found
+            turn = self._turn(Act.LOOK)
+            if refused := await self._lane.admit(turn):
+                return refused
+            reading = await self._exchange(turn, found, _as_read)
+            assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
+            if reading.verdict not in (Verdict.BUSY, Verdict.DENIED):
+                seen[found.via] = self._lane.found(found.via, reading)
 
     def _may_wait(self, reading: Reading) -> bool:
         """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
@@ -139,7 +182,7 @@ class Course:
 
     async def _undeploy(self, turn: Turn) -> Reading:
         self._held = None
-        reading = await self._exchange(turn, UNDEPLOY, _as_read)
+        reading = await self._exchange(turn, self._tools.change, _as_read)
         assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
         return reading
 
@@ -148,7 +191,7 @@ class Course:
         step = self._step
         if isinstance(step, End):
             return self._held if step.outcome is Outcome.UNKNOWN else None
-        act = _act_of(step)
+        act = self._act_of(step)
         if refused := self._lane.refusal(act, step.wait):
             return refused
         at = self._world.now()
@@ -188,8 +231,9 @@ class Course:
         return self._after_read(seen)
 
     def _after_read(self, seen: dict[str, Reading]) -> Reading | Ask:
-        lacking = frozenset(self._lane.lacking)
-        return self._lane.gateway.next_look(self.target, seen, lacking, self.past.about)
+        gateway, lacking = self._lane.gateway, frozenset(self._lane.lacking)
+        look = gateway.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
+        return look(self.target, seen, lacking, self.past.about)
 
     async def _exchange(
         self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
@@ -226,7 +270,7 @@ class Course:
         reading = _read(lane, ask, target, answer)
         concluded = conclude(reading)
         if isinstance(concluded, Reading):
-            reading = concluded
+            reading = concluded = aimed(lane.policy, ask.act, concluded)
         status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
@@ -256,10 +300,6 @@ class Course:
 
 def _as_read(reading: Reading) -> Reading:
     return reading
-
-
-def _act_of(step: Step) -> Act:
-    return Act.LOOK if isinstance(step, Look) else Act.UNDEPLOY
 
 
 def _goes_on(step: Step | Wait) -> bool:

@@ -13,10 +13,22 @@ import msgspec
 
 from orchestrator.gateways import apinizer_checks
 from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
+from orchestrator.gateways.apinizer_portrait import ROLLBACK, next_portrait, next_proof
 from orchestrator.gateways.apinizer_replies import read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.text import place, segment
-from orchestrator.model import Act, Ask, Check, Coordinate, Dialect, Gateway, Reading, Target
+from orchestrator.model import (
+    Act,
+    Ask,
+    Check,
+    Coordinate,
+    Dialect,
+    Gateway,
+    Reading,
+    Snapshot,
+    Target,
+    Verdict,
+)
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
@@ -76,12 +88,17 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json"}
         if ask in _PATHS:
             return Request("GET", url + _PATHS[ask].format(environment=environment), headers)
-        if ask.act is not Act.UNDEPLOY:
+        if ask.act is Act.LOOK:
             raise ValueError(f"Apinizer is not asked to {ask.act} {ask.via}".rstrip())
+        if ask.via == ROLLBACK:
+            revision = segment(target.deploy or "")
+            back = f"deploy-histories/{revision}/rollback/?environmentName={environment}"
+            return Request("POST", url + back, headers)
         body = _body(target, note)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        return Request("DELETE", f"{url}environments/{environment}/", headers, body)
+        method = "POST" if ask.act is Act.DEPLOY else "DELETE"
+        return Request(method, f"{url}environments/{environment}/", headers, body)
 
     def greeting(self) -> Check:
         """Return the manager's own health check, which asks for no token."""
@@ -122,6 +139,9 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Return what ``reply`` means. Never raises, whatever the bytes; the status alone proves nothing."""
         if ask.act is Act.LOOK:
             return read_look(ask.via, target, reply)
+        if ask.via == ROLLBACK and reply.status == 200:
+            # The vendor answers so to a rollback whose deploy failed, too: a look alone can tell.
+            return Reading(verdict=Verdict.STRANGE, message="a rollback says nothing of its deploy")
         return read_undeploy(target, reply)
 
     def next_look(
@@ -133,6 +153,25 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     ) -> Ask | Reading:
         """Return the next read of this look, or what the reads so far amount to."""
         return next_look(seen, lacking, about)
+
+    def next_proof(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+        about: Reading | None,
+    ) -> Ask | Reading:
+        """Return the next read, or whether it is deployed on every pod that answers."""
+        return next_proof(seen, lacking, about)
+
+    def next_portrait(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+    ) -> Ask | Snapshot:
+        """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
+        return next_portrait(seen, lacking)
 
 
 def _body(target: Target, note: str | None) -> bytes | None:

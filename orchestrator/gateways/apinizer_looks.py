@@ -90,8 +90,9 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
         return None
     pods = entry.get("pods")
     serving = _serving(pods if isinstance(pods, list) else [])
-    deployed = entry.get("deployedInManager")
+    deployed, path = entry.get("deployedInManager"), first_text(entry, "servedPath")
     return Facts(
+        path=path and shown(path),
         deployed=deployed if isinstance(deployed, bool) else None,
         # `routeActive` is false as soon as one pod is down, so it is the count that tells; where the count
         # and the list differ, the one that says more pods serve is believed.
@@ -144,12 +145,13 @@ def next_look(seen: Mapping[str, Reading], lacking: frozenset[str], about: Readi
     absent = next((one for one in seen.values() if one.verdict is Verdict.ABSENT), None)
     if absent is not None:
         return absent
-    if _offered(STATUS, seen, lacking):
+    if offered(STATUS, seen, lacking):
         return _by_status(seen, lacking, doubted)
     return _by_record(seen, lacking, doubted)
 
 
-def _offered(ask: Ask, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
+def offered(ask: Ask, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
+    """Tell whether this manager has such a read, as far as that is known."""
     one = seen.get(ask.via)
     return ask.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
 
@@ -162,7 +164,7 @@ def _by_status(
         return STATUS
     if status.verdict is not Verdict.DOWN:
         return status
-    if not _offered(HEALTH, seen, lacking):
+    if not offered(HEALTH, seen, lacking):
         return _word_alone(status, doubted)
     health = seen.get(HEALTH.via)
     return HEALTH if health is None else _both(status, health, doubted)
@@ -170,7 +172,7 @@ def _by_status(
 
 def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
     """Put the manager's "down" and the pods' answer together."""
-    facts = _joined(status.facts or Facts(), health.facts or Facts())
+    facts = joined(status.facts or Facts(), health.facts or Facts())
     if health.verdict is Verdict.UP:
         return Reading(
             verdict=Verdict.PARTIAL,
@@ -191,9 +193,14 @@ def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
     return replace(status, facts=facts)
 
 
-def _joined(manager: Facts, pods: Facts) -> Facts:
+def joined(manager: Facts, pods: Facts) -> Facts:
+    """Return what the manager and its pods say, together."""
     return replace(
-        manager, pods_active=pods.pods_active, pods_responded=pods.pods_responded, serving=pods.serving
+        manager,
+        pods_active=pods.pods_active,
+        pods_responded=pods.pods_responded,
+        serving=pods.serving,
+        path=pods.path,
     )
 
 
@@ -207,7 +214,7 @@ def _by_record(
     """Ask an older manager: its newest record of the environment, then the proxy's own list."""
     unclear = None
     for ask in (HISTORIES, PROXY):
-        if not _offered(ask, seen, lacking):
+        if not offered(ask, seen, lacking):
             continue
         one = seen.get(ask.via)
         if one is None:

@@ -5,6 +5,7 @@ After the API reference, "Canceling Deployment of a Backend API" (V1) and "Custo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways import roma_checks
+from orchestrator.gateways import roma_checks, roma_portrait
 from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.signing import signed
@@ -30,6 +31,7 @@ from orchestrator.model import (
     Gateway,
     Page,
     Reading,
+    Snapshot,
     Target,
     Verdict,
 )
@@ -37,7 +39,7 @@ from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, S
 
 _ID = r"[A-Za-z0-9_-]{1,64}"
 _WHOLE_ID = f"^{_ID}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
-_SHOW = Ask(Act.LOOK, "show")
+_SHOW, _DEFINITION, _HISTORY = roma_portrait.SHOW, roma_portrait.DEFINITION, roma_portrait.HISTORY
 _REMOVED = Reading(verdict=Verdict.REMOVED, evidence="204")
 
 _GONE = "APIG.3084"
@@ -135,15 +137,24 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     def _request(self, ask: Ask, target: Target) -> Request:
         headers = {"Accept": "application/json"}
         (api,) = target.parts
-        if ask == _SHOW:
-            return Request("GET", f"{self._apis}/{segment(api)}", headers)
-        if ask.act is not Act.UNDEPLOY:
-            raise ValueError(f"ROMA Connect is not asked to {ask.act} {ask.via}".rstrip())
+        if ask.act is Act.LOOK:
+            return Request("GET", self._looked_at(ask.via, api), headers)
         headers["Content-Type"] = "application/json"
-        if self.api_version == "v2":
-            return Request("POST", f"{self._apis}/{segment(api)}/undeploy", headers, b"")
-        body = b'{"ld_api_id": ' + msgspec.json.encode(api) + b"}"
-        return Request("POST", f"{self._apis}/undeploy", headers, body)
+        named = {"ld_api_id": api} if self.api_version == "v1" else {}
+        body = named | (msgspec.json.decode(target.deploy or "{}") if ask.act is Act.DEPLOY else {})
+        path = ask.act.value if self.api_version == "v1" else f"{segment(api)}/{ask.act.value}"
+        return Request("POST", f"{self._apis}/{path}", headers, _json(body))
+
+    def _looked_at(self, via: str, api: str) -> str:
+        kind, _, front = via.partition("/")
+        match kind:
+            case _SHOW.via | _DEFINITION.via:
+                return f"{self._apis}/{segment(api)}"
+            case _HISTORY.via:
+                return f"{self._apis}/{segment(api)}/deploy"
+            case roma_portrait.FRONT if front:
+                return f"{self._apis.removesuffix('livedata-apis')}apis/{segment(front)}"
+        raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
 
     @property
     def _apis(self) -> str:
@@ -194,13 +205,24 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         """Return IAM's token, or why there is none."""
         return read_iam(reply)
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:  # noqa: ARG002
-        """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success."""
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+        """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success, and for a
+        deploy 200 with its record."""
         if ask.act is Act.LOOK:
-            return _read_look(reply)
-        if reply.status == 204:
+            return self._read_via(ask.via, reply)
+        if ask.act is Act.DEPLOY and reply.status == 200:
+            return roma_portrait.read_deployed(target.parts[0], reply.body)
+        if ask.act is Act.UNDEPLOY and reply.status == 204:
             return _REMOVED
         return self._read_fault(reply)
+
+    def _read_via(self, via: str, reply: Reply) -> Reading:
+        if via == _SHOW.via or reply.status != 200:
+            return _read_look(reply)
+        fields = json_object(reply.body)
+        if via == _DEFINITION.via:
+            return replace(_read_api(reply.body), kept=fields)
+        return Reading(verdict=Verdict.UNCLEAR if fields is None else Verdict.TOLD, kept=fields)
 
     def _read_fault(self, reply: Reply) -> Reading:
         fault = _fault(reply.body)
@@ -226,6 +248,20 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         if _SHOW.via in lacking:
             return Reading(verdict=Verdict.NOT_OFFERED)
         return seen.get(_SHOW.via, _SHOW)
+
+    def next_portrait(
+        self,
+        target: Target,
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],  # noqa: ARG002
+    ) -> Ask | Snapshot:
+        """Return what is read next for a snapshot: the definition, its deployments, its front-end API."""
+        return roma_portrait.next_portrait(target.parts[0], seen)
+
+
+def _json(fields: dict[str, Any]) -> bytes:
+    """As the vendor's own client writes it, which signatures cover; nothing where there is nothing to say."""
+    return json.dumps(fields, ensure_ascii=False).encode() if fields else b""
 
 
 class _Fault(Struct, frozen=True):

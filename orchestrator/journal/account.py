@@ -16,7 +16,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.schema import OPEN_OUTCOME
-from orchestrator.model import Act, Outcome, Plan, Reason, RunId
+from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     AttemptReport,
@@ -40,7 +40,7 @@ FROM target
 """
 _REQUESTS = """
 SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
-    SELECT seq, COUNT(*) AS requests, SUM(act = 'undeploy') AS undeploys
+    SELECT seq, COUNT(*) AS requests, SUM(act <> 'look') AS undeploys
     FROM attempt WHERE sent IS NOT 0 GROUP BY seq
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """
@@ -58,7 +58,7 @@ WHERE sent IS NOT 0 AND {_BETWEEN.format("started")} GROUP BY 1
 # The gateways whose pace is worth a curve, by index and by name.
 _REFUSING = """
 SELECT DISTINCT t.gateway FROM attempt AS a JOIN target AS t USING (seq)
-WHERE a.verdict = 'busy' AND a.act = 'undeploy'
+WHERE a.verdict = 'busy' AND a.act <> 'look'
 """
 _BOUND = "SELECT DISTINCT gateway FROM note WHERE kind = 'pace' AND text IS NOT NULL"
 _LAST_BOUNDS = f"""
@@ -69,20 +69,20 @@ WHERE kind = 'pace' AND gateway = ?7 AND {_BETWEEN.format("at")} GROUP BY 1
 # of them were an undeploy (that was refused). What has no end lasted as long as its session.
 _PLACED = "?4 + MIN({0} - ?1, ?3)"
 _STARTS = f"""
-SELECT {_BUCKET.format("a.started")}, COUNT(*), SUM({_PLACED.format("a.started")}), SUM(a.act = 'undeploy')
+SELECT {_BUCKET.format("a.started")}, COUNT(*), SUM({_PLACED.format("a.started")}), SUM(a.act <> 'look')
 FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
 """
 _END = "a.started + COALESCE(a.seconds, ?3)"
 _ENDS = f"""
 SELECT {_BUCKET.format(_END)}, COUNT(*), SUM({_PLACED.format(_END)}),
-    SUM(a.act = 'undeploy' AND a.verdict IS 'busy')
+    SUM(a.act <> 'look' AND a.verdict IS 'busy')
 FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
 """
 _LATENCIES = """
 SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
-WHERE t.gateway = ? AND a.act = 'undeploy' AND a.status IS NOT NULL ORDER BY a.seconds
+WHERE t.gateway = ? AND a.act <> 'look' AND a.status IS NOT NULL ORDER BY a.seconds
 """
 _KEPT_OUT = f"""
 SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
@@ -105,7 +105,7 @@ SELECT told FROM (
 ) GROUP BY told ORDER BY MIN(number) LIMIT 20
 """
 _BESIDES = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
-_TROUBLE = "outcome NOT IN ('undeployed', 'already_undeployed')"
+_TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted(DONE))})"
 
 _KILLED = f"{Reason.INTERRUPT}: the run was killed"
 
@@ -260,6 +260,7 @@ class JournalAccount:
         parent = self._meta.get("parent")
         return RunReport(
             id=self._run,
+            act=self._meta.get("act", "undeploy"),
             parent=parent,
             plan=self.plan.name,
             digest=self._meta["digest"],

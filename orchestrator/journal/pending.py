@@ -13,12 +13,14 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.record import reading_of
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model import Act, Outcome, Plan, Reading, Reason, Target, TargetId
+from orchestrator.portrait import Approved
 from orchestrator.retry import Past, replay_all
 
 BATCH = 500
 
 _OPEN = (
-    "SELECT seq, id, wave, description, persistent, depth FROM target"
+    "SELECT seq, id, wave, description, persistent, value -> 'deploy', depth"
+    " FROM target LEFT JOIN snapshot USING (seq)"
     " WHERE wave = ? AND step = ? AND gateway = ? AND (depth, seq) > (?, ?) AND outcome IS NULL"
     " ORDER BY depth, seq LIMIT ?"
 )
@@ -70,6 +72,7 @@ class Pending:
         self._database = database
         self._names = [gateway.name for gateway in plan.gateways]
         self._resumed = resumed
+        self._has_approval = bool(database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
 
     def left(self) -> dict[tuple[Leg, str], int]:
         """Count what is left by leg and gateway name, in the order of the legs."""
@@ -106,9 +109,18 @@ class Pending:
         """Yield the number and the id of each open target that no undeploy was sent for."""
         query = (
             "SELECT seq, id FROM target WHERE outcome IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act = 'undeploy')"
+            " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
         )
         return ((seq, TargetId(name)) for seq, name in self._database.rows(query))
+
+    def approved(self, seq: int) -> Approved | None:
+        """Return what an approval saw of the target with a number, where the run has one."""
+        if not self._has_approval:
+            return None
+        rows = self._database.rows("SELECT state, revision, since FROM approved WHERE seq = ?", (seq,))
+        return next(
+            (Approved(state=state, revision=revision, since=since) for state, revision, since in rows), None
+        )
 
     def targets(self) -> int:
         """Count the whole plan."""
@@ -198,7 +210,7 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
 
 
 def _target(row: Row, gateway: str) -> Target:
-    seq, name, wave, description, persistent = row
+    seq, name, wave, description, persistent, deploy = row
     return Target(
         seq,
         TargetId(name),
@@ -207,6 +219,7 @@ def _target(row: Row, gateway: str) -> Target:
         parts_of(name),
         description,
         None if persistent is None else bool(persistent),
+        None if deploy is None else msgspec.json.decode(deploy, type=str | None),
     )
 
 

@@ -6,9 +6,10 @@ import msgspec
 
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.writer import Writing
-from orchestrator.model import Act, Ask, Reading, Target, Verdict
+from orchestrator.model import Act, Ask, Reading, Snapshot, Target, Verdict
 from orchestrator.retry import End
 
+_SNAPSHOT = "INSERT OR REPLACE INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
 _FINISH = (
@@ -50,6 +51,11 @@ class Record:
         pods = _pods(reading) if reading.pods else None
         values = (seconds, status, _clean(reading.code), _clean(reading.message), reading.verdict.value, sent)
         self._writing.post(RESULT, (*values, pods, target.seq, number))
+
+    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
+        """Keep what was seen of a target; durable before the next intent of its worker is."""
+        value = _clean(msgspec.json.encode(snapshot).decode())
+        self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 
     def ended(self, target: Target, end: End, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
@@ -106,7 +112,7 @@ def reading_of(
         verdict=Verdict(verdict),
         code=code,
         message=message,
-        evidence="deploymentResult" if names and act is Act.UNDEPLOY else None,
+        evidence="deploymentResult" if names and act is not Act.LOOK else None,
         pods=names,
         pod_count=count,
     )

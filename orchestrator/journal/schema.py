@@ -29,9 +29,18 @@ CREATE TABLE dependency (
     seq INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (seq, needs)
 ) WITHOUT ROWID;
 
+-- What was seen of a target before its undeploy, as JSON (a `model.Snapshot`); in a restore, what its parent
+-- saw.
+CREATE TABLE snapshot (
+    seq INTEGER PRIMARY KEY, taken REAL NOT NULL, verdict TEXT NOT NULL, value TEXT NOT NULL
+);
+
+-- What an approval saw of a target: undeployed only if it is still so.
+CREATE TABLE approved (seq INTEGER PRIMARY KEY, state TEXT NOT NULL, revision TEXT, since TEXT);
+
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
 -- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
--- as JSON.
+-- as JSON. In a restore `verdict` speaks of what is wanted: `down` is "as it should be".
 CREATE TABLE attempt (
     seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL,
     started REAL NOT NULL, seconds REAL, status INTEGER, code TEXT, message TEXT,
@@ -58,14 +67,17 @@ AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, step, gateway, depth,
 
 IN_DOUBT = """EXISTS (
     SELECT 1 FROM attempt AS a
-    WHERE a.seq = target.seq AND a.act = 'undeploy'
+    WHERE a.seq = target.seq AND a.act <> 'look'
       AND (a.verdict IS NULL OR a.verdict IN ('doubt', 'strange', 'partial', 'removed'))
       AND NOT EXISTS (
         SELECT 1 FROM attempt AS b
         WHERE b.seq = a.seq AND b.number > a.number AND b.act = 'look' AND b.verdict = 'up'
       )
 )"""
-"""True of a target that an undeploy of ours may have reached, and no later look called deployed."""
+"""True of a target that an undeploy of ours may have reached, and no later look called deployed.
+
+In a restore it is a deploy, and `up` and `down` are exchanged throughout: `up` is "not yet as it should be".
+"""
 
 OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} THEN 'unknown' ELSE 'not_started' END"
 """The outcome of a target that the run did not end."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from orchestrator.gateways import KINDS
 from orchestrator.model import Gateway, Retry, Window
 from orchestrator.plan.access import auth_fits, tls_fits
-from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, VALUES_NOT_YET, Header
+from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, Header
 from orchestrator.plan.nodes import Entries, Node, Scalar, child
 from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown
 from orchestrator.plan.records import fields_of, kind_of, read_record
@@ -40,14 +40,7 @@ def refuse_other_version(node: Node | None) -> None:
 
 def read_header(header: Entries, problems: Problems) -> Header | None:
     """Return the keys at the top of the plan; ``None`` where something was told."""
-    given = dict(header.values)
-    for key, later in VALUES_NOT_YET.items():
-        value = given.get(key)
-        if isinstance(value, Scalar) and value.text in later:
-            problems.add(value.at, key, f"{shown(value.text)} is not supported yet")
-            given[key] = None
-    rest = Entries(header.keys, given, header.at)
-    values = read_record(rest, Header, "", problems, beside=ELSEWHERE_IN_HEADER)
+    values = read_record(header, Header, "", problems, beside=ELSEWHERE_IN_HEADER)
     if values is None:
         return None
     window = values.get("window")

@@ -40,8 +40,8 @@ class Header(Struct, frozen=True, kw_only=True):
     stop_when: StopWhen = StopWhen()
     protect: tuple[str, ...] = ()
     at_most: Annotated[int, Meta(ge=1)] | None = None
-    snapshot: Literal["off"] = "off"
-    approval: Literal["none"] = "none"
+    snapshot: Literal["best", "required", "off"] = "best"
+    approval: Literal["none", "digest", "file"] = "none"
 
 
 ELSEWHERE_IN_HEADER = ("gateways", "waves", "targets")
@@ -50,12 +50,6 @@ NOT_YET: dict[type[Struct], frozenset[str]] = {
     Gateway: frozenset({"zone"}),
 }
 """Keys that the format knows and this program does not obey: refused, never ignored."""
-
-VALUES_NOT_YET: dict[str, frozenset[str]] = {
-    "snapshot": frozenset({"best", "required"}),
-    "approval": frozenset({"digest", "file"}),
-}
-"""Values of top-level keys, likewise."""
 
 FORMS: dict[type[Struct], dict[str, str]] = {
     Header: {"protect": "pattern"},
@@ -82,8 +76,10 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "stop_when": "When a run stops by itself: a share of a wave's ended targets, or a count of the run.",
         "protect": "Patterns of target ids that are never touched, whatever else the plan says.",
         "at_most": "The plan is refused if it has more targets.",
-        "snapshot": "off: nothing is kept for a restore.",
-        "approval": "none: --yes is enough.",
+        "snapshot": "best: keep what a restore needs, go on where it cannot be read. required: leave a target"
+        " whose snapshot cannot be read. off: keep nothing.",
+        "approval": "What a run wants before it begins. none: --yes is enough. digest: --approve."
+        " file: --approval.",
     },
     Window: {
         "opens": "No undeploy starts before; a time with its offset from UTC.",

@@ -116,6 +116,8 @@ def _plan(header: Header, gateways: tuple[Gateway, ...], waves: tuple[Wave, ...]
         protect=header.protect,
         at_most=header.at_most,
         waves=waves,
+        snapshot=header.snapshot,
+        approval=header.approval,
     )
 
 

@@ -19,7 +19,7 @@ from orchestrator.model import Outcome
 from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
-from orchestrator.report.values import Account
+from orchestrator.report.values import OUTCOMES_OF, Account
 from orchestrator.report.words import OUTCOME_WORDS, advice, dangers, headline, moment, span, visible
 
 CAP = 20_000
@@ -39,6 +39,7 @@ def write(account: Account, out: TextIO) -> None:
     stream = page.stream(
         report=report,
         run=report.run,
+        order=(*OUTCOMES_OF[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
         headline=headline(report),
         advice=advice(report),
         dangers=dangers(report),
@@ -71,9 +72,7 @@ def _environment() -> Environment:
     environment.filters.update(
         moment=moment, span=span, visible=visible, count=_count, link=_link, selection=_selection
     )
-    environment.globals.update(
-        words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()}, order=tuple(Outcome)
-    )
+    environment.globals.update(words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()})
     return environment
 
 

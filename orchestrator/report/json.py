@@ -8,15 +8,19 @@ from typing import Any, TextIO
 
 from msgspec import Struct
 from msgspec.json import Encoder
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from orchestrator.report.values import (
+    OUTCOMES_OF,
     SCHEMA,
     Account,
     AttemptReport,
+    GatewayReport,
     Percentiles,
     RunReport,
     TargetReport,
+    Totals,
+    WaveReport,
     milliseconds,
 )
 
@@ -26,13 +30,13 @@ _ENCODER = Encoder()
 def write(account: Account, out: TextIO) -> None:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
     report = account.report
+    act = report.run.act
     gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
-    out.write(
-        f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n"totals":{_text(report.totals)},\n"gateways":'
-    )
-    _write_lines(gateways, out)
+    totals = _ENCODER.encode(_totals(report.totals, act)).decode()
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n"totals":{totals},\n"gateways":')
+    _write_lines((_counted(gateway, act) for gateway in gateways), out)
     out.write(',\n"waves":')
-    _write_lines(report.waves, out)
+    _write_lines((_counted(wave, act) for wave in report.waves), out)
     out.write(',\n"controls":')
     _write_lines((replace(control, at=_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
@@ -51,6 +55,16 @@ def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None
 
 def _text(value: Struct) -> str:
     return _ENCODER.encode(value).decode()
+
+
+def _totals(totals: Totals, act: str) -> dict[str, int]:
+    """Counts under the names of the act: the other act's two are always 0, and left out."""
+    foreign = {name.value for name in OUTCOMES_OF["restore" if act == "undeploy" else "undeploy"]}
+    return {name: count for name, count in asdict(totals).items() if name not in foreign}
+
+
+def _counted(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
+    return {**asdict(value), "totals": _totals(value.totals, act)}
 
 
 def _run(run: RunReport) -> RunReport:

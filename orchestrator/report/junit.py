@@ -72,7 +72,7 @@ def _case(target: TargetReport) -> str:
             return f"{opening}>{_failure(target)}</testcase>\n"
         case Outcome.NOT_STARTED:
             return f'{opening}><skipped message="{_escaped(target.reason or "")}"/></testcase>\n'
-        case Outcome.UNDEPLOYED | Outcome.ALREADY_UNDEPLOYED:
+        case _:
             return f"{opening}/>\n"
 
 

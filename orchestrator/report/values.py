@@ -13,8 +13,16 @@ from orchestrator.model import Act, Outcome
 SCHEMA = 1
 
 
+OUTCOMES_OF = {
+    "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
+    "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
+}
+"""The outcomes that are an act's own: as it should be by this run, and as it should be already."""
+
+
 class Totals(Struct, frozen=True, kw_only=True):
-    """Counts; the same keys for the run, a gateway and a wave.
+    """Counts; the same keys for the run, a gateway and a wave. A restore has ``restored`` and
+    ``already_deployed`` in place of ``undeployed`` and ``already_undeployed``.
 
     ``requests`` counts every HTTP request that was sent; ``retries`` the undeploys after a target's first.
     """
@@ -22,6 +30,8 @@ class Totals(Struct, frozen=True, kw_only=True):
     targets: int = 0
     undeployed: int = 0
     already_undeployed: int = 0
+    restored: int = 0
+    already_deployed: int = 0
     failed: int = 0
     unknown: int = 0
     not_started: int = 0

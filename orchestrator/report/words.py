@@ -14,6 +14,8 @@ from orchestrator.report.values import Report, RunReport, Totals
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
     Outcome.ALREADY_UNDEPLOYED: "already undeployed",
+    Outcome.RESTORED: "restored",
+    Outcome.ALREADY_DEPLOYED: "already deployed",
     Outcome.FAILED: "failed",
     Outcome.UNKNOWN: "unknown",
     Outcome.NOT_STARTED: "not started",

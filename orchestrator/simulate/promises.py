@@ -6,11 +6,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.dependencies import DOWN
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import ENDED
 from orchestrator.journal.writer import Entry
-from orchestrator.model import Act, Outcome, TargetId
+from orchestrator.model import DONE, Act, Outcome, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.simulate.scene import TOKENS, Scene
 from orchestrator.simulator.books import Books
@@ -72,7 +71,7 @@ class Witness:
 
     def _check_order(self, target: str) -> None:
         for before in self._needs.get(target, ()):
-            if self._ended.get(before) not in DOWN:
+            if self._ended.get(before) not in DONE:
                 self.broken.append(f"{target} was undeployed before {before}, which comes first, was down")
 
     def _check_rate(self, gateway: str, at: float) -> None:

@@ -62,7 +62,7 @@ def plan(folder: Path) -> Callable[..., Path]:
     def write(url: str = "http://127.0.0.1:9", more: str = "", name: str = "plan.yaml") -> Path:
         path = folder / name
         path.write_text(
-            f"version: 1\nname: clean-up\n{more}\n"
+            f"version: 1\nname: clean-up\nsnapshot: off\n{more}\n"
             "gateways:\n"
             f"  apim: {{kind: apinizer, url: '{url}', auth: {{token: {{env: APINIZER_TOKEN}}}},"
             " limits: {concurrency: 1}, retry: {attempts: 2, first: 1ms}}\n"

@@ -112,7 +112,8 @@ class Stage:
             "apim": f"kind: apinizer, auth: {{token: {{env: APINIZER_TOKEN}}}}, {apim}",
         }
         counts = {"roma-eu": self.roma, "apim": self.apim}
-        lines = ["version: 1", "name: scene", top, "gateways:"]
+        kept = "" if "snapshot:" in top else "snapshot: off"
+        lines = ["version: 1", "name: scene", kept, top, "gateways:"]
         for name, keys in gateways.items():
             if counts[name]:
                 limits = "" if "limits" in keys else f"limits: {{concurrency: {CONCURRENCY[name]}}},"
