@@ -136,8 +136,8 @@ KEYS = {
     "at_most 1_000": ("at_most: 1_000\n", 'at_most: "1_000" is not a whole number'),
     "at_most sexagesimal": ("at_most: 1:30\n", 'at_most: "1:30" is not a whole number'),
     "at_most without end": (f"at_most: {'9' * 5000}\n", "is not a whole number"),
-    "no such snapshot": ("snapshot: all\n", 'snapshot: "all" is not best or required or off'),
-    "no such approval": ("approval: me\n", 'approval: "me" is not none or digest or file'),
+    "no such snapshot": ("snapshot: all\n", 'snapshot: "all" is not best or off or required'),
+    "no such approval": ("approval: me\n", 'approval: "me" is not digest or file or none'),
     "waves and targets": ("waves: []\n", "waves and targets are both given"),
 }
 
