@@ -29,6 +29,7 @@ from orchestrator.model import Gateway, Plan, Tls
 from orchestrator.pauses import Prompt
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
+from orchestrator.restoring import Choice, Restoration, prepare
 from orchestrator.selection import RunOptions
 from orchestrator.signals import NoSignals, ProcessSignals
 from orchestrator.transport import check_connection, connect
@@ -162,6 +163,38 @@ async def rehearse(
         reach=lambda gateway: _at(gateway, urls[gateway.name]),
     )
     return await begin(loaded.plan, loaded.draft, loaded.place, order, world)
+
+
+def prepare_restore(parent: RunFolder, choice: Choice) -> Restoration:
+    """Make ready what brings back what a run took down; sends nothing.
+
+    Close its draft and remove its ``place`` unless it is run. Raises RunError and UsageError.
+    """
+    place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    try:
+        return prepare(parent, choice, place)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+async def restore(
+    restoration: Restoration,
+    options: RunOptions | None = None,
+    *,
+    listeners: Sequence[Listener] = (),
+    signals: bool = False,
+    on_start: OnStart = lambda _: None,
+) -> RunResult:
+    """Bring back what a run took down, through the same engine: journal, pace, retries, reports of its own.
+
+    Each deploy is looked at before it counts. Raises what ``run`` raises.
+    """
+    order = _order(options, listeners, on_start, None, signals=signals)
+    world = real_world(restoration.folder)
+    return await begin(
+        restoration.plan, restoration.draft, restoration.place, order, world, restoration.change
+    )
 
 
 async def resume(

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Entry] = {
     "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
     "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
     "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
+    "restore": Entry("orchestrator.commands.restore", "Bring back what a run took down."),
     "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),
     "runs": Entry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
     "rehearse": Entry(
@@ -41,7 +42,7 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
-LATER = frozenset(("preview", "remainder", "restore", "discover", "watch", "worker", "attach", "schedule"))
+LATER = frozenset(("preview", "remainder", "discover", "watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
 
 

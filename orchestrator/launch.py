@@ -21,7 +21,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.pending import Pending, hold_back, recall, reopen
-from orchestrator.model import Plan, Reason, Window
+from orchestrator.model import UNDEPLOY, Act, Ask, Plan, Reason, Window
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
@@ -66,8 +66,13 @@ class Order(Struct, frozen=True, kw_only=True):
     """Asks whether to go on after a wave that wants that; None where nobody can be asked."""
 
 
-async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: World) -> RunResult:
-    """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``."""
+async def begin(
+    plan: Plan, draft: Draft, place: Path, order: Order, world: World, change: Ask = UNDEPLOY
+) -> RunResult:
+    """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``.
+
+    ``change`` is what is done to the targets.
+    """
     options = order.options
     refuse_idle(draft.database, options)
     hold(draft.database, plan, options)
@@ -78,7 +83,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
     draft.close()
     path = new_folder(
         options.state,
-        name=_slug(plan.name),
+        name=_slug(plan.name if change.act is Act.UNDEPLOY else f"restore-{plan.name}"),
         suffix=secrets.token_hex(2),
         at=world.now(),
         rehearsal=order.rehearsal,
@@ -92,7 +97,7 @@ async def begin(plan: Plan, draft: Draft, place: Path, order: Order, world: Worl
             with order.signals.held() as held:
                 order.on_start(folder)
                 played = _without_waits(plan) if order.rehearsal else plan
-                start = _start(folder, played, window, 1, holder, order, materials)
+                start = _start(folder, played, window, 1, holder, order, materials, change)
                 session = _session(folder, start, _open(folder), world, order)
             return await _work(folder, session, held, order)
 
@@ -192,7 +197,8 @@ async def _prepare_resume(
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, window, options, world)
-    start = _start(folder, plan, window, number + 1, holder, order, materials)
+    change = UNDEPLOY if meta["act"] == "undeploy" else Ask(Act.DEPLOY, meta["via"])
+    start = _start(folder, plan, window, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
     return replace(start, learned=learned, skips=skips)
 
@@ -205,6 +211,7 @@ def _start(
     holder: str,
     order: Order,
     materials: Mapping[str, Material],
+    change: Ask,
 ) -> Start:
     options = order.options
     past_stop = number > 1 and options.past_stop
@@ -218,6 +225,7 @@ def _start(
         materials=materials,
         past_stop=past_stop,
         options=msgspec.json.encode(said).decode(),
+        change=change,
         prompt=order.prompt,
     )
 

@@ -156,8 +156,8 @@ def left_undone(counts: Counts) -> str | None:
     return None
 
 
-def exit_status(counts: Counts, *, interrupted: bool) -> ExitStatus:
-    """Return the status with which a session ends that began to work."""
+def exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) -> ExitStatus:
+    """Return the status with which a session ends that began to work; in a restore, skipped counts."""
     undone = left_undone(counts)
     if interrupted and undone:
         return ExitStatus.INTERRUPTED
@@ -166,7 +166,8 @@ def exit_status(counts: Counts, *, interrupted: bool) -> ExitStatus:
     for (outcome, word), count in counts.items():
         if count and outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             return ExitStatus.UNFINISHED
-        if count and outcome is Outcome.NOT_STARTED and word not in HELD_BACK:
+        held_back = word in HELD_BACK and not (restores and word == Reason.SKIPPED)
+        if count and outcome is Outcome.NOT_STARTED and not held_back:
             return ExitStatus.UNFINISHED
     return ExitStatus.DONE
 

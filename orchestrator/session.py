@@ -29,7 +29,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, LaneStatus, Learned
-from orchestrator.model import UNDEPLOY, Ask, Gateway, Plan, Reason, RunId, Window
+from orchestrator.model import UNDEPLOY, Act, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
@@ -118,13 +118,12 @@ class Session:
         for pattern, by in start.skips.items():
             self._stopping.skip(pattern, by)
         self._lanes: dict[str, Lane] = {}
-        reason = start.plan.reason
         self._tools = Tools(
             world=world,
             stopping=self._stopping,
             record=self._record,
             emit=self._emit,
-            note=f"{reason} [{start.run}]" if reason else None,
+            note=_note(start),
             change=start.change,
             snapshot=start.plan.snapshot if start.change == UNDEPLOY else "off",
             approved=self._pending.approved,
@@ -334,13 +333,24 @@ class Session:
                     self._record.leave(seq, reason, at)
 
     def _status(self, counts: Counts) -> ExitStatus:
-        status = exit_status(counts, interrupted=self._stopping.kind == "interrupt")
+        status = exit_status(
+            counts,
+            interrupted=self._stopping.kind == "interrupt",
+            restores=self._start.change.act is Act.DEPLOY,
+        )
         return ExitStatus.INTERRUPTED if self._cut else status
 
     def _stopped_by(self, counts: Counts, status: ExitStatus) -> str | None:
         if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
             return None
         return self._stopping.reason or left_undone(counts)
+
+
+def _note(start: Start) -> str | None:
+    """Return the text for a vendor's history record; a restore always says what it is."""
+    if start.change.act is Act.DEPLOY:
+        return f"{start.plan.reason or 'restore'} [{start.run}]"
+    return f"{start.plan.reason} [{start.run}]" if start.plan.reason else None
 
 
 def check_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:

@@ -56,24 +56,25 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent) -> None:
         ask(loaded.digest, counts.going.total())
 
 
-def check_digest(given: str, digest: str) -> None:
-    """Return if ``given`` means ``digest``; raises ``UsageError`` where it is too short or another's."""
+def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
+    """Return if ``given`` means the digest of a plan (or ``of`` something else); raises ``UsageError`` where
+    it is too short or another's."""
     if len(given) < SHORT:
         raise UsageError(
             f"--approve {given}: give {SHORT} digits of the digest or more; `undeploy check` prints it"
         )
     if not digest.startswith(given.lower()):
         raise UsageError(
-            f"--approve {given}: the digest of this plan is {digest[:SHORT]}…; another plan was approved, "
+            f"--approve {given}: the digest of this {of} is {digest[:SHORT]}…; another {of} was approved, "
             "or it was changed since. Nothing was sent"
         )
 
 
-def ask(digest: str, targets: int) -> None:
+def ask(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Have the short digest typed on the terminal; raises ``UsageError`` when it was not."""
-    short = digest[:SHORT]
+    short, whose = digest[:SHORT], "plan" if verb == "undeploy" else verb
     for _ in range(CHANCES):
-        click.echo(f"To undeploy {targets:,} targets, type the plan's digest, {short}: ", nl=False, err=True)
+        click.echo(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ", nl=False, err=True)
         answer = sys.stdin.readline()
         if answer.strip().lower() == short:
             return

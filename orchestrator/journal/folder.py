@@ -63,6 +63,18 @@ class RunFolder:
         runs = self.path.resolve().parent
         return runs.parent if runs == runs_folder(runs.parent) else otherwise
 
+    @property
+    def act(self) -> str:
+        """What the run does: undeploy, or restore; the first where that cannot be read."""
+        with suppress(JournalError):
+            database = open_database(self.journal, write=False, whole=False)
+            try:
+                for (act,) in database.rows("SELECT value FROM meta WHERE key = 'act'"):
+                    return str(act)
+            finally:
+                database.close()
+        return "undeploy"
+
     def open(self, *, write: bool = False) -> Database:
         """Open the journal. Raises JournalError where that cannot be done."""
         return open_database(self.journal, write=write)
@@ -166,10 +178,10 @@ def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
 def find_run(state: Path, ref: str) -> RunFolder:
     """Return the run that ``ref`` means: an id, a folder, or ``latest`` (no rehearsal). Raises RunError."""
     if ref == "latest":
-        runs = list_runs(state)
-        if not runs:
+        newest = next((run for run in list_runs(state) if run.act == "undeploy"), None)
+        if newest is None:
             raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
-        return runs[0]
+        return newest
     candidates = [runs_folder(state) / ref, runs_folder(state, rehearsal=True) / ref, Path(ref)]
     for path in candidates:
         if (path / "journal.sqlite").is_file():

@@ -1,0 +1,158 @@
+"""undeploy restore: bring back what a run took down."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from orchestrator.commands.agreement import SHORT, Consent, ask, check_digest, consent_options
+from orchestrator.commands.options import View, bundled, report_dir_option, state_option, view_options
+from orchestrator.commands.screen import drive, tell
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.model import Obstacle
+    from orchestrator.restoring import Choice, Restoration
+
+OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
+
+
+class Wishes(NamedTuple):
+    """What is to come back, and what is put up with for it."""
+
+    only: tuple[str, ...]
+    accept: tuple[Obstacle, ...]
+    roll_back: bool
+
+    def choice(self, *more: Obstacle) -> Choice:
+        """Return it as the engine takes it; ``more`` is accepted too."""
+        from orchestrator.restoring import Choice
+
+        return Choice(only=self.only, accept=frozenset((*self.accept, *more)), roll_back=self.roll_back)
+
+
+wishes_options = bundled(
+    "wishes",
+    Wishes,
+    click.option(
+        "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
+    ),
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(OBSTACLES),
+        help="Bring back what will not be the same; may be repeated.",
+    ),
+    click.option(
+        "--roll-back",
+        is_flag=True,
+        help="Apinizer: bring back the revision that was deployed, over the manager's working definition.",
+    ),
+)
+
+
+@click.command("restore")
+@click.argument("run", metavar="RUN")
+@click.option("--dry-run", is_flag=True, help="Tell what would come back, and its digest; send nothing.")
+@wishes_options
+@consent_options
+@state_option
+@report_dir_option
+@view_options
+def command(
+    run: str,
+    dry_run: bool,
+    wishes: Wishes,
+    consent: Consent,
+    state: Path,
+    report_dir: Path | None,
+    view: View,
+) -> int:
+    """Bring back what a run took down, in reverse order.
+
+    RUN is an id, a folder, or `latest`. Only what the run's snapshot saw deployed and an undeploy of the run
+    may have reached is touched. What would not come back as it was is left out unless --accept takes it in.
+    Asks like `run`; --dry-run prints the digest that --approve wants.
+    """
+    from orchestrator.api import RunOptions, prepare_restore, restore
+    from orchestrator.journal.folder import find_run
+
+    parent = find_run(state, run)
+    restoration = prepare_restore(parent, wishes.choice())
+    try:
+        if dry_run:
+            for line in outlook(restoration, wishes):
+                click.echo(line)
+            return 0
+        restoration = _agree(restoration, parent, wishes, consent)
+        options = RunOptions(state=state, report_dir=report_dir)
+        result = drive(
+            lambda listeners, started: restore(
+                restoration, options, listeners=listeners, signals=True, on_start=started
+            ),
+            view,
+            state=state,
+        )
+    finally:
+        _forget(restoration)
+    return result.exit_status
+
+
+def _forget(restoration: Restoration) -> None:
+    restoration.draft.close()
+    shutil.rmtree(restoration.place, ignore_errors=True)
+
+
+def outlook(restoration: Restoration, wishes: Wishes) -> Iterator[str]:
+    """Yield what somebody should know before agreeing, and the digest that stands for it."""
+    from orchestrator.report.words import visible
+
+    yield f"restore of {restoration.parent} ({visible(restoration.plan.name)})"
+    yield f"comes back: {restoration.coming:,}"
+    for obstacle, count in sorted(restoration.left.items()):
+        yield f"left out:   {count:,}, unless --accept {obstacle}"
+    for accepted in sorted(wishes.accept):
+        yield f"accepted:   {accepted}"
+    if restoration.unseen:
+        yield f"unseen:     {restoration.unseen:,} went down without a snapshot, and are left alone"
+    if wishes.roll_back:
+        yield "roll-back:  the working definition of each Apinizer proxy is overwritten by its revision"
+    yield f"digest: {restoration.digest}"
+
+
+def _agree(restoration: Restoration, parent: RunFolder, wishes: Wishes, consent: Consent) -> Restoration:
+    """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
+    if consent.approve is not None:
+        check_digest(consent.approve, restoration.digest, of="restore")
+    elif not consent.yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(
+                "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
+                f"{restoration.digest[:SHORT]} for this very restore"
+            )
+        restoration = _with_new_ids(restoration, parent, wishes)
+        for line in outlook(restoration, wishes):
+            tell(line)
+        ask(restoration.digest, restoration.coming, "restore")
+    return restoration
+
+
+def _with_new_ids(restoration: Restoration, parent: RunFolder, wishes: Wishes) -> Restoration:
+    """Ask once for the whole run whether front-end APIs may come back with another id."""
+    from orchestrator.api import prepare_restore
+
+    count = restoration.left["new-front-end-id"]
+    if not count:
+        return restoration
+    question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
+    click.echo(question, nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        return restoration
+    _forget(restoration)
+    return prepare_restore(parent, wishes.choice("new-front-end-id"))

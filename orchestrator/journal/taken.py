@@ -1,0 +1,66 @@
+"""What a run took down, as its journal knows it: where a restore begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from orchestrator.journal.database import Database, Value
+from orchestrator.journal.schema import IN_DOUBT
+from orchestrator.model import Snapshot, TargetId
+
+_TAKEN = f"""
+SELECT seq, id, gateway, wave, persistent, value FROM target JOIN snapshot USING (seq)
+WHERE verdict = 'up' AND {IN_DOUBT} ORDER BY seq DESC
+"""
+_UNSEEN = f"""
+SELECT COUNT(*) FROM target LEFT JOIN snapshot USING (seq)
+WHERE (verdict IS NULL OR verdict NOT IN ('up', 'down')) AND {IN_DOUBT}
+"""
+_SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
+_LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
+
+
+class Taken(NamedTuple):
+    """A target that was deployed before the run, and that an undeploy of the run may have reached."""
+
+    seq: int
+    id: TargetId
+    gateway: int
+    """Index into the plan, as is ``wave``."""
+    wave: int
+    persistent: bool | None
+    snapshot: Snapshot
+
+
+def taken_down(database: Database) -> Iterator[Taken]:
+    """Yield what the run took down, or may have, the last one first."""
+    for seq, name, gateway, wave, persistent, value in database.rows(_TAKEN):
+        keeps = None if persistent is None else bool(persistent)
+        snapshot = msgspec.json.decode(value, type=Snapshot)
+        yield Taken(seq, TargetId(name), gateway, wave, keeps, snapshot)
+
+
+def unseen(database: Database) -> int:
+    """Count what the run took down although no snapshot had seen it deployed."""
+    count: int = database.one(_UNSEEN)[0]
+    return count
+
+
+def order_of(database: Database) -> Iterator[tuple[int, int]]:
+    """Yield who went after whom, by their numbers."""
+    return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
+
+
+def fill(
+    database: Database, snapshots: Sequence[tuple[int, Snapshot]], left: Sequence[tuple[int, str]]
+) -> None:
+    """Keep in a restore's journal what its parent saw, and why some of it is left out."""
+    values: list[tuple[Value, ...]] = [
+        (seq, msgspec.json.encode(snapshot).decode()) for seq, snapshot in snapshots
+    ]
+    with database.transaction():
+        database.run_many(_SNAPSHOT, values)
+        database.run_many(_LEFT, [(reason, seq) for seq, reason in left])
