@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import anyio
 import msgspec
 import pytest
-from engine import Answer, Scripted, Wire, lane, played, reading, target, world
+from engine import Answer, Heard, Scripted, Wire, lane, played, reading, target, world
 from msgspec import Struct
 from test_executor import CALM, Direct
 
@@ -167,14 +167,10 @@ def session(
         waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
         stop_when=CALM,
     )
-    warnings: list[str] = []
+    heard = Heard()
     pages: list[None] = []
     given = iter(credentials[1:] or credentials)
     stopped = stopping or Stopping()
-
-    def told(_: str, state: str, text: str | None, __: float | None) -> None:
-        if state == "warning":
-            warnings.append(text or "")
 
     async def main() -> None:
         here = world(lambda _: Secret(next(given)))
@@ -186,7 +182,7 @@ def session(
             tally=Tally(CALM, {}, first_run=not resumed),
             tools=Tools(world=here, stopping=stopped, record=record, emit=lambda _: None, note=None),
         )
-        way = lane(entry, here, stopped, told, material=Secret(credentials[0]))
+        way = lane(entry, here, stopped, heard, material=Secret(credentials[0]))
         overview = Overview(way, wire.send, here, lambda: pages.append(None))
         await execute(crew, {"gw": Way(way, wire.send, overview)})
 
@@ -196,7 +192,7 @@ def session(
         {name: outcome for name, outcome, _ in rows},
         {name: reason for name, _, reason in rows},
         wire,
-        warnings,
+        heard.warnings,
         len(pages),
     )
 

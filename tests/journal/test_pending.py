@@ -8,12 +8,13 @@ import pytest
 
 from orchestrator.gateways.text import segment
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import BATCH, Hold, Pending, hold_back, parts_of, reopen
+from orchestrator.journal.pending import BATCH, START, Hold, Leg, Pending, hold_back, parts_of, reopen
 from orchestrator.model import Outcome, Reason
 from tests.journal.journals import journal, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
 SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"
+CANARY, REST = Leg(0, 0), Leg(1, 0)
 ATTEMPT = (
     "INSERT INTO attempt (seq, number, act, via, started, verdict, code) VALUES (?, ?, ?, '', 1.0, ?, ?)"
 )
@@ -38,23 +39,23 @@ def outcomes(database: Database) -> dict[str, tuple[str | None, str | None]]:
 
 def test_a_batch_has_one_wave_and_one_gateway_in_the_plans_order(database: Database) -> None:
     asked = pending(database)
-    first = [made for made, _ in asked.batch(0, "roma", 0)]
+    first = [made for made, _ in asked.batch(CANARY, "roma", START)[0]]
     assert [str(made.id) for made in first] == ["roma/a1", "roma/a2", "roma/a3"]
-    assert [str(made.id) for made, _ in asked.batch(1, "roma", 0)] == ["roma/b1"]
+    assert [str(made.id) for made, _ in asked.batch(REST, "roma", START)[0]] == ["roma/b1"]
     assert first[0] == target(1, "roma/a1")
-    assert [str(made.id) for made, _ in asked.batch(0, "roma", 3)] == ["roma/a3"]
-    assert asked.batch(0, "roma", 5) == []
-    assert asked.batch(0, "apim", 0)[1][0].parts == ("p", "y", "test")
+    assert [str(made.id) for made, _ in asked.batch(CANARY, "roma", (0, 3))[0]] == ["roma/a3"]
+    assert asked.batch(CANARY, "roma", (0, 5)) == ([], (0, 5))
+    assert asked.batch(CANARY, "apim", START)[0][1][0].parts == ("p", "y", "test")
 
 
 def test_what_has_ended_is_neither_in_a_batch_nor_left(database: Database) -> None:
     database.run(SET, ("undeployed", None, 1))
     database.run(SET, ("unknown", "spent: x", 4))
-    assert [made.seq for made, _ in pending(database).batch(0, "roma", 0)] == [3, 5]
-    assert pending(database).left() == {(0, "roma"): 2, (0, "apim"): 1, (1, "roma"): 1}
+    assert [made.seq for made, _ in pending(database).batch(CANARY, "roma", START)[0]] == [3, 5]
+    assert pending(database).left() == {(CANARY, "apim"): 1, (CANARY, "roma"): 2, (REST, "roma"): 1}
     assert pending(database).targets() == 6
     assert pending(database).outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
-    assert pending(database).outcomes(1) == {}
+    assert pending(database).outcomes(REST) == {}
 
 
 def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
@@ -64,7 +65,9 @@ def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
         asked = Pending(database, plan(), resumed=True)
         seen: list[int] = []
         sizes = []
-        while batch := asked.batch(0, "roma", seen[-1] if seen else 0):
+        at = START
+        while (read := asked.batch(Leg(0, 0), "roma", at))[0]:
+            batch, at = read
             sizes.append(len(batch))
             seen += [made.seq for made, _ in batch]
     assert seen == list(range(1, count + 1))
@@ -79,11 +82,11 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
         (4, 1, "undeploy", "doubt", None),
     ]:
         database.run(ATTEMPT, row)
-    first, second, third = (past for _, past in pending(database, resumed=True).batch(0, "roma", 0))
+    first, second, third = (past for _, past in pending(database, resumed=True).batch(CANARY, "roma", START)[0])
     assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
     assert (second.requests, second.charged, second.doubt) == (1, 0, False)
     assert (third.requests, third.doubt) == (0, False)
-    assert pending(database).batch(0, "roma", 0)[0][1].requests == 0
+    assert pending(database).batch(CANARY, "roma", START)[0][0][1].requests == 0
 
 
 def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> None:
@@ -92,7 +95,7 @@ def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> 
         "INSERT INTO attempt (seq, number, act, via, started, verdict, pods) VALUES (?, ?, ?, ?, ?, ?, ?)",
         row,
     )
-    about = pending(database, resumed=True).batch(0, "roma", 0)[0][1].about
+    about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].about
     assert about is not None
     assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
 
