@@ -7,12 +7,12 @@ from collections.abc import Callable
 import anyio
 import engine
 import pytest
-from engine import gateway, played, reading, world
+from engine import Heard, gateway, played, reading, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lane import PARK_FOR, Lane
-from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Wait
+from orchestrator.lane import Lane
+from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Turn, Wait
 from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
@@ -28,6 +28,7 @@ ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")
 REMOVED = reading(Verdict.REMOVED)
 ABSENT = reading(Verdict.ABSENT)
 MANY = 1000
+PARK_FOR = gateway().park_for
 
 
 def busy(wait: float | None = None) -> Reading:
@@ -40,12 +41,23 @@ def state() -> LaneState:
 
 def ask(
     lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
-) -> object:
-    return lane.admit(target, act, now, settling=settling)
+) -> Go | Wait | Refuse:
+    return lane.admit(Turn(target, act, settling=settling), now)
 
 
-def tell(lane: LaneState, target: TargetId, said: Reading, now: float, *, left: int = MANY) -> float | None:
-    return lane.heed(target, UNDEPLOY, said, now, left)
+def tell(
+    lane: LaneState,
+    target: TargetId,
+    said: Reading,
+    now: float,
+    act: Act = UNDEPLOY,
+    *,
+    left: int = MANY,
+    within_reach: int = 8,
+) -> float | None:
+    """What came of a request that left at ``now`` and was answered at once."""
+    turn, reach = Turn(target, act), min(left, within_reach)
+    return lane.heed(turn, said, now, began=now, left=left, within_reach=reach)
 
 
 def status(lane: LaneState) -> str:
@@ -77,7 +89,7 @@ def test_a_429_pauses_the_whole_lane_for_as_long_as_it_asks() -> None:
 @pytest.mark.promise(6)
 def test_a_429_to_a_look_pauses_the_looks_only() -> None:
     lane = state()
-    lane.heed(A, LOOK, busy(12.0), 100.0, MANY)
+    tell(lane, A, busy(12.0), 100.0, LOOK)
 
     assert ask(lane, B, 101.0, LOOK) == Wait(11.0)
     assert ask(lane, B, 101.0) == Go()
@@ -88,7 +100,7 @@ def test_an_absurd_retry_after_is_bounded() -> None:
     lane = state()
 
     assert tell(lane, A, busy(1e300), 0.0) == PARK_FOR
-    lane.heed(A, LOOK, busy(1e300), 0.0, MANY)
+    tell(lane, A, busy(1e300), 0.0, LOOK)
     assert ask(lane, A, PARK_FOR, LOOK) == Go()
 
 
@@ -163,20 +175,23 @@ def test_a_look_neither_saves_nor_parks_a_lane(look: Verdict) -> None:
     for number in range(4):
         tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
     for number in range(9):
-        lane.heed(TargetId(f"gw/look-{number}"), LOOK, reading(look), 0.0, MANY)
+        tell(lane, TargetId(f"gw/look-{number}"), reading(look), 0.0, LOOK)
 
     assert status(lane) == "open"
     tell(lane, TargetId("gw/5"), DOUBT, 0.0)
     assert status(lane) == "parked"
 
 
-def test_a_lane_with_fewer_targets_left_parks_on_those() -> None:
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("left", [2, 3, 4, 5])
+def test_a_lane_with_fewer_targets_left_parks_on_those(left: int) -> None:
     lane = state()
-    for second in range(4):
-        tell(lane, A if second % 2 else B, UNSENT, float(second), left=2)
+    for second in range(left - 1):
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
 
     assert status(lane) == "open"
-    tell(lane, A, UNSENT, 5.0, left=2)
+    tell(lane, A, DOUBT, 5.0, left=left)
     assert status(lane) == "parked"
 
 
@@ -336,7 +351,7 @@ def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
         now += passes
         match ask(lane, target, now, act):
             case Go():
-                lane.heed(target, act, said, now, MANY)
+                tell(lane, target, said, now, act)
             case Wait(None):
                 assert status(lane) == "parked"
             case Wait(seconds):
@@ -346,33 +361,35 @@ def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
 
 # --- as the workers see it ------------------------------------------------------------------------------
 
-Told = list[tuple[str, str | None]]
-
 
 def lane_of(
     credential: Callable[[Gateway], Material] = lambda _: Secret("one"),
     *,
     stopping: Stopping | None = None,
-    told: Told | None = None,
+    heard: Heard | None = None,
 ) -> Lane:
-    heard = told if told is not None else []
     return engine.lane(
         gateway(),
         world(credential),
         stopping or Stopping(),
-        lambda name, status, reason, seconds: heard.append((status, reason)),
+        heard,
         material=credential(gateway()),
     )
+
+
+def landed(lane: Lane, target: TargetId, said: Reading) -> None:
+    """What came of an undeploy that left just now."""
+    lane.heed(Turn(target, UNDEPLOY), said, anyio.current_time())
 
 
 @pytest.mark.promise(6)
 def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
     async def main() -> list[float]:
         lane, at = lane_of(), []
-        lane.heed(A, UNDEPLOY, busy(12.0))
+        landed(lane, A, busy(12.0))
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            assert await lane.admit(Turn(target, UNDEPLOY)) is None
             at.append(anyio.current_time())
 
         async with anyio.create_task_group() as group:
@@ -386,15 +403,15 @@ def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
 def test_a_lane_that_closes_wakes_those_who_wait() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of()
-        lane.heed(A, UNDEPLOY, busy(300.0))
+        landed(lane, A, busy(300.0))
         async with anyio.create_task_group() as group:
 
             async def close() -> None:
                 await anyio.sleep(2.0)
-                lane.heed(B, UNDEPLOY, ELSEWHERE)
+                landed(lane, B, ELSEWHERE)
 
             group.start_soon(close)
-            refused = await lane.admit(A, UNDEPLOY, settling=False)
+            refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (2.0, "wrong_place: E.3030 no instance")
@@ -404,7 +421,7 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
     async def main() -> tuple[float, str | None]:
         stopping = Stopping()
         lane = lane_of(stopping=stopping)
-        lane.heed(A, UNDEPLOY, busy(300.0))
+        landed(lane, A, busy(300.0))
         async with anyio.create_task_group() as group:
 
             async def stop() -> None:
@@ -412,7 +429,7 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
                 stopping.stop("interrupt", "SIGTERM")
 
             group.start_soon(stop)
-            refused = await lane.admit(A, UNDEPLOY, settling=False)
+            refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (3.0, "interrupt: SIGTERM")
@@ -422,8 +439,8 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
 def test_nobody_waits_for_a_pause_that_outlasts_the_window() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of(stopping=Stopping(closes=100.0))
-        lane.heed(A, UNDEPLOY, busy(71.0))
-        refused = await lane.admit(A, UNDEPLOY, settling=False)
+        landed(lane, A, busy(71.0))
+        refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (0.0, "window: one timeout no longer fits before it closes")
@@ -437,13 +454,13 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
         at: list[tuple[float, str]] = []
         lane.left = MANY
         for number in range(5):
-            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            assert await lane.admit(Turn(target, UNDEPLOY)) is None
             at.append((anyio.current_time(), target))
             await anyio.sleep(1.0)
-            lane.heed(target, UNDEPLOY, DOUBT if target == A else REMOVED)
+            landed(lane, target, DOUBT if target == A else REMOVED)
 
         async with anyio.create_task_group() as group:
             for target in (A, B, C):
@@ -454,22 +471,22 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
 
 
 def test_a_lane_tells_what_becomes_of_it_once() -> None:
-    told: Told = []
+    heard = Heard()
 
     async def main() -> None:
-        lane = lane_of(told=told)
+        lane = lane_of(heard=heard)
         lane.left = MANY
-        lane.heed(A, UNDEPLOY, busy(2.0))
-        lane.heed(B, UNDEPLOY, busy(2.0))
+        landed(lane, A, busy(2.0))
+        landed(lane, B, busy(2.0))
         for number in range(6):
-            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
-        lane.heed(A, UNDEPLOY, REMOVED)
-        lane.heed(A, UNDEPLOY, ELSEWHERE)
-        lane.heed(B, UNDEPLOY, ELSEWHERE)
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        landed(lane, A, REMOVED)
+        landed(lane, A, ELSEWHERE)
+        landed(lane, B, ELSEWHERE)
 
     played(main)
 
-    assert told == [
+    assert heard.states == [
         ("paused", "slow down"),
         ("parked", "parked: HTTP 502"),
         ("open", None),
@@ -500,7 +517,7 @@ def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
     busy = reading(Verdict.BUSY, wait=30.0)
     for second in range(0, int(PARK_FOR) + 30, 30):
         assert lane.refusal(Act.LOOK) is None
-        lane.heed(A, Act.LOOK, busy, float(second), 1)
+        tell(lane, A, busy, float(second), LOOK)
 
     assert "parked" in (lane.refusal(Act.LOOK) or "")
     assert lane.refusal(Act.UNDEPLOY) is None
