@@ -62,8 +62,8 @@ class Order:
         """Have a feed told of its targets that need not wait any more."""
         self._feeds.append(feed)
 
-    def settle(self, seq: int, outcome: Outcome) -> None:
-        """A target has ended."""
+    def settle(self, seq: int, outcome: Outcome | None) -> None:
+        """A target has ended; None is that nobody works on it any more."""
         if self.dependencies.settle(seq, outcome):
             self._tell()
 

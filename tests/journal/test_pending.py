@@ -82,7 +82,9 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
         (4, 1, "undeploy", "doubt", None),
     ]:
         database.run(ATTEMPT, row)
-    first, second, third = (past for _, past in pending(database, resumed=True).batch(CANARY, "roma", START)[0])
+    first, second, third = (
+        past for _, past in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
+    )
     assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
     assert (second.requests, second.charged, second.doubt) == (1, 0, False)
     assert (third.requests, third.doubt) == (0, False)
