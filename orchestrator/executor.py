@@ -142,7 +142,7 @@ async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) 
 
 
 def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
-    """Tell whether the window lets nothing start any more: then it is no sign of anything that nothing did."""
+    """Tell whether the window lets nothing start any more: then it means nothing that nothing did."""
     now, stopping = crew.tools.world.monotonic(), crew.tools.stopping
     timeouts = [way.lane.gateway.reply_timeout for way in ways.values()]
     return stopping.kind is None and all(

@@ -27,7 +27,7 @@ LATE = 0.1
 """Seconds by which a slot may be missed; whoever is later (the process was stopped) takes another one."""
 
 IDLE = 1.0
-"""Seconds without anything to send, pauses apart, from which on they are no part of what was taken on average."""
+"""Seconds with nothing to send, pauses apart, that are too many to count for what was taken on average."""
 
 ROUNDING = 1e-6
 """What sums of floats may lack: who has waited exactly long enough does not wait again."""

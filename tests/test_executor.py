@@ -124,8 +124,8 @@ def ran(
 ) -> Executed:
     """Execute a plan of these targets on a virtual clock; every answer takes ``takes`` seconds.
 
-    ``needs`` says by number who comes after which id. ``ends``: what nobody has come to gets its reason, as at
-    the end of a session.
+    ``needs`` says by number who comes after which id. ``ends``: what nobody has come to gets its reason, as
+    at the end of a session.
     """
     draft = Draft(folder / "journal.sqlite")
     draft.database.run("COMMIT")
