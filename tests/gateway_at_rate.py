@@ -26,7 +26,7 @@ class Drive(NamedTuple):
 
 
 def drive(lane: LaneState, rates: Callable[[float], Rate], **options: Any) -> Drive:
-    """Send an undeploy for each target through ``lane`` to a gateway whose limit at a time ``rates`` gives."""
+    """Send an undeploy for each target through ``lane`` to a gateway whose limit ``rates`` gives."""
     return _Road(lane, rates, **options).run()
 
 

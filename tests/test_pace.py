@@ -23,7 +23,7 @@ RATES = st.sampled_from([1 / 3600, 1 / 60, 0.5, 1.0, 20.0, 1000.0])
 
 
 def leaving(pacer: Pacer, asks: list[tuple[float, float]], changes: list[tuple[float, str]]) -> list[float]:
-    """When requests leave that are asked for at these times, each late by so much, whatever changes meanwhile."""
+    """When requests leave that are asked for at these times, each late by so much, through all changes."""
     order, left = count(), list[float]()
     events = [(at, next(order), "ask", late, 0.0, 0) for at, late in asks]
     events += [(at, next(order), what, 0.0, 0.0, 0) for at, what in changes]
