@@ -6,11 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.dependencies import Need
 from orchestrator.gateways.text import segment
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import BATCH, START, Hold, Leg, Pending, hold_back, parts_of, reopen
-from orchestrator.model import Outcome, Reason
-from tests.journal.journals import journal, plan, target
+from orchestrator.journal.pending import (
+    BATCH,
+    START,
+    Hold,
+    Leg,
+    Pending,
+    hold_back,
+    parts_of,
+    recall,
+    reopen,
+    split,
+)
+from orchestrator.model import Outcome, Reason, TargetId
+from tests.journal.journals import draft, finish, journal, place, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
 SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"
@@ -216,3 +228,86 @@ def test_only_a_request_that_may_have_arrived_makes_a_killed_target_unknown(
         database.run(ATTEMPT, (1, number, act, verdict, None))
     reopen(database, lambda name, wave: False)
     assert outcomes(database)["roma/a1"][0] == left
+
+
+# --- steps, and who comes after whom --------------------------------------------------------------------
+
+
+def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
+    """A journal of ``roma/a1`` ... in one wave; ``needs`` says by number who comes after which id."""
+    path = folder / "journal.sqlite"
+    made = draft(path, (target(seq, f"roma/a{seq}") for seq in range(1, count + 1)))
+    for seq, name in needs:
+        made.require(seq, TargetId(name), place(seq))
+    finish(made, plan())
+    made.close()
+    return open_database(path, write=True)
+
+
+def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -> None:
+    with closing(ordered(tmp_path, (1, "roma/a6"), (6, "roma/a4"), (2, "roma/a4"))) as database:
+        asked = Pending(database, plan(), resumed=False)
+        whole, at = asked.batch(Leg(0, 0), "roma", START)
+        rest, end = asked.batch(Leg(0, 0), "roma", (1, 2))
+
+    assert [made.seq for made, _ in whole] == [3, 4, 5, 2, 6, 1]
+    assert at == (2, 1)
+    assert ([made.seq for made, _ in rest], end) == ([6, 1], (2, 1))
+
+
+def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> None:
+    with closing(ordered(tmp_path, (1, "roma/a6"))) as database:
+        database.run(SET, ("not_started", "filtered: x", 2))
+        split(database, [(0, lambda count: (1, 3, count))])
+        asked = Pending(database, plan(), resumed=False)
+
+        legs = [[made.seq for made, _ in asked.batch(Leg(0, step), "roma", START)[0]] for step in range(3)]
+        assert legs == [[3], [4, 5], [6, 1]]
+        assert asked.left() == {(Leg(0, 0), "roma"): 1, (Leg(0, 1), "roma"): 2, (Leg(0, 2), "roma"): 2}
+        assert asked.steps(0) == 3
+
+
+def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> None:
+    needs = [(2, "roma/a1"), (5, "roma/a1"), (6, "roma/a5"), (4, "roma/a3")]
+    with closing(ordered(tmp_path, *needs)) as database:
+        split(database, [(0, lambda count: (3, count))])
+        database.run(SET, ("failed", "refused: no", 1))
+        database.run(SET, ("not_started", "dependency: x", 4))
+        asked = Pending(database, plan(), resumed=False)
+        first, second = (list(asked.needs(Leg(0, step))) for step in (0, 1))
+
+    one = TargetId("roma/a1")
+    assert first == [Need(2, 1, one, "roma", Outcome.FAILED, beside=True)]
+    assert second == [
+        Need(5, 1, one, "roma", Outcome.FAILED, beside=False),
+        Need(6, 5, TargetId("roma/a5"), "roma", None, beside=True),
+    ]
+
+
+def test_a_leg_has_begun_once_something_was_sent_in_it(database: Database) -> None:
+    assert pending(database, resumed=True).begun() == frozenset()
+    database.run(ATTEMPT, (6, 1, "look", None, None))
+    assert pending(database, resumed=True).begun() == {REST}
+    assert pending(database).begun() == frozenset()
+
+
+def test_only_an_undeploy_makes_a_target_touched(database: Database) -> None:
+    database.run(ATTEMPT, (1, 1, "look", "up", None))
+    database.run(ATTEMPT, (3, 1, "undeploy", None, None))
+    database.run(SET, ("undeployed", None, 5))
+    assert [seq for seq, _ in pending(database).untouched()] == [1, 2, 4, 6]
+
+
+def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Database) -> None:
+    note = "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, 1.0, ?, ?, ?)"
+    for row in [
+        ("roma", "pace", "50"),
+        ("apim", "pace", "7.5"),
+        (None, "control", "one"),
+        ("roma", "pace", "12.5"),
+        ("roma", "paused", "slow down"),
+        ("apim", "pace", None),
+        (None, "control", "two"),
+    ]:
+        database.run(note, row)
+    assert recall(database) == ({"roma": 12.5}, ["one", "two"])
