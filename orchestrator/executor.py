@@ -166,6 +166,8 @@ async def _work(crew: Crew, way: Way, feed: Feed, order: Order) -> None:
         if broken is not None:
             if lane.refusal() is None:
                 _keep(crew, order, blocked(past, broken), course, 0.0, doubted=past.requests > 0)
+            else:
+                order.settle(target.seq, None)
             lane.leave(target.id)
             continue
         lane.enter(target.id)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import anyio
 import pytest
 from engine import EPOCH, Answer, reading, target
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from orchestrator.dependencies import DOWN, Dependencies, Need
 from orchestrator.events import TargetEnded
 from orchestrator.feed import LOOK_AHEAD
 from orchestrator.model import Act, Outcome, TargetId, Verdict
+from orchestrator.steering import Steering
 
 ELSEWHERE = reading(Verdict.ELSEWHERE, message="no instance")
 
@@ -234,3 +236,27 @@ def test_those_who_wait_for_one_that_nobody_reached_are_not_forgotten(tmp_path: 
 
     assert went.outcomes == {"bad/t1": "not_started", "bad/t2": None, "gw/t3": "not_started"}
     assert went.reasons["gw/t3"] == "dependency: bad/t2, which comes first, was not reached"
+
+
+async def _interrupted(steering: Steering) -> None:
+    await anyio.sleep(0.5)
+    steering._stopping.stop("interrupt", "SIGTERM")
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("said", [REMOVED, REFUSED])
+def test_a_run_that_is_interrupted_waits_for_nobody_in_a_chain(tmp_path: Path, said: Answer) -> None:
+    """t3 comes after t2, t2 after the one that is in flight; two workers wait for the two."""
+    targets = [target(1, "other"), target(2), target(3)]
+    went = ran(
+        tmp_path,
+        targets,
+        lambda *_: said,
+        gateways=(narrow("gw", 2), narrow("other", 1)),
+        needs=[(2, "other/t1"), (3, "gw/t2")],
+        steer=_interrupted,
+        ends=True,
+    )
+
+    assert went.at == 1.0
+    assert [went.reasons[one.id] for one in targets[1:]] == ["interrupt: SIGTERM"] * 2
