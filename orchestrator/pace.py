@@ -124,6 +124,8 @@ class Pacer:
         Not for one that left before the last cut, nor where nothing was taken since: then the pause was too
         short, which says nothing of the pace. ``hint`` is the rate that the gateway itself states.
         """
+        if self._found is None and not self._taken:
+            self._since = None  # it begins to take only after the pause that follows
         if (self._cut_at is not None and began < self._cut_at) or not self._taken or self._since is None:
             return False
         taken = self._taken / max(now - self._since, 0.001)

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from orchestrator.lane import Lane
 from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Turn, Wait
 from orchestrator.model import Act, Gateway, Limits, Reading, TargetId, Verdict
+from orchestrator.pace import IDLE
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Keys, Secret
@@ -634,19 +635,23 @@ STEPS = st.lists(
 def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
     steps: list[tuple[Act, int, Reading, float]],
 ) -> None:
-    """A wait is finite and bounded, or it ends with the probe that is under way."""
+    """A wait is finite, or it ends with the probe that is under way. Those who wait for a slot stand in line:
+    each has one behind those before it, and no pace is slower than one in a pause of ``park_for``."""
     lane, now = state(), 0.0
+    turns: dict[tuple[int, Act], Turn] = {}
     for act, number, said, passes in steps:
-        target = TargetId(f"gw/{number}")
+        turn = turns.setdefault((number, act), Turn(TargetId(f"gw/{number}"), act))
         now += passes
-        match ask(lane, target, now, act):
+        match lane.admit(turn, now):
             case Go():
-                tell(lane, target, said, now, act)
+                del turns[number, act]
+                tell(lane, turn.target, said, now, act)
             case Wait(None):
                 assert status(lane) == "parked"
             case Wait(seconds):
+                in_line = sum(one.act is act and one.slot is not None for one in turns.values())
                 assert seconds is not None
-                assert 0.0 < seconds <= PARK_FOR
+                assert 0.0 < seconds <= (PARK_FOR + IDLE) * max(1, in_line)
 
 
 # --- as the workers see it ------------------------------------------------------------------------------

@@ -187,6 +187,20 @@ def test_time_without_anything_to_send_is_no_slowness_of_the_gateway() -> None:
     assert pacer.rate == pytest.approx(101 / 1.1 / 2, rel=0.01)
 
 
+def test_a_pause_before_anything_was_taken_does_not_make_the_first_pace_small() -> None:
+    """The limit was used up by somebody else: ten minutes' rest, and then it takes as many as ever."""
+    pacer = Pacer()
+    pacer.reserve(0.0)
+    assert pacer.refused(0.0, 0.1) is False
+    pacer.hold(600.0)
+    for hundredth in range(100):
+        pacer.reserve(600.0 + hundredth / 100)
+        pacer.answered(600.0 + hundredth / 100)
+    pacer.refused(600.9, 601.0)
+
+    assert pacer.rate == pytest.approx(50.0)
+
+
 def test_a_pause_counts_for_what_was_taken_on_average() -> None:
     """A gateway that takes ten and then wants a minute's rest takes ten a minute."""
     pacer = Pacer(learned=100.0)
