@@ -17,7 +17,7 @@ from orchestrator.feed import Claims, Feed, Order, Taken
 from orchestrator.journal.pending import Leg, Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane
-from orchestrator.model import Plan, Wave
+from orchestrator.model import Act, Plan, Wave
 from orchestrator.overview import Deferred, Overview
 from orchestrator.pauses import Prompt, asked, rest
 from orchestrator.retry import End, blocked
@@ -69,7 +69,7 @@ async def execute(crew: Crew, ways: dict[str, Way]) -> None:
             crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=crew.plan.waves[leg.wave].name))
         if following is not None:
             # Who goes on past a stop has seen how the legs went that had begun before.
-            await _judge(crew, leg, accepted=crew.tally.past_stop and leg in begun)
+            await _judge(crew, ways, leg, accepted=crew.tally.past_stop and leg in begun)
             await rest(crew.plan.waves[leg.wave], crew.tools, crew.prompt)
 
 
@@ -124,7 +124,7 @@ async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> 
     order.abandon(lane.gateway.name)
 
 
-async def _judge(crew: Crew, leg: Leg, *, accepted: bool) -> None:
+async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) -> None:
     """Stop before the next leg where this one says that something is wrong."""
     wave, stopping = crew.plan.waves[leg.wave], crew.tools.stopping
     try:
@@ -134,9 +134,20 @@ async def _judge(crew: Crew, leg: Leg, *, accepted: bool) -> None:
         return
     if breach := crew.tally.breach():
         stopping.stop("stop_rule", breach)
-    elif not accepted and fruitless(crew.pending.outcomes(leg), left=_left_in(crew, leg)):
+    elif not (accepted or _is_too_late(crew, ways)) and fruitless(
+        crew.pending.outcomes(leg), left=_left_in(crew, leg)
+    ):
         where = f"step {leg.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
         stopping.stop("stop_rule", f"nothing in {where} was undeployed")
+
+
+def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
+    """Tell whether the window lets nothing start any more: then it means nothing that nothing did."""
+    now, stopping = crew.tools.world.monotonic(), crew.tools.stopping
+    timeouts = [way.lane.gateway.reply_timeout for way in ways.values()]
+    return stopping.kind is None and all(
+        stopping.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts
+    )
 
 
 def _left_in(crew: Crew, leg: Leg) -> int:
@@ -167,6 +178,7 @@ async def _undeploy(crew: Crew, way: Way, feed: Feed, order: Order, taken: Taken
     # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
     overview = None if order.dependencies.needed(target.seq) else way.overview
     course = Course(target, past, way.lane, way.send, crew.tools, overview=overview)
+    way.lane.enter(target.id)
     began = crew.tools.world.monotonic()
     try:
         end = await course.run()

@@ -63,7 +63,7 @@ class Order:
         self._feeds.append(feed)
 
     def settle(self, seq: int, outcome: Outcome | None) -> None:
-        """A target has ended; None is that it was not reached."""
+        """A target has ended; None is that nobody works on it any more."""
         if self.dependencies.settle(seq, outcome):
             self._tell()
 

@@ -83,6 +83,7 @@ class Lane:
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
         self._offered: set[str] = set()
+        self._under_way: set[TargetId] = set()
         self._world = world
         self._stopping = stopping
         self._tell = tell
@@ -114,7 +115,7 @@ class Lane:
                 await self._wait(None)
                 continue
             if self._stopping.paused and not turn.settling:
-                await self._wait(self._stopping.until_refused(self._world.monotonic(), self.gateway))
+                await self._wait(self._stopping.until_refused(act, self._world.monotonic(), self.gateway))
                 continue
             match self.state.admit(turn, self._world.monotonic()):
                 case Go() if self.entrance.ready:
@@ -165,22 +166,28 @@ class Lane:
                 self.hire(more)
         self._broadcast()
 
+    def enter(self, target: TargetId) -> None:
+        """A worker has taken a target, and keeps it until it leaves."""
+        self._under_way.add(target)
+
     def leave(self, target: TargetId) -> None:
         """A target has ended for this session."""
         self.left -= 1
+        self._under_way.discard(target)
         if self.state.leave(target):
             self._broadcast()
 
     def heed(self, turn: Turn, reading: Reading, began: float) -> None:
         """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic)."""
         before, epoch = self.state.state, self.state.undeploys.epoch
+        one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.heed(
             turn,
             reading,
             self._world.monotonic(),
             began=began,
             left=self.left,
-            within_reach=min(self.left, self.concurrency),
+            within_reach=len(self._under_way),
         )
         if pause is not None:
             self._tell.lane(self.gateway.name, "paused", describe(reading), pause)
@@ -188,7 +195,7 @@ class Lane:
             self._tell.lane(self.gateway.name, self.state.state, self.state.reason, None)
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
         self._tell_absurd(reading)
-        if pause is not None or self.state.state != before or before == "parked":
+        if pause is not None or self.state.state != before or before == "parked" or one_by_one:
             self._broadcast()
 
     def _tell_pace(self, *, at_once: bool = True) -> None:

@@ -13,6 +13,9 @@ from orchestrator.retry import Policy, backoff, describe, wrong_place
 FAULTY_TARGETS = 5
 """A lane parks after faults of this many different targets with no answered undeploy between."""
 
+FRUITLESS = 2
+"""Pauses with nothing but refusals after which a lane sends one undeploy at a time, until one is taken."""
+
 UNSENT_IN_A_ROW = 5
 """It parks after so many that could not even be sent, too, once all that are under way have met that: they
 cost no attempt, so nothing else would bring another target's turn."""
@@ -93,8 +96,8 @@ class LaneState:
         self._probe_at = 0.0
         self._probe_wait = FIRST_PROBE
         self._prober: TargetId | None = None
-        self._proven = not first_alone
-        """Whether requests may go side by side: a signature that was never tried goes alone."""
+        self.alone = first_alone
+        """Whether one request goes at a time: a signature that was never let in is tried by one alone."""
         self._given_up = False
 
     def limit(self, rate: float | None, now: float) -> None:
@@ -113,6 +116,11 @@ class LaneState:
             return f"{Reason.PARKED}: nothing but refusals to be looked at more"
         return None
 
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether pauses have passed and nothing was taken after them: then one at a time finds out."""
+        return self._busy_in_a_row >= FRUITLESS
+
     def admit(self, turn: Turn, now: float) -> Go | Wait | Refuse:
         """Say whether a request may leave now.
 
@@ -126,10 +134,10 @@ class LaneState:
             paused = max(paused, self._looks_paused_until)
         if now < paused:
             return Wait(paused - now)
-        if not self._proven:
-            return self._admit_alone(turn.target)
         if self.state == "parked" and not (turn.act is Act.LOOK and turn.settling):
             return self._admit_probe(turn.target, now)
+        if self.alone or (self.is_fruitless and turn.act is not Act.LOOK):
+            return self._admit_alone(turn.target)
         return self._admit_paced(turn, now)
 
     def _admit_paced(self, turn: Turn, now: float) -> Go | Wait:
@@ -140,7 +148,10 @@ class LaneState:
         pacer = self.looks if turn.act is Act.LOOK else self.undeploys
         if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
             turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
-        return Wait(turn.slot - now) if now < turn.slot else Go()
+        if now < turn.slot:
+            return Wait(turn.slot - now)
+        pacer.leaves(now)
+        return Go()
 
     def _admit_alone(self, target: TargetId) -> Go | Wait:
         if self._prober in (None, target):
@@ -150,9 +161,9 @@ class LaneState:
 
     def prove(self) -> bool:
         """The credential was let in; returns whether others have waited for that."""
-        if self._proven:
+        if not self.alone:
             return False
-        self._proven, self._prober = True, None
+        self.alone, self._prober = False, None
         return True
 
     def _admit_probe(self, target: TargetId, now: float) -> Go | Wait | Refuse:
@@ -182,12 +193,13 @@ class LaneState:
         """Take in a reading. Returns the seconds of a pause that it began, None where it began none.
 
         ``began`` is when the request left. ``left`` counts the targets that the lane still has, this one
-        included; ``within_reach`` those of them that can be under way side by side.
+        included; ``within_reach`` those of them that are under way.
         """
         if turn.act is Act.LOOK:
             self._heed_look(reading, began, now)
             return None
-        probed = self.leave(turn.target)
+        # Whoever was denied tries the next credential, if there is one.
+        probed = reading.verdict is not Verdict.DENIED and self.leave(turn.target)
         match reading.verdict:
             case Verdict.BUSY:
                 return self._pause(reading, began, now)

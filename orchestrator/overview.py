@@ -88,7 +88,7 @@ class Overview:
             return None
         async with self._lock:
             if self._taken is None and self.serves:  # those who waited here go by what the first one found
-                await self._collect()
+                await self._collect(target.id)
         return self.glance(target)
 
     def glance(self, target: Target) -> Reading | None:
@@ -116,14 +116,17 @@ class Overview:
     async def renew(self) -> None:
         """Read the list again."""
         async with self._lock:
-            await self._collect()
+            await self._collect(_LIST)
 
-    async def _collect(self) -> None:
-        """Read every page before anything is believed: what changes meanwhile must not shift them."""
+    async def _collect(self, wanted_by: TargetId) -> None:
+        """Read every page before anything is believed: what changes meanwhile must not shift them.
+
+        A lane that lets one target go at a time lets the list go that this one wants.
+        """
         started = self._world.monotonic()
         states: dict[tuple[str, ...], Verdict] = {}
         offset = 0
-        while (page := await self._page(offset)) is not None:
+        while (page := await self._page(offset, wanted_by)) is not None:
             states.update(page.states)
             offset += page.size
             if not page.size or offset >= page.total:
@@ -131,10 +134,10 @@ class Overview:
                 return
         self._taken = None
 
-    async def _page(self, offset: int) -> Page | None:
+    async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
         """Return one page, or None where the list cannot be had."""
         for failures in range(1, TRIES + 1):
-            turn = Turn(_LIST, Act.LOOK, settling=True)
+            turn = Turn(wanted_by, Act.LOOK, settling=True)
             if await self._lane.admit(turn):
                 return None
             found = await self._ask(turn, offset)

@@ -5,6 +5,8 @@ No clock: all times are monotonic seconds, handed in. Rates are per second.
 
 from __future__ import annotations
 
+import math
+
 FIRST_CUT = 0.5
 """What is left of the pace seen so far at the first refusal, when nothing is known of the gateway's own."""
 
@@ -30,7 +32,11 @@ FAST, SLOW = 0.05, 0.005
 LATE = 0.1
 """Seconds by which a slot may be missed; whoever is later (the process was stopped) takes another one."""
 
-SECOND = 1.0
+IDLE = 1.0
+"""Seconds with nothing to send, pauses apart, that are too many to count for what was taken on average."""
+
+ROUNDING = 1e-6
+"""What sums of floats may lack: who has waited exactly long enough does not wait again."""
 
 
 class Pacer:
@@ -59,6 +65,8 @@ class Pacer:
         self._taken = 0
         """Requests that were answered since then."""
         self._answered_at = 0.0
+        self._active_at = 0.0
+        self._left_at = -math.inf
 
     @property
     def rate(self) -> float | None:
@@ -71,12 +79,19 @@ class Pacer:
         """Return the moment at which the next request may leave, and keep it for the caller."""
         if self._since is None:
             self._since = now
+        elif (idle := now - max(self._active_at, self._next)) > IDLE:
+            self._since += idle
+        self._active_at = now
         rate = self.rate
         if rate is None:
             return now
         slot = max(self._next, now)
         self._next = slot + 1.0 / rate
         return slot
+
+    def leaves(self, now: float) -> None:
+        """A request leaves in its slot."""
+        self._left_at = now
 
     def limit(self, cap: float | None, now: float) -> None:
         """Put another cap in force at once; what was found of the gateway stays."""
@@ -88,12 +103,14 @@ class Pacer:
         self._begin_again(until)
 
     def _begin_again(self, at: float) -> None:
-        self._next = at
+        rate = self.rate
+        self._next = at if rate is None else max(at, self._left_at + 1.0 / rate)
         self.epoch += 1
 
     def answered(self, now: float) -> None:
         """A request was answered with something else than a refusal to take more."""
         self._taken += 1
+        self._active_at = now
         found, refused = self._found, self._refused
         if found is None or refused is None:
             return
@@ -116,6 +133,8 @@ class Pacer:
         that takes requests again so soon is not waited for much longer by making them rare. ``hint`` is the
         rate that the gateway itself states.
         """
+        if self._found is None and not self._taken:
+            self._since = None  # it begins to take only after the pause that follows
         if (self._cut_at is not None and began < self._cut_at) or not self._taken or self._since is None:
             return False
         taken = self._taken / max(now - self._since, 0.001)
@@ -128,7 +147,7 @@ class Pacer:
         if hint is not None and hint < before:
             before, cut = hint, hint * UNDER
         self._found, self._refused = cut, before
-        self._since = self._cut_at = self._answered_at = now
+        self._since = self._cut_at = self._answered_at = self._active_at = now
         self._taken = 0
         self._begin_again(now)
         return True
@@ -153,8 +172,8 @@ class Allowance:
         """Spend one retry and return 0; or spend none, and return the seconds after which to ask again."""
         self._left = min(self.SIZE, self._left + max(0.0, now - self._at) * self.BY_SECOND)
         self._at = now
-        if self._left >= 1.0:
-            self._left -= 1.0
+        if self._left >= 1.0 - ROUNDING:
+            self._left = max(0.0, self._left - 1.0)
             return 0.0
         return (1.0 - self._left) / self.BY_SECOND
 

@@ -111,9 +111,10 @@ class Stopping:
             return f"{Reason.WINDOW}: one timeout no longer fits before it closes"
         return self.reason
 
-    def until_refused(self, now: float, gateway: Gateway) -> float:
-        """Return the seconds after which the window lets no undeploy of this gateway start."""
-        return max(0.001, self.closes - gateway.reply_timeout - now)
+    def until_refused(self, act: Act, now: float, gateway: Gateway) -> float:
+        """Return the seconds after which the window lets no such request to this gateway start."""
+        last = LOOKS_PAST_CLOSE if act is Act.LOOK else -gateway.reply_timeout
+        return max(0.001, self.closes + last - now)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the run stops (or stops for a graver reason)."""

@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.access import Entrance
 from orchestrator.journal.database import Database
 from orchestrator.journal.writer import Writing
-from orchestrator.lane import Lane, Tell
+from orchestrator.lane import NOTHING, Lane, LaneStatus, Learned
 from orchestrator.model import (
     Act,
     Ask,
@@ -180,15 +180,34 @@ class Journal:
         self.rows.append(("result", number, reading.verdict))
 
 
+class Heard:
+    """Keeps what is told of a lane, in order: its states with their reasons, its warnings, its paces."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[str, str | None]] = []
+        self.warnings: list[str] = []
+        self.paces: list[float | None] = []
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+        if state == "warning":
+            self.warnings.append(reason or "")
+        else:
+            self.states.append((state, reason))
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        self.paces.append(rate)
+
+
 def lane(
     entry: Gateway,
     here: World,
     stopping: Stopping,
-    tell: Tell = lambda *_: None,
+    heard: Heard | None = None,
     *,
     material: Material | None = None,
     send: Any = None,
+    learned: Learned = NOTHING,
 ) -> Lane:
     """A lane of its own, with a token unless another credential is given."""
     entrance = Entrance(entry, material or Secret("the-token"), here, send)
-    return Lane(entry, entrance, here, stopping, tell)
+    return Lane(entry, entrance, here, stopping, heard or Heard(), learned)

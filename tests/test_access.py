@@ -9,11 +9,12 @@ import anyio
 import engine
 import msgspec
 import pytest
-from engine import EPOCH, Scripted, gateway, played, reading, world
+from engine import EPOCH, Heard, Scripted, gateway, played, reading, world
 
 from orchestrator.access import LOGIN_TRIES, RENEW_BEFORE, end_of, forms_of
 from orchestrator.errors import CredentialError
 from orchestrator.lane import Lane
+from orchestrator.lane_state import Turn
 from orchestrator.model import Act, Gateway, TargetId, Verdict
 from orchestrator.stopping import Stopping
 from orchestrator.wire import (
@@ -32,24 +33,22 @@ from orchestrator.world import Material
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
 UNDEPLOY, LOOK = Act.UNDEPLOY, Act.LOOK
 DENIED = reading(Verdict.DENIED, code="E.401", message="bad token")
-Told = list[tuple[str, str | None]]
 
 
 def opened(
     credential: Callable[[Gateway], Material],
     *,
-    told: Told | None = None,
+    heard: Heard | None = None,
     entry: Gateway | None = None,
     send: object = None,
 ) -> Lane:
     """A lane whose references give what ``credential`` gives."""
-    heard = told if told is not None else []
     entry = entry or gateway()
     return engine.lane(
         entry,
         world(credential),
         Stopping(),
-        lambda _, status, reason, __: heard.append((status, reason)),
+        heard,
         material=credential(entry),
         send=send,
     )
@@ -92,10 +91,10 @@ def test_many_401_at_once_cost_one_renewal() -> None:
 @pytest.mark.promise(5)
 def test_the_same_credential_again_closes_the_lane() -> None:
     reference = Reference("one")
-    told: Told = []
+    heard = Heard()
 
     async def main() -> Lane:
-        lane = opened(reference, told=told)
+        lane = opened(reference, heard=heard)
         lane.accepted(1)
         for _ in range(10):
             await lane.renew(1, DENIED)
@@ -105,7 +104,7 @@ def test_the_same_credential_again_closes_the_lane() -> None:
     why = "denied: the credential was rejected, and its reference gives no other one (E.401 bad token)"
 
     assert (reference.read, lane.state.reason) == (2, why)
-    assert told == [("closed", why)]
+    assert heard.states == [("closed", why)]
 
 
 @pytest.mark.promise(5)
@@ -166,7 +165,7 @@ def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
     async def main() -> str | None:
         lane = opened(reference)
         await lane.renew(1, DENIED)
-        return await lane.admit(A, UNDEPLOY, settling=False)
+        return await lane.admit(Turn(A, UNDEPLOY))
 
     assert played(main) == "denied: the token {file: t} cannot be read (E.401 bad token)"
 
@@ -214,9 +213,9 @@ class Iam:
         return answer if isinstance(answer, Lost) else Reply(201, {}, msgspec.json.encode(answer), 0.0)
 
 
-def logging_in(iam: Iam, told: Told | None = None) -> Lane:
+def logging_in(iam: Iam, heard: Heard | None = None) -> Lane:
     entry = LogsIn(name="gw", url="https://gw.example", auth=gateway().auth)
-    return opened(lambda _: Password(Secret("pass word")), entry=entry, send=iam, told=told)
+    return opened(lambda _: Password(Secret("pass word")), entry=entry, send=iam, heard=heard)
 
 
 @pytest.mark.promise(5)
@@ -227,7 +226,7 @@ def test_one_login_serves_all_workers() -> None:
         lane, admitted = logging_in(iam), list[str | None]()
 
         async def worker(target: TargetId) -> None:
-            admitted.append(await lane.admit(target, UNDEPLOY, settling=False))
+            admitted.append(await lane.admit(Turn(target, UNDEPLOY)))
 
         async with anyio.create_task_group() as group:
             for number in range(20):
@@ -242,13 +241,13 @@ def test_one_login_serves_all_workers() -> None:
 
 @pytest.mark.promise(5)
 def test_a_wrong_password_costs_one_request_and_closes_the_lane() -> None:
-    iam, told = Iam(("rejected", "wrong password", None)), Told()
+    iam, heard = Iam(("rejected", "wrong password", None)), Heard()
 
     async def main() -> list[str | None]:
-        lane, admitted = logging_in(iam, told), list[str | None]()
+        lane, admitted = logging_in(iam, heard), list[str | None]()
 
         async def worker(target: TargetId) -> None:
-            admitted.append(await lane.admit(target, UNDEPLOY, settling=False))
+            admitted.append(await lane.admit(Turn(target, UNDEPLOY)))
 
         async with anyio.create_task_group() as group:
             for number in range(20):
@@ -258,7 +257,7 @@ def test_a_wrong_password_costs_one_request_and_closes_the_lane() -> None:
     why = "denied: the login was refused (E.1 wrong password)"
     assert played(main) == [why] * 20
     assert iam.asked == 1
-    assert told == [("closed", why)]
+    assert heard.states == [("closed", why)]
 
 
 def test_a_token_is_renewed_before_its_end_and_nobody_notices() -> None:
@@ -266,12 +265,12 @@ def test_a_token_is_renewed_before_its_end_and_nobody_notices() -> None:
 
     async def main() -> tuple[int, int]:
         lane = logging_in(iam)
-        assert await lane.admit(A, UNDEPLOY, settling=False) is None
+        assert await lane.admit(Turn(A, UNDEPLOY)) is None
         await anyio.sleep(7200.0 - RENEW_BEFORE - 2.0)
-        assert await lane.admit(A, UNDEPLOY, settling=False) is None
+        assert await lane.admit(Turn(A, UNDEPLOY)) is None
         before = iam.asked
         await anyio.sleep(2.0)
-        assert await lane.admit(A, UNDEPLOY, settling=False) is None
+        assert await lane.admit(Turn(A, UNDEPLOY)) is None
         return before, iam.asked
 
     assert played(main) == (1, 2)
@@ -283,12 +282,12 @@ def test_a_login_s_token_that_dies_early_is_renewed_once_for_all() -> None:
 
     async def main() -> tuple[object, str]:
         lane = logging_in(iam)
-        await lane.admit(A, UNDEPLOY, settling=False)
+        await lane.admit(Turn(A, UNDEPLOY))
         lane.accepted(1)
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(lane.renew, 1, DENIED)
-        await lane.admit(A, UNDEPLOY, settling=False)
+        await lane.admit(Turn(A, UNDEPLOY))
         assert lane.entrance.ticket is not None
         return lane.entrance.ticket.access, lane.state.state
 
@@ -301,7 +300,7 @@ def test_a_login_that_goes_unanswered_is_tried_a_few_times_and_then_the_lane_is_
     iam = Iam(("unclear", "system error", None))
 
     async def main() -> str | None:
-        return await logging_in(iam).admit(A, UNDEPLOY, settling=False)
+        return await logging_in(iam).admit(Turn(A, UNDEPLOY))
 
     assert played(main) == "parked: no token could be had: E.5 system error"
     assert iam.asked == LOGIN_TRIES
@@ -311,7 +310,7 @@ def test_a_login_waits_as_long_as_it_is_told_to() -> None:
     iam = Iam(("unclear", "later", 40.0), Lost(sent=False, detail="refused"), ("granted", "token", None))
 
     async def main() -> float:
-        assert await logging_in(iam).admit(A, UNDEPLOY, settling=False) is None
+        assert await logging_in(iam).admit(Turn(A, UNDEPLOY)) is None
         return anyio.current_time()
 
     # A second a login; 40 s as told; 1 s, the second backoff of a lane that has none of its own.
@@ -331,7 +330,7 @@ def test_the_first_signed_request_goes_alone() -> None:
         lane, at = opened(lambda _: KEYS), list[tuple[float, str]]()
 
         async def worker(target: TargetId, act: Act) -> None:
-            await lane.admit(target, act, settling=False)
+            await lane.admit(Turn(target, act))
             at.append((anyio.current_time(), target))
 
         async with anyio.create_task_group() as group:
@@ -354,9 +353,9 @@ def test_the_first_401_to_a_signature_closes_the_lane() -> None:
 
     async def main() -> tuple[str | None, str | None]:
         lane = opened(reference)
-        await lane.admit(A, UNDEPLOY, settling=False)
+        await lane.admit(Turn(A, UNDEPLOY))
         await lane.renew(1, DENIED)
-        return lane.state.reason, await lane.admit(B, UNDEPLOY, settling=False)
+        return lane.state.reason, await lane.admit(Turn(B, UNDEPLOY))
 
     why = "denied: the signature was rejected (E.401 bad token)"
     assert played(main) == (why, why)
@@ -368,7 +367,7 @@ def test_a_first_signed_request_that_was_lost_lets_the_next_one_go_alone() -> No
         lane, went = opened(lambda _: KEYS), list[str]()
 
         async def worker(target: TargetId) -> None:
-            await lane.admit(target, UNDEPLOY, settling=False)
+            await lane.admit(Turn(target, UNDEPLOY))
             went.append(target)
             await anyio.sleep(1.0)
             lane.leave(target)

@@ -7,16 +7,18 @@ from collections.abc import Callable
 import anyio
 import engine
 import pytest
-from engine import gateway, played, reading, world
-from hypothesis import given
+from engine import Heard, gateway, played, reading, world
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.lane import PARK_FOR, Lane
-from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Wait
-from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
+from orchestrator.lane import Lane
+from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Turn, Wait
+from orchestrator.model import Act, Gateway, Limits, Reading, TargetId, Verdict
+from orchestrator.pace import IDLE
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
-from orchestrator.wire import Secret
+from orchestrator.wire import Keys, Secret
 from orchestrator.world import Material
 
 LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
@@ -26,8 +28,10 @@ UNSENT = reading(Verdict.UNSENT, message="refused")
 DENIED = reading(Verdict.DENIED, code="E.401", message="bad token")
 ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")
 REMOVED = reading(Verdict.REMOVED)
+REFUSED = reading(Verdict.REFUSED, code="E.403", message="not yours")
 ABSENT = reading(Verdict.ABSENT)
 MANY = 1000
+PARK_FOR = gateway().park_for
 
 
 def busy(wait: float | None = None) -> Reading:
@@ -40,12 +44,23 @@ def state() -> LaneState:
 
 def ask(
     lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
-) -> object:
-    return lane.admit(target, act, now, settling=settling)
+) -> Go | Wait | Refuse:
+    return lane.admit(Turn(target, act, settling=settling), now)
 
 
-def tell(lane: LaneState, target: TargetId, said: Reading, now: float, *, left: int = MANY) -> float | None:
-    return lane.heed(target, UNDEPLOY, said, now, left)
+def tell(
+    lane: LaneState,
+    target: TargetId,
+    said: Reading,
+    now: float,
+    act: Act = UNDEPLOY,
+    *,
+    left: int = MANY,
+    within_reach: int = 8,
+) -> float | None:
+    """What came of a request that left at ``now`` and was answered at once."""
+    turn, reach = Turn(target, act), min(left, within_reach)
+    return lane.heed(turn, said, now, began=now, left=left, within_reach=reach)
 
 
 def status(lane: LaneState) -> str:
@@ -77,7 +92,7 @@ def test_a_429_pauses_the_whole_lane_for_as_long_as_it_asks() -> None:
 @pytest.mark.promise(6)
 def test_a_429_to_a_look_pauses_the_looks_only() -> None:
     lane = state()
-    lane.heed(A, LOOK, busy(12.0), 100.0, MANY)
+    tell(lane, A, busy(12.0), 100.0, LOOK)
 
     assert ask(lane, B, 101.0, LOOK) == Wait(11.0)
     assert ask(lane, B, 101.0) == Go()
@@ -88,7 +103,7 @@ def test_an_absurd_retry_after_is_bounded() -> None:
     lane = state()
 
     assert tell(lane, A, busy(1e300), 0.0) == PARK_FOR
-    lane.heed(A, LOOK, busy(1e300), 0.0, MANY)
+    tell(lane, A, busy(1e300), 0.0, LOOK)
     assert ask(lane, A, PARK_FOR, LOOK) == Go()
 
 
@@ -163,20 +178,23 @@ def test_a_look_neither_saves_nor_parks_a_lane(look: Verdict) -> None:
     for number in range(4):
         tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
     for number in range(9):
-        lane.heed(TargetId(f"gw/look-{number}"), LOOK, reading(look), 0.0, MANY)
+        tell(lane, TargetId(f"gw/look-{number}"), reading(look), 0.0, LOOK)
 
     assert status(lane) == "open"
     tell(lane, TargetId("gw/5"), DOUBT, 0.0)
     assert status(lane) == "parked"
 
 
-def test_a_lane_with_fewer_targets_left_parks_on_those() -> None:
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("left", [2, 3, 4, 5])
+def test_a_lane_with_fewer_targets_left_parks_on_those(left: int) -> None:
     lane = state()
-    for second in range(4):
-        tell(lane, A if second % 2 else B, UNSENT, float(second), left=2)
+    for second in range(left - 1):
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
 
     assert status(lane) == "open"
-    tell(lane, A, UNSENT, 5.0, left=2)
+    tell(lane, A, DOUBT, 5.0, left=left)
     assert status(lane) == "parked"
 
 
@@ -280,6 +298,294 @@ def test_a_fault_between_two_429_begins_their_time_anew() -> None:
     assert status(lane) == "open"
 
 
+def test_one_bad_target_among_answered_ones_never_parks_a_lane() -> None:
+    """Another one's answer, be it a refusal, stands between its faults and those that come next."""
+    lane = state()
+    for second in range(200):
+        tell(lane, A, DOUBT, float(second))
+        if second % 4 == 3:
+            tell(lane, TargetId(f"gw/{second}"), REFUSED if second % 8 == 3 else REMOVED, float(second))
+        assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("fault", [DOUBT, reading(Verdict.STRANGE)])
+def test_the_last_target_alone_does_not_park_a_lane_by_its_faults(fault: Reading) -> None:
+    lane = state()
+    for second in range(100):
+        tell(lane, A, fault, float(second), left=1)
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(("left", "within_reach"), [(1, 1), (100, 1), (100, 2)])
+def test_five_requests_in_a_row_that_could_not_be_sent_park_a_lane(left: int, within_reach: int) -> None:
+    """Once all that are under way have met that; they cost no attempt, so nothing else would end it."""
+    lane = state()
+    for number in range(4):
+        tell(lane, A if number % 2 else B, UNSENT, 0.0, left=max(left, 100), within_reach=within_reach)
+    assert status(lane) == "open"
+    tell(lane, A, UNSENT, 0.0, left=max(left, 100), within_reach=within_reach)
+    assert status(lane) == "parked"
+
+    lane = state()
+    for number in range(30):
+        tell(lane, A, UNSENT if number % 5 != 4 else DOUBT, 0.0, left=left, within_reach=1)
+    assert status(lane) == "open"
+
+
+@pytest.mark.promise(6)
+def test_park_for_counts_once_until_the_gateway_answers() -> None:
+    """Nobody probes twice for ten minutes, whichever targets come; after an answer the time begins anew."""
+    lane = parked(now=0.0)
+    now = until_refused(lane, 0.0)
+    assert now == PARK_FOR
+    assert [ask(lane, TargetId(f"gw/later-{number}"), now + number) for number in range(3)] == [
+        Refuse("parked: HTTP 502")
+    ] * 3
+
+    lane = parked(now=0.0)
+    assert ask(lane, A, 500.0) == Go()
+    tell(lane, A, REFUSED, 500.0)
+    assert status(lane) == "open"
+    for number in range(5):
+        tell(lane, TargetId(f"gw/again-{number}"), DOUBT, 510.0)
+    assert until_refused(lane, 510.0) == 510.0 + PARK_FOR
+
+
+def until_refused(lane: LaneState, now: float) -> float:
+    """When a lane that only faults come from refuses a target."""
+    while not isinstance(said := ask(lane, A, now), Refuse):
+        if isinstance(said, Wait):
+            assert said.seconds is not None
+            now += said.seconds
+        else:
+            tell(lane, A, DOUBT, now)
+    return now
+
+
+def test_probes_go_at_growing_intervals_and_one_at_a_time() -> None:
+    lane, now, at = parked(now=0.0), 0.0, list[float]()
+    targets = [TargetId(f"gw/{number}") for number in range(8)]
+    while len(at) < 6:
+        said = [ask(lane, target, now) for target in targets]
+        if Go() in said:
+            assert said.count(Go()) == 1
+            assert [one for one in said if one != Go()] == [Wait(None)] * 7
+            at.append(now)
+            tell(lane, targets[said.index(Go())], DOUBT, now)
+        else:
+            (wait,) = {one.seconds for one in said if isinstance(one, Wait)}
+            assert wait is not None
+            now += wait
+
+    assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0]
+
+
+def test_a_probe_that_is_denied_keeps_its_turn() -> None:
+    """The next credential is tried by the same one: nobody else goes meanwhile."""
+    lane = parked()
+    assert ask(lane, A, 5.0) == Go()
+    tell(lane, A, DENIED, 5.0)
+
+    assert ask(lane, B, 5.0) == Wait(None)
+    assert ask(lane, A, 5.0) == Go()
+
+
+# --- a signature that was never let in ------------------------------------------------------------------
+
+
+def alone() -> LaneState:
+    return LaneState(Policy(), PARK_FOR, first_alone=True)
+
+
+@pytest.mark.promise(5)
+def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other() -> None:
+    lane = alone()
+    for number in range(5):
+        assert ask(lane, TargetId(f"gw/{number}"), 0.0) == Go()
+        assert ask(lane, A, 0.0) == Wait(None)
+        tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
+
+    assert status(lane) == "parked"
+    assert ask(lane, A, 0.0) == Wait(FIRST_PROBE)
+    assert ask(lane, B, 0.0, LOOK, settling=True) == Go()
+    assert ask(lane, C, 0.0, LOOK, settling=True) == Wait(None)
+    assert lane.leave(B)
+    assert until_refused(lane, 0.0) == PARK_FOR
+
+
+@pytest.mark.promise(5)
+def test_a_first_signature_that_is_denied_lets_nobody_else_try() -> None:
+    lane = alone()
+    assert ask(lane, A, 0.0) == Go()
+    tell(lane, A, DENIED, 0.0)
+
+    assert ask(lane, B, 0.0) == Wait(None)
+
+
+# --- retries --------------------------------------------------------------------------------------------
+
+
+def repeat(lane: LaneState, number: int, now: float) -> Go | Wait | Refuse:
+    return lane.admit(Turn(TargetId(f"gw/{number}"), UNDEPLOY, repeats=True), now)
+
+
+@pytest.mark.promise(7)
+def test_the_fifty_first_retry_waits_until_time_or_success_gives_one_back() -> None:
+    lane = state()
+    assert [repeat(lane, number, 0.0) for number in range(50)] == [Go()] * 50
+    assert repeat(lane, 51, 0.0) == Wait(1.0)
+    assert repeat(lane, 52, 0.25) == Wait(0.75)
+    assert ask(lane, A, 0.25) == Go()  # a first undeploy is no retry
+    assert ask(lane, A, 0.25, LOOK, settling=True) == Go()
+
+    tell(lane, A, REMOVED, 0.25)
+    assert repeat(lane, 51, 0.25) == Wait(0.25)
+    tell(lane, A, REMOVED, 0.25)
+    assert repeat(lane, 51, 0.25) == Go()
+    tell(lane, A, REFUSED, 0.25)  # answered, but no success
+    assert repeat(lane, 52, 0.5) == Wait(0.5)
+    assert repeat(lane, 52, 1.0) == Go()
+
+
+@pytest.mark.promise(7)
+def test_a_probe_needs_no_share_of_the_retries() -> None:
+    lane = state()
+    for number in range(50):
+        assert repeat(lane, number, 0.0) == Go()
+    for number in range(5):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    lane._allowance._at = FIRST_PROBE  # as if no time had passed for it
+
+    assert repeat(lane, 1, FIRST_PROBE) == Go()
+
+
+def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
+    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=1.0))
+    assert ask(lane, A, 0.0) == Go()
+    turn = Turn(B, UNDEPLOY, repeats=True)
+    for tenth in range(10):
+        assert isinstance(lane.admit(turn, tenth / 10), Wait)
+
+    assert lane.admit(turn, 1.0) == Go()
+    assert lane._allowance._left == 49.0
+
+
+# --- looks beside undeploys -----------------------------------------------------------------------------
+
+
+def test_looks_and_undeploys_are_paced_apart() -> None:
+    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=2.0))
+    said = [ask(lane, TargetId(f"gw/{number}"), 0.0, act) for number in range(3) for act in (UNDEPLOY, LOOK)]
+
+    assert said == [Go(), Go(), Wait(0.5), Wait(0.5), Wait(1.0), Wait(1.0)]
+
+
+def test_a_lower_rate_is_in_force_at_once_and_slots_from_before_are_void() -> None:
+    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=2.0))
+    turns = [Turn(TargetId(f"gw/{number}"), UNDEPLOY) for number in range(3)]
+    assert [lane.admit(turn, 0.0) for turn in turns] == [Go(), Wait(0.5), Wait(1.0)]
+
+    lane.limit(0.1, 0.25)
+    assert [lane.admit(turn, 0.5) for turn in turns[1:]] == [Wait(9.5), Wait(19.5)]
+    lane.limit(None, 1.0)
+    assert [lane.admit(turn, 1.0) for turn in turns[1:]] == [Go(), Go()]
+
+
+# --- whatever comes -------------------------------------------------------------------------------------
+
+
+class Machine(RuleBasedStateMachine):
+    """A lane and four workers, one target each: whatever comes, time alone brings every one a decision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.lane = state()
+        self.flying: dict[int, tuple[Turn, float, bool]] = {}
+
+    @initialize(first_alone=st.booleans(), rate=st.sampled_from([None, 0.5, 20.0]))
+    def begin(self, first_alone: bool, rate: float | None) -> None:
+        limits = Limits(rate=rate)
+        self.lane = LaneState(Policy(), PARK_FOR, limits=limits, first_alone=first_alone)
+
+    def name(self, worker: int) -> TargetId:
+        return TargetId(f"gw/{worker}")
+
+    @rule(worker=st.integers(0, 7), act=st.sampled_from([UNDEPLOY, UNDEPLOY, LOOK]), flag=st.booleans())
+    def send(self, worker: int, act: Act, flag: bool) -> None:
+        if worker in self.flying:
+            return
+        looks = act is LOOK
+        turn = Turn(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
+        probing = (self.lane.state == "parked" and not turn.settling) or self.lane.alone
+        match self.lane.admit(turn, self.now):
+            case Go():
+                self.flying[worker] = (turn, self.now, probing)
+            case Refuse():
+                assert self.lane.state != "open" or (looks and self.lane.refusal(LOOK))
+            case Wait(None):
+                assert self.lane._prober not in (None, turn.target)
+            case Wait(float() as seconds):
+                assert seconds > 0.0
+
+    @rule(
+        worker=st.integers(0, 7),
+        said=st.sampled_from([REMOVED, REFUSED, DOUBT, DOUBT, UNSENT, busy(), busy(5.0), busy(1e9), DENIED]),
+        takes=st.floats(0, 40),
+    )
+    def land(self, worker: int, said: Reading, takes: float) -> None:
+        if worker not in self.flying:
+            return
+        turn, _, _ = self.flying.pop(worker)
+        self.now += takes
+        if turn.act is LOOK and said.verdict not in (Verdict.BUSY, Verdict.DENIED):
+            said = reading(Verdict.UNCLEAR if said is DOUBT else Verdict.UP)
+        tell(self.lane, turn.target, said, self.now, turn.act)
+        if said not in (UNSENT, DOUBT, DENIED):
+            self.lane.prove()
+
+    @rule(worker=st.integers(0, 7))
+    def leave(self, worker: int) -> None:
+        if worker not in self.flying:
+            self.lane.leave(self.name(worker))
+
+    @rule(passes=st.floats(0, 700))
+    def wait(self, passes: float) -> None:
+        self.now += passes
+
+    @rule(rate=st.sampled_from([None, 0.5, 20.0]))
+    def limit(self, rate: float | None) -> None:
+        self.lane.limit(rate, self.now)
+
+    @invariant()
+    def one_probe_at_most(self) -> None:
+        probes = [turn for turn, _, probing in self.flying.values() if probing]
+        assert sum(turn.target == self.lane._prober for turn in probes) <= 1
+        assert self.lane.state != "open" or self.lane.refusal(UNDEPLOY) is None
+
+    def teardown(self) -> None:
+        """All that fly land with a fault, their targets end, and one more asks until it is told."""
+        for worker, (turn, _, _) in list(self.flying.items()):
+            tell(
+                self.lane, turn.target, DOUBT if turn.act is UNDEPLOY else reading(Verdict.UNCLEAR), self.now
+            )
+            self.flying.pop(worker)
+        for worker in range(8):
+            self.lane.leave(self.name(worker))
+        turn, waits = Turn(A, UNDEPLOY, repeats=True), 0
+        while isinstance(said := self.lane.admit(turn, self.now), Wait):
+            assert said.seconds is not None
+            self.now += said.seconds
+            waits += 1
+            assert waits < 10
+
+
+TestWhateverComes = Machine.TestCase
+TestWhateverComes.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
 # --- closed ---------------------------------------------------------------------------------------------
 
 
@@ -329,50 +635,74 @@ STEPS = st.lists(
 def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
     steps: list[tuple[Act, int, Reading, float]],
 ) -> None:
-    """A wait is finite and bounded, or it ends with the probe that is under way."""
+    """A wait is finite, or it ends with the probe that is under way. Those who wait for a slot stand in line:
+    each has one behind those before it, and no pace is slower than one in a pause of ``park_for``."""
     lane, now = state(), 0.0
+    turns: dict[tuple[int, Act], Turn] = {}
     for act, number, said, passes in steps:
-        target = TargetId(f"gw/{number}")
+        turn = turns.setdefault((number, act), Turn(TargetId(f"gw/{number}"), act))
         now += passes
-        match ask(lane, target, now, act):
+        match lane.admit(turn, now):
             case Go():
-                lane.heed(target, act, said, now, MANY)
+                del turns[number, act]
+                tell(lane, turn.target, said, now, act)
             case Wait(None):
-                assert status(lane) == "parked"
+                assert status(lane) == "parked" or lane.is_fruitless
             case Wait(seconds):
+                in_line = sum(one.act is act and one.slot is not None for one in turns.values())
                 assert seconds is not None
-                assert 0.0 < seconds <= PARK_FOR
+                assert 0.0 < seconds <= (PARK_FOR + IDLE) * max(1, in_line)
+
+
+def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
+    """Two pauses with nothing but refusals: from then on one request a pause, until one is taken."""
+    lane, now = state(), 0.0
+    sent = []
+    for _ in range(6):
+        going = [one for one in (A, B) if isinstance(lane.admit(Turn(one, UNDEPLOY), now), Go)]
+        sent.append(len(going))
+        for one in going:
+            tell(lane, one, busy(1.0), now)
+        now += 1.0
+
+    assert sent == [2, 2, 1, 1, 1, 1]
+
+    assert isinstance(lane.admit(Turn(A, UNDEPLOY), now), Go)
+    tell(lane, A, REMOVED, now)
+    assert not lane.is_fruitless
 
 
 # --- as the workers see it ------------------------------------------------------------------------------
-
-Told = list[tuple[str, str | None]]
 
 
 def lane_of(
     credential: Callable[[Gateway], Material] = lambda _: Secret("one"),
     *,
     stopping: Stopping | None = None,
-    told: Told | None = None,
+    heard: Heard | None = None,
 ) -> Lane:
-    heard = told if told is not None else []
     return engine.lane(
         gateway(),
         world(credential),
         stopping or Stopping(),
-        lambda name, status, reason, seconds: heard.append((status, reason)),
+        heard,
         material=credential(gateway()),
     )
+
+
+def landed(lane: Lane, target: TargetId, said: Reading) -> None:
+    """What came of an undeploy that left just now."""
+    lane.heed(Turn(target, UNDEPLOY), said, anyio.current_time())
 
 
 @pytest.mark.promise(6)
 def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
     async def main() -> list[float]:
         lane, at = lane_of(), []
-        lane.heed(A, UNDEPLOY, busy(12.0))
+        landed(lane, A, busy(12.0))
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            assert await lane.admit(Turn(target, UNDEPLOY)) is None
             at.append(anyio.current_time())
 
         async with anyio.create_task_group() as group:
@@ -386,15 +716,15 @@ def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
 def test_a_lane_that_closes_wakes_those_who_wait() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of()
-        lane.heed(A, UNDEPLOY, busy(300.0))
+        landed(lane, A, busy(300.0))
         async with anyio.create_task_group() as group:
 
             async def close() -> None:
                 await anyio.sleep(2.0)
-                lane.heed(B, UNDEPLOY, ELSEWHERE)
+                landed(lane, B, ELSEWHERE)
 
             group.start_soon(close)
-            refused = await lane.admit(A, UNDEPLOY, settling=False)
+            refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (2.0, "wrong_place: E.3030 no instance")
@@ -404,7 +734,7 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
     async def main() -> tuple[float, str | None]:
         stopping = Stopping()
         lane = lane_of(stopping=stopping)
-        lane.heed(A, UNDEPLOY, busy(300.0))
+        landed(lane, A, busy(300.0))
         async with anyio.create_task_group() as group:
 
             async def stop() -> None:
@@ -412,7 +742,7 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
                 stopping.stop("interrupt", "SIGTERM")
 
             group.start_soon(stop)
-            refused = await lane.admit(A, UNDEPLOY, settling=False)
+            refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (3.0, "interrupt: SIGTERM")
@@ -422,8 +752,8 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
 def test_nobody_waits_for_a_pause_that_outlasts_the_window() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of(stopping=Stopping(closes=100.0))
-        lane.heed(A, UNDEPLOY, busy(71.0))
-        refused = await lane.admit(A, UNDEPLOY, settling=False)
+        landed(lane, A, busy(71.0))
+        refused = await lane.admit(Turn(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (0.0, "window: one timeout no longer fits before it closes")
@@ -437,13 +767,13 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
         at: list[tuple[float, str]] = []
         lane.left = MANY
         for number in range(5):
-            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(target, UNDEPLOY, settling=False) is None
+            assert await lane.admit(Turn(target, UNDEPLOY)) is None
             at.append((anyio.current_time(), target))
             await anyio.sleep(1.0)
-            lane.heed(target, UNDEPLOY, DOUBT if target == A else REMOVED)
+            landed(lane, target, DOUBT if target == A else REMOVED)
 
         async with anyio.create_task_group() as group:
             for target in (A, B, C):
@@ -454,27 +784,85 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
 
 
 def test_a_lane_tells_what_becomes_of_it_once() -> None:
-    told: Told = []
+    heard = Heard()
 
     async def main() -> None:
-        lane = lane_of(told=told)
+        lane = lane_of(heard=heard)
         lane.left = MANY
-        lane.heed(A, UNDEPLOY, busy(2.0))
-        lane.heed(B, UNDEPLOY, busy(2.0))
+        landed(lane, A, busy(2.0))
+        landed(lane, B, busy(2.0))
         for number in range(6):
-            lane.heed(TargetId(f"gw/{number}"), UNDEPLOY, DOUBT)
-        lane.heed(A, UNDEPLOY, REMOVED)
-        lane.heed(A, UNDEPLOY, ELSEWHERE)
-        lane.heed(B, UNDEPLOY, ELSEWHERE)
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        landed(lane, A, REMOVED)
+        landed(lane, A, ELSEWHERE)
+        landed(lane, B, ELSEWHERE)
 
     played(main)
 
-    assert told == [
+    assert heard.states == [
         ("paused", "slow down"),
         ("parked", "parked: HTTP 502"),
         ("open", None),
         ("closed", "wrong_place: E.3030 no instance"),
     ]
+
+
+def test_an_absurd_wait_is_bounded_by_park_for_and_warned_of_once() -> None:
+    heard = Heard()
+
+    async def main() -> float:
+        lane = lane_of(heard=heard)
+        for said in (busy(PARK_FOR), busy(86400.0), busy(90000.0)):
+            landed(lane, A, said)
+        assert await lane.admit(Turn(B, UNDEPLOY)) is None
+        return anyio.current_time()
+
+    assert played(main) == PARK_FOR
+    assert heard.warnings == ["it asks to wait for 86400 s; it is asked again after 600 s (park_for)"]
+
+
+@pytest.mark.promise(5)
+def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> None:
+    """Whoever waits for it is woken, also where the first one never comes again."""
+
+    async def main() -> tuple[float, str | None]:
+        keys = Keys(Secret("access"), Secret("secret"))
+        lane = lane_of(lambda _: keys)
+        assert await lane.admit(Turn(A, UNDEPLOY)) is None
+        async with anyio.create_task_group() as group:
+
+            async def lose() -> None:
+                await anyio.sleep(3.0)
+                landed(lane, A, DOUBT)
+                lane.leave(A)
+
+            group.start_soon(lose)
+            refused = await lane.admit(Turn(B, UNDEPLOY))
+        return anyio.current_time(), refused
+
+    assert played(main) == (3.0, None)
+
+
+def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        lane = lane_of(heard=heard)
+        for _ in range(100):
+            await lane.admit(Turn(A, UNDEPLOY))
+            await anyio.sleep(0.01)
+            landed(lane, A, REMOVED)
+        landed(lane, A, busy(1.0))
+        for _ in range(300):
+            await anyio.sleep(0.01)
+            landed(lane, A, REMOVED)
+
+    played(main)
+
+    first, *grown = heard.paces
+    assert first == pytest.approx(50.0, rel=0.05)
+    assert 2 <= len(grown) <= 3
+    assert grown == sorted(grown, key=lambda rate: rate or 0.0)
 
 
 def test_a_look_that_was_answered_once_is_offered() -> None:
@@ -500,7 +888,7 @@ def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
     busy = reading(Verdict.BUSY, wait=30.0)
     for second in range(0, int(PARK_FOR) + 30, 30):
         assert lane.refusal(Act.LOOK) is None
-        lane.heed(A, Act.LOOK, busy, float(second), 1)
+        tell(lane, A, busy, float(second), LOOK)
 
     assert "parked" in (lane.refusal(Act.LOOK) or "")
     assert lane.refusal(Act.UNDEPLOY) is None

@@ -10,16 +10,16 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import anyio
 import msgspec
 import pytest
-from engine import Answer, Scripted, Wire, lane, played, reading, target, world
+from engine import Answer, Heard, Scripted, Wire, lane, played, reading, target, world
 from msgspec import Struct
-from test_executor import CALM, Direct
+from test_executor import CALM, KEYS, Direct
 
 from orchestrator.executor import Crew, Way, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
-from orchestrator.model import Act, Auth, Page, Plan, Reading, Reference, Target, Verdict, Wave
+from orchestrator.model import Act, Ask, Auth, Page, Plan, Reading, Reference, Target, Verdict, Wave
 from orchestrator.overview import FRESH, TRIES, WORTH, Overview
 from orchestrator.plan.targets import Place
 from orchestrator.schedule import Tally
@@ -41,14 +41,20 @@ class Shown(Struct, frozen=True):
     total: int
 
 
+def _token(access: Access) -> str:
+    return access.reveal() if isinstance(access, Secret) else "signed"
+
+
 class Listed(Scripted, frozen=True, kw_only=True):
     """A scripted kind that can list its targets."""
 
     LISTS: ClassVar[bool] = True
 
     def list_request(self, offset: int, access: Access, *, now: float) -> Request:
-        assert isinstance(access, Secret)
-        return Request("list", str(offset), {"token": access.reveal()})
+        return Request("list", str(offset), {"token": _token(access)})
+
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        return Request(ask.act, target.id, {"token": _token(access)})
 
     def read_list(self, reply: Reply) -> Page | Reading:
         if reply.status != 206:
@@ -152,6 +158,7 @@ def session(
     stopping: Stopping | None = None,
     look: str = "always",
     credentials: tuple[str, ...] = ("the-token",),
+    keys: bool = False,
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
     entry = Listed(
@@ -167,14 +174,10 @@ def session(
         waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
         stop_when=CALM,
     )
-    warnings: list[str] = []
+    heard = Heard()
     pages: list[None] = []
     given = iter(credentials[1:] or credentials)
     stopped = stopping or Stopping()
-
-    def told(_: str, state: str, text: str | None, __: float | None) -> None:
-        if state == "warning":
-            warnings.append(text or "")
 
     async def main() -> None:
         here = world(lambda _: Secret(next(given)))
@@ -186,7 +189,7 @@ def session(
             tally=Tally(CALM, {}, first_run=not resumed),
             tools=Tools(world=here, stopping=stopped, record=record, emit=lambda _: None, note=None),
         )
-        way = lane(entry, here, stopped, told, material=Secret(credentials[0]))
+        way = lane(entry, here, stopped, heard, material=KEYS if keys else Secret(credentials[0]))
         overview = Overview(way, wire.send, here, lambda: pages.append(None))
         await execute(crew, {"gw": Way(way, wire.send, overview)})
 
@@ -196,7 +199,7 @@ def session(
         {name: outcome for name, outcome, _ in rows},
         {name: reason for name, _, reason in rows},
         wire,
-        warnings,
+        heard.warnings,
         len(pages),
     )
 
@@ -230,6 +233,27 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
     assert len(went.wire.targets(Act.UNDEPLOY)) == len(set(went.wire.targets(Act.UNDEPLOY))) == 90
     assert {name.removeprefix("gw/") for name, end in went.outcomes.items() if end != "undeployed"} == down
     assert {went.outcomes[f"gw/{api}"] for api in down} == {"already_undeployed"}
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize("faults", [0, 1, TRIES])
+def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
+    tmp_path: Path, faults: int
+) -> None:
+    """The look that is let in alone reads the list: nobody may wait for the other one."""
+    platform, together = Platform(100), list[int]()
+    left = [FAULT] * faults
+
+    def listing(offset: int) -> ListAnswer:
+        together.append(offset)
+        return Lost(sent=True, detail="reset") if left and left.pop() else platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing, takes=1.0, keys=True)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    first = [at for at, _, _ in went.wire.told][:2]
+    assert together[0] == 0
+    assert faults < TRIES or first[1] >= first[0] + 1.0
 
 
 def test_the_report_is_told_of_each_page(tmp_path: Path) -> None:

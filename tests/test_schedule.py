@@ -22,7 +22,8 @@ from orchestrator.schedule import (
     surprising,
 )
 
-UNDEPLOYED, ALREADY, FAILED, UNKNOWN, NOT_STARTED = Outcome
+UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
+FAILED, UNKNOWN, NOT_STARTED = Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED
 
 NEVER = Threshold(share=1.0)
 Ended = tuple[Outcome, str | None]

@@ -81,22 +81,22 @@ def test_the_gravest_reason_stays_and_of_equals_the_first(kinds: list[Kind], sta
     assert len(heard) == told
 
 
-def test_a_pause_lasts_as_long_as_it_says() -> None:
+def test_a_wait_lasts_as_long_as_it_says() -> None:
     async def main() -> float:
-        await Stopping().pause(7.5)
+        await Stopping().sleep(7.5)
         return anyio.current_time()
 
     assert played(main) == 7.5
 
 
 @pytest.mark.promise(8)
-def test_a_stop_ends_a_pause_and_a_graver_one_the_next() -> None:
+def test_a_stop_ends_a_wait_and_a_graver_one_the_next() -> None:
     async def main() -> list[float]:
         stopping, at = Stopping(), []
 
         async def wait_twice() -> None:
             for _ in range(2):
-                await stopping.pause(1000.0)
+                await stopping.sleep(1000.0)
                 at.append(anyio.current_time())
 
         async with anyio.create_task_group() as group:

@@ -42,6 +42,7 @@ def plan(tmp_path: Path, platform: Running) -> Iterator[orchestrator.LoadedPlan]
         f"""\
 version: 1
 name: retirement
+snapshot: off
 gateways:
   apim:
     kind: apinizer

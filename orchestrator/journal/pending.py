@@ -72,7 +72,7 @@ class Pending:
         self._database = database
         self._names = [gateway.name for gateway in plan.gateways]
         self._resumed = resumed
-        self._has_approval = bool(database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
+        self._has_approval: bool | None = None
 
     def left(self) -> dict[tuple[Leg, str], int]:
         """Count what is left by leg and gateway name, in the order of the legs."""
@@ -115,6 +115,8 @@ class Pending:
 
     def approved(self, seq: int) -> Approved | None:
         """Return what an approval saw of the target with a number, where the run has one."""
+        if self._has_approval is None:
+            self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
         if not self._has_approval:
             return None
         rows = self._database.rows("SELECT state, revision, since FROM approved WHERE seq = ?", (seq,))

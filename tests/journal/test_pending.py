@@ -6,14 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.dependencies import Need
 from orchestrator.gateways.text import segment
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import BATCH, Hold, Pending, hold_back, parts_of, reopen
-from orchestrator.model import Outcome, Reason
-from tests.journal.journals import journal, plan, target
+from orchestrator.journal.pending import (
+    BATCH,
+    START,
+    Hold,
+    Leg,
+    Pending,
+    hold_back,
+    parts_of,
+    recall,
+    reopen,
+    split,
+)
+from orchestrator.model import Outcome, Reason, TargetId
+from tests.journal.journals import draft, finish, journal, place, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
 SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"
+CANARY, REST = Leg(0, 0), Leg(1, 0)
 ATTEMPT = (
     "INSERT INTO attempt (seq, number, act, via, started, verdict, code) VALUES (?, ?, ?, '', 1.0, ?, ?)"
 )
@@ -38,23 +51,23 @@ def outcomes(database: Database) -> dict[str, tuple[str | None, str | None]]:
 
 def test_a_batch_has_one_wave_and_one_gateway_in_the_plans_order(database: Database) -> None:
     asked = pending(database)
-    first = [made for made, _ in asked.batch(0, "roma", 0)]
+    first = [made for made, _ in asked.batch(CANARY, "roma", START)[0]]
     assert [str(made.id) for made in first] == ["roma/a1", "roma/a2", "roma/a3"]
-    assert [str(made.id) for made, _ in asked.batch(1, "roma", 0)] == ["roma/b1"]
+    assert [str(made.id) for made, _ in asked.batch(REST, "roma", START)[0]] == ["roma/b1"]
     assert first[0] == target(1, "roma/a1")
-    assert [str(made.id) for made, _ in asked.batch(0, "roma", 3)] == ["roma/a3"]
-    assert asked.batch(0, "roma", 5) == []
-    assert asked.batch(0, "apim", 0)[1][0].parts == ("p", "y", "test")
+    assert [str(made.id) for made, _ in asked.batch(CANARY, "roma", (0, 3))[0]] == ["roma/a3"]
+    assert asked.batch(CANARY, "roma", (0, 5)) == ([], (0, 5))
+    assert asked.batch(CANARY, "apim", START)[0][1][0].parts == ("p", "y", "test")
 
 
 def test_what_has_ended_is_neither_in_a_batch_nor_left(database: Database) -> None:
     database.run(SET, ("undeployed", None, 1))
     database.run(SET, ("unknown", "spent: x", 4))
-    assert [made.seq for made, _ in pending(database).batch(0, "roma", 0)] == [3, 5]
-    assert pending(database).left() == {(0, "roma"): 2, (0, "apim"): 1, (1, "roma"): 1}
+    assert [made.seq for made, _ in pending(database).batch(CANARY, "roma", START)[0]] == [3, 5]
+    assert pending(database).left() == {(CANARY, "apim"): 1, (CANARY, "roma"): 2, (REST, "roma"): 1}
     assert pending(database).targets() == 6
     assert pending(database).outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
-    assert pending(database).outcomes(1) == {}
+    assert pending(database).outcomes(REST) == {}
 
 
 def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
@@ -64,7 +77,9 @@ def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
         asked = Pending(database, plan(), resumed=True)
         seen: list[int] = []
         sizes = []
-        while batch := asked.batch(0, "roma", seen[-1] if seen else 0):
+        at = START
+        while (read := asked.batch(Leg(0, 0), "roma", at))[0]:
+            batch, at = read
             sizes.append(len(batch))
             seen += [made.seq for made, _ in batch]
     assert seen == list(range(1, count + 1))
@@ -79,11 +94,13 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
         (4, 1, "undeploy", "doubt", None),
     ]:
         database.run(ATTEMPT, row)
-    first, second, third = (past for _, past in pending(database, resumed=True).batch(0, "roma", 0))
+    first, second, third = (
+        past for _, past in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
+    )
     assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
     assert (second.requests, second.charged, second.doubt) == (1, 0, False)
     assert (third.requests, third.doubt) == (0, False)
-    assert pending(database).batch(0, "roma", 0)[0][1].requests == 0
+    assert pending(database).batch(CANARY, "roma", START)[0][0][1].requests == 0
 
 
 def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> None:
@@ -92,7 +109,7 @@ def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> 
         "INSERT INTO attempt (seq, number, act, via, started, verdict, pods) VALUES (?, ?, ?, ?, ?, ?, ?)",
         row,
     )
-    about = pending(database, resumed=True).batch(0, "roma", 0)[0][1].about
+    about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].about
     assert about is not None
     assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
 
@@ -211,3 +228,86 @@ def test_only_a_request_that_may_have_arrived_makes_a_killed_target_unknown(
         database.run(ATTEMPT, (1, number, act, verdict, None))
     reopen(database, lambda name, wave: False)
     assert outcomes(database)["roma/a1"][0] == left
+
+
+# --- steps, and who comes after whom --------------------------------------------------------------------
+
+
+def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
+    """A journal of ``roma/a1`` ... in one wave; ``needs`` says by number who comes after which id."""
+    path = folder / "journal.sqlite"
+    made = draft(path, (target(seq, f"roma/a{seq}") for seq in range(1, count + 1)))
+    for seq, name in needs:
+        made.require(seq, TargetId(name), place(seq))
+    finish(made, plan())
+    made.close()
+    return open_database(path, write=True)
+
+
+def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -> None:
+    with closing(ordered(tmp_path, (1, "roma/a6"), (6, "roma/a4"), (2, "roma/a4"))) as database:
+        asked = Pending(database, plan(), resumed=False)
+        whole, at = asked.batch(Leg(0, 0), "roma", START)
+        rest, end = asked.batch(Leg(0, 0), "roma", (1, 2))
+
+    assert [made.seq for made, _ in whole] == [3, 4, 5, 2, 6, 1]
+    assert at == (2, 1)
+    assert ([made.seq for made, _ in rest], end) == ([6, 1], (2, 1))
+
+
+def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> None:
+    with closing(ordered(tmp_path, (1, "roma/a6"))) as database:
+        database.run(SET, ("not_started", "filtered: x", 2))
+        split(database, [(0, lambda count: (1, 3, count))])
+        asked = Pending(database, plan(), resumed=False)
+
+        legs = [[made.seq for made, _ in asked.batch(Leg(0, step), "roma", START)[0]] for step in range(3)]
+        assert legs == [[3], [4, 5], [6, 1]]
+        assert asked.left() == {(Leg(0, 0), "roma"): 1, (Leg(0, 1), "roma"): 2, (Leg(0, 2), "roma"): 2}
+        assert asked.steps(0) == 3
+
+
+def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> None:
+    needs = [(2, "roma/a1"), (5, "roma/a1"), (6, "roma/a5"), (4, "roma/a3")]
+    with closing(ordered(tmp_path, *needs)) as database:
+        split(database, [(0, lambda count: (3, count))])
+        database.run(SET, ("failed", "refused: no", 1))
+        database.run(SET, ("not_started", "dependency: x", 4))
+        asked = Pending(database, plan(), resumed=False)
+        first, second = (list(asked.needs(Leg(0, step))) for step in (0, 1))
+
+    one = TargetId("roma/a1")
+    assert first == [Need(2, 1, one, "roma", Outcome.FAILED, beside=True)]
+    assert second == [
+        Need(5, 1, one, "roma", Outcome.FAILED, beside=False),
+        Need(6, 5, TargetId("roma/a5"), "roma", None, beside=True),
+    ]
+
+
+def test_a_leg_has_begun_once_a_session_has_come_to_it(database: Database) -> None:
+    assert pending(database, resumed=True).begun() == frozenset()
+    database.run("INSERT INTO note (session, at, kind, text) VALUES (1, 1.0, 'leg', '1 0')")
+    assert pending(database, resumed=True).begun() == {REST}
+    assert pending(database).begun() == frozenset()
+
+
+def test_only_an_undeploy_makes_a_target_touched(database: Database) -> None:
+    database.run(ATTEMPT, (1, 1, "look", "up", None))
+    database.run(ATTEMPT, (3, 1, "undeploy", None, None))
+    database.run(SET, ("undeployed", None, 5))
+    assert [seq for seq, _ in pending(database).untouched()] == [1, 2, 4, 6]
+
+
+def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Database) -> None:
+    note = "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, 1.0, ?, ?, ?)"
+    for row in [
+        ("roma", "pace", "50"),
+        ("apim", "pace", "7.5"),
+        (None, "control", "one"),
+        ("roma", "pace", "12.5"),
+        ("roma", "paused", "slow down"),
+        ("apim", "pace", None),
+        (None, "control", "two"),
+    ]:
+        database.run(note, row)
+    assert recall(database) == ({"roma": 12.5}, ["one", "two"])
