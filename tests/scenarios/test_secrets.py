@@ -16,6 +16,8 @@ from .stage import Stage, apim_id, roma_id
 
 MARKERS = ("M4rk3r-roma/+=.tok~en", 'M4rk3r"apinizer\\tok&en')
 TWICE = "retry: {attempts: 2, first: 1ms, ceiling: 2ms}"
+PATIENT = f"{TWICE}, park_for: 1s"
+"""What is left of a lane answers nothing but 500: so it parks."""
 
 
 def forms_of(secret: str) -> set[bytes]:
@@ -37,14 +39,14 @@ def test_a_credential_is_found_nowhere(staged: Callable[..., Stage]) -> None:
     ]
     stage.expect({target: (fault,) for target, fault in zip(stage.ids, echoes, strict=True)})
     log = ("--log-level", "debug", "--log-format", "json")
-    plan = stage.write_plan(roma=TWICE, apim=TWICE, top="stop_when: {failed: 100%, unknown: 100%}")
+    plan = stage.write_plan(roma=PATIENT, apim=PATIENT, top="stop_when: {failed: 100%, unknown: 100%}")
     with stage.started("run", plan, "--yes", "--events", "events", *log) as process:
         stage.wait_for_requests(3, process)
         arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         out, err = process.communicate(timeout=20)
     told = [stage.undeploy("report", "latest", "--format", kind) for kind in ("html",)]
 
-    assert process.returncode == 1, err
+    assert process.returncode == 4, err
     assert {stage.outcomes()[target] for target in (roma_id(0), apim_id(0))} == {"failed"}
     assert "•••" in stage.reasons()[roma_id(0)]
     left = {
