@@ -157,7 +157,10 @@ def ask(folder: Path, question: Question) -> str:
                 answer = msgspec.json.decode(reader.readline(LONGEST), type=Answer)
         except (OSError, msgspec.MsgspecError) as error:
             why = getattr(error, "strerror", None) or "it gave no answer"
-            raise RunError(f"run {folder.name} does not answer: {why}") from error
+            raise RunError(
+                f"run {folder.name} does not answer ({why}): it is just starting or ending, or it cannot be"
+                " steered"
+            ) from error
     if not answer.done:
         raise UsageError(answer.text)
     return answer.text
