@@ -19,7 +19,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from orchestrator.model import Gateway
+from orchestrator.model import MOST_IN_FLIGHT, Gateway
 from orchestrator.proxies import Proxy, read_proxies
 from orchestrator.trust import check_trust, make_context, refuses_us, why_no_tls
 from orchestrator.wire import Lost, Reply, Request
@@ -57,15 +57,14 @@ def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, s
 async def connect(
     gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ
 ) -> AsyncIterator[Send]:
-    """Open what a lane sends through: one connection pool as large as the lane's concurrency.
+    """Open what a lane sends through: one connection pool, in which nobody waits.
 
+    The lane bounds what is in flight, and that may be raised while it goes on.
     Raises CredentialError where what ``tls`` names cannot be used (its paths are relative to ``folder``), and
     UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
     """
     choose = cache(read_proxies(gateway.proxy, environment).choose)  # for a handful of addresses
-    connector = _Connector(
-        limit=gateway.concurrency, ttl_dns_cache=DNS_CACHE, ssl=make_context(gateway, folder)
-    )
+    connector = _Connector(limit=MOST_IN_FLIGHT, ttl_dns_cache=DNS_CACHE, ssl=make_context(gateway, folder))
     # Always before the total: a timeout while connecting is known to have sent nothing, the total's is not.
     connecting = min(CONNECT_TIMEOUT, gateway.reply_timeout / 2)
     session = aiohttp.ClientSession(
