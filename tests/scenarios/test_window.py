@@ -18,34 +18,33 @@ def _window(opens: float, closes: float) -> str:
 def test_who_waits_begins_when_the_window_opens(staged: Callable[..., Stage]) -> None:
     stage = staged(6, 4)
     plan = stage.write_plan()
+    early = stage.undeploy("run", plan, "--yes", "--window", _window(time.time() + 60, time.time() + 600))
     opens = time.time() + 2
-    window = _window(opens, opens + 600)
-    early = stage.undeploy("run", plan, "--yes", "--window", window)
-    waited = stage.undeploy("run", plan, "--yes", "--wait", "--window", window)
+    waited = stage.undeploy("run", plan, "--yes", "--wait", "--window", _window(opens, opens + 600))
     arrivals = [seen.at for seen in stage.seen()]
 
     assert (early.status, early.out) == (2, "")
     assert "--wait waits for it" in early.err
     assert waited.status == 0, waited.err
     assert len(arrivals) == 10
-    assert opens <= min(arrivals) < opens + 2
+    assert opens <= min(arrivals) < opens + 5
     stage.assert_truth()
 
 
 @pytest.mark.promise(7)
 def test_what_could_not_end_in_the_window_is_not_begun(staged: Callable[..., Stage]) -> None:
-    stage = staged(80, 40, latency=0.2)
+    stage = staged(150, 120, latency=0.2)
     plan = stage.write_plan(
         roma="timeout: 2s, limits: {concurrency: 3}", apim="timeout: 1s, limits: {concurrency: 3}"
     )
-    closes = time.time() + 4.5
+    closes = time.time() + 6
     ended = stage.undeploy("run", plan, "--yes", "--window", _window(closes - 100, closes))
     left = [reason for name, reason in stage.reasons().items() if stage.outcomes()[name] == "not_started"]
 
     assert ended.status == 4, ended.err
     for gateway, timeout in (("roma-eu", 2.0), ("apim", 1.0)):
         arrivals = [seen.at for seen in stage.seen() if seen.gateway == gateway]
-        assert max(arrivals) < closes - timeout + 0.1
+        assert max(arrivals, default=0.0) < closes - timeout + 0.1
     assert len(left) > 20
     assert all(reason == "window: one timeout no longer fits before it closes" for reason in left)
     assert stage.report()["run"]["stopped_by"] == "window"
