@@ -33,6 +33,16 @@ PATIENCE = 10.0
 LAST_WORDS = 1.0
 """Seconds in which those who have asked still get their answer when the run has ended."""
 
+_GONE = (
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.DelimiterNotFound,  # the line is too long
+    anyio.EndOfStream,
+    anyio.IncompleteRead,  # it hung up in the middle of its line, or before
+    TimeoutError,
+)
+"""What becomes of a connection that asks nothing."""
+
 _LONGEST_PATH = 100
 """Bytes that every system takes as a socket's address."""
 
@@ -89,7 +99,7 @@ async def _listener(path: Path, complain: Callable[[str], None]) -> SocketListen
 async def _meet(steering: Steering, stream: SocketStream) -> None:
     """Answer one demand. Nothing that goes wrong here is a reason to end the run."""
     async with stream:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, TimeoutError):
+        with suppress(*_GONE):
             with anyio.fail_after(PATIENCE):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST)
             answer = await _answer(line, stream, steering)
@@ -157,7 +167,10 @@ def ask(folder: Path, question: Question) -> str:
                 answer = msgspec.json.decode(reader.readline(LONGEST), type=Answer)
         except (OSError, msgspec.MsgspecError) as error:
             why = getattr(error, "strerror", None) or "it gave no answer"
-            raise RunError(f"run {folder.name} does not answer: {why}") from error
+            raise RunError(
+                f"run {folder.name} does not answer ({why}): it is just starting or ending, or it cannot be"
+                " steered"
+            ) from error
     if not answer.done:
         raise UsageError(answer.text)
     return answer.text

@@ -150,7 +150,10 @@ class Steering:
         matches = matcher((pattern,))
         count = sum(matches(name) is not None for _, name in self._pending.untouched())
         if not count:
-            raise UsageError(f"{pattern} matches no target that nothing was sent for; nothing has changed")
+            raise UsageError(
+                f"{pattern} matches no target that nothing was sent for (in a pattern * stays inside one"
+                " part of an id, ** crosses parts); nothing has changed"
+            )
         return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
 
     def _gateway(self, demand: SetLimits) -> Gateway:

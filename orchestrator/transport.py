@@ -57,8 +57,9 @@ def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, s
 async def connect(
     gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ
 ) -> AsyncIterator[Send]:
-    """Open what a lane sends through: one pool of connections, which bounds nothing: the lane does.
+    """Open what a lane sends through: one connection pool, in which nobody waits.
 
+    The lane bounds what is in flight, and that may be raised while it goes on.
     Raises CredentialError where what ``tls`` names cannot be used (its paths are relative to ``folder``), and
     UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
     """

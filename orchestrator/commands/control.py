@@ -14,6 +14,7 @@ from orchestrator.commands.options import state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.journal.folder import RunFolder
     from orchestrator.steering import Demand, SetLimits
 
 ACTS = ("pause", "continue", "stop", "skip", "limits")
@@ -43,13 +44,20 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
     demand = parse(act, arguments)
     folder = find_run(state, run)
-    holder = folder.holding()
-    if holder is None:
-        raise RunError(f"run {folder.id} is not going on; `undeploy runs` tells how it stands")
-    if holder.host is not None and not holder.is_here:
-        raise RunError(f"run {folder.id} is {holder}: steer it there")
+    _check(folder)
     question = Question(demand=demand, terminal=_terminal(), remote=_remote())
     click.echo(f"{folder.id}: {ask(folder.path, question)}")
+
+
+def _check(folder: RunFolder) -> None:
+    """Raise RunError where no process of this host works on the run, with what to do instead."""
+    if (holder := folder.holding()) is None:
+        state = folder.state()
+        told = "was killed" if state == "killed" else f"has ended ({state})"
+        resume = "" if state == "complete" else f"; `undeploy resume {folder.id}` goes on with it"
+        raise RunError(f"run {folder.id} {told}{resume}")
+    if holder.host is not None and not holder.is_here:
+        raise RunError(f"run {folder.id} is {holder}; a run is steered on its own host, use {holder.host}")
 
 
 def parse(act: str, arguments: tuple[str, ...]) -> Demand:

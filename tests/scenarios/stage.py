@@ -9,18 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestrator.desk import Question, ask
 from orchestrator.model import Act
 from orchestrator.simulator.books import Seen
 from orchestrator.simulator.faults import Fault, Faults, Storm
 from orchestrator.simulator.process import Running
 from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+from orchestrator.steering import Demand
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
@@ -153,6 +157,14 @@ class Stage:
         with self.started(*arguments, **options) as process:
             out, err = process.communicate(timeout=timeout)
         return Ended(process.returncode, out, err)
+
+    def control(self, *arguments: str, state: str = ".undeploy") -> Ended:
+        """Steer the newest run from a process of its own."""
+        return self.undeploy("control", "latest", *arguments, "--state", state)
+
+    def steer(self, demand: Demand) -> str:
+        """Steer the newest run from here, which is faster than a process."""
+        return ask(self.run, Question(demand=demand))
 
     @contextmanager
     def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
@@ -295,6 +307,18 @@ def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
     while not true():
         assert time.monotonic() < ends, "it did not happen in time"
         time.sleep(0.01)
+
+
+def most_within(seconds: float, moments: Iterable[float]) -> int:
+    """The most moments that any span of so many seconds holds."""
+    times = sorted(moments)
+    return max((bisect_left(times, at + seconds) - index for index, at in enumerate(times)), default=0)
+
+
+def gaps(moments: Iterable[float]) -> list[float]:
+    """The seconds between each moment and the next."""
+    times = sorted(moments)
+    return [after - before for before, after in pairwise(times)]
 
 
 def first_acts(seen: list[Seen]) -> dict[str, Act | None]:

@@ -110,6 +110,30 @@ def test_a_pipeline_that_terminates_and_soon_kills_leaves_a_run_to_resume(
     stage.assert_truth()
 
 
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_what_still_hangs_when_a_pipeline_kills_is_looked_at_first(staged: Callable[..., Stage]) -> None:
+    stage = staged(20, 10, latency=0.02)
+    stage.expect({roma_id(3): (HANGS,)})
+    with stage.started("run", stage.write_plan(), "--yes") as process:
+        stage.wait_for_requests(8, process)
+        process.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)  # the grace of a pipeline, cut short
+        kill(process)
+    stage.expect()
+    sent = stage.settled()
+    hanging = [target.id for target in stage.journal().values() if target.left_open]
+    resumed = stage.undeploy("resume", "latest")
+
+    assert hanging == [roma_id(3)]
+    assert first_acts(stage.seen(sent))[roma_id(3)] == "look"
+    assert resumed.status == 0, resumed.err
+    assert "which has ended" in resumed.err
+    stage.assert_truth()
+    stage.assert_intents()
+
+
 @pytest.mark.promise(8)
 @pytest.mark.parametrize("terminal", ["dumb", "xterm-256color"])
 def test_a_terminal_that_is_closed_interrupts_the_run_and_no_more(

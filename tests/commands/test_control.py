@@ -1,0 +1,145 @@
+"""What `undeploy control` understands, and what it says where a run cannot be steered."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.commands.control import parse
+from orchestrator.errors import UsageError
+from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault, Faults
+from orchestrator.simulator.process import Running
+from orchestrator.steering import Continue, Demand, Pause, SetLimits, Skip, Stop
+
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., "Ended"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "demand"),
+    [
+        ("pause", Pause()),
+        ("continue", Continue()),
+        ("stop", Stop()),
+        ("skip apim/Retail/**", Skip("apim/Retail/**")),
+        ("limits apim concurrency=2", SetLimits("apim", concurrency=2)),
+        ("limits apim rate=90/m", SetLimits("apim", rate=1.5)),
+        ("limits apim rate=none", SetLimits("apim", unbounded=True)),
+        ("limits apim rate=5/s concurrency=1000", SetLimits("apim", concurrency=1000, rate=5.0)),
+    ],
+)
+def test_what_is_typed_is_one_demand(typed: str, demand: Demand) -> None:
+    act, *arguments = typed.split()
+
+    assert parse(act, tuple(arguments)) == demand
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("puase", "no act 'puase'; did you mean pause?"),
+        ("go", "the acts are pause, continue, stop, skip, limits"),
+        ("pause now", "pause takes no arguments; found now"),
+        ("stop apim", "stop takes no arguments"),
+        ("skip", "skip 'apim/Retail/**'"),
+        ("skip a/b a/c", "one pattern"),
+        ("limits", "give a gateway and its limits"),
+        ("limits apim", "give a gateway and its limits"),
+        ("limits apim 5/s", "found '5/s'; write concurrency=N, rate=N/s or rate=none"),
+        ("limits apim burst=5", "found 'burst=5'"),
+        ("limits apim rate=1/s rate=2/s", "each once"),
+        ("limits apim concurrency=0", "out of bounds; 1 to 1000"),
+        ("limits apim concurrency=1001", "out of bounds; 1 to 1000"),
+        ("limits apim concurrency=-1", "no whole number"),
+        ("limits apim concurrency=٣", "no whole number"),
+        ("limits apim rate=5", "write a number with /s, /m or /h"),
+        ("limits apim rate=0/s", "would let nothing through"),
+        ("limits apim rate=inf/s", "is no rate"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_write(typed: str, told: str) -> None:
+    act, *arguments = typed.split()
+    with pytest.raises(UsageError) as error:
+        parse(act, tuple(arguments))
+
+    assert told in str(error.value)
+
+
+def test_a_run_that_is_not_there_is_not_steered(folder: Path, undeploy: Undeploy) -> None:
+    ended = undeploy("control", "latest", "pause")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "there is no run in .undeploy" in ended.err
+
+
+def test_a_run_that_has_ended_is_not_steered(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+    complete = undeploy("run", plan(platform.urls["apim"]), "--yes").run
+    told = undeploy("control", complete, "stop")
+    platform.expect(Faults(script={"apim": (Fault(kind=Kind.ELSEWHERE, times=0),)}))
+    stopped = undeploy("run", "plan.yaml", "--yes").run
+    also = undeploy("control", "latest", "pause")
+
+    assert (told.status, told.out) == (2, "")
+    assert told.err == f"run {complete} has ended (complete)\n"
+    assert also.status == 2
+    assert also.err == f"run {stopped} has ended (stopped); `undeploy resume {stopped}` goes on with it\n"
+
+
+def test_a_run_that_was_killed_is_resumed_not_steered(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    platform.expect(Faults(script={"apim": (Fault(kind=Kind.HANG, times=0),)}))
+    command = [sys.executable, "-m", "orchestrator", "run", plan(platform.urls["apim"]), "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        run = process.stdout.readline().removeprefix("run: ").strip()
+        while not platform.books().requests:
+            pass
+        process.kill()
+    told = undeploy("control", "latest", "pause")
+
+    assert told.status == 2
+    assert told.err == f"run {run} was killed; `undeploy resume {run}` goes on with it\n"
+
+
+@pytest.fixture
+def held(platform: Running, plan: Write, undeploy: Undeploy) -> RunFolder:
+    """A run that has ended; its lock is free to be taken."""
+    undeploy("run", plan(platform.urls["apim"]), "--yes")
+    return list_runs(Path(".undeploy"))[0]
+
+
+def test_a_run_of_another_host_is_steered_there(held: RunFolder, undeploy: Undeploy) -> None:
+    with held.locked() as entry:
+        elsewhere = json.loads(entry) | {"host": "night-box", "user": "ops", "pid": 41}
+        (held.path / "lock").write_text(json.dumps(elsewhere))
+        told = undeploy("control", "latest", "pause")
+
+    assert (told.status, told.out) == (2, "")
+    assert f"run {held.id} is held by ops on night-box, process 41, since 20" in told.err
+    assert told.err.endswith("; a run is steered on its own host, use night-box\n")
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_run_that_does_not_answer_is_told_so(held: RunFolder, undeploy: Undeploy, left: bool) -> None:
+    with held.locked(), socket.socket(socket.AF_UNIX) as dead:
+        if left:
+            dead.bind("left")
+            Path("left").rename(held.path / "control")  # where nobody listens
+        told = undeploy("control", "latest", "pause")
+
+    assert (told.status, told.out) == (2, "")
+    assert f"run {held.id} does not answer ({'Connection refused' if left else 'No such file'}" in told.err
+    assert "just starting or ending" in told.err

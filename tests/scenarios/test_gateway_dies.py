@@ -1,0 +1,106 @@
+"""A gateway whose process dies in the middle of a run: one that comes back, and one that does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from orchestrator.simulator.process import Running, simulators
+
+from .stage import Stage, seed_of, until
+
+SLOW = "limits: {concurrency: 4, rate: 25/s}, timeout: 2s"
+
+
+@contextmanager
+def _roma(count: int, port: int = 0) -> Iterator[tuple[Running, int]]:
+    """ROMA in a process of its own, and its port."""
+    seed = seed_of(count, 0, latency=0.05)
+    alone = type(seed)(gateways=seed.gateways[:1])
+    with simulators(alone, port=port) as running:
+        found = urlsplit(running.urls["roma-eu"]).port
+        assert found is not None
+        yield running, found
+
+
+def _die(running: Running) -> None:
+    os.kill(running.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def stage(staged: Callable[..., Stage]) -> Stage:
+    """Apinizer in the usual process, whose ROMA is not used: the tests have their own."""
+    return staged(40, 30, latency=0.05)
+
+
+def _plan(stage: Stage, running: Running, park_for: str) -> Path:
+    roma = f"{SLOW}, park_for: {park_for}, retry: {{first: 50ms, ceiling: 200ms}}"
+    return stage.write_plan(urls=running.urls, roma=roma, apim=SLOW)
+
+
+def _down(running: Running) -> set[str]:
+    books = running.books()
+    return {name for name, facts in books.targets.items() if facts.down}
+
+
+@pytest.mark.promise(6)
+def test_a_gateway_that_comes_back_is_gone_on_with(stage: Stage) -> None:
+    with _roma(40) as (first, port), stage.started("run", _plan(stage, first, "30s"), "--yes") as process:
+        until(lambda: first.books().requests >= 12)
+        _die(first)
+        time.sleep(0.7)
+        with _roma(40, port) as (second, _):
+            _, err = process.communicate(timeout=40)
+            down = _down(second)
+    outcomes = stage.outcomes()
+
+    assert process.returncode == 0, err
+    assert "roma-eu: was parked: no connection to " in err
+    assert set(outcomes.values()) <= {"undeployed", "already_undeployed"}
+    assert 20 <= len(down) <= 40  # the others were taken down in the first one
+    assert [gateway["lane"] for gateway in stage.report()["gateways"]] == ["open", "open"]
+
+
+@pytest.mark.promise(6)
+def test_a_gateway_that_stays_dead_is_left_for_a_resume_and_slows_nobody(stage: Stage) -> None:
+    with _roma(40) as (first, port):
+        plan = _plan(stage, first, "1500ms")
+        alone = stage.undeploy("run", plan, "--yes", "--only", "apim/**")
+        lane_alone = _span(stage)
+        stage.seed(latency=0.05)
+        with stage.started("run", plan, "--yes") as process:
+            until(lambda: first.books().requests >= 12)
+            _die(first)
+            _, err = process.communicate(timeout=40)
+        lane_beside = _span(stage)
+    report, reasons, outcomes = stage.report(), stage.reasons(), stage.outcomes()
+    roma = {name: outcome for name, outcome in outcomes.items() if name.startswith("roma-eu/")}
+    with _roma(40, port) as (second, _):
+        resumed = stage.undeploy("resume", "latest", timeout=40)
+        down = _down(second)
+
+    assert alone.status == 0, alone.err
+    assert process.returncode == 4, err
+    assert set(roma.values()) <= {"undeployed", "not_started", "unknown"}
+    left = [name for name, outcome in roma.items() if outcome != "undeployed"]
+    assert len(left) >= 20
+    assert all(reasons[name].startswith("parked: ") for name in left)
+    assert {outcomes[name] for name in outcomes if name not in roma} == {"undeployed"}
+    assert report["gateways"][0]["lane"] == "parked"
+    assert report["totals"]["requests"] < 30 + 40 - len(left) + 15  # a few more than those that succeeded
+    assert lane_beside < 1.5 * lane_alone
+    assert resumed.status == 0, resumed.err
+    assert len(down) >= len(left)
+
+
+def _span(stage: Stage) -> float:
+    """Seconds between Apinizer's first and last request."""
+    times = [seen.at for seen in stage.seen() if seen.gateway == "apim"]
+    return max(times) - min(times)
