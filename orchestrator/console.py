@@ -132,7 +132,7 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
             _counted(lane.outcomes[Outcome.UNKNOWN], Outcome.UNKNOWN),
             _pace(lane, now),
             f"≤ {rate_text(lane.bound)}" if lane.bound is not None else "·",
-            _ends(lane, now),
+            _ends(lane, now) if progress.waiting is None else "",
             _lane_text(lane, now),
         )
         shown = (cell for cell, (_, _, needed) in zip(cells, COLUMNS, strict=True) if width >= needed)

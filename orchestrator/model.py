@@ -20,7 +20,7 @@ RunId = NewType("RunId", str)
 # `form` names how a plan writes the value; the type is what it means once read.
 Seconds = Annotated[float, Meta(gt=0, le=86400, extra={"form": "duration"})]
 Url = Annotated[str, Meta(extra={"form": "url"})]
-PerSecond = Annotated[float, Meta(gt=0, extra={"form": "rate"})]
+PerSecond = Annotated[float, Meta(ge=1 / 3600, le=100_000, extra={"form": "rate"})]
 
 
 class Outcome(StrEnum):

@@ -25,6 +25,7 @@ VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 NO_LINE_FEED = "(?!\n)"  # what Python's $ needs beside it, and a person does not
+LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000
 """No gateway takes as many, so more than this is a slip."""
 
@@ -109,6 +110,8 @@ def read_rate(text: str) -> float:
         raise UnfitError(f"{shown(text)} would let nothing through", "leave the key out for no fixed rate")
     if per_second > MOST_A_SECOND:
         raise UnfitError(f"{shown(text)} is more than {MOST_A_SECOND}/s")
+    if per_second < LEAST_A_SECOND:
+        raise UnfitError(f"{shown(text)} is less than one an hour")
     return per_second
 
 

@@ -57,7 +57,8 @@ def grouped(trouble: Iterable[TargetReport]) -> list[Group]:
             label, text = _OTHER, None
         key = target.outcome, label
         counts[key] += 1
-        texts.setdefault(key, text)
+        if texts.setdefault(key, text) != text and target.outcome is Outcome.NOT_STARTED:
+            texts[key] = None  # a reason of ours that is not everybody's would mislead
         gateways[key][target.gateway] = None
         if len(examples[key]) < EXAMPLES:
             examples[key].append(target.id)

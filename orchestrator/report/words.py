@@ -131,7 +131,8 @@ def _lanes(report: Report) -> Iterator[Advice]:
         yield Advice(f"Mend what the warnings say about {_listed(closed)}: closed for the rest of this run.")
     if parked:
         yield Advice(
-            f"See whether {_listed(parked)} is well again: parked, because it did not answer as it should."
+            f"See whether {_listed(parked)} {'is' if len(parked) == 1 else 'are'} well again:"
+            " parked, for want of answers."
         )
 
 
