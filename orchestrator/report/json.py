@@ -8,12 +8,13 @@ from typing import Any, TextIO
 
 from msgspec import Struct
 from msgspec.json import Encoder
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from orchestrator.report.values import (
     SCHEMA,
     Account,
     AttemptReport,
+    ChainedRun,
     Percentiles,
     RunReport,
     TargetReport,
@@ -27,9 +28,12 @@ def write(account: Account, out: TextIO) -> None:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
     report = account.report
     gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
-    out.write(
-        f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n"totals":{_text(report.totals)},\n"gateways":'
-    )
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n')
+    if report.chain:
+        out.write('"chain":')
+        _write_lines(map(_chained, report.chain), out)
+        out.write(",\n")
+    out.write(f'"totals":{_text(report.totals)},\n"gateways":')
     _write_lines(gateways, out)
     out.write(',\n"waves":')
     _write_lines(report.waves, out)
@@ -56,6 +60,10 @@ def _text(value: Struct) -> str:
 def _run(run: RunReport) -> RunReport:
     ended = None if run.ended is None else _utc(run.ended)
     return replace(run, started=_utc(run.started), ended=ended, seconds=milliseconds(run.seconds) or 0.0)
+
+
+def _chained(each: ChainedRun) -> dict[str, Any]:
+    return {**asdict(_run(each.run)), "totals": each.totals}
 
 
 def _rounded(seconds: Percentiles) -> Percentiles:
