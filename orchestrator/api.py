@@ -105,7 +105,7 @@ def _copy_source(loaded: Loaded, copy: Path) -> None:
         raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
 
 
-def _meta(loaded: Loaded) -> dict[str, str]:
+def _meta(loaded: Loaded) -> dict[str, str | None]:
     return {
         "plan": plan_to_json(loaded.plan).decode(),
         "digest": loaded.digest,
@@ -113,6 +113,7 @@ def _meta(loaded: Loaded) -> dict[str, str]:
         "source": loaded.source_digest,
         "program": __version__,
         "act": "undeploy",
+        "parent": loaded.plan.parent,
     }
 
 

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Entry] = {
     "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
     "restore": Entry("orchestrator.commands.restore", "Bring back what a run took down."),
     "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),
+    "remainder": Entry("orchestrator.commands.remainder", "Write a plan of what a run did not finish."),
     "runs": Entry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
     "rehearse": Entry(
         "orchestrator.commands.rehearse", "Run a plan against built-in simulators, with faults."
@@ -42,7 +43,7 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
-LATER = frozenset(("preview", "remainder", "discover", "watch", "worker", "attach", "schedule"))
+LATER = frozenset(("preview", "discover", "watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
 
 

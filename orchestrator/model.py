@@ -506,6 +506,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What a plan says apart from its targets, which are too many to be held: they live in the journal."""
 
     name: str
+    parent: str | None = None
+    """Id of the run whose remainder this is."""
     reason: str | None = None
     window: Window | None = None
     gateways: tuple[Gateway, ...]

@@ -244,8 +244,10 @@ def test_what_is_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_p
     assert went.status is ExitStatus.DONE
     assert answers == [
         "3 targets will be passed over",
-        "no: gw/nothing matches no target that nothing was sent for"
-        " (in a pattern * stays inside one part of an id, ** crosses parts); nothing has changed",
+        (
+            "no: gw/nothing matches no target that nothing was sent for"
+            " (in a pattern * stays inside one part of an id, ** crosses parts); nothing has changed"
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TextIO, cast
 import click
 
 from orchestrator.commands.options import FILE, state_option
+from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
 
 # The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
@@ -22,17 +23,28 @@ FORMATS = ("json", "junit", "html", "markdown", "csv")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="Its form."
 )
+@click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
 @state_option
-def command(run: str, form: str, output: Path | None, state: Path) -> None:
+def command(run: str, form: str, chain: bool, output: Path | None, state: Path) -> None:
     """Make any report of a run again from its journal.
 
     RUN is an id, a folder, or `latest`. The report goes to stdout, or to FILE.
     """
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.report import write_report
 
-    with find_run(state, run).account() as account, destination(output) as out:
+    folder = find_run(state, run)
+    if chain:
+        from orchestrator.journal.chain import chain_account, find_chain
+
+        found = find_chain(RunFolder(folder.path.resolve()), state)
+        for remark in found.remarks:
+            tell(remark)
+        with chain_account(found.runs) as whole, destination(output) as out:
+            write_report(form, whole, out)
+        return
+    with folder.account() as account, destination(output) as out:
         write_report(form, account, out)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -107,7 +107,7 @@ class Database:
         """Execute one statement and drop what it gives."""
         self._connection.execute(statement, values).close()
 
-    def run_many(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+    def run_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         """Execute one statement for many rows."""
         with self.translated():
             self._connection.executemany(statement, rows).close()

@@ -26,6 +26,9 @@ READS_VERSION = 1
 
 _SECRET = re.compile(r"gateways\..+\.(auth|url|proxy)(?![^.\[])")
 
+RUN = r"^[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}$(?!\n)"
+"""What the id of a run looks like."""
+
 SHORT_WAVE = "targets"
 """The name of the one wave of a plan whose targets stand at the top level, and of targets given by id."""
 
@@ -35,6 +38,7 @@ class Header(Struct, frozen=True, kw_only=True):
 
     version: Annotated[int, Meta(ge=READS_VERSION, le=READS_VERSION)]
     name: str
+    parent: Annotated[str, Meta(pattern=RUN)] | None = None
     reason: str | None = None
     window: Window | None = None
     stop_when: StopWhen = StopWhen()
@@ -71,6 +75,7 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
     Header: {
         "version": "The version of the plan's format: 1.",
         "name": "What the plan is called in reports.",
+        "parent": "Id of the run whose remainder this is: reports name it, report --chain adds up.",
         "reason": "Why: in the reports, and in Apinizer's history where a target has no description.",
         "window": "When undeploys may start.",
         "stop_when": "When a run stops by itself: a share of a wave's ended targets, or a count of the run.",

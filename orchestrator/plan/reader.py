@@ -109,6 +109,7 @@ def _read_once(path: Path, tray: Tray, gateways: Mapping[str, Known] | None) -> 
 def _plan(header: Header, gateways: tuple[Gateway, ...], waves: tuple[Wave, ...]) -> Plan:
     return Plan(
         name=header.name,
+        parent=header.parent,
         reason=header.reason,
         window=header.window,
         gateways=gateways,

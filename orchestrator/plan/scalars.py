@@ -29,7 +29,8 @@ LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000
 """No gateway takes as many, so more than this is a slip."""
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""Seconds of each unit of a duration and of a rate; a rate has no ``ms``."""
 
 
 def line_of_text(text: str) -> str:
@@ -87,7 +88,7 @@ def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
         raise UnfitError(
             f"{shown(scalar.text)} is no duration", "write a number with ms, s, m or h, such as 30s"
         )
-    seconds = float(found[1]) * _UNITS[found[2]]
+    seconds = float(found[1]) * UNITS[found[2]]
     if seconds <= 0:
         raise UnfitError(f"{shown(scalar.text)} is not longer than nothing")
     if bounds.le is not None and seconds > bounds.le:
@@ -105,7 +106,7 @@ def read_rate(text: str) -> float:
     found = re.fullmatch(RATE, text)
     if found is None:
         raise UnfitError(f"{shown(text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
-    per_second = float(found[1]) / _UNITS[found[2]]
+    per_second = float(found[1]) / UNITS[found[2]]
     if per_second <= 0:
         raise UnfitError(f"{shown(text)} would let nothing through", "leave the key out for no fixed rate")
     if per_second > MOST_A_SECOND:

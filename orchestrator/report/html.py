@@ -47,6 +47,7 @@ def write(account: Account, out: TextIO) -> None:
         chart=time_line(account.timeline(BUCKETS)),
         paces=[pace_chart(pacing) for pacing in account.pacings(BUCKETS)[:LINES]],
         controls=report.controls[:LINES],
+        chain=report.chain[-LINES:],
         gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],
         waves=[(wave, bar(wave.totals)) for wave in report.waves[:LINES]],
         groups=groups[:CAUSES],

@@ -15,6 +15,7 @@ from orchestrator.report.values import (
     SCHEMA,
     Account,
     AttemptReport,
+    ChainedRun,
     GatewayReport,
     Percentiles,
     RunReport,
@@ -33,7 +34,12 @@ def write(account: Account, out: TextIO) -> None:
     act = report.run.act
     gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
     totals = _ENCODER.encode(_totals(report.totals, act)).decode()
-    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n"totals":{totals},\n"gateways":')
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n')
+    if report.chain:
+        out.write('"chain":')
+        _write_lines(map(_chained, report.chain), out)
+        out.write(",\n")
+    out.write(f'"totals":{totals},\n"gateways":')
     _write_lines((_counted(gateway, act) for gateway in gateways), out)
     out.write(',\n"waves":')
     _write_lines((_counted(wave, act) for wave in report.waves), out)
@@ -70,6 +76,10 @@ def _counted(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
 def _run(run: RunReport) -> RunReport:
     ended = None if run.ended is None else _utc(run.ended)
     return replace(run, started=_utc(run.started), ended=ended, seconds=milliseconds(run.seconds) or 0.0)
+
+
+def _chained(each: ChainedRun) -> dict[str, Any]:
+    return {**asdict(_run(each.run)), "totals": each.totals}
 
 
 def _rounded(seconds: Percentiles) -> Percentiles:

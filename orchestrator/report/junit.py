@@ -51,6 +51,8 @@ def _properties(report: Report) -> str:
     run = report.run
     values = {
         "run": run.id,
+        "parent": run.parent,
+        "chain": " ".join(each.run.id for each in report.chain) or None,
         "plan": run.plan,
         "digest": run.digest,
         "reason": run.reason,

@@ -8,6 +8,7 @@ from typing import TextIO
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import (
     Account,
+    ChainedRun,
     Control,
     GatewayReport,
     Report,
@@ -48,11 +49,12 @@ def write(account: Account, out: TextIO) -> None:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
     report = account.report
     out.write(
-        f"# {_plain(report.run.plan)}: undeploy run {_code(report.run.id)}\n\n**{headline(report)}**\n\n"
+        f"# {_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}\n\n**{headline(report)}**\n\n"
     )
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
     out.writelines(_facts(report.run))
+    out.writelines(_chain(report.chain))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))
     out.write("\n## Totals\n\n")
@@ -63,9 +65,15 @@ def write(account: Account, out: TextIO) -> None:
     out.writelines(_controls(report.controls))
 
 
+def _what(report: Report) -> str:
+    return f"{len(report.chain):,} undeploy runs up to" if report.chain else "undeploy run"
+
+
 def _facts(run: RunReport) -> Iterable[str]:
+    parent = {"Continues": _code(run.parent)} if run.parent else {}
     facts = {
         "Plan": _plain(run.plan),
+        **parent,
         "Reason": _plain(run.reason or DASH),
         "State": _plain(ending(run)),
         "Started": moment(run.started),
@@ -75,6 +83,20 @@ def _facts(run: RunReport) -> Iterable[str]:
     }
     yield "| | |\n|---|---|\n"
     yield from (_row((name, value)) for name, value in facts.items())
+
+
+def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
+    if not chain:
+        return
+    yield "\n## Runs\n\n"
+    yield _header(["run", "continues", "started", "ended", "state", *_short()])
+    for each in chain[-ROWS:]:
+        run = each.run
+        parent = _code(run.parent) if run.parent else DASH
+        yield _row(
+            (_code(run.id), parent, moment(run.started), moment(run.ended), run.state, *_counts(each.totals))
+        )
+    yield from _rest(len(chain), "runs before these", "report.json")
 
 
 def _steps(report: Report) -> Iterable[str]:

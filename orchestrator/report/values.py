@@ -119,6 +119,13 @@ class Control(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
     origin: str
 
 
+class ChainedRun(Struct, frozen=True, kw_only=True):
+    """One run of a chain, as its own report counts it."""
+
+    run: RunReport
+    totals: Totals
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to be held."""
 
@@ -132,6 +139,8 @@ class Report(Struct, frozen=True, kw_only=True):
     dependent: int = 0
     """Of those that were not started, how many come after a target that is not down. Not in report.json."""
     controls: tuple[Control, ...] = ()
+    chain: tuple[ChainedRun, ...] = ()
+    """Of a report on several runs that continue one another, these in their order; empty for one run."""
 
 
 class Account(Protocol):

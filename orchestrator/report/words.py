@@ -193,6 +193,11 @@ def _open_ends(report: Report) -> Iterator[Advice]:
         )
     if (missed := _missed(report) - dependent) and complete:
         yield Advice(f"Read why {missed:,} {'was' if missed == 1 else 'were'} not started.")
+    if complete and report.run.exit_status == 1:
+        yield Advice(
+            "Once the causes are mended, make a plan of what is left:",
+            f"undeploy remainder {report.run.id} -o rest.yaml",
+        )
 
 
 def _them(count: int) -> str:

@@ -67,7 +67,11 @@ def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentenc
     ("run", "counts", "commands"),
     [
         ({"state": "complete", "exit_status": 0}, {"undeployed": 1}, []),
-        ({"state": "complete", "exit_status": 1}, {"failed": 1, "unknown": 1}, []),
+        (
+            {"state": "complete", "exit_status": 1},
+            {"failed": 1, "unknown": 1},
+            ["undeploy remainder RUN -o rest.yaml"],
+        ),
         ({"state": "interrupted", "exit_status": 130}, {"not_started": 1}, ["undeploy resume RUN"]),
         ({"state": "killed", "exit_status": None}, {"unknown": 1}, ["undeploy resume RUN"]),
         ({"state": "complete", "exit_status": 4}, {"not_started": 1}, ["undeploy resume RUN"]),
@@ -145,6 +149,7 @@ def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
         "Read why 1 failed; a resume does not repeat it.",
         "2 were not started, because what they come after is not down: see to that first.",
         "Read why 1 was not started.",
+        "Once the causes are mended, make a plan of what is left:",
     ]
 
 

@@ -1,0 +1,53 @@
+"""undeploy remainder: a plan of what a run did not finish."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from orchestrator.commands.options import FILE, REHEARSALS, state_option
+from orchestrator.commands.report import destination
+from orchestrator.commands.screen import tell
+from orchestrator.errors import UsageError
+
+
+@click.command("remainder")
+@click.argument("run", metavar="RUN")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@state_option
+def command(run: str, output: Path | None, force: bool, state: Path) -> None:
+    """Write a plan of what a run did not finish.
+
+    RUN is an id, a folder, or `latest`. The plan holds what was not started, failed or is unknown, without
+    what is protected; it names its run as its parent, and it has no window. It goes to stdout, or to FILE.
+    """
+    from orchestrator.journal.folder import RunFolder, find_run
+    from orchestrator.journal.rest import rest_of
+    from orchestrator.plan.keys import RUN
+    from orchestrator.remainder import write
+
+    folder = RunFolder(find_run(state, run).path.resolve())
+    if folder.path.parent.name == REHEARSALS:
+        raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
+    if re.search(RUN, folder.id) is None:
+        raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
+    if output is not None and not force:
+        refuse_to_replace(output)
+    with rest_of(folder) as rest:
+        if not rest.count:
+            held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
+            raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")
+        with destination(output) as out:
+            write(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
+        if rest.stuck_count:
+            tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raise ``UsageError`` where ``path`` is there and would be replaced; a pipe or a terminal would not."""
+    if os.path.lexists(path) and (path.is_file() or not path.exists()):
+        raise UsageError(f"{path} is there already; --force replaces it")

@@ -1,0 +1,301 @@
+"""Runs that continue one another, put together as one journal: the report of it is the report of them all.
+
+The journals stream one after the other into a database in a temporary folder, so that memory grows neither
+with targets nor with attempts, and a chain may be as long as it likes (SQLite attaches ten files at most).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from orchestrator.errors import JournalError, UsageError
+from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.database import Database, Row, Value, create, open_database
+from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.schema import AFTER_LOADING
+from orchestrator.model import Gateway, Outcome, Plan, RunId, Wave
+from orchestrator.plan.stored import plan_to_json
+from orchestrator.report.values import ChainedRun, Pacing, Report, TargetReport, Timeline
+
+_WAVE = 1 << 32
+"""Targets are numbered wave by wave, also those that only a later run has."""
+
+_TABLES = (
+    # By installation and what follows the gateway's name in an id: where a target stands.
+    "CREATE TEMP TABLE known (place TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID",
+    """
+    CREATE TEMP TABLE arrival (
+        seq INTEGER PRIMARY KEY, place TEXT, id TEXT, gateway INTEGER, wave INTEGER,
+        outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL, up INTEGER,
+        whole INTEGER, numbered INTEGER
+    )
+    """,
+)
+# `up` is 1 where a look of that run saw the target deployed.
+_TARGETS = """
+SELECT ended.seq, target.id, target.gateway, target.wave, ended.outcome, ended.reason, ended.evidence,
+    ended.seconds, ended.ended,
+    EXISTS (SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act = 'look' AND verdict = 'up')
+FROM target CROSS JOIN ended USING (seq) ORDER BY target.seq
+"""
+_ARRIVE = (
+    "INSERT INTO arrival (seq, place, id, gateway, wave, outcome, reason, evidence, seconds, ended, up)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_NUMBER = (
+    f"""
+    INSERT OR IGNORE INTO known
+    SELECT place, wave * {_WAVE} + ?1 + ROW_NUMBER() OVER (ORDER BY seq) FROM arrival
+    """,
+    "UPDATE arrival SET whole = (SELECT known.seq FROM known WHERE known.place = arrival.place)",
+    "UPDATE arrival SET numbered = COALESCE((SELECT MAX(number) FROM attempt WHERE attempt.seq = whole), 0)",
+    """
+    INSERT OR IGNORE INTO target (seq, id, gateway, wave, file, line, column)
+    SELECT whole, id, gateway, wave, 0, 0, 0 FROM arrival
+    """,
+)
+# That a run did not start a target says nothing about it, unless a look of that run saw it deployed: it takes
+# the place of nothing that an earlier run has found out.
+_SETTLE = f"""
+UPDATE target SET outcome = new.outcome, reason = new.reason, evidence = new.evidence, seconds = new.seconds,
+    ended = new.ended
+FROM arrival AS new WHERE target.seq = new.whole AND (
+    target.outcome IS NULL OR target.outcome = '{Outcome.NOT_STARTED}'
+    OR new.outcome <> '{Outcome.NOT_STARTED}' OR new.up
+)
+"""
+_ATTEMPTS = (
+    "SELECT seq, number, act, via, started, seconds, status, code, message, verdict, sent, pods FROM attempt"
+)
+_ATTEMPT = """
+INSERT INTO attempt SELECT whole, numbered + ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+FROM arrival WHERE seq = ?1
+"""
+_SESSIONS = (
+    "SELECT number, started, ended, holder, options, state, stopped_by, exit_status, seconds FROM session"
+)
+_SESSION = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SESSIONS_OF_A_RUN = 1 << 20
+# Runs that continue the same one may take turns.
+_ORDER_SESSIONS = (
+    """
+    CREATE TEMP TABLE turn AS
+    SELECT number, ROW_NUMBER() OVER (ORDER BY started, number) AS turn FROM session
+    """,
+    "UPDATE note SET session = (SELECT turn FROM turn WHERE turn.number = note.session)",
+    "UPDATE session SET number = -(SELECT turn FROM turn WHERE turn.number = session.number)",
+    "UPDATE session SET number = -number",
+)
+_NOTES = "SELECT session, at, gateway, kind, text FROM note ORDER BY number"
+_NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
+
+
+class Chain(NamedTuple):
+    """The runs of a chain in the order in which they began, and what to know about it, for people."""
+
+    runs: tuple[RunFolder, ...]
+    remarks: tuple[str, ...]
+
+
+def find_chain(folder: RunFolder, state: Path) -> Chain:
+    """Return the runs that ``folder`` continues and those that continue it, all from the same first one.
+
+    They are looked for in the state folder that the run is kept in, ``state`` where it lies outside of any.
+    """
+    home = folder.home(state)
+    folders = {run.id: run for run in list_runs(home)} | {folder.id: folder}
+    remarks: list[str] = []
+    parents: dict[RunId, RunId | None] = {}
+    for run in folders.values():
+        try:
+            meta = _meta(run)
+        except JournalError as error:
+            if run is folder:
+                raise
+            remarks.append(f"run {run.id} may belong to this and cannot be read: {error}")
+            continue
+        if meta.get("rehearsal"):
+            if run is folder:
+                raise UsageError(f"run {run.id} was a rehearsal; it continues no run")
+            continue
+        parents[run.id] = meta.get("parent")
+    first = _first(folder.id, parents)
+    if (lost := parents[first]) is not None and lost not in parents:
+        remarks.insert(0, f"run {lost}, which {first} continues, is not in {home}: what it did is not told")
+    runs = sorted(_descendants(first, parents))
+    return Chain(tuple(folders[run] for run in runs), tuple(remarks))
+
+
+def _meta(run: RunFolder) -> Mapping[str, Any]:
+    with closing(open_database(run.journal, write=False, whole=False)) as database:
+        return dict(database.rows("SELECT key, value FROM meta WHERE key IN ('parent', 'rehearsal')"))
+
+
+def _first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
+    """Return the run that ``run`` goes back to in the end, as far as they are kept."""
+    passed = {run}
+    while (parent := parents[run]) is not None and parent in parents and parent not in passed:
+        run = parent
+        passed.add(run)
+    return run
+
+
+def _descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> set[RunId]:
+    children: dict[RunId, list[RunId]] = {}
+    for run, parent in parents.items():
+        if parent is not None:
+            children.setdefault(parent, []).append(run)
+    found, following = {first}, [first]
+    while following:
+        new = [run for run in children.get(following.pop(), ()) if run not in found]
+        found.update(new)
+        following += new
+    return found
+
+
+class ChainAccount:
+    """Satisfies ``report.values.Account`` for all ``runs`` of a chain, each target once."""
+
+    def __init__(self, account: JournalAccount, runs: tuple[ChainedRun, ...]) -> None:
+        self._account = account
+        first, newest, whole = runs[0].run, runs[-1].run, account.report
+        run = replace(newest, parent=first.parent, started=first.started, seconds=whole.run.seconds)
+        if any(each.run.state == "running" for each in runs):
+            run = replace(run, state="running", ended=None, stopped_by=None, exit_status=None)
+        self.report: Report = replace(whole, run=run, chain=runs)
+
+    def targets(self) -> Iterator[TargetReport]:
+        """Yield every target of any of the runs, in the order of the first one's plan."""
+        return self._account.targets()
+
+    def trouble(self) -> Iterator[TargetReport]:
+        """Yield the targets that are not down after all of the runs."""
+        return self._account.trouble()
+
+    def timeline(self, buckets: int) -> Timeline:
+        """Count what ended and what was sent over the working time of all runs, in ``buckets`` parts."""
+        return self._account.timeline(buckets)
+
+    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+        """Give the curves of the gateways over the same time."""
+        return self._account.pacings(buckets)
+
+
+@contextmanager
+def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainAccount]:
+    """Put the journals of runs together, in their order, and open the whole for a report."""
+    with TemporaryDirectory(prefix="undeploy-") as place:
+        whole = create(Path(place) / "chain.sqlite")
+        try:
+            runs = _put_together(whole, folders)
+            yield ChainAccount(JournalAccount(whole, RunId(runs[-1].run.id), held=False), runs)
+        finally:
+            whole.close()
+
+
+def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, ...]:
+    runs: list[ChainedRun] = []
+    frame = _Frame()
+    plan: Plan | None = None
+    with whole.transaction():
+        for statement in _TABLES:
+            whole.run(statement)
+        for index, folder in enumerate(folders):
+            with closing(folder.open()) as database:
+                account = JournalAccount(database, folder.id, held=folder.holder() is not None)
+                runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
+                plan = account.plan
+                _add(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
+        for statement in _ORDER_SESSIONS:
+            whole.run(statement)
+        assert plan is not None  # noqa: S101 - a chain has one run at least
+        meta: dict[str, Value] = {
+            "plan": plan_to_json(frame.whole(plan)).decode(),
+            "digest": runs[-1].run.digest,
+            "created": runs[0].run.started.timestamp(),
+        }
+        whole.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        whole.run(AFTER_LOADING)
+    return tuple(runs)
+
+
+def _add(whole: Database, database: Database, seat: _Seat, sessions: int) -> None:
+    """Add the journal of one more run, whose sessions are numbered behind ``sessions``."""
+    whole.run("DELETE FROM arrival")
+    whole.run_many(_ARRIVE, (seat.arrival(row) for row in database.rows(_TARGETS)))
+    (known,) = whole.one("SELECT COUNT(*) FROM known")
+    for statement in _NUMBER:
+        whole.run(statement, (known,) if "?1" in statement else ())
+    whole.run(_SETTLE)
+    whole.run_many(_ATTEMPT, database.rows(_ATTEMPTS))
+    whole.run_many(_SESSION, ((sessions + number, *row) for number, *row in database.rows(_SESSIONS)))
+    notes = database.rows(_NOTES)
+    whole.run_many(
+        _NOTE,
+        ((sessions + number, at, seat.names.get(name, name), *row) for number, at, name, *row in notes),
+    )
+
+
+class _Seat(NamedTuple):
+    """Where the gateways and waves of one run stand among those of all: by index, and by name."""
+
+    gateways: tuple[int, ...]
+    names: Mapping[str | None, str]
+    waves: tuple[int, ...]
+    installations: tuple[str, ...]
+
+    def arrival(self, row: Row) -> tuple[Value, ...]:
+        """Return a row of ``arrival`` for a target of the run."""
+        seq, name, gateway, wave, *ended = row
+        known_as, _, parts = name.partition("/")
+        place = f"{self.installations[gateway]}/{parts}"
+        whole_id = f"{self.names[known_as]}/{parts}"
+        return (seq, place, whole_id, self.gateways[gateway], self.waves[wave], *ended)
+
+
+class _Frame:
+    """The gateways and waves of all runs, in the order in which they first appear."""
+
+    def __init__(self) -> None:
+        self._gateways: list[Gateway] = []
+        self._waves: dict[str, Wave] = {}
+
+    def of(self, plan: Plan) -> _Seat:
+        """Seat the gateways and waves of ``plan``."""
+        gateways = tuple(map(self._seat, plan.gateways))
+        names = [self._gateways[index].name for index in gateways]
+        for wave in plan.waves:
+            self._waves.setdefault(wave.name, wave)
+        places = list(self._waves)
+        return _Seat(
+            gateways=gateways,
+            names={gateway.name: name for gateway, name in zip(plan.gateways, names, strict=True)},
+            waves=tuple(places.index(wave.name) for wave in plan.waves),
+            installations=tuple(gateway.installation for gateway in plan.gateways),
+        )
+
+    def _seat(self, gateway: Gateway) -> int:
+        """Return the index of ``gateway``: of the same name for the same installation, else of the same
+        installation, else a new one, whose name gets a number if it means another installation already."""
+        same = [i for i, one in enumerate(self._gateways) if one.installation == gateway.installation]
+        if same:
+            return next((i for i in same if self._gateways[i].name == gateway.name), same[0])
+        taken = {one.name for one in self._gateways}
+        name = next(n for n in self._names(gateway.name) if n not in taken)
+        self._gateways.append(replace(gateway, name=name))
+        return len(self._gateways) - 1
+
+    def _names(self, name: str) -> Iterator[str]:
+        yield name
+        yield from (f"{name}~{number}" for number in count(2))
+
+    def whole(self, plan: Plan) -> Plan:
+        """Return ``plan`` with the gateways and waves of all runs."""
+        return replace(plan, gateways=tuple(self._gateways), waves=tuple(self._waves.values()))

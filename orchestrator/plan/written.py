@@ -1,0 +1,191 @@
+"""A plan's values as the text that the reader reads back; its lines are of bounded length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, inspect
+
+from orchestrator.model import Gateway, Plan, Reference, Size, Target, TargetId, Threshold, Wave
+from orchestrator.plan.keys import READS_VERSION, Header
+from orchestrator.plan.records import fields_of
+from orchestrator.plan.scalars import UNITS
+
+LONGEST_COMMENT = 500
+"""Characters of somebody else's text in one comment."""
+
+_PIECE = 2_000
+"""Characters of a text on one line."""
+_MOST_ON_A_LINE = 20
+"""Items of a list on one line."""
+_DEEPER = "\n          "
+
+# Whatever reads YAML takes these for texts; the words that some readers take for something else are left out.
+_BARE = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_./-]{0,200}\Z", re.IGNORECASE | re.ASCII
+)
+_SHORT = {"\\": "\\\\", '"': '\\"'}
+_BESIDE = frozenset({"version", "name", "parent", "window"})
+"""Keys at the top that are not taken from the plan as they are."""
+
+Moved = Callable[[str], str]
+"""Gives the path of a plan as another folder's plan has to name it."""
+
+
+def head(plan: Plan, parent: str, moved: Moved) -> Iterator[str]:
+    """Yield the lines of a plan down to its waves: those of ``plan``, going back to the run ``parent``.
+
+    It has no window. Keys with their default are left out.
+    """
+    yield f"version: {READS_VERSION}\n"
+    yield f"name: {text(plan.name)}\n"
+    yield f"parent: {text(parent)}\n"
+    for key, value, kind in _given(plan, Header):
+        if key not in _BESIDE:
+            yield f"{key}: {_value(value, kind, moved)}\n"
+    yield "\ngateways:\n"
+    for gateway in plan.gateways:
+        yield from _gateway(gateway, moved)
+    yield "\nwaves:\n"
+
+
+def _gateway(gateway: Gateway, moved: Moved) -> Iterator[str]:
+    yield f"  {text(gateway.name)}:\n"
+    yield f"    kind: {text(gateway.KIND)}\n"
+    for key, value, kind in _given(gateway, type(gateway)):
+        if key != "name":
+            yield f"    {key}: {_value(value, kind, moved)}\n"
+
+
+def wave_lines(wave: Wave) -> Iterator[str]:
+    """Yield the lines of a wave down to its targets."""
+    yield f"  - name: {text(wave.name)}\n"
+    for key, value, kind in _given(wave, Wave):
+        if key != "name":
+            yield f"    {key}: {_value(value, kind, str)}\n"
+    yield "    targets:\n"
+
+
+def target_line(target: Target, kind: type[Gateway], after: Sequence[TargetId]) -> str:
+    """Return the entry of a target of a gateway of this ``kind``, which comes ``after`` others."""
+    keys = {"gateway": text(target.gateway)}
+    keys |= {item.name: text(part) for item, part in zip(kind.COORDINATES, target.parts, strict=True)}
+    if target.description is not None:
+        keys["description"] = text(target.description)
+    if target.persistent is not None:
+        keys["persistent"] = _flag(target.persistent)
+    if after:
+        keys["after"] = _list([text(name) for name in after])
+    return f"      - {_mapping(keys)}\n"
+
+
+def comment(said: str) -> str:
+    """Return ``said`` as it may stand behind a ``#``: on one line, cut, with nothing invisible in it."""
+    cut = said if len(said) <= LONGEST_COMMENT else f"{said[: LONGEST_COMMENT - 1]}…"
+    return "".join(map(_visible, cut))
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else _escaped(letter)
+
+
+def text(value: str) -> str:
+    """Return ``value`` as a scalar that is a text to every reader of YAML, without quotes where it can be."""
+    if _BARE.match(value):
+        return value
+    pieces = [value[at : at + _PIECE] for at in range(0, len(value), _PIECE)] or [""]
+    return f'"{_folded(pieces)}"'
+
+
+def _folded(pieces: Sequence[str]) -> str:
+    """Return the pieces of one text, each on a line of its own; the breaks between them are no part of it."""
+    first, *rest = ["".join(_SHORT.get(letter) or _visible(letter) for letter in piece) for piece in pieces]
+    # A blank at the beginning of a line would count as indentation.
+    rest = [f"\\{piece}" if piece[0] == " " else piece for piece in rest]
+    return f"\\{_DEEPER}".join([first, *rest])
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
+    """Yield those ``keys`` of ``value`` that do not have their default, with their values and types."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(type(value))}
+    for key, field in fields_of(keys).items():
+        held = getattr(value, key, None)
+        if held is not None and held != defaults.get(key, msgspec.NODEFAULT):
+            yield key, held, field.type
+
+
+def _value(value: Any, kind: inspect.Type, moved: Moved) -> str:
+    match kind:
+        case inspect.StructType(cls=cls):
+            return _struct(value, cls, moved)
+        case inspect.VarTupleType(item_type=item):
+            return _list([_value(each, item, moved) for each in value])
+        case inspect.Metadata(extra={"form": "duration"}):
+            return _duration(value)
+        case inspect.Metadata(extra={"form": "rate"}):
+            return _rate(value)
+        case inspect.Metadata(extra={"form": "path"}):
+            return text(moved(value))
+        case inspect.Metadata(type=inner):
+            return _value(value, inner, moved)
+        case inspect.BoolType():
+            return _flag(value)
+        case inspect.IntType():
+            return str(value)
+    return text(value)
+
+
+def _struct(value: Struct, cls: type[Struct], moved: Moved) -> str:
+    if isinstance(value, Threshold | Size):
+        return str(value.count) if value.share is None else f"{_decimal(value.share * 100)}%"
+    if isinstance(value, Reference) and value.command:
+        program, *arguments = value.command
+        # A program without a slash is looked for in PATH, wherever the plan is.
+        return _mapping(
+            {"command": _list([text(moved(program) if "/" in program else program), *map(text, arguments)])}
+        )
+    return _mapping({key: _value(held, kind, moved) for key, held, kind in _given(value, cls)})
+
+
+def _mapping(keys: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
+
+
+def _list(items: Sequence[str]) -> str:
+    lines = [", ".join(items[at : at + _MOST_ON_A_LINE]) for at in range(0, len(items), _MOST_ON_A_LINE)]
+    return f"[{f',{_DEEPER}'.join(lines)}]"
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def _duration(seconds: float) -> str:
+    tried = {unit: _decimal(seconds / size) for unit, size in UNITS.items()}
+    return _nearest(
+        {f"{number}{unit}": float(number) * UNITS[unit] for unit, number in tried.items()}, seconds
+    )
+
+
+def _rate(per_second: float) -> str:
+    tried = {unit: _decimal(per_second * size) for unit, size in UNITS.items() if unit != "ms"}
+    return _nearest(
+        {f"{number}/{unit}": float(number) / UNITS[unit] for unit, number in tried.items()}, per_second
+    )
+
+
+def _nearest(written: dict[str, float], meant: float) -> str:
+    """Return the shortest of the texts that come nearest to what is ``meant``; what was read is exact."""
+    return min(written, key=lambda one: (abs(written[one] - meant), len(one)))

@@ -1,0 +1,182 @@
+"""Any journal: what is left of it is exactly what the plan that is made of it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.errors import RunError, UsageError
+from orchestrator.journal.database import open_database
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.rest import rest_of
+from orchestrator.model import Auth, Plan, Reference, Target, TargetId, Tls, Wave, Window
+from orchestrator.plan.ids import target_id
+from orchestrator.plan.reader import Loaded, read_plan
+from orchestrator.plan.targets import Listing
+from orchestrator.remainder import write
+from tests.journal.journals import apim, draft, finish, place, roma
+
+RUN = "20261122-190003412-retirement-7f3a"
+NAMES = ("no", "1e10", "a/b", "%2F", "ü\u200b", "' \"", "x: y #z", "-", "~", "\u202egnp", "{}", "\ufffe")
+DOWN = frozenset({"undeployed", "already_undeployed"})
+REASONS = (None, "window: closed", "refused: APIG.1\n\x00 \u202e", "protected: apim/**", "filtered: x", "y")
+
+
+class Story:
+    """A journal of a run: its targets, what each comes after, and how it ended, all made up."""
+
+    def __init__(self, folder: Path, dice: Random, *, protect: bool = True) -> None:
+        self.folder = folder / RUN
+        self.folder.mkdir()
+        gateways = (
+            roma("roma"),
+            replace(apim("1apim"), auth=Auth(token=Reference(file="t")), tls=Tls(ca_file="ca.pem")),
+        )
+        waves = tuple(Wave(name=name) for name in ("yes", "rest", "empty"))
+        self.plan = Plan(name="no", gateways=gateways, waves=waves, window=Window(None, None), at_most=100)
+        self.targets: list[Target] = []
+        for seq in range(1, dice.randint(1, 40) + 1):
+            gateway, parts = "roma", (dice.choice(["0123", "no", "a"]) + f"_{seq}",)
+            if dice.random() < 0.6:
+                gateway, parts = (
+                    "1apim",
+                    (dice.choice(NAMES), f"{dice.choice(NAMES)}{seq}", dice.choice(NAMES)),
+                )
+            description = dice.choice([None, "no", "ü: #"]) if gateway == "1apim" else None
+            wave = min(2 * seq // 40, 1)
+            self.targets.append(Target(seq, target_id(gateway, parts), gateway, wave, parts, description))
+        self.needs: dict[int, set[int]] = {}
+        self.outcomes: dict[int, tuple[str | None, str | None]] = {}
+        for target in self.targets:
+            outcome = dice.choice(
+                [None, "undeployed", "already_undeployed", "failed", "unknown", "not_started"]
+            )
+            reason = dice.choice(REASONS) if outcome not in (None, *DOWN) else None
+            if not protect and (reason or "").startswith("protected"):
+                reason = None
+            self.outcomes[target.seq] = outcome, reason
+            if target.seq > 1 and dice.random() < 0.4:
+                self.needs[target.seq] = {dice.randrange(1, target.seq) for _ in range(dice.randint(1, 3))}
+        self._keep()
+
+    def _keep(self) -> None:
+        made = draft(self.folder / "journal.sqlite", self.targets)
+        for seq, before in self.needs.items():
+            for needs in before:
+                made.require(seq, self.targets[needs - 1].id, place(seq))
+        assert list(made.astray()) == []
+        finish(made, self.plan)
+        made.keep({"rehearsal": 0})
+        made.close()
+        with closing(open_database(self.folder / "journal.sqlite", write=True)) as database:
+            ended = [(*end, seq) for seq, end in self.outcomes.items()]
+            database.run_many("UPDATE target SET outcome = ?, reason = ? WHERE seq = ?", ended)
+
+    def left(self) -> list[Target]:
+        """What is left, by the words of the product, without what comes after something protected."""
+        protected = {
+            seq
+            for seq, (outcome, reason) in self.outcomes.items()
+            if outcome == "not_started" and (reason or "").startswith("protected:")
+        }
+        up = [target for target in self.targets if self.outcomes[target.seq][0] not in DOWN]
+        out = set(protected)
+        for target in up:  # who needs whom stands in order here
+            out |= {target.seq for needs in self.needs.get(target.seq, ()) if needs in out}
+        return [target for target in up if target.seq not in out]
+
+    def expected_needs(self) -> Mapping[TargetId, set[TargetId]]:
+        left = {target.seq: target.id for target in self.left()}
+        found = {name: {left[n] for n in self.needs.get(seq, ()) if n in left} for seq, name in left.items()}
+        return {name: needs for name, needs in found.items() if needs}
+
+    def remainder(self, folder: Path | None = None) -> str:
+        out = StringIO()
+        with rest_of(RunFolder(self.folder)) as rest:
+            write(rest, RUN, out, folder=folder)
+        return out.getvalue()
+
+
+def read(folder: Path, text: str) -> tuple[Loaded, Listing]:
+    path, sink = folder / "rest.yaml", Listing()
+    path.write_text(text, encoding="utf-8")
+    return read_plan(path, sink), sink
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("seed", range(60))
+def test_the_remainder_names_exactly_what_is_left(tmp_path: Path, seed: int) -> None:
+    story = Story(tmp_path, Random(seed))
+    left = story.left()
+    if not left:
+        with rest_of(RunFolder(story.folder)) as rest:
+            assert rest.count == 0
+        return
+    loaded, sink = read(tmp_path, story.remainder())
+
+    assert [(found.id, found.parts, found.description) for found in sink.targets] == [
+        (target.id, target.parts, target.description) for target in left
+    ]
+    by_seq = {target.seq: target.id for target in sink.targets}
+    needs = {by_seq[seq]: {by_seq[n] for n in before} for seq, before in sink.needs.items()}
+    assert needs == story.expected_needs()
+    assert (loaded.plan.parent, loaded.plan.window, loaded.plan.at_most) == (RUN, None, 100)
+    waves = {target.wave for target in left}
+    assert [wave.name for wave in loaded.plan.waves] == [
+        story.plan.waves[wave].name for wave in sorted(waves)
+    ]
+
+
+def test_what_comes_after_the_protected_is_named_and_left_out(tmp_path: Path) -> None:
+    story = next(
+        made
+        for seed in range(100)
+        if (made := Story(_sub(tmp_path, seed), Random(seed))).left()
+        and len(made.left())
+        < sum(o not in DOWN and not (r or "").startswith("protected") for o, r in made.outcomes.values())
+    )
+    told = story.remainder()
+    _, _, end = told.partition("\n# Left out, since what goes first is protected")
+    held = {line.split(" comes after ")[0] for line in end.splitlines()[1:]}
+
+    assert held
+    assert not held & {f"#   {target.id}" for target in story.left()}
+
+
+def _sub(folder: Path, seed: int) -> Path:
+    made = folder / str(seed)
+    made.mkdir()
+    return made
+
+
+def test_paths_are_absolute_wherever_the_folder_is_another(tmp_path: Path) -> None:
+    story = Story(tmp_path, Random(3))
+
+    for folder, path in ((None, "/ca.pem"), (tmp_path, "/ca.pem"), (Path("/"), "ca.pem")):
+        loaded, _ = read(tmp_path, story.remainder(folder))
+        assert loaded.plan.gateways[1].tls.ca_file == path
+        assert loaded.plan.gateways[1].auth.token == Reference(file="/t" if path[0] == "/" else "t")
+
+
+def test_a_run_that_goes_on_has_no_remainder(tmp_path: Path) -> None:
+    story = Story(tmp_path, Random(3))
+    folder = RunFolder(story.folder)
+
+    with folder.locked(), pytest.raises(RunError, match="is going on"), rest_of(RunFolder(story.folder)):
+        pass
+
+
+@pytest.mark.parametrize(("key", "value"), [("rehearsal", 1), ("act", "restore")])
+def test_only_a_run_that_undeploys_has_one(tmp_path: Path, key: str, value: object) -> None:
+    story = Story(tmp_path, Random(3))
+    with closing(open_database(story.folder / "journal.sqlite", write=True)) as database:
+        database.run_many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, value)])  # type: ignore[list-item]
+
+    with pytest.raises(UsageError, match="was a re"), rest_of(RunFolder(story.folder)):
+        pass
