@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.catalog import ANY_TEXT, Found, Part, Query, Traits, Wanted
 from orchestrator.gateways.apinizer_looks import PROXY, STATUS, read_look
@@ -36,6 +37,10 @@ FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 
+_BY_REPORT = "by the administrator's report: what the manager has recorded"
+_BY_PROXY = (
+    "by each proxy's own list of deployments: where that leaves an environment out, it is not deployed"
+)
 _NAMELESS = Target(0, TargetId(""), "", 0, ())
 
 
@@ -123,7 +128,7 @@ class Catalog:
             found=tuple(found for part in rows for found in part.found),
             ask=(query for part in rows for query in part.ask),
             gaps=(*(gap for part in rows for gap in part.gaps), *self._unlisted(shown_projects)),
-            remarks=("by the administrator's report: what the manager has recorded",),
+            remarks=(_BY_REPORT,),
         )
 
     def _reported(self, entry: dict[str, Any], types: Mapping[str, str]) -> Part:
@@ -143,19 +148,30 @@ class Catalog:
         placed = isinstance(entry.get("environmentList"), list) or entry.get("deployed") is False
         return bool(named) and placed and bool(_routes(entry) or not self._wanted.asks("path"))
 
-    def _told(self, proxy: _Proxy, types: Mapping[str, str], states: Mapping[str, bool | None]) -> Part:
-        """Return what the states of a proxy amount to, by environment; None is one that cannot be told."""
+    def _told(
+        self,
+        proxy: _Proxy,
+        types: Mapping[str, str],
+        states: Mapping[str, bool | None],
+        *,
+        timed: bool = True,
+    ) -> Part:
+        """Return what the states of a proxy amount to, by environment; None is one that cannot be told.
+
+        ``timed``: this manager has a look that tells when a proxy was deployed.
+        """
         up = [environment for environment, state in states.items() if state]
         blank = [shown(environment) or "" for environment, state in states.items() if state is None]
-        gap = f"{proxy}: not told whether it is deployed to {', '.join(blank)}"
-        found = () if self._wanted.before else tuple(_found(proxy, one, types, Facts()) for one in up)
-        ask = (self._status(proxy, one, types, again=True) for one in (up if self._wanted.before else ()))
+        gaps = [f"{proxy}: not told whether it is deployed to {', '.join(blank)}"] if blank else []
+        dated = up if self._wanted.before else []
+        if not timed:
+            gaps += [gap for one in dated for gap in _untimed(proxy, one).gaps]
         return Part(
             seen=len(states) - len(blank),
             deployed=len(up),
-            found=found,
-            ask=ask,
-            gaps=(gap,) if blank else (),
+            found=() if dated else tuple(_found(proxy, one, types, Facts()) for one in up),
+            ask=(self._status(proxy, one, types, again=True) for one in dated) if timed else (),
+            gaps=tuple(gaps),
         )
 
     def _unlisted(self, projects: set[str | None]) -> Iterator[str]:
@@ -267,13 +283,11 @@ class Catalog:
         listed = body.get("resultList")
         entries = listed if isinstance(listed, list) else [body]
         own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
-        states = _states(own.get("deploymentList"))
-        part = self._told(proxy, types, {one: states.get(one) for one in wanted})
-        if self._wanted.before is None:
-            return part
-        up = [one for one in wanted if states.get(one)]
-        gaps = tuple(gap for one in up for gap in _untimed(proxy, one).gaps)
-        return Part(seen=part.seen, deployed=part.deployed, gaps=(*part.gaps, *gaps))
+        places = own.get("deploymentList")
+        # What is on no list of deployments was never deployed; where there is no list, nothing is told.
+        states = dict.fromkeys(wanted, False if isinstance(places, list) else None)
+        states |= {one: state for one, state in _states(places).items() if one in states}
+        return replace(self._told(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
 
 
 def _quietly(query: Query) -> Query:
@@ -284,7 +298,7 @@ def _quietly(query: Query) -> Query:
             return reading(Verdict.REFUSED, reply, json_object(reply.body))
         return query.read(reply)
 
-    return Query(name=query.name, request=query.request, read=read, failed=query.failed)
+    return replace(query, read=read)
 
 
 def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part]) -> Part | Reading:
@@ -298,14 +312,7 @@ def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part
     if count is None or count <= len(entries):
         return part
     gap = f"{name} is partial: {len(entries):,} of {count:,} were sent"
-    return Part(
-        seen=part.seen,
-        deployed=part.deployed,
-        found=part.found,
-        ask=part.ask,
-        gaps=(gap, *part.gaps),
-        remarks=part.remarks,
-    )
+    return replace(part, gaps=(gap, *part.gaps))
 
 
 def _refused(reply: Reply, body: dict[str, Any] | None) -> Reading:
