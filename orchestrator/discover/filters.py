@@ -14,7 +14,8 @@ from orchestrator.model import Gateway
 from orchestrator.plan.globs import matcher
 
 BEFORE = "deployed-before"
-GROUPS = ("project", "environment", "application", "gateway")
+_FOR_ALL = frozenset({"name", "path", BEFORE})
+"""Filters that every kind can answer."""
 
 
 class Filters(Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ def wanted_of(filters: Filters, gateways: Sequence[Gateway]) -> dict[str, Wanted
     """Return what is wanted of each gateway, by name.
 
     A filter holds for the gateways whose kind can answer it. A gateway that cannot answer one must be
-    narrowed by another that not all of them can answer; else all that it has would be taken. Raises
+    narrowed by another that not all of them can answer; else it would give what nobody has asked for. Raises
     ``UsageError`` for that, for a filter that no gateway can answer, and for one that cannot be read.
     """
     for gateway in gateways:
@@ -84,9 +85,9 @@ def _wanted(
     own = answered[gateway.name]
     missing = [name for name in filters.given if name not in own]
     if missing and not own - common:
-        other = ", ".join(f"--{name}" for name in gateway.FILTERS if name not in common)
+        other = ", ".join(f"--{name}" for name in gateway.FILTERS if name not in _FOR_ALL)
         raise UsageError(
-            f"--{missing[0]} says nothing of {_named(gateway)}, of which all would be taken; name the"
+            f"--{missing[0]} says nothing of {_named(gateway)}, and would leave out nothing there; name the"
             f" gateways that are meant, or give it a filter of its own ({other})"
         )
     literal = {name: tuple(t for t in filters.texts.get(name, ()) if not set(t) & set("*?")) for name in own}

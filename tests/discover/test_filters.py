@@ -68,7 +68,7 @@ def test_a_name_and_a_regular_expression_must_both_match() -> None:
         (
             Filters(texts={"project": ("P",)}),
             [ROMA, APIM],
-            "says nothing of the gateway roma-eu .kind roma., of which",
+            "says nothing of the gateway roma-eu .kind roma., and would leave",
         ),
         (Filters(texts={"type": ("data",)}), [ROMA, APIM], "--type says nothing of the gateway apim"),
         (

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.catalog import Part, Query, Wanted, instant
@@ -103,6 +103,7 @@ def reachable(query: Query, answer: Reply, deep: int = 3) -> Iterator[Query]:
 
 
 @pytest.mark.parametrize("folder", ONE_OF_EACH, ids=name)
+@settings(deadline=None)
 @given(answer=replies)
 def test_no_reply_makes_a_catalog_raise_or_say_what_it_cannot_know(folder: Path, answer: Reply) -> None:
     for query in reachable(query_of(folder), answer):
@@ -201,6 +202,7 @@ def collected(there: Moving, changes: list[Any]) -> tuple[set[str], list[str]]:
     return found, gaps
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(0, 30),
     size=st.integers(1, 7),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, UsageError
@@ -29,6 +29,7 @@ def test_an_odd_name_is_a_text_for_every_reader(text: str) -> None:
     assert yaml.safe_load(flow({"key": text})) == {"key": text}
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
     assert yaml.safe_load(f"- {flow({key: text, 'z': text})}  # {remark(text)}\n- {scalar(key)}") == [
@@ -37,6 +38,7 @@ def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_remark_is_one_line_of_yaml(text: str) -> None:
     assert yaml.safe_load(f"a: b  # {remark(text)}\nc: d") == {"a": "b", "c": "d"}
