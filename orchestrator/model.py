@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Annotated, Any, ClassVar, Literal, NewType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NewType
 
 from msgspec import Meta, Struct
 
 from orchestrator.wire import Access, Granted, Rejected, Reply, Request, Secret, Unclear
+
+if TYPE_CHECKING:
+    from orchestrator.catalog import Query, Wanted
 
 TargetId = NewType("TargetId", str)
 RunId = NewType("RunId", str)
@@ -356,6 +359,9 @@ class Gateway(Struct, frozen=True, kw_only=True):
     """Whether this kind can list its targets with their state."""
     LOOKS: ClassVar[tuple[Ask, ...]]
     """Every read of a target's live state that some version of this kind offers."""
+    FILTERS: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """What `undeploy discover` may choose targets of this kind by, and the values that each filter knows
+    (none: any text). Empty where this kind has no catalog."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
 
@@ -391,6 +397,10 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     def read_list(self, reply: Reply) -> Page | Reading:
         """Say what a reply to that means: a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR."""
+        raise NotImplementedError
+
+    def catalog(self, wanted: Wanted) -> Query:
+        """Say what to ask first to learn which of its targets are deployed and ``wanted``."""
         raise NotImplementedError
 
     def greeting(self) -> Check:

@@ -55,11 +55,16 @@ def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, s
 
 @asynccontextmanager
 async def connect(
-    gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ
+    gateway: Gateway,
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    largest: int = LARGEST_BODY,
 ) -> AsyncIterator[Send]:
     """Open what a lane sends through: one connection pool, in which nobody waits.
 
-    The lane bounds what is in flight, and that may be raised while it goes on.
+    The lane bounds what is in flight, and that may be raised while it goes on. A reply of more than
+    ``largest`` bytes is lost.
     Raises CredentialError where what ``tls`` names cannot be used (its paths are relative to ``folder``), and
     UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
     """
@@ -83,7 +88,8 @@ async def connect(
 
         async def send(request: Request) -> Reply | Lost:
             url = URL(request.url, encoded=True)
-            return await _send(session, request, _Way(url, choose(url.scheme, url.host or "", url.port)))
+            way = _Way(url, choose(url.scheme, url.host or "", url.port), largest)
+            return await _send(session, request, way)
 
         yield send
 
@@ -93,6 +99,7 @@ class _Way(Struct):
 
     url: URL
     proxy: Proxy | None
+    largest: int = LARGEST_BODY
     connected: bool = False
     fresh: bool = False
     """The connection was made for this request."""
@@ -154,9 +161,9 @@ async def _send(session: aiohttp.ClientSession, request: Request, way: _Way) -> 
             allow_redirects=False,
             **_routed(request, way),
         ) as response:
-            body = await _read_body(response)
+            body = await _read_body(response, way.largest)
             if body is None:
-                return Lost(sent=True, detail=f"the reply is larger than {LARGEST_BODY} bytes")
+                return Lost(sent=True, detail=f"the reply is larger than {way.largest} bytes")
             if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and way.through_plainly:
                 return Lost(sent=False, detail=_describe_refusal(response.status, way))
             given = response.headers
@@ -167,12 +174,12 @@ async def _send(session: aiohttp.ClientSession, request: Request, way: _Way) -> 
         return Lost(sent=way.connected and not refused, detail=_describe(error, way))
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
+async def _read_body(response: aiohttp.ClientResponse, largest: int) -> bytes | None:
     """Read to the end, which also frees the connection for the next request; None where it is too much."""
-    body = await response.content.read(LARGEST_BODY + 1) if response.content.total_bytes else b""
-    while not response.content.at_eof() and len(body) <= LARGEST_BODY:
-        body += await response.content.read(LARGEST_BODY + 1 - len(body))
-    return None if len(body) > LARGEST_BODY else body
+    body = await response.content.read(largest + 1) if response.content.total_bytes else b""
+    while not response.content.at_eof() and len(body) <= largest:
+        body += await response.content.read(largest + 1 - len(body))
+    return None if len(body) > largest else body
 
 
 def _describe(error: Exception, way: _Way) -> str:

@@ -15,6 +15,7 @@ PURE = (
     "errors",
     "wire",
     "model",
+    "catalog",
     "events",
     "plan",
     "gateways",
@@ -73,6 +74,10 @@ FORBIDDEN = (
     ("transport", "lane"),
     ("transport", "executor"),
     ("simulator", "gateways"),
+    ("catalog", "gateways"),
+    ("discover", "journal"),
+    ("discover", "commands"),
+    ("discover", "executor"),
 )
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from orchestrator.gateways import apinizer_checks
+from orchestrator.catalog import Query, Wanted
+from orchestrator.gateways import apinizer_catalog, apinizer_checks
 from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
 from orchestrator.gateways.apinizer_portrait import ROLLBACK, next_portrait, next_proof
 from orchestrator.gateways.apinizer_replies import read_undeploy
@@ -54,6 +55,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     LOOKS: ClassVar[tuple[Ask, ...]] = tuple(_PATHS)
+    FILTERS: ClassVar[Mapping[str, frozenset[str]]] = apinizer_catalog.FILTERS
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -116,6 +118,20 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
             ),
             Check("projects", Request("GET", self._at("projects/"), headers), apinizer_checks.read_projects),
         )
+
+    def catalog(self, wanted: Wanted) -> Query:
+        """Return the list of projects, from which the administrator's report or each project follows."""
+        way = apinizer_catalog.Way(
+            get=self._get,
+            look=lambda ask, target, access, now: self.request(ask, target, access, note=None, now=now),
+        )
+        return apinizer_catalog.Catalog(way, wanted).first()
+
+    def _get(self, path: str, access: Access) -> Request:
+        if isinstance(access, Keys):
+            raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
+        headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json"}
+        return Request("GET", self._at(path), headers)
 
     def _at(self, path: str) -> str:
         return f"{self.url.rstrip('/')}/apiops/{path}"

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways import roma_checks, roma_portrait
+from orchestrator.catalog import Query, Wanted
+from orchestrator.gateways import roma_catalog, roma_checks, roma_portrait
 from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.signing import signed
@@ -83,6 +84,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
     LISTS: ClassVar[bool] = True
     LOOKS: ClassVar[tuple[Ask, ...]] = (_SHOW,)
+    FILTERS: ClassVar[Mapping[str, frozenset[str]]] = roma_catalog.FILTERS
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
 
@@ -133,6 +135,23 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         named = [api for api in apis if isinstance(api, dict) and isinstance(api.get("id"), str)]
         states: dict[tuple[str, ...], Verdict] = {(api["id"],): _state(api) for api in named}
         return Page(states=states, size=len(apis), total=total)
+
+    def catalog(self, wanted: Wanted) -> Query:
+        """Return the first page of the list, without the status filter: an undeploy would shift its pages."""
+        way = roma_catalog.Way(
+            page=lambda offset, access, now: self.list_request(offset, access, now=now),
+            history=self._history,
+            fault=self._read_list_fault,
+        )
+        return roma_catalog.Catalog(way, wanted).first()
+
+    def _read_list_fault(self, reply: Reply) -> Reading:
+        read = _read_look(reply)
+        return replace(read, hint=self._hint(read.code)) if read.verdict is Verdict.NOT_OFFERED else read
+
+    def _history(self, api: str, access: Access, now: float) -> Request:
+        request = Request("GET", f"{self._apis}/{segment(api)}/deploy", {"Accept": "application/json"})
+        return self._let_in(request, access, now)
 
     def _request(self, ask: Ask, target: Target) -> Request:
         headers = {"Accept": "application/json"}

@@ -78,22 +78,26 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
 
 def _read(path: Path, tray: Tray) -> tuple[Problems, Document]:
     """Read the file, a second time where its targets stand before its gateways."""
-    problems, document = _read_once(path, tray, None)
+    problems, document = read_once(path, tray, None)
     if not document.skipped or not document.gateways:
         return problems, document
     before = document.source.fingerprint.digest()
-    problems, document = _read_once(path, tray, document.gateways)
+    problems, document = read_once(path, tray, document.gateways)
     if document.source.fingerprint.digest() != before:
         problems.add(Place(0, 0, 0), "", "the file was changed while it was read", "try again")
     return problems, document
 
 
-def _read_once(path: Path, tray: Tray, gateways: Mapping[str, Known] | None) -> tuple[Problems, Document]:
+def read_once(
+    path: Path, tray: Tray, gateways: Mapping[str, Known] | None, *, pass_over: bool = False
+) -> tuple[Problems, Document]:
+    """Read the file, or all but its targets. Raises ``PlanError`` where the rest of it cannot be read."""
     problems = Problems()
     problems.file(str(path))
     try:
         with open_regular(path) as stream:
             document = Document(path, stream, tray, problems, gateways)
+            document.skipped = pass_over
             document.read()
             return problems, document
     except UnfitError as unfit:

@@ -67,6 +67,8 @@ class Apinizer:
             return _nowhere()
         if (asked.method, segments[:1]) == ("GET", ["test"]):
             return _connection_test(segments)
+        if (asked.method, segments) == ("GET", ["reports", "api-proxies"]):
+            return self._report()
         if segments.pop() != "":
             return _nowhere()
         return self._resource(asked.method, segments, query, asked.body)
@@ -74,26 +76,51 @@ class Apinizer:
     def _resource(self, method: str, segments: list[str], query: str, body: bytes) -> Call:
         match method, segments:
             case "GET", ["environments"]:
-                return _reading(lambda: map(say.environment, self._manager.environments))
+                return self._listing(lambda: self._environments(say.environment))
             case "GET", ["projects"]:
-                return _reading(lambda: map(say.project, self._manager.projects))
+                shown = [name for name in self._manager.projects if name not in self._seed.hidden]
+                return self._listing(lambda: map(say.project, shown))
             case _, ["projects", project, *rest]:
                 return self._in_project(method, project, rest, query, body)
         return _nowhere()
 
     def _in_project(self, method: str, project: str, rest: list[str], query: str, body: bytes) -> Call:
         proxies = self._manager.projects.get(project)
-        if proxies is None:
+        if proxies is None or project in (*self._seed.closed, *self._seed.hidden):
             text = f"Project ({project}) is not found or user does not have privilege to access it!"
             return Call(act=_act(method), perform=always(self._say.error(self._seed.unknown_project, text)))
         match method, rest:
             case "GET", ["environments"]:
-                return _reading(lambda: map(say.environment, self._manager.environments))
+                return self._listing(lambda: self._environments(say.environment_of_project))
             case "GET", ["apiProxies"]:
-                return _reading(lambda: [_brief(proxy) for proxy in proxies.values()])
+                ordered = sorted(proxies.values(), key=lambda proxy: proxy.name)
+                return self._listing(
+                    lambda: (say.proxy_line(proxy.name, proxy.type, proxy.path) for proxy in ordered)
+                )
             case _, ["apiProxies", name, *tail]:
                 return self._on_proxy(method, project, name, tail, query, body)
         return _nowhere()
+
+    def _listing(self, rows: Callable[[], Iterable[object]]) -> Call:
+        withheld = self._seed.withheld
+        return Call(act=Act.LOOK, perform=lambda _now, _twist: Done(say.listed(rows(), withheld=withheld)))
+
+    def _environments(self, line: Callable[[str, str | None], object]) -> Iterable[object]:
+        return (line(name, self._seed.types.get(name)) for name in self._manager.environments)
+
+    def _report(self) -> Call:
+        """All proxies of all projects, for an administrator; nobody else learns more than that he is none."""
+        if self._seed.report == "absent":
+            return _nowhere()
+        if self._seed.report == "forbidden":
+            return Call(act=Act.LOOK, perform=always(self._say.error(401, "Unauthorized API Access!")))
+        return self._listing(
+            lambda: (
+                say.report_line(project, proxy.name, proxy.type, proxy.places.values())
+                for project, proxies in self._manager.projects.items()
+                for proxy in proxies.values()
+            )
+        )
 
     def _on_proxy(
         self, method: str, project: str, name: str, tail: list[str], query: str, body: bytes
@@ -123,8 +150,7 @@ class Apinizer:
     def _whole_proxy(self, method: str, project: str, proxy: Proxy, tail: list[str], query: str) -> Call:
         match method, tail:
             case "GET", []:
-                details = say.proxy_details
-                return _reading(lambda: [details(proxy.name, proxy.path, proxy.places.values())], proxy)
+                return _reading(lambda: [self._details(proxy)], proxy)
             case "DELETE", []:
                 return Call(perform=lambda now, _twist: self._manager.destroy(project, proxy, now))
             case "GET", ["deploy-histories"]:
@@ -143,10 +169,19 @@ class Apinizer:
                 )
         return _nowhere()
 
+    def _details(self, proxy: Proxy) -> object:
+        shown = self._seed.deployments
+        places = proxy.places.values()
+        return say.proxy_details(proxy.name, proxy.type, proxy.path, places, deployments=shown)
+
     def _call(self, act: Act | None, parts: tuple[str, str, str], do: _Do) -> Call:
         project, name, environment = parts
         proxy = self._manager.projects[project].get(name)
         row = proxy.places.get(environment) if proxy else None
+        if proxy and row is None and act is Act.LOOK and environment in self._manager.environments:
+            return Call(
+                act=act, perform=lambda now, twist: do(proxy, say.never_there(environment), now, twist)
+            )
         if proxy is None or row is None:
             return Call(act=act, perform=always(self._say.error(400, self._manager.missing(act, parts))))
         known, place = proxy, row
@@ -171,10 +206,6 @@ def _reading(rows: Callable[[], Iterable[object]], proxy: Proxy | None = None) -
     # What is read of a whole proxy is a look at its target where it has just one.
     row = next(iter(proxy.places.values())) if proxy and len(proxy.places) == 1 else None
     return Call(act=Act.LOOK, row=row, perform=lambda _now, _twist: Done(say.listed(rows())))
-
-
-def _brief(proxy: Proxy) -> dict[str, object]:
-    return {"name": proxy.name, "type": "REST", "description": "", "relativePath": proxy.path}
 
 
 def _act(method: str) -> Act | None:

@@ -11,7 +11,7 @@ from orchestrator.simulator import apinizer_replies as say
 from orchestrator.simulator.apinizer_replies import Deployment, Record
 from orchestrator.simulator.apinizer_words import Words, quoted, rolled_back
 from orchestrator.simulator.exchange import Answer, Done, Effect, Kind
-from orchestrator.simulator.seed import ApinizerSeed
+from orchestrator.simulator.seed import ApinizerSeed, ProxySeed
 
 _KEPT = 6
 """How many records of a proxy's history are kept beside the persistent ones: the vendor's default."""
@@ -27,11 +27,12 @@ class Note(Struct):
 class Proxy:
     """One proxy: where it is deployed, and what was done to it."""
 
-    __slots__ = ("name", "path", "places", "records", "revision")
+    __slots__ = ("name", "path", "places", "records", "revision", "type")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, about: ProxySeed) -> None:
         self.name = name
-        self.path = f"/{quote(name, safe='')}"
+        self.type = about.type
+        self.path = f"/{quote(name, safe='')}" if about.path is None else about.path
         self.places: dict[str, Deployment] = {}
         self.records: list[Record] = []
         self.revision = 0
@@ -67,7 +68,8 @@ class Manager:
     def _seeded(self, parts: tuple[str, str, str], now: float, *, up: bool, edited: bool) -> None:
         project, name, environment = parts
         proxies = self.projects.setdefault(project, {})
-        proxy = proxies.get(name) or proxies.setdefault(name, Proxy(name))
+        proxy = proxies.get(name) or proxies.setdefault(name, self._proxy(project, name))
+        now = self._seed.deployed.get("/".join(parts), now)
         revision = proxy.record(now, environment, Note("first"), deploy=True)
         if not up:
             proxy.record(now, environment, Note("gone before"), deploy=False)
@@ -77,6 +79,9 @@ class Manager:
         proxy.places[environment] = row
         self.environments[environment] = None
         self.rows.append(row)
+
+    def _proxy(self, project: str, name: str) -> Proxy:
+        return Proxy(name, self._seed.about.get(f"{project}/{name}", ProxySeed()))
 
     def missing(self, act: Act | None, parts: tuple[str, str, str]) -> str:
         """What is said of a target that is not here, for a project that is."""

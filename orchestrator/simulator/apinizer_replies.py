@@ -11,6 +11,7 @@ from orchestrator.simulator.exchange import Answer, Row, json_answer, page
 
 JSON = "application/json;charset=UTF-8"
 CONTEXT = "/"
+ACCESS_URL = "https://gateway.example.com"
 
 
 class Record(Struct, frozen=True):
@@ -45,10 +46,11 @@ def unknown_route() -> Answer:
     return page(404, "HTTP Status 404 - Not Found")
 
 
-def listed(rows: Iterable[object]) -> Answer:
-    """The list envelope."""
+def listed(rows: Iterable[object], *, withheld: int = 0) -> Answer:
+    """The list envelope; ``withheld`` rows are counted and not sent."""
     found = list(rows)
-    return json_answer(200, {"status": "SUCCESS", "resultList": found, "resultCount": len(found)}, JSON)
+    count = len(found) + withheld
+    return json_answer(200, {"status": "SUCCESS", "resultList": found, "resultCount": count}, JSON)
 
 
 def pod_name(index: int) -> str:
@@ -73,6 +75,11 @@ def deploy_status(row: Deployment) -> Answer:
         "redeployRequired": row.edited,
     }
     return listed([state])
+
+
+def never_there(environment: str) -> Deployment:
+    """What is known of a proxy in an environment to which it was never deployed."""
+    return Deployment(id="", environment=environment, recorded=False, down=True)
 
 
 def route_health(row: Deployment, path: str, pods: int, *, not_loaded: bool) -> Answer:
@@ -116,29 +123,67 @@ def history_line(record: Record) -> dict[str, object]:
     }
 
 
-def proxy_details(name: str, path: str, rows: Iterable[Deployment]) -> dict[str, object]:
-    deployments = [
+def proxy_line(name: str, kind: str, path: str) -> dict[str, object]:
+    """One proxy as the list of its project has it, which says nothing of deployments."""
+    return {"name": name, "type": kind, "description": "", "relativePath": path, "soapToRest": False}
+
+
+def report_line(project: str, name: str, kind: str, rows: Iterable[Deployment]) -> dict[str, object]:
+    """One proxy as the administrator's report has it, without its endpoints."""
+    places = [
+        {
+            "environmentName": row.environment,
+            "accessUrl": ACCESS_URL,
+            "deployed": row.recorded,
+            "redeployRequired": row.edited,
+        }
+        for row in rows
+    ]
+    return {
+        "apiName": name,
+        "description": "",
+        "apiType": kind,
+        "projectName": project,
+        "apiGroup": False,
+        "deployed": any(place["deployed"] for place in places),
+        "environmentList": places,
+        "apiUrlList": [f"{ACCESS_URL}/{name}"],
+        "authenticationExist": True,
+        "authenticationTypeList": ["API_AUTHENTICATION"],
+        "rateLimitExist": False,
+    }
+
+
+def proxy_details(
+    name: str, kind: str, path: str, rows: Iterable[Deployment], *, deployments: bool
+) -> dict[str, object]:
+    placed = [
         {"environmentName": row.environment, "deployed": row.recorded, "redeployRequired": row.edited}
         for row in rows
     ]
     return {
         "name": name,
-        "type": "REST",
+        "type": kind,
         "description": "",
         "relativePath": path,
-        "deploymentList": deployments,
+        **({"deploymentList": placed} if deployments else {}),
     }
 
 
-def environment(name: str) -> dict[str, object]:
+def environment(name: str, kind: str | None = None) -> dict[str, object]:
     return {
         "id": name,
         "name": name,
         "description": "",
-        "type": "PRODUCTION" if name == "production" else "TEST",
-        "accessUrl": "https://gateway.example.com",
+        "type": kind or ("PRODUCTION" if name == "production" else "TEST"),
+        "accessUrl": ACCESS_URL,
         "status": "PUBLISHED",
     }
+
+
+def environment_of_project(name: str, kind: str | None = None) -> dict[str, object]:
+    """The same as a project's list has it: whether anything is deployed there is said elsewhere."""
+    return {**environment(name, kind), "deployed": None, "redeployRequired": None}
 
 
 def project(name: str) -> dict[str, object]:

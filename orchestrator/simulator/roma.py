@@ -27,7 +27,7 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.gates import RomaGate
 from orchestrator.simulator.roma_replies import Backend
-from orchestrator.simulator.seed import RomaSeed
+from orchestrator.simulator.seed import BackendSeed, RomaSeed
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -59,12 +59,19 @@ class Roma:
         self._seed = seed
         self.gate = RomaGate(seed)
         self._backends: dict[str, Backend] = {}
+        self._pages = 0
+        """Pages of the list that were sent."""
         for ld_api_id, status in [(one, say.DEPLOYED) for one in seed.targets] + [
             (one, say.DEVELOPED) for one in seed.down
         ]:
             down = status != say.DEPLOYED
+            about = seed.about.get(ld_api_id, BackendSeed())
             self._backends[ld_api_id] = Backend(
-                id=f"{seed.name}/{ld_api_id}", down=down, status=status, deployments=(now,)
+                id=f"{seed.name}/{ld_api_id}",
+                down=down,
+                status=status,
+                deployments=(now if about.deployed is None else about.deployed,),
+                about=about,
             )
         self._fronts: dict[str, str] = {}
         """Backend id by front-end id, as far as an id was ever given out."""
@@ -150,7 +157,7 @@ class Roma:
         if not _ID.fullmatch(ld_api_id):
             return Call(act=act, perform=always(say.invalid("ld_api_id")))
         row = self._backends.get(ld_api_id)
-        if row is None:
+        if row is None or row.deleted:
             return Call(act=act, perform=always(say.no_such_backend(ld_api_id)))
         return Call(act=act, row=row, perform=_on(do, row), shares=row.id)
 
@@ -210,9 +217,13 @@ class Roma:
             return Done(say.invalid("offset"))
         if not 1 <= limit <= 500:
             return Done(say.invalid("limit"))
-        found = [row for row in self._backends.values() if _matches(row, asked)]
+        found = [row for row in self._backends.values() if not row.deleted and _matches(row, asked)]
         page = [self._definition(row, now) for row in found[offset : offset + limit]]
-        return Done(json_answer(200, {"size": len(page), "total": len(found), "apis": page}))
+        total = len(found) + self._seed.miscount
+        self._pages += 1
+        if found and self._pages <= self._seed.shifts:
+            found[0].deleted = True
+        return Done(json_answer(200, {"size": len(page), "total": total, "apis": page}))
 
 
 def _own_id(row: Backend) -> str:
@@ -224,8 +235,7 @@ def _matches(row: Backend, asked: Mapping[str, str]) -> bool:
         return False
     if (name := asked.get("name")) is None:
         return True
-    own = f"backend_{_own_id(row)[:8]}"
-    return own == name if "name" in asked.get("precise_search", "").split(",") else name in own
+    return row.name == name if "name" in asked.get("precise_search", "").split(",") else name in row.name
 
 
 def _on(do: _Do, row: Backend) -> Perform:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from orchestrator.simulator.exchange import Answer, Objection, Row, Why, json_answer
 from orchestrator.simulator.iam import instant as ended_at
+from orchestrator.simulator.seed import BackendSeed
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
@@ -44,6 +45,15 @@ class Backend(Row):
 
     status: int = DEPLOYED
     deployments: tuple[float, ...] = ()
+    about: BackendSeed = BackendSeed()
+    deleted: bool = False
+    """Somebody has taken it off the list, and it is there no more."""
+
+    @property
+    def name(self) -> str:
+        """The name, given or made up."""
+        own = self.id.rpartition("/")[2]
+        return f"backend_{own[:8]}" if self.about.name is None else self.about.name
 
 
 def error(status: int, code: str, message: str) -> Answer:
@@ -127,22 +137,23 @@ def _made_up(what: str, row: Backend, number: int) -> str:
 
 def definition(row: Backend, ld_api_id: str, instance: str, *, status: int) -> dict[str, object]:
     """An LdApiInfo."""
+    about = row.about
     created = instant(row.deployments[0])
     return {
         "id": ld_api_id,
-        "name": f"backend_{ld_api_id[:8]}",
-        "path": f"/backends/{ld_api_id}",
+        "name": row.name,
+        "path": f"/backends/{ld_api_id}" if about.path is None else about.path,
         "method": "GET",
         "description": "",
         "version": "1",
         "content_type": "json",
-        "roma_app_id": APPLICATION,
-        "roma_app_name": "simulated",
+        "roma_app_id": about.application_id or APPLICATION,
+        "roma_app_name": "simulated" if about.application is None else about.application,
         "return_format": False,
         "parameters": [],
         "instance": instance,
-        "type": "data",
-        "status": status,
+        "type": about.type,
+        "status": status if about.status is None else about.status,
         "created_time": created,
         "modified_time": instant(row.deployments[-1]),
         "scripts": [],

@@ -53,11 +53,31 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
         return (*self.tokens, *(user.password for user in self.users))
 
 
+class BackendSeed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a backend API is like where it is not like all others; a text that is None is made up.
+
+    ``deployed`` is the Unix time of its only deployment. ``status`` is what its document says, whatever is
+    so.
+    """
+
+    name: str | None = None
+    path: str | None = None
+    application: str | None = None
+    application_id: str | None = None
+    type: Literal["data", "function", ""] = "data"
+    deployed: float | None = None
+    status: int | None = None
+
+
 class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
     """A ROMA Connect instance and its IAM, at the same address; targets are backend API ids.
 
     ``keys`` may sign instead of sending a token. ``lock_after`` wrong passwords in a row lock a user for
     ``lock_seconds``; 0 never does.
+
+    ``about``: what single backend APIs are like, by id. ``shifts``: after each of the first so many pages of
+    its list the first entry leaves it, as if somebody had deleted it. ``miscount``: how many more than there
+    are its ``total`` says.
 
     ``dialects``: which API versions answer. ``again``: the answer to an undeploy of what is not deployed,
     which the vendor leaves open. ``lag``: for how many seconds after an undeploy a look still shows it as
@@ -71,6 +91,9 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
     dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
+    about: Mapping[str, BackendSeed] = {}
+    shifts: Annotated[int, Meta(ge=0)] = 0
+    miscount: int = 0
     keys: tuple[Key, ...] = ()
     lock_after: Annotated[int, Meta(ge=0)] = 5
     lock_seconds: Annotated[float, Meta(ge=0)] = 900.0
@@ -80,6 +103,13 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
         """Every text that opens this gateway; an access key's own name is none."""
         own = (text for key in self.keys for text in (key.secret, key.security_token) if text)
         return (*self.tokens, *(user.password for user in self.users), *own)
+
+
+class ProxySeed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a proxy is like where it is not like all others; without a ``path`` one is made up."""
+
+    type: str = "REST"
+    path: str | None = None
 
 
 class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
@@ -92,6 +122,12 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     ``token_life`` is announced nowhere: what a login says of it is ``expires_in``, in one of the documented
     ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
     route-health with an error instead of "not active".
+
+    ``about``: what single proxies are like, by ``project/proxy``. ``types``: those of environments.
+    ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``report``: whether the
+    token may read the administrator's report, or this version has none. ``closed``: projects that are listed
+    and may not be looked into; ``hidden``: those that are not even listed. ``withheld``: how many more than
+    it sends each list's ``resultCount`` says. ``deployments``: whether the page of a proxy has them.
     """
 
     targets: tuple[tuple[str, str, str], ...] = ()
@@ -107,6 +143,14 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     record_flips: bool = True
     not_loaded: bool = False
     expires_in: ExpiresIn = "3600"
+    about: Mapping[str, ProxySeed] = {}
+    types: Mapping[str, Literal["PRODUCTION", "SANDBOX", "TEST"]] = {}
+    deployed: Mapping[str, float] = {}
+    report: Literal["allowed", "forbidden", "absent"] = "forbidden"
+    closed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    withheld: Annotated[int, Meta(ge=0)] = 0
+    deployments: bool = True
     not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
 
 

@@ -1,0 +1,158 @@
+"""undeploy discover: write a plan from what is live."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from orchestrator.commands.options import FILE, bundled
+from orchestrator.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from orchestrator.discover.filters import Filters
+    from orchestrator.discover.page import Result
+
+
+class Asked(NamedTuple):
+    """Which targets are wanted, as it was asked."""
+
+    name: tuple[str, ...]
+    regex: tuple[str, ...]
+    path: tuple[str, ...]
+    project: tuple[str, ...]
+    environment: tuple[str, ...]
+    application: tuple[str, ...]
+    type: tuple[str, ...]
+    deployed_before: str | None
+
+    def filters(self) -> Filters:
+        """Return them as filters."""
+        from orchestrator.discover.filters import Filters
+
+        names = ("name", "path", "project", "environment", "application", "type")
+        texts = {name: getattr(self, name) for name in names}
+        return Filters(
+            texts={name: given for name, given in texts.items() if given},
+            regexes=self.regex,
+            before=self.deployed_before,
+        )
+
+
+filter_options = bundled(
+    "asked",
+    Asked,
+    click.option("--name", multiple=True, metavar="GLOB", help="Backend API's or proxy's name."),
+    click.option("--regex", multiple=True, metavar="RE", help="The name; found anywhere in it."),
+    click.option("--path", multiple=True, metavar="GLOB", help="Its path; * stays inside one part."),
+    click.option("--project", multiple=True, metavar="GLOB", help="Project (Apinizer)."),
+    click.option("--environment", multiple=True, metavar="GLOB", help="Environment (Apinizer)."),
+    click.option("--application", multiple=True, metavar="GLOB", help="Application's name or id (ROMA)."),
+    click.option(
+        "--type",
+        multiple=True,
+        metavar="TYPE",
+        help="data or function (ROMA); PRODUCTION, SANDBOX or TEST of the environment, or REST, SOAP, GRPC"
+        " or WEBSOCKET (Apinizer).",
+    ),
+    click.option(
+        "--deployed-before",
+        metavar="DATE",
+        help="Last deployed before this day or time; costs a request for each candidate.",
+    ),
+)
+
+
+@click.command("discover")
+@click.argument("gateways", nargs=-1, metavar="[GATEWAY...]")
+@click.option(
+    "--from",
+    "source",
+    type=FILE,
+    required=True,
+    metavar="PLAN",
+    help="The plan whose gateways are looked at; it needs no targets.",
+)
+@filter_options
+@click.option(
+    "--group-by",
+    type=click.Choice(["project", "environment", "application", "gateway"]),
+    help="A wave for each of these; one wave if not given.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not to stdout."
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong.")
+def command(
+    source: Path,
+    gateways: tuple[str, ...],
+    asked: Asked,
+    group_by: str | None,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """Write a plan from what is live; changes nothing.
+
+    Looks at the gateways of PLAN that are named, or at all of them, and writes a plan with its header and its
+    gateways, and a target for everything that is deployed and matches. Of a filter given several times one
+    must match; different filters must all match. Comments at the top say what was seen and what was not.
+
+    Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
+    """
+    import anyio
+
+    from orchestrator.discover.output import place_of, writing
+    from orchestrator.discover.page import text_of
+    from orchestrator.discover.search import Order, Search
+    from orchestrator.plan.frame import moved, read_frame
+
+    frame = read_frame(source)
+    order = Order(
+        frame=frame, source=str(source), gateways=gateways, filters=asked.filters(), group_by=group_by
+    )
+    search = Search(order, _Lines())
+    place = None if output is None or str(output) == "-" else place_of(output, force=force)
+    entries = frame.entries if place is None else moved(frame, place.parent)
+    with search.spooling():
+        anyio.run(search.run)
+        result = search.result(entries, stdout=place is None)
+        if place is None:
+            sys.stdout.writelines(f"{line}\n" for line in text_of(result))
+        else:
+            with writing(place, force=force) as out:
+                out.writelines(f"{line}\n" for line in text_of(result))
+        _tell(result, quiet=quiet)
+    good = result.whole and result.matched and not result.excess
+    return ExitStatus.DONE if good else ExitStatus.UNFINISHED
+
+
+class _Lines:
+    """Tells on stderr what a lane has to wait for, or be warned of."""
+
+    def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
+        if state != "open":
+            wait = f" for {seconds:g} s" if seconds else ""
+            _say(f"{gateway}: {state}{wait}{f': {reason}' if reason else ''}")
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        """Nothing: a search undeploys nothing that could be paced."""
+
+
+def _tell(result: Result, *, quiet: bool) -> None:
+    from orchestrator.discover.page import gaps, summary
+
+    if not quiet:
+        for line in summary(result):
+            _say(line)
+    for gap in gaps(result):
+        _say(f"not seen: {gap}")
+
+
+def _say(line: str) -> None:
+    from orchestrator.report.words import visible
+
+    click.echo(visible(line), err=True)

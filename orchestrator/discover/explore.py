@@ -1,0 +1,48 @@
+"""All gateways that are to be looked at, side by side, each through a lane of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import anyio
+
+from orchestrator.catalog import Found, Wanted
+from orchestrator.discover.survey import Survey, Tally, Told
+from orchestrator.model import Gateway
+from orchestrator.world import Material, World
+
+Keep = Callable[[Gateway, Found], str | None]
+"""Takes a target that was found; says why it cannot be kept, where it cannot."""
+
+
+async def explore(
+    gateways: Sequence[Gateway], wanted: Mapping[str, Wanted], world: World, tell: Told, keep: Keep
+) -> dict[str, Tally]:
+    """Return what each gateway's survey has come to, by name.
+
+    Raises CredentialError and UsageError before anything is sent, where a credential, a certificate or a
+    proxy cannot be used. What a gateway does is among the gaps of its tally.
+    """
+    for gateway in gateways:
+        world.check(world.reach(gateway))
+    materials = {gateway.name: await world.credential(gateway) for gateway in gateways}
+    surveys: dict[str, Survey] = {}
+
+    async def one(gateway: Gateway, material: Material) -> None:
+        async with world.connect(gateway) as send:
+            await surveys[gateway.name].run(material, send)
+
+    async with anyio.create_task_group() as group:
+        for gateway in map(world.reach, gateways):
+            surveys[gateway.name] = _survey(gateway, wanted[gateway.name], world, tell, keep)
+            group.start_soon(one, gateway, materials[gateway.name])
+    return {name: survey.tally for name, survey in surveys.items()}
+
+
+def _survey(gateway: Gateway, wanted: Wanted, world: World, tell: Told, keep: Keep) -> Survey:
+    def take(found: Found) -> None:
+        if why := keep(gateway, found):
+            survey.miss(why)
+
+    survey = Survey(gateway, wanted, world, tell, take)
+    return survey

@@ -1,0 +1,177 @@
+"""What is wanted of which gateway, and how it is grouped. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+
+from msgspec import Struct
+
+from orchestrator.catalog import Found, Wanted
+from orchestrator.errors import UsageError
+from orchestrator.model import Gateway
+from orchestrator.plan.globs import matcher
+
+BEFORE = "deployed-before"
+_FOR_ALL = frozenset({"name", "path", BEFORE})
+"""Filters that every kind can answer."""
+
+
+class Filters(Struct, frozen=True, kw_only=True):
+    """What was asked for, as written. Of several texts for one filter one is enough; all filters must agree.
+
+    ``texts`` are globs by the name of their filter; of ``type`` they are the vendors' own words.
+    """
+
+    texts: Mapping[str, tuple[str, ...]] = {}
+    regexes: tuple[str, ...] = ()
+    before: str | None = None
+
+    def __str__(self) -> str:
+        said = [f"--{name} {_quoted(text)}" for name, texts in self.texts.items() for text in texts]
+        said += [f"--regex {_quoted(text)}" for text in self.regexes]
+        return " ".join([*said, *([f"--{BEFORE} {_quoted(self.before)}"] if self.before else [])])
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Return the names of the filters that are given; a regular expression is one of ``name``."""
+        names = [name for name, texts in self.texts.items() if texts]
+        more = [("name", self.regexes), (BEFORE, self.before)]
+        return tuple(dict.fromkeys([*names, *(name for name, is_given in more if is_given)]))
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w*?./:+-]+", text) else f"'{text}'"
+
+
+def wanted_of(filters: Filters, gateways: Sequence[Gateway]) -> dict[str, Wanted]:
+    """Return what is wanted of each gateway, by name.
+
+    A filter holds for the gateways whose kind can answer it. A gateway that cannot answer one must be
+    narrowed by another that not all of them can answer; else it would give what nobody has asked for. Raises
+    ``UsageError`` for that, for a filter that no gateway can answer, and for one that cannot be read.
+    """
+    for gateway in gateways:
+        if not gateway.FILTERS:
+            raise UsageError(f"{_named(gateway)} cannot be discovered: its kind lists nothing")
+    tests = _tests(filters)
+    answered = {gateway.name: _answered(filters, gateway) for gateway in gateways}
+    for name in filters.given:
+        if not any(name in own for own in answered.values()):
+            raise UsageError(_nobody(name, filters, gateways))
+    for text in filters.texts.get("type", ()):
+        if not any(text in gateway.FILTERS.get("type", ()) for gateway in gateways):
+            raise UsageError(f"--type {text}: {_types(gateways)}")
+    common = set.intersection(*map(set, answered.values())) if answered else set()
+    return {gateway.name: _wanted(gateway, filters, tests, answered, common) for gateway in gateways}
+
+
+def _answered(filters: Filters, gateway: Gateway) -> frozenset[str]:
+    types = filters.texts.get("type", ())
+    own = {name for name in filters.given if name in gateway.FILTERS}
+    if "type" in own and not any(text in gateway.FILTERS["type"] for text in types):
+        own.discard("type")
+    return frozenset(own)
+
+
+def _wanted(
+    gateway: Gateway,
+    filters: Filters,
+    tests: Mapping[str, Callable[[str], bool]],
+    answered: Mapping[str, frozenset[str]],
+    common: set[str],
+) -> Wanted:
+    own = answered[gateway.name]
+    missing = [name for name in filters.given if name not in own]
+    if missing and not own - common:
+        other = ", ".join(f"--{name}" for name in gateway.FILTERS if name not in _FOR_ALL)
+        raise UsageError(
+            f"--{missing[0]} says nothing of {_named(gateway)}, and would leave out nothing there; name the"
+            f" gateways that are meant, or give it a filter of its own ({other})"
+        )
+    literal = {name: tuple(t for t in filters.texts.get(name, ()) if not set(t) & set("*?")) for name in own}
+    return Wanted(
+        filters={name: test for name, test in tests.items() if name in own},
+        literals=literal,
+        before=read_before(filters.before) if filters.before else None,
+    )
+
+
+def _named(gateway: Gateway) -> str:
+    return f"the gateway {gateway.name} (kind {gateway.KIND})"
+
+
+def _nobody(name: str, filters: Filters, gateways: Sequence[Gateway]) -> str:
+    if name == "type":
+        return f"--type {filters.texts['type'][0]}: {_types(gateways)}"
+    kinds = " or ".join(sorted({gateway.KIND for gateway in gateways}))
+    return f"--{name}: gateways of kind {kinds} have no such thing"
+
+
+def _types(gateways: Sequence[Gateway]) -> str:
+    known = {gateway.KIND: sorted(gateway.FILTERS.get("type", ())) for gateway in gateways}
+    return "the types are " + "; ".join(f"{', '.join(types)} ({kind})" for kind, types in known.items())
+
+
+def _tests(filters: Filters) -> dict[str, Callable[[str], bool]]:
+    tests = {name: _glob(texts, whole=name == "path") for name, texts in filters.texts.items() if texts}
+    if types := filters.texts.get("type"):
+        tests["type"] = frozenset(types).__contains__
+    if filters.regexes:
+        tests["name"] = _both(tests.get("name"), _regex(filters.regexes))
+    return tests
+
+
+def _glob(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
+    """Return what matches globs. A path has parts; in a name a slash is a letter like any other."""
+    match = matcher(pattern if whole else _unparted(pattern) for pattern in patterns)
+    return lambda text: match(text if whole else _unparted(text)) is not None
+
+
+def _unparted(text: str) -> str:
+    return text.replace("/", "\0")
+
+
+def _regex(patterns: Sequence[str]) -> Callable[[str], bool]:
+    try:
+        compiled = [re.compile(pattern) for pattern in patterns]
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"--regex: {error}") from None
+    return lambda text: any(pattern.search(text) for pattern in compiled)
+
+
+def _both(one: Callable[[str], bool] | None, other: Callable[[str], bool]) -> Callable[[str], bool]:
+    return other if one is None else lambda text: one(text) and other(text)
+
+
+def read_before(text: str) -> datetime:
+    """Return the time of ``2026-01-31``, which begins at midnight UTC, or of one with its offset from UTC."""
+    try:
+        if len(text) == len("2026-01-31"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.max  # noqa: DTZ901 - it is refused
+    if moment.tzinfo is None:
+        example = "2026-01-31 (from midnight UTC) or 2026-01-31T22:00:00+03:00"
+        raise UsageError(f"--{BEFORE} {text}: write a day or a time with its offset from UTC: {example}")
+    return moment
+
+
+def group_of(by: str | None, gateway: str, found: Found) -> str | None:
+    """Return what the target's wave is called after; its gateway where it has nothing of the sort.
+
+    None where there is one wave for all.
+    """
+    if by is None:
+        return None
+    texts = found.traits.get(by, ())
+    return texts[0] if texts else gateway
+
+
+def check_group(by: str | None, gateways: Sequence[Gateway]) -> None:
+    """Raise ``UsageError`` where no gateway has what targets are to be grouped by."""
+    if by not in {None, "gateway"} and not any(by in gateway.FILTERS for gateway in gateways):
+        kinds = " or ".join(sorted({gateway.KIND for gateway in gateways}))
+        raise UsageError(f"--group-by {by}: gateways of kind {kinds} have no such thing")

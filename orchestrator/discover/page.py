@@ -1,0 +1,123 @@
+"""The plan that `undeploy discover` writes: what was seen, and what was not, above what can be run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from orchestrator.discover.spool import Spool
+from orchestrator.discover.survey import Tally
+from orchestrator.plan.nodes import Entries
+from orchestrator.plan.writing import block, remark, scalar
+
+EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot be run."
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """When, by whom, from what and by which filters a plan was made."""
+
+    at: str
+    who: str
+    source: str
+    filters: str
+    folder: str | None = None
+    """Where paths in it begin, if that has to be said."""
+
+
+class Survey(Struct, frozen=True, kw_only=True):
+    """What has come of one gateway."""
+
+    gateway: str
+    url: str
+    tally: Tally
+    matched: int
+    twin: str | None = None
+    """The gateway that is the same installation and was read in its place."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """All that a plan is made of."""
+
+    origin: Origin
+    surveys: Sequence[Survey]
+    entries: Entries
+    at_most: int | None
+    spool: Spool
+
+    @property
+    def matched(self) -> int:
+        """How many targets it has."""
+        return self.spool.matched.total()
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that was asked for could be seen."""
+        return all(survey.tally.whole for survey in self.surveys)
+
+    @property
+    def excess(self) -> str | None:
+        """Why the plan is refused as it is, if so: it names more targets than it allows itself."""
+        if self.at_most is None or self.matched <= self.at_most:
+            return None
+        return (
+            f"{self.matched:,} targets are more than its at_most: {self.at_most}, so it is refused as it is:"
+            " narrow the filters, or raise at_most"
+        )
+
+
+def summary(result: Result) -> Iterator[str]:
+    """Yield what was seen of each gateway, and what was not, for people."""
+    for survey in result.surveys:
+        tally = survey.tally
+        if survey.twin is not None:
+            yield f"{survey.gateway}: the same installation as {survey.twin}, which was read"
+            continue
+        how = f" ({'; '.join(tally.remarks)})" if tally.remarks else ""
+        counts = f"{tally.seen:,} looked at, {tally.deployed:,} deployed, {survey.matched:,} matched"
+        yield f"{survey.gateway}: {counts}{how}"
+    if result.spool.protected:
+        yield f"{result.spool.protected:,} of them are protected, and would not be touched"
+    if result.excess:
+        yield result.excess
+    if not result.matched:
+        yield EMPTY
+
+
+def gaps(result: Result) -> Iterator[str]:
+    """Yield what could not be seen, by name."""
+    for survey in result.surveys:
+        yield from (f"{survey.gateway}: {gap}" for gap in survey.tally.gaps)
+        if survey.tally.more_gaps:
+            yield f"{survey.gateway}: {survey.tally.more_gaps:,} more"
+
+
+def text_of(result: Result) -> Iterator[str]:
+    """Yield the lines of the plan."""
+    yield from (f"# {remark(line)}".rstrip() for line in _comments(result))
+    yield ""
+    yield from block(result.entries)
+    groups = result.spool.groups()
+    if len(groups) == 1 and groups[0][1] is None:
+        yield "targets:"
+        yield from (f"  {line}" for line in result.spool.lines(None))
+    elif groups:
+        yield "waves:"
+        for name, group in groups:
+            yield f"  - name: {scalar(name)}"
+            yield "    targets:"
+            yield from (f"      {line}" for line in result.spool.lines(group))
+
+
+def _comments(result: Result) -> Iterator[str]:
+    origin = result.origin
+    yield f"Made by undeploy discover at {origin.at}, by {origin.who}, from {origin.source}"
+    yield f"Filters: {origin.filters or 'none'}"
+    if origin.folder is not None:
+        yield f"Relative paths in it begin in {origin.folder}: keep it there"
+    for survey in result.surveys:
+        yield f"Gateway {survey.gateway}: {survey.url}"
+    yield from summary(result)
+    unseen = list(gaps(result))
+    yield "What could NOT be seen:" if unseen else "Nothing was left unseen that the credentials may see."
+    yield from (f"  {gap}" for gap in unseen)

@@ -1,0 +1,137 @@
+"""One search: from the gateways that were chosen to everything that a plan of them is made of."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.api import real_world
+from orchestrator.catalog import Found
+from orchestrator.discover.explore import explore
+from orchestrator.discover.filters import Filters, check_group, group_of, wanted_of
+from orchestrator.discover.page import Origin, Result, Survey
+from orchestrator.discover.spool import Spool
+from orchestrator.discover.survey import Tally, Told
+from orchestrator.errors import UsageError
+from orchestrator.model import Gateway
+from orchestrator.plan.frame import Frame, paths_in
+from orchestrator.plan.globs import matcher
+from orchestrator.plan.nodes import Entries
+from orchestrator.plan.problems import nearest
+from orchestrator.transport import connect
+from orchestrator.world import World
+
+LARGEST_REPLY = 64 * 1024 * 1024
+"""Bytes of one reply that are read: the vendors' lists have long pages, or none."""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What is to be looked for. ``source`` is the plan as it was named; no ``gateways`` are all of them."""
+
+    frame: Frame
+    source: str
+    gateways: tuple[str, ...] = ()
+    filters: Filters = Filters()
+    group_by: str | None = None
+
+
+class Search:
+    """Looks at gateways, and keeps what was found on disk while it is open."""
+
+    def __init__(self, order: Order, tell: Told, world: World | None = None) -> None:
+        """Raises ``UsageError`` for a gateway, a filter or a grouping that cannot be. Sends nothing.
+
+        ``world`` is this machine's if not given.
+        """
+        self._order = order
+        self._tell = tell
+        self._world = world or _world(order.frame.folder)
+        self._chosen = _chosen(order.frame, order.gateways)
+        self._wanted = wanted_of(order.filters, self._chosen)
+        check_group(order.group_by, self._chosen)
+        self._twins = _twins(self._chosen)
+        self._tallies: dict[str, Tally] = {}
+
+    @contextmanager
+    def spooling(self) -> Iterator[None]:
+        """Hold the file that takes what is found; results can be read within the block only."""
+        with tempfile.TemporaryFile() as file:
+            self._spool = Spool(file, matcher(self._order.frame.header.protect))
+            yield
+
+    async def run(self) -> None:
+        """Look. Raises CredentialError and UsageError before anything is sent."""
+        gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
+        self._tallies = await explore(gateways, self._wanted, self._world, self._tell, self._keep)
+
+    def _keep(self, gateway: Gateway, found: Found) -> str | None:
+        return self._spool.add(gateway, found, group_of(self._order.group_by, gateway.name, found))
+
+    def result(self, entries: Entries, *, stdout: bool) -> Result:
+        """Return what the plan is made of; ``entries`` are those of the frame as they are to be written."""
+        frame = self._order.frame
+        origin = Origin(
+            at=f"{datetime.fromtimestamp(self._world.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
+            who=_who(),
+            source=self._order.source,
+            filters=str(self._order.filters),
+            folder=str(frame.folder) if stdout and paths_in(frame) else None,
+        )
+        return Result(
+            origin=origin,
+            surveys=[self._survey(gateway) for gateway in self._chosen],
+            entries=entries,
+            at_most=frame.header.at_most,
+            spool=self._spool,
+        )
+
+    def _survey(self, gateway: Gateway) -> Survey:
+        return Survey(
+            gateway=gateway.name,
+            url=gateway.url,
+            tally=self._tallies.get(gateway.name, Tally()),
+            matched=self._spool.matched[gateway.name],
+            twin=self._twins.get(gateway.name),
+        )
+
+
+def _world(folder: Path) -> World:
+    return replace(real_world(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
+
+
+def _chosen(frame: Frame, names: Sequence[str]) -> list[Gateway]:
+    known = {gateway.name: gateway for gateway in frame.gateways}
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f"the gateways are {', '.join(known)}"
+            raise UsageError(f"the plan names no gateway {name}; {hint}")
+    return [gateway for gateway in frame.gateways if gateway.name in names or not names]
+
+
+def _twins(gateways: Sequence[Gateway]) -> dict[str, str]:
+    """Return the gateways that are the same installation as one before them, with that one's name."""
+    first: dict[str, str] = {}
+    twins: dict[str, str] = {}
+    for gateway in gateways:
+        name = first.setdefault(gateway.installation, gateway.name)
+        if name != gateway.name:
+            twins[gateway.name] = name
+    return twins
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # nobody in the system's list, and no variable that says who
+        user = f"user {os.getuid()}"
+    return f"{user} on {socket.gethostname()}"

@@ -1,0 +1,77 @@
+"""What was found, kept on disk as the lines of a plan until all of it can be put in order."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
+
+from orchestrator.catalog import Found
+from orchestrator.model import Gateway
+from orchestrator.plan.ids import target_id
+from orchestrator.plan.problems import UnfitError
+from orchestrator.plan.shape import check
+from orchestrator.plan.writing import flow, remark
+
+
+class Spool:
+    """Takes targets in any order, each once; gives their lines by wave, in the order of their ids.
+
+    In memory it holds the parts of each target and the place of its line.
+    """
+
+    def __init__(self, file: BinaryIO, protected: Callable[[str], str | None]) -> None:
+        """``file`` is empty and can be read again; ``protected`` says by which pattern an id is."""
+        self.matched: Counter[str] = Counter()
+        """Targets that were taken, by gateway."""
+        self.protected = 0
+        self._file = file
+        self._protection = protected
+        self._known: set[tuple[str, tuple[str, ...]]] = set()
+        self._places: dict[str | None, list[tuple[str, tuple[str, ...], int, int]]] = defaultdict(list)
+        self._end = 0
+
+    def add(self, gateway: Gateway, found: Found, group: str | None) -> str | None:
+        """Take a target; return why it cannot stand in a plan, where it cannot."""
+        key = (gateway.installation, found.parts)
+        if key in self._known:
+            return None
+        self._known.add(key)
+        try:
+            for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
+                check(coordinate, part)
+        except UnfitError as unfit:
+            return f"{'/'.join(found.parts)} cannot be named in a plan: {unfit.message}"
+        names = [coordinate.name for coordinate in gateway.COORDINATES]
+        line = _line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
+        data = line.encode()
+        self._file.write(data)
+        self._places[group].append((gateway.name, found.parts, self._end, len(data)))
+        self._end += len(data)
+        self.matched[gateway.name] += 1
+        self.protected += self._protection(target_id(gateway.name, found.parts)) is not None
+        return None
+
+    def groups(self) -> list[tuple[str, str | None]]:
+        """Return the waves' names, sorted, each with the group that it is of; no two are equal."""
+        names: dict[str, str | None] = {}
+        for group in sorted(self._places, key=str):
+            plain = remark(group or "").strip() or "unnamed"
+            name, number = plain, 1
+            while name in names:
+                number += 1
+                name = f"{plain} ({number})"
+            names[name] = group
+        return list(names.items())
+
+    def lines(self, group: str | None) -> Iterator[str]:
+        """Yield the lines of a group's targets."""
+        for _, _, start, size in sorted(self._places[group]):
+            self._file.seek(start)
+            yield self._file.read(size).decode()
+
+
+def _line(keys: Mapping[str, str], found: Found) -> str:
+    notes = [*found.notes, *([f"since {found.since}"] if found.since else [])]
+    seen = remark(", ".join(notes))
+    return f"- {flow(keys)}{f'  # {seen}' if seen else ''}"

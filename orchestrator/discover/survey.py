@@ -1,0 +1,232 @@
+"""One gateway's catalog, read through a lane: the logins, the pace and the pauses are those of a run.
+
+Depth first, so that what is still to be asked is a handful of iterators, however many targets there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import anyio
+from msgspec import Struct
+
+from orchestrator.access import Entrance, masked
+from orchestrator.catalog import Found, Part, Query, Wanted
+from orchestrator.lane import Lane, LaneStatus
+from orchestrator.lane_state import Turn
+from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
+from orchestrator.retry import backoff
+from orchestrator.stopping import Stopping
+from orchestrator.wire import Reply
+from orchestrator.world import Material, Send, World
+
+TRIES = 4
+"""Requests for one query, before it counts as unanswered; those that were refused for haste do not count."""
+
+DENIALS = 2
+"""Rejections of the credential to one query, for which it is renewed; one more is about the query."""
+
+UNANSWERED = 5
+"""Queries in a row that may go unanswered, before a gateway is given up on."""
+
+MOST_GAPS = 10_000
+"""Gaps of one gateway that are kept by name; the others are counted."""
+
+
+class Told(Protocol):
+    """Who is told how a survey is doing."""
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+        """A gateway's lane has a new state, or there is a warning."""
+        ...
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        """The pace of a lane has changed."""
+        ...
+
+
+class Tally(Struct):
+    """What a survey has come to."""
+
+    seen: int = 0
+    deployed: int = 0
+    requests: int = 0
+    gaps: list[str] = []
+    more_gaps: int = 0
+    remarks: list[str] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left unseen."""
+        return not self.gaps
+
+
+class Survey:
+    """Reads the catalog of one gateway."""
+
+    def __init__(
+        self, gateway: Gateway, wanted: Wanted, world: World, tell: Told, keep: Callable[[Found], None]
+    ) -> None:
+        """``keep`` takes each target as it is found; it may be told of one more than once."""
+        self.gateway = gateway
+        self.tally = Tally()
+        self._wanted = wanted
+        self._world = world
+        self._tell = tell
+        self._keep = keep
+        self._left: list[Iterator[Query]] = []
+        self._asking = 0
+        self._taken = 0
+        self._unanswered = 0
+        self._given_up = False
+        self._told_busy = False
+        self._changed = anyio.Event()
+
+    async def run(self, material: Material, send: Send) -> None:
+        """Read all of it; what cannot be read is among the gaps. Sends nothing but logins and reads."""
+
+        def count() -> None:
+            self.tally.requests += 1
+
+        entrance = Entrance(self.gateway, material, self._world, send, count)
+        lane = Lane(self.gateway, entrance, self._world, Stopping(), self._tell)
+        self._left = [iter((self.gateway.catalog(self._wanted),))]
+        async with anyio.create_task_group() as group:
+            for _ in range(lane.concurrency):
+                group.start_soon(self._work, lane, send)
+
+    async def _work(self, lane: Lane, send: Send) -> None:
+        while (query := await self._next()) is not None:
+            try:
+                part = await self._answer(query, lane, send)
+                self._take(part)
+            finally:
+                self._asking -= 1
+                self._wake()
+
+    async def _next(self) -> Query | None:
+        """Return the next query, as soon as there is one; None where no more will come."""
+        while True:
+            while self._left and not self._given_up:
+                query = next(self._left[-1], None)
+                if query is not None:
+                    self._asking += 1
+                    return query
+                self._left.pop()
+            if not self._asking:
+                return None
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _take(self, part: Part) -> None:
+        tally = self.tally
+        tally.seen += part.seen
+        tally.deployed += part.deployed
+        for found in part.found:
+            self._keep(found)
+        for gap in part.gaps:
+            self.miss(gap)
+        tally.remarks += [remark for remark in part.remarks if remark not in tally.remarks]
+        self._left.append(iter(part.ask))
+
+    def miss(self, gap: str) -> None:
+        """Keep what could not be seen."""
+        if len(self.tally.gaps) < MOST_GAPS:
+            self.tally.gaps.append(gap)
+        else:
+            self.tally.more_gaps += 1
+
+    def _give_up(self, reason: str) -> Part:
+        """Ask nothing more. What was still to be asked is not known by name."""
+        if self._given_up:
+            return Part()
+        self._given_up = True
+        return Part(gaps=(f"all that was not asked yet: {reason}",))
+
+    async def _answer(self, query: Query, lane: Lane, send: Send) -> Part:
+        """Return what a query gave in the end."""
+        self._taken += 1
+        name = TargetId(f"({self._taken})")
+        try:
+            return await self._tried(query, name, lane, send)
+        finally:
+            lane.leave(name)
+
+    async def _tried(self, query: Query, name: TargetId, lane: Lane, send: Send) -> Part:
+        failures = denials = 0
+        while True:
+            turn = Turn(name, Act.LOOK)
+            if (refused := await lane.admit(turn)) is not None:
+                return self._give_up(refused)
+            try:
+                read = await self._ask(query, turn, lane, send)
+            except ValueError as error:
+                return Part(gaps=(f"{query.name}: {error}",))
+            if isinstance(read, Part):
+                self._unanswered = 0
+                return read
+            denials += read.verdict is Verdict.DENIED
+            if read.verdict is Verdict.BUSY or (read.verdict is Verdict.DENIED and denials <= DENIALS):
+                continue
+            failures += 1
+            if read.verdict is not Verdict.UNCLEAR:
+                self._unanswered = 0
+                return _lost(query, read)
+            if failures >= TRIES or self._given_up:
+                return self._unheard(query, read)
+            await anyio.sleep(backoff(lane.policy, failures, self._world.roll()))
+
+    def _unheard(self, query: Query, read: Reading) -> Part:
+        self._unanswered += 1
+        if self._unanswered < UNANSWERED:
+            return _lost(query, read)
+        self.miss(f"{query.name}: {said(read)}")
+        return self._give_up(f"{self._unanswered} reads in a row went unanswered")
+
+    def _tell_busy(self, read: Reading) -> None:
+        """Say once that the gateway wants fewer requests: it may be waited for long."""
+        if read.verdict is Verdict.BUSY and not self._told_busy:
+            self._told_busy = True
+            self._tell.lane(self.gateway.name, "paused", said(read), read.wait)
+
+    async def _ask(self, query: Query, turn: Turn, lane: Lane, send: Send) -> Part | Reading:
+        ticket = lane.entrance.ticket
+        if ticket is None:
+            return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
+        request = query.request(ticket.access, self._world.now())
+        with lane.flight():
+            self.tally.requests += 1
+            began = self._world.monotonic()
+            answer = await send(request)
+            if not isinstance(answer, Reply):
+                return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
+            read = query.read(masked(answer, lane.entrance.marks))
+            if isinstance(read, Part):
+                lane.accepted(ticket.generation)
+                lane.heed(turn, _READ, began)
+                return read
+            lane.heed(turn, read, began)
+            self._tell_busy(read)
+            if read.verdict is Verdict.DENIED:
+                await lane.renew(ticket.generation, read)
+            return read
+
+
+_READ = Reading(verdict=Verdict.UP)
+"""To a lane, a reply that tells something is a look that was answered."""
+
+
+def _lost(query: Query, read: Reading) -> Part:
+    if query.failed is not None:
+        return query.failed(read)
+    return Part(gaps=(f"{query.name}: {said(read)}",))
+
+
+def said(read: Reading) -> str:
+    """Return what a fault is, in the vendor's own words where there are any."""
+    text = " ".join(part for part in (read.code, read.message) if part) or "no reason was given"
+    return f"{text}; {read.hint}" if read.hint else text

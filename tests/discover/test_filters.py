@@ -1,0 +1,149 @@
+"""What is wanted of which gateway: filters, their combinations, and where they are refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.catalog import Found, Wanted
+from orchestrator.discover.filters import Filters, check_group, group_of, read_before, wanted_of
+from orchestrator.errors import UsageError
+from orchestrator.gateways import KINDS
+from orchestrator.model import Auth, Gateway, Reference
+
+AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
+ROMA: Gateway = KINDS["roma"](name="roma-eu", url="https://r", auth=AUTH, project_id="p", instance_id="i")
+APIM: Gateway = KINDS["apinizer"](name="apim", url="https://a", auth=AUTH)
+
+
+def of(
+    gateway: Gateway = APIM,
+    before: str | None = None,
+    regexes: tuple[str, ...] = (),
+    **texts: tuple[str, ...],
+) -> Wanted:
+    return wanted_of(Filters(texts=texts, regexes=regexes, before=before), [gateway])[gateway.name]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [("orders-*", "orders-api", True), ("orders-*", "orders-a/b", True), ("orders", "orders-api", False),
+     ("Orders*", "orders-api", False), ("?rders", "orders", True), ("a/b", "a/b", True), ("*", "", True)],
+)  # fmt: skip
+def test_a_name_is_one_part_whatever_stands_in_it(pattern: str, text: str, matches: bool) -> None:
+    assert of(name=(pattern,)).admits("name", text) == matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [("/v1/*", "/v1/orders", True), ("/v1/*", "/v1/orders/all", False), ("/v1/**", "/v1/orders/all", True)],
+)
+def test_a_path_has_parts(pattern: str, text: str, matches: bool) -> None:
+    assert of(path=(pattern,)).admits("path", text) == matches
+
+
+def test_of_one_filter_one_text_is_enough_and_all_filters_must_agree() -> None:
+    wanted = of(name=("a*", "b*"), project=("Retail",))
+
+    assert wanted.admits_all({"name": ("b1",), "project": ("Retail",)})
+    assert not wanted.admits_all({"name": ("b1",), "project": ("Other",)})
+    assert not wanted.admits_all({"name": ("c1",), "project": ("Retail",)})
+    assert not wanted.admits_all({"name": ("b1",)})
+
+
+def test_a_name_and_a_regular_expression_must_both_match() -> None:
+    wanted = of(name=("o*",), regexes=(r"-v\d+$", "^x"))
+
+    assert wanted.admits("name", "orders-v12")
+    assert not wanted.admits("name", "orders")
+    assert not wanted.admits("name", "baskets-v1")
+
+
+@pytest.mark.parametrize(
+    ("filters", "gateways", "message"),
+    [
+        (Filters(texts={"project": ("P",)}), [ROMA], "--project: gateways of kind roma have no such thing"),
+        (Filters(texts={"application": ("A",)}), [APIM], "--application: gateways of kind apinizer have"),
+        (
+            Filters(texts={"project": ("P",)}),
+            [ROMA, APIM],
+            "says nothing of the gateway roma-eu .kind roma., and would leave",
+        ),
+        (Filters(texts={"type": ("data",)}), [ROMA, APIM], "--type says nothing of the gateway apim"),
+        (
+            Filters(texts={"type": ("nonsense",)}),
+            [ROMA, APIM],
+            "--type: |--type nonsense: the types are data, function",
+        ),
+        (Filters(texts={"type": ("data", "odd")}), [ROMA], "--type odd: the types are"),
+        (Filters(regexes=("(",)), [APIM], "--regex: "),
+        (Filters(before="yesterday"), [APIM], "--deployed-before yesterday: write a day or a time"),
+        (Filters(before="2026-01-31T10:00:00"), [APIM], "with its offset from UTC"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(filters: Filters, gateways: list[Gateway], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        wanted_of(filters, gateways)
+
+
+def test_a_filter_of_its_own_for_each_gateway_is_right() -> None:
+    filters = Filters(texts={"project": ("Retail",), "application": ("legacy",), "name": ("o*",)})
+    wanted = wanted_of(filters, [ROMA, APIM])
+
+    assert set(wanted["roma-eu"].filters) == {"application", "name"}
+    assert set(wanted["apim"].filters) == {"project", "name"}
+
+
+def test_types_are_each_kinds_own() -> None:
+    wanted = wanted_of(Filters(texts={"type": ("data", "TEST")}), [ROMA, APIM])
+
+    assert wanted["roma-eu"].admits("type", "data")
+    assert wanted["apim"].admits("type", "PRODUCTION", "REST") is False
+    assert wanted["apim"].admits("type", "TEST", "REST")
+
+
+def test_a_kind_without_a_catalog_cannot_be_discovered() -> None:
+    class Bare(Gateway, frozen=True, kw_only=True):
+        KIND = "bare"
+
+    with pytest.raises(UsageError, match="its kind lists nothing"):
+        wanted_of(Filters(), [Bare(name="b", url="https://b", auth=AUTH)])
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T03:00:00+03:00", datetime(2026, 1, 31, tzinfo=UTC)),
+    ],
+)
+def test_a_day_begins_at_midnight_in_utc(text: str, moment: datetime) -> None:
+    assert read_before(text) == moment
+
+
+def test_only_what_is_strictly_earlier_is_before() -> None:
+    wanted = of(before="2026-01-31")
+
+    assert wanted.in_time("2026-01-30T23:59:59Z") is True
+    assert wanted.in_time("2026-01-31T00:00:00Z") is False
+    assert wanted.in_time("2026-01-30") is None
+    assert wanted.in_time(None) is None
+    assert Wanted().in_time(None) is True
+
+
+def test_a_target_is_grouped_by_what_it_has_or_by_its_gateway() -> None:
+    found = Found(parts=("P", "p", "e"), traits={"project": ("P",)})
+
+    assert group_of("project", "apim", found) == "P"
+    assert group_of("application", "apim", found) == "apim"
+    assert group_of("gateway", "apim", found) == "apim"
+    assert group_of(None, "apim", found) is None
+    with pytest.raises(UsageError, match="--group-by project: gateways of kind roma have no such thing"):
+        check_group("project", [ROMA])
+
+
+def test_filters_are_told_as_they_were_given() -> None:
+    filters = Filters(texts={"name": ("a*", "b c")}, regexes=("^x$",), before="2026-01-31")
+
+    assert str(filters) == "--name a* --name 'b c' --regex '^x$' --deployed-before 2026-01-31"

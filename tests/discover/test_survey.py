@@ -1,0 +1,265 @@
+"""A catalog read through a lane, on a virtual clock: how much at once, how often again, and when no more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.catalog import Found, Part, Query, Wanted
+from orchestrator.discover.survey import MOST_GAPS, TRIES, UNANSWERED, Survey
+from orchestrator.model import Auth, Coordinate, Gateway, Limits, Reading, Reference, Retry, Verdict
+from orchestrator.simulate.clock import VirtualLoop, play
+from orchestrator.wire import Access, Keys, Lost, Reply, Request, Secret
+from orchestrator.world import Material, World
+
+AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
+Answer = Part | Reading | Lost
+
+
+class Shelf(Gateway, frozen=True, kw_only=True):
+    """A kind whose catalog is one list of queries by number; a test says what each reply is."""
+
+    KIND: ClassVar[str] = "shelf"
+    COORDINATES: ClassVar[tuple[Coordinate, ...]] = (Coordinate(name="book", plural="books"),)
+    CONCURRENCY: ClassVar[int] = 4
+    TIMEOUT: ClassVar[float] = 30.0
+    BOOKS: ClassVar[int] = 0
+    TAKEN: ClassVar[list[int]] = []
+
+    def catalog(self, wanted: Wanted) -> Query:
+        return query("list", lambda: Part(ask=self.books()))
+
+    def books(self) -> Iterator[Query]:
+        for number in range(self.BOOKS):
+            self.TAKEN.append(number)
+            yield query(str(number), lambda number=number: Part(seen=1, found=(found(number),)))
+
+
+def found(number: int) -> Found:
+    return Found(parts=(str(number),), traits={})
+
+
+def query(name: str, good: Callable[[], Part], failed: Any = None) -> Query:
+    def read(reply: Reply) -> Part | Reading:
+        return ANSWERS[reply.status] if reply.status else good()
+
+    return Query(name=name, request=lambda access, now: Request("GET", name, {}), read=read, failed=failed)
+
+
+ANSWERS = {
+    401: Reading(verdict=Verdict.DENIED, message="no"),
+    403: Reading(verdict=Verdict.REFUSED, message="may not"),
+    429: Reading(verdict=Verdict.BUSY, wait=10.0),
+    500: Reading(verdict=Verdict.UNCLEAR, message="System error"),
+}
+
+
+class Scene:
+    """One survey: what the gateway answers, and what came of it."""
+
+    def __init__(
+        self, books: int, statuses: Callable[[str, int], int | Lost] = lambda *_: 0, **fields: Any
+    ) -> None:
+        self.kind = type("Shelf", (Shelf,), {"BOOKS": books, "TAKEN": []}, frozen=True, kw_only=True)
+        given = {"name": "gw", "url": "https://gw", "auth": AUTH, "retry": Retry(first=1.0)}
+        self.gateway = self.kind(**given | fields)
+        self.times: list[tuple[float, str]] = []
+        self.found: list[str] = []
+        self.told: list[tuple[str, str | None]] = []
+        self.flying = self.most = 0
+        self.material: Material = Secret("token")
+        self._statuses = statuses
+        self.survey = Survey(self.gateway, Wanted(), self._world(), self, self._keep)
+
+    def _keep(self, one: Found) -> None:
+        self.found.append(one.parts[0])
+
+    def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
+        self.told.append((state, reason))
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        pass
+
+    def _world(self) -> World:
+        async def credential(_: Gateway) -> Material:
+            return self.material
+
+        def nothing(*_: object) -> Any:
+            raise AssertionError("a survey needs no journal")
+
+        return World(
+            now=lambda: 1e9 + anyio.current_time(),
+            monotonic=anyio.current_time,
+            roll=lambda: 1.0,
+            connect=nothing,
+            credential=credential,
+            writing=nothing,
+            reader=nothing,
+        )
+
+    async def send(self, request: Request) -> Reply | Lost:
+        before = sum(name == request.url for _, name in self.times)
+        self.times.append((anyio.current_time(), request.url))
+        self.flying += 1
+        self.most = max(self.most, self.flying)
+        await anyio.sleep(0.1)
+        self.flying -= 1
+        status = self._statuses(request.url, before)
+        return status if isinstance(status, Lost) else Reply(status, {}, b"", 0.0)
+
+    def play(self) -> Scene:
+        async def main() -> None:
+            await self.survey.run(self.material, self.send)
+
+        played(main)
+        return self
+
+
+def played(main: Callable[[], Awaitable[None]]) -> None:
+    async def body() -> None:
+        await main()
+
+    play(VirtualLoop(), body())
+
+
+def test_everything_is_read_and_kept() -> None:
+    scene = Scene(50).play()
+
+    assert sorted(map(int, scene.found)) == list(range(50))
+    assert (scene.survey.tally.seen, scene.survey.tally.requests) == (50, 51)
+    assert scene.survey.tally.whole
+    assert scene.most == 4
+
+
+def test_only_as_many_queries_are_made_as_are_asked() -> None:
+    """A catalog of a million is not held: the next query is made when a worker is free for it."""
+    ahead: list[int] = []
+    scene = Scene(200)
+    send = scene.send
+
+    async def watching(request: Request) -> Reply | Lost:
+        ahead.append(len(scene.kind.TAKEN) - len(scene.found))
+        return await send(request)
+
+    scene.send = watching  # type: ignore[method-assign]
+    scene.play()
+
+    assert max(ahead) <= 4
+
+
+def test_the_rate_and_the_concurrency_of_the_plan_hold() -> None:
+    scene = Scene(20, limits=Limits(concurrency=2, rate=5.0)).play()
+    times = sorted(at for at, _ in scene.times)
+
+    assert scene.most <= 2
+    assert all(later - earlier >= 0.2 - 1e-6 for earlier, later in pairwise(times))
+
+
+def test_a_429_pauses_all_and_costs_nothing() -> None:
+    scene = Scene(20, lambda name, before: 429 if name == "3" and before < 6 else 0).play()
+
+    assert scene.survey.tally.whole
+    assert len(scene.found) == 20
+    assert len(scene.told) == 1
+    assert scene.times[-1][0] > 60
+
+
+def test_nothing_but_429_ends_after_park_for() -> None:
+    scene = Scene(20, lambda name, _: 0 if name == "list" else 429, park_for=60.0).play()
+
+    (gap,) = scene.survey.tally.gaps
+    assert gap == "all that was not asked yet: parked: nothing but refusals to be looked at more"
+    assert 60 <= scene.times[-1][0] < 120
+
+
+@pytest.mark.parametrize("fault", [500, Lost(sent=True, detail="no whole reply in time")])
+def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) -> None:
+    scene = Scene(6, lambda name, before: fault if name == "3" or (name == "4" and before < 2) else 0).play()
+    (gap,) = scene.survey.tally.gaps
+
+    assert gap.startswith("3: ")
+    assert sorted(scene.found) == ["0", "1", "2", "4", "5"]
+    assert [name for _, name in scene.times].count("3") == TRIES
+
+
+def test_what_was_refused_is_named_and_not_asked_again() -> None:
+    scene = Scene(6, lambda name, _: 403 if name == "3" else 0).play()
+
+    assert scene.survey.tally.gaps == ["3: may not"]
+    assert [name for _, name in scene.times].count("3") == 1
+
+
+def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
+    scene = Scene(1000, lambda name, _: 0 if name == "list" or int(name) < 8 else 500).play()
+
+    given_up = f"all that was not asked yet: {UNANSWERED} reads in a row went unanswered"
+    assert scene.survey.tally.gaps.count(given_up) == 1
+    assert len(scene.survey.tally.gaps) <= UNANSWERED + 4
+    assert len(scene.times) < 60
+
+
+@pytest.mark.promise(5)
+def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> None:
+    scene = Scene(100, lambda name, _: 0 if name == "list" or int(name) < 20 else 401).play()
+    denied = len(scene.times) - 1 - len(scene.found)
+
+    assert denied <= 4
+    (gap,) = scene.survey.tally.gaps
+    assert gap.startswith(
+        "all that was not asked yet: denied: the credential was rejected, and its reference"
+    )
+
+
+def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_ever() -> None:
+    """The others work: so it is about what was asked, whatever the vendor calls it."""
+    scene = Scene(30, lambda name, _: 401 if name == "3" else 0, limits=Limits(concurrency=1))
+    tokens = iter(range(100))
+
+    async def fresh(_: Gateway) -> Material:
+        return Secret(f"token-{next(tokens)}")
+
+    scene.survey._world = replace(scene.survey._world, credential=fresh)
+    scene.play()
+
+    assert [name for _, name in scene.times].count("3") <= 3
+    assert len(scene.survey.tally.gaps) == 1
+
+
+@pytest.mark.promise(5)
+def test_access_keys_are_tried_alone_first() -> None:
+    scene = Scene(10, lambda *_: 401)
+    scene.material = Keys(Secret("AK"), Secret("SK"))
+    scene.play()
+
+    assert len(scene.times) == 1
+
+
+def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None:
+    def impossible(access: Access, now: float) -> Request:
+        raise ValueError("'..' cannot be a part of a URL's path")
+
+    class Odd(Shelf, frozen=True, kw_only=True):
+        def catalog(self, wanted: Wanted) -> Query:
+            bad = Query(name="the project ..", request=impossible, read=lambda _: Part())
+            return query("list", lambda: Part(ask=(bad, query("good", lambda: Part(seen=1)))))
+
+    scene = Scene(0)
+    scene.survey.gateway = Odd(name="gw", url="https://gw", auth=AUTH)
+    scene.play()
+
+    assert scene.survey.tally.gaps == ["the project ..: '..' cannot be a part of a URL's path"]
+    assert scene.survey.tally.seen == 1
+
+
+def test_gaps_are_kept_by_name_up_to_a_number() -> None:
+    scene = Scene(0)
+    for number in range(MOST_GAPS + 5):
+        scene.survey.miss(str(number))
+
+    assert len(scene.survey.tally.gaps) == MOST_GAPS
+    assert scene.survey.tally.more_gaps == 5

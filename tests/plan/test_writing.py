@@ -1,0 +1,152 @@
+"""What is written into a plan is read again as it was, whatever the text; and so is a plan's own header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import PlanError, UsageError
+from orchestrator.plan.frame import moved, paths_in, read_frame
+from orchestrator.plan.reader import read_plan
+from orchestrator.plan.targets import Listing
+from orchestrator.plan.writing import block, flow, remark, scalar
+
+ODD = [
+    "no", "Yes", "null", "~", "1e10", "0123", "12", "0x1f", "1_000", "12:30:00", "2026-01-01", "- a", "-",
+    "--- ", "a: b", "a:", ": a", "a #b", "#a", "'", '"', "\\", "a, b", "[a]", "{a: b}", "&a", "*a", "!a", "|",
+    ">", "%a", "@a", "`a`", " a ", "Sipariş Yönetimi", "\u00a0a", "日本", "\U0001f600", "a/b%c", "..a", "?",
+    "? a", "<<", "=", ".",
+]  # fmt: skip
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_an_odd_name_is_a_text_for_every_reader(text: str) -> None:
+    assert yaml.safe_load(flow({"key": text})) == {"key": text}
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS)
+def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
+    assert yaml.safe_load(f"- {flow({key: text, 'z': text})}  # {remark(text)}\n- {scalar(key)}") == [
+        {key: text, "z": text},
+        key,
+    ]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=20))
+def test_a_remark_is_one_line_of_yaml(text: str) -> None:
+    assert yaml.safe_load(f"a: b  # {remark(text)}\nc: d") == {"a": "b", "c": "d"}
+
+
+HEAD = """\
+# A comment that need not survive.
+version: 1
+name: "no"
+reason: 'CHG-1 "quoted" # not a comment: here'
+window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
+at_most: 500
+stop_when: {failed: 20%, unknown: 5}
+protect: ["apim/Payments/*/production", apim/Retail/**]
+gateways:
+  roma-eu:
+    kind: roma
+    url: https://roma.example.com
+    project_id: 01234567890123456789012345678901
+    instance_id: 1e10
+    api_version: v2
+    auth: {iam: {url: https://iam.example.com, user: "on", domain: d, password: {file: secrets/iam}}}
+    limits: {concurrency: 3, rate: 20/s}
+    retry: {attempts: 2, first: 0.5s}
+    absent: ok
+  "1apim":
+    kind: apinizer
+    url: https://apim.example.com
+    auth: &way
+      token: {command: [pass, show, "a b"]}
+    tls: {ca_file: ca.pem, insecure: true}
+    proxy: http://proxy.example.com:3128
+  third:
+    kind: apinizer
+    url: https://other.example.com
+    auth: *way
+"""
+TARGETS = "targets:\n  - {gateway: third, project: P, proxy: p, environment: e}\n"
+
+
+def written(path: Path, folder: Path) -> Path:
+    copy = folder / "copy.yaml"
+    copy.write_text("\n".join([*block(moved(read_frame(path), folder)), TARGETS]), "utf-8")
+    return copy
+
+
+def test_a_header_is_copied_with_every_value_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(HEAD + TARGETS, "utf-8")
+
+    assert read_plan(written(path, tmp_path), Listing()).plan == read_plan(path, Listing()).plan
+
+
+def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "there").mkdir(parents=True)
+    path = tmp_path / "plan.yaml"
+    path.write_text(HEAD + TARGETS, "utf-8")
+    plan = read_plan(written(path, tmp_path / "deep" / "there"), Listing()).plan
+    roma, apim, _ = plan.gateways
+
+    assert apim.tls.ca_file == "../../ca.pem"
+    assert roma.auth.iam is not None
+    assert roma.auth.iam.password.file == "../../secrets/iam"
+    assert plan.gateways[2].auth.token is not None
+    assert plan.gateways[2].auth.token.command == ("pass", "show", "a b")
+
+
+def test_a_path_that_needs_no_folder_stays(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(HEAD.replace("ca.pem", "/etc/ca.pem").replace("secrets/iam", "~/iam"), "utf-8")
+    frame = read_frame(path)
+
+    assert not paths_in(frame)
+    assert "\n".join(block(moved(frame, tmp_path / "else"))) == "\n".join(block(frame.entries))
+
+
+@pytest.mark.parametrize("argument", ["./token.sh", "bin/token", "token.key"])
+def test_a_command_that_depends_on_the_folder_is_not_moved(tmp_path: Path, argument: str) -> None:
+    (tmp_path / "token.key").touch()
+    path = tmp_path / "plan.yaml"
+    path.write_text(HEAD.replace("[pass, show,", f"[{argument}, show,"), "utf-8")
+    frame = read_frame(path)
+
+    assert moved(frame, tmp_path) is frame.entries
+    with pytest.raises(UsageError, match="the command runs in the plan's folder"):
+        moved(frame, tmp_path / "else")
+
+
+def test_a_frame_needs_no_targets_and_passes_over_those_that_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    for targets in ("", TARGETS, "targets: [{gateway: third, from_file: to-come.csv}]\n"):
+        path.write_text(HEAD + targets, "utf-8")
+
+        assert [gateway.name for gateway in read_frame(path).gateways] == ["roma-eu", "1apim", "third"]
+
+
+def test_a_frame_tells_every_problem_of_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("version: 1\nnonsense: 1\ngateways: {a: {kind: roma}}\n")
+
+    with pytest.raises(PlanError) as caught:
+        read_frame(path)
+    assert len(caught.value.problems) >= 4
+
+
+def test_a_plan_without_gateways_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("version: 1\nname: x\n")
+
+    with pytest.raises(PlanError, match="the key gateways is missing"):
+        read_frame(path)
