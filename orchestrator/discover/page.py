@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from orchestrator.discover.spool import Spool
 from orchestrator.discover.survey import Tally
+from orchestrator.plan.frame import block
 from orchestrator.plan.nodes import Entries
-from orchestrator.plan.writing import block, remark, scalar
+from orchestrator.plan.written import comment, text
 
 EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot be run."
 
@@ -94,7 +95,7 @@ def gaps(result: Result) -> Iterator[str]:
 
 def text_of(result: Result) -> Iterator[str]:
     """Yield the lines of the plan."""
-    yield from (f"# {remark(line)}".rstrip() for line in _comments(result))
+    yield from (f"# {comment(line)}".rstrip() for line in _comments(result))
     yield ""
     yield from block(result.entries)
     groups = result.spool.groups()
@@ -104,7 +105,7 @@ def text_of(result: Result) -> Iterator[str]:
     elif groups:
         yield "waves:"
         for name, group in groups:
-            yield f"  - name: {scalar(name)}"
+            yield f"  - name: {text(name)}"
             yield "    targets:"
             yield from (f"      {line}" for line in result.spool.lines(group))
 

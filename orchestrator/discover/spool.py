@@ -11,7 +11,7 @@ from orchestrator.model import Gateway
 from orchestrator.plan.ids import target_id
 from orchestrator.plan.problems import UnfitError
 from orchestrator.plan.shape import check
-from orchestrator.plan.writing import flow, remark
+from orchestrator.plan.written import comment, flow
 
 
 class Spool:
@@ -56,7 +56,7 @@ class Spool:
         """Return the waves' names, sorted, each with the group that it is of; no two are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
-            plain = remark(group or "").strip() or "unnamed"
+            plain = comment(group or "").strip() or "unnamed"
             name, number = plain, 1
             while name in names:
                 number += 1
@@ -73,5 +73,5 @@ class Spool:
 
 def _line(keys: Mapping[str, str], found: Found) -> str:
     notes = [*found.notes, *([f"since {found.since}"] if found.since else [])]
-    seen = remark(", ".join(notes))
+    seen = comment(", ".join(notes))
     return f"- {flow(keys)}{f'  # {seen}' if seen else ''}"

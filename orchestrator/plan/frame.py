@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,6 +18,10 @@ from orchestrator.plan.keys import Header
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.reader import read_once
 from orchestrator.plan.source import is_within
+from orchestrator.plan.written import quoted, text
+
+# What a plain value may look like besides a name, where it was plain before: numbers, shares, times, paths.
+_PLAIN_ANYWHERE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+%:-]*(?<!:)")
 
 _FILES = frozenset({"file", "ca_file", "cert_file", "key_file"})
 
@@ -112,3 +118,40 @@ class _Moving:
 
     def _is_here(self, text: str) -> bool:
         return is_within(self._here, text) and os.path.lexists(self._here / text)
+
+
+def block(entries: Entries, indent: int = 0) -> Iterator[str]:
+    """Yield the lines of a mapping as it was read: what was plain stays so, and a number a number."""
+    pad = " " * indent
+    for key, node in entries.values.items():
+        name = f"{pad}{text(key)}:"
+        if isinstance(node, Entries) and node.values:
+            yield name
+            yield from block(node, indent + 2)
+        elif isinstance(node, Items) and any(not isinstance(one, Scalar) for one in node.values):
+            yield name
+            yield from _listed(node, indent + 2)
+        else:
+            yield f"{name} {_inline(node)}".rstrip()
+
+
+def _listed(items: Items, indent: int) -> Iterator[str]:
+    for node in items.values:
+        if isinstance(node, Entries) and node.values:
+            first, *rest = block(node, indent + 2)
+            yield f"{' ' * indent}- {first.strip()}"
+            yield from rest
+        else:
+            yield f"{' ' * indent}- {_inline(node)}"
+
+
+def _inline(node: Node | None) -> str:
+    match node:
+        case Scalar(said, plain) if plain and (not said or _PLAIN_ANYWHERE.fullmatch(said)):
+            return said
+        case Scalar(said, _):
+            return text(said) if node.plain else quoted(said)
+        case Items():
+            return f"[{', '.join(map(_inline, node.values))}]"
+        case _:
+            return "{}"

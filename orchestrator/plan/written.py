@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -94,10 +94,18 @@ def _visible(letter: str) -> str:
 
 def text(value: str) -> str:
     """Return ``value`` as a scalar that is a text to every reader of YAML, without quotes where it can be."""
-    if _BARE.match(value):
-        return value
+    return value if _BARE.match(value) else quoted(value)
+
+
+def quoted(value: str) -> str:
+    """Return ``value`` in quotes, as a text to every reader of YAML."""
     pieces = [value[at : at + _PIECE] for at in range(0, len(value), _PIECE)] or [""]
     return f'"{_folded(pieces)}"'
+
+
+def flow(pairs: Mapping[str, str]) -> str:
+    """Return a mapping of texts on one line."""
+    return _mapping({text(key): text(value) for key, value in pairs.items()})
 
 
 def _folded(pieces: Sequence[str]) -> str:

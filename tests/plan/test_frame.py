@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, UsageError
-from orchestrator.plan.frame import moved, paths_in, read_frame
+from orchestrator.plan.frame import block, moved, paths_in, read_frame
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.plan.writing import block, flow, remark, scalar
+from orchestrator.plan.written import comment, flow
+from orchestrator.plan.written import text as as_text
 
 ODD = [
     "no", "Yes", "null", "~", "1e10", "0123", "12", "0x1f", "1_000", "12:30:00", "2026-01-01", "- a", "-",
@@ -32,7 +33,7 @@ def test_an_odd_name_is_a_text_for_every_reader(text: str) -> None:
 @settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
-    assert yaml.safe_load(f"- {flow({key: text, 'z': text})}  # {remark(text)}\n- {scalar(key)}") == [
+    assert yaml.safe_load(f"- {flow({key: text, 'z': text})}  # {comment(text)}\n- {as_text(key)}") == [
         {key: text, "z": text},
         key,
     ]
@@ -41,7 +42,7 @@ def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_remark_is_one_line_of_yaml(text: str) -> None:
-    assert yaml.safe_load(f"a: b  # {remark(text)}\nc: d") == {"a": "b", "c": "d"}
+    assert yaml.safe_load(f"a: b  # {comment(text)}\nc: d") == {"a": "b", "c": "d"}
 
 
 HEAD = """\
