@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 COMMANDS: Mapping[str, Entry] = {
     "check": Entry("orchestrator.commands.check", "Validate a plan offline and print its counts and digest."),
     "doctor": Entry("orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."),
+    "preview": Entry("orchestrator.commands.preview", "Look at live state and show what a run would do."),
     "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
     "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
     "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
@@ -42,7 +43,7 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
-LATER = frozenset(("preview", "remainder", "discover", "watch", "worker", "attach", "schedule"))
+LATER = frozenset(("remainder", "discover", "watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
 
 

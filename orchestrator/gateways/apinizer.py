@@ -12,7 +12,15 @@ from typing import Any, ClassVar
 import msgspec
 
 from orchestrator.gateways import apinizer_checks
-from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
+from orchestrator.gateways.apinizer_looks import (
+    HEALTH,
+    HISTORIES,
+    PROXY,
+    STATUS,
+    next_look,
+    read_look,
+    read_siblings,
+)
 from orchestrator.gateways.apinizer_portrait import ROLLBACK, next_portrait, next_proof
 from orchestrator.gateways.apinizer_replies import read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
@@ -54,6 +62,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     LOOKS: ClassVar[tuple[Ask, ...]] = tuple(_PATHS)
+    SIBLINGS: ClassVar[Ask | None] = PROXY
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -172,6 +181,10 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
         return next_portrait(seen, lacking)
+
+    def read_siblings(self, reply: Reply) -> frozenset[str] | None:
+        """Return the environments in which the proxy is deployed, by its own list."""
+        return read_siblings(reply)
 
 
 def _body(target: Target, note: str | None) -> bytes | None:
