@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, groupby
 
 from msgspec import Struct
 
-from orchestrator.model import FrontEnd, Plan
+from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Verdict
 from orchestrator.preview.forecast import Forecast
 from orchestrator.preview.states import Group, Preview, Sight, State
 from orchestrator.report.words import span
+from orchestrator.retry import End, Policy, absent
+from orchestrator.schedule import Tally
 
 
 class Warned(Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ def warned(plan: Plan, preview: Preview, ahead: Forecast) -> tuple[Warned, ...]:
             _untold(preview),
             _of_window(ahead),
             _of_credentials(preview, ahead),
+            _stops(plan, preview),
             _absent(plan, preview),
             _last_ones(preview),
             _lost_fronts(preview),
@@ -88,6 +91,38 @@ def _absent(plan: Plan, preview: Preview) -> Iterator[Warned]:
         ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
         text = f"{{targets}} of {len(sights):,} not there: a run ends them as {ends}"
         yield from _about("absent", text, gone, gateway.name)
+
+
+def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
+    """The first wave or step after which a stop rule would end the run, if all that is up goes down."""
+    tally = Tally(plan.stop_when, {}, first_run=True)
+    legs = [list(leg) for _, leg in groupby(preview.sights, key=lambda one: (one.target.wave, one.step))]
+    gateways = {gateway.name: gateway for gateway in plan.gateways}
+    for number, leg in enumerate(legs, 1):
+        tally.next_wave()
+        ends = [_expected(gateways[sight.target.gateway], sight) for sight in leg]
+        breaches = [tally.add(end.outcome, end.reason, doubted=False) for end in ends]
+        breach = next(filter(None, breaches), None)
+        if breach is None and number < len(legs):
+            down = any(end.outcome in DONE for end in ends)
+            breach = tally.breach() or (None if down else "nothing in it was undeployed")
+        if breach:
+            name = plan.waves[leg[0].target.wave].name
+            where = f"step {leg[0].step + 1} of wave {name}" if plan.waves[leg[0].target.wave].sizes else name
+            yield Warned(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
+            return
+
+
+def _expected(gateway: Gateway, sight: Sight) -> End:
+    """Return how a target would end as it is now."""
+    match sight.state:
+        case State.ABSENT:
+            hidden = sight.snapshot.hidden
+            return absent(Policy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
+        case State.UNDEPLOYED:
+            return End(Outcome.ALREADY_UNDEPLOYED)
+        case _:
+            return End(Outcome.UNDEPLOYED)
 
 
 def _last_ones(preview: Preview) -> Iterator[Warned]:

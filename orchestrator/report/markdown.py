@@ -8,6 +8,7 @@ from typing import TextIO
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import (
     Account,
+    Consent,
     Control,
     GatewayReport,
     Report,
@@ -19,6 +20,7 @@ from orchestrator.report.words import (
     DASH,
     OUTCOME_WORDS,
     advice,
+    agreed,
     dangers,
     ending,
     headline,
@@ -52,7 +54,7 @@ def write(account: Account, out: TextIO) -> None:
     )
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
-    out.writelines(_facts(report.run))
+    out.writelines(_facts(report.run, report.consent))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))
     out.write("\n## Totals\n\n")
@@ -63,7 +65,7 @@ def write(account: Account, out: TextIO) -> None:
     out.writelines(_controls(report.controls))
 
 
-def _facts(run: RunReport) -> Iterable[str]:
+def _facts(run: RunReport, consent: Consent | None) -> Iterable[str]:
     facts = {
         "Plan": _plain(run.plan),
         "Reason": _plain(run.reason or DASH),
@@ -73,6 +75,8 @@ def _facts(run: RunReport) -> Iterable[str]:
         "Working time": span(run.seconds),
         "Digest": _code(run.digest),
     }
+    if consent is not None:
+        facts["Approved"] = _plain(agreed(consent))
     yield "| | |\n|---|---|\n"
     yield from (_row((name, value)) for name, value in facts.items())
 

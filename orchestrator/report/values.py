@@ -119,6 +119,14 @@ class Control(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
     origin: str
 
 
+class Consent(Struct, frozen=True, kw_only=True):
+    """How somebody agreed to a run before it began (``digest typed``, ``approval file``), and who."""
+
+    how: str
+    by: str
+    at: datetime
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to be held."""
 
@@ -132,6 +140,8 @@ class Report(Struct, frozen=True, kw_only=True):
     dependent: int = 0
     """Of those that were not started, how many come after a target that is not down. Not in report.json."""
     controls: tuple[Control, ...] = ()
+    consent: Consent | None = None
+    """Not in report.json."""
 
 
 class Account(Protocol):

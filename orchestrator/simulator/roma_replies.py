@@ -43,6 +43,8 @@ class Backend(Row):
     """One backend API. ``deployments`` are the times of its deployments, oldest first."""
 
     status: int = DEPLOYED
+    edited: bool = False
+    """Its definition was changed after the last deployment."""
     deployments: tuple[float, ...] = ()
 
 
@@ -125,15 +127,17 @@ def _made_up(what: str, row: Backend, number: int) -> str:
     return blake2b(f"{what}/{row.id}/{number}".encode(), digest_size=16).hexdigest()
 
 
-def definition(row: Backend, ld_api_id: str, instance: str, *, status: int) -> dict[str, object]:
-    """An LdApiInfo."""
+def definition(
+    row: Backend, ld_api_id: str, instance: str, *, status: int, edited: bool = False
+) -> dict[str, object]:
+    """An LdApiInfo; ``edited`` is one with a change that was not deployed."""
     created = instant(row.deployments[0])
     return {
         "id": ld_api_id,
         "name": f"backend_{ld_api_id[:8]}",
         "path": f"/backends/{ld_api_id}",
         "method": "GET",
-        "description": "",
+        "description": "changed, and not deployed" if edited else "",
         "version": "1",
         "content_type": "json",
         "roma_app_id": APPLICATION,
