@@ -81,7 +81,7 @@ class Progress:
 
     def _write(self, text: str) -> None:
         with suppress(OSError):
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
 
