@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -60,6 +62,10 @@ def command(
     if hmac_key is not None and file is None:
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
     key = key_of(hmac_key)
+    if file is not None and not os.access(file.parent, os.W_OK):
+        raise UsageError(
+            f"cannot write the approval to {file}: its folder is not there, or not to be written to"
+        )
     options = run_options(aim.selection(), Path(), None)
     with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
         shown = taken(loaded, options, guarded=file is not None, quiet=quiet)
@@ -84,9 +90,6 @@ def _show(shown: Shown, form: Form, *, color: bool) -> None:
 
 def _painted(line: str, *, color: bool) -> str:
     """Return a line in colours, where stdout is a terminal that is to have them."""
-    import os
-    import sys
-
     if not color or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return line
     if line.startswith("warning "):

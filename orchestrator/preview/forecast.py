@@ -21,6 +21,8 @@ class Load(Struct, frozen=True, kw_only=True):
 
     looks: int = 0
     undeploys: int = 0
+    chain: int = 0
+    """The most requests for one target, which go one after the other."""
 
 
 class Forecast(Struct, frozen=True, kw_only=True):
@@ -73,8 +75,9 @@ def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Forecast:
 def load_of(gateway: Gateway, sights: Iterable[Sight], lacking: frozenset[str], *, portrayed: bool) -> Load:
     """Count the requests for targets of one gateway that go together."""
     always = gateway.look == "always"
-    looks = undeploys = changing = 0
+    looks = undeploys = changing = chain = 0
     for sight in sights:
+        before = looks + undeploys
         group = sight.group
         sends = group in (Group.WILL_CHANGE, Group.UNKNOWN)
         if portrayed:
@@ -87,9 +90,10 @@ def load_of(gateway: Gateway, sights: Iterable[Sight], lacking: frozenset[str], 
         if sends and always:
             changing += 1
             looks += looks_when_down(gateway, sight, lacking)
+        chain = max(chain, looks + undeploys - before)
     if always and gateway.LISTS and changing >= WORTH:
         looks += -(-changing // LONGEST_PAGE) - changing
-    return Load(looks=looks, undeploys=undeploys)
+    return Load(looks=looks, undeploys=undeploys, chain=chain)
 
 
 def looks_when_down(gateway: Gateway, sight: Sight, lacking: frozenset[str]) -> int:
@@ -104,7 +108,7 @@ def looks_when_down(gateway: Gateway, sight: Sight, lacking: frozenset[str]) -> 
 
 def lasting(gateway: Gateway, load: Load, middle: float) -> float:
     """Return how long so many requests take at the least, in seconds, if each takes ``middle``."""
-    in_flight = (load.looks + load.undeploys) * middle / gateway.concurrency
+    in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * middle
     rate = gateway.limits.rate
     return in_flight if rate is None else max(in_flight, load.looks / rate, load.undeploys / rate)
 

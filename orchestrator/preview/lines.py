@@ -44,8 +44,13 @@ def people(shown: Shown) -> Iterator[str]:
     yield from heading(shown)
     yield ""
     yield from summary(shown)
+    yield from kept_out(shown.preview)
     for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
         yield from _group(shown.preview.sights, group)
+    yield from _rest(shown)
+
+
+def _rest(shown: Shown) -> Iterator[str]:
     if fronts := list(_fronts(shown.preview)):
         yield ""
         yield from fronts
@@ -72,26 +77,34 @@ def summary(shown: Shown) -> Iterator[str]:
     if len(rows) > 1:
         rows.append(("all", "", *_cells(shown.preview.sights)))
     yield from aligned([headings, *rows], left=2)
-    for count, what in ((shown.preview.protected, "protected"), (shown.preview.filtered, "filtered")):
-        if count:
-            why = "left alone" if what == "protected" else "left out by --only, --skip or --wave"
-            yield f"{what:<9} {count:,}: {why}, and not looked at"
-    yield ahead(shown.ahead)
+    yield ""
+    yield f"a run     {sending(shown.ahead)}"
+    yield f"time      {lasting(shown.ahead)}"
 
 
-def ahead(forecast: Forecast) -> str:
-    """Return what a run will need, in one line."""
+def kept_out(preview: Preview) -> Iterator[str]:
+    """Yield how many targets a run would leave alone."""
+    if preview.protected:
+        yield f"protected {preview.protected:,}: left alone, and not looked at"
+    if preview.filtered:
+        yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
+
+
+def sending(forecast: Forecast) -> str:
+    """Return how many requests a run will need."""
     parts = f"{_many(forecast.looks, 'look')}, {_many(forecast.undeploys, 'undeploy')}"
-    line = f"a run     sends at least {_many(forecast.requests, 'request')} ({parts})"
-    if forecast.seconds is None:
-        return f"{line}; how long that takes cannot be told"
-    line += f" and takes at least {span(round(forecast.seconds, 1))}"
+    return f"sends at least {_many(forecast.requests, 'request')}: {parts}"
+
+
+def lasting(forecast: Forecast) -> str:
+    """Return how long a run takes at the least, and what the window leaves."""
+    takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
     if forecast.left is None:
-        return line
+        return takes
     if forecast.left <= 0:
-        return f"{line}; the window is over"
-    fits = "fits the window, which leaves" if forecast.fits else "does not fit the window, which leaves"
-    return f"{line}: {fits} {span(forecast.left)}"
+        return f"{takes}; the window is over"
+    fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
+    return f"{takes}; the window leaves {span(forecast.left)}{fits}"
 
 
 def completeness(preview: Preview) -> str:
@@ -158,10 +171,9 @@ def _fronts(preview: Preview) -> Iterator[str]:
 
 def before_asking(shown: Shown) -> Iterator[str]:
     """Yield what somebody should see who is about to agree to a run."""
+    yield ""
     yield from summary(shown)
-    yield from _fronts(shown.preview)
-    yield from warnings(shown.warned)
-    yield completeness(shown.preview)
+    yield from _rest(shown)
 
 
 def _legs(sights: Sequence[Sight]) -> Iterator[tuple[tuple[int, int, str], list[Sight]]]:
@@ -204,7 +216,8 @@ def markdown(shown: Shown) -> Iterator[str]:
             ("Digest", _code(preview.digest)),
             ("Taken", moment(datetime.fromtimestamp(preview.taken, UTC))),
             ("Requests", f"{preview.requests:,}"),
-            ("A run", _plain(ahead(shown.ahead).removeprefix("a run").strip())),
+            ("A run", sending(shown.ahead)),
+            ("Time", lasting(shown.ahead)),
         ],
     )
     yield ""
