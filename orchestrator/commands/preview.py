@@ -96,8 +96,5 @@ def _painted(line: str, *, color: bool) -> str:
         return click.style(line, fg="yellow")
     if line.startswith("State known"):
         return click.style(line, fg="magenta", bold=True)
-    return (
-        click.style(line, bold=True)
-        if line[:1].islower() and line.rstrip()[-1:].isdigit() and ":" in line
-        else line
-    )
+    heads = line[:1].islower() and ":" in line and line[-1:].isdigit()
+    return click.style(line, bold=True) if heads else line

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.model import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On, Storm
+from orchestrator.simulator.seed import FAKE_TOKEN
 
 from .stage import Ended, Stage, apim_id, backend, roma_id
 
@@ -211,3 +212,14 @@ def test_what_cannot_be_done_is_2(staged: Callable[..., Stage], options: tuple[s
     ended = stage.undeploy("preview", "plan.yaml", *options)
 
     assert (ended.status, stage.requests()) == (2, 0), ended
+
+
+def test_a_vendors_text_that_repeats_the_credential_is_masked(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    stage.write_plan(roma=QUICK)
+    text = f"bad token {FAKE_TOKEN}"
+    stage.expect({roma_id(0): (Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0, message=text),)})
+    ended, found = previewed(stage, "--save", "ok.json")
+
+    assert "bad token •••" in found["targets"][0]["why"]
+    assert FAKE_TOKEN not in ended.out + ended.err + (stage.folder / "ok.json").read_text()
