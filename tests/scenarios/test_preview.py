@@ -186,7 +186,7 @@ def test_a_storm_never_makes_up_a_state(staged: Callable[..., Stage]) -> None:
     up, down = tuple(map(backend, range(30))), tuple(map(backend, range(30, 40)))
     stage = staged(40, 5, roma_eu={"targets": up, "down": down})
     stage.write_plan(roma=QUICK, apim=QUICK)
-    kinds = ("look:500", "look:reset", "look:garbage", "look:cut", "look:503@1")
+    kinds = ("look:500", "look:reset", "look:garbage", "look:cut", "look:502")
     stage.expect(storm=Storm(share=0.3, seed=5, kinds=kinds))
     _, found = previewed(stage)
 
