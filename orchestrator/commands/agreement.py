@@ -49,7 +49,9 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: 
     raises ``UsageError`` where nobody has."""
     by = us()
     if approving.approval is not None:
-        how, by = "approval file", _by_file(loaded, options, approving)
+        approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
+        guard(loaded, approval)
+        how, by = "approval file", approval.by
         if consent.approve is not None:
             check_digest(consent.approve, loaded.digest)
     elif approving.hmac_key is not None:
@@ -73,14 +75,6 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: 
         _agree_by_typing(loaded, options, approving)
         how = "digest typed"
     loaded.draft.keep({"approved": _as_kept(how, by)})
-
-
-def _by_file(loaded: LoadedPlan, options: RunOptions, approving: Approving) -> Approver:
-    if approving.approval is None:
-        raise AssertionError
-    approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
-    guard(loaded, approval)
-    return approval.by
 
 
 def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approving) -> None:
