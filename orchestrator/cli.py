@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Entry] = {
     "check": Entry("orchestrator.commands.check", "Validate a plan offline and print its counts and digest."),
     "doctor": Entry("orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."),
     "discover": Entry("orchestrator.commands.discover", "Write a plan from what is live; changes nothing."),
+    "preview": Entry("orchestrator.commands.preview", "Look at live state and show what a run would do."),
     "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
     "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
     "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
@@ -44,7 +45,7 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
-LATER = frozenset(("preview", "watch", "worker", "attach", "schedule"))
+LATER = frozenset(("watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
 
 

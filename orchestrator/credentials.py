@@ -45,6 +45,11 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
     return _word(auth.token, folder, f"{where} the token")
 
 
+def text_of(reference: Reference, folder: Path, what: str) -> Secret:
+    """Read what a single reference gives; raises CredentialError whose text begins with ``what``."""
+    return Secret(_text(reference, folder, what))
+
+
 def _word(reference: Reference, folder: Path, what: str) -> Secret:
     """Return a text that a header can carry."""
     text = _text(reference, folder, what)

@@ -189,6 +189,8 @@ class Page(Struct, frozen=True, kw_only=True):
     states: Mapping[tuple[str, ...], Verdict]
     size: int
     total: int
+    entries: Mapping[tuple[str, ...], Reading] = {}
+    """What the first read of ``next_portrait`` would give, where the list says as much."""
 
 
 class Check(Struct, frozen=True):
@@ -357,6 +359,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
     LISTS: ClassVar[bool] = False
     """Whether this kind can list its targets with their state."""
+    SIBLINGS: ClassVar[Ask | None] = None
+    """The read of a target that says where else its proxy, or the like (``exclusive``), is deployed."""
     LOOKS: ClassVar[tuple[Ask, ...]]
     """Every read of a target's live state that some version of this kind offers."""
     FILTERS: ClassVar[Mapping[str, frozenset[str]]] = {}
@@ -452,6 +456,11 @@ class Gateway(Struct, frozen=True, kw_only=True):
             facts=found.facts or Facts(),
             obstacles=("missing-history",),
         )
+
+    def read_siblings(self, reply: Reply) -> frozenset[str] | None:
+        """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS``; None where it
+        does not say."""
+        raise NotImplementedError
 
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None

@@ -48,7 +48,12 @@ class Deferred(NamedTuple):
 class Overview:
     """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
 
-    def __init__(self, lane: Lane, send: Send, world: World, on_request: Callable[[], None]) -> None:
+    def __init__(
+        self, lane: Lane, send: Send, world: World, on_request: Callable[[], None], *, whole: bool = False
+    ) -> None:
+        """``whole`` keeps each entry as a read of that one, whatever the plan says of looks."""
+        self._whole = whole
+        self._entries: dict[tuple[str, ...], Reading] = {}
         self._lane = lane
         self._send = send
         self._world = world
@@ -57,7 +62,7 @@ class Overview:
         self._taken: float | None = None
         self._rests_until = -math.inf
         self._lock = anyio.Lock()
-        self._offered = lane.policy.always_look and lane.gateway.LISTS
+        self._offered = (whole or lane.policy.always_look) and lane.gateway.LISTS
         self._deferred: list[Deferred] = []
         self._told_gaps = False
 
@@ -102,6 +107,10 @@ class Overview:
             return None
         return None if verdict is None else Reading(verdict=verdict, evidence="look")
 
+    def entry(self, target: Target) -> Reading | None:
+        """Return what the list holds of a target, once, as ``glance`` believes it."""
+        return None if self.glance(target) is None else self._entries.pop(target.parts, None)
+
     def seen_alone(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at the one; return a warning, once, if the list had a gap there."""
         gap = self._taken is not None and target.parts not in self._states
@@ -128,6 +137,8 @@ class Overview:
         offset = 0
         while (page := await self._page(offset, wanted_by)) is not None:
             states.update(page.states)
+            if self._whole:
+                self._entries.update(page.entries)
             offset += page.size
             if not page.size or offset >= page.total:
                 self._states, self._taken = states, started

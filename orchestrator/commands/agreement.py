@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from orchestrator.commands.approving import Approving, believed, guard, key_of, taken, us
 from orchestrator.commands.options import bundled
 from orchestrator.commands.screen import tell
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.api import LoadedPlan
     from orchestrator.model import Target, Window
+    from orchestrator.preview.approval import Approver
     from orchestrator.selection import RunOptions
 
 SHORT = 8
@@ -40,20 +44,75 @@ consent_options = bundled(
 )
 
 
-def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent) -> None:
-    """Return once somebody has agreed to ``loaded``; raises ``UsageError`` where nobody has."""
-    if consent.approve is not None:
+def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving) -> None:
+    """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
+    raises ``UsageError`` where nobody has."""
+    by = us()
+    if approving.approval is not None:
+        approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
+        guard(loaded, approval)
+        how, by = "approval file", approval.by
+        if consent.approve is not None:
+            check_digest(consent.approve, loaded.digest)
+    elif approving.hmac_key is not None:
+        raise UsageError("--hmac-key is the key of an --approval, and none is given")
+    elif loaded.plan.approval == "file":
+        raise UsageError(
+            "this plan wants an approval file (approval: file), and nothing was sent: "
+            "`undeploy preview PLAN --save FILE` writes one, and --approval FILE gives it"
+        )
+    elif consent.approve is not None:
         check_digest(consent.approve, loaded.digest)
-    elif not consent.yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        how = "digest given"
+    elif consent.yes:
+        if loaded.plan.approval == "digest":
             raise UsageError(
-                "there is no terminal to ask on, and nothing was sent: "
-                f"run it with --yes, or with --approve {loaded.digest[:SHORT]} to run this very plan"
+                "this plan wants its digest (approval: digest), so --yes is not enough; nothing was sent: "
+                f"--approve {loaded.digest[:SHORT]} runs this very plan"
             )
-        counts = outlook(loaded, options)
-        for line in what_would_happen(loaded, options, counts):
-            tell(line)
-        ask(loaded.digest, counts.going.total())
+        how = "--yes"
+    else:
+        _agree_by_typing(loaded, options, approving)
+        how = "digest typed"
+    loaded.draft.keep({"approved": _as_kept(how, by)})
+
+
+def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approving) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "there is no terminal to ask on, and nothing was sent: "
+            f"run it with --yes, or with --approve {loaded.digest[:SHORT]} to run this very plan"
+        )
+    counts = outlook(loaded, options)
+    for line in what_would_happen(loaded, options, counts):
+        tell(line)
+    if not approving.no_preview:
+        _show_live_state(loaded, options)
+    ask(loaded.digest, counts.going.total())
+
+
+def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> None:
+    """Tell how the targets are now; what is agreed to is then what was shown, and holds for that alone."""
+    from orchestrator.preview.approval import approve
+    from orchestrator.preview.lines import before_asking
+
+    try:
+        shown = taken(loaded, options, guarded=True)
+    except UsageError:
+        raise  # the run itself would refuse it
+    except OrchestratorError as error:
+        tell(f"No preview could be made: {error}")
+        return
+    for line in before_asking(shown):
+        tell(line)
+    guard(loaded, approve(shown.preview, us(), taken=datetime.now(UTC)))
+
+
+def _as_kept(how: str, by: Approver) -> str:
+    import msgspec
+
+    said = {"how": how, "user": by.user, "host": by.host, "at": time.time()}
+    return msgspec.json.encode(said).decode()
 
 
 def check_digest(given: str, digest: str, *, of: str = "plan") -> None:

@@ -161,23 +161,41 @@ view_options = bundled(
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."),
     click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
 )
-selection_options = bundled(
-    "selection",
-    Selection,
-    click.option(
-        "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
-    ),
-    click.option(
-        "--skip", multiple=True, metavar="GLOB", help="Not the targets whose id matches; may be repeated."
-    ),
-    click.option("--wave", "waves", multiple=True, metavar="NAME", help="Only this wave; may be repeated."),
-    click.option("--window", metavar="OPENS/CLOSES", help="Replace the plan's window."),
-    click.option(
-        "--close-at", metavar="HH:MM[ZONE]", help="Replace the window by one that closes at this time."
-    ),
-    click.option("--wait", is_flag=True, help="Wait until the window opens."),
-    protect_file_option,
+_only = click.option(
+    "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
 )
+_skip = click.option(
+    "--skip", multiple=True, metavar="GLOB", help="Not the targets whose id matches; may be repeated."
+)
+_wave = click.option(
+    "--wave", "waves", multiple=True, metavar="NAME", help="Only this wave; may be repeated."
+)
+_window = click.option("--window", metavar="OPENS/CLOSES", help="Replace the plan's window.")
+_close_at = click.option(
+    "--close-at", metavar="HH:MM[ZONE]", help="Replace the window by one that closes at this time."
+)
+_wait = click.option("--wait", is_flag=True, help="Wait until the window opens.")
+selection_options = bundled(
+    "selection", Selection, _only, _skip, _wave, _window, _close_at, _wait, protect_file_option
+)
+
+
+class Aim(NamedTuple):
+    """Which of the targets, for what does not wait for a window."""
+
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    waves: tuple[str, ...]
+    window: str | None
+    close_at: str | None
+    protect_files: tuple[Path, ...]
+
+    def selection(self) -> Selection:
+        """Return the selection of a run that this is about."""
+        return Selection(*self[:5], wait=False, protect_files=self.protect_files)
+
+
+aim_options = bundled("aim", Aim, _only, _skip, _wave, _window, _close_at, protect_file_option)
 plan_options = bundled(
     "chosen",
     Chosen,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,13 +24,16 @@ from orchestrator.commands.options import (
 )
 from orchestrator.commands.run import run_options
 from orchestrator.commands.screen import drive, print_result, tell
-from orchestrator.errors import ExitStatus
+from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.api import LoadedPlan
     from orchestrator.model import Gateway
+    from orchestrator.preview.replay import Replayed
     from orchestrator.report.values import Account, TargetReport
     from orchestrator.simulator.books import Books, TargetFacts
     from orchestrator.simulator.faults import Faults
+    from orchestrator.simulator.seed import Seed
     from orchestrator.world import Material
 
 # Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
@@ -73,6 +77,13 @@ weather_options = bundled(
 @click.command("rehearse")
 @plan_options
 @weather_options
+@click.option(
+    "--from",
+    "preview",
+    type=FILE,
+    metavar="FILE",
+    help="Begin with the live state that `preview --format json` printed.",
+)
 @selection_options
 @state_option
 @report_dir_option
@@ -80,6 +91,7 @@ weather_options = bundled(
 def command(
     chosen: Chosen,
     weather: Weather,
+    preview: Path | None,
     selection: Selection,
     state: Path,
     report_dir: Path | None,
@@ -91,14 +103,13 @@ def command(
     end it puts what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
     from orchestrator.api import load_plan, rehearse
+    from orchestrator.preview.states import State
     from orchestrator.simulator.process import simulators
-    from orchestrator.simulator.seed import Seed
 
     options = run_options(selection, state, report_dir)
-    with (
-        load_plan(chosen.plan, targets=chosen.targets()) as loaded,
-        simulators(Seed.from_plan(loaded.plan, targets_of(loaded)), weather.forecast()) as running,
-    ):
+    with load_plan(chosen.plan, targets=chosen.targets()) as loaded, ExitStack() as stack:
+        seen = _seen(loaded, preview)
+        running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
         result = drive(
             lambda listeners, started: rehearse(
                 loaded,
@@ -115,7 +126,41 @@ def command(
         books = running.books()
     with result.folder.account() as account:
         write = tell if view.events == "-" else print_result
-        return verdict(books, account, result.exit_status, write=write)
+        missing = seen.ids(State.ABSENT) if seen else frozenset[str]()
+        return verdict(books, account, result.exit_status, write=write, missing=missing)
+
+
+def _seen(loaded: LoadedPlan, preview: Path | None) -> Replayed | None:
+    """Return what a preview has seen, where one is given; raises ``UsageError`` for one of another plan."""
+    if preview is None:
+        return None
+    from orchestrator.preview.replay import replayed, told
+
+    try:
+        seen = replayed(preview.read_bytes(), loaded.digest)
+    except OSError as error:
+        raise UsageError(f"--from {preview}: cannot be read: {error.strerror}") from error
+    except UsageError as error:
+        raise UsageError(f"--from {preview}: {error}. Nothing was rehearsed") from error
+    for line in told(seen):
+        tell(line)
+    return seen
+
+
+def _seed(loaded: LoadedPlan, seen: Replayed | None) -> Seed:
+    """Return the simulated world: everything is up, or as a preview has seen it."""
+    from orchestrator.preview.states import State
+    from orchestrator.simulator.seed import Seed
+
+    if seen is None:
+        return Seed.from_plan(loaded.plan, targets_of(loaded))
+    return Seed.from_plan(
+        loaded.plan,
+        targets_of(loaded),
+        down=seen.ids(State.UNDEPLOYED),
+        missing=seen.ids(State.ABSENT),
+        edited=seen.edited,
+    )
 
 
 def rehearsal_credential(gateway: Gateway) -> Material:
@@ -133,12 +178,20 @@ def rehearsal_credential(gateway: Gateway) -> Material:
 
 
 def verdict(
-    books: Books, account: Account, status: ExitStatus, *, write: Callable[[str], None]
+    books: Books,
+    account: Account,
+    status: ExitStatus,
+    *,
+    write: Callable[[str], None],
+    missing: Collection[str] = (),
 ) -> ExitStatus:
-    """Write both accounts side by side; return ``status``, or BUG where they disagree."""
+    """Write both accounts side by side; return ``status``, or BUG where they disagree.
+
+    ``missing`` are the targets that the simulators were not to know.
+    """
     from orchestrator.summary import aligned
 
-    lies = list(disagreements(books, account))
+    lies = list(disagreements(books, account, missing))
     for line in aligned([("", "simulators saw", "report says"), *side_by_side(books, account)]):
         write(line)
     if not lies:
@@ -164,7 +217,7 @@ def side_by_side(books: Books, account: Account) -> Iterator[tuple[str, str, str
     yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
 
 
-def disagreements(books: Books, account: Account) -> Iterator[str]:
+def disagreements(books: Books, account: Account, missing: Collection[str] = ()) -> Iterator[str]:
     """Yield each thing that the report does not tell as it was."""
     from orchestrator.report.words import visible
 
@@ -172,7 +225,7 @@ def disagreements(books: Books, account: Account) -> Iterator[str]:
         yield f"{books.requests:,} requests arrived, the report counts {account.report.totals.requests:,}"
     for target in account.targets():
         facts = books.targets.get(target.id)
-        wrong = "the simulators do not know it" if facts is None else _lie(facts, target)
+        wrong = _invention(target, missing) if facts is None else _lie(facts, target)
         if wrong:
             yield f"{visible(target.id)}: {wrong}"
     for destroyed in books.destroyed:
@@ -183,6 +236,14 @@ def _undeploys(target: TargetReport) -> int:
     from orchestrator.model import Act
 
     return sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
+
+
+def _invention(target: TargetReport, missing: Collection[str]) -> str | None:
+    from orchestrator.model import Outcome
+
+    if target.id not in missing:
+        return "the simulators do not know it"
+    return "the report says undeployed, and it is not there" if target.outcome is Outcome.UNDEPLOYED else None
 
 
 def _lie(facts: TargetFacts, target: TargetReport) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.commands.agreement import Consent, agree, consent_options
+from orchestrator.commands.approving import Approving, approving_options
 from orchestrator.commands.options import (
     Chosen,
     Selection,
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 @click.command("run")
 @plan_options
 @consent_options
+@approving_options
 @selection_options
 @state_option
 @report_dir_option
 @view_options
-@click.option("--approval", hidden=True)
 @click.option("--serve", hidden=True)
 @click.option("--on", hidden=True)
 def command(
     chosen: Chosen,
     consent: Consent,
+    approving: Approving,
     selection: Selection,
     state: Path,
     report_dir: Path | None,
@@ -46,7 +48,8 @@ def command(
 ) -> int:
     """Undeploy what a plan names.
 
-    Asks first on a terminal. Without one it wants --yes, or --approve with the digest that `check` prints.
+    Asks first on a terminal, with a preview of live state. Without one it wants --yes, --approve with the
+    digest that `check` prints, or --approval with a file that `preview --save` wrote.
     The first line on stdout is `run: ID`; `undeploy resume ID` goes on with a run that ended early.
     """
     for name, value in later.items():
@@ -57,7 +60,7 @@ def command(
 
     options = run_options(selection, state, report_dir)
     with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
-        agree(loaded, options, consent)
+        agree(loaded, options, consent, approving)
         result = drive(
             lambda listeners, started: run(
                 loaded,

@@ -13,7 +13,15 @@ import msgspec
 
 from orchestrator.catalog import Query, Wanted
 from orchestrator.gateways import apinizer_catalog, apinizer_checks
-from orchestrator.gateways.apinizer_looks import HEALTH, HISTORIES, PROXY, STATUS, next_look, read_look
+from orchestrator.gateways.apinizer_looks import (
+    HEALTH,
+    HISTORIES,
+    PROXY,
+    STATUS,
+    next_look,
+    read_look,
+    read_siblings,
+)
 from orchestrator.gateways.apinizer_portrait import ROLLBACK, next_portrait, next_proof
 from orchestrator.gateways.apinizer_replies import read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
@@ -56,6 +64,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     LOOKS: ClassVar[tuple[Ask, ...]] = tuple(_PATHS)
     FILTERS: ClassVar[Mapping[str, frozenset[str]]] = apinizer_catalog.FILTERS
+    SIBLINGS: ClassVar[Ask | None] = PROXY
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -188,6 +197,10 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
         return next_portrait(seen, lacking)
+
+    def read_siblings(self, reply: Reply) -> frozenset[str] | None:
+        """Return the environments in which the proxy is deployed, by its own list."""
+        return read_siblings(reply)
 
 
 def _body(target: Target, note: str | None) -> bytes | None:

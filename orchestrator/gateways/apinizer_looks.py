@@ -123,11 +123,27 @@ def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     )
 
 
+def read_siblings(reply: Reply) -> frozenset[str] | None:
+    """Return the environments in which the proxy's own list has it deployed; None where there is no list."""
+    body = json_object(reply.body) if reply.status == 200 else None
+    rows = _deployments(_entries(body) or [body or {}])
+    if not rows or not all(isinstance(row.get("deployed"), bool) for row in rows):
+        return None
+    return frozenset(row["environmentName"] for row in rows if row["deployed"] and _named_place(row))
+
+
+def _named_place(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("environmentName"), str)
+
+
+def _deployments(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    listed = entries[0].get("deploymentList") if len(entries) == 1 else None
+    return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+
+
 def _deployment(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     """Read the proxy's own list of deployments; older managers send the object without a list around it."""
-    listed = entries[0].get("deploymentList") if len(entries) == 1 else None
-    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-    ours = [row for row in rows if row.get("environmentName") == environment]
+    ours = [row for row in _deployments(entries) if row.get("environmentName") == environment]
     if len(ours) != 1 or not isinstance(ours[0].get("deployed"), bool):
         return None
     edited = ours[0].get("redeployRequired")

@@ -134,7 +134,8 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
             return Reading(verdict=Verdict.UNCLEAR) if reply.status == 200 else _read_look(reply)
         named = [api for api in apis if isinstance(api, dict) and isinstance(api.get("id"), str)]
         states: dict[tuple[str, ...], Verdict] = {(api["id"],): _state(api) for api in named}
-        return Page(states=states, size=len(apis), total=total)
+        entries: dict[tuple[str, ...], Reading] = {(api["id"],): _read_fields(api, api) for api in named}
+        return Page(states=states, size=len(apis), total=total, entries=entries)
 
     def catalog(self, wanted: Wanted) -> Query:
         """Return the first page of the list, without the status filter: an undeploy would shift its pages."""
@@ -240,7 +241,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
             return _read_look(reply)
         fields = json_object(reply.body)
         if via == _DEFINITION.via:
-            return replace(_read_api(reply.body), kept=fields)
+            return _read_fields(fields or {}, fields, nature(reply.body))
         return Reading(verdict=Verdict.UNCLEAR if fields is None else Verdict.TOLD, kept=fields)
 
     def _read_fault(self, reply: Reply) -> Reading:
@@ -358,13 +359,18 @@ def _state(fields: dict[str, Any]) -> Verdict:
 
 def _read_api(body: bytes) -> Reading:
     """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
-    fields = json_object(body) or {}
+    return _read_fields(json_object(body) or {}, None, nature(body))
+
+
+def _read_fields(
+    fields: dict[str, Any], kept: dict[str, Any] | None, otherwise: str | None = None
+) -> Reading:
     verdict = _state(fields)
     if verdict is Verdict.UNCLEAR:
-        return Reading(verdict=verdict, message=nature(body))
+        return Reading(verdict=verdict, message=otherwise, kept=kept)
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
     facts = Facts(deployed=verdict is Verdict.UP, revision=changed and shown(changed))
-    return Reading(verdict=verdict, evidence="look", facts=facts)
+    return Reading(verdict=verdict, evidence="look", facts=facts, kept=kept)
 
 
 def _reading(verdict: Verdict, reply: Reply, fault: _Fault, hint: str = "") -> Reading:

@@ -20,6 +20,7 @@ from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     AttemptReport,
+    Consent,
     Control,
     GatewayReport,
     Pacing,
@@ -248,6 +249,7 @@ class JournalAccount:
             kept_out=dict(self._database.rows(_KEPT_OUT)),
             dependent=self._database.one(_DEPENDENT)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
+            consent=_consent(self._meta.get("approved")),
         )
 
     def _run_report(self) -> RunReport:
@@ -395,6 +397,25 @@ def _control(at: float, text: str) -> Control:
     except (msgspec.DecodeError, UnicodeError):
         said = _Act(act=text)
     return Control(at=_instant(at), act=said.act, by=said.by, origin=said.origin)
+
+
+class _Agreed(Struct):
+    """A consent as the journal holds it."""
+
+    how: str
+    user: str
+    host: str
+    at: float
+
+
+def _consent(text: str | None) -> Consent | None:
+    if text is None:
+        return None
+    try:
+        said = msgspec.json.decode(text, type=_Agreed)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    return Consent(how=said.how, by=f"{said.user} on {said.host}", at=_instant(said.at))
 
 
 class _Attempts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.journal.database import Row, Value, create
@@ -10,6 +10,7 @@ from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model import Target, TargetId
 from orchestrator.plan.order import circles, depths
 from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
+from orchestrator.portrait import Approved
 
 _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
@@ -59,6 +60,13 @@ _REQUIRED_AT = """
     FROM requirement JOIN target ON target.id = requirement.needs
     WHERE requirement.seq = ? AND target.seq = ?
 """
+# By a table of their own: `target` has no index on its ids.
+_SEEN = "CREATE TEMP TABLE seen (id TEXT PRIMARY KEY, state TEXT, revision TEXT, since TEXT) WITHOUT ROWID"
+_SAW = "INSERT INTO seen VALUES (?, ?, ?, ?)"
+_APPROVE = (
+    "INSERT OR REPLACE INTO approved SELECT target.seq, state, revision, since"
+    " FROM target CROSS JOIN seen USING (id)"
+)
 _BATCH = 1000
 
 
@@ -198,6 +206,15 @@ class Draft:
         """Keep more about the run, once it is finished."""
         with self.database.transaction():
             self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+
+    def approve(self, approved: Iterable[tuple[str, Approved]]) -> None:
+        """Keep what an approval saw of each target, by its id, once it is finished."""
+        rows = [(name, one.state, one.revision, one.since) for name, one in approved]
+        with self.database.transaction():
+            self.database.run(_SEEN)
+            self.database.run_many(_SAW, rows)
+            self.database.run(_APPROVE)
+            self.database.run("DROP TABLE seen")
 
     def close(self) -> None:
         """Close the database; safe to call twice."""

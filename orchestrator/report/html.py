@@ -20,7 +20,7 @@ from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import OUTCOMES_OF, Account
-from orchestrator.report.words import OUTCOME_WORDS, advice, dangers, headline, moment, span, visible
+from orchestrator.report.words import OUTCOME_WORDS, advice, agreed, dangers, headline, moment, span, visible
 
 CAP = 20_000
 """A page with more targets than this opens slowly; those that are down are left out first."""
@@ -71,7 +71,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        moment=moment, span=span, visible=visible, count=_count, link=_link, selection=_selection
+        agreed=agreed,
+        moment=moment,
+        span=span,
+        visible=visible,
+        count=_count,
+        link=_link,
+        selection=_selection,
     )
     environment.globals.update(words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()})
     return environment

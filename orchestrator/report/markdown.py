@@ -9,6 +9,7 @@ from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import (
     Account,
     ChainedRun,
+    Consent,
     Control,
     GatewayReport,
     Report,
@@ -20,6 +21,7 @@ from orchestrator.report.words import (
     DASH,
     OUTCOME_WORDS,
     advice,
+    agreed,
     dangers,
     ending,
     headline,
@@ -53,7 +55,7 @@ def write(account: Account, out: TextIO) -> None:
     )
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
-    out.writelines(_facts(report.run))
+    out.writelines(_facts(report.run, report.consent))
     out.writelines(_chain(report.chain))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))
@@ -69,7 +71,7 @@ def _what(report: Report) -> str:
     return f"{len(report.chain):,} undeploy runs up to" if report.chain else "undeploy run"
 
 
-def _facts(run: RunReport) -> Iterable[str]:
+def _facts(run: RunReport, consent: Consent | None) -> Iterable[str]:
     parent = {"Continues": _code(run.parent)} if run.parent else {}
     facts = {
         "Plan": _plain(run.plan),
@@ -81,6 +83,8 @@ def _facts(run: RunReport) -> Iterable[str]:
         "Working time": span(run.seconds),
         "Digest": _code(run.digest),
     }
+    if consent is not None:
+        facts["Approved"] = _plain(agreed(consent))
     yield "| | |\n|---|---|\n"
     yield from (_row((name, value)) for name, value in facts.items())
 

@@ -126,6 +126,14 @@ class ChainedRun(Struct, frozen=True, kw_only=True):
     totals: Totals
 
 
+class Consent(Struct, frozen=True, kw_only=True):
+    """How somebody agreed to a run before it began (``digest typed``, ``approval file``), and who."""
+
+    how: str
+    by: str
+    at: datetime
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to be held."""
 
@@ -141,6 +149,8 @@ class Report(Struct, frozen=True, kw_only=True):
     controls: tuple[Control, ...] = ()
     chain: tuple[ChainedRun, ...] = ()
     """Of a report on several runs that continue one another, these in their order; empty for one run."""
+    consent: Consent | None = None
+    """Not in report.json."""
 
 
 class Account(Protocol):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from orchestrator.model import Outcome, Reason
-from orchestrator.report.values import Report, RunReport, Totals
+from orchestrator.report.values import Consent, Report, RunReport, Totals
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
@@ -202,6 +202,11 @@ def _open_ends(report: Report) -> Iterator[Advice]:
 
 def _them(count: int) -> str:
     return "it" if count == 1 else "them"
+
+
+def agreed(consent: Consent) -> str:
+    """How a run was agreed to, by whom and when."""
+    return f"{consent.how}, by {consent.by}, {moment(consent.at)}"
 
 
 def moment(at: datetime | None) -> str:

@@ -61,6 +61,7 @@ class Roma:
         self._backends: dict[str, Backend] = {}
         self._pages = 0
         """Pages of the list that were sent."""
+        edited = frozenset(seed.edited)
         for ld_api_id, status in [(one, say.DEPLOYED) for one in seed.targets] + [
             (one, say.DEVELOPED) for one in seed.down
         ]:
@@ -72,6 +73,7 @@ class Roma:
                 status=status,
                 deployments=(now if about.deployed is None else about.deployed,),
                 about=about,
+                edited=ld_api_id in edited,
             )
         self._fronts: dict[str, str] = {}
         """Backend id by front-end id, as far as an id was ever given out."""
@@ -182,7 +184,7 @@ class Roma:
             return Done(say.invalid(lacking[0]))
         if wish.roma_app_id not in (None, say.APPLICATION):
             return Done(self.error(409))
-        row.status, row.down = say.DEPLOYED, False
+        row.status, row.down, row.edited = say.DEPLOYED, False, False
         row.deployments = (*row.deployments, now)
         return Done(json_answer(200, self._record(row, len(row.deployments))), Effect.UP)
 
@@ -192,7 +194,7 @@ class Roma:
     def _definition(self, row: Backend, now: float) -> dict[str, object]:
         still = row.down and now < row.down_at + self._seed.lag
         status = say.DEPLOYED if still else row.status
-        return say.definition(row, _own_id(row), self._seed.instance_id, status=status)
+        return say.definition(row, _own_id(row), self._seed.instance_id, status=status, edited=row.edited)
 
     def _history(self, row: Backend, key: str) -> Done:
         records = [self._record(row, number) for number in range(len(row.deployments), 0, -1)]

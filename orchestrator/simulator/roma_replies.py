@@ -44,6 +44,8 @@ class Backend(Row):
     """One backend API. ``deployments`` are the times of its deployments, oldest first."""
 
     status: int = DEPLOYED
+    edited: bool = False
+    """Its definition was changed after the last deployment."""
     deployments: tuple[float, ...] = ()
     about: BackendSeed = BackendSeed()
     deleted: bool = False
@@ -135,8 +137,10 @@ def _made_up(what: str, row: Backend, number: int) -> str:
     return blake2b(f"{what}/{row.id}/{number}".encode(), digest_size=16).hexdigest()
 
 
-def definition(row: Backend, ld_api_id: str, instance: str, *, status: int) -> dict[str, object]:
-    """An LdApiInfo."""
+def definition(
+    row: Backend, ld_api_id: str, instance: str, *, status: int, edited: bool = False
+) -> dict[str, object]:
+    """An LdApiInfo; ``edited`` is one with a change that was not deployed."""
     about = row.about
     created = instant(row.deployments[0])
     return {
@@ -144,7 +148,7 @@ def definition(row: Backend, ld_api_id: str, instance: str, *, status: int) -> d
         "name": row.name,
         "path": f"/backends/{ld_api_id}" if about.path is None else about.path,
         "method": "GET",
-        "description": "",
+        "description": "changed, and not deployed" if edited else "",
         "version": "1",
         "content_type": "json",
         "roma_app_id": about.application_id or APPLICATION,

@@ -36,7 +36,7 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 
     ``tokens`` are accepted (none: any that is not empty); ``users`` may log in for another one, which is
     accepted for ``token_life`` seconds; ``latency`` is added to every answer, in seconds; ``down`` are
-    targets that exist and are not deployed.
+    targets that exist and are not deployed, ``edited`` those that were changed since they were deployed.
     """
 
     name: str
@@ -88,6 +88,7 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
     instance_id: str
     targets: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
     dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
@@ -168,21 +169,28 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
         *,
         down: Collection[str] = (),
         missing: Collection[str] = (),
+        edited: Collection[str] = (),
     ) -> Seed:
         """The world in which every target of a plan is deployed, and its credentials are the rehearsal ones.
 
         A login's user has the password FAKE_PASSWORD; where a plan has access keys they are FAKE_KEYS, with
-        FAKE_SECURITY_TOKEN where it has a security token. FAKE_TOKEN is accepted everywhere. ``down`` and
-        ``missing`` are target ids: not deployed at first, and not there at all. Raises UsageError for a kind
-        that has no simulator.
+        FAKE_SECURITY_TOKEN where it has a security token. FAKE_TOKEN is accepted everywhere. ``down``,
+        ``missing`` and ``edited`` are target ids: not deployed at first, not there at all, and changed since
+        they were deployed. Raises UsageError for a kind that has no simulator.
         """
         up: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
         off: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
+        changed: dict[str, list[tuple[str, ...]]] = {entry.name: [] for entry in plan.gateways}
         for target in targets:
             if target.id not in missing:
                 (off if target.id in down else up)[target.gateway].append(target.parts)
+            if target.id in edited:
+                changed[target.gateway].append(target.parts)
         return cls(
-            gateways=tuple(_gateway(entry, up[entry.name], off[entry.name]) for entry in plan.gateways)
+            gateways=tuple(
+                _gateway(entry, up[entry.name], off[entry.name], changed[entry.name])
+                for entry in plan.gateways
+            )
         )
 
     def adjusted(self, settings: Mapping[str, Mapping[str, Any]]) -> Seed:
@@ -202,14 +210,19 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def _gateway(
-    entry: Gateway, up: list[tuple[str, ...]], off: list[tuple[str, ...]]
+    entry: Gateway,
+    up: list[tuple[str, ...]],
+    off: list[tuple[str, ...]],
+    edited: list[tuple[str, ...]],
 ) -> RomaSeed | ApinizerSeed:
     fields: dict[str, Any] = {"kind": entry.KIND, "name": entry.name, "targets": up, "down": off}
+    fields["edited"] = edited
     fields["users"] = _users(entry.auth)
     if entry.KIND == "roma":
         fields["keys"] = _keys(entry.auth)
         place = {name: getattr(entry, name) for name in ("project_id", "instance_id")}
-        fields |= place | {"targets": [parts[0] for parts in up], "down": [parts[0] for parts in off]}
+        own = {"targets": up, "down": off, "edited": edited}
+        fields |= place | {name: [parts[0] for parts in listed] for name, listed in own.items()}
     elif entry.KIND != "apinizer":
         raise UsageError(f"the gateway {entry.name} is of kind {entry.KIND}, for which there is no simulator")
     return msgspec.convert(fields, RomaSeed | ApinizerSeed)

@@ -2,7 +2,9 @@
 
 import os
 import pty
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -115,10 +117,44 @@ def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[...
 
     assert status == 2
     assert "not agreed to; nothing was sent" in shown
-    assert platform.books().requests == 0
+    assert platform.books().gateways["apim"].undeploys == 0
 
 
 def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Path]) -> None:
-    status, _ = on_a_terminal(plan(platform.urls["apim"]), "", interrupt=True)
+    status, _ = on_a_terminal(plan(platform.urls["apim"]), "", "--no-preview", interrupt=True)
 
     assert (status, platform.books().requests) == (130, 0)
+
+
+def test_live_state_is_shown_before_the_question(platform: Running, plan: Callable[..., Path]) -> None:
+    path = plan(platform.urls["apim"])
+    path.write_text(path.read_text().replace("proxy-5", "nobody"))
+    status, shown = on_a_terminal(path, "\n")
+
+    assert status == 2
+    assert "looked at 0 of 6" in shown
+    assert re.search(r"targets +apim +5 +0 +1 +0", shown)
+    assert "warning   apim: 1 target of 6 not there" in shown
+    assert shown.index("The state of all 6 targets is known.") < shown.index("type the plan's digest")
+
+
+def test_what_was_shown_is_what_is_agreed_to(
+    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = plan(platform.urls["apim"])
+    status, _ = on_a_terminal(path, f"{digest_of(path, undeploy)[:8]}\n")
+    run = next(Path(".undeploy/runs").iterdir())
+    journal = sqlite3.connect(run / "journal.sqlite")
+    kept = journal.execute("SELECT DISTINCT state FROM approved").fetchall()
+    journal.close()
+
+    assert (status, kept) == (0, [("up",)])
+    assert "digest typed, by " in (run / "report.md").read_text()
+
+
+def test_a_preview_that_cannot_be_made_is_said_and_it_still_asks(plan: Callable[..., Path]) -> None:
+    status, shown = on_a_terminal(plan(), "\n")
+
+    assert status == 2
+    assert "No preview could be made: gateway apim: the token {env: APINIZER_TOKEN} is not set" in shown
+    assert "type the plan's digest" in shown

@@ -87,7 +87,7 @@ def test_outside_its_window_nothing_is_sent(
     assert told in ended.err
 
 
-@pytest.mark.parametrize("option", ["--approval", "--serve", "--on"])
+@pytest.mark.parametrize("option", ["--serve", "--on"])
 def test_what_does_not_exist_yet_is_refused(plan: Write, undeploy: Undeploy, option: str) -> None:
     ended = undeploy("run", plan(), "--yes", option, "x")
 

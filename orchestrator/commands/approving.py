@@ -1,0 +1,195 @@
+"""What a preview and an approval are on the command line: taken, shown, written, and believed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkstemp
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from orchestrator.commands.options import FILE, bundled
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.api import LoadedPlan
+    from orchestrator.preview.approval import Approval, Approver
+    from orchestrator.preview.lines import Shown
+    from orchestrator.selection import RunOptions
+    from orchestrator.wire import Secret
+
+REDRAWN_EVERY = 0.1
+"""Seconds between two looks of the progress line."""
+
+
+class Approving(NamedTuple):
+    """How a run is to be approved of by a file, and whether it shows a preview before it asks."""
+
+    approval: Path | None
+    hmac_key: str | None
+    no_preview: bool
+
+
+hmac_key_option = click.option(
+    "--hmac-key",
+    metavar="env:NAME|file:PATH",
+    help="Where the key is found that approvals are signed with.",
+)
+approving_options = bundled(
+    "approving",
+    Approving,
+    click.option(
+        "--approval", type=FILE, metavar="FILE", help="Do not ask, if this file of `preview --save` holds."
+    ),
+    hmac_key_option,
+    click.option("--no-preview", is_flag=True, help="Ask without looking at live state first."),
+)
+
+
+class Progress:
+    """A line on a terminal that says how far a preview has come; nothing where there is no terminal."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._shows = sys.stderr.isatty() and not quiet
+        self._drawn = 0.0
+        self._note = ""
+
+    def seen(self, done: int, of: int) -> None:
+        """So many targets have been looked at."""
+        now = time.monotonic()
+        if self._shows and now - self._drawn >= REDRAWN_EVERY:
+            self._drawn = now
+            self._write(f"looked at {done:,} of {of:,}{self._note}")
+
+    def waits(self, gateway: str, reason: str, seconds: float) -> None:
+        """A gateway wants fewer requests."""
+        from orchestrator.report.words import span, visible
+
+        self._note = (
+            f"; {visible(gateway)} asked to wait {span(seconds)}: {visible(reason)}" if seconds else ""
+        )
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shows:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+
+
+def taken(loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False) -> Shown:
+    """Look at live state, with a line of progress; raises what ``look.take`` does."""
+    import anyio
+
+    from orchestrator.api import real_world
+    from orchestrator.preview.forecast import forecast
+    from orchestrator.preview.lines import Shown
+    from orchestrator.preview.look import take
+    from orchestrator.preview.warnings import warned
+
+    progress = Progress(quiet=quiet)
+    try:
+        preview = anyio.run(take, loaded, options, real_world(loaded.folder), progress)
+    finally:
+        progress.close()
+    ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval == "file")
+    return Shown(plan=loaded.plan, preview=preview, ahead=ahead, warned=warned(loaded.plan, preview, ahead))
+
+
+def us() -> Approver:
+    """Return who sits here: the user of this process, and the host."""
+    import getpass
+    import socket
+
+    from orchestrator.preview.approval import Approver
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Approver(user=user, host=socket.gethostname())
+
+
+def key_of(reference: str | None) -> Secret | None:
+    """Return the key that ``--hmac-key`` refers to, None without one; raises ``UsageError``."""
+    if reference is None:
+        return None
+    from orchestrator.credentials import text_of
+    from orchestrator.model import Reference
+    from orchestrator.preview.approval import check_key
+
+    form, colon, name = reference.partition(":")
+    if not (colon and name) or form not in ("env", "file"):
+        # Somebody may have typed the key itself: it is not repeated.
+        raise UsageError("--hmac-key is neither env:NAME nor file:PATH; a key itself does not belong there")
+    found = Reference(env=name) if form == "env" else Reference(file=name)
+    return check_key(text_of(found, Path(), "--hmac-key"))
+
+
+def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
+    """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
+    from orchestrator.preview.approval import approve, written
+
+    at = datetime.fromtimestamp(int(shown.preview.taken), UTC)
+    approval = approve(shown.preview, us(), taken=at, key=key)
+    try:
+        _write(path, written(approval))
+    except OSError as error:
+        raise UsageError(f"cannot write the approval to {path}: {error.strerror}") from error
+    return approval
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
+    """Return the approval in a file that holds for a run; raises ``UsageError`` that says why it does not."""
+    from orchestrator.preview.approval import check, check_named, read
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--approval {path}: cannot be read: {error.strerror}") from error
+    try:
+        approval = read(data)
+        check(approval, loaded.digest, now=datetime.now(UTC), key=key)
+        check_named(approval, _going(loaded, options))
+    except UsageError as error:
+        raise UsageError(f"--approval {path}: {error}. Nothing was sent") from error
+    return approval
+
+
+def _going(loaded: LoadedPlan, options: RunOptions) -> list[str]:
+    """Return the ids of the targets that a run would take."""
+    from orchestrator.commands.agreement import targets_of
+    from orchestrator.selection import touched_by
+
+    touched = touched_by(loaded.plan, options)
+    return [str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave)]
+
+
+def guard(loaded: LoadedPlan, approval: Approval) -> None:
+    """Keep in the run's journal what was approved of each target: it is undeployed only if it is still so."""
+    from orchestrator.preview.states import approved_as
+
+    loaded.draft.approve(
+        (one.id, approved_as(one.state, one.revision, one.since)) for one in approval.targets
+    )

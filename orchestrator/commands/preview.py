@@ -1,0 +1,100 @@
+"""undeploy preview: look at live state and show what a run would do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.commands.approving import hmac_key_option, key_of, save, taken
+from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
+from orchestrator.commands.screen import print_result, tell
+from orchestrator.errors import ExitStatus, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.preview.lines import Shown
+
+Form = Literal["table", "json", "markdown"]
+
+
+@click.command("preview")
+@plan_options
+@aim_options
+@click.option(
+    "--save",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write an approval of what is shown, for `run --approval`.",
+)
+@hmac_key_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="JSON names every target.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+def command(
+    chosen: Chosen,
+    aim: Aim,
+    file: Path | None,
+    hmac_key: str | None,
+    form: Form,
+    quiet: bool,
+    no_color: bool,
+) -> int:
+    """Look at live state and show what a run would do.
+
+    Reads only. Of each target: deployed, undeployed, not there, or why nobody can tell; what would be deleted
+    with it, how many requests a run needs, and whether it fits the window. Exits with 1 where the state of
+    some target is not known.
+    """
+    from orchestrator.api import load_plan
+    from orchestrator.commands.run import run_options
+
+    if hmac_key is not None and file is None:
+        raise UsageError("--hmac-key signs what --save writes, and there is no --save")
+    key = key_of(hmac_key)
+    if file is not None and not os.access(file.parent, os.W_OK):
+        raise UsageError(
+            f"cannot write the approval to {file}: its folder is not there, or not to be written to"
+        )
+    options = run_options(aim.selection(), Path(), None)
+    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+        shown = taken(loaded, options, guarded=file is not None, quiet=quiet)
+    _show(shown, form, color=not no_color)
+    if file is not None:
+        approval = save(shown, file, key)
+        signed = "" if approval.hmac else ", not signed"
+        tell(f"approval: {file}, until {approval.expires.isoformat()}{signed}")
+    return ExitStatus.DONE if shown.preview.complete else ExitStatus.UNFINISHED
+
+
+def _show(shown: Shown, form: Form, *, color: bool) -> None:
+    from orchestrator.preview.lines import as_json, markdown, people
+
+    if form != "table":
+        for line in (as_json if form == "json" else markdown)(shown):
+            print_result(line)
+        return
+    for line in people(shown):
+        print_result(_painted(line, color=color))
+
+
+def _painted(line: str, *, color: bool) -> str:
+    """Return a line in colours, where stdout is a terminal that is to have them."""
+    if not color or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return line
+    if line.startswith("warning "):
+        return click.style(line, fg="yellow")
+    if line.startswith("State known"):
+        return click.style(line, fg="magenta", bold=True)
+    heads = line[:1].islower() and ":" in line and line[-1:].isdigit()
+    return click.style(line, bold=True) if heads else line

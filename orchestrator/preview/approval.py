@@ -1,0 +1,190 @@
+"""The file in which somebody approves of what a preview showed. Pure: bytes in, bytes out.
+
+Its digest covers the state of every target, so a slip of an editor is found. Somebody who means harm can make
+another digest: against that there is the HMAC, over all else that the file says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from orchestrator.errors import UsageError
+from orchestrator.preview.states import Preview, State
+from orchestrator.wire import Secret
+
+SCHEMA: Literal[1] = 1
+LASTS = timedelta(hours=24)
+"""How long an approval holds where the plan has no window that closes."""
+
+SHORTEST_KEY = 16
+"""Characters. Whoever has the file can try keys at leisure."""
+
+NAMED = 3
+"""How many targets a refusal names."""
+
+
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One target as it was when it was approved. ``state`` is one of ``State``."""
+
+    id: str
+    state: State
+    revision: str | None = None
+    since: str | None = None
+
+
+class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who has approved."""
+
+    user: str
+    host: str
+
+
+class Approval(
+    Struct, frozen=True, kw_only=True, tag="approval", tag_field="kind", forbid_unknown_fields=True
+):
+    """What the file says. ``incomplete`` names the targets of which nobody could tell: approved, too."""
+
+    schema: Literal[1] = SCHEMA
+    plan: str
+    digest: str
+    """The plan's."""
+    taken: Instant
+    expires: Instant
+    by: Approver
+    snapshot: str
+    """The digest of the states."""
+    incomplete: tuple[str, ...]
+    targets: tuple[Seen, ...]
+    hmac: str | None = None
+
+
+def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | None = None) -> Approval:
+    """Return the approval of what a preview shows; with a ``key`` it is signed."""
+    closes = preview.window.closes if preview.window else None
+    targets = tuple(
+        Seen(
+            id=sight.target.id,
+            state=sight.state,
+            revision=sight.snapshot.facts.revision,
+            since=sight.snapshot.facts.since,
+        )
+        for sight in preview.sights
+    )
+    approval = Approval(
+        plan=preview.plan,
+        digest=preview.digest,
+        taken=taken,
+        expires=closes.astimezone(taken.tzinfo) if closes and closes > taken else taken + LASTS,
+        by=by,
+        snapshot=snapshot_digest(targets),
+        incomplete=tuple(sight.target.id for sight in preview.unknown),
+        targets=targets,
+    )
+    return approval if key is None else replace(approval, hmac=signature(approval, key))
+
+
+def snapshot_digest(targets: Iterable[Seen]) -> str:
+    """Return the SHA-256 over one line a target, in the order of the ids: a JSON list of its four values."""
+    lines = sorted((one.id, one.state.value, one.revision, one.since) for one in _distinct(targets))
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(msgspec.json.encode(line) + b"\n")
+    return digest.hexdigest()
+
+
+def _distinct(targets: Iterable[Seen]) -> Iterable[Seen]:
+    """Refuse an id that stands twice: the two could say different things."""
+    known: set[str] = set()
+    for one in targets:
+        if one.id in known:
+            raise UsageError(f"it names {one.id} twice")
+        known.add(one.id)
+        yield one
+
+
+def signature(approval: Approval, key: Secret) -> str:
+    """Return the HMAC-SHA256 over the JSON of all but itself, with sorted keys and no space between."""
+    said = msgspec.to_builtins(replace(approval, hmac=None))
+    del said["hmac"]
+    return hmac.new(
+        key.reveal().encode(), msgspec.json.encode(said, order="sorted"), hashlib.sha256
+    ).hexdigest()
+
+
+def written(approval: Approval) -> bytes:
+    """Return the file: one key a line, one target a line."""
+    said = msgspec.to_builtins(approval)
+    targets = said.pop("targets")
+    if said["hmac"] is None:
+        del said["hmac"]
+    head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in said.items()]
+    rows = ",\n".join(f"  {msgspec.json.encode(target).decode()}" for target in targets)
+    return ("{" + ",\n".join([*head, f'"targets": [\n{rows}\n]']) + "}\n").encode()
+
+
+def read(data: bytes) -> Approval:
+    """Return the approval that a file holds. Raises UsageError where it holds none, or was edited."""
+    try:
+        approval = msgspec.json.decode(data, type=Approval)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(_no_approval(data, error)) from error
+    if snapshot_digest(approval.targets) != approval.snapshot:
+        raise UsageError("it was edited: its targets are not those of its snapshot's digest")
+    return approval
+
+
+def _no_approval(data: bytes, error: Exception) -> str:
+    try:
+        said = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"it is not JSON: {error}"
+    if not isinstance(said, dict) or said.get("kind") != "approval":
+        return "it is no approval; `undeploy preview PLAN --save FILE` writes one"
+    if said.get("schema") != SCHEMA:
+        return f"it has schema {said.get('schema')!r}; this version of the program reads schema {SCHEMA}"
+    return f"it is no whole approval: {error}"
+
+
+def check(approval: Approval, digest: str, *, now: datetime, key: Secret | None) -> None:
+    """Return if an approval holds for the plan with a digest; raises UsageError that says why it does not."""
+    if key is None and approval.hmac is not None:
+        raise UsageError("it is signed; give its key with --hmac-key")
+    if key is not None:
+        if approval.hmac is None:
+            raise UsageError("it is not signed, and --hmac-key wants it to be")
+        if not hmac.compare_digest(signature(approval, key).encode(), approval.hmac.encode()):
+            raise UsageError("its HMAC is wrong: it was edited, or signed with another key")
+    if approval.digest != digest:
+        raise UsageError(
+            f"it approves of a plan with the digest {approval.digest[:8]}…, and this plan has {digest[:8]}…:"
+            " it is another plan, was changed since, or has other --target"
+        )
+    if now >= approval.expires:
+        raise UsageError(f"it has expired, at {approval.expires.isoformat()}")
+
+
+def check_named(approval: Approval, wanted: Iterable[str]) -> None:
+    """Return if an approval names every target that is ``wanted``; or raise UsageError with the others."""
+    named = {one.id for one in approval.targets}
+    missing = [name for name in wanted if name not in named]
+    if missing:
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        raise UsageError(f"it does not name {', '.join(missing[:NAMED])}{more}, which this run would take")
+
+
+def check_key(key: Secret) -> Secret:
+    """Return a key that is long enough to sign with; raises UsageError for another."""
+    if len(key.reveal()) < SHORTEST_KEY:
+        raise UsageError(f"--hmac-key gives a key of less than {SHORTEST_KEY} characters")
+    return key

@@ -1,0 +1,360 @@
+"""A preview as text: lines for people, Markdown for tickets, JSON for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from statistics import median
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.model import Plan
+from orchestrator.preview.forecast import Forecast
+from orchestrator.preview.states import Group, Preview, Sight, State, counted
+from orchestrator.preview.warnings import Warned, destroyed
+from orchestrator.report.words import DASH, moment, span, visible
+from orchestrator.summary import aligned
+
+SCHEMA = 1
+SHOWN = 10
+"""How many targets of a group are named; the JSON names them all."""
+
+WORDS = {
+    Group.WILL_CHANGE: "will change",
+    Group.ALREADY_SO: "already so",
+    Group.DOES_NOT_EXIST: "does not exist",
+    Group.UNKNOWN: "unknown",
+}
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A preview with all that follows from it."""
+
+    plan: Plan
+    preview: Preview
+    ahead: Forecast
+    warned: tuple[Warned, ...]
+
+
+def people(shown: Shown) -> Iterator[str]:
+    """Yield the whole preview as lines of bounded length and number."""
+    yield from heading(shown)
+    yield ""
+    yield from summary(shown)
+    yield from kept_out(shown.preview)
+    for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
+        yield from _group(shown.preview.sights, group)
+    yield from _rest(shown)
+
+
+def _rest(shown: Shown) -> Iterator[str]:
+    if fronts := list(_fronts(shown.preview)):
+        yield ""
+        yield from fronts
+    if shown.warned:
+        yield ""
+        yield from warnings(shown.warned)
+    yield ""
+    yield completeness(shown.preview)
+
+
+def heading(shown: Shown) -> Iterator[str]:
+    """Yield of which plan it is, and when it was taken."""
+    preview = shown.preview
+    yield f"plan      {visible(preview.plan)}" + (f" ({visible(preview.reason)})" if preview.reason else "")
+    yield f"digest    {preview.digest}"
+    taken = moment(datetime.fromtimestamp(preview.taken, UTC))
+    yield f"taken     {taken}, by {_many(preview.requests, 'request')} in {span(preview.seconds)}"
+
+
+def summary(shown: Shown) -> Iterator[str]:
+    """Yield the counts by wave and gateway, and what a run will need."""
+    headings = ("wave", "gateway", *WORDS.values())
+    rows = [(*_leg_name(shown.plan, leg), *_cells(sights)) for leg, sights in _legs(shown.preview.sights)]
+    if len(rows) > 1:
+        rows.append(("all", "", *_cells(shown.preview.sights)))
+    yield from aligned([headings, *rows], left=2)
+    yield ""
+    yield f"a run     {sending(shown.ahead)}"
+    yield f"time      {lasting(shown.ahead)}"
+
+
+def kept_out(preview: Preview) -> Iterator[str]:
+    """Yield how many targets a run would leave alone."""
+    if preview.protected:
+        yield f"protected {preview.protected:,}: left alone, and not looked at"
+    if preview.filtered:
+        yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
+
+
+def sending(forecast: Forecast) -> str:
+    """Return how many requests a run will need."""
+    parts = f"{_many(forecast.looks, 'look')}, {_many(forecast.undeploys, 'undeploy')}"
+    return f"sends at least {_many(forecast.requests, 'request')}: {parts}"
+
+
+def lasting(forecast: Forecast) -> str:
+    """Return how long a run takes at the least, and what the window leaves."""
+    takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
+    if forecast.left is None:
+        return takes
+    if forecast.left <= 0:
+        return f"{takes}; the window is over"
+    fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
+    return f"{takes}; the window leaves {span(forecast.left)}{fits}"
+
+
+def completeness(preview: Preview) -> str:
+    """Return of how many targets the state is known."""
+    whole = len(preview.sights)
+    if preview.complete:
+        return f"The state of all {whole:,} {_plural(whole, 'target')} is known."
+    return f"State known for {whole - len(preview.unknown):,} of {whole:,} {_plural(whole, 'target')}."
+
+
+def warnings(warned: Iterable[Warned]) -> Iterator[str]:
+    """Yield a line a warning, with the first targets that it is about."""
+    for one in warned:
+        where = f"{visible(one.gateway)}: " if one.gateway else ""
+        yield f"warning   {where}{visible(one.text)}"
+        yield from (f"          {visible(name)}" for name in one.targets[:3])
+        if len(one.targets) > 3:
+            yield f"          … and {len(one.targets) - 3:,} more"
+
+
+def _group(sights: Sequence[Sight], group: Group) -> Iterator[str]:
+    here = [sight for sight in sights if sight.group is group]
+    if not here:
+        return
+    yield ""
+    yield f"{WORDS[group]}: {len(here):,}"
+    rows = [(f"  {visible(sight.target.id)}", visible(_told(sight))) for sight in here[:SHOWN]]
+    yield from aligned(rows, left=2)
+    if len(here) > SHOWN:
+        yield f"  … and {len(here) - SHOWN:,} more"
+
+
+def _told(sight: Sight) -> str:
+    facts, parts = sight.snapshot.facts, list[str]()
+    if sight.state in (State.UNKNOWN, State.ABSENT):
+        return sight.why or ""
+    parts.append(sight.state.value)
+    if facts.since:
+        parts.append(
+            f"since {facts.since}" if sight.state is not State.UNDEPLOYED else f"last deployed {facts.since}"
+        )
+    if facts.revision and facts.revision != facts.since:
+        parts.append(f"revision {facts.revision}")
+    if facts.path:
+        parts.append(f"at {facts.path}")
+    if sight.state is State.PARTIAL and facts.serving:
+        parts.append(f"still served by {', '.join(facts.serving)}")
+    return ", ".join(parts)
+
+
+def _fronts(preview: Preview) -> Iterator[str]:
+    found = list(destroyed(preview.sights))
+    if not found:
+        return
+    yield f"deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
+    rows = [
+        (f"  {visible(front.id)}", visible(front.name or DASH), visible(front.path or DASH))
+        for _, front in found[:SHOWN]
+    ]
+    yield from aligned(rows, left=3)
+    if len(found) > SHOWN:
+        yield f"  … and {len(found) - SHOWN:,} more"
+
+
+def before_asking(shown: Shown) -> Iterator[str]:
+    """Yield what somebody should see who is about to agree to a run."""
+    yield ""
+    yield from summary(shown)
+    yield from _rest(shown)
+
+
+def _legs(sights: Sequence[Sight]) -> Iterator[tuple[tuple[int, int, str], list[Sight]]]:
+    def leg(sight: Sight) -> tuple[int, int, str]:
+        return sight.target.wave, sight.step, sight.target.gateway
+
+    return ((key, list(group)) for key, group in groupby(sights, key=leg))
+
+
+def _leg_name(plan: Plan, leg: tuple[int, int, str]) -> tuple[str, str]:
+    wave, step, gateway = leg
+    name = visible(plan.waves[wave].name)
+    return f"{name}, step {step + 1}" if plan.waves[wave].sizes else name, visible(gateway)
+
+
+def _cells(sights: Iterable[Sight]) -> tuple[str, ...]:
+    counts = counted(sights)
+    return tuple(f"{counts[group.value]:,}" for group in WORDS)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {_plural(count, noun)}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def markdown(shown: Shown) -> Iterator[str]:
+    """Yield the preview for a ticket: the same, in tables; vendors' texts in code, which renders nothing."""
+    preview = shown.preview
+    yield f"# Preview of {_plain(preview.plan)}"
+    yield ""
+    yield f"**{completeness(preview)}**"
+    yield ""
+    yield from _table(
+        ("", ""),
+        [
+            ("Reason", _plain(preview.reason or DASH)),
+            ("Digest", _code(preview.digest)),
+            ("Taken", moment(datetime.fromtimestamp(preview.taken, UTC))),
+            ("Requests", f"{preview.requests:,}"),
+            ("A run", sending(shown.ahead)),
+            ("Time", lasting(shown.ahead)),
+        ],
+    )
+    yield ""
+    rows = [
+        (*map(_plain, _leg_name(shown.plan, leg)), *_cells(sights)) for leg, sights in _legs(preview.sights)
+    ]
+    yield from _table(("wave", "gateway", *WORDS.values()), [*rows, ("all", "", *_cells(preview.sights))])
+    for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
+        here = [sight for sight in preview.sights if sight.group is group]
+        if here:
+            yield ""
+            yield f"## {WORDS[group].capitalize()}: {len(here):,}"
+            yield ""
+            yield from (f"- {_code(sight.target.id)} {_code(_told(sight))}" for sight in islice(here, SHOWN))
+            if len(here) > SHOWN:
+                yield f"- … and {len(here) - SHOWN:,} more"
+    found = list(destroyed(preview.sights))
+    if found:
+        yield ""
+        yield f"## Deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
+        yield ""
+        yield from (
+            f"- {_code(front.id)} {_code(front.path or front.name or DASH)}" for _, front in found[:SHOWN]
+        )
+        if len(found) > SHOWN:
+            yield f"- … and {len(found) - SHOWN:,} more"
+    if shown.warned:
+        yield ""
+        yield "## Warnings"
+        yield ""
+        for one in shown.warned:
+            yield f"- {_warned(one)}"
+
+
+def _warned(one: Warned) -> str:
+    where = f"{_code(one.gateway)}: " if one.gateway else ""
+    named = ", ".join(map(_code, one.targets[:3])) + (" …" if len(one.targets) > 3 else "")
+    return f"{where}{_plain(one.text)}{f' ({named})' if named else ''}"
+
+
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {
+    ord(sign): f"\\{sign}" for sign in "*_[]~#"
+}
+
+
+def _plain(text: str) -> str:
+    return visible(text).translate(_MARKUP)
+
+
+def _code(text: str) -> str:
+    return f"<code>{visible(text).translate(_MARKUP)}</code>"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def as_json(shown: Shown) -> Iterator[str]:
+    """Yield the preview as one JSON object of schema 1 (see docs/preview.md), one target a line."""
+    preview, forecast = shown.preview, shown.ahead
+    head: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "preview",
+        "plan": preview.plan,
+        "reason": preview.reason,
+        "digest": preview.digest,
+        "taken": _instant(preview.taken),
+        "seconds": round(preview.seconds, 3),
+        "requests": preview.requests,
+        "complete": preview.complete,
+        "counts": {**counted(preview.sights), "protected": preview.protected, "filtered": preview.filtered},
+        "forecast": {
+            "requests": forecast.requests,
+            "looks": forecast.looks,
+            "undeploys": forecast.undeploys,
+            "seconds_at_least": _rounded(forecast.seconds),
+            "window_left": _rounded(forecast.left),
+            "fits": forecast.fits,
+        },
+        "gateways": [
+            {
+                "name": place.name,
+                "kind": place.kind,
+                "requests": place.requests,
+                "latency": _rounded(median(place.seconds)) if place.seconds else None,
+                "counts": counted(one for one in preview.sights if one.target.gateway == place.name),
+            }
+            for place in preview.places
+        ],
+        "waves": [
+            {
+                "name": shown.plan.waves[wave].name,
+                "step": step + 1,
+                "gateway": gateway,
+                "counts": counted(sights),
+            }
+            for (wave, step, gateway), sights in _legs(preview.sights)
+        ],
+        "warnings": shown.warned,
+    }
+    yield "{" + "\n".join(f"{_quoted(name)}:{_quoted(value)}," for name, value in head.items())
+    yield '"targets":['
+    last = len(preview.sights) - 1
+    for number, sight in enumerate(preview.sights):
+        yield _quoted(_target(shown.plan, sight)) + ("" if number == last else ",")
+    yield "]}"
+
+
+def _target(plan: Plan, sight: Sight) -> dict[str, Any]:
+    facts = sight.snapshot.facts
+    return {
+        "id": sight.target.id,
+        "gateway": sight.target.gateway,
+        "wave": plan.waves[sight.target.wave].name,
+        "step": sight.step + 1,
+        "state": sight.state,
+        "group": sight.group,
+        "why": sight.why,
+        "revision": facts.revision,
+        "since": facts.since,
+        "path": facts.path,
+        "edited": facts.edited,
+        "pods": None if facts.pods_responded is None else [facts.pods_active, facts.pods_responded],
+        "fronts": sight.snapshot.fronts,
+        "obstacles": sight.snapshot.obstacles,
+    }
+
+
+def _quoted(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _instant(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,350 @@
+"""The live state of a plan's targets, read through lanes as a run's but without a journal: looks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import anyio
+from msgspec.structs import replace
+
+from orchestrator.access import Entrance, masked
+from orchestrator.api import LoadedPlan
+from orchestrator.errors import UsageError
+from orchestrator.journal.pending import START, Leg, Pending
+from orchestrator.lane import Lane, LaneStatus
+from orchestrator.lane_state import Turn
+from orchestrator.model import Act, Ask, Gateway, Reading, Snapshot, Target, TargetId, Verdict
+from orchestrator.overview import Overview
+from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
+from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe
+from orchestrator.selection import RunOptions, hold, refuse_idle, split_waves
+from orchestrator.stopping import Stopping
+from orchestrator.trust import warnings
+from orchestrator.wire import Lost, Reply
+from orchestrator.world import Material, Send, World
+
+LOOK_WITHIN = 30.0
+"""Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""
+
+GIVE_UP_AFTER = 20
+"""So many targets in a row of which nobody can tell, and the rest of their gateway is not looked at."""
+
+MOST_SIBLINGS = 200
+"""Proxies of a gateway that are asked where else they are deployed: one request each."""
+
+
+class Watch(Protocol):
+    """Who is told how far a preview has come."""
+
+    def seen(self, done: int, of: int, /) -> None:
+        """So many targets have been looked at."""
+
+    def waits(self, gateway: str, reason: str, seconds: float, /) -> None:
+        """A gateway wants fewer requests."""
+
+
+class Nobody:
+    """A watch that nobody reads."""
+
+    def seen(self, done: int, of: int, /) -> None: ...
+
+    def waits(self, gateway: str, reason: str, seconds: float, /) -> None: ...
+
+
+async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Watch | None = None) -> Preview:
+    """Look at every target that a run of ``loaded`` with ``options`` would take; sends nothing but logins and
+    reads.
+
+    Marks in the plan's draft what is held back, as a run would do it again. Raises UsageError and
+    CredentialError before anything is sent; what a gateway does later is in the preview.
+    """
+    plan, database = loaded.plan, loaded.draft.database
+    refuse_idle(database, options)
+    hold(database, plan, options)
+    split_waves(database, plan)
+    pending = Pending(database, plan, resumed=False)
+    held = {word: count for (_, word), count in pending.outcomes().items()}
+    turns = list(_in_turn(pending))
+    if not turns:
+        raise UsageError("no target is left that a run would take: all are protected or left out")
+    began, taken = world.monotonic(), world.now()
+    parties = {
+        gateway.name: [turn for turn in turns if turn[1].gateway == gateway.name] for gateway in plan.gateways
+    }
+    visits = [
+        _Visit(world.reach(gateway), world, parties[gateway.name])
+        for gateway in plan.gateways
+        if parties[gateway.name]
+    ]
+    for visit in visits:
+        world.check(visit.gateway)
+    materials = {visit.gateway.name: await world.credential(visit.gateway) for visit in visits}
+    tally = _Tally(watch or Nobody(), len(turns))
+    async with anyio.create_task_group() as group:
+        for visit in visits:
+            group.start_soon(visit.run, materials[visit.gateway.name], tally)
+    sights = {sight.target.seq: sight for visit in visits for sight in visit.sights}
+    return Preview(
+        plan=plan.name,
+        reason=plan.reason,
+        digest=loaded.digest,
+        taken=taken,
+        seconds=world.monotonic() - began,
+        window=options.window or plan.window,
+        sights=tuple(sights[target.seq] for _, target in turns),
+        places=tuple(visit.place() for visit in visits),
+        siblings=tuple(found for visit in visits for found in visit.siblings),
+        protected=held.get("protected", 0),
+        filtered=held.get("filtered", 0),
+    )
+
+
+def _in_turn(pending: Pending) -> Iterator[tuple[Leg, Target]]:
+    for leg, gateway in pending.left():
+        batch, after = pending.batch(leg, gateway, START)
+        while batch:
+            yield from ((leg, target) for target, _ in batch)
+            batch, after = pending.batch(leg, gateway, after)
+
+
+class _Tally:
+    """How far all gateways have come together."""
+
+    def __init__(self, watch: Watch, of: int) -> None:
+        self.watch = watch
+        self._of = of
+        self._done = 0
+        watch.seen(0, of)
+
+    def add(self) -> None:
+        self._done += 1
+        self.watch.seen(self._done, self._of)
+
+
+class _Visit:
+    """One gateway looked at: its lane's teller, its worker's turns, and what was seen."""
+
+    def __init__(self, gateway: Gateway, world: World, turns: Sequence[tuple[Leg, Target]]) -> None:
+        # A look asks for no deployment on all pods: it need not take as long as an undeploy may.
+        self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
+        self.sights: list[Sight] = []
+        self.siblings: list[Siblings] = []
+        self._world = world
+        self._turns = turns
+        self._requests = 0
+        self._seconds: list[float] = []
+        self._warnings = list(warnings(gateway))
+        self._none: dict[str, Reading] = {}
+        """The answers of the reads that are not offered."""
+        self._told: set[str] = set()
+        self._in_a_row = 0
+        self._until: float | None = None
+        self._watch: Watch = Nobody()
+
+    def place(self) -> Place:
+        """Return what is to be said of the gateway as a whole."""
+        return Place(
+            name=self.gateway.name,
+            kind=self.gateway.KIND,
+            requests=self._requests,
+            seconds=tuple(self._seconds),
+            lacking=frozenset(self._none),
+            until=self._until,
+            warnings=tuple(self._warnings),
+        )
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+        """Take in how the lane is doing; see ``lane.Teller``."""
+        if state == "paused":
+            self._watch.waits(gateway, reason or "", seconds or 0.0)
+        elif state in ("warning", "closed", "parked") and reason:
+            self._warnings.append(reason)
+
+    def pace(self, gateway: str, rate: float | None) -> None:
+        """See ``lane.Teller``; looks have no pace that is told."""
+
+    async def run(self, material: Material, tally: _Tally) -> None:
+        """Look at every target, then at what shares something with those that would go down."""
+        self._watch = tally.watch
+        async with self._world.connect(self.gateway) as send:
+            entrance = Entrance(self.gateway, material, self._world, send, self._count)
+            lane = Lane(self.gateway, entrance, self._world, Stopping(), self)
+            overview = Overview(lane, send, self._world, self._count, whole=True)
+            lane.left = len(self._turns)
+            looker = _Looker(self, lane, send, overview)
+            await looker.all(self._turns, tally)
+            if self.gateway.SIBLINGS is not None:
+                await looker.family(self.gateway.SIBLINGS)
+            self._until = self._end_of(entrance)
+
+    def _end_of(self, entrance: Entrance) -> float | None:
+        auth = self.gateway.auth
+        renewed = auth.iam or auth.login or (auth.token and auth.token.command)
+        return None if renewed or entrance.ticket is None else entrance.ticket.until
+
+    def _count(self) -> None:
+        self._requests += 1
+
+    def answered(self, seconds: float | None) -> None:
+        """Count a request for one target, and how long its reply took where one came."""
+        self._requests += 1
+        if seconds is not None:
+            self._seconds.append(seconds)
+
+    def found(self, lane: Lane, via: str, reading: Reading) -> Reading:
+        """Take in a read, and keep whether such reads are offered: one that has told something is."""
+        if reading.verdict is Verdict.NOT_OFFERED and via in self._told:
+            return replace(reading, verdict=Verdict.UNCLEAR)
+        if reading.verdict is Verdict.TOLD:
+            self._told.add(via)
+        reading = lane.found(via, reading)
+        if reading.verdict is Verdict.NOT_OFFERED:
+            self._none[via] = reading
+        return reading
+
+    def not_offered(self, via: str) -> Reading | None:
+        """Return the answer of a read that is not offered: it is not asked again."""
+        return self._none.get(via)
+
+    def keep(self, sight: Sight) -> None:
+        """Keep what was seen of a target."""
+        self.sights.append(sight)
+
+    def note(self, sight: Sight) -> None:
+        """Take in whether the gateway could tell, where it was asked."""
+        if self.given_up():
+            return
+        self._in_a_row = self._in_a_row + 1 if sight.snapshot.verdict is Verdict.UNCLEAR else 0
+        if self._in_a_row >= GIVE_UP_AFTER:
+            told = f"it could not tell of {GIVE_UP_AFTER} targets in a row ({sight.why})"
+            self._warnings.append(f"{told}, so the rest was not asked")
+
+    def given_up(self) -> str | None:
+        """Return why no further target is looked at, or None."""
+        if self._in_a_row < GIVE_UP_AFTER:
+            return None
+        return f"not looked at: the gateway could not tell of {GIVE_UP_AFTER} targets before it"
+
+
+class _Looker:
+    """Reads the targets of one lane."""
+
+    def __init__(self, visit: _Visit, lane: Lane, send: Send, overview: Overview) -> None:
+        self._visit = visit
+        self._lane = lane
+        self._send = send
+        self._overview = overview
+        self._world = visit._world
+
+    async def all(self, turns: Sequence[tuple[Leg, Target]], tally: _Tally) -> None:
+        """Look at all of them, as many side by side as the lane may have requests in flight."""
+        left = iter(turns)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._lane.concurrency, len(turns))):
+                group.start_soon(self._work, left, tally)
+
+    async def _work(self, left: Iterator[tuple[Leg, Target]], tally: _Tally) -> None:
+        for leg, target in left:
+            snapshot, reads = await self._portray(target)
+            sight = Sight(target=target, step=leg.step, snapshot=snapshot, reads=reads)
+            self._visit.keep(sight)
+            if self._lane.refusal(Act.LOOK) is None:
+                self._visit.note(sight)
+            self._lane.leave(target.id)
+            tally.add()
+
+    async def _portray(self, target: Target) -> tuple[Snapshot, int]:
+        """Return what is seen of a target, and how many reads that takes."""
+        if given_up := self._lane.refusal(Act.LOOK) or self._visit.given_up():
+            return _untold(given_up), 0
+        gateway, seen = self._lane.gateway, dict[str, Reading]()
+        failures = 0
+        listed = await self._listed(target)
+        while True:
+            found = gateway.next_portrait(target, seen, frozenset(self._lane.lacking))
+            if isinstance(found, Snapshot):
+                self._tell_gap(target, found)
+                return found, len(seen)
+            known = listed or self._visit.not_offered(found.via)
+            if known is not None:
+                seen[found.via], listed = known, None
+                continue
+            reading = await self._ask(found, target)
+            if isinstance(reading, str):
+                return _untold(reading), len(seen)
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue
+            reading = self._visit.found(self._lane, found.via, reading)
+            if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
+                await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+                continue
+            seen[found.via], failures = reading, 0
+
+    async def _listed(self, target: Target) -> Reading | None:
+        """Return what the gateway's list says of a target, where there is one and it may say it."""
+        if await self._overview.before(target) is None:
+            return None
+        return self._overview.entry(target)
+
+    def _tell_gap(self, target: Target, snapshot: Snapshot) -> None:
+        if warning := self._overview.seen_alone(target, Reading(verdict=snapshot.verdict)):
+            self._lane.warn(warning)
+
+    async def _ask(self, ask: Ask, target: Target) -> Reading | str:
+        """Return the reading of one look, or why none may be sent."""
+        turn = Turn(target.id, Act.LOOK)
+        answer = await self._exchange(turn, ask, target)
+        if isinstance(answer, str):
+            return answer
+        began, generation, reply = answer
+        if isinstance(reply, Lost):
+            reading = Reading(verdict=Verdict.UNCLEAR, message=reply.detail)
+        else:
+            reading = self._lane.gateway.read(ask, target, masked(reply, self._lane.entrance.marks))
+        self._lane.heed(turn, reading, began)
+        if reading.verdict is Verdict.BUSY:
+            wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
+            self._visit.lane(self._lane.gateway.name, "paused", describe(reading), wait)
+        if reading.verdict is Verdict.DENIED:
+            await self._lane.renew(generation, reading)
+        elif isinstance(reply, Reply):
+            self._lane.accepted(generation)
+        return reading
+
+    async def _exchange(self, turn: Turn, ask: Ask, target: Target) -> tuple[float, int, Reply | Lost] | str:
+        """Send one look as soon as the lane lets it; return when it left, by which credential, the reply."""
+        while True:
+            if refused := await self._lane.admit(turn):
+                return refused
+            if (ticket := self._lane.entrance.ticket) is not None:
+                break
+        with self._lane.flight():
+            began = self._world.monotonic()
+            gateway, now = self._lane.gateway, self._world.now()
+            answer = await self._send(gateway.request(ask, target, ticket.access, note=None, now=now))
+            lasted = self._world.monotonic() - began
+        self._visit.answered(lasted if isinstance(answer, Reply) else None)
+        return began, ticket.generation, answer
+
+    async def family(self, ask: Ask) -> None:
+        """Ask where else that is deployed whose targets would go down, once for each."""
+        going: Mapping[str, Target] = {
+            key: sight.target
+            for sight in self._visit.sights
+            if sight.state in (State.DEPLOYED, State.PARTIAL)
+            and (key := self._lane.gateway.exclusive(sight.target)) is not None
+        }
+        if len(going) > MOST_SIBLINGS:
+            return
+        for target in going.values():
+            answer = await self._exchange(Turn(TargetId("(family)"), Act.LOOK), ask, target)
+            told = None if isinstance(answer, str) or isinstance(answer[2], Lost) else answer[2]
+            found = None if told is None else self._lane.gateway.read_siblings(told)
+            if found is None:
+                return  # this version does not say it, or does not answer now: nothing hangs on it
+            self._visit.siblings.append(Siblings(target, found))
+
+
+def _untold(why: str) -> Snapshot:
+    return Snapshot(verdict=Verdict.UNCLEAR, message=why)

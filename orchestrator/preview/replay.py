@@ -1,0 +1,64 @@
+"""A preview's JSON read again, so that a rehearsal begins with what it saw. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.errors import UsageError
+from orchestrator.preview.lines import SCHEMA
+from orchestrator.preview.states import State
+
+
+class Once(Struct, frozen=True, kw_only=True):
+    """One target as a preview has seen it."""
+
+    id: str
+    state: State
+    edited: bool | None = None
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What of a preview's JSON a rehearsal needs."""
+
+    schema: int
+    kind: str
+    digest: str
+    targets: tuple[Once, ...]
+
+    def ids(self, state: State) -> frozenset[str]:
+        """Return the targets that were in a state."""
+        return frozenset(one.id for one in self.targets if one.state is state)
+
+    @property
+    def edited(self) -> frozenset[str]:
+        """The targets with edits that were never deployed."""
+        return frozenset(one.id for one in self.targets if one.edited)
+
+
+def replayed(data: bytes, digest: str) -> Replayed:
+    """Return what a preview of the plan with this digest has seen; raises UsageError that says why not."""
+    try:
+        found = msgspec.json.decode(data, type=Replayed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"it is no preview ({error}); `undeploy preview PLAN --format json` prints one"
+        ) from error
+    if found.kind != "preview" or found.schema != SCHEMA:
+        raise UsageError(f"it is {found.kind} of schema {found.schema}, not a preview of schema {SCHEMA}")
+    if found.digest != digest:
+        raise UsageError(
+            f"it shows a plan with the digest {found.digest[:8]}…, and this plan has {digest[:8]}…:"
+            " it is another plan, was changed since, or has other --target"
+        )
+    return found
+
+
+def told(seen: Replayed) -> Iterator[str]:
+    """Yield what a rehearsal of it cannot show as it is."""
+    for state, why in ((State.UNKNOWN, "nobody could tell"), (State.PARTIAL, "still served in part")):
+        if count := len(seen.ids(state)):
+            noun = "target" if count == 1 else "targets"
+            yield f"{count:,} {noun} of which the preview says {state.value} ({why}): deployed here"

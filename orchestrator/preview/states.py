@@ -1,0 +1,156 @@
+"""What was seen of a plan's targets, as values, and what a run would make of it. Pure.
+
+Instants are Unix times, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from orchestrator.model import Reading, Snapshot, Target, Verdict, Window
+from orchestrator.portrait import Approved
+from orchestrator.retry import describe
+
+
+class State(StrEnum):
+    """How a target is, as previews and approvals write it."""
+
+    DEPLOYED = "deployed"
+    UNDEPLOYED = "undeployed"
+    PARTIAL = "partial"
+    """The manager calls it undeployed, and it is still served."""
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class Group(StrEnum):
+    """What a run would make of a target."""
+
+    WILL_CHANGE = "will_change"
+    ALREADY_SO = "already_so"
+    DOES_NOT_EXIST = "does_not_exist"
+    UNKNOWN = "unknown"
+
+
+_STATES = {
+    Verdict.UP: State.DEPLOYED,
+    Verdict.DOWN: State.UNDEPLOYED,
+    Verdict.PARTIAL: State.PARTIAL,
+    Verdict.ABSENT: State.ABSENT,
+}
+_VERDICTS = {state: verdict for verdict, state in _STATES.items()}
+_GROUPS = {
+    State.DEPLOYED: Group.WILL_CHANGE,
+    State.PARTIAL: Group.WILL_CHANGE,
+    State.UNDEPLOYED: Group.ALREADY_SO,
+    State.ABSENT: Group.DOES_NOT_EXIST,
+    State.UNKNOWN: Group.UNKNOWN,
+}
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """One target as it was seen."""
+
+    target: Target
+    step: int
+    """The step of its wave, from 0."""
+    snapshot: Snapshot
+    reads: int = 0
+    """How many of the vendor's reads it takes to see it so."""
+
+    @property
+    def state(self) -> State:
+        """How it is; UNKNOWN where nobody could tell."""
+        return _STATES.get(self.snapshot.verdict, State.UNKNOWN)
+
+    @property
+    def group(self) -> Group:
+        """What a run would make of it."""
+        return _GROUPS[self.state]
+
+    @property
+    def why(self) -> str | None:
+        """Return why it cannot be told, or in whose words it does not exist; None where nothing is to say."""
+        seen = self.snapshot
+        said = seen.code or seen.message
+        told = describe(Reading(verdict=seen.verdict, code=seen.code, message=seen.message))
+        match self.state:
+            case State.UNKNOWN if seen.verdict is Verdict.NOT_OFFERED:
+                return f"no such look is offered: {told}" if said else "this version offers no look"
+            case State.ABSENT if seen.hidden:
+                return f"{told} (or it may not be seen)"
+            case State.UNKNOWN | State.ABSENT:
+                return told
+            case _:
+                return told if said else None
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """One gateway as the preview met it."""
+
+    name: str
+    kind: str
+    requests: int
+    """HTTP requests that were sent to it, logins and pages of its list included."""
+    seconds: tuple[float, ...]
+    """How long each reply to a look took."""
+    lacking: frozenset[str] = frozenset()
+    """The reads that it turned out not to offer."""
+    until: float | None = None
+    """When its credential ends, where it says so and nobody renews it."""
+    warnings: tuple[str, ...] = ()
+
+
+class Siblings(Struct, frozen=True):
+    """Where a thing is deployed: the environments of the targets that share it with ``target``."""
+
+    target: Target
+    deployed: frozenset[str]
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """All that was seen, and of which plan."""
+
+    plan: str
+    reason: str | None
+    digest: str
+    taken: float
+    seconds: float
+    window: Window | None
+    sights: tuple[Sight, ...]
+    """In the order in which a run takes them."""
+    places: tuple[Place, ...]
+    siblings: tuple[Siblings, ...] = ()
+    protected: int = 0
+    filtered: int = 0
+
+    @property
+    def unknown(self) -> tuple[Sight, ...]:
+        """The targets of which nobody could tell."""
+        return tuple(sight for sight in self.sights if sight.group is Group.UNKNOWN)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the state of every target is known."""
+        return not self.unknown
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests the preview has sent."""
+        return sum(place.requests for place in self.places)
+
+
+def counted(sights: Iterable[Sight]) -> dict[str, int]:
+    """Count targets by group; every group is there."""
+    counts = Counter(sight.group for sight in sights)
+    return {"targets": counts.total(), **{group.value: counts[group] for group in Group}}
+
+
+def approved_as(state: str, revision: str | None, since: str | None) -> Approved:
+    """Return what a run compares a target with: ``state`` is a ``State``'s value."""
+    verdict = _VERDICTS.get(State(state), Verdict.UNCLEAR)
+    return Approved(state=verdict.value, revision=revision, since=since)

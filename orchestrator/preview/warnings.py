@@ -1,0 +1,191 @@
+"""What somebody should know before they agree to what a preview shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain, groupby
+
+from msgspec import Struct
+
+from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Verdict
+from orchestrator.preview.forecast import Forecast
+from orchestrator.preview.states import Group, Preview, Sight, State
+from orchestrator.report.words import span
+from orchestrator.retry import End, Policy, absent
+from orchestrator.schedule import Tally
+
+
+class Warned(Struct, frozen=True, kw_only=True):
+    """One warning: a word for programs, a sentence for people, and the targets that it is about, if any."""
+
+    kind: str
+    text: str
+    gateway: str | None = None
+    targets: tuple[str, ...] = ()
+
+
+def warned(plan: Plan, preview: Preview, ahead: Forecast) -> tuple[Warned, ...]:
+    """Return all that there is to warn of, the gravest first."""
+    return tuple(
+        chain(
+            _untold(preview),
+            _of_window(ahead),
+            _of_credentials(preview, ahead),
+            _stops(plan, preview),
+            _absent(plan, preview),
+            _last_ones(preview),
+            _lost_fronts(preview),
+            _of_restore(plan, preview),
+            _of_pods(preview),
+            _of_gateways(preview),
+        )
+    )
+
+
+def destroyed(sights: Iterable[Sight]) -> Iterator[tuple[Sight, FrontEnd]]:
+    """Yield what is deleted with the targets that go down: the front-end APIs that are published for them."""
+    for sight in sights:
+        if sight.group is Group.WILL_CHANGE:
+            yield from ((sight, front) for front in sight.snapshot.fronts)
+
+
+def _about(kind: str, text: str, sights: Iterable[Sight], gateway: str | None = None) -> Iterator[Warned]:
+    ids = tuple(str(sight.target.id) for sight in sights)
+    if ids:
+        counted = f"{len(ids):,} {'target' if len(ids) == 1 else 'targets'}"
+        yield Warned(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
+
+
+def _untold(preview: Preview) -> Iterator[Warned]:
+    text = "{targets} could not be looked at or told of: to approve is to approve of these, too"
+    yield from _about("unknown", text, preview.unknown)
+
+
+def _of_window(ahead: Forecast) -> Iterator[Warned]:
+    if ahead.left is None:
+        return
+    if ahead.left <= 0:
+        yield Warned(kind="window", text="the window is over; --window or --close-at gives another one")
+    elif ahead.fits is False:
+        needs = span(ahead.seconds)
+        text = f"a run takes at least {needs}, and the window leaves {span(ahead.left)}"
+        yield Warned(kind="window", text=f"{text}: the rest is left for a resume")
+
+
+def _of_credentials(preview: Preview, ahead: Forecast) -> Iterator[Warned]:
+    window = preview.window
+    closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
+    for place in preview.places:
+        if place.until is not None and place.until < closes:
+            ends = datetime.fromtimestamp(place.until, UTC)
+            what = "before the window closes" if window and window.closes else "before a run can be done"
+            text = f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, {what}"
+            yield Warned(kind="credential", text=text, gateway=place.name)
+
+
+def _absent(plan: Plan, preview: Preview) -> Iterator[Warned]:
+    for gateway in plan.gateways:
+        sights = [sight for sight in preview.sights if sight.target.gateway == gateway.name]
+        gone = [sight for sight in sights if sight.state is State.ABSENT]
+        ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
+        text = f"{{targets}} of {len(sights):,} not there: a run ends them as {ends}"
+        yield from _about("absent", text, gone, gateway.name)
+
+
+def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
+    """The first wave or step after which a stop rule would end the run, if all that is up goes down."""
+    tally = Tally(plan.stop_when, {}, first_run=True)
+    legs = [list(leg) for _, leg in groupby(preview.sights, key=lambda one: (one.target.wave, one.step))]
+    gateways = {gateway.name: gateway for gateway in plan.gateways}
+    for number, leg in enumerate(legs, 1):
+        tally.next_wave()
+        ends = [_expected(gateways[sight.target.gateway], sight) for sight in leg]
+        breaches = [tally.add(end.outcome, end.reason, doubted=False) for end in ends]
+        breach = next(filter(None, breaches), None)
+        if breach is None and number < len(legs):
+            down = any(end.outcome in DONE for end in ends)
+            breach = tally.breach() or (None if down else "nothing in it was undeployed")
+        if breach:
+            name = plan.waves[leg[0].target.wave].name
+            where = f"step {leg[0].step + 1} of wave {name}" if plan.waves[leg[0].target.wave].sizes else name
+            yield Warned(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
+            return
+
+
+def _expected(gateway: Gateway, sight: Sight) -> End:
+    """Return how a target would end as it is now."""
+    match sight.state:
+        case State.ABSENT:
+            hidden = sight.snapshot.hidden
+            return absent(Policy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
+        case State.UNDEPLOYED:
+            return End(Outcome.ALREADY_UNDEPLOYED)
+        case _:
+            return End(Outcome.UNDEPLOYED)
+
+
+def _last_ones(preview: Preview) -> Iterator[Warned]:
+    """Things that would be deployed nowhere any more, by what their own gateway says of all environments."""
+    last: list[Sight] = []
+    for family in preview.siblings:
+        head = family.target.parts[:-1]
+        going = [
+            sight
+            for sight in preview.sights
+            if sight.target.gateway == family.target.gateway
+            and sight.target.parts[:-1] == head
+            and sight.group is Group.WILL_CHANGE
+        ]
+        if family.deployed <= {sight.target.parts[-1] for sight in going}:
+            last += going
+    text = "{targets} whose proxy is deployed in no other environment: then it is deployed nowhere"
+    yield from _about("last_environment", text, last)
+
+
+def _lost_fronts(preview: Preview) -> Iterator[Warned]:
+    sights = [sight for sight in preview.sights if sight.group is Group.WILL_CHANGE and sight.snapshot.fronts]
+    count = sum(1 for _ in destroyed(sights))
+    noun = "front-end API is" if count == 1 else "front-end APIs are"
+    text = f"{count:,} {noun} deleted with {{targets}}: with their ids, authorizations and bindings"
+    yield from _about("front_end", text, sights)
+
+
+_OBSTACLES = {
+    "unpublished-edits": (
+        "unpublished_edits",
+        "{targets} with edits that were never deployed: a restore would publish those, not what runs now",
+    ),
+    "missing-history": (
+        "missing_history",
+        "of {targets} it cannot be read how they were deployed: a restore may bring back something else",
+    ),
+}
+
+
+def _of_restore(plan: Plan, preview: Preview) -> Iterator[Warned]:
+    going = [sight for sight in preview.sights if sight.group is Group.WILL_CHANGE]
+    for obstacle, (kind, text) in _OBSTACLES.items():
+        yield from _about(kind, text, [one for one in going if obstacle in one.snapshot.obstacles])
+    if plan.snapshot == "off" and going:
+        text = "snapshot: off keeps nothing of {targets}, so that nothing of this run can be restored"
+        yield from _about("no_snapshot", text, going)
+
+
+def _of_pods(preview: Preview) -> Iterator[Warned]:
+    orphans = [sight for sight in preview.sights if sight.state is State.PARTIAL]
+    text = "{targets} undeployed for their manager and still served: a run undeploys them again"
+    yield from _about("orphan", text, orphans)
+    uneven = [sight for sight in preview.sights if sight.state is State.DEPLOYED and _uneven(sight)]
+    yield from _about("pods", "{targets} served by some of their pods only", uneven)
+
+
+def _uneven(sight: Sight) -> bool:
+    active, responded = sight.snapshot.facts.pods_active, sight.snapshot.facts.pods_responded
+    return active is not None and responded is not None and active < responded
+
+
+def _of_gateways(preview: Preview) -> Iterator[Warned]:
+    for place in preview.places:
+        for text in dict.fromkeys(place.warnings):
+            yield Warned(kind="gateway", text=text, gateway=place.name)

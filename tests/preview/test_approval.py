@@ -1,0 +1,173 @@
+"""An approval as a value: what its digests cover, and each refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from orchestrator.errors import UsageError
+from orchestrator.preview.approval import (
+    Approval,
+    Approver,
+    Seen,
+    check,
+    check_named,
+    read,
+    signature,
+    snapshot_digest,
+    written,
+)
+from orchestrator.preview.states import State, approved_as
+from orchestrator.wire import Secret
+
+NOW = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
+KEY = Secret("a key that is long enough")
+TARGETS = (
+    Seen(id="apim/Retail/x/test", state=State.DEPLOYED, revision="7", since="2026-01-01T00:00:00Z"),
+    Seen(id="apim/Retail/a/test", state=State.UNKNOWN),
+)
+
+
+def approval(key: Secret | None = None, **fields: object) -> Approval:
+    made = Approval(
+        plan="p",
+        digest="ab" * 32,
+        taken=NOW,
+        expires=NOW + timedelta(hours=5),
+        by=Approver(user="alice", host="ops-1"),
+        snapshot=snapshot_digest(TARGETS),
+        incomplete=("apim/Retail/a/test",),
+        targets=TARGETS,
+    )
+    made = replace(made, **fields)
+    return replace(made, hmac=signature(made, key)) if key else made
+
+
+def test_the_digest_of_the_states_is_the_documented_one() -> None:
+    lines = (
+        b'["apim/Retail/a/test","unknown",null,null]\n'
+        b'["apim/Retail/x/test","deployed","7","2026-01-01T00:00:00Z"]\n'
+    )
+
+    assert snapshot_digest(TARGETS) == hashlib.sha256(lines).hexdigest()
+    assert snapshot_digest(reversed(TARGETS)) == snapshot_digest(TARGETS)
+
+
+def test_the_hmac_is_the_documented_one() -> None:
+    said = json.loads(written(approval(KEY)))
+    given_hmac = said.pop("hmac")
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    assert given_hmac == hmac.new(KEY.reveal().encode(), text, hashlib.sha256).hexdigest()
+
+
+def test_what_is_written_is_read_again() -> None:
+    for one in (approval(), approval(KEY)):
+        assert read(written(one)) == one
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_an_approval_that_holds(key: Secret | None) -> None:
+    check(approval(key), "ab" * 32, now=NOW, key=key)
+
+
+REFUSALS = {
+    "another plan": (approval(), "cd" * 32, NOW, None, "a plan with the digest abababab…"),
+    "expired": (approval(), "ab" * 32, NOW + timedelta(hours=5), None, "it has expired, at 2026-11-23T02:00"),
+    "signed and no key": (approval(KEY), "ab" * 32, NOW, None, "it is signed"),
+    "key and not signed": (approval(), "ab" * 32, NOW, KEY, "it is not signed"),
+    "another key": (approval(KEY), "ab" * 32, NOW, Secret("another key altogether"), "its HMAC is wrong"),
+    "no hex": (approval(hmac="é" * 64), "ab" * 32, NOW, KEY, "its HMAC is wrong"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_says_exactly_why(name: str) -> None:
+    one, digest, now, key, told = REFUSALS[name]
+
+    with pytest.raises(UsageError, match=told):
+        check(one, digest, now=now, key=key)
+
+
+EDITS = {
+    "plan": "q",
+    "digest": "cd" * 32,
+    "taken": NOW - timedelta(days=1),
+    "expires": NOW + timedelta(days=9),
+    "by": Approver(user="mallory", host="ops-1"),
+    "incomplete": (),
+    "targets": (replace(TARGETS[0], revision="8"), TARGETS[1]),
+    "snapshot": "00" * 32,
+}
+
+
+@pytest.mark.parametrize("field", EDITS)
+def test_the_hmac_covers_everything_else(field: str) -> None:
+    forged = replace(approval(KEY), **{field: EDITS[field]})
+
+    assert signature(forged, KEY) != forged.hmac
+
+
+@given(st.integers(0, 1), st.sampled_from(["id", "state", "revision", "since"]))
+def test_any_edit_of_a_target_is_found(index: int, field: str) -> None:
+    other = {"id": "apim/Retail/z/test", "state": State.ABSENT, "revision": "99", "since": "never"}
+    targets = list(TARGETS)
+    targets[index] = replace(targets[index], **{field: other[field]})
+
+    with pytest.raises(UsageError, match="it was edited"):
+        read(written(approval(targets=tuple(targets))))
+
+
+BROKEN = {
+    "no JSON": (b"\xff{", "it is not JSON"),
+    "cut": (written(approval())[:-40], "it is not JSON"),
+    "a list": (b"[]", "it is no approval"),
+    "a preview": (b'{"kind": "preview", "schema": 1}', "it is no approval"),
+    "another schema": (b'{"kind": "approval", "schema": 2}', "it has schema 2"),
+    "another key": (written(approval()).replace(b'"plan"', b'"more": 1, "plan"'), "it is no whole approval"),
+    "a naive time": (written(approval()).replace(b'02:00:00Z"', b'02:00:00"'), "it is no whole approval"),
+    "no such state": (written(approval()).replace(b'"deployed"', b'"up"'), "it is no whole approval"),
+    "twice": (written(approval(targets=(*TARGETS, TARGETS[0]))), "it names apim/Retail/x/test twice"),
+    "deep": (b"[" * 100_000, "it is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_approval_is_told(name: str) -> None:
+    data, told = BROKEN[name]
+
+    with pytest.raises(UsageError, match=told):
+        read(data)
+
+
+def test_what_is_not_named_is_told_with_a_few_names() -> None:
+    check_named(approval(), ["apim/Retail/x/test"])
+
+    with pytest.raises(UsageError, match=r"it does not name b, c, d and 1 more, which this run would take"):
+        check_named(approval(), ["apim/Retail/x/test", "b", "c", "d", "e"])
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [
+        ("deployed", "up"),
+        ("undeployed", "down"),
+        ("absent", "absent"),
+        ("partial", "partial"),
+        ("unknown", "unclear"),
+    ],
+)
+def test_a_run_compares_with_verdicts(state: str, verdict: str) -> None:
+    assert approved_as(state, "7", None).state == verdict
+
+
+def test_an_approval_holds_no_key() -> None:
+    assert KEY.reveal() not in msgspec.json.encode(approval(KEY)).decode()
