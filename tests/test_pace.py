@@ -147,12 +147,14 @@ def test_no_cut_goes_below_what_was_taken_nor_falls_on_who_is_not_to_blame(
     hint: float | None,
     rounds: list[tuple[list[float], float]],
 ) -> None:
-    pacer, now, since, cut_at = Pacer(cap, learned), 0.0, 0.0, 0.0
+    pacer, now, cut_at = Pacer(cap, learned), 0.0, 0.0
+    since: float | None = 0.0
     cuts = 0
     pacer.reserve(now)
     for gaps, ago in rounds:
         for gap in gaps:
             now += gap
+            since = now if since is None else since
             pacer.reserve(now)
             pacer.answered(now)
             assert cap is None or pacer.rate is None or pacer.rate <= cap
@@ -163,9 +165,11 @@ def test_no_cut_goes_below_what_was_taken_nor_falls_on_who_is_not_to_blame(
         if not was_cut:
             assert (pacer.rate, pacer.epoch) == (before, epoch)
             if not gaps:
+                since = None if learned is None and not cuts else since  # it takes only after the pause
                 continue
             break  # what was taken goes on counting from the cut before
-        taken = len(gaps) / (now - since)
+        assert since is not None
+        taken = len(gaps) / max(now - since, 0.001)
         stated = math.inf if hint is None else hint * UNDER
         floor = min(taken, taken * 0.5 if before is None else before, stated)
         assert pacer.rate is not None

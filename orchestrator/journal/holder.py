@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 _TRIES = 100
+_MOMENT, _MOMENTS = 0.02, 25
+"""Seconds between two looks at an entry that is being written, and how many there are."""
 
 
 class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,10 +104,20 @@ def look(path: Path) -> tuple[Holder | None, bool]:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _read(file), True
+                return _named(file), True
             return _read(file), False
     except FileNotFoundError:
         return None, False
+
+
+def _named(file: IO[str]) -> Holder | None:
+    """Return whom the entry of a held lock names; one who has just taken it gets a moment to write there."""
+    for _ in range(_MOMENTS):
+        if entry := _read(file):
+            return entry
+        time.sleep(_MOMENT)
+        file.seek(0)
+    return None
 
 
 def _read(file: IO[str]) -> Holder | None:
