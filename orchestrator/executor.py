@@ -57,7 +57,7 @@ async def execute(crew: Crew, ways: dict[str, Way]) -> None:
     before: Leg | None = None
     for leg, following in zip_longest(legs, legs[1:]):
         here = {name: left[leg, name] for name in ways if left.get((leg, name))}
-        if crew.tools.stopping.kind is not None:
+        if crew.tools.stopping.kind is not None or (before is not None and _is_too_late(crew, ways)):
             return
         if before is None or before.wave != leg.wave:
             whole = sum(count for (other, _), count in left.items() if other.wave == leg.wave)
