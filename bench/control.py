@@ -10,7 +10,7 @@ exponential backoff with full jitter per target), each against a gateway of its 
         with ROMA, whose refusals name its rate, and with Apinizer, whose refusals do not
     P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
     P5  a healthy gateway beside a dead one: its time over its time alone; goal 1.02, floor 1.10
-    P6  requests to a dead gateway with 1,000 targets: goal under 60, floor 200
+    P6  requests to a dead gateway with 1,000 targets, snapshots included: goal under 60, floor 200
 """
 
 from __future__ import annotations
@@ -95,12 +95,17 @@ def simulator(folder: Path, name: str, targets: int, kind: str = "roma", **field
 
 
 def run(
-    folder: Path, name: str, gateways: dict[str, tuple[str, str]], targets: int, kind: str = "roma"
+    folder: Path,
+    name: str,
+    gateways: dict[str, tuple[str, str]],
+    targets: int,
+    kind: str = "roma",
+    snapshot: str = "off",
 ) -> Run:
     """Undeploy so many targets of each gateway (its address and further keys, by name)."""
     plan, events = folder / f"{name}.yaml", folder / f"{name}.events"
     with plan.open("w") as out:
-        out.write(f"version: 1\nname: {name}\ngateways:\n")
+        out.write(f"version: 1\nname: {name}\nsnapshot: {snapshot}\ngateways:\n")
         for key, (url, more) in gateways.items():
             auth = "auth: {token: {env: BENCH_TOKEN}}"
             out.write(f"  {key}: {{url: '{url}', {KINDS[kind].keys}, {auth}, {more}}}\n")
@@ -238,7 +243,8 @@ def spared(folder: Path) -> Iterator[Figure]:
     probes that follow the one at 5 s, at 15, 35, 75 and then every 60 s."""
     for kind in ("refusing", "answering 500"):
         with dead_gateway(kind) as url:
-            ended = run(folder, f"p6-{kind[0]}", {"roma": (url, "park_for: 14s, timeout: 5s")}, 1000)
+            keys = "park_for: 14s, timeout: 5s"
+            ended = run(folder, f"p6-{kind[0]}", {"roma": (url, keys)}, 1000, snapshot="best")
         later = 11
         text = (
             f"{ended.requests} requests to a gateway {kind} in 14 s, {ended.requests + later} in ten minutes"

@@ -24,6 +24,7 @@ CONCURRENCY = 100
 HEAD = """\
 version: 1
 name: bench
+snapshot: off
 gateways:
   roma:
     kind: roma
