@@ -11,10 +11,16 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model import Snapshot, TargetId
 
-# Where some pods obeyed and others did not, the manager may call it deployed all the same.
+# Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
+# up after one undeploy may have gone down by the next, be that refused.
 _REACHED = f"""(
-    {IN_DOUBT} OR EXISTS (
-        SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act <> 'look' AND attempt.verdict = 'partial'
+    outcome IS 'undeployed' OR {IN_DOUBT} OR EXISTS (
+        SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.act <> 'look' AND (
+            a.verdict = 'partial' OR a.verdict IN ('doubt', 'strange', 'removed') AND (
+                SELECT b.verdict FROM attempt AS b
+                WHERE b.seq = a.seq AND b.number > a.number AND b.act = 'look' ORDER BY b.number DESC LIMIT 1
+            ) = 'down'
+        )
     )
 )"""
 _TAKEN = f"""
