@@ -70,15 +70,23 @@ def next_proof(
     """Return the next read, or whether the proxy is deployed: by the manager's word and on every pod that
     answers. There must be no fewer of them than the deploy's own reply named, or than ``pods``."""
     if not offered(STATUS, seen, lacking):
-        return next_look(seen, lacking, None)
+        found = next_look(seen, lacking, None)
+        return found if isinstance(found, Ask) else _record_alone(found, about)
     status, health = seen.get(STATUS.via), seen.get(HEALTH.via)
     if status is None:
         return STATUS
     if status.verdict is not Verdict.UP or not offered(HEALTH, seen, lacking):
-        return status
+        return _record_alone(status, about)
     if health is None:
         return HEALTH
     return _proof(status, health, about, max(pods, about.pod_count if about else 0))
+
+
+def _record_alone(manager: Reading, about: Reading | None) -> Reading:
+    """The manager's word is enough, but never against a row of its own reply that said false."""
+    if manager.verdict is Verdict.UP and about is not None and about.verdict is Verdict.PARTIAL:
+        return replace(about, facts=manager.facts)
+    return manager
 
 
 def _proof(status: Reading, health: Reading, about: Reading | None, wanted: int) -> Reading:
