@@ -138,6 +138,7 @@ class _Filling:
             "digest": self._said.hexdigest(),
             "act": "restore",
             "parent": self._parent.id,
+            "accept": json.dumps(sorted(self._choice.accept)),
         }
         self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
         leave(self._draft.database, self._left)

@@ -56,6 +56,8 @@ def _properties(report: Report) -> str:
         "reason": run.reason,
         "state": run.state,
         "stopped_by": run.stopped_by,
+        "act": run.act if run.parent else None,
+        "parent": run.parent,
     }
     told = [*values.items(), *(("warning", f"{name}: {text}") for name, text in dangers(report))]
     lines = (
