@@ -19,7 +19,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.launch import Order, RunResult, begin, go_on, sha256
-from orchestrator.model import DEPLOY, Act, Gateway, Window
+from orchestrator.model import DEPLOY, Act, Gateway, TargetId, Window
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.selection import RunOptions
@@ -103,7 +103,7 @@ class _Play:
     def _sessions(self) -> int:
         """Play sessions until the run has reached its end; return how many that took."""
         for number in range(1, SESSIONS + 1):
-            doubts = in_doubt(self._runs()[0]) if self._runs() else []
+            doubts = self._doubts()
             done = self._session(number)
             self._check_doubts(doubts)
             if done:
@@ -246,10 +246,17 @@ class _Play:
         act = "undeploy" if self._way_back is None else "restore"
         return [run for run in list_runs(self._folder) if run.act == act]
 
-    def _check_doubts(self, doubts: Sequence[str]) -> None:
+    def _doubts(self) -> list[TargetId]:
+        """Return what was left in doubt so far; no session may leave more than it had in flight."""
+        if not self._runs():
+            return []
         concurrency = sum(gateway.concurrency for gateway in self._scene.plan.gateways)
-        if len(doubts) > concurrency:
-            self._witness.broken.append(f"promise 2: {len(doubts)} in doubt, {concurrency} in flight at most")
+        left = len(in_doubt(self._runs()[0], newest=True))
+        if left > concurrency:
+            self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")
+        return in_doubt(self._runs()[0])
+
+    def _check_doubts(self, doubts: Sequence[str]) -> None:
         for target in doubts:
             first = self._witness.first_act(target)
             blind = first is not None and first is not Act.LOOK

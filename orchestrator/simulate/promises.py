@@ -94,8 +94,11 @@ class Witness:
         return self._first.get(target)
 
 
-def in_doubt(folder: RunFolder) -> list[TargetId]:
-    """Return the targets that the last session left with an undeploy whose intent has no result."""
+def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
+    """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
+
+    Those that the ``newest`` session has left, or all: one killed early may not have come to all of them.
+    """
     database = folder.open()
     try:
         query = (
@@ -103,6 +106,8 @@ def in_doubt(folder: RunFolder) -> list[TargetId]:
             " WHERE act <> 'look' AND verdict IS NULL AND outcome IS NULL"
             " AND number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = a.seq)"
         )
+        if newest:
+            query += " AND a.started >= (SELECT MAX(started) FROM session)"
         return [row[0] for row in database.rows(query)]
     finally:
         database.close()
