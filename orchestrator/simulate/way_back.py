@@ -42,7 +42,7 @@ class WayBack:
         )
         ready = self.ready()
         try:
-            self.scene = _scene(scene, ready, random)
+            self.scene = _scene(scene, ready, parent, random)
         finally:
             ready.forget()
 
@@ -51,27 +51,40 @@ class WayBack:
         return prepare(self.parent, self.choice, Path(tempfile.mkdtemp(dir=self._folder)))
 
 
-def _scene(scene: Scene, ready: Restoration, random: Random) -> Scene:
-    database = ready.draft.database
-    rows = list(database.rows("SELECT seq, id, wave FROM target ORDER BY seq"))
+def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) -> Scene:
+    rows = list(ready.draft.database.rows("SELECT seq, id, wave FROM target ORDER BY seq"))
     targets = tuple(Target(seq, TargetId(name), name.partition("/")[0], wave, ()) for seq, name, wave in rows)
-    needs: dict[int, tuple[TargetId, ...]] = {}
-    for seq, before in database.rows(
-        "SELECT dependency.seq, id FROM dependency JOIN target ON target.seq = dependency.needs"
-    ):
-        needs[seq] = (*needs.get(seq, ()), TargetId(before))
     crashes = tuple(random.randint(1, 12 + len(targets) * 6) for _ in range(random.randint(1, 3)))
     return replace(
         scene,
         plan=ready.plan,
         targets=targets,
-        needs=needs,
+        needs=_turned_round(targets, parent),
         faults=_of_deploys(scene.faults),
         crashes=crashes if random.random() < 0.6 else (),
         full=range(0),
         interrupt=random.uniform(0.0, 5.0) if random.random() < 0.2 else None,
         acts=(),
     )
+
+
+def _turned_round(targets: Sequence[Target], parent: RunFolder) -> dict[int, tuple[TargetId, ...]]:
+    """Return what each target comes after: those that the run took down after it."""
+    numbers = {target.id: target.seq for target in targets}
+    database = parent.open()
+    try:
+        query = (
+            "SELECT first.id, after.id FROM dependency JOIN target AS after ON after.seq = dependency.seq"
+            " JOIN target AS first ON first.seq = dependency.needs"
+        )
+        pairs = list(database.rows(query))
+    finally:
+        database.close()
+    needs: dict[int, tuple[TargetId, ...]] = {}
+    for first, after in pairs:
+        if first in numbers and after in numbers:
+            needs[numbers[first]] = (*needs.get(numbers[first], ()), after)
+    return needs
 
 
 def _of_deploys(faults: Faults) -> Faults:
