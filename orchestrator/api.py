@@ -35,7 +35,17 @@ from orchestrator.signals import NoSignals, ProcessSignals
 from orchestrator.transport import check_connection, connect
 from orchestrator.world import Material, World
 
-__all__ = ["LoadedPlan", "RunOptions", "RunResult", "load_plan", "rehearse", "resume", "run"]
+__all__ = [
+    "LoadedPlan",
+    "RunOptions",
+    "RunResult",
+    "load_plan",
+    "prepare_restore",
+    "rehearse",
+    "restore",
+    "resume",
+    "run",
+]
 
 
 class LoadedPlan:

@@ -130,7 +130,7 @@ def outlook(restoration: Restoration) -> Iterator[str]:
     if restoration.left_out:
         yield f"left out:   {restoration.left_out:,}"
     for obstacle, count in sorted(restoration.left.items()):
-        yield f"            {count:,} of them want --accept {obstacle}"
+        yield f"            {count:,} of them want{'s' if count == 1 else ''} --accept {obstacle}"
     for accepted in sorted(restoration.choice.accept):
         yield f"accepted:   {accepted}"
     if restoration.unseen:

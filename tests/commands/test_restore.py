@@ -85,7 +85,7 @@ def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(both: Running, u
         "comes back: 1",
         "left out:   4",
         "            3 of them want --accept new-front-end-id",
-        "            1 of them want --accept unpublished-edits",
+        "            1 of them wants --accept unpublished-edits",
     ]
     assert re.fullmatch("digest: [0-9a-f]{64}", ended.out.splitlines()[-1])
     assert accepting.out.splitlines()[1:4] == [
