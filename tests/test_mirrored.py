@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.gateways.roma import Roma
-from orchestrator.model import Act, Auth, Outcome, Reading, Reference, Verdict
+from orchestrator.lane_state import FAULTY_TARGETS, FIRST_PROBE, Go, LaneState, Turn, Wait
+from orchestrator.model import Act, Auth, Outcome, Reading, Reference, TargetId, Verdict
 from orchestrator.retry import (
     LOOKS_PER_DOUBT,
     End,
@@ -169,6 +170,38 @@ def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | Non
 
     assert past.doubt is doubt
     assert isinstance(first_step(RESTORE, past), Look)
+
+
+@pytest.mark.parametrize(
+    ("act", "settling", "state"),
+    [(Act.DEPLOY, False, "parked"), (Act.DEPLOY, True, "open"), (Act.UNDEPLOY, False, "open")],
+)
+def test_only_looks_before_a_deploy_speak_for_the_breaker(act: Act, settling: bool, state: str) -> None:
+    lane = LaneState(Policy(act=act), 600.0)
+    for number in range(FAULTY_TARGETS):
+        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK, settling=settling)
+        lane.heed(turn, reading(Verdict.UNCLEAR), 1.0, began=0.0, left=100, within_reach=8)
+
+    assert lane.state == state
+
+
+def test_a_look_that_probes_makes_room_for_the_next_probe_only_when_that_is_due() -> None:
+    lane = LaneState(RESTORE, 600.0)
+    for number in range(FAULTY_TARGETS):
+        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK)
+        lane.heed(turn, reading(Verdict.UNCLEAR), 0.0, began=0.0, left=100, within_reach=8)
+    probe, other = Turn(TargetId("gw/8"), Act.LOOK), Turn(TargetId("gw/9"), Act.LOOK)
+
+    assert lane.admit(probe, FIRST_PROBE) == Go()
+    lane.heed(probe, reading(Verdict.UNCLEAR), FIRST_PROBE, began=FIRST_PROBE, left=95, within_reach=8)
+    assert lane.admit(other, FIRST_PROBE) == Wait(2 * FIRST_PROBE)
+    assert lane.admit(other, 3 * FIRST_PROBE) == Go()
+    lane.heed(other, reading(Verdict.DOWN), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    assert lane.state == "parked"  # a look alone opens nothing
+    deploy = Turn(TargetId("gw/9"), Act.DEPLOY)
+    assert lane.admit(deploy, 3 * FIRST_PROBE) == Go()
+    lane.heed(deploy, reading(Verdict.REMOVED), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    assert lane.state == "open"
 
 
 def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:

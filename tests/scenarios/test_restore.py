@@ -408,6 +408,30 @@ def test_a_gateway_that_is_ill_is_parked_and_resume_goes_on_as_a_restore(
     assert stage.report()["run"]["parent"] == run
 
 
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("counts", [(200, 0), (40, 0), (0, 200)])
+def test_a_dead_gateway_is_parked_by_its_looks_and_not_hammered(
+    staged: Callable[..., Stage], counts: tuple[int, int]
+) -> None:
+    """Nothing is deployed without a look, so it is the looks that show that it is ill."""
+    stage = staged(*counts)
+    keys = "retry: {first: 5ms, ceiling: 20ms}, park_for: 2s"
+    run = undeployed(stage, roma=keys, apim=keys)
+    sent = stage.requests()
+    gateway = "roma-eu" if counts[0] else "apim"
+    stage.expect({gateway: (Fault(kind=Kind.STATUS, status=500, on=On.ANY, times=0),)})
+    ended = restored(stage, run)
+    asked = stage.requests() - sent
+    stage.expect()
+    resumed = stage.undeploy("resume", stage.run.name)
+
+    assert ended.status == 4, ended
+    assert asked < 40
+    assert resumed.status == 0, resumed
+    assert down(stage) == set()
+    assert deployed(stage) == dict.fromkeys(stage.ids, 1)
+
+
 def test_a_signal_lets_the_deploys_land_and_resume_brings_the_rest(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 6, latency=0.03)
     run = quick(stage)
