@@ -15,27 +15,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.api import LoadedPlan, RunOptions, RunResult, load_plan, resume, run
+    from orchestrator.api import (
+        LoadedPlan,
+        RunOptions,
+        RunResult,
+        load_plan,
+        prepare_restore,
+        restore,
+        resume,
+        run,
+    )
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
     from orchestrator.report import write_report
     from orchestrator.report.values import Report
+    from orchestrator.restoring import Choice, Restoration
     from orchestrator.streaming import stream
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Choice": "restoring",
     "ExitStatus": "errors",
     "LoadedPlan": "api",
     "OrchestratorError": "errors",
     "PlanError": "errors",
     "Report": "report.values",
+    "Restoration": "restoring",
     "RunFolder": "journal.folder",
     "RunOptions": "api",
     "RunResult": "api",
     "find_run": "journal.folder",
     "list_runs": "journal.folder",
     "load_plan": "api",
+    "prepare_restore": "api",
+    "restore": "api",
     "resume": "api",
     "run": "api",
     "stream": "streaming",
@@ -43,17 +57,21 @@ _HOMES = {
 }
 
 __all__ = [
+    "Choice",
     "ExitStatus",
     "LoadedPlan",
     "OrchestratorError",
     "PlanError",
     "Report",
+    "Restoration",
     "RunFolder",
     "RunOptions",
     "RunResult",
     "find_run",
     "list_runs",
     "load_plan",
+    "prepare_restore",
+    "restore",
     "resume",
     "run",
     "stream",

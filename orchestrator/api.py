@@ -25,7 +25,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.writer import Writer
 from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
-from orchestrator.model import Gateway, Plan, Tls
+from orchestrator.model import DEPLOY, Gateway, Plan, Tls
 from orchestrator.pauses import Prompt
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
@@ -35,7 +35,17 @@ from orchestrator.signals import NoSignals, ProcessSignals
 from orchestrator.transport import check_connection, connect
 from orchestrator.world import Material, World
 
-__all__ = ["LoadedPlan", "RunOptions", "RunResult", "load_plan", "rehearse", "resume", "run"]
+__all__ = [
+    "LoadedPlan",
+    "RunOptions",
+    "RunResult",
+    "load_plan",
+    "prepare_restore",
+    "rehearse",
+    "restore",
+    "resume",
+    "run",
+]
 
 
 class LoadedPlan:
@@ -169,13 +179,18 @@ async def rehearse(
 def prepare_restore(parent: RunFolder, choice: Choice) -> Restoration:
     """Make ready what brings back what a run took down; sends nothing.
 
-    Close its draft and remove its ``place`` unless it is run. Raises RunError and UsageError.
+    ``forget`` it in the end. Raises RunError, UsageError and JournalError.
     """
-    place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    try:
+        place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    except OSError as error:
+        raise _no_room(error) from error
     try:
         return prepare(parent, choice, place)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, DiskError):
+            raise _no_room(error) from error
         raise
 
 
@@ -193,9 +208,7 @@ async def restore(
     """
     order = _order(options, listeners, on_start, None, signals=signals)
     world = real_world(restoration.folder)
-    return await begin(
-        restoration.plan, restoration.draft, restoration.place, order, world, restoration.change
-    )
+    return await begin(restoration.plan, restoration.draft, restoration.place, order, world, DEPLOY)
 
 
 async def resume(

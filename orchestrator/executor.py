@@ -17,7 +17,7 @@ from orchestrator.feed import Claims, Feed, Order, Taken
 from orchestrator.journal.pending import Leg, Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane
-from orchestrator.model import Act, Plan, Wave
+from orchestrator.model import UNDEPLOY, Act, Plan, Wave
 from orchestrator.overview import Deferred, Overview
 from orchestrator.pauses import Prompt, asked, rest
 from orchestrator.retry import End, blocked
@@ -138,7 +138,8 @@ async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) 
         crew.pending.outcomes(leg), left=_left_in(crew, leg)
     ):
         where = f"step {leg.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
-        stopping.stop("stop_rule", f"nothing in {where} was undeployed")
+        done = "undeployed" if crew.tools.change == UNDEPLOY else "restored"
+        stopping.stop("stop_rule", f"nothing in {where} was {done}")
 
 
 def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
@@ -205,7 +206,7 @@ async def _look_at_deferred(crew: Crew, way: Way, order: Order, workers: int) ->
     """Look at those who have waited: off a list that is read once more, or one by one."""
     if way.overview is None or not (waiting := way.overview.take_deferred()):
         return
-    if way.overview.serves:
+    if way.overview.pays(len(waiting)):
         await way.overview.renew()
     turns = iter(waiting)
     async with anyio.create_task_group() as group:

@@ -224,7 +224,7 @@ class Lane:
             return replace(reading, verdict=Verdict.UNCLEAR)
         if reading.verdict is Verdict.NOT_OFFERED:
             self.lacking.add(via)
-        elif reading.verdict in (Verdict.UP, Verdict.DOWN):
+        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
             self._offered.add(via)
         return reading
 

@@ -197,6 +197,9 @@ class LaneState:
         """
         if turn.act is Act.LOOK:
             self._heed_look(reading, began, now)
+            if self._guards(turn) and reading.verdict is Verdict.UNCLEAR:
+                probed = self.leave(turn.target)
+                self._fault(turn.target, reading, now, left, within_reach, probed=probed)
             return None
         # Whoever was denied tries the next credential, if there is one.
         probed = reading.verdict is not Verdict.DENIED and self.leave(turn.target)
@@ -210,6 +213,13 @@ class LaneState:
             case verdict if verdict not in _NO_ANSWER:
                 self._answered(reading, now)
         return None
+
+    def _guards(self, turn: Turn) -> bool:
+        """Tell whether a look comes before a deploy, which is not sent without it.
+
+        There a fault speaks for the deploy: else an ill gateway would be looked at for each target.
+        """
+        return self._policy.act is Act.DEPLOY and not turn.settling
 
     def held(self, now: float) -> bool:
         """Tell whether nothing at all may leave now."""

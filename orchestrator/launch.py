@@ -21,7 +21,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.pending import Pending, hold_back, recall, reopen
-from orchestrator.model import UNDEPLOY, Act, Ask, Plan, Reason, Window
+from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, Window
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
@@ -83,7 +83,7 @@ async def begin(
     draft.close()
     path = new_folder(
         options.state,
-        name=_slug(plan.name if change.act is Act.UNDEPLOY else f"restore-{plan.name}"),
+        name=_slug(f"restore-{plan.name}" if change == DEPLOY else plan.name),
         suffix=secrets.token_hex(2),
         at=world.now(),
         rehearsal=order.rehearsal,
@@ -197,7 +197,7 @@ async def _prepare_resume(
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, window, options, world)
-    change = UNDEPLOY if meta["act"] == "undeploy" else Ask(Act.DEPLOY, meta["via"])
+    change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
     start = _start(folder, plan, window, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
     return replace(start, learned=learned, skips=skips)

@@ -226,6 +226,8 @@ class Target(Struct, frozen=True):
     persistent: bool | None = None
     deploy: str | None = None
     """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
+    pods: int = 0
+    """How many pods its snapshot has heard from; 0 where it has not asked them."""
 
 
 class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -461,6 +463,13 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS``; None where it
         does not say."""
         raise NotImplementedError
+
+    def rolled_back(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with what makes its deploy bring back the very revision that it saw.
+
+        Unchanged where the vendor keeps no revisions, or this one is not known.
+        """
+        return snapshot
 
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None

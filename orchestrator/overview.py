@@ -73,6 +73,11 @@ class Overview:
             return False
         return self._taken is not None or self._lane.left >= WORTH
 
+    def pays(self, waiting: int) -> bool:
+        """Whether a list is cheaper than a look at each of so many that wait."""
+        rests = self._world.monotonic() < self._rests_until
+        return self.serves or (self._offered and not rests and waiting >= WORTH)
+
     @property
     def full(self) -> bool:
         """Whether so many wait that the next list is due before the wave ends."""
@@ -103,7 +108,9 @@ class Overview:
         verdict = self._states.get(target.parts)
         if verdict is Verdict.UNCLEAR:
             return None
-        if verdict is Verdict.DOWN and self._world.monotonic() - self._taken > FRESH:
+        # A restore believes neither for longer: what is deployed meanwhile must not be deployed again.
+        lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
+        if not lasts and self._world.monotonic() - self._taken > FRESH:
             return None
         return None if verdict is None else Reading(verdict=verdict, evidence="look")
 

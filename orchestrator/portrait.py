@@ -34,6 +34,8 @@ def judged(policy: Policy, snapshot: Snapshot, approved: Approved | None, *, req
             return absent(policy, _reading(snapshot))
         case Verdict.UP if required and "missing-history" in snapshot.obstacles:
             return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read")
+        case Verdict.PARTIAL if required:
+            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {describe(_reading(snapshot))}")
         case Verdict.UNCLEAR | Verdict.NOT_OFFERED if required:
             return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_why(snapshot)}")
         case _:

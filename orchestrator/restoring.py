@@ -10,22 +10,21 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator import __version__
 from orchestrator.errors import RunError, UsageError
-from orchestrator.journal.database import Database
+from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.pending import parts_of
-from orchestrator.journal.taken import Taken, fill, order_of, taken_down, unseen
+from orchestrator.journal.taken import Taken, keep, leave, order_of, taken_down, unseen
 from orchestrator.model import (
-    DEPLOY,
-    Act,
-    Ask,
     Obstacle,
     Plan,
     Reason,
@@ -41,9 +40,8 @@ from orchestrator.plan.globs import matcher
 from orchestrator.plan.stored import plan_from_json, plan_to_json
 from orchestrator.plan.targets import Place
 
-ROLL_BACK = Ask(Act.DEPLOY, "rollback")
-
 _NOWHERE = Place(0, 0, 0)
+_BATCH = 1000
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -53,7 +51,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Patterns of target ids; empty is all."""
     accept: frozenset[Obstacle] = frozenset()
     roll_back: bool = False
-    """Bring Apinizer's revision back, which overwrites the manager's working definition."""
+    """Where a gateway keeps revisions, bring the one back that was deployed, over its working definition."""
 
 
 class Restoration(NamedTuple):
@@ -66,20 +64,26 @@ class Restoration(NamedTuple):
     folder: Path
     """What paths of the plan are relative to."""
     digest: str
+    choice: Choice
     coming: int
     """How many targets are to come back."""
     left: Counter[Obstacle]
-    """How many are left out, by what would have to be accepted."""
+    """How many are left out, by what would have to be accepted; one may be counted under several."""
+    left_out: int
     unseen: int
     """How many went down without a snapshot that saw them deployed: those are left alone."""
-    change: Ask
+
+    def forget(self) -> None:
+        """Remove what was made ready, unless it was run."""
+        self.draft.close()
+        shutil.rmtree(self.place, ignore_errors=True)
 
 
 def prepare(parent: RunFolder, choice: Choice, place: Path) -> Restoration:
     """Make the journal of a restore in the folder ``place``. Sends nothing.
 
-    Raises RunError where the parent is going on or took nothing down, UsageError where a pattern matches
-    nothing.
+    Raises RunError where the parent is going on or took nothing down, UsageError where it can never be
+    restored or a pattern matches nothing.
     """
     if (holder := parent.holding()) is not None:
         raise RunError(
@@ -87,73 +91,145 @@ def prepare(parent: RunFolder, choice: Choice, place: Path) -> Restoration:
         )
     database = parent.open()
     try:
-        return _prepare(parent, database, choice, place)
+        meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
+        _refuse(parent, meta)
+        draft = Draft(place / "journal.sqlite")
+        try:
+            return _Filling(parent, database, meta, choice, draft).fill(place)
+        except BaseException:
+            draft.close()
+            raise
     finally:
         database.close()
-
-
-def _prepare(parent: RunFolder, database: Database, choice: Choice, place: Path) -> Restoration:
-    meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
-    _refuse(parent, meta)
-    rows = _wanted(database, choice)
-    if not rows:
-        raise RunError(f"nothing of run {parent.id} can be restored: {_why_nothing(database)}")
-    shutil.copyfile(parent.plan, place / "plan.yaml")
-    plan = _reversed(plan_from_json(meta["plan"].encode()))
-    draft = Draft(place / "journal.sqlite")
-    seqs = {row.seq: seq for seq, row in enumerate(rows, 1)}
-    for row in rows:
-        draft.add(_target(row, seqs[row.seq], plan), _NOWHERE)
-    _turn_round(database, draft, seqs, {row.seq: row.id for row in rows})
-    digest = _digest(meta["digest"], rows, choice)
-    change = ROLL_BACK if choice.roll_back else DEPLOY
-    kept = {"plan": plan_to_json(plan).decode(), "digest": digest, "act": "restore", "parent": parent.id}
-    same = {key: meta[key] for key in ("folder", "source", "program")}
-    draft.finish(tuple(gateway.name for gateway in plan.gateways), {**same, **kept, "via": change.via})
-    left = _left_out(rows, choice)
-    fill(
-        draft.database,
-        [(seqs[row.seq], _kept(row.snapshot, choice)) for row in rows],
-        [(seqs[seq], f"{Reason.SKIPPED}: {_option(why)}") for seq, why in left.items()],
-    )
-    return Restoration(
-        parent=parent.id,
-        plan=plan,
-        draft=draft,
-        place=place,
-        folder=Path(meta["folder"]),
-        digest=digest,
-        coming=len(rows) - len(left),
-        left=Counter(obstacle for why in left.values() for obstacle in why),
-        unseen=unseen(database),
-        change=change,
-    )
-
-
-def _target(row: Taken, seq: int, plan: Plan) -> Target:
-    gateway, wave = plan.gateways[row.gateway].name, len(plan.waves) - 1 - row.wave
-    return Target(seq, row.id, gateway, wave, parts_of(row.id), persistent=row.persistent)
 
 
 def _refuse(parent: RunFolder, meta: dict[str, Any]) -> None:
     if meta.get("rehearsal"):
         raise UsageError(f"run {parent.id} was a rehearsal; nothing of it is down")
-    if meta.get("act") != "undeploy":
+    if meta.get("act", "undeploy") != "undeploy":
         raise UsageError(f"run {parent.id} is a restore itself; restore the run {meta.get('parent')}")
 
 
-def _wanted(database: Database, choice: Choice) -> list[Taken]:
-    matches = matcher(choice.only or ("**",))
-    for pattern in choice.only:
-        alone = matcher((pattern,))
-        if not any(alone(row.id) for row in taken_down(database)):
+class _Filling:
+    """Takes a parent's targets over into the draft of its restore, one at a time."""
+
+    def __init__(
+        self, parent: RunFolder, database: Database, meta: dict[str, Any], choice: Choice, draft: Draft
+    ) -> None:
+        self._parent = parent
+        self._database = database
+        self._meta = meta
+        self._choice = choice
+        self._draft = draft
+        self._plan = _reversed(plan_from_json(meta["plan"].encode()))
+        self._kept: list[tuple[int, Snapshot]] = []
+        self._left: list[tuple[int, str]] = []
+        self._counts: Counter[Obstacle] = Counter()
+        self._said = hashlib.sha256(_said(meta["digest"], parent.id, choice))
+
+    def fill(self, place: Path) -> Restoration:
+        """Take all of them over, and return what came of it."""
+        source = _copied(self._parent.plan, place / "plan.yaml")
+        count = self._take_over()
+        self._flush()
+        keys = {"folder": self._meta["folder"], "source": source, "program": __version__}
+        own: dict[str, Value] = {
+            "plan": plan_to_json(self._plan).decode(),
+            "digest": self._said.hexdigest(),
+            "act": "restore",
+            "parent": self._parent.id,
+            "accept": json.dumps(sorted(self._choice.accept)),
+        }
+        self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
+        leave(self._draft.database, self._left)
+        return Restoration(
+            parent=self._parent.id,
+            plan=self._plan,
+            draft=self._draft,
+            place=place,
+            folder=Path(self._meta["folder"]),
+            digest=self._said.hexdigest(),
+            choice=self._choice,
+            coming=count - len(self._left),
+            left=self._counts,
+            left_out=len(self._left),
+            unseen=unseen(self._database),
+        )
+
+    def _take_over(self) -> int:
+        """Add each target that is wanted; return how many there are."""
+        pairs = list(order_of(self._database))
+        ordered = {seq for pair in pairs for seq in pair}
+        placed: dict[int, tuple[int, TargetId]] = {}
+        count = 0
+        for count, row in enumerate(self._wanted(), 1):
+            self._draft.add(self._target(row, count), _NOWHERE)
+            self._note(row, count)
+            if row.seq in ordered:
+                placed[row.seq] = (count, row.id)
+        for after, first in pairs:
+            if first in placed and after in placed:  # what went first comes back last
+                self._draft.require(placed[first][0], placed[after][1], _NOWHERE)
+        return count
+
+    def _wanted(self) -> Iterator[Taken]:
+        """Yield what the patterns let through. Raises where that is nothing, or a pattern matches nothing."""
+        only = matcher(self._choice.only or ("**",))
+        idle = {pattern: matcher((pattern,)) for pattern in self._choice.only}
+        found = False
+        for row in taken_down(self._database):
+            idle = {pattern: match for pattern, match in idle.items() if match(row.id) is None}
+            if only(row.id) is not None:
+                found = True
+                yield row
+        for pattern in idle:
             raise UsageError(f"--only {pattern} matches nothing that the run took down; nothing was sent")
-    return [row for row in taken_down(database) if matches(row.id) is not None]
+        if not found:
+            why = _why_nothing(self._database)
+            raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
+
+    def _target(self, row: Taken, seq: int) -> Target:
+        gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
+        return Target(seq, row.id, gateway, wave, parts_of(row.id), persistent=row.persistent)
+
+    def _note(self, row: Taken, seq: int) -> None:
+        """Keep a target's snapshot, and why it is left out where it is."""
+        snapshot = row.snapshot
+        if self._choice.roll_back:
+            snapshot = self._plan.gateways[row.gateway].rolled_back(snapshot)
+        self._kept.append((seq, snapshot))
+        obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
+        if obstacles:
+            self._left.append((seq, f"{Reason.SKIPPED}: {_option(obstacles)}"))
+            self._counts.update(obstacles)
+        self._said.update(f"\n{row.id}".encode())
+        if len(self._kept) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        keep(self._draft.database, self._kept)
+        self._kept.clear()
+
+
+def _copied(plan: Path, copy: Path) -> str:
+    """Copy the plan as it was run; return the digest of its bytes."""
+    try:
+        shutil.copyfile(plan, copy)
+        return hashlib.sha256(copy.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"{plan}: cannot be read: {error.strerror}; nothing was sent") from error
+
+
+def _said(digest: str, parent: RunId, choice: Choice) -> bytes:
+    """Return what stands for this very restore, before its targets in order: the run and what is accepted."""
+    said = [digest, parent, sorted(choice.accept), choice.roll_back]
+    return json.dumps(said, ensure_ascii=False).encode()
 
 
 def _why_nothing(database: Database) -> str:
     if count := unseen(database):
-        return f"{count:,} targets went down that no snapshot had seen deployed"
+        went = f"{count:,} targets went" if count > 1 else "1 target went"
+        return f"{went} down that no snapshot had seen deployed"
     return "it took nothing down"
 
 
@@ -173,40 +249,11 @@ def _reversed(plan: Plan) -> Plan:
     )
 
 
-def _turn_round(database: Database, draft: Draft, seqs: dict[int, int], ids: dict[int, TargetId]) -> None:
-    """What went first comes back last: a target waits for those that went after it."""
-    for after, first in order_of(database):
-        if first in seqs and after in seqs:
-            draft.require(seqs[first], ids[after], _NOWHERE)
-
-
-def _left_out(rows: list[Taken], choice: Choice) -> dict[int, tuple[Obstacle, ...]]:
-    """Return by number why targets are left out: what is in the way and was not accepted."""
-    found = {}
-    for row in rows:
-        why = tuple(each for each in row.snapshot.obstacles if each not in choice.accept)
-        if why:
-            found[row.seq] = why
-    return found
-
-
 def _option(obstacles: tuple[Obstacle, ...]) -> str:
     texts = {
         "new-front-end-id": "its front-end API would get a new id",
         "unpublished-edits": "edits that were never deployed would go live with it",
-        "missing-history": "what was deployed could not be read, so that it may come back different",
+        "missing-history": "what was deployed could not be read, so that it may come back otherwise",
     }
     why = "; ".join(texts[obstacle] for obstacle in obstacles)
     return f"{why}; {' '.join(f'--accept {obstacle}' for obstacle in obstacles)} brings it back"
-
-
-def _kept(snapshot: Snapshot, choice: Choice) -> Snapshot:
-    if choice.roll_back and snapshot.facts.revision is not None:
-        return replace(snapshot, deploy=snapshot.facts.revision)
-    return snapshot
-
-
-def _digest(parent: str, rows: list[Taken], choice: Choice) -> str:
-    """Return what stands for this very restore: the run, the targets in order, and what is accepted."""
-    said = [parent, [row.id for row in rows], sorted(choice.accept), choice.roll_back]
-    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()

@@ -217,26 +217,32 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
 
 def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
     """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
-    about = past.about
-    settling = reading.verdict is Verdict.PARTIAL or (about and about.verdict is Verdict.REMOVED)
+    about, half = past.about, reading.verdict is Verdict.PARTIAL
+    settling = half or (about and about.verdict is Verdict.REMOVED)
     if past.charged and settling and past.looks + 1 < LOOKS_PER_DOUBT:
-        past = replace(past, looks=past.looks + 1, doubt=past.doubt and reading.verdict is not Verdict.UP)
+        past = replace(past, looks=past.looks + 1, doubt=past.doubt and half)
         return past, Look(backoff(policy, past.looks, 1.0))  # pods follow their manager with a delay
-    if past.charged and reading.verdict is Verdict.PARTIAL:
-        return past, _partial(reading)
+    if past.charged and half and (policy.act is Act.UNDEPLOY or past.charged >= policy.attempts):
+        return past, _partial(reading)  # there is no undeploy for the rest; another deploy reaches all pods
     if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
         return replace(past, doubt=False), _refused(about)
-    past = replace(past, doubt=False, looks=0)
+    past = replace(past, doubt=past.doubt and half, looks=0)
     if past.charged >= policy.attempts:
         return past, _spent_while_up(policy, past, about)
     return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
 
 
 def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
-    """No look could settle it: this gateway offers none, or the looks that we may spend are spent."""
+    """No look could settle it: this gateway offers none, or the looks that we may spend are spent.
+
+    Where there are looks, nothing is deployed without one, nor counts as deployed.
+    """
     offered = reading.verdict is not Verdict.NOT_OFFERED
+    if policy.act is Act.DEPLOY and offered and not past.charged:
+        return past, End(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_untold(reading)}")
+    proven = past.doubt and (policy.act is Act.UNDEPLOY or not offered)
     match past.about.verdict if past.about else None:
-        case Verdict.REMOVED if past.about and past.doubt:  # no look has spoken against the vendor's evidence
+        case Verdict.REMOVED if past.about and proven:  # no look has spoken against the vendor's evidence
             return past, End(Outcome.UNDEPLOYED, evidence=past.about.evidence)
         case Verdict.PARTIAL if past.about:
             return past, _partial(past.about)
@@ -292,8 +298,9 @@ def _spent_while_up(policy: Policy, past: Past, about: Reading | None) -> End:
 
 def _unknown(policy: Policy, past: Past, reading: Reading) -> End:
     last = f"; last reply: {describe(past.about)}" if past.about else ""
-    if reading.verdict is Verdict.NOT_OFFERED:
-        why = "this version offers no look"
-    else:
-        why = f"the looks could not tell: {describe(reading)}"
+    why = "this version offers no look" if reading.verdict is Verdict.NOT_OFFERED else _untold(reading)
     return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_requests(policy, past)}, and {why}{last}")
+
+
+def _untold(reading: Reading) -> str:
+    return f"the looks could not tell: {describe(reading)}"

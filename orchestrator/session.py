@@ -347,9 +347,7 @@ class Session:
 
 
 def _note(start: Start) -> str | None:
-    """Return the text for a vendor's history record; a restore always says what it is."""
-    if start.change.act is Act.DEPLOY:
-        return f"{start.plan.reason or 'restore'} [{start.run}]"
+    """Return the text for a vendor's history record; None without a reason: an older server knows no text."""
     return f"{start.plan.reason} [{start.run}]" if start.plan.reason else None
 
 

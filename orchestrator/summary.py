@@ -10,12 +10,18 @@ from orchestrator.report.values import Report, TargetReport, Totals
 from orchestrator.report.words import advice, headline, span, visible
 
 HEADINGS = ("", "targets", "undeployed", "already", "failed", "unknown", "not started", "requests", "retries")
+RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in HEADINGS)
 TROUBLE_SHOWN = 10
 """How many targets that went wrong are named; the reports name them all."""
 
 
+def headings(report: Report) -> tuple[str, ...]:
+    """Return what stands above ``count_rows``."""
+    return RESTORE_HEADINGS if report.run.act == "restore" else HEADINGS
+
+
 def count_rows(report: Report) -> list[tuple[str, ...]]:
-    """Return a row a gateway under ``HEADINGS``, and one for all of them where there are several."""
+    """Return a row a gateway under ``headings``, and one for all of them where there are several."""
     rows = [_count_row(visible(gateway.name), gateway.totals) for gateway in report.gateways]
     return rows if len(rows) == 1 else [*rows, _count_row("all", report.totals)]
 
@@ -23,8 +29,8 @@ def count_rows(report: Report) -> list[tuple[str, ...]]:
 def _count_row(name: str, totals: Totals) -> tuple[str, ...]:
     counts = (
         totals.targets,
-        totals.undeployed,
-        totals.already_undeployed,
+        totals.undeployed + totals.restored,
+        totals.already_undeployed + totals.already_deployed,
         totals.failed,
         totals.unknown,
         totals.not_started,

@@ -135,12 +135,19 @@ class Course:
             return None
         snapshot = await self._read_portrait()
         if isinstance(snapshot, str):
-            return blocked(self.past, snapshot)
+            needed = tools.snapshot == "required" or approved is not None or self._may_not_go()
+            return blocked(self.past, snapshot) if needed else None
+        self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
         self._record.snapshot(self.target, snapshot, self._world.now())
         end = judged(self._lane.policy, snapshot, approved, required=tools.snapshot == "required")
         if end is None and snapshot.verdict is Verdict.UP and isinstance(self._step, Look):
             self._step = Send()  # the look that was due has been had
         return end
+
+    def _may_not_go(self) -> bool:
+        """Tell whether it is not only looks that are refused."""
+        refused = self._lane.refusal(self._lane.policy.act) or self._stopping.skipped(self.target.id)
+        return refused is not None
 
     async def _read_portrait(self) -> Snapshot | str:
         """Read what a snapshot needs, each read once; or return why nothing may be read."""
@@ -203,7 +210,7 @@ class Course:
     async def _look(self, turn: Turn) -> Reading:
         """Read the live state: off the list, or through as many of the vendor's reads as that takes."""
         if reading := await self._glance():
-            return reading
+            return aimed(self._lane.policy, Act.LOOK, reading)
         seen: dict[str, Reading] = {}
         found, first = self._after_read(seen), True
         while isinstance(found, Ask):
@@ -271,6 +278,8 @@ class Course:
         concluded = conclude(reading)
         if isinstance(concluded, Reading):
             reading = concluded = aimed(lane.policy, ask.act, concluded)
+        elif lane.policy.act is Act.DEPLOY:  # half a look says nothing yet of what is wanted
+            reading = replace(reading, verdict=Verdict.TOLD)
         status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)

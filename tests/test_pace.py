@@ -138,7 +138,9 @@ def test_a_slot_from_before_a_change_is_void(change: str) -> None:
     learned=st.none() | st.floats(0.5, 200),
     hint=st.none() | st.floats(0.1, 500),
     rounds=st.lists(
-        st.tuples(st.lists(st.floats(0.001, 0.9 * IDLE), max_size=20), st.floats(0, 2)), min_size=1, max_size=5
+        st.tuples(st.lists(st.floats(0.001, 0.9 * IDLE), max_size=20), st.floats(0, 2)),
+        min_size=1,
+        max_size=5,
     ),
 )
 def test_no_cut_goes_below_what_was_taken_nor_falls_on_who_is_not_to_blame(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import undeploy
+from orchestrator import restoring, undeploy
 from orchestrator.executor import Feed
+from orchestrator.gateways import apinizer
 from orchestrator.gateways.apinizer import Apinizer
 from orchestrator.gateways.roma import Roma
+from orchestrator.journal.database import Database
 from orchestrator.journal.record import Record
+from orchestrator.journal.taken import Taken, taken_down
 from orchestrator.model import Act, Ask, Outcome, Reading, Target, Verdict
-from orchestrator.retry import End, Past, Policy, Send, Step, decide
+from orchestrator.retry import End, Past, Policy, Send, Step, decide, first_step
 from orchestrator.simulate.clock import CrashError, DeadlockError, VirtualLoop, play
 from orchestrator.simulate.play import play_seed
 from orchestrator.simulate.scene import make_scene
@@ -132,6 +137,47 @@ def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Record, "ended", lambda self, target, end, *, seconds, at: None)
 
     assert caught("has not reached its end")
+
+
+# --- a restore that is broken on purpose ----------------------------------------------------------------
+
+
+def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(policy: Policy, past: Past) -> Step:
+        return Send() if policy.act is Act.DEPLOY and not past.doubt else first_step(policy, past)
+
+    monkeypatch.setattr(undeploy, "first_step", blind)
+
+    assert caught("without a look that showed it to be down")
+
+
+def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undeploy, "aimed", lambda policy, act, reading: reading)
+
+    assert caught("is not up everywhere")
+
+
+def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        apinizer, "next_proof", lambda seen, lacking, about, pods: apinizer.next_look(seen, lacking, None)
+    )
+
+    assert caught("is not up everywhere", seeds=120)
+
+
+def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def some(database: Database) -> Iterator[Taken]:
+        return (row for row in taken_down(database) if row.seq != 2)
+
+    monkeypatch.setattr(restoring, "taken_down", some)
+
+    assert caught("is left out of the restore")
+
+
+def test_a_restore_in_the_order_of_the_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restoring, "order_of", lambda database: iter(()))
+
+    assert caught("which comes first")
 
 
 # --- the clock ------------------------------------------------------------------------------------------

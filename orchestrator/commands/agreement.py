@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SHORT = 8
 """How many digits of a digest are enough to mean it."""
 CHANCES = 3
+_PRINTED_BY = {"plan": "`undeploy check`", "restore": "`undeploy restore --dry-run`"}
 
 
 class Consent(NamedTuple):
@@ -120,7 +121,7 @@ def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
     it is too short or another's."""
     if len(given) < SHORT:
         raise UsageError(
-            f"--approve {given}: give {SHORT} digits of the digest or more; `undeploy check` prints it"
+            f"--approve {given}: give {SHORT} digits of the digest or more; {_PRINTED_BY[of]} prints it"
         )
     if not digest.startswith(given.lower()):
         raise UsageError(

@@ -56,6 +56,26 @@ class View(NamedTuple):
     no_color: bool
 
 
+class Hours(NamedTuple):
+    """When a run may work."""
+
+    window: str | None
+    close_at: str | None
+    wait: bool
+
+    def window_value(self, now: datetime | None = None) -> Window | None:
+        """Return the window that is asked for, None for none; raises ``UsageError``."""
+        from orchestrator.model import Window
+
+        if self.window and self.close_at:
+            raise UsageError("--window and --close-at both say when the window closes; give one of them")
+        if self.window:
+            return Window(*parse_window(self.window))
+        if self.close_at:
+            return Window(None, close_at(self.close_at, now or datetime.now(UTC)))
+        return None
+
+
 class Selection(NamedTuple):
     """Which of the targets, and when."""
 
@@ -69,15 +89,7 @@ class Selection(NamedTuple):
 
     def window_value(self, now: datetime | None = None) -> Window | None:
         """Return the window that replaces the plan's, None to keep the plan's; raises ``UsageError``."""
-        from orchestrator.model import Window
-
-        if self.window and self.close_at:
-            raise UsageError("--window and --close-at both say when the window closes; give one of them")
-        if self.window:
-            return Window(*parse_window(self.window))
-        if self.close_at:
-            return Window(None, close_at(self.close_at, now or datetime.now(UTC)))
-        return None
+        return Hours(self.window, self.close_at, self.wait).window_value(now)
 
     def protect(self) -> tuple[str, ...]:
         """Return the patterns of all protect files, those of the environment first; raises ``UsageError``."""
@@ -196,6 +208,14 @@ class Aim(NamedTuple):
 
 
 aim_options = bundled("aim", Aim, _only, _skip, _wave, _window, _close_at, protect_file_option)
+
+hours_options = bundled(
+    "hours",
+    Hours,
+    click.option("--window", metavar="OPENS/CLOSES", help="Work within these times only."),
+    click.option("--close-at", metavar="HH:MM[ZONE]", help="Start nothing that cannot end before this time."),
+    click.option("--wait", is_flag=True, help="Wait until the window opens."),
+)
 plan_options = bundled(
     "chosen",
     Chosen,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from orchestrator.commands.agreement import SHORT, Consent, ask, check_digest, consent_options
-from orchestrator.commands.options import View, bundled, report_dir_option, state_option, view_options
+from orchestrator.commands.options import (
+    Hours,
+    View,
+    bundled,
+    hours_options,
+    report_dir_option,
+    state_option,
+    view_options,
+)
 from orchestrator.commands.screen import drive, tell
 from orchestrator.errors import UsageError
 
@@ -62,6 +70,7 @@ wishes_options = bundled(
 @click.option("--dry-run", is_flag=True, help="Tell what would come back, and its digest; send nothing.")
 @wishes_options
 @consent_options
+@hours_options
 @state_option
 @report_dir_option
 @view_options
@@ -70,6 +79,7 @@ def command(
     dry_run: bool,
     wishes: Wishes,
     consent: Consent,
+    hours: Hours,
     state: Path,
     report_dir: Path | None,
     view: View,
@@ -78,20 +88,20 @@ def command(
 
     RUN is an id, a folder, or `latest`. Only what the run's snapshot saw deployed and an undeploy of the run
     may have reached is touched. What would not come back as it was is left out unless --accept takes it in.
-    Asks like `run`; --dry-run prints the digest that --approve wants.
+    Asks like `run`; --dry-run prints the digest that --approve wants. There is no window unless one is given.
     """
-    from orchestrator.api import RunOptions, prepare_restore, restore
+    from orchestrator.api import RunOptions, restore
     from orchestrator.journal.folder import find_run
 
+    options = RunOptions(state=state, report_dir=report_dir, window=hours.window_value(), wait=hours.wait)
     parent = find_run(state, run)
-    restoration = prepare_restore(parent, wishes.choice())
-    try:
+    with ExitStack() as stack:
+        restoration = _ready(parent, wishes.choice(), stack)
         if dry_run:
-            for line in outlook(restoration, wishes):
+            for line in outlook(restoration):
                 click.echo(line)
             return 0
-        restoration = _agree(restoration, parent, wishes, consent)
-        options = RunOptions(state=state, report_dir=report_dir)
+        restoration = _agree(restoration, parent, wishes, consent, stack)
         result = drive(
             lambda listeners, started: restore(
                 restoration, options, listeners=listeners, signals=True, on_start=started
@@ -99,34 +109,40 @@ def command(
             view,
             state=state,
         )
-    finally:
-        _forget(restoration)
     return result.exit_status
 
 
-def _forget(restoration: Restoration) -> None:
-    restoration.draft.close()
-    shutil.rmtree(restoration.place, ignore_errors=True)
+def _ready(parent: RunFolder, choice: Choice, stack: ExitStack) -> Restoration:
+    """Make a restore ready; it is forgotten with the ``stack``, unless it was run."""
+    from orchestrator.api import prepare_restore
+
+    restoration = prepare_restore(parent, choice)
+    stack.callback(restoration.forget)
+    return restoration
 
 
-def outlook(restoration: Restoration, wishes: Wishes) -> Iterator[str]:
+def outlook(restoration: Restoration) -> Iterator[str]:
     """Yield what somebody should know before agreeing, and the digest that stands for it."""
     from orchestrator.report.words import visible
 
     yield f"restore of {restoration.parent} ({visible(restoration.plan.name)})"
     yield f"comes back: {restoration.coming:,}"
+    if restoration.left_out:
+        yield f"left out:   {restoration.left_out:,}"
     for obstacle, count in sorted(restoration.left.items()):
-        yield f"left out:   {count:,}, unless --accept {obstacle}"
-    for accepted in sorted(wishes.accept):
+        yield f"            {count:,} of them want{'s' if count == 1 else ''} --accept {obstacle}"
+    for accepted in sorted(restoration.choice.accept):
         yield f"accepted:   {accepted}"
     if restoration.unseen:
-        yield f"unseen:     {restoration.unseen:,} went down without a snapshot, and are left alone"
-    if wishes.roll_back:
+        yield f"unseen:     {restoration.unseen:,} that no snapshot had seen deployed; left alone"
+    if restoration.choice.roll_back:
         yield "roll-back:  the working definition of each Apinizer proxy is overwritten by its revision"
     yield f"digest: {restoration.digest}"
 
 
-def _agree(restoration: Restoration, parent: RunFolder, wishes: Wishes, consent: Consent) -> Restoration:
+def _agree(
+    restoration: Restoration, parent: RunFolder, wishes: Wishes, consent: Consent, stack: ExitStack
+) -> Restoration:
     """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
     if consent.approve is not None:
         check_digest(consent.approve, restoration.digest, of="restore")
@@ -136,17 +152,17 @@ def _agree(restoration: Restoration, parent: RunFolder, wishes: Wishes, consent:
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
                 f"{restoration.digest[:SHORT]} for this very restore"
             )
-        restoration = _with_new_ids(restoration, parent, wishes)
-        for line in outlook(restoration, wishes):
+        restoration = _with_new_ids(restoration, parent, wishes, stack)
+        for line in outlook(restoration):
             tell(line)
         ask(restoration.digest, restoration.coming, "restore")
     return restoration
 
 
-def _with_new_ids(restoration: Restoration, parent: RunFolder, wishes: Wishes) -> Restoration:
+def _with_new_ids(
+    restoration: Restoration, parent: RunFolder, wishes: Wishes, stack: ExitStack
+) -> Restoration:
     """Ask once for the whole run whether front-end APIs may come back with another id."""
-    from orchestrator.api import prepare_restore
-
     count = restoration.left["new-front-end-id"]
     if not count:
         return restoration
@@ -154,5 +170,4 @@ def _with_new_ids(restoration: Restoration, parent: RunFolder, wishes: Wishes) -
     click.echo(question, nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         return restoration
-    _forget(restoration)
-    return prepare_restore(parent, wishes.choice("new-front-end-id"))
+    return _ready(parent, wishes.choice("new-front-end-id"), stack)

@@ -16,7 +16,7 @@ from orchestrator.errors import OrchestratorError, UsageError
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
 
-HEADINGS = ("run", "plan", "state", "started", "targets", "down", "failed", "unknown", "not started")
+HEADINGS = ("run", "plan", "state", "started", "act", "targets", "done", "failed", "unknown", "not started")
 
 
 @click.command("runs")
@@ -41,13 +41,13 @@ def command(prune: str | None, rehearsals: bool, state: Path) -> None:
         return
     from orchestrator.summary import aligned
 
-    for line in aligned([HEADINGS, *(row(folder) for folder in folders)], left=4):
+    for line in aligned([HEADINGS, *(row(folder) for folder in folders)], left=5):
         click.echo(line)
 
 
 def row(folder: RunFolder) -> tuple[str, ...]:
     """Return a run as the cells of one row under ``HEADINGS``; what cannot be read is said in its row."""
-    from orchestrator.report.words import down, visible
+    from orchestrator.report.words import done, visible
 
     try:
         with folder.account() as account:
@@ -55,9 +55,10 @@ def row(folder: RunFolder) -> tuple[str, ...]:
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals
-    counts = (totals.targets, down(totals), totals.failed, totals.unknown, totals.not_started)
+    counts = (totals.targets, done(totals), totals.failed, totals.unknown, totals.not_started)
     started = f"{report.run.started.astimezone():%Y-%m-%d %H:%M}"
-    return (folder.id, visible(report.run.plan), folder.state(), started, *(f"{count:,}" for count in counts))
+    told = (folder.id, visible(report.run.plan), folder.state(), started, report.run.act)
+    return (*told, *(f"{count:,}" for count in counts))
 
 
 def remove_old(folders: list[RunFolder], before: datetime) -> None:

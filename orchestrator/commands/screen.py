@@ -143,15 +143,15 @@ def _troubles(result: RunResult) -> None:
 
 
 def _counts(result: RunResult, view: View) -> None:
-    from orchestrator.summary import HEADINGS, aligned, count_rows
+    from orchestrator.summary import aligned, count_rows, headings
 
     rows = count_rows(result.report)
     if is_live(view):
         from orchestrator.console import terminal
 
-        print_table(HEADINGS, rows, terminal(color=not view.no_color))
+        print_table(headings(result.report), rows, terminal(color=not view.no_color))
     else:
-        for line in aligned([HEADINGS, *rows]):
+        for line in aligned([headings(result.report), *rows]):
             tell(line)
 
 
@@ -174,7 +174,13 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left_out: set
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
-    styles = {"undeployed": "green", "already": "cyan", "failed": "red", "unknown": "magenta"}
+    styles = {
+        "undeployed": "green",
+        "restored": "green",
+        "already": "cyan",
+        "failed": "red",
+        "unknown": "magenta",
+    }
     shown = [number for number, heading in enumerate(headings) if heading not in left_out]
     for number in shown:
         justify: Literal["left", "right"] = "right" if number else "left"

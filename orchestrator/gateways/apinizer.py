@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.catalog import Query, Wanted
 from orchestrator.gateways import apinizer_catalog, apinizer_checks
@@ -22,8 +23,8 @@ from orchestrator.gateways.apinizer_looks import (
     read_look,
     read_siblings,
 )
-from orchestrator.gateways.apinizer_portrait import ROLLBACK, next_portrait, next_proof
-from orchestrator.gateways.apinizer_replies import read_undeploy
+from orchestrator.gateways.apinizer_portrait import next_portrait, next_proof, revision_of, with_revision
+from orchestrator.gateways.apinizer_replies import read_rollback, read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.text import place, segment
 from orchestrator.model import (
@@ -36,7 +37,6 @@ from orchestrator.model import (
     Reading,
     Snapshot,
     Target,
-    Verdict,
 )
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
@@ -101,9 +101,8 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
             return Request("GET", url + _PATHS[ask].format(environment=environment), headers)
         if ask.act is Act.LOOK:
             raise ValueError(f"Apinizer is not asked to {ask.act} {ask.via}".rstrip())
-        if ask.via == ROLLBACK:
-            revision = segment(target.deploy or "")
-            back = f"deploy-histories/{revision}/rollback/?environmentName={environment}"
+        if ask.act is Act.DEPLOY and (revision := revision_of(target.deploy)) is not None:
+            back = f"deploy-histories/{segment(revision)}/rollback/?environmentName={environment}"
             return Request("POST", url + back, headers)
         body = _body(target, note)
         if body is not None:
@@ -164,30 +163,35 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Return what ``reply`` means. Never raises, whatever the bytes; the status alone proves nothing."""
         if ask.act is Act.LOOK:
             return read_look(ask.via, target, reply)
-        if ask.via == ROLLBACK and reply.status == 200:
-            # The vendor answers so to a rollback whose deploy failed, too: a look alone can tell.
-            return Reading(verdict=Verdict.STRANGE, message="a rollback says nothing of its deploy")
+        if ask.act is Act.DEPLOY and revision_of(target.deploy) is not None:
+            return read_rollback(target, reply)
         return read_undeploy(target, reply)
 
     def next_look(
         self,
-        target: Target,  # noqa: ARG002
+        target: Target,
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
         about: Reading | None,
     ) -> Ask | Reading:
         """Return the next read of this look, or what the reads so far amount to."""
+        if about is not None and about.pod_count < target.pods:
+            about = replace(about, pod_count=target.pods)
         return next_look(seen, lacking, about)
 
     def next_proof(
         self,
-        target: Target,  # noqa: ARG002
+        target: Target,
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
         about: Reading | None,
     ) -> Ask | Reading:
         """Return the next read, or whether it is deployed on every pod that answers."""
-        return next_proof(seen, lacking, about)
+        return next_proof(seen, lacking, about, target.pods)
+
+    def rolled_back(self, snapshot: Snapshot) -> Snapshot:
+        """Return what brings the revision back, over the manager's working definition: edits are lost."""
+        return with_revision(snapshot)
 
     def next_portrait(
         self,

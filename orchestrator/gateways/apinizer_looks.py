@@ -198,14 +198,14 @@ def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
             facts=facts,
         )
     if health.verdict is not Verdict.DOWN:
-        return replace(health, facts=facts, **_named(doubted))
+        return replace(health, facts=facts, **named(doubted))
     if health.facts is not None and health.facts.deployed:
         text = "the manager's two reads contradict each other"
-        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **_named(doubted))
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **named(doubted))
     wanted = doubted.pod_count if doubted is not None else 0
     if (facts.pods_responded or 0) < wanted:
         text = f"{facts.pods_responded} of {wanted} pods answered the manager, none of them serves it"
-        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **_named(doubted))
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **named(doubted))
     return replace(status, facts=facts)
 
 
@@ -220,7 +220,8 @@ def joined(manager: Facts, pods: Facts) -> Facts:
     )
 
 
-def _named(doubted: Reading | None) -> dict[str, Any]:
+def named(doubted: Reading | None) -> dict[str, Any]:
+    """Return the pods that a reply named as those that did not obey, as fields of a reading."""
     return {} if doubted is None else {"pods": doubted.pods, "pod_count": doubted.pod_count}
 
 

@@ -162,6 +162,21 @@ def read_undeploy(target: Target, reply: Reply) -> Reading:
     return _fault(target, reply, body, found)
 
 
+def read_rollback(target: Target, reply: Reply) -> Reading:
+    """Return what a reply to a rollback with a deploy means.
+
+    A 200 proves nothing: the vendor sends it where the deploy has failed, too, and only its text says so. A
+    revision that is gone is no proxy that is gone.
+    """
+    found = read_undeploy(target, reply)
+    if reply.status == 200 and found.verdict in (Verdict.REMOVED, Verdict.PARTIAL):
+        return reading(Verdict.STRANGE, reply, json_object(reply.body))
+    error = envelope(json_object(reply.body), target)
+    if found.verdict is Verdict.ABSENT and error is not None and "revision" in error.plain:
+        return reading(Verdict.REFUSED, reply, json_object(reply.body))
+    return found
+
+
 def _proves(found: tuple[Row, ...], target: Target) -> bool:
     """True where every row is a typed success, one at least below the overall one, all of our environment."""
     environment = target.parts[-1]

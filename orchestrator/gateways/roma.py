@@ -108,7 +108,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     ) -> Request:
         """Return what to send. ROMA keeps no history record, so ``note`` has no place in it.
 
-        Raises ``ValueError`` for anything but an undeploy and the look ``show``.
+        Raises ``ValueError`` for a look that is unknown here.
         """
         return self._let_in(self._request(ask, target), access, now)
 
@@ -237,6 +237,8 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         return self._read_fault(reply)
 
     def _read_via(self, via: str, reply: Reply) -> Reading:
+        if via.startswith(roma_portrait.FRONT) and reply.status != 200:
+            return _read_lost_front(reply)
         if via == _SHOW.via or reply.status != 200:
             return _read_look(reply)
         fields = json_object(reply.body)
@@ -273,10 +275,10 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         self,
         target: Target,
         seen: Mapping[str, Reading],
-        lacking: frozenset[str],  # noqa: ARG002
+        lacking: frozenset[str],
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the definition, its deployments, its front-end API."""
-        return roma_portrait.next_portrait(target.parts[0], seen)
+        return roma_portrait.next_portrait(target.parts[0], seen, lacking)
 
 
 def _json(fields: dict[str, Any]) -> bytes:
@@ -350,6 +352,16 @@ def _read_look(reply: Reply) -> Reading:
         bare = reply.status == 404 and fault.code != _NO_SERVICE_BEHIND
         verdict = Verdict.NOT_OFFERED if bare else Verdict.UNCLEAR
     return _reading(verdict, reply, fault)
+
+
+def _read_lost_front(reply: Reply) -> Reading:
+    """Read why a front-end API is not shown. A 404 is about this one: that such APIs can be shown at all is
+    no question, and that it is gone is believed with the service's own code only."""
+    found = _read_look(reply)
+    if found.verdict is not Verdict.NOT_OFFERED:
+        return found
+    gone = (found.code or "").startswith("APIG.") and found.code != _NO_SUCH_INSTANCE
+    return replace(found, verdict=Verdict.ABSENT if gone else Verdict.UNCLEAR)
 
 
 def _state(fields: dict[str, Any]) -> Verdict:

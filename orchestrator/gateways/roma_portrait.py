@@ -7,6 +7,7 @@ of a Backend API", "Querying API Details", "Deploying a Backend API".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,29 +29,38 @@ _RECORDS = ("deploys", "histories")
 
 _SAME_NAMES = ("group_id", "auth_type", "authorizer_id", "cors", "roma_app_id")
 _OTHER_NAMES = {"env_id": "run_env_id", "protocol": "req_protocol", "path": "req_uri", "method": "req_method"}
+_OF_RECORD = ("group_id", "env_id")
+"""What the record of a deployment says too."""
+_MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
+"""Without these no front-end API is published."""
+_FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSING = frozenset({"status", "created_time", "modified_time"})
 """What a definition says of its own life."""
 
 _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
-def next_portrait(ld_api_id: str, seen: Mapping[str, Reading]) -> Ask | Snapshot:
+def next_portrait(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     show = seen.get(DEFINITION.via)
     if show is None:
+        if DEFINITION.via in lacking:
+            return Snapshot(verdict=Verdict.NOT_OFFERED)
         return DEFINITION
     if show.verdict is not Verdict.UP:
         return _as_seen(show)
     history = seen.get(HISTORY.via)
-    if history is None:
+    if history is None and HISTORY.via not in lacking:
         return HISTORY
-    records = _records(history.kept)
-    if records is None:
-        return replace(_as_seen(show), deploy=_BACKEND_ONLY, obstacles=("missing-history",))
-    newest = _newest(records, ld_api_id)
-    front = first_text(newest, "api_id") if newest else None
+    records = _records(history.kept if history else None)
+    newest = _newest(records, ld_api_id) if records else None
+    if newest is None:  # it is deployed, so there was a deployment
+        return _lost(show)
+    front = first_text(newest, "api_id")
     if front is None:
-        return _portrait(show, newest, None)
+        return _backend_alone(show, newest)
+    if not _FRONT_ID.fullmatch(front):
+        return _lost(show, newest, front)
     read = seen.get(f"{FRONT}/{front}")
     return Ask(Act.LOOK, f"{FRONT}/{front}") if read is None else _portrait(show, newest, read, front)
 
@@ -65,44 +75,68 @@ def _as_seen(show: Reading) -> Snapshot:
     )
 
 
-def _portrait(
-    show: Reading, newest: Mapping[str, Any] | None, read: Reading | None, front: str | None = None
-) -> Snapshot:
-    since = first_text(newest, "deploy_time") if newest else None
-    edited = _edited(show.kept, newest.get("api_definition") if newest else None)
-    facts = replace(show.facts or Facts(), since=since and shown(since), edited=edited)
-    obstacles: list[Obstacle] = ["unpublished-edits"] if edited else []
-    kept = read.kept if read is not None and read.verdict is Verdict.TOLD else None
-    if front is None or (read is not None and read.verdict is Verdict.NOT_OFFERED):
-        # It was deployed without a front-end API, or that is gone: so it comes back without one.
-        return replace(_as_seen(show), facts=facts, deploy=_BACKEND_ONLY, obstacles=tuple(obstacles))
-    if kept is None:
-        lost = FrontEnd(id=name_of(front))
-        obstacles += ["missing-history", "new-front-end-id"]
-        return replace(
-            _as_seen(show), facts=facts, fronts=(lost,), deploy=_BACKEND_ONLY, obstacles=tuple(obstacles)
-        )
-    path, name = first_text(kept, "req_uri"), first_text(kept, "name")
-    published = FrontEnd(id=name_of(front), name=name and shown(name), path=path and shown(path))
+def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:
+    if read.verdict is Verdict.ABSENT:
+        return _backend_alone(show, newest)
+    body = _body(show.kept or {}, newest, read.kept) if read.verdict is Verdict.TOLD and read.kept else None
+    if body is None or read.kept is None:
+        return _lost(show, newest, front)
+    path, name = first_text(read.kept, "req_uri"), first_text(read.kept, "name")
+    published = FrontEnd(id=_name_of(front), name=name and shown(name), path=path and shown(path))
+    found = _of_record(show, newest)
     return replace(
-        _as_seen(show),
-        facts=replace(facts, path=published.path),
+        found,
+        facts=replace(found.facts, path=published.path),
         fronts=(published,),
-        deploy=_body(kept),
-        obstacles=(*obstacles, "new-front-end-id"),
+        deploy=body,
+        obstacles=(*found.obstacles, "new-front-end-id"),
     )
 
 
-def name_of(text: str) -> str:
+def _backend_alone(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+    """It was deployed without a front-end API, or that is gone: so it comes back without one."""
+    return replace(_of_record(show, newest), deploy=_BACKEND_ONLY)
+
+
+def _lost(show: Reading, newest: Mapping[str, Any] | None = None, front: str | None = None) -> Snapshot:
+    """What was published for it could not be read: all that can come back is the backend API."""
+    found = _of_record(show, newest) if newest else _as_seen(show)
+    return replace(
+        found,
+        fronts=(FrontEnd(id=_name_of(front)),) if front else (),
+        deploy=_BACKEND_ONLY,
+        obstacles=tuple(dict.fromkeys((*found.obstacles, "missing-history"))),
+    )
+
+
+def _of_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+    """Return what the record of the deployment says beside the definition."""
+    since = first_text(newest, "deploy_time")
+    edited = _edited(show.kept, newest.get("api_definition"))
+    obstacles: dict[bool | None, tuple[Obstacle, ...]] = {
+        True: ("unpublished-edits",),
+        None: ("missing-history",),
+    }
+    found = _as_seen(show)
+    facts = replace(found.facts, since=since and shown(since), edited=edited)
+    return replace(found, facts=facts, obstacles=obstacles.get(edited, ()))
+
+
+def _name_of(text: str) -> str:
     """Return a vendor's id as it can be shown; never empty."""
     return shown(text) or "(unnamed)"
 
 
-def _body(front: Mapping[str, Any]) -> str:
-    """Return what a deploy says to publish a front-end API like this one."""
+def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]) -> str | None:
+    """Return what a deploy says to publish a front-end API like this one; None where too little is known."""
     fields: dict[str, Any] = {"deploy_front_api": True}
+    fields |= {name: record[name] for name in _OF_RECORD if record.get(name)}
     fields |= {ours: front[theirs] for ours, theirs in _OTHER_NAMES.items() if front.get(theirs)}
     fields |= {name: front[name] for name in _SAME_NAMES if front.get(name) not in (None, "")}
+    if backend.get("roma_app_id"):
+        fields["roma_app_id"] = backend["roma_app_id"]  # another one is refused with APIG.3479
+    if not all(fields.get(name) for name in _MANDATORY):
+        return None
     return msgspec.json.encode(fields).decode()
 
 

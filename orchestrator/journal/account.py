@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.schema import OPEN_OUTCOME
+from orchestrator.journal.taken import count_taken
 from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
@@ -89,6 +91,11 @@ _KEPT_OUT = f"""
 SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
 """
 _DEPENDENT = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.DEPENDENCY}'"
+_SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"
+_LEFT_OUT = (
+    f"SELECT DISTINCT reason FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.SKIPPED}'"
+)
+_ACCEPT = re.compile(r"--accept ([a-z-]+)")
 _CONTROLS = "SELECT at, text FROM note WHERE kind = 'control' AND text IS NOT NULL ORDER BY number"
 # A lane that was parked and is well again must not read as if it still were.
 _WARNINGS = """
@@ -250,7 +257,23 @@ class JournalAccount:
             dependent=self._database.one(_DEPENDENT)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
             consent=_consent(self._meta.get("approved")),
+            **self._of_snapshots(),
         )
+
+    def _of_snapshots(self) -> dict[str, Any]:
+        """Say what a restore goes by: for a run what it has kept, for a restore what was accepted."""
+        if self._meta.get("act", "undeploy") == "restore":
+            reasons = "".join(text for (text,) in self._database.rows(_LEFT_OUT))
+            in_the_way = tuple(sorted(set(_ACCEPT.findall(reasons))))
+            return {
+                "accepted": msgspec.json.decode(self._meta["accept"], type=tuple[str, ...]),
+                "in_the_way": in_the_way,
+            }
+        if self.plan.snapshot == "off":
+            return {}
+        known = self._database.one(_SNAPSHOTS)[0]
+        restorable = 0 if self._meta.get("rehearsal") else count_taken(self._database)
+        return {"snapshots": known, "restorable": restorable}
 
     def _run_report(self) -> RunReport:
         ended, state, stopped_by, exit_status = (None, None, None, None)

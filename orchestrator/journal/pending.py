@@ -19,7 +19,8 @@ from orchestrator.retry import Past, replay_all
 BATCH = 500
 
 _OPEN = (
-    "SELECT seq, id, wave, description, persistent, value -> 'deploy', depth"
+    "SELECT seq, id, wave, description, persistent,"
+    " value ->> 'deploy', value ->> '$.facts.pods_responded', depth"
     " FROM target LEFT JOIN snapshot USING (seq)"
     " WHERE wave = ? AND step = ? AND gateway = ? AND (depth, seq) > (?, ?) AND outcome IS NULL"
     " ORDER BY depth, seq LIMIT ?"
@@ -212,7 +213,7 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
 
 
 def _target(row: Row, gateway: str) -> Target:
-    seq, name, wave, description, persistent, deploy = row
+    seq, name, wave, description, persistent, deploy, pods = row
     return Target(
         seq,
         TargetId(name),
@@ -221,7 +222,8 @@ def _target(row: Row, gateway: str) -> Target:
         parts_of(name),
         description,
         None if persistent is None else bool(persistent),
-        None if deploy is None else msgspec.json.decode(deploy, type=str | None),
+        deploy,
+        pods or 0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -11,14 +11,27 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model import Snapshot, TargetId
 
+# Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
+# up after one undeploy may have gone down by the next, be that refused.
+_REACHED = f"""(
+    outcome IS 'undeployed' OR {IN_DOUBT} OR EXISTS (
+        SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.act <> 'look' AND (
+            a.verdict = 'partial' OR a.verdict IN ('doubt', 'strange', 'removed') AND (
+                SELECT b.verdict FROM attempt AS b
+                WHERE b.seq = a.seq AND b.number > a.number AND b.act = 'look' ORDER BY b.number DESC LIMIT 1
+            ) = 'down'
+        )
+    )
+)"""
 _TAKEN = f"""
 SELECT seq, id, gateway, wave, persistent, value FROM target JOIN snapshot USING (seq)
-WHERE verdict = 'up' AND {IN_DOUBT} ORDER BY seq DESC
+WHERE snapshot.verdict = 'up' AND {_REACHED} ORDER BY seq DESC
 """
 _UNSEEN = f"""
 SELECT COUNT(*) FROM target LEFT JOIN snapshot USING (seq)
-WHERE (verdict IS NULL OR verdict NOT IN ('up', 'down')) AND {IN_DOUBT}
+WHERE snapshot.verdict IS NOT 'up' AND {_REACHED}
 """
+_COUNT = f"SELECT COUNT(*) FROM target JOIN snapshot USING (seq) WHERE snapshot.verdict = 'up' AND {_REACHED}"
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
 _LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
 
@@ -54,13 +67,22 @@ def order_of(database: Database) -> Iterator[tuple[int, int]]:
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
-def fill(
-    database: Database, snapshots: Sequence[tuple[int, Snapshot]], left: Sequence[tuple[int, str]]
-) -> None:
-    """Keep in a restore's journal what its parent saw, and why some of it is left out."""
-    values: list[tuple[Value, ...]] = [
+def count_taken(database: Database) -> int:
+    """Count what a restore of the run could bring back."""
+    count: int = database.one(_COUNT)[0]
+    return count
+
+
+def keep(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:
+    """Keep in a restore's journal what its parent saw, by the numbers of the restore."""
+    rows: list[tuple[Value, ...]] = [
         (seq, msgspec.json.encode(snapshot).decode()) for seq, snapshot in snapshots
     ]
+    with database.translated():
+        database.run_many(_SNAPSHOT, rows)
+
+
+def leave(database: Database, left: Iterable[tuple[int, str]]) -> None:
+    """Keep why targets are left out of a restore."""
     with database.transaction():
-        database.run_many(_SNAPSHOT, values)
         database.run_many(_LEFT, [(reason, seq) for seq, reason in left])

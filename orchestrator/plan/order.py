@@ -65,7 +65,7 @@ def _closed(needs: Needs) -> Iterator[list[int]]:
             elif following not in done:
                 at[following] = len(path)
                 path.append(following)
-                walks.append(iter(needs.get(following, ())))
+                walks.append(iter(sorted(needs.get(following, ()))))
 
 
 def _from_first(circle: list[int]) -> list[int]:

@@ -20,7 +20,17 @@ from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import OUTCOMES_OF, Account
-from orchestrator.report.words import OUTCOME_WORDS, advice, agreed, dangers, headline, moment, span, visible
+from orchestrator.report.words import (
+    OUTCOME_WORDS,
+    SPEECH,
+    advice,
+    agreed,
+    dangers,
+    headline,
+    moment,
+    span,
+    visible,
+)
 
 CAP = 20_000
 """A page with more targets than this opens slowly; those that are down are left out first."""
@@ -40,6 +50,7 @@ def write(account: Account, out: TextIO) -> None:
         report=report,
         run=report.run,
         order=(*OUTCOMES_OF[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
+        speech=SPEECH[report.run.act],
         headline=headline(report),
         advice=advice(report),
         dangers=dangers(report),

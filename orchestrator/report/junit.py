@@ -58,6 +58,7 @@ def _properties(report: Report) -> str:
         "reason": run.reason,
         "state": run.state,
         "stopped_by": run.stopped_by,
+        "act": run.act if run.act == "restore" else None,
     }
     told = [*values.items(), *(("warning", f"{name}: {text}") for name, text in dangers(report))]
     lines = (

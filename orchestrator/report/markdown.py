@@ -7,19 +7,19 @@ from typing import TextIO
 
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import (
+    OUTCOMES_OF,
     Account,
     ChainedRun,
-    Consent,
     Control,
     GatewayReport,
     Report,
-    RunReport,
     Totals,
     WaveReport,
 )
 from orchestrator.report.words import (
     DASH,
     OUTCOME_WORDS,
+    SPEECH,
     advice,
     agreed,
     dangers,
@@ -33,16 +33,7 @@ from orchestrator.report.words import (
 ROWS = 40
 """At most so many rows in a table; the rest is counted and left to report.csv."""
 
-_TOTALS = (
-    "targets",
-    "undeployed",
-    "already_undeployed",
-    "failed",
-    "unknown",
-    "not_started",
-    "requests",
-    "retries",
-)
+_OTHERS = ("failed", "unknown", "not_started", "requests", "retries")
 # Trackers differ in what a backslash does inside a table, before a pipe or HTML: those become entities.
 _MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {ord(sign): f"\\{sign}" for sign in "*_[]~"}
 
@@ -50,29 +41,31 @@ _MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {ord(sign): f"
 def write(account: Account, out: TextIO) -> None:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
     report = account.report
-    out.write(
-        f"# {_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}\n\n**{headline(report)}**\n\n"
-    )
+    act = report.run.act
+    title = f"{_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}"
+    out.write(f"# {title}\n\n**{headline(report)}**\n\n")
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
-    out.writelines(_facts(report.run, report.consent))
+    out.writelines(_facts(report))
     out.writelines(_chain(report.chain))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))
     out.write("\n## Totals\n\n")
-    out.writelines(_totals(report.totals))
-    out.writelines(_causes(grouped(account.trouble())))
-    out.writelines(_gateways(report.gateways))
-    out.writelines(_waves(report.waves))
+    out.writelines(_totals(report.totals, act))
+    out.writelines(_causes(grouped(account.trouble()), act))
+    out.writelines(_gateways(report.gateways, act))
+    out.writelines(_waves(report.waves, act))
     out.writelines(_controls(report.controls))
 
 
 def _what(report: Report) -> str:
-    return f"{len(report.chain):,} undeploy runs up to" if report.chain else "undeploy run"
+    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{report.run.act} run"
 
 
-def _facts(run: RunReport, consent: Consent | None) -> Iterable[str]:
-    parent = {"Continues": _code(run.parent)} if run.parent else {}
+def _facts(report: Report) -> Iterable[str]:
+    run = report.run
+    goes_back = "Continues" if run.act == "undeploy" else "Parent"
+    parent = {goes_back: _code(run.parent)} if run.parent else {}
     facts = {
         "Plan": _plain(run.plan),
         **parent,
@@ -83,8 +76,12 @@ def _facts(run: RunReport, consent: Consent | None) -> Iterable[str]:
         "Working time": span(run.seconds),
         "Digest": _code(run.digest),
     }
-    if consent is not None:
-        facts["Approved"] = _plain(agreed(consent))
+    if report.consent is not None:
+        facts["Approved"] = _plain(agreed(report.consent))
+    if report.accepted:
+        facts["Accepted"] = ", ".join(map(_code, report.accepted))
+    if report.snapshots is not None:
+        facts["Snapshots"] = f"{report.snapshots:,} of {report.totals.targets:,} targets"
     yield "| | |\n|---|---|\n"
     yield from (_row((name, value)) for name, value in facts.items())
 
@@ -93,12 +90,19 @@ def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     if not chain:
         return
     yield "\n## Runs\n\n"
-    yield _header(["run", "continues", "started", "ended", "state", *_short()])
+    yield _header(["run", "continues", "started", "ended", "state", *_short("undeploy")])
     for each in chain[-ROWS:]:
         run = each.run
         parent = _code(run.parent) if run.parent else DASH
         yield _row(
-            (_code(run.id), parent, moment(run.started), moment(run.ended), run.state, *_counts(each.totals))
+            (
+                _code(run.id),
+                parent,
+                moment(run.started),
+                moment(run.ended),
+                run.state,
+                *_counts(each.totals, run.act),
+            )
         )
     yield from _rest(len(chain), "runs before these", "report.json")
 
@@ -109,15 +113,21 @@ def _steps(report: Report) -> Iterable[str]:
         yield f"- {_plain(step.text)}{command}\n"
 
 
-def _totals(totals: Totals) -> Iterable[str]:
-    yield _header([name.replace("_", " ") for name in _TOTALS], numbers=len(_TOTALS))
-    yield _row(_counts(totals))
+def _names(act: str) -> tuple[str, ...]:
+    """Return the names of the counts, in their order."""
+    return ("targets", *(outcome.value for outcome in OUTCOMES_OF[act]), *_OTHERS)
 
 
-def _causes(groups: Sequence[Group]) -> Iterable[str]:
+def _totals(totals: Totals, act: str) -> Iterable[str]:
+    names = _names(act)
+    yield _header([name.replace("_", " ") for name in names], numbers=len(names))
+    yield _row(_counts(totals, act))
+
+
+def _causes(groups: Sequence[Group], act: str) -> Iterable[str]:
     if not groups:
         return
-    yield "\n## What is not down, by cause\n\n"
+    yield f"\n## What is not {SPEECH[act].end}, by cause\n\n"
     yield _header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
     for group in groups[:ROWS]:
         yield _row(
@@ -133,13 +143,13 @@ def _causes(groups: Sequence[Group]) -> Iterable[str]:
     yield from _rest(len(groups), "causes")
 
 
-def _gateways(gateways: Sequence[GatewayReport]) -> Iterable[str]:
+def _gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
     yield "\n## Gateways\n\n"
-    yield _header(["gateway", "kind", "lane", *_short(), "p50", "p95", "p99"])
+    yield _header(["gateway", "kind", "lane", *_short(act), "p50", "p95", "p99"])
     for gateway in gateways[:ROWS]:
         seconds = gateway.seconds
         latency = (span(seconds.p50), span(seconds.p95), span(seconds.p99))
-        yield _row((_code(gateway.name), gateway.kind, gateway.lane, *_counts(gateway.totals), *latency))
+        yield _row((_code(gateway.name), gateway.kind, gateway.lane, *_counts(gateway.totals, act), *latency))
     yield from _rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:
@@ -148,10 +158,10 @@ def _gateways(gateways: Sequence[GatewayReport]) -> Iterable[str]:
         yield from _rest(len(warnings), "warnings")
 
 
-def _waves(waves: Sequence[WaveReport]) -> Iterable[str]:
+def _waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield "\n## Waves\n\n"
-    yield _header(["wave", *_short()])
-    yield from (_row((_code(wave.name), *_counts(wave.totals))) for wave in waves[:ROWS])
+    yield _header(["wave", *_short(act)])
+    yield from (_row((_code(wave.name), *_counts(wave.totals, act))) for wave in waves[:ROWS])
     yield from _rest(len(waves), "waves")
 
 
@@ -166,12 +176,12 @@ def _controls(controls: Sequence[Control]) -> Iterable[str]:
     yield from _rest(len(controls), "acts", "report.json")
 
 
-def _short() -> list[str]:
-    return [name.removesuffix("_undeployed").replace("_", " ") for name in _TOTALS]
+def _short(act: str) -> list[str]:
+    return ["already" if name.startswith("already") else name.replace("_", " ") for name in _names(act)]
 
 
-def _counts(totals: Totals) -> list[str]:
-    return [f"{getattr(totals, name):,}" for name in _TOTALS]
+def _counts(totals: Totals, act: str) -> list[str]:
+    return [f"{getattr(totals, name):,}" for name in _names(act)]
 
 
 def _header(names: Sequence[str], *, numbers: int = 0) -> str:

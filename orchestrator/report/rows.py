@@ -9,12 +9,11 @@ from typing import Any
 
 from msgspec.json import Encoder
 
-from orchestrator.model import Outcome
+from orchestrator.model import DONE
 from orchestrator.report.values import Account, AttemptReport, TargetReport, milliseconds
-from orchestrator.report.words import down
+from orchestrator.report.words import done
 
 _ENCODER = Encoder()
-_DOWN = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED})
 
 
 def chosen(account: Account, cap: int) -> tuple[Iterable[TargetReport], int, int]:
@@ -23,10 +22,10 @@ def chosen(account: Account, cap: int) -> tuple[Iterable[TargetReport], int, int
     Up to ``cap`` targets are all there, in the plan's order. Above it those that are not down come first.
     """
     totals = account.report.totals
-    trouble = totals.targets - down(totals)
+    trouble = totals.targets - done(totals)
     if totals.targets <= cap:
         return account.targets(), totals.targets, trouble
-    fine = (target for target in account.targets() if target.outcome in _DOWN)
+    fine = (target for target in account.targets() if target.outcome in DONE)
     return islice(chain(account.trouble(), fine), cap), cap, min(trouble, cap)
 
 

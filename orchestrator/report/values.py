@@ -146,6 +146,16 @@ class Report(Struct, frozen=True, kw_only=True):
     ``skipped``. Not in report.json, where each target's reason says it."""
     dependent: int = 0
     """Of those that were not started, how many come after a target that is not down. Not in report.json."""
+    snapshots: int | None = None
+    """How many targets were seen before anything was done to them; None where the run keeps no snapshots.
+
+    Not in report.json, as is what follows."""
+    restorable: int = 0
+    """How many targets a restore of this run could bring back; 0 for a rehearsal."""
+    accepted: tuple[str, ...] = ()
+    """In a restore: what was put up with."""
+    in_the_way: tuple[str, ...] = ()
+    """In a restore: what would have to be accepted for those that were left out."""
     controls: tuple[Control, ...] = ()
     chain: tuple[ChainedRun, ...] = ()
     """Of a report on several runs that continue one another, these in their order; empty for one run."""

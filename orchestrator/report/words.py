@@ -36,6 +36,18 @@ _INVISIBLE = re.compile(
 )
 
 
+class Speech(Struct, frozen=True):
+    """How an act is spoken of."""
+
+    end: str
+    """What its targets are to be."""
+    change: str
+    """What is sent for each of them."""
+
+
+SPEECH = {"undeploy": Speech("down", "undeploy"), "restore": Speech("deployed again", "deploy")}
+
+
 class Advice(Struct, frozen=True):
     """One thing to do next, as a sentence; ``command`` is what to type, empty where nothing is."""
 
@@ -48,9 +60,13 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def down(totals: Totals) -> int:
-    """How many targets are known to be down."""
-    return totals.undeployed + totals.already_undeployed
+def done(totals: Totals) -> int:
+    """How many targets are known to be as the run wants them: down, or in a restore deployed again."""
+    return totals.undeployed + totals.restored + _already(totals)
+
+
+def _already(totals: Totals) -> int:
+    return totals.already_undeployed + totals.already_deployed
 
 
 _KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
@@ -60,29 +76,30 @@ def headline(report: Report) -> str:
     """How the run ended, in one sentence that rounds nothing."""
     totals = report.totals
     rest = ", ".join(_rest(report))
-    sentence = f"{_LEADS[report.run.state]}{_share(totals)}{'; ' if rest else ''}{rest}."
+    share = _share(totals, SPEECH[report.run.act].end)
+    sentence = f"{_LEADS[report.run.state]}{share}{'; ' if rest else ''}{rest}."
     return sentence[0].upper() + sentence[1:]
 
 
-def _share(totals: Totals) -> str:
-    match down(totals), totals.targets:
+def _share(totals: Totals, end: str) -> str:
+    match done(totals), totals.targets:
         case _, 0:
             return "the run had no targets"
         case 1, 1:
-            return "the one target is down"
+            return f"the one target is {end}"
         case 0, 1:
-            return "the one target is not down"
+            return f"the one target is not {end}"
         case count, targets if count == targets:
-            return f"all {targets:,} targets are down"
+            return f"all {targets:,} targets are {end}"
         case 0, targets:
-            return f"none of {targets:,} targets is down"
+            return f"none of {targets:,} targets is {end}"
         case count, targets:
-            return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} down"
+            return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} {end}"
 
 
 def _rest(report: Report) -> Iterator[str]:
     totals = report.totals
-    if already := totals.already_undeployed:
+    if already := _already(totals):
         yield f"{already:,} already {'was' if already == 1 else 'were'}"
     if totals.failed:
         yield f"{totals.failed:,} failed"
@@ -121,7 +138,14 @@ def advice(report: Report) -> tuple[Advice, ...]:
     if report.run.state == "running":
         return (Advice("The run is still going on; these numbers will change."),)
     steps = (*_lanes(report), *_resume(report), *_open_ends(report))
-    return steps or (Advice("Nothing is left to do."),)
+    return (*(steps or (Advice("Nothing is left to do."),)), *_way_back(report))
+
+
+def _way_back(report: Report) -> Iterator[Advice]:
+    run, count = report.run, report.restorable
+    if count and run.state == "complete":
+        these = "the one that went down" if count == 1 else f"the {count:,} that went down"
+        yield Advice(f"To bring back {these}, when the time comes:", f"undeploy restore {run.id}")
 
 
 def _lanes(report: Report) -> Iterator[Advice]:
@@ -187,16 +211,37 @@ def _open_ends(report: Report) -> Iterator[Advice]:
             "and no look could settle it."
         )
     if (dependent := report.dependent) and complete:
+        end = SPEECH[report.run.act].end
         yield Advice(
             f"{dependent:,} {'was' if dependent == 1 else 'were'} not started, because what "
-            f"{'it comes' if dependent == 1 else 'they come'} after is not down: see to that first."
+            f"{'it comes' if dependent == 1 else 'they come'} after is not {end}: see to that first."
         )
     if (missed := _missed(report) - dependent) and complete:
         yield Advice(f"Read why {missed:,} {'was' if missed == 1 else 'were'} not started.")
-    if complete and report.run.exit_status == 1:
+    if complete and report.run.exit_status == 1 and report.run.act == "undeploy":
         yield Advice(
             "Once the causes are mended, make a plan of what is left:",
             f"undeploy remainder {report.run.id} -o rest.yaml",
+        )
+    if report.run.act == "restore" and complete:
+        yield from _once_more(report)
+
+
+def _once_more(report: Report) -> Iterator[Advice]:
+    """A restore that was not whole is done again: it deploys only what is not up."""
+    run, left = report.run, report.kept_out.get(Reason.SKIPPED, 0)
+    accepted = tuple(f" --accept {name}" for name in report.accepted)
+    more = tuple(f" --accept {name}" for name in report.in_the_way)
+    if more:
+        these = "it would not come back as it was" if left == 1 else "they would not come back as they were"
+        yield Advice(
+            f"{left:,} {'was' if left == 1 else 'were'} left out, because {these}. To accept that:",
+            f"undeploy restore {run.parent}{''.join(sorted((*accepted, *more)))}",
+        )
+    elif done(report.totals) < report.totals.targets:
+        yield Advice(
+            "Once the causes are mended, another restore deploys what is not up yet, and nothing else:",
+            f"undeploy restore {run.parent}{''.join(accepted)}",
         )
 
 

@@ -14,12 +14,12 @@ from random import Random
 import anyio
 from msgspec import Struct
 
-from orchestrator.errors import DiskError, OrchestratorError
+from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.launch import Order, RunResult, begin, go_on, sha256
-from orchestrator.model import Act, Gateway, Window
+from orchestrator.model import DEPLOY, Act, Gateway, TargetId, Window
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.selection import RunOptions
@@ -30,6 +30,8 @@ from orchestrator.simulate.hands import hands
 from orchestrator.simulate.network import Network
 from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks, offers_look
 from orchestrator.simulate.scene import TOKENS, Scene, make_scene
+from orchestrator.simulate.way_back import WayBack, check_brought_back, nothing_to_bring_back
+from orchestrator.simulator.books import Books
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.wire import Secret
 from orchestrator.world import World
@@ -72,19 +74,13 @@ class _Play:
         self._platforms = Platforms(scene.seed, scene.faults, now=EPOCH)
         self._witness = Witness(scene)
         self._elapsed = 0.0
+        self._began = 0.0
+        """When the run, or its restore, began."""
         self._resolved = 0
+        self._way_back: WayBack | None = None
 
     def run(self) -> Verdict:
-        sessions = 0
-        while sessions < SESSIONS:
-            sessions += 1
-            doubts = in_doubt(self._runs()[0]) if self._runs() else []
-            done = self._session(sessions)
-            self._check_doubts(doubts)
-            if done:
-                break
-        else:
-            self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
+        sessions = self._sessions()
         broken = [*self._witness.broken]
         books = self._platforms.books()
         if not self._runs():
@@ -92,15 +88,47 @@ class _Play:
         for run in self._runs():
             broken += check_end(self._scene, books, run)
             broken += check_attempts(self._scene, run)
-            broken += leaks(run.path)
+        if not broken:
+            sessions += self._bring_back(books, broken)
+        broken += [leak for run in list_runs(self._folder) for leak in leaks(run.path)]
         return Verdict(
             seed=self._number,
             broken=tuple(broken),
             sessions=sessions,
-            requests=books.requests,
+            requests=self._platforms.books().requests,
             seconds=self._elapsed,
             trace=self._trace(),
         )
+
+    def _sessions(self) -> int:
+        """Play sessions until the run has reached its end; return how many that took."""
+        for number in range(1, SESSIONS + 1):
+            doubts = self._doubts()
+            done = self._session(number)
+            self._check_doubts(doubts)
+            if done:
+                return number
+        self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
+        return SESSIONS
+
+    def _bring_back(self, before: Books, broken: list[str]) -> int:
+        """Restore what the run took down, under misfortunes of the same sort."""
+        parent, counted = self._runs()[0], len(self._platforms.seen())
+        try:
+            self._way_back = WayBack(self._number, self._scene, parent, self._folder)
+        except RunError as refused:
+            broken += nothing_to_bring_back(before, parent, refused)
+            return 0
+        self._scene = self._way_back.scene
+        self._witness = Witness(self._scene, Act.DEPLOY)
+        self._platforms.expect(self._scene.faults)
+        self._began = self._elapsed
+        sessions = self._sessions()
+        broken += self._witness.broken
+        broken += check_brought_back(self._way_back, before, self._platforms, counted, self._runs())
+        for run in self._runs():
+            broken += check_attempts(self._scene, run)
+        return sessions
 
     def _session(self, number: int) -> bool:
         """Play one session; return whether the run has reached its end."""
@@ -108,7 +136,7 @@ class _Play:
         loop = VirtualLoop()
         dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
         fate = Fate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
-        closes = EPOCH + scene.closes if scene.closes is not None and number == 1 else None
+        closes = EPOCH + self._began + scene.closes if scene.closes is not None and number == 1 else None
         self._witness.begin(closes)
         options = RunOptions(
             state=self._folder,
@@ -149,6 +177,9 @@ class _Play:
         )
         if runs:
             return await go_on(runs[0], order, lambda _: world)
+        if self._way_back is not None:
+            ready = self._way_back.ready()
+            return await begin(ready.plan, ready.draft, ready.place, order, world, DEPLOY)
         draft, place = self._draft()
         return await begin(self._scene.plan, draft, place, order, world)
 
@@ -186,7 +217,7 @@ class _Play:
             fate,
             now=now,
             unsent=self._scene.unsent,
-            ill=lambda name: self._ill(name, now() - EPOCH),
+            ill=lambda name: self._ill(name, now() - EPOCH - self._began),
             arrived=self._witness.arrived,
         )
         return World(
@@ -211,22 +242,33 @@ class _Play:
         return Secret(TOKENS[0] if self._resolved <= settled else TOKENS[1])
 
     def _runs(self) -> list[RunFolder]:
-        return list_runs(self._folder)
+        """Return the run, or once that has ended its restore; nothing before there is one."""
+        act = "undeploy" if self._way_back is None else "restore"
+        return [run for run in list_runs(self._folder) if run.act == act]
+
+    def _doubts(self) -> list[TargetId]:
+        """Return what was left in doubt so far; no session may leave more than it had in flight."""
+        if not self._runs():
+            return []
+        concurrency = sum(gateway.concurrency for gateway in self._scene.plan.gateways)
+        left = len(in_doubt(self._runs()[0], newest=True))
+        if left > concurrency:
+            self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")
+        return in_doubt(self._runs()[0])
 
     def _check_doubts(self, doubts: Sequence[str]) -> None:
-        concurrency = sum(gateway.concurrency for gateway in self._scene.plan.gateways)
-        if len(doubts) > concurrency:
-            self._witness.broken.append(f"promise 2: {len(doubts)} in doubt, {concurrency} in flight at most")
         for target in doubts:
-            if self._witness.first_act(target) is Act.UNDEPLOY and offers_look(
-                self._scene, target.partition("/")[0]
-            ):
+            first = self._witness.first_act(target)
+            blind = first is not None and first is not Act.LOOK
+            if blind and offers_look(self._scene, target.partition("/")[0]):
                 self._witness.broken.append(f"promise 2: {target} was sent again before a look")
 
     def _trace(self) -> int:
         """Return a number that stands for everything that came out."""
-        with self._runs()[0].account() as account:
-            ends = tuple((target.id, target.outcome, len(target.attempts)) for target in account.targets())
+        ends = []
+        for run in list_runs(self._folder):
+            with run.account() as account:
+                ends += [(target.id, target.outcome, len(target.attempts)) for target in account.targets()]
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 
 

@@ -21,7 +21,8 @@ RATE_SPAN = 10.0
 class Witness:
     """Sees each commit and each request while a run goes on, and keeps what breaks a promise."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, act: Act = Act.UNDEPLOY) -> None:
+        self._act = act
         self._ids = {target.seq: target.id for target in scene.targets}
         self._closes: float | None = None
         self._timeouts = {gateway.name: gateway.reply_timeout for gateway in scene.plan.gateways}
@@ -49,30 +50,32 @@ class Witness:
         statement, values = entry
         if statement.startswith("INSERT INTO attempt"):
             self._intents.update(["any"])
-            if values[2] == Act.UNDEPLOY:
+            if values[2] == self._act:
                 self._intents.update([self._ids[int(values[0] or 0)]])
         elif statement == ENDED:
             self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
 
     def arrived(self, target: str, act: Act, at: float) -> None:
         """A request has reached its platform."""
-        self._arrivals.update(["any", target] if act is Act.UNDEPLOY else ["any"])
+        self._arrivals.update(["any", target] if act is self._act else ["any"])
         self._first.setdefault(target, act)
         if self._arrivals["any"] > self._intents["any"] or self._arrivals[target] > self._intents[target]:
             self.broken.append(f"promise 2: {act} of {target} left before its intent was on disk")
         gateway = target.partition("/")[0]
         # A request may take a moment from its admission to its arrival; 0.2 s is more than ours ever takes.
         late = self._closes is not None and at + self._timeouts[gateway] > self._closes + 0.2
-        if act is Act.UNDEPLOY and late:
-            self.broken.append(f"promise 7: {target} was undeployed too late for the window")
-        if act is Act.UNDEPLOY:
+        if act is self._act and late:
+            self.broken.append(f"promise 7: {target} was {act}ed too late for the window")
+        if act is self._act:
             self._check_order(target)
             self._check_rate(gateway, at)
 
     def _check_order(self, target: str) -> None:
         for before in self._needs.get(target, ()):
             if self._ended.get(before) not in DONE:
-                self.broken.append(f"{target} was undeployed before {before}, which comes first, was down")
+                self.broken.append(
+                    f"{target} was {self._act}ed before {before}, which comes first, had ended"
+                )
 
     def _check_rate(self, gateway: str, at: float) -> None:
         """No more than the plan's rate allows reach a gateway in ten seconds, give or take what the way takes
@@ -84,22 +87,27 @@ class Witness:
         while times[0] < at - RATE_SPAN:
             times.popleft()
         if len(times) > rate * (RATE_SPAN + 0.3) + 2:
-            self.broken.append(f"{gateway} got {len(times)} undeploys in {RATE_SPAN:g} s at {rate:g}/s")
+            self.broken.append(f"{gateway} got {len(times)} {self._act}s in {RATE_SPAN:g} s at {rate:g}/s")
 
     def first_act(self, target: str) -> Act | None:
         """Return what the first request of this session for a target was for."""
         return self._first.get(target)
 
 
-def in_doubt(folder: RunFolder) -> list[TargetId]:
-    """Return the targets that the last session left with an undeploy whose intent has no result."""
+def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
+    """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
+
+    Those that the ``newest`` session has left, or all: one killed early may not have come to all of them.
+    """
     database = folder.open()
     try:
         query = (
             "SELECT id FROM attempt AS a JOIN target USING (seq)"
-            " WHERE act = 'undeploy' AND verdict IS NULL AND outcome IS NULL"
+            " WHERE act <> 'look' AND verdict IS NULL AND outcome IS NULL"
             " AND number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = a.seq)"
         )
+        if newest:
+            query += " AND a.started >= (SELECT MAX(started) FROM session)"
         return [row[0] for row in database.rows(query)]
     finally:
         database.close()
@@ -133,7 +141,9 @@ def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[
     blind = target.evidence == "look" and not offers_look(scene, target.gateway)
     if target.outcome is Outcome.UNDEPLOYED and not blind and (facts is None or not facts.down):
         yield f"promise 3: {target.id} is reported undeployed, and still up"
-    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or (facts and facts.down)):
+    # A proxy that was never deployed to an environment is down there for its manager, and in no book.
+    never = facts is None and gateway.KIND == "apinizer" and target.evidence == "look"
+    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or never or (facts and facts.down)):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
         yield f"{target.id} is reported as not started, and we took it down"
@@ -146,9 +156,9 @@ def offers_look(scene: Scene, gateway: str) -> bool:
 
 
 def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:
-    """Yield each target that was sent more undeploys than its plan allows."""
+    """Yield each target that was sent more undeploys (or deploys) than its plan allows."""
     query = (
-        "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act = 'undeploy'"
+        "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act <> 'look'"
         " AND (verdict IS NULL OR verdict NOT IN ('busy', 'denied', 'unsent', 'elsewhere')) GROUP BY seq"
     )
     allowed = {gateway.name: gateway.retry.attempts for gateway in scene.plan.gateways}

@@ -24,10 +24,16 @@ PARTS = {
     "apinizer": ("MyProject", "petstore-api", "production"),
 }
 UNDEPLOY = Ask(Act.UNDEPLOY)
+DEPLOY = Ask(Act.DEPLOY)
 ASKS = {
-    "roma": [UNDEPLOY, Ask(Act.LOOK, "show")],
+    "roma": [
+        UNDEPLOY,
+        DEPLOY,
+        *(Ask(Act.LOOK, via) for via in ("show", "definition", "history", "front/5f918d104dc84480a75166ba")),
+    ],
     "apinizer": [
         UNDEPLOY,
+        DEPLOY,
         *(Ask(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")),
     ],
 }
@@ -68,8 +74,10 @@ def gateway(kind: str, **keys: Any) -> Gateway:
     return msgspec.convert({**least, **OWN_KEYS[kind], **keys}, KINDS[kind])
 
 
-def target(*parts: str, description: str | None = None, persistent: bool | None = None) -> Target:
-    return Target(1, TargetId("gw/" + "/".join(parts)), "gw", 0, parts, description, persistent)
+def target(
+    *parts: str, description: str | None = None, persistent: bool | None = None, deploy: str | None = None
+) -> Target:
+    return Target(1, TargetId("gw/" + "/".join(parts)), "gw", 0, parts, description, persistent, deploy)
 
 
 def samples(kind: str) -> list[Sample]:
@@ -91,7 +99,7 @@ def _sample(kind: str, folder: Path) -> Sample:
         kind=kind,
         gateway=gateway(kind, **expected.get("gateway", {})),
         ask=_ask(expected),
-        target=target(*expected["target"]),
+        target=target(*expected["target"], deploy=expected.get("deploy")),
         reply=Reply(reply["status"], headers, _body(folder) or b"", expected.get("at", 0.0)),
         wanted=msgspec.convert({**reading, "verdict": Verdict(reading["verdict"])}, Reading),
     )
@@ -100,7 +108,7 @@ def _sample(kind: str, folder: Path) -> Sample:
 def _recorded(kind: str, folder: Path) -> Recorded:
     asked = yaml.safe_load((folder / "ask.yaml").read_text("utf-8"))
     wanted = msgspec.json.decode((folder / "request.json").read_bytes())
-    options = {key: asked[key] for key in ("description", "persistent") if key in asked}
+    options = {key: asked[key] for key in ("description", "persistent", "deploy") if key in asked}
     url = URLS[kind] + wanted["path"]
     return Recorded(
         name=f"{kind}/{folder.name}",

@@ -12,7 +12,7 @@ from .recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 TOKEN = Secret("FAKE-TOKEN")
 APIM = gateway("apinizer")
 OURS = target(*PARTS["apinizer"])
-STATUS, HEALTH, HISTORIES, PROXY = ASKS["apinizer"][1:]
+STATUS, HEALTH, HISTORIES, PROXY = ASKS["apinizer"][2:]
 
 UP = Reading(verdict=Verdict.UP, evidence="look", facts=Facts(deployed=True))
 DOWN = Reading(verdict=Verdict.DOWN, evidence="look", facts=Facts(deployed=False, revision="7", edited=True))
@@ -63,7 +63,7 @@ def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
 def test_only_an_undeploy_is_a_delete() -> None:
     methods = {ask.act: APIM.request(ask, OURS, TOKEN, note=None, now=0.0).method for ask in ASKS["apinizer"]}
 
-    assert methods == {Act.UNDEPLOY: "DELETE", Act.LOOK: "GET"}
+    assert methods == {Act.UNDEPLOY: "DELETE", Act.DEPLOY: "POST", Act.LOOK: "GET"}
 
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:

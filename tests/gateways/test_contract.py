@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Ask, Reading, Verdict
+from orchestrator.model import Act, Ask, Reading, Verdict
 from orchestrator.wire import Reply, Secret
 
 from .recorded import ASKS, PARTS, SAMPLES, Recorded, Sample, gateway, recorded_requests, samples, target
@@ -35,7 +35,10 @@ OF_AN_UNDEPLOY = {
 }
 OF_A_LOOK = {"up", "down", "unclear", "not_offered", "absent", "busy", "denied"}
 # ROMA's undeploy is whole or not at all.
-REACHABLE = {"roma": OF_AN_UNDEPLOY | OF_A_LOOK, "apinizer": OF_AN_UNDEPLOY | OF_A_LOOK | {"partial"}}
+REACHABLE = {
+    "roma": OF_AN_UNDEPLOY | OF_A_LOOK | {"told"},
+    "apinizer": OF_AN_UNDEPLOY | OF_A_LOOK | {"partial"},
+}
 
 
 def _name(item: Sample | Recorded) -> str:
@@ -84,9 +87,11 @@ def test_a_404_of_somebody_else_is_the_wrong_place_for_an_undeploy_and_no_look_c
     reply = Reply(404, {}, body, 0.0)
     readings = {ask: gateway(kind).read(ask, target(*PARTS[kind]), reply).verdict for ask in ASKS[kind]}
 
-    undeploy, *looks = readings.values()
-    assert undeploy is Verdict.ELSEWHERE
-    assert set(looks) == {Verdict.NOT_OFFERED}
+    undeploy, deploy, *looks = readings.values()
+    assert {undeploy, deploy} == {Verdict.ELSEWHERE}
+    # One front-end API that is not shown says nothing of all the others.
+    assert set(looks) <= {Verdict.NOT_OFFERED, Verdict.UNCLEAR}
+    assert looks[0] is Verdict.NOT_OFFERED
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -199,8 +204,11 @@ def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, as
     assert isinstance(reading, Reading)
     assert reading.message is None or (len(reading.message) <= 256 and reading.message.isprintable())
     assert reading.wait is None or reading.wait > 0
-    if reading.verdict is Verdict.REMOVED:
-        assert ask.act == "undeploy"
+    if reading.verdict is Verdict.REMOVED and (kind, ask.act) == ("roma", "deploy"):
+        assert reply.status == 200
+        assert msgspec.json.decode(reply.body)["ld_api_id"] == PARTS["roma"][0]
+    elif reading.verdict is Verdict.REMOVED:
+        assert ask.act != "look"
         assert reply.status == 204 if kind == "roma" else reply.status == 200 and _fully_proven(reply)
 
 
@@ -276,5 +284,5 @@ def test_the_kinds_defaults_hold_where_the_plan_is_silent(kind: str) -> None:
 def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is not asked to look elsewhere"):
         gateway(kind).request(
-            Ask(ASKS[kind][1].act, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
+            Ask(Act.LOOK, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
         )

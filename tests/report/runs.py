@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from orchestrator.model import Act, Outcome
+from orchestrator.model import DONE, Act, Outcome
 from orchestrator.report import write_report
 from orchestrator.report.values import (
     AttemptReport,
@@ -28,7 +28,6 @@ from orchestrator.report.values import (
 )
 
 STARTED = datetime(2026, 11, 22, 19, 0, 3, 412_000, tzinfo=UTC)
-DOWN = {Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED}
 KINDS = {"roma-eu": "roma", "apim": "apinizer", "roma-me": "roma"}
 
 
@@ -60,7 +59,7 @@ class FakeAccount:
         return iter(self._targets)
 
     def trouble(self) -> Iterable[TargetReport]:
-        return (target for target in self._targets if target.outcome not in DOWN)
+        return (target for target in self._targets if target.outcome not in DONE)
 
     def timeline(self, buckets: int) -> Timeline:
         width = max(self.report.run.seconds, 0.001) / buckets
@@ -94,7 +93,7 @@ def totals(targets: Iterable[TargetReport]) -> Totals:
     targets = list(targets)
     counts = Counter(target.outcome.value for target in targets)
     undeploys = [
-        sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
+        sum(attempt.act is not Act.LOOK for attempt in target.attempts)
         for target in targets
         if target.attempts
     ]
@@ -111,7 +110,7 @@ def percentiles(targets: Iterable[TargetReport]) -> Percentiles:
         attempt.seconds
         for target in targets
         for attempt in target.attempts
-        if attempt.act is Act.UNDEPLOY and attempt.seconds is not None and attempt.status is not None
+        if attempt.act is not Act.LOOK and attempt.seconds is not None and attempt.status is not None
     )
     if not seconds:
         return Percentiles()
@@ -349,7 +348,7 @@ def made_up(count: int, *, seed: int = 11, stopped: bool = False) -> FakeAccount
     clocks = {"roma-eu": _Clock(8), "apim": _Clock(4), "roma-me": _Clock(1)}
     targets = tuple(_targets(count, dice, clocks, stopped=stopped))
     seconds = max(max(clock.free) for clock in clocks.values())
-    bad = any(target.outcome not in DOWN for target in targets)
+    bad = any(target.outcome not in DONE for target in targets)
     left_undone = stopped or count >= 60
     run = a_run(
         state="stopped" if left_undone else "complete",

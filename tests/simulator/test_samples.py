@@ -23,6 +23,9 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 V1 = ("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": BACKEND})
 V2 = ("POST", f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy", b"")
 SHOW = ("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}", b"")
+HISTORY_OF = f"/{{}}/{PLACE}/livedata-apis/{BACKEND}/deploy"
+DEPLOY = ("POST", f"/v1/{PLACE}/livedata-apis/deploy", {"ld_api_id": BACKEND, "deploy_front_api": False})
+DOWN = {"targets": (), "down": (BACKEND,)}
 BARE = Fault(kind=Kind.STATUS, status=503, retry_after="20", body="")
 HASTY = Rate(per_second=0.1, burst=0)
 
@@ -55,7 +58,18 @@ ROMA = {
     "show-429": ({"rate": HASTY}, "", SHOW),
     "show-500": ({}, "look:500", SHOW),
     "show-html": ({}, "look:login-page", SHOW),
-}
+    "definition-deployed": ({}, "", SHOW),
+    "history-v1": ({}, "", ("GET", HISTORY_OF.format("v1"), b"")),
+    "history-v2": ({}, "", ("GET", HISTORY_OF.format("v2"), b"")),
+    "history-html": ({}, "look:login-page", ("GET", HISTORY_OF.format("v2"), b"")),
+    "deploy-200": (DOWN, "", DEPLOY),
+    "deploy-400-invalid-parameter": (DOWN, "", (DEPLOY[0], DEPLOY[1], {"ld_api_id": BACKEND})),
+    "deploy-404-gone": ({"targets": ()}, "", DEPLOY),
+    "deploy-409-application": (DOWN, "", (DEPLOY[0], DEPLOY[1], {**DEPLOY[2], "roma_app_id": "other"})),
+    "deploy-500": (DOWN, "deploy:500", DEPLOY),
+    "deploy-200-html": (DOWN, "deploy:login-page", DEPLOY),
+    "deploy-200-empty": (DOWN, "deploy:empty", DEPLOY),
+}  # fmt: skip
 OURS = ("MyProject", "petstore-api", "production")
 PROXY = "/apiops/projects/MyProject/apiProxies/petstore-api/"
 PLACED = f"{PROXY}environments/production/"
@@ -64,6 +78,8 @@ STATUS = ("GET", f"{PLACED}deploy-status/", b"")
 HEALTH = ("GET", f"{PLACED}route-health/", b"")
 HISTORY = ("GET", f"{PROXY}deploy-histories/", b"")
 WHOLE = ("GET", PROXY, b"")
+POST = ("POST", PLACED, b"")
+ROLLBACK = ("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=production", b"")
 OFF = {"targets": (), "down": (OURS,)}
 NEW = {"errors": "new"}
 APINIZER = {
@@ -110,6 +126,14 @@ APINIZER = {
     "deploy-histories-404-older-server": ({"histories": False}, "", HISTORY),
     "proxy-deployed": ({}, "", WHOLE),
     "proxy-undeployed": (OFF, "", WHOLE),
+    "deploy-200-shape-a": (OFF, "", POST),
+    "deploy-200-shape-b": (OFF | {"shape": "b"}, "", POST),
+    "deploy-200-one-pod-of-two": (OFF | {"shape": "b"}, "deploy:partial", POST),
+    "deploy-200-no-deployment-result": (OFF, "deploy:no-result", POST),
+    "deploy-400-not-exist": ({}, "", ("POST", PLACED.replace("petstore-api", "x"), b"")),
+    "rollback-200": (OFF, "", ROLLBACK),
+    "rollback-200-deployment-failed": (OFF, "deploy:partial", ROLLBACK),
+    "rollback-400-revision-gone": (OFF | NEW, "", (ROLLBACK[0], ROLLBACK[1].replace("/1/", "/99/"), b"")),
 }  # fmt: skip
 
 
@@ -173,6 +197,14 @@ def test_apinizer_can_say_what_the_sample_says(name):
     seed = apinizer(**{"targets": (OURS,), "down": ()} | fields)
 
     compare("apinizer", name, answered(seed, "apim/MyProject/petstore-api/production", fault, request))
+
+
+def test_roma_shows_a_front_end_api_as_the_sample_does():
+    world = World(roma())
+    history = json.loads(world.ask("GET", HISTORY_OF.format("v2"), b"").answer.body)
+    front = history["histories"][0]["api_id"]
+    compare("roma", "front-200", world.ask("GET", f"/v2/{PLACE}/apis/{front}", b"").answer)
+    compare("roma", "front-404-gone", world.ask("GET", f"/v2/{PLACE}/apis/{front[::-1]}", b"").answer)
 
 
 REQUESTS = sorted(

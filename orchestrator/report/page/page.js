@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 50;
-  const ORDER = ["failed", "unknown", "not_started", "undeployed", "already_undeployed"];
+  const ORDER = ["failed", "unknown", "not_started", "undeployed", "already_undeployed", "restored", "already_deployed"];
   const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
   const PAIR = /[\ud800-\udbff][\udc00-\udfff]|[^]/g;
 

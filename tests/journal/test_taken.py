@@ -1,0 +1,130 @@
+"""What a run took down, as its journal tells it: where a restore begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.pending import START, Leg, Pending
+from orchestrator.journal.schema import INTENT
+from orchestrator.journal.taken import count_taken, keep, leave, order_of, taken_down, unseen
+from orchestrator.model import Facts, Snapshot, Verdict
+
+from .journals import plan, writable
+
+UP = Snapshot(
+    verdict=Verdict.UP, facts=Facts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)
+)
+
+Attempts = list[tuple[str, str | None]]
+"""What was sent for a target, and what its verdict was; None where the process died first."""
+
+
+def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None], wave: int = 0) -> Database:
+    """A journal in which so much happened to ``roma/a1``, ``roma/a2`` …: snapshot, attempts, outcome."""
+    database = writable(folder, len(targets))
+    with database.transaction():
+        for seq, (snapshot, attempts, outcome) in enumerate(targets, 1):
+            if snapshot is not None:
+                value = msgspec.json.encode(snapshot).decode()
+                database.run(
+                    "INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, snapshot.verdict.value, value)
+                )
+            for number, (act, verdict) in enumerate(attempts, 1):
+                database.run(INTENT, (seq, number, act, "", 1.0))
+                database.run(
+                    "UPDATE attempt SET verdict = ? WHERE seq = ? AND number = ?", (verdict, seq, number)
+                )
+            database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
+    return database
+
+
+@pytest.mark.parametrize(
+    ("attempts", "outcome", "taken"),
+    [
+        ([("undeploy", "removed")], "undeployed", True),
+        ([("undeploy", None)], None, True),  # killed with the request in flight
+        ([("undeploy", "removed")], None, True),  # killed before the outcome was kept
+        ([("undeploy", "doubt"), ("look", "down")], "undeployed", True),
+        ([("undeploy", "doubt"), ("look", "unclear")], "unknown", True),
+        ([("undeploy", "doubt"), ("look", "up")], "not_started", False),
+        ([("undeploy", "doubt"), ("look", "up"), ("undeploy", None)], None, True),
+        ([("undeploy", "partial"), ("look", "partial")], "failed", True),
+        ([("undeploy", "partial"), ("look", "up")], "failed", True),  # the manager's word; some pods are off
+        # Refused at last, and down all the same: the report calls it undeployed.
+        (
+            [("undeploy", "doubt"), ("look", "up"), ("undeploy", "contested"), ("look", "down")],
+            "undeployed",
+            True,
+        ),
+        ([("undeploy", "doubt"), ("look", "up"), ("undeploy", "contested"), ("look", "down")], None, True),
+        ([("undeploy", "contested"), ("look", "down")], "already_undeployed", False),
+        ([("undeploy", "refused")], "failed", False),
+        ([("undeploy", "busy")], "not_started", False),
+        ([("undeploy", "unsent")], "not_started", False),
+        ([("look", "up")], None, False),
+        ([], None, False),
+    ],
+)
+@pytest.mark.promise(1)
+def test_what_an_undeploy_may_have_reached(
+    tmp_path: Path, attempts: Attempts, outcome: str | None, taken: bool
+) -> None:
+    database = filled(tmp_path, (UP, attempts, outcome))
+
+    assert [row.id for row in taken_down(database)] == (["roma/a1"] if taken else [])
+    assert count_taken(database) == taken
+    assert unseen(database) == 0
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.UP])
+def test_only_what_was_seen_deployed_is_touched(tmp_path: Path, verdict: Verdict) -> None:
+    database = filled(tmp_path, (Snapshot(verdict=verdict), [("undeploy", "removed")], "undeployed"))
+
+    assert list(taken_down(database)) == []
+    assert unseen(database) == 1
+
+
+def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
+    down, left = [("undeploy", "removed")], [("undeploy", "refused")]
+    database = filled(tmp_path, (None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
+
+    assert (unseen(database), count_taken(database)) == (1, 1)
+
+
+def test_the_last_comes_first_with_all_that_was_seen(tmp_path: Path) -> None:
+    database = filled(tmp_path, *[(UP, [("undeploy", "removed")], "undeployed")] * 3)
+
+    rows = list(taken_down(database))
+    assert [(row.seq, row.id, row.gateway, row.wave) for row in rows] == [
+        (3, "roma/a3", 0, 0), (2, "roma/a2", 0, 0), (1, "roma/a1", 0, 0),
+    ]  # fmt: skip
+    assert {row.snapshot for row in rows} == {UP}
+
+
+def test_who_went_after_whom(tmp_path: Path) -> None:
+    database = filled(tmp_path, *[(None, [], None)] * 3)
+    with database.transaction():
+        database.run("INSERT INTO dependency VALUES (3, 1)")
+
+    assert list(order_of(database)) == [(3, 1)]
+
+
+def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> None:
+    database = filled(tmp_path, *[(None, [], None)] * 3)
+    with database.transaction():
+        keep(database, [(1, UP), (2, UP)])
+    leave(database, [(2, "skipped: because")])
+    database.close()
+    database = open_database(tmp_path / "journal.sqlite", write=False)
+
+    ((first, _), (third, _)), _ = Pending(database, plan(), resumed=False).batch(Leg(0, 0), "roma", START)
+    assert (first.id, first.deploy, first.pods) == ("roma/a1", '{"x": 1}', 2)
+    assert (third.id, third.deploy, third.pods) == ("roma/a3", None, 0)
+    assert database.one("SELECT outcome, reason FROM target WHERE seq = 2") == (
+        "not_started",
+        "skipped: because",
+    )

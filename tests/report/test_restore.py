@@ -1,0 +1,217 @@
+"""A restore in the reports: the same formats, its own words."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from lxml import html as markup  # type: ignore[import-untyped]
+from msgspec.structs import replace
+
+from orchestrator.model import Act, Outcome
+from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
+from orchestrator.report.words import advice, headline
+from orchestrator.summary import count_rows, headings
+
+from .runs import FakeAccount, a_run, a_target, an_attempt, written
+
+PARENT = "20261122-190003-7f3a"
+RESTORE = replace(a_run(), id="20261123-010000-restore-7f3b", act="restore", parent=PARENT)
+AGAIN = f"undeploy restore {PARENT}"
+ONCE_MORE = "Once the causes are mended, another restore deploys what is not up yet, and nothing else:"
+AFTER = "1 was not started, because what it comes after is not deployed again: see to that first."
+SKIPPED = "skipped: its front-end API would get a new id; --accept new-front-end-id brings it back"
+
+
+def attempts(status: int = 200) -> tuple[Any, ...]:
+    return (
+        an_attempt(1, 200, act=Act.LOOK),
+        an_attempt(2, status, act=Act.DEPLOY, after=1),
+        an_attempt(3, 200, act=Act.LOOK, after=2),
+    )
+
+
+def account(run: Any = RESTORE, **more: Any) -> FakeAccount:
+    targets = (
+        *(a_target(f"roma-eu/{n}", Outcome.RESTORED, evidence="look", attempts=attempts()) for n in range(3)),
+        a_target("roma-eu/4", Outcome.ALREADY_DEPLOYED, evidence="look", attempts=attempts()[:1]),
+        a_target("roma-eu/5", Outcome.FAILED, "refused: APIG.3479 differs", attempts=attempts(409)[:2]),
+        a_target("roma-eu/6", Outcome.NOT_STARTED, SKIPPED),
+    )
+    made = FakeAccount(targets, run)
+    made.report = replace(made.report, **more)
+    return made
+
+
+def report(run: dict[str, Any] | None = None, **more: Any) -> Report:
+    counts = {name: more.pop(name) for name in tuple(more) if name in Totals.__struct_fields__}
+    totals = Totals(targets=sum(counts.values()), **counts)
+    gateway = GatewayReport(name="roma-eu", kind="roma", totals=totals, seconds=Percentiles(), lane="open")
+    return Report(run=replace(RESTORE, **(run or {})), totals=totals, gateways=(gateway,), waves=(), **more)
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({"restored": 9}, "All 9 targets are deployed again."),
+        ({"restored": 7, "already_deployed": 2}, "All 9 targets are deployed again; 2 already were."),
+        ({"restored": 1}, "The one target is deployed again."),
+        ({"failed": 1}, "The one target is not deployed again; 1 failed."),
+        ({"failed": 2, "unknown": 1}, "None of 3 targets is deployed again; 2 failed, 1 is unknown."),
+        ({"restored": 1, "failed": 2}, "1 of 3 targets is deployed again; 2 failed."),
+        (
+            {"restored": 3, "not_started": 4, "kept_out": {"skipped": 4}},
+            "3 of 7 targets are deployed again; 4 skipped.",
+        ),
+        ({}, "The run had no targets."),
+    ],
+)
+def test_how_a_restore_ended_in_one_sentence(counts: dict[str, Any], sentence: str) -> None:
+    assert headline(report(**counts)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"restored": 3}, [("Nothing is left to do.", "")]),
+        (
+            {
+                "restored": 3,
+                "not_started": 2,
+                "kept_out": {"skipped": 2},
+                "in_the_way": ("new-front-end-id", "unpublished-edits"),
+                "accepted": ("missing-history",),
+            },
+            [
+                (
+                    "2 were left out, because they would not come back as they were. To accept that:",
+                    f"{AGAIN} --accept missing-history --accept new-front-end-id --accept unpublished-edits",
+                )
+            ],
+        ),
+        (
+            {"restored": 3, "failed": 1, "accepted": ("new-front-end-id",)},
+            [
+                ("Read why 1 failed; a resume does not repeat it.", ""),
+                (
+                    ONCE_MORE,
+                    f"{AGAIN} --accept new-front-end-id",
+                ),
+            ],
+        ),
+        (
+            {"restored": 3, "not_started": 1, "dependent": 1},
+            [
+                (AFTER, ""),
+                (
+                    ONCE_MORE,
+                    AGAIN,
+                ),
+            ],
+        ),
+        (
+            {"restored": 3, "not_started": 1, "run": {"state": "interrupted", "exit_status": 130}},
+            [("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {RESTORE.id}")],
+        ),
+    ],
+)
+def test_what_to_do_after_a_restore(fields: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
+    assert [(step.text, step.command) for step in advice(report(**fields))] == wanted
+
+
+def test_an_undeploy_run_names_its_way_back() -> None:
+    done = report({"act": "undeploy", "parent": None, "id": PARENT}, undeployed=2, restorable=2)
+    one, stopped = replace(done, restorable=1), replace(done, run=replace(done.run, state="stopped"))
+
+    assert [(step.text, step.command) for step in advice(done)] == [
+        ("Nothing is left to do.", ""),
+        ("To bring back the 2 that went down, when the time comes:", f"undeploy restore {PARENT}"),
+    ]
+    assert "the one that went down" in advice(one)[-1].text
+    assert "restore" not in " ".join(step.command for step in advice(stopped))
+
+
+def test_the_screen_s_columns_are_the_act_s() -> None:
+    found = account().report
+
+    assert headings(found)[:4] == ("", "targets", "restored", "already")
+    assert count_rows(found) == [("roma-eu", "6", "3", "1", "1", "0", "1", "12", "0")]
+
+
+def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:
+    found = json.loads(written("json", account()))
+
+    for totals in (found["totals"], found["gateways"][0]["totals"], found["waves"][0]["totals"]):
+        assert list(totals)[:4] == ["targets", "restored", "already_deployed", "failed"]
+        assert (totals["restored"], totals["already_deployed"]) == (3, 1)
+        assert not {"undeployed", "already_undeployed"} & totals.keys()
+    assert (found["run"]["act"], found["run"]["parent"]) == ("restore", PARENT)
+    assert found["targets"][0]["attempts"][1]["act"] == "deploy"
+
+
+def test_the_ticket_says_what_came_back_and_of_which_run() -> None:
+    text = written("markdown", account(accepted=("new-front-end-id",)))
+
+    assert text.startswith(
+        f"# orders-retirement: restore run `{RESTORE.id}`\n\n**4 of 6 targets are deployed"
+    )
+    assert f"| Parent | `{PARENT}` |" in text
+    assert "| Accepted | `new-front-end-id` |" in text
+    assert "| targets | restored | already deployed | failed |" in text
+    assert "## What is not deployed again, by cause" in text
+    assert "| targets | restored | already | failed |" in text
+
+
+def test_the_page_says_so_too() -> None:
+    root = markup.document_fromstring(written("html", account(accepted=("new-front-end-id",))))
+
+    def texts(path: str) -> list[str]:
+        return [" ".join(element.text_content().split()) for element in root.xpath(path)]
+
+    assert texts("//h1") == ["4 of 6 targets are deployed again; 1 already was, 1 failed, 1 was not started."]
+    assert texts("//div[contains(@class, 'tile')]")[:3] == ["restored 3", "already deployed 1", "failed 1"]
+    facts = texts("//dl[@class='facts']/*")
+    told = dict(zip(facts[::2], facts[1::2], strict=True))
+    assert (told["Parent"], told["Accepted"]) == (PARENT, "new-front-end-id")
+    assert texts("//h2[@id='causes']") == ["What is not deployed again, by cause"]
+    assert "p50 · p95 · p99 of deploys" in texts("//th")
+    assert {"Restored", "Already"} <= set(texts("//th"))
+    assert root.xpath("//rect[@class='fill-restored']")
+    body = re.sub(r"<(style|script)>.*?</\1>", "", written("html", account()), flags=re.DOTALL)
+    assert "undeploy" not in re.sub(r"undeploy (report|restore|resume)", "", body)
+
+
+@pytest.mark.parametrize("part", ["page.css", "page.js"])
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_every_outcome_has_its_colour_and_its_place(outcome: Outcome, part: str) -> None:
+    text = written("html", account())
+    kind = "style" if part == "page.css" else "script"
+    (source,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
+
+    told = rf"\.fill-{outcome}[ ,]" if kind == "style" else f'"{outcome}"'
+    assert re.search(told, source)
+
+
+def test_a_spreadsheet_and_a_ci_server_get_the_same_words() -> None:
+    suite = ET.fromstring(written("junit", account())).find("testsuite")
+    assert suite is not None
+    properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
+
+    assert (properties["act"], properties["parent"]) == ("restore", PARENT)
+    assert [case.find("failure") is not None for case in suite.iter("testcase")] == [
+        *[False] * 4,
+        True,
+        False,
+    ]
+    assert written("csv", account()).count(",restored,") == 3
+
+
+def test_an_undeploy_run_tells_how_many_were_seen_before() -> None:
+    made = account(replace(RESTORE, act="undeploy", parent=None), snapshots=5)
+
+    assert "| Snapshots | 5 of 6 targets |" in written("markdown", made)
+    assert "5 of 6 targets</dd>" in written("html", made)
+    assert "Snapshots" not in written("markdown", account())

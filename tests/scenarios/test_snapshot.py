@@ -1,0 +1,153 @@
+"""What is kept before an undeploy, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault, On
+from orchestrator.simulator.seed import FAKE_TOKEN
+
+from .back import BEST, snapshots, undeployed
+from .stage import Stage, apim_id, backend, roma_id
+
+REQUIRED = "snapshot: required"
+LOOK_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
+SPARING = 60
+"""Requests that a dead gateway gets at most in ten minutes."""
+
+
+def test_what_a_restore_needs_is_read_once_and_kept(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 2)
+    undeployed(stage)
+
+    books, kept = stage.platform.books(), snapshots(stage.run)
+    assert {books.targets[roma_id(n)].looks for n in range(3)} == {2}  # the third read names a front-end API
+    assert books.gateways["roma-eu"].looks == 9
+    assert {books.targets[apim_id(n)].looks for n in range(2)} == {2}
+    assert {name: one["verdict"] for name, one in kept.items()} == dict.fromkeys(stage.ids, "up")
+    assert kept[roma_id(0)]["obstacles"] == ["new-front-end-id"]
+    assert kept[roma_id(0)]["fronts"][0]["id"]
+    assert '"deploy_front_api":true' in kept[roma_id(0)]["deploy"]
+    assert kept[apim_id(0)]["facts"]["pods_responded"] == 2
+    assert kept[apim_id(0)]["facts"]["revision"] == "1"
+
+
+def test_off_reads_and_keeps_nothing(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 2)
+    undeployed(stage, top="snapshot: off")
+
+    assert sum(gateway.looks for gateway in stage.platform.books().gateways.values()) == 0
+    assert snapshots(stage.run) == {}
+
+
+def test_what_is_down_already_is_spared_the_undeploy(staged: Callable[..., Stage]) -> None:
+    down = {"targets": (backend(0),), "down": (backend(1), backend(2))}
+    off = {"targets": (), "down": (("Retail", "proxy-0", "test"),)}
+    stage = staged(3, 1, roma_eu=down, apim_fields=off)
+    undeployed(stage, top=f"{BEST}\nstop_when: {{surprising: 100%}}")
+
+    books = stage.platform.books()
+    assert {name for name, facts in books.targets.items() if facts.undeploys} == {roma_id(0)}
+    assert [*stage.outcomes().values()].count("already_undeployed") == 3
+    stage.assert_truth()
+
+
+@pytest.mark.parametrize(("mode", "outcome", "sent"), [(REQUIRED, "not_started", 0), (BEST, "undeployed", 1)])
+def test_a_target_that_cannot_be_read_is_left_where_a_snapshot_is_required(
+    staged: Callable[..., Stage], mode: str, outcome: str, sent: int
+) -> None:
+    stage = staged(3, 2)
+    stage.expect({roma_id(1): (LOOK_500,), apim_id(1): (LOOK_500, LOOK_500, LOOK_500)})
+    ended = stage.undeploy("run", stage.write_plan(top=mode), "--yes")
+
+    outcomes, books = stage.outcomes(), stage.platform.books()
+    assert ended.status == (1 if mode == REQUIRED else 0), ended
+    for target in (roma_id(1), apim_id(1)):
+        assert (outcomes.pop(target), books.targets[target].undeploys) == (outcome, sent)
+    assert set(outcomes.values()) == {"undeployed"}
+    if mode == REQUIRED:
+        reason = stage.reasons()[roma_id(1)]
+        assert reason == "snapshot: it could not be read: APIG.9999 System error"
+
+
+def test_required_wants_the_deployment_too(staged: Callable[..., Stage]) -> None:
+    """The definition is read, its history is not."""
+    stage = staged(1, 0)
+    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), LOOK_500)})
+    ended = stage.undeploy("run", stage.write_plan(top=REQUIRED), "--yes")
+
+    assert ended.status == 1, ended
+    assert stage.reasons() == {roma_id(0): "snapshot: its deployment could not be read"}
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind=Kind.STATUS, on=On.LOOK, status=500, message=f"cannot resolve {FAKE_TOKEN} here"),
+        Fault(
+            kind=Kind.STATUS, on=On.LOOK, status=200, body=f'{{"status": 4, "modified_time": "{FAKE_TOKEN}"}}'
+        ),
+    ],
+)
+def test_a_vendor_that_repeats_the_token_does_not_bring_it_into_a_snapshot(
+    staged: Callable[..., Stage], fault: Fault
+) -> None:
+    stage = staged(1, 0)
+    stage.expect({roma_id(0): (fault,)})
+    undeployed(stage)
+
+    assert "•••" in str(snapshots(stage.run))
+    for path in stage.run.iterdir():
+        assert FAKE_TOKEN.encode() not in path.read_bytes(), path
+
+
+def test_look_always_does_not_look_twice_before(staged: Callable[..., Stage]) -> None:
+    """The snapshot is the look before; the looks after are pages of the list where there are many."""
+    stage = staged(60, 2)
+    undeployed(stage, roma="look: always", apim="look: always")
+
+    books = stage.platform.books()
+    listed = [entry for entry in stage.seen() if "/livedata-apis?" in entry.path]
+    assert {books.targets[roma_id(n)].looks for n in range(60)} == {2}
+    assert len(listed) == 1
+    assert {books.targets[apim_id(n)].looks for n in range(2)} == {4}
+    assert {target["evidence"] for target in stage.report()["targets"]} == {"look"}
+
+
+def test_a_resume_keeps_what_was_seen_before_the_first_undeploy(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    stage.expect({roma_id(0): (Fault(kind=Kind.HANG, effect=True),)})
+    with stage.started("run", stage.write_plan(top=BEST), "--yes") as process:
+        stage.wait_for_requests(8, process)
+        process.kill()
+        process.communicate()
+    stage.settled()
+    assert snapshots(stage.run)[roma_id(0)]["verdict"] == "up"
+    stage.expect()
+    resumed = stage.undeploy("resume", "latest")
+
+    assert resumed.status == 0, resumed
+    assert snapshots(stage.run)[roma_id(0)]["verdict"] == "up"
+    assert stage.outcomes() == dict.fromkeys(stage.ids, "undeployed")
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("gateway", ["roma-eu", "apim"])
+def test_a_dead_gateway_is_left_alone_for_all_its_snapshots(
+    staged: Callable[..., Stage], gateway: str
+) -> None:
+    """It answers 500 to everything; the lane parks, and neither snapshots nor doubts hammer it."""
+    counts = {"roma-eu": (300, 0), "apim": (0, 300)}
+    stage = staged(*counts[gateway])
+    stage.expect({gateway: (Fault(kind=Kind.STATUS, status=500, on=On.ANY, times=0),)})
+    keys: dict[str, Any] = {"roma": "park_for: 4s"} if gateway == "roma-eu" else {"apim": "park_for: 4s"}
+    ended = stage.undeploy("run", stage.write_plan(top=BEST, **keys), "--yes")
+
+    assert ended.status == 4, ended
+    assert stage.requests() < SPARING
+    assert {entry["name"]: entry["lane"] for entry in stage.report()["gateways"]}[gateway] == "parked"
