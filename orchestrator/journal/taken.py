@@ -14,7 +14,7 @@ from orchestrator.model import Snapshot, TargetId
 # Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
 # up after one undeploy may have gone down by the next, be that refused.
 _REACHED = f"""(
-    outcome IS 'undeployed' OR {IN_DOUBT} OR EXISTS (
+    outcome IN ('undeployed', 'unknown') OR {IN_DOUBT} OR EXISTS (
         SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.act <> 'look' AND (
             a.verdict = 'partial' OR a.verdict IN ('doubt', 'strange', 'removed') AND (
                 SELECT b.verdict FROM attempt AS b

@@ -139,10 +139,10 @@ def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[
     absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
     # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
     blind = target.evidence == "look" and not offers_look(scene, target.gateway)
-    if target.outcome is Outcome.UNDEPLOYED and not blind and (facts is None or not facts.down):
-        yield f"promise 3: {target.id} is reported undeployed, and still up"
     # A proxy that was never deployed to an environment is down there for its manager, and in no book.
     never = facts is None and gateway.KIND == "apinizer" and target.evidence == "look"
+    if target.outcome is Outcome.UNDEPLOYED and not (blind or never or (facts and facts.down)):
+        yield f"promise 3: {target.id} is reported undeployed, and still up"
     if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or never or (facts and facts.down)):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:

@@ -61,6 +61,12 @@ def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None],
             True,
         ),
         ([("undeploy", "doubt"), ("look", "up"), ("undeploy", "contested"), ("look", "down")], None, True),
+        # Refused at last, and no look could tell: the earlier one may have taken it down.
+        (
+            [("undeploy", "doubt"), ("look", "up"), ("undeploy", "contested"), ("look", "unclear")],
+            "unknown",
+            True,
+        ),
         ([("undeploy", "contested"), ("look", "down")], "already_undeployed", False),
         ([("undeploy", "refused")], "failed", False),
         ([("undeploy", "busy")], "not_started", False),
