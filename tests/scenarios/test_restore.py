@@ -237,7 +237,7 @@ def test_killed_again_and_again_exactly_what_went_down_comes_back(
 @pytest.mark.promise(7)
 @pytest.mark.parametrize("seed", [5, 6])
 def test_a_storm_costs_no_blind_deploy_and_no_wrong_word(staged: Callable[..., Stage], seed: int) -> None:
-    stage = staged(30, 20)
+    stage = staged(20, 12)
     run = undeployed(stage, roma=f"{QUICK}, park_for: 20s", apim=f"{QUICK}, park_for: 20s")
     sent = stage.settled()
     stage.expect(storm=Storm(share=0.25, seed=seed, kinds=STORM))
@@ -548,10 +548,10 @@ def test_no_secret_is_in_a_restore_s_folder(staged: Callable[..., Stage]) -> Non
 
 
 def test_a_ceiling_that_the_gateway_sets_is_found_in_a_restore(staged: Callable[..., Stage]) -> None:
-    stage = staged(12, 0)
+    stage = staged(10, 0)
     run = quick(stage)
-    down_now = {"targets": (), "down": tuple(map(backend, range(12)))}
-    stage.seed(roma_eu={**down_now, "rate": Rate(per_second=6.0, burst=2, retry_after=True)})
+    down_now = {"targets": (), "down": tuple(map(backend, range(10)))}
+    stage.seed(roma_eu={**down_now, "rate": Rate(per_second=12.0, burst=2, retry_after=True)})
     ended = restored(stage, run)
 
     assert ended.status == 0, ended
