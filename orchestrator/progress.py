@@ -24,7 +24,7 @@ from orchestrator.events import (
     TargetEnded,
     WaveStarted,
 )
-from orchestrator.model import Outcome, TargetId
+from orchestrator.model import Act, Outcome, TargetId
 
 RATE_SPAN = 20.0
 """Seconds over which a rate is taken."""
@@ -162,6 +162,7 @@ class Progress:
         self.lanes: dict[str, LaneProgress] = {}
         self.pace = Pace(0.0)
         self.retries = 0
+        self._begun: set[TargetId] = set()  # an undeploy or deploy was begun, and there is no outcome yet
         self.troubles: tuple[TargetEnded, ...] = ()
         self.controls: tuple[Controlled, ...] = ()
         self.stopping: str | None = None
@@ -220,9 +221,7 @@ class Progress:
         """Take ``event`` into the counters."""
         match event:
             case AttemptStarted():
-                lane = self._lane(event.gateway)
-                lane.in_flight += 1
-                lane.waiting.discard(event.target)
+                self._attempt_started(event)
             case AttemptEnded():
                 lane = self._lane(event.gateway)
                 lane.in_flight -= 1
@@ -230,7 +229,6 @@ class Progress:
             case TargetEnded():
                 self._target_ended(event)
             case RetryPlanned():
-                self.retries += 1
                 self._lane(event.gateway).waiting.add(event.target)
             case GatewayWarned() | LaneChanged():
                 self._lane_changed(event)
@@ -274,11 +272,20 @@ class Progress:
             self.lanes = {**self.lanes, name: lane}
         return lane
 
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        lane = self._lane(event.gateway)
+        lane.in_flight += 1
+        lane.waiting.discard(event.target)
+        if event.act is not Act.LOOK:
+            self.retries += event.target in self._begun
+            self._begun.add(event.target)
+
     def _target_ended(self, event: TargetEnded) -> None:
         lane = self._lane(event.gateway)
         lane.ended += 1
         lane.outcomes[event.outcome] += 1
         lane.waiting.discard(event.target)
+        self._begun.discard(event.target)
         if event.outcome is not Outcome.NOT_STARTED:
             lane.pace.count(event.at)
             self.pace.count(event.at)

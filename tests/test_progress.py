@@ -2,7 +2,8 @@ import pytest
 import story
 from story import START, ended, parked, paused, reopened, retry, sent, started
 
-from orchestrator.model import Outcome
+from orchestrator.events import AttemptStarted
+from orchestrator.model import Act, Outcome, TargetId
 from orchestrator.progress import TROUBLES, Forecast, Pace, Progress
 
 
@@ -28,6 +29,17 @@ def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
     progress.heed(sent("apim/P/x/test"))
 
     assert (waiting, len(progress.lanes["apim"].waiting), progress.in_flight) == (1, 0, 1)
+
+
+def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
+    look = AttemptStarted(
+        at=START, target=TargetId("apim/a"), gateway="apim", number=2, act=Act.LOOK
+    )  # after a deploy, or to settle a doubt
+    progress = told(started({"apim": 9}), sent("apim/a"), retry("apim/a"), look, sent("apim/b"))
+    before = progress.retries
+    progress.heed(sent("apim/a"))
+
+    assert (before, progress.retries) == (0, 1)
 
 
 def test_keeps_the_latest_troubles_and_no_more() -> None:
