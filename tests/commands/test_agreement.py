@@ -1,17 +1,12 @@
 """What is shown and asked on a terminal, on a pseudo-terminal."""
 
-import os
-import pty
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 
 import pytest
+from terminal import on_a_terminal
 
 from orchestrator.commands.agreement import check_digest, window_text
 from orchestrator.commands.times import parse_window
@@ -41,41 +36,6 @@ def test_a_window_is_told_with_its_zone() -> None:
     assert "without an end" in window_text(Window(opens, None))
 
 
-def on_a_terminal(path: Path, typed: str, *options: str, interrupt: bool = False) -> tuple[int, str]:
-    """Run ``undeploy run`` on a terminal of its own, with ``typed`` at its keyboard.
-
-    With ``interrupt`` it gets SIGINT once it has asked.
-    """
-    ours, theirs = pty.openpty()
-    os.write(ours, typed.encode())
-    with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", "run", path, *options],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "100"},
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        patience = Timer(20, process.kill)
-        patience.start()
-        shown = b""
-        while piece := _read(ours):
-            shown += piece
-            if interrupt and b"type the plan's digest" in shown:
-                process.send_signal(signal.SIGINT)
-                interrupt = False
-        patience.cancel()
-        os.close(ours)
-    return process.returncode, shown.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # Linux's way to say that the other side was closed
-        return b""
-
-
 def digest_of(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:
     return undeploy("check", path)[1].splitlines()[-1].removeprefix("digest: ")
 
@@ -84,7 +44,9 @@ def test_the_digest_typed_is_the_consent(
     platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
-    status, shown = on_a_terminal(path, f"wrong\n{digest_of(path, undeploy)[:8]}\n", "--skip", "**/proxy-1/*")
+    status, shown = on_a_terminal(
+        f"wrong\n{digest_of(path, undeploy)[:8]}\n", "run", path, "--skip", "**/proxy-1/*"
+    )
 
     assert status == 0
     assert "protected  1: left alone" in shown
@@ -104,7 +66,7 @@ def test_the_pace_of_each_wave_is_told_before_the_question(folder: Path) -> None
         "    targets: [{gateway: apim, project: P, proxies: [y, z], environments: [e, f, x]}]\n"
         "  - {name: c, targets: [{gateway: apim, project: P, proxy: w, environment: e}]}\n"
     )
-    status, shown = on_a_terminal(folder / "plan.yaml", "\n", "--skip", "**/x/*", "--skip", "**/x")
+    status, shown = on_a_terminal("\n", "run", folder / "plan.yaml", "--skip", "**/x/*", "--skip", "**/x")
 
     assert status == 2
     assert "pace       b: steps of 1, 1, 2 targets; pauses 5 min after each" in shown
@@ -113,7 +75,7 @@ def test_the_pace_of_each_wave_is_told_before_the_question(folder: Path) -> None
 
 @pytest.mark.parametrize("typed", ["\n", "yes\nyes\nyes\n", "\x04"])
 def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[..., Path], typed: str) -> None:
-    status, shown = on_a_terminal(plan(platform.urls["apim"]), typed)
+    status, shown = on_a_terminal(typed, "run", plan(platform.urls["apim"]))
 
     assert status == 2
     assert "not agreed to; nothing was sent" in shown
@@ -121,7 +83,7 @@ def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[...
 
 
 def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Path]) -> None:
-    status, _ = on_a_terminal(plan(platform.urls["apim"]), "", "--no-preview", interrupt=True)
+    status, _ = on_a_terminal("", "run", plan(platform.urls["apim"]), "--no-preview", interrupt=True)
 
     assert (status, platform.books().requests) == (130, 0)
 
@@ -129,7 +91,7 @@ def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Pa
 def test_live_state_is_shown_before_the_question(platform: Running, plan: Callable[..., Path]) -> None:
     path = plan(platform.urls["apim"])
     path.write_text(path.read_text().replace("proxy-5", "nobody"))
-    status, shown = on_a_terminal(path, "\n")
+    status, shown = on_a_terminal("\n", "run", path)
 
     assert status == 2
     assert "looked at 0 of 6" in shown
@@ -142,7 +104,7 @@ def test_what_was_shown_is_what_is_agreed_to(
     platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"])
-    status, _ = on_a_terminal(path, f"{digest_of(path, undeploy)[:8]}\n")
+    status, _ = on_a_terminal(f"{digest_of(path, undeploy)[:8]}\n", "run", path)
     run = next(Path(".undeploy/runs").iterdir())
     journal = sqlite3.connect(run / "journal.sqlite")
     kept = journal.execute("SELECT DISTINCT state FROM approved").fetchall()
@@ -153,7 +115,7 @@ def test_what_was_shown_is_what_is_agreed_to(
 
 
 def test_a_preview_that_cannot_be_made_is_said_and_it_still_asks(plan: Callable[..., Path]) -> None:
-    status, shown = on_a_terminal(plan(), "\n")
+    status, shown = on_a_terminal("\n", "run", plan())
 
     assert status == 2
     assert "No preview could be made: gateway apim: the token {env: APINIZER_TOKEN} is not set" in shown

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from terminal import on_a_terminal
 
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.faults import Faults
@@ -221,35 +217,6 @@ def test_the_reports_of_both_name_each_other(both: Running, undeploy: Undeploy) 
     assert command in restore.err
 
 
-def on_a_terminal(typed: str, *options: str) -> tuple[int, str]:
-    """Run ``undeploy restore latest`` on a terminal of its own, with ``typed`` at its keyboard."""
-    ours, theirs = pty.openpty()
-    os.write(ours, typed.encode())
-    with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", "restore", "latest", *options],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "100"},
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        patience = Timer(20, process.kill)
-        patience.start()
-        shown = b""
-        while piece := _read(ours):
-            shown += piece
-        patience.cancel()
-        os.close(ours)
-    return process.returncode, shown.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # Linux's way to say that the other side was closed
-        return b""
-
-
 @pytest.mark.parametrize(("answer", "accept", "count"), [("y", ["new-front-end-id"], 4), ("n", [], 1)])
 def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
     both: Running, undeploy: Undeploy, answer: str, accept: list[str], count: int
@@ -257,7 +224,7 @@ def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
     undeploy("run", "plan.yaml", "--yes")
     options = [word for name in accept for word in ("--accept", name)]
     short = digest(undeploy("restore", "latest", "--dry-run", *options))[:8]
-    status, shown = on_a_terminal(f"{answer}\n{short}\n")
+    status, shown = on_a_terminal(f"{answer}\n{short}\n", "restore", "latest")
 
     assert status == 1, shown
     assert shown.count("3 front-end APIs would get a new id. Bring them back all the same? [y/N]") == 1
@@ -273,7 +240,7 @@ def test_what_is_not_agreed_to_leaves_nothing_behind(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     sent = both.books().requests
-    status, shown = on_a_terminal("y\n\n")
+    status, shown = on_a_terminal("y\n\n", "restore", "latest")
 
     assert status == 2, shown
     assert "not agreed to; nothing was sent" in shown
