@@ -17,6 +17,7 @@ PURE = (
     "model",
     "catalog",
     "events",
+    "forecast",
     "plan",
     "preview.approval",
     "preview.forecast",
