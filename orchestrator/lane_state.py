@@ -135,9 +135,9 @@ class LaneState:
         if now < paused:
             return Wait(paused - now)
         if self.state == "parked" and not (turn.act is Act.LOOK and turn.settling):
-            return self._admit_probe(turn.target, now)
+            return self._admit_probe(turn, now)
         if self.alone or (self.is_fruitless and turn.act is not Act.LOOK):
-            return self._admit_alone(turn.target)
+            return self._admit_alone(turn, now)
         return self._admit_paced(turn, now)
 
     def _admit_paced(self, turn: Turn, now: float) -> Go | Wait:
@@ -145,7 +145,7 @@ class LaneState:
             if wait := self._allowance.take(now):
                 return Wait(wait)
             turn.repeats = False
-        pacer = self.looks if turn.act is Act.LOOK else self.undeploys
+        pacer = self._pacer(turn)
         if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
             turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
         if now < turn.slot:
@@ -153,11 +153,27 @@ class LaneState:
         pacer.leaves(now)
         return Go()
 
-    def _admit_alone(self, target: TargetId) -> Go | Wait:
-        if self._prober in (None, target):
-            self._prober = target
-            return Go()
+    def _pacer(self, turn: Turn) -> Pacer:
+        return self.looks if turn.act is Act.LOOK else self.undeploys
+
+    def _admit_alone(self, turn: Turn, now: float) -> Go | Wait:
+        if self._prober in (None, turn.target):
+            self._prober = turn.target
+            return self._by_itself(turn, now)
         return Wait(None)
+
+    def _by_itself(self, turn: Turn, now: float) -> Go | Wait:
+        """Let the one request go that goes alone: the plan's rate is all that it must keep.
+
+        What the gateway was found to bear does not bind it, since it is sent to find that out.
+        """
+        pacer = self._pacer(turn)
+        if turn.slot is None or turn.epoch != pacer.epoch or now < turn.slot:
+            if wait := pacer.until_allowed(now):
+                return Wait(wait)
+            pacer.leaves_alone(now)
+            turn.slot, turn.epoch = now, pacer.epoch
+        return Go()
 
     def prove(self) -> bool:
         """The credential was let in; returns whether others have waited for that."""
@@ -166,9 +182,9 @@ class LaneState:
         self.alone, self._prober = False, None
         return True
 
-    def _admit_probe(self, target: TargetId, now: float) -> Go | Wait | Refuse:
-        if self._prober == target:
-            return Go()
+    def _admit_probe(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+        if self._prober == turn.target:
+            return self._by_itself(turn, now)
         gives_up = self._parked_since + self._park_for
         if self._prober is None and now >= gives_up:
             self._given_up = True
@@ -177,8 +193,8 @@ class LaneState:
             return Wait(None)
         if now < self._probe_at:
             return Wait(min(self._probe_at, gives_up) - now)
-        self._prober = target
-        return Go()
+        self._prober = turn.target
+        return self._by_itself(turn, now)
 
     def leave(self, target: TargetId) -> bool:
         """A target has ended for this session; returns whether another one may probe in its place."""

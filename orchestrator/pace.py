@@ -93,6 +93,15 @@ class Pacer:
         """A request leaves in its slot."""
         self._left_at = now
 
+    def until_allowed(self, now: float) -> float:
+        """Return the seconds until the plan's cap lets a request leave that needs no slot; 0.0 is at once."""
+        return 0.0 if self.cap is None else max(0.0, self._left_at + 1.0 / self.cap - now)
+
+    def leaves_alone(self, now: float) -> None:
+        """A request leaves without a slot. The slots that were handed out are void: they begin behind it."""
+        self.leaves(now)
+        self._begin_again(now)
+
     def limit(self, cap: float | None, now: float) -> None:
         """Put another cap in force at once; what was found of the gateway stays."""
         self.cap = cap

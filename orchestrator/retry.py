@@ -66,6 +66,14 @@ class Past(Struct, frozen=True, kw_only=True):
     """Looks at the present doubt that did not settle it."""
     about: Reading | None = None
     """The reading of the undeploy that the next look is about."""
+    disobeyed: Reading | None = None
+    """The newest reply that named pods which did not obey. It holds until a later reply has full evidence:
+    one that leaves doubt says nothing of those pods."""
+
+    @property
+    def doubted(self) -> Reading | None:
+        """The reply that a look must settle: one that named pods comes before a later one without."""
+        return self.disobeyed or self.about
 
 
 class Send(Struct, frozen=True):
@@ -153,7 +161,18 @@ def replay(past: Past, act: Act, reading: Reading | None) -> Past:
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
             return replace(past, charged=past.charged + 1, about=reading)
         case _:
+            past = _heard(past, reading)
             return replace(past, charged=past.charged + 1, arrived=True, doubt=True, about=reading)
+
+
+def _heard(past: Past, reading: Reading | None) -> Past:
+    """Keep which pods did not obey, until a reply has full evidence for all."""
+    match reading.verdict if reading else None:
+        case Verdict.PARTIAL:
+            return replace(past, disobeyed=reading)
+        case Verdict.REMOVED:
+            return replace(past, disobeyed=None)
+    return past
 
 
 def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> Past:
@@ -185,6 +204,7 @@ def _after_undeploy(policy: Policy, past: Past, reading: Reading, roll: float) -
 
 
 def _after_arrival(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    past = _heard(past, reading)
     past = replace(past, charged=past.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading)
     match reading.verdict:
         case Verdict.REMOVED if not policy.always_look:

@@ -240,7 +240,7 @@ class Course:
     def _after_read(self, seen: dict[str, Reading]) -> Reading | Ask:
         gateway, lacking = self._lane.gateway, frozenset(self._lane.lacking)
         look = gateway.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
-        return look(self.target, seen, lacking, self.past.about)
+        return look(self.target, seen, lacking, self.past.doubted)
 
     async def _exchange(
         self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]

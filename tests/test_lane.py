@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import anyio
 import engine
@@ -470,6 +471,38 @@ def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
 
     assert lane.admit(turn, 1.0) == Go()
     assert lane._allowance._left == 49.0
+
+
+# --- one request alone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("why", ["fruitless", "parked", "first"])
+def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
+    """A gateway that asks for pauses of a second is not asked once a second where the plan says 0.05/s."""
+    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=0.05), first_alone=why == "first")
+    now, at = 0.0, list[float]()
+    if why == "parked":
+        for number in range(5):
+            tell(lane, TargetId(f"gw/{number}"), DOUBT, now)
+    while len(at) < 6:
+        turn = Turn(A, UNDEPLOY)
+        while isinstance(said := lane.admit(turn, now), Wait):
+            assert said.seconds
+            now += said.seconds
+        at.append(now)
+        tell(lane, A, {"fruitless": busy(1.0), "parked": DOUBT, "first": UNSENT}[why], now)
+
+    assert all(later - before >= 19.999 for before, later in pairwise(at))
+
+
+def test_a_lone_request_that_waited_for_a_login_goes_at_once_afterwards() -> None:
+    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
+    turn = Turn(A, UNDEPLOY)
+
+    assert [lane.admit(turn, 0.0), lane.admit(turn, 2.0)] == [Go(), Go()]
+    assert lane.leave(A)
+    assert ask(lane, B, 2.0) == Wait(8.0)
 
 
 # --- looks beside undeploys -----------------------------------------------------------------------------

@@ -226,6 +226,21 @@ def test_an_absurd_wait_asked_of_a_look_is_left_to_the_lane() -> None:
 
 
 @pytest.mark.promise(7)
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("later", [DOUBT, STRANGE, REFUSED, CONTESTED, UNSENT, BUSY, DENIED])
+def test_pods_that_did_not_obey_count_until_a_reply_has_full_evidence(later: Reading) -> None:
+    past, _ = decide(POLICY, FRESH, Act.UNDEPLOY, PARTIAL, roll=1.0)
+    past, _ = decide(POLICY, past, Act.LOOK, UP, roll=1.0)
+    past, _ = decide(POLICY, past, Act.UNDEPLOY, later, roll=1.0)
+    assert past.doubted == PARTIAL
+    rows = [(Act.UNDEPLOY, PARTIAL), (Act.LOOK, UP), (Act.UNDEPLOY, later)]
+    assert replay_all(rows).doubted == PARTIAL
+
+    past, _ = decide(POLICY, past, Act.UNDEPLOY, REMOVED, roll=1.0)
+    assert past.doubted == REMOVED
+    assert replay_all([*rows, (Act.UNDEPLOY, REMOVED)]).doubted == REMOVED
+
+
 def test_what_takes_no_effect_costs_no_attempt() -> None:
     past = IN_DOUBT
     for free in (BUSY, DENIED, UNSENT, UNSENT, BUSY):

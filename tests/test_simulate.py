@@ -20,7 +20,9 @@ from orchestrator.model import Act, Ask, Outcome, Reading, Target, Verdict
 from orchestrator.retry import End, Past, Policy, Send, Step, decide, first_step
 from orchestrator.simulate.clock import CrashError, DeadlockError, VirtualLoop, play
 from orchestrator.simulate.play import play_seed
+from orchestrator.simulate.promises import most_in_flight
 from orchestrator.simulate.scene import make_scene
+from orchestrator.steering import SetLimits
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Reply
 
@@ -51,6 +53,20 @@ def test_the_same_seed_plays_the_same() -> None:
 
 def test_seeds_make_different_worlds() -> None:
     assert len({len(make_scene(seed).targets) for seed in range(1, 40)}) > 10
+
+
+# --- the judges -----------------------------------------------------------------------------------------
+
+
+def test_so_many_may_be_in_doubt_as_somebody_has_let_be_in_flight() -> None:
+    """A limit that is raised in mid-run counts from then on; one that is lowered was in force before."""
+    scene = make_scene(3)
+    gateway, *others = scene.plan.gateways
+    rest = sum(other.concurrency for other in others)
+    raised = replace(scene, acts=((1.0, SetLimits(gateway.name, 50)), (2.0, SetLimits(gateway.name, 1))))
+
+    assert most_in_flight(replace(scene, acts=())) == gateway.concurrency + rest
+    assert most_in_flight(raised) == 50 + rest
 
 
 # --- an engine that is broken on purpose ----------------------------------------------------------------

@@ -28,7 +28,15 @@ from orchestrator.simulate.clock import CrashError, VirtualLoop, play
 from orchestrator.simulate.disk import Fate, SlowDisk
 from orchestrator.simulate.hands import hands
 from orchestrator.simulate.network import Network
-from orchestrator.simulate.promises import Witness, check_attempts, check_end, in_doubt, leaks, offers_look
+from orchestrator.simulate.promises import (
+    Witness,
+    check_attempts,
+    check_end,
+    in_doubt,
+    leaks,
+    most_in_flight,
+    offers_look,
+)
 from orchestrator.simulate.scene import TOKENS, Scene, make_scene
 from orchestrator.simulate.way_back import WayBack, check_brought_back, nothing_to_bring_back
 from orchestrator.simulator.books import Books
@@ -250,7 +258,7 @@ class _Play:
         """Return what was left in doubt so far; no session may leave more than it had in flight."""
         if not self._runs():
             return []
-        concurrency = sum(gateway.concurrency for gateway in self._scene.plan.gateways)
+        concurrency = most_in_flight(self._scene)
         left = len(in_doubt(self._runs()[0], newest=True))
         if left > concurrency:
             self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")

@@ -94,6 +94,15 @@ class Witness:
         return self._first.get(target)
 
 
+def most_in_flight(scene: Scene) -> int:
+    """Return how many requests may be in flight at once, also after somebody has set other limits."""
+    most = {gateway.name: gateway.concurrency for gateway in scene.plan.gateways}
+    for _, demand in scene.acts:
+        if isinstance(demand, SetLimits) and demand.concurrency is not None:
+            most[demand.gateway] = max(most[demand.gateway], demand.concurrency)
+    return sum(most.values())
+
+
 def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
     """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
 

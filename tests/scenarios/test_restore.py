@@ -326,6 +326,24 @@ def test_a_revision_is_rolled_back_to_by_choice_and_looked_at(staged: Callable[.
     assert_told(stage)
 
 
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("later", ["deploy:login-page", "deploy:hang"])
+def test_a_pod_that_did_not_obey_is_not_forgotten_for_a_later_reply_that_says_nothing(
+    staged: Callable[..., Stage], later: str
+) -> None:
+    """Without route-health there is the manager's record alone, and that has said "deployed" ever since the
+    first deploy, which no pod obeyed. After the second one it says nothing new."""
+    stage = staged(0, 1, apim_fields={"looks": False, "pods": 1})
+    run = undeployed(stage, apim="retry: {attempts: 2, first: 5ms, ceiling: 20ms}, timeout: 600ms")
+    stage.expect({apim_id(0): ("deploy:partial", later)})
+    ended = restored(stage, run, "--accept", "missing-history")
+
+    assert ended.status == 1, ended
+    assert down(stage) == {apim_id(0)}
+    assert stage.outcomes() == {apim_id(0): "failed"}
+    assert stage.reasons()[apim_id(0)].startswith("partial: not everything obeyed: test")
+
+
 def test_a_revision_that_is_gone_is_no_proxy_that_is_gone(staged: Callable[..., Stage]) -> None:
     stage = staged(0, 1)
     run = quick(stage)
