@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -77,8 +78,9 @@ async def begin(
     refuse_idle(draft.database, options)
     hold(draft.database, plan, options)
     split_waves(draft.database, plan)
-    window = options.window or (None if order.rehearsal else plan.window)
-    materials = await _check_start(draft.database, plan, window, options, world)
+    hours = _hours(options.window, None if order.rehearsal else plan.window)
+    materials = await _check_start(draft.database, plan, hours.window, options, world)
+    expires = _approval_ends(draft.database)
     draft.keep({"created": world.now(), "rehearsal": order.rehearsal})
     draft.close()
     path = new_folder(
@@ -97,9 +99,31 @@ async def begin(
             with order.signals.held() as held:
                 order.on_start(folder)
                 played = _without_waits(plan) if order.rehearsal else plan
-                start = _start(folder, played, window, 1, holder, order, materials, change)
+                start = _start(folder, played, hours, 1, holder, order, materials, change)
+                start = replace(start, expires=expires)
                 session = _session(folder, start, _open(folder), world, order)
             return await _work(folder, session, held, order)
+
+
+class _Hours(NamedTuple):
+    """When a session may work, and who says so."""
+
+    window: Window | None
+    origin: Literal["plan", "option"]
+
+
+def _hours(
+    asked: Window | None, otherwise: Window | None, origin: Literal["plan", "option"] = "plan"
+) -> _Hours:
+    """Return the window that is ``asked`` for on the command line, else the other one and its ``origin``."""
+    return _Hours(otherwise, origin) if asked is None else _Hours(asked, "option")
+
+
+def _approval_ends(database: Database) -> float | None:
+    """Return when the approval file that a new run is begun with expires; None where it has none."""
+    for (ends,) in database.rows("SELECT value FROM meta WHERE key = 'approval_ends'"):
+        return float(ends)
+    return None
 
 
 def _without_waits(plan: Plan) -> Plan:
@@ -144,6 +168,9 @@ def _open(folder: RunFolder) -> Database:
 
 async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -> RunResult:
     finish = await session.run(order.signals, received=held.name)
+    if finish.void is not None:
+        shutil.rmtree(folder.path, ignore_errors=True)  # as after every refusal: nothing is left to resume
+        raise UsageError(finish.void)
     folder = RunFolder(folder.path, ending=_ending(finish.status))
     if finish.cut:
         told = f"the reports were not written; `undeploy report {folder.id}` makes them"
@@ -189,24 +216,32 @@ async def _prepare_resume(
     if (stopped_by or "").startswith(Reason.STOP_RULE) and not options.past_stop:
         raise UsageError(f"run {folder.id} was stopped ({stopped_by}); --past-stop goes on all the same")
     earlier = msgspec.json.decode(said)
-    window = options.window or msgspec.convert(earlier.get("window"), Window | None) or plan.window
-    check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
+    had = msgspec.convert(earlier.get("window"), Window | None)
+    hours = _hours(options.window, had or plan.window, _origin(had, earlier, plan))
+    check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
     refuse_idle(database, options)
     await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
     gate.close()
     reopen(database, wanted_by(plan, options))
     hold_back(database, protections(plan, options))
-    materials = await _check_start(database, plan, window, options, world)
+    materials = await _check_start(database, plan, hours.window, options, world)
     change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
-    start = _start(folder, plan, window, number + 1, holder, order, materials, change)
+    start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
     return replace(start, learned=learned, skips=skips)
+
+
+def _origin(had: Window | None, earlier: Mapping[str, Any], plan: Plan) -> Literal["plan", "option"]:
+    """Say where the window of the session before came from; older journals do not."""
+    if had is None or had == plan.window:
+        return "plan"
+    return "plan" if earlier.get("window_from") == "plan" else "option"
 
 
 def _start(
     folder: RunFolder,
     plan: Plan,
-    window: Window | None,
+    hours: _Hours,
     number: int,
     holder: str,
     order: Order,
@@ -215,11 +250,17 @@ def _start(
 ) -> Start:
     options = order.options
     past_stop = number > 1 and options.past_stop
-    said = {"only": options.only, "skip": options.skip, "waves": options.waves, "window": window}
+    said = {
+        "only": options.only,
+        "skip": options.skip,
+        "waves": options.waves,
+        "window": hours.window,
+        "window_from": hours.origin,
+    }
     return Start(
         run=folder.id,
         plan=plan,
-        window=window,
+        window=hours.window,
         number=number,
         holder=holder,
         materials=materials,

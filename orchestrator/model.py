@@ -122,6 +122,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """The definition was changed after the last deploy."""
     path: str | None = None
     """Where it is served."""
+    name: str | None = None
+    """What people call it, where its id does not say it."""
 
 
 Obstacle = Literal["new-front-end-id", "unpublished-edits", "missing-history"]
@@ -545,5 +547,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     waves: tuple[Wave, ...]
     snapshot: Literal["best", "required", "off"] = "best"
     """Whether what a restore needs is kept before each undeploy."""
-    approval: Literal["none", "digest", "file"] = "none"
+    approval: Literal["none", "digest", "file", "signed"] = "none"
     """What a run of this plan wants before it begins."""

@@ -73,6 +73,11 @@ class Restoration(NamedTuple):
     unseen: int
     """How many went down without a snapshot that saw them deployed: those are left alone."""
 
+    def first(self, count: int) -> list[TargetId]:
+        """Return the ids of the first targets that are to come back, in order, at most ``count`` of them."""
+        query = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
+        return [TargetId(name) for (name,) in self.draft.database.rows(query, (count,))]
+
     def forget(self) -> None:
         """Remove what was made ready, unless it was run."""
         self.draft.close()

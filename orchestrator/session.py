@@ -67,12 +67,16 @@ class Start(Struct, frozen=True, kw_only=True):
     """What is done to the targets: to undeploy them, or in a restore to deploy them."""
     prompt: Prompt | None = None
     """Asks whether to go on after a wave, where somebody sits there."""
+    expires: float | None = None
+    """The Unix time from which the approval file of a new run is void, if no request has left by then."""
 
 
 class Finish(Struct, frozen=True, kw_only=True):
-    """How a session ended. ``interrupted`` tells that it had a signal, ``cut`` that a second one ended it."""
+    """How a session ended. ``interrupted`` tells that it had a signal, ``cut`` that a second one ended it,
+    ``void`` why nothing was sent, and that there is nothing to resume."""
 
     status: ExitStatus
+    void: str | None = None
     interrupted: bool = False
     cut: bool = False
 
@@ -138,6 +142,7 @@ class Session:
             tools=self._tools,
         )
         self._cut = False
+        self._void: str | None = None
 
     async def run(self, signals: Signals, *, received: str | None = None) -> Finish:
         """Do the session. Raises what a bug raises, after the journal is closed.
@@ -195,6 +200,8 @@ class Session:
             )
         )
         await self._wait_for_window()
+        if self._expired():
+            return
         tally = Tally(
             start.plan.stop_when,
             self._pending.outcomes(),
@@ -286,6 +293,18 @@ class Session:
             await self._stopping.sleep(opens - now)
             self._emit(RunContinued(at=self._world.now()))
 
+    def _expired(self) -> bool:
+        """Whether the approval has expired before a first request could leave: then none does."""
+        expires = self._start.expires
+        if expires is None or self._world.now() < expires or self._stopping.kind is not None:
+            return False
+        ended = datetime.fromtimestamp(expires, UTC)
+        self._void = (
+            f"the approval expired at {ended:%Y-%m-%d %H:%M:%S} UTC, before anything was sent; make a new one"
+        )
+        self._stopping.stop("control", self._void)
+        return True
+
     async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
         """The first signal lets what is in flight land, the second ends the session at once."""
         async for name in signals.received():
@@ -323,7 +342,8 @@ class Session:
             interrupted = self._stopping.kind == "interrupt"
             status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
         self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
-        return Finish(status=status, interrupted=self._stopping.kind == "interrupt", cut=self._cut)
+        interrupted = self._stopping.kind == "interrupt"
+        return Finish(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
 
     def _leave_skipped(self, at: float) -> None:
         """What somebody had passed over stays so, also where nobody came to it."""

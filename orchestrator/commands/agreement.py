@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from orchestrator.commands.approving import Approving, believed, guard, key_of, taken, us
 from orchestrator.commands.options import bundled
+from orchestrator.commands.prompt import answer_to, can_ask
 from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
     from orchestrator.api import LoadedPlan
     from orchestrator.model import Target, Window
     from orchestrator.preview.approval import Approver
+    from orchestrator.report.values import How
     from orchestrator.selection import RunOptions
 
 SHORT = 8
-"""How many digits of a digest are enough to mean it."""
+"""How many digits of a digest are typed by somebody who was shown what it stands for."""
+LONG = 32
+"""How many digits ``--approve`` wants: of eight, another plan with the same ones is found in a second."""
+NAMED = 5
+"""How many targets are named before the question."""
 CHANCES = 3
-_PRINTED_BY = {"plan": "`undeploy check`", "restore": "`undeploy restore --dry-run`"}
+_SIGNED_WANTED = (
+    "this plan wants a signed approval file (approval: signed), and nothing was sent: "
+    "`undeploy preview PLAN --save FILE --hmac-key env:NAME` writes one, and --approval FILE with --hmac-key "
+    "env:NAME gives it"
+)
+_FILES_WANTED = {
+    "file": "this plan wants an approval file (approval: file), and nothing was sent: "
+    "`undeploy preview PLAN --save FILE` writes one, and --approval FILE gives it",
+    "signed": _SIGNED_WANTED,
+}
+_PRINTED_BY = {"plan": "`undeploy check PLAN`", "restore": "`undeploy restore RUN --dry-run`"}
 
 
 class Consent(NamedTuple):
@@ -40,7 +56,7 @@ consent_options = bundled(
     Consent,
     click.option("--yes", is_flag=True, help="Do not ask."),
     click.option(
-        "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 8 digits or more."
+        "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 32 digits or more."
     ),
 )
 
@@ -50,50 +66,77 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: 
     raises ``UsageError`` where nobody has."""
     by = us()
     if approving.approval is not None:
-        approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
-        guard(loaded, approval)
-        how, by = "approval file", approval.by
-        if consent.approve is not None:
-            check_digest(consent.approve, loaded.digest)
+        how, by = _agree_by_file(loaded, options, consent, approving)
     elif approving.hmac_key is not None:
         raise UsageError("--hmac-key is the key of an --approval, and none is given")
-    elif loaded.plan.approval == "file":
-        raise UsageError(
-            "this plan wants an approval file (approval: file), and nothing was sent: "
-            "`undeploy preview PLAN --save FILE` writes one, and --approval FILE gives it"
-        )
+    elif loaded.plan.approval in _FILES_WANTED:
+        raise UsageError(_FILES_WANTED[loaded.plan.approval])
     elif consent.approve is not None:
         check_digest(consent.approve, loaded.digest)
-        how = "digest given"
+        how = "digest"
     elif consent.yes:
         if loaded.plan.approval == "digest":
             raise UsageError(
                 "this plan wants its digest (approval: digest), so --yes is not enough; nothing was sent: "
-                f"--approve {loaded.digest[:SHORT]} runs this very plan"
+                f"--approve {loaded.digest[:LONG]} runs this very plan"
             )
-        how = "--yes"
+        how = "yes"
     else:
         _agree_by_typing(loaded, options, approving)
-        how = "digest typed"
-    loaded.draft.keep({"approved": _as_kept(how, by)})
+        how = "prompt"
+    loaded.draft.keep({"approved": as_kept(how, by)})
+
+
+def _agree_by_file(
+    loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving
+) -> tuple[How, Approver]:
+    """Return how the approval file was given, and who has approved; raises ``UsageError``."""
+    assert approving.approval is not None  # noqa: S101 - the caller has looked
+    if loaded.plan.approval == "signed" and approving.hmac_key is None:
+        raise UsageError(_SIGNED_WANTED)
+    approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
+    guard(loaded, approval)
+    loaded.draft.keep({"approval_ends": approval.expires.timestamp()})
+    if consent.approve is not None:
+        check_digest(consent.approve, loaded.digest)
+    return "signed" if approval.hmac else "file", approval.by
 
 
 def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approving) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         raise UsageError(
             "there is no terminal to ask on, and nothing was sent: "
-            f"run it with --yes, or with --approve {loaded.digest[:SHORT]} to run this very plan"
+            f"run it with --yes, or with --approve {loaded.digest[:LONG]} to run this very plan"
         )
     counts = outlook(loaded, options)
     for line in what_would_happen(loaded, options, counts):
         tell(line)
-    if not approving.no_preview:
-        _show_live_state(loaded, options)
+    if approving.no_preview or not _show_live_state(loaded, options):
+        for line in first_named(_going(loaded, options), counts.going.total()):
+            tell(line)
     ask(loaded.digest, counts.going.total())
 
 
-def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> None:
-    """Tell how the targets are now; what is agreed to is then what was shown, and holds for that alone."""
+def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
+    """Yield the ids of the targets that a run would touch, in its order."""
+    from orchestrator.selection import touched_by
+
+    touched = touched_by(loaded.plan, options)
+    return (str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave))
+
+
+def first_named(names: Iterable[str], whole: int) -> Iterator[str]:
+    """Yield the first of so many targets by name, and how many more there are."""
+    from orchestrator.report.words import visible
+
+    yield from (f"           {visible(name)}" for name in islice(names, NAMED))
+    if whole > NAMED:
+        yield f"           … and {whole - NAMED:,} more"
+
+
+def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
+    """Tell how the targets are now, and return whether that could be seen; what is agreed to is then what
+    was shown, and holds for that alone."""
     from orchestrator.preview.approval import approve
     from orchestrator.preview.lines import before_asking
 
@@ -103,13 +146,15 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> None:
         raise  # the run itself would refuse it
     except OrchestratorError as error:
         tell(f"No preview could be made: {error}")
-        return
+        return False
     for line in before_asking(shown):
         tell(line)
     guard(loaded, approve(shown.preview, us(), taken=datetime.now(UTC)))
+    return True
 
 
-def _as_kept(how: str, by: Approver) -> str:
+def as_kept(how: How, by: Approver) -> str:
+    """Return how somebody has agreed, and who, as the journal keeps it."""
     import msgspec
 
     said = {"how": how, "user": by.user, "host": by.host, "at": time.time()}
@@ -119,14 +164,16 @@ def _as_kept(how: str, by: Approver) -> str:
 def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
     """Return if ``given`` means the digest of a plan (or ``of`` something else); raises ``UsageError`` where
     it is too short or another's."""
-    if len(given) < SHORT:
-        raise UsageError(
-            f"--approve {given}: give {SHORT} digits of the digest or more; {_PRINTED_BY[of]} prints it"
-        )
-    if not digest.startswith(given.lower()):
+    given = given.strip().lower()
+    if not digest.startswith(given) or not given:
         raise UsageError(
             f"--approve {given}: the digest of this {of} is {digest[:SHORT]}…; another {of} was approved, "
             "or it was changed since. Nothing was sent"
+        )
+    if len(given) < LONG:
+        raise UsageError(
+            f"--approve {given}: {len(given)} digits are too few to stand for one {of}; give {LONG} of its"
+            f" digest, or all 64. {_PRINTED_BY[of]} prints it. Nothing was sent"
         )
 
 
@@ -134,11 +181,10 @@ def ask(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Have the short digest typed on the terminal; raises ``UsageError`` when it was not."""
     short, whose = digest[:SHORT], "plan" if verb == "undeploy" else verb
     for _ in range(CHANCES):
-        click.echo(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ", nl=False, err=True)
-        answer = sys.stdin.readline()
-        if answer.strip().lower() == short:
+        answer = answer_to(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")
+        if answer == short:
             return
-        if not answer.strip():
+        if not answer:
             break
         tell("That is not the digest.")
     raise UsageError("not agreed to; nothing was sent")

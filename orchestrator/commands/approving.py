@@ -100,7 +100,7 @@ def taken(loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool
         preview = anyio.run(take, loaded, options, real_world(loaded.folder), progress)
     finally:
         progress.close()
-    ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval == "file")
+    ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))
     return Shown(plan=loaded.plan, preview=preview, ahead=ahead, warned=warned(loaded.plan, preview, ahead))
 
 
@@ -171,10 +171,21 @@ def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | 
     try:
         approval = read(data)
         check(approval, loaded.digest, now=datetime.now(UTC), key=key)
+        check_lasts(approval, loaded, options)
         check_named(approval, _going(loaded, options))
     except UsageError as error:
         raise UsageError(f"--approval {path}: {error}. Nothing was sent") from error
     return approval
+
+
+def check_lasts(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
+    """Raise ``UsageError`` where a run would wait for a window that opens when the approval has expired."""
+    window = options.window or loaded.plan.window
+    if options.wait and window is not None and window.opens and window.opens >= approval.expires:
+        raise UsageError(
+            f"it expires at {approval.expires.isoformat()}, before the window opens at"
+            f" {window.opens.isoformat()}; make a new one"
+        )
 
 
 def _going(loaded: LoadedPlan, options: RunOptions) -> list[str]:

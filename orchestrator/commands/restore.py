@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.agreement import SHORT, Consent, ask, check_digest, consent_options
+from orchestrator.commands.agreement import (
+    LONG,
+    NAMED,
+    Consent,
+    as_kept,
+    ask,
+    check_digest,
+    consent_options,
+    first_named,
+)
+from orchestrator.commands.approving import us
 from orchestrator.commands.options import (
     Hours,
     View,
@@ -20,12 +29,14 @@ from orchestrator.commands.options import (
     state_option,
     view_options,
 )
+from orchestrator.commands.prompt import GO_ON, answer_to, can_ask
 from orchestrator.commands.screen import drive, tell
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model import Obstacle
+    from orchestrator.report.values import How
     from orchestrator.restoring import Choice, Restoration
 
 OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
@@ -144,18 +155,22 @@ def _agree(
     restoration: Restoration, parent: RunFolder, wishes: Wishes, consent: Consent, stack: ExitStack
 ) -> Restoration:
     """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
+    how: How = "yes"
     if consent.approve is not None:
         check_digest(consent.approve, restoration.digest, of="restore")
+        how = "digest"
     elif not consent.yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not can_ask():
             raise UsageError(
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
-                f"{restoration.digest[:SHORT]} for this very restore"
+                f"{restoration.digest[:LONG]} for this very restore"
             )
         restoration = _with_new_ids(restoration, parent, wishes, stack)
-        for line in outlook(restoration):
+        for line in (*outlook(restoration), *first_named(restoration.first(NAMED), restoration.coming)):
             tell(line)
         ask(restoration.digest, restoration.coming, "restore")
+        how = "prompt"
+    restoration.draft.keep({"approved": as_kept(how, us())})
     return restoration
 
 
@@ -167,7 +182,6 @@ def _with_new_ids(
     if not count:
         return restoration
     question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
-    click.echo(question, nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if answer_to(question) not in GO_ON:
         return restoration
     return _ready(parent, wishes.choice("new-front-end-id"), stack)

@@ -71,8 +71,14 @@ def _as_seen(show: Reading) -> Snapshot:
         code=show.code,
         message=show.message,
         hidden=show.hidden,
-        facts=show.facts or Facts(),
+        facts=replace(show.facts or Facts(), name=_called(show.kept)),
     )
+
+
+def _called(definition: Mapping[str, Any] | None) -> str | None:
+    """Return the name of a backend API, whose id tells nobody anything."""
+    name = first_text(definition, "name") if definition else None
+    return shown(name) if name else None
 
 
 def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:

@@ -18,13 +18,15 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.journal.taken import count_taken
-from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId
+from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
+    ApprovalReport,
     AttemptReport,
     Consent,
     Control,
     GatewayReport,
+    How,
     Pacing,
     Percentiles,
     Report,
@@ -33,6 +35,7 @@ from orchestrator.report.values import (
     Timeline,
     Totals,
     WaveReport,
+    WindowReport,
 )
 
 _ENDED = """
@@ -160,6 +163,7 @@ class JournalAccount:
                 "SELECT started, ended, state, stopped_by, exit_status, seconds FROM session ORDER BY number"
             )
         )
+        self._consent = _consent(self._meta.get("approved"))
         self.report = self._report()
 
     def targets(self) -> Iterator[TargetReport]:
@@ -256,7 +260,7 @@ class JournalAccount:
             kept_out=dict(self._database.rows(_KEPT_OUT)),
             dependent=self._database.one(_DEPENDENT)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
-            consent=_consent(self._meta.get("approved")),
+            consent=self._consent,
             **self._of_snapshots(),
         )
 
@@ -289,6 +293,8 @@ class JournalAccount:
             parent=parent,
             plan=self.plan.name,
             digest=self._meta["digest"],
+            window=self._window(),
+            approval=_approval(self._consent),
             reason=self.plan.reason,
             started=_instant(started),
             ended=None if ended is None else _instant(ended),
@@ -296,6 +302,20 @@ class JournalAccount:
             state=self._state(state),
             stopped_by=stopped_by,
             exit_status=exit_status,
+        )
+
+    def _window(self) -> WindowReport | None:
+        """Return the window of the newest session; before there is one, the plan's."""
+        newest = "SELECT options FROM session ORDER BY number DESC LIMIT 1"
+        said = next((_Said.of(text) for (text,) in self._database.rows(newest)), None)
+        window = self.plan.window if said is None else said.window
+        if window is None:
+            return None
+        origin = said.window_from if said else None
+        return WindowReport(
+            opens=window.opens,
+            closes=window.closes,
+            origin=origin or ("plan" if window == self.plan.window else "option"),
         )
 
     def _state(self, state: object) -> Literal["running", "complete", "stopped", "interrupted", "killed"]:
@@ -422,6 +442,15 @@ def _control(at: float, text: str) -> Control:
     return Control(at=_instant(at), act=said.act, by=said.by, origin=said.origin)
 
 
+_HOW: dict[str, How] = {
+    "--yes": "yes",
+    "digest typed": "prompt",
+    "digest given": "digest",
+    "approval file": "file",
+}
+"""How a consent stands in the journals of older versions, by what it is called now."""
+
+
 class _Agreed(Struct):
     """A consent as the journal holds it."""
 
@@ -431,14 +460,33 @@ class _Agreed(Struct):
     at: float
 
 
+class _Said(Struct):
+    """What of a session's options a report tells. Older versions did not keep where the window came from."""
+
+    window: Window | None = None
+    window_from: Literal["plan", "option"] | None = None
+
+    @classmethod
+    def of(cls, text: str | None) -> _Said:
+        try:
+            return msgspec.json.decode(text or "{}", type=cls)
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError):
+            return cls()
+
+
+def _approval(consent: Consent | None) -> ApprovalReport:
+    return ApprovalReport(how="none") if consent is None else ApprovalReport(how=consent.how, by=consent.by)
+
+
 def _consent(text: str | None) -> Consent | None:
     if text is None:
         return None
     try:
         said = msgspec.json.decode(text, type=_Agreed)
-    except (msgspec.DecodeError, UnicodeError):
+        how = msgspec.convert(_HOW.get(said.how, said.how), How)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError):
         return None
-    return Consent(how=said.how, by=f"{said.user} on {said.host}", at=_instant(said.at))
+    return Consent(how=how, by=f"{said.user} on {said.host}", at=_instant(said.at))
 
 
 class _Attempts:

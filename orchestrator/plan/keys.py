@@ -45,7 +45,7 @@ class Header(Struct, frozen=True, kw_only=True):
     protect: tuple[str, ...] = ()
     at_most: Annotated[int, Meta(ge=1)] | None = None
     snapshot: Literal["best", "required", "off"] = "best"
-    approval: Literal["none", "digest", "file"] = "none"
+    approval: Literal["none", "digest", "file", "signed"] = "none"
 
 
 ELSEWHERE_IN_HEADER = ("gateways", "waves", "targets")
@@ -84,7 +84,7 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "snapshot": "best: keep what a restore needs, go on where it cannot be read. required: leave a target"
         " whose snapshot cannot be read. off: keep nothing.",
         "approval": "What a run wants before it begins. none: --yes is enough. digest: --approve."
-        " file: --approval.",
+        " file: --approval. signed: --approval with --hmac-key.",
     },
     Window: {
         "opens": "No undeploy starts before; a time with its offset from UTC.",

@@ -1,7 +1,7 @@
 """The file in which somebody approves of what a preview showed. Pure: bytes in, bytes out.
 
-Its digest covers the state of every target, so a slip of an editor is found. Somebody who means harm can make
-another digest: against that there is the HMAC, over all else that the file says.
+Its seal is a digest of everything else in it, so a slip of an editor is found, whichever key it hit. Somebody
+who means harm can make another seal: against that there is the HMAC, over all but itself and the seal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,7 +20,9 @@ from orchestrator.errors import UsageError
 from orchestrator.preview.states import Preview, State
 from orchestrator.wire import Secret
 
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
+UNSEALED = 1
+"""The schema of files whose digest covered the states of the targets, and no other key."""
 LASTS = timedelta(hours=24)
 """How long an approval holds where the plan has no window that closes."""
 
@@ -55,18 +57,18 @@ class Approval(
 ):
     """What the file says. ``incomplete`` names the targets of which nobody could tell: approved, too."""
 
-    schema: Literal[1] = SCHEMA
+    schema: Literal[2] = SCHEMA
     plan: str
     digest: str
     """The plan's."""
     taken: Instant
     expires: Instant
     by: Approver
-    snapshot: str
-    """The digest of the states."""
     incomplete: tuple[str, ...]
     targets: tuple[Seen, ...]
     hmac: str | None = None
+    seal: str = ""
+    """The digest of all other keys."""
 
 
 def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | None = None) -> Approval:
@@ -87,47 +89,40 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
         taken=taken,
         expires=closes.astimezone(taken.tzinfo) if closes and closes > taken else taken + LASTS,
         by=by,
-        snapshot=snapshot_digest(targets),
         incomplete=tuple(sight.target.id for sight in preview.unknown),
         targets=targets,
     )
-    return approval if key is None else replace(approval, hmac=signature(approval, key))
-
-
-def snapshot_digest(targets: Iterable[Seen]) -> str:
-    """Return the SHA-256 over one line a target, in the order of the ids: a JSON list of its four values."""
-    lines = sorted((one.id, one.state.value, one.revision, one.since) for one in _distinct(targets))
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(msgspec.json.encode(line) + b"\n")
-    return digest.hexdigest()
-
-
-def _distinct(targets: Iterable[Seen]) -> Iterable[Seen]:
-    """Refuse an id that stands twice: the two could say different things."""
-    known: set[str] = set()
-    for one in targets:
-        if one.id in known:
-            raise UsageError(f"it names {one.id} twice")
-        known.add(one.id)
-        yield one
+    return sealed(approval if key is None else replace(approval, hmac=signature(approval, key)))
 
 
 def signature(approval: Approval, key: Secret) -> str:
-    """Return the HMAC-SHA256 over the JSON of all but itself, with sorted keys and no space between."""
-    said = msgspec.to_builtins(replace(approval, hmac=None))
-    del said["hmac"]
-    return hmac.new(
-        key.reveal().encode(), msgspec.json.encode(said, order="sorted"), hashlib.sha256
-    ).hexdigest()
+    """Return the HMAC-SHA256 over the JSON of all but itself and the seal."""
+    return hmac.new(key.reveal().encode(), _said(approval, "hmac", "seal"), hashlib.sha256).hexdigest()
+
+
+def sealed(approval: Approval) -> Approval:
+    """Return the approval with the seal that fits it: the SHA-256 over the JSON of all but the seal."""
+    return replace(approval, seal=hashlib.sha256(_said(approval, "seal")).hexdigest())
+
+
+def _said(approval: Approval, *but: str) -> bytes:
+    """Return all that the file says but some keys, as JSON with sorted keys and no space between."""
+    said = {name: value for name, value in _keys(approval).items() if name not in but}
+    return msgspec.json.encode(said, order="sorted")
+
+
+def _keys(approval: Approval) -> dict[str, Any]:
+    """Return the keys of the file; an unsigned one has no ``hmac``."""
+    keys: dict[str, Any] = msgspec.to_builtins(approval)
+    if keys["hmac"] is None:
+        del keys["hmac"]
+    return keys
 
 
 def written(approval: Approval) -> bytes:
     """Return the file: one key a line, one target a line."""
-    said = msgspec.to_builtins(approval)
+    said = _keys(approval)
     targets = said.pop("targets")
-    if said["hmac"] is None:
-        del said["hmac"]
     head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in said.items()]
     rows = ",\n".join(f"  {msgspec.json.encode(target).decode()}" for target in targets)
     return ("{" + ",\n".join([*head, f'"targets": [\n{rows}\n]']) + "}\n").encode()
@@ -139,9 +134,19 @@ def read(data: bytes) -> Approval:
         approval = msgspec.json.decode(data, type=Approval)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(_no_approval(data, error)) from error
-    if snapshot_digest(approval.targets) != approval.snapshot:
-        raise UsageError("it was edited: its targets are not those of its snapshot's digest")
+    _refuse_twice(approval.targets)
+    if sealed(approval).seal != approval.seal:
+        raise UsageError("it was edited: its seal is not the digest of what it says; make a new one")
     return approval
+
+
+def _refuse_twice(targets: Iterable[Seen]) -> None:
+    """Refuse an id that stands twice: the two could say different things."""
+    known: set[str] = set()
+    for one in targets:
+        if one.id in known:
+            raise UsageError(f"it names {one.id} twice")
+        known.add(one.id)
 
 
 def _no_approval(data: bytes, error: Exception) -> str:
@@ -151,6 +156,11 @@ def _no_approval(data: bytes, error: Exception) -> str:
         return f"it is not JSON: {error}"
     if not isinstance(said, dict) or said.get("kind") != "approval":
         return "it is no approval; `undeploy preview PLAN --save FILE` writes one"
+    if said.get("schema") == UNSEALED:
+        return (
+            "an older version of the program wrote it, whose digest does not cover every key; "
+            "make a new one with `undeploy preview PLAN --save FILE`"
+        )
     if said.get("schema") != SCHEMA:
         return f"it has schema {said.get('schema')!r}; this version of the program reads schema {SCHEMA}"
     return f"it is no whole approval: {error}"
@@ -171,7 +181,7 @@ def check(approval: Approval, digest: str, *, now: datetime, key: Secret | None)
             " it is another plan, was changed since, or has other --target"
         )
     if now >= approval.expires:
-        raise UsageError(f"it has expired, at {approval.expires.isoformat()}")
+        raise UsageError(f"it has expired, at {approval.expires.isoformat()}; make a new one")
 
 
 def check_named(approval: Approval, wanted: Iterable[str]) -> None:

@@ -21,6 +21,8 @@ from orchestrator.summary import aligned
 SCHEMA = 1
 SHOWN = 10
 """How many targets of a group are named; the JSON names them all."""
+NAMED = 5
+"""How many of them before the question, where the rest must stay in sight."""
 
 WORDS = {
     Group.WILL_CHANGE: "will change",
@@ -125,22 +127,24 @@ def warnings(warned: Iterable[Warned]) -> Iterator[str]:
             yield f"          … and {len(one.targets) - 3:,} more"
 
 
-def _group(sights: Sequence[Sight], group: Group) -> Iterator[str]:
+def _group(sights: Sequence[Sight], group: Group, *, most: int = SHOWN) -> Iterator[str]:
     here = [sight for sight in sights if sight.group is group]
     if not here:
         return
     yield ""
     yield f"{WORDS[group]}: {len(here):,}"
-    rows = [(f"  {visible(sight.target.id)}", visible(_told(sight))) for sight in here[:SHOWN]]
+    rows = [(f"  {visible(sight.target.id)}", visible(_told(sight))) for sight in here[:most]]
     yield from aligned(rows, left=2)
-    if len(here) > SHOWN:
-        yield f"  … and {len(here) - SHOWN:,} more"
+    if len(here) > most:
+        yield f"  … and {len(here) - most:,} more"
 
 
 def _told(sight: Sight) -> str:
     facts, parts = sight.snapshot.facts, list[str]()
     if sight.state in (State.UNKNOWN, State.ABSENT):
         return sight.why or ""
+    if facts.name:
+        parts.append(facts.name)
     parts.append(sight.state.value)
     if facts.since:
         parts.append(
@@ -173,6 +177,8 @@ def before_asking(shown: Shown) -> Iterator[str]:
     """Yield what somebody should see who is about to agree to a run."""
     yield ""
     yield from summary(shown)
+    for group in (Group.WILL_CHANGE, Group.UNKNOWN):
+        yield from _group(shown.preview.sights, group, most=NAMED)
     yield from _rest(shown)
 
 

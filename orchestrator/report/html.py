@@ -27,6 +27,7 @@ from orchestrator.report.words import (
     agreed,
     dangers,
     headline,
+    hours,
     moment,
     span,
     visible,
@@ -83,6 +84,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         agreed=agreed,
+        hours=hours,
         moment=moment,
         span=span,
         visible=visible,

@@ -22,6 +22,7 @@ from orchestrator.report.values import (
     TargetReport,
     Totals,
     WaveReport,
+    WindowReport,
     milliseconds,
 )
 
@@ -75,7 +76,18 @@ def _counted(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
 
 def _run(run: RunReport) -> RunReport:
     ended = None if run.ended is None else _utc(run.ended)
-    return replace(run, started=_utc(run.started), ended=ended, seconds=milliseconds(run.seconds) or 0.0)
+    return replace(
+        run,
+        window=None if run.window is None else _window(run.window),
+        started=_utc(run.started),
+        ended=ended,
+        seconds=milliseconds(run.seconds) or 0.0,
+    )
+
+
+def _window(window: WindowReport) -> WindowReport:
+    opens = None if window.opens is None else _utc(window.opens)
+    return replace(window, opens=opens, closes=None if window.closes is None else _utc(window.closes))
 
 
 def _chained(each: ChainedRun) -> dict[str, Any]:

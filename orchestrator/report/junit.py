@@ -10,7 +10,7 @@ from typing import TextIO
 
 from orchestrator.model import Outcome
 from orchestrator.report.values import Account, AttemptReport, Report, TargetReport, Totals
-from orchestrator.report.words import dangers
+from orchestrator.report.words import agreed, dangers, hours
 
 # XML 1.0 cannot hold these at all, not even as references.
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
@@ -59,6 +59,8 @@ def _properties(report: Report) -> str:
         "state": run.state,
         "stopped_by": run.stopped_by,
         "act": run.act if run.act == "restore" else None,
+        "window": None if run.window is None else hours(run.window),
+        "approval": None if report.consent is None else agreed(report.consent),
     }
     told = [*values.items(), *(("warning", f"{name}: {text}") for name, text in dangers(report))]
     lines = (

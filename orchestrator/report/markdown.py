@@ -25,6 +25,7 @@ from orchestrator.report.words import (
     dangers,
     ending,
     headline,
+    hours,
     moment,
     span,
     visible,
@@ -76,6 +77,8 @@ def _facts(report: Report) -> Iterable[str]:
         "Working time": span(run.seconds),
         "Digest": _code(run.digest),
     }
+    if run.window is not None:
+        facts["Window"] = _plain(hours(run.window))
     if report.consent is not None:
         facts["Approved"] = _plain(agreed(report.consent))
     if report.accepted:

@@ -47,6 +47,25 @@ class Percentiles(Struct, frozen=True, kw_only=True):
     p99: float | None = None
 
 
+How = Literal["none", "yes", "prompt", "digest", "file", "signed"]
+"""How somebody agreed to a run: ``none`` where nobody was asked, as for a rehearsal or a call from Python."""
+
+
+class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
+    """The window of the newest session, and whether the plan or an option gave it."""
+
+    opens: datetime | None
+    closes: datetime | None
+    origin: Literal["plan", "option"]
+
+
+class ApprovalReport(Struct, frozen=True, kw_only=True):
+    """How somebody agreed to the run before it began, and who (``user on host``)."""
+
+    how: How
+    by: str | None = None
+
+
 class RunReport(Struct, frozen=True, kw_only=True):
     """The run itself. ``seconds`` is working time, summed over its sessions (the first and each resume)."""
 
@@ -55,6 +74,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     parent: str | None = None
     plan: str
     digest: str
+    window: WindowReport | None = None
+    approval: ApprovalReport = ApprovalReport(how="none")
     reason: str | None
     started: datetime
     ended: datetime | None
@@ -127,9 +148,9 @@ class ChainedRun(Struct, frozen=True, kw_only=True):
 
 
 class Consent(Struct, frozen=True, kw_only=True):
-    """How somebody agreed to a run before it began (``digest typed``, ``approval file``), and who."""
+    """How somebody agreed to a run before it began, who, and when."""
 
-    how: str
+    how: How
     by: str
     at: datetime
 

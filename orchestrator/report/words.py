@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from orchestrator.model import Outcome, Reason
-from orchestrator.report.values import Consent, Report, RunReport, Totals
+from orchestrator.report.values import Consent, How, Report, RunReport, Totals, WindowReport
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
@@ -251,7 +251,26 @@ def _them(count: int) -> str:
 
 def agreed(consent: Consent) -> str:
     """How a run was agreed to, by whom and when."""
-    return f"{consent.how}, by {consent.by}, {moment(consent.at)}"
+    return f"{_HOW[consent.how]}, by {consent.by}, {moment(consent.at)}"
+
+
+_HOW: dict[How, str] = {
+    "none": "nobody was asked",
+    "yes": "--yes",
+    "prompt": "digest typed",
+    "digest": "digest given",
+    "file": "approval file",
+    "signed": "signed approval file",
+}
+
+
+def hours(window: WindowReport) -> str:
+    """When the run might work, and where that was not the plan's own window."""
+    opens = f"from {moment(window.opens)} " if window.opens else ""
+    until = f"until {moment(window.closes)}" if window.closes else "without an end"
+    return f"{opens}{until}" + (
+        ", by --window or --close-at, not by the plan" if window.origin == "option" else ""
+    )
 
 
 def moment(at: datetime | None) -> str:

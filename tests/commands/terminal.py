@@ -2,20 +2,26 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from threading import Timer
 
+QUESTION = re.compile(rb"type the \w+'s digest, \w{8}: |\[y/N\] ")
 
-def on_a_terminal(typed: str, *arguments: str | Path, interrupt: bool = False) -> tuple[int, str]:
-    """Run ``undeploy`` on a terminal of its own, with ``typed`` at its keyboard.
 
-    With ``interrupt`` it gets SIGINT once it has asked.
+def on_a_terminal(
+    typed: str, *arguments: str | Path, interrupt: bool = False, ahead: str = ""
+) -> tuple[int, str]:
+    """Run ``undeploy`` on a terminal of its own; each line of ``typed`` answers the next question.
+
+    ``ahead`` is typed before anything is shown. With ``interrupt`` it gets SIGINT once it has asked.
     """
     ours, theirs = pty.openpty()
-    os.write(ours, typed.encode())
+    os.write(ours, ahead.encode())
+    answers = typed.splitlines(keepends=True)
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "100"},
@@ -26,12 +32,15 @@ def on_a_terminal(typed: str, *arguments: str | Path, interrupt: bool = False) -
         os.close(theirs)
         patience = Timer(20, process.kill)
         patience.start()
-        shown = b""
+        shown, asked = b"", 0
         while piece := _read(ours):
             shown += piece
-            if interrupt and b"type the plan's digest" in shown:
-                process.send_signal(signal.SIGINT)
-                interrupt = False
+            while len(QUESTION.findall(shown)) > asked:
+                if interrupt:
+                    process.send_signal(signal.SIGINT)
+                elif asked < len(answers):
+                    os.write(ours, answers[asked].encode())
+                asked += 1
         patience.cancel()
         os.close(ours)
     return process.returncode, shown.decode()

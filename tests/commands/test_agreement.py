@@ -17,15 +17,23 @@ from orchestrator.simulator.process import Running
 DIGEST = "4c2577b45238783f20181fa4bf97fc5ed5ddc312a988d8f2bf8a9ba98f6eb275"
 
 
-@pytest.mark.parametrize("given", [DIGEST[:8], DIGEST[:20], DIGEST, DIGEST.upper()])
-def test_eight_digits_or_more_mean_the_plan(given: str) -> None:
+@pytest.mark.parametrize("given", [DIGEST[:32], DIGEST[:40], DIGEST, DIGEST.upper(), f" {DIGEST}\n"])
+def test_thirty_two_digits_or_more_mean_the_plan(given: str) -> None:
     check_digest(given, DIGEST)
 
 
-@pytest.mark.parametrize("given", ["", DIGEST[:7], "00000000", DIGEST + "0", DIGEST[1:9]])
+@pytest.mark.parametrize("given", ["", DIGEST[:8], DIGEST[:31], "0" * 32, DIGEST + "0", DIGEST[1:40]])
 def test_anything_else_does_not(given: str) -> None:
     with pytest.raises(UsageError, match="--approve"):
         check_digest(given, DIGEST)
+
+
+@pytest.mark.parametrize("of", ["plan", "restore"])
+def test_who_gives_too_few_digits_is_told_where_the_others_are(of: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"give 32 of its digest, or all 64. `undeploy .*{of.upper()[0]}.*` prints"
+    ):
+        check_digest(DIGEST[:8], DIGEST, of=of)
 
 
 def test_a_window_is_told_with_its_zone() -> None:
@@ -80,6 +88,38 @@ def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[...
     assert status == 2
     assert "not agreed to; nothing was sent" in shown
     assert platform.books().gateways["apim"].undeploys == 0
+
+
+def test_what_was_typed_before_the_question_is_no_answer(
+    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = plan(platform.urls["apim"])
+    short = digest_of(path, undeploy)[:8]
+    status, shown = on_a_terminal("\n", "run", path, ahead=f"{short}\n{short}\n")
+
+    assert (status, platform.books().gateways["apim"].undeploys) == (2, 0)
+    assert "not agreed to; nothing was sent" in shown
+
+
+@pytest.mark.parametrize("look", [(), ("--no-preview",)])
+def test_the_first_targets_are_named_before_the_question(
+    platform: Running, plan: Callable[..., Path], look: tuple[str, ...]
+) -> None:
+    path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
+    path.write_text(path.read_text().replace("environments: [test]", "environments: [test, none]"))
+    _, shown = on_a_terminal("\n", "run", path, "--skip", "**/none", "--skip", "**/proxy-5/*", *look)
+    named = re.findall(r"apim/Retail/proxy-(\d)/test", shown[: shown.index("type the plan's digest")])
+
+    assert (named[:4], sorted(set(named))) == (["1", "2", "3", "4"],) * 2
+
+
+def test_more_than_five_targets_are_counted(platform: Running, plan: Callable[..., Path]) -> None:
+    for look in ((), ("--no-preview",)):
+        _, shown = on_a_terminal("\n", "run", plan(platform.urls["apim"]), *look)
+
+        assert "proxy-4/test" in shown
+        assert "proxy-5/test" not in shown
+        assert "… and 1 more" in shown
 
 
 def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Path]) -> None:

@@ -100,15 +100,15 @@ def digest(ended: Ended) -> str:
 def test_the_digest_of_a_dry_run_approves_that_very_restore(both: Running, undeploy: Undeploy) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     whole = digest(undeploy("restore", run, "--dry-run"))
-    other = undeploy("restore", run, "--accept", "new-front-end-id", "--approve", whole[:8])
-    less = undeploy("restore", run, "--only", "apim/**", "--approve", whole[:8])
-    short = undeploy("restore", run, "--approve", whole[:7])
+    other = undeploy("restore", run, "--accept", "new-front-end-id", "--approve", whole[:32])
+    less = undeploy("restore", run, "--only", "apim/**", "--approve", whole[:32])
+    short = undeploy("restore", run, "--approve", whole[:31])
     sent = both.books().requests
-    ended = undeploy("restore", run, "--approve", whole[:8].upper())
+    ended = undeploy("restore", run, "--approve", whole[:32].upper())
 
     assert [other.status, less.status, short.status] == [2, 2, 2]
     assert "another restore was approved" in other.err
-    assert "`undeploy restore --dry-run` prints it" in short.err
+    assert "`undeploy restore RUN --dry-run` prints it" in short.err
     assert both.books().requests > sent
     assert ended.status == 1  # what was left out counts in a restore
     assert ended.run.startswith(run[:4])
@@ -231,6 +231,8 @@ def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
     assert ("accepted:   new-front-end-id" in shown) == (answer == "y")
     assert f"To restore {count} targets, type the restore's digest, {short}: " in shown
     assert len(up(both)) == count
+    assert "apim/Retail/p2/test" in shown[: shown.index("type the restore's digest")]
+    assert "typed, by " in (list_runs(STATE)[0].path / "report.md").read_text()
 
 
 def test_what_is_not_agreed_to_leaves_nothing_behind(

@@ -109,7 +109,7 @@ def test_the_targets_given_run_instead_of_the_plans(
     ids = [f"apim/Retail/proxy-{number}/test" for number in (1, 4)]
     path = plan(platform.urls["apim"])
     digest = undeploy("check", path, "--target", *ids).out.splitlines()[-1].removeprefix("digest: ")
-    ended = undeploy("run", path, "--target", ids[0], "--target", ids[1], "--approve", digest[:8])
+    ended = undeploy("run", path, "--target", ids[0], "--target", ids[1], "--approve", digest)
 
     assert ended.status == 0
     assert sorted(target.id for target in platform.books().targets.values() if target.down) == ids

@@ -21,8 +21,8 @@ from orchestrator.preview.approval import (
     check,
     check_named,
     read,
+    sealed,
     signature,
-    snapshot_digest,
     written,
 )
 from orchestrator.preview.states import State, approved_as
@@ -43,27 +43,26 @@ def approval(key: Secret | None = None, **fields: object) -> Approval:
         taken=NOW,
         expires=NOW + timedelta(hours=5),
         by=Approver(user="alice", host="ops-1"),
-        snapshot=snapshot_digest(TARGETS),
         incomplete=("apim/Retail/a/test",),
         targets=TARGETS,
     )
     made = replace(made, **fields)
-    return replace(made, hmac=signature(made, key)) if key else made
+    return sealed(replace(made, hmac=signature(made, key)) if key else made)
 
 
-def test_the_digest_of_the_states_is_the_documented_one() -> None:
-    lines = (
-        b'["apim/Retail/a/test","unknown",null,null]\n'
-        b'["apim/Retail/x/test","deployed","7","2026-01-01T00:00:00Z"]\n'
-    )
+@pytest.mark.parametrize("key", [None, KEY])
+def test_the_seal_is_the_documented_one(key: Secret | None) -> None:
+    said = json.loads(written(approval(key)))
+    seal = said.pop("seal")
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
-    assert snapshot_digest(TARGETS) == hashlib.sha256(lines).hexdigest()
-    assert snapshot_digest(reversed(TARGETS)) == snapshot_digest(TARGETS)
+    assert seal == hashlib.sha256(text).hexdigest()
 
 
 def test_the_hmac_is_the_documented_one() -> None:
     said = json.loads(written(approval(KEY)))
     given_hmac = said.pop("hmac")
+    del said["seal"]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     assert given_hmac == hmac.new(KEY.reveal().encode(), text, hashlib.sha256).hexdigest()
@@ -105,15 +104,28 @@ EDITS = {
     "by": Approver(user="mallory", host="ops-1"),
     "incomplete": (),
     "targets": (replace(TARGETS[0], revision="8"), TARGETS[1]),
-    "snapshot": "00" * 32,
 }
 
 
 @pytest.mark.parametrize("field", EDITS)
 def test_the_hmac_covers_everything_else(field: str) -> None:
-    forged = replace(approval(KEY), **{field: EDITS[field]})
+    forged = sealed(replace(approval(KEY), **{field: EDITS[field]}))
 
-    assert signature(forged, KEY) != forged.hmac
+    with pytest.raises(UsageError, match="its HMAC is wrong"):
+        check(forged, forged.digest, now=NOW, key=KEY)
+
+
+@pytest.mark.parametrize("field", EDITS)
+def test_any_edit_of_any_key_is_found(field: str) -> None:
+    for key in (None, KEY):
+        with pytest.raises(UsageError, match="it was edited"):
+            read(written(replace(approval(key), **{field: EDITS[field]})))
+
+
+def test_an_hmac_that_is_taken_away_or_added_is_found() -> None:
+    for edited in (replace(approval(KEY), hmac=None), replace(approval(), hmac="0" * 64)):
+        with pytest.raises(UsageError, match="it was edited"):
+            read(written(edited))
 
 
 @given(st.integers(0, 1), st.sampled_from(["id", "state", "revision", "since"]))
@@ -123,7 +135,7 @@ def test_any_edit_of_a_target_is_found(index: int, field: str) -> None:
     targets[index] = replace(targets[index], **{field: other[field]})
 
     with pytest.raises(UsageError, match="it was edited"):
-        read(written(approval(targets=tuple(targets))))
+        read(written(replace(approval(), targets=tuple(targets))))
 
 
 BROKEN = {
@@ -131,7 +143,8 @@ BROKEN = {
     "cut": (written(approval())[:-40], "it is not JSON"),
     "a list": (b"[]", "it is no approval"),
     "a preview": (b'{"kind": "preview", "schema": 1}', "it is no approval"),
-    "another schema": (b'{"kind": "approval", "schema": 2}', "it has schema 2"),
+    "another schema": (b'{"kind": "approval", "schema": 3}', "it has schema 3"),
+    "an older schema": (b'{"kind": "approval", "schema": 1}', "an older version of the program wrote it"),
     "another key": (written(approval()).replace(b'"plan"', b'"more": 1, "plan"'), "it is no whole approval"),
     "a naive time": (written(approval()).replace(b'02:00:00Z"', b'02:00:00"'), "it is no whole approval"),
     "no such state": (written(approval()).replace(b'"deployed"', b'"up"'), "it is no whole approval"),

@@ -60,6 +60,8 @@ def test_the_whole_document() -> None:
             "parent": None,
             "plan": "orders-retirement",
             "digest": "9c1b7a40e2d85f6633b0c4a1d7e8f92055aa10bb42cc93dd7e61f0a8b3c4d5e6",
+            "window": None,
+            "approval": {"how": "none", "by": None},
             "reason": "CHG-1042 scheduled maintenance",
             "started": "2026-11-22T19:00:03.412000Z",
             "ended": "2026-11-22T19:00:15.757600Z",

@@ -6,10 +6,13 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from orchestrator.preview.approval import Approval, read, sealed, written
 from orchestrator.simulator.seed import FAKE_TOKEN
 
 from .stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
@@ -108,6 +111,21 @@ def test_a_resume_after_a_kill_still_guards_without_the_file(staged: Callable[..
     stage.assert_truth()
 
 
+EDITS = {
+    "plan": "another",
+    "taken": "2019-12-31T00:00:00Z",
+    "expires": "2999-01-01T00:00:00Z",
+    "by": {"user": "mallory", "host": "ops-1"},
+    "incomplete": ["apim/Retail/proxy-0/test"],
+}
+
+
+def expiring(path: Path, good: str, *, at: datetime) -> Approval:
+    """The approval in ``good`` as somebody would forge it who knows how it is sealed, and has no key."""
+    path.write_text(good)
+    return sealed(replace(read(path.read_bytes()), expires=at))
+
+
 def refused(stage: Stage, told: str, *options: str) -> None:
     """The run is refused, and says why; nothing was sent, and there is no run."""
     before = stage.requests()
@@ -127,12 +145,17 @@ def test_what_a_file_does_not_admit_is_refused(staged: Callable[..., Stage]) -> 
     refused(stage, "it is not signed, and --hmac-key wants it to be", "--hmac-key", "env:KEY")
     path.write_text(good.replace('"deployed"', '"absent"', 1))
     refused(stage, "it was edited")
-    path.write_text(json.dumps(said | {"expires": "2020-01-01T00:00:00Z"}))
+    for key, value in EDITS.items():
+        path.write_text(json.dumps(said | {key: value}))
+        refused(stage, "it was edited")
+    path.write_bytes(written(expiring(path, good, at=datetime(2020, 1, 1, tzinfo=UTC))))
     refused(stage, "it has expired, at 2020-01-01")
     path.write_text("not JSON")
     refused(stage, "it is not JSON")
-    path.write_text(json.dumps(said | {"schema": 2}))
-    refused(stage, "it has schema 2")
+    path.write_text(json.dumps(said | {"schema": 1}))
+    refused(stage, "an older version of the program wrote it")
+    path.write_text(json.dumps(said | {"schema": 3}))
+    refused(stage, "it has schema 3")
     path.write_text(good)
     plan.write_text(plan.read_text() + "# another byte\n")
     refused(stage, "it approves of a plan with the digest")
@@ -172,7 +195,11 @@ def test_a_signed_file_wants_its_key(staged: Callable[..., Stage]) -> None:
     refused(stage, "its HMAC is wrong", "--hmac-key", "file:other")
     said = json.loads(good)
     path.write_text(json.dumps(said | {"expires": "2999-01-01T00:00:00Z"}))
+    refused(stage, "it was edited", "--hmac-key", "env:KEY")
+    path.write_bytes(written(expiring(path, good, at=datetime(2999, 1, 1, tzinfo=UTC))))
     refused(stage, "its HMAC is wrong: it was edited", "--hmac-key", "env:KEY")
+    path.write_text(json.dumps({key: value for key, value in said.items() if key != "hmac"}))
+    refused(stage, "it was edited")
     path.write_text(good)
     ended = stage.undeploy(
         "run", "plan.yaml", "--approval", "ok.json", "--hmac-key", "env:KEY", env={"KEY": KEY}
@@ -186,7 +213,9 @@ def test_a_signed_file_wants_its_key(staged: Callable[..., Stage]) -> None:
     [
         ("digest", ("--yes",), "--yes is not enough"),
         ("file", ("--yes",), "this plan wants an approval file"),
-        ("file", ("--approve", "0123456789"), "this plan wants an approval file"),
+        ("file", ("--approve", "0" * 64), "this plan wants an approval file"),
+        ("signed", ("--yes",), "this plan wants a signed approval file"),
+        ("signed", ("--approve", "0" * 64), "this plan wants a signed approval file"),
     ],
 )
 def test_the_plan_says_which_consent_is_enough(
@@ -205,7 +234,75 @@ def test_the_digest_is_enough_where_no_file_is_wanted(staged: Callable[..., Stag
     stage = staged(1, 0)
     stage.write_plan(top=f"approval: {wanted}")
     digest = stage.undeploy("check", "plan.yaml").out.splitlines()[-1].removeprefix("digest: ")
-    ended = stage.undeploy("run", "plan.yaml", "--approve", digest[:8])
+    ended = stage.undeploy("run", "plan.yaml", "--approve", digest[:32])
 
     assert ended.status == 0, ended
     assert "digest given, by " in (stage.run / "report.md").read_text()
+
+
+def test_a_plan_that_wants_a_signed_file_takes_no_other(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    stage.write_plan(top="approval: signed")
+    path = approved(stage)
+    refused(stage, "this plan wants a signed approval file")
+    refused(stage, "it is not signed", "--hmac-key", "env:KEY")
+    path.unlink()
+    approved(stage, "--hmac-key", "env:KEY")
+    refused(stage, "this plan wants a signed approval file")
+    ended = stage.undeploy(
+        "run", "plan.yaml", "--approval", "ok.json", "--hmac-key", "env:KEY", env={"KEY": KEY}
+    )
+
+    assert ended.status == 0, ended
+    assert stage.report()["run"]["approval"]["how"] == "signed"
+    assert "signed approval file, by " in (stage.run / "report.md").read_text()
+
+
+def soon(seconds: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+
+
+def test_an_approval_that_ends_before_the_window_opens_is_not_waited_with(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(1, 0)
+    stage.write_plan()
+    path = approved(stage)
+    path.write_bytes(written(expiring(path, path.read_text(), at=soon(1800))))
+    window = f"{soon(3600).isoformat()}/{soon(7200).isoformat()}"
+
+    refused(stage, "before the window opens at", "--window", window, "--wait")
+
+
+def test_an_approval_that_expires_while_the_run_waits_is_void(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0)
+    stage.write_plan()
+    path = approved(stage)
+    opens = datetime.now(UTC) + timedelta(seconds=1.5)  # and the approval ends a moment after
+    ends = opens + timedelta(microseconds=1)
+    path.write_bytes(written(expiring(path, path.read_text(), at=ends)))
+    before = stage.requests()
+    window = f"{opens.isoformat()}/{soon(7200).isoformat()}"
+    ended = stage.undeploy("run", "plan.yaml", "--approval", "ok.json", "--window", window, "--wait")
+
+    assert (ended.status, stage.requests()) == (2, before), ended
+    assert "the approval expired at " in ended.err
+    assert not stage.has_run  # so that no resume goes on without one
+
+
+def test_another_window_than_the_plans_is_told_in_every_report(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0)
+    ends = soon(7200)
+    stage.write_plan(top=f"window: {{closes: '{ends.isoformat()}'}}")
+    stage.undeploy("run", "plan.yaml", "--yes")
+    told = stage.report()["run"]
+    assert told["window"] == {"opens": None, "closes": f"{ends:%Y-%m-%dT%H:%M:%SZ}", "from": "plan"}
+    assert told["approval"]["how"] == "yes"
+    assert "--window" not in (stage.run / "report.md").read_text()
+
+    stage.seed()
+    window = f"{soon(-60).isoformat()}/{ends.isoformat()}"
+    stage.undeploy("run", "plan.yaml", "--yes", "--window", window)
+    assert stage.report()["run"]["window"]["from"] == "option"
+    for name in ("report.md", "report.html", "report.xml"):
+        assert "by --window or --close-at, not by the plan" in (stage.run / name).read_text()
