@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,14 +20,16 @@ from orchestrator.events import Listener
 from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.folder import RunFolder, new_folder, publish
+from orchestrator.journal.folder import RunFolder, new_folder, publish, runs_folder
 from orchestrator.journal.overlap import stand_alone
-from orchestrator.journal.pending import Pending, hold_back, recall, reopen
-from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, Window
+from orchestrator.journal.pending import Pending, hold_back, leave_up, recall, reopen
+from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
+from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, RunId, Window
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
 from orchestrator.report.values import Report
+from orchestrator.report.words import moment
 from orchestrator.selection import (
     RunOptions,
     hold,
@@ -206,6 +209,7 @@ async def _prepare_resume(
         raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
     sessions = list(database.rows("SELECT number, state, stopped_by, options FROM session ORDER BY number"))
     number, state, stopped_by, said = sessions[-1] if sessions else (0, None, None, "{}")
+    refuse_restored(folder.id, _restores(folder, options), options)
     if state == "complete":
         return None
     if sha256(folder.plan) != meta["source"]:
@@ -221,8 +225,13 @@ async def _prepare_resume(
     check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
     refuse_idle(database, options)
     await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
+    restores = _restores(folder, options)
+    refuse_restored(folder.id, restores, options)  # once more: one may have begun since
     gate.close()
-    reopen(database, wanted_by(plan, options))
+    gather_touched(database, plan.gateways, restores)
+    left_up = leave_up(database, restores[-1].id if restores else "")
+    wanted = wanted_by(plan, options)
+    reopen(database, lambda name, wave: name not in left_up and wanted(name, wave))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, hours.window, options, world)
     change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
@@ -236,6 +245,34 @@ def _origin(had: Window | None, earlier: Mapping[str, Any], plan: Plan) -> Liter
     if had is None or had == plan.window:
         return "plan"
     return "plan" if earlier.get("window_from") == "plan" else "option"
+
+
+def _restores(folder: RunFolder, options: RunOptions) -> tuple[Restore, ...]:
+    """Return the restores of a run, those that are kept in our own state folder among them."""
+    places = {folder.path.resolve().parent, runs_folder(options.state).resolve()}
+    found = {each.id: each for place in places for each in restores_in(place)}
+    return restores_of(folder.id, (found[name] for name in sorted(found)))
+
+
+def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions) -> None:
+    """Raise UsageError where a restore of the run has begun, unless that is known."""
+    if not restores or options.after_restore:
+        return
+    newest = restores[-1]
+    if newest.begun is None:
+        said = f"restore {newest.id} of it is about to begin"
+    else:
+        said = f"restore {newest.id} of it began on {moment(datetime.fromtimestamp(newest.begun, UTC))}"
+    raise UsageError(
+        f"run {run} is not resumed: {said}, so that what this run took down is coming up again. Nothing was"
+        " sent. --after-restore goes on all the same, with what was not started or is unknown; what the"
+        f" restore brought back stays up{_with_the_restore(newest)}"
+    )
+
+
+def _with_the_restore(restore: Restore) -> str:
+    unfinished = not (restore.whole or restore.live)
+    return f". `undeploy resume {restore.id}` goes on with the restore" if unfinished else ""
 
 
 def _start(

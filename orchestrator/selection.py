@@ -32,6 +32,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Wait for the window to open."""
     past_stop: bool = False
     """Resume a run that a stop rule has stopped."""
+    after_restore: bool = False
+    """Resume a run of which a restore has begun."""
     protect: tuple[str, ...] = ()
     """A site's own patterns; their first part also matches the host of a gateway's URL."""
 

@@ -23,23 +23,31 @@ from orchestrator.errors import UsageError
 @click.command("resume")
 @click.argument("run", metavar="RUN")
 @click.option("--past-stop", is_flag=True, help="Go on although a stop rule ended the run.")
+@click.option("--after-restore", is_flag=True, help="Go on although a restore of it has begun.")
 @selection_options
 @state_option
 @report_dir_option
 @view_options
 def command(
-    run: str, past_stop: bool, selection: Selection, state: Path, report_dir: Path | None, view: View
+    run: str,
+    past_stop: bool,
+    after_restore: bool,
+    selection: Selection,
+    state: Path,
+    report_dir: Path | None,
+    view: View,
 ) -> int:
     """Go on with a run that ended early.
 
     RUN is an id, a folder, or `latest`. It asks nothing: it goes on under the approval that the run had.
     What is unknown is looked at before anything is sent; --only, --skip and --wave narrow the run's own.
+    After a restore has begun it wants --after-restore: what the restore brought back stays up.
     """
     from orchestrator.api import resume
     from orchestrator.commands.prompt import can_ask, go_on_after
     from orchestrator.journal.folder import find_run
 
-    options = run_options(selection, state, report_dir, past_stop=past_stop)
+    options = run_options(selection, state, report_dir, past_stop=past_stop, after_restore=after_restore)
     folder = find_run(state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
         # It was never approved for the real gateways, whose addresses its plan holds.

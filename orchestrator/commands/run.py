@@ -77,7 +77,12 @@ def command(
 
 
 def run_options(
-    selection: Selection, state: Path, report_dir: Path | None, *, past_stop: bool = False
+    selection: Selection,
+    state: Path,
+    report_dir: Path | None,
+    *,
+    past_stop: bool = False,
+    after_restore: bool = False,
 ) -> RunOptions:
     """Return what the engine is told of the command line; raises ``UsageError``."""
     from orchestrator.selection import RunOptions
@@ -91,5 +96,6 @@ def run_options(
         window=selection.window_value(),
         wait=selection.wait,
         past_stop=past_stop,
+        after_restore=after_restore,
         protect=selection.protect(),
     )

@@ -14,9 +14,16 @@ from orchestrator.commands.times import parse_age
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.journal.folder import RunFolder
+    from collections.abc import Sequence
 
-HEADINGS = ("run", "plan", "state", "started", "act", "targets", "done", "failed", "unknown", "not started")
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.journal.restores import Restore
+    from orchestrator.report.values import Report
+
+HEADINGS = (
+    "run", "plan", "state", "started", "act", "targets", "done", "failed", "unknown", "not started",
+    "up again",
+)  # fmt: skip
 
 
 @click.command("runs")
@@ -31,6 +38,7 @@ def command(prune: str | None, rehearsals: bool, state: Path) -> None:
     The newest comes first. --prune keeps every run that is going on or can be resumed.
     """
     from orchestrator.journal.folder import list_runs
+    from orchestrator.journal.restores import restores_in
 
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
@@ -41,24 +49,48 @@ def command(prune: str | None, rehearsals: bool, state: Path) -> None:
         return
     from orchestrator.summary import aligned
 
-    for line in aligned([HEADINGS, *(row(folder) for folder in folders)], left=5):
+    restores = restores_in(folders[0].path.parent)
+    rows = [row(folder, restores) for folder in folders]
+    # The last column, of what restores have begun, is there only where one has.
+    shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
+    for line in aligned([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
         click.echo(line)
 
 
-def row(folder: RunFolder) -> tuple[str, ...]:
-    """Return a run as the cells of one row under ``HEADINGS``; what cannot be read is said in its row."""
+def row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
+    """Return a run as the cells of one row under ``HEADINGS``; what cannot be read is said in its row.
+
+    ``restores`` are those that are kept beside it.
+    """
     from orchestrator.report.words import done, visible
 
     try:
-        with folder.account() as account:
+        with folder.account(among=restores) as account:
             report = account.report
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals
     counts = (totals.targets, done(totals), totals.failed, totals.unknown, totals.not_started)
-    started = f"{report.run.started.astimezone():%Y-%m-%d %H:%M}"
-    told = (folder.id, visible(report.run.plan), folder.state(), started, report.run.act)
-    return (*told, *(f"{count:,}" for count in counts))
+    told = (
+        folder.id,
+        visible(report.run.plan),
+        report.run.state,
+        _minute(report.run.started),
+        report.run.act,
+    )
+    return (*told, *(f"{count:,}" for count in counts), _up_again(report))
+
+
+def _up_again(report: Report) -> str:
+    """Return how many of a run's targets are up again, and since when; empty where no restore has begun."""
+    if not report.restores:
+        return ""
+    begun = report.restores[-1].begun
+    return f"{sum(report.up_again.values()):,} since {_minute(begun)}" if begun else "about to begin"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
 def remove_old(folders: list[RunFolder], before: datetime) -> None:

@@ -16,8 +16,9 @@ from msgspec import Struct
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
+from orchestrator.journal.restores import Restore, gather_up
 from orchestrator.journal.schema import OPEN_OUTCOME
-from orchestrator.journal.taken import count_taken
+from orchestrator.journal.taken import way_back
 from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
@@ -30,6 +31,7 @@ from orchestrator.report.values import (
     Pacing,
     Percentiles,
     Report,
+    RestoreReport,
     RunReport,
     TargetReport,
     Timeline,
@@ -115,6 +117,7 @@ SELECT told FROM (
     FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
 ) GROUP BY told ORDER BY MIN(number) LIMIT 20
 """
+_UP_AGAIN = "SELECT outcome, COUNT(*) FROM ended JOIN up_again USING (id) GROUP BY outcome"
 _BESIDES = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
 _TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted(DONE))})"
 
@@ -146,11 +149,20 @@ class JournalAccount:
     ``ending`` stands in for the end of the newest session where the journal has none.
     """
 
-    def __init__(self, database: Database, run: RunId, *, held: bool, ending: Ending | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        run: RunId,
+        *,
+        held: bool,
+        ending: Ending | None = None,
+        restores: Iterable[Restore] = (),
+    ) -> None:
         self._database = database
         self._run = run
         self._held = held
         self._ending = ending
+        self._restores = tuple(restores)
         reason = ending.reason if ending else _KILLED
         with database.translated():
             database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
@@ -164,6 +176,7 @@ class JournalAccount:
             )
         )
         self._consent = _consent(self._meta.get("approved"))
+        gather_up(database, self.plan.gateways, self._restores)
         self.report = self._report()
 
     def targets(self) -> Iterator[TargetReport]:
@@ -261,6 +274,8 @@ class JournalAccount:
             dependent=self._database.one(_DEPENDENT)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
             consent=self._consent,
+            restores=tuple(map(_restore, self._restores)),
+            up_again=dict(self._database.rows(_UP_AGAIN)),
             **self._of_snapshots(),
         )
 
@@ -273,11 +288,9 @@ class JournalAccount:
                 "accepted": msgspec.json.decode(self._meta["accept"], type=tuple[str, ...]),
                 "in_the_way": in_the_way,
             }
-        if self.plan.snapshot == "off":
-            return {}
-        known = self._database.one(_SNAPSHOTS)[0]
-        restorable = 0 if self._meta.get("rehearsal") else count_taken(self._database)
-        return {"snapshots": known, "restorable": restorable}
+        back = None if self._meta.get("rehearsal") else way_back(self._database, self.plan.snapshot)
+        known = None if self.plan.snapshot == "off" else self._database.one(_SNAPSHOTS)[0]
+        return {"snapshots": known, "way_back": back}
 
     def _run_report(self) -> RunReport:
         ended, state, stopped_by, exit_status = (None, None, None, None)
@@ -449,6 +462,11 @@ _HOW: dict[str, How] = {
     "approval file": "file",
 }
 """How a consent stands in the journals of older versions, by what it is called now."""
+
+
+def _restore(restore: Restore) -> RestoreReport:
+    begun = None if restore.begun is None else _instant(restore.begun)
+    return RestoreReport(id=restore.id, begun=begun, live=restore.live)
 
 
 class _Agreed(Struct):

@@ -19,6 +19,7 @@ from orchestrator.errors import JournalError, UsageError
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.database import Database, Row, Value, create, open_database
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model import Gateway, Outcome, Plan, RunId, Wave
 from orchestrator.plan.stored import plan_to_json
@@ -78,6 +79,17 @@ _ATTEMPT = """
 INSERT INTO attempt SELECT whole, numbered + ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
 FROM arrival WHERE seq = ?1
 """
+# What a restore goes by: the newest snapshot that saw it deployed, else the newest that could tell.
+_SNAPSHOTS = "SELECT seq, taken, verdict, value FROM snapshot"
+_SNAPSHOT = """
+INSERT INTO snapshot SELECT whole, ?2, ?3, ?4 FROM arrival WHERE seq = ?1
+ON CONFLICT (seq) DO UPDATE SET taken = excluded.taken, verdict = excluded.verdict, value = excluded.value
+WHERE excluded.verdict = 'up' OR (
+    snapshot.verdict <> 'up' AND (
+        excluded.verdict NOT IN ('unclear', 'not_offered') OR snapshot.verdict IN ('unclear', 'not_offered')
+    )
+)
+"""
 _SESSIONS = (
     "SELECT number, started, ended, holder, options, state, stopped_by, exit_status, seconds FROM session"
 )
@@ -125,6 +137,10 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
             if run is folder:
                 raise UsageError(f"run {run.id} was a rehearsal; it continues no run")
             continue
+        if meta.get("act", "undeploy") != "undeploy":
+            if run is folder:
+                raise UsageError(f"run {run.id} is a restore and continues no run; name {meta['parent']}")
+            continue
         parents[run.id] = meta.get("parent")
     first = _first(folder.id, parents)
     if (lost := parents[first]) is not None and lost not in parents:
@@ -135,7 +151,7 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
 
 def _meta(run: RunFolder) -> Mapping[str, Any]:
     with closing(open_database(run.journal, write=False, whole=False)) as database:
-        return dict(database.rows("SELECT key, value FROM meta WHERE key IN ('parent', 'rehearsal')"))
+        return dict(database.rows("SELECT key, value FROM meta WHERE key IN ('act', 'parent', 'rehearsal')"))
 
 
 def _first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
@@ -194,10 +210,19 @@ def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainAccount]:
     with TemporaryDirectory(prefix="undeploy-") as place:
         whole = create(Path(place) / "chain.sqlite")
         try:
+            folders = list(folders)
             runs = _put_together(whole, folders)
-            yield ChainAccount(JournalAccount(whole, RunId(runs[-1].run.id), held=False), runs)
+            restores = _restores(folders)
+            account = JournalAccount(whole, RunId(runs[-1].run.id), held=False, restores=restores)
+            yield ChainAccount(account, runs)
         finally:
             whole.close()
+
+
+def _restores(folders: Iterable[RunFolder]) -> tuple[Restore, ...]:
+    """Return the restores of any of the runs, each once, the oldest first."""
+    found = {restore.id: restore for folder in folders for restore in folder.restores()}
+    return tuple(found[name] for name in sorted(found))
 
 
 def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, ...]:
@@ -235,6 +260,7 @@ def _add(whole: Database, database: Database, seat: _Seat, sessions: int) -> Non
         whole.run(statement, (known,) if "?1" in statement else ())
     whole.run(_SETTLE)
     whole.run_many(_ATTEMPT, database.rows(_ATTEMPTS))
+    whole.run_many(_SNAPSHOT, database.rows(_SNAPSHOTS))
     whole.run_many(_SESSION, ((sessions + number, *row) for number, *row in database.rows(_SESSIONS)))
     notes = database.rows(_NOTES)
     whole.run_many(

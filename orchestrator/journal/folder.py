@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from orchestrator.journal.account import Ending, JournalAccount
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import HeldError, Holder, look, take
 from orchestrator.journal.mounts import network_file_system
+from orchestrator.journal.restores import Restore, restores_in, restores_of
 from orchestrator.model import RunId
 
 State = Literal["running", "complete", "stopped", "interrupted", "killed"]
@@ -75,17 +76,28 @@ class RunFolder:
                 database.close()
         return "undeploy"
 
+    def restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:
+        """Return the restores of this run that have begun or are about to, the oldest first.
+
+        They are looked for beside the run's folder, unless those that are kept there are handed in.
+        """
+        return restores_of(self.id, restores_in(self.path.resolve().parent) if among is None else among)
+
     def open(self, *, write: bool = False) -> Database:
         """Open the journal. Raises JournalError where that cannot be done."""
         return open_database(self.journal, write=write)
 
     @contextmanager
-    def account(self) -> Iterator[JournalAccount]:
-        """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment."""
+    def account(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalAccount]:
+        """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
+
+        ``among`` is as in ``restores``.
+        """
         database = self.open()
         try:
             held = self.holder() is not None
-            yield JournalAccount(database, self.id, held=held, ending=self._ending)
+            restores = self.restores(among=among)
+            yield JournalAccount(database, self.id, held=held, ending=self._ending, restores=restores)
         finally:
             database.close()
 

@@ -50,6 +50,13 @@ UPDATE target SET step = ?1 WHERE seq IN (
     SELECT seq FROM target WHERE wave = ?2 AND outcome IS NULL ORDER BY depth, seq LIMIT -1 OFFSET ?3
 )
 """
+_LEFT_UP = (
+    "SELECT seq, id FROM target JOIN touched_again USING (id) WHERE outcome IN ('unknown', 'not_started')"
+)
+_TELL_LEFT_UP = (
+    "UPDATE target SET reason = ? || COALESCE(reason, outcome)"
+    " WHERE seq = ? AND COALESCE(reason, '') NOT LIKE 'left up, since %'"
+)
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
 
 
@@ -210,6 +217,17 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
         again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
         database.run_many(_REOPEN, again)
     return len(again)
+
+
+def leave_up(database: Database, restore: str) -> frozenset[str]:
+    """Return the ids of the unfinished targets in ``touched_again``, which a resume leaves alone; an outcome
+    that the session before did not give them is given now, and the reason names the ``restore``."""
+    with database.transaction():
+        database.run(_KILLED, (f"{Reason.INTERRUPT}: the run was killed",))
+        rows = list(database.rows(_LEFT_UP))
+        told = f"left up, since restore {restore} brought it back or may have; before that "
+        database.run_many(_TELL_LEFT_UP, [(told, seq) for seq, _ in rows])
+    return frozenset(name for _, name in rows)
 
 
 def _target(row: Row, gateway: str) -> Target:

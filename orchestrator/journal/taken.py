@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import msgspec
 
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
-from orchestrator.model import Snapshot, TargetId
+from orchestrator.model import Snapshot, TargetId, Verdict
+from orchestrator.report.values import Lost, WayBack
 
 # Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
 # up after one undeploy may have gone down by the next, be that refused.
@@ -31,7 +33,15 @@ _UNSEEN = f"""
 SELECT COUNT(*) FROM target LEFT JOIN snapshot USING (seq)
 WHERE snapshot.verdict IS NOT 'up' AND {_REACHED}
 """
-_COUNT = f"SELECT COUNT(*) FROM target JOIN snapshot USING (seq) WHERE snapshot.verdict = 'up' AND {_REACHED}"
+# Of the view `ended`, and without what a restore has brought back.
+_WAY_BACK = f"""
+SELECT outcome = 'undeployed' AS taken, snapshot.verdict,
+    COALESCE(value ->> 'code', ''), COALESCE(value ->> 'message', ''), COUNT(*)
+FROM ended AS target LEFT JOIN snapshot USING (seq)
+WHERE {_REACHED} AND id NOT IN (SELECT id FROM up_again) GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC
+"""
+_CAUSES = 5
+"""So many causes are told one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
 _LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
 
@@ -67,10 +77,47 @@ def order_of(database: Database) -> Iterator[tuple[int, int]]:
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
-def count_taken(database: Database) -> int:
-    """Count what a restore of the run could bring back."""
-    count: int = database.one(_COUNT)[0]
-    return count
+def way_back(database: Database, mode: str) -> WayBack:
+    """Count what a restore of the run could bring back, and why not the rest.
+
+    ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``.
+    """
+    counts: Counter[tuple[bool, bool]] = Counter()
+    lost: Counter[str] = Counter()
+    for taken, verdict, code, message, count in database.rows(_WAY_BACK):
+        kept = verdict == Verdict.UP.value
+        counts[bool(taken), kept] += count
+        if not kept:
+            lost[_since(verdict, f"{code} {message}".strip(), mode)] += count
+    return WayBack(
+        taken=counts[True, True] + counts[True, False],
+        kept=counts[True, True],
+        doubtful=counts[False, True] + counts[False, False],
+        doubtful_kept=counts[False, True],
+        lost=tuple(_grouped(lost)),
+    )
+
+
+def _since(verdict: str | None, text: str, mode: str) -> str:
+    """Return why a target has no snapshot that brings it back, as a clause."""
+    match verdict:
+        case None if mode == "off":
+            return "the plan keeps no snapshots (snapshot: off)"
+        case None:
+            return "no look was made before the undeploy"
+        case Verdict.NOT_OFFERED.value:
+            return "this version of the gateway offers no look"
+        case Verdict.UNCLEAR.value:
+            return f"the look before the undeploy could not tell: {text or 'no reason was given'}"
+        case _:
+            return "the look before the undeploy did not see it deployed in full"
+
+
+def _grouped(lost: Counter[str]) -> Iterator[Lost]:
+    ranked = lost.most_common()
+    yield from (Lost(since, count) for since, count in ranked[:_CAUSES])
+    if more := sum(count for _, count in ranked[_CAUSES:]):
+        yield Lost(f"the looks before the undeploy met {len(ranked) - _CAUSES:,} other causes", more)
 
 
 def keep(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:

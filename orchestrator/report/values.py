@@ -155,6 +155,35 @@ class Consent(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class RestoreReport(Struct, frozen=True, kw_only=True):
+    """A restore of the run that has begun. ``begun`` is when its first request left, None before that."""
+
+    id: str
+    begun: datetime | None
+    live: bool
+
+
+class Lost(Struct, frozen=True):
+    """How many targets cannot be brought back for one cause: ``since`` what, as a clause."""
+
+    since: str
+    count: int
+
+
+class WayBack(Struct, frozen=True, kw_only=True):
+    """What of a run a restore could bring back. What is up again is in none of these counts."""
+
+    taken: int = 0
+    """Targets that the run took down: those with the outcome ``undeployed``."""
+    kept: int = 0
+    """Those of them that a restore would deploy."""
+    doubtful: int = 0
+    """Targets with another outcome that an undeploy of the run may have reached."""
+    doubtful_kept: int = 0
+    lost: tuple[Lost, ...] = ()
+    """Why it would not deploy the others of both, the most frequent cause first."""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to be held."""
 
@@ -171,8 +200,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """How many targets were seen before anything was done to them; None where the run keeps no snapshots.
 
     Not in report.json, as is what follows."""
-    restorable: int = 0
-    """How many targets a restore of this run could bring back; 0 for a rehearsal."""
+    way_back: WayBack | None = None
+    """What a restore of this run could do; None for a restore and for a rehearsal."""
     accepted: tuple[str, ...] = ()
     """In a restore: what was put up with."""
     in_the_way: tuple[str, ...] = ()
@@ -181,7 +210,11 @@ class Report(Struct, frozen=True, kw_only=True):
     chain: tuple[ChainedRun, ...] = ()
     """Of a report on several runs that continue one another, these in their order; empty for one run."""
     consent: Consent | None = None
-    """Not in report.json."""
+    """Not in report.json, as is what follows."""
+    restores: tuple[RestoreReport, ...] = ()
+    """Those of this run that have begun, the oldest first."""
+    up_again: dict[str, int] = {}
+    """How many targets a restore has brought back, by the outcome that they have in this run."""
 
 
 class Account(Protocol):

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model import Outcome, Reason
-from orchestrator.report.values import Consent, How, Report, RunReport, Totals, WindowReport
+from orchestrator.report.values import Consent, How, Report, RunReport, Totals, WayBack, WindowReport
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
@@ -72,11 +73,16 @@ def _already(totals: Totals) -> int:
 _KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
 
 
+def as_it_is(report: Report) -> Totals:
+    """Return the counts of outcomes without the targets that a restore has brought back."""
+    less = {name: getattr(report.totals, name) - count for name, count in report.up_again.items()}
+    return replace(report.totals, **less)
+
+
 def headline(report: Report) -> str:
-    """How the run ended, in one sentence that rounds nothing."""
-    totals = report.totals
+    """How the run ended, and how its targets are now, in one sentence that rounds nothing."""
     rest = ", ".join(_rest(report))
-    share = _share(totals, SPEECH[report.run.act].end)
+    share = _up_again(report) or _share(as_it_is(report), SPEECH[report.run.act].end)
     sentence = f"{_LEADS[report.run.state]}{share}{'; ' if rest else ''}{rest}."
     return sentence[0].upper() + sentence[1:]
 
@@ -97,8 +103,20 @@ def _share(totals: Totals, end: str) -> str:
             return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} {end}"
 
 
+def _up_again(report: Report) -> str:
+    """Say that targets are up again, where none is down any more."""
+    up, targets = sum(report.up_again.values()), report.totals.targets
+    if not up or done(as_it_is(report)):
+        return ""
+    if up == targets:
+        return "the one target is up again" if up == 1 else f"all {up:,} targets are up again"
+    return f"{up:,} of {targets:,} targets {'is' if up == 1 else 'are'} up again"
+
+
 def _rest(report: Report) -> Iterator[str]:
-    totals = report.totals
+    totals, up = as_it_is(report), sum(report.up_again.values())
+    if up and not _up_again(report):
+        yield f"{up:,} {'is' if up == 1 else 'are'} up again"
     if already := _already(totals):
         yield f"{already:,} already {'was' if already == 1 else 'were'}"
     if totals.failed:
@@ -113,7 +131,7 @@ def _rest(report: Report) -> Iterator[str]:
 
 def _missed(report: Report) -> int:
     """Count what was not started though nobody wanted it kept out."""
-    return report.totals.not_started - sum(report.kept_out.values())
+    return as_it_is(report).not_started - sum(report.kept_out.values())
 
 
 def dangers(report: Report) -> tuple[tuple[str, str], ...]:
@@ -138,14 +156,41 @@ def advice(report: Report) -> tuple[Advice, ...]:
     if report.run.state == "running":
         return (Advice("The run is still going on; these numbers will change."),)
     steps = (*_lanes(report), *_resume(report), *_open_ends(report))
-    return (*(steps or (Advice("Nothing is left to do."),)), *_way_back(report))
+    nothing = Advice("Nothing is left to do.")
+    return (*_restored(report), *(steps or (nothing,)), *_lost(report), *_way_back(report))
+
+
+def _restored(report: Report) -> Iterator[Advice]:
+    """Tell which restore has begun, the newest one by name."""
+    if not report.restores:
+        return
+    newest, up = report.restores[-1], sum(report.up_again.values())
+    begun = f"began on {moment(newest.begun)}" if newest.begun else "is about to begin"
+    going = ", and goes on" if newest.live and newest.begun else ""
+    many = f"{len(report.restores):,} restores; the newest, {newest.id}," if len(report.restores) > 1 else ""
+    these = f"{up:,} of {report.totals.targets:,} {'is' if up == 1 else 'are'} up again"
+    yield Advice(f"{many or f'Restore {newest.id}'} {begun}{going}: {these}.")
+
+
+def _lost(report: Report) -> Iterator[Advice]:
+    for lost in report.way_back.lost if report.way_back else ():
+        yield Advice(f"{lost.count:,} cannot be brought back by a restore, since {lost.since}.")
 
 
 def _way_back(report: Report) -> Iterator[Advice]:
-    run, count = report.run, report.restorable
-    if count and run.state == "complete":
-        these = "the one that went down" if count == 1 else f"the {count:,} that went down"
-        yield Advice(f"To bring back {these}, when the time comes:", f"undeploy restore {run.id}")
+    back = report.way_back
+    if back is not None and report.run.state == "complete" and (these := " and ".join(_returning(back))):
+        yield Advice(f"To bring back {these}, when the time comes:", f"undeploy restore {report.run.id}")
+
+
+def _returning(back: WayBack) -> Iterator[str]:
+    if back.kept:
+        these = "the one" if back.taken == 1 else f"the {back.taken:,}"
+        share = these if back.kept == back.taken else f"{back.kept:,} of {these}"
+        yield f"{share} that this run took down"
+    if back.doubtful_kept:
+        these = "the one" if back.doubtful_kept == 1 else f"the {back.doubtful_kept:,}"
+        yield f"{these} that may have gone down"
 
 
 def _lanes(report: Report) -> Iterator[Advice]:
@@ -166,28 +211,30 @@ def _listed(names: list[str]) -> str:
 
 
 def _resume(report: Report) -> Iterator[Advice]:
-    run, totals = report.run, report.totals
+    run, totals = report.run, as_it_is(report)
     if run.state == "complete" and run.exit_status not in {4, 130}:
         return
-    if (run.stopped_by or "").startswith(Reason.STOP_RULE):
-        yield Advice(
-            "A stop rule ended the run. Once its cause is understood, go on past it:",
-            f"undeploy resume {run.id} --past-stop",
-        )
-    elif (run.stopped_by or "").startswith(Reason.WINDOW):
-        yield Advice(
-            "The window closed before all was done. Go on in another one:",
-            f"undeploy resume {run.id} --window OPENS/CLOSES",
-        )
-    elif (run.stopped_by or "").startswith(Reason.DISK):
-        yield Advice(
-            "The journal could not be written. See to the disk that holds it, then go on:",
-            f"undeploy resume {run.id}",
-        )
-    elif totals.unknown or totals.not_started:
-        yield Advice(
-            f"{_before_going_on(report)}; what is unknown is looked at first:", f"undeploy resume {run.id}"
-        )
+    text, option = _how_to_resume(report, totals)
+    if not text:
+        return
+    if report.restores:
+        text = f"A restore has begun, so only if the rest is still to go down: {text[0].lower()}{text[1:]}"
+        option += " --after-restore"
+    yield Advice(text, f"undeploy resume {run.id}{option}")
+
+
+def _how_to_resume(report: Report, totals: Totals) -> tuple[str, str]:
+    """Return what to do before a resume and the option that it wants; two empty texts for no resume."""
+    stopped_by = report.run.stopped_by or ""
+    if stopped_by.startswith(Reason.STOP_RULE):
+        return "A stop rule ended the run. Once its cause is understood, go on past it:", " --past-stop"
+    if stopped_by.startswith(Reason.WINDOW):
+        return "The window closed before all was done. Go on in another one:", " --window OPENS/CLOSES"
+    if stopped_by.startswith(Reason.DISK):
+        return "The journal could not be written. See to the disk that holds it, then go on:", ""
+    if totals.unknown or totals.not_started:
+        return f"{_before_going_on(report)}; what is unknown is looked at first:", ""
+    return "", ""
 
 
 def _before_going_on(report: Report) -> str:

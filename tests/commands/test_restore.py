@@ -184,7 +184,7 @@ def test_latest_is_never_a_restore_and_runs_tell_them_apart(both: Running, undep
     restore = undeploy("restore", "latest", "--yes", "--accept", "new-front-end-id").run
     listed = undeploy("runs").out.splitlines()
     cells = [line.split() for line in listed]
-    again = undeploy("resume", "latest")
+    again = undeploy("resume", "latest", "--after-restore")
 
     assert "-restore-maintenance-" in restore
     assert [line[0] for line in cells[1:]] == [restore, run]

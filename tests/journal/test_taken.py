@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.pending import START, Leg, Pending
 from orchestrator.journal.schema import INTENT
-from orchestrator.journal.taken import count_taken, keep, leave, order_of, taken_down, unseen
-from orchestrator.model import Facts, Snapshot, Verdict
+from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
+from orchestrator.model import Facts, RunId, Snapshot, Verdict
+from orchestrator.report.values import Lost, WayBack
 
 from .journals import plan, writable
 
@@ -40,6 +42,12 @@ def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None],
                 )
             database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
     return database
+
+
+def way_back(database: Database) -> WayBack:
+    found = JournalAccount(database, RunId("r1"), held=False).report.way_back
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -82,7 +90,8 @@ def test_what_an_undeploy_may_have_reached(
     database = filled(tmp_path, (UP, attempts, outcome))
 
     assert [row.id for row in taken_down(database)] == (["roma/a1"] if taken else [])
-    assert count_taken(database) == taken
+    back = way_back(database)
+    assert (back.kept + back.doubtful_kept, back.lost) == (taken, ())
     assert unseen(database) == 0
 
 
@@ -98,7 +107,36 @@ def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
     down, left = [("undeploy", "removed")], [("undeploy", "refused")]
     database = filled(tmp_path, (None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
 
-    assert (unseen(database), count_taken(database)) == (1, 1)
+    assert unseen(database) == 1
+    assert way_back(database) == WayBack(
+        taken=2, kept=1, lost=(Lost("no look was made before the undeploy", 1),)
+    )
+
+
+def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
+    down, doubt = [("undeploy", "removed")], [("undeploy", "doubt")]
+    busy = Snapshot(verdict=Verdict.UNCLEAR, message="busy")
+    old = Snapshot(verdict=Verdict.NOT_OFFERED)
+    database = filled(
+        tmp_path,
+        (UP, down, "undeployed"),
+        (busy, down, "undeployed"),
+        (busy, doubt, "unknown"),
+        (old, down, "undeployed"),
+        (UP, doubt, "unknown"),
+        (busy, [("undeploy", "refused")], "failed"),  # it was never down
+    )
+
+    assert way_back(database) == WayBack(
+        taken=3,
+        kept=1,
+        doubtful=2,
+        doubtful_kept=1,
+        lost=(
+            Lost("the look before the undeploy could not tell: busy", 2),
+            Lost("this version of the gateway offers no look", 1),
+        ),
+    )
 
 
 def test_the_last_comes_first_with_all_that_was_seen(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from lxml import html as markup  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
 from orchestrator.model import Act, Outcome
-from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
+from orchestrator.report.values import (
+    GatewayReport,
+    Lost,
+    Percentiles,
+    Report,
+    RestoreReport,
+    Totals,
+    WayBack,
+)
 from orchestrator.report.words import advice, headline
 from orchestrator.summary import count_rows, headings
 
@@ -123,15 +131,94 @@ def test_what_to_do_after_a_restore(fields: dict[str, Any], wanted: list[tuple[s
 
 
 def test_an_undeploy_run_names_its_way_back() -> None:
-    done = report({"act": "undeploy", "parent": None, "id": PARENT}, undeployed=2, restorable=2)
-    one, stopped = replace(done, restorable=1), replace(done, run=replace(done.run, state="stopped"))
+    back = WayBack(taken=2, kept=2)
+    done = report({"act": "undeploy", "parent": None, "id": PARENT}, undeployed=2, way_back=back)
+    one = replace(done, way_back=WayBack(taken=1, kept=1))
+    stopped = replace(done, run=replace(done.run, state="stopped"))
 
     assert [(step.text, step.command) for step in advice(done)] == [
         ("Nothing is left to do.", ""),
-        ("To bring back the 2 that went down, when the time comes:", f"undeploy restore {PARENT}"),
+        ("To bring back the 2 that this run took down, when the time comes:", f"undeploy restore {PARENT}"),
     ]
-    assert "the one that went down" in advice(one)[-1].text
+    assert "the one that this run took down" in advice(one)[-1].text
     assert "restore" not in " ".join(step.command for step in advice(stopped))
+
+
+@pytest.mark.parametrize(
+    ("back", "wanted"),
+    [
+        (
+            WayBack(taken=297, kept=294, lost=(Lost("the gateway answered 503", 3),)),
+            [
+                "3 cannot be brought back by a restore, since the gateway answered 503.",
+                "To bring back 294 of the 297 that this run took down, when the time comes:",
+            ],
+        ),
+        (
+            WayBack(doubtful=2, doubtful_kept=2),
+            ["To bring back the 2 that may have gone down, when the time comes:"],
+        ),
+        (
+            WayBack(taken=9, kept=8, doubtful=1, doubtful_kept=1, lost=(Lost("nobody looked", 1),)),
+            [
+                "1 cannot be brought back by a restore, since nobody looked.",
+                (
+                    "To bring back 8 of the 9 that this run took down and the one that may have gone down, "
+                    "when the time comes:"
+                ),
+            ],
+        ),
+        (
+            WayBack(taken=2, lost=(Lost("nobody looked", 2),)),
+            ["2 cannot be brought back by a restore, since nobody looked."],
+        ),
+        (WayBack(), []),
+    ],
+)
+def test_what_cannot_be_brought_back_is_told_with_what_can(back: WayBack, wanted: list[str]) -> None:
+    done = report({"act": "undeploy"}, undeployed=back.taken, unknown=back.doubtful, way_back=back)
+
+    assert [
+        step.text for step in advice(done) if "bring back" in step.text or "brought" in step.text
+    ] == wanted
+
+
+@pytest.mark.parametrize(
+    ("counts", "up", "sentence"),
+    [
+        ({"undeployed": 40}, {"undeployed": 40}, "All 40 targets are up again."),
+        ({"undeployed": 1}, {"undeployed": 1}, "The one target is up again."),
+        (
+            {"undeployed": 38, "not_started": 2},
+            {"undeployed": 38},
+            "38 of 40 targets are up again; 2 were not started.",
+        ),
+        ({"undeployed": 40}, {"undeployed": 38}, "2 of 40 targets are down; 38 are up again."),
+        (
+            {"undeployed": 5, "unknown": 3, "failed": 2},
+            {"undeployed": 4, "unknown": 2, "failed": 1},
+            "1 of 10 targets is down; 7 are up again, 1 failed, 1 is unknown.",
+        ),
+    ],
+)
+def test_what_a_restore_brought_back_is_not_called_down(
+    counts: dict[str, int], up: dict[str, int], sentence: str
+) -> None:
+    assert headline(report({"act": "undeploy"}, up_again=up, **counts)) == sentence
+
+
+def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
+    begun = RestoreReport(id=RESTORE.id, begun=RESTORE.started, live=True)
+    run = {"act": "undeploy", "id": PARENT, "state": "interrupted", "exit_status": 130}
+    found = report(run, undeployed=38, not_started=2, up_again={"undeployed": 38}, restores=(begun,))
+
+    told = [(step.text, step.command) for step in advice(found)]
+    assert told[0] == (
+        f"Restore {RESTORE.id} began on 2026-11-22 19:00:03 UTC, and goes on: 38 of 40 are up again.",
+        "",
+    )
+    assert told[1][1] == f"undeploy resume {PARENT} --after-restore"
+    assert told[1][0].startswith("A restore has begun, so only if the rest is still to go down: go on where")
 
 
 def test_the_screen_s_columns_are_the_act_s() -> None:

@@ -407,7 +407,7 @@ def test_a_gateway_that_is_ill_is_parked_and_resume_goes_on_as_a_restore(
     ended = restored(stage, run)
     parked = stage.report()
     restore = stage.run.name
-    latest = stage.undeploy("resume", "latest")  # the run itself, which has reached its end
+    latest = stage.undeploy("resume", "latest")  # the run itself, which is coming up again
     stage.expect()
     resumed = stage.undeploy("resume", restore)
 
@@ -417,7 +417,8 @@ def test_a_gateway_that_is_ill_is_parked_and_resume_goes_on_as_a_restore(
         "apim": "open",
     }
     assert parked["totals"]["restored"] == 3
-    assert latest.run == run
+    assert latest.status == 2
+    assert f"`undeploy resume {restore}` goes on with the restore" in latest.err
     assert resumed.status == 0, resumed
     assert resumed.run == restore
     assert down(stage) == set()

@@ -1,0 +1,141 @@
+"""Which restores of a run have begun, and which of its targets they have brought back.
+
+A restore is a run of its own that names the run (or the runs) it brings back. It is found by reading the
+journals that lie beside that run's: nothing is written into the run itself, so a restore that was killed at
+any instant is found like one that ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.errors import JournalError
+from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.holder import look
+from orchestrator.journal.schema import IN_DOUBT
+from orchestrator.model import Gateway, RunId
+from orchestrator.plan.stored import plan_from_json
+
+_META = "SELECT key, value FROM meta WHERE key IN ('act', 'parent', 'brings_back')"
+# Logins and lists are kept as notes; an intent that never left says so.
+_BEGUN = """
+SELECT MIN(at) FROM (
+    SELECT MIN(started) AS at FROM attempt WHERE sent IS NOT 0
+    UNION ALL SELECT MIN(at) FROM note WHERE kind = 'request'
+)
+"""
+_STATE = "SELECT state FROM session ORDER BY number DESC LIMIT 1"
+_UP = "outcome IN ('restored', 'already_deployed')"
+_BROUGHT_BACK = f"SELECT id FROM target WHERE {_UP}"
+_TOUCHED = f"SELECT id FROM target WHERE {_UP} OR {IN_DOUBT}"
+_PLACES = "CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY) WITHOUT ROWID"
+
+
+class Restore(Struct, frozen=True, kw_only=True):
+    """One restore of a run, as its own journal knows it."""
+
+    id: RunId
+    journal: Path
+    brings_back: tuple[RunId, ...]
+    """The runs that it brings back: one, or those of a chain."""
+    begun: float | None
+    """Unix seconds of its first request; None where none was sent."""
+    live: bool
+    """A process works on it now."""
+    whole: bool
+    """It has reached its end."""
+
+
+def restores_in(runs: Path) -> tuple[Restore, ...]:
+    """Return the restores whose folders lie in ``runs``, the oldest first, as far as they can be read."""
+    if not runs.is_dir():
+        return ()
+    folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
+    found = (_read(folder) for folder in folders if (folder / "journal.sqlite").is_file())
+    return tuple(restore for restore in found if restore is not None)
+
+
+def restores_of(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
+    """Return those of ``restores`` that bring back ``run`` and have begun, or are about to."""
+    return tuple(
+        each for each in restores if run in each.brings_back and (each.begun is not None or each.live)
+    )
+
+
+def _read(folder: Path) -> Restore | None:
+    journal = folder / "journal.sqlite"
+    with suppress(JournalError), closing(open_database(journal, write=False, whole=False)) as database:
+        meta: dict[str, Any] = dict(database.rows(_META))
+        if meta.get("act") != "restore":
+            return None
+        return Restore(
+            id=RunId(folder.name),
+            journal=journal,
+            brings_back=brings_back(meta),
+            begun=database.one(_BEGUN)[0],
+            live=_is_live(folder),
+            whole=any(state == "complete" for (state,) in database.rows(_STATE)),
+        )
+    return None
+
+
+def brings_back(meta: Mapping[str, Any]) -> tuple[RunId, ...]:
+    """Return the runs that a restore brings back, by its journal's meta."""
+    if (said := meta.get("brings_back")) is not None:
+        return msgspec.json.decode(said, type=tuple[RunId, ...])
+    return (RunId(meta["parent"]),)
+
+
+def _is_live(folder: Path) -> bool:
+    try:
+        return look(folder / "lock")[1]
+    except OSError:
+        return False
+
+
+def gather_up(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
+    """Make the temporary table ``up_again``: the ids of a run's targets that ``restores`` have brought back.
+
+    ``database`` is the run's journal, ``gateways`` are those of its plan.
+    """
+    _gather(database, "up_again", _BROUGHT_BACK, gateways, restores)
+
+
+def gather_touched(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
+    """Make the temporary table ``touched_again``: as ``gather_up``, with what a deploy may have reached."""
+    _gather(database, "touched_again", _TOUCHED, gateways, restores)
+
+
+def _gather(
+    database: Database,
+    table: str,
+    query: str,
+    gateways: Iterable[Gateway],
+    restores: Iterable[Restore],
+) -> None:
+    names: dict[str, list[str]] = {}
+    for gateway in gateways:
+        names.setdefault(gateway.installation, []).append(gateway.name)
+    with database.translated():
+        database.run(_PLACES.format(table=table))
+    for restore in restores:
+        with suppress(JournalError):
+            rows = ((name,) for name in _ids(restore, query, names))
+            database.run_many(f"INSERT OR IGNORE INTO {table} VALUES (?)", rows)
+
+
+def _ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield the ids, under the run's own names of its gateways, that ``query`` gives of a restore."""
+    with closing(open_database(restore.journal, write=False, whole=False)) as database:
+        stored = database.one("SELECT value FROM meta WHERE key = 'plan'")[0]
+        theirs = {gateway.name: gateway.installation for gateway in plan_from_json(stored.encode()).gateways}
+        for (name,) in database.rows(query):
+            gateway, _, parts = name.partition("/")
+            for ours in names.get(theirs[gateway], ()):
+                yield f"{ours}/{parts}"
