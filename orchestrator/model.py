@@ -461,9 +461,9 @@ class Gateway(Struct, frozen=True, kw_only=True):
             obstacles=("missing-history",),
         )
 
-    def read_siblings(self, reply: Reply) -> frozenset[str] | None:
-        """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS``; None where it
-        does not say."""
+    def read_siblings(self, target: Target, reply: Reply) -> frozenset[str] | None:
+        """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS`` of ``target``;
+        None where it does not say."""
         raise NotImplementedError
 
     def rolled_back(self, snapshot: Snapshot) -> Snapshot:

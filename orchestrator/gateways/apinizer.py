@@ -202,9 +202,9 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
         return next_portrait(seen, lacking)
 
-    def read_siblings(self, reply: Reply) -> frozenset[str] | None:
+    def read_siblings(self, target: Target, reply: Reply) -> frozenset[str] | None:
         """Return the environments in which the proxy is deployed, by its own list."""
-        return read_siblings(reply)
+        return read_siblings(target, reply)
 
 
 def _body(target: Target, note: str | None) -> bytes | None:

@@ -19,6 +19,7 @@ from orchestrator.catalog import ANY_TEXT, Found, Part, Query, Traits, Wanted
 from orchestrator.gateways.apinizer_looks import PROXY, STATUS, read_look
 from orchestrator.gateways.apinizer_replies import accepted, envelope, reading, rejection, said
 from orchestrator.gateways.envelope import first_text, json_object, nature, whole_number
+from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
 from orchestrator.model import Ask, Facts, Reading, Target, TargetId, Verdict
 from orchestrator.wire import Access, Reply, Request
@@ -275,7 +276,7 @@ class Catalog:
     def _read_whole(self, proxy: _Proxy, types: Mapping[str, str], reply: Reply) -> Part | Reading:
         """Read the proxy's own list of deployments; older managers send it without a list around it."""
         wanted = [one for one in types if self._wanted.admits_all(_traits(proxy, one, types))]
-        body = json_object(reply.body)
+        body = json_object(reply)
         if reply.status != 200 or body is None:
             read = read_look(PROXY.via, _target(proxy, wanted[0]), reply)
             gone = read.verdict is Verdict.ABSENT and not read.hidden
@@ -283,6 +284,8 @@ class Catalog:
         listed = body.get("resultList")
         entries = listed if isinstance(listed, list) else [body]
         own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
+        if names_another(own.get("name"), proxy.name):
+            return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
         places = own.get("deploymentList")
         # What is on no list of deployments was never deployed; where there is no list, nothing is told.
         states = dict.fromkeys(wanted, False if isinstance(places, list) else None)
@@ -294,8 +297,8 @@ def _quietly(query: Query) -> Query:
     """Return a query that another way stands in for: a 401 to it is about a role, not about the token."""
 
     def read(reply: Reply) -> Part | Reading:
-        if reply.status in {401, 403} and rejection(reply, json_object(reply.body)) is not Verdict.BUSY:
-            return reading(Verdict.REFUSED, reply, json_object(reply.body))
+        if reply.status in {401, 403} and rejection(reply, json_object(reply)) is not Verdict.BUSY:
+            return reading(Verdict.REFUSED, reply, json_object(reply))
         return query.read(reply)
 
     return replace(query, read=read)
@@ -303,7 +306,7 @@ def _quietly(query: Query) -> Query:
 
 def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part]) -> Part | Reading:
     """Return what ``take`` makes of a list, with a gap where the list is shorter than it says."""
-    body = json_object(reply.body)
+    body = json_object(reply)
     entries = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
     if not isinstance(entries, list):
         return _refused(reply, body)
@@ -322,7 +325,7 @@ def _refused(reply: Reply, body: dict[str, Any] | None) -> Reading:
     if 400 <= reply.status < 500 and reply.status != 408:
         denied = said(envelope(body, _NAMELESS)) is Verdict.DENIED
         return reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
-    return reading(Verdict.UNCLEAR, reply, body, message=None if reply.status != 200 else nature(reply.body))
+    return reading(Verdict.UNCLEAR, reply, body, message=None if reply.status != 200 else nature(reply))
 
 
 def _final(read: Reading, reply: Reply) -> Reading:

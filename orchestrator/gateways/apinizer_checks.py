@@ -6,7 +6,7 @@ After the vendor's pages "Healthcheck", "Secure Hello" and "List Projects".
 from __future__ import annotations
 
 from orchestrator.gateways.apinizer_replies import accepted, envelope, reading, rejection, said
-from orchestrator.gateways.envelope import json_object
+from orchestrator.gateways.envelope import json_object, text_of
 from orchestrator.model import Dialect, Reading, Target, TargetId, Verdict
 from orchestrator.wire import Reply
 
@@ -18,21 +18,21 @@ _WRONG_URL = "check url: it is the manager's address, without /apiops"
 
 def read_health(reply: Reply) -> str | Reading:
     """Return that it is well. A 200 with a page is a login's or a proxy's, so the text is compared."""
-    if reply.status == 200 and reply.body.strip().strip(b'"').upper() == b"OK":
+    if reply.status == 200 and text_of(reply).strip().strip('"').upper() == "OK":
         return "says that it is well"
     return _fault(reply)
 
 
 def read_hello(reply: Reply) -> str | Reading:
     """Return that the token was accepted."""
-    if reply.status == 200 and reply.body.strip().strip(b'"').startswith(b"Hello"):
+    if reply.status == 200 and text_of(reply).strip().strip('"').startswith("Hello"):
         return "greets the token's user"
     return _fault(reply)
 
 
 def read_projects(reply: Reply) -> str | Reading:
     """Return how many projects the token's user may see; to see none is a fault."""
-    body = json_object(reply.body)
+    body = json_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
     if not isinstance(listed, list):
         return _fault(reply)
@@ -43,7 +43,7 @@ def read_projects(reply: Reply) -> str | Reading:
 
 
 def _fault(reply: Reply) -> Reading:
-    body = json_object(reply.body)
+    body = json_object(reply)
     error = envelope(body, _NAMELESS) if reply.status in {400, 404} else None
     verdict = rejection(reply, body) or said(error)
     if verdict in {Verdict.BUSY, Verdict.DENIED}:

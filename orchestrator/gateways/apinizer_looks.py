@@ -11,8 +11,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer_replies import accepted, envelope, hides, reading, rejection, said
+from orchestrator.gateways.apinizer_replies import (
+    accepted,
+    envelope,
+    hides,
+    is_of_another,
+    reading,
+    rejection,
+    said,
+    said_of_another,
+)
 from orchestrator.gateways.envelope import first_text, json_object, whole_number
+from orchestrator.gateways.naming import OF_ANOTHER, is_named
 from orchestrator.gateways.text import shown
 from orchestrator.model import Act, Ask, Facts, Reading, Target, Verdict
 from orchestrator.wire import Reply
@@ -25,20 +35,32 @@ PROXY = Ask(Act.LOOK, "proxy")
 
 def read_look(via: str, target: Target, reply: Reply) -> Reading:
     """Return what a reply to the read ``via`` means. Never raises; a fault of any kind is UNCLEAR."""
-    body = json_object(reply.body)
+    body = json_object(reply)
     verdict = rejection(reply, body)
     if verdict is not None:
         return reading(verdict, reply, body)
     if reply.status == 200:
+        if is_of_another(target, body or {}, *_owners(via, body)):
+            return reading(Verdict.UNCLEAR, reply, body, message=OF_ANOTHER)
         facts = _facts(via, target, body)
         return reading(Verdict.UNCLEAR, reply, body) if facts is None else _state(facts)
     error = envelope(body, target) if reply.status in {400, 404} else None
     verdict = said(error)
     if verdict is Verdict.ABSENT:
+        if error is not None and error.of_another:
+            return reading(Verdict.UNCLEAR, reply, body, message=said_of_another(body))
         return reading(verdict, reply, body, hidden=hides(error), evidence="code")
     if verdict is Verdict.DENIED:
         return reading(verdict, reply, body)
     return reading(Verdict.NOT_OFFERED if reply.status == 404 else Verdict.UNCLEAR, reply, body)
+
+
+def _owners(via: str, body: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return what says whose state a read tells. A proxy calls its own name ``name``; the records of a
+    history are told apart by their environments, so those of others are no fault."""
+    if via == PROXY.via:
+        return [{**entry, "apiProxyName": entry.get("name")} for entry in _entries(body) or [body or {}]]
+    return _entries(body) if via in (STATUS.via, HEALTH.via) else []
 
 
 def _facts(via: str, target: Target, body: dict[str, Any] | None) -> Facts | None:
@@ -90,6 +112,8 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
         return None
     pods = entry.get("pods")
     serving = _serving(pods if isinstance(pods, list) else [])
+    if _says_otherwise(entry, pods, active or len(serving)):
+        return None
     deployed, path = entry.get("deployedInManager"), first_text(entry, "servedPath")
     return Facts(
         path=path and shown(path),
@@ -102,6 +126,15 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
     )
 
 
+def _says_otherwise(entry: dict[str, Any], pods: object, active: int) -> bool:
+    """Tell whether a read speaks against its own count of no active pods, or cannot be read there."""
+    if active:
+        return False
+    listed = pods if isinstance(pods, list) else [pods] if pods is not None else []
+    told = [pod.get("routeActive") if isinstance(pod, dict) else pod for pod in listed]
+    return entry.get("routeActive") is True or any(one is not None and one is not False for one in told)
+
+
 def _serving(pods: list[Any]) -> tuple[str, ...]:
     active = [pod for pod in pods if isinstance(pod, dict) and pod.get("routeActive") is True]
     return tuple(shown(first_text(pod, "workerPodIp") or "unnamed") or "unnamed" for pod in active)
@@ -109,12 +142,13 @@ def _serving(pods: list[Any]) -> tuple[str, ...]:
 
 def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     """Read the newest record of the environment; the order of the list is not promised."""
-    records = [entry for entry in entries if entry.get("environment") == environment]
+    records = [entry for entry in entries if is_named(entry.get("environment"), environment)]
     numbers = [whole_number(record.get("revision")) for record in records]
     if not records or None in numbers:
         return None
     newest = max(records, key=lambda record: record["revision"])
-    if not isinstance(newest.get("deploy"), bool):
+    told = [record.get("deploy") for record in records if record["revision"] == newest["revision"]]
+    if not isinstance(newest.get("deploy"), bool) or told.count(newest["deploy"]) < len(told):
         return None
     return Facts(
         deployed=newest["deploy"],
@@ -123,9 +157,11 @@ def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     )
 
 
-def read_siblings(reply: Reply) -> frozenset[str] | None:
+def read_siblings(target: Target, reply: Reply) -> frozenset[str] | None:
     """Return the environments in which the proxy's own list has it deployed; None where there is no list."""
-    body = json_object(reply.body) if reply.status == 200 else None
+    body = json_object(reply) if reply.status == 200 else None
+    if is_of_another(target, *_owners(PROXY.via, body)):
+        return None
     rows = _deployments(_entries(body) or [body or {}])
     if not rows or not all(isinstance(row.get("deployed"), bool) for row in rows):
         return None
@@ -143,7 +179,7 @@ def _deployments(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _deployment(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     """Read the proxy's own list of deployments; older managers send the object without a list around it."""
-    ours = [row for row in _deployments(entries) if row.get("environmentName") == environment]
+    ours = [row for row in _deployments(entries) if is_named(row.get("environmentName"), environment)]
     if len(ours) != 1 or not isinstance(ours[0].get("deployed"), bool):
         return None
     edited = ours[0].get("redeployRequired")

@@ -6,20 +6,29 @@ After the vendor's pages "Undeploy API Proxy", "Undeploy API Proxy Group" and "E
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
+from orchestrator.gateways.naming import OF_ANOTHER, is_named, names_another
 from orchestrator.gateways.text import shown
 from orchestrator.model import Reading, Target, Verdict
 from orchestrator.wire import Reply
 
+_TEXTS = ("resultMessage", "error_description")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _MISSING = re.compile(r"\bnot\s+(?:be\s+)?found\b|\bnot\s+exists?\b|n't\s+exist\b")
 _THINGS = re.compile(r"proxy|project|environment")
+_THING_NAMED = re.compile(
+    r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?", re.IGNORECASE
+)
+_THING = {"p": 0, "a": 1, "e": 2}
+"""Which part of a target each thing is, by its first letter."""
+_NAMES = (("projectName",), ("apiProxyName", "proxyName", "apiName"), ("environmentName", "envName"))
+"""Under which keys a reply names each part of a target."""
 _REJECTED = re.compile(
     r"token\s+(?:is\s+not\s+valid|was\s+expired)|invalid\s+token|must\s+be\s+authenticated"
 )
@@ -31,19 +40,45 @@ class Envelope(Struct, frozen=True):
 
     code: str | None
     plain: str
+    of_another: bool = False
+    """It names a project, a proxy or an environment that is clearly not the target's."""
 
 
 def envelope(body: dict[str, Any] | None, target: Target) -> Envelope | None:
     """Return the vendor's error envelope, ``None`` where a body is none: a web server's own 404, for one."""
     fields = body or {}
-    error, text = fields.get("error"), first_text(fields, "resultMessage", "error_description")
+    error, text = fields.get("error"), first_text(fields, *_TEXTS)
     code = error if isinstance(error, str) and _CODE.fullmatch(error) else None
     if code is None and text is None and fields.get("status") != "FAILURE":
         return None
-    plain = (text or "")[:2048]
+    text = (text or "")[:2048]
+    plain = text
     for part in target.parts:
         plain = plain.replace(f"({part})", "()").replace(f": {part})", ")")
-    return Envelope(code, _IN_BRACKETS.sub("()", plain).lower())
+    return Envelope(code, _IN_BRACKETS.sub("()", plain).lower(), _is_about_another(text, target))
+
+
+def _is_about_another(text: str, target: Target) -> bool:
+    """Say whether a text names a thing of another target: ``ApiProxy with name (X)``, ``Project (P)``."""
+    at = 0
+    while target.parts and (thing := _THING_NAMED.search(text, at)):
+        ours = target.parts[_THING[thing[1][:1].lower()]]
+        at = thing.end()
+        if text.startswith(f"{ours})", at):
+            at += len(ours)  # in which there may be brackets, too
+        elif names_another(_bracketed(text, at), ours):
+            return True
+    return False
+
+
+def _bracketed(text: str, start: int) -> str:
+    """Return what stands between an open bracket and the one that closes it."""
+    depth = 1
+    for end in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if not depth:
+            return text[start:end]
+    return text[start:] + "…"
 
 
 def said(error: Envelope | None) -> Verdict | None:
@@ -73,10 +108,14 @@ class Row(Struct, frozen=True):
 
     success: bool | None
     name: str
-    environments: tuple[object, ...]
-    """What it says it is about, under either key."""
+    fields: Mapping[str, Any]
     text: str | None
     leaf: bool
+
+    @property
+    def placed(self) -> bool:
+        """Whether it says where it was done: in an environment, or on a pod."""
+        return first_text(self.fields, "environmentName", "envName", "podName", "podIp") is not None
 
 
 def rows(body: dict[str, Any] | None) -> tuple[Row, ...]:
@@ -90,7 +129,7 @@ def _walk(result: object) -> Iterator[Row]:
     while left:
         fields = left.pop()
         if not isinstance(fields, dict):
-            yield Row(None, "unnamed", (), None, leaf=True)
+            yield Row(None, "unnamed", {}, None, leaf=True)
             continue
         below = [*_listed(fields.get("deploymentResults")), *_listed(fields.get("detailList"))]
         yield _row(fields, leaf=not below)
@@ -104,12 +143,12 @@ def _listed(value: object) -> Iterable[object]:
 
 def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
     success = fields.get("success")
-    environments = (fields.get(key) for key in ("environmentName", "envName"))
+    contradicted = success is True and bool(fields.get("error") or fields.get("status") == "FAILURE")
     name = first_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
     return Row(
-        success=success if isinstance(success, bool) else None,
+        success=success if isinstance(success, bool) and not contradicted else None,
         name=name,
-        environments=tuple(name for name in environments if name is not None),
+        fields=fields,
         text=first_text(fields, "detail", "message"),
         leaf=leaf,
     )
@@ -118,9 +157,20 @@ def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
 def accepted(body: dict[str, Any] | None) -> bool:
     """True where the outer part of a reply says success in either form, and nothing in it says otherwise."""
     fields = body or {}
-    if fields.get("success", True) is not True or fields.get("status", "SUCCESS") == "FAILURE":
+    success, status = fields.get("success", True), fields.get("status")
+    if success is not True or status not in (None, "SUCCESS") or fields.get("error"):
         return False
-    return fields.get("success") is True or fields.get("status") == "SUCCESS"
+    return status == "SUCCESS" or "success" in fields
+
+
+def is_of_another(target: Target, *levels: Mapping[str, Any]) -> bool:
+    """True where a reply, on any of its levels, names a thing that is clearly not the target's."""
+    return any(
+        names_another(fields.get(key), ours)
+        for fields in levels
+        for keys, ours in zip(_NAMES, target.parts, strict=False)
+        for key in keys
+    )
 
 
 def rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
@@ -143,18 +193,20 @@ def reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more:
     return Reading(
         verdict=verdict,
         code=shown(error) if isinstance(error, str) and _CODE.fullmatch(error) else None,
-        message=more.pop("message", None) or (shown(text) if text else nature(reply.body)),
+        message=more.pop("message", None) or (shown(text) if text else nature(reply)),
         **more,
     )
 
 
 def read_undeploy(target: Target, reply: Reply) -> Reading:
     """Return what a reply to an undeploy means. A deploymentResult is heard with every status."""
-    body = json_object(reply.body)
+    body = json_object(reply)
     verdict = rejection(reply, body)
     if verdict is not None:
         return reading(verdict, reply, body)
     found = rows(body)
+    if is_of_another(target, body or {}, *(row.fields for row in found)):
+        return reading(Verdict.STRANGE, reply, body, message=OF_ANOTHER)
     if accepted(body) and any(row.success is False for row in found):
         return _partial(reply, body, found)
     if reply.status == 200 and accepted(body) and _proves(found, target):
@@ -170,18 +222,34 @@ def read_rollback(target: Target, reply: Reply) -> Reading:
     """
     found = read_undeploy(target, reply)
     if reply.status == 200 and found.verdict in (Verdict.REMOVED, Verdict.PARTIAL):
-        return reading(Verdict.STRANGE, reply, json_object(reply.body))
-    error = envelope(json_object(reply.body), target)
+        return reading(Verdict.STRANGE, reply, json_object(reply))
+    error = envelope(json_object(reply), target)
     if found.verdict is Verdict.ABSENT and error is not None and "revision" in error.plain:
-        return reading(Verdict.REFUSED, reply, json_object(reply.body))
+        return reading(Verdict.REFUSED, reply, json_object(reply))
     return found
+
+
+def _of_another(reply: Reply, body: dict[str, Any] | None, error: Envelope) -> Reading:
+    """Read a "not found" whose words name something else. The code alone still says that this request met
+    nothing, so its target fails; but no such reply makes it "gone as wanted"."""
+    message = said_of_another(body)
+    if error.code == "not_found":
+        return reading(Verdict.ABSENT, reply, body, message=message, hidden=True, evidence="code")
+    return reading(Verdict.CONTESTED, reply, body, message=message)
+
+
+def said_of_another(body: dict[str, Any] | None) -> str | None:
+    """Return the words of an error that is about another target, as such."""
+    return shown(f"{OF_ANOTHER}: {first_text(body or {}, *_TEXTS)}")
 
 
 def _proves(found: tuple[Row, ...], target: Target) -> bool:
     """True where every row is a typed success, one at least below the overall one, all of our environment."""
-    environment = target.parts[-1]
-    return len(found) > 1 and all(
-        row.success is True and all(name == environment for name in row.environments) for row in found
+    if len(found) < 2 or not all(row.placed for row in found if row.leaf):
+        return False
+    named = ((row.fields.get(key), target.parts[-1]) for row in found for key in _NAMES[-1])
+    return all(row.success is True for row in found) and all(
+        told is None or is_named(told, ours) for told, ours in named
     )
 
 
@@ -217,6 +285,8 @@ def _fault(target: Target, reply: Reply, body: dict[str, Any] | None, found: tup
         hint = "check url: it is the manager's address, without /apiops"
         return reading(Verdict.ELSEWHERE, reply, body, hint=hint)
     verdict = said(error) if status in {400, 404} else None
+    if verdict is Verdict.ABSENT and error is not None and error.of_another:
+        return _of_another(reply, body, error)
     if verdict is Verdict.ABSENT:
         return reading(verdict, reply, body, hidden=hides(error), evidence="code")
     other = Verdict.CONTESTED if status == 400 else Verdict.REFUSED

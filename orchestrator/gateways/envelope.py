@@ -1,10 +1,13 @@
-"""What every vendor's reply may hold, read without believing it: a JSON object, texts, a wait asked for."""
+"""What every vendor's reply may hold, read without believing it: a text, a JSON object, a wait."""
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
@@ -12,18 +15,89 @@ import msgspec
 
 from orchestrator.wire import Reply
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-# The three forms of a date in HTTP (RFC 9110, 5.6.7); all of them are in GMT.
-_DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
+# Python decodes by more than character sets: rot13 is among them, and what resolves escapes in a text.
+_CHARACTER_SETS = re.compile(r"(?:iso8859|cp[0-9]|koi8|mac|gb|big5|euc|shift|johab|hz|tis|ptcp)")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the mark of UTF-16, so it is tried before that
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# JSON and HTML begin with an ASCII character, so where its zero bytes stand tells the width (RFC 4627, 3).
+_ZEROS = (
+    (b"\0\0\0", 0, "utf-32-be"),
+    (b"\0\0\0", 1, "utf-32-le"),
+    (b"\0", 0, "utf-16-be"),
+    (b"\0", 1, "utf-16-le"),
+)
+
+_WAIT = re.compile(
+    r"\+?([0-9]+(?:\.[0-9]+)?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)?\.?",
+    re.IGNORECASE,
+)
+# A date holds a comma of its own, behind its weekday.
+_ONE_WAIT = re.compile(r"(?:\s*(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\s*,)?[^,]+", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]+")
+_WEEKDAYS_AND_MONTHS = re.compile(
+    r"mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE
+)
+_ZONES = frozenset({"GMT", "UTC", "UT", "Z", "T", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"})
+_DAY = 86400.0
 
 
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that a body is; ``None`` for anything else (a list, a text, HTML, cut short)."""
+def text_of(reply: Reply) -> str:
+    """Return a body as text. Never raises: what cannot be decoded becomes U+FFFD.
+
+    UTF-8 comes before the character set that the reply names: a text in Latin letters is hardly ever UTF-8 by
+    chance, while servers often name a set that their JSON is not written in.
+    """
+    body = reply.body
+    for mark, codec in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(codec, "replace")
     try:
-        value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode(_wide(body) or "utf-8")
+    except UnicodeDecodeError:
+        return body.decode(_named(reply) or "utf-8", "replace")
+
+
+def _wide(body: bytes) -> str | None:
+    return next((codec for zeros, at, codec in _ZEROS if body.startswith(zeros, at)), None)
+
+
+def _named(reply: Reply) -> str | None:
+    """Return the character set that the reply names, where it is one that Python knows."""
+    named = _CHARSET.search(reply.headers.get("content-type", ""))
+    try:
+        codec = codecs.lookup(named[1]).name if named else ""
+    except LookupError:
+        return None
+    return codec if _CHARACTER_SETS.match(codec) else None
+
+
+def json_object(reply: Reply) -> dict[str, Any] | None:
+    """Return the JSON object that a body is; ``None`` for anything else (a list, a text, HTML, cut short).
+
+    A success that says a thing twice, and not the same, says nothing: ``None`` as well. Of a refusal the last
+    word counts, since a refusal that cannot be read would be taken for somebody else's.
+    """
+    text = text_of(reply)
+    try:
+        value = msgspec.json.decode(text)
+        if reply.status < 300 and value:
+            json.loads(text, object_pairs_hook=_unambiguous)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs) and any(repr(fields[key]) != repr(value) for key, value in pairs):
+        raise ValueError("a key that is written twice has two values")
+    return fields
 
 
 def first_text(fields: Mapping[str, Any], *keys: str) -> str | None:
@@ -40,53 +114,85 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def nature(body: bytes) -> str | None:
+def nature(reply: Reply) -> str | None:
     """Say what a body is that has none of the vendor's fields, without quoting it; None where it is empty.
 
     Whoever stands in front of a gateway may have written it, and nobody knows what is in it.
     """
-    text = body.strip()
+    text = text_of(reply).strip()
     if not text:
         return None
     head = text[:256].lower()
-    if head.startswith(b"<") and (b"<html" in head or b"<!doctype" in head):
+    if head.startswith("<") and ("<html" in head or "<!doctype" in head):
         kind = "an HTML page"
-    elif text[:1] in b"{[":
+    elif text[0] in "{[":
         kind = "JSON without a message"
     else:
         kind = "plain text"
-    return f"{kind} ({len(body)} bytes)"
+    return f"{kind} ({len(reply.body)} bytes)"
 
 
 def wait_asked(reply: Reply) -> float | None:
     """Return the seconds from ``reply.at`` that its ``Retry-After`` asks for, however absurd.
 
-    ``None`` where it asks for no wait that can be kept: no header, not readable, zero, or a date gone by.
+    Of several headers, which arrive as one with commas, the longest wait counts. ``None`` where it asks for
+    no wait that can be kept: no header, not readable, zero, or a date gone by.
     """
-    text = reply.headers.get("retry-after", "").strip()
-    date = _date(text)
-    return seconds(text) if date is None else seconds(date.timestamp() - reply.at)
+    waits = [_wait(part, reply) for part in _ONE_WAIT.findall(reply.headers.get("retry-after", "")[:1024])]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _wait(text: str, reply: Reply) -> float | None:
+    """Read one wait: seconds, with their unit or without; or the time at which it ends."""
+    text = text.strip().strip("\"'").strip()
+    number = seconds(text)
+    end = _time(text) if number is None else number
+    now = _time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
+    if end is None or (number is not None and abs(end - now) > _DAY):
+        return number
+    return seconds(end - now)
 
 
 def seconds(value: object) -> float | None:
-    """Return a number, or a text that is one, as a wait in seconds; ``None`` unless above zero and finite."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
+    """Return a number, or a text that is one, as a wait in seconds; ``None`` unless above zero and finite.
+
+    A text may have a unit: ``1.5``, ``1s``, ``1 second``, ``500 ms``, ``2 minutes``.
+    """
+    unit = 1.0
+    if isinstance(value, str) and (told := _WAIT.fullmatch(value.strip())):
+        value, unit = float(told[1]), _unit(told[2] or "s")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        wait = float(value)
+        wait = float(value) * unit
     except OverflowError:
         return None
     return wait if isfinite(wait) and wait > 0 else None
 
 
-def _date(text: str) -> datetime | None:
-    if not text or text[0].isdigit():
+def _unit(name: str) -> float:
+    name = name.lower()
+    return 0.001 if name.startswith(("ms", "mil")) else {"s": 1.0, "m": 60.0, "h": 3600.0}[name[0]]
+
+
+def _time(text: str) -> float | None:
+    """Return a time in Unix seconds: HTTP's three forms (RFC 9110, 5.6.7), any offset from UTC, or ISO 8601.
+
+    A date in a zone that has only a name is not readable: such names are not unique.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.timestamp() if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return _dated(text)
+
+
+def _dated(text: str) -> float | None:
+    words = {word.upper() for word in _WORD.findall(text) if not _WEEKDAYS_AND_MONTHS.match(word)}
+    try:
+        if not words <= _ZONES:
+            return None
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    for form in _DATES:
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
+from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.text import shown
 from orchestrator.wire import Granted, Rejected, Reply, Request, Secret, Unclear
 
@@ -73,11 +74,14 @@ def _refuse(text: Secret, name: str) -> None:
         raise ValueError(f"the {name} of a login is empty, or holds bytes that are not UTF-8")
 
 
-def read_iam(reply: Reply) -> Granted | Rejected | Unclear:
-    """Return what IAM's answer means. Never raises, whatever the bytes; only a 201 with a token grants."""
-    fields = json_object(reply.body) or {}
+def read_iam(reply: Reply, project_id: str) -> Granted | Rejected | Unclear:
+    """Return what IAM's answer means. Never raises, whatever the bytes; only a 201 with a token grants, and
+    none that is for another project than ``project_id``."""
+    fields = json_object(reply) or {}
     if reply.status == 201:
         token = _token(reply.headers.get("x-subject-token"))
+        if names_another(_project(fields.get("token")), project_id):
+            return Unclear(None, f"IAM answered with a token that is not for the project {project_id}", None)
         if token is not None:
             return Granted(token, _ends(fields.get("token")))
         return _unclear(reply, fields, "IAM answered 201 without a token in X-Subject-Token")
@@ -94,7 +98,7 @@ def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
 
     Only a 200 with a typed token grants.
     """
-    fields = json_object(reply.body) or {}
+    fields = json_object(reply) or {}
     if reply.status == 200:
         token = _token(fields.get("access_token"))
         if token is not None:
@@ -113,6 +117,11 @@ def _token(value: object) -> Secret | None:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value.strip()):
         return None
     return Secret(value.strip())
+
+
+def _project(token: object) -> object:
+    project = token.get("project") if isinstance(token, dict) else None
+    return project.get("id") if isinstance(project, dict) else None
 
 
 def _ends(token: object) -> float | None:
@@ -134,7 +143,7 @@ def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
 def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
     """Return an error's code and text: the vendor's, or else its status and what its body is."""
     code, text = _said(fields)
-    raw = nature(reply.body)
+    raw = nature(reply)
     return code, text or (f"HTTP {reply.status}: {raw}" if raw else f"HTTP {reply.status} without a reason")
 
 

@@ -20,6 +20,7 @@ from orchestrator.catalog import Query, Wanted
 from orchestrator.gateways import roma_catalog, roma_checks, roma_portrait
 from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
+from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.signing import signed
 from orchestrator.gateways.text import place, segment, shown
 from orchestrator.model import (
@@ -54,6 +55,7 @@ _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
 _POLICY = re.compile(
     r"limit:\s*([0-9]{1,6})\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE
 )
+_NAMED_ID = re.compile(r"(?:\b|ld_api_|\bapi_)id\s*[:=]\s*[\"']?([A-Za-z0-9_-]+)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _LONGEST_PAGE = 500
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
@@ -128,13 +130,16 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
 
     def read_list(self, reply: Reply) -> Page | Reading:
         """Return a page of LdApiInfo, or what else the reply means."""
-        fields = json_object(reply.body) if reply.status == 200 else None
+        fields = json_object(reply) if reply.status == 200 else None
         apis, total = (fields or {}).get("apis"), whole_number((fields or {}).get("total"))
-        if not isinstance(apis, list) or total is None:
+        if not isinstance(apis, list) or total is None or total < 0:
             return Reading(verdict=Verdict.UNCLEAR) if reply.status == 200 else _read_look(reply)
-        named = [api for api in apis if isinstance(api, dict) and isinstance(api.get("id"), str)]
-        states: dict[tuple[str, ...], Verdict] = {(api["id"],): _state(api) for api in named}
-        entries: dict[tuple[str, ...], Reading] = {(api["id"],): _read_fields(api, api) for api in named}
+        entries: dict[tuple[str, ...], Reading] = {}
+        for api in apis:
+            if isinstance(api, dict) and isinstance(api.get("id"), str):
+                key = (api["id"],)
+                entries[key] = _agreed(entries.get(key), _read_fields(api, api))
+        states = {key: entry.verdict for key, entry in entries.items()}
         return Page(states=states, size=len(apis), total=total, entries=entries)
 
     def catalog(self, wanted: Wanted) -> Query:
@@ -223,31 +228,24 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
 
     def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
         """Return IAM's token, or why there is none."""
-        return read_iam(reply)
+        return read_iam(reply, self.project_id)
 
     def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
         """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success, and for a
         deploy 200 with its record."""
         if ask.act is Act.LOOK:
-            return self._read_via(ask.via, reply)
+            return _read_via(ask.via, target.parts[0], reply)
         if ask.act is Act.DEPLOY and reply.status == 200:
-            return roma_portrait.read_deployed(target.parts[0], reply.body)
+            return roma_portrait.read_deployed(target.parts[0], reply)
         if ask.act is Act.UNDEPLOY and reply.status == 204:
             return _REMOVED
-        return self._read_fault(reply)
+        return self._read_fault(reply, target.parts[0])
 
-    def _read_via(self, via: str, reply: Reply) -> Reading:
-        if via.startswith(roma_portrait.FRONT) and reply.status != 200:
-            return _read_lost_front(reply)
-        if via == _SHOW.via or reply.status != 200:
-            return _read_look(reply)
-        fields = json_object(reply.body)
-        if via == _DEFINITION.via:
-            return _read_fields(fields or {}, fields, nature(reply.body))
-        return Reading(verdict=Verdict.UNCLEAR if fields is None else Verdict.TOLD, kept=fields)
-
-    def _read_fault(self, reply: Reply) -> Reading:
-        fault = _fault(reply.body)
+    def _read_fault(self, reply: Reply, api: str | None = None) -> Reading:
+        """Return what a refusal means, of an undeploy or a deploy of ``api``, or of a list."""
+        fault = _fault(reply)
+        if api and _is_of_another(fault, api):
+            return _reading(Verdict.STRANGE, reply, _said_of_another(fault))
         verdict = _either(reply, fault) or _undeploy(reply.status, fault.code)
         hint = self._hint(fault.code) if verdict is Verdict.ELSEWHERE else ""
         return _reading(verdict, reply, fault, hint)
@@ -293,11 +291,11 @@ class _Fault(Struct, frozen=True):
     text: str | None
 
 
-def _fault(body: bytes) -> _Fault:
-    found = [_Fault(_code(fields), _message(fields)) for fields in _levels(json_object(body))]
+def _fault(reply: Reply) -> _Fault:
+    found = [_Fault(_code(fields), _message(fields)) for fields in _levels(json_object(reply))]
     found.sort(key=lambda fault: fault.code is None)  # a text without a code must not hide a code below it
     text = next((fault.text for fault in found if fault.text), None)
-    return _Fault(found[0].code if found else None, text or nature(body))
+    return _Fault(found[0].code if found else None, text or nature(reply))
 
 
 def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -343,10 +341,37 @@ def _undeploy(status: int, code: str | None) -> Verdict:
     return Verdict.CONTESTED if status == 400 and code not in _NO_PERMISSION else Verdict.REFUSED
 
 
-def _read_look(reply: Reply) -> Reading:
-    if reply.status == 200:
-        return _read_api(reply.body)
-    fault = _fault(reply.body)
+def _is_of_another(fault: _Fault, api: str) -> bool:
+    """Say whether APIG.3084 names the id of what does not exist, and that is not ``api``."""
+    named = _NAMED_ID.findall(fault.text or "") if fault.code == _GONE else []
+    return bool(named) and all(names_another(one, api) for one in named)
+
+
+def _said_of_another(fault: _Fault) -> _Fault:
+    return replace(fault, text=f"{OF_ANOTHER}: {fault.text}")
+
+
+def _read_via(via: str, api: str, reply: Reply) -> Reading:
+    """Return what a read of the backend API ``api`` says, or of what belongs to it."""
+    kind, _, front = via.partition("/")
+    if kind == roma_portrait.FRONT and reply.status != 200:
+        return _read_lost_front(reply, front)
+    if reply.status != 200:
+        return _read_look(reply, api)
+    fields = json_object(reply)
+    named = roma_portrait.named_in(kind, fields or {})
+    if any(names_another(told, {"front": front}.get(whose, api)) for whose, told in named):
+        return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
+    if kind in (_SHOW.via, _DEFINITION.via):
+        return _read_fields(fields or {}, fields if kind == _DEFINITION.via else None, nature(reply))
+    return Reading(verdict=Verdict.UNCLEAR if fields is None else Verdict.TOLD, kept=fields)
+
+
+def _read_look(reply: Reply, api: str | None = None) -> Reading:
+    """Return what a refused read means, of ``api`` or of the list."""
+    fault = _fault(reply)
+    if api and _is_of_another(fault, api):
+        return _reading(Verdict.UNCLEAR, reply, _said_of_another(fault))
     verdict = _either(reply, fault)
     if verdict is None:
         bare = reply.status == 404 and fault.code != _NO_SERVICE_BEHIND
@@ -354,12 +379,15 @@ def _read_look(reply: Reply) -> Reading:
     return _reading(verdict, reply, fault)
 
 
-def _read_lost_front(reply: Reply) -> Reading:
+def _read_lost_front(reply: Reply, front: str) -> Reading:
     """Read why a front-end API is not shown. A 404 is about this one: that such APIs can be shown at all is
     no question, and that it is gone is believed with the service's own code only."""
     found = _read_look(reply)
     if found.verdict is not Verdict.NOT_OFFERED:
         return found
+    named = _NAMED_ID.findall(found.message or "")
+    if named and all(names_another(one, front) for one in named):
+        return replace(found, verdict=Verdict.UNCLEAR)
     gone = (found.code or "").startswith("APIG.") and found.code != _NO_SUCH_INSTANCE
     return replace(found, verdict=Verdict.ABSENT if gone else Verdict.UNCLEAR)
 
@@ -369,14 +397,17 @@ def _state(fields: dict[str, Any]) -> Verdict:
     return Verdict.UNCLEAR if state is None else _STATES.get(state, Verdict.UNCLEAR)
 
 
-def _read_api(body: bytes) -> Reading:
-    """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
-    return _read_fields(json_object(body) or {}, None, nature(body))
+def _agreed(before: Reading | None, now: Reading) -> Reading:
+    """Return what the entries of one id say together: nothing, where they contradict each other."""
+    if before is None or before.verdict is now.verdict:
+        return now
+    return Reading(verdict=Verdict.UNCLEAR, message="the list has it twice, in two states")
 
 
 def _read_fields(
     fields: dict[str, Any], kept: dict[str, Any] | None, otherwise: str | None = None
 ) -> Reading:
+    """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
     verdict = _state(fields)
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)

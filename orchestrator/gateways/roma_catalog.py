@@ -78,10 +78,10 @@ class Catalog:
     def _read(self, offset: int, reply: Reply) -> Part | Reading:
         if reply.status != 200:
             return self._way.fault(reply)
-        fields = json_object(reply.body) or {}
+        fields = json_object(reply) or {}
         entries, total = fields.get("apis"), whole_number(fields.get("total"))
         if not isinstance(entries, list) or total is None:
-            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply.body))
+            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
         apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
         new = list({api["id"]: api for api in apis if api["id"] not in self._known}.values())
         self._known.update(api["id"] for api in new)
@@ -158,10 +158,10 @@ class Catalog:
         if reply.status != 200:
             fault = self._way.fault(reply)
             return Part() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
-        fields = json_object(reply.body) or {}
+        fields = json_object(reply) or {}
         listed = fields.get("histories", fields.get("deploys"))
         if not isinstance(listed, list):
-            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply.body))
+            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
         times = [_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
         told = [(moment, text) for text in times if (moment := instant(text))]
         since = max(told)[1] if told and len(told) == len(listed) else None

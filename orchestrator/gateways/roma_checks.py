@@ -19,9 +19,9 @@ class Read(Protocol):
 def read_refusal(reply: Reply) -> str | Reading:
     """Return that it answers as it should to a list that nobody asks for: with a refusal."""
     if reply.status >= 500:
-        return Reading(verdict=Verdict.UNCLEAR, code=f"HTTP {reply.status}", message=nature(reply.body))
+        return Reading(verdict=Verdict.UNCLEAR, code=f"HTTP {reply.status}", message=nature(reply))
     if reply.status == 429:
-        return Reading(verdict=Verdict.BUSY, code="HTTP 429", message=nature(reply.body))
+        return Reading(verdict=Verdict.BUSY, code="HTTP 429", message=nature(reply))
     return _in_front(reply) if reply.status < 400 else "refuses a request without a credential, as it should"
 
 
@@ -34,7 +34,7 @@ def read_listing(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str 
     """Return how many backend APIs an instance holds, or what ``otherwise`` makes of a refusal."""
     if reply.status >= 400:
         return otherwise(reply)
-    fields = json_object(reply.body) if reply.status == 200 else None
+    fields = json_object(reply) if reply.status == 200 else None
     if not isinstance((fields or {}).get("apis"), list):
         hint = "a login page or a proxy may stand in front of it; check url"
         return Reading(verdict=Verdict.STRANGE, message=f"HTTP {reply.status} without a list", hint=hint)

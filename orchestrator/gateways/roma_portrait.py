@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import first_text, json_object
+from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.text import shown
 from orchestrator.model import Act, Ask, Facts, FrontEnd, Obstacle, Reading, Snapshot, Verdict
+from orchestrator.wire import Reply
 
 SHOW = Ask(Act.LOOK, "show")
 DEFINITION = Ask(Act.LOOK, "definition")
@@ -153,8 +155,15 @@ def _records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
 
 def _newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:
     """Return the newest deployment; the order of the list is not promised, RFC 3339 with Z sorts as text."""
-    ours = [one for one in records if one.get("ld_api_id", ld_api_id) == ld_api_id]
+    ours = [one for one in records if _is_of({"ld_api_id": ld_api_id, **one}, ld_api_id)]
     return max(ours, key=lambda one: first_text(one, "deploy_time") or "", default=None)
+
+
+def _is_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
+    """Say whether the record of a deployment is of this backend API, and its definition too."""
+    then = record.get("api_definition")
+    of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
+    return record.get("ld_api_id") == ld_api_id and not of_another
 
 
 def _edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
@@ -165,9 +174,16 @@ def _edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
     return any(now[key] != then[key] for key in shared)
 
 
-def read_deployed(ld_api_id: str, body: bytes) -> Reading:
+def named_in(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
+    """Return what a read of a ``kind`` says that it is about: a backend API, or a front-end API."""
+    if kind == FRONT:
+        return [("front", fields.get("id")), ("api", fields.get("ld_api_id"))]
+    return [("api", fields.get("id"))] if kind in (SHOW.via, DEFINITION.via) else []
+
+
+def read_deployed(ld_api_id: str, reply: Reply) -> Reading:
     """Read the answer 200 to a deploy: the record of it is the evidence, anything else is doubt."""
-    fields = json_object(body)
-    if fields and first_text(fields, "id") and fields.get("ld_api_id") == ld_api_id:
+    fields = json_object(reply)
+    if fields and first_text(fields, "id") and _is_of(fields, ld_api_id):
         return Reading(verdict=Verdict.REMOVED, evidence="code")
     return Reading(verdict=Verdict.STRANGE, message="200 without the record of a deployment")

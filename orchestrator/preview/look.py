@@ -340,7 +340,7 @@ class _Looker:
         for target in going.values():
             answer = await self._exchange(Turn(TargetId("(family)"), Act.LOOK), ask, target)
             told = None if isinstance(answer, str) or isinstance(answer[2], Lost) else answer[2]
-            found = None if told is None else self._lane.gateway.read_siblings(told)
+            found = None if told is None else self._lane.gateway.read_siblings(target, told)
             if found is None:
                 return  # this version does not say it, or does not answer now: nothing hangs on it
             self._visit.siblings.append(Siblings(target, found))

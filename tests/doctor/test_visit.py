@@ -46,7 +46,7 @@ def refused(ahead: float = 0.0) -> bytes:
 
 
 LISTED = reply(200, {"size": 1, "total": 7, "apis": [{}]})
-UP = reply(200, {"id": "a", "status": 4})
+UP = reply(200, {"status": 4})
 NO_PATH = reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})
 GONE = reply(404, {"error_code": "APIG.3084", "error_msg": "The livedata API does not exist"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import reduce
 from operator import getitem
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.gateways import KINDS
+from orchestrator.gateways.envelope import json_object
 from orchestrator.model import Act, Ask, Reading, Verdict
 from orchestrator.wire import Reply, Secret
 
@@ -72,8 +74,9 @@ def test_absent_is_believed_only_with_the_vendors_own_code_or_text(sample: Sampl
     own = (b"APIG.3084", b"not found", b"not_found", b"not exist", b"NOT EXIST")
 
     if sample.read().verdict is Verdict.ABSENT:
-        assert any(words in sample.reply.body for words in own)
-        assert msgspec.json.decode(sample.reply.body)
+        written = sample.reply.body.replace(b"\0", b"")  # between the letters of UTF-16
+        assert any(words in written for words in own)
+        assert json_object(sample.reply)
 
 
 @pytest.mark.promise(4)
@@ -236,6 +239,37 @@ def test_evidence_with_one_value_exchanged_must_still_prove_it(
 
     if reading.verdict is Verdict.REMOVED:
         assert _fully_proven(Reply(200, {}, msgspec.json.encode(body), 0.0))
+
+
+_MEANT = ("success", "status", "environmentName", "envName", "deploymentResult", "deploymentResults")
+_OTHERS: list[Any] = [False, 0, 1, "true", "True", "SUCCESS ", "success", "FAILURE", "test", {}, [], [True]]
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    "sample", [sample for sample in ALL if sample.wanted.evidence == "deploymentResult"], ids=_name
+)
+def test_evidence_of_which_one_word_means_something_else_is_none(sample: Sample) -> None:
+    """Every word that means something, in every row: exchanged, written twice, and gone."""
+    whole = msgspec.json.decode(sample.reply.body)
+    meant = [path for path in _places(whole) if path and path[-1] in _MEANT]
+    changed = [(path, other) for path in meant for other in _OTHERS]
+
+    def verdict(body: bytes) -> Verdict:
+        return sample.gateway.read(sample.ask, sample.target, Reply(200, {}, body, 0.0)).verdict
+
+    for (*way, last), other in changed:
+        body = msgspec.json.decode(sample.reply.body)
+        reduce(getitem, way, body)[last] = other
+        assert verdict(msgspec.json.encode(body)) is not Verdict.REMOVED, (way, last, other)
+        before, after = f'"{last}":'.encode(), f'"{last}":{json.dumps(other)},"{last}":'.encode()
+        twice = msgspec.json.encode(whole).replace(before, after, 1)
+        assert verdict(twice) is not Verdict.REMOVED, twice
+    for *way, last in meant:
+        if last not in ("environmentName", "envName"):
+            body = msgspec.json.decode(sample.reply.body)
+            del reduce(getitem, way, body)[last]
+            assert verdict(msgspec.json.encode(body)) is not Verdict.REMOVED, (way, last)
 
 
 @pytest.mark.promise(3)

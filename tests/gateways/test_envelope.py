@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.gateways.envelope import first_text, json_object, seconds, wait_asked, whole_number
+from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked, whole_number
 from orchestrator.wire import Reply
 
 ARRIVED = 1795384800.0  # Sun, 22 Nov 2026 22:00:00 GMT
@@ -21,17 +21,64 @@ ARRIVED = 1795384800.0  # Sun, 22 Nov 2026 22:00:00 GMT
         ("Sun, 22 Nov 2026 22:00:30 GMT", 30.0),
         ("Sunday, 22-Nov-26 22:00:30 GMT", 30.0),
         ("Sun Nov 22 22:00:30 2026", 30.0),
+        # What servers send besides.
+        ("Sun Nov 22 22:00:30 UTC 2026", 30.0),
+        ("Sun, 22 Nov 2026 22:00:30 UTC", 30.0),
+        ("Mon, 23 Nov 2026 01:00:30 +0300", 30.0),
+        ("  sun, 22 nov 2026 22:00:30 gmt ", 30.0),
+        ("2026-11-22T22:00:30Z", 30.0),
+        ("2026-11-23T01:00:30+03:00", 30.0),
+        ("1795384830", 30.0),
+        ("1s", 1.0),
+        ("1 second", 1.0),
+        ("30 Seconds.", 30.0),
+        ("500ms", 0.5),
+        ("2 minutes", 120.0),
+        ("+7", 7.0),
+        ('"7"', 7.0),
+        ("3, 9", 9.0),
+        ("Sun, 22 Nov 2026 22:00:30 GMT, 5", 30.0),
+        ("soon, 5", 5.0),
     ],
 )
-def test_a_wait_is_read_in_every_form_that_http_has(asked: str, wait: float) -> None:
+def test_a_wait_is_read_in_every_form_that_servers_send(asked: str, wait: float) -> None:
     assert wait_asked(Reply(503, {"retry-after": asked}, b"", ARRIVED)) == wait
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "0", "-1", "soon", "\u0665", "1e3", "9" * 400, "Sun, 22 Nov 2026 21:59:59 GMT"]
+    "asked",
+    [
+        "",
+        "0",
+        "0.0",
+        "-1",
+        "-5 seconds",
+        "soon",
+        "\u0665",
+        "1e3",
+        "9" * 400,
+        "inf",
+        "nan",
+        ",",
+        "Sun, 22 Nov 2026 21:59:59 GMT",
+        "Sun, 99 Nov 2026 99:99:99 GMT",
+        "Sun, 22 Nov 99999999999 22:00:30 GMT",
+        "Mon, 23 Nov 2026 01:00:30 TRT",
+        "Mon, 23 Nov 2026 01:00:30 +99999999",
+        "2026-11-22T22:00:30",
+        "GMT",
+    ],
 )
 def test_a_wait_that_cannot_be_kept_is_none_and_never_zero(asked: str) -> None:
     assert wait_asked(Reply(503, {"retry-after": asked}, b"", ARRIVED)) is None
+
+
+def test_a_date_is_measured_by_the_clock_that_made_it() -> None:
+    """The server's clock is five minutes slow: what it calls in 30 s is long gone by ours."""
+    headers = {"retry-after": "Sun, 22 Nov 2026 21:55:30 GMT", "date": "Sun, 22 Nov 2026 21:55:00 GMT"}
+
+    assert wait_asked(Reply(429, headers, b"", ARRIVED)) == 30.0
+    assert wait_asked(Reply(429, headers | {"date": "today"}, b"", ARRIVED)) is None
 
 
 def test_no_header_asks_for_nothing() -> None:
@@ -43,26 +90,84 @@ def test_what_is_no_wait_is_none(value: object) -> None:
     assert seconds(value) is None
 
 
+def said(body: bytes, kind: str = "application/json", status: int = 404) -> Reply:
+    return Reply(status, {"content-type": kind}, body, ARRIVED)
+
+
+@pytest.mark.parametrize("status", [200, 404])
 @pytest.mark.parametrize(
     "body",
     [
         b"",
+        b"\0",
         b"[]",
         b'"true"',
         b"null",
         b"<html>",
         b'{"a": 1',
-        b'{"a": "\xff"}',
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": ' + b"9" * 5000 + b"}",
         b'{"a":' * 9000,
+        b"[" * 100_000,
         b"\xff\xfe{\x00",
     ],
+    ids=lambda body: repr(body[:20]),
 )
-def test_only_a_whole_json_object_is_one(body: bytes) -> None:
-    assert json_object(body) is None
+def test_only_a_whole_json_object_is_one_and_nothing_is_raised(body: bytes, status: int) -> None:
+    assert json_object(said(body, status=status)) is None
 
 
-def test_a_byte_order_mark_does_no_harm() -> None:
-    assert json_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+WORDS = "Müşteri ğİ bulunamadi"
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind"),
+    [
+        ("utf-8", "application/json"),
+        ("utf-8", "application/json;charset=ISO-8859-1"),
+        ("utf-8-sig", "application/json;charset=UTF-8"),
+        ("iso-8859-9", "application/json;charset=ISO-8859-9"),
+        ("iso-8859-9", 'text/plain; Charset = "latin5"'),
+        ("cp1254", "application/json; charset='windows-1254'"),
+        ("utf-16", "application/json"),
+        ("utf-16-le", "application/json;charset=utf-16"),
+        ("utf-16-be", ""),
+        ("utf-32", "application/json;charset=ISO-8859-9"),
+        ("utf-32-be", ""),
+    ],
+)
+def test_a_body_is_read_by_its_character_set(codec: str, kind: str) -> None:
+    """Of two that contradict each other the bytes are believed, where they can be only one of them."""
+    body = f'{{"error": "{WORDS}"}}'.encode(codec)
+
+    assert json_object(said(body, kind)) == {"error": WORDS}
+
+
+@pytest.mark.parametrize("named", ["", "x-unheard-of", "rot13", "unicode_escape", "hex", "utf-8", "utf-7"])
+def test_letters_that_cannot_be_decoded_leave_the_rest_readable(named: str) -> None:
+    found = json_object(
+        said(b'{"error": "M\xfc\xfeteri is \\u0022gone\\u0022"}', f"text/html; charset={named}")
+    )
+
+    assert found == {"error": 'M\ufffd\ufffdteri is "gone"'}
+
+
+@pytest.mark.promise(3)
+def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> None:
+    body = b'{"row": {"success": false, "success": true}}'
+
+    assert json_object(said(body, status=200)) is None
+    assert json_object(said(body, status=404)) == {"row": {"success": True}}
+    assert json_object(said(b'{"a": 1, "a": 1}', status=200)) == {"a": 1}
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16", "utf-32-be", "utf-8-sig"])
+def test_the_nature_of_a_body_is_seen_in_any_character_set(codec: str) -> None:
+    for text, told in (("<!DOCTYPE html><p>", "an HTML page"), ("{}", "JSON"), ("gone", "plain text")):
+        assert (nature(said(text.encode(codec))) or "").startswith(told)
+    assert nature(said(b"  ")) is None
 
 
 @pytest.mark.parametrize(

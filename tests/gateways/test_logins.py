@@ -18,7 +18,9 @@ from orchestrator.gateways.logins import (
     apinizer_request,
     iam_request,
     read_apinizer,
-    read_iam,
+)
+from orchestrator.gateways.logins import (
+    read_iam as read_iam_for,
 )
 from orchestrator.wire import Granted, Rejected, Reply, Secret, Unclear
 
@@ -38,6 +40,10 @@ RECEIPT = (
     b'{"receipt": {"methods": ["password"], "expires_at": "2026-11-22T10:00:00.000000Z"},'
     b' "required_auth_methods": [["totp", "password"]]}'
 )
+
+
+def read_iam(answer: Reply) -> Granted | Rejected | Unclear:
+    return read_iam_for(answer, PROJECT)
 
 
 def iam(password: str = PASSWORD, *, user: str = "ci-user", domain: str = "acme") -> Any:
@@ -293,6 +299,25 @@ def test_an_answer_of_iam_is_read(name: str) -> None:
     answer, wanted = OF_IAM[name]
 
     assert read_iam(answer) == wanted
+
+
+@pytest.mark.parametrize(
+    ("project", "lets_in"),
+    [
+        ({"id": PROJECT}, True),
+        ({"id": PROJECT.upper()}, True),
+        ({}, True),
+        (None, True),
+        ({"id": "fedcba9876543210fedcba9876543210"}, False),
+        ({"id": 5}, False),
+    ],
+)
+def test_a_token_for_another_project_lets_nobody_in(project: object, lets_in: bool) -> None:
+    answer = reply(201, msgspec.json.encode({"token": {"project": project}}), x_subject_token=TOKEN)
+    meaning = read_iam(answer)
+
+    assert isinstance(meaning, Granted if lets_in else Unclear)
+    assert lets_in or PROJECT in getattr(meaning, "message", "")
 
 
 @pytest.mark.parametrize("name", OF_APINIZER)

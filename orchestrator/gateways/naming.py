@@ -1,0 +1,44 @@
+"""Whether a reply is about the target that was asked for: a record of another thing says nothing of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import zip_longest
+from unicodedata import normalize
+from urllib.parse import unquote
+
+OF_ANOTHER = "the reply is about something else"
+
+_LOST = re.compile("[?\ufffd]")
+"""What stands for a letter that the server, or its character set, could not write."""
+_CUT = re.compile(r"(?:\.\.\.|…)$")
+
+
+def is_named(told: object, ours: str) -> bool:
+    """Say whether a field of a reply is the name ``ours``; case counts, how a letter is composed does not."""
+    return isinstance(told, str) and normalize("NFC", told) == normalize("NFC", ours)
+
+
+def names_another(told: object, ours: str) -> bool:
+    """Say whether a field of a reply names something, and clearly something else than ``ours``.
+
+    What may be our name in other clothes is not: in other case, quoted, escaped, cut, or with letters lost.
+    """
+    if told is None or told == "":
+        return False
+    if not isinstance(told, str):
+        return True
+    unescaped = html.unescape(told)
+    return not any(_alike(one, ours) for one in {told, unescaped, unquote(told), unquote(unescaped)})
+
+
+def _alike(told: str, ours: str) -> bool:
+    told, ours = _plain(told.strip().strip("\"'")), _plain(ours)
+    if cut := _CUT.search(told):
+        told, ours = told[: cut.start()], ours[: cut.start()]
+    return all(a == b or _LOST.fullmatch(a) for a, b in zip_longest(told, ours, fillvalue=""))
+
+
+def _plain(text: str) -> str:
+    return normalize("NFC", text.strip().casefold())
