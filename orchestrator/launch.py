@@ -315,7 +315,9 @@ async def _check_start(
 
     Raises where nothing may or can be sent: the window, the filters, the credentials.
     """
-    left = Pending(database, plan, resumed=False).left()
+    pending = Pending(database, plan, resumed=False)
+    pending.refuse_vanishing()
+    left = pending.left()
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))

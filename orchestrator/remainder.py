@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
 from orchestrator.model import Auth, Reference
-from orchestrator.plan.problems import CONTROL
+from orchestrator.names import shown, why_not_prose
 from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
 from orchestrator.report.words import OUTCOME_WORDS, ending, moment
 
@@ -45,9 +45,9 @@ def _moved(folder: Path) -> Moved:
         if path.startswith("~"):  # the home folder of a user, wherever the plan is
             return path
         whole = str(folder / path)
-        if CONTROL.search(whole):
+        if why := why_not_prose(whole):
             raise UsageError(
-                f"the path {whole!r} holds a control character, which no plan can; "
+                f"the path {shown(whole)} {why}, which no plan may; "
                 "write the remainder into the folder of its run's plan with -o"
             )
         return whole

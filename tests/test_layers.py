@@ -15,6 +15,7 @@ PURE = (
     "errors",
     "wire",
     "model",
+    "names",
     "catalog",
     "events",
     "forecast",

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from orchestrator.catalog import Found
 from orchestrator.model import Gateway
+from orchestrator.names import normal, shown
 from orchestrator.plan.ids import target_id
 from orchestrator.plan.problems import UnfitError
 from orchestrator.plan.shape import check
@@ -27,21 +28,25 @@ class Spool:
         self.protected = 0
         self._file = file
         self._protection = protected
-        self._known: set[tuple[str, tuple[str, ...]]] = set()
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._places: dict[str | None, list[tuple[str, tuple[str, ...], int, int]]] = defaultdict(list)
         self._end = 0
 
     def add(self, gateway: Gateway, found: Found, group: str | None) -> str | None:
         """Take a target; return why it cannot stand in a plan, where it cannot."""
-        key = (gateway.installation, found.parts)
-        if key in self._known:
+        first = self._known.setdefault((gateway.installation, _same(found.parts)), found.parts)
+        if first is found.parts:
+            why = _refused(gateway, found)
+        elif first == found.parts:
             return None
-        self._known.add(key)
-        try:
-            for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
-                check(coordinate, part)
-        except UnfitError as unfit:
-            return f"{'/'.join(found.parts)} cannot be named in a plan: {unfit.message}"
+        else:
+            why = "its name is that of another target, written with other characters for the same letters"
+        if why:
+            return f"{shown('/'.join(found.parts))} is live and left out; it cannot be named in a plan: {why}"
+        self._keep(gateway, found, group)
+        return None
+
+    def _keep(self, gateway: Gateway, found: Found, group: str | None) -> None:
         names = [coordinate.name for coordinate in gateway.COORDINATES]
         line = _line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
         data = line.encode()
@@ -50,13 +55,12 @@ class Spool:
         self._end += len(data)
         self.matched[gateway.name] += 1
         self.protected += self._protection(target_id(gateway.name, found.parts)) is not None
-        return None
 
     def groups(self) -> list[tuple[str, str | None]]:
         """Return the waves' names, sorted, each with the group that it is of; no two are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
-            plain = comment(group or "").strip() or "unnamed"
+            plain = normal(comment(group or "")).strip() or "unnamed"
             name, number = plain, 1
             while name in names:
                 number += 1
@@ -69,6 +73,20 @@ class Spool:
         for _, _, start, size in sorted(self._places[group]):
             self._file.seek(start)
             yield self._file.read(size).decode()
+
+
+def _same(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return parts if "".join(parts).isascii() else tuple(map(normal, parts))
+
+
+def _refused(gateway: Gateway, found: Found) -> str | None:
+    """Return why a target that is live cannot stand in a plan; None where it can."""
+    for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
+        try:
+            check(coordinate, part)
+        except UnfitError as unfit:
+            return f"{coordinate.name} {unfit.message}"
+    return None
 
 
 def _line(keys: Mapping[str, str], found: Found) -> str:

@@ -38,6 +38,7 @@ from orchestrator.model import (
     Snapshot,
     Target,
 )
+from orchestrator.names import normal
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
@@ -75,7 +76,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
 
     def exclusive(self, target: Target) -> str | None:
         """Deployments and the revision counter belong to the proxy, so its environments take turns."""
-        project, proxy, _ = target.parts
+        project, proxy, _ = map(normal, target.parts)
         return f"{segment(project)}/{segment(proxy)}"
 
     def request(

@@ -110,7 +110,8 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     ) -> Request:
         """Return what to send. ROMA keeps no history record, so ``note`` has no place in it.
 
-        Raises ``ValueError`` for a look that is unknown here.
+        Raises ``ValueError`` for a look that is unknown here, and for an id that is none: it could turn into
+        another path.
         """
         return self._let_in(self._request(ask, target), access, now)
 
@@ -156,34 +157,34 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         return replace(read, hint=self._hint(read.code)) if read.verdict is Verdict.NOT_OFFERED else read
 
     def _history(self, api: str, access: Access, now: float) -> Request:
-        request = Request("GET", f"{self._apis}/{segment(api)}/deploy", {"Accept": "application/json"})
+        request = Request("GET", f"{self._apis}/{_checked(api)}/deploy", {"Accept": "application/json"})
         return self._let_in(request, access, now)
 
     def _request(self, ask: Ask, target: Target) -> Request:
         headers = {"Accept": "application/json"}
-        (api,) = target.parts
+        (api,) = map(_checked, target.parts)
         if ask.act is Act.LOOK:
             return Request("GET", self._looked_at(ask.via, api), headers)
         headers["Content-Type"] = "application/json"
         named = {"ld_api_id": api} if self.api_version == "v1" else {}
         body = named | (msgspec.json.decode(target.deploy or "{}") if ask.act is Act.DEPLOY else {})
-        path = ask.act.value if self.api_version == "v1" else f"{segment(api)}/{ask.act.value}"
+        path = ask.act.value if self.api_version == "v1" else f"{api}/{ask.act.value}"
         return Request("POST", f"{self._apis}/{path}", headers, _json(body))
 
     def _looked_at(self, via: str, api: str) -> str:
         kind, _, front = via.partition("/")
         match kind:
             case _SHOW.via | _DEFINITION.via:
-                return f"{self._apis}/{segment(api)}"
+                return f"{self._apis}/{_checked(api)}"
             case _HISTORY.via:
-                return f"{self._apis}/{segment(api)}/deploy"
+                return f"{self._apis}/{_checked(api)}/deploy"
             case roma_portrait.FRONT if front:
                 return f"{self._apis.removesuffix('livedata-apis')}apis/{segment(front)}"
         raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
 
     @property
     def _apis(self) -> str:
-        project, instance = segment(self.project_id), segment(self.instance_id)
+        project, instance = _checked(self.project_id), _checked(self.instance_id)
         base = self.url.rstrip("/")
         return f"{base}/{self.api_version}/{project}/apic/instances/{instance}/livedata-apis"
 
@@ -277,6 +278,13 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the definition, its deployments, its front-end API."""
         return roma_portrait.next_portrait(target.parts[0], seen, lacking)
+
+
+def _checked(text: str) -> str:
+    """Return an id of the form that ids have. Raises ``ValueError`` for any other text."""
+    if re.fullmatch(_ID, text) is None:
+        raise ValueError(f"{shown(text)} does not fit the pattern {_ID}; it would name something else")
+    return text
 
 
 def _json(fields: dict[str, Any]) -> bytes:

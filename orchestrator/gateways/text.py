@@ -6,6 +6,9 @@ import re
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
+from orchestrator.names import shown as shown_name
+from orchestrator.names import why_vanishing
+
 SHOWN = 256
 """At most so many characters of a vendor's text are kept."""
 
@@ -46,11 +49,14 @@ def _visible(text: str) -> str:
 def segment(text: str) -> str:
     """Percent-encode ``text`` as one segment of a path, with no safe characters but the unreserved ones.
 
-    Raises ``ValueError`` for an empty text, ``.`` and ``..``: on the way to the server such a segment
-    disappears, and the URL that is left names something else.
+    Raises ``ValueError`` for a text that is no name because a piece of it would vanish: on the way to the
+    server that piece disappears, and the URL that is left names something else. A plan's reader refuses such
+    names long before; no journal, approval or caller gets past this one.
     """
-    if text in {"", ".", ".."}:
-        raise ValueError(f"{text!r} cannot be a part of a URL's path; it would name something else")
+    if why := why_vanishing(text):
+        raise ValueError(
+            f"{shown_name(text)!r} cannot be a part of a URL's path; it would name something else: it {why}"
+        )
     return quote(text, safe="")
 
 

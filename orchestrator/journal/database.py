@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
+from orchestrator.names import normal
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
@@ -83,7 +84,10 @@ BUSY_TIMEOUT = 2.0
 
 
 class Database:
-    """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's."""
+    """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's.
+
+    Its statements may call ``nfc(text)``, the form in which names are compared.
+    """
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
@@ -96,6 +100,7 @@ class Database:
                 check_same_thread=False,
                 timeout=BUSY_TIMEOUT,
             )
+            self._connection.create_function("nfc", 1, normal, deterministic=True)
 
     def make_durable(self) -> None:
         """From here on every commit is on disk when it returns (WAL, synchronous=FULL)."""

@@ -16,17 +16,18 @@ _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+# Names are compared in NFC. Where every id is ASCII, `nfc` is left out of these statements: it costs time.
 _DUPLICATES = """
     SELECT again.id, again.file, again.line, again.column, first.id, first.file, first.line, first.column
     FROM (
-        SELECT seq, MIN(seq) OVER (PARTITION BY place.installation, substr(id, instr(id, '/'))) AS first
+        SELECT seq, MIN(seq) OVER (PARTITION BY place.installation, nfc(substr(id, instr(id, '/')))) AS first
         FROM target JOIN place USING (gateway)
     ) AS same
     JOIN target AS first ON first.seq = same.first
     JOIN target AS again ON again.seq = same.seq
     WHERE same.seq > same.first ORDER BY same.seq
 """
-# What targets need, by id as written; and which targets those ids are: the first where one stands twice.
+# What targets need, by id in NFC; and which targets those ids are: the first where one stands twice.
 _REQUIREMENTS = (
     "CREATE TEMP TABLE requirement (seq INTEGER, needs TEXT, file INTEGER, line INTEGER, column INTEGER)",
     "CREATE TEMP TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -36,8 +37,8 @@ _REQUIRE = "INSERT INTO requirement VALUES (?, ?, ?, ?, ?)"
 _FIND = (
     "INSERT INTO wanted SELECT DISTINCT needs FROM requirement",
     """
-    INSERT INTO needed SELECT target.id, MIN(target.seq), target.wave
-    FROM target CROSS JOIN wanted USING (id) GROUP BY target.id
+    INSERT INTO needed SELECT wanted.id, MIN(target.seq), target.wave
+    FROM target CROSS JOIN wanted ON wanted.id = nfc(target.id) GROUP BY wanted.id
     """,
     "CREATE INDEX temp.requirement_place ON requirement (seq, needs)",
 )
@@ -47,7 +48,7 @@ _JOINED = """
 """
 _FAULT = """CASE
     WHEN needed.seq IS NULL THEN 'unknown'
-    WHEN needed.id = target.id THEN 'itself'
+    WHEN needed.id = nfc(target.id) THEN 'itself'
     WHEN needed.wave > target.wave THEN 'later'
 END"""
 _ASTRAY = f"""
@@ -57,7 +58,7 @@ _ASTRAY = f"""
 _DEPEND = f"INSERT OR IGNORE INTO dependency SELECT target.seq, needed.seq {_JOINED} WHERE {_FAULT} IS NULL"
 _REQUIRED_AT = """
     SELECT requirement.file, requirement.line, requirement.column
-    FROM requirement JOIN target ON target.id = requirement.needs
+    FROM requirement JOIN target ON nfc(target.id) = requirement.needs
     WHERE requirement.seq = ? AND target.seq = ?
 """
 # By a table of their own: `target` has no index on its ids.
@@ -91,12 +92,14 @@ class Draft:
         self._gateways: dict[str, int] = {}
         self._required: list[tuple[Value, ...]] = []
         self._requires = False
+        self._is_ascii = True
         self._settled = False
         self._circles: list[list[int]] = []
         self.database.run("BEGIN")
 
     def add(self, target: Target, place: Place) -> None:
         """Take one more target."""
+        self._is_ascii = self._is_ascii and target.id.isascii()
         gateway = self._gateways.setdefault(target.gateway, len(self._gateways))
         self._batch.append(
             (
@@ -127,12 +130,15 @@ class Draft:
             return
         few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_AMONG + 1,))
         among = tuple(TargetId(name) for (name,) in few)
-        for why, needs, *place in self.database.rows(_ASTRAY):
+        for why, needs, *place in self.database.rows(self._comparing(_ASTRAY)):
             near = among if why == "unknown" and len(among) <= MOST_AMONG else ()
             yield Astray(Place(*place), why, (TargetId(needs),), near)
         for circle in self._circles:
-            at = Place(*self.database.one(_REQUIRED_AT, circle[:2]))
+            at = Place(*self.database.one(self._comparing(_REQUIRED_AT), circle[:2]))
             yield Astray(at, "circle", tuple(map(self._id, circle)))
+
+    def _comparing(self, statement: str) -> str:
+        return statement.replace("nfc(", "(") if self._is_ascii else statement
 
     def _id(self, seq: int) -> TargetId:
         return TargetId(self.database.one("SELECT id FROM target WHERE seq = ?", (seq,))[0])
@@ -152,7 +158,7 @@ class Draft:
         self._settled = True
         with self.database.translated():
             for statement in (*_FIND, _DEPEND):
-                self.database.run(statement)
+                self.database.run(self._comparing(statement))
         needs: dict[int, list[int]] = {}
         for seq, before in self.database.rows("SELECT seq, needs FROM dependency"):
             needs.setdefault(seq, []).append(before)
@@ -182,7 +188,7 @@ class Draft:
                 "INSERT INTO place VALUES (?, ?)",
                 [(index, installations.get(name, name)) for name, index in self._gateways.items()],
             )
-        for row in self.database.rows(_DUPLICATES):
+        for row in self.database.rows(self._comparing(_DUPLICATES)):
             yield _duplicate(row)
 
     def _write(self) -> None:

@@ -34,7 +34,7 @@ CREATE TEMP TABLE place_of_ours (gateway INTEGER PRIMARY KEY, place INTEGER NOT 
 CREATE TEMP TABLE place_of_theirs (gateway INTEGER PRIMARY KEY, place INTEGER NOT NULL);
 CREATE TEMP TABLE touched (place INTEGER, parts TEXT, PRIMARY KEY (place, parts)) WITHOUT ROWID;
 """
-_PARTS = "substr(id, instr(id, '/'))"
+_PARTS = "nfc(substr(id, instr(id, '/')))"
 _TOUCH = f"""
 INSERT OR IGNORE INTO touched SELECT place, {_PARTS} FROM main.target JOIN place_of_theirs USING (gateway)
 WHERE seq BETWEEN ? AND ? AND NOT ifnull({_KEPT_OUT}, 0)

@@ -9,10 +9,14 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.dependencies import Need
+from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.record import reading_of
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model import Act, Outcome, Plan, Reading, Reason, Target, TargetId
+from orchestrator.names import shown, why_vanishing
+from orchestrator.plan.ids import split_id
+from orchestrator.plan.problems import UnfitError
 from orchestrator.portrait import Approved
 from orchestrator.retry import Past, replay_all
 
@@ -57,6 +61,11 @@ _TELL_LEFT_UP = (
     "UPDATE target SET reason = ? || COALESCE(reason, outcome)"
     " WHERE seq = ? AND COALESCE(reason, '') NOT LIKE 'left up, since %'"
 )
+# Whatever could vanish holds one of these: most names do not, and are not read here.
+_COULD_VANISH = (
+    "SELECT id FROM target WHERE outcome IS NULL"
+    " AND (id GLOB '*[%.;\\]*' OR instr(id, '//') OR substr(id, -1) = '/')"
+)
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
 
 
@@ -71,6 +80,14 @@ Cursor = tuple[int, int]
 """How far a leg was read: the depth and the number of the last target."""
 
 START: Cursor = (-1, 0)
+
+
+def _why_no_target(name: str) -> str | None:
+    try:
+        _, parts = split_id(name)
+    except UnfitError as unfit:
+        return unfit.message
+    return next((f'"{shown(part)}" {why}' for part in parts if (why := why_vanishing(part))), None)
 
 
 class Pending:
@@ -120,6 +137,15 @@ class Pending:
             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
         )
         return ((seq, TargetId(name)) for seq, name in self._database.rows(query))
+
+    def refuse_vanishing(self) -> None:
+        """Raise JournalError for an open target whose name could turn into the address of something else.
+
+        No plan gives one, so somebody or something else has written it into the journal.
+        """
+        for (name,) in self._database.rows(_COULD_VANISH):
+            if why := _why_no_target(name):
+                raise JournalError(f"{self._database.path}: it names {shown(name)}: {why}; nothing was sent")
 
     def approved(self, seq: int) -> Approved | None:
         """Return what an approval saw of the target with a number, where the run has one."""

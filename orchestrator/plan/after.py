@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from orchestrator.model import TargetId
+from orchestrator.names import normal
 from orchestrator.plan.header import Known
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
@@ -43,13 +44,15 @@ def read_after(node: Node | None, gateways: Mapping[str, Known], path: str, prob
 def take(text: str, at: Place, gateways: Mapping[str, Known], found: dict[TargetId, Place]) -> None:
     """Add the id ``text`` to those ``found``. Raises ``UnfitError`` for what none is called, or is there.
 
-    What may be a target of a gateway that could not be read is passed over: so are that one's targets.
+    They are in NFC. What may be a target of a gateway that could not be read is passed over: so are that
+    one's targets.
     """
     known, _ = split_known(text, gateways)
-    if text in found:
+    name = TargetId(normal(text))
+    if name in found:
         raise UnfitError(f"{shown(text)} is given twice in one list")
     if known.kind is not None:
-        found[TargetId(text)] = at
+        found[name] = at
 
 
 def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:

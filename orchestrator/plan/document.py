@@ -22,6 +22,7 @@ from yaml.events import (
 from yaml.reader import ReaderError
 
 from orchestrator.model import Wave
+from orchestrator.names import normal
 from orchestrator.plan.entries import EntryReader
 from orchestrator.plan.header import Known, read_gateways, refuse_other_version
 from orchestrator.plan.includes import Includes
@@ -181,7 +182,7 @@ class Document:
         self.waves[-1] = Wave(**values)
         node = wave.values["name"]
         assert node is not None  # noqa: S101 - it was read
-        first = self._names.setdefault(values["name"], node.at)
+        first = self._names.setdefault(normal(values["name"]), node.at)
         if first != node.at:
             message = f"a wave named {shown(values['name'])} stands already at {self._problems.where(first)}"
             self._problems.add(node.at, f"{path}.name", message)

@@ -19,7 +19,7 @@ from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
 from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
 from orchestrator.plan.records import kind_of
-from orchestrator.plan.scalars import flag, line_of_text
+from orchestrator.plan.scalars import flag, prose
 from orchestrator.plan.shape import Shape, check, make_shape
 from orchestrator.plan.targets import Place
 
@@ -193,7 +193,7 @@ class EntryReader:
                 self._problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
             return None
         try:
-            return line_of_text(node.text) if key == "description" else flag(node)
+            return prose(node.text) if key == "description" else flag(node)
         except UnfitError as unfit:
             self._problems.add(node.at, path, unfit.message, unfit.hint)
             return None

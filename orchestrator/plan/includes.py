@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.model import Gateway, TargetId
+from orchestrator.names import why_not_prose
 from orchestrator.plan.after import take
 from orchestrator.plan.header import Known
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Scalar
-from orchestrator.plan.problems import CONTROL, Problems, UnfitError, UnreadableError, nearest, shown
+from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, nearest, shown
 from orchestrator.plan.shape import Shape, make_shape
 from orchestrator.plan.source import Fingerprint, is_within, lines, open_regular
 from orchestrator.plan.targets import Place
@@ -60,8 +61,8 @@ class Includes:
             self._problems.add(name.at, path, f"{shown(name.text)} cannot be read: {error.strerror}")
 
     def _file(self, name: str) -> Path:
-        if not name or CONTROL.search(name):
-            raise UnfitError("is not the path of a file")
+        if not name or (why := why_not_prose(name)):
+            raise UnfitError(f"is not the path of a file{f': it {why}' if name else ''}")
         if not name.endswith((".csv", ".jsonl")):
             raise UnfitError("is of no kind that can be read", "its name ends in .csv or .jsonl")
         if not Path(name).is_absolute() and not is_within(self._folder, name):

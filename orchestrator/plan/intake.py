@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from orchestrator.model import Target, TargetId
+from orchestrator.names import normal
 from orchestrator.plan.ids import target_id
 from orchestrator.plan.problems import UnreadableError
 from orchestrator.plan.targets import Place, TargetSink
@@ -97,12 +98,16 @@ class Intake:
             self._require(self.count, needs, at)
 
 
+Listed = tuple[tuple[str, ...], str | None, bool | None]
+"""What a plan says of a target: its parts, its description and whether its record is kept."""
+
+
 class Options:
-    """Keeps the options that a plan gives to the targets with the given ids, and lets the others go."""
+    """Keeps what a plan says of the targets with the given ids, and lets the others go."""
 
     def __init__(self, ids: Iterable[str]) -> None:
-        self._wanted = frozenset(ids)
-        self._kept: dict[str, tuple[str | None, bool | None]] = {}
+        self._wanted = frozenset(map(normal, ids))
+        self._kept: dict[str, Listed] = {}
 
     def begin(self, wave: int) -> None:
         """Nothing: given ids are one wave."""
@@ -121,13 +126,14 @@ class Options:
         persistent: bool | None,
         at: Place,  # noqa: ARG002
     ) -> None:
-        """Keep the options if the target is wanted and has some."""
-        if description is None and persistent is None:
-            return
-        name = target_id(gateway, parts)
+        """Keep what is said of the target if it is wanted."""
+        name = normal(target_id(gateway, parts))
         if name in self._wanted:
-            self._kept.setdefault(name, (description, persistent))
+            self._kept.setdefault(name, (parts, description, persistent))
 
-    def of(self, target: str) -> tuple[str | None, bool | None]:
-        """Return the description and the persistence that the plan gives to ``target``."""
-        return self._kept.get(target, (None, None))
+    def of(self, gateway: str, parts: tuple[str, ...]) -> Listed:
+        """Return what the plan says of a target; without options where it does not list it.
+
+        Its parts are as the plan writes them: an accent may be written in two ways, and a gateway knows one.
+        """
+        return self._kept.get(normal(target_id(gateway, parts)), (parts, None, None))

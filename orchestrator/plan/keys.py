@@ -56,7 +56,7 @@ NOT_YET: dict[type[Struct], frozenset[str]] = {
 """Keys that the format knows and this program does not obey: refused, never ignored."""
 
 FORMS: dict[type[Struct], dict[str, str]] = {
-    Header: {"protect": "pattern"},
+    Header: {"protect": "pattern", "reason": "prose"},
     Gateway: {"proxy": "proxy"},
     Iam: {"user": "account", "domain": "account"},
     Login: {"user": "account"},

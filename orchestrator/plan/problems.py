@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
+from orchestrator import names
 from orchestrator.errors import PlanError, Problem
 from orchestrator.plan.targets import Place
 
 MOST_PRINTED = 200
 """Problems told in full; the rest is counted."""
-
-UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
-CONTROL = re.compile(f"[{UNPRINTABLE}]")
-"""Control characters, line breaks of any kind, and halves of surrogate pairs."""
 
 
 class UnreadableError(Exception):
@@ -88,9 +84,9 @@ class Problems:
 
 
 def shown(text: str) -> str:
-    """Return ``text`` in quotes for a message: at most 60 characters, control characters made visible."""
+    """Return ``text`` in quotes for a message: at most 60 characters, what cannot be seen made visible."""
     cut = text if len(text) <= 60 else f"{text[:57]}..."
-    return '"' + CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", cut) + '"'
+    return f'"{names.shown(cut)}"'
 
 
 def step(key: str) -> str:

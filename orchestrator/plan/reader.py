@@ -137,7 +137,7 @@ def _give(
         except UnfitError as unfit:
             problems.add(at, "", unfit.message, unfit.hint)
         else:
-            intake.put(known.name, parts, *options.of(text), at)
+            intake.put(known.name, *options.of(known.name, parts), at)
     if not ids:
         problems.add(Place(file, 0, 0), "", "no target is given")
 

@@ -196,6 +196,7 @@ _FORMS: dict[str, Callable[[Scalar], Any]] = {
     "keyring": scalars.keyring,
     "path": scalars.path,
     "pattern": scalars.pattern_of_ids,
+    "prose": lambda scalar: scalars.prose(scalar.text),
     "proxy": scalars.proxy,
     "rate": scalars.rate,
     "url": scalars.url,

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from msgspec import inspect
 
 from orchestrator.model import Size, Threshold
+from orchestrator.names import CONTROL, why_at_ends, why_hidden, why_not_prose
 from orchestrator.plan.nodes import Scalar
-from orchestrator.plan.problems import CONTROL, UnfitError, nearest, shown
+from orchestrator.plan.problems import UnfitError, nearest, shown
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
 DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)"
@@ -34,12 +35,23 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def line_of_text(text: str) -> str:
-    """Return a text as written: not empty, on one line, without control characters."""
+    """Return a text that names something, as written: one line, every character of which can be seen."""
+    return _line(text, why_hidden(text) or why_at_ends(text))
+
+
+def prose(text: str) -> str:
+    """Return a text for people, as written: one line, where non-breaking spaces and pictures may stand."""
+    return _line(text, why_not_prose(text))
+
+
+def _line(text: str, why: str | None) -> str:
     if not text:
         raise UnfitError("is empty; a text is expected")
     if CONTROL.search(text):
         hint = "in a folded text write >- for >" if text.endswith("\n") else ""
         raise UnfitError(f"holds a line break or a control character: {shown(text)}", hint)
+    if why:
+        raise UnfitError(f"{shown(text)} {why}")
     return text
 
 
@@ -193,31 +205,40 @@ def variable(scalar: Scalar) -> str:
 
 def account(scalar: Scalar) -> str:
     """Return the name of a user or an account, as written. It is not repeated, nor is what cannot be one."""
-    if not scalar.text or CONTROL.search(scalar.text):
-        raise UnfitError("is empty, or holds a line break or a control character")
-    return scalar.text
+    return _unrepeated(scalar.text, why_hidden(scalar.text) or why_at_ends(scalar.text))
 
 
 def argument(scalar: Scalar) -> str:
     """Return a program or one of its arguments. What cannot be one is not repeated."""
-    if not scalar.text or CONTROL.search(scalar.text):
-        hint = "each item is one argument; no shell reads them"
+    hint = "each item is one argument; no shell reads them"
+    return _unrepeated(scalar.text, why_not_prose(scalar.text), hint)
+
+
+def _unrepeated(text: str, why: str | None, hint: str = "") -> str:
+    """Return ``text``; where it is refused, at most the one character is told that is the reason."""
+    if not text or CONTROL.search(text):
         raise UnfitError("is empty, or holds a line break or a control character", hint)
-    return scalar.text
+    if why:
+        raise UnfitError(why, hint)
+    return text
 
 
 def keyring(scalar: Scalar) -> str:
     """Return ``service/user``; the service may hold slashes. What cannot be one is not repeated."""
     service, _, user = scalar.text.rpartition("/")
-    if not service or not user or CONTROL.search(scalar.text):
+    if not service or not user:
         raise UnfitError("this is not service/user, as the keyring knows it", "both parts are needed")
+    if why := why_hidden(scalar.text):
+        raise UnfitError(f"this is not service/user, as the keyring knows it: it {why}")
     return scalar.text
 
 
 def path(scalar: Scalar) -> str:
     """Return the path of a file. What cannot be one is not repeated, for it may be what the file holds."""
-    if not scalar.text or CONTROL.search(scalar.text) or len(scalar.text) > 4096:
+    if not scalar.text or len(scalar.text) > 4096:
         raise UnfitError("this is not the path of a file")
+    if why := why_not_prose(scalar.text):
+        raise UnfitError(f"this is not the path of a file: it {why}")
     return scalar.text
 
 

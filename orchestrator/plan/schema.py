@@ -11,20 +11,25 @@ from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model import Auth, Coordinate, Gateway, Reference, Size, Threshold, Tls, Wave
+from orchestrator.names import STRANGE_SPACES, UNSEEN
 from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
-from orchestrator.plan.problems import UNPRINTABLE
 from orchestrator.plan.records import fields_of
 
 Schema = dict[str, Any]
 
 # An editor reads 0123 as a number where the plan means a text, so a text may look like any single value.
 _TEXT: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
-_LINE: Schema = {**_TEXT, "pattern": rf"^[^{UNPRINTABLE}]+$"}
-_NAME: Schema = {**_LINE, "not": {"enum": [".", ".."]}}
+_PROSE: Schema = {**_TEXT, "pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"}
+_LINE: Schema = {**_TEXT, "pattern": rf"^(?! )[^{UNSEEN}{STRANGE_SPACES}]*[^ {UNSEEN}{STRANGE_SPACES}]$"}
+# Of the pieces of a name a schema sees those that stand there as they are, not what `%` may decode to.
+_NAME: Schema = {
+    **_LINE,
+    "not": {"type": "string", "pattern": r"(^|[/\\])\.{0,2}(;|[/\\]|$)"},
+}
 _OPTIONS: dict[str, Schema] = {
-    "description": {**_TEXT, "description": "The text for the vendor's history record."},
+    "description": {**_PROSE, "description": "The text for the vendor's history record."},
     "persistent": {"type": "boolean", "description": "Keep the history record for good."},
     "after": {
         "type": "array",
@@ -35,11 +40,12 @@ _OPTIONS: dict[str, Schema] = {
 }
 _FORMS: dict[str, Schema] = {
     "account": _LINE,
-    "argument": _LINE,
+    "argument": _PROSE,
     "duration": {"type": "string", "pattern": f"^{scalars.DURATION}$"},
-    "keyring": {"type": "string", "pattern": rf"^[^{UNPRINTABLE}]+/[^/{UNPRINTABLE}]+$"},
-    "path": _LINE,
+    "keyring": {"type": "string", "pattern": r"^.+/[^/]+$"},
+    "path": _PROSE,
     "pattern": {"type": "string", "minLength": 1},
+    "prose": _PROSE,
     "proxy": {"type": "string", "pattern": r"^https?://[^/?#@\s]+/?$"},
     "rate": {"type": "string", "pattern": f"^{scalars.RATE}$"},
     "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
@@ -180,7 +186,7 @@ def _single(kind: inspect.Type) -> Schema:
         case inspect.StrType(pattern=str(pattern)):
             return {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}
         case inspect.StrType():
-            return dict(_TEXT)
+            return dict(_LINE)
         case inspect.IntType(ge=low, le=high):
             bounds = {"minimum": low, "maximum": high}
             return {"type": "integer"} | {key: value for key, value in bounds.items() if value is not None}

@@ -6,24 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 
 from orchestrator.model import Coordinate, Gateway
-from orchestrator.plan.problems import CONTROL, UNPRINTABLE, UnfitError, shown
-from orchestrator.plan.scalars import line_of_text
+from orchestrator.names import is_name, why_no_name, why_not_prose
+from orchestrator.plan.problems import UnfitError, shown
+from orchestrator.plan.scalars import prose
 
-_NAME = re.compile(rf"(?!\.\.?\Z)[^{UNPRINTABLE}]+").fullmatch
-_NO_NAMES = frozenset({"", ".", ".."})
 _FLAGS = {"true": True, "false": False}
 
 Row = tuple[tuple[str, ...], str | None, bool | None]
 
 
-def _is_name(text: str) -> object:
-    # What can be printed holds no control character, and to ask for that costs a quarter of the search.
-    return text not in _NO_NAMES if text.isprintable() else _NAME(text)
-
-
 def fits(coordinate: Coordinate) -> Callable[[str], object]:
     """Return what says whether a text may be the ``coordinate``."""
-    return _is_name if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
+    return is_name if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
 
 
 def check(coordinate: Coordinate, text: str) -> None:
@@ -34,9 +28,7 @@ def check(coordinate: Coordinate, text: str) -> None:
         raise UnfitError("is empty; a text is expected")
     if coordinate.pattern is not None:
         raise UnfitError(f"{shown(text)} does not fit the pattern {coordinate.pattern}")
-    if text in {".", ".."}:
-        raise UnfitError(f"{shown(text)} would vanish from an address; it cannot be a name")
-    raise UnfitError(f"{shown(text)} holds a control character or a line break")
+    raise UnfitError(f"{shown(text)} {why_no_name(text)}")
 
 
 def check_flag(text: str) -> None:
@@ -86,7 +78,7 @@ class Shape:
         flag = None if self.persistent is None else texts[self.persistent]
         if self._blank:
             description, flag = description or None, flag or None
-        if description is not None and (not description or CONTROL.search(description)):
+        if description is not None and (not description or why_not_prose(description)):
             return None
         if flag is not None and flag not in _FLAGS:
             return None
@@ -111,7 +103,7 @@ class Shape:
                     f"{shown(text)} is not {shown(self.gateway)}, which the entry in the plan names"
                 )
         elif text or not self._blank:
-            (line_of_text if key == "description" else check_flag)(text)
+            (prose if key == "description" else check_flag)(text)
 
 
 def make_shape(

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from orchestrator.model import Target, TargetId
+from orchestrator.names import normal
 from orchestrator.plan.order import circles, depths
 
 
@@ -59,7 +60,7 @@ class TargetSink(Protocol):
     def require(self, seq: int, needs: TargetId, place: Place) -> None:
         """Take that the target numbered ``seq`` comes after the one called ``needs``, as said at ``place``.
 
-        Either may come first, also the target that is needed, and that may never come.
+        ``needs`` is in NFC. Either may come first, also the target that is needed, and that may never come.
         """
         ...
 
@@ -71,7 +72,7 @@ class TargetSink(Protocol):
         """Yield each target that stands again, in the plan's order; asked once, after the last ``add``.
 
         ``installations`` maps each gateway's name to what makes it the same place as another one. Two targets
-        are the same when that and their parts are equal.
+        are the same when that and their parts are equal, both in NFC.
         """
         ...
 
@@ -102,7 +103,7 @@ class Listing:
     def astray(self) -> Iterator[Astray]:
         """Yield what was required and cannot be."""
         by_seq = {target.seq: target for target in self.targets}
-        by_id = {target.id: target for target in reversed(self.targets)}
+        by_id = {normal(target.id): target for target in reversed(self.targets)}
         at: dict[tuple[int, int], Place] = {}
         yield from dict.fromkeys(self._astray(by_seq, by_id, at))
         for circle in circles(self.needs):
@@ -112,15 +113,15 @@ class Listing:
     def _astray(
         self,
         by_seq: Mapping[int, Target],
-        by_id: Mapping[TargetId, Target],
+        by_id: Mapping[str, Target],
         at: dict[tuple[int, int], Place],
     ) -> Iterator[Astray]:
-        among = tuple(by_id) if len(by_id) <= MOST_AMONG else ()
+        among = tuple(target.id for target in by_seq.values()) if len(by_id) <= MOST_AMONG else ()
         for seq, name, place in self._required:
             needed = by_id.get(name)
             if needed is None:
                 yield Astray(place, "unknown", (name,), among)
-            elif name == by_seq[seq].id:
+            elif name == normal(by_seq[seq].id):
                 yield Astray(place, "itself", (name,))
             elif needed.wave > by_seq[seq].wave:
                 yield Astray(place, "later", (name,))
@@ -132,7 +133,7 @@ class Listing:
         """Yield each target that stands again, with the place where it stood first."""
         seen: dict[tuple[str, tuple[str, ...]], int] = {}
         for index, target in enumerate(self.targets):
-            key = (installations.get(target.gateway, target.gateway), target.parts)
+            key = (installations.get(target.gateway, target.gateway), tuple(map(normal, target.parts)))
             first = seen.setdefault(key, index)
             if first != index:
                 yield Duplicate(self.places[first], self.targets[first].id, self.places[index], target.id)

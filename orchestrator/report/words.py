@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.model import Outcome, Reason
+from orchestrator.names import INVISIBLE, escaped
 from orchestrator.report.values import Consent, How, Report, RunReport, Totals, WayBack, WindowReport
 
 OUTCOME_WORDS = {
@@ -31,10 +32,8 @@ _LEADS = {
     "interrupted": "Interrupted: ",
     "killed": "Killed: ",
 }
-# Control characters, and those that turn the direction of the text around them: an id could show as another.
-_INVISIBLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+# All that cannot be seen or turns the text around it: an id could show as another. Pictures keep their form.
+_INVISIBLE = re.compile(f"(?![\ufe0e\ufe0f])[{INVISIBLE}]")
 
 
 class Speech(Struct, frozen=True):
@@ -58,7 +57,7 @@ class Advice(Struct, frozen=True):
 
 def visible(text: str) -> str:
     """Return ``text`` with every character that could mislead the eye written as ``\\uXXXX``."""
-    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _INVISIBLE.sub(lambda found: escaped(found[0]), text)
 
 
 def done(totals: Totals) -> int:

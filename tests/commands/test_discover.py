@@ -321,6 +321,36 @@ def test_a_name_that_no_plan_can_hold_is_told(
     assert names(read(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
 
 
+@pytest.mark.parametrize("report", ["allowed", "forbidden"])
+@pytest.mark.parametrize("name", ["x/..", "..;x", "a//b", "%2e%2e", "old\u200b", "old ", "o\u00a0ld"])
+def test_a_live_name_that_could_turn_into_another_path_is_left_out_by_name(
+    there: Callable[..., None],
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    folder: Path,
+    name: str,
+    report: str,
+) -> None:
+    there(targets=(("Retail", name, "test"), ("Retail", "good", "test")), report=report)
+    status, out, err = undeploy("discover", "--from", frame())
+
+    assert status == 1
+    assert "not seen: apim: " in err
+    assert names(read(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
+
+
+def test_two_live_names_that_no_plan_can_tell_apart_are_told(
+    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+) -> None:
+    both = ("o\u0308deme", "\u00f6deme")
+    there(targets=tuple(("Retail", name, "test") for name in both), report="allowed")
+    status, out, err = undeploy("discover", "--from", frame())
+
+    assert status == 1
+    assert "its name is that of another target" in err
+    assert len(read(folder / "found.yaml", out)[1]) == 1
+
+
 def test_the_comments_say_when_by_whom_from_where_and_by_which_filters(
     there: Any, frame: Callable[..., Path], undeploy: Undeploy, platform: Running
 ) -> None:

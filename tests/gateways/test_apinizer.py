@@ -39,7 +39,25 @@ def verdict(settled: Ask | Reading) -> Verdict:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.parametrize("name", ["", ".", ".."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../",
+        "../..",
+        "/",
+        "a//b",
+        "a/../b",
+        "..\\",
+        "..;x",
+        "%2e%2e",
+        "%252E%252e",
+        "%2F..",
+        "x%5c..",
+    ],
+)
 @pytest.mark.parametrize("ask", ASKS["apinizer"], ids=lambda ask: ask.via or "undeploy")
 def test_no_url_is_built_that_would_delete_the_proxy(ask: Ask, name: str, place: int) -> None:
     parts = list(PARTS["apinizer"])
@@ -49,7 +67,7 @@ def test_no_url_is_built_that_would_delete_the_proxy(ask: Ask, name: str, place:
         APIM.request(ask, target(*parts), TOKEN, note=None, now=0.0)
 
 
-@pytest.mark.parametrize("environment", ["../..", "/", "%2F..", "?", "#", "a/../..", " "])
+@pytest.mark.parametrize("environment", ["?", "#", "a/b", "..a/b", "%", "%2", "a;b/c", " "])
 def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
     request = APIM.request(UNDEPLOY, target("P", "X", environment), TOKEN, note=None, now=0.0)
 
@@ -106,6 +124,7 @@ def test_the_environments_of_a_proxy_take_turns_and_no_others() -> None:
         target("P", "X/X", "t"),
     ]
     assert len({APIM.exclusive(one) for one in [test, *others]}) == 5
+    assert APIM.exclusive(target("P", "o\u0308", "test")) == APIM.exclusive(target("P", "\u00f6", "test"))
 
 
 def test_a_look_begins_with_the_managers_word_and_asks_the_pods_where_it_says_down() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.gateways.roma import Roma
 from orchestrator.model import Act, Ask, Reading, Verdict
 from orchestrator.wire import Reply, Secret
 
-from .recorded import PARTS, UNDEPLOY, gateway, target
+from .recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
 SHOW = Ask(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")
@@ -70,10 +71,20 @@ def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
     assert request.url.startswith("https://roma.example.com/v1/")
 
 
-def test_an_id_cannot_leave_its_place_in_the_path() -> None:
-    request = gateway("roma", api_version="v2").request(UNDEPLOY, target("../a?b"), TOKEN, note=None, now=0.0)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("ask", ASKS["roma"], ids=lambda ask: ask.via or "undeploy")
+@pytest.mark.parametrize("api", ["", "..", "../a?b", "a/b", "a%2fb", "a;b", "ş", "a" * 65, "a\n"])
+def test_no_request_is_made_for_what_is_no_id(ask: Ask, version: str, api: str) -> None:
+    with pytest.raises(ValueError, match="would name something else"):
+        gateway("roma", api_version=version).request(ask, target(api), TOKEN, note=None, now=0.0)
 
-    assert request.url.endswith("/livedata-apis/..%2Fa%3Fb/undeploy")
+
+@pytest.mark.parametrize("key", ["project_id", "instance_id"])
+def test_no_request_is_made_through_an_instance_that_no_plan_may_name(key: str) -> None:
+    strange = replace(gateway("roma"), **{key: "x/../y"})
+
+    with pytest.raises(ValueError, match="would name something else"):
+        strange.request(UNDEPLOY, API, TOKEN, note=None, now=0.0)
 
 
 def test_a_look_is_show_and_what_it_said() -> None:

@@ -27,6 +27,7 @@ ONE_PLACE = {"roma": "roma place", "again": "roma place", "apim": "apim place"}
         pytest.param(["again/a", "apim/a/a/a", "roma/b", "roma/a", "again/b", "apim/a/a/a"], id="mixed"),
         pytest.param(["roma/a", "apim/a"], id="two places"),
         pytest.param(["other/a", "other/a"], id="a gateway that the plan lacks"),
+        pytest.param(["apim/p/o\u0308/t", "roma/b", "apim/p/\u00f6/t"], id="two forms of an accent"),
         pytest.param([], id="empty"),
     ],
 )
@@ -85,8 +86,11 @@ def test_what_a_target_says_is_kept(tmp_path: Path) -> None:
 @given(
     waves=st.lists(st.integers(0, 2), min_size=1, max_size=8).map(sorted),
     asked=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 9)), max_size=16),
+    letters=st.sampled_from([("t", "t"), ("o\u0308", "\u00f6"), ("\u00f6", "\u00f6")]),
 )
-def test_what_goes_first_in_any_plan(tmp_path: Path, waves: list[int], asked: list[tuple[int, int]]) -> None:
+def test_what_goes_first_in_any_plan(
+    tmp_path: Path, waves: list[int], asked: list[tuple[int, int]], letters: tuple[str, str]
+) -> None:
     """A draft finds what a listing finds, and every target stands deeper than all that it needs."""
     listing = Listing()
     path = tmp_path / "j"
@@ -94,9 +98,9 @@ def test_what_goes_first_in_any_plan(tmp_path: Path, waves: list[int], asked: li
     with closing(draft(path, [])) as made:
         for sink in (listing, made):
             for seq, wave in enumerate(waves, 1):
-                sink.add(target(seq, f"roma/t{seq % 7}", wave), place(seq))
+                sink.add(target(seq, f"roma/{letters[0]}{seq % 7}", wave), place(seq))
             for seq, needs in asked:
-                sink.require(1 + seq % len(waves), TargetId(f"roma/t{needs}"), place(100 + seq))
+                sink.require(1 + seq % len(waves), TargetId(f"roma/{letters[1]}{needs}"), place(100 + seq))
         faults = list(listing.astray())
         assert _in_order(made.astray()) == _in_order(faults)
         if any(fault.why == "circle" for fault in faults):

@@ -207,6 +207,11 @@ def test_of_ours_only_what_is_to_be_done_counts(kept: Kept) -> None:
     assert shared(first, ours.journal) == (1, IDS[3])
 
 
+def test_two_forms_of_an_accent_are_one_target(kept: Kept) -> None:
+    first, ours = kept.run("first", ["apim/p/o\u0308/t"]), kept.draft("second", ["apim/p/\u00f6/t"])
+    assert shared(first, ours) == (1, "apim/p/\u00f6/t")
+
+
 def test_an_empty_side_shares_nothing(kept: Kept) -> None:
     first = kept.run("first", [])
     assert shared(first, kept.draft("second")) == (0, "")

@@ -23,7 +23,7 @@ from orchestrator.remainder import write
 from tests.journal.journals import apim, draft, finish, place, roma
 
 RUN = "20261122-190003412-retirement-7f3a"
-NAMES = ("no", "1e10", "a/b", "%2F", "ü\u200b", "' \"", "x: y #z", "-", "~", "\u202egnp", "{}", "\ufffe")
+NAMES = ("no", "1e10", "a/b", "%3F", "ü\u00e9", "' \"", "x: y #z", "-", "~", "支付", "{}", "\ufffe")
 DOWN = frozenset({"undeployed", "already_undeployed"})
 REASONS = (None, "window: closed", "refused: APIG.1\n\x00 \u202e", "protected: apim/**", "filtered: x", "y")
 

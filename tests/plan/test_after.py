@@ -275,3 +275,13 @@ def test_a_journal_tells_what_a_listing_tells(tmp_path: Path) -> None:
         read_plan(tmp_path / "plan.yaml", made)
 
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == expected
+
+
+def test_both_forms_of_an_accent_name_one_target(tmp_path: Path) -> None:
+    entry = "{gateway: apim, project: P, proxy: \u00f6, environment: e}"
+    text = plan(entry, roma("a", "[apim/P/o\u0308/e]"))
+
+    assert needs(tmp_path, text) == {"roma/a": ["apim/P/\u00f6/e"]}
+    assert "is given twice in one list" in complaint(
+        tmp_path, plan(entry, roma("a", "[apim/P/o\u0308/e, apim/P/\u00f6/e]"))
+    )

@@ -96,3 +96,16 @@ def test_problems_of_the_plan_are_told_all_the_same(tmp_path: Path) -> None:
     found = complaints(tmp_path, f"{PLAN}      - {{gateway: nobody}}\n", instead=["roma/"])
 
     assert [problem.partition(":")[0] for problem in found] == ["plan.yaml", "--target"]
+
+
+@pytest.mark.parametrize(("written", "given"), [("o\u0308", "\u00f6"), ("\u00f6", "o\u0308")])
+def test_an_id_finds_the_target_that_the_plan_spells_with_the_other_form_of_an_accent(
+    tmp_path: Path, written: str, given: str
+) -> None:
+    """The plan's spelling is sent: a gateway knows a name by its bytes."""
+    entry = f"{{gateway: apim, project: P, proxy: {written}, environment: e, persistent: true}}"
+    text = f"{HEAD}targets: [{entry}]\n"
+
+    _, sink = load(tmp_path, text, instead=[f"apim/P/{given}/e"])
+
+    assert [(target.parts, target.persistent) for target in sink.targets] == [(("P", written, "e"), True)]

@@ -287,3 +287,33 @@ def test_the_reader_holds_no_targets(tmp_path: Path) -> None:
 
     assert sink.count == 20_000
     assert peak < 2_000_000
+
+
+NFD, NFC = "o\u0308deme", "\u00f6deme"
+
+
+def test_two_forms_of_an_accent_are_one_target(tmp_path: Path) -> None:
+    rows = "".join(
+        f"  - {{gateway: apim, project: P, proxy: {name}, environment: e}}\n" for name in (NFD, NFC)
+    )
+
+    found = complaint(tmp_path, f"{HEAD}targets:\n{rows}")
+
+    assert found.endswith(
+        f'the target "apim/P/{NFC}/e" is the same as "apim/P/{NFD}/e"; first at plan.yaml:15:5'
+    )
+
+
+def test_a_name_goes_on_its_way_as_it_is_written(tmp_path: Path) -> None:
+    entry = f"{{gateway: apim, project: P, proxy: {NFD}, environment: e}}"
+
+    assert ids(tmp_path, entry) == [f"apim/P/{NFD}/e"]
+
+
+def test_two_forms_of_an_accent_name_one_wave(tmp_path: Path) -> None:
+    waves = "".join(
+        f"  - {{name: {name}, targets: [{{gateway: roma, ld_api_id: {number}}}]}}\n"
+        for number, name in enumerate((NFD, NFC))
+    )
+
+    assert "stands already at plan.yaml:15:12" in complaint(tmp_path, f"{HEAD}waves:\n{waves}")

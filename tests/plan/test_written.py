@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways import KINDS
 from orchestrator.model import Plan, Target
-from orchestrator.plan.problems import CONTROL
+from orchestrator.names import CONTROL, is_name, why_not_prose
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
 from orchestrator.plan.written import comment, head, target_line, text, wave_lines
@@ -127,7 +127,7 @@ def test_many_items_stand_on_lines_of_bounded_length(tmp_path: Path) -> None:
     assert max(map(len, said.splitlines())) < 3_000
 
 
-TEXTS = st.text(min_size=1, max_size=40).filter(lambda value: not CONTROL.search(value))
+PROSE = st.text(min_size=1, max_size=40).filter(lambda value: not why_not_prose(value))
 WORDS = st.sampled_from(
     [
         "no",
@@ -151,6 +151,9 @@ WORDS = st.sampled_from(
 )
 
 
+NAMES = (st.text(min_size=1, max_size=40) | WORDS).filter(is_name)
+
+
 @settings(deadline=None)  # the machine may be busy with others
 @given(st.text().filter(lambda value: value and not CONTROL.search(value)) | WORDS, st.integers(0, 5_000))
 def test_any_text_comes_back(value: str, more: int) -> None:
@@ -168,7 +171,7 @@ def _scalars(said: str) -> tuple[Any, ...]:
 
 
 @settings(deadline=None)  # the machine may be busy with others
-@given(TEXTS | WORDS, TEXTS | WORDS, TEXTS, st.booleans() | st.none())
+@given(NAMES, NAMES, PROSE, st.booleans() | st.none())
 def test_any_target_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
     project: str,
@@ -176,8 +179,7 @@ def test_any_target_comes_back(
     description: str,
     persistent: bool | None,
 ) -> None:
-    parts = tuple("x" if part in {".", ".."} else part for part in (project, proxy, "no"))
-    target = Target(1, "ignored", "apim", 0, parts, description, persistent)  # type: ignore[arg-type]
+    target = Target(1, "ignored", "apim", 0, (project, proxy, "no"), description, persistent)  # type: ignore[arg-type]
     entry = target_line(target, KINDS["apinizer"], ())
     _, sink = load(tmp_path_factory.getbasetemp(), f"{TOP}{GATEWAYS}waves:\n- name: w\n  targets:\n{entry}")
 

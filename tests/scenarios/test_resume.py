@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
@@ -41,6 +43,24 @@ def test_an_edited_plan_is_refused_and_its_return_is_welcome(staged: Callable[..
     assert "was edited" in refused.err
     assert resumed.status == 0, resumed.err
     assert first_acts(stage.seen(sent))[roma_id(1)] == "look"
+
+
+@pytest.mark.parametrize(
+    "name", ["apim/Retail/..%2Fx/test", "apim/Retail/x/%252e%252e", "apim/Retail/x/..;v"]
+)
+def test_a_name_that_came_into_the_journal_and_could_turn_into_another_path_sends_nothing(
+    staged: Callable[..., Stage], name: str
+) -> None:
+    stage = staged(4, 1)
+    _killed(stage)
+    sent = stage.settled()
+    with closing(sqlite3.connect(stage.run / "journal.sqlite")) as journal, journal:
+        journal.execute("UPDATE target SET id = ?, outcome = NULL WHERE id = ?", (name, apim_id(0)))
+    refused = stage.undeploy("resume", "latest")
+
+    assert (refused.status, refused.out) == (2, "")
+    assert "could turn into the address of something else; nothing was sent" in refused.err
+    assert stage.settled() == sent
 
 
 HARMS = {
