@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,9 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.wire import Secret
+
+_HOST = re.compile(r"[A-Za-z0-9._~:%-]+")
+"""A name, or the number of an address; brackets are off."""
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -73,19 +77,28 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _read(text: str, name: str) -> Proxy:
-    refusal = UsageError(
-        f"{name} holds no address of a proxy; write it as http://proxy.example.com:3128 (only http and"
-        " https are supported). Nothing was sent"
-    )
+    address = text if "://" in text else f"http://{text}"
     try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        host, port = parts.hostname, parts.port
+        parts = urlsplit(address if address.isprintable() else "")
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise refusal from None
-    if parts.scheme not in {"http", "https"} or not host or not host.isascii() or port == 0:
-        raise refusal
+        raise _refusal(text, name) from None
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or port == 0:
+        raise _refusal(text, name)
     named, at, place = parts.netloc.rpartition("@")
+    # A password's #, / or ? that is not written as %23, %2F, %3F ends the address there, and what stands
+    # before it would be taken for the proxy. No piece of a password may become a name that is looked up.
+    if "@" in address.partition("://")[2][len(parts.netloc) :]:
+        raise _refusal(text, name)
     return Proxy(f"{parts.scheme}://{place.lower()}", _basic(named) if at else None)
+
+
+def _refusal(text: str, name: str) -> UsageError:
+    spelt = "; write #, / and ? in a password as %23, %2F, %3F" if "@" in text else ""
+    return UsageError(
+        f"{name} holds no address of a proxy; write it as http://proxy.example.com:3128 (only http and https"
+        f" are supported){spelt}. Nothing was sent"
+    )
 
 
 def _basic(named: str) -> Secret:

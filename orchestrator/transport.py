@@ -5,20 +5,22 @@ Nothing here repeats a request, follows a redirect, keeps a cookie or reads a ne
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from msgspec import Struct
 from yarl import URL
 
+from orchestrator.connections import PROGRESS, Connector, Progress, UnaskedError, UnreadableError
+from orchestrator.connections import Request as _Request
+from orchestrator.framing import LARGEST_HEAD, MOST_LINES
 from orchestrator.model import MOST_IN_FLIGHT, Gateway
 from orchestrator.proxies import Proxy, read_proxies
 from orchestrator.trust import check_trust, make_context, refuses_us, why_no_tls
@@ -31,7 +33,6 @@ LARGEST_BODY = 1024 * 1024
 CONNECT_TIMEOUT = 10.0
 """Seconds until a connection stands, proxy and TLS included; for a short reply timeout the half of that."""
 
-DNS_CACHE = 600
 KEPT_HEADERS = frozenset(
     {"content-type", "date", "location", "retry-after", "x-request-id", "x-subject-token"}
 )
@@ -39,6 +40,7 @@ USER_AGENT = "undeploy-orchestrator"
 
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "no whole reply in time"),
+    (UnaskedError, "something came before anything was asked, so nothing was sent"),
     (aiohttp.ServerDisconnectedError, "the connection was closed before a reply"),
     (aiohttp.ClientPayloadError, "the body of the reply is cut short or damaged"),
     (aiohttp.ClientResponseError, "the reply is not HTTP"),
@@ -69,12 +71,16 @@ async def connect(
     UsageError where the ``environment`` holds no address of a proxy in a proxy's variable.
     """
     choose = cache(read_proxies(gateway.proxy, environment).choose)  # for a handful of addresses
-    connector = _Connector(limit=MOST_IN_FLIGHT, ttl_dns_cache=DNS_CACHE, ssl=make_context(gateway, folder))
+    connector = Connector(largest, limit=MOST_IN_FLIGHT, ssl=make_context(gateway, folder))
     # Always before the total: a timeout while connecting is known to have sent nothing, the total's is not.
     connecting = min(CONNECT_TIMEOUT, gateway.reply_timeout / 2)
     session = aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=gateway.reply_timeout, connect=connecting),
+        request_class=_Request,
+        timeout=aiohttp.ClientTimeout(total=None, connect=connecting),  # the total is our own deadline
+        max_line_size=LARGEST_HEAD,
+        max_field_size=LARGEST_HEAD,
+        max_headers=MOST_LINES,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
         skip_auto_headers=("User-Agent", "Content-Type"),
@@ -88,56 +94,23 @@ async def connect(
 
         async def send(request: Request) -> Reply | Lost:
             url = URL(request.url, encoded=True)
-            way = _Way(url, choose(url.scheme, url.host or "", url.port), largest)
-            return await _send(session, request, way)
+            way = _Way(url=url, proxy=choose(url.scheme, url.host or "", url.port), largest=largest)
+            return await _send(session, request, way, gateway.reply_timeout)
 
         yield send
 
 
-class _Way(Struct):
-    """How far one request has come. Until a connection stands, no byte of it can have left."""
+class _Way(Progress, kw_only=True):
+    """How far one request has come, and by which way."""
 
     url: URL
     proxy: Proxy | None
     largest: int = LARGEST_BODY
-    connected: bool = False
-    fresh: bool = False
-    """The connection was made for this request."""
 
     @property
     def through_plainly(self) -> bool:
         """Whether a proxy reads and hands on the request itself, rather than a tunnel's bytes."""
         return self.proxy is not None and self.url.scheme == "http"
-
-
-_WAY: ContextVar[_Way] = ContextVar("way")
-"""The way of the request that the present task sends."""
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Keeps in each request's way whether it had a connection: no exception of aiohttp tells.
-
-    aiohttp's own tracing would tell as well, at a tenth of the cost of the whole request.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> Any:
-        connection = await super().connect(req, traces, timeout)
-        _WAY.get().connected = True
-        return connection
-
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> Any:
-        _WAY.get().fresh = True
-        return await super()._create_connection(req, traces, timeout)
 
 
 def _routed(request: Request, way: _Way) -> dict[str, Any]:
@@ -151,27 +124,33 @@ def _routed(request: Request, way: _Way) -> dict[str, Any]:
     return {"headers": request.headers, "proxy": way.proxy.url, "proxy_headers": named}
 
 
-async def _send(session: aiohttp.ClientSession, request: Request, way: _Way) -> Reply | Lost:
-    _WAY.set(way)
+async def _send(session: aiohttp.ClientSession, request: Request, way: _Way, within: float) -> Reply | Lost:
+    """Send a request once. Whatever the peer does, there is an answer ``within`` so many seconds."""
+    PROGRESS.set(way)
     try:
-        async with session.request(
-            request.method,
-            way.url,
-            data=request.body or None,
-            allow_redirects=False,
-            **_routed(request, way),
-        ) as response:
-            body = await _read_body(response, way.largest)
-            if body is None:
-                return Lost(sent=True, detail=f"the reply is larger than {way.largest} bytes")
-            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and way.through_plainly:
-                return Lost(sent=False, detail=_describe_refusal(response.status, way))
-            given = response.headers
-            headers = {name: given[name] for name in KEPT_HEADERS if name in given}
-            return Reply(response.status, headers, body, time.time())
+        async with asyncio.timeout(within):
+            return await _exchange(session, request, way)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        refused = way.fresh and refuses_us(error.__cause__)
+        refused = isinstance(error, UnaskedError) or (way.fresh and refuses_us(error.__cause__))
         return Lost(sent=way.connected and not refused, detail=_describe(error, way))
+
+
+async def _exchange(session: aiohttp.ClientSession, request: Request, way: _Way) -> Reply | Lost:
+    async with session.request(
+        request.method,
+        way.url,
+        data=request.body or None,
+        allow_redirects=False,
+        **_routed(request, way),
+    ) as response:
+        body = await _read_body(response, way.largest)
+        if body is None:
+            return Lost(sent=True, detail=f"the reply is larger than {way.largest} bytes")
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and way.through_plainly:
+            return Lost(sent=False, detail=_describe_refusal(response.status, way))
+        given = response.headers
+        headers = {name: given[name] for name in KEPT_HEADERS if name in given}
+        return Reply(response.status, headers, body, time.time())
 
 
 async def _read_body(response: aiohttp.ClientResponse, largest: int) -> bytes | None:
@@ -193,6 +172,8 @@ def _describe(error: Exception, way: _Way) -> str:
         return f"no connection in time{through}"
     if way.proxy is not None and not way.connected:
         return f"no connection{through}: it did not answer as a proxy does"
+    if isinstance(error, UnreadableError):
+        return str(error)
     for kind, sentence in _SENTENCES:
         if isinstance(error, kind):
             return sentence

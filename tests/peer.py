@@ -86,7 +86,7 @@ Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(
-    handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[int]:
     """Give the port on which ``handle`` is called once a connection, which is closed behind it."""
     open_now: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ async def listening(
             writer.transport.abort()
             open_now.discard(task)
 
-    server = await asyncio.start_server(accept, host, 0, backlog=256, ssl=tls)
+    server = await asyncio.start_server(accept, host, port, backlog=256, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
         for task in tuple(open_now):

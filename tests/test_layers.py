@@ -19,6 +19,7 @@ PURE = (
     "catalog",
     "events",
     "forecast",
+    "framing",
     "plan",
     "preview.approval",
     "preview.forecast",
@@ -43,7 +44,7 @@ FILES = {"glob", "io", "os", "pathlib", "shutil", "tempfile"}
 
 # Who may import what: the prefixes of module names below `orchestrator`.
 CONFINED = {
-    "aiohttp": ("transport", "simulator"),
+    "aiohttp": ("connections", "transport", "simulator"),
     "sqlite3": ("journal",),
     "tenacity": ("undeploy",),
     "structlog": ("log",),

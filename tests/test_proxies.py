@@ -156,12 +156,33 @@ def test_what_lets_us_through_is_no_part_of_the_address() -> None:
         "http://me:s3cret@[::1",
         "http://me:s3cret@ü.example.com",
         "://s3cret",
+        "http://me:20#s3cret@a.example.com:3128",
+        "http://me:20/s3cret@a.example.com:3128",
+        "http://me:20?s3cret@a.example.com:3128",
+        "http://me:20\\s3cret#@a.example.com:3128",
+        "me:20#s3cret@a.example.com:3128",
+        "http://me:s3cret#20@a.example.com:3128",
+        "http://20#s3cret@a.example.com:3128",
+        "http://me:s3cret@a.example.com:3128/#@",
+        "http://a b.example.com:3128",
+        "http://me:s3\tcret@a.example.com:3128",
     ],
 )
 def test_what_is_no_proxy_is_refused_by_the_name_of_its_variable(value: str) -> None:
     with pytest.raises(UsageError, match=r"^https_proxy holds no address of a proxy; write it as") as told:
         read_proxies(None, {"https_proxy": value})
     assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.promise(9)
+def test_who_writes_a_password_with_a_sign_of_its_own_is_told_how() -> None:
+    with pytest.raises(
+        UsageError, match=r"HTTP_PROXY holds .*write #, / and \? in a password as %23, %2F, %3F"
+    ):
+        read_proxies(None, {"HTTP_PROXY": "http://svc:20#24Gizli@proxy.corp:3128"})
+    written = read_proxies(None, {"HTTP_PROXY": "http://svc:20%2324Gizli@proxy.corp:3128"})
+    basic = base64.b64encode(b"svc:20#24Gizli").decode()
+    assert written.choose("http", "a", 80) == Proxy("http://proxy.corp:3128", Secret(f"Basic {basic}"))
 
 
 def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:

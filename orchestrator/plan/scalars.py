@@ -176,7 +176,7 @@ def url(scalar: Scalar, login: str = "put a reference under auth") -> str:
         port, host = parts.port, parts.hostname
     except ValueError:
         raise UnfitError("this is no address: its host or its port cannot be read", example) from None
-    if "@" in parts.netloc:
+    if "@" in value:  # also behind a # or a / that a password may hold: what stands before it is no host then
         hint = f"remove it, and {login}; if it was a password, change it"
         raise UnfitError("the address holds user information, which is refused", hint)
     if parts.scheme not in {"http", "https"}:

@@ -20,6 +20,8 @@ from orchestrator.simulator.platforms import Platforms
 HOST = "127.0.0.1"
 _GRACE = 0.05
 """How long an open answer may still take at the end, in seconds; 0 would be for ever to aiohttp."""
+LONGEST_HEADER = 64 * 1024
+"""Bytes of a header that are read: tokens are documented with 16 KB."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -37,7 +39,10 @@ async def serving(
     try:
         for index, name in enumerate(platforms.names):
             protocol = web.Server(
-                _Desk(platforms, name, clock).answer, handler_cancellation=True, access_log=None
+                _Desk(platforms, name, clock).answer,
+                handler_cancellation=True,
+                access_log=None,
+                max_field_size=LONGEST_HEADER,
             )
             server = await _listen(protocol, port + index if port else 0)
             servers.append((protocol, server))

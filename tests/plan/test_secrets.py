@@ -52,6 +52,8 @@ PLANS = {
     "proxy twice": f"{APIM}    proxy: {{{MARK}: a, {MARK}: b}}\n",
     "access key": ROMA.replace("{token: {env: ROMA_TOKEN}}", f"{{access_key: {MARK}, secret_key: {MARK}}}"),
     "user of the url": APIM.replace("https://", f"https://admin:{MARK}@"),
+    "user of the url behind a slash": APIM.replace("https://", f"https://admin:20/{MARK}@"),
+    "user of the url behind a #": APIM.replace("https://apim.example.com", f'"https://admin:20#{MARK}@apim"'),
     "odd url": APIM.replace("https://apim", f"ftp://admin:{MARK}@apim"),
     "bad url": APIM.replace("https://apim.example.com", f'"https://admin:{MARK}@[::1"'),
     "query": APIM.replace("apim.example.com", f"apim.example.com?token={MARK}"),
