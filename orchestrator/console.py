@@ -24,6 +24,7 @@ from orchestrator.lines import (
     control_text,
     done_text,
     rate_text,
+    setting_text,
     time_of_day,
     waiting_text,
     window_text,
@@ -201,13 +202,27 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"nothing new starts; {progress.in_flight} in flight will land{again}", "yellow")
 
 
+def _act_text(started: RunStarted) -> str:
+    if started.rehearsal:
+        return "REHEARSAL · "
+    return "restore · " if started.act == "restore" else ""
+
+
+def _setting(started: RunStarted) -> Iterator[Text]:
+    if started.urls:
+        yield Text(setting_text(started), "bright_black", no_wrap=True, overflow="ellipsis")
+
+
 def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
     """Draw the whole display as it stands at the Unix time ``now``."""
     started = progress.started
     if started is None:
         return Text("")
-    title = f"{visible(started.plan)} · run {started.run}" + (" · resumed" if started.resumed else "")
+    title = f"{_act_text(started)}{visible(started.plan)} · run {started.run}" + (
+        " · resumed" if started.resumed else ""
+    )
     body = Group(
+        *_setting(started),
         *_head(progress, started, now, wide=width >= WIDE),
         Text(""),
         lanes_table(progress, now, width=width),

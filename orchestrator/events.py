@@ -35,6 +35,14 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """How long one reply may take, by gateway name: no undeploy starts nearer than that to the close."""
     rests: float = 0.0
     """Seconds of ``pause_after`` that lie between the waves and steps to be done."""
+    act: Literal["undeploy", "restore"] = "undeploy"
+    rehearsal: bool = False
+    urls: dict[str, str] = {}
+    """The plan's URL of each gateway that has something left; in a rehearsal simulators stand in for them."""
+    opens: float | None = None
+    session: int = 1
+    approval: str = ""
+    """How somebody agreed to the run, and who, in words; empty where nobody was asked."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

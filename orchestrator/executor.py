@@ -85,10 +85,10 @@ def _tell_wave(crew: Crew, leg: Leg, left: int) -> None:
 
 
 def _tell_step(crew: Crew, leg: Leg, left: int) -> None:
-    crew.tally.next_wave()
     at, wave = crew.tools.world.now(), crew.plan.waves[leg.wave]
     crew.record.note(at, "leg", text=f"{leg.wave} {leg.step}")
     steps = crew.pending.steps(leg.wave) if wave.sizes else 1
+    crew.tally.next_wave(wave.name, f"step {leg.step + 1} of {steps}" if steps > 1 else "")
     if steps > 1:
         crew.tools.emit(StepStarted(at=at, wave=wave.name, number=leg.step + 1, steps=steps, left=left))
 

@@ -299,6 +299,7 @@ def _start(
         plan=plan,
         window=hours.window,
         number=number,
+        rehearsal=order.rehearsal,
         holder=holder,
         materials=materials,
         past_stop=past_stop,

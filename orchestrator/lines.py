@@ -31,7 +31,7 @@ from orchestrator.events import (
 )
 from orchestrator.model import Outcome
 from orchestrator.progress import TROUBLED, Forecast, Progress
-from orchestrator.report.words import span, visible
+from orchestrator.report.words import span, told_act, visible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress, where the next tenth of the work takes longer."""
@@ -109,6 +109,27 @@ def _ended_part(progress: Progress, event: RunWaiting) -> str:
     if step is not None and step.wave == event.wave and step.number < step.steps:
         return f"wave {name}, step {step.number} of {step.steps}"
     return f"wave {name}"
+
+
+def setting_text(event: RunStarted) -> str:
+    """Return what is done where, within which hours, and who agreed to it."""
+    places = ", ".join(f"{visible(name)} {visible(url)}" for name, url in event.urls.items())
+    stand_in = "simulators in place of " if event.rehearsal else ""
+    told = [f"{told_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
+    if event.approval:
+        told.append(f"approved: {visible(event.approval)}")
+    return "; ".join(told)
+
+
+def _hours(event: RunStarted) -> Iterator[str]:
+    if event.opens is not None or event.closes is not None:
+        opens = f"from {time_of_day(event.opens, event.at)} " if event.opens is not None else ""
+        closes = (
+            f"until {time_of_day(event.closes, event.at)}" if event.closes is not None else "without an end"
+        )
+        yield f"window {opens}{closes}"
+    if event.session > 1:
+        yield f"session {event.session}"
 
 
 def control_text(event: Controlled) -> str:
@@ -211,6 +232,8 @@ class PlainLines:
             f"run {event.run} of {visible(event.plan)} {verb} ({day}): "
             f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
         )
+        if event.urls:
+            yield setting_text(event)
 
     def _is_news(self, event: LaneChanged) -> bool:
         """A throttling gateway pauses its lane every second: once in a while is enough to know."""

@@ -88,11 +88,13 @@ class Tally:
                 self._run[rule] += count
         self._wave: Counter[str] = Counter()
         self._ended = 0
+        self._where = "the wave"
 
-    def next_wave(self) -> None:
-        """Begin to count shares afresh."""
+    def next_wave(self, name: str = "", step: str = "") -> None:
+        """Begin to count shares afresh, in the wave of that name, or in a step of it (``step 2 of 3``)."""
         self._wave.clear()
         self._ended = 0
+        self._where = " of ".join(filter(None, (step, f"wave {name}"))) if name else "the wave"
 
     def wait(self) -> str | None:
         """Count a target as ended that has the vendor's full evidence and waits for the look that many share.
@@ -123,12 +125,14 @@ class Tally:
         """Return which rule is broken, in words, or None."""
         for rule, threshold in self._rules.items():
             if threshold.count is not None and self._run[rule] > threshold.count:
-                return f"{self._run[rule]} {rule} in the run, more than {threshold.count}"
+                return (
+                    f"{rule}: {self._run[rule]:,} in the run, now in {self._where}, limit {threshold.count:,}"
+                )
             if threshold.share is not None and self._ended >= max(shares_from, 1):
                 share = self._wave[rule] / self._ended
                 if share > threshold.share:
-                    counted = f"{self._wave[rule]} of {self._ended} {rule} in the wave"
-                    return f"{counted}, more than {threshold.share:.4g} of them"
+                    counted = f"{self._wave[rule]:,} of {self._ended:,} ({_percent(share)}) in {self._where}"
+                    return f"{rule}: {counted}, limit {_percent(threshold.share)}"
         return None
 
     def _counted(self, outcome: Outcome, reason: str | None) -> list[str]:
@@ -136,6 +140,10 @@ class Tally:
         if surprising(outcome, reason, first_run=self._first_run):
             rules.append("surprising")
         return rules
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def fruitless(counts: Counts, *, left: int = 0) -> bool:

@@ -25,6 +25,7 @@ from orchestrator.events import (
     RunWaiting,
 )
 from orchestrator.executor import Crew, Way, execute
+from orchestrator.journal.account import consent_of
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
@@ -32,6 +33,7 @@ from orchestrator.lane import Lane, LaneStatus, Learned
 from orchestrator.model import UNDEPLOY, Act, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
+from orchestrator.report.words import consented
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
 from orchestrator.steering import Desk, Steering, no_desk
@@ -52,6 +54,7 @@ class Start(Struct, frozen=True, kw_only=True):
     window: Window | None
     number: int
     """1 for the first session of the run."""
+    rehearsal: bool = False
     holder: str
     materials: Mapping[str, Material]
     """What the references of the gateways gave, by name; of those that have something left."""
@@ -197,6 +200,14 @@ class Session:
                 closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
                 timeouts={gateway.name: gateway.reply_timeout for gateway in start.plan.gateways},
                 rests=sum(start.plan.waves[leg.wave].pause_after or 0.0 for leg in legs[:-1]),
+                act="undeploy" if start.change == UNDEPLOY else "restore",
+                rehearsal=start.rehearsal,
+                urls={
+                    gateway.name: gateway.url for gateway in start.plan.gateways if by_gateway[gateway.name]
+                },
+                opens=start.window.opens.timestamp() if start.window and start.window.opens else None,
+                session=start.number,
+                approval=self._approval(),
             )
         )
         await self._wait_for_window()
@@ -218,6 +229,12 @@ class Session:
                 prompt=start.prompt,
             )
             await execute(crew, ways)
+
+    def _approval(self) -> str:
+        for (text,) in self._reader.rows("SELECT value FROM meta WHERE key = 'approved'"):
+            if consent := consent_of(text):
+                return consented(consent)
+        return ""
 
     @asynccontextmanager
     async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, Way]]:

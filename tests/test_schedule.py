@@ -78,7 +78,7 @@ def test_who_waits_for_the_shared_look_counts_as_ended_and_once() -> None:
     assert [counting.wait() for _ in range(30)] == [None] * 30
     assert count(counting, [(ALREADY, None)] * 30) == []
     assert [counting.add(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [None] * 30
-    assert count(counting, [(ALREADY, None)]) == ["31 of 61 surprising in the wave, more than 0.5 of them"]
+    assert count(counting, [(ALREADY, None)]) == ["surprising: 31 of 61 (50.82%) in the wave, limit 50%"]
 
 
 def test_who_waited_and_was_not_started_after_all_has_not_ended() -> None:
@@ -89,42 +89,52 @@ def test_who_waited_and_was_not_started_after_all_has_not_ended() -> None:
 
     assert counting.breach() is None
     assert count(counting, [BAD]) == []
-    assert counting.breach() == "2 of 3 failed in the wave, more than 0.5 of them"
+    assert counting.breach() == "failed: 2 of 3 (66.67%) in the wave, limit 50%"
 
 
 def test_the_twentieth_that_waits_asks_the_shares() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
     assert count(counting, [BAD] * 10) == []
-    assert [counting.wait() for _ in range(10)][-1] == "10 of 20 failed in the wave, more than 0.2 of them"
+    assert [counting.wait() for _ in range(10)][-1] == "failed: 10 of 20 (50%) in the wave, limit 20%"
 
 
 def test_a_share_is_exceeded_only_strictly() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
     assert count(counting, [GOOD] * 16 + [BAD] * 4) == []
-    assert count(counting, [BAD]) == ["5 of 21 failed in the wave, more than 0.2 of them"]
+    assert count(counting, [BAD]) == ["failed: 5 of 21 (23.81%) in the wave, limit 20%"]
 
 
 def test_shares_count_from_twenty_ended_targets_on() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
     assert count(counting, [BAD] * 19) == []
-    assert count(counting, [BAD]) == ["20 of 20 failed in the wave, more than 0.2 of them"]
+    assert count(counting, [BAD]) == ["failed: 20 of 20 (100%) in the wave, limit 20%"]
 
 
 def test_the_twentieth_target_asks_the_shares_even_if_it_went_well() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
     assert count(counting, [BAD] * 10 + [GOOD] * 9) == []
-    assert count(counting, [GOOD]) == ["10 of 20 failed in the wave, more than 0.2 of them"]
+    assert count(counting, [GOOD]) == ["failed: 10 of 20 (50%) in the wave, limit 20%"]
+
+
+def test_a_rule_says_its_name_count_share_wave_and_limit() -> None:
+    counting = tally(failed=Threshold(share=0.125))
+    counting.next_wave("canary")
+    assert count(counting, [BAD, *[GOOD] * 6, BAD, *[GOOD] * 12]) == []
+    assert count(counting, [BAD]) == ["failed: 3 of 21 (14.29%) in wave canary, limit 12.5%"]
+    counting.next_wave("rest", "step 2 of 3")
+    assert count(counting, [BAD]) == []
+    assert counting.breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
 
 
 def test_before_the_next_wave_shares_count_at_any_number() -> None:
     counting = tally(failed=Threshold(share=0.2))
     count(counting, [GOOD, BAD])
 
-    assert counting.breach() == "1 of 2 failed in the wave, more than 0.2 of them"
+    assert counting.breach() == "failed: 1 of 2 (50%) in the wave, limit 20%"
     counting.next_wave()
     assert counting.breach() is None
     count(counting, [GOOD, GOOD])
@@ -135,7 +145,7 @@ def test_what_was_not_started_has_not_ended_unless_it_drifted() -> None:
     counting = tally(failed=Threshold(share=0.2))
     count(counting, [(NOT_STARTED, "window: shut")] * 30 + [BAD])
 
-    assert counting.breach() == "1 of 1 failed in the wave, more than 0.2 of them"
+    assert counting.breach() == "failed: 1 of 1 (100%) in the wave, limit 20%"
     count(counting, [(NOT_STARTED, "drifted: changed")] * 4)
     assert counting.breach() is None
 
@@ -145,18 +155,22 @@ def test_a_count_counts_the_run_and_not_the_wave() -> None:
 
     assert count(counting, [BAD]) == []
     counting.next_wave()
-    assert count(counting, [BAD]) == ["3 failed in the run, more than 2"]
+    assert count(counting, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
 
 
 def test_a_count_of_nought_stops_at_the_first() -> None:
     assert count(tally(unknown=Threshold(count=0)), [(UNKNOWN, "spent: 5 attempts")]) == [
-        "1 unknown in the run, more than 0"
+        "unknown: 1 in the run, now in the wave, limit 0"
     ]
 
 
 def test_an_absent_target_is_failed_and_surprising() -> None:
-    assert count(tally(surprises=Threshold(count=0)), [ABSENT]) == ["1 surprising in the run, more than 0"]
-    assert count(tally(failed=Threshold(count=0)), [ABSENT]) == ["1 failed in the run, more than 0"]
+    assert count(tally(surprises=Threshold(count=0)), [ABSENT]) == [
+        "surprising: 1 in the run, now in the wave, limit 0"
+    ]
+    assert count(tally(failed=Threshold(count=0)), [ABSENT]) == [
+        "failed: 1 in the run, now in the wave, limit 0"
+    ]
 
 
 def test_a_resume_past_a_stop_accepts_what_was_counted_and_what_was_in_doubt() -> None:
@@ -170,7 +184,7 @@ def test_a_resume_past_a_stop_accepts_what_was_counted_and_what_was_in_doubt() -
 
     assert count(counting, [BAD, BAD]) == []
     assert count(counting, [(UNKNOWN, "spent: looks")], doubted=True) == []
-    assert count(counting, [BAD]) == ["3 failed in the run, more than 2"]
+    assert count(counting, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
 
 
 def test_the_defaults_are_those_of_the_product() -> None:

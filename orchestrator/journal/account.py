@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import pairwise, starmap
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -33,6 +33,7 @@ from orchestrator.report.values import (
     Report,
     RestoreReport,
     RunReport,
+    SessionReport,
     TargetReport,
     Timeline,
     Totals,
@@ -121,6 +122,8 @@ _UP_AGAIN = "SELECT outcome, COUNT(*) FROM ended JOIN up_again USING (id) GROUP 
 _BESIDES = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
 _TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted(DONE))})"
 
+_HELD = "SELECT started, ended, exit_status, holder FROM session ORDER BY number"
+
 _KILLED = f"{Reason.INTERRUPT}: the run was killed"
 
 _FAR = 1e12
@@ -175,7 +178,7 @@ class JournalAccount:
                 "SELECT started, ended, state, stopped_by, exit_status, seconds FROM session ORDER BY number"
             )
         )
-        self._consent = _consent(self._meta.get("approved"))
+        self._consent = consent_of(self._meta.get("approved"))
         gather_up(database, self.plan.gateways, self._restores)
         self.report = self._report()
 
@@ -246,6 +249,7 @@ class JournalAccount:
             GatewayReport(
                 name=gateway.name,
                 kind=gateway.KIND,
+                url=gateway.url,
                 totals=_sum(
                     [
                         *(totals for (index, _), totals in cells.items() if index == place),
@@ -306,8 +310,10 @@ class JournalAccount:
             parent=parent,
             plan=self.plan.name,
             digest=self._meta["digest"],
+            rehearsal=bool(self._meta.get("rehearsal")),
             window=self._window(),
             approval=_approval(self._consent),
+            sessions=tuple(starmap(_session, self._database.rows(_HELD))),
             reason=self.plan.reason,
             started=_instant(started),
             ended=None if ended is None else _instant(ended),
@@ -469,6 +475,27 @@ def _restore(restore: Restore) -> RestoreReport:
     return RestoreReport(id=restore.id, begun=begun, live=restore.live)
 
 
+class _Holder(Struct):
+    """Who worked on a session, as the journal holds it."""
+
+    user: str | None = None
+    host: str | None = None
+
+
+def _session(started: float, ended: float | None, exit_status: int | None, holder: str) -> SessionReport:
+    try:
+        who = msgspec.json.decode(holder, type=_Holder)
+    except (msgspec.DecodeError, UnicodeError):
+        who = _Holder()
+    return SessionReport(
+        started=_instant(started),
+        ended=None if ended is None else _instant(ended),
+        exit_status=exit_status,
+        by=who.user,
+        host=who.host,
+    )
+
+
 class _Agreed(Struct):
     """A consent as the journal holds it."""
 
@@ -496,7 +523,8 @@ def _approval(consent: Consent | None) -> ApprovalReport:
     return ApprovalReport(how="none") if consent is None else ApprovalReport(how=consent.how, by=consent.by)
 
 
-def _consent(text: str | None) -> Consent | None:
+def consent_of(text: str | None) -> Consent | None:
+    """Return how somebody agreed to a run, as its journal's meta ``approved`` holds it."""
     if text is None:
         return None
     try:

@@ -105,6 +105,7 @@ _ORDER_SESSIONS = (
     "UPDATE session SET number = -(SELECT turn FROM turn WHERE turn.number = session.number)",
     "UPDATE session SET number = -number",
 )
+_APPROVED = "SELECT value FROM meta WHERE key = 'approved'"
 _NOTES = "SELECT session, at, gateway, kind, text FROM note ORDER BY number"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 
@@ -182,7 +183,13 @@ class ChainAccount:
     def __init__(self, account: JournalAccount, runs: tuple[ChainedRun, ...]) -> None:
         self._account = account
         first, newest, whole = runs[0].run, runs[-1].run, account.report
-        run = replace(newest, parent=first.parent, started=first.started, seconds=whole.run.seconds)
+        run = replace(
+            newest,
+            parent=first.parent,
+            started=first.started,
+            seconds=whole.run.seconds,
+            sessions=whole.run.sessions,
+        )
         if any(each.run.state == "running" for each in runs):
             run = replace(run, state="running", ended=None, stopped_by=None, exit_status=None)
         self.report: Report = replace(whole, run=run, chain=runs)
@@ -229,6 +236,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
     runs: list[ChainedRun] = []
     frame = _Frame()
     plan: Plan | None = None
+    approved: str | None = None
     with whole.transaction():
         for statement in _TABLES:
             whole.run(statement)
@@ -237,6 +245,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
                 account = JournalAccount(database, folder.id, held=folder.holder() is not None)
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
+                approved = next(iter(database.rows(_APPROVED)), (None,))[0]
                 _add(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:
             whole.run(statement)
@@ -245,6 +254,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
             "plan": plan_to_json(frame.whole(plan)).decode(),
             "digest": runs[-1].run.digest,
             "created": runs[0].run.started.timestamp(),
+            "approved": approved,
         }
         whole.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
         whole.run(AFTER_LOADING)

@@ -54,11 +54,11 @@ class Restore(Struct, frozen=True, kw_only=True):
 
 def restores_in(runs: Path) -> tuple[Restore, ...]:
     """Return the restores whose folders lie in ``runs``, the oldest first, as far as they can be read."""
-    if not runs.is_dir():
+    try:
+        folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
+    except OSError:  # there is none, or somebody else's may not be listed
         return ()
-    folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
-    found = (_read(folder) for folder in folders if (folder / "journal.sqlite").is_file())
-    return tuple(restore for restore in found if restore is not None)
+    return tuple(restore for restore in map(_read, folders) if restore is not None)
 
 
 def restores_of(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
@@ -70,7 +70,8 @@ def restores_of(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
 
 def _read(folder: Path) -> Restore | None:
     journal = folder / "journal.sqlite"
-    with suppress(JournalError), closing(open_database(journal, write=False, whole=False)) as database:
+    opened = suppress(JournalError, OSError)
+    with opened, closing(open_database(journal, write=False, whole=False)) as database:
         meta: dict[str, Any] = dict(database.rows(_META))
         if meta.get("act") != "restore":
             return None

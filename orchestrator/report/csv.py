@@ -13,7 +13,8 @@ from orchestrator.report.values import Account, TargetReport, milliseconds
 
 COLUMNS = (
     "id", "gateway", "kind", "wave", "outcome", "reason", "evidence", "started", "seconds", "attempts",
-    "last_act", "last_status", "last_code", "last_message", "coordinates",
+    "last_act", "last_status", "last_code", "last_message", "coordinates", "url", "run", "act",
+    "rehearsal",
 )  # fmt: skip
 
 # A cell that begins so may run as a formula in a spreadsheet (full-width forms in some locales). The quote
@@ -32,6 +33,10 @@ def write(account: Account, out: TextIO) -> None:
 
 
 def _rows(account: Account) -> Iterator[tuple[object, ...]]:
+    run = account.report.run
+    # The same in each row: rows of several runs are put into one sheet, and must not be mistaken there.
+    same = (_safe(run.id), run.act, "yes" if run.rehearsal else "no")
+    urls = {gateway.name: _safe(gateway.url) for gateway in account.report.gateways}
     for target in account.targets():
         yield (
             _safe(target.id),
@@ -45,6 +50,8 @@ def _rows(account: Account) -> Iterator[tuple[object, ...]]:
             len(target.attempts),
             *_last(target),
             _ENCODER.encode(target.coordinates).decode(),
+            urls.get(target.gateway),
+            *same,
         )
 
 

@@ -22,7 +22,10 @@ from orchestrator.report.rows import chosen, document
 from orchestrator.report.values import OUTCOMES_OF, Account
 from orchestrator.report.words import (
     OUTCOME_WORDS,
+    REHEARSAL,
+    SIMULATED,
     SPEECH,
+    act_of,
     advice,
     agreed,
     dangers,
@@ -31,6 +34,7 @@ from orchestrator.report.words import (
     moment,
     span,
     visible,
+    worked,
 )
 
 CAP = 20_000
@@ -53,6 +57,8 @@ def write(account: Account, out: TextIO) -> None:
         order=(*OUTCOMES_OF[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
         speech=SPEECH[report.run.act],
         headline=headline(report),
+        banner=f"{REHEARSAL}: {SIMULATED}." if report.run.rehearsal else "",
+        sessions=report.run.sessions[-LINES:],
         advice=advice(report),
         dangers=dangers(report),
         parts=bar(report.totals),
@@ -83,11 +89,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        act_of=act_of,
         agreed=agreed,
         hours=hours,
         moment=moment,
         span=span,
         visible=visible,
+        worked=worked,
         count=_count,
         link=_link,
         selection=_selection,

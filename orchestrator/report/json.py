@@ -19,6 +19,7 @@ from orchestrator.report.values import (
     GatewayReport,
     Percentiles,
     RunReport,
+    SessionReport,
     TargetReport,
     Totals,
     WaveReport,
@@ -79,10 +80,16 @@ def _run(run: RunReport) -> RunReport:
     return replace(
         run,
         window=None if run.window is None else _window(run.window),
+        sessions=tuple(map(_session, run.sessions)),
         started=_utc(run.started),
         ended=ended,
         seconds=milliseconds(run.seconds) or 0.0,
     )
+
+
+def _session(session: SessionReport) -> SessionReport:
+    ended = None if session.ended is None else _utc(session.ended)
+    return replace(session, started=_utc(session.started), ended=ended)
 
 
 def _window(window: WindowReport) -> WindowReport:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from orchestrator.model import Outcome
 from orchestrator.report.values import Account, AttemptReport, Report, TargetReport, Totals
-from orchestrator.report.words import agreed, dangers, hours
+from orchestrator.report.words import agreed, dangers, hours, worked
 
 # XML 1.0 cannot hold these at all, not even as references.
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
@@ -58,13 +58,23 @@ def _properties(report: Report) -> str:
         "reason": run.reason,
         "state": run.state,
         "stopped_by": run.stopped_by,
-        "act": run.act if run.act == "restore" else None,
+        "act": run.act,
+        "rehearsal": "true" if run.rehearsal else "false",
         "window": None if run.window is None else hours(run.window),
         "approval": None if report.consent is None else agreed(report.consent),
     }
-    told = [*values.items(), *(("warning", f"{name}: {text}") for name, text in dangers(report))]
+    urls = ((f"url:{gateway.name}", gateway.url) for gateway in report.gateways)
+    sessions = (("session", worked(session)) for session in run.sessions)
+    told = [
+        *values.items(),
+        *urls,
+        *sessions,
+        *(("warning", f"{name}: {text}") for name, text in dangers(report)),
+    ]
     lines = (
-        f'<property name="{name}" value="{_escaped(value)}"/>\n' for name, value in told if value is not None
+        f'<property name="{_escaped(name)}" value="{_escaped(value)}"/>\n'
+        for name, value in told
+        if value is not None
     )
     return f"<properties>\n{''.join(lines)}</properties>\n"
 

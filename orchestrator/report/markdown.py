@@ -13,13 +13,17 @@ from orchestrator.report.values import (
     Control,
     GatewayReport,
     Report,
+    SessionReport,
     Totals,
     WaveReport,
 )
 from orchestrator.report.words import (
     DASH,
     OUTCOME_WORDS,
+    REHEARSAL,
+    SIMULATED,
     SPEECH,
+    act_of,
     advice,
     agreed,
     dangers,
@@ -29,6 +33,7 @@ from orchestrator.report.words import (
     moment,
     span,
     visible,
+    worked,
 )
 
 ROWS = 40
@@ -45,9 +50,12 @@ def write(account: Account, out: TextIO) -> None:
     act = report.run.act
     title = f"{_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}"
     out.write(f"# {title}\n\n**{headline(report)}**\n\n")
+    if report.run.rehearsal:
+        out.write(f"> **{REHEARSAL}: {SIMULATED}.**\n\n")
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
     out.writelines(_facts(report))
+    out.writelines(_sessions(report.run.sessions))
     out.writelines(_chain(report.chain))
     out.write("\n## What to do next\n\n")
     out.writelines(_steps(report))
@@ -60,7 +68,7 @@ def write(account: Account, out: TextIO) -> None:
 
 
 def _what(report: Report) -> str:
-    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{report.run.act} run"
+    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{act_of(report.run)} run"
 
 
 def _facts(report: Report) -> Iterable[str]:
@@ -68,6 +76,7 @@ def _facts(report: Report) -> Iterable[str]:
     goes_back = "Continues" if run.act == "undeploy" else "Parent"
     parent = {goes_back: _code(run.parent)} if run.parent else {}
     facts = {
+        "Act": act_of(run),
         "Plan": _plain(run.plan),
         **parent,
         "Reason": _plain(run.reason or DASH),
@@ -110,6 +119,13 @@ def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     yield from _rest(len(chain), "runs before these", "report.json")
 
 
+def _sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
+    """Of one session the facts have told all, but who it was."""
+    yield f"\n## Session{'' if len(sessions) == 1 else 's'}\n\n" if sessions else ""
+    yield from (f"- {_plain(worked(session))}\n" for session in sessions[-ROWS:])
+    yield from _rest(len(sessions), "sessions before these", "report.json")
+
+
 def _steps(report: Report) -> Iterable[str]:
     for step in advice(report):
         command = f" {_code(step.command)}" if step.command else ""
@@ -148,11 +164,12 @@ def _causes(groups: Sequence[Group], act: str) -> Iterable[str]:
 
 def _gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
     yield "\n## Gateways\n\n"
-    yield _header(["gateway", "kind", "lane", *_short(act), "p50", "p95", "p99"])
+    yield _header(["gateway", "kind", "url", "lane", *_short(act), "p50", "p95", "p99"])
     for gateway in gateways[:ROWS]:
         seconds = gateway.seconds
         latency = (span(seconds.p50), span(seconds.p95), span(seconds.p99))
-        yield _row((_code(gateway.name), gateway.kind, gateway.lane, *_counts(gateway.totals, act), *latency))
+        told = (_code(gateway.name), gateway.kind, _code(gateway.url), gateway.lane)
+        yield _row((*told, *_counts(gateway.totals, act), *latency))
     yield from _rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:

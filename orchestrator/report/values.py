@@ -66,6 +66,17 @@ class ApprovalReport(Struct, frozen=True, kw_only=True):
     by: str | None = None
 
 
+class SessionReport(Struct, frozen=True, kw_only=True):
+    """One time that a process worked on the run. ``ended`` and ``exit_status`` are None where it was killed,
+    or still works."""
+
+    started: datetime
+    ended: datetime | None
+    exit_status: int | None
+    by: str | None
+    host: str | None
+
+
 class RunReport(Struct, frozen=True, kw_only=True):
     """The run itself. ``seconds`` is working time, summed over its sessions (the first and each resume)."""
 
@@ -74,8 +85,11 @@ class RunReport(Struct, frozen=True, kw_only=True):
     parent: str | None = None
     plan: str
     digest: str
+    rehearsal: bool = False
+    """Simulators stood in for the gateways: nothing of it has happened to them."""
     window: WindowReport | None = None
     approval: ApprovalReport = ApprovalReport(how="none")
+    sessions: tuple[SessionReport, ...] = ()
     reason: str | None
     started: datetime
     ended: datetime | None
@@ -90,6 +104,7 @@ class GatewayReport(Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str
+    url: str = ""
     totals: Totals
     seconds: Percentiles
     lane: Literal["open", "parked", "closed"]

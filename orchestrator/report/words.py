@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from orchestrator.model import Outcome, Reason
 from orchestrator.names import INVISIBLE, escaped
-from orchestrator.report.values import Consent, How, Report, RunReport, Totals, WayBack, WindowReport
+from orchestrator.report.values import (
+    Consent,
+    How,
+    Report,
+    RunReport,
+    SessionReport,
+    Totals,
+    WayBack,
+    WindowReport,
+)
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
@@ -34,6 +43,10 @@ _LEADS = {
 }
 # All that cannot be seen or turns the text around it: an id could show as another. Pictures keep their form.
 _INVISIBLE = re.compile(f"(?![\ufe0e\ufe0f])[{INVISIBLE}]")
+
+
+REHEARSAL = "Rehearsal"
+SIMULATED = "simulators stood in for the gateways, and nothing of it has happened to them"
 
 
 class Speech(Struct, frozen=True):
@@ -82,7 +95,10 @@ def headline(report: Report) -> str:
     """How the run ended, and how its targets are now, in one sentence that rounds nothing."""
     rest = ", ".join(_rest(report))
     share = _up_again(report) or _share(as_it_is(report), SPEECH[report.run.act].end)
-    sentence = f"{_LEADS[report.run.state]}{share}{'; ' if rest else ''}{rest}."
+    lead = _LEADS[report.run.state]
+    if report.run.rehearsal:
+        lead = f"{REHEARSAL}: {lead[:1].lower()}{lead[1:]}"
+    sentence = f"{lead}{share}{'; ' if rest else ''}{rest}."
     return sentence[0].upper() + sentence[1:]
 
 
@@ -154,9 +170,16 @@ def advice(report: Report) -> tuple[Advice, ...]:
     """What to do next, in order; never empty."""
     if report.run.state == "running":
         return (Advice("The run is still going on; these numbers will change."),)
+    if report.run.rehearsal:
+        return (Advice(f"This was a rehearsal: {SIMULATED}."), *_rehearsed(report))
     steps = (*_lanes(report), *_resume(report), *_open_ends(report))
     nothing = Advice("Nothing is left to do.")
     return (*_restored(report), *(steps or (nothing,)), *_lost(report), *_way_back(report))
+
+
+def _rehearsed(report: Report) -> Iterator[Advice]:
+    """What the rehearsal shows; there is nothing to go on with, or to bring back."""
+    yield from (step for step in (*_lanes(report), *_open_ends(report)) if not step.command)
 
 
 def _restored(report: Report) -> Iterator[Advice]:
@@ -295,9 +318,33 @@ def _them(count: int) -> str:
     return "it" if count == 1 else "them"
 
 
+def act_of(run: RunReport) -> str:
+    """What was done: ``undeploy``, ``restore``, or the rehearsal of one."""
+    return told_act(run.act, rehearsal=run.rehearsal)
+
+
+def told_act(act: str, *, rehearsal: bool) -> str:
+    """The same by its parts."""
+    return f"rehearsal of {'an' if act == 'undeploy' else 'a'} {act}" if rehearsal else act
+
+
+def worked(session: SessionReport) -> str:
+    """Who worked on a session, when, and how it ended."""
+    by = " on ".join(filter(None, (session.by, session.host))) or "nobody known"
+    if session.ended is None:
+        return f"{moment(session.started)}, by {by}; its end is not known"
+    status = "" if session.exit_status is None else f", exit status {session.exit_status}"
+    return f"{moment(session.started)} to {moment(session.ended)}, by {by}{status}"
+
+
 def agreed(consent: Consent) -> str:
     """How a run was agreed to, by whom and when."""
-    return f"{_HOW[consent.how]}, by {consent.by}, {moment(consent.at)}"
+    return f"{consented(consent)}, {moment(consent.at)}"
+
+
+def consented(consent: Consent) -> str:
+    """How a run was agreed to, and by whom."""
+    return f"{_HOW[consent.how]}, by {consent.by}"
 
 
 _HOW: dict[How, str] = {

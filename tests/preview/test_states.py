@@ -215,7 +215,7 @@ def test_a_stop_rule_is_foreseen_where_it_would_fire_first() -> None:
     later = sight(9, wave=1)
 
     assert kinds(PLAN, preview(*gone, *up, later))["stop_rule"].text == (
-        "a stop rule would end the run in one: 2 of 4 failed in the wave, more than 0.2 of them"
+        "a stop rule would end the run in one: failed: 2 of 4 (50%) in the wave, limit 20%"
     )
     assert "stop_rule" not in kinds(PLAN, preview(*gone, *up))  # nothing comes after it
     forgiving = replace(PLAN, gateways=(replace(ROMA, absent="ok"), APIM))

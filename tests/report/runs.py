@@ -86,6 +86,7 @@ class FakeAccount:
         base = lane or GatewayReport(
             name=name, kind=mine[0].kind, totals=Totals(), seconds=Percentiles(), lane="open"
         )
+        base = replace(base, url=f"https://{name}.example.com")
         return replace(base, totals=totals(mine), seconds=percentiles(mine))
 
 

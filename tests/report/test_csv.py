@@ -42,6 +42,10 @@ def test_a_row_tells_the_target_and_its_last_request() -> None:
             "last_code": "APIG.3084",
             "last_message": "gone",
             "coordinates": '{"ld_api_id":"bd42"}',
+            "url": "https://roma-eu.example.com",
+            "run": "20261122-190003-7f3a",
+            "act": "undeploy",
+            "rehearsal": "no",
         }
     ]
 

@@ -60,8 +60,10 @@ def test_the_whole_document() -> None:
             "parent": None,
             "plan": "orders-retirement",
             "digest": "9c1b7a40e2d85f6633b0c4a1d7e8f92055aa10bb42cc93dd7e61f0a8b3c4d5e6",
+            "rehearsal": False,
             "window": None,
             "approval": {"how": "none", "by": None},
+            "sessions": [],
             "reason": "CHG-1042 scheduled maintenance",
             "started": "2026-11-22T19:00:03.412000Z",
             "ended": "2026-11-22T19:00:15.757600Z",
@@ -75,6 +77,7 @@ def test_the_whole_document() -> None:
             {
                 "name": "apim",
                 "kind": "apinizer",
+                "url": "https://apim.example.com",
                 "totals": totals,
                 "seconds": {"p50": 0.123, "p95": 0.123, "p99": 0.123},
                 "lane": "open",

@@ -85,6 +85,9 @@ def test_each_suite_names_the_run() -> None:
         "digest": "9c1b7a40e2d85f6633b0c4a1d7e8f92055aa10bb42cc93dd7e61f0a8b3c4d5e6",
         "reason": "CHG-1042 scheduled maintenance",
         "state": "complete",
+        "act": "undeploy",
+        "rehearsal": "false",
+        "url:roma-eu": "https://roma-eu.example.com",
     }
 
 
