@@ -248,8 +248,8 @@ def _order(
 
 
 async def _resolve(gateway: Gateway, folder: Path) -> Material:
-    """Resolve in a thread: a command may take its time."""
-    return await anyio.to_thread.run_sync(resolve, gateway, folder)
+    """Resolve in a thread: a command may take its time, and whoever is interrupted does not wait for it."""
+    return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
 
 
 def _async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from orchestrator.outlet import Standard
 
 PROGRAM = "undeploy"
 
@@ -44,6 +47,9 @@ COMMANDS: Mapping[str, Entry] = {
     "completion": Entry("orchestrator.commands.completion", "Print the completion script of a shell."),
 }
 
+
+_IN_A_HURRY = 0.5
+"""Seconds that whoever reads the output gets, where the program was interrupted."""
 
 LATER = frozenset(("watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
@@ -115,28 +121,60 @@ def undeploy() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status. ``arguments`` are those of the process if None."""
-    sys.exit(int(execute(sys.argv[1:] if arguments is None else arguments)))
+    from orchestrator.interrupts import take_over
+    from orchestrator.outlet import Standard, hold_descriptors
+
+    hold_descriptors()
+    streams = Standard()
+    take_over()
+    status = execute(sys.argv[1:] if arguments is None else arguments)
+    _leave(streams, status)
+
+
+def _leave(streams: Standard, status: int) -> NoReturn:
+    """Write what is left, and end. A thread that still waits for somebody else (a look-up of a name, a
+    credential's command) is not waited for: all that must last is written."""
+    import os
+    from threading import enumerate as threads
+    from threading import main_thread
+
+    from orchestrator.outlet import PATIENCE
+
+    try:
+        streams.drain(_IN_A_HURRY if status == 130 else PATIENCE)
+    except OSError:
+        pass  # execute has told
+    except KeyboardInterrupt:
+        status = 130
+    if any(thread is not main_thread() and not thread.daemon for thread in threads()):
+        os._exit(status)
+    sys.exit(status)
 
 
 def execute(arguments: Sequence[str]) -> int:
     """Run the command line; return its exit status, with its messages on stderr."""
     try:
         status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except KeyboardInterrupt as error:  # while nothing of click's was there to catch it
+        status = _status_of(error)
     except Exception as error:  # noqa: BLE001 - the last resort: nothing is hidden, all has its status
         status = _status_of(error)
     try:
         sys.stdout.flush()
-    except OSError:
+    except BrokenPipeError:
         _reader_gone()
+    except OSError as error:
+        status = status or _status_of(error)
     return int(status or 0)
 
 
-def _status_of(error: Exception) -> int:
+def _status_of(error: BaseException) -> int:
     """Tell what went wrong, and return the exit status that it has."""
     from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
+    from orchestrator.outlet import WriteError
 
     match error:
-        case click.Abort():  # click's word for KeyboardInterrupt; a run heeds its signals by itself
+        case click.Abort() | KeyboardInterrupt():  # click's word for it; a run heeds its signals by itself
             _tell("Interrupted.")
             return ExitStatus.INTERRUPTED
         case click.ClickException():
@@ -147,6 +185,9 @@ def _status_of(error: Exception) -> int:
             return ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
         case BrokenPipeError():
             return _reader_gone()
+        case WriteError():
+            _tell(f"cannot write to the standard output: {error.strerror}")
+            return ExitStatus.NOTHING_SENT
         case _:
             _tell(_masked(_traceback(error)))
             _tell(
@@ -172,7 +213,7 @@ def _reader_gone() -> int:
     return 0
 
 
-def _traceback(error: Exception) -> str:
+def _traceback(error: BaseException) -> str:
     from traceback import format_exception
 
     return "".join(format_exception(error))

@@ -1,16 +1,57 @@
-"""SIGINT, SIGTERM and SIGHUP: heeded while a run works, and held while its reports are written."""
+"""How a run, and whatever else works for a while, hears of SIGINT, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from types import FrameType
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import anyio
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from orchestrator.interrupts import hearing
+
+Value = TypeVar("Value")
+
+
+def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: object) -> Value:
+    """Run an asynchronous function to its end, or until a signal comes: that raises KeyboardInterrupt.
+
+    A block in it that hears signals itself is not ended so.
+    """
+
+    async def whole() -> Value:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(_Impatient())
+        with anyio.CancelScope() as scope, hearing(_once(partial(loop.call_soon_threadsafe, scope.cancel))):
+            return await function(*arguments)
+        raise KeyboardInterrupt
+
+    return anyio.run(whole)
+
+
+def _once(end: Callable[[], object]) -> Callable[[str], None]:
+    """Return who calls ``end`` for the first signal, and raises KeyboardInterrupt for the next."""
+    ended = False
+
+    def hear(_name: str) -> None:
+        nonlocal ended
+        if ended:
+            raise KeyboardInterrupt
+        ended = True
+        end()
+
+    return hear
+
+
+class _Impatient(ThreadPoolExecutor):
+    """Threads that nobody waits for at the end of a loop: a look-up of a name may take half a minute."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 class Held:
@@ -41,26 +82,24 @@ class ProcessSignals:
 
     async def received(self) -> AsyncIterator[str]:
         """Yield the names of the signals of this process."""
-        with anyio.open_signal_receiver(*ENDING) as arriving:
-            async for number in arriving:
-                yield signal.Signals(number).name
+        loop = asyncio.get_running_loop()
+        send, receive = anyio.create_memory_object_stream[str](math.inf)
+        with send, receive, hearing(lambda name: loop.call_soon_threadsafe(send.send_nowait, name)):
+            async for name in receive:
+                yield name
 
     @contextmanager
     def held(self, *, before: bool = False) -> Iterator[Held]:
-        """Hold them for the block, on the main thread; the handlers of before are put back after it."""
+        """Hold them for the block, on the main thread."""
         held = Held()
 
-        def heed(number: int, _frame: FrameType | None) -> None:
+        def heed(name: str) -> None:
             if before or held.name:
                 raise KeyboardInterrupt
-            held.name = signal.Signals(number).name
+            held.name = name
 
-        earlier = {number: signal.signal(number, heed) for number in ENDING}
-        try:
+        with hearing(heed):
             yield held
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
 
 
 class NoSignals:

@@ -87,17 +87,16 @@ class Progress:
 
 def taken(loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False) -> Shown:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
-    import anyio
-
     from orchestrator.api import real_world
     from orchestrator.preview.forecast import forecast
     from orchestrator.preview.lines import Shown
     from orchestrator.preview.look import take
     from orchestrator.preview.warnings import warned
+    from orchestrator.signals import run_interruptibly
 
     progress = Progress(quiet=quiet)
     try:
-        preview = anyio.run(take, loaded, options, real_world(loaded.folder), progress)
+        preview = run_interruptibly(take, loaded, options, real_world(loaded.folder), progress)
     finally:
         progress.close()
     ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))

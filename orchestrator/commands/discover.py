@@ -103,12 +103,11 @@ def command(
 
     Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
     """
-    import anyio
-
     from orchestrator.discover.output import place_of, writing
     from orchestrator.discover.page import text_of
     from orchestrator.discover.search import Order, Search
     from orchestrator.plan.frame import moved, read_frame
+    from orchestrator.signals import run_interruptibly
 
     frame = read_frame(source)
     order = Order(
@@ -118,7 +117,7 @@ def command(
     place = None if output is None or str(output) == "-" else place_of(output, force=force)
     entries = frame.entries if place is None else moved(frame, place.parent)
     with search.spooling():
-        anyio.run(search.run)
+        run_interruptibly(search.run)
         result = search.result(entries, stdout=place is None)
         if place is None:
             sys.stdout.writelines(f"{line}\n" for line in text_of(result))

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.commands.approving import hmac_key_option, key_of, save, taken
 from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
-from orchestrator.commands.screen import print_result, tell
+from orchestrator.commands.screen import reader_gone, tell
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
@@ -82,10 +82,18 @@ def _show(shown: Shown, form: Form, *, color: bool) -> None:
 
     if form != "table":
         for line in (as_json if form == "json" else markdown)(shown):
-            print_result(line)
+            _print(line)
         return
     for line in people(shown):
-        print_result(_painted(line, color=color))
+        _print(_painted(line, color=color))
+
+
+def _print(line: str) -> None:
+    """Print a line; a reader who has seen enough does not keep the approval from being saved."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        reader_gone()
 
 
 def _painted(line: str, *, color: bool) -> str:

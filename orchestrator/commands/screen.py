@@ -94,7 +94,7 @@ def _close_quietly(close: Callable[[], None]) -> None:
 
 def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
     """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
-    import anyio
+    from orchestrator.signals import run_interruptibly
 
     def started(folder: RunFolder) -> None:
         if view.events != "-":
@@ -103,7 +103,7 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
             tell(remark)
 
     with listening(view) as listeners:
-        result = anyio.run(engine, tuple(listeners), started)
+        result = run_interruptibly(engine, tuple(listeners), started)
     with suppress(OSError):  # the run is over, whether or not anybody still reads how it went
         _conclude(result, view, state)
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import struct
 import time
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from orchestrator.errors import UsageError
+from orchestrator.interrupts import hearing
 from orchestrator.simulator.control import PREFIX, control
 from orchestrator.simulator.exchange import Answer, Delivery, Manner
 from orchestrator.simulator.platforms import Platforms
@@ -68,25 +68,22 @@ async def serve_until_told(
     port: int = 0,
     orphan: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or until the file descriptor ``orphan`` is at its end.
+    """Serve until SIGTERM, SIGINT or SIGHUP, or until the file descriptor ``orphan`` is at its end.
 
     ``ready`` is called once with the URLs by gateway name. Wants the main thread's event loop.
     """
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
     if orphan is not None:
         loop.add_reader(orphan, told.set)
     try:
         async with serving(platforms, port=port) as urls:
-            ready(urls)
-            await told.wait()
+            with hearing(lambda _: loop.call_soon_threadsafe(told.set)):
+                ready(urls)
+                await told.wait()
     finally:
         if orphan is not None:
             loop.remove_reader(orphan)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 class _Desk:

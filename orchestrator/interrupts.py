@@ -1,0 +1,80 @@
+"""SIGINT, SIGTERM and SIGHUP of this process: who hears them, and what ends it after the second one.
+
+A signal that was ignored when the process began (``nohup``, a script's job in the background) stays ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+LAST_RESORT = 4.6
+"""Seconds after the second signal in which a program ends by itself, before it is ended."""
+
+_INTERRUPTED = 130
+"""The exit status; ``errors`` is not loaded for it, since --help would wait for that."""
+_STDERR = 2
+_LAST_WORDS = b"\x1b[?25h\rended at once; a run's journal is intact, `undeploy resume` goes on with it\r\n"
+"""A live display may have hidden the cursor."""
+
+_hearers: list[Callable[[str], object]] = []
+"""Who hears a signal: the last of them."""
+_counted: list[int] | None = None
+"""The signals so far, where this process is a program that the second one ends."""
+
+
+@contextmanager
+def hearing(hear: Callable[[str], object]) -> Iterator[None]:
+    """Have ``hear`` called with the name of each signal, for the block, on the main thread.
+
+    Inside another such block the inner one alone hears. The handlers of before are put back after it.
+    """
+    _hearers.append(hear)
+    earlier = {number: signal.signal(number, _heed) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        _hearers.remove(hear)
+
+
+def _heed(number: int, _frame: FrameType | None) -> None:
+    if _counted is not None:
+        _counted.append(number)
+        if len(_counted) == 2:
+            signal.setitimer(signal.ITIMER_REAL, LAST_RESORT)
+    if not _hearers:
+        raise KeyboardInterrupt
+    _hearers[-1](signal.Signals(number).name)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that are not ignored."""
+    return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+
+
+def take_over() -> None:
+    """For a whole program: SIGTERM and SIGHUP are as SIGINT, and the second signal ends it whatever it does.
+
+    What does not end by itself then (a look-up of a name, a command, a terminal that takes no more) is left:
+    nothing that is durable is in its hands.
+    """
+    global _counted  # noqa: PLW0603 - signals belong to the process
+    _counted = []
+    signal.signal(signal.SIGALRM, _leave)
+    for number in _heeded():
+        signal.signal(number, _heed)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    with suppress(OSError):
+        if select.select([], [_STDERR], [], 0)[1]:
+            os.write(_STDERR, _LAST_WORDS)
+    os._exit(_INTERRUPTED)
