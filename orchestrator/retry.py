@@ -70,6 +70,9 @@ class Past(Struct, frozen=True, kw_only=True):
     """The newest reply that named pods which did not obey. It holds until a later reply has full evidence:
     one that leaves doubt says nothing of those pods."""
 
+    exists: bool = False
+    """The newest look, or the snapshot, said that it is there, and no reply since has said the opposite."""
+
     @property
     def doubted(self) -> Reading | None:
         """The reply that a look must settle: one that named pods comes before a later one without."""
@@ -154,7 +157,9 @@ def replay(past: Past, act: Act, reading: Reading | None) -> Past:
     """Take in one recorded attempt; ``reading`` is None where an intent has no result."""
     past = replace(past, requests=past.requests + 1)
     if act is Act.LOOK:
-        return replace(past, doubt=False, about=None) if reading and reading.verdict is Verdict.UP else past
+        return _replay_look(past, reading)
+    if reading and reading.verdict is Verdict.ABSENT:
+        past = replace(past, exists=False)
     match reading.verdict if reading else Verdict.DOUBT:
         case Verdict.BUSY | Verdict.DENIED | Verdict.UNSENT | Verdict.ELSEWHERE:
             return past
@@ -163,6 +168,15 @@ def replay(past: Past, act: Act, reading: Reading | None) -> Past:
         case _:
             past = _heard(past, reading)
             return replace(past, charged=past.charged + 1, arrived=True, doubt=True, about=reading)
+
+
+def _replay_look(past: Past, reading: Reading | None) -> Past:
+    match reading.verdict if reading else None:
+        case Verdict.UP:
+            return replace(past, doubt=False, about=None, exists=True)
+        case Verdict.ABSENT:
+            return replace(past, exists=False)
+    return past
 
 
 def _heard(past: Past, reading: Reading | None) -> Past:
@@ -192,8 +206,13 @@ def _after_undeploy(policy: Policy, past: Past, reading: Reading, roll: float) -
             return past, Send(backoff(policy, past.unsent, roll))
         case Verdict.ELSEWHERE:
             return past, blocked(past, wrong_place(reading))
-        case Verdict.ABSENT:
+        case Verdict.ABSENT if not past.exists:
             return past, absent(policy, reading)
+        case (
+            Verdict.ABSENT
+        ):  # a look has seen it: one of the two has met another server, or it is gone by now
+            past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading, exists=False)
+            return past, Look()
         case Verdict.CONTESTED | Verdict.REFUSED:
             past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading)
             if reading.verdict is Verdict.REFUSED and not past.arrived:
@@ -220,16 +239,19 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
         case Verdict.DOWN:
             outcome = Outcome.UNDEPLOYED if past.arrived else Outcome.ALREADY_UNDEPLOYED
             return past, End(outcome, evidence="look")
-        case Verdict.ABSENT:
+        case Verdict.ABSENT if not past.exists:
             return past, absent(policy, reading)
         case Verdict.DENIED | Verdict.BUSY:
             return past, Look()
         case Verdict.UP | Verdict.PARTIAL:
+            past = replace(past, exists=past.exists or reading.verdict is Verdict.UP)
             return _still_up(policy, past, reading, roll)
         case Verdict.NOT_OFFERED | Verdict.ELSEWHERE:
             return _cannot_tell(policy, past, reading, roll)
         case _:
-            past = replace(past, looks=past.looks + 1)
+            past = replace(
+                past, looks=past.looks + 1, exists=past.exists and reading.verdict is not Verdict.ABSENT
+            )
             if past.looks < LOOKS_PER_DOUBT:
                 return past, Look(backoff(policy, past.looks, roll))  # the lane keeps what a 429 asks for
             return _cannot_tell(policy, past, reading, roll)
@@ -246,6 +268,8 @@ def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tupl
         return past, _partial(reading)  # there is no undeploy for the rest; another deploy reaches all pods
     if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
         return replace(past, doubt=False), _refused(about)
+    if about and about.verdict is Verdict.ABSENT:
+        return replace(past, doubt=False), _contradicted(policy, about)
     past = replace(past, doubt=past.doubt and half, looks=0)
     if past.charged >= policy.attempts:
         return past, _spent_while_up(policy, past, about)
@@ -268,7 +292,7 @@ def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> t
             return past, _partial(past.about)
         case Verdict.CONTESTED | Verdict.REFUSED if past.about and not (past.arrived or offered):
             return past, _refused(past.about)
-        case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE:
+        case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
             return past, _unknown(policy, past, reading)
         case _ if past.charged < policy.attempts and not (past.doubt and offered):
             return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
@@ -297,6 +321,14 @@ def absent(policy: Policy, reading: Reading) -> End:
     gone = policy.absent_ok and not reading.hidden
     outcome = Outcome.ALREADY_UNDEPLOYED if gone else Outcome.FAILED
     return End(outcome, f"{Reason.ABSENT}: {describe(reading)}", "code")
+
+
+def _contradicted(policy: Policy, reading: Reading) -> End:
+    """End a target that the vendor says does not exist, and that a look before and one after have seen."""
+    seen = "is deployed" if policy.act is Act.UNDEPLOY else "is not deployed, and exists"
+    return End(
+        Outcome.FAILED, f"{Reason.ABSENT}: {describe(reading)}; but a look says that it {seen}", "code"
+    )
 
 
 def _partial(reading: Reading) -> End:

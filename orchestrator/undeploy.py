@@ -139,6 +139,7 @@ class Course:
             return blocked(self.past, snapshot) if needed else None
         self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
         self._record.snapshot(self.target, snapshot, self._world.now())
+        self.past = replace(self.past, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
         end = judged(self._lane.policy, snapshot, approved, required=tools.snapshot == "required")
         if end is None and snapshot.verdict is Verdict.UP and isinstance(self._step, Look):
             self._step = Send()  # the look that was due has been had

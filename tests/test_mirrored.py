@@ -98,7 +98,10 @@ def test_an_end_is_told_in_the_words_of_a_restore(outcome: Outcome, word: Outcom
         ((DOWN, CONTESTED, UP), "already_deployed", None),
         ((DOWN, CONTESTED, DOWN), "failed", "refused: vendor"),
         ((DOWN, REFUSED), "failed", "refused: vendor"),
-        ((DOWN, GONE), "failed", "absent: vendor"),
+        ((DOWN, GONE, (Act.LOOK, Verdict.ABSENT)), "failed", "absent: vendor"),
+        ((DOWN, GONE, DOWN), "failed", "absent: vendor; but a look says that it is not deployed, and exists"),
+        ((DOWN, GONE, UP), "already_deployed", None),
+        ((NOT_OFFERED, GONE), "failed", "absent: vendor"),
         (((Act.LOOK, Verdict.ABSENT),), "failed", "absent: vendor"),
         ((DOWN, DOUBT, DOWN, DOUBT, DOWN, DOUBT, DOWN), "failed", "spent: still not deployed after 3 deploy"),
         (

@@ -120,6 +120,87 @@ def test_what_follows_a_reply_to_an_undeploy(
     assert decide(policy, past, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
 
 
+SEEN = replace(FRESH, exists=True)
+NOT_THERE = "absent: E.3084 no such API"
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize(
+    ("policy", "past", "answers", "end"),
+    [
+        # Nobody has seen it: the vendor's word is enough.
+        (POLICY, FRESH, [(Act.UNDEPLOY, ABSENT)], failed(NOT_THERE, "code")),
+        (ABSENT_OK, FRESH, [(Act.UNDEPLOY, ABSENT)], End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code")),
+        # A look has: another one settles it.
+        (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)], failed(NOT_THERE, "code")),
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)],
+            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+        ),
+        (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], ALREADY),
+        (ABSENT_OK, SEEN, [(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
+        *(
+            (
+                policy,
+                SEEN,
+                [(Act.UNDEPLOY, ABSENT), *late, (Act.LOOK, UP)],
+                failed(f"{NOT_THERE}; but a look says that it is deployed", "code"),
+            )
+            for policy in (POLICY, ABSENT_OK)
+            for late in ([], [(Act.LOOK, UNCLEAR)], [(Act.LOOK, BUSY), (Act.LOOK, UNCLEAR)])
+        ),
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, ABSENT), *[(Act.LOOK, UNCLEAR)] * 3],
+            End(
+                Outcome.UNKNOWN,
+                "spent: 1 undeploy request, and the looks could not tell: HTTP 500;"
+                " last reply: E.3084 no such API",
+            ),
+        ),
+        # So it is where a look comes first with the word, after a doubt.
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, ABSENT)],
+            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+        ),
+        (ABSENT_OK, SEEN, [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
+        (
+            replace(ABSENT_OK, attempts=1),
+            SEEN,
+            [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, UP)],
+            failed("spent: still deployed after 1 undeploy request; last: a login page", "look"),
+        ),
+    ],
+)
+def test_what_a_look_has_seen_is_not_gone_by_one_word(
+    policy: Policy, past: Past, answers: list[tuple[Act, Reading]], end: End
+) -> None:
+    step: Step = Send()
+    for act, answer in answers:
+        assert isinstance(step, Look if act is Act.LOOK else Send), (act, step)
+        past, step = decide(policy, past, act, answer, roll=0.0)
+
+    assert step == end
+
+
+def test_a_resume_knows_that_a_word_was_spoken_against() -> None:
+    rows: list[tuple[Act, Reading | None]] = [(Act.LOOK, UP), (Act.UNDEPLOY, ABSENT)]
+    past = replay_all(rows)
+
+    assert first_step(ABSENT_OK, past) == Look()
+    assert decide(ABSENT_OK, past, Act.LOOK, UP, roll=0.0)[1] == failed(
+        f"{NOT_THERE}; but a look says that it is deployed", "code"
+    )
+    assert decide(ABSENT_OK, past, Act.LOOK, ABSENT, roll=0.0)[1] == End(
+        Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"
+    )
+
+
 FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broken"
 
 
@@ -350,6 +431,7 @@ def play_on(data: st.DataObject, policy: Policy, rows: list[Row], steps: int) ->
             return step
         again = replay_all(rows)
         assert (again.charged, again.arrived, again.doubt) == (past.charged, past.arrived, past.doubt)
+        assert again.exists == past.exists
         if past.doubt:
             assert again.about == past.about
     return step
