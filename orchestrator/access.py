@@ -175,7 +175,9 @@ class Entrance:
         self._generation += 1
         now = self._world.now()
         ends = until if until is not None else end_of(access)
-        renew_at = None if until is None else until - min(RENEW_BEFORE, max(0.0, until - now) / 2)
+        # A token that is over before it has begun says that the clocks differ: then a 401 is what tells.
+        lasts = None if until is None or until <= now else until - now
+        renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
         self.ticket = Ticket(access, self._generation, ends, renew_at)
         return self.ticket
 

@@ -103,13 +103,11 @@ async def _run_leg(
             gateway = ways[name].lane.gateway
             feed = Feed(crew.pending, leg, gateway, claims[gateway.installation], order)
             group.start_soon(_staff, crew, ways[name], feed, order, count)
-    async with anyio.create_task_group() as group:
-        for name in here:
-            group.start_soon(_look_at_deferred, crew, ways[name], order, ways[name].lane.concurrency)
 
 
 async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> None:
-    """Keep as many workers at a lane as it may have requests in flight, until its targets are taken."""
+    """Keep as many workers at a lane as it may have requests in flight, until its targets are taken; then
+    look at those that have waited for that, however the other lanes are doing."""
     lane = way.lane
     lane.left = count
     async with anyio.create_task_group() as group:
@@ -122,6 +120,7 @@ async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> 
         hire(min(lane.concurrency, count))
     lane.hire = lambda _: None
     order.abandon(lane.gateway.name)
+    await _look_at_deferred(crew, way, order, lane.concurrency)
 
 
 async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) -> None:
@@ -222,6 +221,8 @@ async def _finish(crew: Crew, way: Way, order: Order, turns: Iterator[Deferred])
         except DiskError as error:
             crew.tools.stopping.stop("disk", str(error))
             return
+        finally:
+            way.lane.release(target.id)
         if isinstance(end, End):
             seconds = crew.tools.world.monotonic() - began
             _keep(crew, order, end, course, seconds, doubted=False, waited=True)

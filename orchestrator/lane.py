@@ -19,7 +19,7 @@ from orchestrator.lane_state import Go, LaneState, Refuse, Turn, Wait
 from orchestrator.model import Act, Gateway, Limits, Reading, Reason, TargetId, Verdict
 from orchestrator.retry import Policy, describe
 from orchestrator.stopping import Stopping
-from orchestrator.world import World
+from orchestrator.world import World, exchange_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,12 @@ class Lane:
         self.entrance = entrance
         self.policy = Policy.of(gateway, act)
         self.state = LaneState(
-            self.policy, gateway.park_for, limits=limits, learned=learned.rate, first_alone=entrance.alone
+            self.policy,
+            gateway.park_for,
+            limits=limits,
+            learned=learned.rate,
+            first_alone=entrance.alone,
+            takes=exchange_within(gateway),
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
         """How many requests may be in flight now."""
@@ -92,51 +97,71 @@ class Lane:
         self._rate_told: float | None = None
         self._rate_told_at = -math.inf
         self._absurd_told = False
+        self._no_login_since: float | None = None
         self._changed = anyio.Event()
         self._logging_in = anyio.Lock()
         stopping.wake(self._broadcast)
         self._tell_pace()
 
-    def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0) -> str | None:
-        """Return why no such request may leave in ``wait`` seconds, in this session; None if one may."""
+    def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
+        """Return why no such request may leave in ``wait`` seconds, in this session; None if one may.
+
+        ``settling``: a look that is to settle a doubt."""
         now = self._world.monotonic() + wait
         if refused := self._stopping.refuses(act, now, takes=self.gateway.reply_timeout):
             return refused
-        return self.state.refusal(act)
+        return self.state.refusal(act, settling=settling)
 
     async def admit(self, turn: Turn) -> str | None:
-        """Return None as soon as a request may leave, or the reason why none may any more."""
+        """Return None as soon as a request may leave, or the reason why none may any more.
+
+        Each round ends it, waits for a while, or waits for a request in flight or for somebody who has paused
+        the run: a login that fails changes the state of the lane, so none is tried twice at one moment.
+        """
         while True:
-            act = turn.act
-            if refused := self.refusal(act) or self._skipped(turn):
+            if refused := self.refusal(turn.act, settling=turn.settling) or self._skipped(turn):
                 return refused
-            if self._in_flight >= self.concurrency:
-                self._crowded = True
-                await self._wait(None)
-                continue
-            if self._stopping.paused and not turn.settling:
-                await self._wait(self._stopping.until_refused(act, self._world.monotonic(), self.gateway))
+            if held_up := self._held_up(turn):
+                await self._wait(held_up)
                 continue
             match self.state.admit(turn, self._world.monotonic()):
                 case Go() if self.entrance.ready:
                     return None
+                case Go() if self.state.given_up:
+                    return self._end_doubts()
                 case Go():
                     await self._log_in()
                 case Refuse(reason):
                     self._broadcast()
                     return reason
                 case Wait(seconds):
-                    if seconds and (refused := self.refusal(act, seconds)):
+                    if refused := self.refusal(turn.act, seconds, settling=turn.settling):
                         return refused
                     await self._wait(seconds)
+
+    def _held_up(self, turn: Turn) -> float:
+        """Return for how long a request waits for others in flight or for whoever has paused the run, unless
+        that ends before; 0.0 where it need not."""
+        if self._in_flight >= self.concurrency:
+            self._crowded = True
+            return math.inf
+        if self._stopping.paused and not turn.settling:
+            return self._stopping.until_refused(turn.act, self._world.monotonic(), self.gateway)
+        return 0.0
+
+    def _end_doubts(self) -> str | None:
+        """Let no look leave any more: a lane that was given up logs in no more."""
+        self.state.end_doubts()
+        self._broadcast()
+        return self.state.reason
 
     def _skipped(self, turn: Turn) -> str | None:
         """Return why a target is passed over, unless a look is to settle what was sent for it."""
         return None if turn.settling else self._stopping.skipped(turn.target)
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Wait for time to pass, for the lane to change, or for the run to stop."""
-        with anyio.move_on_after(math.inf if seconds is None else seconds):
+        with anyio.move_on_after(seconds):
             await self._changed.wait()
 
     def _broadcast(self) -> None:
@@ -174,6 +199,10 @@ class Lane:
         """A target has ended for this session."""
         self.left -= 1
         self._under_way.discard(target)
+        self.release(target)
+
+    def release(self, target: TargetId) -> None:
+        """A target sends nothing more for now: where it went alone, another one may."""
         if self.state.leave(target):
             self._broadcast()
 
@@ -240,10 +269,21 @@ class Lane:
                 case Later(reason, _, True):
                     self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
                 case Later(reason, wait, False):
-                    pause = self.state.pause_for(wait, self._world.monotonic())
-                    self._tell.lane(self.gateway.name, "paused", reason, pause)
+                    self._put_off_login(reason, wait)
                 case _:
-                    pass
+                    self._no_login_since = None
+
+    def _put_off_login(self, reason: str, wait: float | None) -> None:
+        """Pause before the next login; give the lane up once none has been answered for ``park_for``."""
+        now = self._world.monotonic()
+        if self._no_login_since is None:
+            self._no_login_since = now
+        left = self._no_login_since + self.gateway.park_for - now
+        if left <= 0.0:
+            self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+        else:
+            pause = self.state.pause_for(wait, now, most=left)
+            self._tell.lane(self.gateway.name, "paused", reason, pause)
 
     def warn(self, text: str) -> None:
         """Have something said in the report that concerns the gateway as a whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from msgspec import Struct
@@ -25,7 +26,11 @@ FIRST_PROBE = 5.0
 
 LONGEST_PROBE = 60.0
 
+FOR_OTHERS = 1.0
+"""Seconds for which a probe that is due is left to those who may undeploy: a look cannot open the lane."""
+
 _FAULTS = {Verdict.DOUBT, Verdict.STRANGE, Verdict.UNSENT}
+_LOOK_FAULTS = {Verdict.UNCLEAR, Verdict.UNSENT}
 _NO_ANSWER = _FAULTS | {Verdict.BUSY, Verdict.DENIED, Verdict.ELSEWHERE}
 
 
@@ -37,9 +42,9 @@ class Go(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Ask again after ``seconds``, or when the lane changes; None is until it changes."""
+    """Ask again after ``seconds``, or when the lane changes."""
 
-    seconds: float | None
+    seconds: float
 
 
 class Refuse(Struct, frozen=True):
@@ -51,13 +56,26 @@ class Refuse(Struct, frozen=True):
 class Turn:
     """One request that waits to be let out: what it needs besides an open lane, and has already."""
 
-    __slots__ = ("act", "epoch", "repeats", "settling", "slot", "target")
+    __slots__ = ("act", "dispensable", "epoch", "last", "repeats", "settling", "slot", "target")
 
-    def __init__(self, target: TargetId, act: Act, *, settling: bool = False, repeats: bool = False) -> None:
-        """``settling``: a look that is to settle a doubt. ``repeats``: an undeploy after the first."""
+    def __init__(
+        self,
+        target: TargetId,
+        act: Act,
+        *,
+        settling: bool = False,
+        repeats: bool = False,
+        last: bool = False,
+        dispensable: bool = False,
+    ) -> None:
+        """``settling``: a look that is to settle a doubt; ``last``: no further one may be sent for it.
+        ``repeats``: an undeploy after the first. ``dispensable``: a list, which nobody waits for while the
+        lane is parked."""
         self.target = target
         self.act = act
         self.settling = settling
+        self.last = last
+        self.dispensable = dispensable
         self.repeats = repeats
         """It still has to take its share of the lane's allowance of retries."""
         self.slot: float | None = None
@@ -75,8 +93,10 @@ class LaneState:
         limits: Limits = NO_LIMITS,
         learned: float | None = None,
         first_alone: bool = False,
+        takes: float = 60.0,
     ) -> None:
-        """``learned`` is the pace that an earlier session found this gateway to bear."""
+        """``learned`` is the pace that an earlier session found this gateway to bear. ``takes`` is how many
+        seconds one request may take: who goes alone, and is not heard of for longer, makes room."""
         self.undeploys = Pacer(limits.rate, learned)
         self.looks = Pacer(limits.rate)
         self._allowance = Allowance()
@@ -86,8 +106,9 @@ class LaneState:
         self._park_for = park_for
         self._paused_until = 0.0
         self._looks_paused_until = 0.0
-        self._looks_busy_since: float | None = None
-        self._looks_given_up = False
+        self._looks_stuck_since: float | None = None
+        self._looks_refused: str | None = None
+        """Why no look may leave any more, though undeploys may."""
         self._busy_since: float | None = None
         self._busy_in_a_row = 0
         self._faulty: set[TargetId] = set()
@@ -96,25 +117,39 @@ class LaneState:
         self._probe_at = 0.0
         self._probe_wait = FIRST_PROBE
         self._prober: TargetId | None = None
+        self._prober_since = 0.0
+        self._takes = takes + policy.ceiling
         self.alone = first_alone
         """Whether one request goes at a time: a signature that was never let in is tried by one alone."""
-        self._given_up = False
+        self._has_answered = False
+        """Whether some undeploy was answered in this session."""
+        self.given_up = False
+        """Nothing but a look that settles a doubt leaves any more."""
+        self._hopeless = False
+        """Such a look has met a fault, or could not leave: no further one does."""
 
     def limit(self, rate: float | None, now: float) -> None:
         """Put another cap on the pace of undeploys, and on that of looks."""
         self.undeploys.limit(rate, max(now, self._paused_until))
         self.looks.limit(rate, max(now, self._looks_paused_until))
 
-    def refusal(self, act: Act) -> str | None:
+    def refusal(self, act: Act, *, settling: bool = False) -> str | None:
         """Return why no such request may leave in this session any more, or None.
 
-        A lane that was given up while parked still lets a look settle a doubt.
+        A lane that was given up while parked lets looks settle its doubts, until one of them meets a fault.
         """
-        if self.state == "closed" or (self._given_up and act is not Act.LOOK):
+        if self.state == "closed" or self._hopeless or (self.given_up and not settling):
             return self.reason
-        if self._looks_given_up and act is Act.LOOK:
-            return f"{Reason.PARKED}: nothing but refusals to be looked at more"
-        return None
+        return self._looks_refused if act is Act.LOOK else None
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why the doubts of a lane that was given up stay doubts, once that is so."""
+        return self.reason if self._hopeless else None
+
+    def end_doubts(self) -> None:
+        """A look could not settle a doubt of a lane that was given up: nor will another one."""
+        self._hopeless = True
 
     @property
     def is_fruitless(self) -> bool:
@@ -122,23 +157,24 @@ class LaneState:
         return self._busy_in_a_row >= FRUITLESS
 
     def admit(self, turn: Turn, now: float) -> Go | Wait | Refuse:
-        """Say whether a request may leave now.
+        """Say whether a request may leave now. Every wait has an end: time alone brings a decision.
 
-        A parked lane looks to settle doubts; of everything else it lets one target go on at a time, as its
-        probe, which is neither paced nor counted as a retry.
+        A parked lane lets one target go on at a time, as its probe, which is neither spaced by what the
+        gateway bears nor counted as a retry.
         """
-        if reason := self.refusal(turn.act):
+        if reason := self.refusal(turn.act, settling=turn.settling):
             return Refuse(reason)
-        paused = self._paused_until
-        if turn.act is Act.LOOK:
-            paused = max(paused, self._looks_paused_until)
-        if now < paused:
-            return Wait(paused - now)
-        if self.state == "parked" and not (turn.act is Act.LOOK and turn.settling):
-            return self._admit_probe(turn, now)
+        if self.state == "parked" and not self.given_up:
+            return self._admit_to_parked(turn, now)
+        if wait := self._pause_left(turn.act, now):
+            return Wait(wait)
         if self.alone or (self.is_fruitless and turn.act is not Act.LOOK):
             return self._admit_alone(turn, now)
         return self._admit_paced(turn, now)
+
+    def _pause_left(self, act: Act, now: float) -> float:
+        looks = self._looks_paused_until if act is Act.LOOK else 0.0
+        return max(0.0, max(self._paused_until, looks) - now)
 
     def _admit_paced(self, turn: Turn, now: float) -> Go | Wait:
         if turn.repeats:
@@ -157,10 +193,17 @@ class LaneState:
         return self.looks if turn.act is Act.LOOK else self.undeploys
 
     def _admit_alone(self, turn: Turn, now: float) -> Go | Wait:
-        if self._prober in (None, turn.target):
-            self._prober = turn.target
-            return self._by_itself(turn, now)
-        return Wait(None)
+        if self._prober in (None, turn.target) or self._lapses(now) <= 0.0:
+            return self._go_alone(turn, now)
+        return Wait(self._lapses(now))
+
+    def _go_alone(self, turn: Turn, now: float) -> Go | Wait:
+        self._prober, self._prober_since = turn.target, now
+        return self._by_itself(turn, now)
+
+    def _lapses(self, now: float) -> float:
+        """Return the seconds after which whoever goes alone has not been heard of for too long."""
+        return self._prober_since + self._takes - now
 
     def _by_itself(self, turn: Turn, now: float) -> Go | Wait:
         """Let the one request go that goes alone: the plan's rate is all that it must keep.
@@ -182,19 +225,38 @@ class LaneState:
         self.alone, self._prober = False, None
         return True
 
-    def _admit_probe(self, turn: Turn, now: float) -> Go | Wait | Refuse:
-        if self._prober == turn.target:
-            return self._by_itself(turn, now)
-        gives_up = self._parked_since + self._park_for
-        if self._prober is None and now >= gives_up:
-            self._given_up = True
+    def _admit_to_parked(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+        """Let the probe go; have the others wait for its answer, at most until the lane is given up.
+
+        A look that settles a doubt waits, and is the probe only where nobody else is; the last one that a
+        doubt has is kept for the end.
+        """
+        ends = self._parked_since + self._park_for
+        if turn.dispensable:
             return Refuse(self.reason or "")
-        if self._prober is not None:
-            return Wait(None)
-        if now < self._probe_at:
-            return Wait(min(self._probe_at, gives_up) - now)
-        self._prober = turn.target
-        return self._by_itself(turn, now)
+        starts = self._probe_starts(turn, now)
+        if now >= starts and (now < ends or self._probe_at < ends):
+            return _before(ends, now, self._go_alone(turn, now))
+        waits_for_late_one = self._prober is not None and self._prober_since >= ends > self._probe_at
+        last = self._prober_since + self._takes if waits_for_late_one else ends
+        if now < last:
+            return Wait(min(starts, last) - now)
+        return self._give_up(turn, now)
+
+    def _probe_starts(self, turn: Turn, now: float) -> float:
+        """Return when a turn may be the probe, as far as is known now."""
+        paused = now + self._pause_left(turn.act, now)
+        if self._prober == turn.target:
+            return paused
+        if self._prober is not None and self._lapses(now) > 0.0:
+            return max(paused, now + self._lapses(now))
+        if not turn.settling:
+            return max(paused, self._probe_at)
+        return math.inf if turn.last else max(paused, self._probe_at + FOR_OTHERS)
+
+    def _give_up(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+        self.given_up, self._prober = True, None
+        return self.admit(turn, now)
 
     def leave(self, target: TargetId) -> bool:
         """A target has ended for this session; returns whether another one may probe in its place."""
@@ -213,9 +275,10 @@ class LaneState:
         """
         if turn.act is Act.LOOK:
             self._heed_look(reading, began, now)
-            if self._guards(turn) and reading.verdict is Verdict.UNCLEAR:
-                probed = self.leave(turn.target)
-                self._fault(turn.target, reading, now, left, within_reach, probed=probed)
+            if reading.verdict in _LOOK_FAULTS:
+                self._heed_look_fault(turn, reading, now, left, within_reach)
+            elif turn.settling and reading.verdict is not Verdict.DENIED:
+                self._leave_probe(turn.target)
             return None
         # Whoever was denied tries the next credential, if there is one.
         probed = reading.verdict is not Verdict.DENIED and self.leave(turn.target)
@@ -230,6 +293,30 @@ class LaneState:
                 self._answered(reading, now)
         return None
 
+    def _heed_look_fault(
+        self, turn: Turn, reading: Reading, now: float, left: int, within_reach: int
+    ) -> None:
+        if self._guards(turn):
+            probed = self.leave(turn.target)
+            self._fault(turn.target, reading, now, left, within_reach, probed=probed)
+        elif self.given_up and turn.settling:
+            self.end_doubts()
+        elif self.state == "parked" and self._prober == turn.target:
+            # Whoever goes on to its undeploy after a snapshot that failed is still the same probe.
+            self._probe_at = max(self._probe_at, now + self._probe_wait)
+            if turn.settling:
+                self._fail_probe(turn.target, now)
+
+    def _leave_probe(self, target: TargetId) -> None:
+        """A doubt was looked at as the probe: the next one may go at once."""
+        if self.state == "parked":
+            self.leave(target)
+
+    def _fail_probe(self, target: TargetId, now: float) -> None:
+        self.leave(target)
+        self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
+        self._probe_at = now + self._probe_wait
+
     def _guards(self, turn: Turn) -> bool:
         """Tell whether a look comes before a deploy, which is not sent without it.
 
@@ -239,13 +326,13 @@ class LaneState:
 
     def held(self, now: float) -> bool:
         """Tell whether nothing at all may leave now."""
-        return self.state == "closed" or self._given_up or now < self._paused_until
+        return self.state == "closed" or self.given_up or now < self._paused_until
 
-    def pause_for(self, wait: float | None, now: float) -> float:
-        """Pause everything before a login is tried again; returns for how many seconds."""
+    def pause_for(self, wait: float | None, now: float, *, most: float) -> float:
+        """Pause everything before a login is tried again; returns for how many seconds: ``most`` at most."""
         self._busy_in_a_row += 1
         longest = backoff(self._policy, self._busy_in_a_row, 1.0)
-        seconds = max(1.0, longest) if wait is None else min(wait, self._park_for)
+        seconds = min(most, max(1.0, longest if wait is None else wait))
         self._paused_until = max(self._paused_until, now + seconds)
         self._looks_paused_until = max(self._looks_paused_until, now + seconds)
         return seconds
@@ -253,21 +340,26 @@ class LaneState:
     def give_up(self, reason: str, now: float) -> None:
         """Park the lane, and leave its targets for a resume without a probe."""
         self._park(reason, now)
-        self._given_up = True
+        self.given_up, self._prober = True, None
 
     def _heed_look(self, reading: Reading, began: float, now: float) -> None:
-        """A 429 to a look pauses the looks alone, and costs its target nothing: so it has its own bound."""
-        if reading.verdict is not Verdict.BUSY:
-            self._looks_busy_since = None
+        """A 429 to a look pauses the looks alone. Like one that could not be sent it costs its target
+        nothing: so for how long there may be nothing else has its own bound."""
+        if reading.verdict not in (Verdict.BUSY, Verdict.UNSENT):
+            self._looks_stuck_since = None
             self.looks.answered(now)
             return
-        if self._looks_busy_since is None:
-            self._looks_busy_since = now
-        self._looks_given_up = now - self._looks_busy_since >= self._park_for
-        wait = self._wanted(reading, 1)
-        self.looks.refused(began, now, wait=wait, hint=reading.rate)
-        self._looks_paused_until = max(self._looks_paused_until, now + wait)
-        self.looks.hold(self._looks_paused_until)
+        if self._looks_stuck_since is None:
+            self._looks_stuck_since = now
+        busy = reading.verdict is Verdict.BUSY
+        if now - self._looks_stuck_since >= self._park_for:
+            why = "nothing but refusals to be looked at more"
+            self._looks_refused = f"{Reason.PARKED}: {why if busy else describe(reading)}"
+        if busy:
+            wait = self._wanted(reading, 1)
+            self.looks.refused(began, now, wait=wait, hint=reading.rate)
+            self._looks_paused_until = max(self._looks_paused_until, now + wait)
+            self.looks.hold(self._looks_paused_until)
 
     def _wanted(self, reading: Reading, in_a_row: int) -> float:
         """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""
@@ -295,18 +387,17 @@ class LaneState:
         self._unsent = self._unsent + 1 if reading.verdict is Verdict.UNSENT else 0
         self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked":
-            if not probed:  # it had left before the lane was parked
-                return
-            self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
-            self._probe_at = now + self._probe_wait
+            if probed:  # else it had left before the lane was parked
+                self._fail_probe(target, now)
         elif self._is_ill(left, within_reach):
             self._park(f"{Reason.PARKED}: {describe(reading)}", now)
 
     def _is_ill(self, left: int, within_reach: int) -> bool:
         """Tell whether the faults are the gateway's. One bad target is not a bad gateway: alone, it is only
-        believed to be one where nothing of it could be sent."""
+        believed to be one where nothing of it could be sent. Nor are a few, once something was answered."""
         faulty = len(self._faulty)
-        if faulty >= 2 and faulty >= min(FAULTY_TARGETS, left):
+        fewer = not self._has_answered and faulty >= max(2, left)
+        if faulty >= FAULTY_TARGETS or fewer:
             return True
         return self._unsent >= UNSENT_IN_A_ROW and faulty >= min(left, within_reach)
 
@@ -319,15 +410,23 @@ class LaneState:
 
     def _answered(self, reading: Reading, now: float) -> None:
         self.undeploys.answered(now)
+        self._has_answered = True
         if reading.verdict is Verdict.REMOVED:
             self._allowance.succeeded()
         self._faulty.clear()
         self._unsent = 0
         self._busy_since, self._busy_in_a_row = None, 0
-        if self.state == "parked" and not self._given_up:
+        if self.state == "parked" and not self.given_up:
             self.state, self.reason = "open", None
 
     def close(self, reason: str) -> None:
         """Close the lane to the end of the run; the first reason stays."""
         if self.state != "closed":
             self.state, self.reason = "closed", reason
+
+
+def _before(ends: float, now: float, said: Go | Wait) -> Go | Wait:
+    """Return the same, but no wait past ``ends``, where that is still to come."""
+    if isinstance(said, Wait) and now < ends:
+        return Wait(min(said.seconds, ends - now))
+    return said

@@ -155,7 +155,7 @@ class Overview:
     async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
         """Return one page, or None where the list cannot be had."""
         for failures in range(1, TRIES + 1):
-            turn = Turn(wanted_by, Act.LOOK, settling=True)
+            turn = Turn(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
             if await self._lane.admit(turn):
                 return None
             found = await self._ask(turn, offset)

@@ -57,7 +57,7 @@ class Past(Struct, frozen=True, kw_only=True):
     charged: int = 0
     """Undeploy requests that count against ``attempts``."""
     unsent: int = 0
-    """Undeploys in a row that could not be sent."""
+    """Requests in a row that could not be sent: undeploys, or looks at a doubt."""
     arrived: bool = False
     """Some undeploy of ours may have had its effect, now or later."""
     doubt: bool = False
@@ -235,6 +235,11 @@ def _after_arrival(policy: Policy, past: Past, reading: Reading, roll: float) ->
 
 
 def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+    if reading.verdict is Verdict.UNSENT and past.charged:
+        # Only looks that were sent count. The lane bounds for how long there may be no other.
+        past = replace(past, unsent=past.unsent + 1)
+        return past, Look(backoff(policy, past.unsent, roll))
+    past = replace(past, unsent=0)
     match reading.verdict:
         case Verdict.DOWN:
             outcome = Outcome.UNDEPLOYED if past.arrived else Outcome.ALREADY_UNDEPLOYED

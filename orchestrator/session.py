@@ -40,7 +40,7 @@ from orchestrator.steering import Desk, Steering, no_desk
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.undeploy import Tools
-from orchestrator.world import Material, Send, World
+from orchestrator.world import Material, Send, World, open_way
 
 LAST_WRITES = 4.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
@@ -243,7 +243,7 @@ class Session:
             for gateway in self._start.plan.gateways:
                 if gateway.name in names:
                     reached = self._world.reach(gateway)
-                    send = await stack.enter_async_context(self._world.connect(reached))
+                    send = await stack.enter_async_context(open_way(self._world, reached))
                     ways[gateway.name] = self._way(reached, send)
             yield ways
 

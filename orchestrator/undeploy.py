@@ -22,7 +22,18 @@ from orchestrator.lane_state import Turn
 from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Snapshot, Target, Verdict
 from orchestrator.overview import Overview
 from orchestrator.portrait import Approved, judged
-from orchestrator.retry import End, Look, Past, Send, Step, aimed, blocked, decide, first_step
+from orchestrator.retry import (
+    LOOKS_PER_DOUBT,
+    End,
+    Look,
+    Past,
+    Send,
+    Step,
+    aimed,
+    blocked,
+    decide,
+    first_step,
+)
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
 from orchestrator.world import Send as SendRequest
@@ -124,7 +135,8 @@ class Course:
     def _turn(self, act: Act) -> Turn:
         begun = self.past.charged > 0
         if act is Act.LOOK:
-            return Turn(self.target.id, act, settling=begun)
+            last = self.past.looks >= LOOKS_PER_DOUBT - 1
+            return Turn(self.target.id, act, settling=begun, last=begun and last)
         return Turn(self.target.id, act, repeats=begun or self.past.unsent > 0)
 
     async def _portray(self) -> End | None:
@@ -162,6 +174,8 @@ class Course:
                 return refused
             reading = await self._exchange(turn, found, _as_read)
             assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
+            if reading.verdict is Verdict.UNSENT:
+                reading = replace(reading, verdict=Verdict.UNCLEAR)  # to a snapshot it tells nothing either
             if reading.verdict not in (Verdict.BUSY, Verdict.DENIED):
                 seen[found.via] = self._lane.found(found.via, reading)
 
@@ -184,7 +198,7 @@ class Course:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
         if isinstance(self._step, Send) and self.past.doubt and self._held is None:
             self._held = refused
-            if self._lane.refusal(Act.LOOK) is None:
+            if self._lane.refusal(Act.LOOK, settling=True) is None:
                 return Look()
         return blocked(self.past, self._held or refused)
 
@@ -198,9 +212,10 @@ class Course:
         """Announce the wait before the next step, or return why that step must not be waited for."""
         step = self._step
         if isinstance(step, End):
-            return self._held if step.outcome is Outcome.UNKNOWN else None
+            return self._held or self._lane.state.hopeless if step.outcome is Outcome.UNKNOWN else None
         act = self._act_of(step)
-        if refused := self._lane.refusal(act, step.wait):
+        settling = act is Act.LOOK and self.past.charged > 0
+        if refused := self._lane.refusal(act, step.wait, settling=settling):
             return refused
         at = self._world.now()
         self._emit(
@@ -219,7 +234,7 @@ class Course:
                 turn = self._turn(Act.LOOK)
                 if refused := await self._lane.admit(turn):
                     self._held = refused
-                    return Reading(verdict=Verdict.UNCLEAR, message=refused)
+                    return Reading(verdict=Verdict.UNSENT, message=refused)
             first = False
             answer = await self._exchange(turn, found, partial(self._conclude, seen, found.via))
             # What was put off is asked again, and only that: starting over would never end at a slow gateway.
@@ -231,7 +246,7 @@ class Course:
 
     def _conclude(self, seen: dict[str, Reading], via: str, reading: Reading) -> Reading | Ask:
         """Return what the look amounts to after this reading, or the read that it still needs."""
-        if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+        if reading.verdict in (Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT):
             return reading
         reading = self._lane.found(via, reading)
         if reading.verdict is not Verdict.NOT_OFFERED:
@@ -267,7 +282,7 @@ class Course:
         ticket = lane.entrance.ticket
         began = self._world.monotonic()
         # While the intent became durable the lane may have been closed: nothing more may reach it then.
-        refused = lane.refusal(ask.act)
+        refused = lane.refusal(ask.act, settling=turn.settling)
         if refused or ticket is None:
             answer: Reply | Lost = Lost(sent=False, detail=refused or "the credential is being renewed")
         else:
@@ -326,6 +341,5 @@ def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading
     """Read a reply after masking what repeats a credential; a lost one is doubt only if it was sent."""
     if isinstance(answer, Reply):
         return lane.gateway.read(ask, target, masked(answer, lane.entrance.marks) if answer.body else answer)
-    if ask.act is Act.LOOK:
-        return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
-    return Reading(verdict=Verdict.DOUBT if answer.sent else Verdict.UNSENT, message=answer.detail)
+    lost = Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT
+    return Reading(verdict=lost if answer.sent else Verdict.UNSENT, message=answer.detail)

@@ -5,10 +5,11 @@ A real run takes the machine's; a simulated one takes a virtual clock, a seed an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
+import anyio
 from msgspec import Struct
 
 from orchestrator.journal.database import Database
@@ -44,3 +45,28 @@ class World(Struct, frozen=True, kw_only=True):
     """Opens a second connection to the same journal, for reading while the first one writes."""
     reach: Callable[[Gateway], Gateway] = lambda gateway: gateway
     """Where a gateway is reached: a rehearsal puts a simulator's address in its place."""
+
+
+GRACE = 15.0
+"""Seconds beyond a reply's timeout (or as long again, where that is shorter) in which a connection must stand
+and the sender itself must have noticed that no reply has come."""
+
+
+def exchange_within(gateway: Gateway) -> float:
+    """Return the seconds that one exchange with a gateway may take, connecting included, whoever sends it."""
+    return gateway.reply_timeout + min(GRACE, gateway.reply_timeout)
+
+
+@asynccontextmanager
+async def open_way(world: World, gateway: Gateway) -> AsyncIterator[Send]:
+    """Open what one lane sends through. No exchange outlasts ``exchange_within``: a request that does is
+    lost, and may have arrived."""
+    seconds = exchange_within(gateway)
+    async with world.connect(gateway) as send:
+
+        async def send_within(request: Request) -> Reply | Lost:
+            with anyio.move_on_after(seconds):
+                return await send(request)
+            return Lost(sent=True, detail=f"the exchange did not end within {seconds:g} s")
+
+        yield send_within

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator.lane import Lane
-from orchestrator.lane_state import FIRST_PROBE, Go, LaneState, Refuse, Turn, Wait
+from orchestrator.lane_state import FIRST_PROBE, FOR_OTHERS, Go, LaneState, Refuse, Turn, Wait
 from orchestrator.model import Act, Gateway, Limits, Reading, TargetId, Verdict
 from orchestrator.pace import IDLE
 from orchestrator.retry import Policy
@@ -199,6 +199,21 @@ def test_a_lane_with_fewer_targets_left_parks_on_those(left: int) -> None:
     assert status(lane) == "parked"
 
 
+@pytest.mark.promise(6)
+def test_two_bad_targets_at_the_end_of_a_lane_that_has_answered_do_not_park_it() -> None:
+    """In one that has answered nothing yet they are all that there is to go by."""
+    lane = state()
+    tell(lane, C, REMOVED, 0.0, left=12)
+    for second in range(20):
+        for target in (A, B):
+            tell(lane, target, DOUBT, float(second), left=2)
+
+    assert status(lane) == "open"
+    for number in range(3):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 30.0, left=5)
+    assert status(lane) == "parked"
+
+
 def test_a_parked_lane_is_probed_by_one_target_at_a_time_at_growing_intervals() -> None:
     lane = parked(now=0.0)
     now, at = 0.0, []
@@ -208,7 +223,7 @@ def test_a_parked_lane_is_probed_by_one_target_at_a_time_at_growing_intervals() 
                 assert seconds is not None
                 now += seconds
                 continue
-        assert ask(lane, B, now) == Wait(None)
+        assert isinstance(ask(lane, B, now), Wait)
         assert ask(lane, A, now) == Go()
         at.append(now)
         tell(lane, A, DOUBT, now)
@@ -224,11 +239,42 @@ def test_what_was_in_flight_when_the_lane_parked_does_not_put_off_its_probe() ->
     assert ask(lane, A, FIRST_PROBE) == Go()
 
 
-def test_a_parked_lane_still_looks_to_settle_doubts() -> None:
+@pytest.mark.promise(6)
+def test_a_doubt_waits_while_the_lane_is_parked_and_an_undeploy_is_the_probe() -> None:
     lane = parked()
 
-    assert ask(lane, A, 0.0, LOOK, settling=True) == Go()
-    assert ask(lane, B, 0.0, LOOK) == Wait(FIRST_PROBE)
+    assert isinstance(ask(lane, A, 0.0, LOOK, settling=True), Wait)
+    assert isinstance(ask(lane, A, FIRST_PROBE, LOOK, settling=True), Wait)
+    assert ask(lane, B, FIRST_PROBE) == Go()
+    assert isinstance(ask(lane, A, FIRST_PROBE + FOR_OTHERS, LOOK, settling=True), Wait)
+
+
+def test_where_only_doubts_are_left_a_look_is_the_probe_and_each_keeps_its_last_one() -> None:
+    """Else a gateway that is well again would be waited for to the end of park_for."""
+    lane, due = parked(), FIRST_PROBE + FOR_OTHERS
+    spent = Turn(C, LOOK, settling=True, last=True)
+    assert ask(lane, A, due, LOOK, settling=True) == Go()
+    assert isinstance(ask(lane, B, due, LOOK, settling=True), Wait)
+    look(lane, A, Verdict.UNCLEAR, due)
+
+    # It failed: the next one waits twice as long, and opens nothing when it is answered, but may be followed.
+    assert ask(lane, B, due, LOOK, settling=True) == Wait(2 * FIRST_PROBE + FOR_OTHERS)
+    due += 2 * FIRST_PROBE + FOR_OTHERS
+    assert isinstance(lane.admit(spent, due), Wait)
+    for target in (B, A):
+        assert ask(lane, target, due, LOOK, settling=True) == Go()
+        look(lane, target, Verdict.UP, due)
+    assert status(lane) == "parked"
+    assert ask(lane, A, due) == Go()
+    tell(lane, A, REMOVED, due)
+    assert status(lane) == "open"
+    assert lane.admit(spent, due) == Go()
+
+
+def look(lane: LaneState, target: TargetId, verdict: Verdict, now: float) -> None:
+    """What came of a look that was to settle a doubt."""
+    turn = Turn(target, LOOK, settling=True)
+    lane.heed(turn, reading(verdict, message="HTTP 500"), now, began=now, left=MANY, within_reach=8)
 
 
 def test_a_prober_that_ends_makes_room_for_another() -> None:
@@ -259,9 +305,60 @@ def test_a_parked_lane_gives_up_after_park_for() -> None:
     assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == Go()
     tell(lane, A, DOUBT, 10.0 + PARK_FOR)
     assert ask(lane, B, 10.0 + PARK_FOR) == Refuse("parked: HTTP 502")
-    assert lane.refusal(Act.UNDEPLOY)
-    assert lane.refusal(Act.LOOK) is None  # a doubt may still be settled
-    assert ask(lane, A, 1e6, LOOK, settling=True) == Go()
+    assert lane.refusal(UNDEPLOY) == lane.refusal(LOOK) == "parked: HTTP 502"
+    assert ask(lane, A, 1e6, LOOK, settling=True) == Go()  # a doubt may still be settled
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("fault", [Verdict.UNCLEAR, Verdict.UNSENT])
+def test_the_first_fault_of_a_look_ends_the_doubts_of_a_lane_that_was_given_up(fault: Verdict) -> None:
+    lane = parked()
+    until_refused(lane, 0.0)
+    for target in (A, B):
+        assert ask(lane, target, 700.0, LOOK, settling=True) == Go()
+        look(lane, target, Verdict.UP, 700.0)
+    look(lane, C, fault, 700.0)
+
+    assert ask(lane, A, 700.0, LOOK, settling=True) == Refuse("parked: HTTP 502")
+    assert lane.hopeless == "parked: HTTP 502"
+
+
+def test_a_probe_that_was_due_before_the_end_is_made_by_a_later_wave() -> None:
+    """The time counts on between waves, in which nobody is there to probe."""
+    lane = parked()
+    assert ask(lane, A, PARK_FOR + 60.0) == Go()
+    assert isinstance(ask(lane, B, PARK_FOR + 60.0), Wait)
+    tell(lane, A, REMOVED, PARK_FOR + 61.0)
+    assert status(lane) == "open"
+
+    lane = parked()
+    assert ask(lane, A, PARK_FOR + 60.0) == Go()
+    tell(lane, A, DOUBT, PARK_FOR + 61.0)
+    assert ask(lane, B, PARK_FOR + 61.0) == Refuse("parked: HTTP 502")
+
+
+def test_no_pause_that_a_probe_is_asked_for_outlasts_park_for() -> None:
+    lane = parked()
+    assert ask(lane, A, 500.0) == Go()
+    tell(lane, A, busy(400.0), 500.0)
+
+    assert ask(lane, A, 500.0) == Wait(PARK_FOR - 500.0)
+    assert ask(lane, A, PARK_FOR) == Refuse("parked: HTTP 502")
+
+
+def test_a_lone_request_that_is_never_heard_of_makes_room() -> None:
+    for lane in (alone(), parked()):
+        assert ask(lane, A, FIRST_PROBE) == Go()
+        wait = ask(lane, B, FIRST_PROBE)
+        assert wait == Wait(60.0 + Policy().ceiling)
+        assert ask(lane, B, FIRST_PROBE + wait.seconds) == Go()
+
+
+def test_a_list_is_not_waited_for_while_the_lane_is_parked() -> None:
+    """Whoever reads it holds up all that want to see it, the probe among them."""
+    lane = parked()
+
+    assert isinstance(lane.admit(Turn(A, LOOK, dispensable=True), FIRST_PROBE), Refuse)
 
 
 def test_park_for_is_never_overslept() -> None:
@@ -269,7 +366,6 @@ def test_park_for_is_never_overslept() -> None:
     now = 0.0
     while not isinstance(said := ask(lane, A, now), Refuse):
         if isinstance(said, Wait):
-            assert said.seconds is not None
             now += said.seconds
         else:
             tell(lane, A, DOUBT, now)
@@ -285,8 +381,8 @@ def test_nothing_but_429_parks_the_lane_after_park_for() -> None:
         now += tell(lane, A, busy(100.0), now) or 0.0
 
     assert now - 100.0 == PARK_FOR
-    assert lane.refusal(Act.UNDEPLOY)
-    assert lane.refusal(Act.LOOK) is None  # a doubt may still be settled
+    assert lane.refusal(UNDEPLOY)
+    assert lane.refusal(LOOK, settling=True) is None
     assert lane.reason == "parked: nothing but refusals to take more: slow down"
 
 
@@ -358,7 +454,6 @@ def until_refused(lane: LaneState, now: float) -> float:
     """When a lane that only faults come from refuses a target."""
     while not isinstance(said := ask(lane, A, now), Refuse):
         if isinstance(said, Wait):
-            assert said.seconds is not None
             now += said.seconds
         else:
             tell(lane, A, DOUBT, now)
@@ -372,12 +467,11 @@ def test_probes_go_at_growing_intervals_and_one_at_a_time() -> None:
         said = [ask(lane, target, now) for target in targets]
         if Go() in said:
             assert said.count(Go()) == 1
-            assert [one for one in said if one != Go()] == [Wait(None)] * 7
+            assert sum(isinstance(one, Wait) for one in said) == 7
             at.append(now)
             tell(lane, targets[said.index(Go())], DOUBT, now)
         else:
             (wait,) = {one.seconds for one in said if isinstance(one, Wait)}
-            assert wait is not None
             now += wait
 
     assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0]
@@ -389,7 +483,7 @@ def test_a_probe_that_is_denied_keeps_its_turn() -> None:
     assert ask(lane, A, 5.0) == Go()
     tell(lane, A, DENIED, 5.0)
 
-    assert ask(lane, B, 5.0) == Wait(None)
+    assert isinstance(ask(lane, B, 5.0), Wait)
     assert ask(lane, A, 5.0) == Go()
 
 
@@ -405,14 +499,11 @@ def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other
     lane = alone()
     for number in range(5):
         assert ask(lane, TargetId(f"gw/{number}"), 0.0) == Go()
-        assert ask(lane, A, 0.0) == Wait(None)
+        assert isinstance(ask(lane, A, 0.0), Wait)
         tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
 
     assert status(lane) == "parked"
     assert ask(lane, A, 0.0) == Wait(FIRST_PROBE)
-    assert ask(lane, B, 0.0, LOOK, settling=True) == Go()
-    assert ask(lane, C, 0.0, LOOK, settling=True) == Wait(None)
-    assert lane.leave(B)
     assert until_refused(lane, 0.0) == PARK_FOR
 
 
@@ -422,7 +513,7 @@ def test_a_first_signature_that_is_denied_lets_nobody_else_try() -> None:
     assert ask(lane, A, 0.0) == Go()
     tell(lane, A, DENIED, 0.0)
 
-    assert ask(lane, B, 0.0) == Wait(None)
+    assert isinstance(ask(lane, B, 0.0), Wait)
 
 
 # --- retries --------------------------------------------------------------------------------------------
@@ -552,15 +643,13 @@ class Machine(RuleBasedStateMachine):
             return
         looks = act is LOOK
         turn = Turn(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
-        probing = (self.lane.state == "parked" and not turn.settling) or self.lane.alone
+        probing = self.lane.alone or (self.lane.state == "parked" and not self.lane.given_up)
         match self.lane.admit(turn, self.now):
             case Go():
                 self.flying[worker] = (turn, self.now, probing)
             case Refuse():
                 assert self.lane.state != "open" or (looks and self.lane.refusal(LOOK))
-            case Wait(None):
-                assert self.lane._prober not in (None, turn.target)
-            case Wait(float() as seconds):
+            case Wait(seconds):
                 assert seconds > 0.0
 
     @rule(
@@ -609,7 +698,6 @@ class Machine(RuleBasedStateMachine):
             self.lane.leave(self.name(worker))
         turn, waits = Turn(A, UNDEPLOY, repeats=True), 0
         while isinstance(said := self.lane.admit(turn, self.now), Wait):
-            assert said.seconds is not None
             self.now += said.seconds
             waits += 1
             assert waits < 10
@@ -679,11 +767,8 @@ def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
             case Go():
                 del turns[number, act]
                 tell(lane, turn.target, said, now, act)
-            case Wait(None):
-                assert status(lane) == "parked" or lane.is_fruitless
             case Wait(seconds):
                 in_line = sum(one.act is act and one.slot is not None for one in turns.values())
-                assert seconds is not None
                 assert 0.0 < seconds <= (PARK_FOR + IDLE) * max(1, in_line)
 
 

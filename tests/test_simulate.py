@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import anyio
+import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from orchestrator.journal.record import Record
 from orchestrator.journal.taken import Taken, taken_down
 from orchestrator.model import Act, Ask, Outcome, Reading, Target, Verdict
 from orchestrator.retry import End, Past, Policy, Send, Step, decide, first_step
-from orchestrator.simulate.clock import CrashError, DeadlockError, VirtualLoop, play
+from orchestrator.simulate.clock import CrashError, DeadlockError, StandstillError, VirtualLoop, play
 from orchestrator.simulate.play import play_seed
 from orchestrator.simulate.promises import most_in_flight
 from orchestrator.simulate.scene import make_scene
@@ -220,6 +221,15 @@ def test_a_program_that_waits_for_ever_is_a_deadlock() -> None:
         await anyio.Event().wait()
 
     with pytest.raises(DeadlockError):
+        play(VirtualLoop(), main())
+
+
+def test_a_program_that_turns_without_a_wait_is_no_end_either() -> None:
+    async def main() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(StandstillError):
         play(VirtualLoop(), main())
 
 

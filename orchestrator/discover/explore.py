@@ -9,7 +9,7 @@ import anyio
 from orchestrator.catalog import Found, Wanted
 from orchestrator.discover.survey import Survey, Tally, Told
 from orchestrator.model import Gateway
-from orchestrator.world import Material, World
+from orchestrator.world import Material, World, open_way
 
 Keep = Callable[[Gateway, Found], str | None]
 """Takes a target that was found; says why it cannot be kept, where it cannot."""
@@ -29,7 +29,7 @@ async def explore(
     surveys: dict[str, Survey] = {}
 
     async def one(gateway: Gateway, material: Material) -> None:
-        async with world.connect(gateway) as send:
+        async with open_way(world, gateway) as send:
             await surveys[gateway.name].run(material, send)
 
     async with anyio.create_task_group() as group:

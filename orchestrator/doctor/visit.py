@@ -19,7 +19,7 @@ from orchestrator.doctor.reach import Reached, reach
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model import Ask, Check, Gateway, Reading, Target, Verdict
 from orchestrator.wire import Lost, Reply, Request
-from orchestrator.world import Material, Send, World
+from orchestrator.world import Material, Send, World, open_way
 
 PATIENCE = 60.0
 """Seconds after which a gateway is given up on, whatever it still owes."""
@@ -87,7 +87,7 @@ class _Examination:
         await self._reach()
         bounded = min(REPLY_WITHIN, self._gateway.reply_timeout)
         try:
-            async with self._world.connect(replace(self._gateway, timeout=bounded)) as send:
+            async with open_way(self._world, replace(self._gateway, timeout=bounded)) as send:
                 try:
                     await self._ask(self._counted(send), material)
                 finally:

@@ -22,7 +22,7 @@ from orchestrator.selection import RunOptions, hold, refuse_idle, split_waves
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.wire import Lost, Reply
-from orchestrator.world import Material, Send, World
+from orchestrator.world import Material, Send, World, open_way
 
 LOOK_WITHIN = 30.0
 """Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""
@@ -167,7 +167,7 @@ class _Visit:
     async def run(self, material: Material, tally: _Tally) -> None:
         """Look at every target, then at what shares something with those that would go down."""
         self._watch = tally.watch
-        async with self._world.connect(self.gateway) as send:
+        async with open_way(self._world, self.gateway) as send:
             entrance = Entrance(self.gateway, material, self._world, send, self._count)
             lane = Lane(self.gateway, entrance, self._world, Stopping(), self)
             overview = Overview(lane, send, self._world, self._count, whole=True)

@@ -14,8 +14,16 @@ class DeadlockError(Exception):
     """Every task waits, and no timer is set: a real run would hang here for ever."""
 
 
+class StandstillError(Exception):
+    """Tasks go on and on, and no time passes: a real run would take a core for ever."""
+
+
 class CrashError(Exception):
     """The simulated process was killed."""
+
+
+MOST_AT_ONCE = 100_000
+"""Rounds of the loop in which no time passes; no run of ours needs so many."""
 
 
 class _Jumping(selectors.BaseSelector):
@@ -23,6 +31,7 @@ class _Jumping(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._rounds = 0
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -38,6 +47,9 @@ class _Jumping(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise DeadlockError("every task waits for another one")
+        self._rounds = self._rounds + 1 if timeout <= 0.0 else 0
+        if self._rounds > MOST_AT_ONCE:
+            raise StandstillError("tasks go on and on, and no time passes")
         self.now += max(0.0, timeout)
         return []
 

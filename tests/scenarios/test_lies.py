@@ -105,12 +105,12 @@ def test_no_credential_follows_a_redirect(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 2)
     with recorder(204) as elsewhere, recorder(307, {"Location": f"{elsewhere.url}/here"}) as gateway:
         urls = dict.fromkeys(stage.platform.urls, gateway.url)
-        ended = stage.undeploy(
-            "run", stage.write_plan(urls=urls, roma=TWICE, apim=TWICE, top=PATIENT), "--yes"
-        )
+        keys = f"{TWICE}, park_for: 1s"
+        ended = stage.undeploy("run", stage.write_plan(urls=urls, roma=keys, apim=keys, top=PATIENT), "--yes")
 
-    assert ended.status == 1, ended.err
+    assert ended.status == 4, ended.err
     assert set(stage.outcomes().values()) == {"unknown"}
+    assert all(reason.startswith("parked: ") for reason in stage.reasons().values())
     assert elsewhere.received == []
     assert all(FAKE_TOKEN in headers for _, headers in gateway.received)
 
