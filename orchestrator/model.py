@@ -115,7 +115,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     pods_active: int | None = None
     pods_responded: int | None = None
     serving: tuple[str, ...] = ()
-    """Names or addresses of the pods that still serve."""
+    """Names or addresses of the pods that still serve; where they are many, of the first ones."""
     revision: str | None = None
     since: str | None = None
     edited: bool | None = None
@@ -155,7 +155,9 @@ class Reading(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     """With ABSENT: the vendor leaves open whether it exists but may not be seen."""
     pods: tuple[str, ...] = ()
-    """With PARTIAL: those that did not obey."""
+    """With PARTIAL: those that did not obey, as many as are named."""
+    more_pods: int = 0
+    """With PARTIAL: how many more did not obey."""
     pod_count: int = 0
     """With PARTIAL: how many pods (or rows) the reply named in all."""
     hint: str = ""

@@ -33,7 +33,8 @@ def judged(policy: Policy, snapshot: Snapshot, approved: Approved | None, *, req
         case Verdict.ABSENT:
             return absent(policy, _reading(snapshot))
         case Verdict.UP if required and "missing-history" in snapshot.obstacles:
-            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read")
+            why = f": {snapshot.message}" if snapshot.message else ""
+            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read{why}")
         case Verdict.PARTIAL if required:
             return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {describe(_reading(snapshot))}")
         case Verdict.UNCLEAR | Verdict.NOT_OFFERED if required:

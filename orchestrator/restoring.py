@@ -205,7 +205,7 @@ class _Filling:
         self._kept.append((seq, snapshot))
         obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
         if obstacles:
-            self._left.append((seq, f"{Reason.SKIPPED}: {_option(obstacles)}"))
+            self._left.append((seq, f"{Reason.SKIPPED}: {_option(obstacles, snapshot.message)}"))
             self._counts.update(obstacles)
         self._said.update(f"\n{row.id}".encode())
         if len(self._kept) >= _BATCH:
@@ -254,11 +254,15 @@ def _reversed(plan: Plan) -> Plan:
     )
 
 
-def _option(obstacles: tuple[Obstacle, ...]) -> str:
+def _option(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
+    """Return why a target is left out, with the ``gap`` in its snapshot where it is named, and what takes it
+    in."""
     texts = {
         "new-front-end-id": "its front-end API would get a new id",
         "unpublished-edits": "edits that were never deployed would go live with it",
         "missing-history": "what was deployed could not be read, so that it may come back otherwise",
     }
+    if gap:
+        texts["missing-history"] += f" ({gap})"
     why = "; ".join(texts[obstacle] for obstacle in obstacles)
     return f"{why}; {' '.join(f'--accept {obstacle}' for obstacle in obstacles)} brings it back"

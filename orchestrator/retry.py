@@ -338,6 +338,7 @@ def _contradicted(policy: Policy, reading: Reading) -> End:
 
 def _partial(reading: Reading) -> End:
     pods = ", ".join(reading.pods) if reading.pods else "something that is not named"
+    pods += f" and {reading.more_pods:,} more" if reading.more_pods else ""
     text = f" ({reading.message})" if reading.message else ""
     evidence = reading.evidence or ("look" if reading.facts else None)
     return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)

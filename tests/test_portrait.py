@@ -24,7 +24,7 @@ def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Sn
             snapshot(Verdict.UP, "missing-history"),
             FAIL,
             None,
-            "not_started snapshot: its deployment could not be read",
+            "not_started snapshot: its deployment could not be read: text",
         ),
         (snapshot(Verdict.DOWN), FAIL, "already_undeployed", "already_undeployed"),
         (snapshot(Verdict.ABSENT), FAIL, "failed absent: C text", "failed absent: C text"),

@@ -23,7 +23,7 @@ from orchestrator.gateways.apinizer_replies import (
 )
 from orchestrator.gateways.envelope import first_text, json_object, whole_number
 from orchestrator.gateways.naming import OF_ANOTHER, is_named
-from orchestrator.gateways.text import shown
+from orchestrator.gateways.text import shown, some_of, uncut
 from orchestrator.model import Act, Ask, Facts, Reading, Target, Verdict
 from orchestrator.wire import Reply
 
@@ -111,8 +111,8 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
     if active is None or responded is None or active < 0 or responded < 0:
         return None
     pods = entry.get("pods")
-    serving = _serving(pods if isinstance(pods, list) else [])
-    if _says_otherwise(entry, pods, active or len(serving)):
+    named = _serving(pods if isinstance(pods, list) else [])
+    if _says_otherwise(entry, pods, active or len(named)):
         return None
     deployed, path = entry.get("deployedInManager"), first_text(entry, "servedPath")
     return Facts(
@@ -120,9 +120,9 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
         deployed=deployed if isinstance(deployed, bool) else None,
         # `routeActive` is false as soon as one pod is down, so it is the count that tells; where the count
         # and the list differ, the one that says more pods serve is believed.
-        pods_active=max(active, len(serving)),
-        pods_responded=max(responded, active, len(serving)),
-        serving=serving,
+        pods_active=max(active, len(named)),
+        pods_responded=max(responded, active, len(named)),
+        serving=some_of(named)[0],
     )
 
 
@@ -137,7 +137,7 @@ def _says_otherwise(entry: dict[str, Any], pods: object, active: int) -> bool:
 
 def _serving(pods: list[Any]) -> tuple[str, ...]:
     active = [pod for pod in pods if isinstance(pod, dict) and pod.get("routeActive") is True]
-    return tuple(shown(first_text(pod, "workerPodIp") or "unnamed") or "unnamed" for pod in active)
+    return tuple(first_text(pod, "workerPodIp") or "unnamed" for pod in active)
 
 
 def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
@@ -187,8 +187,11 @@ def _deployment(entries: list[dict[str, Any]], environment: str) -> Facts | None
 
 
 def _noted(value: object) -> str | None:
+    """Return a revision or a time as it can be kept: in full, or not at all."""
+    if isinstance(value, str):
+        return uncut(value)
     number = whole_number(value)
-    return shown(value) if isinstance(value, str) else None if number is None else str(number)
+    return None if number is None or abs(number) >= 2**63 else str(number)
 
 
 def next_look(seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None) -> Ask | Reading:
@@ -230,6 +233,7 @@ def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
             verdict=Verdict.PARTIAL,
             message="the manager says undeployed, but pods still serve it",
             pods=facts.serving,
+            more_pods=max(0, (facts.pods_active or 0) - len(facts.serving)),
             pod_count=facts.pods_responded or 0,
             facts=facts,
         )
@@ -258,7 +262,9 @@ def joined(manager: Facts, pods: Facts) -> Facts:
 
 def named(doubted: Reading | None) -> dict[str, Any]:
     """Return the pods that a reply named as those that did not obey, as fields of a reading."""
-    return {} if doubted is None else {"pods": doubted.pods, "pod_count": doubted.pod_count}
+    if doubted is None:
+        return {}
+    return {"pods": doubted.pods, "more_pods": doubted.more_pods, "pod_count": doubted.pod_count}
 
 
 def _by_record(

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.naming import OF_ANOTHER, is_named, names_another
-from orchestrator.gateways.text import shown
+from orchestrator.gateways.text import shown, some_of
 from orchestrator.model import Reading, Target, Verdict
 from orchestrator.wire import Reply
 
@@ -257,9 +257,11 @@ def _partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) 
     below = found[1:]
     failed = [row for row in below if row.success is False]
     named = [row.name for row in failed if row.leaf] or [row.name for row in failed]
-    pods = tuple(shown(name) or "unnamed" for name in named)
+    pods, more = some_of(named)
     count = sum(row.leaf for row in below)
-    return reading(Verdict.PARTIAL, reply, body, message=_failures(found), pods=pods, pod_count=count)
+    return reading(
+        Verdict.PARTIAL, reply, body, message=_failures(found), pods=pods, more_pods=more, pod_count=count
+    )
 
 
 def _failures(found: tuple[Row, ...]) -> str | None:

@@ -22,7 +22,7 @@ from orchestrator.gateways.envelope import first_text, json_object, nature, wait
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.signing import signed
-from orchestrator.gateways.text import place, segment, shown
+from orchestrator.gateways.text import place, segment, shown, uncut
 from orchestrator.model import (
     Act,
     Ask,
@@ -420,7 +420,7 @@ def _read_fields(
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
-    facts = Facts(deployed=verdict is Verdict.UP, revision=changed and shown(changed))
+    facts = Facts(deployed=verdict is Verdict.UP, revision=changed and uncut(changed))
     return Reading(verdict=verdict, evidence="look", facts=facts, kept=kept)
 
 

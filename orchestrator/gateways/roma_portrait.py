@@ -39,6 +39,9 @@ _FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSING = frozenset({"status", "created_time", "modified_time"})
 """What a definition says of its own life."""
 
+LARGEST_FIELD = 4096
+"""Characters of one field that a snapshot keeps for the deploy."""
+
 _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
@@ -86,9 +89,13 @@ def _called(definition: Mapping[str, Any] | None) -> str | None:
 def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:
     if read.verdict is Verdict.ABSENT:
         return _backend_alone(show, newest)
-    body = _body(show.kept or {}, newest, read.kept) if read.verdict is Verdict.TOLD and read.kept else None
-    if body is None or read.kept is None:
+    if read.verdict is not Verdict.TOLD or read.kept is None:
         return _lost(show, newest, front)
+    body = _body(show.kept or {}, newest, read.kept)
+    if not all(body.get(name) for name in _MANDATORY):
+        return _lost(show, newest, front)
+    if unfit := _unfit(body):
+        return replace(_lost(show, newest, front), message=unfit)
     path, name = first_text(read.kept, "req_uri"), first_text(read.kept, "name")
     published = FrontEnd(id=_name_of(front), name=name and shown(name), path=path and shown(path))
     found = _of_record(show, newest)
@@ -96,7 +103,7 @@ def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: st
         found,
         facts=replace(found.facts, path=published.path),
         fronts=(published,),
-        deploy=body,
+        deploy=msgspec.json.encode(body).decode(),
         obstacles=(*found.obstacles, "new-front-end-id"),
     )
 
@@ -135,17 +142,25 @@ def _name_of(text: str) -> str:
     return shown(text) or "(unnamed)"
 
 
-def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]) -> str | None:
-    """Return what a deploy says to publish a front-end API like this one; None where too little is known."""
+def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a deploy says to publish a front-end API like this one, as far as it is known."""
     fields: dict[str, Any] = {"deploy_front_api": True}
     fields |= {name: record[name] for name in _OF_RECORD if record.get(name)}
     fields |= {ours: front[theirs] for ours, theirs in _OTHER_NAMES.items() if front.get(theirs)}
     fields |= {name: front[name] for name in _SAME_NAMES if front.get(name) not in (None, "")}
     if backend.get("roma_app_id"):
         fields["roma_app_id"] = backend["roma_app_id"]  # another one is refused with APIG.3479
-    if not all(fields.get(name) for name in _MANDATORY):
-        return None
-    return msgspec.json.encode(fields).decode()
+    return fields
+
+
+def _unfit(fields: Mapping[str, Any]) -> str | None:
+    """Say which field of a deploy cannot be kept, and why: a value that is cut is another value."""
+    for name, value in fields.items():
+        if isinstance(value, str) and len(value) > LARGEST_FIELD:
+            return f"{name} has {len(value):,} characters, more than the {LARGEST_FIELD:,} that are kept"
+        if not isinstance(value, str | bool | int | float):
+            return f"{name} is neither a text nor a number"
+    return None
 
 
 def _records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:

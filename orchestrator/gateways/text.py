@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +12,9 @@ from orchestrator.names import why_vanishing
 
 SHOWN = 256
 """At most so many characters of a vendor's text are kept."""
+
+NAMED = 8
+"""At most so many pods are named; the others are counted."""
 
 # A credential holds none of these (RFC 6750's b64token), so no cut between chunks leaves half a credential.
 _CHUNKS = re.compile(r"[\s\"'<>{},]+|[^\s\"'<>{},]+")
@@ -35,6 +39,20 @@ def shown(text: str) -> str | None:
             break
         kept += piece
     return kept.rstrip() + "…"
+
+
+def uncut(text: str) -> str | None:
+    """Return ``text`` if it can be kept as it is; ``None`` where ``shown`` would cut or change it.
+
+    For what is sent again later: a value that was cut is another value.
+    """
+    return text if shown(text) == text else None
+
+
+def some_of(names: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """Return the first ``NAMED`` of some names, each once and fit to be shown; and how many more."""
+    known = list(dict.fromkeys(shown(name) or "unnamed" for name in names))
+    return tuple(known[:NAMED]), max(0, len(known) - NAMED)
 
 
 def _visible(text: str) -> str:

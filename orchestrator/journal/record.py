@@ -93,7 +93,8 @@ class Record:
 
 
 def _pods(reading: Reading) -> str:
-    return msgspec.json.encode((list(map(_clean, reading.pods)), reading.pod_count)).decode()
+    counts = (reading.pod_count, reading.more_pods) if reading.more_pods else (reading.pod_count,)
+    return msgspec.json.encode((list(map(_clean, reading.pods)), *counts)).decode()
 
 
 def _clean(text: str | None) -> str | None:
@@ -107,12 +108,13 @@ def reading_of(
     """Make a reading again from its row; None where the intent has no result."""
     if verdict is None:
         return None
-    names, count = msgspec.json.decode(pods, type=tuple[tuple[str, ...], int]) if pods else ((), 0)
+    names, count, *more = msgspec.json.decode(pods) if pods else ((), 0)
     return Reading(
         verdict=Verdict(verdict),
         code=code,
         message=message,
         evidence="deploymentResult" if names and act is not Act.LOOK else None,
-        pods=names,
+        pods=tuple(names),
+        more_pods=more[0] if more else 0,
         pod_count=count,
     )

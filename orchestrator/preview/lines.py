@@ -155,7 +155,9 @@ def _told(sight: Sight) -> str:
     if facts.path:
         parts.append(f"at {facts.path}")
     if sight.state is State.PARTIAL and facts.serving:
-        parts.append(f"still served by {', '.join(facts.serving)}")
+        more = max(0, (facts.pods_active or 0) - len(facts.serving))
+        rest = f" and {more:,} more" if more else ""
+        parts.append(f"still served by {', '.join(facts.serving)}{rest}")
     return ", ".join(parts)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from orchestrator.model import Act, Ask, Facts, Reading, Verdict
+from orchestrator.retry import End, Past, Policy, decide
 from orchestrator.wire import Reply, Secret
 
 from .recorded import ASKS, PARTS, UNDEPLOY, gateway, target
@@ -219,6 +221,48 @@ def test_the_facts_of_both_reads_are_kept() -> None:
     assert isinstance(settled, Reading)
     assert settled.evidence == "look"
     assert settled.facts == Facts(deployed=False, revision="7", edited=True, pods_active=0, pods_responded=2)
+
+
+def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
+    rows = [{"success": False, "podName": f"worker-{number}", "detail": "x" * 60} for number in range(7000)]
+    body = {"status": "SUCCESS", "deploymentResult": {"success": False, "detailList": rows}}
+    found = APIM.read(UNDEPLOY, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
+    settled = settle({STATUS.via: DOWN, HEALTH.via: LACKING}, about=found)
+    end = decide(Policy(), Past(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0)[1]
+
+    assert (found.pods, found.more_pods, found.pod_count) == (
+        tuple(f"worker-{number}" for number in range(8)),
+        6992,
+        7000,
+    )
+    assert isinstance(settled, Reading)
+    assert (settled.pods, settled.more_pods) == (found.pods, 6992)
+    assert isinstance(end, End)
+    assert "worker-6, worker-7 and 6,992 more" in (end.reason or "")
+    assert len(end.reason or "") < 600
+
+
+def test_of_thousands_of_pods_that_still_serve_the_count_is_kept() -> None:
+    pods = [{"routeActive": True, "workerPodIp": f"10.0.{number}"} for number in range(7000)]
+    row = {"routeActive": True, "podsResponded": 7000, "podsActive": 7000, "pods": pods}
+    body = {"status": "SUCCESS", "resultCount": 1, "resultList": [row]}
+    served = APIM.read(HEALTH, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
+    orphan = settle({STATUS.via: DOWN, HEALTH.via: served})
+
+    assert served.facts is not None
+    assert (len(served.facts.serving), served.facts.pods_active) == (8, 7000)
+    assert isinstance(orphan, Reading)
+    assert (len(orphan.pods), orphan.more_pods, orphan.pod_count) == (8, 6992, 7000)
+
+
+@pytest.mark.parametrize("revision", ["9" * 300, 10**30, " 7", "7\n", True, 7.0])
+def test_a_revision_that_cannot_be_kept_as_it_is_is_none(revision: object) -> None:
+    """A restore may put it into a URL: what was cut would bring back another one."""
+    row = {"deployed": True, "revision": revision, "redeployRequired": False, "lastDeployTime": None}
+    body = {"status": "SUCCESS", "resultCount": 1, "resultList": [row]}
+    found = APIM.read(STATUS, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
+
+    assert found.facts == Facts(deployed=True, revision=None, edited=False)
 
 
 @pytest.mark.promise(3)

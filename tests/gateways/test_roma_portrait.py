@@ -9,6 +9,8 @@ import pytest
 
 from orchestrator.gateways.roma_portrait import DEFINITION, HISTORY
 from orchestrator.model import Act, Ask, FrontEnd, Reading, Snapshot, Verdict
+from orchestrator.portrait import judged
+from orchestrator.retry import Policy
 from orchestrator.wire import Reply, Secret
 
 from .recorded import PARTS, gateway, samples, target
@@ -108,6 +110,23 @@ def test_without_a_mandatory_field_nothing_is_published(missing: str) -> None:
 
     assert (found.deploy, found.obstacles) == (ALONE, ("missing-history",))
     assert found.fronts == (FrontEnd(id=FRONT[6:]),)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "gap"),
+    [
+        ("req_uri", "/" + "x" * 10**6, "path has 1,000,001 characters, more than the 4,096 that are kept"),
+        ("req_method", {"x": [1] * 10**5}, "method is neither a text nor a number"),
+    ],
+)
+def test_a_field_that_cannot_be_kept_whole_is_named_and_never_cut(field: str, value: Any, gap: str) -> None:
+    found = snapshot(definition=UP, history=HISTORY_OF, front=told(PUBLISHED, **{field: value}))
+    end = judged(Policy(), found, None, required=True)
+
+    assert (found.deploy, found.obstacles, found.message) == (ALONE, ("missing-history",), gap)
+    assert len(msgspec.json.encode(found)) < 2000
+    assert end is not None
+    assert end.reason == f"snapshot: its deployment could not be read: {gap}"
 
 
 @pytest.mark.parametrize(

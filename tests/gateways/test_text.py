@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.text import SHOWN, place, segment, shown
+from orchestrator.gateways.text import NAMED, SHOWN, place, segment, shown, some_of, uncut
 from orchestrator.names import why_vanishing
 
 
@@ -77,3 +77,17 @@ def test_a_text_that_fits_is_not_cut() -> None:
 )
 def test_equal_places_give_equal_texts(url: str, wanted: str) -> None:
     assert place(url) == wanted
+
+
+@pytest.mark.parametrize("text", ["x" * (SHOWN + 1), " x", "a\nb", "", "\u200b"])
+def test_what_would_be_cut_or_changed_is_not_kept_for_sending(text: str) -> None:
+    assert uncut(text) is None
+    assert uncut("2026-03-01T09:30:00Z") == "2026-03-01T09:30:00Z"
+
+
+def test_of_many_names_some_are_told_and_the_others_counted() -> None:
+    many = [f"pod-{number}" for number in range(7000)]
+
+    assert some_of(many) == (tuple(many[:NAMED]), 7000 - NAMED)
+    assert some_of(["a", "b", "a"]) == (("a", "b"), 0)
+    assert some_of(["x" * 10**6])[0][0].endswith("…")

@@ -62,6 +62,13 @@ async def test_a_result_precedes_the_next_intent(record: Record, tmp_path: Path)
             pod_count=3,
             evidence="deploymentResult",
         ),
+        Reading(
+            verdict=Verdict.PARTIAL,
+            pods=("pod-1",),
+            more_pods=6999,
+            pod_count=7000,
+            evidence="deploymentResult",
+        ),
     ],
 )
 async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
