@@ -34,6 +34,7 @@ from orchestrator.selection import (
     RunOptions,
     hold,
     protections,
+    refuse_dead,
     refuse_idle,
     split_waves,
     touched_by,
@@ -78,7 +79,8 @@ async def begin(
     ``change`` is what is done to the targets.
     """
     options = order.options
-    refuse_idle(draft.database, options)
+    refuse_dead(plan, options)
+    refuse_idle(draft.database, plan, options)
     hold(draft.database, plan, options)
     split_waves(draft.database, plan)
     hours = _hours(options.window, None if order.rehearsal else plan.window)
@@ -203,8 +205,11 @@ async def _prepare_resume(
     gate: ExitStack,
 ) -> Start | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
-    options = order.options
     plan = plan_from_json(meta["plan"].encode())
+    change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
+    options = order.options
+    if change == DEPLOY:  # what is protected is to be up: nothing keeps a restore from it
+        options = replace(options, protect=(), protect_files=())
     if meta.get("rehearsal"):
         raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
     sessions = list(database.rows("SELECT number, state, stopped_by, options FROM session ORDER BY number"))
@@ -223,7 +228,8 @@ async def _prepare_resume(
     had = msgspec.convert(earlier.get("window"), Window | None)
     hours = _hours(options.window, had or plan.window, _origin(had, earlier, plan))
     check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
-    refuse_idle(database, options)
+    refuse_dead(plan, options)
+    refuse_idle(database, plan, options)
     await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
     restores = _restores(folder, options)
     refuse_restored(folder.id, restores, options)  # once more: one may have begun since
@@ -234,7 +240,6 @@ async def _prepare_resume(
     reopen(database, lambda name, wave: name not in left_up and wanted(name, wave))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, hours.window, options, world)
-    change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
     start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
     return replace(start, learned=learned, skips=skips)

@@ -36,7 +36,7 @@ from orchestrator.model import (
     Threshold,
     Wave,
 )
-from orchestrator.plan.globs import matcher
+from orchestrator.plan.patterns import Patterns, by_name
 from orchestrator.plan.stored import plan_from_json, plan_to_json
 from orchestrator.plan.targets import Place
 
@@ -179,17 +179,17 @@ class _Filling:
 
     def _wanted(self) -> Iterator[Taken]:
         """Yield what the patterns let through. Raises where that is nothing, or a pattern matches nothing."""
-        only = matcher(self._choice.only or ("**",))
-        idle = {pattern: matcher((pattern,)) for pattern in self._choice.only}
-        found = False
+        only = Patterns(self._choice.only or ("**",), self._plan.gateways, by_name)
+        used: set[int] = set()
         for row in taken_down(self._database):
-            idle = {pattern: match for pattern, match in idle.items() if match(row.id) is None}
-            if only(row.id) is not None:
-                found = True
+            if matching := set(only.matching(row.id)):
+                used |= matching
                 yield row
-        for pattern in idle:
+        for index, pattern in enumerate(only.texts if self._choice.only else ()):
+            if index in used:
+                continue
             raise UsageError(f"--only {pattern} matches nothing that the run took down; nothing was sent")
-        if not found:
+        if not used:
             why = _why_nothing(self._database)
             raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
 

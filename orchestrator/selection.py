@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -13,7 +12,8 @@ from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, hold_back, split
 from orchestrator.model import Gateway, Plan, Reason, Window
-from orchestrator.plan.globs import matcher
+from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault
+from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.schedule import step_bounds
 
 
@@ -35,19 +35,33 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     after_restore: bool = False
     """Resume a run of which a restore has begun."""
     protect: tuple[str, ...] = ()
-    """A site's own patterns; their first part also matches the host of a gateway's URL."""
+    """Patterns of ids that are never touched, besides those of the plan and of ``protect_files``."""
+    protect_files: tuple[ProtectFile, ...] = ()
+
+    @property
+    def site(self) -> tuple[str, ...]:
+        """The patterns that hold besides the plan's own."""
+        return (*(text for file in self.protect_files for text in file.patterns), *self.protect)
 
 
-def refuse_idle(database: Database, options: RunOptions) -> None:
-    """Raise UsageError for a pattern that matches no target: a typo in it would take down what it spares."""
-    for option, patterns in (("--only", options.only), ("--skip", options.skip)):
-        idle = {pattern: matcher((pattern,)) for pattern in patterns}
-        for (name,) in database.rows("SELECT id FROM target") if idle else ():
-            idle = {pattern: match for pattern, match in idle.items() if match(name) is None}
-            if not idle:
-                break
-        for pattern in idle:
-            raise UsageError(f"{option} {pattern} matches no target of the plan; nothing was sent")
+def refuse_dead(plan: Plan, options: RunOptions) -> None:
+    """Raise ``PlanError`` with each line of a protect file that can match no target's id, by its place."""
+    given = ProtectFile("protect", tuple(Line(text, 0, 0) for text in options.protect))
+    refuse_dead_lines([*options.protect_files, *([given] if given.lines else [])], plan.gateways)
+
+
+def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
+    """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
+    filters = (("--only", options.only, by_name), ("--skip", options.skip, by_installation))
+    for option, patterns, called in filters:
+        for pattern in Patterns(patterns, plan.gateways, called).idle(_ids(database)):
+            unfit = fault(pattern, plan.gateways)
+            hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
+            raise UsageError(f"{option} {pattern} matches no target of the plan; nothing was sent{hint}")
+
+
+def _ids(database: Database) -> Iterator[str]:
+    return (name for (name,) in database.rows("SELECT id FROM target"))
 
 
 def hold(database: Database, plan: Plan, options: RunOptions) -> None:
@@ -73,15 +87,17 @@ def split_waves(database: Database, plan: Plan) -> None:
 
 def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     """Return the test that the filters are, on a target's id and the index of its wave."""
-    only, skip = matcher(options.only), matcher(options.skip)
+    # What lets through goes by the name as written, what holds back by every name of the same place.
+    only = Patterns(options.only, plan.gateways, by_name)
+    skip = Patterns(options.skip, plan.gateways)
     waves = {index for index, wave in enumerate(plan.waves) if wave.name in options.waves}
 
     def wanted(name: str, wave: int) -> bool:
         if options.waves and wave not in waves:
             return False
-        if options.only and only(name) is None:
+        if options.only and only.first(name) is None:
             return False
-        return not options.skip or skip(name) is None
+        return not options.skip or skip.first(name) is None
 
     return wanted
 
@@ -97,29 +113,11 @@ def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
 
 
 def protections(plan: Plan, options: RunOptions) -> list[Hold]:
-    """Return what is never touched: the plan's own patterns, and the site's, which also know hosts."""
-    holds = []
-    if plan.protect:
-        by_plan = matcher(plan.protect)
-        holds.append(Hold(Reason.PROTECTED, lambda name, _: by_plan(name)))
-    if options.protect:
-        by_site = matcher(options.protect)
-        by_host = matcher(_with_small_hosts(options.protect))
-        hosts = {gateway.name: _host(gateway) for gateway in plan.gateways}
-
-        def site(name: str, _wave: int) -> str | None:
-            gateway, _, rest = name.partition("/")
-            return by_site(name) or by_host(f"{hosts[gateway]}/{rest}")
-
-        holds.append(Hold(Reason.PROTECTED, site))
-    return holds
+    """Return what is never touched: by the plan's own patterns, and by the site's."""
+    patterns = _protecting(plan.protect + options.site, plan.gateways)
+    return [Hold(Reason.PROTECTED, lambda name, _: patterns.first(name))] if patterns.texts else []
 
 
-def _with_small_hosts(patterns: tuple[str, ...]) -> list[str]:
-    """Return the patterns with their first part in small letters: the case of a host does not count."""
-    parts = (pattern.partition("/") for pattern in patterns)
-    return [f"{first.lower()}{slash}{rest}" for first, slash, rest in parts]
-
-
-def _host(gateway: Gateway) -> str:
-    return urlsplit(gateway.url).hostname or ""
+@lru_cache(maxsize=4)  # a start asks several times, and to prepare thousands of patterns takes a moment
+def _protecting(patterns: tuple[str, ...], gateways: tuple[Gateway, ...]) -> Patterns:
+    return Patterns(patterns, gateways)

@@ -121,7 +121,9 @@ class Session:
         self._emit = Teller(listeners, lambda text: self._record.note(world.now(), "warning", text=text))
         self._reader = world.reader(database)
         self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
-        self._stopping = Stopping(closes=self._closes(), announce=self._announce_stop)
+        self._stopping = Stopping(
+            closes=self._closes(), announce=self._announce_stop, gateways=start.plan.gateways
+        )
         for pattern, by in start.skips.items():
             self._stopping.skip(pattern, by)
         self._lanes: dict[str, Lane] = {}

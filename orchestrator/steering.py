@@ -19,7 +19,7 @@ from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, Learned
 from orchestrator.model import MOST_IN_FLIGHT, Gateway, Limits, PerSecond, Plan, RunId
-from orchestrator.plan.globs import matcher
+from orchestrator.plan.patterns import Patterns, fault
 from orchestrator.undeploy import Tools
 
 
@@ -147,12 +147,14 @@ class Steering:
                 return f"in force: {str(demand).removeprefix('limits ')}"
 
     def _count(self, pattern: str) -> str:
-        matches = matcher((pattern,))
-        count = sum(matches(name) is not None for _, name in self._pending.untouched())
+        patterns = Patterns((pattern,), self._plan.gateways)
+        count = sum(patterns.first(name) is not None for _, name in self._pending.untouched())
         if not count:
+            unfit = fault(pattern, self._plan.gateways)
+            hint = f"; {unfit.hint}" if unfit is not None and unfit.hint else ""
             raise UsageError(
                 f"{pattern} matches no target that nothing was sent for (in a pattern * stays inside one"
-                " part of an id, ** crosses parts); nothing has changed"
+                f" part of an id, ** crosses parts{hint}); nothing has changed"
             )
         return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
 

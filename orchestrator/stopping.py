@@ -4,13 +4,13 @@ what somebody has asked of it while it goes on."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import anyio
 
 from orchestrator.model import Act, Gateway, Reason, TargetId
-from orchestrator.plan.globs import matcher
+from orchestrator.plan.patterns import Patterns
 
 LOOKS_PAST_CLOSE = 30.0
 """Seconds after the window's close in which a look may still settle a doubt."""
@@ -33,8 +33,13 @@ class Stopping:
     """
 
     def __init__(
-        self, *, closes: float | None = None, announce: Callable[[str], None] = lambda _: None
+        self,
+        *,
+        closes: float | None = None,
+        announce: Callable[[str], None] = lambda _: None,
+        gateways: Sequence[Gateway] = (),
     ) -> None:
+        """``gateways`` are the plan's: by them patterns of targets get their meaning."""
         self.kind: Kind | None = None
         self.reason: str | None = None
         self.paused = False
@@ -47,7 +52,8 @@ class Stopping:
         self._wakes: list[Callable[[], None]] = []
         self.skips: dict[str, str] = {}
         """Patterns of targets that are passed over, and who wants that."""
-        self._skip = matcher(())
+        self._gateways = gateways
+        self._skip = Patterns((), gateways)
 
     def wake(self, call: Callable[[], None]) -> None:
         """Have ``call`` called whenever something here has changed for those who wait."""
@@ -85,12 +91,12 @@ class Stopping:
     def skip(self, pattern: str, by: str) -> None:
         """Pass over the targets that match and that nothing was sent for; ``by`` says who wants that."""
         self.skips.setdefault(pattern, by)
-        self._skip = matcher(self.skips)
+        self._skip = Patterns(self.skips, self._gateways)
         self._tell_change()
 
     def skipped(self, target: TargetId) -> str | None:
         """Return why a target is passed over, or None."""
-        if not self.skips or (pattern := self._skip(target)) is None:
+        if not self.skips or (pattern := self._skip.first(target)) is None:
             return None
         return f"{Reason.SKIPPED}: {pattern}, by {self.skips[pattern]}"
 

@@ -92,14 +92,16 @@ def test_what_the_plan_protects_stays_so_whatever_the_filters_say(database: Data
         ("roma.example.com/a1", [3]),
         ("**/production", [1, 2]),
         ("elsewhere.example.com/**", []),
+        ("apim.example.com.:8443/**", [0, 1, 2]),
+        ("apim.example.com:443/**", []),
     ],
 )
 def test_a_site_protects_by_gateway_or_by_host(database: Database, pattern: str, numbers: list[int]) -> None:
-    """Whatever a plan calls its gateway; a host has no port here, and its case does not count."""
+    """Whatever a plan calls its gateway; the case of a host does not count, nor need its port be named."""
     assert list(held(database, protect=(pattern,))) == [IDS[number] for number in numbers]
 
 
-def test_a_plan_s_own_pattern_knows_no_hosts(database: Database) -> None:
-    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim.example.com/**",))
+def test_a_plan_s_own_pattern_knows_hosts_too(database: Database) -> None:
+    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim.example.com/Retail/**",))
 
-    assert held(database, plan) == {}
+    assert list(held(database, plan)) == [IDS[0], IDS[1]]

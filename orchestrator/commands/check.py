@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import Chosen, plan_options, protect_file_option, protect_patterns
+from orchestrator.commands.options import Chosen, plan_options, protect_file_option, read_protect_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.journal.draft import Draft
     from orchestrator.model import Plan
     from orchestrator.plan.reader import Loaded
+    from orchestrator.selection import RunOptions
 
 
 @click.command("check")
@@ -33,11 +34,13 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
     # Not through orchestrator.api, which brings the whole engine with it.
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
+    from orchestrator.selection import RunOptions, refuse_dead
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
-        patterns = protect_patterns(protect_files)
+        options = RunOptions(protect_files=read_protect_files(protect_files))
         loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
-        lines = [*counted(loaded), *explained(loaded, draft, patterns)]
+        refuse_dead(loaded.plan, options)
+        lines = [*counted(loaded), *explained(loaded, draft, options)]
     for line in lines:
         click.echo(line)
     click.echo(f"digest: {loaded.digest}")
@@ -56,14 +59,14 @@ def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     yield from aligned(rows, left=3)
 
 
-def explained(loaded: Loaded, draft: Draft, protect: tuple[str, ...]) -> Iterator[str]:
-    """Yield how a plan would go, in words; ``protect`` are the patterns of protect files."""
+def explained(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:
+    """Yield how a plan would go, in words; ``options`` hold the protect files."""
     from orchestrator.commands.agreement import window_text
     from orchestrator.commands.explain import bounding, pace, stopping
     from orchestrator.report.words import visible
 
     plan = loaded.plan
-    kept = count_protected(plan, draft, protect)
+    kept = count_protected(plan, draft, options)
     if plan.window is not None:
         yield f"window: {window_text(plan.window)}"
     yield from bounding(plan.gateways)
@@ -72,15 +75,15 @@ def explained(loaded: Loaded, draft: Draft, protect: tuple[str, ...]) -> Iterato
             yield f"wave {visible(wave.name)}: {words}"
     if following := draft.dependents():
         yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
-    if plan.protect or protect:
+    if plan.protect or options.site:
         yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
     yield from stopping(plan.stop_when)
 
 
-def count_protected(plan: Plan, draft: Draft, protect: tuple[str, ...]) -> Counter[int]:
-    """Count by index of the wave which targets the plan or ``protect`` keeps from being touched."""
-    from orchestrator.selection import RunOptions, protections
+def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
+    """Count by index of the wave which targets the plan or a protect file keeps from being touched."""
+    from orchestrator.selection import protections
 
-    holds = protections(plan, RunOptions(protect=protect))
+    holds = protections(plan, options)
     rows = draft.database.rows("SELECT id, wave FROM target") if holds else ()
     return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))

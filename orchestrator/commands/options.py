@@ -16,6 +16,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.model import Window
+    from orchestrator.plan.protect import ProtectFile
 
 Command = Callable[..., Any]
 
@@ -91,20 +92,18 @@ class Selection(NamedTuple):
         """Return the window that replaces the plan's, None to keep the plan's; raises ``UsageError``."""
         return Hours(self.window, self.close_at, self.wait).window_value(now)
 
-    def protect(self) -> tuple[str, ...]:
-        """Return the patterns of all protect files, those of the environment first; raises ``UsageError``."""
-        return protect_patterns(self.protect_files)
+    def protecting(self) -> tuple[ProtectFile, ...]:
+        """Return all protect files, that of the environment first; raises ``UsageError``."""
+        return read_protect_files(self.protect_files)
 
 
-def protect_patterns(files: Sequence[Path]) -> tuple[str, ...]:
-    """Return the patterns of the site's own protect file and of ``files``; raises ``UsageError``."""
+def read_protect_files(files: Sequence[Path]) -> tuple[ProtectFile, ...]:
+    """Read the site's own protect file and ``files``; raises ``UsageError`` where one cannot be read."""
+    from orchestrator.plan.protect import read_protect_file
+
     # The option adds to the site's own file: nobody unprotects anything by naming another one.
     site = os.environ.get(PROTECT_FILE_VARIABLE)
-    return tuple(
-        pattern
-        for file in ([Path(site)] if site else []) + list(files)
-        for pattern in read_lines(file, "protect file")
-    )
+    return tuple(read_protect_file(file) for file in ([Path(site)] if site else []) + list(files))
 
 
 def read_lines(file: Path, what: str) -> list[str]:

@@ -97,5 +97,5 @@ def run_options(
         wait=selection.wait,
         past_stop=past_stop,
         after_restore=after_restore,
-        protect=selection.protect(),
+        protect_files=selection.protecting(),
     )

@@ -25,8 +25,8 @@ from orchestrator.discover.survey import Tally, Told
 from orchestrator.errors import UsageError
 from orchestrator.model import Gateway
 from orchestrator.plan.frame import Frame, paths_in
-from orchestrator.plan.globs import matcher
 from orchestrator.plan.nodes import Entries
+from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import nearest
 from orchestrator.transport import connect
 from orchestrator.world import World
@@ -66,7 +66,8 @@ class Search:
     def spooling(self) -> Iterator[None]:
         """Hold the file that takes what is found; results can be read within the block only."""
         with tempfile.TemporaryFile() as file:
-            self._spool = Spool(file, matcher(self._order.frame.header.protect))
+            frame = self._order.frame
+            self._spool = Spool(file, Patterns(frame.header.protect, frame.gateways).first)
             yield
 
     async def run(self) -> None:

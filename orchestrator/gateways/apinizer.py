@@ -26,7 +26,8 @@ from orchestrator.gateways.apinizer_looks import (
 from orchestrator.gateways.apinizer_portrait import next_portrait, next_proof, revision_of, with_revision
 from orchestrator.gateways.apinizer_replies import read_rollback, read_undeploy
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
-from orchestrator.gateways.text import place, segment
+from orchestrator.gateways.places import place
+from orchestrator.gateways.text import segment
 from orchestrator.model import (
     Act,
     Ask,

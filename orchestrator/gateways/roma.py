@@ -21,8 +21,9 @@ from orchestrator.gateways import roma_catalog, roma_checks, roma_portrait
 from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
+from orchestrator.gateways.places import place
 from orchestrator.gateways.signing import signed
-from orchestrator.gateways.text import place, segment, shown, uncut
+from orchestrator.gateways.text import segment, shown, uncut
 from orchestrator.model import (
     Act,
     Ask,

@@ -13,7 +13,6 @@ from hashlib import sha256
 from hmac import new as keyed_hash
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from orchestrator.gateways.text import place
 from orchestrator.wire import Keys, Request
 
 ALGORITHM = "SDK-HMAC-SHA256"
@@ -24,6 +23,7 @@ _OURS = frozenset({"authorization", "host", _DATE, "x-security-token"})
 _SIGNED = frozenset(
     {"content-type", "host", "user-agent", "x-auth-token", "x-project-id", _DATE, "x-security-token"}
 )
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 _CARRIED = re.compile(r"[\x20-\x7e]*")
 
 
@@ -63,7 +63,9 @@ def _with(request: Request, more: Mapping[str, str]) -> Request:
 
 def _host(url: str) -> str:
     """Return what Host says: with the port, unless it is the scheme's own."""
-    host = urlsplit(place(url)).netloc.rpartition("@")[2]
+    parts = urlsplit(url)
+    # As the client sends it, a dot at the end included.
+    host = parts.netloc.rpartition("@")[2].lower().removesuffix(_OWN_PORTS.get(parts.scheme, ""))
     if not host:
         raise ValueError("a request without a host cannot be signed")
     return host

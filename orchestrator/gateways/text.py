@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from orchestrator.names import shown as shown_name
 from orchestrator.names import why_vanishing
@@ -18,7 +18,6 @@ NAMED = 8
 
 # A credential holds none of these (RFC 6750's b64token), so no cut between chunks leaves half a credential.
 _CHUNKS = re.compile(r"[\s\"'<>{},]+|[^\s\"'<>{},]+")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def shown(text: str) -> str | None:
@@ -76,11 +75,3 @@ def segment(text: str) -> str:
             f"{shown_name(text)!r} cannot be a part of a URL's path; it would name something else: it {why}"
         )
     return quote(text, safe="")
-
-
-def place(url: str) -> str:
-    """Return ``url`` so that equal places give equal texts: scheme and host in lower case, without the
-    scheme's own port and without a slash at the end. Raises ``ValueError`` if it is no URL."""
-    parts = urlsplit(url)
-    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ""))
-    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"

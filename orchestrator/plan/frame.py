@@ -16,6 +16,7 @@ from orchestrator.plan.header import read_header
 from orchestrator.plan.intake import Options
 from orchestrator.plan.keys import Header
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
+from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.reader import read_once
 from orchestrator.plan.source import is_within
 from orchestrator.plan.written import quoted, text
@@ -45,6 +46,7 @@ def read_frame(path: Path) -> Frame:
     header = read_header(document.header, problems)
     if "gateways" not in document.header.keys:
         problems.add(document.header.at, "", "the key gateways is missing")
+    tell_dead(document.header, document.gateways or {}, problems)
     problems.settle()
     assert header is not None  # noqa: S101 - else there were problems
     known = (document.gateways or {}).values()

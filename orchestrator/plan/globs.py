@@ -1,32 +1,132 @@
-"""Patterns of target ids: ``*`` stays inside one part of an id, ``**`` crosses parts, ``?`` is one character
+"""Patterns of texts with parts: ``*`` stays inside one part, ``**`` crosses parts, ``?`` is one character
 inside a part. Case counts; everything else means itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 
 _STARS = re.compile(r"(\*+)")
+_WILD = re.compile(r"[*?]+")
+_TOKENS = re.compile(r"\*\*+|.", re.DOTALL)
+
+FEW = 8
+"""So many patterns are tried one after the other: to look up which may match would take longer."""
+_GRAM = 3
+
+
+class Globs:
+    """Many patterns, and which of them match a text as a whole.
+
+    Each pattern is filed under one of its fragments of three characters, the one that the fewest patterns
+    share. A text is tried only on patterns whose fragment it holds: that makes thousands of patterns as quick
+    as a few, unless most of them share all their fragments.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(dict.fromkeys(patterns))
+        self._exact: dict[str, int] = {}
+        self._loose: list[int] = []
+        """Patterns that are tried on every text."""
+        self._filed: dict[str, list[int]] = defaultdict(list)
+        self._tests: dict[int, Callable[[str], object]] = {}
+        self._file()
+        self._fragments = frozenset(self._filed)
+
+    def _file(self) -> None:
+        wild: list[int] = []
+        for index, pattern in enumerate(self.patterns):
+            if _WILD.search(pattern):
+                wild.append(index)
+            else:
+                self._exact[pattern] = index
+        if len(wild) <= FEW:
+            self._loose = wild
+            return
+        fragments = {index: _fragments(self.patterns[index]) for index in wild}
+        shared = Counter(fragment for found in fragments.values() for fragment in found)
+        for index, found in fragments.items():
+            if found:
+                self._filed[min(found, key=lambda each: (shared[each], each))].append(index)
+            else:
+                self._loose.append(index)
+
+    def matching(self, text: str) -> Iterator[int]:
+        """Yield the index of each pattern that matches, in no order but that of an exact one first."""
+        if (exact := self._exact.get(text)) is not None:
+            yield exact
+        for index in self._loose:
+            if self._test(index)(text):
+                yield index
+        if self._fragments:
+            for fragment in _grams(text) & self._fragments:
+                for index in self._filed[fragment]:
+                    if self._test(index)(text):
+                        yield index
+
+    def _test(self, index: int) -> Callable[[str], object]:
+        test = self._tests.get(index)
+        if test is None:
+            test = self._tests[index] = re.compile(_expression(self.patterns[index]), re.DOTALL).match
+        return test
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
-    """Return what says which of ``patterns`` matches an id as a whole; ``None`` where none does.
+    """Return what says which of ``patterns`` matches a text as a whole; ``None`` where none does.
 
-    Patterns without ``*`` and ``?`` are looked up; where several match, one of those is told first, else
-    the first as given.
+    Where several match, one without ``*`` and ``?`` is told first, else the first as given.
     """
-    given = tuple(dict.fromkeys(patterns))
-    exact = frozenset(pattern for pattern in given if "*" not in pattern and "?" not in pattern)
-    wild = tuple(pattern for pattern in given if pattern not in exact)
-    search = re.compile("|".join(f"({_expression(pattern)})" for pattern in wild), re.DOTALL).match
+    globs = Globs(patterns)
 
-    def match(target: str) -> str | None:
-        if target in exact:
-            return target
-        found = search(target) if wild else None
-        return wild[found.lastindex - 1] if found and found.lastindex else None
+    def match(text: str) -> str | None:
+        found = list(globs.matching(text))
+        if not found:
+            return None
+        exact = globs.patterns[found[0]] == text
+        return globs.patterns[found[0] if exact else min(found)]
 
     return match
+
+
+def behind(pattern: str, start: str) -> Iterator[str]:
+    """Yield the patterns of what may follow ``start``: a text that begins with it matches ``pattern`` if
+    what follows matches one of them."""
+    tokens = _TOKENS.findall(pattern)
+    states = _opened(tokens, {0})
+    for letter in start:
+        states = _opened(tokens, {after for state in states for after in _stepped(tokens, state, letter)})
+    for state in sorted(states):
+        if not (state and state - 1 in states and tokens[state - 1].startswith("*")):
+            yield "".join(tokens[state:])
+
+
+def _stepped(tokens: list[str], state: int, letter: str) -> Iterator[int]:
+    """Yield where in the pattern one may stand after one more letter."""
+    sign = tokens[state] if state < len(tokens) else ""
+    if sign.startswith("**") or (sign == "*" and letter != "/"):
+        yield state
+    elif sign == letter or (sign == "?" and letter != "/"):
+        yield state + 1
+
+
+def _opened(tokens: list[str], states: set[int]) -> set[int]:
+    """Add what stands behind stars, which may match nothing."""
+    reached = set(states)
+    for state in states:
+        place = state
+        while place < len(tokens) and tokens[place].startswith("*"):
+            place += 1
+            reached.add(place)
+    return reached
+
+
+def _grams(text: str) -> set[str]:
+    return {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
+
+
+def _fragments(pattern: str) -> set[str]:
+    return {gram for run in _WILD.split(pattern) for gram in _grams(run)}
 
 
 def _expression(pattern: str) -> str:

@@ -15,6 +15,7 @@ from orchestrator.plan.intake import Intake, Options, Tray
 from orchestrator.plan.keys import SHORT_WAVE, Header
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, shown
+from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
 
@@ -58,6 +59,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
     # Of a plan that has too many targets the sink holds only the first.
     if not intake.is_cut():
         tell_astray(sink.astray(), problems)
+    tell_dead(document.header, gateways, problems)
     _tell_duplicates(sink, gateways, problems)
     _tell_too_many(document, header, intake.count, problems)
     problems.settle()

@@ -12,6 +12,7 @@ from msgspec import inspect
 from orchestrator.model import Size, Threshold
 from orchestrator.names import CONTROL, why_at_ends, why_hidden, why_not_prose
 from orchestrator.plan.nodes import Scalar
+from orchestrator.plan.pattern_text import fault_of_text
 from orchestrator.plan.problems import UnfitError, nearest, shown
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
@@ -243,11 +244,8 @@ def path(scalar: Scalar) -> str:
 
 
 def pattern_of_ids(scalar: Scalar) -> str:
-    """Return a pattern of target ids; one that cannot match any would protect nothing."""
+    """Return a pattern of target ids, unless its text alone says that no id matches it."""
     value = line_of_text(scalar.text)
-    if "/" not in value and "**" not in value:
-        hint = (
-            f'an id is gateway/part/...; write "{value}/**" for all of a gateway' if len(value) < 60 else ""
-        )
-        raise UnfitError(f"{shown(value)} matches no target's id", hint)
+    if (unfit := fault_of_text(value)) is not None:
+        raise unfit
     return value

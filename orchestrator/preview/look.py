@@ -18,7 +18,7 @@ from orchestrator.model import Act, Ask, Gateway, Reading, Snapshot, Target, Tar
 from orchestrator.overview import Overview
 from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
 from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe
-from orchestrator.selection import RunOptions, hold, refuse_idle, split_waves
+from orchestrator.selection import RunOptions, hold, refuse_dead, refuse_idle, split_waves
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.wire import Lost, Reply
@@ -60,7 +60,8 @@ async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Wat
     CredentialError before anything is sent; what a gateway does later is in the preview.
     """
     plan, database = loaded.plan, loaded.draft.database
-    refuse_idle(database, options)
+    refuse_dead(plan, options)
+    refuse_idle(database, plan, options)
     hold(database, plan, options)
     split_waves(database, plan)
     pending = Pending(database, plan, resumed=False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.text import NAMED, SHOWN, place, segment, shown, some_of, uncut
+from orchestrator.gateways.text import NAMED, SHOWN, segment, shown, some_of, uncut
 from orchestrator.names import why_vanishing
 
 
@@ -64,19 +64,6 @@ def test_no_cut_leaves_half_a_credential(before: str, length: int) -> None:
 def test_a_text_that_fits_is_not_cut() -> None:
     assert shown("x" * SHOWN) == "x" * SHOWN
     assert shown("  ") is None
-
-
-@pytest.mark.parametrize(
-    ("url", "wanted"),
-    [
-        ("HTTPS://Roma.Example.com:443/", "https://roma.example.com"),
-        ("http://[::1]:80", "http://[::1]"),
-        ("http://host:443", "http://host:443"),
-        ("https://host/Base/", "https://host/Base"),
-    ],
-)
-def test_equal_places_give_equal_texts(url: str, wanted: str) -> None:
-    assert place(url) == wanted
 
 
 @pytest.mark.parametrize("text", ["x" * (SHOWN + 1), " x", "a\nb", "", "\u200b"])

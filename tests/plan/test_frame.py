@@ -53,7 +53,7 @@ reason: 'CHG-1 "quoted" # not a comment: here'
 window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
 at_most: 500
 stop_when: {failed: 20%, unknown: 5}
-protect: ["apim/Payments/*/production", apim/Retail/**]
+protect: ["1apim/Payments/*/production", third/Retail/**]
 gateways:
   roma-eu:
     kind: roma

@@ -110,7 +110,7 @@ waves:
 
 def test_waves_and_rules_come_back(tmp_path: Path) -> None:
     rules = "stop_when: {failed: 12.345678%, unknown: 0, surprising: 0%}\nat_most: 7\n"
-    rules += "protect: ['**/\"x', 'a/*']\n"
+    rules += "protect: ['**/\"x', 'roma/*']\n"
     loaded, sink = load(tmp_path, f"{TOP}{rules}{GATEWAYS}{WAVES}")
 
     assert_same(tmp_path, loaded.plan, sink)

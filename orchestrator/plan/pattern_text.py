@@ -1,0 +1,63 @@
+"""The text of a pattern of target ids: what its signs mean, and which texts can match no id of any plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from orchestrator.names import normal, why_hidden
+from orchestrator.plan.problems import UnfitError, shown
+
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_KEPT = {"%": "%25", "/": "%2F", "*": "%2A", "?": "%3F"}
+"""What a decoded ``%XX`` may not become: these have a meaning of their own in a pattern."""
+_STRAY = re.compile(r"%(?!25|2F)")
+_NEVER_IN_A_FILE = re.compile(r"[{},^$\\\"'#]")
+
+
+def canonical(pattern: str) -> str:
+    """Return a pattern in NFC, with ``%XX`` decoded as far as that can be told from its own signs."""
+    return normal(_ENCODED.sub(_decoded, pattern) if "%" in pattern else pattern)
+
+
+def _decoded(found: re.Match[str]) -> str:
+    try:
+        text = bytes.fromhex(found[0].replace("%", "")).decode()
+    except UnicodeDecodeError:
+        return found[0]
+    return "".join(_KEPT.get(letter, letter) for letter in text)
+
+
+def fault_of_text(pattern: str, *, in_file: bool = False) -> UnfitError | None:
+    """Return why a pattern can match no id of any plan, None where its text is sound.
+
+    A line of a protect file (``in_file``) must not look like anything but a pattern either.
+    """
+    plain = canonical(pattern)
+    if hidden := why_hidden(plain):
+        return UnfitError(f"{shown(pattern)} {hidden}, and no id does", "remove it")
+    if in_file and (sign := _NEVER_IN_A_FILE.search(pattern)):
+        hint = f"a line is one pattern and nothing else; in a name it is written %{ord(sign[0]):02X}"
+        return UnfitError(f"{shown(pattern)}: the character {sign[0]} may not stand in a protect file", hint)
+    if "://" in pattern:
+        return UnfitError(
+            f"{shown(pattern)} is a URL, and matches no target's id",
+            "a pattern begins with a gateway's name or with a host alone",
+        )
+    if stray := _STRAY.search(plain):
+        hint = "%25 is a %, %2F a / inside a part; ? stands for any one character"
+        return UnfitError(f'{shown(pattern)} matches no target\'s id: no id holds "{stray[0]}"', hint)
+    return _fault_of_parts(pattern, plain.split("/"))
+
+
+def _fault_of_parts(pattern: str, parts: Sequence[str]) -> UnfitError | None:
+    if "" in parts:
+        where = "begins with a /" if not parts[0] else "ends with a /" if not parts[-1] else "holds //"
+        hint = f'write "{pattern}**" for all below' if where.startswith("ends") and len(pattern) < 60 else ""
+        return UnfitError(f"{shown(pattern)} {where}, and no part of an id is empty", hint)
+    if any(part != part.strip() for part in parts):
+        return UnfitError(f"{shown(pattern)} holds a part with a space at an end, which no id has")
+    if len(parts) == 1 and "**" not in parts[0]:
+        hint = f'an id is gateway/part/...; "{pattern}/**" is all of a gateway of that name'
+        return UnfitError(f"{shown(pattern)} matches no target's id", hint if len(pattern) < 60 else "")
+    return None

@@ -1,0 +1,219 @@
+"""Patterns of target ids: which targets of a plan they match, and which can match none.
+
+A pattern means installations, not names: its first part matches a gateway by any name that the plan gives the
+same installation, and by the host of its URL, with or without the port. The rest is compared with the rest of
+an id, after NFC. ``%XX`` stands for a character that cannot be written; ``%25`` and ``%2F`` are those of ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from orchestrator.gateways import KINDS
+from orchestrator.gateways.places import authority, host, one_authority
+from orchestrator.model import Coordinate, Gateway
+from orchestrator.names import normal
+from orchestrator.plan.globs import Globs, behind
+from orchestrator.plan.pattern_text import canonical, fault_of_text
+from orchestrator.plan.problems import UnfitError, nearest, shown
+from orchestrator.plan.shape import check
+
+_WILD = re.compile(r"[*?]+")
+_NAMEABLE = re.compile(
+    r"(?![-.])[\w.*?-]+(?::[0-9]{1,5})?"  # a gateway's name, or a host
+    r"|\[(?=[^\]]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?\](?::[0-9]{1,5})?"  # an IPv6 address
+    r"|(?=[^/]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?"
+)
+"""What a first part looks like that could name a gateway of some plan."""
+
+
+class Called(NamedTuple):
+    """What a pattern's first part may call a gateway."""
+
+    names: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+Calling = Callable[[Sequence[Gateway]], Mapping[str, Called]]
+"""Returns by name of each gateway what it may be called."""
+
+
+def by_installation(gateways: Sequence[Gateway]) -> Mapping[str, Called]:
+    """Every name that the installation has in the plan, and its host: for what is left alone."""
+    names: dict[str, list[str]] = {}
+    for gateway in gateways:
+        names.setdefault(gateway.installation, []).append(gateway.name)
+    return {one.name: Called(tuple(names[one.installation]), _hosts(one)) for one in gateways}
+
+
+def by_name(gateways: Sequence[Gateway]) -> Mapping[str, Called]:
+    """Its own name, and its host: for what a run may touch, which no other name is to widen."""
+    return {gateway.name: Called((gateway.name,), _hosts(gateway)) for gateway in gateways}
+
+
+def _hosts(gateway: Gateway) -> tuple[str, ...]:
+    return host(gateway.url), authority(gateway.url)
+
+
+class Patterns:
+    """Patterns as the gateways of one plan give them their meaning."""
+
+    def __init__(
+        self, patterns: Iterable[str], gateways: Sequence[Gateway], called: Calling = by_installation
+    ) -> None:
+        self.texts = tuple(dict.fromkeys(patterns))
+        self._plain = tuple(map(canonical, self.texts))
+        self._called = called(gateways) if self.texts else {}
+        self._behind: dict[Called, _Behind] = {}
+
+    def matching(self, target: str) -> Iterator[int]:
+        """Yield the index in ``texts`` of each pattern that matches the id ``target``; one may come twice."""
+        name, _, rest = target.partition("/")
+        called = self._called.get(name) or Called((name,), ())
+        found = self._behind.get(called)
+        if found is None:
+            found = self._behind[called] = _Behind(self._plain, called)
+        yield from found.matching(rest)
+
+    def first(self, target: str) -> str | None:
+        """Return the first of the patterns that matches the id ``target``, None where none does."""
+        index = min(self.matching(target), default=None)
+        return None if index is None else self.texts[index]
+
+    def idle(self, targets: Iterable[str]) -> tuple[str, ...]:
+        """Return the patterns that match none of the ids ``targets``."""
+        left = set(range(len(self.texts)))
+        for target in targets if left else ():
+            left.difference_update(self.matching(target))
+            if not left:
+                break
+        return tuple(self.texts[index] for index in sorted(left))
+
+
+class _Behind:
+    """What patterns say of the rests of ids, behind the name of one installation."""
+
+    def __init__(self, patterns: Sequence[str], called: Called) -> None:
+        self._indices: dict[str, list[int]] = {}
+        for index, pattern in enumerate(patterns):
+            for rest in _rests(pattern, called):
+                self._indices.setdefault(rest, []).append(index)
+        self._globs = Globs(self._indices)
+
+    def matching(self, rest: str) -> Iterator[int]:
+        for found in self._globs.matching(normal(rest)):
+            yield from self._indices[self._globs.patterns[found]]
+
+
+def _rests(pattern: str, called: Called) -> set[str]:
+    """Return what a pattern says of the rest of an id, once its first part is a gateway's."""
+    found = {rest for name in called.names for rest in _rest(pattern, name)}
+    spelled = _host_form(pattern)
+    return found.union(rest for name in called.hosts for rest in _rest(spelled, name))
+
+
+def _rest(pattern: str, name: str) -> Iterable[str]:
+    first, slash, rest = pattern.partition("/")
+    if not _WILD.search(first):
+        return [rest] if slash and first == name else []
+    return behind(pattern, f"{name}/")
+
+
+def _host_form(pattern: str) -> str:
+    """Return a pattern with its first part spelled as ``places`` spells hosts."""
+    first, slash, rest = pattern.partition("/")
+    lead, stars, tail = first.partition("**")
+    return f"{one_authority(lead)}{stars}{tail}{slash}{rest}"
+
+
+def fault(
+    pattern: str, gateways: Sequence[Gateway] | None = None, *, in_file: bool = False
+) -> UnfitError | None:
+    """Return why a pattern can match no id, None where it could match one.
+
+    ``gateways`` are those of the plan; None where they are not known, so that only the text is judged. A
+    pattern of a protect file (``in_file``) may name a gateway that this plan does not have, since it may hold
+    for many plans; on the other hand its text must not look like anything but a pattern.
+    """
+    found = fault_of_text(pattern, in_file=in_file)
+    if found is not None or gateways is None:
+        return found
+    return _fault_of_place(pattern, canonical(pattern), gateways, in_file=in_file)
+
+
+def _fault_of_place(
+    pattern: str, plain: str, gateways: Sequence[Gateway], *, in_file: bool
+) -> UnfitError | None:
+    """Judge whether the parts fit the kinds of the gateways that the first one names."""
+    named = _named(plain, gateways)
+    if _can_match(named):
+        return None
+    if named:
+        return _unfit_for(pattern, [one for one, _ in named])
+    return _fault_elsewhere(pattern, plain) if in_file else _unknown_gateway(pattern, gateways)
+
+
+def _named(plain: str, gateways: Sequence[Gateway]) -> list[tuple[Gateway, set[str]]]:
+    """Return the gateways that a pattern names, each with what the pattern says of the rests of their ids."""
+    called = by_installation(gateways)
+    return [(one, rests) for one in gateways if (rests := _rests(plain, called[one.name]))]
+
+
+def _can_match(named: Iterable[tuple[Gateway, set[str]]]) -> bool:
+    return any(_fits(rest, one.COORDINATES) for one, rests in named for rest in rests)
+
+
+def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
+    forms = list(dict.fromkeys(_form(one.name, one.COORDINATES) for one in named))[:3]
+    wide = f"{pattern.rstrip('/*')}/**"
+    widens = len(pattern) < 60 and _can_match(_named(canonical(wide), named))
+    return UnfitError(
+        f"{shown(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
+        f'write "{wide}" for all below' if widens else "",
+    )
+
+
+def _unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitError:
+    names = [one.name for one in gateways]
+    hint = nearest(pattern.partition("/")[0], names) or f"the gateways are {', '.join(names)}"
+    return UnfitError(f"{shown(pattern)} matches no target's id: the plan has no such gateway", hint)
+
+
+def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
+    """Judge a pattern that names no gateway of this plan by whether it could name one of another plan."""
+    first, _, rest = plain.partition("/")
+    if not _NAMEABLE.fullmatch(first):
+        hint = "a pattern is gateway/part/... or host/part/..."
+        return UnfitError(f"{shown(pattern)} begins with neither a gateway's name nor a host", hint)
+    kinds = [kind.COORDINATES for kind in KINDS.values()]
+    if "**" in first or any(_fits(rest, coordinates) for coordinates in kinds):
+        return None
+    forms = " or ".join(_form(first, coordinates) for coordinates in kinds)
+    return UnfitError(f"{shown(pattern)} matches no target's id: ids look like {forms}")
+
+
+def _form(name: str, coordinates: Sequence[Coordinate]) -> str:
+    return "/".join([name, *(f"<{item.name}>" for item in coordinates)])
+
+
+def _fits(rest: str, coordinates: Sequence[Coordinate]) -> bool:
+    """Say whether ``rest`` can match the parts of an id with these coordinates."""
+    parts = rest.split("/")
+    if "**" in rest:
+        return len(parts) <= len(coordinates)
+    return len(parts) == len(coordinates) and all(map(_fits_part, parts, coordinates))
+
+
+def _fits_part(part: str, coordinate: Coordinate) -> bool:
+    """Say whether a pattern of one part can match the coordinate: all that it says literally fits."""
+    said = _WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
+    wild = _WILD.search(part) is not None
+    if coordinate.pattern is not None:
+        return (wild and not said) or re.fullmatch(coordinate.pattern, said) is not None
+    try:
+        check(coordinate, said)
+    except UnfitError:
+        return wild
+    return True

@@ -1,0 +1,276 @@
+"""Which targets a pattern means: by every name of a place, and by its host; and which can mean none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.gateways.apinizer import Apinizer
+from orchestrator.gateways.roma import Roma
+from orchestrator.model import Auth, Gateway, Reference
+from orchestrator.plan.globs import Globs, behind, matcher
+from orchestrator.plan.pattern_text import canonical
+from orchestrator.plan.patterns import Patterns, by_name, fault
+
+AUTH = Auth(token=Reference(env="T"))
+
+
+def apim(name: str = "apim", url: str = "https://apim.example.com") -> Apinizer:
+    return Apinizer(name=name, url=url, auth=AUTH)
+
+
+def roma(name: str = "roma", url: str = "https://roma.example.com", instance: str = "i") -> Roma:
+    return Roma(name=name, url=url, auth=AUTH, project_id="p", instance_id=instance)
+
+
+ALIKE = (apim(), apim("again", "HTTPS://APIM.example.com.:443//x/../"), roma(), roma("second", instance="j"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target", "expected"),
+    [
+        ("apim/Payments/**", "again/Payments/p/e", True),
+        ("again/Payments/**", "apim/Payments/p/e", True),
+        ("apim.example.com/Payments/**", "again/Payments/p/e", True),
+        ("APIM.Example.COM./Payments/**", "apim/Payments/p/e", True),
+        ("apim.example.com:443/Payments/**", "apim/Payments/p/e", True),
+        ("apim.example.com:80/Payments/**", "apim/Payments/p/e", False),
+        ("*.example.com/Payments/**", "again/Payments/p/e", True),
+        ("ag*/Payments/**", "apim/Payments/p/e", True),
+        ("APIM/Payments/**", "apim/Payments/p/e", False),
+        ("apim/payments/**", "apim/Payments/p/e", False),
+        ("roma/a1", "second/a1", False),  # another instance is another installation
+        ("roma.example.com/a1", "second/a1", True),
+        ("**/e", "apim/Payments/p/e", True),
+        ("a**/e", "again/Payments/p/e", True),
+        ("**", "roma/a1", True),
+        ("roma/?1", "roma/a1", True),
+        ("apim/S%C3%A9/**", "apim/Se\u0301/p/e", True),
+        ("apim/Se\u0301/**", "apim/S\u00e9/p/e", True),
+        ("apim/a%2Cb/**", "apim/a,b/p/e", True),
+        ("apim/a%2fb/**", "apim/a%2Fb/p/e", True),
+        ("apim/100%25/**", "apim/100%25/p/e", True),
+        ("apim/a%2Fb/*/*", "apim/a/b/p/e", False),
+    ],
+)
+def test_a_pattern_means_an_installation(pattern: str, target: str, expected: bool) -> None:
+    assert (Patterns([pattern], ALIKE).first(target) == pattern) is expected
+
+
+@pytest.mark.parametrize(
+    ("first", "url"),
+    [
+        ("b\u00fccher.example", "https://xn--bcher-kva.example/base"),
+        ("xn--bcher-kva.example", "https://xn--bcher-kva.example."),
+        ("B\u00dcCHER.example", "https://xn--bcher-kva.example"),
+        ("[::1]", "http://[0:0::1]:8080"),
+        ("::1", "http://[::1]"),
+        ("[0:0:0:0:0:0:0:1]:8080", "http://[::1%25lo]:8080"),
+        ("127.0.0.1", "http://[::ffff:127.0.0.1]"),
+        ("127.1", "http://2130706433"),
+        ("apim", "http://apim:8080"),
+    ],
+)
+def test_a_host_is_known_under_every_spelling(first: str, url: str) -> None:
+    gateways = [apim("gw", url)]
+    assert Patterns([f"{first}/P/**"], gateways).first("gw/P/p/e")
+    assert Patterns([f"{first}/P/**"], gateways).first("gw/Q/p/e") is None
+    assert fault(f"{first}/P/**", gateways) is None
+    assert fault(f"{first}/P/**", [roma()], in_file=True) is None
+
+
+def test_what_lets_through_goes_by_its_own_name() -> None:
+    only = Patterns(["apim/**"], ALIKE, by_name)
+    assert only.first("apim/P/p/e") == "apim/**"
+    assert only.first("again/P/p/e") is None
+    assert Patterns(["apim.example.com/**"], ALIKE, by_name).first("again/P/p/e")
+
+
+def test_the_first_that_matches_is_told_and_the_idle_are_named() -> None:
+    patterns = Patterns(["roma/x", "**/e", "again/P/**", "apim/P/**", "**/e"], ALIKE)
+    assert patterns.first("apim/P/p/e") == "**/e"
+    assert patterns.first("apim/P/p/f") == "again/P/**"
+    assert patterns.idle(["apim/P/p/e", "roma/y"]) == ("roma/x",)
+    assert patterns.idle([]) == ("roma/x", "**/e", "again/P/**", "apim/P/**")
+
+
+PLAN: tuple[Gateway, ...] = (apim("a"), roma("r"))
+
+DEAD = [
+    "a",
+    "*",
+    "a/",
+    "/a/Payments/**",
+    "a//Payments/**",
+    "a/**/",
+    "a/Payments",
+    "a/Payments/*",
+    "a/P/p/e/x",
+    "a/P/p/e/**",
+    "r/a1/x",
+    "r/a1/**",
+    "r/bd42841c\u2026",
+    "r/a.b",
+    "r/[abc]",
+    "r/a b*",
+    f"r/{'x' * 65}",
+    "a/../p/e",
+    "a/100%/**",
+    "a/a%20%ZZ/**",
+    "a/%00/**",
+    "a/%FF/**",
+    "a/%2A/**",
+    "a/ Payments/**",
+    "a/Payments /**",
+    "a /Payments/**",
+    "a/Payments/**\t",
+    "a/Pay\u200bments/**",
+    "a/Payments/**\u00a0",
+    "a/Payments/**\ufeff",
+    "a/Pay\u3164ments/**",
+    "https://apim.example.com/Payments/**",
+    "***/",
+    "\x00",
+    "",
+]
+
+
+@pytest.mark.parametrize("pattern", DEAD)
+def test_a_pattern_that_can_match_no_id_is_told(pattern: str) -> None:
+    assert fault(pattern, PLAN) is not None
+    assert fault(pattern, PLAN, in_file=True) is not None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "**",
+        "***",
+        "*/**",
+        "a/**",
+        "a/Payments/**",
+        "a/*/*/*",
+        "a/P/p/e",
+        "a/P**",
+        "a/P/p/?",
+        "a/%7B%2C%23%7D/**",
+        "a/My Project/**",
+        "a/[Pp]ayments/**",
+        "r/*",
+        "r/a1",
+        "r/a?-_*",
+        "*/a1",
+        "**/production",
+        "apim.example.com/Payments/**",
+        "apim.example.com/**",
+    ],
+)
+def test_a_pattern_that_could_match_passes(pattern: str) -> None:
+    assert fault(pattern, PLAN) is None
+    assert fault(pattern, PLAN, in_file=True) is None
+
+
+@pytest.mark.parametrize("sign", list("{},^$\\\"'#"))
+def test_what_is_no_pattern_in_other_tools_may_not_stand_in_a_file(sign: str) -> None:
+    assert fault(f"a/x{sign}y/**", PLAN) is None
+    unfit = fault(f"a/x{sign}y/**", PLAN, in_file=True)
+    assert unfit is not None
+    assert f"the character {sign} may not stand" in unfit.message
+    encoded = f"a/x%{ord(sign):02X}y/**"
+    assert encoded in f"a/x%{unfit.hint.rpartition('%')[2]}y/**"
+    assert fault(encoded, PLAN, in_file=True) is None
+    assert Patterns([encoded], PLAN).first(f"a/x{sign}y/p/e") == encoded
+
+
+@pytest.mark.parametrize(
+    ("pattern", "in_plan", "in_file"),
+    [
+        ("crm/**", False, True),
+        ("crm/P/p/e", False, True),
+        ("crm/a1", False, True),
+        ("crm/P/p", False, False),
+        ("crm.example.com:8443/P/**", False, True),
+        ("[fd00::1]/P/**", False, True),
+        ("- a/P/**", False, False),
+        ("!a/P/**", False, False),
+        ("<a>/P/**", False, False),
+        ("[ab]/P/**", False, False),
+        ("b*/P/p/e", False, True),
+        ("*/P/p", False, False),
+    ],
+)
+def test_a_file_may_name_gateways_of_other_plans(pattern: str, in_plan: bool, in_file: bool) -> None:
+    assert (fault(pattern, PLAN) is None) is in_plan
+    assert (fault(pattern, PLAN, in_file=True) is None) is in_file
+
+
+@pytest.mark.parametrize(
+    ("pattern", "gateways", "told", "hint"),
+    [
+        ("a", PLAN, '"a" matches no target\'s id', '"a/**" is all of a gateway of that name'),
+        ("a/Payments/", PLAN, '"a/Payments/" ends with a /', 'write "a/Payments/**" for all below'),
+        ("a/Payments/*", PLAN, "ids there look like a/<project>/<proxy>/<environment>", '"a/Payments/**"'),
+        ("r/x/y", PLAN, "ids there look like r/<ld_api_id>", ""),
+        ("crm/P/**", PLAN, "the plan has no such gateway", "the gateways are a, r"),
+        ("apm/P/**", (apim(),), "the plan has no such gateway", 'did you mean "apim"?'),
+        ("http://x/y", PLAN, "is a URL", "begins with a gateway's name or with a host alone"),
+    ],
+)
+def test_why_is_told_and_what_to_write(
+    pattern: str, gateways: Sequence[Gateway], told: str, hint: str
+) -> None:
+    unfit = fault(pattern, gateways)
+    assert unfit is not None
+    assert told in unfit.message
+    assert hint in unfit.hint
+    assert bool(hint) is bool(unfit.hint)
+
+
+SIGNS = st.text(st.sampled_from("ab/*?"), max_size=9)
+
+
+@given(SIGNS, st.text(st.sampled_from("ab"), max_size=3), st.text(st.sampled_from("ab/"), max_size=6))
+def test_what_is_behind_a_name_says_the_same_as_the_whole(pattern: str, name: str, rest: str) -> None:
+    whole = matcher([pattern])(f"{name}/{rest}") is not None
+    assert whole is any(matcher([each])(rest) is not None for each in behind(pattern, f"{name}/"))
+
+
+@given(st.lists(SIGNS, min_size=9, max_size=30), st.text(st.sampled_from("ab/"), max_size=9))
+def test_many_patterns_say_the_same_as_each_alone(patterns: list[str], text: str) -> None:
+    globs = Globs(patterns)
+    alone = {index for index, each in enumerate(globs.patterns) if matcher([each])(text) is not None}
+    assert set(globs.matching(text)) == alone
+
+
+@given(st.text(st.sampled_from("a/*?%2FeC39\u0301"), max_size=12))
+def test_one_spelling_is_its_own(pattern: str) -> None:
+    assert canonical(canonical(pattern)) == canonical(pattern)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "apim/Project-{0}/**",
+        "*/*/proxy-{0}/production",
+        "apim/Project-*/proxy-{0}*/**",
+        "**/proxy-{0}/*",
+        "apim.example.com/*/*-{0}?/t*",
+        "apim/Project-7/proxy-{0}/test",
+    ],
+)
+def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: str) -> None:
+    """Tried one after the other they took 31 s; both questions of a start are asked here."""
+    patterns = [shape.format(number) for number in range(2_000)]
+    ids = [f"again/Project-{n % 500}/proxy-{n}/{'test' if n % 2 else 'production'}" for n in range(20_000)]
+    start = time.process_time()
+
+    made = Patterns(patterns, ALIKE)
+    first = [made.first(target) for target in ids]
+    made.idle(ids)
+
+    assert time.process_time() - start < 2
+    assert any(first)

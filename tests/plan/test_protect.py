@@ -1,0 +1,113 @@
+"""Protect files: what their lines may be, and that every wrong one is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import PlanError, UsageError
+from orchestrator.plan.frame import read_frame
+from orchestrator.plan.protect import read_protect_file, refuse_dead_lines
+from plan.plans import EITHER, HEAD, complaint, complaints, load
+from plan.test_patterns import PLAN
+
+
+def problems(path: Path, data: bytes) -> list[str]:
+    path.write_bytes(data)
+    try:
+        refuse_dead_lines([read_protect_file(path)], PLAN)
+    except PlanError as error:
+        return [f"{problem.line}:{problem.column}" for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        (b"a/Payments/**\n", []),
+        (b"a/Payments/**", []),
+        (b"\xef\xbb\xbfa/Payments/**\r\nr/a1\r\n", []),
+        (b"a/Payments/**\rr/a1\r", []),
+        (b"# the till\n\n  # and more\n \t\n  a/Payments/** \t\n", []),
+        (b"", ["0:0"]),
+        (b"\n \n", ["0:0"]),
+        (b"# nothing yet\n", ["0:0"]),
+        (b"protect:\n  - a/Payments/**\n", ["1:1", "2:3"]),
+        (b'["a/Payments/**"]', ["1:1"]),
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>\n", ["1:1", "2:1"]),
+        (b"a/Payments/** # never\n", ["1:1"]),
+        (b"a/x\x0ba/y\n", ["1:1"]),
+        (b"a/P/**\xc2\x85r/a1\n", ["1:1"]),
+        (b"a/P/**\xe2\x80\xa8r/a1\n", ["1:1"]),
+        (b"a/P/**\x00\n", ["1:1"]),
+        (b"a/P/**\xef\xbb\xbf\n", ["1:1"]),
+        (b"a/P/**\xc2\xa0\n", ["1:1"]),
+        ("a/P/**\n".encode("utf-16-le"), ["1:1", "2:1"]),
+        (b"a/P/**\na\n\nr/a1\n a/x\n'r/a1'\n", ["2:1", "5:2", "6:1"]),
+    ],
+)
+def test_every_wrong_line_is_told_with_its_place(tmp_path: Path, data: bytes, wrong: list[str]) -> None:
+    assert problems(tmp_path / "file", data) == wrong
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(b"a/P/**\xff\n", "not UTF-8 text"), ("a/P/**".encode("utf-16"), "not UTF-8 text")],
+)
+def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(UsageError, match=why):
+        read_protect_file(tmp_path / "file")
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    for path, why in [(tmp_path, "is a directory"), (tmp_path / "no", "does not exist")]:
+        with pytest.raises(UsageError, match=why):
+            read_protect_file(path)
+    with pytest.raises(UsageError, match="is not a regular file"):
+        read_protect_file(Path("/dev/zero"))
+
+
+def test_all_files_are_told_of_at_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("a\n")
+    (tmp_path / "two").write_text("r/a1\n/x\n")
+    with pytest.raises(PlanError) as caught:
+        refuse_dead_lines([read_protect_file(tmp_path / name) for name in ("one", "two")], PLAN)
+    assert [(Path(each.file).name, each.line) for each in caught.value.problems] == [("one", 1), ("two", 2)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("apimm/Payments/**", "the plan has no such gateway"),
+        ("apim/Payments/*", "ids there look like apim/<project>/<proxy>/<environment>"),
+        ("apim/Payments/", "ends with a /"),
+        ("roma/P/p/e", "ids there look like roma/<ld_api_id>"),
+        ("other.example.com/**", "the plan has no such gateway"),
+    ],
+)
+def test_a_plan_s_own_list_is_judged_by_its_gateways(tmp_path: Path, pattern: str, told: str) -> None:
+    text = f"protect: ['**', '{pattern}']\n"
+    found = complaint(tmp_path, f"{HEAD}{text}{EITHER}")
+    assert found.startswith("plan.yaml:")
+    assert "protect[1]: " in found
+    assert told in found
+    # Where the list stands makes no difference, nor whether the plan has targets.
+    assert told in complaint(tmp_path, f"{text}{EITHER}{HEAD}")
+    (tmp_path / "frame.yaml").write_text(f"{HEAD}{text}")
+    with pytest.raises(PlanError, match="protect"):
+        read_frame(tmp_path / "frame.yaml")
+
+
+def test_of_gateways_that_cannot_be_read_nothing_is_guessed(tmp_path: Path) -> None:
+    text = f"protect: ['apimm/P/**', apim]\n{HEAD}  third: {{kind: soap}}\n{EITHER}"
+    found = complaints(tmp_path, text)
+    assert [each for each in found if "protect" in each] == [
+        each for each in found if 'protect[1]: "apim" matches no' in each
+    ]
+
+
+def test_what_could_match_is_taken(tmp_path: Path) -> None:
+    text = "protect: ['apim/{Payments,Cards}/**', apim.example.com/Payments/**]\n"
+    assert len(load(tmp_path, f"{HEAD}{text}{EITHER}")[0].plan.protect) == 2
