@@ -176,6 +176,11 @@ def _trouble(event: TargetEnded) -> Text:
     return line.append(visible(event.reason or ""), "default")
 
 
+def _lost(progress: Progress) -> Iterator[Text]:
+    if progress.lost:
+        yield Text(f"! {progress.lost:,} went down, or may have, that a restore cannot bring back", "yellow")
+
+
 def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
     if waiting := waiting_text(progress, now):
         yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
@@ -188,6 +193,7 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
         elif lane.waiting and lane.fault:
             yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
+    yield from _lost(progress)
     for event in progress.controls:
         yield Text(f"» {control_text(event)}", "cyan", no_wrap=False)
     # Who steered may take two lines each; the picture does not become higher for it.

@@ -96,6 +96,14 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
     attempts: int
 
 
+class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
+    """Nobody could tell how a target is before its undeploy, so that a restore could not bring it back."""
+
+    target: TargetId
+    gateway: str
+    reason: str
+
+
 class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     """A lane pauses for ``seconds``, goes on (``open``), is parked, or is closed to the end of the run."""
 
@@ -180,6 +188,7 @@ AnyEvent = (
     | AttemptEnded
     | RetryPlanned
     | TargetEnded
+    | SnapshotMissed
     | LaneChanged
     | GatewayWarned
     | StepStarted

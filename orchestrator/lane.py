@@ -98,6 +98,7 @@ class Lane:
         self._rate_told_at = -math.inf
         self._absurd_told = False
         self._no_login_since: float | None = None
+        self._topics: set[str] = set()
         self._changed = anyio.Event()
         self._logging_in = anyio.Lock()
         stopping.wake(self._broadcast)
@@ -288,6 +289,12 @@ class Lane:
     def warn(self, text: str) -> None:
         """Have something said in the report that concerns the gateway as a whole."""
         self._tell.lane(self.gateway.name, "warning", text, None)
+
+    def warn_once(self, topic: str, text: str) -> None:
+        """Warn as ``warn`` does, but only the first time on a ``topic``."""
+        if topic not in self._topics:
+            self._topics.add(topic)
+            self.warn(text)
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""

@@ -285,6 +285,8 @@ class PlainLines:
             for outcome in Outcome
             if progress.count(outcome)
         ]
+        if progress.lost:
+            counts.append(f"{progress.lost:,} cannot be brought back")
         rate = progress.pace.rate(at)
         if rate and progress.ended is None:
             counts.append(f"{rate:.1f}/s")

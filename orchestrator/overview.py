@@ -30,7 +30,11 @@ DEFERRED = 2000
 """Targets that may wait for the next list, before it is read in the middle of a wave."""
 
 TRIES = 4
-"""Requests for one page, before the list is given up and each target is looked at by itself."""
+"""Requests for one page, refusals to take more included. Then the list is given up, and each
+target is looked at by itself."""
+
+FAULTS = 2
+"""Faults of one page before that: it is asked for once more, and no further."""
 
 GIVEN_UP_FOR = 300.0
 """Seconds for which a list that was given up is not asked for again."""
@@ -154,6 +158,7 @@ class Overview:
 
     async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
         """Return one page, or None where the list cannot be had."""
+        faults = 0
         for failures in range(1, TRIES + 1):
             turn = Turn(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
             if await self._lane.admit(turn):
@@ -164,6 +169,9 @@ class Overview:
             if found.verdict is Verdict.NOT_OFFERED:
                 self._offered = False
                 return None
+            faults += found.verdict is Verdict.UNCLEAR
+            if faults >= FAULTS:
+                break
             if failures < TRIES:
                 await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
         self._rests_until = self._world.monotonic() + GIVEN_UP_FOR

@@ -67,6 +67,13 @@ def _word(state: str) -> str:
     return words.get(state, state)
 
 
+def unseen(snapshot: Snapshot) -> str:
+    """Return why a snapshot does not bring its target back."""
+    if snapshot.verdict is Verdict.PARTIAL:
+        return f"it was not deployed in full: {describe(_reading(snapshot))}"
+    return _why(snapshot)
+
+
 def _why(snapshot: Snapshot) -> str:
     if snapshot.verdict is Verdict.NOT_OFFERED:
         return "this version offers no look"

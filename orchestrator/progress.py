@@ -20,6 +20,7 @@ from orchestrator.events import (
     RunStarted,
     RunStopping,
     RunWaiting,
+    SnapshotMissed,
     StepStarted,
     TargetEnded,
     WaveStarted,
@@ -165,6 +166,9 @@ class Progress:
         self._begun: set[TargetId] = set()  # an undeploy or deploy was begun, and there is no outcome yet
         self.troubles: tuple[TargetEnded, ...] = ()
         self.controls: tuple[Controlled, ...] = ()
+        self._missed: set[TargetId] = set()
+        self.lost = 0
+        """How many went down, or may have, without a snapshot that brings them back."""
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
         self.rests = 0.0
@@ -259,6 +263,8 @@ class Progress:
                     lane.pace = Pace(event.at)
             case PaceChanged():
                 self._lane(event.gateway).bound = event.rate
+            case SnapshotMissed():
+                self._missed.add(event.target)
             case Controlled():
                 self.controls = (*self.controls[1 - CONTROLS :], event)
             case _:
@@ -286,6 +292,9 @@ class Progress:
         lane.outcomes[event.outcome] += 1
         lane.waiting.discard(event.target)
         self._begun.discard(event.target)
+        if event.target in self._missed:
+            self._missed.discard(event.target)
+            self.lost += event.outcome in (Outcome.UNDEPLOYED, Outcome.UNKNOWN)
         if event.outcome is not Outcome.NOT_STARTED:
             lane.pace.count(event.at)
             self.pace.count(event.at)

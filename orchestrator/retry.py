@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from orchestrator.model import Act, Gateway, Outcome, Reading, Reason, Verdict
 
 LOOKS_PER_DOUBT = 3
+LOOKS_BEFORE = 2
+"""Looks before the first undeploy: one, and one more where that met a fault. A deploy is not sent without."""
 
 _MIRRORED = {Verdict.UP: Verdict.DOWN, Verdict.DOWN: Verdict.UP}
 _NO_REPEAT = {Verdict.DOUBT: Verdict.STRANGE}
@@ -115,6 +117,11 @@ def backoff(policy: Policy, failures: int, roll: float) -> float:
     """Return full jitter: ``roll`` (0 up to 1) times ``first`` doubled per failure, at most ``ceiling``."""
     exponent = min(failures - 1, 60)  # 2.0**1024 would not be a float any more
     return roll * min(policy.ceiling, policy.first * 2.0**exponent)
+
+
+def passing(status: int | None) -> bool:
+    """Tell whether a reply with this HTTP status (None is none) is a fault that may be over in a moment."""
+    return status is None or status == 408 or status >= 500
 
 
 def blocked(past: Past, reason: str) -> End:
@@ -257,7 +264,8 @@ def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tu
             past = replace(
                 past, looks=past.looks + 1, exists=past.exists and reading.verdict is not Verdict.ABSENT
             )
-            if past.looks < LOOKS_PER_DOUBT:
+            before = policy.act is Act.UNDEPLOY and not past.charged
+            if past.looks < (LOOKS_BEFORE if before else LOOKS_PER_DOUBT):
                 return past, Look(backoff(policy, past.looks, roll))  # the lane keeps what a 429 asks for
             return _cannot_tell(policy, past, reading, roll)
 

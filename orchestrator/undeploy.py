@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from orchestrator.access import masked
-from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
+from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.lane import Lane
 from orchestrator.lane_state import Turn
 from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Snapshot, Target, Verdict
 from orchestrator.overview import Overview
-from orchestrator.portrait import Approved, judged
+from orchestrator.portrait import Approved, judged, unseen
 from orchestrator.retry import (
     LOOKS_PER_DOUBT,
     End,
@@ -30,9 +30,11 @@ from orchestrator.retry import (
     Send,
     Step,
     aimed,
+    backoff,
     blocked,
     decide,
     first_step,
+    passing,
 )
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Lost, Reply
@@ -98,6 +100,8 @@ class Course:
         self._step: Step = first_step(lane.policy, past)
         self._overview = overview
         self._last_look = last_look
+        self._status: int | None = None
+        """The HTTP status of the newest reply; None where none came."""
         self._held: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
@@ -147,15 +151,27 @@ class Course:
             return None
         snapshot = await self._read_portrait()
         if isinstance(snapshot, str):
-            needed = tools.snapshot == "required" or approved is not None or self._may_not_go()
-            return blocked(self.past, snapshot) if needed else None
+            if tools.snapshot == "required" or approved is not None or self._may_not_go():
+                return blocked(self.past, snapshot)
+            self._miss(Snapshot(verdict=Verdict.UNCLEAR, message=snapshot))
+            return None
         self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
         self._record.snapshot(self.target, snapshot, self._world.now())
         self.past = replace(self.past, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
         end = judged(self._lane.policy, snapshot, approved, required=tools.snapshot == "required")
         if end is None and snapshot.verdict is Verdict.UP and isinstance(self._step, Look):
             self._step = Send()  # the look that was due has been had
+        if end is None and snapshot.verdict is not Verdict.UP:
+            self._miss(snapshot)
         return end
+
+    def _miss(self, snapshot: Snapshot) -> None:
+        """Keep and tell that the target goes on without what a restore needs."""
+        target, at, why = self.target, self._world.now(), unseen(snapshot)
+        self._record.snapshot(target, snapshot, at)
+        self._emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))
+        told = f"{why}: {target.id} may go down, and a restore could not bring it back"
+        self._lane.warn_once(f"{snapshot.verdict.value} {snapshot.code}", told)
 
     def _may_not_go(self) -> bool:
         """Tell whether it is not only looks that are refused."""
@@ -163,8 +179,10 @@ class Course:
         return refused is not None
 
     async def _read_portrait(self) -> Snapshot | str:
-        """Read what a snapshot needs, each read once; or return why nothing may be read."""
+        """Read what a snapshot needs, each read once, and once more where it met a passing fault; or return
+        why nothing may be read."""
         seen: dict[str, Reading] = {}
+        repeated: set[str] = set()
         while True:
             found = self._lane.gateway.next_portrait(self.target, seen, frozenset(self._lane.lacking))
             if isinstance(found, Snapshot):
@@ -174,10 +192,19 @@ class Course:
                 return refused
             reading = await self._exchange(turn, found, _as_read)
             assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue
             if reading.verdict is Verdict.UNSENT:
                 reading = replace(reading, verdict=Verdict.UNCLEAR)  # to a snapshot it tells nothing either
-            if reading.verdict not in (Verdict.BUSY, Verdict.DENIED):
-                seen[found.via] = self._lane.found(found.via, reading)
+            if self._passes(reading) and found.via not in repeated:
+                repeated.add(found.via)
+                await self._stopping.sleep(backoff(self._lane.policy, 1, self._world.roll()))
+                continue
+            seen[found.via] = self._lane.found(found.via, reading)
+
+    def _passes(self, reading: Reading) -> bool:
+        """Tell whether the newest reading could not tell for a cause that may be over in a moment."""
+        return reading.verdict is Verdict.UNCLEAR and passing(self._status)
 
     def _may_wait(self, reading: Reading) -> bool:
         """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
@@ -296,7 +323,7 @@ class Course:
             reading = concluded = aimed(lane.policy, ask.act, concluded)
         elif lane.policy.act is Act.DEPLOY:  # half a look says nothing yet of what is wanted
             reading = replace(reading, verdict=Verdict.TOLD)
-        status = answer.status if isinstance(answer, Reply) else None
+        self._status = status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)

@@ -20,7 +20,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
 from orchestrator.model import Act, Ask, Auth, Page, Plan, Reading, Reference, Target, Verdict, Wave
-from orchestrator.overview import FRESH, TRIES, WORTH, Overview
+from orchestrator.overview import FAULTS, FRESH, TRIES, WORTH, Overview
 from orchestrator.plan.targets import Place
 from orchestrator.schedule import Tally
 from orchestrator.stopping import Stopping
@@ -236,7 +236,7 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(5)
-@pytest.mark.parametrize("faults", [0, 1, TRIES])
+@pytest.mark.parametrize("faults", [0, 1, FAULTS])
 def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
     tmp_path: Path, faults: int
 ) -> None:
@@ -253,7 +253,7 @@ def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
     assert set(went.outcomes.values()) == {"undeployed"}
     first = [at for at, _, _ in went.wire.told][:2]
     assert together[0] == 0
-    assert faults < TRIES or first[1] >= first[0] + 1.0
+    assert faults < FAULTS or first[1] >= first[0] + 1.0
 
 
 def test_the_report_is_told_of_each_page(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from orchestrator.journal.writer import Writing
 from orchestrator.model import Act, Ask, Reading, Snapshot, Target, Verdict
 from orchestrator.retry import End
 
-_SNAPSHOT = "INSERT OR REPLACE INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)"
+# What an earlier session has seen is not lost to a later one that saw nothing.
+_SNAPSHOT = """
+INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (seq) DO UPDATE SET taken = excluded.taken, verdict = excluded.verdict, value = excluded.value
+WHERE excluded.verdict NOT IN ('unclear', 'not_offered') OR snapshot.verdict IN ('unclear', 'not_offered')
+"""
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
 _FINISH = (

@@ -16,6 +16,8 @@ from .stage import Stage, apim_id, backend, roma_id
 
 REQUIRED = "snapshot: required"
 LOOK_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
+TWICE = (LOOK_500, LOOK_500)
+BUSY = Fault(kind=Kind.STATUS, status=503, on=On.LOOK, message="busy")
 SPARING = 60
 """Requests that a dead gateway gets at most in ten minutes."""
 
@@ -61,7 +63,7 @@ def test_a_target_that_cannot_be_read_is_left_where_a_snapshot_is_required(
     staged: Callable[..., Stage], mode: str, outcome: str, sent: int
 ) -> None:
     stage = staged(3, 2)
-    stage.expect({roma_id(1): (LOOK_500,), apim_id(1): (LOOK_500, LOOK_500, LOOK_500)})
+    stage.expect({roma_id(1): TWICE, apim_id(1): (*TWICE, *TWICE)})
     ended = stage.undeploy("run", stage.write_plan(top=mode), "--yes")
 
     outcomes, books = stage.outcomes(), stage.platform.books()
@@ -77,7 +79,7 @@ def test_a_target_that_cannot_be_read_is_left_where_a_snapshot_is_required(
 def test_required_wants_the_deployment_too(staged: Callable[..., Stage]) -> None:
     """The definition is read, its history is not."""
     stage = staged(1, 0)
-    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), LOOK_500)})
+    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), *TWICE)})
     ended = stage.undeploy("run", stage.write_plan(top=REQUIRED), "--yes")
 
     assert ended.status == 1, ended
@@ -98,7 +100,7 @@ def test_a_vendor_that_repeats_the_token_does_not_bring_it_into_a_snapshot(
     staged: Callable[..., Stage], fault: Fault
 ) -> None:
     stage = staged(1, 0)
-    stage.expect({roma_id(0): (fault,)})
+    stage.expect({roma_id(0): (fault, fault)})
     undeployed(stage)
 
     assert "•••" in str(snapshots(stage.run))
@@ -134,6 +136,66 @@ def test_a_resume_keeps_what_was_seen_before_the_first_undeploy(staged: Callable
     assert resumed.status == 0, resumed
     assert snapshots(stage.run)[roma_id(0)]["verdict"] == "up"
     assert stage.outcomes() == dict.fromkeys(stage.ids, "undeployed")
+
+
+@pytest.mark.parametrize("top", [BEST, REQUIRED])
+def test_a_read_that_met_a_passing_fault_is_made_once_more(staged: Callable[..., Stage], top: str) -> None:
+    stage = staged(3, 2)
+    stage.expect(
+        {
+            roma_id(0): (BUSY,),
+            roma_id(1): (Fault(kind=Kind.RESET, on=On.LOOK),),
+            roma_id(2): (Fault(kind=Kind.SLOW, on=On.LOOK), BUSY),  # the second of its reads
+            apim_id(0): (BUSY,),
+        }
+    )
+    ended = stage.undeploy("run", stage.write_plan(top=top), "--yes")
+    kept = snapshots(stage.run)
+
+    assert ended.status == 0, ended
+    assert {one["verdict"] for one in kept.values()} == {"up"}
+    assert "missing-history" not in str(kept)
+    assert "cannot be brought back" not in ended.err
+    assert "To bring back the 5 that this run took down" in ended.err
+
+
+def test_what_is_refused_is_not_asked_again(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0)
+    stage.expect({roma_id(0): (Fault(kind=Kind.STATUS, status=403, on=On.LOOK, times=0),)})
+    undeployed(stage)
+
+    assert stage.platform.books().targets[roma_id(0)].looks == 1
+
+
+def test_a_run_says_while_it_goes_and_at_its_end_what_cannot_be_brought_back(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(3, 2)
+    stage.expect({roma_id(0): (BUSY, BUSY), roma_id(2): (BUSY, BUSY)})
+    ended = stage.undeploy("run", stage.write_plan(top=BEST, roma="limits: {concurrency: 1}"), "--yes")
+    lines = ended.err.splitlines()
+    warned = [line for line in lines if "warning: roma-eu:" in line]
+
+    assert ended.status == 0, ended
+    assert {name: one["verdict"] for name, one in snapshots(stage.run).items() if name in stage.ids[:3]} == {
+        roma_id(0): "unclear",
+        roma_id(1): "up",
+        roma_id(2): "unclear",
+    }
+    assert stage.platform.books().targets[roma_id(0)].looks == 2
+    assert len(warned) == 1
+    assert f"{roma_id(0)} may go down, and a restore could not bring it back" in warned[0]
+    assert "2 cannot be brought back" in next(line for line in lines if "complete:" in line)
+    assert "All 5 targets are down." in ended.err
+    assert (
+        "2 cannot be brought back by a restore, since the look before the undeploy could not tell: "
+        in ended.err
+    )
+    assert "To bring back 3 of the 5 that this run took down, when the time comes:" in ended.err
+    for name in ("markdown", "html"):
+        told = stage.undeploy("report", "latest", "--format", name).out
+        assert "2 cannot be brought back by a restore" in told
+        assert "3 of 5 targets" in told
 
 
 @pytest.mark.promise(6)
