@@ -131,6 +131,12 @@ class LaneState:
         self._hopeless = False
         """Such a look has met a fault, or could not leave: no further one does."""
 
+    def probes(self) -> tuple[float | None, float | None]:
+        """Return when a parked lane is probed next, and when it is given up; None where it is neither."""
+        if self.state != "parked" or self.given_up:
+            return None, None
+        return self._probe_at, self._parked_since + self._park_for
+
     def limit(self, rate: float | None, now: float) -> None:
         """Put another cap on the pace of undeploys, and on that of looks."""
         self.undeploys.limit(rate, max(now, self._paused_until))
