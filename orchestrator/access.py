@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
 import anyio
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
+from orchestrator.masking import SHORT, TOO_SHORT, Mask
 from orchestrator.model import Gateway, Reading
 from orchestrator.retry import describe
 from orchestrator.wire import (
@@ -38,8 +37,6 @@ RENEW_BEFORE = 1800.0
 
 LOGIN_TRIES = 5
 """Logins in a row that may go unanswered before the lane is parked."""
-
-BLOT = "•••".encode()
 
 
 class Ticket(Struct):
@@ -89,11 +86,16 @@ class Entrance:
         self._unanswered = 0
         self._generation = 0
         self._on_login = on_login
-        self.marks = forms_of(material)
-        """What is masked in the vendor's texts: every credential ever in use, as it may be written."""
+        self.mask = Mask((*secrets_of(material), *(each.reveal() for each in world.passwords(gateway))))
+        """Takes out of texts from outside every credential ever in use, and those of the proxies."""
         self.ticket: Ticket | None = None
         if not isinstance(material, Password):
             self._issue(material)
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be said of a credential, or a proxy's password, that masking takes for a word."""
+        return TOO_SHORT if any(len(secret) < SHORT for secret in self.mask.secrets) else None
 
     @property
     def alone(self) -> bool:
@@ -135,7 +137,7 @@ class Entrance:
 
     def _replace(self, ticket: Ticket, material: Material, reading: Reading) -> Denied | None:
         self._material = material
-        self.marks = tuple({*self.marks, *forms_of(material)})
+        self.mask = self.mask.adding(secrets_of(material))
         if isinstance(material, Password):
             ticket.renew_at = 0.0  # whoever is admitted next logs in
             return None
@@ -157,19 +159,22 @@ class Entrance:
         match self._read(answer):
             case Granted(token, until):
                 self._unanswered = 0
-                self.marks = tuple({*self.marks, *forms_of(token)})
+                self.mask = self.mask.adding(secrets_of(token))
                 return self._issue(token, until)
             case Rejected(code, message):
-                return Denied(f"the login was refused ({' '.join(filter(None, (code, message)))})")
+                return Denied(f"the login was refused ({self._told(code, message)})")
             case Unclear(code, message, wait):
                 self._unanswered += 1
-                told = " ".join(filter(None, (code, message)))
+                told = self._told(code, message)
                 return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
 
     def _read(self, answer: Reply | Lost) -> Granted | Rejected | Unclear:
         if isinstance(answer, Lost):
             return Unclear(None, answer.detail, None)
-        return self._gateway.read_login(masked(answer, self.marks))
+        return self._gateway.read_login(answer)
+
+    def _told(self, *texts: str | None) -> str:
+        return self.mask.text(" ".join(filter(None, texts)))
 
     def _issue(self, access: Access, until: float | None = None) -> Ticket:
         self._generation += 1
@@ -182,32 +187,16 @@ class Entrance:
         return self.ticket
 
 
-def forms_of(material: Material) -> tuple[bytes, ...]:
-    """Return the ways in which a reply may repeat a credential: as it is, and as JSON escapes it.
-
-    An access key's id is no secret: the vendor's texts may name it.
-    """
+def secrets_of(material: Material) -> tuple[str, ...]:
+    """Return what of a credential may not be repeated. An access key's id is no secret: texts may name it."""
     match material:
         case Secret():
-            texts = [material.reveal()]
+            found = (material,)
         case Password(secret):
-            texts = [secret.reveal()]
+            found = (secret,)
         case Keys(_, secret, security_token):
-            texts = [secret.reveal(), *([security_token.reveal()] if security_token else [])]
-    forms = {
-        form
-        for text in texts
-        for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    }
-    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
-
-
-def masked(reply: Reply, marks: Iterable[bytes]) -> Reply:
-    """Return the reply with every credential in its body blotted out."""
-    body = reply.body
-    for mark in marks:
-        body = body.replace(mark, BLOT)
-    return reply if body is reply.body else replace(reply, body=body)
+            found = (secret, *((security_token,) if security_token else ()))
+    return tuple(each.reveal() for each in found)
 
 
 def end_of(access: Access) -> float | None:

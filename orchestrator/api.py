@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ from orchestrator.model import DEPLOY, Gateway, Plan, Tls
 from orchestrator.pauses import Prompt
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
+from orchestrator.proxies import passwords
 from orchestrator.restoring import Choice, Restoration, prepare
 from orchestrator.selection import RunOptions
 from orchestrator.signals import NoSignals, ProcessSignals
@@ -282,6 +284,7 @@ def real_world(folder: Path) -> World:
         roll=random.random,
         connect=partial(connect, folder=folder),
         check=partial(check_connection, folder=folder),
+        passwords=lambda gateway: passwords(gateway.proxy, os.environ),
         credential=partial(_resolve, folder=folder),
         writing=Writer,
         reader=lambda database: open_database(database.path, write=False),

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from orchestrator.errors import CredentialError
+from orchestrator.masking import SHORT
 from orchestrator.model import Gateway, Reference
 from orchestrator.wire import Keys, Password, Secret
 
@@ -43,6 +44,28 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
     if auth.token is None:
         raise CredentialError(f"{where} auth names no credential")
     return _word(auth.token, folder, f"{where} the token")
+
+
+def short_ones(gateway: Gateway, folder: Path) -> tuple[Reference, ...]:
+    """Return the references of a gateway that are seen to give fewer than ``SHORT`` characters.
+
+    Seen without resolving one: by the length of a variable that is set, or the size of a file. An access
+    key's id is no secret.
+    """
+    auth = gateway.auth
+    passwords = [login.password for login in (auth.iam, auth.login) if login is not None]
+    given = (auth.token, auth.secret_key, auth.security_token, *passwords)
+    return tuple(each for each in given if each is not None and _length(each, folder) < SHORT)
+
+
+def _length(reference: Reference, folder: Path) -> int:
+    """Return how many characters, or bytes, a reference gives at most; what nobody can see is long enough."""
+    if reference.env is not None:
+        return len(os.environ.get(reference.env, " " * SHORT))
+    try:
+        return (folder / Path(reference.file).expanduser()).stat().st_size if reference.file else SHORT
+    except (OSError, RuntimeError, ValueError):
+        return SHORT
 
 
 def text_of(reference: Reference, folder: Path, what: str) -> Secret:

@@ -141,8 +141,9 @@ class FrontEnd(Struct, frozen=True, kw_only=True):
 class Reading(Struct, frozen=True, kw_only=True):
     """What a gateway made of a reply.
 
-    ``message`` is the vendor's own text: at most 256 characters, control characters made visible,
-    not yet masked. ``wait`` is what the gateway asks for, in seconds from the reply's arrival.
+    ``message`` is the vendor's own text: at most 256 characters, control characters made visible, and not
+    yet masked where a gateway gives it. ``wait`` is what the gateway asks for, in seconds from the reply's
+    arrival.
     """
 
     verdict: Verdict

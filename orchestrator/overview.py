@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import anyio
 
-from orchestrator.access import masked
 from orchestrator.lane import Lane
 from orchestrator.lane_state import Turn
 from orchestrator.model import Act, Page, Reading, Target, TargetId, Verdict
@@ -120,7 +119,10 @@ class Overview:
 
     def entry(self, target: Target) -> Reading | None:
         """Return what the list holds of a target, once, as ``glance`` believes it."""
-        return None if self.glance(target) is None else self._entries.pop(target.parts, None)
+        if self.glance(target) is None:
+            return None
+        entry = self._entries.pop(target.parts, None)
+        return entry and self._lane.entrance.mask.reading(entry)
 
     def seen_alone(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at the one; return a warning, once, if the list had a gap there."""
@@ -185,12 +187,14 @@ class Overview:
         self._on_request()
         began = self._world.monotonic()
         answer = await self._send(request)
+        mask = lane.entrance.mask
         if not isinstance(answer, Reply):
-            return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
-        found = lane.gateway.read_list(masked(answer, lane.entrance.marks))
+            return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
+        found = lane.gateway.read_list(answer)
         if isinstance(found, Page):
             lane.accepted(ticket.generation)
             return found
+        found = mask.reading(found)
         lane.heed(turn, found, began)
         if found.verdict is Verdict.DENIED:
             await lane.renew(ticket.generation, found)

@@ -69,6 +69,17 @@ def read_proxies(own: str | None, environment: Mapping[str, str]) -> Proxies:
     return Proxies(proxies, tuple(spared.lower().replace(",", " ").split()))
 
 
+def passwords(own: str | None, environment: Mapping[str, str]) -> tuple[Secret, ...]:
+    """Return what lets us through the proxies, apart from the users' names; raises as ``read_proxies``."""
+    keys = (proxy.authorization for proxy in read_proxies(own, environment).by_scheme.values())
+    return tuple(_password(key) for key in keys if key is not None)
+
+
+def _password(authorization: Secret) -> Secret:
+    both = base64.b64decode(authorization.reveal().removeprefix("Basic "))
+    return Secret(both.decode().partition(":")[2])
+
+
 def _variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:
     """Return a variable's name as it is set, and its text; empty for none."""
     if environment.get(name):

@@ -33,11 +33,9 @@ from orchestrator.lane import Lane, LaneStatus, Learned
 from orchestrator.model import UNDEPLOY, Act, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
-from orchestrator.progress import Progress
 from orchestrator.report.words import consented
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
-from orchestrator.standing import standing
 from orchestrator.steering import Desk, Steering, no_desk
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
@@ -120,11 +118,7 @@ class Session:
         self._began = world.monotonic()
         self._writing = world.writing(database)
         self._record = Record(self._writing, start.number)
-        self._progress = Progress()
-        self._emit = Teller(
-            [self._progress.heed, *listeners],
-            lambda text: self._record.note(world.now(), "warning", text=text),
-        )
+        self._emit = Teller(listeners, lambda text: self._record.note(world.now(), "warning", text=text))
         self._reader = world.reader(database)
         self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
         self._stopping = Stopping(
@@ -151,7 +145,6 @@ class Session:
             pending=self._pending,
             record=self._record,
             tools=self._tools,
-            stands=lambda: standing(self._progress, self._lanes, world.now(), world.monotonic()),
         )
         self._cut = False
         self._void: str | None = None
@@ -262,8 +255,9 @@ class Session:
         learned = self._steering.learned.get(gateway.name, Learned())
         lane = Lane(gateway, entrance, self._world, self._stopping, self, learned, self._tools.change.act)
         self._lanes[gateway.name] = lane
-        for warning in [*warnings(gateway), *self._horizon(entrance)]:
-            lane.warn(warning)
+        for warning in [*warnings(gateway), entrance.warning, *self._horizon(entrance)]:
+            if warning is not None:
+                lane.warn(warning)
         return Way(lane, send, Overview(lane, send, self._world, told))
 
     def _horizon(self, entrance: Entrance) -> Iterator[str]:

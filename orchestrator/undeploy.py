@@ -15,7 +15,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from orchestrator.access import masked
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.lane import Lane
 from orchestrator.lane_state import Turn
@@ -155,6 +154,7 @@ class Course:
                 return blocked(self.past, snapshot)
             self._miss(Snapshot(verdict=Verdict.UNCLEAR, message=snapshot))
             return None
+        snapshot = self._lane.entrance.mask.snapshot(snapshot)
         self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
         self._record.snapshot(self.target, snapshot, self._world.now())
         self.past = replace(self.past, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
@@ -302,7 +302,7 @@ class Course:
         number = self.past.requests + 1
         self.past = replace(self.past, requests=number)
         at = self._world.now()
-        await self._record.intent(target, number, ask, at)
+        await self._record.intent(target, number, lane.entrance.mask.ask(ask), at)
         self._emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
         )
@@ -327,7 +327,7 @@ class Course:
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)
-        lane.heed(turn, reading, began, status)
+        lane.heed(turn, reading, began)
         if ticket is not None and reading.verdict is Verdict.DENIED:
             await lane.renew(ticket.generation, reading)
         elif ticket is not None and status is not None:
@@ -365,8 +365,9 @@ def _wanted_wait(state: RetryCallState) -> float:
 
 
 def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
-    """Read a reply after masking what repeats a credential; a lost one is doubt only if it was sent."""
+    """Read a reply, then mask its texts; a lost one is doubt only if it was sent."""
+    mask = lane.entrance.mask
     if isinstance(answer, Reply):
-        return lane.gateway.read(ask, target, masked(answer, lane.entrance.marks) if answer.body else answer)
+        return mask.reading(lane.gateway.read(ask, target, answer))
     lost = Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT
-    return Reading(verdict=lost if answer.sent else Verdict.UNSENT, message=answer.detail)
+    return Reading(verdict=lost if answer.sent else Verdict.UNSENT, message=mask.value(answer.detail))

@@ -15,7 +15,7 @@ from msgspec import Struct
 from orchestrator.journal.database import Database
 from orchestrator.journal.writer import Writing
 from orchestrator.model import Gateway
-from orchestrator.wire import Access, Lost, Password, Reply, Request
+from orchestrator.wire import Access, Lost, Password, Reply, Request, Secret
 
 Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]
 
@@ -37,6 +37,8 @@ class World(Struct, frozen=True, kw_only=True):
     """Opens what one lane sends through, sized to its limits and with its timeouts."""
     check: Callable[[Gateway], None] = lambda _: None
     """Raises where a gateway cannot be connected to as the plan says: a certificate, a proxy."""
+    passwords: Callable[[Gateway], tuple[Secret, ...]] = lambda _: ()
+    """What else lets requests through to a gateway: the passwords of its proxies."""
     credential: Callable[[Gateway], Awaitable[Material]]
     """Resolves a gateway's references, anew at each call; raises CredentialError."""
     writing: Callable[[Database], Writing]

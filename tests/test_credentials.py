@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from engine import gateway
 
-from orchestrator.credentials import LARGEST, resolve
+from orchestrator.credentials import LARGEST, resolve, short_ones
 from orchestrator.errors import CredentialError
 from orchestrator.model import Auth, Iam, Login, Reference
 from orchestrator.wire import Keys, Password, Secret
@@ -357,3 +357,22 @@ def test_bytes_of_the_environment_that_are_no_text_are_refused(
 
 def test_an_auth_without_any_way_in_is_told(tmp_path: Path) -> None:
     assert complaint(tmp_path, Auth()) == "gateway gw: auth names no credential"
+
+
+@pytest.mark.parametrize(("text", "short"), [("1234567", True), ("12345678", False), (None, False)])
+def test_a_short_credential_is_seen_without_resolving_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, short: bool
+) -> None:
+    variable, file = Reference(env="MARKED"), Reference(file="marked")
+    program = Reference(command=("touch", str(tmp_path / "was-run")))
+    if text is not None:
+        monkeypatch.setenv("MARKED", text)
+        (tmp_path / "marked").write_text(text)
+
+    def seen(**auth: Any) -> tuple[Reference, ...]:
+        return short_ones(gateway(auth=Auth(**auth)), tmp_path)
+
+    assert seen(token=variable) == ((variable,) if short else ())
+    assert seen(login=Login(user="me", password=file)) == ((file,) if short else ())
+    assert seen(access_key=variable, secret_key=program) == ()
+    assert not (tmp_path / "was-run").exists()

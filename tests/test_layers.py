@@ -20,6 +20,7 @@ PURE = (
     "events",
     "forecast",
     "framing",
+    "masking",
     "plan",
     "preview.approval",
     "preview.forecast",

@@ -17,6 +17,7 @@ from orchestrator.gateways.roma import Roma
 from orchestrator.journal.database import Database
 from orchestrator.journal.record import Record
 from orchestrator.journal.taken import Taken, taken_down
+from orchestrator.masking import Mask
 from orchestrator.model import Act, Ask, Outcome, Reading, Target, Verdict
 from orchestrator.retry import End, Past, Policy, Send, Step, decide, first_step
 from orchestrator.simulate.clock import CrashError, DeadlockError, StandstillError, VirtualLoop, play
@@ -132,7 +133,7 @@ def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_credential_in_a_vendor_s_text_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(undeploy, "masked", lambda reply, marks: reply)
+    monkeypatch.setattr(Mask, "reading", lambda self, reading: reading)
 
     assert caught("promise 9")
 

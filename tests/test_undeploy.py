@@ -8,14 +8,13 @@ import anyio
 import pytest
 from engine import EPOCH, Answer, Journal, Wire, gateway, lane, played, reading, script, target, world
 
-from orchestrator.access import masked
 from orchestrator.errors import DiskError
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.model import Act, Outcome, Retry, TargetId, Verdict
 from orchestrator.retry import End, Past
 from orchestrator.stopping import Stopping
 from orchestrator.undeploy import Course, Tools
-from orchestrator.wire import Lost, Reply, Secret
+from orchestrator.wire import Lost, Secret
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
@@ -272,14 +271,6 @@ def test_a_look_that_is_denied_follows_the_same_rule_and_keeps_the_doubt() -> No
     assert went.wire.tokens == ["the-token"]
     assert went.end.outcome is Outcome.UNKNOWN
     assert (went.end.reason or "").startswith("denied: ")
-
-
-@pytest.mark.promise(9)
-def test_a_reply_that_repeats_a_credential_is_masked() -> None:
-    reply = Reply(500, {}, b'{"message": "bad token s3cr\\"et, s3cr"}', EPOCH)
-
-    assert masked(reply, (b's3cr"et', b's3cr\\"et')).body == '{"message": "bad token •••, s3cr"}'.encode()
-    assert masked(reply, (b"other",)) is reply
 
 
 @pytest.mark.promise(9)

@@ -40,10 +40,21 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
         refuse_dead(loaded.plan, options)
-        lines = [*counted(loaded), *explained(loaded, draft, options)]
+        lines = [*counted(loaded), *explained(loaded, draft, options), *_too_short(loaded)]
     for line in lines:
         click.echo(line)
     click.echo(f"digest: {loaded.digest}")
+
+
+def _too_short(loaded: Loaded) -> Iterator[str]:
+    """Yield a warning for each credential that is seen to be too short to be masked well."""
+    from orchestrator.credentials import short_ones
+    from orchestrator.masking import TOO_SHORT
+    from orchestrator.report.words import visible
+
+    for gateway in loaded.plan.gateways:
+        for reference in short_ones(gateway, loaded.folder):
+            yield f"warning: gateway {visible(gateway.name)}: {visible(str(reference))}: {TOO_SHORT}"
 
 
 def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:

@@ -10,11 +10,13 @@ from typing import Protocol
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
-from orchestrator.access import Entrance, masked
+from orchestrator.access import Entrance
 from orchestrator.catalog import Found, Part, Query, Wanted
 from orchestrator.lane import Lane, LaneStatus
 from orchestrator.lane_state import Turn
+from orchestrator.masking import Mask
 from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
 from orchestrator.retry import backoff
 from orchestrator.stopping import Stopping
@@ -82,6 +84,7 @@ class Survey:
         self._given_up = False
         self._told_busy = False
         self._changed = anyio.Event()
+        self._mask: Callable[[], Mask] = Mask
 
     async def run(self, material: Material, send: Send) -> None:
         """Read all of it; what cannot be read is among the gaps. Sends nothing but logins and reads."""
@@ -90,6 +93,7 @@ class Survey:
             self.tally.requests += 1
 
         entrance = Entrance(self.gateway, material, self._world, send, count)
+        self._mask = lambda: entrance.mask
         lane = Lane(self.gateway, entrance, self._world, Stopping(), self._tell)
         self._left = [iter((self.gateway.catalog(self._wanted),))]
         async with anyio.create_task_group() as group:
@@ -136,7 +140,7 @@ class Survey:
     def miss(self, gap: str) -> None:
         """Keep what could not be seen."""
         if len(self.tally.gaps) < MOST_GAPS:
-            self.tally.gaps.append(gap)
+            self.tally.gaps.append(self._mask().value(gap))
         else:
             self.tally.more_gaps += 1
 
@@ -198,22 +202,37 @@ class Survey:
         if ticket is None:
             return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
         request = query.request(ticket.access, self._world.now())
+        mask = lane.entrance.mask
         with lane.flight():
             self.tally.requests += 1
             began = self._world.monotonic()
             answer = await send(request)
             if not isinstance(answer, Reply):
-                return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
-            read = query.read(masked(answer, lane.entrance.marks))
+                return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
+            read = query.read(answer)
             if isinstance(read, Part):
                 lane.accepted(ticket.generation)
                 lane.heed(turn, _READ, began)
-                return read
+                return _masked(read, mask)
+            read = mask.reading(read)
             lane.heed(turn, read, began)
             self._tell_busy(read)
             if read.verdict is Verdict.DENIED:
                 await lane.renew(ticket.generation, read)
             return read
+
+
+def _masked(part: Part, mask: Mask) -> Part:
+    """Return a part as it may be shown. A name that repeats a credential is left out: no id is blotted."""
+    found = tuple(each for each in part.found if mask.value(each.parts) == each.parts)
+    hidden = len(part.found) - len(found)
+    gaps = (f"{hidden} whose names repeat the credential",) if hidden else ()
+    return replace(
+        part,
+        found=tuple(replace(each, notes=tuple(map(mask.text, each.notes))) for each in found),
+        gaps=(*part.gaps, *gaps),
+        remarks=mask.value(part.remarks),
+    )
 
 
 _READ = Reading(verdict=Verdict.UP)

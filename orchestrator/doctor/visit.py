@@ -12,11 +12,12 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.access import Denied, Entrance, Later, Ticket, masked
+from orchestrator.access import Denied, Entrance, Later, Ticket, secrets_of
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Diagnosis, Finding, completed, failure
 from orchestrator.doctor.reach import Reached, reach
 from orchestrator.errors import CredentialError, UsageError
+from orchestrator.masking import Mask
 from orchestrator.model import Ask, Check, Gateway, Reading, Target, Verdict
 from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Material, Send, World, open_way
@@ -126,7 +127,7 @@ class _Examination:
         return counted
 
     async def _ask(self, send: Send, material: Material | None) -> None:
-        await self._greet(send)
+        await self._greet(send, self._mask(material))
         if material is None:
             raise _End
         entrance = Entrance(self._gateway, material, self._world, send)
@@ -137,19 +138,23 @@ class _Examination:
         self.found.append(findings.targets(seen, self._patient.total))
         self._tell_dialect()
 
-    async def _greet(self, send: Send) -> None:
+    def _mask(self, material: Material | None) -> Mask:
+        known = () if material is None else secrets_of(material)
+        return Mask((*known, *(each.reveal() for each in self._world.passwords(self._gateway))))
+
+    async def _greet(self, send: Send, mask: Mask) -> None:
         """Ask without a credential first: whoever is not the gateway should not be shown one."""
         check = self._gateway.greeting()
         answer = await send(check.request)
         if isinstance(answer, Lost):
-            self._last(failure("answer", answer.detail, "see whether the gateway is well"))
+            self._last(failure("answer", mask.value(answer.detail), "see whether the gateway is well"))
             return
         self._tell_clock(answer)
         read = check.read(answer)
         if isinstance(read, Reading):
-            self._last(findings.faulty("answer", read))
+            self._last(findings.faulty("answer", mask.reading(read)))
             return
-        self.found.append(findings.ok("answer", read))
+        self.found.append(findings.ok("answer", mask.text(read)))
         if any(found.check == "clock" and found.state is findings.State.FAIL for found in self.found):
             raise _End  # a signature would be refused, and five of those lock the key
 
@@ -203,6 +208,8 @@ class _Examination:
                 if read.verdict is Verdict.DENIED:
                     break
         self._answered = frozenset(answered)
+        if entrance.warning and answered:
+            self.found.append(findings.warning("credential", "accepted", entrance.warning))
         if faults:
             self._tell_fault(faults[0], works=bool(answered))
         if not self._tell_dialect():
@@ -238,8 +245,8 @@ class _Examination:
         now = self._world.now()
         answer = await send(self._gateway.request(ask, target, ticket.access, note=None, now=now))
         if isinstance(answer, Lost):
-            return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
-        reading = self._gateway.read(ask, target, masked(answer, entrance.marks))
+            return Reading(verdict=Verdict.UNCLEAR, message=entrance.mask.value(answer.detail))
+        reading = entrance.mask.reading(self._gateway.read(ask, target, answer))
         if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
             self._looks[ask.via] = reading.verdict is not Verdict.NOT_OFFERED
         return reading
@@ -252,5 +259,6 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 async def _asked(check: Check, send: Send, entrance: Entrance) -> str | Reading:
     answer = await send(check.request)
     if isinstance(answer, Lost):
-        return Reading(verdict=Verdict.UNCLEAR, message=answer.detail)
-    return check.read(masked(answer, entrance.marks))
+        return Reading(verdict=Verdict.UNCLEAR, message=entrance.mask.value(answer.detail))
+    read = check.read(answer)
+    return entrance.mask.reading(read) if isinstance(read, Reading) else entrance.mask.text(read)

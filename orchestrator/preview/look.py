@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.access import Entrance, masked
+from orchestrator.access import Entrance
 from orchestrator.api import LoadedPlan
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import START, Leg, Pending
@@ -266,7 +266,7 @@ class _Looker:
             found = gateway.next_portrait(target, seen, frozenset(self._lane.lacking))
             if isinstance(found, Snapshot):
                 self._tell_gap(target, found)
-                return found, len(seen)
+                return self._lane.entrance.mask.snapshot(found), len(seen)
             known = listed or self._visit.not_offered(found.via)
             if known is not None:
                 seen[found.via], listed = known, None
@@ -298,11 +298,11 @@ class _Looker:
         answer = await self._exchange(turn, ask, target)
         if isinstance(answer, str):
             return answer
-        began, generation, reply = answer
+        (began, generation, reply), mask = answer, self._lane.entrance.mask
         if isinstance(reply, Lost):
-            reading = Reading(verdict=Verdict.UNCLEAR, message=reply.detail)
+            reading = Reading(verdict=Verdict.UNCLEAR, message=mask.value(reply.detail))
         else:
-            reading = self._lane.gateway.read(ask, target, masked(reply, self._lane.entrance.marks))
+            reading = mask.reading(self._lane.gateway.read(ask, target, reply))
         self._lane.heed(turn, reading, began)
         if reading.verdict is Verdict.BUSY:
             wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
@@ -344,7 +344,9 @@ class _Looker:
             found = None if told is None else self._lane.gateway.read_siblings(target, told)
             if found is None:
                 return  # this version does not say it, or does not answer now: nothing hangs on it
-            self._visit.siblings.append(Siblings(target, found))
+            self._visit.siblings.append(
+                Siblings(target, frozenset(map(self._lane.entrance.mask.value, found)))
+            )
 
 
 def _untold(why: str) -> Snapshot:

@@ -247,3 +247,11 @@ async def test_a_gateway_that_wants_fewer_requests_gets_none_more() -> None:
 
     assert len(peer.requests) == 4
     assert told(found, "targets")[0] is State.WARN
+
+
+async def test_a_credential_that_is_too_short_to_be_masked_is_warned_of() -> None:
+    async with serving(saying(NO_PATH, LISTED, LISTED)) as peer:
+        diagnosis = await visited(peer, Secret("short"))
+    found = {finding.check: finding for finding in diagnosis.findings}["credential"]
+    assert (found.state, found.text) == (State.WARN, "accepted")
+    assert found.advice.startswith("a credential of fewer than 8 characters")

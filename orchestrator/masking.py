@@ -1,0 +1,305 @@
+r"""Take credentials out of texts from outside, however they are spelled there. Pure.
+
+A text is searched as it stands and as its escapes read: those of JSON and of programs (``\/``, ``\u003d``),
+of URLs (``%2F``, ``+``), of HTML (``&#61;``, ``&amp;``) and of mail (``=3D``), one inside another to some
+depth. What may split a credential (white space, line ends, characters that nobody sees) is left out. Base64
+and hexadecimal digits are searched too, whatever stands around a credential in them. What is found is blotted
+out where it stands.
+
+A credential of fewer than ``SHORT`` characters is blotted out only where it is a word of its own: "1" or
+"test" would otherwise take every text apart. It should be longer, and people are told so.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.model import Ask, Reading, Snapshot
+
+BLOT = "•••"
+
+SHORT = 8
+"""Characters below which a credential cannot be told from a word."""
+
+PIECE = 16
+"""So many characters of a longer credential are blotted out by themselves: a text may be cut inside one."""
+
+LAYERS = 3
+"""How deep spellings are read inside one another; in a text of more than ``LONG`` characters one layer is."""
+
+LONG = 2048
+
+CODED_FROM = 4
+"""A shorter credential is not looked for in base64 and the like: chance alone would find it there."""
+
+T = TypeVar("T")
+Span: TypeAlias = tuple[int, int]
+
+
+TOO_SHORT = (
+    f"a credential of fewer than {SHORT} characters is taken out of replies only where it is a word of its"
+    " own; use a longer one"
+)
+
+
+class _View(Struct, frozen=True):
+    """A text as one may read it, and where each of its characters stands in the text that was given."""
+
+    text: str
+    begins: Sequence[int]
+    ends: Sequence[int]
+
+    def span(self, begin: int, end: int) -> Span:
+        return self.begins[begin], self.ends[end - 1]
+
+
+_Reader: TypeAlias = Callable[[re.Match[str]], str]
+
+_JSON = re.compile(
+    r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\u\{([0-9a-f]{1,6})\}|\\u([0-9a-f]{4})|\\u([0-9a-f]{8})"
+    r"|\\x([0-9a-f]{2})|\\([0-7]{3})|\\([^ux])",
+    re.IGNORECASE,
+)
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "a": "\a", "v": "\v", "0": "\0"}
+_BYTES = r"%[0-9a-fA-F]{2}(?:%[89abAB][0-9a-fA-F])*"
+_URL = re.compile(_BYTES)
+_FORM = re.compile(rf"\+|{_BYTES}")
+_HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?")
+_MAIL = re.compile(r"=\r?\n|=[0-9a-fA-F]{2}(?:=[89abAB][0-9a-fA-F])*")
+_ESCAPED = re.compile(r"[\\%&=+]")
+_SPLITS = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]+"
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
+_HEX = re.compile(r"[0-9a-fA-F]{8,}")
+
+
+class Mask:
+    """Takes credentials out of texts. A text that repeats none is given back as it is."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """``secrets`` are the credentials themselves; an empty one is none."""
+        self.secrets = frozenset(filter(None, secrets))
+        self._all = tuple(_Sought(secret) for secret in sorted(self.secrets))
+        self._long = tuple(sought for sought in self._all if not sought.short)
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self.secrets)} credentials)"
+
+    def adding(self, secrets: Iterable[str]) -> Mask:
+        """Return a mask that takes out these as well."""
+        return Mask((*self.secrets, *secrets))
+
+    def text(self, text: str) -> str:
+        """Return a text from outside, as it may be shown and kept."""
+        return _without(text, self._all)
+
+    def value(self, value: T) -> T:
+        """Return a value from outside that means something to a program, with all of its texts masked.
+
+        Short credentials stay in it: they are more likely names there, and a name that is blotted out would
+        be sent back to the vendor so.
+        """
+        return self._inside(value) if self._long else value
+
+    def reading(self, reading: Reading) -> Reading:
+        """Return what a gateway made of a reply, as it may be shown and kept; what is handed on stays."""
+        if not (reading.code or reading.message or reading.pods or reading.facts):
+            return reading
+        return replace(
+            reading,
+            code=reading.code and self.text(reading.code),
+            message=reading.message and self.text(reading.message),
+            pods=tuple(map(self.text, reading.pods)),
+            facts=self.value(reading.facts),
+        )
+
+    def snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot as it may be kept. Nothing is brought back by a text with a blot in it."""
+        masked = replace(self.value(snapshot), code=snapshot.code, message=snapshot.message)
+        if masked.deploy == snapshot.deploy:
+            return masked
+        return replace(masked, deploy=None, message="what brings it back repeats the credential")
+
+    def ask(self, ask: Ask) -> Ask:
+        """Return a request's kind as it may be kept; which read it is may hold an id that a vendor gave."""
+        kind, _, given = ask.via.partition("/")
+        return replace(ask, via=f"{kind}/{self.value(given)}") if given else ask
+
+    def _inside(self, value: Any) -> Any:
+        match value:
+            case Enum():
+                return value
+            case str():
+                return _without(value, self._long)
+            case tuple() | list():
+                return type(value)(map(self._inside, value))
+            case dict():
+                return {self._inside(key): self._inside(each) for key, each in value.items()}
+            case Struct():
+                fields = {name: self._inside(getattr(value, name)) for name in value.__struct_fields__}
+                return replace(value, **fields)
+            case _:
+                return value
+
+
+class _Needle:
+    """A text that is looked for, in pieces where it is long."""
+
+    def __init__(self, text: str) -> None:
+        self._size = min(len(text), PIECE)
+        self._pieces = frozenset(text[at : at + self._size] for at in range(len(text) - self._size + 1))
+
+    def found(self, text: str) -> Iterator[Span]:
+        """Give where in ``text`` it stands, or a piece of it."""
+        size, pieces = self._size, self._pieces
+        for at in range(len(text) - size + 1):
+            if text[at : at + size] in pieces:
+                yield at, at + size
+
+
+class _Word:
+    """A text that is looked for where no letter, digit or ``_`` stands beside it."""
+
+    def __init__(self, text: str) -> None:
+        self._pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+
+    def found(self, text: str) -> Iterator[Span]:
+        return (each.span() for each in self._pattern.finditer(text))
+
+
+class _Sought:
+    """One credential, and how it is looked for."""
+
+    def __init__(self, secret: str) -> None:
+        self.short = len(secret) < SHORT
+        self.coded = len(secret) >= CODED_FROM
+        kind = _Word if self.short else _Needle
+        self._plain = kind(secret if self.short else _SPLITS.sub("", secret) or secret)
+        self._in_bytes = kind(secret.encode("utf-8", "surrogatepass").decode("latin-1"))
+
+    def found(self, view: _View) -> Iterator[Span]:
+        """Give where it stands in the text that a view is of."""
+        yield from (view.span(*span) for span in self._plain.found(view.text))
+        if self.coded:
+            for at, data, bytes_of, digits in _decoded(view.text):
+                for begin, end in self._in_bytes.found(data):
+                    last = -(-end * digits // bytes_of)
+                    yield view.span(at + begin * digits // bytes_of, min(at + last, len(view.text)))
+
+
+def _without(text: str, sought: tuple[_Sought, ...]) -> str:
+    if not text or not sought:
+        return text
+    views = tuple(_views(text))
+    joined = tuple(map(_unsplit, views))
+    spans = [
+        span for each in sought for view in (views if each.short else joined) for span in each.found(view)
+    ]
+    return _blotted(text, spans) if spans else text
+
+
+def _blotted(text: str, spans: Iterable[Span]) -> str:
+    kept, done = "", 0
+    for begin, end in sorted(spans):
+        if begin > done or not kept:
+            kept = f"{kept}{text[done:begin]}{BLOT}"
+        done = max(done, end)
+    return kept + text[done:]
+
+
+def _views(text: str) -> Iterator[_View]:
+    """Give the text as it stands, and as it reads where escapes are escapes, each reading once."""
+    layer, seen = [_View(text, range(len(text)), range(1, len(text) + 1))], {text}
+    yield layer[0]
+    for _ in range(LAYERS if len(text) <= LONG else 1):
+        read = [_read(view, *kind) for view in layer if _ESCAPED.search(view.text) for kind in _KINDS]
+        layer = list({view.text: view for view in read if view.text not in seen}.values())
+        seen.update(view.text for view in layer)
+        yield from layer
+
+
+def _read(view: _View, escape: re.Pattern[str], reads: _Reader) -> _View:
+    """Return a view with the escapes of one kind read."""
+    text, begins, ends, done = "", list[int](), list[int](), 0
+    for found in escape.finditer(view.text):
+        meant, (begin, end) = reads(found), view.span(*found.span())
+        text += view.text[done : found.start()] + meant
+        begins += [*view.begins[done : found.start()], *([begin] * len(meant))]
+        ends += [*view.ends[done : found.start()], *([end] * len(meant))]
+        done = found.end()
+    return _View(text + view.text[done:], [*begins, *view.begins[done:]], [*ends, *view.ends[done:]])
+
+
+def _json(found: re.Match[str]) -> str:
+    high, low, *codes, octal, sign = found.groups()
+    if high:
+        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
+    if code := next(filter(None, codes), None):
+        return chr(min(int(code, 16), 0x10FFFF))
+    return chr(int(octal, 8)) if octal else _CONTROLS.get(sign, sign)
+
+
+def _of_bytes(digits: str) -> str:
+    """Return what a few bytes are in UTF-8, or else in Latin-1."""
+    data = bytes.fromhex(digits)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+_KINDS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
+    (_JSON, _json),
+    (_URL, lambda found: _of_bytes(found[0].replace("%", ""))),
+    (_FORM, lambda found: " " if found[0] == "+" else _of_bytes(found[0].replace("%", ""))),
+    (_HTML, lambda found: html.unescape(found[0])),
+    (_MAIL, lambda found: "" if found[0].endswith("\n") else _of_bytes(found[0].replace("=", ""))),
+)
+
+
+def _unsplit(view: _View) -> _View:
+    """Return a view without what may split a credential."""
+    if not _SPLITS.search(view.text):
+        return view
+    kept = [at for part in _between(view.text) for at in part]
+    return _View(
+        "".join(view.text[at] for at in kept),
+        [view.begins[at] for at in kept],
+        [view.ends[at] for at in kept],
+    )
+
+
+def _between(text: str) -> Iterator[range]:
+    done = 0
+    for split in _SPLITS.finditer(text):
+        yield range(done, split.start())
+        done = split.end()
+    yield range(done, len(text))
+
+
+def _decoded(text: str) -> Iterator[tuple[int, str, int, int]]:
+    """Give what digits of base64 and hexadecimal ones stand for, wherever they may begin.
+
+    That is the place of the first digit, the bytes as Latin-1, and how many bytes are how many digits.
+    """
+    for run in _BASE64.finditer(text):
+        digits = run[0].replace("-", "+").replace("_", "/")
+        for shift in range(4):
+            whole = digits[shift:]
+            whole = whole[: len(whole) - (len(whole) % 4 == 1)]
+            data = base64.b64decode(whole + "=" * (-len(whole) % 4))
+            yield run.start() + shift, data.decode("latin-1"), 3, 4
+    for run in _HEX.finditer(text):
+        for shift in range(2):
+            whole = run[0][shift:]
+            data = bytes.fromhex(whole[: len(whole) // 2 * 2])
+            yield run.start() + shift, data.decode("latin-1"), 1, 2
