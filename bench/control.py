@@ -1,4 +1,4 @@
-"""How near a run comes to what its gateways allow: figures P3 to P6, beside a bare loop, as ratios.
+"""How near a run comes to what its gateways allow: figures P3 to P6 and P15, beside a bare loop, as ratios.
 
     python -m bench.control [--targets 6000] [--pairs 3] [--check]
 
@@ -11,6 +11,8 @@ exponential backoff with full jitter per target), each against a gateway of its 
     P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
     P5  a healthy gateway beside a dead one: its time over its time alone; goal 1.02, floor 1.10
     P6  requests to a dead gateway with 1,000 targets, snapshots included: goal under 60, floor 200
+    P15 1,000 targets, 15 of them refused at random with ``Retry-After: 1`` by a gateway without a limit: time
+        over the pauses asked for and the time without them; goal 1.1, floor 1.5
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import aiohttp
 import click
@@ -36,6 +38,9 @@ R, BURST, LATENCY, CONCURRENCY = 100, 100, 0.02, 8
 PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789-3b76-433b-a787-9892951c620e"
 TOKEN = "rehearsal-token"
 BACKOFF_FIRST, BACKOFF_CEILING = 0.5, 30.0
+
+
+Faults: TypeAlias = Mapping[int, Sequence[str]]
 
 
 class Figure(NamedTuple):
@@ -55,6 +60,8 @@ class Run(NamedTuple):
     status: int
     healthy: float
     """Seconds until the last target of the gateway ``roma`` had ended."""
+    paused: float = 0.0
+    """Seconds of pauses that the 429s asked for, where each asks for one second."""
 
 
 class Kind(NamedTuple):
@@ -77,8 +84,13 @@ KINDS = {
 
 
 @contextmanager
-def simulator(folder: Path, name: str, targets: int, kind: str = "roma", **fields: Any) -> Iterator[str]:
-    """Serve one gateway called ``roma`` in a process of its own for the block; yields its address."""
+def simulator(
+    folder: Path, name: str, targets: int, kind: str = "roma", faults: Faults | None = None, **fields: Any
+) -> Iterator[str]:
+    """Serve one gateway called ``roma`` in a process of its own for the block; yields its address.
+
+    ``faults`` are the faults of single targets, by their number.
+    """
     seed = folder / f"{name}.json"
     ids: list[Any] = [f"{number:032x}" for number in range(targets)]
     if kind == "apinizer":
@@ -86,6 +98,11 @@ def simulator(folder: Path, name: str, targets: int, kind: str = "roma", **field
     entry = {"name": "roma", "targets": ids, "latency": LATENCY, **KINDS[kind].seed, **fields}
     seed.write_text(json.dumps({"gateways": [entry]}))
     command = [sys.executable, "-m", "orchestrator", "simulator", "--seed-file", str(seed)]
+    if faults:
+        script = folder / f"{name}.faults.json"
+        named = {f"roma/{number:032x}": list(each) for number, each in faults.items()}
+        script.write_text(json.dumps({"script": named}))
+        command += ["--faults", str(script)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
@@ -137,7 +154,17 @@ def _measured(events: list[dict[str, Any]], status: int) -> Run:
         sum(event["status"] == 429 for event in replies),
         status,
         ended[-1] - began if ended else 0.0,
+        _covered([event["at"] for event in replies if event["status"] == 429]),
     )
+
+
+def _covered(begins: Iterable[float], lasting: float = 1.0) -> float:
+    """Return how many seconds lie in pauses of so many seconds that begin at these instants."""
+    covered, until = 0.0, 0.0
+    for begin in sorted(begins):
+        covered += begin + lasting - max(begin, until) if until < begin + lasting else 0.0
+        until = max(until, begin + lasting)
+    return covered
 
 
 def bare(url: str, targets: int) -> Run:
@@ -252,6 +279,23 @@ def spared(folder: Path) -> Iterator[Figure]:
         yield Figure("P6", f"{text}; goal 60", ended.requests + later < 200 and ended.status == 4)
 
 
+def scattered(folder: Path) -> Iterator[Figure]:
+    """Measure P15: the same run without a fault, and with fifteen targets that are told to wait a second."""
+    struck = random.Random(15).sample(range(1000), 15)
+    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
+    with ExitStack() as stack:
+        calm = stack.enter_context(simulator(folder, "p15-calm", 1000))
+        faults = dict.fromkeys(struck, ("429@1",))
+        uneasy = stack.enter_context(simulator(folder, "p15", 1000, faults=faults))
+        alone = run(folder, "p15-calm", {"roma": (calm, healthy)}, 1000)
+        told = run(folder, "p15", {"roma": (uneasy, healthy)}, 1000)
+    over = told.seconds / (told.paused + alone.seconds)
+    asked = (
+        f"{told.refused} refused at random, {told.paused:.1f} s of pauses and {alone.seconds:.1f} s of work"
+    )
+    yield Figure("P15", f"{over:.3f} of that: {asked}; goal 1.1", over <= 1.5 and told.refused == 15)
+
+
 @click.command()
 @click.option("--targets", default=6000, show_default=True)
 @click.option("--pairs", default=3, show_default=True)
@@ -261,7 +305,8 @@ def main(targets: int, pairs: int, check: bool) -> None:
     missed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for figures in (paced(folder, targets), beside_a_dead_one(folder, pairs), spared(folder)):
+        parts = (paced(folder, targets), beside_a_dead_one(folder, pairs), spared(folder), scattered(folder))
+        for figures in parts:
             for figure in figures:
                 missed |= not figure.keeps
                 print(

@@ -31,9 +31,11 @@ COMMANDS: Mapping[str, Entry] = {
     "preview": Entry("orchestrator.commands.preview", "Look at live state and show what a run would do."),
     "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
     "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
+    "status": Entry("orchestrator.commands.status", "Tell where a run stands, and what it waits for."),
     "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
     "restore": Entry("orchestrator.commands.restore", "Bring back what a run took down."),
     "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),
+    "show": Entry("orchestrator.commands.show", "Show everything that a run keeps about one target."),
     "remainder": Entry("orchestrator.commands.remainder", "Write a plan of what a run did not finish."),
     "runs": Entry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
     "rehearse": Entry(

@@ -152,13 +152,13 @@ def _address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def ask(folder: Path, question: Question) -> str:
-    """Ask something of the run that goes on in ``folder``; return its answer.
+def ask(folder: Path, question: Question, *, patience: float = PATIENCE) -> str:
+    """Ask something of the run that goes on in ``folder``; return its answer within ``patience`` seconds.
 
     Raises UsageError where the run will not, RunError where nobody answers.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(patience)
         try:
             with _address(folder / SOCKET) as address:
                 connection.connect(address)

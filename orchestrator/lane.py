@@ -207,8 +207,11 @@ class Lane:
         if self.state.leave(target):
             self._broadcast()
 
-    def heed(self, turn: Turn, reading: Reading, began: float) -> None:
-        """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic)."""
+    def heed(self, turn: Turn, reading: Reading, began: float, status: int | None = None) -> None:
+        """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic).
+
+        ``status`` is its reply's, None where none came.
+        """
         before, epoch = self.state.state, self.state.undeploys.epoch
         one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.heed(
@@ -218,6 +221,7 @@ class Lane:
             began=began,
             left=self.left,
             within_reach=len(self._under_way),
+            status=status,
         )
         if pause is not None:
             self._tell.lane(self.gateway.name, "paused", describe(reading), pause)

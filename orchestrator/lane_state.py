@@ -21,6 +21,9 @@ UNSENT_IN_A_ROW = 5
 """It parks after so many that could not even be sent, too, once all that are under way have met that: they
 cost no attempt, so nothing else would bring another target's turn."""
 
+UNAVAILABLE = 503
+"""The status by which a reverse proxy says that it takes no more."""
+
 FIRST_PROBE = 5.0
 """Seconds from parking to the first probe; each further one waits twice as long, up to a minute."""
 
@@ -127,6 +130,12 @@ class LaneState:
         """Nothing but a look that settles a doubt leaves any more."""
         self._hopeless = False
         """Such a look has met a fault, or could not leave: no further one does."""
+
+    def probes(self) -> tuple[float | None, float | None]:
+        """Return when a parked lane is probed next, and when it is given up; None where it is neither."""
+        if self.state != "parked" or self.given_up:
+            return None, None
+        return self._probe_at, self._parked_since + self._park_for
 
     def limit(self, rate: float | None, now: float) -> None:
         """Put another cap on the pace of undeploys, and on that of looks."""
@@ -266,15 +275,27 @@ class LaneState:
         return True
 
     def heed(
-        self, turn: Turn, reading: Reading, now: float, *, began: float, left: int, within_reach: int
+        self,
+        turn: Turn,
+        reading: Reading,
+        now: float,
+        *,
+        began: float,
+        left: int,
+        within_reach: int,
+        status: int | None = None,
     ) -> float | None:
         """Take in a reading. Returns the seconds of a pause that it began, None where it began none.
 
         ``began`` is when the request left. ``left`` counts the targets that the lane still has, this one
-        included; ``within_reach`` those of them that are under way.
+        included; ``within_reach`` those of them that are under way. ``status`` is that of the reply, None
+        without one.
         """
+        # Reverse proxies say so that they take no more, and dead gateways that they are dead: a pacer heeds
+        # it only where something was taken before. Nobody pauses for it, and for the breaker it is a fault.
+        crowded = status == UNAVAILABLE and reading.verdict is not Verdict.BUSY
         if turn.act is Act.LOOK:
-            self._heed_look(reading, began, now)
+            self._heed_look(reading, began, now, crowded=crowded)
             if reading.verdict in _LOOK_FAULTS:
                 self._heed_look_fault(turn, reading, now, left, within_reach)
             elif turn.settling and reading.verdict is not Verdict.DENIED:
@@ -288,9 +309,11 @@ class LaneState:
             case Verdict.ELSEWHERE:
                 self.close(wrong_place(reading))
             case verdict if verdict in _FAULTS:
+                if crowded:
+                    self.undeploys.refused(began, now, wait=0.0)
                 self._fault(turn.target, reading, now, left, within_reach, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
-                self._answered(reading, now)
+                self._answered(reading, began, now)
         return None
 
     def _heed_look_fault(
@@ -342,12 +365,15 @@ class LaneState:
         self._park(reason, now)
         self.given_up, self._prober = True, None
 
-    def _heed_look(self, reading: Reading, began: float, now: float) -> None:
+    def _heed_look(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
         """A 429 to a look pauses the looks alone. Like one that could not be sent it costs its target
         nothing: so for how long there may be nothing else has its own bound."""
         if reading.verdict not in (Verdict.BUSY, Verdict.UNSENT):
             self._looks_stuck_since = None
-            self.looks.answered(now)
+            if crowded:
+                self.looks.refused(began, now, wait=0.0)
+            else:
+                self.looks.answered(began, now)
             return
         if self._looks_stuck_since is None:
             self._looks_stuck_since = now
@@ -408,8 +434,8 @@ class LaneState:
         self._parked_since, self._probe_at = now, now + FIRST_PROBE
         self._probe_wait = FIRST_PROBE
 
-    def _answered(self, reading: Reading, now: float) -> None:
-        self.undeploys.answered(now)
+    def _answered(self, reading: Reading, began: float, now: float) -> None:
+        self.undeploys.answered(began, now)
         self._has_answered = True
         if reading.verdict is Verdict.REMOVED:
             self._allowance.succeeded()

@@ -6,28 +6,46 @@ No clock: all times are monotonic seconds, handed in. Rates are per second.
 from __future__ import annotations
 
 import math
+from collections import deque
+from typing import NamedTuple
 
-FIRST_CUT = 0.5
+FIRST_CUT = 0.35
 """What is left of the pace seen so far at the first refusal, when nothing is known of the gateway's own."""
 
 CUT = 0.7
 """What is left of a pace that was refused, unless more than that was taken all the while."""
 
 MOST_OF_TAKEN = 2.0
-"""No cut leaves more than this many times what was taken on average, pauses included."""
+"""No cut leaves more than this many times what was taken on average, pauses included: since the last refusal
+or before that, whichever is more."""
 
 UNDER = 0.97
 """How much of a rate that the gateway itself states is used."""
 
-RAREST = 4.0
-"""No cut makes requests rarer than one in so many of the pauses that the gateway asks for."""
+RAREST, SHORTEST = 4.0, 1.0
+"""No cut makes requests rarer than one in so many of the pauses that the gateway asks for. A shorter pause
+than this many seconds, or none, counts as this long."""
+
+FEWER, SLOWER = 0.7, 0.9
+"""A pace is not to blame for a refusal if one that was faster (this one is at most ``SLOWER`` of it) was
+refused only after more requests (these are less than ``FEWER`` of those)."""
+
+REMEMBERED = 8
+"""Refusals whose stretches are remembered: a gateway may change."""
+
+MOST_SPARED = 16
+"""At most so many refusals in a row pass without a cut, once it has turned out that the pace is not to blame;
+one where the lane does not pause for them, since then so many may come in a moment."""
+
+TOGETHER = 2
+"""From so many requests that are refused together on, more than are taken with them, the pace is to blame."""
 
 NEAR, OVER = 0.9, 1.05
-"""Between these shares of the pace that was refused last, the pace feels its way. Below and above it grows
-fast: there it was borne before, here the gateway bears more than it did."""
+"""Between these shares of the pace that was refused last, the pace feels its way. Below it grows fast, since
+it was borne before; above it, since the gateway bears more than it did."""
 
-FAST, SLOW = 0.05, 0.005
-"""Growth a second, as a share of the pace that was refused last."""
+FAST, SLOW, MORE = 0.1, 0.005, 0.03
+"""Growth a second: below and near the pace that was refused last as a share of that, above it of itself."""
 
 LATE = 0.1
 """Seconds by which a slot may be missed; whoever is later (the process was stopped) takes another one."""
@@ -39,12 +57,48 @@ ROUNDING = 1e-6
 """What sums of floats may lack: who has waited exactly long enough does not wait again."""
 
 
+class Stretch(NamedTuple):
+    """What lies between two refusals."""
+
+    taken: int
+    """Requests that were answered."""
+    average: float
+    """How many that were a second, the pause before them included."""
+    pace: float
+    """The pace, in requests a second, at which the next one was refused."""
+
+
+class _Refusal:
+    """The refusal that the lane has heeded last, and what became of the requests that were under way then."""
+
+    __slots__ = ("at", "began", "cut", "refused", "taken")
+
+    def __init__(self, began: float, at: float, cut: float) -> None:
+        self.began = began
+        """When the refused request left."""
+        self.at = at
+        self.cut = cut
+        """The pace that it gives if the pace is to blame."""
+        self.taken = 0
+        """Requests that left after the refused one and before ``at``, and were answered."""
+        self.refused = 0
+
+    def is_beside(self, began: float) -> bool:
+        """Tell whether a request that left at ``began`` was under way together with the refused one."""
+        return self.began <= began < self.at
+
+
 class Pacer:
     """Hands out the moments at which requests may leave, evenly spaced, and finds how close they may be.
 
     Without a ``cap`` there is no bound before the first refusal. Then the pace is cut by a share, and grows
     by a fixed amount a second while requests are answered. What was taken on average since the last cut,
     pauses included, is known to be borne: no cut goes below that.
+
+    A gateway with a limit takes more requests before it refuses one, the slower they come. Where a slower
+    pace is refused after fewer, the refusals come from elsewhere (one busy node of many, say): then the cuts
+    are taken back, and the next refusals are spared one. Requests that are refused together with their
+    neighbours are the pace's work in any case.
 
     The slots are at least ``1 / rate`` apart, and nothing leaves before its slot or later than ``LATE``
     after it: in any ``t`` seconds at most ``rate * (t + LATE) + 1`` requests leave.
@@ -60,10 +114,19 @@ class Pacer:
         """The pace that was refused last."""
         self._next = 0.0
         self._since: float | None = None
-        """When the last cut was; before the first one, when the first request left."""
-        self._cut_at: float | None = None
+        """When the last refusal was heeded; before the first one, when the first request left."""
+        self._sent = 0
+        """Requests that left since then."""
         self._taken = 0
         """Requests that were answered since then."""
+        self._average = 0.0
+        """How many were taken a second on average before that, pauses included."""
+        self._last: _Refusal | None = None
+        self._stretches: deque[Stretch] = deque(maxlen=REMEMBERED)
+        self._spared = 0
+        """Refusals to come that cut nothing."""
+        self._spares = 1
+        """How many there will be when a cut turns out to be for nothing once more."""
         self._answered_at = 0.0
         self._active_at = 0.0
         self._left_at = -math.inf
@@ -92,6 +155,7 @@ class Pacer:
     def leaves(self, now: float) -> None:
         """A request leaves in its slot."""
         self._left_at = now
+        self._sent += 1
 
     def until_allowed(self, now: float) -> float:
         """Return the seconds until the plan's cap lets a request leave that needs no slot; 0.0 is at once."""
@@ -116,50 +180,105 @@ class Pacer:
         self._next = at if rate is None else max(at, self._left_at + 1.0 / rate)
         self.epoch += 1
 
-    def answered(self, now: float) -> None:
-        """A request was answered with something else than a refusal to take more."""
+    def answered(self, began: float, now: float) -> None:
+        """A request that left at ``began`` was answered with something else than a refusal to take more."""
         self._taken += 1
         self._active_at = now
-        found, refused = self._found, self._refused
-        if found is None or refused is None:
+        if self._last is not None and self._last.is_beside(began):
+            self._last.taken += 1
+        if self._found is None or self._refused is None:
             return
         # Time in which nothing was asked for says nothing; but at a slow pace answers are far apart.
-        passed = min(now - self._answered_at, max(1.0, 2.0 / found))
+        passed = min(now - self._answered_at, max(1.0, 2.0 / self._found))
         self._answered_at = now
-        if found > OVER * refused:
-            self._refused = refused = found
-        near = NEAR * refused
-        grown = found + (SLOW if found >= near else FAST) * refused * passed
-        # Not over the edge in one leap, nor beyond what a plan's cap lets us try.
-        grown = near if found < near < grown else grown
-        self._found = grown if self.cap is None else min(grown, max(found, self.cap))
+        grown = _grown(self._found, self._refused, passed)
+        # Not beyond what a plan's cap lets us try.
+        self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
 
     def refused(self, began: float, now: float, *, wait: float, hint: float | None = None) -> bool:
-        """A request that left at ``began`` was refused. Returns whether the pace was cut for it.
+        """A request that left at ``began`` was refused. Returns whether that was heeded.
 
-        Not for one that left before the last cut, nor where nothing was taken since: then the pause was too
-        short, which says nothing of the pace. ``wait`` is how many seconds the lane pauses for it: a gateway
-        that takes requests again so soon is not waited for much longer by making them rare. ``hint`` is the
-        rate that the gateway itself states.
+        Not where it left before the last refusal that was, nor where nothing was taken since: then the pause
+        was too short, which says nothing of the pace. ``wait`` is how many seconds the lane pauses for it,
+        0.0 for none: a gateway that takes requests again so soon is not waited for much longer by making
+        them rare. ``hint`` is the rate that the gateway itself states.
         """
         if self._found is None and not self._taken:
-            self._since = None  # it begins to take only after the pause that follows
-        if (self._cut_at is not None and began < self._cut_at) or not self._taken or self._since is None:
+            self._since, self._sent = None, 0  # it begins to take only after the pause that follows
+        if self._last is not None and began < self._last.at:
+            self._refused_beside(self._last, began)
             return False
-        taken = self._taken / max(now - self._since, 0.001)
-        before = self.rate
-        if before is None:
-            before, cut = taken, taken * FIRST_CUT
-        else:
-            cut = max(min(taken, before), min(before * CUT, taken * MOST_OF_TAKEN))
-        cut = max(cut, min(before, 1.0 / (RAREST * wait)))
+        if not self._taken or self._since is None:
+            return False
+        before, cut = self._cut(max(now - self._since, 0.001), wait)
         if hint is not None and hint < before:
             before, cut = hint, hint * UNDER
-        self._found, self._refused = cut, before
-        self._since = self._cut_at = self._answered_at = self._active_at = now
-        self._taken = 0
+            self._found = cut
+        else:
+            self._found = self._judged(before, cut, most_spared=MOST_SPARED if wait else 1)
+        self._refused = max(before, self._found)
+        self._last = _Refusal(began, now, cut)
+        self._since = self._answered_at = self._active_at = now
+        self._taken = self._sent = 0
         self._begin_again(now)
         return True
+
+    def _cut(self, span: float, wait: float) -> tuple[float, float]:
+        """Return the pace that was refused after so many seconds, and what a cut leaves of it."""
+        taken = self._taken / span
+        before = self.rate
+        if before is None:
+            # Of those that left at once, the first to come back may be one of many: so what left counts.
+            before = max(taken, self._sent / span)
+            cut = before * FIRST_CUT
+        else:
+            most = max(taken, self._average) * MOST_OF_TAKEN
+            cut = max(min(taken, before), min(before * CUT, most))
+        self._average = taken
+        return before, max(cut, min(before, 1.0 / (RAREST * max(wait, SHORTEST))))
+
+    def _judged(self, before: float, cut: float, *, most_spared: int) -> float:
+        """Return the pace after a refusal: ``cut`` where the pace is to blame, or may be."""
+        stretch = Stretch(self._taken, self._average, before)
+        if any(_acquits(faster, stretch) for faster in self._stretches):
+            fastest = max(faster.pace for faster in self._stretches)
+            self._stretches.clear()
+            self._stretches.append(stretch)
+            self._spared, self._spares = min(self._spares, most_spared), min(2 * self._spares, most_spared)
+            return max(fastest, before)
+        if self._spared:
+            self._spared -= 1
+            return before
+        self._stretches.append(stretch)
+        return cut
+
+    def _refused_beside(self, last: _Refusal, began: float) -> None:
+        """Take in that one more was refused of those that were under way together."""
+        if not last.is_beside(began):
+            return
+        last.refused += 1
+        if last.refused >= TOGETHER and last.refused > last.taken and self._found is not None:
+            self._found = min(self._found, last.cut)
+            self._spared, self._spares = 0, 1
+
+
+def _acquits(faster: Stretch, stretch: Stretch) -> bool:
+    """Tell whether a pace was refused sooner than one that was faster: no limit of a gateway does that.
+
+    Unless it was used up when the stretch began: then few were taken, but not at a lower rate.
+    """
+    sooner = stretch.taken < faster.taken * FEWER and stretch.average < faster.average * FEWER
+    return sooner and stretch.pace <= faster.pace * SLOWER
+
+
+def _grown(pace: float, refused: float, passed: float) -> float:
+    """Return what a pace has grown to after so many seconds, where ``refused`` was refused last."""
+    if pace > OVER * refused:
+        return pace * (1.0 + MORE * passed)
+    near = NEAR * refused
+    if pace >= near:
+        return pace + SLOW * refused * passed
+    return min(pace + FAST * refused * passed, near)  # not over the edge in one leap
 
 
 class Allowance:

@@ -33,9 +33,11 @@ from orchestrator.lane import Lane, LaneStatus, Learned
 from orchestrator.model import UNDEPLOY, Act, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
+from orchestrator.progress import Progress
 from orchestrator.report.words import consented
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
 from orchestrator.signals import Signals
+from orchestrator.standing import standing
 from orchestrator.steering import Desk, Steering, no_desk
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
@@ -118,7 +120,11 @@ class Session:
         self._began = world.monotonic()
         self._writing = world.writing(database)
         self._record = Record(self._writing, start.number)
-        self._emit = Teller(listeners, lambda text: self._record.note(world.now(), "warning", text=text))
+        self._progress = Progress()
+        self._emit = Teller(
+            [self._progress.heed, *listeners],
+            lambda text: self._record.note(world.now(), "warning", text=text),
+        )
         self._reader = world.reader(database)
         self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
         self._stopping = Stopping(
@@ -145,6 +151,7 @@ class Session:
             pending=self._pending,
             record=self._record,
             tools=self._tools,
+            stands=lambda: standing(self._progress, self._lanes, world.now(), world.monotonic()),
         )
         self._cut = False
         self._void: str | None = None

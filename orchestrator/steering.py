@@ -20,6 +20,7 @@ from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, Learned
 from orchestrator.model import MOST_IN_FLIGHT, Gateway, Limits, PerSecond, Plan, RunId
 from orchestrator.plan.patterns import Patterns, fault
+from orchestrator.standing import Standing
 from orchestrator.undeploy import Tools
 
 
@@ -69,7 +70,14 @@ class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
         return " ".join(["limits", self.gateway, *given])
 
 
-Demand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits
+class Status(Struct, frozen=True, tag="status", tag_field="act"):
+    """Say where the run stands, as JSON (``standing.Standing``). It changes nothing, and is not kept."""
+
+    def __str__(self) -> str:
+        return "status"
+
+
+Demand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits | Status
 
 
 class Who(Struct, frozen=True, kw_only=True):
@@ -102,7 +110,10 @@ class Steering:
         pending: Pending,
         record: Record,
         tools: Tools,
+        stands: Callable[[], Standing] = lambda: Standing(at=0.0),
     ) -> None:
+        """``stands`` says where the run stands at the moment."""
+        self._stands = stands
         self.run = run
         self.learned = learned
         """What each lane begins with, and what limits somebody has set since."""
@@ -116,6 +127,8 @@ class Steering:
 
     async def do(self, demand: Demand, who: Who) -> str:
         """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
+        if isinstance(demand, Status):
+            return msgspec.json.encode(self._stands()).decode()
         answer = self._check(demand)
         at = self._world.now()
         kept = Kept(act=str(demand), by=who.user, origin=who.origin, demand=demand)
@@ -142,6 +155,8 @@ class Steering:
                 return f"it stops; `undeploy resume {self.run}` goes on with what is left"
             case Skip(pattern):
                 return self._count(pattern)
+            case Status():
+                return ""
             case SetLimits():
                 self._gateway(demand)
                 return f"in force: {str(demand).removeprefix('limits ')}"

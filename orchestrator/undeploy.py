@@ -327,7 +327,7 @@ class Course:
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)
-        lane.heed(turn, reading, began)
+        lane.heed(turn, reading, began, status)
         if ticket is not None and reading.verdict is Verdict.DENIED:
             await lane.renew(ticket.generation, reading)
         elif ticket is not None and status is not None:

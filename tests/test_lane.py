@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from orchestrator.lane import Lane
 from orchestrator.lane_state import FIRST_PROBE, FOR_OTHERS, Go, LaneState, Refuse, Turn, Wait
 from orchestrator.model import Act, Gateway, Limits, Reading, TargetId, Verdict
-from orchestrator.pace import IDLE
+from orchestrator.pace import FIRST_CUT, IDLE
 from orchestrator.retry import Policy
 from orchestrator.stopping import Stopping
 from orchestrator.wire import Keys, Secret
@@ -978,7 +978,7 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
     played(main)
 
     first, *grown = heard.paces
-    assert first == pytest.approx(50.0, rel=0.05)
+    assert first == pytest.approx(100.0 * FIRST_CUT, rel=0.05)
     assert 2 <= len(grown) <= 3
     assert grown == sorted(grown, key=lambda rate: rate or 0.0)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import click
 
 from orchestrator.commands.options import FILE, REHEARSALS, state_option
-from orchestrator.commands.report import destination
+from orchestrator.commands.report import destination, refuse_to_replace
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
 
@@ -45,9 +44,3 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
             write(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
         if rest.stuck_count:
             tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")
-
-
-def refuse_to_replace(path: Path) -> None:
-    """Raise ``UsageError`` where ``path`` is there and would be replaced; a pipe or a terminal would not."""
-    if os.path.lexists(path) and (path.is_file() or not path.exists()):
-        raise UsageError(f"{path} is there already; --force replaces it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,17 +17,26 @@ from orchestrator.errors import UsageError
 
 # The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
 FORMATS = ("json", "junit", "html", "markdown", "csv")
+ENDINGS = {
+    ".json": "json", ".xml": "junit", ".html": "html", ".htm": "html", ".md": "markdown",
+    ".markdown": "markdown", ".csv": "csv",
+}  # fmt: skip
+"""The formats that the ending of a file's name stands for, whatever its case."""
 
 
 @click.command("report")
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="Its form."
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Its form; by default that of FILE's ending, else json.",
 )
 @click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @state_option
-def command(run: str, form: str, chain: bool, output: Path | None, state: Path) -> None:
+def command(run: str, form: str | None, chain: bool, output: Path | None, force: bool, state: Path) -> None:
     """Make any report of a run again from its journal.
 
     RUN is an id, a folder, or `latest`. The report goes to stdout, or to FILE.
@@ -35,6 +45,9 @@ def command(run: str, form: str, chain: bool, output: Path | None, state: Path) 
     from orchestrator.report import write_report
 
     folder = find_run(state, run)
+    if output is not None and not force:
+        refuse_to_replace(output)
+    form = form or ENDINGS.get(output.suffix.lower() if output else "", "json")
     if chain:
         from orchestrator.journal.chain import chain_account, find_chain
 
@@ -53,6 +66,12 @@ def destination(output: Path | None) -> AbstractContextManager[TextIO]:
     if output is not None:
         return whole_file(output)
     return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raise ``UsageError`` where ``path`` is there and would be replaced; a pipe or a terminal would not."""
+    if os.path.lexists(path) and (path.is_file() or not path.exists()):
+        raise UsageError(f"{path} is there already; --force replaces it")
 
 
 @contextmanager

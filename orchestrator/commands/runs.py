@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,9 +30,16 @@ HEADINGS = (
 @click.option(
     "--prune", metavar="AGE", help="Remove complete runs that ended longer ago than AGE, such as 30d."
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="text, or JSON for programs.",
+)
 @click.option("--rehearsals", is_flag=True, help="Rehearsals instead of runs.")
 @state_option
-def command(prune: str | None, rehearsals: bool, state: Path) -> None:
+def command(prune: str | None, form: str, rehearsals: bool, state: Path) -> None:
     """List the runs kept here, or remove old ones.
 
     The newest comes first. --prune keeps every run that is going on or can be resumed.
@@ -43,6 +50,9 @@ def command(prune: str | None, rehearsals: bool, state: Path) -> None:
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
         remove_old(folders, datetime.now(UTC) - parse_age(prune))
+        return
+    if form == "json":
+        click.echo(as_json(folders))
         return
     if not folders:
         tell(f"no {'rehearsals' if rehearsals else 'runs'} in {state}")
@@ -55,6 +65,33 @@ def command(prune: str | None, rehearsals: bool, state: Path) -> None:
     shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
     for line in aligned([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
         click.echo(line)
+
+
+def as_json(folders: Sequence[RunFolder]) -> str:
+    """Return the runs as one JSON object, the newest first: of each the ``run`` and the ``totals`` of its
+    report.json, its ``folder``, and which ``restores`` of it have begun; or why it cannot be read."""
+    import msgspec
+
+    from orchestrator.journal.restores import restores_in
+
+    restores = restores_in(folders[0].path.parent) if folders else ()
+    runs = [_object(folder, restores) for folder in folders]
+    return msgspec.json.encode({"schema": 1, "runs": runs}).decode()
+
+
+def _object(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
+    from orchestrator.report.json import head_json
+
+    place = {"id": folder.id, "folder": str(folder.path)}
+    try:
+        with folder.account(among=restores) as account:
+            report = account.report
+    except OrchestratorError as error:
+        return {**place, "error": str(error)}
+    head = head_json(report)
+    begun = [{"id": each.id, "begun": each.begun, "live": each.live} for each in report.restores]
+    counts = {"up_again": sum(report.up_again.values()), "restores": begun}
+    return {**place, "run": head["run"], "totals": head["totals"], **counts}
 
 
 def row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import pairwise, starmap
+from itertools import islice, pairwise, starmap
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -16,21 +16,25 @@ from msgspec import Struct
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
-from orchestrator.journal.restores import Restore, gather_up
+from orchestrator.journal.restores import Restore, gather_up, told_by
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.journal.taken import way_back
 from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
+from orchestrator.plan.globs import matcher
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     ApprovalReport,
+    ApprovedState,
     AttemptReport,
     Consent,
     Control,
     GatewayReport,
     How,
+    KeptTarget,
     Pacing,
     Percentiles,
     Report,
+    RestoredTarget,
     RestoreReport,
     RunReport,
     SessionReport,
@@ -124,6 +128,10 @@ _TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted
 
 _HELD = "SELECT started, ended, exit_status, holder FROM session ORDER BY number"
 
+_LEG = "SELECT text FROM note WHERE kind = 'leg' ORDER BY number DESC LIMIT 1"
+MOST_NAMED = 20
+"""So many targets are named where a text means several."""
+
 _KILLED = f"{Reason.INTERRUPT}: the run was killed"
 
 _FAR = 1e12
@@ -189,6 +197,50 @@ class JournalAccount:
     def trouble(self) -> Iterator[TargetReport]:
         """Yield the targets that are neither undeployed nor were so before."""
         return self._stream(_TROUBLE)
+
+    def leg(self) -> tuple[int, int, int] | None:
+        """Return the wave that the run came to last, its step, both from 0, and how many steps it has."""
+        for (text,) in self._database.rows(_LEG):
+            wave, step = map(int, text.split())
+            steps = self._database.one("SELECT MAX(step) + 1 FROM target WHERE wave = ?", (wave,))[0]
+            return wave, step, steps or 1
+        return None
+
+    def find(self, ref: str) -> list[str]:
+        """Return the ids of the targets that ``ref`` may mean, ``MOST_NAMED`` of them and one more at most:
+        the one of that id, else those that match it as a pattern, else those that end with it, or hold it."""
+        return (
+            self._ids("id = ?1", ref)
+            or self._matching(ref)
+            or self._ids("substr(id, -length(?1)) = ?1", ref)
+            or self._ids("instr(id, ?1)", ref)
+        )
+
+    def _ids(self, where: str, ref: str) -> list[str]:
+        query = f"SELECT id FROM target WHERE {where} ORDER BY seq LIMIT {MOST_NAMED + 1}"
+        return [name for (name,) in self._database.rows(query, (ref,))]
+
+    def _matching(self, pattern: str) -> list[str]:
+        matches = matcher((pattern,))
+        names = (name for (name,) in self._database.rows("SELECT id FROM target ORDER BY seq"))
+        return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
+
+    def kept(self, name: str) -> KeptTarget:
+        """Return all that is kept about the target with that id, which the run has."""
+        seq = self._database.one("SELECT seq FROM target WHERE id = ?", (name,))[0]
+        seen = "SELECT taken, value FROM snapshot WHERE seq = ?"
+        approved = "SELECT state, revision, since FROM approved WHERE seq = ?"
+        return KeptTarget(
+            target=next(iter(self._stream(f"seq = {seq}"))),
+            snapshot=next(starmap(_snapshot, self._database.rows(seen, (seq,))), None),
+            approved=next(starmap(ApprovedState, self._database.rows(approved, (seq,))), None),
+            restores=tuple(self._brought_back(name)),
+        )
+
+    def _brought_back(self, name: str) -> Iterator[RestoredTarget]:
+        for restore in self._restores:
+            if (said := told_by(restore, self.plan.gateways, name)) is not None:
+                yield RestoredTarget(restore.id, *said)
 
     def timeline(self, buckets: int) -> Timeline:
         """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
@@ -473,6 +525,11 @@ _HOW: dict[str, How] = {
 def _restore(restore: Restore) -> RestoreReport:
     begun = None if restore.begun is None else _instant(restore.begun)
     return RestoreReport(id=restore.id, begun=begun, live=restore.live)
+
+
+def _snapshot(taken: float, value: str) -> dict[str, Any]:
+    """Return a snapshot as JSON's types; ``taken`` is null in a restore, whose parent took it."""
+    return {"taken": _instant(taken) if taken else None, **msgspec.json.decode(value)}
 
 
 class _Holder(Struct):

@@ -113,6 +113,26 @@ def gather_touched(database: Database, gateways: Iterable[Gateway], restores: It
     _gather(database, "touched_again", _TOUCHED, gateways, restores)
 
 
+def told_by(restore: Restore, gateways: Iterable[Gateway], name: str) -> tuple[str | None, str | None] | None:
+    """Return the outcome and the reason that a restore has for the target with the run's id ``name``; None
+    where it does not touch it, or cannot be read."""
+    ours, _, parts = name.partition("/")
+    installation = {gateway.name: gateway.installation for gateway in gateways}[ours]
+    with suppress(JournalError), closing(open_database(restore.journal, write=False, whole=False)) as theirs:
+        named = [known for known, place in _places(theirs).items() if place == installation]
+        for known in named:
+            query = "SELECT outcome, reason FROM target WHERE id = ?"
+            for outcome, reason in theirs.rows(query, (f"{known}/{parts}",)):
+                return outcome, reason
+    return None
+
+
+def _places(database: Database) -> dict[str, str]:
+    """Return the installation of each gateway of a journal's plan, by its name."""
+    stored = database.one("SELECT value FROM meta WHERE key = 'plan'")[0]
+    return {gateway.name: gateway.installation for gateway in plan_from_json(stored.encode()).gateways}
+
+
 def _gather(
     database: Database,
     table: str,
@@ -134,8 +154,7 @@ def _gather(
 def _ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
     """Yield the ids, under the run's own names of its gateways, that ``query`` gives of a restore."""
     with closing(open_database(restore.journal, write=False, whole=False)) as database:
-        stored = database.one("SELECT value FROM meta WHERE key = 'plan'")[0]
-        theirs = {gateway.name: gateway.installation for gateway in plan_from_json(stored.encode()).gateways}
+        theirs = _places(database)
         for (name,) in database.rows(query):
             gateway, _, parts = name.partition("/")
             for ours in names.get(theirs[gateway], ()):

@@ -18,6 +18,7 @@ from orchestrator.report.values import (
     ChainedRun,
     GatewayReport,
     Percentiles,
+    Report,
     RunReport,
     SessionReport,
     TargetReport,
@@ -36,7 +37,7 @@ def write(account: Account, out: TextIO) -> None:
     act = report.run.act
     gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
     totals = _ENCODER.encode(_totals(report.totals, act)).decode()
-    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(_run(report.run))},\n')
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(run_json(report.run))},\n')
     if report.chain:
         out.write('"chain":')
         _write_lines(map(_chained, report.chain), out)
@@ -48,8 +49,21 @@ def write(account: Account, out: TextIO) -> None:
     out.write(',\n"controls":')
     _write_lines((replace(control, at=_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
-    _write_lines(map(_target, account.targets()), out)
+    _write_lines(map(target_json, account.targets()), out)
     out.write("}\n")
+
+
+def head_json(report: Report) -> dict[str, Any]:
+    """Return the run, the totals, the waves and the gateways as report.json has them."""
+    act = report.run.act
+    return {
+        "run": run_json(report.run),
+        "totals": _totals(report.totals, act),
+        "waves": [_counted(wave, act) for wave in report.waves],
+        "gateways": [
+            _counted(replace(gateway, seconds=_rounded(gateway.seconds)), act) for gateway in report.gateways
+        ],
+    }
 
 
 def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None:
@@ -75,7 +89,8 @@ def _counted(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
     return {**asdict(value), "totals": _totals(value.totals, act)}
 
 
-def _run(run: RunReport) -> RunReport:
+def run_json(run: RunReport) -> RunReport:
+    """Return a run as report.json has it: times in UTC, seconds rounded."""
     ended = None if run.ended is None else _utc(run.ended)
     return replace(
         run,
@@ -98,7 +113,7 @@ def _window(window: WindowReport) -> WindowReport:
 
 
 def _chained(each: ChainedRun) -> dict[str, Any]:
-    return {**asdict(_run(each.run)), "totals": each.totals}
+    return {**asdict(run_json(each.run)), "totals": each.totals}
 
 
 def _rounded(seconds: Percentiles) -> Percentiles:
@@ -107,7 +122,8 @@ def _rounded(seconds: Percentiles) -> Percentiles:
     )
 
 
-def _target(target: TargetReport) -> dict[str, Any]:
+def target_json(target: TargetReport) -> dict[str, Any]:
+    """Return a target as report.json has it."""
     return {
         "id": target.id,
         "gateway": target.gateway,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -176,6 +176,32 @@ class RestoreReport(Struct, frozen=True, kw_only=True):
     id: str
     begun: datetime | None
     live: bool
+
+
+class ApprovedState(Struct, frozen=True):
+    """What an approval saw of a target."""
+
+    state: str
+    revision: str | None
+    since: str | None
+
+
+class RestoredTarget(Struct, frozen=True):
+    """What a restore did with a target; ``outcome`` is None as long as it has none."""
+
+    restore: str
+    outcome: str | None
+    reason: str | None
+
+
+class KeptTarget(Struct, frozen=True, kw_only=True):
+    """All that a run keeps about one target."""
+
+    target: TargetReport
+    snapshot: dict[str, Any] | None
+    """A ``model.Snapshot`` as JSON's types, and when it was ``taken``."""
+    approved: ApprovedState | None
+    restores: tuple[RestoredTarget, ...]
 
 
 class Lost(Struct, frozen=True):

@@ -74,3 +74,30 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"), whole_file(tmp_path / "no" / "report"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("r.json", "json"), ("r.XML", "junit"), ("r.html", "html"), ("r.md", "markdown"), ("r.csv", "csv")],
+)
+def test_the_ending_of_the_file_chooses_the_form(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, name: str, form: str
+) -> None:
+    undeploy("run", plan(platform.urls["apim"]), "--yes")
+    wanted = undeploy("report", "latest", "--format", form).out
+
+    assert undeploy("report", "latest", "-o", name).status == 0
+    assert (folder / name).read_text(encoding="utf-8") == wanted
+    assert undeploy("report", "latest", "--format", "csv", "-o", name, "--force").status == 0
+    assert (folder / name).read_text(encoding="utf-8").startswith("id,gateway")
+
+
+def test_a_file_that_is_there_is_not_replaced_without_force(
+    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
+    undeploy("run", plan(platform.urls["apim"]), "--yes")
+    (folder / "r.html").write_text("mine")
+    ended = undeploy("report", "latest", "-o", "r.html")
+
+    assert (ended.status, (folder / "r.html").read_text()) == (2, "mine")
+    assert "--force replaces it" in ended.err

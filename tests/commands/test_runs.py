@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,3 +72,20 @@ def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
 
     assert len(list_runs(Path(".undeploy"))) == 2
     assert "1 kept that can still be resumed" in capfd.readouterr().err
+
+
+def test_runs_are_told_to_programs(platform: Running, plan: Write, undeploy: Undeploy, folder: Path) -> None:
+    run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
+    broken = folder / ".undeploy" / "runs" / "20200101-000000-x-1"
+    broken.mkdir(parents=True, mode=0o700)
+    (broken / "journal.sqlite").write_bytes(b"not a journal")
+    found = json.loads(undeploy("runs", "--format", "json").out)
+
+    newest, oldest = found["runs"]
+    assert (found["schema"], newest["id"], newest["run"]["state"]) == (1, run, "complete")
+    assert (newest["totals"]["undeployed"], newest["restores"]) == (6, [])
+    assert "not a" in oldest["error"]
+
+
+def test_no_runs_are_an_empty_list_for_programs(undeploy: Undeploy) -> None:
+    assert json.loads(undeploy("runs", "--format", "json").out) == {"schema": 1, "runs": []}

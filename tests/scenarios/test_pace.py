@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,25 @@ def test_a_refusal_to_be_looked_at_holds_back_looks_alone(staged: Callable[..., 
     assert looks[1] - looks[0] >= 0.95
     assert len([at for at in undeploys if looks[0] + 0.1 < at < looks[0] + 1]) > 5
     assert max(gaps(undeploys)) < 0.5
+
+
+@pytest.mark.promise(6)
+def test_a_bare_503_among_answers_slows_its_lane_and_costs_its_target_an_attempt(
+    staged: Callable[..., Stage], tmp_path: Path
+) -> None:
+    stage, events = staged(40, 0, latency=0.02), tmp_path / "events"
+    stage.expect({roma_id(20): ("503",)})
+    plan = stage.write_plan(roma="limits: {concurrency: 3}, retry: {first: 10ms}")
+    ended = stage.undeploy("run", plan, "--yes", "--events", str(events))
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    number = next(n for n, event in enumerate(told) if event.get("status") == 503)
+
+    assert ended.status == 0, ended.err
+    assert [event["rate"] for event in told[:number] if event["event"] == "pace_changed"] == []
+    assert next(event for event in told[number:] if event["event"] == "pace_changed")["rate"] < 150
+    assert not [event for event in told if event["event"] == "lane_changed"]
+    assert [
+        attempt["status"]
+        for attempt in stage.report()["targets"][20]["attempts"]
+        if attempt["act"] == "undeploy"
+    ] == [503, 204]

@@ -1,0 +1,115 @@
+"""undeploy show: everything that a run keeps about one target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.commands.options import state_option
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.journal.account import JournalAccount
+    from orchestrator.report.values import AttemptReport, KeptTarget
+
+
+@click.command("show")
+@click.argument("run", metavar="RUN")
+@click.argument("target", metavar="TARGET")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="text, or JSON for programs.",
+)
+@state_option
+def command(run: str, target: str, form: str, state: Path) -> None:
+    """Show everything that a run keeps about one target.
+
+    RUN is an id, a folder, or `latest`. TARGET is the target's id, or a pattern, an end or a part of it that
+    no other target of the run has.
+    """
+    from orchestrator.journal.folder import find_run
+
+    with find_run(state, run).account() as account:
+        kept = account.kept(the_one(account, target))
+    for line in [as_json(kept)] if form == "json" else as_text(kept):
+        click.echo(line)
+
+
+def the_one(account: JournalAccount, ref: str) -> str:
+    """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
+    from orchestrator.journal.account import MOST_NAMED
+    from orchestrator.report.words import visible
+
+    found = account.find(ref)
+    if len(found) == 1:
+        return found[0]
+    run = account.report.run.id
+    if not found:
+        raise UsageError(f"run {run} has no target {visible(ref)}; its report names all")
+    names = "".join(f"\n    {visible(name)}" for name in found[:MOST_NAMED])
+    more = "\n    and more" if len(found) > MOST_NAMED else ""
+    raise UsageError(f"{visible(ref)} means several targets of run {run}; say which:{names}{more}")
+
+
+def as_json(kept: KeptTarget) -> str:
+    """Return the target's object of report.json, with ``snapshot``."""
+    import msgspec
+
+    from orchestrator.report.json import target_json
+
+    return msgspec.json.encode({**target_json(kept.target), "snapshot": kept.snapshot}).decode()
+
+
+def as_text(kept: KeptTarget) -> Iterator[str]:
+    """Yield the same for people, with what an approval saw and what restores did."""
+    from orchestrator.report.words import OUTCOME_WORDS, span, visible
+
+    target = kept.target
+    yield f"target    {visible(target.id)}"
+    yield f"gateway   {visible(target.gateway)} ({target.kind}), wave {visible(target.wave)}"
+    why = f": {visible(target.reason)}" if target.reason else ""
+    yield f"outcome   {OUTCOME_WORDS[target.outcome]}{why}"
+    if target.evidence:
+        yield f"evidence  {target.evidence}"
+    if target.seconds is not None:
+        yield f"took      {span(target.seconds)}"
+    if approved := kept.approved:
+        known = [("revision", approved.revision), ("last deploy", approved.since)]
+        more = "".join(f", {name} {visible(value)}" for name, value in known if value)
+        yield f"approved  as {approved.state}{more}"
+    for restored in kept.restores:
+        told = f"{restored.outcome or 'not ended'}{f': {restored.reason}' if restored.reason else ''}"
+        yield f"restore   {restored.restore}: {visible(told)}"
+    yield from _snapshot(kept)
+    yield f"requests  {len(target.attempts)}"
+    yield from map(_attempt, target.attempts)
+
+
+def _snapshot(kept: KeptTarget) -> Iterator[str]:
+    from orchestrator.report.words import moment, visible
+
+    if kept.snapshot is None:
+        yield "snapshot  none"
+        return
+    taken = kept.snapshot["taken"]
+    yield f"snapshot  {kept.snapshot['verdict']}" + (f", taken {moment(taken)}" if taken else "")
+    for name, value in kept.snapshot.items():
+        if name not in ("taken", "verdict") and value not in (None, [], {}, False):
+            yield f"          {name}: {visible(value if isinstance(value, str) else json.dumps(value))}"
+
+
+def _attempt(attempt: AttemptReport) -> str:
+    from orchestrator.report.words import moment, span, visible
+
+    status = "no reply" if attempt.status is None else str(attempt.status)
+    said = " ".join(filter(None, (attempt.code, attempt.message)))
+    took = f" after {span(attempt.seconds)}" if attempt.seconds is not None else ""
+    line = f"{attempt.number:>4} {attempt.act.value:<8} {moment(attempt.started)}  {status}{took}"
+    return f"      {line}{f': {visible(said)}' if said else ''}"

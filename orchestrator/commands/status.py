@@ -1,0 +1,186 @@
+"""undeploy status: where a run stands, live or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.commands.options import state_option
+from orchestrator.commands.screen import tell
+
+if TYPE_CHECKING:
+    from orchestrator.journal.account import JournalAccount
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.report.values import Report
+    from orchestrator.standing import LaneStanding, Standing
+
+PATIENCE = 2.0
+"""Seconds that a live run has for its answer; after that its journal is believed."""
+
+
+@click.command("status")
+@click.argument("run", metavar="[RUN]", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="text, or JSON, one run a line.",
+)
+@state_option
+def command(run: str | None, form: str, state: Path) -> None:
+    """Tell where a run stands, and what it waits for.
+
+    RUN is an id, a folder, or `latest`; without it these are all runs that go on, else `latest`. A run that
+    goes on is asked itself; if it does not answer, its journal is read.
+    """
+    for number, folder in enumerate(asked_for(run, state)):
+        live = standing_of(folder)
+        with folder.account() as account:
+            if form == "json":
+                click.echo(as_json(account, live))
+                continue
+            for line in ("",) if number else ():
+                click.echo(line)
+            for line in as_text(account, live, held=folder.holder()):
+                click.echo(line)
+
+
+def asked_for(run: str | None, state: Path) -> list[RunFolder]:
+    """Return the runs that are meant."""
+    from orchestrator.journal.folder import find_run, list_runs
+
+    if run is not None:
+        return [find_run(state, run)]
+    kept = (*list_runs(state), *list_runs(state, rehearsals=True))
+    return [folder for folder in kept if folder.holding() is not None] or [find_run(state, "latest")]
+
+
+def standing_of(folder: RunFolder) -> Standing | None:
+    """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
+    import msgspec
+
+    from orchestrator.desk import Question, ask
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.standing import Standing
+    from orchestrator.steering import Status
+
+    holder = folder.holding()
+    if holder is None:
+        return None
+    try:
+        return msgspec.json.decode(
+            ask(folder.path, Question(demand=Status()), patience=PATIENCE), type=Standing
+        )
+    except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
+        tell(f"{folder.id} goes on and was asked in vain ({error}); this is what its journal says")
+        return None
+
+
+def as_json(account: JournalAccount, live: Standing | None) -> str:
+    """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
+    import msgspec
+
+    from orchestrator.report.json import head_json
+    from orchestrator.report.values import SCHEMA
+
+    found: dict[str, Any] = {"schema": SCHEMA, **head_json(account.report)}
+    found["waits_for"] = live.waits_for if live else _wants(account.report)
+    found["until"] = _instant(live.until) if live else None
+    found["forecast"] = _forecast(live) if live else None
+    found["wave"] = _wave(account, live)
+    found["lanes"] = [_lane(lane) for lane in live.lanes] if live else []
+    return msgspec.json.encode(found).decode()
+
+
+def _instant(at: float | None) -> str | None:
+    from datetime import UTC, datetime
+
+    return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _forecast(live: Standing) -> dict[str, Any] | None:
+    """Return when the run will be done; ``spare`` is in seconds, negative where the window is missed."""
+    ahead = live.forecast
+    if ahead is None:
+        return None
+    return {"done": _instant(ahead.done), "spare": ahead.spare, "hindered": ahead.hindered}
+
+
+def _lane(lane: LaneStanding) -> dict[str, Any]:
+    from msgspec.structs import asdict
+
+    instants = {name: _instant(getattr(lane, name)) for name in ("until", "probe_at", "gives_up_at")}
+    return {**asdict(lane), **instants}
+
+
+def _wave(account: JournalAccount, live: Standing | None) -> dict[str, Any] | None:
+    """Return the wave that the run has come to, counted from 1; None before the first one."""
+    if (leg := account.leg()) is None:
+        return None
+    wave, step, steps = leg
+    number = {"number": wave + 1, "of": len(account.plan.waves)}
+    if live and live.step is not None:
+        step, steps = live.step - 1, live.steps or steps
+    return {"name": account.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
+
+
+def _wants(report: Report) -> str | None:
+    """Return what a run that does not go on waits for: the command that goes on with it."""
+    from orchestrator.report.words import advice
+
+    commands = [step.command for step in advice(report) if step.command.startswith("undeploy resume")]
+    return (
+        f"somebody who goes on with it: {commands[0]}" if commands and report.run.state != "running" else None
+    )
+
+
+def as_text(account: JournalAccount, live: Standing | None, *, held: str | None) -> Iterator[str]:
+    """Yield the same for people."""
+    from orchestrator.report.words import act_of, headline, hours, visible, worked
+
+    report = account.report
+    yield f"run       {report.run.id}: {act_of(report.run)} of {visible(report.run.plan)}, {report.run.state}"
+    if held and report.run.state == "running":
+        yield f"session   {len(report.run.sessions)}, {held}"
+    elif report.run.sessions:
+        yield f"session   {len(report.run.sessions)}, {worked(report.run.sessions[-1])}"
+    yield f"targets   {headline(report)}"
+    if wave := _wave(account, live):
+        step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
+        yield f"wave      {wave['number']} of {wave['of']}, {visible(wave['name'])}{step}"
+    if report.run.window:
+        yield f"window    {hours(report.run.window)}"
+    yield from _live_lines(live) if live else _still_lines(report)
+
+
+def _live_lines(live: Standing) -> Iterator[str]:
+    from orchestrator.lines import done_text, window_text
+    from orchestrator.progress import Forecast
+    from orchestrator.report.words import visible
+    from orchestrator.standing import lane_waits
+
+    for lane in live.lanes:
+        at_most = f", at most {lane.rate:.1f}/s" if lane.rate is not None else ""
+        yield (
+            f"lane      {lane_waits(lane)}; {lane.left:,} left, {lane.in_flight} in flight,"
+            f" {lane.repeating} to be repeated{at_most}"
+        )
+    if live.waits_for:
+        yield f"waits for {live.waits_for}"
+    if live.stopping:
+        yield f"stopping  {visible(live.stopping)}"
+    if ahead := live.forecast:
+        told = Forecast(ahead.done, ahead.spare, ahead.hindered)
+        yield f"forecast  {', '.join(filter(None, (done_text(told, live.at), window_text(told))))}"
+
+
+def _still_lines(report: Report) -> Iterator[str]:
+    from orchestrator.summary import next_steps
+
+    for gateway in report.gateways:
+        yield f"lane      {gateway.name} is {gateway.lane}"
+    yield from next_steps(report)
