@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from orchestrator import __version__
 from orchestrator.credentials import resolve
 from orchestrator.desk import desk_in
-from orchestrator.errors import DiskError, JournalError, UsageError
+from orchestrator.errors import DiskError, JournalError, Problem, UsageError
 from orchestrator.events import Listener
 from orchestrator.journal.database import open_database
 from orchestrator.journal.draft import Draft
@@ -63,6 +63,8 @@ class LoadedPlan:
         self.targets: int = loaded.targets
         self.by_gateway: dict[str, int] = loaded.by_gateway
         self.by_wave: dict[str, int] = loaded.by_wave
+        self.warnings: tuple[Problem, ...] = loaded.warnings
+        """What the plan may say although it is hardly meant, in file order."""
         self.draft = draft
         self.place = place
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from orchestrator.errors import CredentialError
+from orchestrator.files import FileRefusedError, read_any
 from orchestrator.masking import SHORT
 from orchestrator.model import Gateway, Reference
 from orchestrator.wire import Keys, Password, Secret
@@ -115,14 +116,11 @@ def _read(reference: Reference, folder: Path, what: str) -> str:
 
 def _from_file(name: str, folder: Path, what: str) -> str:
     try:
-        with (folder / Path(name).expanduser()).open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise CredentialError(f"{what} cannot be read: {error.strerror}") from None
+        data = read_any(folder / Path(name).expanduser(), largest=LARGEST)
+    except FileRefusedError as refused:
+        raise CredentialError(f"{what} {refused}") from None
     except RuntimeError:
         raise CredentialError(f"{what} begins with the home folder of a user who has none here") from None
-    if len(data) > LARGEST:
-        raise CredentialError(f"{what} is larger than {LARGEST} bytes, which no credential is")
     return _line(data, f"{what} is not text in UTF-8")
 
 

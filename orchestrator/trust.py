@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.errors import CredentialError
+from orchestrator.files import FileRefusedError, read_regular
 from orchestrator.model import Gateway
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -115,11 +116,11 @@ def _path(folder: Path, name: str, key: str) -> Path:
 
 
 def _read(path: Path, name: str, key: str) -> bytes:
-    """Return a file's bytes: OpenSSL does not say which of several it could not read."""
+    """Return a file's bytes: OpenSSL does not say which of several it could not read, and reads anything."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CredentialError(f"{key} {name} cannot be read: {error.strerror}") from None
+        return read_regular(path)
+    except FileRefusedError as refused:
+        raise CredentialError(f"{key} {name} {refused}") from None
 
 
 def warnings(gateway: Gateway) -> list[str]:

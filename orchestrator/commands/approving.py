@@ -161,12 +161,13 @@ def _write(path: Path, data: bytes) -> None:
 
 def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
     """Return the approval in a file that holds for a run; raises ``UsageError`` that says why it does not."""
+    from orchestrator.files import FileRefusedError, read_regular
     from orchestrator.preview.approval import check, check_named, read
 
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--approval {path}: cannot be read: {error.strerror}") from error
+        data = read_regular(path)
+    except FileRefusedError as refused:
+        raise UsageError(f"--approval {path}: {refused}") from None
     try:
         approval = read(data)
         check(approval, loaded.digest, now=datetime.now(UTC), key=key)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.commands.options import Chosen, plan_options, protect_file_option, read_protect_files
+from orchestrator.commands.screen import tell_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
+        tell_warnings(loaded.warnings)
         refuse_dead(loaded.plan, options)
         lines = [*counted(loaded), *explained(loaded, draft, options), *_too_short(loaded)]
     for line in lines:

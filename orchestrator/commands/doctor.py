@@ -39,11 +39,11 @@ def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color
     """
     if table and form == "json":
         raise UsageError("--table and --format json are two forms of the same; give one of them")
-    from orchestrator.api import load_plan, real_world
+    from orchestrator.api import real_world
     from orchestrator.doctor.examine import examine
     from orchestrator.signals import run_interruptibly
 
-    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+    with chosen.load() as loaded:
         diagnoses = run_interruptibly(examine, loaded, real_world(loaded.folder))
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)

@@ -15,6 +15,7 @@ from orchestrator.commands.times import close_at, parse_window
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.api import LoadedPlan
     from orchestrator.model import Window
     from orchestrator.plan.protect import ProtectFile
 
@@ -34,6 +35,18 @@ class Chosen(NamedTuple):
     """The ids behind the first in ``--target A B C``."""
     target: tuple[str, ...]
     targets_from: Path | None
+
+    def load(self) -> LoadedPlan:
+        """Return the plan, read for a run, and tell what it is warned of; close it.
+
+        Raises ``UsageError`` and ``PlanError``.
+        """
+        from orchestrator.api import load_plan
+        from orchestrator.commands.screen import tell_warnings
+
+        loaded = load_plan(self.plan, targets=self.targets())
+        tell_warnings(loaded.warnings)
+        return loaded
 
     def targets(self) -> list[str] | None:
         """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""

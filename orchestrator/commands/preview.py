@@ -56,7 +56,6 @@ def command(
     with it, how many requests a run needs, and whether it fits the window. Exits with 1 where the state of
     some target is not known.
     """
-    from orchestrator.api import load_plan
     from orchestrator.commands.run import run_options
 
     if hmac_key is not None and file is None:
@@ -67,7 +66,7 @@ def command(
             f"cannot write the approval to {file}: its folder is not there, or not to be written to"
         )
     options = run_options(aim.selection(), Path(), None)
-    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+    with chosen.load() as loaded:
         shown = taken(loaded, options, guarded=file is not None, quiet=quiet)
     _show(shown, form, color=not no_color)
     if file is not None:

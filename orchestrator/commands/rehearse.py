@@ -102,12 +102,12 @@ def command(
     Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold. At the
     end it puts what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
-    from orchestrator.api import load_plan, rehearse
+    from orchestrator.api import rehearse
     from orchestrator.preview.states import State
     from orchestrator.simulator.process import simulators
 
     options = run_options(selection, state, report_dir)
-    with load_plan(chosen.plan, targets=chosen.targets()) as loaded, ExitStack() as stack:
+    with chosen.load() as loaded, ExitStack() as stack:
         seen = _seen(loaded, preview)
         running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
         result = drive(
@@ -134,12 +134,13 @@ def _seen(loaded: LoadedPlan, preview: Path | None) -> Replayed | None:
     """Return what a preview has seen, where one is given; raises ``UsageError`` for one of another plan."""
     if preview is None:
         return None
+    from orchestrator.files import FileRefusedError, read_regular
     from orchestrator.preview.replay import replayed, told
 
     try:
-        seen = replayed(preview.read_bytes(), loaded.digest)
-    except OSError as error:
-        raise UsageError(f"--from {preview}: cannot be read: {error.strerror}") from error
+        seen = replayed(read_regular(preview), loaded.digest)
+    except FileRefusedError as refused:
+        raise UsageError(f"--from {preview}: {refused}") from None
     except UsageError as error:
         raise UsageError(f"--from {preview}: {error}. Nothing was rehearsed") from error
     for line in told(seen):

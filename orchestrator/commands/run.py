@@ -55,11 +55,11 @@ def command(
     for name, value in later.items():
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")
-    from orchestrator.api import load_plan, run
+    from orchestrator.api import run
     from orchestrator.commands.prompt import can_ask, go_on_after
 
     options = run_options(selection, state, report_dir)
-    with load_plan(chosen.plan, targets=chosen.targets()) as loaded:
+    with chosen.load() as loaded:
         agree(loaded, options, consent, approving)
         result = drive(
             lambda listeners, started: run(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from orchestrator.errors import Problem
     from orchestrator.events import Listener
     from orchestrator.journal.folder import RunFolder
     from orchestrator.launch import RunResult
@@ -29,6 +30,14 @@ def tell(line: str) -> None:
     """Write a line for people to stderr; nobody reading it any more is no reason to fail."""
     with suppress(OSError):
         click.echo(line, err=True)
+
+
+def tell_warnings(warnings: Sequence[Problem]) -> None:
+    """Write to stderr what a plan is warned of."""
+    from orchestrator.report.words import visible
+
+    for warning in warnings:
+        tell(f"warning: {visible(str(warning))}")
 
 
 def print_result(line: str) -> None:

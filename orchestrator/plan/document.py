@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import yaml
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # re-exported, though the stub says no
 from yaml.events import (
     DocumentStartEvent,
     Event,
@@ -21,6 +20,7 @@ from yaml.events import (
 )
 from yaml.reader import ReaderError
 
+from orchestrator.errors import UsageError
 from orchestrator.model import Wave
 from orchestrator.names import normal
 from orchestrator.plan.entries import EntryReader
@@ -34,6 +34,22 @@ from orchestrator.plan.records import kind_of, read_record
 from orchestrator.plan.scalars import WHOLE
 from orchestrator.plan.source import Source
 from orchestrator.plan.targets import Place
+from orchestrator.plan.unfilled import warn_of_unfilled
+
+try:
+    from yaml import cyaml
+except ImportError:  # PyYAML goes without libyaml where that was missing when it was built
+    cyaml = None  # type: ignore[assignment]
+
+
+def _parser(source: Source) -> Any:
+    """Return libyaml's parser of ``source``. Raises ``UsageError`` where PyYAML came without it."""
+    if cyaml is None:
+        raise UsageError(
+            "PyYAML was installed here without libyaml, by which plans are read; nothing was sent."
+            " Install it from a wheel: pip install --force-reinstall --only-binary=:all: pyyaml"
+        )
+    return cyaml.CParser(source)  # type: ignore[attr-defined]  # re-exported, though the stub says no
 
 
 class Document:
@@ -59,7 +75,7 @@ class Document:
         self.source = Source(stream)
         self._problems = problems
         self._tray = tray
-        parser = CParser(self.source)
+        parser = _parser(self.source)
         self._next_event = cast(
             "Callable[[], Event]", parser.get_event
         )  # None comes after the last event only
@@ -84,7 +100,10 @@ class Document:
         message = f"cannot be read as YAML: {error.problem or error.context}"
         if error.context and error.context_mark and error.context_mark.line + 1 < line:
             message += f" ({error.context} that begins at line {error.context_mark.line + 1})"
-        hint = "the line holds a tab; indent with spaces" if line and self.source.has_tab(line) else ""
+        if "Unicode character escape" in (error.problem or ""):
+            hint = "half of a pair names no character; write the character itself"
+        else:
+            hint = self.source.odd_character(line) if line else ""
         return UnreadableError(Place(0, line, column), message, hint)
 
     def _document(self) -> None:
@@ -99,7 +118,9 @@ class Document:
             node = composer.compose(root, "")
             found = kind_of(node) if node else "no value"
             keys = "version, name, gateways and waves"
-            raise UnreadableError(place_of(root), f"found {found}, expected a mapping with the keys {keys}")
+            at = place_of(root)
+            hint = self.source.odd_character(at.line)
+            raise UnreadableError(at, f"found {found}, expected a mapping with the keys {keys}", hint)
         self._refuse_marks(root, "")
         while not isinstance(event := composer.next(), MappingEndEvent):
             self.source.held = 0
@@ -131,6 +152,7 @@ class Document:
 
     def _keep(self, key: str, node: Node | None) -> None:
         self.header.values[key] = node
+        warn_of_unfilled(node, key, self._problems)
         if key == "version":
             refuse_other_version(node)
         elif key == "gateways":
@@ -176,6 +198,7 @@ class Document:
     def _name(self, wave: Entries, path: str) -> None:
         if "targets" not in wave.keys:
             self._problems.add(wave.at, path, "the key targets is missing")
+        warn_of_unfilled(wave, path, self._problems)
         values = read_record(wave, Wave, path, self._problems, beside=("targets",))
         if values is None:
             return

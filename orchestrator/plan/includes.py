@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.model import Gateway, TargetId
-from orchestrator.names import why_not_prose
+from orchestrator.names import trimmed, why_not_prose
 from orchestrator.plan.after import take
 from orchestrator.plan.header import Known
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, nearest, shown
 from orchestrator.plan.shape import Shape, make_shape
-from orchestrator.plan.source import Fingerprint, is_within, lines, open_regular
+from orchestrator.plan.source import Fingerprint, is_within, lines, open_list
 from orchestrator.plan.targets import Place
 
 MOST_COLUMNS = 50
 """No kind has as many keys; a line with more is no header."""
+
+_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
+"""What spreadsheets write, and read, before the header."""
+_SPOILT = re.compile(
+    r"[0-9](?:[.,][0-9]+)?E[+-][0-9]+|=.*|#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|#+)"
+)
+"""What a spreadsheet makes of an id that it takes for a number, or leaves of a formula."""
+_SPOILT_BEGINS = frozenset("0123456789=#")
+_RETYPED = "in a spreadsheet, make the column text and fill it in again"
 
 
 class Includes:
@@ -45,7 +55,7 @@ class Includes:
         """
         try:
             file = self._file(name.text)
-            stream = open_regular(file)
+            stream = open_list(file)
         except UnfitError as unfit:
             self._problems.add(name.at, path, f"{shown(name.text)} {unfit.message}", unfit.hint)
             return
@@ -54,7 +64,7 @@ class Includes:
         table = _Table(index, gateway, kind, tray, gateways, self._problems)
         try:
             with stream:
-                table.read(lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix == ".csv")
+                table.read(lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix.lower() == ".csv")
         except UnreadableError as error:
             self._problems.add(error.place, error.path, error.message, error.hint)
         except OSError as error:
@@ -63,7 +73,7 @@ class Includes:
     def _file(self, name: str) -> Path:
         if not name or (why := why_not_prose(name)):
             raise UnfitError(f"is not the path of a file{f': it {why}' if name else ''}")
-        if not name.endswith((".csv", ".jsonl")):
+        if not name.lower().endswith((".csv", ".jsonl")):
             raise UnfitError("is of no kind that can be read", "its name ends in .csv or .jsonl")
         if not Path(name).is_absolute() and not is_within(self._folder, name):
             raise UnfitError("leaves the plan's folder", "write an absolute path if that is meant")
@@ -104,18 +114,53 @@ class _Table:
     def _csv(self, text: Iterator[str]) -> None:
         table = csv.reader(text, strict=True)
         try:
-            columns = next(table, None)
+            columns = self._header(table)
             if columns is None:
                 return
             after = columns.index("after") if columns.count("after") == 1 else None
+            flag = columns.index("persistent") if columns.count("persistent") == 1 else None
             shape = self._columns(columns, after)
-            for cells in table:
-                if cells:
+            for row in table:
+                if cells := self._trimmed(row, columns, table.line_num):
+                    if flag is not None and flag < len(cells) and cells[flag].lower() in {"true", "false"}:
+                        cells[flag] = cells[flag].lower()
                     self._cells(shape, cells, len(columns), after, table.line_num)
         except csv.Error as error:
             raise UnreadableError(
                 Place(self._file, table.line_num, 1), f"cannot be read as CSV: {error}"
             ) from None
+
+    def _header(self, table: Iterator[list[str]]) -> list[str] | None:
+        """Return the names of the columns; None where the file has none."""
+        first = next(table, [])
+        if first == ["sep=", ""]:
+            first = next(table, [])
+        if not first:
+            return None
+        if found := _SEPARATOR.fullmatch(first[0]):
+            hint = "separate the columns with commas, and take this line out"
+            self._tell(1, "", f"the columns are separated by {shown(found[1])}", hint)
+            self._rows += 1
+            return None
+        return self._trimmed(first, [], 1)
+
+    def _trimmed(self, row: list[str], columns: list[str], line: int) -> list[str]:
+        """Return the cells of a row without the spaces at their ends; none where all of them are empty.
+
+        Empty ones behind the last column are left out, too: a spreadsheet writes them for its widest row.
+        """
+        cells = [cell if cell.isalnum() else trimmed(cell) for cell in row]
+        if cells != row:
+            index = next(i for i, cell in enumerate(cells) if cell != row[i])
+            key = columns[index] if index < len(columns) else ""
+            if any(cells):
+                self._warn(line, key, f"the spaces at an end of {shown(row[index])} are left out")
+        while len(cells) > len(columns) and not cells[-1]:
+            del cells[-1]
+        return cells if any(cells) else []
+
+    def _warn(self, line: int, key: str, message: str, hint: str = "") -> None:
+        self._problems.warn(Place(self._file, line, min(line, 1)), key, message, hint)
 
     def _columns(self, columns: list[str], after: int | None) -> Shape | None:
         own = [name for index, name in enumerate(columns) if index != after]
@@ -148,14 +193,23 @@ class _Table:
             hint = "a text that holds a comma stands in double quotes"
             self._tell(line, "", f"found {len(cells)} cells under {width} columns", hint)
         elif shape is not None:
+            self._warn_of_spoilt(cells, line)
             needs = cells.pop(after) if after is not None else ""
             self._row(shape, cells, line, [needs] if needs else ())
+
+    def _warn_of_spoilt(self, cells: Sequence[str], line: int) -> None:
+        for cell in cells:
+            if cell[:1] in _SPOILT_BEGINS and _SPOILT.fullmatch(cell):
+                self._warn(
+                    line, "", f"{shown(cell)} looks like what a spreadsheet has made of a text", _RETYPED
+                )
 
     def _row(self, shape: Shape, texts: Sequence[str], line: int, after: Sequence[str] = ()) -> None:
         row = shape.row(texts)
         if row is None:
             for key, unfit in shape.faults(texts):
-                self._tell(line, key, unfit.message, unfit.hint)
+                spoilt = _SPOILT.fullmatch(texts[shape.keys.index(key)])
+                self._tell(line, key, unfit.message, _RETYPED if spoilt else unfit.hint)
         else:
             self._put(self._gateway, *row, Place(self._file, line, 1))
         for needs in self._needs(after, line) if after else ():

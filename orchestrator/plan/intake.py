@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Protocol
 
 from orchestrator.model import Target, TargetId
-from orchestrator.names import normal
+from orchestrator.names import normal, placeholder
 from orchestrator.plan.ids import target_id
-from orchestrator.plan.problems import UnreadableError
+from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError
 from orchestrator.plan.targets import Place, TargetSink
 
 MOST_TARGETS = 10_000_000
@@ -50,6 +50,9 @@ class Intake:
     def __init__(self, sink: TargetSink) -> None:
         self.count = 0
         self.by_gateway: defaultdict[str, int] = defaultdict(int)
+        self.unfilled: list[tuple[Place, str, TargetId]] = []
+        """The first placeholders that nobody has filled: their places, their texts, and their targets."""
+        self.unfilled_more = 0
         self._wave = 0
         self._begun = [0]
         self._limit = MOST_TARGETS
@@ -85,12 +88,21 @@ class Intake:
         self.count = count = self.count + 1
         self.by_gateway[gateway] += 1
         if count <= self._limit:
-            target = Target(
-                count, target_id(gateway, parts), gateway, self._wave, parts, description, persistent
-            )
-            self._add(target, at)
+            name = target_id(gateway, parts)
+            if "{" in name or "__" in name or description is not None:
+                self._note_unfilled(name, description or "", at)
+            self._add(Target(count, name, gateway, self._wave, parts, description, persistent), at)
         elif count > MOST_TARGETS:
             raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
+
+    def _note_unfilled(self, name: TargetId, description: str, at: Place) -> None:
+        found = placeholder(name) or placeholder(description)
+        if found is None:
+            return
+        if len(self.unfilled) < MOST_WARNINGS:
+            self.unfilled.append((at, found, name))
+        else:
+            self.unfilled_more += 1
 
     def require(self, needs: TargetId, at: Place) -> None:
         """Pass on what the last target needs, if that target was passed on."""

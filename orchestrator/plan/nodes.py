@@ -15,6 +15,7 @@ from yaml.events import (
     SequenceEndEvent,
 )
 
+from orchestrator.names import why_hidden
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown, step
 from orchestrator.plan.targets import Place
@@ -128,6 +129,9 @@ class Composer:
         key: str = event.value
         if key == "<<" and event.implicit[0]:
             self._problems.add(at, path, "merge keys (<<) are not supported", "write the keys out")
+            return None
+        if why := why_hidden(key):
+            self._problems.add(at, path, f"{'a key' if is_secret(path) else f'the key {shown(key)}'} {why}")
             return None
         if key in known:
             named = "a key" if is_secret(path) else f"the key {shown(key)}"

@@ -13,6 +13,9 @@ from orchestrator.plan.targets import Place
 MOST_PRINTED = 200
 """Problems told in full; the rest is counted."""
 
+MOST_WARNINGS = 20
+"""Warnings told in full; a slip in a generator stands in every line."""
+
 
 class UnreadableError(Exception):
     """The rest of a file cannot be read. Carries where, and what to tell."""
@@ -35,12 +38,14 @@ class UnfitError(ValueError):
 
 
 class Problems:
-    """Gathers problems; holds a bounded number of them, and counts the others."""
+    """Gathers problems and warnings; holds a bounded number of them, and counts the others."""
 
     def __init__(self) -> None:
         self._files: list[str] = []
         self._kept: list[tuple[Place, Problem]] = []
         self._count = 0
+        self._warned: list[tuple[Place, Problem]] = []
+        self._warned_more = 0
 
     def __len__(self) -> int:
         return self._count
@@ -58,13 +63,38 @@ class Problems:
     def add(self, place: Place, path: str, message: str, hint: str = "") -> None:
         """Keep one problem; ``path`` is the path of the key that is wrong."""
         self._count += 1
-        name = self._files[place.file]
-        problem = Problem(
-            file=name, line=place.line, column=place.column, path=path, message=message, hint=hint
-        )
-        self._kept.append((place, problem))
+        self._kept.append((place, self._problem(place, path, message, hint)))
         if len(self._kept) >= 4 * MOST_PRINTED:
             self._trim()
+
+    def _problem(self, place: Place, path: str, message: str, hint: str) -> Problem:
+        return Problem(
+            file=self._files[place.file],
+            line=place.line,
+            column=place.column,
+            path=path,
+            message=message,
+            hint=hint,
+        )
+
+    def warn(self, place: Place, path: str, message: str, hint: str = "") -> None:
+        """Keep what a plan may say although it is hardly meant; the first ones, and how many follow."""
+        if len(self._warned) < MOST_WARNINGS:
+            self._warned.append((place, self._problem(place, path, message, hint)))
+        else:
+            self._warned_more += 1
+
+    def warn_more(self, count: int) -> None:
+        """Count warnings that nobody has kept."""
+        self._warned_more += count
+
+    def warnings(self) -> tuple[Problem, ...]:
+        """Return the warnings in file order."""
+        told = tuple(problem for _, problem in sorted(self._warned, key=lambda kept: kept[0]))
+        return (*told, *([self._whole(f"{self._warned_more:,} more warnings")] if self._warned_more else ()))
+
+    def _whole(self, message: str) -> Problem:
+        return Problem(file=self._files[0], line=0, column=0, path="", message=message)
 
     def _trim(self) -> None:
         self._kept.sort(key=lambda kept: kept[0])
@@ -78,8 +108,7 @@ class Problems:
         told = tuple(problem for _, problem in self._kept)
         more = self._count - len(told)
         if more:
-            message = f"{more:,} more problems are not shown; mend these first"
-            told += (Problem(file=self._files[0], line=0, column=0, path="", message=message),)
+            told += (self._whole(f"{more:,} more problems are not shown; mend these first"),)
         raise PlanError(told)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from orchestrator.errors import Problem
 from orchestrator.model import Gateway, Plan, Wave
+from orchestrator.names import normal
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
 from orchestrator.plan.header import Known, read_header, tell_missing
@@ -18,13 +20,15 @@ from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, sh
 from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
+from orchestrator.plan.unfilled import SEEMS
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
     """A plan that has been read, and what was counted on the way. The targets are in the sink.
 
     ``digest`` covers the bytes of the plan and of every file that it includes, and the ids that were given
-    instead of its targets. ``folder`` is absolute; relative paths in the plan start there. ``source`` is the
+    instead of its targets. ``warnings`` tell what is hardly meant, in file order. ``folder`` is absolute;
+    relative paths in the plan start there. ``source`` is the
     file that was read, ``source_digest`` the SHA-256 of its bytes alone. The counts are in the plan's order.
     """
 
@@ -36,6 +40,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     targets: int
     by_gateway: dict[str, int]
     by_wave: dict[str, int]
+    warnings: tuple[Problem, ...] = ()
 
 
 def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = None) -> Loaded:
@@ -63,6 +68,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
     _tell_duplicates(sink, gateways, problems)
     _tell_too_many(document, header, intake.count, problems)
     problems.settle()
+    _warn(intake, problems)
     entries = tuple(known.entry for known in gateways.values() if known.entry is not None)
     assert header is not None  # noqa: S101 - else there were problems
     prints = [document.source.fingerprint, *document.includes.fingerprints]
@@ -75,6 +81,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
         targets=intake.count,
         by_gateway={known: intake.by_gateway.get(known, 0) for known in gateways},
         by_wave={wave.name: count for wave, count in zip(waves, intake.by_wave(), strict=True)},
+        warnings=problems.warnings(),
     )
 
 
@@ -144,6 +151,12 @@ def _give(
         problems.add(Place(file, 0, 0), "", "no target is given")
 
 
+def _warn(intake: Intake, problems: Problems) -> None:
+    for at, found, name in intake.unfilled:
+        problems.warn(at, "", f"{shown(found)} in the target {shown(name)} {SEEMS}")
+    problems.warn_more(intake.unfilled_more)
+
+
 def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: Problems) -> None:
     # An entry that could not be read counts as a place of its own; no installation's text is one word.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
@@ -151,6 +164,8 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: 
         where = f"first at {problems.where(twice.first)}" if twice.first.line else ""
         if twice.first_id == twice.again_id:
             message = f"the target {shown(twice.again_id)} is given twice"
+        elif normal(twice.first_id) == normal(twice.again_id):
+            message = f"the target {shown(twice.again_id)} is given twice, with another form of an accent"
         else:
             message = f"the target {shown(twice.again_id)} is the same as {shown(twice.first_id)}"
         problems.add(twice.again, "", message, where)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import io
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import name
 
+from orchestrator import files
+from orchestrator.files import LARGEST, FileRefusedError
+from orchestrator.names import why_hidden
+from orchestrator.plan.pairs import Pairs
 from orchestrator.plan.problems import UnfitError, UnreadableError
 from orchestrator.plan.targets import Place
 
@@ -19,7 +24,11 @@ MOST_IN_A_LINE = 1 << 20
 MOST_IN_AN_ENTRY = 8 << 20
 """Bytes of one target's entry or of one key of the plan, which are held while they are read."""
 
+LARGEST_LIST = 1 << 30
+"""Bytes of a file of targets: ten million rows, which are not held."""
+
 _BLOCK = 1 << 16
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -28,16 +37,19 @@ def open_regular(path: Path) -> BinaryIO:
     A pipe is refused before it is opened: the plan may have to be read twice, and an open could wait forever.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise UnfitError("is a directory, not a file")
-        if not stat.S_ISREG(mode):
-            raise UnfitError("is not a regular file", "save it to one first")
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UnfitError("does not exist") from None
-    except OSError as error:
-        raise UnfitError(f"cannot be opened: {error.strerror or 'no reason given'}") from None
+        return files.open_regular(path)
+    except FileRefusedError as refused:
+        raise UnfitError(refused.message, refused.hint) from None
+
+
+def open_list(path: Path) -> BinaryIO:
+    """Open a file of targets, which may be a pipe: then all of it is read. Raises ``UnfitError``."""
+    try:
+        if files.is_pipe(path):
+            return io.BytesIO(files.read_any(path))
+        return files.open_regular(path, largest=LARGEST_LIST)
+    except FileRefusedError as refused:
+        raise UnfitError(refused.message, refused.hint) from None
 
 
 class Fingerprint:
@@ -80,10 +92,17 @@ class Source:
         self._stream = stream
         self._line = 1
         self._line_size = 0
+        self._pairs = Pairs()
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self, size: int = _BLOCK, /) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
+        """Return about ``size`` bytes, none at the end; a character that is written as a pair is made one."""
+        while data := self._read(size):
+            if joined := self._pairs.feed(data):
+                return joined
+        return self._pairs.rest()
+
+    def _read(self, size: int) -> bytes:
         data = self._stream.read(size)
         try:
             self._decode(data, final=not data)
@@ -96,10 +115,12 @@ class Source:
 
     def drain(self) -> None:
         """Read to the end, so that the fingerprint covers the whole file."""
-        while self.read(_BLOCK):
+        while self._read(_BLOCK):
             self.held = 0
 
     def _measure(self, data: bytes) -> None:
+        if self.fingerprint.size > LARGEST:  # it has grown since it was opened
+            raise UnreadableError(Place(0, self._line, 1), files.too_large(LARGEST).message)
         ends = data.count(b"\n")
         if ends:
             self._line += ends
@@ -117,9 +138,17 @@ class Source:
             raise UnreadableError(Place(0, self._line, 1), "one entry is longer than 8 MB", hint)
 
     def _not_text(self, offset: int, reason: str) -> UnreadableError:
+        self._stream.seek(0)
+        if self._stream.read(2) in _UTF_16:
+            found = f"the byte 0x{self._first().hex()} is not UTF-8: the file is UTF-16"
+            return UnreadableError(Place(0, 1, 1), found, "save the file as UTF-8")
         self._stream.seek(offset)
         found = f"the byte 0x{self._stream.read(1).hex()} is not UTF-8 ({reason})"
         return UnreadableError(self.place(offset), found, "save the file as UTF-8")
+
+    def _first(self) -> bytes:
+        self._stream.seek(0)
+        return self._stream.read(1)
 
     def place(self, offset: int) -> Place:
         """Return the place of the byte at ``offset``. Moves the stream; only for a message at the end."""
@@ -137,35 +166,83 @@ class Source:
         before = self._stream.read(min(position - start, MOST_IN_A_LINE)).decode("utf-8", "replace")
         return Place(0, line, len(before.removeprefix("\ufeff")) + 1)
 
-    def has_tab(self, line: int) -> bool:
-        """Say whether line number ``line`` holds a tab. Moves the stream; only for a message at the end."""
+    def odd_character(self, line: int) -> str:
+        """Return what stands in the line number ``line`` or the one before, and only looks like YAML's own.
+
+        Moves the stream; only for a message at the end.
+        """
         self._stream.seek(0)
-        for _ in range(line - 1):
+        for _ in range(line - 2):
             self._stream.readline(MOST_IN_A_LINE)
-        return b"\t" in self._stream.readline(MOST_IN_A_LINE)
+        before = self._stream.readline(MOST_IN_A_LINE) if line > 1 else b""
+        return _odd(self._stream.readline(MOST_IN_A_LINE)) or _odd(before)
+
+
+# What a YAML file is made of, as keyboards, word processors and chats write it.
+_LOOKS_LIKE = {
+    "\uff1a": ":", "\uff0c": ",", "\uff0d": "-", "\uff5b": "{", "\uff5d": "}", "\uff3b": "[", "\uff3d": "]",
+    "\uff03": "#", "\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u2013": "-", "\u2014": "-",
+}  # fmt: skip
+
+
+def _odd(data: bytes) -> str:
+    """Return which character of a line is taken for another one, and what to write; nothing without one."""
+    text = data.decode("utf-8", "replace")
+    if "\t" in text:
+        return "the line holds a tab; indent with spaces"
+    if hidden := why_hidden(text.rstrip("\r\n")):
+        return f"the line {hidden}; write ordinary spaces"
+    for letter in text:
+        if letter in _LOOKS_LIKE:
+            called = f"U+{ord(letter):04X}, {name(letter).lower()}"
+            return f"the line holds {letter} ({called}); write {_LOOKS_LIKE[letter]}"
+    return ""
 
 
 def lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str]:
     """Yield the lines of an included file with their ends, a byte order mark left out.
 
-    Raises ``UnreadableError`` at a line that is longer than 1 MB or no UTF-8.
+    A line ends as on any system: LF, CR LF, or CR alone. Raises ``UnreadableError`` at a line that is longer
+    than 1 MB or no UTF-8, and where there is no end to them.
     """
-    number = 0
-    while data := stream.readline(MOST_IN_A_LINE + 1):
-        number += 1
+    for number, data in enumerate(_split(stream), 1):
+        fingerprint.take(data)
         if len(data) > MOST_IN_A_LINE:
             raise UnreadableError(Place(file, number, 1), "the line is longer than 1 MB")
-        fingerprint.take(data)
-        try:
-            line = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            column = len(data[: error.start].decode("utf-8")) + 1
-            message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-            raise UnreadableError(Place(file, number, column), message, "save the file as UTF-8") from None
+        if fingerprint.size > LARGEST_LIST:  # it has grown since it was opened
+            raise UnreadableError(Place(file, number, 1), files.too_large(LARGEST_LIST).message)
+        line = _text(data, Place(file, number, 1))
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-def is_within(folder: Path, name: str) -> bool:
-    """Say whether the relative path ``name`` stays inside ``folder``, by its text alone."""
-    whole = os.path.abspath(folder / name)  # noqa: PTH100 - resolve() would follow links
+def _split(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a stream, and of one that is too long the beginning."""
+    rest = b""
+    while block := stream.read(_BLOCK):
+        parts = (rest + block).splitlines(keepends=True)
+        # The last one may go on, and a CR at its end may be half of a CR LF.
+        rest = b"" if parts[-1].endswith(b"\n") else parts.pop()
+        yield from parts
+        if len(rest) > MOST_IN_A_LINE:
+            break
+    yield from rest.splitlines(keepends=True)
+
+
+def _text(data: bytes, at: Place) -> str:
+    if at.line == 1 and data.startswith(_UTF_16):
+        raise UnreadableError(at, "the file is UTF-16", "save it as UTF-8")
+    try:
+        line = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        column = len(data[: error.start].decode("utf-8")) + 1
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        raise UnreadableError(Place(at.file, at.line, column), message, "save the file as UTF-8") from None
+    if "\0" in line:
+        raise UnreadableError(at, "the line holds the character U+0000", "is this UTF-16? Save it as UTF-8")
+    return line
+
+
+def is_within(folder: Path, path: str) -> bool:
+    """Say whether the relative ``path`` stays inside ``folder``, by its text alone."""
+    whole = os.path.abspath(folder / path)  # noqa: PTH100 - resolve() would follow links
     return Path(whole).is_relative_to(os.path.abspath(folder))  # noqa: PTH100

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
+from orchestrator.files import FileRefusedError, read_regular
 from orchestrator.model import Auth, Gateway, Plan, Target
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.apinizer_login import ExpiresIn
@@ -244,8 +245,8 @@ def _keys(auth: Auth) -> tuple[Key, ...]:
 def read_json(path: Path, kind: type[Document], what: str) -> Document:
     """Read a JSON document of a type. Raises UsageError that names the file and what does not fit."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise UsageError(f"cannot read {what} from {path}: {error.strerror}") from error
+        return msgspec.json.decode(read_regular(path), type=kind)
+    except FileRefusedError as refused:
+        raise UsageError(f"cannot read {what} from {path}: {refused.system or refused}") from None
     except msgspec.DecodeError as error:
         raise UsageError(f"{path} does not hold {what}: {error}") from error

@@ -34,6 +34,30 @@ FILES = {
     "UTF-16": ("version: 1".encode("utf-16"), "plan.yaml:1:1 the byte 0xff is not UTF-8"),
     "control character": (b"version: 1\nname: a\x01b\n", "plan.yaml:2:8 the character U+0001 is not allowed"),
     "tab": (b"version: 1\ngateways:\n\ta: b\n", "; the line holds a tab; indent with spaces"),
+    "NBSP": (
+        "version: 1\ngateways:\n  a: b\n\u00a0\u00a0c: d\n".encode(),
+        'plan.yaml:4:1 the key "\\u00a0\\u00a0c" holds a space that is no ordinary one, \\u00a0 (no-break',
+    ),
+    "zero width space": (
+        "a: b\nc: [d\u200b\n".encode(),
+        "; the line holds an invisible character, \\u200b (zero width space); write ordinary spaces",
+    ),
+    "colon of another width": (
+        "name\uff1a x\nversion: 1\n".encode(),
+        "; the line holds \uff1a (U+FF1A, fullwidth colon); write :",
+    ),
+    "comma of another width": (
+        "targets: [{gateway: a\uff0c project: b}]\n".encode(),
+        "; the line holds \uff0c (U+FF0C, fullwidth comma); write ,",
+    ),
+    "half a pair": (
+        b'name: "\\ud83d"\n',
+        "plan.yaml:1:",
+    ),
+    "half a pair, in words": (
+        b'name: "\\ude00\\ud83d"\n',
+        "; half of a pair names no character; write the character itself",
+    ),
     "no end of a list": (b"a: [1, 2\n", "cannot be read as YAML: did not find expected ',' or ']'"),
     "two documents": (f"{HEAD}{ONE}---\n{HEAD}{ONE}".encode(), " a second document begins"),
     "nesting": (b"a: " + b"[" * 5000, "nested deeper than 20 levels"),
@@ -72,13 +96,25 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
         read_plan(tmp_path / "plan.yaml", Listing())
 
 
+@pytest.mark.parametrize(
+    ("place", "why"), [("/dev/zero", "is not a regular file"), ("huge", "is larger than 64 MB")]
+)
+def test_a_plan_without_end_is_not_read(tmp_path: Path, place: str, why: str) -> None:
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 5 << 30)
+    (tmp_path / "plan.yaml").symlink_to(place)
+
+    with pytest.raises(PlanError, match=why):
+        read_plan(tmp_path / "plan.yaml", Listing())
+
+
 def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path) -> None:
-    """Two hundred megabytes on one line: a sparse file of NULs after a sound beginning."""
+    """Sixty megabytes on one line: a sparse file of NULs after a sound beginning."""
     import tracemalloc
 
     path = tmp_path / "plan.yaml"
     path.write_bytes(b"version: 1\nname: " + b"x" * (3 << 20))
-    os.truncate(path, 200 << 20)
+    os.truncate(path, 60 << 20)
     tracemalloc.start()
     try:
         with pytest.raises(PlanError, match=r":2:1 the line is longer than 1 MB"):

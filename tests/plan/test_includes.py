@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -107,7 +109,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     ),
     "missing column": ("project,proxy\nP,x\n", "a.csv:1:1 the column environment is missing"),
     "column twice": ("project,proxy,environment,proxy\n", 'a.csv:1:1 the column "proxy" is given twice'),
-    "no header": ("," * 1000 + "\n", "a.csv:1:1 found 1,001 columns; the columns are project, proxy"),
+    "no header": ("x," * 1000 + "x\n", "a.csv:1:1 found 1,001 columns; the columns are project, proxy"),
     "nested": ("project,proxy,environment,from_file\n", 'unknown column "from_file"'),
     "plural": ("project,proxies,environment\n", 'unknown column "proxies"'),
     "semicolons": ("project;proxy;environment\nP;x;e\n", "separate the columns with commas"),
@@ -127,6 +129,26 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "gateway,project,proxy,environment\nroma,P,x,e\n",
         'a.csv:2:1 gateway: "roma" is not "apim", which the entry in the plan names',
     ),
+    "another separator": (
+        "sep=;\nproject;proxy;environment\nP;x;e\n",
+        'a.csv:1:1 the columns are separated by ";"; separate the columns with commas',
+    ),
+    "UTF-16": (
+        "project,proxy,environment\nP,x,e\n".encode("utf-16"),
+        "a.csv:1:1 the file is UTF-16; save it as UTF-8",
+    ),
+    "UTF-16 without a mark": (
+        "project,proxy,environment\n".encode("utf-16-le"),
+        "holds the character U+0000; is this UTF-16? Save it as UTF-8",
+    ),
+    "capitals in the header": (
+        "Project,proxy,environment\n",
+        'unknown column "Project"; did you mean "project"?',
+    ),
+    "cells behind the last column": (
+        "project,proxy,environment\nP,x,e,,y\n",
+        "found 5 cells under 3 columns",
+    ),
     "quote without end": ('project,proxy,environment\nP,"x,e\n', "a.csv:2:1 cannot be read as CSV"),
     "not UTF-8": (b"project,proxy,environment\nP,caf\xe9,e\n", "a.csv:2:6 the byte 0xe9 is not UTF-8"),
     "long line": (
@@ -143,6 +165,114 @@ def test_a_wrong_csv_is_told_at_its_own_line(tmp_path: Path, name: str) -> None:
     found = complaints(tmp_path, plan(tmp_path, "apim", "a.csv", text))
 
     assert any(expected in problem for problem in found), found
+
+
+def warnings(folder: Path, text: str) -> list[str]:
+    """Return the warnings of a plan, each without its folder."""
+    return [str(one).replace(f"{folder}/", "") for one in load(folder, text)[0].warnings]
+
+
+HEADER = b"project,proxy,environment,persistent"
+SPREADSHEETS: dict[str, bytes] = {
+    "capitals": HEADER + b"\r\nP,x,e,TRUE\r\nP,y,e,FALSE\r\nP,z,e,True\r\n",
+    "rows of commas": HEADER + b"\nP,x,e,TRUE\nP,y,e,FALSE\nP,z,e,TRUE\n,,,\n , ,,\n",
+    "empty columns": HEADER + b",,\nP,x,e,TRUE,,\nP,y,e,FALSE,,\nP,z,e,TRUE,,,,\n",
+    "old Mac": HEADER + b"\rP,x,e,TRUE\rP,y,e,FALSE\rP,z,e,TRUE\r",
+    "all ends": HEADER + b"\nP,x,e,TRUE\r\nP,y,e,FALSE\rP,z,e,TRUE",
+    "sep": b"\xef\xbb\xbfsep=,\r\n" + HEADER + b"\r\nP,x,e,TRUE\r\nP,y,e,FALSE\r\nP,z,e,TRUE",
+}
+
+
+@pytest.mark.parametrize("name", SPREADSHEETS)
+def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path, name: str) -> None:
+    text = plan(tmp_path, "apim", "A.CSV", SPREADSHEETS[name])
+    loaded, sink = load(tmp_path, text)
+
+    assert [(target.id, target.persistent) for target in sink.targets] == [
+        ("apim/P/x/e", True),
+        ("apim/P/y/e", False),
+        ("apim/P/z/e", True),
+    ]
+    assert not loaded.warnings
+
+
+def test_a_line_may_end_anywhere_in_what_is_read_at_once(tmp_path: Path) -> None:
+    rows = "".join(f"a{number}\r\n" for number in range(40_000))
+
+    _, sink = load(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\r\n{rows}"))
+
+    assert [target.parts[0] for target in sink.targets] == [f"a{number}" for number in range(40_000)]
+    assert [place.line for place in sink.places][-1] == 40_001
+
+
+def test_spaces_at_the_ends_of_a_cell_are_left_out_and_warned_of(tmp_path: Path) -> None:
+    text = plan(tmp_path, "apim", "a.csv", "project, proxy,environment \nP, x,e\u00a0\nP,y,e\n\u3000P,z,e\n")
+
+    assert [str(target.id) for target in load(tmp_path, text)[1].targets] == [
+        f"apim/P/{proxy}/e" for proxy in "xyz"
+    ]
+    assert warnings(tmp_path, text) == [
+        'a.csv:1:1 the spaces at an end of " proxy" are left out',
+        'a.csv:2:1 proxy: the spaces at an end of " x" are left out',
+        'a.csv:4:1 project: the spaces at an end of "\\u3000P" are left out',
+    ]
+
+
+def test_invisible_characters_in_a_cell_are_a_problem(tmp_path: Path) -> None:
+    found = complaint(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nab\u200b\n"))
+
+    assert found.startswith('a.csv:2:1 ld_api_id: "ab\\u200b" does not fit')
+
+
+def test_what_a_spreadsheet_has_spoilt_is_told(tmp_path: Path) -> None:
+    roma = complaint(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\n1.23E+31\n"))
+    apim = plan(tmp_path, "apim", "a.csv", "project,proxy,environment\n1E+31,#N/A,1e10\n")
+
+    assert roma.endswith("in a spreadsheet, make the column text and fill it in again")
+    assert [one.partition("; ")[0] for one in warnings(tmp_path, apim)] == [
+        'a.csv:2:1 "1E+31" looks like what a spreadsheet has made of a text',
+        'a.csv:2:1 "#N/A" looks like what a spreadsheet has made of a text',
+    ]
+
+
+def test_many_warnings_are_counted(tmp_path: Path) -> None:
+    rows = "".join(f" a{number}\n" for number in range(50))
+
+    found = warnings(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\n{rows}"))
+
+    assert len(found) == 21
+    assert found[-1] == "plan.yaml: 30 more warnings"
+
+
+def test_a_file_of_targets_may_be_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    writer = threading.Thread(target=(tmp_path / "a.csv").write_text, args=("ld_api_id\na\n",))
+    writer.start()
+
+    loaded, sink = load(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: a.csv}}]\n")
+    writer.join()
+    (tmp_path / "a.csv").unlink()
+
+    assert [target.id for target in sink.targets] == ["roma/a"]
+    assert (
+        loaded.digest
+        == load(
+            tmp_path,
+            plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n").replace(
+                "targets:\n  - {gateway: roma, from_file: a.csv}",
+                "targets: [{gateway: roma, from_file: a.csv}]",
+            ),
+        )[0].digest
+    )
+
+
+def test_a_file_of_targets_without_end_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to("/dev/zero")
+    (tmp_path / "b.csv").touch()
+    os.truncate(tmp_path / "b.csv", 5 << 30)
+
+    for name, why in (("a.csv", "is not a regular file"), ("b.csv", "is larger than 1024 MB")):
+        assert why in complaint(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n")
 
 
 JSON = {

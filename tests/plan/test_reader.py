@@ -300,7 +300,7 @@ def test_two_forms_of_an_accent_are_one_target(tmp_path: Path) -> None:
     found = complaint(tmp_path, f"{HEAD}targets:\n{rows}")
 
     assert found.endswith(
-        f'the target "apim/P/{NFC}/e" is the same as "apim/P/{NFD}/e"; first at plan.yaml:15:5'
+        f'the target "apim/P/{NFC}/e" is given twice, with another form of an accent; first at plan.yaml:15:5'
     )
 
 

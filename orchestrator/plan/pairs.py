@@ -1,0 +1,51 @@
+r"""Characters beyond U+FFFF as JSON writes them, ``\ud83d\ude00``, which YAML does not know.
+
+Programs write a plan, or single texts of one, as JSON. Only what stands in double quotes is an escape.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(rb'\n|"|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\.', re.DOTALL)
+_UNFINISHED = 11
+"""Bytes: one less than a pair."""
+
+
+class Pairs:
+    """Joins the pairs in a stream of bytes. JSON breaks no text, so each line begins outside of quotes."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._in_quotes = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return ``data`` with its pairs joined; the line in which a pair may go on is held back."""
+        data = self._held + data
+        end = data.rfind(b"\n") + 1 if b"\\" in data[-_UNFINISHED:] else len(data)
+        self._held = data[end:]
+        return self._joined(data[:end])
+
+    def rest(self) -> bytes:
+        """Return what was held back, at the end of the stream."""
+        held, self._held = self._held, b""
+        return self._joined(held)
+
+    def _joined(self, data: bytes) -> bytes:
+        if b"\\u" in data:
+            return _TOKEN.sub(self._take, data)
+        begun = data.rfind(b"\n") + 1
+        self._in_quotes = self._in_quotes and not begun
+        _TOKEN.sub(self._take, data[begun:])
+        return data
+
+    def _take(self, found: re.Match[bytes]) -> bytes:
+        token = found[0]
+        if token == b"\n":
+            self._in_quotes = False
+        elif token == b'"':
+            self._in_quotes = not self._in_quotes
+        elif found[1] and self._in_quotes:
+            high, low = int(found[1], 16), int(found[2], 16)
+            return b"\\U%08x" % (0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
+        return token

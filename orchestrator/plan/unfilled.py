@@ -1,0 +1,30 @@
+"""Placeholders that a template has left unfilled: allowed, since a name may look so, and warned of."""
+
+from __future__ import annotations
+
+from orchestrator.names import placeholder
+from orchestrator.plan.keys import is_secret
+from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child
+from orchestrator.plan.problems import Problems, shown
+
+SEEMS = "looks like a placeholder that nobody has filled"
+
+
+def warn_of_unfilled(node: Node | None, path: str, problems: Problems) -> None:
+    """Warn of each text under ``node`` that looks like a placeholder; a command's arguments may well do."""
+    match node:
+        case Scalar():
+            _warn(node, path, problems)
+        case Items():
+            for index, value in enumerate(node.values):
+                warn_of_unfilled(value, f"{path}[{index}]", problems)
+        case Entries():
+            for key, value in node.values.items():
+                if key != "command":
+                    warn_of_unfilled(value, child(path, key), problems)
+
+
+def _warn(scalar: Scalar, path: str, problems: Problems) -> None:
+    found = placeholder(scalar.text)
+    if found:
+        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else shown(found)} {SEEMS}")

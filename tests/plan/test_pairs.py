@@ -1,0 +1,66 @@
+r"""Characters that JSON writes as pairs, ``\ud83d\ude00``, in a plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.plan.pairs import Pairs
+
+from .plans import HEAD, ids, load
+
+
+def joined(data: bytes, size: int) -> bytes:
+    pairs = Pairs()
+    pieces = [pairs.feed(data[at : at + size]) for at in range(0, len(data), size)]
+    return b"".join([*pieces, pairs.rest()])
+
+
+@given(
+    st.lists(st.text("ab\\\"\n'😀\U0010ffff: ", max_size=8), max_size=8),
+    st.integers(1, 40),
+    st.sampled_from([None, 1]),
+)
+def test_whatever_json_has_written_is_read_wherever_it_was_cut(
+    texts: list[str], size: int, indent: int | None
+) -> None:
+    said = json.dumps(texts, indent=indent)
+
+    assert yaml.load(joined(said.encode(), size), Loader=yaml.CSafeLoader) == json.loads(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"a: \ud83d\ude00",
+        r"a: '\ud83d\ude00'",
+        r'a: "\\ud83d\\ude00"',
+        r'a: "\\\\ud83d\\ude00"',
+        r'a: "\ude00\ud83d"',
+        r'a: "x" # \ud83d\ude00',
+        r'a: "\u0041"',
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_what_is_no_pair_in_quotes_stays_what_it_is(text: str, size: int) -> None:
+    assert joined(text.encode(), size) == text.encode()
+
+
+def test_a_plan_that_a_program_wrote_as_json_is_read(tmp_path: Path) -> None:
+    gateways = yaml.safe_load(HEAD)
+    target = {"gateway": "apim", "project": "P", "proxy": "😀-ö", "environment": "e"}
+    text = json.dumps({**gateways, "targets": [target]})
+    assert "\\ud83d\\ude00" in text
+
+    assert [str(one.id) for one in load(tmp_path, text)[1].targets] == ["apim/P/😀-ö/e"]
+
+
+def test_so_is_a_single_text(tmp_path: Path) -> None:
+    entry = '{gateway: apim, project: P, proxy: "\\ud83d\\ude00", environment: e}'
+
+    assert ids(tmp_path, entry) == ["apim/P/😀/e"]

@@ -1,0 +1,57 @@
+"""Placeholders that a template has left, wherever they stand in a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .plans import GATEWAYS, HEAD, ONE, TOP, load
+
+PLACES = {
+    "a name": (
+        f"{HEAD}targets:\n  - {{gateway: apim, project: P, proxy: '{{{{proxy}}}}', environment: e}}\n",
+        'plan.yaml:15:5 "{{proxy}}" in the target "apim/P/{{proxy}}/e" looks like a placeholder',
+    ),
+    "an id": (
+        f"{HEAD}targets: [{{gateway: roma, ld_api_id: __ID__}}]\n",
+        '"__ID__" in the target "roma/__ID__"',
+    ),
+    "a description": (
+        f"{HEAD}targets: [{{gateway: apim, project: P, proxy: x, environment: e, description: '${{W}}'}}]\n",
+        '"${W}" in the target "apim/P/x/e"',
+    ),
+    "the reason": (f"{HEAD}{ONE}reason: ${{CHANGE}}\n", 'plan.yaml:16:9 reason: "${CHANGE}" looks like'),
+    "the plan": (f"version: 1\nname: '{{{{ name }}}}'\n{GATEWAYS}{ONE}", 'name: "{{ name }}" looks like'),
+    "a wave": (
+        f"{HEAD}waves: [{{name: __WAVE__, targets: [{{gateway: roma, ld_api_id: a}}]}}]\n",
+        'waves[0].name: "__WAVE__" looks like',
+    ),
+    "an instance": (
+        HEAD.replace("f0fa1789-3b76-433b-a787-9892951c620e", "__INSTANCE__") + ONE,
+        'gateways.roma.instance_id: "__INSTANCE__" looks like',
+    ),
+    "an address": (
+        HEAD.replace("https://roma.example.com", "https://${HOST}") + ONE,
+        "gateways.roma.url: this looks like a placeholder",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_it_is_warned_of_at_its_line(tmp_path: Path, name: str) -> None:
+    text, expected = PLACES[name]
+
+    (found,) = load(tmp_path, text)[0].warnings
+
+    assert expected in str(found)
+
+
+def test_what_a_command_is_given_is_its_own_affair(tmp_path: Path) -> None:
+    text = HEAD.replace("{env: ROMA_TOKEN}", "{command: [sh, -c, 'echo ${TOKEN}']}") + ONE
+
+    assert not load(tmp_path, text)[0].warnings
+
+
+def test_a_sound_plan_is_warned_of_nothing(tmp_path: Path) -> None:
+    assert not load(tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}"\n')[0].warnings
