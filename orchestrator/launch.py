@@ -22,6 +22,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish, runs_folder
 from orchestrator.journal.overlap import stand_alone
+from orchestrator.journal.ownership import check_state
 from orchestrator.journal.pending import Pending, hold_back, leave_up, recall, reopen
 from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
 from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, RunId, Window
@@ -79,6 +80,7 @@ async def begin(
     ``change`` is what is done to the targets.
     """
     options = order.options
+    check_state(options.state)
     refuse_dead(plan, options)
     refuse_idle(draft.database, plan, options)
     hold(draft.database, plan, options)

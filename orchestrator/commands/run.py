@@ -57,7 +57,9 @@ def command(
             raise UsageError(f"--{name} is not supported yet")
     from orchestrator.api import run
     from orchestrator.commands.prompt import can_ask, go_on_after
+    from orchestrator.journal.ownership import check_state
 
+    check_state(state)  # here, too: nobody is to be asked first
     options = run_options(selection, state, report_dir)
     with chosen.load() as loaded:
         agree(loaded, options, consent, approving)

@@ -18,6 +18,7 @@ from orchestrator.journal.account import Ending, JournalAccount
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import HeldError, Holder, look, take
 from orchestrator.journal.mounts import network_file_system
+from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.restores import Restore, restores_in, restores_of
 from orchestrator.model import RunId
 
@@ -67,6 +68,7 @@ class RunFolder:
     @property
     def act(self) -> str:
         """What the run does: undeploy, or restore; the first where that cannot be read."""
+        check_run(self.path)
         with suppress(JournalError):
             database = open_database(self.journal, write=False, whole=False)
             try:
@@ -84,7 +86,8 @@ class RunFolder:
         return restores_of(self.id, restores_in(self.path.resolve().parent) if among is None else among)
 
     def open(self, *, write: bool = False) -> Database:
-        """Open the journal. Raises JournalError where that cannot be done."""
+        """Open the journal. Raises JournalError where that cannot be done, RunError where it is not ours."""
+        check_run(self.path)
         return open_database(self.journal, write=write)
 
     @contextmanager
@@ -116,6 +119,7 @@ class RunFolder:
 
         On a network file system an entry of another host counts although the lock is free.
         """
+        check_run(self.path)
         entry, held = look(self.path / "lock")
         if held:
             return entry or Holder()
@@ -128,6 +132,7 @@ class RunFolder:
         The kernel drops the lock with the process, so a dead holder's is taken over, which is then among the
         ``remarks``. Raises RunError where somebody holds it, or where nothing can be written.
         """
+        check_run(self.path)
         try:
             lock = take(self.path / "lock")
         except HeldError as error:
@@ -179,7 +184,8 @@ def runs_folder(state: Path, *, rehearsal: bool = False) -> Path:
 
 
 def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
-    """Return the runs kept in a state folder, newest first."""
+    """Return the runs kept in a state folder, newest first. Raises RunError where the folder is not ours."""
+    check_state(state)
     folder = runs_folder(state, rehearsal=rehearsals)
     if not folder.is_dir():
         return []
@@ -194,9 +200,11 @@ def find_run(state: Path, ref: str) -> RunFolder:
         if newest is None:
             raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
         return newest
+    check_state(state)
     candidates = [runs_folder(state) / ref, runs_folder(state, rehearsal=True) / ref, Path(ref)]
     for path in candidates:
         if (path / "journal.sqlite").is_file():
+            check_run(path)
             return RunFolder(path)
     raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
 
@@ -210,8 +218,10 @@ def new_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: boo
 def publish(draft: Path, folder: Path) -> RunFolder:
     """Move a finished draft to where runs are kept; durable when it returns.
 
-    Raises JournalError where that cannot be done; then nothing of it is left there.
+    Raises RunError where the state folder is not ours, JournalError where that cannot be done; then nothing
+    of it is left there.
     """
+    check_state(folder.parent.parent)
     made = waiting = folder.with_name(f".{folder.name}")
     try:
         make_private(folder.parent)

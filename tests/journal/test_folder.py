@@ -412,6 +412,7 @@ def test_a_run_on_a_read_only_disk_says_what_cannot_be_done(state: Path, tmp_pat
     try:
         done = subprocess.run(
             [sys.executable, "-c", STRANGER, str(run.path)],
+            env={**os.environ, "UNDEPLOY_TRUST_STATE": str(state)},
             capture_output=True,
             text=True,
             timeout=30,
