@@ -23,6 +23,7 @@ from orchestrator.lines import (
     clock,
     control_text,
     done_text,
+    protect_text,
     rate_text,
     setting_text,
     time_of_day,
@@ -217,6 +218,8 @@ def _act_text(started: RunStarted) -> str:
 def _setting(started: RunStarted) -> Iterator[Text]:
     if started.urls:
         yield Text(setting_text(started), "bright_black", no_wrap=True, overflow="ellipsis")
+    if told := protect_text(started):
+        yield Text(told, "bright_black", no_wrap=True, overflow="ellipsis")
 
 
 def picture(progress: Progress, now: float, *, width: int) -> RenderableType:

@@ -43,6 +43,10 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     session: int = 1
     approval: str = ""
     """How somebody agreed to the run, and who, in words; empty where nobody was asked."""
+    patterns: int | None = None
+    """How many patterns of ``protect`` and protect files hold; None in a restore, which heeds none."""
+    protected: int = 0
+    """How many targets they keep from the run."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

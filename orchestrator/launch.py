@@ -33,6 +33,7 @@ from orchestrator.report.values import Report
 from orchestrator.report.words import moment
 from orchestrator.selection import (
     RunOptions,
+    guard_of,
     hold,
     protections,
     refuse_dead,
@@ -85,6 +86,7 @@ async def begin(
     refuse_idle(draft.database, plan, options)
     hold(draft.database, plan, options)
     split_waves(draft.database, plan)
+    guard = guard_of(draft.database, plan, options) if change == UNDEPLOY else None
     hours = _hours(options.window, None if order.rehearsal else plan.window)
     materials = await _check_start(draft.database, plan, hours.window, options, world)
     expires = _approval_ends(draft.database)
@@ -107,7 +109,7 @@ async def begin(
                 order.on_start(folder)
                 played = _without_waits(plan) if order.rehearsal else plan
                 start = _start(folder, played, hours, 1, holder, order, materials, change)
-                start = replace(start, expires=expires)
+                start = replace(start, expires=expires, guard=guard)
                 session = _session(folder, start, _open(folder), world, order)
             return await _work(folder, session, held, order)
 
@@ -244,7 +246,8 @@ async def _prepare_resume(
     materials = await _check_start(database, plan, hours.window, options, world)
     start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
-    return replace(start, learned=learned, skips=skips)
+    guard = guard_of(database, plan, options) if change == UNDEPLOY else None
+    return replace(start, learned=learned, skips=skips, guard=guard)
 
 
 def _origin(had: Window | None, earlier: Mapping[str, Any], plan: Plan) -> Literal["plan", "option"]:

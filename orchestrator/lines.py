@@ -31,7 +31,7 @@ from orchestrator.events import (
 )
 from orchestrator.model import Outcome
 from orchestrator.progress import TROUBLED, Forecast, Progress
-from orchestrator.report.words import span, told_act, visible
+from orchestrator.report.words import guarded, span, told_act, visible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress, where the next tenth of the work takes longer."""
@@ -119,6 +119,13 @@ def setting_text(event: RunStarted) -> str:
     if event.approval:
         told.append(f"approved: {visible(event.approval)}")
     return "; ".join(told)
+
+
+def protect_text(event: RunStarted) -> str:
+    """Return how many patterns are in force and how many targets they keep; nothing of a restore."""
+    if event.patterns is None:
+        return ""
+    return f"protect: {guarded(event.patterns, event.protected)}"
 
 
 def _hours(event: RunStarted) -> Iterator[str]:
@@ -234,6 +241,8 @@ class PlainLines:
         )
         if event.urls:
             yield setting_text(event)
+        if told := protect_text(event):
+            yield told
 
     def _is_news(self, event: LaneChanged) -> bool:
         """A throttling gateway pauses its lane every second: once in a while is enough to know."""

@@ -10,11 +10,15 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Hold, hold_back, split
-from orchestrator.model import Gateway, Plan, Reason, Window
-from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault
+from orchestrator.journal.pending import Hold, Pending, hold_back, split
+from orchestrator.model import Gateway, Outcome, Plan, Reason, Window
+from orchestrator.plan.lookalikes import lookalikes
+from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.schedule import step_bounds
+
+MOST_NAMED = 10
+"""So many patterns of a sort are named in one warning; the others are counted."""
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -58,6 +62,56 @@ def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
             unfit = fault(pattern, plan.gateways)
             hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
             raise UsageError(f"{option} {pattern} matches no target of the plan; nothing was sent{hint}")
+
+
+class Guard(Struct, frozen=True):
+    """What keeps targets from a run, as it is told at the start."""
+
+    patterns: int
+    """How many patterns are in force."""
+    protected: int
+    """How many targets they have kept from the run."""
+    warnings: tuple[tuple[str, str], ...] = ()
+    """What to look at, in words, each with the gateway that it is about."""
+
+
+def guard_of(database: Database, plan: Plan, options: RunOptions) -> Guard:
+    """Return what keeps targets from a run, once ``protections`` have held them back in ``database``."""
+    held = Pending(database, plan, resumed=False).outcomes()
+    return Guard(
+        len(protecting(plan, options).texts),
+        held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
+        (*idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
+    )
+
+
+def idle_warnings(
+    database: Database, plan: Plan, options: RunOptions, *, most: int | None = MOST_NAMED
+) -> Iterator[tuple[str, str]]:
+    """Yield a gateway, and in words which patterns that name it match no target; those that name none of the
+    plan's gateways stand apart. At most ``most`` of a sort are named, None names all."""
+    groups: dict[str | None, list[str]] = {}
+    for pattern in protecting(plan, options).idle(_ids(database)):
+        names = named_by(pattern, plan.gateways)
+        groups.setdefault(names[0] if names else None, []).append(pattern)
+    places = _places(plan, options)
+    for gateway, patterns in groups.items():
+        shown = ", ".join(f"{pattern} ({places[pattern]})" for pattern in patterns[:most])
+        more = f" and {len(patterns) - most:,} more" if most is not None and len(patterns) > most else ""
+        plural = len(patterns) > 1
+        count = f"{len(patterns):,} patterns" if plural else "the pattern"
+        verb = ("name" if plural else "names") if gateway is None else ("match" if plural else "matches")
+        what = "no gateway of this plan" if gateway is None else "none of the targets"
+        yield gateway or plan.gateways[0].name, f"protect: {count} {shown}{more} {verb} {what}"
+
+
+def _places(plan: Plan, options: RunOptions) -> dict[str, str]:
+    """Return where each pattern stands."""
+    places = dict.fromkeys(plan.protect, "in the plan")
+    for file in options.protect_files:
+        for line in file.lines:
+            places.setdefault(line.pattern, f"{file.name}:{line.number}")
+    return places | {text: "given" for text in options.protect if text not in places}
 
 
 def _ids(database: Database) -> Iterator[str]:
@@ -114,8 +168,13 @@ def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
 
 def protections(plan: Plan, options: RunOptions) -> list[Hold]:
     """Return what is never touched: by the plan's own patterns, and by the site's."""
-    patterns = _protecting(plan.protect + options.site, plan.gateways)
+    patterns = protecting(plan, options)
     return [Hold(Reason.PROTECTED, lambda name, _: patterns.first(name))] if patterns.texts else []
+
+
+def protecting(plan: Plan, options: RunOptions) -> Patterns:
+    """Return the patterns that are in force."""
+    return _protecting(plan.protect + options.site, plan.gateways)
 
 
 @lru_cache(maxsize=4)  # a start asks several times, and to prepare thousands of patterns takes a moment

@@ -36,6 +36,7 @@ from orchestrator.pauses import Prompt
 from orchestrator.progress import Progress
 from orchestrator.report.words import consented
 from orchestrator.schedule import Counts, Tally, end_state, exit_status, left_undone
+from orchestrator.selection import Guard
 from orchestrator.signals import Signals
 from orchestrator.standing import standing
 from orchestrator.steering import Desk, Steering, no_desk
@@ -74,6 +75,8 @@ class Start(Struct, frozen=True, kw_only=True):
     """Asks whether to go on after a wave, where somebody sits there."""
     expires: float | None = None
     """The Unix time from which the approval file of a new run is void, if no request has left by then."""
+    guard: Guard | None = None
+    """What keeps targets from the run; None in a restore, from which nothing does."""
 
 
 class Finish(Struct, frozen=True, kw_only=True):
@@ -217,8 +220,12 @@ class Session:
                 opens=start.window.opens.timestamp() if start.window and start.window.opens else None,
                 session=start.number,
                 approval=self._approval(),
+                patterns=None if start.guard is None else start.guard.patterns,
+                protected=0 if start.guard is None else start.guard.protected,
             )
         )
+        for gateway, warning in () if start.guard is None else start.guard.warnings:
+            self.lane(gateway, "warning", warning, None)
         await self._wait_for_window()
         if self._expired():
             return

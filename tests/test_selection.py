@@ -14,7 +14,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.model import Plan, TargetId, Wave
 from orchestrator.plan.targets import Place
-from orchestrator.selection import RunOptions, hold
+from orchestrator.selection import RunOptions, guard_of, hold, refuse_idle, touched_by, wanted_by
 
 IDS = ("apim/Retail/orders/test", "apim/Retail/orders/production", "apim/Payments/pay/production", "roma/a1")
 PLAN = Plan(
@@ -105,3 +105,98 @@ def test_a_plan_s_own_pattern_knows_hosts_too(database: Database) -> None:
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim.example.com/Retail/**",))
 
     assert list(held(database, plan)) == [IDS[0], IDS[1]]
+
+
+ONE_PLACE = Plan(
+    name="p",
+    gateways=(
+        gateway("apim", url="https://gw.example.com"),
+        gateway("roma", url="HTTPS://GW.Example.com.:443/x/.."),
+    ),
+    waves=PLAN.waves,
+)
+
+
+@pytest.fixture
+def one_place(monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """A plan whose two gateways are one installation."""
+    monkeypatch.setattr(type(ONE_PLACE.gateways[0]), "installation", "here")
+    return ONE_PLACE
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"protect": ("roma/Payments/**",)}, [0, 1, 3]),
+        ({"skip": ("roma/Payments/**",)}, [0, 1, 3]),
+        ({"skip": ("apim/a1",)}, [0, 1, 2]),
+        ({"only": ("roma/**",)}, [3]),
+        ({"only": ("apim/**",)}, [0, 1, 2]),
+        ({"only": ("gw.example.com/**",)}, [0, 1, 2, 3]),
+    ],
+)
+def test_what_holds_back_knows_all_names_of_a_place_and_what_lets_through_its_own(
+    database: Database, one_place: Plan, options: dict[str, Any], left: list[int]
+) -> None:
+    out = held(database, one_place, **options)
+    assert [number for number, name in enumerate(IDS) if name not in out] == left
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "touched"),
+    [
+        ({}, [0, 1, 2, 3], [0, 1, 2, 3]),
+        ({"only": ("apim/**",)}, [0, 1, 2], [0, 1, 2]),
+        ({"skip": ("**/test",)}, [1, 2, 3], [1, 2, 3]),
+        ({"protect": ("**/production",)}, [0, 1, 2, 3], [0, 3]),
+        ({"only": ("apim/**",), "protect": ("**/production",)}, [0, 1, 2], [0]),
+        ({"only": ("**/production",), "protect": ("apim/Payments/**",)}, [1, 2], [1]),
+        ({"skip": ("**/test",), "protect": ("roma/**",)}, [1, 2, 3], [1, 2]),
+        ({"waves": ("rest",), "protect": ("roma/**",)}, [2, 3], [2]),
+        ({"only": ("roma/**",), "protect": ("roma/**",)}, [3], []),
+    ],
+)
+def test_a_resume_opens_what_is_wanted_and_touches_of_that_what_is_not_protected(
+    options: dict[str, Any], wanted: list[int], touched: list[int]
+) -> None:
+    """What two live runs share is asked by the second, what is opened again by the first: no mix-up."""
+    chosen = RunOptions(**options)
+    waves = (0, 0, 1, 1)
+    found = {
+        test: [number for number, name in enumerate(IDS) if test(name, waves[number])]
+        for test in (wanted_by(PLAN, chosen), touched_by(PLAN, chosen))
+    }
+    assert list(found.values()) == [wanted, touched]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"only": ("apim",)}, "--only apim matches no target of the plan; nothing was sent. An id is"),
+        ({"only": ("apim",)}, '"apim/**" is all of a gateway of that name'),
+        ({"skip": ("apim/Retail/**", "roma/b*")}, "--skip roma/b* matches no target of the plan; nothing"),
+    ],
+)
+def test_a_filter_that_matches_nothing_is_refused_with_what_may_be_meant(
+    database: Database, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_idle(database, PLAN, RunOptions(**options))
+    assert told in str(caught.value)
+
+
+def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database: Database) -> None:
+    own = ("**/production", "roma/b", "**/production")
+    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=own)
+    options = RunOptions(protect=("crm/**", "apim/Gone/**", *(f"apim/Gone{n}/**" for n in range(20))))
+    hold(database, plan, options)
+    guard = guard_of(database, plan, options)
+
+    assert (guard.patterns, guard.protected) == (24, 2)
+    assert guard.warnings[:2] == (
+        ("roma", "protect: the pattern roma/b (in the plan) matches none of the targets"),
+        ("apim", "protect: the pattern crm/** (given) names no gateway of this plan"),
+    )
+    ((_, many),) = guard.warnings[2:]
+    assert many.startswith("protect: 21 patterns apim/Gone/** (given), apim/Gone0/** (given), ")
+    assert many.endswith("apim/Gone8/** (given) and 11 more match none of the targets")

@@ -63,7 +63,10 @@ consent_options = bundled(
 
 def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving) -> None:
     """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
-    raises ``UsageError`` where nobody has."""
+    raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
+    from orchestrator.selection import refuse_dead
+
+    refuse_dead(loaded.plan, options)
     by = us()
     if approving.approval is not None:
         how, by = _agree_by_file(loaded, options, consent, approving)
@@ -108,10 +111,14 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approvi
             "there is no terminal to ask on, and nothing was sent: "
             f"run it with --yes, or with --approve {loaded.digest[:LONG]} to run this very plan"
         )
+    from orchestrator.selection import guard_of
+
     counts = outlook(loaded, options)
     for line in what_would_happen(loaded, options, counts):
         tell(line)
     if approving.no_preview or not _show_live_state(loaded, options):
+        for _, warning in guard_of(loaded.draft.database, loaded.plan, options).warnings:
+            tell(f"warning: {warning}")
         for line in first_named(_going(loaded, options), counts.going.total()):
             tell(line)
     ask(loaded.digest, counts.going.total())
@@ -230,7 +237,8 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
 def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import pace
-    from orchestrator.report.words import visible
+    from orchestrator.report.words import guarded, visible
+    from orchestrator.selection import protecting
     from orchestrator.summary import aligned
 
     plan = loaded.plan
@@ -246,6 +254,7 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) 
         going = sum(count for (at, _), count in counts.going.items() if at == index)
         if going and (words := pace(wave, going)):
             yield f"pace       {visible(wave.name)}: {words}"
+    yield f"protect    {guarded(len(protecting(plan, options).texts), counts.protected)}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"
     if counts.filtered:

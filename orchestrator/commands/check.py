@@ -75,22 +75,42 @@ def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
 def explained(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield how a plan would go, in words; ``options`` hold the protect files."""
     from orchestrator.commands.agreement import window_text
-    from orchestrator.commands.explain import bounding, pace, stopping
-    from orchestrator.report.words import visible
+    from orchestrator.commands.explain import bounding, pace, reaching, stopping
+    from orchestrator.report.words import in_force, visible
+    from orchestrator.selection import protecting
 
     plan = loaded.plan
     kept = count_protected(plan, draft, options)
     if plan.window is not None:
         yield f"window: {window_text(plan.window)}"
+    yield from reaching(plan.gateways)
     yield from bounding(plan.gateways)
     for index, wave in enumerate(plan.waves):
         if words := pace(wave, loaded.by_wave[wave.name] - kept[index]):
             yield f"wave {visible(wave.name)}: {words}"
     if following := draft.dependents():
         yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
-    if plan.protect or options.site:
+    patterns = len(protecting(plan, options).texts)
+    yield f"protect: {in_force(patterns)}"
+    if patterns:
         yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
     yield from stopping(plan.stop_when)
+    yield from warned(plan, draft, options)
+
+
+def warned(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
+    """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
+    from orchestrator.plan.lookalikes import lookalikes
+    from orchestrator.report.words import visible
+    from orchestrator.selection import idle_warnings
+    from orchestrator.trust import warnings
+
+    for gateway in plan.gateways:
+        yield from (f"warning: {visible(gateway.name)}: {text}" for text in warnings(gateway))
+    for _, text in idle_warnings(draft.database, plan, options, most=None):
+        yield f"warning: {visible(text)}"
+    for _, text in lookalikes(plan.gateways):
+        yield f"warning: {visible(text)}"
 
 
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:

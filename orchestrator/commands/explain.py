@@ -10,7 +10,7 @@ from orchestrator.report.words import span, visible
 from orchestrator.schedule import SHARES_FROM, step_bounds
 
 if TYPE_CHECKING:
-    from orchestrator.model import Gateway, StopWhen, Threshold, Wave
+    from orchestrator.model import Auth, Gateway, Reference, StopWhen, Threshold, Wave
 
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
 _RULES = {
@@ -18,6 +18,35 @@ _RULES = {
     "unknown": "are unknown",
     "surprising": "are surprising: they do not exist, drifted, or (in a first run) were undeployed already",
 }
+
+
+def reaching(gateways: Iterable[Gateway]) -> Iterator[str]:
+    """Yield a line a gateway: where it is, and where what lets us in comes from; never what that is."""
+    for gateway in gateways:
+        through = f" through {visible(gateway.proxy)}" if gateway.proxy is not None else ""
+        yield f"gateway {visible(gateway.name)}: {visible(gateway.url)}{through}; {_credential(gateway.auth)}"
+
+
+def _credential(auth: Auth) -> str:
+    if auth.iam is not None:
+        return f"logs in at {visible(auth.iam.url)}, password from {_source(auth.iam.password)}"
+    if auth.login is not None:
+        return f"logs in, password from {_source(auth.login.password)}"
+    parts = {
+        "token": auth.token,
+        "access key": auth.access_key,
+        "secret key": auth.secret_key,
+        "security token": auth.security_token,
+    }
+    return ", ".join(f"{name} from {_source(given)}" for name, given in parts.items() if given is not None)
+
+
+def _source(reference: Reference) -> str:
+    """Name what a reference refers to; of a command the program alone, since arguments may say more."""
+    if reference.command is not None:
+        return f"command {visible(reference.command[0])}"
+    name = next(name for name in ("env", "file", "keyring") if getattr(reference, name) is not None)
+    return f"{name} {visible(getattr(reference, name))}"
 
 
 def bounding(gateways: Iterable[Gateway]) -> Iterator[str]:

@@ -155,6 +155,11 @@ def _fault_of_place(
     return _fault_elsewhere(pattern, plain) if in_file else _unknown_gateway(pattern, gateways)
 
 
+def named_by(pattern: str, gateways: Sequence[Gateway]) -> tuple[str, ...]:
+    """Return the names of the gateways that the first part of a pattern names."""
+    return tuple(one.name for one, _ in _named(canonical(pattern), gateways))
+
+
 def _named(plain: str, gateways: Sequence[Gateway]) -> list[tuple[Gateway, set[str]]]:
     """Return the gateways that a pattern names, each with what the pattern says of the rests of their ids."""
     called = by_installation(gateways)

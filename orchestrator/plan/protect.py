@@ -9,17 +9,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.errors import UsageError
+from orchestrator.files import FileRefusedError, read_regular
 from orchestrator.model import Gateway
 from orchestrator.plan.header import Known
 from orchestrator.plan.nodes import Entries, Items, Scalar
 from orchestrator.plan.pattern_text import fault_of_text
 from orchestrator.plan.patterns import fault
-from orchestrator.plan.problems import Problems, UnfitError
-from orchestrator.plan.source import open_regular
+from orchestrator.plan.problems import Problems
 from orchestrator.plan.targets import Place
-
-MOST_BYTES = 64 << 20
-"""The largest protect file that is read."""
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _BLANK = " \t"
@@ -51,14 +48,11 @@ def read_protect_file(path: Path) -> ProtectFile:
     Raises ``UsageError`` where it cannot be read as text, is no regular file or too large.
     """
     try:
-        with open_regular(path) as stream:
-            data = stream.read(MOST_BYTES + 1)
-    except UnfitError as unfit:
-        raise UsageError(f"cannot read the protect file {path}: it {unfit.message}") from None
-    except OSError as error:
-        raise UsageError(f"cannot read the protect file {path}: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"cannot read the protect file {path}: it is larger than 64 MB")
+        data = read_regular(path)
+    except FileRefusedError as refused:
+        raise UsageError(
+            f"cannot read the protect file {path}: {refused.system or refused.message}"
+        ) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

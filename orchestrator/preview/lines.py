@@ -15,7 +15,7 @@ from orchestrator.model import Plan
 from orchestrator.preview.forecast import Forecast
 from orchestrator.preview.states import Group, Preview, Sight, State, counted
 from orchestrator.preview.warnings import Warned, destroyed
-from orchestrator.report.words import DASH, moment, span, visible
+from orchestrator.report.words import DASH, guarded, moment, span, visible
 from orchestrator.summary import aligned
 
 SCHEMA = 1
@@ -86,6 +86,7 @@ def summary(shown: Shown) -> Iterator[str]:
 
 def kept_out(preview: Preview) -> Iterator[str]:
     """Yield how many targets a run would leave alone."""
+    yield f"protect   {guarded(preview.patterns, preview.protected)}"
     if preview.protected:
         yield f"protected {preview.protected:,}: left alone, and not looked at"
     if preview.filtered:

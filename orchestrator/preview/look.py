@@ -18,7 +18,7 @@ from orchestrator.model import Act, Ask, Gateway, Reading, Snapshot, Target, Tar
 from orchestrator.overview import Overview
 from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
 from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe
-from orchestrator.selection import RunOptions, hold, refuse_dead, refuse_idle, split_waves
+from orchestrator.selection import RunOptions, guard_of, hold, refuse_dead, refuse_idle, split_waves
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
 from orchestrator.wire import Lost, Reply
@@ -64,6 +64,7 @@ async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Wat
     refuse_idle(database, plan, options)
     hold(database, plan, options)
     split_waves(database, plan)
+    guard = guard_of(database, plan, options)
     pending = Pending(database, plan, resumed=False)
     held = {word: count for (_, word), count in pending.outcomes().items()}
     turns = list(_in_turn(pending))
@@ -98,6 +99,8 @@ async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Wat
         siblings=tuple(found for visit in visits for found in visit.siblings),
         protected=held.get("protected", 0),
         filtered=held.get("filtered", 0),
+        patterns=guard.patterns,
+        guarding=guard.warnings,
     )
 
 

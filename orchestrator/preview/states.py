@@ -127,6 +127,10 @@ class Preview(Struct, frozen=True, kw_only=True):
     siblings: tuple[Siblings, ...] = ()
     protected: int = 0
     filtered: int = 0
+    patterns: int = 0
+    """How many patterns of ``protect`` and of protect files are in force."""
+    guarding: tuple[tuple[str, str], ...] = ()
+    """What there is to warn of about them and about gateways that may be one place: a gateway, and words."""
 
     @property
     def unknown(self) -> tuple[Sight, ...]:

@@ -38,6 +38,7 @@ def warned(plan: Plan, preview: Preview, ahead: Forecast) -> tuple[Warned, ...]:
             _lost_fronts(preview),
             _of_restore(plan, preview),
             _of_pods(preview),
+            _of_guard(preview),
             _of_gateways(preview),
         )
     )
@@ -183,6 +184,11 @@ def _of_pods(preview: Preview) -> Iterator[Warned]:
 def _uneven(sight: Sight) -> bool:
     active, responded = sight.snapshot.facts.pods_active, sight.snapshot.facts.pods_responded
     return active is not None and responded is not None and active < responded
+
+
+def _of_guard(preview: Preview) -> Iterator[Warned]:
+    for gateway, text in preview.guarding:
+        yield Warned(kind="protect" if text.startswith("protect:") else "place", text=text, gateway=gateway)
 
 
 def _of_gateways(preview: Preview) -> Iterator[Warned]:

@@ -73,6 +73,18 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: escaped(found[0]), text)
 
 
+def in_force(patterns: int) -> str:
+    """Return in words how many patterns are in force."""
+    return {0: "no pattern is", 1: "1 pattern is"}.get(patterns, f"{patterns:,} patterns are") + " in force"
+
+
+def guarded(patterns: int, protected: int) -> str:
+    """Return in words how many patterns are in force, and how many targets they protect."""
+    if not patterns:
+        return in_force(patterns)
+    return f"{in_force(patterns)}, {protected:,} {'target is' if protected == 1 else 'targets are'} protected"
+
+
 def done(totals: Totals) -> int:
     """How many targets are known to be as the run wants them: down, or in a restore deployed again."""
     return totals.undeployed + totals.restored + _already(totals)

@@ -57,6 +57,7 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
     assert status == 0
     assert lines[5].startswith("window: from 2026-11-22 ")
     assert lines[6:-1] == [
+        "gateway apim: https://apim.example.com; token from env APINIZER_TOKEN",
         (
             "gateway apim: 4 requests in flight at most; 100/m undeploys and 100/m looks at most; "
             "parked for 1 min 30 s at most"
@@ -64,6 +65,7 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
         "wave one: pauses 5 min after it",
         "wave many: steps of 1, 8 targets; pauses 10 s after each; asks before it goes on",
         "after: 20 targets come after another",
+        "protect: 3 patterns are in force",
         "protected: 11 targets",
         "stops when more than 3 targets of the run failed",
         "stops when more than 12.5% of the ended targets are unknown",
@@ -84,10 +86,101 @@ def test_the_sites_protect_file_counts_too(
 ) -> None:
     (folder / "site").write_text("apim/Retail/proxy-1/*\n")
     path = plan()
-    assert "protected" not in undeploy("check", path)[1]
+    out = undeploy("check", path)[1]
+    assert "protect: no pattern is in force\n" in out
+    assert "protected" not in out
     monkeypatch.setenv("UNDEPLOY_PROTECT_FILE", "site")
 
     assert "protected: 1 target\n" in undeploy("check", path)[1]
+
+
+CALLED_TWICE = """
+version: 1
+name: two names
+protect: ['b/Payments/**', 'a/Nothing/**', 'c/a9']
+gateways:
+  a: {kind: apinizer, url: 'https://apim.example.com', auth: {token: {command: [pass, show, "s3cret"]}}}
+  b:
+    kind: apinizer
+    url: 'HTTPS://APIM.example.com.:443/./'
+    auth: {login: {user: root, password: {file: secrets/pw}}}
+    tls: {insecure: true}
+  c: {kind: roma, url: 'http://10.1.2.3:8080', project_id: p, instance_id: i, auth: {token: {keyring: s/u}}}
+  d:
+    kind: roma
+    url: 'http://roma.test:8080/'
+    project_id: p
+    instance_id: i
+    auth: {access_key: {env: AK}, secret_key: {env: SK}}
+    proxy: 'http://proxy.example.com:3128'
+  e:
+    kind: roma
+    url: 'https://roma2.example.com'
+    project_id: p
+    instance_id: i
+    auth: {iam: {url: 'https://iam.example.com', user: u, domain: d, password: {env: PW}}}
+targets:
+  - {gateway: a, project: Payments, proxy: x, environment: production}
+  - {gateway: d, ld_api_id: a1}
+"""
+
+
+def test_it_shows_where_each_gateway_is_and_where_its_credential_comes_from(
+    folder: Path, undeploy: Undeploy
+) -> None:
+    (folder / "p.yaml").write_text(CALLED_TWICE)
+    (folder / "site").write_text("crm/**\n\napim.example.com/P/**\n")
+    status, out, err = undeploy("check", "p.yaml", "--protect-file", "site")
+
+    assert (status, err) == (0, "")
+    assert [line for line in out.splitlines() if line.startswith("gateway ") and " from " in line] == [
+        "gateway a: https://apim.example.com; token from command pass",
+        "gateway b: HTTPS://APIM.example.com.:443/./; logs in, password from file secrets/pw",
+        "gateway c: http://10.1.2.3:8080; token from keyring s/u",
+        (
+            "gateway d: http://roma.test:8080/ through http://proxy.example.com:3128;"
+            " access key from env AK, secret key from env SK"
+        ),
+        "gateway e: https://roma2.example.com; logs in at https://iam.example.com, password from env PW",
+    ]
+    assert "s3cret" not in out
+    warnings = [line.removeprefix("warning: ") for line in out.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        (
+            "b: insecure: any certificate is believed, so whoever stands in between can use the credential;"
+            " name the gateway's authority under tls: ca_file"
+        ),
+        "c: http:// sends the credential in clear: whoever listens can use it; use https://",
+        "d: http:// sends the credential in clear: whoever listens can use it; use https://",
+        (
+            "protect: 2 patterns a/Nothing/** (in the plan), apim.example.com/P/** (site:3) match none"
+            " of the targets"
+        ),
+        "protect: the pattern c/a9 (in the plan) matches none of the targets",
+        "protect: the pattern crm/** (site:1) names no gateway of this plan",
+        (
+            "c (http://10.1.2.3:8080), d (http://roma.test:8080/) are possibly the same place (a host and an"
+            " address);"
+            " if so, give them one URL: what stands twice, and what is protected under another name,"
+            " is known by it"
+        ),
+    ]
+    assert "protect: 5 patterns are in force\nprotected: 1 target\n" in out
+
+
+@pytest.mark.parametrize("command", ["check", "preview", "run", "rehearse"])
+def test_each_wrong_line_of_a_protect_file_is_told_and_nothing_is_sent(
+    plan: Callable[..., Path], undeploy: Undeploy, folder: Path, command: str
+) -> None:
+    (folder / "site").write_text('# never\n"apim/Retail/**"\napim/Retail/**\n  apim/Retail\n')
+    yes = ["--yes"] if command == "run" else []
+    status, out, err = undeploy(command, plan(), *yes, "--protect-file", "site")
+
+    assert (status, out) == (2, "")
+    assert [line.partition(" ")[0] for line in err.splitlines()] == ["site:2:1", "site:4:3"]
+    assert 'the character " may not stand in a protect file' in err
+    assert 'write "apim/Retail/**" for all below' in err
+    assert not (folder / ".undeploy").exists()
 
 
 def test_a_protect_file_that_is_not_there_is_told(plan: Callable[..., Path], undeploy: Undeploy) -> None:

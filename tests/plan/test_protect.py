@@ -62,10 +62,10 @@ def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes, why: str) -> No
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    for path, why in [(tmp_path, "is a directory"), (tmp_path / "no", "does not exist")]:
+    for path, why in [(tmp_path, "[Ii]s a directory"), (tmp_path / "no", "[Nn]o such file|does not exist")]:
         with pytest.raises(UsageError, match=why):
             read_protect_file(path)
-    with pytest.raises(UsageError, match="is not a regular file"):
+    with pytest.raises(UsageError, match="a regular file|neither a file"):
         read_protect_file(Path("/dev/zero"))
 
 

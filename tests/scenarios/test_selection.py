@@ -76,6 +76,65 @@ def test_what_is_protected_is_never_touched(staged: Callable[..., Stage]) -> Non
     assert _down(stage) == {roma_id(2)}
 
 
+@pytest.mark.parametrize("by_file", [False, True])
+def test_no_second_name_and_no_spelling_slips_past_what_is_protected(
+    staged: Callable[..., Stage], by_file: bool
+) -> None:
+    """The gateway under two names and its URL under two spellings: a pattern means the place."""
+    stage = staged(0, 4)
+    url = stage.platform.urls["apim"]
+    port = url.rpartition(":")[2]
+    patterns = ["again/Retail/proxy-0/*", f"127.1:{port}/Retail/proxy-1/*", "apim/Retail/proxy-9/**"]
+    text = stage.write_plan(top="" if by_file else f"protect: {patterns}").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("  apim: "))
+    odd = line.replace("  apim: ", "  again: ").replace(url, f"http://[::ffff:127.0.0.1]:{port}/./x/..//")
+    (stage.folder / "plan.yaml").write_text(text.replace(line, f"{line}\n{odd}"))
+    (stage.folder / "site").write_text("\n".join(patterns))
+    ended = stage.undeploy("run", "plan.yaml", "--yes", *(["--protect-file", "site"] if by_file else []))
+
+    assert ended.status == 0, ended.err
+    assert _down(stage) == {apim_id(2), apim_id(3)}
+    assert "protect: 3 patterns are in force, 2 targets are protected" in ended.err
+    where = "site:3" if by_file else "in the plan"
+    idle = f"protect: the pattern apim/Retail/proxy-9/** ({where}) matches none of the targets"
+    assert idle in ended.err
+    assert idle in stage.report()["gateways"][0]["warnings"]
+    for name in ("report.md", "report.html"):
+        assert "apim/Retail/proxy-9/" in (stage.run / name).read_text()
+
+
+def test_a_target_under_two_spellings_of_one_place_stands_twice(staged: Callable[..., Stage]) -> None:
+    stage = staged(0, 1)
+    text = stage.write_plan().read_text()
+    url = stage.platform.urls["apim"]
+    line = next(line for line in text.splitlines() if line.startswith("  apim: "))
+    odd = line.replace("  apim: ", "  again: ").replace(url, url.replace("127.0.0.1", "2130706433") + "/%2e/")
+    twice = "  - {gateway: again, project: Retail, proxy: proxy-0, environment: test}\n"
+    (stage.folder / "plan.yaml").write_text(text.replace(line, f"{line}\n{odd}") + twice)
+    ended = stage.undeploy("run", "plan.yaml", "--yes")
+
+    assert ended.status == 2
+    assert 'the target "again/Retail/proxy-0/test" is the same as "apim/Retail/proxy-0/test"' in ended.err
+    assert stage.requests() == 0
+
+
+def test_what_is_in_force_is_told_at_every_start(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    stage.expect({"roma-eu": ("elsewhere",) * 9})
+    first = stage.undeploy("run", stage.write_plan(), "--yes")
+    (stage.folder / "site").write_text(f"{roma_id(1)}\nroma-eu/no\n")
+    stage.expect()
+    again = stage.undeploy("resume", "latest", "--protect-file", "site")
+    wrong = stage.undeploy("resume", "latest", "--protect-file", "/dev/null")
+
+    assert "protect: no pattern is in force" in first.err
+    assert again.status == 0, again.err
+    assert "protect: 2 patterns are in force, 1 target is protected" in again.err
+    assert "the pattern roma-eu/no (site:2) matches none of the targets" in again.err
+    assert _down(stage) == {roma_id(0)}
+    assert (wrong.status, stage.outcomes()[roma_id(1)]) == (2, "not_started"), wrong.err
+
+
 def _window(opens: float, closes: float) -> str:
     now = datetime.now(UTC)
     return "/".join((now + timedelta(seconds=seconds)).isoformat() for seconds in (opens, closes))

@@ -78,6 +78,70 @@ def test_another_name_of_the_gateway_makes_no_other_target(staged: Callable[...,
     _assert_refused(refused, run, first.pid, f"2 targets of this one, the first is europe/{backend(0)}")
 
 
+def test_what_either_leaves_alone_is_free_for_the_other(staged: Callable[..., Stage]) -> None:
+    """Filters and protections of both: none may be taken for the other, nor ours for theirs."""
+    stage = staged(6, 0)
+    (stage.folder / "theirs").write_text(f"{roma_id(1)}\n")
+    (stage.folder / "ours").write_text(f"{roma_id(3)}\n")
+    with _live(stage, "--protect-file", "theirs", "--skip", roma_id(2)) as first:
+        (run,) = _runs(stage)
+        spared = ["--only", roma_id(1), "--only", roma_id(2)]
+        refused = {
+            "one more": (["--only", roma_id(1), "--only", roma_id(4)], 1, 4),
+            "protected by us": (["--protect-file", "ours", "--skip", roma_id(0)], 2, 4),
+            "skipped by us": (["--skip", roma_id(3)], 3, 0),
+            "both": (["--protect-file", "ours", "--skip", roma_id(4), "--skip", roma_id(0)], 1, 5),
+        }
+        told = {
+            name: stage.undeploy("run", "plan.yaml", "--yes", *options, timeout=20)
+            for name, (options, _, _) in refused.items()
+        }
+        free = stage.undeploy("run", "plan.yaml", "--yes", *spared, timeout=20)
+        pid = first.pid
+
+    for name, (_, count, number) in refused.items():
+        shared = (
+            f"{count} {'target' if count == 1 else 'targets'} of this one, the first is {roma_id(number)}"
+        )
+        _assert_refused(told[name], run, pid, shared)
+    assert free.status == 0, free.err
+
+
+def test_a_resume_counts_what_it_may_touch_now(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0)
+    with _live(stage, hanging=2):
+        pass
+    first = max(_runs(stage))
+    (stage.folder / "ours").write_text(f"{roma_id(0)}\n")
+    (stage.folder / "others").write_text(f"{roma_id(1)}\n")
+    with _live(stage, "--only", roma_id(0)) as second:
+        live = max(_runs(stage))
+        by_others = stage.undeploy("resume", first, "--protect-file", "others", timeout=20)
+        narrowed = stage.undeploy("resume", first, "--only", roma_id(0), timeout=20)
+        skipped = stage.undeploy("resume", first, "--skip", roma_id(0), timeout=20)
+        by_ours = stage.undeploy("resume", first, "--protect-file", "ours", timeout=20)
+        pid = second.pid
+
+    for refused in (by_others, narrowed):
+        _assert_refused(refused, live, pid, f"1 target of this one, the first is {roma_id(0)}")
+    assert skipped.status in (0, 4), skipped.err
+    assert by_ours.status in (0, 1, 4), by_ours.err
+    assert "held by" not in skipped.err + by_ours.err
+
+
+def test_another_spelling_of_a_place_makes_no_other_target(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    plan = stage.write_plan().read_text()
+    url = stage.platform.urls["roma-eu"]
+    odd = url.replace("http://127.0.0.1", "HTTP://0x7f.1") + "/%2e//"
+    (stage.folder / "other.yaml").write_text(plan.replace(url, odd))
+    with _live(stage) as first:
+        (run,) = _runs(stage)
+        refused = stage.undeploy("run", "other.yaml", "--yes", timeout=20)
+
+    _assert_refused(refused, run, first.pid, f"2 targets of this one, the first is {roma_id(0)}")
+
+
 def test_the_lock_of_a_killed_run_hinders_nobody(staged: Callable[..., Stage]) -> None:
     stage = staged(4, 0)
     with _live(stage) as first:

@@ -1,0 +1,65 @@
+"""Gateways of a plan that may be one installation although their URLs are of two places. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec.structs import replace
+
+from orchestrator.gateways.places import address, host
+from orchestrator.model import Gateway
+
+_NAMED = 3
+"""So many gateways are named; the others are counted."""
+_PORTS = {"http": 80, "https": 443}
+
+
+def lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
+    """Yield the name of a gateway, and in words with which others it is possibly one installation.
+
+    That is so where all but the host is equal (kind, scheme, port, path and ids), one host being a name and
+    another an IP address; and where all but ``http`` and ``https`` is, each at its own port. No name is
+    resolved: what it means may change before the first request.
+    """
+    for group in _alike(gateways, _hostless):
+        are_names = {address(host(one.url)) is None for one in group}
+        if len(are_names) > 1:
+            yield group[0].name, _told(group, "a host and an address")
+    for group in _alike([one for one in gateways if _has_own_port(one)], _secured):
+        if len({urlsplit(one.url).scheme for one in group}) > 1:
+            yield group[0].name, _told(group, "http and https at one host")
+
+
+def _alike(
+    gateways: Sequence[Gateway], without: Callable[[SplitResult], SplitResult]
+) -> Iterator[list[Gateway]]:
+    """Yield the groups of gateways that are one installation once ``without`` has changed their URLs."""
+    groups: dict[str, list[Gateway]] = {}
+    for gateway in gateways:
+        blurred = replace(gateway, url=without(urlsplit(gateway.url)).geturl())
+        groups.setdefault(blurred.installation, []).append(gateway)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _has_own_port(gateway: Gateway) -> bool:
+    parts = urlsplit(gateway.url)
+    return (parts.port or _PORTS[parts.scheme]) == _PORTS[parts.scheme]
+
+
+def _hostless(parts: SplitResult) -> SplitResult:
+    return parts._replace(netloc=f"host:{parts.port or _PORTS[parts.scheme]}")
+
+
+def _secured(parts: SplitResult) -> SplitResult:
+    name = parts.hostname or ""
+    return parts._replace(scheme="https", netloc=f"[{name}]" if ":" in name else name)
+
+
+def _told(group: Sequence[Gateway], why: str) -> str:
+    names = ", ".join(f"{one.name} ({one.url})" for one in group[:_NAMED])
+    more = f" and {len(group) - _NAMED:,} more" if len(group) > _NAMED else ""
+    return (
+        f"{names}{more} are possibly the same place ({why}); if so, give them one URL: what stands twice, and"
+        " what is protected under another name, is known by it"
+    )
