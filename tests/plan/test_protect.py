@@ -65,7 +65,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for path, why in [(tmp_path, "[Ii]s a directory"), (tmp_path / "no", "[Nn]o such file|does not exist")]:
         with pytest.raises(UsageError, match=why):
             read_protect_file(path)
-    with pytest.raises(UsageError, match="a regular file|neither a file"):
+    with pytest.raises(UsageError, match=r"a regular file|neither a file"):
         read_protect_file(Path("/dev/zero"))
 
 
