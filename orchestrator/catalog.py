@@ -14,6 +14,9 @@ from msgspec import Struct
 from orchestrator.model import Reading
 from orchestrator.wire import Access, Reply, Request
 
+MOST_LISTED = 100_000
+"""Entries of one list that are taken in: longer ones are a mistake, or the work of somebody who means ill."""
+
 ANY_TEXT: frozenset[str] = frozenset()
 """Of a filter: the kind takes any text for it."""
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
+from orchestrator.catalog import MOST_LISTED
 from orchestrator.lane import Lane
 from orchestrator.lane_state import Turn
 from orchestrator.model import Act, Page, Reading, Target, TargetId, Verdict
@@ -27,6 +29,9 @@ WORTH = 50
 
 DEFERRED = 2000
 """Targets that may wait for the next list, before it is read in the middle of a wave."""
+
+LARGEST_ENTRY = 16 * 1024
+"""Bytes of a list's entry that is kept as a read of that one; of larger ones the state is."""
 
 TRIES = 4
 """Requests for one page, refusals to take more included. Then the list is given up, and each
@@ -52,10 +57,17 @@ class Overview:
     """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
 
     def __init__(
-        self, lane: Lane, send: Send, world: World, on_request: Callable[[], None], *, whole: bool = False
+        self,
+        lane: Lane,
+        send: Send,
+        world: World,
+        on_request: Callable[[], None],
+        *,
+        keeps: frozenset[tuple[str, ...]] = frozenset(),
     ) -> None:
-        """``whole`` keeps each entry as a read of that one, whatever the plan says of looks."""
-        self._whole = whole
+        """``keeps`` are the parts of the targets whose entries are kept as reads of them, whatever the plan
+        says of looks."""
+        self._keeps = keeps
         self._entries: dict[tuple[str, ...], Reading] = {}
         self._lane = lane
         self._send = send
@@ -65,9 +77,11 @@ class Overview:
         self._taken: float | None = None
         self._rests_until = -math.inf
         self._lock = anyio.Lock()
-        self._offered = (whole or lane.policy.always_look) and lane.gateway.LISTS
+        self._offered = (bool(keeps) or lane.policy.always_look) and lane.gateway.LISTS
         self._deferred: list[Deferred] = []
-        self._told_gaps = False
+        self._told_gaps = self._told_length = False
+        self._spares = WORTH
+        """How many looks the next list is to spare."""
 
     @property
     def serves(self) -> bool:
@@ -93,6 +107,7 @@ class Overview:
     def take_deferred(self) -> list[Deferred]:
         """Return who waits, and forget them."""
         waiting, self._deferred = self._deferred, []
+        self._spares = len(waiting)
         return waiting
 
     async def before(self, target: Target) -> Reading | None:
@@ -101,6 +116,7 @@ class Overview:
             return None
         async with self._lock:
             if self._taken is None and self.serves:  # those who waited here go by what the first one found
+                self._spares = self._lane.left
                 await self._collect(target.id)
         return self.glance(target)
 
@@ -143,27 +159,47 @@ class Overview:
     async def _collect(self, wanted_by: TargetId) -> None:
         """Read every page before anything is believed: what changes meanwhile must not shift them.
 
-        A lane that lets one target go at a time lets the list go that this one wants.
+        A lane that lets one target go at a time lets the list go that this one wants. A page that names
+        nothing new ends the list; one that takes more pages than it spares looks is given up.
         """
         started = self._world.monotonic()
         states: dict[tuple[str, ...], Verdict] = {}
-        offset = 0
+        offset = pages = 0
         while (page := await self._page(offset, wanted_by)) is not None:
-            states.update(page.states)
-            if self._whole:
-                self._entries.update(page.entries)
+            known, pages = len(states), pages + 1
+            self._take(page, states)
             offset += page.size
-            if not page.size or offset >= page.total:
+            if len(states) == known or offset >= page.total:
                 self._states, self._taken = states, started
                 return
+            if pages >= max(WORTH, self._spares) or max(offset, page.total) > MOST_LISTED:
+                self._give_up(page.total)
+                break
         self._taken = None
+
+    def _take(self, page: Page, states: dict[tuple[str, ...], Verdict]) -> None:
+        """Take in a page. Of an entry that two pages show in two states nothing is known."""
+        for parts, verdict in page.states.items():
+            states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
+        self._entries.update((parts, entry) for parts, entry in page.entries.items() if parts in self._keeps)
+
+    def _give_up(self, total: int) -> None:
+        """Use no list of this gateway any more: to read it costs more than the looks that it spares."""
+        self._offered = False
+        if not self._told_length:
+            self._told_length = True
+            self._lane.warn(
+                f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
+            )
 
     async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
         """Return one page, or None where the list cannot be had."""
         faults = 0
         for failures in range(1, TRIES + 1):
             turn = Turn(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
-            if await self._lane.admit(turn):
+            # What goes before an undeploy is not read where none may start any more.
+            needless = wanted_by != _LIST and self._lane.refusal(self._lane.policy.act)
+            if needless or await self._lane.admit(turn):
                 return None
             found = await self._ask(turn, offset)
             if isinstance(found, Page):
@@ -193,7 +229,8 @@ class Overview:
         found = lane.gateway.read_list(answer)
         if isinstance(found, Page):
             lane.accepted(ticket.generation)
-            return found
+            large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)
+            return replace(found, entries={}) if large else found
         found = mask.reading(found)
         lane.heed(turn, found, began)
         if found.verdict is Verdict.DENIED:

@@ -292,6 +292,79 @@ def test_a_list_that_ends_early_ends_the_collecting(tmp_path: Path) -> None:
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
+ABSURD = 10**15
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        (lambda offset, real: Shown(real, ABSURD), 2),  # by its own word no end is in sight
+        (lambda offset, real: Shown(real, 70), 4),  # the same page whatever the offset
+        (lambda offset, real: Shown(_others(offset), offset + PAGE + 1), 2 * WORTH),  # one more each time
+        (lambda offset, real: Shown(dict(list(_others(offset).items())[:1]), 70), 2 * 70),  # one a page
+        (lambda offset, real: Shown({}, 70), 2),
+    ],
+    ids=["absurd", "repeated", "growing", "singles", "empty"],
+)
+def test_a_list_that_does_not_end_is_given_up(
+    tmp_path: Path, page: Callable[[int, dict[str, Verdict]], Shown], most: int
+) -> None:
+    """Its targets are looked at one by one, and all is done as without it."""
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        real = platform.listed(0)
+        assert isinstance(real, Shown)
+        return page(offset, real.states)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert len(went.wire.pages) <= most
+
+
+def _others(offset: int) -> dict[str, Verdict]:
+    return {f"x{number}": Verdict.UP for number in range(offset, offset + PAGE)}
+
+
+def test_a_list_that_is_too_long_is_told_once(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60), listing=lambda offset: Shown(_others(offset), ABSURD))
+
+    assert went.warnings == [
+        "its list, of 1,000,000,000,000,000 entries by its own word, is too long: each is looked at alone"
+    ]
+
+
+def test_what_two_pages_show_in_two_states_is_looked_at_alone(tmp_path: Path) -> None:
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        shown = platform.listed(offset)
+        assert isinstance(shown, Shown)
+        return Shown(shown.states | ({"t1": Verdict.DOWN} if offset else {}), shown.total)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert set(went.wire.targets(Act.LOOK)) == {"gw/t1"}
+
+
+def test_no_page_is_read_where_no_undeploy_may_start_any_more(tmp_path: Path) -> None:
+    stopping = Stopping(closes=31.0)
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        stopping.closes = 0.0  # the first page took very long
+        return platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing, stopping=stopping)
+
+    assert offsets(went) == [0]
+    assert went.wire.targets(Act.UNDEPLOY) == []
+    assert set(went.outcomes.values()) <= {"not_started", None}
+
+
 def test_an_old_down_wants_a_look_at_the_one_and_an_old_up_does_not(tmp_path: Path) -> None:
     """Eight are up and come first, four at a time; the rest of the list is older than it may be by then."""
     down = {f"t{seq}" for seq in range(9, 61)}

@@ -32,6 +32,9 @@ DENIALS = 2
 UNANSWERED = 5
 """Queries in a row that may go unanswered, before a gateway is given up on."""
 
+MOST_ASKED = 250_000
+"""Queries to one gateway: lists that name more than that are believed to be a mistake."""
+
 MOST_GAPS = 10_000
 """Gaps of one gateway that are kept by name; the others are counted."""
 
@@ -166,6 +169,8 @@ class Survey:
             turn = Turn(name, Act.LOOK)
             if (refused := await lane.admit(turn)) is not None:
                 return self._give_up(refused)
+            if self._taken > MOST_ASKED:
+                return self._give_up(f"more than {MOST_ASKED:,} reads would be needed; narrow the filters")
             try:
                 read = await self._ask(query, turn, lane, send)
             except ValueError as error:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.catalog import ANY_TEXT, Found, Part, Query, Traits, Wanted
 from orchestrator.gateways.apinizer_looks import PROXY, STATUS, read_look
 from orchestrator.gateways.apinizer_replies import accepted, envelope, reading, rejection, said
-from orchestrator.gateways.envelope import first_text, json_object, nature, whole_number
+from orchestrator.gateways.envelope import count_of, first_text, json_object, nature
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
 from orchestrator.model import Ask, Facts, Reading, Target, TargetId, Verdict
@@ -311,7 +311,7 @@ def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part
     if not isinstance(entries, list):
         return _refused(reply, body)
     part = take([entry for entry in entries if isinstance(entry, dict)])
-    count = whole_number((body or {}).get("resultCount"))
+    count = count_of((body or {}).get("resultCount"))
     if count is None or count <= len(entries):
         return part
     gap = f"{name} is partial: {len(entries):,} of {count:,} were sent"

@@ -21,7 +21,7 @@ from orchestrator.gateways.apinizer_replies import (
     said,
     said_of_another,
 )
-from orchestrator.gateways.envelope import first_text, json_object, whole_number
+from orchestrator.gateways.envelope import count_of, first_text, json_object, whole_number
 from orchestrator.gateways.naming import OF_ANOTHER, is_named
 from orchestrator.gateways.text import shown, some_of, uncut
 from orchestrator.model import Act, Ask, Facts, Reading, Target, Verdict
@@ -107,8 +107,8 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
     if len(entries) != 1:
         return None
     (entry,) = entries
-    active, responded = whole_number(entry.get("podsActive")), whole_number(entry.get("podsResponded"))
-    if active is None or responded is None or active < 0 or responded < 0:
+    active, responded = count_of(entry.get("podsActive")), count_of(entry.get("podsResponded"))
+    if active is None or responded is None:
         return None
     pods = entry.get("pods")
     named = _serving(pods if isinstance(pods, list) else [])

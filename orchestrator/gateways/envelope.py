@@ -114,6 +114,12 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def count_of(value: object) -> int | None:
+    """Return ``value`` if it is a whole number that can count something."""
+    number = whole_number(value)
+    return number if number is not None and 0 <= number < 2**63 else None
+
+
 def nature(reply: Reply) -> str | None:
     """Say what a body is that has none of the vendor's fields, without quoting it; None where it is empty.
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator.catalog import Query, Wanted
 from orchestrator.gateways import roma_catalog, roma_checks, roma_portrait
-from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
+from orchestrator.gateways.envelope import count_of, first_text, json_object, nature, wait_asked, whole_number
 from orchestrator.gateways.logins import iam_request, read_iam
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.places import place
@@ -133,8 +133,8 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     def read_list(self, reply: Reply) -> Page | Reading:
         """Return a page of LdApiInfo, or what else the reply means."""
         fields = json_object(reply) if reply.status == 200 else None
-        apis, total = (fields or {}).get("apis"), whole_number((fields or {}).get("total"))
-        if not isinstance(apis, list) or total is None or total < 0:
+        apis, total = (fields or {}).get("apis"), count_of((fields or {}).get("total"))
+        if not isinstance(apis, list) or total is None:
             return Reading(verdict=Verdict.UNCLEAR) if reply.status == 200 else _read_look(reply)
         entries: dict[tuple[str, ...], Reading] = {}
         for api in apis:

@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.catalog import ANY_TEXT, Found, Part, Query, Traits, Wanted, instant
-from orchestrator.gateways.envelope import first_text, json_object, nature, whole_number
+from orchestrator.catalog import ANY_TEXT, MOST_LISTED, Found, Part, Query, Traits, Wanted, instant
+from orchestrator.gateways.envelope import count_of, first_text, json_object, nature, whole_number
 from orchestrator.gateways.text import shown
 from orchestrator.model import Reading, Verdict
 from orchestrator.wire import Access, Reply, Request
@@ -32,6 +32,9 @@ FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
 
 PASSES = 4
 """How often the list is read from its beginning, before it is said to change too fast."""
+
+MOST_PAGES = 5000
+"""Pages that are read in all."""
 
 _DEPLOYED = 4
 _IN_DEVELOPMENT = frozenset({1, 3})
@@ -52,7 +55,10 @@ class Catalog:
         self._way = way
         self._wanted = wanted
         self._known: set[str] = set()
+        self._of_pass: set[str] = set()
+        """Ids that the present pass has met: a page without a new one is no way on."""
         self._pass = 1
+        self._pages = 0
         self._total: int | None = None
         self._anchor: str | None = None
         """Id of the entry that the next page begins with."""
@@ -79,7 +85,7 @@ class Catalog:
         if reply.status != 200:
             return self._way.fault(reply)
         fields = json_object(reply) or {}
-        entries, total = fields.get("apis"), whole_number(fields.get("total"))
+        entries, total = fields.get("apis"), count_of(fields.get("total"))
         if not isinstance(entries, list) or total is None:
             return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
         apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
@@ -103,24 +109,31 @@ class Catalog:
         """Return the next page; nothing at a good end; or what is to be told of a bad one."""
         moved = self._has_moved(offset, entries, total)
         end = offset + len(entries)
+        self._pages += 1
+        seen = f"{len(self._known):,} were seen, and it says that there are {total:,}"
+        if len(self._known) >= MOST_LISTED or self._pages >= MOST_PAGES:
+            return f"the list of backend APIs is too long to be read whole: {seen}"
         if not moved and entries and end < total:
             return self._page(end - 1 if self._anchor else end)
         if not moved and len(self._known) >= total:
             return None
         if self._pass < PASSES:
             self._pass += 1
+            self._of_pass.clear()
             return self._page(0)
-        seen = f"{len(self._known):,} were seen, and it says that there are {total:,}"
         return f"the list of backend APIs is partial, or changes too fast to be read whole: {seen}"
 
     def _has_moved(self, offset: int, entries: list[Any], total: int) -> bool:
         """Take in a page; say whether entries have moved since the one before."""
         ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
         moved = self._anchor is not None and (not ids or ids[0] != self._anchor)
-        moved = offset > 0 and (moved or total != self._total)
+        fresh = not ids or any(isinstance(one, str) and one not in self._of_pass for one in ids)
+        repeated = offset + len(entries) < total and not fresh
+        moved = offset > 0 and (moved or repeated or total != self._total)
         # A page of one entry cannot begin with the last one and still go on.
         self._anchor = ids[-1] if len(ids) > 1 else None
         self._total = total
+        self._of_pass.update(one for one in ids if isinstance(one, str))
         return moved
 
     def _sorted(self, apis: list[dict[str, Any]]) -> tuple[list[Found], list[Query], list[str]]:
@@ -134,9 +147,7 @@ class Catalog:
             if state in _IN_DEVELOPMENT or not self._wanted.admits_all(traits):
                 continue
             if state != _DEPLOYED:
-                gaps.append(
-                    f"{_named(api)}: its status is {shown(str(api.get('status')))}, which says neither"
-                )
+                gaps.append(f"{_named(api)}: its status is {_told(api.get('status'))}, which says neither")
             elif self._wanted.before is not None:
                 asked.append(self._history(api, traits))
             else:
@@ -174,6 +185,13 @@ class Catalog:
 
 def _text(api: Mapping[str, Any], key: str) -> str:
     return first_text(api, key) or ""
+
+
+def _told(status: object) -> str | None:
+    """Return what a status is that is none of the three, in a few words."""
+    if isinstance(status, str):
+        return shown(status) or "empty"
+    return "missing" if status is None else str(status)[:20] if isinstance(status, int) else "no number"
 
 
 def _traits(api: Mapping[str, Any]) -> Traits:

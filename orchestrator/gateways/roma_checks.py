@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from orchestrator.gateways.envelope import json_object, nature, whole_number
+from orchestrator.gateways.envelope import count_of, json_object, nature
 from orchestrator.model import Dialect, Reading, Verdict
 from orchestrator.wire import Reply
 
@@ -38,7 +38,7 @@ def read_listing(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str 
     if not isinstance((fields or {}).get("apis"), list):
         hint = "a login page or a proxy may stand in front of it; check url"
         return Reading(verdict=Verdict.STRANGE, message=f"HTTP {reply.status} without a list", hint=hint)
-    total = whole_number((fields or {}).get("total"))
+    total = count_of((fields or {}).get("total"))
     return "lists its backend APIs" if total is None else f"lists {total:,} backend APIs"
 
 

@@ -174,7 +174,8 @@ class _Visit:
         async with open_way(self._world, self.gateway) as send:
             entrance = Entrance(self.gateway, material, self._world, send, self._count)
             lane = Lane(self.gateway, entrance, self._world, Stopping(), self)
-            overview = Overview(lane, send, self._world, self._count, whole=True)
+            wanted = frozenset(target.parts for _, target in self._turns)
+            overview = Overview(lane, send, self._world, self._count, keeps=wanted)
             lane.left = len(self._turns)
             looker = _Looker(self, lane, send, overview)
             await looker.all(self._turns, tally)

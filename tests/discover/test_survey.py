@@ -263,3 +263,14 @@ def test_gaps_are_kept_by_name_up_to_a_number() -> None:
 
     assert len(scene.survey.tally.gaps) == MOST_GAPS
     assert scene.survey.tally.more_gaps == 5
+
+
+@pytest.mark.promise(10)
+def test_lists_that_name_too_much_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.discover.survey.MOST_ASKED", 30)
+    scene = Scene(10**9).play()
+
+    assert len(scene.times) == 30
+    assert scene.survey.tally.gaps == [
+        "all that was not asked yet: more than 30 reads would be needed; narrow the filters"
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.catalog import Part, Query, Wanted, instant
 from orchestrator.discover.filters import Filters, wanted_of
 from orchestrator.gateways import KINDS
+from orchestrator.gateways.roma_catalog import MOST_PAGES
 from orchestrator.model import Reading, Verdict
 from orchestrator.wire import Keys, Reply, Secret
 
@@ -250,3 +251,41 @@ def test_a_server_that_has_no_pages_ends() -> None:
 
     assert pages < 20
     assert "2 were seen, and it says that there are 5" in gaps[0]
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("entries", "most"),
+    [
+        (lambda offset: [f"{number:032x}" for number in range(offset, offset + 500)], 210),
+        (lambda offset: [f"{offset:032x}"], MOST_PAGES),
+        (lambda offset: ["a"], 10),
+        (lambda offset: [None], 10),
+    ],
+    ids=["long pages", "pages of one", "the same one", "without ids"],
+)
+def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], most: int) -> None:
+    """By its own word it has a thousand million million entries."""
+    asked = [gateway("roma").catalog(Wanted())]
+    pages, gaps = 0, list[str]()
+    while asked:
+        query, pages = asked.pop(), pages + 1
+        offset = int(query.request(Secret("t"), 0.0).url.rpartition("=")[2])
+        apis = [{"id": one, "status": 3} for one in entries(offset)]
+        body = msgspec.json.encode({"size": len(apis), "total": 10**15, "apis": apis})
+        part = query.read(Reply(200, {}, body, 0.0))
+        assert isinstance(part, Part)
+        asked += part.ask
+        gaps += part.gaps
+
+    assert pages <= most
+    assert "and it says that there are 1,000,000,000,000,000" in gaps[-1]
+
+
+@pytest.mark.parametrize("total", [-1, "5", 5.0, True, None, 2**63, 10**300])
+def test_a_total_that_counts_nothing_is_no_list(total: object) -> None:
+    body = msgspec.json.encode({"size": 0, "total": total, "apis": []})
+    found = gateway("roma").read_list(Reply(200, {}, body, 0.0))
+
+    assert isinstance(found, Reading)
+    assert found.verdict is Verdict.UNCLEAR
