@@ -131,7 +131,7 @@ class Lane:
                 case Go() if self.state.given_up:
                     return self._end_doubts()
                 case Go():
-                    await self._log_in()
+                    turn.due = await self._log_in()
                 case Refuse(reason):
                     self._broadcast()
                     return reason
@@ -262,12 +262,14 @@ class Lane:
             self._offered.add(via)
         return reading
 
-    async def _log_in(self) -> None:
-        """Get a token; where that fails the lane is closed, or pauses before the next try."""
+    async def _log_in(self) -> bool:
+        """Get a token; where that fails the lane is closed, or pauses before the next try.
+
+        Returns whether a token came of it: no other one's login counts."""
         async with self._logging_in:
             # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
             if self.entrance.ready or self.state.held(self._world.monotonic()):
-                return
+                return False
             match await self.entrance.enter():
                 case Denied(reason):
                     self._close(reason)
@@ -277,6 +279,8 @@ class Lane:
                     self._put_off_login(reason, wait)
                 case _:
                     self._no_login_since = None
+                    return True
+        return False
 
     def _put_off_login(self, reason: str, wait: float | None) -> None:
         """Pause before the next login; give the lane up once none has been answered for ``park_for``."""

@@ -59,7 +59,7 @@ class Refuse(Struct, frozen=True):
 class Turn:
     """One request that waits to be let out: what it needs besides an open lane, and has already."""
 
-    __slots__ = ("act", "dispensable", "epoch", "last", "repeats", "settling", "slot", "target")
+    __slots__ = ("act", "dispensable", "due", "epoch", "last", "repeats", "settling", "slot", "target")
 
     def __init__(
         self,
@@ -83,6 +83,8 @@ class Turn:
         """It still has to take its share of the lane's allowance of retries."""
         self.slot: float | None = None
         self.epoch = -1
+        self.due = False
+        """A login of its own made it miss its slot: it goes now, while its token lasts."""
 
 
 class LaneState:
@@ -191,6 +193,9 @@ class LaneState:
                 return Wait(wait)
             turn.repeats = False
         pacer = self._pacer(turn)
+        if turn.due:
+            pacer.leaves_alone(now)
+            return Go()
         if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
             turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
         if now < turn.slot:

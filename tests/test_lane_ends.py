@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import anyio
@@ -48,7 +49,7 @@ def lane_with(material: str, logins: Callable[[], Reply | Lost], stopping: Stopp
     kept = MATERIALS[material]
 
     async def send(_: Request) -> Reply | Lost:
-        await anyio.sleep(0.1)
+        await anyio.sleep(0.3)
         return logins()
 
     return lane(entry, world(lambda _: kept), stopping, material=kept, send=send)
@@ -177,7 +178,7 @@ def test_where_no_token_can_be_had_five_logins_end_every_wait(asked: str) -> Non
         refused = await way.admit(turn_of(asked, TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused, count
 
-    assert played(main) == (8.5, "parked: no token could be had: refused", 5)
+    assert played(main) == (9.5, "parked: no token could be had: refused", 5)
 
 
 @pytest.mark.promise(10)
@@ -197,9 +198,33 @@ def test_a_token_that_is_over_when_it_comes_is_used_until_it_is_refused() -> Non
 
     async def main() -> tuple[float, str | None]:
         way = lane_with("login", lambda: logged_in(-3600.0), Stopping())
-        return round(anyio.current_time(), 1), await way.admit(turn_of("undeploy", TargetId("gw/a")))
+        refused = await way.admit(turn_of("undeploy", TargetId("gw/a")))
+        return round(anyio.current_time(), 1), refused
 
-    assert played(main) == (0.0, None)
+    assert played(main) == (0.3, None)
+
+
+@pytest.mark.promise(10)
+def test_a_token_that_is_over_before_the_next_slot_lets_each_who_logs_in_go() -> None:
+    """At a slow pace a slot that a login has missed is far away, and the token over when it comes."""
+
+    async def main() -> list[float]:
+        way = lane_with("login", lambda: logged_in(3.0), Stopping(), limits=Limits(rate=0.1))
+        at: list[float] = []
+
+        async def worker(name: str) -> None:
+            assert await way.admit(turn_of("undeploy", TargetId(name))) is None
+            at.append(round(anyio.current_time(), 1))
+
+        with anyio.fail_after(600):
+            async with anyio.create_task_group() as group:
+                for name in ("gw/a", "gw/b", "gw/c"):
+                    group.start_soon(worker, name)
+        return at
+
+    at = played(main)
+    assert len(at) == 3
+    assert all(10.0 <= later - before <= 30.0 for before, later in pairwise(at))
 
 
 def test_a_look_that_cannot_log_in_ends_the_doubts_of_a_lane_that_was_given_up() -> None:

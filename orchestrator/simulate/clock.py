@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
@@ -18,6 +19,10 @@ class StandstillError(Exception):
     """Tasks go on and on, and no time passes: a real run would take a core for ever."""
 
 
+class OvertimeError(Exception):
+    """It goes on after the last moment at which it may."""
+
+
 class CrashError(Exception):
     """The simulated process was killed."""
 
@@ -29,8 +34,9 @@ MOST_AT_ONCE = 100_000
 class _Jumping(selectors.BaseSelector):
     """Waits for nothing: the time that a real selector would sleep is added to the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: float) -> None:
         self.now = 0.0
+        self._ends = ends
         self._rounds = 0
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
@@ -51,6 +57,8 @@ class _Jumping(selectors.BaseSelector):
         if self._rounds > MOST_AT_ONCE:
             raise StandstillError("tasks go on and on, and no time passes")
         self.now += max(0.0, timeout)
+        if self.now > self._ends:
+            raise OvertimeError(f"promise 10: it has not ended after {self._ends:.0f} s")
         return []
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
@@ -58,10 +66,10 @@ class _Jumping(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time starts at 0 and moves only when nothing else is left to do."""
+    """Time starts at 0 and moves only when nothing else is left to do; after ``ends`` seconds it raises."""
 
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
+    def __init__(self, ends: float = math.inf) -> None:
+        self._jumping = _Jumping(ends)
         super().__init__(self._jumping)
         self.killed = False
 

@@ -11,6 +11,7 @@ from yarl import URL
 
 from orchestrator.model import Act, Gateway
 from orchestrator.simulate.disk import Fate
+from orchestrator.simulate.scene import ECHO, Ill, Scene
 from orchestrator.simulator.exchange import Delivery, Manner
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.wire import Lost, Reply, Request
@@ -18,9 +19,6 @@ from orchestrator.world import Send
 
 Arrived = Callable[[str, Act, float], None]
 """Told of each request that reached a platform: the target, what for, and the virtual second."""
-
-ECHO = "{credential}"
-"""What a vendor's text says where it repeats the credential that it was sent."""
 
 
 class Network:
@@ -33,15 +31,15 @@ class Network:
         fate: Fate,
         *,
         now: Callable[[], float],
-        unsent: float,
-        ill: Callable[[str], bool],
+        scene: Scene,
+        ill: Callable[[str], Ill | None],
         arrived: Arrived,
     ) -> None:
         self._platforms = platforms
         self._random = random
         self._fate = fate
         self._now = now
-        self._unsent = unsent
+        self._scene = scene
         self._ill = ill
         self._arrived = arrived
         self._open: list[tuple[str, Delivery]] = []
@@ -51,23 +49,38 @@ class Network:
         """Open what one lane sends through."""
 
         async def send(request: Request) -> Reply | Lost:
-            if self._random.random() < self._unsent:
-                await anyio.sleep(self._random.random())
-                return Lost(sent=False, detail="no connection: refused")
+            if self._strikes(self._scene.stuck):
+                await anyio.sleep_forever()
+            if self._strikes(self._scene.unsent):
+                return await self._refused()
             with anyio.move_on_after(gateway.reply_timeout):
                 return await self._exchange(gateway.name, request)
             return Lost(sent=True, detail="no whole reply in time")
 
         yield send
 
+    def _strikes(self, share: float) -> bool:
+        return share > 0.0 and self._random.random() < share
+
+    async def _refused(self) -> Lost:
+        await anyio.sleep(self._random.random())
+        return Lost(sent=False, detail="no connection: refused")
+
     async def _exchange(self, gateway: str, request: Request) -> Reply | Lost:
         await self._fate.step()
         await anyio.sleep(self._random.random() * 0.05)
         await self._fate.step()
-        if self._ill(gateway):
-            await anyio.sleep(self._random.random() * 0.05)
-            return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._now())
         path = URL(request.url, encoded=True).raw_path_qs
+        match self._ill(gateway):
+            case "502":
+                await anyio.sleep(self._random.random() * 0.05)
+                return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._now())
+            case "refused":
+                return await self._refused()
+            case "silent":
+                await anyio.sleep_forever()
+            case "login" if "/auth/token" in path:
+                return Reply(503, {}, b"", self._now())
         delivery = self._platforms.handle(
             gateway, request.method, path, request.headers, request.body or b"", now=self._now()
         )
@@ -92,6 +105,8 @@ class Network:
     async def _deliver(self, delivery: Delivery, request: Request) -> Reply | Lost:
         await anyio.sleep(delivery.delay + self._random.random() * 0.05)
         await self._fate.step()
+        if self._strikes(self._scene.stray):
+            return Lost(sent=True, detail="the reply is not HTTP: bytes that nobody asked for came before it")
         match delivery.manner:
             case Manner.WHOLE if delivery.answer is not None:
                 headers = {name.lower(): value for name, value in delivery.answer.headers.items()}

@@ -34,21 +34,26 @@ from orchestrator.simulate.promises import (
     check_end,
     in_doubt,
     leaks,
+    longest,
     most_in_flight,
     offers_look,
 )
-from orchestrator.simulate.scene import TOKENS, Scene, make_scene
+from orchestrator.simulate.scene import PASSWORD, TOKENS, Ill, Scene, make_scene
 from orchestrator.simulate.way_back import WayBack, check_brought_back, nothing_to_bring_back
 from orchestrator.simulator.books import Books
 from orchestrator.simulator.platforms import Platforms
-from orchestrator.wire import Secret
-from orchestrator.world import World
+from orchestrator.wire import Password, Secret
+from orchestrator.world import Material, World
 
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
 
 SESSIONS = 40
 """More sessions than any seed may need to reach its end."""
+
+
+AFTER_SECOND = 5.0
+"""Seconds in which a session ends once it was interrupted for the second time."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -141,7 +146,7 @@ class _Play:
     def _session(self, number: int) -> bool:
         """Play one session; return whether the run has reached its end."""
         scene = self._scene
-        loop = VirtualLoop()
+        loop = VirtualLoop(ends=longest(scene))
         dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
         fate = Fate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
         closes = EPOCH + self._began + scene.closes if scene.closes is not None and number == 1 else None
@@ -166,8 +171,16 @@ class _Play:
             self._witness.broken.append(f"session {number} failed: {bug!r}")
             return True
         finally:
+            self._check_end(loop.time(), number)
             self._elapsed += loop.time() + 1.0
         return result.report.run.state == "complete" or self._stuck(result, number)
+
+    def _check_end(self, seconds: float, number: int) -> None:
+        """A session that was interrupted twice has ended soon after."""
+        interrupts = self._scene.interrupts
+        if number == 1 and len(interrupts) > 1 and seconds > interrupts[1] + AFTER_SECOND:
+            late = f"{seconds - interrupts[1]:.1f} s after the second interrupt"
+            self._witness.broken.append(f"promise 10: the session ended {late}")
 
     def _stuck(self, result: RunResult, number: int) -> bool:
         """A lane that is closed for good, in a session in which nothing else went wrong, stays so."""
@@ -177,10 +190,10 @@ class _Play:
     async def _main(self, loop: VirtualLoop, fate: Fate, options: RunOptions, number: int) -> RunResult:
         world = self._world(loop, fate)
         runs = self._runs()
-        stops = self._scene.interrupt if number == 1 else None
+        stops = self._scene.interrupts if number == 1 else ()
         order = Order(
             options=options,
-            signals=NoSignals() if stops is None else _Signal(stops),
+            signals=_Signals(stops),
             desk=lambda _: hands(self._scene.acts if number == 1 else ()),
         )
         if runs:
@@ -224,7 +237,7 @@ class _Play:
             self._random,
             fate,
             now=now,
-            unsent=self._scene.unsent,
+            scene=self._scene,
             ill=lambda name: self._ill(name, now() - EPOCH - self._began),
             arrived=self._witness.arrived,
         )
@@ -238,13 +251,15 @@ class _Play:
             reader=lambda database: open_database(database.path, write=False),
         )
 
-    def _ill(self, gateway: str, at: float) -> bool:
-        """Tell whether a gateway is out, ``at`` seconds after the run began."""
-        start, end = self._scene.outages.get(gateway, (0.0, 0.0))
-        return start <= at < end
+    def _ill(self, gateway: str, at: float) -> Ill | None:
+        """Return how a gateway is ill, ``at`` seconds after the run began; None where it is well."""
+        outage = self._scene.outages.get(gateway)
+        return outage.how if outage is not None and outage.start <= at < outage.end else None
 
-    async def _credential(self, _gateway: Gateway) -> Secret:
-        """The reference gives the second token from the first renewal on."""
+    async def _credential(self, gateway: Gateway) -> Material:
+        """The reference gives the second token from the first renewal on; a password stays the same."""
+        if gateway.auth.token is None:
+            return Password(Secret(PASSWORD))
         self._resolved += 1
         settled = 2 * len(self._scene.plan.gateways)
         return Secret(TOKENS[0] if self._resolved <= settled else TOKENS[1])
@@ -280,15 +295,17 @@ class _Play:
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 
 
-class _Signal(NoSignals):
-    """One SIGTERM after so many virtual seconds."""
+class _Signals(NoSignals):
+    """A SIGTERM after each of so many virtual seconds."""
 
-    def __init__(self, after: float) -> None:
-        self._after = after
+    def __init__(self, times: Sequence[float]) -> None:
+        self._times = times
 
     async def received(self) -> AsyncIterator[str]:
-        await anyio.sleep(self._after)
-        yield "SIGTERM"
+        began = anyio.current_time()
+        for at in self._times:
+            await anyio.sleep(max(0.0, began + at - anyio.current_time()))
+            yield "SIGTERM"
 
 
 def _memory() -> str | None:

@@ -9,13 +9,21 @@ from pathlib import Path
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import ENDED
 from orchestrator.journal.writer import Entry
-from orchestrator.model import DONE, Act, Outcome, TargetId
+from orchestrator.model import DONE, Act, Gateway, Outcome, TargetId
 from orchestrator.report.values import TargetReport
-from orchestrator.simulate.scene import TOKENS, Scene
+from orchestrator.retry import LOOKS_PER_DOUBT
+from orchestrator.simulate.scene import PASSWORD, TOKENS, Scene
 from orchestrator.simulator.books import Books
 from orchestrator.steering import SetLimits
+from orchestrator.world import exchange_within
 
 RATE_SPAN = 10.0
+
+ASKED = 100.0
+"""Seconds in which somebody has answered whether to go on."""
+
+SLOWEST = 5.0
+"""Seconds between two requests at the slowest pace that a scene sets."""
 
 
 class Witness:
@@ -103,6 +111,23 @@ def most_in_flight(scene: Scene) -> int:
     return sum(most.values())
 
 
+def longest(scene: Scene) -> float:
+    """Return the virtual seconds in which any session has ended, however its requests go (promise 10).
+
+    All that the plan allows, one after the other: each request with its timeout, the longest pause and the
+    slowest pace before it; on each gateway a few times ``park_for``; between waves what they rest, and where
+    they ask, until somebody has answered.
+    """
+    rests = sum(((wave.pause_after or 0.0) + ASKED) * max(1, len(wave.sizes)) for wave in scene.plan.waves)
+    return rests + sum(_longest(scene, gateway) for gateway in scene.plan.gateways)
+
+
+def _longest(scene: Scene, gateway: Gateway) -> float:
+    targets = sum(target.gateway == gateway.name for target in scene.targets)
+    each = exchange_within(gateway) + gateway.retry.ceiling + SLOWEST
+    return 4 * gateway.park_for + targets * (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * each
+
+
 def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
     """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
 
@@ -185,7 +210,7 @@ def leaks(folder: Path) -> Iterator[str]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in folder.iterdir():
         held = path.read_bytes()
-        for token in TOKENS:
+        for token in (*TOKENS, PASSWORD):
             if token.encode() in held:
                 found[path.name].append(token)
     for name in found:

@@ -7,13 +7,16 @@ from random import Random
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer import Apinizer
 from orchestrator.gateways.roma import Roma
 from orchestrator.model import (
     Auth,
     Gateway,
+    Iam,
     Limits,
+    Login,
     Plan,
     Reference,
     Retry,
@@ -24,7 +27,7 @@ from orchestrator.model import (
     Threshold,
     Wave,
 )
-from orchestrator.simulate.network import ECHO
+from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import DEFAULT_STORM, Fault, Faults, Storm
 from orchestrator.simulator.limits import Expiry, Rate
@@ -34,11 +37,30 @@ from orchestrator.steering import Continue, Demand, Pause, SetLimits, Skip, Stop
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """What the reference gives before and after it was renewed; must be found nowhere afterwards."""
 
+PASSWORD = "login-secret-marker-c3d9"  # noqa: S105
+"""What a gateway with logins is logged in with; must be found nowhere either."""
+
+ECHO = "{credential}"
+"""What a vendor's text says where it repeats the credential that it was sent."""
+
 _TWISTS = ("inner-false", "partial", "quoted", "no-result", "empty-rows", "refused-with-result", "no-pods")
 _UGLY = (
     *DEFAULT_STORM, *_TWISTS, "hang", "hang-after", "login-page", "error-page", "empty", "redirect",
-    "403", "409", "400", "408-after", "504-after", "look:partial", "look:no-pods",
+    "403", "409", "400", "408-after", "504-after", "look:partial", "look:no-pods", "login:503",
+    "login:hang", "login:garbage",
 )  # fmt: skip
+
+
+Ill = Literal["502", "refused", "silent", "login"]
+"""How: it answers nothing but 502, it cannot be reached, it answers nothing, or nobody can log in."""
+
+
+class Outage(Struct, frozen=True):
+    """From when to when a gateway is ill, in seconds of the whole run."""
+
+    start: float
+    end: float
+    how: Ill
 
 
 class Scene(Struct, frozen=True, kw_only=True):
@@ -50,14 +72,17 @@ class Scene(Struct, frozen=True, kw_only=True):
     faults: Faults
     unsent: float
     """The share of requests that cannot be sent at all."""
-    outages: dict[str, tuple[float, float]]
-    """From when to when a gateway answers nothing but 500, in seconds of the whole run."""
+    stuck: float
+    """The share of requests that what sends them never comes back from, whatever its own timeouts."""
+    stray: float
+    """The share of replies that nobody can read, for bytes that nobody has asked for."""
+    outages: dict[str, Outage]
     crashes: tuple[int, ...]
     """At which step of each session the process dies; a later session lives."""
     full: range
     """The steps of the first session in which the disk takes nothing."""
-    interrupt: float | None
-    """When the first session is asked to stop."""
+    interrupts: tuple[float, ...]
+    """When the first session is asked to stop, and when for the second time."""
     closes: float | None
     """When the first session's window closes."""
     needs: dict[int, tuple[TargetId, ...]]
@@ -86,17 +111,49 @@ def make_scene(number: int) -> Scene:
     return Scene(
         plan=plan,
         targets=targets,
-        seed=seed.adjusted({"roma": _roma(random), "apinizer": _apinizer(random)}),
+        seed=_with_users(seed.adjusted({"roma": _roma(random), "apinizer": _apinizer(random)}), plan),
         faults=_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
+        stuck=random.choice([0.0, 0.0, 0.0, 0.0, 0.02]),
+        stray=random.choice([0.0, 0.0, 0.0, 0.05]),
         outages=_outages(random, gateways),
         crashes=_crashes(random, len(targets)),
         full=_full(random),
-        interrupt=random.uniform(0.0, 5.0) if random.random() < 0.25 else None,
+        interrupts=interrupts(random, 0.25),
         closes=random.uniform(31.0, 60.0) if random.random() < 0.2 else None,
         needs=_needs(random, targets),
         acts=_acts(random, gateways, names),
     )
+
+
+def interrupts(random: Random, share: float) -> tuple[float, ...]:
+    """Return when a session is asked to stop: in a share of the seeds, and in some of them twice."""
+    if random.random() >= share:
+        return ()
+    first = random.uniform(0.0, 5.0)
+    return (first, first + random.choice([0.0, 0.5, 3.0])) if random.random() < 0.4 else (first,)
+
+
+def _with_users(seed: Seed, plan: Plan) -> Seed:
+    """Return the seed with whom the plan's logins are for."""
+    logins = {gateway.name for gateway in plan.gateways if not gateway.auth.token}
+    users = (User(name="cron", password=PASSWORD, domain="acme"), User(name="cron", password=PASSWORD))
+    return replace(
+        seed,
+        gateways=tuple(
+            replace(gateway, users=users) if gateway.name in logins else gateway for gateway in seed.gateways
+        ),
+    )
+
+
+def _auth(random: Random, name: str, url: str) -> Auth:
+    """Most gateways are given a token, some log in for one."""
+    reference = Reference(env="UNDEPLOY_SIMULATED")
+    if random.random() < 0.7:
+        return Auth(token=reference)
+    if name == "roma-eu":
+        return Auth(iam=Iam(url=url, user="cron", domain="acme", password=reference))
+    return Auth(login=Login(user="cron", password=reference))
 
 
 def _wave(random: Random, index: int) -> Wave:
@@ -142,7 +199,6 @@ def _acts(
 
 
 def _gateways(random: Random) -> tuple[Gateway, ...]:
-    auth = Auth(token=Reference(env="UNDEPLOY_SIMULATED"))
     found: list[Gateway] = []
     for name in random.sample(["roma-eu", "apim", "apim-two"], random.randint(1, 3)):
         retry = Retry(attempts=random.randint(1, 6), first=random.choice([0.1, 0.5, 2.0]))
@@ -150,6 +206,7 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
             concurrency=random.randint(1, 6), rate=random.choice([None, None, None, 0.5, 5.0, 50.0])
         )
         park_for = random.choice([600.0, 600.0, 30.0])
+        auth = _auth(random, name, f"https://{name}.example")
         looks: list[Literal["doubt", "always"]] = ["doubt", "doubt", "always"]
         absences: list[Literal["fail", "ok"]] = ["fail", "ok"]
         look, absent = random.choice(looks), random.choice(absences)
@@ -215,6 +272,7 @@ def _roma(random: Random) -> dict[str, object]:
         "latency": random.uniform(0.01, 0.3),
         "rate": _rate(random),
         "tokens": TOKENS,
+        "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
         "expiry": _expiry(random),
     }
 
@@ -231,6 +289,7 @@ def _apinizer(random: Random) -> dict[str, object]:
         "latency": random.uniform(0.01, 0.5),
         "rate": _rate(random),
         "tokens": TOKENS,
+        "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
         "expiry": _expiry(random),
     }
 
@@ -254,13 +313,15 @@ def _faults(random: Random, number: int, names: list[TargetId]) -> Faults:
     return Faults(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
 
 
-def _outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, tuple[float, float]]:
+def _outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, Outage]:
     """Some gateways are ill for a while, some for good, most never."""
     found = {}
     for gateway in gateways:
         if random.random() < 0.2:
             start = random.choice([0.0, random.uniform(0.0, 10.0)])
-            found[gateway.name] = (start, start + random.choice([20.0, 120.0, 700.0, 2000.0]))
+            hows: list[Ill] = ["502", "502", "refused", "silent", "login"]
+            end = start + random.choice([20.0, 120.0, 700.0, 2000.0])
+            found[gateway.name] = Outage(start, end, random.choice(hows))
     return found
 
 

@@ -17,7 +17,7 @@ from orchestrator.overview import WORTH
 from orchestrator.report.values import TargetReport
 from orchestrator.restoring import Choice, Restoration, prepare
 from orchestrator.simulate.promises import offers_look
-from orchestrator.simulate.scene import Scene
+from orchestrator.simulate.scene import Scene, interrupts
 from orchestrator.simulator.books import Books
 from orchestrator.simulator.exchange import Effect
 from orchestrator.simulator.faults import Fault, Faults, On
@@ -63,7 +63,7 @@ def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) 
         faults=_of_deploys(scene.faults),
         crashes=crashes if random.random() < 0.6 else (),
         full=range(0),
-        interrupt=random.uniform(0.0, 5.0) if random.random() < 0.2 else None,
+        interrupts=interrupts(random, 0.2),
         acts=(),
     )
 
