@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = {
     "init": Entry("orchestrator.commands.init", "Write a commented starter plan."),
     "schema": Entry("orchestrator.commands.schema", "Print the JSON Schema of a plan, for editors."),
     "completion": Entry("orchestrator.commands.completion", "Print the completion script of a shell."),
+    "help": Entry("orchestrator.commands.help", "Show the help of a command."),
 }
 
 
@@ -114,11 +115,20 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version."
 )
-def undeploy() -> None:
+@click.option(
+    "--state",
+    envvar="UNDEPLOY_STATE",
+    metavar="DIR",
+    help="Where runs are kept, for every command; UNDEPLOY_STATE does the same.  [default: .undeploy]",
+)
+@click.pass_context
+def undeploy(ctx: click.Context, state: str | None) -> None:
     """Take many APIs offline on Huawei ROMA Connect and Apinizer: concurrent, resumable, with one report.
 
     Start with `undeploy init plan.yaml`, then `undeploy check plan.yaml` and `undeploy rehearse plan.yaml`.
     """
+    if state:  # a --state behind the subcommand goes before it
+        ctx.default_map = {name: {"state": state} for name in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

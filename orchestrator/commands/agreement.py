@@ -54,7 +54,7 @@ class Consent(NamedTuple):
 consent_options = bundled(
     "consent",
     Consent,
-    click.option("--yes", is_flag=True, help="Do not ask."),
+    click.option("--yes", "-y", is_flag=True, help="Do not ask."),
     click.option(
         "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 32 digits or more."
     ),

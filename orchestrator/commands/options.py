@@ -159,7 +159,12 @@ PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 state_option = click.option(
-    "--state", type=PATH, default=STATE, show_default=True, metavar="DIR", help="Where runs are kept."
+    "--state",
+    type=PATH,
+    default=STATE,
+    show_default=True,
+    metavar="DIR",
+    help="Where runs are kept; UNDEPLOY_STATE names another default.",
 )
 report_dir_option = click.option(
     "--report-dir", type=PATH, metavar="DIR", help="Write the reports here as well as into the run's folder."
@@ -172,13 +177,25 @@ protect_file_option = click.option(
     metavar="FILE",
     help=f"Patterns never to be touched, one a line, besides those of {PROTECT_FILE_VARIABLE}.",
 )
+_VERBOSE = f"{__name__}.verbose"
+_FILE = f"{__name__}.file"
+_SPARE = f"{__name__}.spare"
 view_options = bundled(
     "view",
     View,
     click.option("--events", metavar="-|FILE", help="Write each event as a line of JSON to stdout or FILE."),
     click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong."),
     click.option(
+        "-v",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, _, given: ctx.meta.update({_VERBOSE: given}),
+        help="The same as --log-level info.",
+    ),
+    click.option(
         "--log-level",
+        callback=lambda ctx, _, given: given or ("info" if ctx.meta.get(_VERBOSE) else None),
         type=click.Choice(["debug", "info", "warning", "error"]),
         help="Log to stderr from this level on; debug tells of each request.",
     ),
@@ -228,11 +245,37 @@ hours_options = bundled(
     click.option("--close-at", metavar="HH:MM[ZONE]", help="Start nothing that cannot end before this time."),
     click.option("--wait", is_flag=True, help="Wait until the window opens."),
 )
+
+
+def _plan(ctx: click.Context, param: click.Parameter, given: Path | None) -> Path | None:
+    """Return the plan: what ``-f`` names, and then what stands in its place is one of ``more``."""
+    named: Path | None = ctx.meta.get(_FILE)
+    if named is not None:
+        ctx.meta[_SPARE] = () if given is None else (str(given),)
+        return named
+    if given is None and not ctx.resilient_parsing:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return given
+
+
+def _more(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    return (*ctx.meta.get(_SPARE, ()), *given)
+
+
 plan_options = bundled(
     "chosen",
     Chosen,
-    click.argument("plan", type=FILE),
-    click.argument("more", nargs=-1, metavar=""),
+    click.argument("plan", metavar="PLAN", required=False, callback=_plan, type=FILE),
+    click.argument("more", nargs=-1, metavar="", callback=_more),
+    click.option(
+        "-f",
+        type=FILE,
+        is_eager=True,
+        expose_value=False,
+        metavar="FILE",
+        callback=lambda ctx, _, given: ctx.meta.update({_FILE: given}),
+        help="The plan; the same as PLAN.",
+    ),
     click.option(
         "--target", multiple=True, metavar="ID...", help="Take these targets instead of the plan's own."
     ),

@@ -16,6 +16,7 @@ from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.preview.lines import Shown
+    from orchestrator.selection import RunOptions
 
 Form = Literal["table", "json", "markdown"]
 
@@ -66,13 +67,26 @@ def command(
             f"cannot write the approval to {file}: its folder is not there, or not to be written to"
         )
     options = run_options(aim.selection(), Path(), None)
-    with chosen.load() as loaded:
-        shown = taken(loaded, options, guarded=file is not None, quiet=quiet)
-    _show(shown, form, color=not no_color)
+    shown = show(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:
         approval = save(shown, file, key)
         signed = "" if approval.hmac else ", not signed"
         tell(f"approval: {file}, until {approval.expires.isoformat()}{signed}")
+    return status_of(shown)
+
+
+def show(
+    chosen: Chosen, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
+) -> Shown:
+    """Look at live state, print what was seen, and return it. ``guarded``: it is to become an approval."""
+    with chosen.load() as loaded:
+        shown = taken(loaded, options, guarded=guarded, quiet=quiet)
+    _show(shown, form, color=color)
+    return shown
+
+
+def status_of(shown: Shown) -> ExitStatus:
+    """Return the exit status of a preview."""
     return ExitStatus.DONE if shown.preview.complete else ExitStatus.UNFINISHED
 
 

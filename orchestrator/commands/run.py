@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @state_option
 @report_dir_option
 @view_options
+@click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
 @click.option("--serve", hidden=True)
 @click.option("--on", hidden=True)
 def command(
@@ -44,6 +45,7 @@ def command(
     state: Path,
     report_dir: Path | None,
     view: View,
+    dry_run: bool,
     **later: str | None,
 ) -> int:
     """Undeploy what a plan names.
@@ -55,6 +57,8 @@ def command(
     for name, value in later.items():
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")
+    if dry_run:
+        return _only_show(chosen, selection, view)
     from orchestrator.api import run
     from orchestrator.commands.prompt import can_ask, go_on_after
     from orchestrator.journal.ownership import check_state
@@ -76,6 +80,14 @@ def command(
             state=state,
         )
     return result.exit_status
+
+
+def _only_show(chosen: Chosen, selection: Selection, view: View) -> int:
+    from orchestrator.commands.preview import show, status_of
+
+    options = run_options(selection, Path(), None)
+    shown = show(chosen, options, "table", guarded=False, quiet=view.quiet, color=not view.no_color)
+    return status_of(shown)
 
 
 def run_options(
