@@ -28,6 +28,7 @@ from orchestrator.journal.writer import Writer
 from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
 from orchestrator.model import DEPLOY, Gateway, Plan, Tls
 from orchestrator.pauses import Prompt
+from orchestrator.plan.given import Given
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.proxies import passwords
@@ -82,10 +83,10 @@ class LoadedPlan:
         self.close()
 
 
-def load_plan(path: Path, *, targets: Sequence[str] | None = None) -> LoadedPlan:
+def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> LoadedPlan:
     """Read a plan and the files that it includes. Raises PlanError with every problem; sends nothing.
 
-    ``targets`` are ids to take in place of the plan's own targets.
+    ``targets`` are ids to take in place of the plan's own targets, of which it then needs none.
     """
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))

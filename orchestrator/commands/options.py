@@ -16,10 +16,14 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.api import LoadedPlan
+    from orchestrator.files import FileRefusedError
     from orchestrator.model import Window
+    from orchestrator.plan.given import Given
     from orchestrator.plan.protect import ProtectFile
 
 Command = Callable[..., Any]
+
+STANDARD_INPUT = 0
 
 STATE = Path(".undeploy")
 REHEARSALS = "rehearsals"
@@ -48,16 +52,14 @@ class Chosen(NamedTuple):
         tell_warnings(loaded.warnings)
         return loaded
 
-    def targets(self) -> list[str] | None:
+    def targets(self) -> list[str | Given] | None:
         """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""
         if self.more and not self.target:
             raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
         if not self.target and self.targets_from is None:
             return None
-        listed = read_lines(self.targets_from, "list of targets") if self.targets_from else []
-        if ids := [*self.target, *self.more, *listed]:
-            return ids
-        raise UsageError(f"{self.targets_from} names no target")
+        listed = read_ids(self.targets_from) if self.targets_from else []
+        return [*self.target, *self.more, *listed]
 
 
 class View(NamedTuple):
@@ -119,15 +121,32 @@ def read_protect_files(files: Sequence[Path]) -> tuple[ProtectFile, ...]:
     return tuple(read_protect_file(file) for file in ([Path(site)] if site else []) + list(files))
 
 
-def read_lines(file: Path, what: str) -> list[str]:
-    """Return the lines of ``file`` that are neither empty nor start with ``#``; raises ``UsageError``."""
+def read_ids(file: Path) -> list[Given]:
+    """Return the ids in a file, or on standard input for ``-``; raises ``UsageError``.
+
+    Either may be a pipe, which has 30 seconds.
+    """
+    from orchestrator.files import FileRefusedError, read_any, read_handle
+    from orchestrator.plan.given import read_given
+    from orchestrator.plan.problems import UnfitError
+
+    name = "standard input" if str(file) == "-" else str(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"cannot read the {what} {file}: {why}") from error
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+        data = read_handle(STANDARD_INPUT) if str(file) == "-" else read_any(file)
+        ids = read_given(data, name)
+    except (FileRefusedError, OSError) as refused:
+        raise UsageError(f"cannot read the list of targets {name}: {_why(refused)}") from None
+    except UnfitError as unfit:
+        raise UsageError(f"cannot read the list of targets {name}: {unfit.message}") from None
+    if not ids:
+        raise UsageError(f"{name} names no target")
+    return ids
+
+
+def _why(refused: FileRefusedError | OSError) -> str:
+    if isinstance(refused, OSError):  # standard input is closed
+        return refused.strerror or "no reason given"
+    return refused.system or f"it {refused}"
 
 
 def in_order(*options: Command) -> Callable[[Command], Command]:
@@ -279,5 +298,10 @@ plan_options = bundled(
     click.option(
         "--target", multiple=True, metavar="ID...", help="Take these targets instead of the plan's own."
     ),
-    click.option("--targets-from", type=FILE, metavar="FILE", help="The same from a file, one id a line."),
+    click.option(
+        "--targets-from",
+        type=FILE,
+        metavar="FILE|-",
+        help="The same from a file or standard input, one id a line.",
+    ),
 )

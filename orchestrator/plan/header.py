@@ -130,11 +130,14 @@ def _kind_with(key: str) -> str:
     return next((name for name, kind in KINDS.items() if key in fields_of(kind)), "")
 
 
-def tell_missing(header: Entries, problems: Problems) -> None:
-    """Tell which of the parts of a plan that are no single value are missing or given twice over."""
+def tell_missing(header: Entries, problems: Problems, *, targets: bool = True) -> None:
+    """Tell which of the parts of a plan that are no single value are missing or given twice over.
+
+    ``targets``: it has to have some.
+    """
     if "gateways" not in header.keys:
         problems.add(header.at, "", "the key gateways is missing")
-    if "waves" not in header.keys and "targets" not in header.keys:
+    if targets and "waves" not in header.keys and "targets" not in header.keys:
         problems.add(header.at, "", "the plan has no targets; give waves, or targets for one wave")
     if "waves" in header.keys and "targets" in header.keys:
         at = max(header.keys["waves"], header.keys["targets"])

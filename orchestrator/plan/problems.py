@@ -37,6 +37,11 @@ class UnfitError(ValueError):
         self.hint = hint
 
 
+def _number(place: Place) -> str:
+    """Return which one something is that has no line, such as one of several ids on the command line."""
+    return f"number {place.column}" if place.column and not place.line else ""
+
+
 class Problems:
     """Gathers problems and warnings; holds a bounded number of them, and counts the others."""
 
@@ -56,9 +61,11 @@ class Problems:
         return len(self._files) - 1
 
     def where(self, place: Place) -> str:
-        """Return ``place`` as text: ``file:line:column``."""
+        """Return ``place`` as text: ``file:line:column``, or which one on the command line."""
         name = self._files[place.file]
-        return f"{name}:{place.line}:{place.column}" if place.line else name
+        if not place.line:
+            return f"{name} {_number(place)}".rstrip()
+        return f"{name}:{place.line}:{place.column}"
 
     def add(self, place: Place, path: str, message: str, hint: str = "") -> None:
         """Keep one problem; ``path`` is the path of the key that is wrong."""
@@ -71,8 +78,8 @@ class Problems:
         return Problem(
             file=self._files[place.file],
             line=place.line,
-            column=place.column,
-            path=path,
+            column=place.column if place.line else 0,
+            path=path or _number(place),
             message=message,
             hint=hint,
         )

@@ -12,6 +12,7 @@ from orchestrator.model import Gateway, Plan, Wave
 from orchestrator.names import normal
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
+from orchestrator.plan.given import ON_THE_LINE, Given
 from orchestrator.plan.header import Known, read_header, tell_missing
 from orchestrator.plan.intake import Intake, Options, Tray
 from orchestrator.plan.keys import SHORT_WAVE, Header
@@ -43,24 +44,25 @@ class Loaded(Struct, frozen=True, kw_only=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = None) -> Loaded:
+def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str | Given] | None = None) -> Loaded:
     """Read the plan at ``path``, and pass its targets to ``sink`` while they are read.
 
     With the ids ``instead`` those are the run's targets, as one wave without steps and ``after``; the options
-    of a target that the plan lists are kept. Raises ``PlanError`` with all problems in file order, the first
-    200 of them in full; the sink may hold some targets by then. Resolves no credential. Memory does not grow
-    with the targets.
+    of a target that the plan lists are kept, and it need not list any. Raises ``PlanError`` with all problems
+    in file order, the first 200 of them in full; the sink may hold some targets by then. Resolves no
+    credential. Memory does not grow with the targets.
     """
     intake = Intake(sink)
-    options = None if instead is None else Options(instead)
+    given = None if instead is None else _given(instead)
+    options = None if given is None else Options(one.text for one in given)
     problems, document = _read(path, intake if options is None else options)
     header = read_header(document.header, problems)
-    tell_missing(document.header, problems)
+    tell_missing(document.header, problems, targets=given is None)
     gateways = document.gateways or {}
     waves = tuple(document.waves)
-    if instead is not None and options is not None:
+    if given is not None and options is not None:
         waves = (Wave(name=SHORT_WAVE),)
-        _give(instead, gateways, options, intake, problems)
+        _give(given, gateways, options, intake, problems)
     # Of a plan that has too many targets the sink holds only the first.
     if not intake.is_cut():
         tell_astray(sink.astray(), problems)
@@ -74,7 +76,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str] | None = N
     prints = [document.source.fingerprint, *document.includes.fingerprints]
     return Loaded(
         plan=_plan(header, entries, waves),
-        digest=digest(prints, instead),
+        digest=digest(prints, None if given is None else [one.text for one in given]),
         folder=path.absolute().parent,
         source=path.absolute(),
         source_digest=prints[0].digest().hex(),
@@ -135,20 +137,29 @@ def _plan(header: Header, gateways: tuple[Gateway, ...], waves: tuple[Wave, ...]
     )
 
 
+def _given(ids: Sequence[str | Given]) -> list[Given]:
+    """Return ids with their places; where there is one alone, its place goes without saying."""
+    places = range(1, len(ids) + 1) if len(ids) > 1 else (0,)
+    return [
+        one if isinstance(one, Given) else Given(one, place=place)
+        for place, one in zip(places, ids, strict=False)
+    ]
+
+
 def _give(
-    ids: Sequence[str], gateways: Mapping[str, Known], options: Options, intake: Intake, problems: Problems
+    ids: Sequence[Given], gateways: Mapping[str, Known], options: Options, intake: Intake, problems: Problems
 ) -> None:
-    file = problems.file("--target")
-    for number, text in enumerate(ids, 1):
-        at = Place(file, 0, number)
+    files = {name: problems.file(name) for name in dict.fromkeys(one.file for one in ids)}
+    for one in ids:
+        at = Place(files[one.file], one.line, one.place)
         try:
-            known, parts = split_known(text, gateways)
+            known, parts = split_known(one.text, gateways)
         except UnfitError as unfit:
             problems.add(at, "", unfit.message, unfit.hint)
         else:
             intake.put(known.name, *options.of(known.name, parts), at)
     if not ids:
-        problems.add(Place(file, 0, 0), "", "no target is given")
+        problems.add(Place(problems.file(ON_THE_LINE), 0, 0), "", "no target is given")
 
 
 def _warn(intake: Intake, problems: Problems) -> None:
@@ -161,7 +172,8 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: 
     # An entry that could not be read counts as a place of its own; no installation's text is one word.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
     for twice in sink.duplicates(places):
-        where = f"first at {problems.where(twice.first)}" if twice.first.line else ""
+        is_placed = twice.first.line or twice.first.column
+        where = f"first at {problems.where(twice.first)}" if is_placed else ""
         if twice.first_id == twice.again_id:
             message = f"the target {shown(twice.again_id)} is given twice"
         elif normal(twice.first_id) == normal(twice.again_id):

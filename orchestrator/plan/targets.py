@@ -15,7 +15,8 @@ from orchestrator.plan.order import circles, depths
 class Place(Struct, frozen=True, order=True):
     """Where something stands. ``file`` 0 is the plan, included files follow in the order of reading.
 
-    ``line`` and ``column`` count from 1; 0 means the file as a whole.
+    ``line`` and ``column`` count from 1; 0 means the file as a whole. Of an id that is one of several on the
+    command line ``column`` is its number.
     """
 
     file: int

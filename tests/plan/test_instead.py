@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from orchestrator.model import Wave
+from orchestrator.plan.given import read_given
+from orchestrator.plan.problems import UnfitError
 
 from .plans import HEAD, complaint, complaints, load
 
@@ -76,7 +79,7 @@ def test_what_is_no_id_of_a_target_is_refused(tmp_path: Path, given: str, expect
 def test_an_id_twice_is_refused(tmp_path: Path) -> None:
     found = complaint(tmp_path, PLAN, instead=["roma/a", "roma/a"])
 
-    assert found == '--target: the target "roma/a" is given twice'
+    assert found == '--target number 2: the target "roma/a" is given twice; first at --target number 1'
 
 
 def test_no_id_at_all_is_refused(tmp_path: Path) -> None:
@@ -109,3 +112,36 @@ def test_an_id_finds_the_target_that_the_plan_spells_with_the_other_form_of_an_a
     _, sink = load(tmp_path, text, instead=[f"apim/P/{given}/e"])
 
     assert [(target.parts, target.persistent) for target in sink.targets] == [(("P", written, "e"), True)]
+
+
+def test_a_plan_of_gateways_alone_is_enough(tmp_path: Path) -> None:
+    loaded, sink = load(tmp_path, HEAD, instead=["roma/a"])
+
+    assert [target.id for target in sink.targets] == ["roma/a"]
+    assert loaded.by_wave == {"targets": 1}
+    assert "the plan has no targets" in complaint(tmp_path, HEAD)
+
+
+def test_each_fault_is_told_where_the_id_was_given(tmp_path: Path) -> None:
+    listed = read_given("\ufeff# two\r\nroma/a\n\n  roma/a b\nroma/c\u00a0\n".encode(), "ids.txt")
+
+    found = complaints(tmp_path, HEAD, instead=["roma/ok", "roma/x/y", *listed, "roma/a"])
+
+    assert [re.split(': | "', one)[0] for one in found] == [
+        "--target number 2",
+        "--target number 6",
+        "ids.txt:4:3",
+        "ids.txt:5:1",
+    ]
+    assert '"c\\u00a0" does not fit' in found[3]
+    assert found[1].endswith("first at ids.txt:2:1")
+
+
+@pytest.mark.parametrize("name", ["..%2Fx", "..;x", "%252e%252e", "a%2F", "x\u200b", "x "])
+def test_no_id_names_what_could_turn_into_something_else(tmp_path: Path, name: str) -> None:
+    assert complaint(tmp_path, HEAD, instead=[f"apim/Retail/{name}/test"]).startswith("--target: ")
+
+
+def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
+    with pytest.raises(UnfitError, match="not UTF-8 text, at line 2"):
+        read_given(b"roma/a\nroma/\xff", "ids")

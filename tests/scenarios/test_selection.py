@@ -50,6 +50,37 @@ def test_what_is_chosen_is_touched_and_nothing_else(
         assert not stage.has_run
 
 
+def test_a_plan_of_gateways_alone_runs_what_standard_input_names(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 4)
+    plan, ids = stage.write_plan(), stage.folder / "ids"
+    plan.write_text(plan.read_text().partition("targets:")[0])
+    ids.write_text(f"{apim_id(2)}\n{roma_id(1)}\n")
+    with ids.open() as first, ids.open() as second:
+        checked = stage.undeploy("check", plan, "--targets-from", "-", stdin=first)
+        digest = checked.out.rpartition("digest: ")[2].strip()
+        without = stage.undeploy("run", plan, "--yes")
+        other = stage.undeploy("run", plan, "--approve", digest, "--target", apim_id(2))
+        ended = stage.undeploy("run", plan, "--approve", digest, "--targets-from", "-", stdin=second)
+
+    assert (without.status, other.status) == (2, 2)
+    assert "the plan has no targets" in without.err
+    assert (checked.status, ended.status) == (0, 0), ended.err
+    assert _down(stage) == {apim_id(2), roma_id(1)}
+    assert stage.requests() == 2
+
+
+def test_a_list_that_does_not_end_is_given_up(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0)
+    plan = stage.write_plan()
+    refused = stage.undeploy("check", plan, "--targets-from", "/dev/zero")
+
+    assert refused.status == 2
+    assert (
+        refused.err
+        == "cannot read the list of targets /dev/zero: it is not a regular file; save it to one first\n"
+    )
+
+
 def test_a_resume_only_narrows_the_filters_of_its_run(staged: Callable[..., Stage]) -> None:
     stage = staged(4, 4)
     stage.expect({"apim": ("elsewhere",) * 99})

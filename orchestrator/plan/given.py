@@ -1,0 +1,44 @@
+"""Targets that are given by id instead of a plan's own: on the command line, or one a line in a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from orchestrator.plan.problems import UnfitError
+
+ON_THE_LINE = "--target"
+_LINE_END = re.compile("\r\n|\r|\n")
+_BLANK = " \t"
+
+
+class Given(Struct, frozen=True):
+    """An id, and where it was given: the line of a file from 1, or 0 and the place among those on the command
+    line."""
+
+    text: str
+    file: str = ON_THE_LINE
+    line: int = 0
+    place: int = 0
+
+
+def read_given(data: bytes, file: str) -> list[Given]:
+    """Return the ids in a file: one a line; empty lines and those that begin with ``#`` say nothing.
+
+    Raises ``UnfitError`` where it is no text.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UnfitError(f"it is not UTF-8 text, at line {line}", "save it as UTF-8") from None
+    return list(_lines(text, file))
+
+
+def _lines(text: str, file: str) -> Iterator[Given]:
+    for number, raw in enumerate(_LINE_END.split(text), 1):
+        line = raw.strip(_BLANK)
+        if line and not line.startswith("#"):
+            yield Given(line, file, number, raw.index(line) + 1)
