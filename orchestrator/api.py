@@ -181,8 +181,9 @@ async def rehearse(
     return await begin(loaded.plan, loaded.draft, loaded.place, order, world)
 
 
-def prepare_restore(parent: RunFolder, choice: Choice) -> Restoration:
-    """Make ready what brings back what a run took down; sends nothing.
+def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder] = ()) -> Restoration:
+    """Make ready what brings back what a run took down, or all runs of its ``chain`` in their order; sends
+    nothing.
 
     ``forget`` it in the end. Raises RunError, UsageError and JournalError.
     """
@@ -191,7 +192,7 @@ def prepare_restore(parent: RunFolder, choice: Choice) -> Restoration:
     except OSError as error:
         raise _no_room(error) from error
     try:
-        return prepare(parent, choice, place)
+        return prepare(parent, choice, place, chain)
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError):

@@ -68,6 +68,9 @@ def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     yield ""
     if kept := report.kept_out.get("protected"):
         yield f"Not in here: {kept:,} that {'is' if kept == 1 else 'are'} protected."
+    if report.restores:
+        up, newest = sum(report.up_again.values()), comment(report.restores[-1].id)
+        yield f"Not in here: {up:,} that restore {newest} brought back, or one before it."
     if rest.stuck_count:
         yield f"Not in here: {rest.stuck_count:,} that would come after those; named at the end."
     if rest.plan.window is not None:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 
 from orchestrator import __version__
 from orchestrator.errors import RunError, UsageError
+from orchestrator.journal.chain import put_together
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
@@ -58,6 +60,8 @@ class Restoration(NamedTuple):
     """A restore that is ready to be agreed to."""
 
     parent: RunId
+    runs: tuple[RunId, ...]
+    """The runs that are brought back, in their order: one, or those of a chain."""
     plan: Plan
     draft: Draft
     place: Path
@@ -84,28 +88,39 @@ class Restoration(NamedTuple):
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def prepare(parent: RunFolder, choice: Choice, place: Path) -> Restoration:
+def prepare(parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunFolder] = ()) -> Restoration:
     """Make the journal of a restore in the folder ``place``. Sends nothing.
 
-    Raises RunError where the parent is going on or took nothing down, UsageError where it can never be
+    ``chain`` are the runs of a chain in their order, all of which are brought back then, each target once.
+    Raises RunError where a run is going on or nothing was taken down, UsageError where it can never be
     restored or a pattern matches nothing.
     """
-    if (holder := parent.holding()) is not None:
-        raise RunError(
-            f"run {parent.id} is going on: {holder}; stop it first: undeploy control {parent.id} stop"
-        )
-    database = parent.open()
-    try:
+    runs = tuple(chain) or (parent,)
+    for run in runs:
+        if (holder := run.holding()) is not None:
+            raise RunError(
+                f"run {run.id} is going on: {holder}; stop it first: undeploy control {run.id} stop"
+            )
+    with _opened(parent, chain) as database:
         meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
         _refuse(parent, meta)
         draft = Draft(place / "journal.sqlite")
         try:
-            return _Filling(parent, database, meta, choice, draft).fill(place)
+            return _Filling(runs, database, meta, choice, draft).fill(place)
         except BaseException:
             draft.close()
             raise
-    finally:
-        database.close()
+
+
+@contextmanager
+def _opened(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
+    """Open the journal of a run, or all journals of a chain as one."""
+    if chain:
+        with put_together(chain) as (database, _):
+            yield database
+    else:
+        with closing(parent.open()) as database:
+            yield database
 
 
 def _refuse(parent: RunFolder, meta: dict[str, Any]) -> None:
@@ -116,12 +131,18 @@ def _refuse(parent: RunFolder, meta: dict[str, Any]) -> None:
 
 
 class _Filling:
-    """Takes a parent's targets over into the draft of its restore, one at a time."""
+    """Takes the targets of a run, or of a chain put together, over into the draft of a restore."""
 
     def __init__(
-        self, parent: RunFolder, database: Database, meta: dict[str, Any], choice: Choice, draft: Draft
+        self,
+        runs: Sequence[RunFolder],
+        database: Database,
+        meta: dict[str, Any],
+        choice: Choice,
+        draft: Draft,
     ) -> None:
-        self._parent = parent
+        self._parent = runs[-1]
+        self._runs = tuple(run.id for run in runs)
         self._database = database
         self._meta = meta
         self._choice = choice
@@ -130,7 +151,7 @@ class _Filling:
         self._kept: list[tuple[int, Snapshot]] = []
         self._left: list[tuple[int, str]] = []
         self._counts: Counter[Obstacle] = Counter()
-        self._said = hashlib.sha256(_said(meta["digest"], parent.id, choice))
+        self._said = hashlib.sha256(_said(meta["digest"], " ".join(self._runs), choice))
 
     def fill(self, place: Path) -> Restoration:
         """Take all of them over, and return what came of it."""
@@ -143,12 +164,14 @@ class _Filling:
             "digest": self._said.hexdigest(),
             "act": "restore",
             "parent": self._parent.id,
+            "brings_back": json.dumps(self._runs),
             "accept": json.dumps(sorted(self._choice.accept)),
         }
         self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
         leave(self._draft.database, self._left)
         return Restoration(
             parent=self._parent.id,
+            runs=self._runs,
             plan=self._plan,
             draft=self._draft,
             place=place,
@@ -225,7 +248,7 @@ def _copied(plan: Path, copy: Path) -> str:
         raise RunError(f"{plan}: cannot be read: {error.strerror}; nothing was sent") from error
 
 
-def _said(digest: str, parent: RunId, choice: Choice) -> bytes:
+def _said(digest: str, parent: str, choice: Choice) -> bytes:
     """Return what stands for this very restore, before its targets in order: the run and what is accepted."""
     said = [digest, parent, sorted(choice.accept), choice.roll_back]
     return json.dumps(said, ensure_ascii=False).encode()

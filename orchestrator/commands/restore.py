@@ -48,6 +48,7 @@ class Wishes(NamedTuple):
     only: tuple[str, ...]
     accept: tuple[Obstacle, ...]
     roll_back: bool
+    chain: bool
 
     def choice(self, *more: Obstacle) -> Choice:
         """Return it as the engine takes it; ``more`` is accepted too."""
@@ -72,6 +73,9 @@ wishes_options = bundled(
         "--roll-back",
         is_flag=True,
         help="Apinizer: bring back the revision that was deployed, over the manager's working definition.",
+    ),
+    click.option(
+        "--chain", is_flag=True, help="Bring back all runs that continue one another, RUN among them."
     ),
 )
 
@@ -106,13 +110,16 @@ def command(
 
     options = RunOptions(state=state, report_dir=report_dir, window=hours.window_value(), wait=hours.wait)
     parent = find_run(state, run)
+    runs = _chained(parent, state) if wishes.chain else ()
     with ExitStack() as stack:
-        restoration = _ready(parent, wishes.choice(), stack)
+        restoration = _ready(parent, wishes.choice(), stack, runs)
+        if not wishes.chain:
+            tell_left_out(parent, state)
         if dry_run:
             for line in outlook(restoration):
                 click.echo(line)
             return 0
-        restoration = _agree(restoration, parent, wishes, consent, stack)
+        restoration = _agree(restoration, parent, wishes, consent, stack, runs)
         result = drive(
             lambda listeners, started: restore(
                 restoration, options, listeners=listeners, signals=True, on_start=started
@@ -123,11 +130,48 @@ def command(
     return result.exit_status
 
 
-def _ready(parent: RunFolder, choice: Choice, stack: ExitStack) -> Restoration:
+def _chained(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
+    """Return the runs of a chain in their order, and tell what is to be known about it."""
+    from orchestrator.journal.chain import find_chain
+    from orchestrator.journal.folder import RunFolder
+
+    found = find_chain(RunFolder(parent.path.resolve()), state)
+    for remark in found.remarks:
+        tell(remark)
+    return found.runs
+
+
+def tell_left_out(parent: RunFolder, state: Path) -> None:
+    """Tell what other runs of the chain took down, which a restore of this one alone leaves down."""
+    left = list(_left_out(parent, state))
+    if not left:
+        return
+    tell(f"not in here: what other runs of the same chain took down; `undeploy restore {parent.id} --chain`")
+    tell("             brings back all of them together")
+    for run, count in left:
+        tell(f"             {run}: {count:,}")
+
+
+def _left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
+    """Yield the other runs of a run's chain, with how many targets each took down that are not up again."""
+    from orchestrator.journal.chain import find_chain
+    from orchestrator.journal.folder import RunFolder
+
+    own = RunFolder(parent.path.resolve())
+    for run in find_chain(own, state).runs:
+        if run.path.resolve() == own.path:
+            continue
+        with run.account() as account:
+            back = account.report.way_back
+        if back and (count := back.taken + back.doubtful):
+            yield run.id, count
+
+
+def _ready(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[RunFolder, ...]) -> Restoration:
     """Make a restore ready; it is forgotten with the ``stack``, unless it was run."""
     from orchestrator.api import prepare_restore
 
-    restoration = prepare_restore(parent, choice)
+    restoration = prepare_restore(parent, choice, runs)
     stack.callback(restoration.forget)
     return restoration
 
@@ -136,7 +180,11 @@ def outlook(restoration: Restoration) -> Iterator[str]:
     """Yield what somebody should know before agreeing, and the digest that stands for it."""
     from orchestrator.report.words import visible
 
-    yield f"restore of {restoration.parent} ({visible(restoration.plan.name)})"
+    if len(restoration.runs) > 1:
+        yield f"restore of {len(restoration.runs):,} runs ({visible(restoration.plan.name)})"
+        yield from (f"            {run}" for run in restoration.runs)
+    else:
+        yield f"restore of {restoration.parent} ({visible(restoration.plan.name)})"
     yield f"comes back: {restoration.coming:,}"
     if restoration.left_out:
         yield f"left out:   {restoration.left_out:,}"
@@ -152,7 +200,12 @@ def outlook(restoration: Restoration) -> Iterator[str]:
 
 
 def _agree(
-    restoration: Restoration, parent: RunFolder, wishes: Wishes, consent: Consent, stack: ExitStack
+    restoration: Restoration,
+    parent: RunFolder,
+    wishes: Wishes,
+    consent: Consent,
+    stack: ExitStack,
+    runs: tuple[RunFolder, ...],
 ) -> Restoration:
     """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
     how: How = "yes"
@@ -165,7 +218,7 @@ def _agree(
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
                 f"{restoration.digest[:LONG]} for this very restore"
             )
-        restoration = _with_new_ids(restoration, parent, wishes, stack)
+        restoration = _with_new_ids(restoration, parent, wishes, stack, runs)
         for line in (*outlook(restoration), *first_named(restoration.first(NAMED), restoration.coming)):
             tell(line)
         ask(restoration.digest, restoration.coming, "restore")
@@ -175,7 +228,11 @@ def _agree(
 
 
 def _with_new_ids(
-    restoration: Restoration, parent: RunFolder, wishes: Wishes, stack: ExitStack
+    restoration: Restoration,
+    parent: RunFolder,
+    wishes: Wishes,
+    stack: ExitStack,
+    runs: tuple[RunFolder, ...],
 ) -> Restoration:
     """Ask once for the whole run whether front-end APIs may come back with another id."""
     count = restoration.left["new-front-end-id"]
@@ -184,4 +241,4 @@ def _with_new_ids(
     question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
     if answer_to(question) not in GO_ON:
         return restoration
-    return _ready(parent, wishes.choice("new-front-end-id"), stack)
+    return _ready(parent, wishes.choice("new-front-end-id"), stack, runs)

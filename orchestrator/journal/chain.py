@@ -34,7 +34,7 @@ _TABLES = (
     """
     CREATE TEMP TABLE arrival (
         seq INTEGER PRIMARY KEY, place TEXT, id TEXT, gateway INTEGER, wave INTEGER,
-        outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL, up INTEGER,
+        outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL, up INTEGER, persistent INTEGER,
         whole INTEGER, numbered INTEGER
     )
     """,
@@ -43,12 +43,14 @@ _TABLES = (
 _TARGETS = """
 SELECT ended.seq, target.id, target.gateway, target.wave, ended.outcome, ended.reason, ended.evidence,
     ended.seconds, ended.ended,
-    EXISTS (SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act = 'look' AND verdict = 'up')
+    EXISTS (SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act = 'look' AND verdict = 'up'),
+    persistent
 FROM target CROSS JOIN ended USING (seq) ORDER BY target.seq
 """
 _ARRIVE = (
-    "INSERT INTO arrival (seq, place, id, gateway, wave, outcome, reason, evidence, seconds, ended, up)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO arrival"
+    " (seq, place, id, gateway, wave, outcome, reason, evidence, seconds, ended, up, persistent)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NUMBER = (
     f"""
@@ -58,8 +60,8 @@ _NUMBER = (
     "UPDATE arrival SET whole = (SELECT known.seq FROM known WHERE known.place = arrival.place)",
     "UPDATE arrival SET numbered = COALESCE((SELECT MAX(number) FROM attempt WHERE attempt.seq = whole), 0)",
     """
-    INSERT OR IGNORE INTO target (seq, id, gateway, wave, file, line, column)
-    SELECT whole, id, gateway, wave, 0, 0, 0 FROM arrival
+    INSERT OR IGNORE INTO target (seq, id, gateway, wave, file, line, column, persistent)
+    SELECT whole, id, gateway, wave, 0, 0, 0, persistent FROM arrival
     """,
 )
 # That a run did not start a target says nothing about it, unless a look of that run saw it deployed: it takes
@@ -90,6 +92,11 @@ WHERE excluded.verdict = 'up' OR (
     )
 )
 """
+_DEPENDENCIES = "SELECT seq, needs FROM dependency"
+_DEPENDENCY = """
+INSERT OR IGNORE INTO dependency SELECT after.whole, first.whole
+FROM arrival AS after, arrival AS first WHERE after.seq = ?1 AND first.seq = ?2
+"""
 _SESSIONS = (
     "SELECT number, started, ended, holder, options, state, stopped_by, exit_status, seconds FROM session"
 )
@@ -105,7 +112,8 @@ _ORDER_SESSIONS = (
     "UPDATE session SET number = -(SELECT turn FROM turn WHERE turn.number = session.number)",
     "UPDATE session SET number = -number",
 )
-_APPROVED = "SELECT value FROM meta WHERE key = 'approved'"
+# What the whole has from its newest run.
+_NEWEST = "SELECT key, value FROM meta WHERE key IN ('approved', 'folder')"
 _NOTES = "SELECT session, at, gateway, kind, text FROM note ORDER BY number"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 
@@ -214,14 +222,19 @@ class ChainAccount:
 @contextmanager
 def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainAccount]:
     """Put the journals of runs together, in their order, and open the whole for a report."""
+    folders = list(folders)
+    with put_together(folders) as (whole, runs):
+        account = JournalAccount(whole, RunId(runs[-1].run.id), held=False, restores=_restores(folders))
+        yield ChainAccount(account, runs)
+
+
+@contextmanager
+def put_together(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tuple[ChainedRun, ...]]]:
+    """Put the journals of runs together, in their order, as one journal that lasts for the block."""
     with TemporaryDirectory(prefix="undeploy-") as place:
         whole = create(Path(place) / "chain.sqlite")
         try:
-            folders = list(folders)
-            runs = _put_together(whole, folders)
-            restores = _restores(folders)
-            account = JournalAccount(whole, RunId(runs[-1].run.id), held=False, restores=restores)
-            yield ChainAccount(account, runs)
+            yield whole, _put_together(whole, folders)
         finally:
             whole.close()
 
@@ -236,7 +249,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
     runs: list[ChainedRun] = []
     frame = _Frame()
     plan: Plan | None = None
-    approved: str | None = None
+    meta: dict[str, Value] = {}
     with whole.transaction():
         for statement in _TABLES:
             whole.run(statement)
@@ -245,16 +258,15 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
                 account = JournalAccount(database, folder.id, held=folder.holder() is not None)
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
-                approved = next(iter(database.rows(_APPROVED)), (None,))[0]
+                meta = dict(database.rows(_NEWEST))
                 _add(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:
             whole.run(statement)
         assert plan is not None  # noqa: S101 - a chain has one run at least
-        meta: dict[str, Value] = {
+        meta |= {
             "plan": plan_to_json(frame.whole(plan)).decode(),
             "digest": runs[-1].run.digest,
             "created": runs[0].run.started.timestamp(),
-            "approved": approved,
         }
         whole.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
         whole.run(AFTER_LOADING)
@@ -271,6 +283,7 @@ def _add(whole: Database, database: Database, seat: _Seat, sessions: int) -> Non
     whole.run(_SETTLE)
     whole.run_many(_ATTEMPT, database.rows(_ATTEMPTS))
     whole.run_many(_SNAPSHOT, database.rows(_SNAPSHOTS))
+    whole.run_many(_DEPENDENCY, database.rows(_DEPENDENCIES))
     whole.run_many(_SESSION, ((sessions + number, *row) for number, *row in database.rows(_SESSIONS)))
     notes = database.rows(_NOTES)
     whole.run_many(
@@ -322,7 +335,10 @@ class _Frame:
         installation, else a new one, whose name gets a number if it means another installation already."""
         same = [i for i, one in enumerate(self._gateways) if one.installation == gateway.installation]
         if same:
-            return next((i for i in same if self._gateways[i].name == gateway.name), same[0])
+            found = next((i for i in same if self._gateways[i].name == gateway.name), same[0])
+            # The newest plan knows best how to get there.
+            self._gateways[found] = replace(gateway, name=self._gateways[found].name)
+            return found
         taken = {one.name for one in self._gateways}
         name = next(n for n in self._names(gateway.name) if n not in taken)
         self._gateways.append(replace(gateway, name=name))

@@ -25,11 +25,13 @@ _GATHER = (
     f"""
     INSERT INTO rest SELECT seq FROM ended WHERE outcome NOT IN {_DOWN}
     AND NOT (outcome = '{Outcome.NOT_STARTED}' AND {WORD} IS '{Reason.PROTECTED}')
+    AND id NOT IN (SELECT id FROM up_again)
     """,
     "CREATE TEMP TABLE edge (seq INTEGER, needs INTEGER, PRIMARY KEY (seq, needs)) WITHOUT ROWID",
     f"""
     INSERT INTO edge SELECT dependency.seq, needs FROM dependency JOIN rest USING (seq)
     JOIN ended AS first ON first.seq = needs WHERE first.outcome NOT IN {_DOWN}
+        OR first.id IN (SELECT id FROM up_again)
     """,
     "CREATE INDEX temp.edge_needs ON edge (needs)",
     "CREATE TEMP TABLE stuck (seq INTEGER PRIMARY KEY, needs INTEGER)",
@@ -149,7 +151,7 @@ def rest_of(folder: RunFolder) -> Iterator[Rest]:
             )
         if meta.get("act", "undeploy") != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta['act']}, which has no remainder to undeploy")
-        account = JournalAccount(database, folder.id, held=False)
+        account = JournalAccount(database, folder.id, held=False, restores=folder.restores())
         # Asked once the moment that is read is fixed: whoever begins later changes nothing of it.
         if holder := folder.holder():
             raise RunError(
