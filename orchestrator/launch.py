@@ -26,6 +26,7 @@ from orchestrator.journal.ownership import check_state
 from orchestrator.journal.pending import Pending, hold_back, leave_up, recall, reopen
 from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
 from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, RunId, Window
+from orchestrator.output import check_folder
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report import write_all
@@ -82,6 +83,8 @@ async def begin(
     """
     options = order.options
     check_state(options.state)
+    if options.report_dir is not None:
+        check_folder(options.report_dir)
     refuse_dead(plan, options)
     refuse_idle(draft.database, plan, options)
     hold(draft.database, plan, options)
@@ -147,6 +150,8 @@ def _session(folder: RunFolder, start: Start, database: Database, world: World, 
 
 async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
     """Resume a run. ``world_of`` is given the folder that the plan's paths refer to. See ``api.resume``."""
+    if order.options.report_dir is not None:
+        check_folder(order.options.report_dir)
     # The gate is around the lock: who is refused has let go of the run before the next one looks.
     with ExitStack() as gate, folder.locked() as holder:
         database = _open(folder)
@@ -352,6 +357,7 @@ def _reported(folder: RunFolder, options: RunOptions, status: ExitStatus | None 
         for place in [folder.path, options.report_dir]:
             try:
                 if place is not None:
+                    check_folder(place)
                     place.mkdir(parents=True, exist_ok=True)
                     write_all(account, place)
             except (OrchestratorError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from io import RawIOBase
 from math import ceil
 from typing import BinaryIO
 
@@ -311,8 +312,8 @@ class EventLines:
     the other side has gone away the rest is dropped and ``complain`` is told so: the run goes on.
     """
 
-    def __init__(self, out: BinaryIO, complain: Callable[[str], None]) -> None:
-        self._out: BinaryIO | None = out
+    def __init__(self, out: BinaryIO | RawIOBase, complain: Callable[[str], None]) -> None:
+        self._out: BinaryIO | RawIOBase | None = out
         self._complain = complain
         self._encode = msgspec.json.Encoder().encode
         self._line({"event": "schema", "schema": EVENTS_SCHEMA})

@@ -8,13 +8,13 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from orchestrator.commands.options import FILE, bundled
 from orchestrator.errors import UsageError
+from orchestrator.output import whole_file
 
 if TYPE_CHECKING:
     from orchestrator.api import LoadedPlan
@@ -139,24 +139,9 @@ def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
 
     at = datetime.fromtimestamp(int(shown.preview.taken), UTC)
     approval = approve(shown.preview, us(), taken=at, key=key)
-    try:
-        _write(path, written(approval))
-    except OSError as error:
-        raise UsageError(f"cannot write the approval to {path}: {error.strerror}") from error
+    with whole_file(path, streams=False) as out:
+        out.write(written(approval).decode())
     return approval
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,7 @@ import click
 
 from orchestrator.commands.options import FILE, bundled
 from orchestrator.errors import ExitStatus
+from orchestrator.output import check_place, whole_file
 
 if TYPE_CHECKING:
     from orchestrator.discover.filters import Filters
@@ -103,7 +105,6 @@ def command(
 
     Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
     """
-    from orchestrator.discover.output import place_of, writing
     from orchestrator.discover.page import text_of
     from orchestrator.discover.search import Order, Search
     from orchestrator.plan.frame import moved, read_frame
@@ -114,15 +115,17 @@ def command(
         frame=frame, source=str(source), gateways=gateways, filters=asked.filters(), group_by=group_by
     )
     search = Search(order, _Lines())
-    place = None if output is None or str(output) == "-" else place_of(output, force=force)
-    entries = frame.entries if place is None else moved(frame, place.parent)
+    place = None if output is None or str(output) == "-" else output
+    if place is not None:
+        check_place(place, replace=force, streams=False)
+    entries = frame.entries if place is None else moved(frame, Path(os.path.realpath(place.parent)))
     with search.spooling():
         run_interruptibly(search.run)
         result = search.result(entries, stdout=place is None)
         if place is None:
             sys.stdout.writelines(f"{line}\n" for line in text_of(result))
         else:
-            with writing(place, force=force) as out:
+            with whole_file(place, replace=force, streams=False) as out:
                 out.writelines(f"{line}\n" for line in text_of(result))
         _tell(result, quiet=quiet)
     good = result.whole and result.matched and not result.excess

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from orchestrator.commands.options import FILE
 from orchestrator.errors import UsageError
+from orchestrator.output import whole_file
 
 
 @click.command("init")
@@ -19,11 +21,8 @@ def command(file: Path) -> None:
     """
     from orchestrator.plan.starter import STARTER
 
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(STARTER)
-    except FileExistsError:
-        raise UsageError(f"{file} exists and is left as it is; name another file") from None
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from error
+    if os.path.lexists(file):
+        raise UsageError(f"{file} exists and is left as it is; name another file")
+    with whole_file(file, replace=False, streams=False) as out:
+        out.write(STARTER)
     click.echo(f"Wrote {file}. Fill it in, then: undeploy check {file}", err=True)

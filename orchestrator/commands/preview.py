@@ -13,6 +13,7 @@ from orchestrator.commands.approving import hmac_key_option, key_of, save, taken
 from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
 from orchestrator.commands.screen import reader_gone, tell
 from orchestrator.errors import ExitStatus, UsageError
+from orchestrator.output import check_place
 
 if TYPE_CHECKING:
     from orchestrator.preview.lines import Shown
@@ -62,10 +63,8 @@ def command(
     if hmac_key is not None and file is None:
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
     key = key_of(hmac_key)
-    if file is not None and not os.access(file.parent, os.W_OK):
-        raise UsageError(
-            f"cannot write the approval to {file}: its folder is not there, or not to be written to"
-        )
+    if file is not None:
+        check_place(file, streams=False)
     options = run_options(aim.selection(), Path(), None)
     shown = show(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:

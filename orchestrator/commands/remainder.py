@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from orchestrator.commands.options import FILE, REHEARSALS, state_option
-from orchestrator.commands.report import destination, refuse_to_replace
+from orchestrator.commands.report import destination
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
+from orchestrator.output import check_place
 
 
 @click.command("remainder")
@@ -34,13 +35,13 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
     if re.search(RUN, folder.id) is None:
         raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
-    if output is not None and not force:
-        refuse_to_replace(output)
+    if output is not None:
+        check_place(output, replace=force)
     with rest_of(folder) as rest:
         if not rest.count:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")
-        with destination(output) as out:
+        with destination(output, force=force) as out:
             write(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
         if rest.stuck_count:
             tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")

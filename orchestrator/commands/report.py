@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TextIO, cast
 
 import click
 
 from orchestrator.commands.options import FILE, state_option
 from orchestrator.commands.screen import tell
-from orchestrator.errors import UsageError
+from orchestrator.output import check_place, whole_file
 
 # The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
 FORMATS = ("json", "junit", "html", "markdown", "csv")
@@ -45,8 +42,8 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
     from orchestrator.report import write_report
 
     folder = find_run(state, run)
-    if output is not None and not force:
-        refuse_to_replace(output)
+    if output is not None:
+        check_place(output, replace=force)
     form = form or ENDINGS.get(output.suffix.lower() if output else "", "json")
     if chain:
         from orchestrator.journal.chain import chain_account, find_chain
@@ -54,46 +51,15 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         found = find_chain(RunFolder(folder.path.resolve()), state)
         for remark in found.remarks:
             tell(remark)
-        with chain_account(found.runs) as whole, destination(output) as out:
+        with chain_account(found.runs) as whole, destination(output, force=force) as out:
             write_report(form, whole, out)
         return
-    with folder.account() as account, destination(output) as out:
+    with folder.account() as account, destination(output, force=force) as out:
         write_report(form, account, out)
 
 
-def destination(output: Path | None) -> AbstractContextManager[TextIO]:
+def destination(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
     """Open what a report is written to: ``output``, or stdout for None."""
     if output is not None:
-        return whole_file(output)
+        return whole_file(output, replace=force)
     return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))
-
-
-def refuse_to_replace(path: Path) -> None:
-    """Raise ``UsageError`` where ``path`` is there and would be replaced; a pipe or a terminal would not."""
-    if os.path.lexists(path) and (path.is_file() or not path.exists()):
-        raise UsageError(f"{path} is there already; --force replaces it")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """Give a file that takes the place of ``path`` once all is written; raises ``UsageError``.
-
-    What is there and no regular file (``/dev/stderr``, a pipe) is written to as it is.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("w", encoding="utf-8", newline="\n") as out:
-                yield out
-            return
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as out:
-            temporary = Path(out.name)
-            try:
-                yield cast("TextIO", out)
-                out.close()
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from orchestrator.commands.options import REHEARSALS, STATE, View
-from orchestrator.errors import UsageError
+from orchestrator.outlet import Outlet
+from orchestrator.output import appended
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,11 +90,10 @@ def _event_lines(destination: str, stack: ExitStack) -> Listener:
 
     if destination == "-":
         return EventLines(sys.stdout.buffer, tell)
-    try:
-        out = Path(destination).open("ab")  # noqa: SIM115 - the stack closes it
-    except OSError as error:
-        raise UsageError(f"cannot write the events to {destination}: {error.strerror}") from error
-    stack.callback(_close_quietly, out.close)
+    handle = appended(Path(destination))
+    stack.callback(_close_quietly, partial(os.close, handle))
+    out = Outlet(handle, strict=True)  # it may be a pipe whose reader stops
+    stack.callback(out.drain)
     return EventLines(out, tell)
 
 

@@ -6,14 +6,13 @@ loaded for a report that nobody wants.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from tempfile import mkstemp
 from typing import NamedTuple, Protocol, TextIO, cast
 
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.output import written
 from orchestrator.report.values import Account
 
 
@@ -86,23 +85,5 @@ def write_all(account: Account, folder: Path) -> None:
 
 
 def _write_file(form: Format, account: Account, folder: Path) -> None:
-    handle, name = mkstemp(prefix=f".{form.file}.", dir=folder)  # made with mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            form.writer()(account, out)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(folder / form.file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with written(folder / form.file) as out:
+        form.writer()(account, out)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.commands.report import FORMATS, whole_file
+from orchestrator.commands.report import FORMATS
 from orchestrator.errors import UsageError
+from orchestrator.output import whole_file
 from orchestrator.report import FORMATS as WRITTEN
 from orchestrator.simulator.process import Running
 

@@ -1,0 +1,141 @@
+"""What is written where a person names it: for its user alone, and never through a link."""
+
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.simulator.process import Running
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., tuple[int, str, str]]
+FRAME = (
+    "version: 1\nname: found\ngateways:\n  apim: {{kind: apinizer, url: '{url}',"
+    " auth: {{token: {{env: APINIZER_TOKEN}}}}}}\n"
+)
+WRITERS: dict[str, tuple[str, ...]] = {
+    "events": ("run", "plan.yaml", "--yes", "--events"),
+    "approval": ("preview", "plan.yaml", "--save"),
+    "plan": ("discover", "--from", "frame.yaml", "--force", "-o"),
+    "starter": ("init",),
+    "report": ("report", "latest", "--force", "-o"),
+    "remainder": ("remainder", "latest", "--force", "-o"),
+}
+
+
+@pytest.fixture
+def ready(platform: Running, plan: Write, undeploy: Undeploy, folder: Path) -> Path:
+    """A folder with a plan, and a run of it that has left something."""
+    plan(platform.urls["apim"])
+    (folder / "frame.yaml").write_text(FRAME.format(url=platform.urls["apim"]))
+    undeploy("run", "plan.yaml", "--yes", "--only", "**/proxy-0/*")
+    return folder
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_it_is_its_users_alone_whatever_the_umask(ready: Path, undeploy: Undeploy, name: str) -> None:
+    before = os.umask(0)
+    try:
+        ended = undeploy(*WRITERS[name], "out")
+    finally:
+        os.umask(before)
+
+    assert ended[0] in (0, 1), ended
+    assert mode(ready / "out") == 0o600
+    assert (ready / "out").stat().st_size > 0
+    assert not [path for path in ready.iterdir() if path.name.startswith(".out")]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("leads", ["victim", "nowhere"])
+def test_no_link_is_written_through(
+    ready: Path, undeploy: Undeploy, platform: Running, name: str, leads: str
+) -> None:
+    (ready / "victim").write_text("precious")
+    (ready / "out").symlink_to(leads)
+    sent = platform.books().requests
+    status, _, err = undeploy(*WRITERS[name], "out")
+
+    assert status == 2
+    assert "it is a link" in err or "exists and is left as it is" in err
+    assert (ready / "victim").read_text() == "precious"
+    assert not (ready / "nowhere").exists()
+    assert platform.books().requests == sent
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_nobody_waits_for_a_pipe_that_nobody_reads(ready: Path, undeploy: Undeploy, name: str) -> None:
+    os.mkfifo(ready / "out")
+    assert undeploy(*WRITERS[name], "out")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["events", "report", "remainder"])
+def test_a_pipe_that_somebody_reads_is_written_to(ready: Path, undeploy: Undeploy, name: str) -> None:
+    os.mkfifo(ready / "out")
+    got: list[bytes] = []
+    handle = os.open(ready / "out", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(handle, True)
+
+    def read() -> None:
+        with os.fdopen(handle, "rb") as pipe:
+            got.append(pipe.read())
+
+    reader = threading.Thread(target=read)
+    held = os.open(ready / "out", os.O_WRONLY)  # so that the reader waits for us
+    reader.start()
+    status, _, err = undeploy(*WRITERS[name], "out")
+    os.close(held)
+    reader.join(10)
+
+    assert status in (0, 1), err
+    assert got[0]
+
+
+@pytest.mark.parametrize("name", ["events", "report", "remainder"])
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/stderr", "/dev/fd/2"])
+def test_descriptors_of_ours_and_devices_are_written_to(
+    ready: Path, undeploy: Undeploy, name: str, place: str
+) -> None:
+    status, _, err = undeploy(*WRITERS[name], place)
+
+    assert status in (0, 1), err
+    assert place == "/dev/null" or len(err) > 200
+
+
+def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeploy) -> None:
+    (ready / "out").write_text("before\n")
+    (ready / "out").chmod(0o644)
+    undeploy(*WRITERS["events"], "out")
+
+    assert (ready / "out").read_text().startswith('before\n{"event":"schema"')
+    assert mode(ready / "out") == 0o600
+
+
+def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
+    ready: Path, undeploy: Undeploy, platform: Running
+) -> None:
+    (ready / "victim").write_text("precious")
+    (ready / "reports").mkdir()
+    (ready / "reports" / "report.json").symlink_to("../victim")
+    undeploy("run", "plan.yaml", "--yes", "--report-dir", "reports")
+    assert (ready / "victim").read_text() == "precious"
+    assert mode(ready / "reports" / "report.json") == 0o600
+    assert not (ready / "reports" / "report.json").is_symlink()
+
+    (ready / "elsewhere").mkdir()
+    (ready / "link").symlink_to("elsewhere")
+    sent = platform.books().requests
+    for command in (("run", "plan.yaml", "--yes"), ("resume", "latest")):
+        for place in ("link", "victim"):
+            status, _, err = undeploy(*command, "--report-dir", place)
+
+            assert (status, platform.books().requests) == (2, sent), err
+            assert f"cannot write {place}: " in err
+    assert list((ready / "elsewhere").iterdir()) == []
