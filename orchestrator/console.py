@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from math import ceil
 from types import TracebackType
@@ -23,6 +23,7 @@ from orchestrator.lines import (
     clock,
     control_text,
     done_text,
+    late_texts,
     protect_text,
     rate_text,
     setting_text,
@@ -105,9 +106,9 @@ def _pace(lane: LaneProgress, now: float) -> str:
     return f"{rate:.1f}/s" if rate is not None and lane.ended < lane.total else ""
 
 
-def _ends(lane: LaneProgress, now: float) -> str:
-    seconds = lane.remaining_seconds(now)
-    return f"~{clock(now + seconds)}" if seconds and lane.state in ("open", "paused") else ""
+def _ends(lane: LaneProgress, ends: Mapping[str, float | None]) -> str:
+    at = ends.get(lane.name) if lane.state in ("open", "paused") else None
+    return f"~{clock(at)}" if at is not None else ""
 
 
 def _counted(count: int, outcome: Outcome) -> Text:
@@ -124,6 +125,8 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
             table.add_column(
                 heading, justify="left" if heading == "lane" else "right", no_wrap=True, min_width=least
             )
+    forecast = progress.forecast(now)
+    ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
     for lane in progress.lanes.values():
         cells: tuple[str | Text, ...] = (
             f"{lane.ended:,}/{lane.total:,}",
@@ -134,7 +137,7 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
             _counted(lane.outcomes[Outcome.UNKNOWN], Outcome.UNKNOWN),
             _pace(lane, now),
             f"≤ {rate_text(lane.bound)}" if lane.bound is not None else "·",
-            _ends(lane, now) if progress.waiting is None else "",
+            _ends(lane, ends),
             _lane_text(lane, now),
         )
         shown = (cell for cell, (_, _, needed) in zip(cells, COLUMNS, strict=True) if width >= needed)
@@ -177,6 +180,11 @@ def _trouble(event: TargetEnded) -> Text:
     return line.append(visible(event.reason or ""), "default")
 
 
+def _late(progress: Progress, now: float) -> Iterator[Text]:
+    if (forecast := progress.forecast(now)) is not None:
+        yield from (Text(f"! {text}", "yellow") for text in late_texts(forecast))
+
+
 def _lost(progress: Progress) -> Iterator[Text]:
     if progress.lost:
         yield Text(f"! {progress.lost:,} went down, or may have, that a restore cannot bring back", "yellow")
@@ -194,6 +202,7 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
             yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
         elif lane.waiting and lane.fault:
             yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
+    yield from _late(progress, now)
     yield from _lost(progress)
     for event in progress.controls:
         yield Text(f"» {control_text(event)}", "cyan", no_wrap=False)

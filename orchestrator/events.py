@@ -20,6 +20,18 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     at: float
 
 
+class PartLeft(Struct, frozen=True, kw_only=True):
+    """A wave, or one step of it, that has something left when a session begins."""
+
+    wave: str
+    number: int
+    """1 for the first step, and for a wave without steps."""
+    left: dict[str, int]
+    """Targets still to be done, by gateway name."""
+    rest: float = 0.0
+    """The ``pause_after`` that follows, in seconds, where another part follows."""
+
+
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """A run, or its resume, begins. ``targets`` counts the whole plan, ``left`` what is still to be done."""
 
@@ -35,6 +47,8 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """How long one reply may take, by gateway name: no undeploy starts nearer than that to the close."""
     rests: float = 0.0
     """Seconds of ``pause_after`` that lie between the waves and steps to be done."""
+    parts: tuple[PartLeft, ...] = ()
+    """The waves and steps that have something left, in their order."""
     act: Literal["undeploy", "restore"] = "undeploy"
     rehearsal: bool = False
     urls: dict[str, str] = {}

@@ -142,11 +142,17 @@ async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) 
 
 
 def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
-    """Tell whether the window lets nothing start any more: then it means nothing that nothing did."""
+    """Tell whether the window lets nothing start any more: then it means nothing that nothing did.
+
+    A gateway that has nothing left does not count, however much time it would still have.
+    """
     now, stopping = crew.tools.world.monotonic(), crew.tools.stopping
-    timeouts = [way.lane.gateway.reply_timeout for way in ways.values()]
-    return stopping.kind is None and all(
-        stopping.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts
+    waiting = {name for _, name in crew.pending.left()}
+    timeouts = [way.lane.gateway.reply_timeout for name, way in ways.items() if name in waiting]
+    return (
+        stopping.kind is None
+        and bool(timeouts)
+        and all(stopping.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
     )
 
 

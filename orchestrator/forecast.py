@@ -24,7 +24,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
     gateway: str
     targets: int
-    """How many have no outcome yet, at least 1."""
+    """How many undeploys have to be started yet; 0 where all that is left is to look."""
     seconds: float | None
     """How long they take once the part has begun; None where nobody can tell."""
 
@@ -109,9 +109,7 @@ def foresee(
     known = None not in done and hindered is None
     return Forecast(
         done=_latest(done, now) if known else None,
-        spare=min((last[name] - (ends or 0.0) for _, name, ends in free if name in last), default=None)
-        if known
-        else None,
+        spare=_spare(parts, done, last) if known else None,
         hindered=hindered,
         gateways=tuple(
             GatewayForecast(
@@ -126,6 +124,19 @@ def foresee(
             WaveForecast(name=name, done=_latest([ends for wave, _, ends in free if wave == name], now))
             for name in dict.fromkeys(part.wave for part in parts)
         ),
+    )
+
+
+def _spare(parts: Sequence[Part], done: Sequence[float | None], last: Mapping[str, float]) -> float | None:
+    """Return how many seconds before its last start the tightest piece of work is done."""
+    pieces = zip((work for part in parts for work in part.work), done, strict=True)
+    return min(
+        (
+            last[work.gateway] - ends
+            for work, ends in pieces
+            if work.targets and ends is not None and work.gateway in last
+        ),
+        default=None,
     )
 
 
@@ -177,11 +188,14 @@ def _starting(work: Work, within: float) -> int:
     return math.floor(work.targets * within / work.seconds)
 
 
-def forecast_values(forecast: Forecast) -> dict[str, Any]:
-    """Return a forecast as ``status`` and ``preview`` write it in JSON; instants are UTC."""
-    return {
+def forecast_values(forecast: Forecast, *keys: str) -> dict[str, Any]:
+    """Return a forecast as ``status`` and ``preview`` write it in JSON; instants are UTC.
+
+    With ``keys`` only those.
+    """
+    values = {
         "done": _instant(forecast.done),
-        "spare_seconds": None if forecast.spare is None else round(forecast.spare, 3),
+        "spare": None if forecast.spare is None else round(forecast.spare, 3),
         "fits": forecast.fits,
         "hindered": forecast.hindered,
         "late": forecast.late,
@@ -196,6 +210,7 @@ def forecast_values(forecast: Forecast) -> dict[str, Any]:
         ],
         "waves": [{"name": wave.name, "done": _instant(wave.done)} for wave in forecast.waves],
     }
+    return {key: values[key] for key in keys or values}
 
 
 def _instant(at: float | None) -> str | None:

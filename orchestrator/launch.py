@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.ownership import check_state
 from orchestrator.journal.pending import Pending, hold_back, leave_up, recall, reopen
 from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
-from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Plan, Reason, RunId, Window
+from orchestrator.model import DEPLOY, UNDEPLOY, Ask, Gateway, Plan, Reason, RunId, Window
 from orchestrator.output import check_folder
 from orchestrator.pauses import Prompt
 from orchestrator.plan.stored import plan_from_json
@@ -236,7 +236,7 @@ async def _prepare_resume(
     earlier = msgspec.json.decode(said)
     had = msgspec.convert(earlier.get("window"), Window | None)
     hours = _hours(options.window, had or plan.window, _origin(had, earlier, plan))
-    check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
+    check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan.gateways))
     refuse_dead(plan, options)
     refuse_idle(database, plan, options)
     await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
@@ -336,15 +336,16 @@ async def _check_start(
     left = pending.left()
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
-    check_window(window, world.now(), wait=options.wait, takes=_shortest_timeout(plan))
     gateways = [gateway for gateway in plan.gateways if any(gateway.name == name for _, name in left)]
+    takes = _shortest_timeout(gateways or plan.gateways)
+    check_window(window, world.now(), wait=options.wait, takes=takes)
     for gateway in gateways:
         world.check(world.reach(gateway))
     return {gateway.name: await world.credential(gateway) for gateway in gateways}
 
 
-def _shortest_timeout(plan: Plan) -> float:
-    return min(gateway.reply_timeout for gateway in plan.gateways)
+def _shortest_timeout(gateways: Iterable[Gateway]) -> float:
+    return min(gateway.reply_timeout for gateway in gateways)
 
 
 def _reported(folder: RunFolder, options: RunOptions, status: ExitStatus | None = None) -> RunResult:

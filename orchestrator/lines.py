@@ -30,8 +30,9 @@ from orchestrator.events import (
     WaveEnded,
     WaveStarted,
 )
+from orchestrator.forecast import Forecast, last_starts
 from orchestrator.model import Outcome
-from orchestrator.progress import TROUBLED, Forecast, Progress
+from orchestrator.progress import TROUBLED, Progress
 from orchestrator.report.words import guarded, span, told_act, visible
 
 PROGRESS_EVERY = 10.0
@@ -67,10 +68,27 @@ def done_text(forecast: Forecast, now: float) -> str:
 def window_text(forecast: Forecast) -> str:
     """Return whether that fits the window; empty where there is none, or nobody can tell."""
     if forecast.spare is None:
-        return ""
+        return "misses the window" if forecast.late else ""
     if forecast.spare < 0:
         return f"misses the window by {_about(forecast.spare)}"
     return f"fits the window, {_about(forecast.spare)} to spare"
+
+
+def late_texts(forecast: Forecast) -> Iterator[str]:
+    """Yield for each gateway how many of its targets cannot start, and from when on it starts none."""
+    for gateway in forecast.gateways:
+        if gateway.late and gateway.starts_until is not None:
+            targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
+            begins = f"starts nothing after {clock(gateway.starts_until)}"
+            yield f"{visible(gateway.name)} {begins}: at least {targets} of it cannot start in the window"
+
+
+def _last_starts_text(event: RunStarted) -> Iterator[str]:
+    """Yield until when each gateway starts something, where there is a window."""
+    last = last_starts(event.closes, event.timeouts)
+    told = [f"{visible(name)} {clock(last[name])}" for name in event.left if name in last]
+    if told:
+        yield f"the window lets them start undeploys until, one timeout before it closes: {', '.join(told)}"
 
 
 def _about(spare: float) -> str:
@@ -244,6 +262,7 @@ class PlainLines:
             yield setting_text(event)
         if told := protect_text(event):
             yield told
+        yield from _last_starts_text(event)
 
     def _is_news(self, event: LaneChanged) -> bool:
         """A throttling gateway pauses its lane every second: once in a while is enough to know."""
@@ -301,7 +320,7 @@ class PlainLines:
         if rate and progress.ended is None:
             counts.append(f"{rate:.1f}/s")
         if (forecast := progress.forecast(at)) is not None:
-            counts += filter(None, (done_text(forecast, at), window_text(forecast)))
+            counts += filter(None, (done_text(forecast, at), window_text(forecast), *late_texts(forecast)))
         return ", ".join(counts)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-
-from msgspec import Struct
+from collections.abc import Iterator
 
 from orchestrator.events import (
     AnyEvent,
@@ -14,6 +13,7 @@ from orchestrator.events import (
     GatewayWarned,
     LaneChanged,
     PaceChanged,
+    PartLeft,
     RetryPlanned,
     RunContinued,
     RunEnded,
@@ -25,6 +25,7 @@ from orchestrator.events import (
     TargetEnded,
     WaveStarted,
 )
+from orchestrator.forecast import Forecast, Part, Work, foresee, last_starts
 from orchestrator.model import Act, Outcome, TargetId
 
 RATE_SPAN = 20.0
@@ -68,21 +69,25 @@ class Pace:
             return None
         return sum(self.history(now)[-int(span) - 1 :]) / span
 
+    def skip(self, seconds: float) -> None:
+        """Leave out so many seconds that have just passed: they say nothing of the pace."""
+        self._since += seconds
+        self._second += int(seconds)
+
     def _forward(self, second: int) -> None:
         for _ in range(min(second - self._second, HISTORY)):
             self._counts.append(0)
         self._second = max(second, self._second)
 
 
-class Forecast(Struct, frozen=True):
-    """When the work will be done at the present pace."""
+class _PartProgress:
+    """A wave, or one step of it, with what it has left."""
 
-    done: float | None = None
-    """Unix time; None while nobody can tell."""
-    spare: float | None = None
-    """Seconds from then to the window's close, negative where it is missed; None where there is no window."""
-    hindered: str | None = None
-    """Why nobody can tell, where a gateway does not work: ``roma-eu is parked``."""
+    __slots__ = ("left", "number", "rest", "wave")
+
+    def __init__(self, part: PartLeft) -> None:
+        self.wave, self.number, self.rest = part.wave, part.number, part.rest
+        self.left = dict(part.left)
 
 
 class LaneProgress:
@@ -92,6 +97,7 @@ class LaneProgress:
         "bound",
         "ended",
         "fault",
+        "idle_since",
         "in_flight",
         "name",
         "outcomes",
@@ -113,6 +119,8 @@ class LaneProgress:
         self.waiting: set[TargetId] = set()
         self.outcomes = dict.fromkeys(Outcome, 0)
         self.pace = Pace(at)
+        self.idle_since: float | None = None
+        """Unix time since which it waits for the other gateways of a part: that says nothing of its pace."""
         self.state = "open"
         self.why: str | None = None
         self.warning: str | None = None
@@ -136,16 +144,16 @@ class LaneProgress:
         brief = state == "paused" and self.until is not None and self.paused_for <= BRIEF
         return state if state in ("paused", "parked") and not brief and self.ended < self.total else None
 
-    def remaining_seconds(self, now: float) -> float | None:
-        """Return how long the rest takes at the present pace; None where that cannot be told.
+    def seconds_for(self, targets: int, now: float) -> float | None:
+        """Return how long so many targets take at the present pace; None where that cannot be told."""
+        rate = self.pace.rate(now if self.idle_since is None else self.idle_since)
+        return targets / rate if rate else None
 
-        A closed lane takes no time: what it has left stays undone.
-        """
-        left = self.total - self.ended
-        if not left or self.state == "closed":
-            return 0.0
-        rate = self.pace.rate(now)
-        return left / rate if rate else None
+    def begin_part(self, at: float) -> None:
+        """Something of it is to be done again after it was idle, at the pace that it had before."""
+        if self.idle_since is not None:
+            self.pace.skip(at - self.idle_since)
+            self.idle_since = None
 
 
 class Progress:
@@ -171,8 +179,8 @@ class Progress:
         """How many went down, or may have, without a snapshot that brings them back."""
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
-        self.rests = 0.0
-        """Seconds of ``pause_after`` that are still to come."""
+        self._parts: list[_PartProgress] = []
+        """What goes on and what is still to come, in its order."""
 
     @property
     def total(self) -> int:
@@ -193,33 +201,35 @@ class Progress:
         """Return how many targets ended so in this session."""
         return sum(lane.outcomes[outcome] for lane in self.lanes.values())
 
-    def remaining_seconds(self, now: float) -> float | None:
-        """Return how long the slowest gateway still takes; None while one of them cannot tell."""
-        estimates = [lane.remaining_seconds(now) for lane in self.lanes.values()]
-        known = [estimate for estimate in estimates if estimate is not None]
-        return max(known, default=0.0) if len(known) == len(estimates) else None
-
     def forecast(self, now: float) -> Forecast | None:
-        """Return when the slowest gateway will be done; None where nothing is left to be done."""
+        """Return when all will be done, and whom the window stops; None where nothing is left to be done."""
         if self.started is None or self.stopping or self.ended or self.done >= self.total:
             return None
-        for lane in self.lanes.values():
-            if (state := lane.hindrance(now)) is not None:
-                return Forecast(hindered=f"{lane.name} is {state}")
-        left = self.remaining_seconds(now)
-        if left is None or self.waiting is not None:
-            return Forecast()
-        return Forecast(now + left + self.rests, self._spare(self.started, now))
-
-    def _spare(self, started: RunStarted, now: float) -> float | None:
-        """Return how long before the last moment to start the tightest gateway starts its last undeploy."""
-        if started.closes is None:
-            return None
-        closes = started.closes - now - self.rests
-        return min(
-            closes - started.timeouts.get(lane.name, 0.0) - (lane.remaining_seconds(now) or 0.0)
-            for lane in self.lanes.values()
+        standing = ((lane.name, lane.hindrance(now)) for lane in self.lanes.values())
+        hindered = next((f"{name} is {state}" for name, state in standing if state is not None), None)
+        until = self.waiting.until if self.waiting is not None else None
+        return foresee(
+            [*self._ahead(now)],
+            now=now if until is None else max(now, until),
+            last=last_starts(self.started.closes, self.started.timeouts),
+            hindered=hindered,
         )
+
+    def _ahead(self, now: float) -> Iterator[Part]:
+        """Yield what is left; where nothing goes on, nobody can tell how long it takes."""
+        for part in self._parts:
+            work = tuple(
+                Work(gateway=name, targets=left, seconds=self._seconds_for(name, left, now))
+                for name, left in part.left.items()
+                if left > 0 and self._lane(name).state != "closed"
+            )
+            if work:
+                yield Part(wave=part.wave, work=work, rest=part.rest)
+
+    def _seconds_for(self, name: str, targets: int, now: float) -> float | None:
+        lane = self._lane(name)
+        stands = self.waiting is not None or lane.hindrance(now) is not None
+        return None if stands else lane.seconds_for(targets, now)
 
     def heed(self, event: AnyEvent) -> None:
         """Take ``event`` into the counters."""
@@ -237,11 +247,14 @@ class Progress:
             case GatewayWarned() | LaneChanged():
                 self._lane_changed(event)
             case RunStarted():
-                self.started, self.rests = event, event.rests
+                self.started = event
                 self.pace = Pace(event.at)
+                self._parts = [_PartProgress(part) for part in event.parts or (_whole(event),)]
                 self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
+                self._set_idle(event.at)
             case WaveStarted():
                 self.wave, self.wave_left, self.step = event.wave, event.left, None
+                self._begin_part(event.at, event.wave, None)
             case RunStopping():
                 self.stopping = event.reason
             case RunEnded():
@@ -253,10 +266,11 @@ class Progress:
         match event:
             case StepStarted():
                 self.wave, self.wave_left, self.step = event.wave, event.left, event
+                self._begin_part(event.at, event.wave, event.number)
             case RunWaiting():
                 self.waiting = event
-                if event.why == "pause_after" and event.until is not None:
-                    self.rests = max(0.0, self.rests - (event.until - event.at))
+                if event.why in ("pause_after", "proceed"):
+                    self._parts = [part for part in self._parts if not self._has_ended(part, event)]
             case RunContinued():
                 self.waiting = None
                 for lane in self.lanes.values():  # the time that was waited says nothing of their pace
@@ -269,6 +283,29 @@ class Progress:
                 self.controls = (*self.controls[1 - CONTROLS :], event)
             case _:
                 pass
+
+    def _has_ended(self, part: _PartProgress, event: RunWaiting) -> bool:
+        """Tell whether it is the part behind which the run waits."""
+        number = self.step.number if self.step is not None else None
+        return part.wave == event.wave and number in (None, part.number)
+
+    def _begin_part(self, at: float, wave: str, number: int | None) -> None:
+        """Leave behind what came before a wave, or a step of it: it does not come again in this session."""
+        index = next(
+            (n for n, part in enumerate(self._parts) if part.wave == wave and number in (None, part.number)),
+            0,
+        )
+        self._parts = self._parts[index:]
+        self._set_idle(at)
+
+    def _set_idle(self, at: float) -> None:
+        """Tell each lane whether it has something to do in the part that goes on now."""
+        here = self._parts[0].left if self._parts else {}
+        for name, lane in self.lanes.items():
+            if here.get(name, 0) > 0:
+                lane.begin_part(at)
+            elif lane.idle_since is None:
+                lane.idle_since = at
 
     def _lane(self, name: str) -> LaneProgress:
         # A gateway that has nothing left to do may still be looked at or change its state.
@@ -289,6 +326,7 @@ class Progress:
     def _target_ended(self, event: TargetEnded) -> None:
         lane = self._lane(event.gateway)
         lane.ended += 1
+        self._count_down(lane, event)
         lane.outcomes[event.outcome] += 1
         lane.waiting.discard(event.target)
         self._begun.discard(event.target)
@@ -300,6 +338,15 @@ class Progress:
             self.pace.count(event.at)
         if event.outcome in TROUBLED:
             self.troubles = (*self.troubles[1 - TROUBLES :], event)
+
+    def _count_down(self, lane: LaneProgress, event: TargetEnded) -> None:
+        """Take a target from what is left of the part that goes on."""
+        if not self._parts:
+            return
+        left = self._parts[0].left
+        left[lane.name] = left.get(lane.name, 0) - 1
+        if left[lane.name] <= 0 and len(self._parts) > 1:
+            lane.idle_since = event.at
 
     def _lane_changed(self, event: LaneChanged | GatewayWarned) -> None:
         lane = self._lane(event.gateway)
@@ -315,3 +362,8 @@ class Progress:
         lane.state, lane.why = event.state, event.reason
         lane.until = event.at + event.seconds if event.seconds is not None else None
         lane.paused_for = event.seconds or 0.0
+
+
+def _whole(event: RunStarted) -> PartLeft:
+    """Return all that is left as one part, where it is not told by its parts."""
+    return PartLeft(wave="", number=1, left=event.left)

@@ -18,6 +18,7 @@ from orchestrator.events import (
     LaneChanged,
     Listener,
     PaceChanged,
+    PartLeft,
     RunContinued,
     RunEnded,
     RunStarted,
@@ -25,9 +26,10 @@ from orchestrator.events import (
     RunWaiting,
 )
 from orchestrator.executor import Crew, Way, execute
+from orchestrator.forecast import last_starts
 from orchestrator.journal.account import consent_of
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Pending
+from orchestrator.journal.pending import Leg, Pending
 from orchestrator.journal.record import Record
 from orchestrator.lane import Lane, LaneStatus, Learned
 from orchestrator.model import UNDEPLOY, Act, Ask, Gateway, Plan, Reason, RunId, Window
@@ -156,6 +158,8 @@ class Session:
             tools=self._tools,
             stands=lambda: standing(self._progress, self._lanes, world.now(), world.monotonic()),
         )
+        self._told_late: set[str] = set()
+        """The gateways of which it was told that the window lets nothing of them start."""
         self._cut = False
         self._void: str | None = None
 
@@ -212,6 +216,7 @@ class Session:
                 closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
                 timeouts={gateway.name: gateway.reply_timeout for gateway in start.plan.gateways},
                 rests=sum(start.plan.waves[leg.wave].pause_after or 0.0 for leg in legs[:-1]),
+                parts=tuple(_part(start.plan, leg, left) for leg in legs),
                 act="undeploy" if start.change == UNDEPLOY else "restore",
                 rehearsal=start.rehearsal,
                 urls={
@@ -269,9 +274,9 @@ class Session:
         learned = self._steering.learned.get(gateway.name, Learned())
         lane = Lane(gateway, entrance, self._world, self._stopping, self, learned, self._tools.change.act)
         self._lanes[gateway.name] = lane
-        for warning in [*warnings(gateway), entrance.warning, *self._horizon(entrance)]:
-            if warning is not None:
-                lane.warn(warning)
+        texts = [*warnings(gateway), entrance.warning, *self._horizon(entrance), *self._too_late(gateway)]
+        for warning in filter(None, texts):
+            lane.warn(warning)
         return Way(lane, send, Overview(lane, send, self._world, told))
 
     def _horizon(self, entrance: Entrance) -> Iterator[str]:
@@ -280,10 +285,14 @@ class Session:
         if window is None or window.closes is None or ticket is None or ticket.until is None:
             return
         if ticket.until < window.closes.timestamp():
-            ends = datetime.fromtimestamp(ticket.until, UTC)
-            yield (
-                f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, before the window closes"
-            )
+            yield f"the credential says that it ends at {_utc(ticket.until)}, before the window closes"
+
+    def _too_late(self, gateway: Gateway) -> Iterator[str]:
+        """Yield a warning where the window lets nothing of a gateway start from the beginning on."""
+        last = self._last_start(gateway)
+        if last is not None and last < self._world.now():
+            self._told_late.add(gateway.name)
+            yield f"{self._stops(gateway)}, so nothing of it is started in this session"
 
     def _note_request(self, gateway: str) -> None:
         """Keep that a request left that is no single target's: a login, or a page of a list."""
@@ -363,6 +372,7 @@ class Session:
         self._record.leave_rest(rest, at)
         try:
             await self._record.flush()
+            self._tell_what_the_window_stopped()
             counts = self._pending.outcomes()
             status = self._status(counts)
             await self._record.finish(
@@ -378,6 +388,26 @@ class Session:
         self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
         interrupted = self._stopping.kind == "interrupt"
         return Finish(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
+
+    def _tell_what_the_window_stopped(self) -> None:
+        for name, count in self._pending.not_started(Reason.WINDOW).items():
+            if name in self._lanes and name not in self._told_late:
+                lane = self._lanes[name]
+                targets = "1 target was" if count == 1 else f"{count:,} targets were"
+                lane.warn(f"{self._stops(lane.gateway)}; {targets} left")
+
+    def _stops(self, gateway: Gateway) -> str:
+        """Return from when on a gateway starts nothing, and why."""
+        return (
+            f"the window lets nothing of it start after {_utc(self._last_start(gateway) or 0.0)}: "
+            f"one timeout ({gateway.reply_timeout:g} s) no longer fits before it closes"
+        )
+
+    def _last_start(self, gateway: Gateway) -> float | None:
+        """Return the last Unix time at which a gateway starts an undeploy; None without an end."""
+        window = self._start.window
+        closes = window.closes.timestamp() if window and window.closes else None
+        return last_starts(closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
 
     def _leave_skipped(self, at: float) -> None:
         """What somebody had passed over stays so, also where nobody came to it."""
@@ -398,6 +428,16 @@ class Session:
         if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
             return None
         return self._stopping.reason or left_undone(counts)
+
+
+def _part(plan: Plan, leg: Leg, left: Mapping[tuple[Leg, str], int]) -> PartLeft:
+    wave = plan.waves[leg.wave]
+    here = {name: count for (other, name), count in left.items() if other == leg}
+    return PartLeft(wave=wave.name, number=leg.step + 1, left=here, rest=wave.pause_after or 0.0)
+
+
+def _utc(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _note(start: Start) -> str | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from orchestrator.forecast import Forecast
 from orchestrator.lane import Lane
 from orchestrator.lines import clock, waiting_text
 from orchestrator.progress import LaneProgress, Progress
 from orchestrator.report.words import visible
 
 MOST_LANES = 60
-"""So many lanes are told of: an answer is one line of bounded length."""
+"""So many lanes are told of, and so many waves: an answer is one line of bounded length."""
 
 
 class LaneStanding(Struct, frozen=True, kw_only=True):
@@ -37,14 +39,6 @@ class LaneStanding(Struct, frozen=True, kw_only=True):
     """When a parked lane is given up for this session, if no probe is answered."""
 
 
-class Foresight(Struct, frozen=True, kw_only=True):
-    """When the run will be done, as far as anybody can tell. See ``progress.Forecast``."""
-
-    done: float | None = None
-    spare: float | None = None
-    hindered: str | None = None
-
-
 class Standing(Struct, frozen=True, kw_only=True):
     """Where a run stands at the Unix time ``at``."""
 
@@ -61,7 +55,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     stopping: str | None = None
     closes: float | None = None
     lanes: tuple[LaneStanding, ...] = ()
-    forecast: Foresight | None = None
+    forecast: Forecast | None = None
 
 
 def standing(progress: Progress, lanes: Mapping[str, Lane], now: float, monotonic: float) -> Standing:
@@ -85,9 +79,8 @@ def standing(progress: Progress, lanes: Mapping[str, Lane], now: float, monotoni
         stopping=progress.stopping,
         closes=progress.started.closes if progress.started else None,
         lanes=told,
-        forecast=None
-        if forecast is None
-        else Foresight(done=forecast.done, spare=forecast.spare, hindered=forecast.hindered),
+        forecast=forecast
+        and replace(forecast, gateways=forecast.gateways[:MOST_LANES], waves=forecast.waves[:MOST_LANES]),
     )
 
 

@@ -9,6 +9,7 @@ from orchestrator.events import (
     Controlled,
     LaneChanged,
     PaceChanged,
+    PartLeft,
     RetryPlanned,
     RunContinued,
     RunEnded,
@@ -31,6 +32,8 @@ def started(
     at: float = START,
     resumed: bool = False,
     closes: float | None = None,
+    timeouts: dict[str, float] | None = None,
+    parts: tuple[PartLeft, ...] = (),
 ) -> RunStarted:
     left = left or {"roma-eu": 2, "apim": 1}
     return RunStarted(
@@ -41,6 +44,8 @@ def started(
         left=left,
         resumed=resumed,
         closes=closes,
+        timeouts=dict.fromkeys(left, 0.0) if timeouts is None else timeouts,
+        parts=parts,
     )
 
 

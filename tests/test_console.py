@@ -65,6 +65,14 @@ def test_the_head_says_whether_the_work_fits_the_window(seconds: int, expected: 
     assert expected in text
 
 
+def test_a_gateway_that_cannot_start_all_has_a_line_of_its_own() -> None:
+    work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
+    text = drawn(progress_of(started({"apim": 300}, closes=START + 15), *work))
+
+    assert f"! apim starts nothing after {clock(START + 15)}: at least" in text
+    assert "starts nothing" not in drawn(progress_of(started({"apim": 300}, closes=START + 600), *work))
+
+
 def test_that_the_window_is_missed_is_bold_and_yellow() -> None:
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
     out = io.StringIO()

@@ -136,7 +136,7 @@ def test_programs_read_it_as_utc() -> None:
     values = forecast_values(seen(part("all", work("roma", 100, 200.0)), closes=180, roma=30))
 
     assert values["done"] == "2026-11-22T19:03:20Z"
-    assert values["spare_seconds"] == -50
+    assert values["spare"] == -50
     assert (values["fits"], values["late"]) == (False, 25)
     assert values["gateways"][0] == {
         "name": "roma",

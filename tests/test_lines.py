@@ -10,9 +10,9 @@ import story
 from story import START, ended, parked, paused, reopened, started, stopping
 
 from orchestrator.events import AnyEvent, Controlled
+from orchestrator.forecast import Forecast
 from orchestrator.lines import EventLines, PlainLines, clock, done_text, window_text
 from orchestrator.model import Outcome
-from orchestrator.progress import Forecast
 
 
 def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
@@ -135,8 +135,21 @@ def test_progress_ends_with_the_forecast() -> None:
 
     assert lines_of(started({"apim": 300}), *work)[-1].endswith(f"/s, done by {done}")
     line = lines_of(started({"apim": 300}, closes=START + 25), *work)[-1]
-    assert re.search(rf"/s, done by {done}, misses the window by \d s$", line)
+    stops = f"apim starts nothing after {clock(START + 25)}"
+    late = rf"{stops}: at least \d+ targets of it cannot start in the window"
+    assert re.search(rf"/s, done by {done}, misses the window by \d s, {late}$", line)
     assert lines_of(started({"apim": 300, "roma-eu": 1}), *work)[-1].endswith(", forecast: not yet known")
+
+
+def test_a_start_in_a_window_says_until_when_each_gateway_starts_something() -> None:
+    begun = started(
+        {"apim": 300, "roma-eu": 1}, closes=START + 300, timeouts={"apim": 150.0, "roma-eu": 30.0}
+    )
+
+    assert lines_of(begun)[-1] == (
+        "the window lets them start undeploys until, one timeout before it closes:"
+        f" apim {clock(START + 150)}, roma-eu {clock(START + 270)}"
+    )
 
 
 NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
@@ -154,7 +167,7 @@ NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
 def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
     seconds: int, text: str
 ) -> None:
-    assert done_text(Forecast(NOON + seconds), NOON) == text
+    assert done_text(Forecast(done=NOON + seconds), NOON) == text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +182,7 @@ def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
     ],
 )
 def test_what_is_to_spare_is_rounded_down_and_what_is_missing_up(spare: float | None, text: str) -> None:
-    assert window_text(Forecast(NOON, spare)) == text
+    assert window_text(Forecast(done=NOON, spare=spare)) == text
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])

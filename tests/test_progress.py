@@ -2,9 +2,9 @@ import pytest
 import story
 from story import START, ended, parked, paused, reopened, retry, sent, started
 
-from orchestrator.events import AttemptStarted
+from orchestrator.events import AttemptStarted, PartLeft, WaveStarted
 from orchestrator.model import Act, Outcome, TargetId
-from orchestrator.progress import TROUBLES, Forecast, Pace, Progress
+from orchestrator.progress import TROUBLES, Pace, Progress
 
 
 def told(*events: object) -> Progress:
@@ -100,18 +100,26 @@ class TestPace:
         assert sum(pace.history(START + 5)) == 2
 
 
+def ends(progress: Progress, now: float) -> tuple[float | None, float | None, str | None]:
+    """Return when it is done (seconds from the start), what the window spares, and what hinders it."""
+    forecast = progress.forecast(now)
+    assert forecast is not None
+    done = None if forecast.done is None else round(forecast.done - START, 3)
+    return done, forecast.spare, forecast.hindered
+
+
 def test_the_end_is_estimated_by_the_slowest_gateway() -> None:
     events = [ended(f"roma-eu/{n}", at=START + n % 10) for n in range(50)]
     events += [ended(f"apim/{n}", at=START + n) for n in range(10)]
     progress = told(started({"roma-eu": 100, "apim": 30}), *events)
 
-    assert progress.remaining_seconds(START + 10) == pytest.approx(20)
+    assert ends(progress, START + 10) == (30, None, None)
 
 
 def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
     progress = told(started(), ended("roma-eu/a"))
 
-    assert progress.remaining_seconds(START + 10) is None
+    assert ends(progress, START + 10) == (None, None, None)
 
 
 def steady(*events: object, closes: float | None = None) -> Progress:
@@ -121,9 +129,9 @@ def steady(*events: object, closes: float | None = None) -> Progress:
 
 
 def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> None:
-    assert steady().forecast(START + 10) == Forecast(START + 20)
-    assert steady(closes=START + 50).forecast(START + 10) == Forecast(START + 20, 30)
-    assert steady(closes=START + 15).forecast(START + 10) == Forecast(START + 20, -5)
+    assert ends(steady(), START + 10) == (20, None, None)
+    assert ends(steady(closes=START + 50), START + 10) == (20, 30, None)
+    assert ends(steady(closes=START + 15), START + 10) == (20, -5, None)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +143,11 @@ def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> No
     ],
 )
 def test_nobody_can_tell_while_nothing_goes_on(event: object, why: str | None) -> None:
-    assert steady(event).forecast(START + 10) == Forecast(hindered=why)
+    assert ends(steady(event), START + 10) == (None, None, why)
 
 
 def test_a_brief_pause_is_part_of_the_pace() -> None:
-    assert steady(paused("apim", START + 10, 2.0)).forecast(START + 10) == Forecast(START + 20)
+    assert ends(steady(paused("apim", START + 10, 2.0)), START + 10) == (20, None, None)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +162,10 @@ def test_a_brief_pause_is_part_of_the_pace() -> None:
 def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events: list[object]) -> None:
     progress = steady(*events)
 
-    assert progress.forecast(START + 70.5) == Forecast()
+    assert ends(progress, START + 70.5) == (None, None, None)
     for n in range(50):
         progress.heed(ended(f"apim/{100 + n}", at=START + 70 + n / 10))
-    assert progress.forecast(START + 75) == Forecast(START + 80)
+    assert ends(progress, START + 75) == (80, None, None)
 
 
 def test_a_probe_that_is_told_to_wait_leaves_its_lane_parked() -> None:
@@ -170,7 +178,74 @@ def test_a_closed_lane_takes_no_more_time_and_what_has_ended_needs_no_forecast()
     closed = story.LaneChanged(at=START, gateway="roma-eu", state="closed", reason="denied: no")
     progress = told(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
 
-    assert progress.forecast(START + 2) == Forecast(START + 4)
+    assert ends(progress, START + 2) == (4, None, None)
     assert told(*story.short_run()).forecast(START + 5) is None
     assert steady(story.stopping()).forecast(START + 10) is None
     assert told(started({"apim": 1}), ended("apim/a")).forecast(START + 1) is None
+
+
+def part(wave: str, rest: float = 0.0, number: int = 1, **left: int) -> PartLeft:
+    return PartLeft(wave=wave, number=number, left=left, rest=rest)
+
+
+def wave(name: str, at: float) -> WaveStarted:
+    return WaveStarted(at=at, wave=name, left=1)
+
+
+class TestParts:
+    """Waves come one after another, and each gateway starts nothing in its last timeout."""
+
+    TWO = (part("one", rest=100.0, apim=100, roma=20), part("two", apim=50, roma=40))
+    BOTH = started({"apim": 150, "roma": 60}, parts=TWO)
+
+    def work(self, name: str, count: int, since: float, per_second: float) -> list[object]:
+        return [ended(f"{name}/{n}", at=START + since + n / per_second) for n in range(count)]
+
+    def test_what_comes_later_waits_for_the_slowest_of_its_wave(self) -> None:
+        events = [wave("one", START), *self.work("apim", 20, 0, 2.0), *self.work("roma", 10, 0, 1.0)]
+        found = told(self.BOTH, *events).forecast(START + 10)
+
+        assert found is not None
+        assert [(one.name, round((one.done or 0) - START)) for one in found.waves] == [
+            ("one", 10 + 40),  # of apim, 80 are left at two a second
+            ("two", 10 + 40 + 100 + 40),
+        ]
+
+    def test_an_idle_gateway_keeps_the_pace_that_it_had(self) -> None:
+        """The quick one has ended its part of the wave: that it has nothing to do is no slowness."""
+        events = [wave("one", START), *self.work("roma", 20, 0, 2.0), *self.work("apim", 40, 0, 1.0)]
+        progress = told(self.BOTH, *events)
+
+        assert ends(progress, START + 40)[0] == pytest.approx(
+            40 + 60 + 100 + 50, abs=2
+        )  # two: 50 at one a second
+        progress.heed(wave("two", START + 100))
+        progress.heed(ended("roma/20", at=START + 100.5))
+        found = progress.forecast(START + 101)
+        assert found is not None
+        assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)
+
+    def test_what_was_left_behind_in_a_wave_does_not_come_again(self) -> None:
+        progress = told(self.BOTH, wave("one", START), wave("two", START + 1))
+        found = progress.forecast(START + 1)
+
+        assert found is not None
+        assert [one.name for one in found.waves] == ["two"]
+
+    def test_while_it_waits_nobody_can_tell_but_what_is_late_is_late(self) -> None:
+        begun = started(
+            {"apim": 150, "roma": 60},
+            parts=self.TWO,
+            closes=START + 130,
+            timeouts={"apim": 120.0, "roma": 20.0},
+        )
+        waits = story.RunWaiting(at=START + 5, why="pause_after", until=START + 105, wave="one")
+        found = told(begun, wave("one", START), waits).forecast(START + 6)
+
+        assert found is not None
+        assert (found.done, found.fits) == (None, False)
+        assert {one.name: one.late for one in found.gateways} == {"apim": 50, "roma": 0}
+        assert {one.name: one.starts_until for one in found.gateways} == {
+            "apim": START + 10,
+            "roma": START + 110,
+        }

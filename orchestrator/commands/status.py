@@ -103,11 +103,9 @@ def _instant(at: float | None) -> str | None:
 
 
 def _forecast(live: Standing) -> dict[str, Any] | None:
-    """Return when the run will be done; ``spare`` is in seconds, negative where the window is missed."""
-    ahead = live.forecast
-    if ahead is None:
-        return None
-    return {"done": _instant(ahead.done), "spare": ahead.spare, "hindered": ahead.hindered}
+    from orchestrator.forecast import forecast_values
+
+    return None if live.forecast is None else forecast_values(live.forecast)
 
 
 def _lane(lane: LaneStanding) -> dict[str, Any]:
@@ -158,8 +156,7 @@ def as_text(account: JournalAccount, live: Standing | None, *, held: str | None)
 
 
 def _live_lines(live: Standing) -> Iterator[str]:
-    from orchestrator.lines import done_text, window_text
-    from orchestrator.progress import Forecast
+    from orchestrator.lines import done_text, late_texts, window_text
     from orchestrator.report.words import visible
     from orchestrator.standing import lane_waits
 
@@ -174,8 +171,8 @@ def _live_lines(live: Standing) -> Iterator[str]:
     if live.stopping:
         yield f"stopping  {visible(live.stopping)}"
     if ahead := live.forecast:
-        told = Forecast(ahead.done, ahead.spare, ahead.hindered)
-        yield f"forecast  {', '.join(filter(None, (done_text(told, live.at), window_text(told))))}"
+        yield f"forecast  {', '.join(filter(None, (done_text(ahead, live.at), window_text(ahead))))}"
+        yield from (f"          {text}" for text in late_texts(ahead))
 
 
 def _still_lines(report: Report) -> Iterator[str]:

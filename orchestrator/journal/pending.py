@@ -172,6 +172,14 @@ class Pending:
             for outcome, word, count in self._database.rows(query, leg or ())
         }
 
+    def not_started(self, word: Reason) -> dict[str, int]:
+        """Count what was not started for a reason that begins with ``word``, by gateway name."""
+        query = (
+            f"SELECT gateway, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = ?"
+            " GROUP BY gateway ORDER BY gateway"
+        )
+        return {self._names[gateway]: count for gateway, count in self._database.rows(query, (word.value,))}
+
     def batch(self, leg: Leg, gateway: str, after: Cursor) -> tuple[list[tuple[Target, Past]], Cursor]:
         """Return the next targets of a leg on a gateway behind ``after``, and how far that is.
 

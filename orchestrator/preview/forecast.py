@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 from statistics import median
 
 from msgspec import Struct
 
+from orchestrator.forecast import Forecast, Part, Work, foresee, last_starts
 from orchestrator.model import Ask, Facts, Gateway, Plan, Reading, Verdict, Window
 from orchestrator.overview import WORTH
 from orchestrator.preview.states import Group, Preview, Sight
@@ -25,7 +26,7 @@ class Load(Struct, frozen=True, kw_only=True):
     """The most requests for one target, which go one after the other."""
 
 
-class Forecast(Struct, frozen=True, kw_only=True):
+class Needs(Struct, frozen=True, kw_only=True):
     """What a run will need at the least: nothing of it fails, and undeploys answer as fast as looks did."""
 
     looks: int
@@ -34,8 +35,15 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """None where nothing was answered, so that nothing can be said."""
     left: float | None
     """What is left of the window when a run may begin, in seconds; negative where it is over."""
-    fits: bool | None
-    """Whether that is enough; None without a window, or where nothing can be said."""
+    ahead: Forecast
+    """When it is done if it begins as soon as it may, and which gateway the window stops."""
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether all can start in the window; None without one, or where nothing can be said."""
+        if self.left is not None and self.left < 0:
+            return False
+        return self.ahead.fits
 
     @property
     def requests(self) -> int:
@@ -43,33 +51,53 @@ class Forecast(Struct, frozen=True, kw_only=True):
         return self.looks + self.undeploys
 
 
-def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Forecast:
+def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Needs:
     """Return the forecast; ``guarded`` where the run compares each target with an approval."""
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     middles = {place.name: median(place.seconds) for place in preview.places if place.seconds}
     lacking = {place.name: place.lacking for place in preview.places}
     portrayed = guarded or plan.snapshot != "off"
-    looks = undeploys = 0
-    seconds: float | None = 0.0
-    legs = [
-        list(leg) for _, leg in groupby(preview.sights, key=lambda sight: (sight.target.wave, sight.step))
-    ]
-    for number, leg in enumerate(legs, 1):
-        longest = 0.0
-        for name in sorted({sight.target.gateway for sight in leg}):
-            here = [sight for sight in leg if sight.target.gateway == name]
+    loads = list[Load]()
+    parts = list[Part]()
+    for (wave, _), leg in groupby(preview.sights, key=lambda sight: (sight.target.wave, sight.step)):
+        work = list[Work]()
+        for name, here in _by_gateway(leg):
             load = load_of(gateways[name], here, lacking[name], portrayed=portrayed)
-            looks, undeploys = looks + load.looks, undeploys + load.undeploys
-            if (middle := middles.get(name)) is None:
-                seconds = None
-            longest = max(longest, lasting(gateways[name], load, middle or 0.0))
-        if seconds is not None:
-            pause = plan.waves[leg[0].target.wave].pause_after if number < len(legs) else None
-            seconds += longest + (pause or 0.0)
-    left = remaining(preview.window, preview.taken)
-    timeout = min(gateway.reply_timeout for gateway in plan.gateways)
-    fits = None if left is None or seconds is None else max(seconds, timeout) <= left
-    return Forecast(looks=looks, undeploys=undeploys, seconds=seconds, left=left, fits=fits)
+            loads.append(load)
+            work.append(work_of(gateways[name], load, middles.get(name)))
+        named = plan.waves[wave]
+        parts.append(Part(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
+    begins, last = _span(plan, preview)
+    ahead = foresee(parts, now=begins, last=last)
+    return Needs(
+        looks=sum(load.looks for load in loads),
+        undeploys=sum(load.undeploys for load in loads),
+        seconds=None if ahead.done is None else ahead.done - begins,
+        left=remaining(preview.window, preview.taken),
+        ahead=ahead,
+    )
+
+
+def _by_gateway(leg: Iterable[Sight]) -> Iterator[tuple[str, list[Sight]]]:
+    sights = sorted(leg, key=lambda sight: sight.target.gateway)
+    for name, here in groupby(sights, key=lambda sight: sight.target.gateway):
+        yield name, list(here)
+
+
+def _span(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
+    """Return when a run may begin, and until when each gateway starts an undeploy; Unix times."""
+    window = preview.window
+    opens = window.opens if window else None
+    closes = window.closes if window else None
+    begins = preview.taken if opens is None else max(preview.taken, _unix(opens))
+    timeouts = {gateway.name: gateway.reply_timeout for gateway in plan.gateways}
+    return begins, last_starts(None if closes is None else _unix(closes), timeouts)
+
+
+def work_of(gateway: Gateway, load: Load, middle: float | None) -> Work:
+    """Return a gateway's part of a wave as work, where each request takes ``middle`` seconds."""
+    seconds = None if middle is None else lasting(gateway, load, middle)
+    return Work(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
 def load_of(gateway: Gateway, sights: Iterable[Sight], lacking: frozenset[str], *, portrayed: bool) -> Load:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from orchestrator.forecast import forecast_values
 from orchestrator.model import Plan
-from orchestrator.preview.forecast import Forecast
+from orchestrator.preview.forecast import Needs
 from orchestrator.preview.states import Group, Preview, Sight, State, counted
 from orchestrator.preview.warnings import Warned, destroyed
 from orchestrator.report.words import DASH, guarded, moment, span, visible
@@ -37,7 +38,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 
     plan: Plan
     preview: Preview
-    ahead: Forecast
+    ahead: Needs
     warned: tuple[Warned, ...]
 
 
@@ -93,13 +94,13 @@ def kept_out(preview: Preview) -> Iterator[str]:
         yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
 
 
-def sending(forecast: Forecast) -> str:
+def sending(forecast: Needs) -> str:
     """Return how many requests a run will need."""
     parts = f"{_many(forecast.looks, 'look')}, {_many(forecast.undeploys, 'undeploy')}"
     return f"sends at least {_many(forecast.requests, 'request')}: {parts}"
 
 
-def lasting(forecast: Forecast) -> str:
+def lasting(forecast: Needs) -> str:
     """Return how long a run takes at the least, and what the window leaves."""
     takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
     if forecast.left is None:
@@ -307,6 +308,7 @@ def as_json(shown: Shown) -> Iterator[str]:
             "seconds_at_least": _rounded(forecast.seconds),
             "window_left": _rounded(forecast.left),
             "fits": forecast.fits,
+            **forecast_values(forecast.ahead, "late", "gateways", "waves"),
         },
         "gateways": [
             {

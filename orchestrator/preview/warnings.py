@@ -9,9 +9,8 @@ from itertools import chain, groupby
 from msgspec import Struct
 
 from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Verdict
-from orchestrator.preview.forecast import Forecast
+from orchestrator.preview.forecast import Needs
 from orchestrator.preview.states import Group, Preview, Sight, State
-from orchestrator.report.words import span
 from orchestrator.retry import End, Policy, absent
 from orchestrator.schedule import Tally
 
@@ -25,7 +24,7 @@ class Warned(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
 
 
-def warned(plan: Plan, preview: Preview, ahead: Forecast) -> tuple[Warned, ...]:
+def warned(plan: Plan, preview: Preview, ahead: Needs) -> tuple[Warned, ...]:
     """Return all that there is to warn of, the gravest first."""
     return tuple(
         chain(
@@ -63,18 +62,24 @@ def _untold(preview: Preview) -> Iterator[Warned]:
     yield from _about("unknown", text, preview.unknown)
 
 
-def _of_window(ahead: Forecast) -> Iterator[Warned]:
+def _of_window(ahead: Needs) -> Iterator[Warned]:
     if ahead.left is None:
         return
     if ahead.left <= 0:
         yield Warned(kind="window", text="the window is over; --window or --close-at gives another one")
-    elif ahead.fits is False:
-        needs = span(ahead.seconds)
-        text = f"a run takes at least {needs}, and the window leaves {span(ahead.left)}"
-        yield Warned(kind="window", text=f"{text}: the rest is left for a resume")
+        return
+    for gateway in ahead.ahead.gateways:
+        if gateway.late and gateway.starts_until is not None:
+            starts = datetime.fromtimestamp(gateway.starts_until, UTC)
+            targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
+            text = (
+                f"the window lets nothing of it start after {starts:%Y-%m-%d %H:%M:%S} UTC, one timeout"
+                f" before it closes: at least {targets} cannot start and would be left for a resume"
+            )
+            yield Warned(kind="window", text=text, gateway=gateway.name)
 
 
-def _of_credentials(preview: Preview, ahead: Forecast) -> Iterator[Warned]:
+def _of_credentials(preview: Preview, ahead: Needs) -> Iterator[Warned]:
     window = preview.window
     closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
     for place in preview.places:
