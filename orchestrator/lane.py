@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.access import Denied, Entrance, Later
 from orchestrator.lane_state import Go, LaneState, Refuse, Turn, Wait
-from orchestrator.model import Act, Gateway, Limits, Reading, Reason, TargetId, Verdict
+from orchestrator.model import Act, Gateway, Limits, Reading, Reason, Snapshot, TargetId, Verdict
 from orchestrator.retry import Policy, describe
 from orchestrator.stopping import Stopping
 from orchestrator.world import World, exchange_within
@@ -88,6 +88,8 @@ class Lane:
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
         self._offered: set[str] = set()
+        self._refused_looks: Reading | None = None
+        """The first look that was refused as not offered with a code of the vendor's."""
         self._under_way: set[TargetId] = set()
         self._world = world
         self._stopping = stopping
@@ -258,9 +260,22 @@ class Lane:
             return replace(reading, verdict=Verdict.UNCLEAR)
         if reading.verdict is Verdict.NOT_OFFERED:
             self.lacking.add(via)
+            if reading.code and self._refused_looks is None:
+                self._refused_looks = reading
         elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
             self._offered.add(via)
         return reading
+
+    def in_its_words(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot that no look was offered for with the words in which such a look was refused.
+
+        An error of the vendor's own (no such instance) is not the same as a version without looks, and what
+        is one cause to the gateway is told as one.
+        """
+        refused = self._refused_looks
+        if snapshot.verdict is not Verdict.NOT_OFFERED or snapshot.code or refused is None:
+            return snapshot
+        return replace(snapshot, code=refused.code, message=refused.message)
 
     async def _log_in(self) -> bool:
         """Get a token; where that fails the lane is closed, or pauses before the next try.

@@ -75,7 +75,7 @@ def unseen(snapshot: Snapshot) -> str:
 
 
 def _why(snapshot: Snapshot) -> str:
-    if snapshot.verdict is Verdict.NOT_OFFERED:
+    if snapshot.verdict is Verdict.NOT_OFFERED and not snapshot.code:
         return "this version offers no look"
     return f"it could not be read: {describe(_reading(snapshot))}"
 

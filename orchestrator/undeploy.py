@@ -154,7 +154,7 @@ class Course:
                 return blocked(self.past, snapshot)
             self._miss(Snapshot(verdict=Verdict.UNCLEAR, message=snapshot))
             return None
-        snapshot = self._lane.entrance.mask.snapshot(snapshot)
+        snapshot = self._lane.entrance.mask.snapshot(self._lane.in_its_words(snapshot))
         self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
         self._record.snapshot(self.target, snapshot, self._world.now())
         self.past = replace(self.past, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
@@ -170,6 +170,8 @@ class Course:
         target, at, why = self.target, self._world.now(), unseen(snapshot)
         self._record.snapshot(target, snapshot, at)
         self._emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))
+        if snapshot.verdict is Verdict.NOT_OFFERED and snapshot.code:
+            return  # an error of the vendor's, of which the undeploy will tell: nothing goes down
         told = f"{why}: {target.id} may go down, and a restore could not bring it back"
         self._lane.warn_once(f"{snapshot.verdict.value} {snapshot.code}", told)
 

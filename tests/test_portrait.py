@@ -36,7 +36,7 @@ def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Sn
         ),
         (snapshot(Verdict.ABSENT, hidden=True), OK, "failed absent: C text", "failed absent: C text"),
         (snapshot(Verdict.UNCLEAR), FAIL, None, "not_started snapshot: it could not be read: C text"),
-        (snapshot(Verdict.NOT_OFFERED), FAIL, None, "not_started snapshot: this version offers no look"),
+        (snapshot(Verdict.NOT_OFFERED), FAIL, None, "not_started snapshot: it could not be read: C text"),
         (snapshot(Verdict.PARTIAL), FAIL, None, "not_started snapshot: C text"),
     ],
 )

@@ -19,6 +19,7 @@ from orchestrator.doctor.reach import Reached, reach
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.masking import Mask
 from orchestrator.model import Ask, Check, Gateway, Reading, Target, Verdict
+from orchestrator.retry import describe
 from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Material, Send, World, open_way
 
@@ -81,6 +82,8 @@ class _Examination:
         self._seconds: list[float] = []
         self._looks: dict[str, bool] = {}
         self._answered: frozenset[str] = frozenset()
+        self._refused: Reading | None = None
+        """The first check that was refused as not being there."""
 
     async def run(self) -> None:
         # Both are told, even if one is enough to fail: whoever mends one need not come back for the other.
@@ -203,7 +206,9 @@ class _Examination:
             if isinstance(read, str):
                 answered.append(check.name)
                 self.found.append(findings.ok("credential", f"accepted; {read}"))
-            elif read.verdict not in _LACKING:
+            elif read.verdict in _LACKING:
+                self._refused = self._refused or read
+            else:
                 faults.append(read)
                 if read.verdict is Verdict.DENIED:
                     break
@@ -218,7 +223,10 @@ class _Examination:
     def _tell_dialect(self) -> bool:
         dialect = self._gateway.dialect(self._answered, self._looks)
         good = findings.ok("version", dialect.text)
-        self.found.append(good if dialect.served else failure("version", dialect.text, dialect.hint))
+        said = f": {describe(self._refused)}" if self._refused and not self._answered else ""
+        self.found.append(
+            good if dialect.served else failure("version", f"{dialect.text}{said}", dialect.hint)
+        )
         return dialect.served
 
     async def _look(self, send: Send, entrance: Entrance, ticket: Ticket) -> list[Reading]:

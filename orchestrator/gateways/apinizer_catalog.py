@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.catalog import ANY_TEXT, Found, Part, Query, Traits, Wanted
 from orchestrator.gateways.apinizer_looks import PROXY, STATUS, read_look
 from orchestrator.gateways.apinizer_replies import accepted, envelope, reading, rejection, said
-from orchestrator.gateways.envelope import count_of, first_text, json_object, nature
+from orchestrator.gateways.envelope import count_of, first_text, json_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
 from orchestrator.model import Ask, Facts, Reading, Target, TargetId, Verdict
@@ -325,7 +325,7 @@ def _refused(reply: Reply, body: dict[str, Any] | None) -> Reading:
     if 400 <= reply.status < 500 and reply.status != 408:
         denied = said(envelope(body, _NAMELESS)) is Verdict.DENIED
         return reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
-    return reading(Verdict.UNCLEAR, reply, body, message=None if reply.status != 200 else nature(reply))
+    return reading(Verdict.UNCLEAR, reply, body)
 
 
 def _final(read: Reading, reply: Reply) -> Reading:

@@ -6,7 +6,7 @@ After the vendor's pages "Healthcheck", "Secure Hello" and "List Projects".
 from __future__ import annotations
 
 from orchestrator.gateways.apinizer_replies import accepted, envelope, reading, rejection, said
-from orchestrator.gateways.envelope import json_object, text_of
+from orchestrator.gateways.envelope import json_object, nature, text_of
 from orchestrator.model import Dialect, Reading, Target, TargetId, Verdict
 from orchestrator.wire import Reply
 
@@ -50,7 +50,7 @@ def _fault(reply: Reply) -> Reading:
         return reading(verdict, reply, body)
     if reply.status < 400:
         hint = f"a login page or a proxy may stand in front of it; {_WRONG_URL}"
-        return Reading(verdict=Verdict.STRANGE, message=f"HTTP {reply.status} with something else", hint=hint)
+        return Reading(verdict=Verdict.STRANGE, message=nature(reply), hint=hint)
     if reply.status == 404:
         return reading(Verdict.NOT_OFFERED, reply, body, hint=_WRONG_URL)
     return reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -120,14 +121,34 @@ def count_of(value: object) -> int | None:
     return number if number is not None and 0 <= number < 2**63 else None
 
 
-def nature(reply: Reply) -> str | None:
-    """Say what a body is that has none of the vendor's fields, without quoting it; None where it is empty.
+def nature(reply: Reply) -> str:
+    """Say what a reply is that has none of the vendor's fields: its status, where it points to, and its body.
 
-    Whoever stands in front of a gateway may have written it, and nobody knows what is in it.
+    Neither the body nor the address is quoted: whoever stands in front of a gateway may have written them,
+    and nobody knows what is in them. Of an address the host is told.
     """
+    told = [f"HTTP {reply.status}{_pointing(reply)}", *_kind(reply)]
+    return ", ".join(told) if len(told) > 1 or told[0].count(" ") > 1 else f"{told[0]} without a body"
+
+
+def _pointing(reply: Reply) -> str:
+    """Return the host that a redirect points to."""
+    location = reply.headers.get("location", "").strip()
+    if not 300 <= reply.status < 400 or not location:
+        return ""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    if host:
+        return f" to {host[:253]}" if host.isprintable() else " to another host"
+    return " to the same host" if location.startswith("/") else ""
+
+
+def _kind(reply: Reply) -> Iterator[str]:
     text = text_of(reply).strip()
     if not text:
-        return None
+        return
     head = text[:256].lower()
     if head.startswith("<") and ("<html" in head or "<!doctype" in head):
         kind = "an HTML page"
@@ -135,7 +156,7 @@ def nature(reply: Reply) -> str | None:
         kind = "JSON without a message"
     else:
         kind = "plain text"
-    return f"{kind} ({len(reply.body)} bytes)"
+    yield f"{kind} ({len(reply.body)} bytes)"
 
 
 def wait_asked(reply: Reply) -> float | None:

@@ -86,7 +86,7 @@ def read_iam(reply: Reply, project_id: str) -> Granted | Rejected | Unclear:
             return Granted(token, _ends(fields.get("token")))
         return _unclear(reply, fields, "IAM answered 201 without a token in X-Subject-Token")
     if reply.status not in {400, 401, 403, 404}:
-        return _unclear(reply, fields, f"HTTP {reply.status} is not how IAM answers a login; check its url")
+        return _unclear(reply, fields, f"{nature(reply)} is not how IAM answers a login; check its url")
     code, reason = _reason(reply, fields)
     if "required_auth_methods" in fields or _SECOND_FACTOR.search(f"{code} {reason}"):
         return Rejected(code, f"{NO_SECOND_FACTOR} ({reason})")
@@ -109,7 +109,7 @@ def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
     limited = fields.get("error") == "rate_limit_exceeded"  # documented without a status of its own
     if reply.status in {400, 401, 403} and not limited:
         return Rejected(*_reason(reply, fields))
-    return _unclear(reply, fields, f"HTTP {reply.status} is not how the manager answers a login; check url")
+    return _unclear(reply, fields, f"{nature(reply)} is not how the manager answers a login; check url")
 
 
 def _token(value: object) -> Secret | None:
@@ -143,8 +143,7 @@ def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
 def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
     """Return an error's code and text: the vendor's, or else its status and what its body is."""
     code, text = _said(fields)
-    raw = nature(reply)
-    return code, text or (f"HTTP {reply.status}: {raw}" if raw else f"HTTP {reply.status} without a reason")
+    return code, text or nature(reply)
 
 
 def _said(fields: dict[str, Any]) -> tuple[str | None, str | None]:

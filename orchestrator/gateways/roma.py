@@ -135,7 +135,8 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         fields = json_object(reply) if reply.status == 200 else None
         apis, total = (fields or {}).get("apis"), count_of((fields or {}).get("total"))
         if not isinstance(apis, list) or total is None:
-            return Reading(verdict=Verdict.UNCLEAR) if reply.status == 200 else _read_look(reply)
+            unread = Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+            return unread if reply.status == 200 else _read_look(reply)
         entries: dict[tuple[str, ...], Reading] = {}
         for api in apis:
             if isinstance(api, dict) and isinstance(api.get("id"), str):
@@ -373,7 +374,9 @@ def _read_via(via: str, api: str, reply: Reply) -> Reading:
         return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
     if kind in (_SHOW.via, _DEFINITION.via):
         return _read_fields(fields or {}, fields if kind == _DEFINITION.via else None, nature(reply))
-    return Reading(verdict=Verdict.UNCLEAR if fields is None else Verdict.TOLD, kept=fields)
+    if fields is None:
+        return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+    return Reading(verdict=Verdict.TOLD, kept=fields)
 
 
 def _read_look(reply: Reply, api: str | None = None) -> Reading:

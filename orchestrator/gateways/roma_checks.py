@@ -19,15 +19,17 @@ class Read(Protocol):
 def read_refusal(reply: Reply) -> str | Reading:
     """Return that it answers as it should to a list that nobody asks for: with a refusal."""
     if reply.status >= 500:
-        return Reading(verdict=Verdict.UNCLEAR, code=f"HTTP {reply.status}", message=nature(reply))
+        return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
     if reply.status == 429:
-        return Reading(verdict=Verdict.BUSY, code="HTTP 429", message=nature(reply))
+        return Reading(verdict=Verdict.BUSY, message=nature(reply))
     return _in_front(reply) if reply.status < 400 else "refuses a request without a credential, as it should"
 
 
 def _in_front(reply: Reply) -> Reading:
     hint = "a login page or a proxy may stand in front of it; check url"
-    return Reading(verdict=Verdict.STRANGE, message=f"HTTP {reply.status} without a credential", hint=hint)
+    return Reading(
+        verdict=Verdict.STRANGE, message=f"{nature(reply)} to a request without a credential", hint=hint
+    )
 
 
 def read_listing(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str | Reading:
@@ -37,7 +39,7 @@ def read_listing(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str 
     fields = json_object(reply) if reply.status == 200 else None
     if not isinstance((fields or {}).get("apis"), list):
         hint = "a login page or a proxy may stand in front of it; check url"
-        return Reading(verdict=Verdict.STRANGE, message=f"HTTP {reply.status} without a list", hint=hint)
+        return Reading(verdict=Verdict.STRANGE, message=f"{nature(reply)} in place of a list", hint=hint)
     total = count_of((fields or {}).get("total"))
     return "lists its backend APIs" if total is None else f"lists {total:,} backend APIs"
 

@@ -88,7 +88,9 @@ def way_back(database: Database, mode: str) -> WayBack:
         kept = verdict == Verdict.UP.value
         counts[bool(taken), kept] += count
         if not kept:
-            lost[_since(verdict, f"{code} {message}".strip(), mode)] += count
+            # Without a code of the vendor's it is the version that has no look, however it says so.
+            bare = verdict == Verdict.NOT_OFFERED.value and not code
+            lost[_since(verdict, "" if bare else f"{code} {message}".strip(), mode)] += count
     return WayBack(
         taken=counts[True, True] + counts[True, False],
         kept=counts[True, True],
@@ -105,9 +107,9 @@ def _since(verdict: str | None, text: str, mode: str) -> str:
             return "the plan keeps no snapshots (snapshot: off)"
         case None:
             return "no look was made before the undeploy"
-        case Verdict.NOT_OFFERED.value:
+        case Verdict.NOT_OFFERED.value if not text:
             return "this version of the gateway offers no look"
-        case Verdict.UNCLEAR.value:
+        case Verdict.UNCLEAR.value | Verdict.NOT_OFFERED.value:
             return f"the look before the undeploy could not tell: {text or 'no reason was given'}"
         case _:
             return "the look before the undeploy did not see it deployed in full"

@@ -270,7 +270,7 @@ class _Looker:
             found = gateway.next_portrait(target, seen, frozenset(self._lane.lacking))
             if isinstance(found, Snapshot):
                 self._tell_gap(target, found)
-                return self._lane.entrance.mask.snapshot(found), len(seen)
+                return self._lane.entrance.mask.snapshot(self._lane.in_its_words(found)), len(seen)
             known = listed or self._visit.not_offered(found.via)
             if known is not None:
                 seen[found.via], listed = known, None

@@ -80,7 +80,7 @@ class Sight(Struct, frozen=True, kw_only=True):
         told = describe(Reading(verdict=seen.verdict, code=seen.code, message=seen.message))
         match self.state:
             case State.UNKNOWN if seen.verdict is Verdict.NOT_OFFERED:
-                return f"no such look is offered: {told}" if said else "this version offers no look"
+                return told if seen.code else "this version offers no look"
             case State.ABSENT if seen.hidden:
                 return f"{told} (or it may not be seen)"
             case State.UNKNOWN | State.ABSENT:

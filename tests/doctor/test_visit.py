@@ -151,7 +151,7 @@ async def test_a_gateway_that_does_not_say_its_time_is_no_worse_for_it() -> None
         (LISTED, LISTED, State.OK, "v1, and v2 answers too"),
         (LISTED, refused(), State.OK, "v1"),
         (NO_PATH, LISTED, State.FAIL, "v1, which the plan means, does not answer; v2 does"),
-        (NO_PATH, NO_PATH, State.FAIL, "neither v1 nor v2 answers"),
+        (NO_PATH, NO_PATH, State.FAIL, "neither v1 nor v2 answers: APIGW.0101 The API does not exist"),
     ],
 )
 async def test_the_version_that_answers(own: bytes, other: bytes, state: State, text: str) -> None:

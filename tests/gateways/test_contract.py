@@ -207,6 +207,8 @@ def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, as
     assert isinstance(reading, Reading)
     assert reading.message is None or (len(reading.message) <= 256 and reading.message.isprintable())
     assert reading.wait is None or reading.wait > 0
+    if reading.verdict not in (Verdict.REMOVED, Verdict.UP, Verdict.DOWN, Verdict.TOLD):
+        assert reading.code or reading.message, "whatever went wrong is told in words, at least by its status"
     if reading.verdict is Verdict.REMOVED and (kind, ask.act) == ("roma", "deploy"):
         assert reply.status == 200
         assert msgspec.json.decode(reply.body)["ld_api_id"] == PARTS["roma"][0]

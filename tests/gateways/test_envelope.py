@@ -166,8 +166,29 @@ def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> No
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16", "utf-32-be", "utf-8-sig"])
 def test_the_nature_of_a_body_is_seen_in_any_character_set(codec: str) -> None:
     for text, told in (("<!DOCTYPE html><p>", "an HTML page"), ("{}", "JSON"), ("gone", "plain text")):
-        assert (nature(said(text.encode(codec))) or "").startswith(told)
-    assert nature(said(b"  ")) is None
+        assert nature(said(text.encode(codec), status=502)).startswith(f"HTTP 502, {told}")
+    assert nature(said(b"  ", status=503)) == "HTTP 503 without a body"
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "told"),
+    [
+        (302, "https://sso.example.com/login?token=M4rk3r", "HTTP 302 to sso.example.com"),
+        (307, "http://user:M4rk3r@sso.example.com:8080/", "HTTP 307 to sso.example.com"),
+        (302, "//sso.example.com/x", "HTTP 302 to sso.example.com"),
+        (301, "/login", "HTTP 301 to the same host"),
+        (302, "https://[::1]/x", "HTTP 302 to ::1"),
+        (302, "https://[bad", "HTTP 302 without a body"),
+        (302, "", "HTTP 302 without a body"),
+        (302, "https://a\u202eb/", "HTTP 302 to another host"),
+        (201, "https://sso.example.com/", "HTTP 201 without a body"),
+    ],
+)
+def test_a_redirect_tells_its_host_and_nothing_else(status: int, location: str, told: str) -> None:
+    headers = {"location": location} if location else {}
+    assert nature(Reply(status, headers, b"", 0.0)) == told
+    page = nature(Reply(status, headers, b"<html>moved</html>", 0.0))
+    assert page == f"{told.removesuffix(' without a body')}, an HTML page (18 bytes)"
 
 
 @pytest.mark.parametrize(

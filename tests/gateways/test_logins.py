@@ -173,11 +173,11 @@ OF_IAM = {
     "201 with no token in the header": (reply(201, x_subject_token="MARKER MARKER"), NO_IAM_TOKEN),
     "200 with the header": (
         reply(200, HTML, x_subject_token=TOKEN),
-        unclear("HTTP 200 is not how IAM answers a login; check its url"),
+        unclear("HTTP 200, an HTML page (50 bytes) is not how IAM answers a login; check its url"),
     ),
     "302": (
         reply(302, location="https://login.example.com/"),
-        unclear("HTTP 302 is not how IAM answers a login; check its url"),
+        unclear("HTTP 302 to login.example.com is not how IAM answers a login; check its url"),
     ),
     "401, wrong password": (reply(401, KEYSTONE), Rejected(None, "The username or password is wrong.")),
     "401, IAM's envelope": (
@@ -188,16 +188,16 @@ OF_IAM = {
         reply(401, b'{"error_code": "APIGW.0301", "error_msg": "Incorrect IAM", "request_id": "1"}'),
         Rejected("APIGW.0301", "Incorrect IAM"),
     ),
-    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a reason")),
-    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401: an HTML page (50 bytes)")),
+    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a body")),
+    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401, an HTML page (50 bytes)")),
     "401, cut short": (
         reply(401, b'{"error_code": "IAM.0'),
-        Rejected(None, "HTTP 401: JSON without a message (21 bytes)"),
+        Rejected(None, "HTTP 401, JSON without a message (21 bytes)"),
     ),
     "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), Rejected("IAM.0001", "IAM.0001")),
     "401, a second factor by its receipt": (
         reply(401, RECEIPT),
-        Rejected(None, f"{NO_SECOND_FACTOR} (HTTP 401: JSON without a message (132 bytes))"),
+        Rejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message (132 bytes))"),
     ),
     "403, a second factor in words": (
         reply(403, b'{"error_code": "IAM.0101", "error_msg": "MFA authentication is required."}'),
@@ -219,14 +219,14 @@ OF_IAM = {
         reply(429, b'{"error_code": "APIGW.0308", "error_msg": "threshold"}', retry_after="30"),
         unclear("threshold", 30.0, "APIGW.0308"),
     ),
-    "429, empty": (reply(429), unclear("HTTP 429 without a reason")),
+    "429, empty": (reply(429), unclear("HTTP 429 without a body")),
     "500": (
         reply(500, b'{"error_code": "APIG.9999", "error_msg": "System error"}'),
         unclear("System error", None, "APIG.9999"),
     ),
-    "502, HTML": (reply(502, HTML), unclear("HTTP 502: an HTML page (50 bytes)")),
-    "503": (reply(503, b"", retry_after="2"), unclear("HTTP 503 without a reason", 2.0)),
-    "409": (reply(409, b"[1]"), unclear("HTTP 409: JSON without a message (3 bytes)")),
+    "502, HTML": (reply(502, HTML), unclear("HTTP 502, an HTML page (50 bytes)")),
+    "503": (reply(503, b"", retry_after="2"), unclear("HTTP 503 without a body", 2.0)),
+    "409": (reply(409, b"[1]"), unclear("HTTP 409, JSON without a message (3 bytes)")),
 }
 
 NO_MANAGER_TOKEN = unclear("the manager answered 200 without a token in access_token")
@@ -256,7 +256,9 @@ OF_APINIZER = {
     ),
     "201": (
         reply(201, b'{"access_token": "MARKER"}'),
-        unclear("HTTP 201 is not how the manager answers a login; check url"),
+        unclear(
+            "HTTP 201, JSON without a message (26 bytes) is not how the manager answers a login; check url"
+        ),
     ),
     "400, OAuth": (
         reply(400, b'{"error": "unsupported_grant_type", "error_description": "JSON is not accepted"}'),
@@ -274,8 +276,8 @@ OF_APINIZER = {
         reply(401, b'{"status": "FAILURE", "resultMessage": "Bad credentials"}'),
         Rejected(None, "Bad credentials"),
     ),
-    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401: an HTML page (50 bytes)")),
-    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a reason")),
+    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401, an HTML page (50 bytes)")),
+    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a body")),
     "403": (
         reply(403, b'{"error": "forbidden", "error_description": "no"}'),
         Rejected("forbidden", "no"),
@@ -284,13 +286,13 @@ OF_APINIZER = {
         reply(400, b'{"error": "rate_limit_exceeded", "error_description": "slow", "retry_after": 7}'),
         unclear("slow", 7.0, "rate_limit_exceeded"),
     ),
-    "404, HTML": (reply(404, HTML), unclear("HTTP 404: an HTML page (50 bytes)")),
-    "429": (reply(429, b"", retry_after="9"), unclear("HTTP 429 without a reason", 9.0)),
+    "404, HTML": (reply(404, HTML), unclear("HTTP 404, an HTML page (50 bytes)")),
+    "429": (reply(429, b"", retry_after="9"), unclear("HTTP 429 without a body", 9.0)),
     "500": (
         reply(500, b'{"error": "server_error", "error_description": "unexpected"}'),
         unclear("unexpected", None, "server_error"),
     ),
-    "503": (reply(503, HTML, retry_after="1"), unclear("HTTP 503: an HTML page (50 bytes)", 1.0)),
+    "503": (reply(503, HTML, retry_after="1"), unclear("HTTP 503, an HTML page (50 bytes)", 1.0)),
 }
 
 
