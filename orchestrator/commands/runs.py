@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,7 +14,7 @@ from orchestrator.commands.times import parse_age
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.restores import Restore
@@ -37,20 +37,26 @@ HEADINGS = (
     default="text",
     help="text, or JSON for programs.",
 )
+@click.option(
+    "--with-snapshots", is_flag=True, help="With --prune, also what holds the last snapshot of what is down."
+)
 @click.option("--rehearsals", is_flag=True, help="Rehearsals instead of runs.")
 @state_option
-def command(prune: str | None, form: str, rehearsals: bool, state: Path) -> None:
+def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool, state: Path) -> None:
     """List the runs kept here, or remove old ones.
 
-    The newest comes first. --prune keeps every run that is going on or can be resumed.
+    The newest comes first. --prune keeps every run that is going on or can be resumed, and what a restore of
+    something that is still down needs.
     """
     from orchestrator.journal.folder import list_runs
     from orchestrator.journal.restores import restores_in
 
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
-        remove_old(folders, datetime.now(UTC) - parse_age(prune))
+        remove_old(folders, datetime.now(UTC) - parse_age(prune), with_snapshots=with_snapshots)
         return
+    if with_snapshots:
+        raise UsageError("--with-snapshots says what --prune removes, which is not given")
     if form == "json":
         click.echo(as_json(folders))
         return
@@ -130,32 +136,70 @@ def _minute(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
-def remove_old(folders: list[RunFolder], before: datetime) -> None:
-    """Remove those of ``folders`` that are complete and ended before ``before``, and tell which."""
-    removed = kept = 0
+def remove_old(folders: Sequence[RunFolder], before: datetime, *, with_snapshots: bool = False) -> None:
+    """Remove those of ``folders`` (the newest first) that are complete and ended before ``before``, and tell
+    which. What holds the last snapshot of something that is still down is kept, unless ``with_snapshots``; so
+    is a restore as long as a run that it brings back."""
+    from orchestrator.journal.restores import restores_in
+
+    restores = {each.id: each for each in restores_in(folders[0].path.parent)} if folders else {}
+    standing = {str(folder.id): _looked_at(folder, restores.values(), before) for folder in folders}
+    needed = frozenset() if with_snapshots else _needed(standing)
+    stays = {name for name, each in standing.items() if not each.old or name in needed}
+    stays |= {name for name, restore in restores.items() if stays.intersection(restore.brings_back)}
+    removed = 0
     for folder in folders:
-        if is_old(folder, before):
-            try:
-                folder.remove()
-            except OSError as error:
-                raise UsageError(f"cannot remove {folder.path}: {error.strerror}") from error
-            click.echo(f"removed {folder.id}")
+        if folder.id not in stays:
+            _remove(folder)
             removed += 1
-        elif folder.state() in ("stopped", "interrupted", "killed"):
-            kept += 1
     if not removed:
-        tell(f"nothing to remove: no complete run ended before {before.astimezone():%Y-%m-%d %H:%M}")
-    if kept:
-        tell(f"{kept} kept that can still be resumed; remove their folders by hand once nobody wants them")
+        tell(f"nothing to remove: no complete run ended before {_minute(before)}, or it is still wanted")
+    if waiting := sum(each.waits for each in standing.values()):
+        tell(f"{waiting} kept that can still be resumed; remove their folders by hand once nobody wants them")
+    if needed:
+        told = "kept that hold the last snapshot of what is still down; --with-snapshots removes them as well"
+        tell(f"{len(needed)} {told}")
 
 
-def is_old(folder: RunFolder, before: datetime) -> bool:
-    """Whether nobody holds or can resume the run, and it ended before ``before``."""
-    if folder.state() != "complete" or folder.holder() is not None:
-        return False
+def _remove(folder: RunFolder) -> None:
     try:
-        with folder.account() as account:
-            ended = account.report.run.ended
+        folder.remove()
+    except OSError as error:
+        raise UsageError(f"cannot remove {folder.path}: {error.strerror}") from error
+    click.echo(f"removed {folder.id}")
+
+
+class _Looked(NamedTuple):
+    """What the removal of a run goes by."""
+
+    old: bool
+    """Nobody holds or can resume it, and it ended long enough ago."""
+    waits: bool
+    """It can be resumed."""
+    down: frozenset[str]
+    """The places that are down by it, and have a snapshot here."""
+
+
+def _looked_at(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _Looked:
+    """Look at one run; what cannot be read is not judged, and stays."""
+    try:
+        with folder.account(among=restores) as account:
+            run = account.report.run
+            down = frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.still_down())
     except OrchestratorError:
-        return False  # what cannot be read is not judged
-    return ended is not None and ended < before
+        return _Looked(old=False, waits=False, down=frozenset())
+    over = run.state == "complete" and folder.holder() is None
+    old = over and run.ended is not None and run.ended < before
+    return _Looked(old, run.state in ("stopped", "interrupted", "killed"), down)
+
+
+def _needed(standing: Mapping[str, _Looked]) -> frozenset[str]:
+    """Return the old runs that have a snapshot of something still down that no newer run has that stays."""
+    seen: set[str] = set()
+    needed = set[str]()
+    for name, each in standing.items():
+        if each.old and not each.down <= seen:
+            needed.add(name)
+        if not each.old or name in needed:
+            seen |= each.down
+    return frozenset(needed)

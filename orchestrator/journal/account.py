@@ -18,7 +18,7 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.restores import Restore, gather_up, told_by
 from orchestrator.journal.schema import OPEN_OUTCOME
-from orchestrator.journal.taken import way_back
+from orchestrator.journal.taken import still_down, way_back
 from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
 from orchestrator.plan.globs import matcher
 from orchestrator.plan.stored import plan_from_json
@@ -205,6 +205,13 @@ class JournalAccount:
             steps = self._database.one("SELECT MAX(step) + 1 FROM target WHERE wave = ?", (wave,))[0]
             return wave, step, steps or 1
         return None
+
+    def still_down(self) -> Iterator[str]:
+        """Yield each place, by installation and what follows the gateway's name in an id, of what is down by
+        this run and has a snapshot that brings it back."""
+        installations = [gateway.installation for gateway in self.plan.gateways]
+        for name, gateway in still_down(self._database):
+            yield f"{installations[gateway]}/{name.partition('/')[2]}"
 
     def find(self, ref: str) -> list[str]:
         """Return the ids of the targets that ``ref`` may mean, ``MOST_NAMED`` of them and one more at most:

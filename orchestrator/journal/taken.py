@@ -40,6 +40,10 @@ SELECT outcome = 'undeployed' AS taken, snapshot.verdict,
 FROM ended AS target LEFT JOIN snapshot USING (seq)
 WHERE {_REACHED} AND id NOT IN (SELECT id FROM up_again) GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC
 """
+_STILL_DOWN = f"""
+SELECT id, gateway FROM ended AS target JOIN snapshot USING (seq)
+WHERE snapshot.verdict = 'up' AND {_REACHED} AND id NOT IN (SELECT id FROM up_again)
+"""
 _CAUSES = 5
 """So many causes are told one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
@@ -98,6 +102,12 @@ def way_back(database: Database, mode: str) -> WayBack:
         doubtful_kept=counts[False, True],
         lost=tuple(_grouped(lost)),
     )
+
+
+def still_down(database: Database) -> Iterator[tuple[str, int]]:
+    """Yield the id, and the index of the gateway, of each target that only a restore by this journal's
+    snapshots would bring back. ``database`` is as for ``way_back``."""
+    return ((name, gateway) for name, gateway in database.rows(_STILL_DOWN))
 
 
 def _since(verdict: str | None, text: str, mode: str) -> str:

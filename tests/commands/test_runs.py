@@ -11,6 +11,7 @@ from orchestrator.journal.folder import list_runs
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, Faults
 from orchestrator.simulator.process import Running
+from orchestrator.simulator.seed import ApinizerSeed, Seed
 
 if TYPE_CHECKING:
     from conftest import Ended
@@ -51,7 +52,7 @@ def test_prune_removes_what_is_complete_and_old(
     platform: Running, plan: Write, undeploy: Undeploy, age: str, removed: bool
 ) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
-    ended = undeploy("runs", "--prune", age)
+    ended = undeploy("runs", "--prune", age, "--with-snapshots")
 
     assert ended.status == 0
     assert (f"removed {run}" in ended.out) is removed
@@ -68,7 +69,7 @@ def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
     held, complete = list_runs(Path(".undeploy"))
     assert held.id == stopped
     with complete.locked():
-        remove_old([held, complete], datetime.now(UTC) + timedelta(days=1))
+        remove_old([held, complete], datetime.now(UTC) + timedelta(days=1), with_snapshots=True)
 
     assert len(list_runs(Path(".undeploy"))) == 2
     assert "1 kept that can still be resumed" in capfd.readouterr().err
@@ -89,3 +90,59 @@ def test_runs_are_told_to_programs(platform: Running, plan: Write, undeploy: Und
 
 def test_no_runs_are_an_empty_list_for_programs(undeploy: Undeploy) -> None:
     assert json.loads(undeploy("runs", "--format", "json").out) == {"schema": 1, "runs": []}
+
+
+UP = Seed(
+    gateways=(
+        ApinizerSeed(
+            name="apim", targets=tuple(("Retail", f"proxy-{number}", "test") for number in range(6))
+        ),
+    )
+)
+
+
+def kept_by(path: Path) -> Path:
+    """Have the plan keep snapshots."""
+    path.write_text(path.read_text().replace("snapshot: off", "snapshot: best"))
+    return path
+
+
+def test_prune_keeps_the_last_snapshot_of_what_is_still_down(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run
+    kept = undeploy("runs", "--prune", "0s")
+    restore = undeploy("restore", run, "--yes").run
+    pruned = undeploy("runs", "--prune", "0s")
+
+    assert kept.out == ""
+    assert "1 kept that hold the last snapshot of what is still down; --with-snapshots" in kept.err
+    assert sorted(pruned.out.splitlines()) == [f"removed {run}", f"removed {restore}"]
+
+
+def test_of_two_that_hold_a_snapshot_of_the_same_the_newer_one_is_kept(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    path = kept_by(plan(platform.urls["apim"]))
+    older = undeploy("run", path, "--yes").run
+    platform.seed(UP)  # somebody else has deployed them again
+    newer = undeploy("run", path, "--yes").run
+    pruned = undeploy("runs", "--prune", "0s")
+
+    assert pruned.out.splitlines() == [f"removed {older}"]
+    assert newer in undeploy("runs").out
+
+
+def test_a_restore_is_kept_with_the_run_that_it_brings_back(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    """Else nobody would know any more what must not be resumed."""
+    run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run
+    restore = undeploy("restore", run, "--yes", "--only", "apim/Retail/proxy-0/*").run
+
+    assert undeploy("runs", "--prune", "0s").out == ""
+    assert restore in undeploy("runs").out
+
+
+def test_what_goes_with_prune_alone_is_said(undeploy: Undeploy) -> None:
+    assert undeploy("runs", "--with-snapshots").status == 2

@@ -59,7 +59,9 @@ def test_with_after_restore_the_rest_goes_down_and_what_came_back_stays_up(
 
     assert up
     assert down(stage) == set(stage.ids) - up
-    assert f"{6 - len(up)} of 6 targets are down; {len(up)} are up again" in ended.err
+    verb = "are" if len(up) > 1 else "is"
+    assert f"{len(up)} {verb} up again" in ended.err
+    assert f"\n{6 - len(up)} of 6 targets " in ended.err
     assert "All 6" not in ended.err
     assert f"{len(up)} of 6 are up again" in told
     again = resumed(stage, run, AFTER)
