@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.naming import OF_ANOTHER, is_named, names_another
-from orchestrator.gateways.text import shown, some_of
+from orchestrator.gateways.text import NAMED, shown, some_of
 from orchestrator.model import Reading, Target, Verdict
 from orchestrator.wire import Reply
 
@@ -269,7 +269,11 @@ def _failures(found: tuple[Row, ...]) -> str | None:
     failed = [row for row in found[1:] if row.success is False and row.leaf]
     if not failed:
         return found[0].text and shown(found[0].text)
-    return shown("; ".join(f"{row.name}: {row.text}" if row.text else row.name for row in failed[:8]))
+    many = (
+        f"{len(failed):,} of {sum(row.leaf for row in found[1:]):,} failed: " if len(failed) > NAMED else ""
+    )
+    texts = (f"{row.name}: {row.text}" if row.text else row.name for row in failed[:NAMED])
+    return shown(many + "; ".join(texts))
 
 
 def _fault(target: Target, reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:

@@ -235,6 +235,7 @@ def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
         6992,
         7000,
     )
+    assert (found.message or "").startswith("7,000 of 7,000 failed: worker-0: xxx")
     assert isinstance(settled, Reading)
     assert (settled.pods, settled.more_pods) == (found.pods, 6992)
     assert isinstance(end, End)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -267,3 +268,78 @@ def _closed_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize(
+    ("charset", "named"), [("ISO-8859-9", "ISO-8859-9"), ("utf-16", "UTF-16"), ("cp1254", "")]
+)
+def test_words_in_any_letters_are_believed_for_their_target_only(
+    staged: Callable[..., Stage], charset: str, named: str
+) -> None:
+    stage = staged(0, 3)
+    words = "Project (Müşteri) is not found or user does not have privilege to access it!"
+    body = json.dumps({"error": "not_found", "error_description": words}, ensure_ascii=False)
+    kind = f"application/json;charset={named}" if named else "application/json"
+    with recorder(404, {"Content-Type": kind}, body.encode(charset)) as manager:
+        plan = stage.write_plan(urls={"apim": manager.url}, apim=TWICE, top=PATIENT)
+        plan.write_text(plan.read_text().replace("project: Retail", "project: Müşteri"))
+        ended = stage.undeploy("run", plan, "--yes")
+
+    assert ended.status == 1, ended.err
+    assert set(stage.outcomes().values()) == {"failed"}
+    assert all(reason.startswith("absent: not_found Project (M") for reason in stage.reasons().values())
+    assert {"(Müşteri)" in reason for reason in stage.reasons().values()} == {bool(named)}
+    assert [lane["lane"] for lane in stage.report()["gateways"]] == ["open"]
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    ("gateway", "status", "body"),
+    [
+        (
+            "apim",
+            200,
+            {
+                "success": True,
+                "deploymentResult": {
+                    "success": True,
+                    "deploymentResults": [
+                        {"environmentName": "production", "success": True, "message": "ok"}
+                    ],
+                },
+            },
+        ),
+        ("apim", 404, {"error": "not_found", "error_description": "ApiProxy (another) is not found!"}),
+        ("apim", 400, {"status": "FAILURE", "resultMessage": "Environment (another) is not found!"}),
+        ("roma-eu", 404, {"error_code": "APIG.3084", "error_msg": f"It does not exist, id: {'f' * 32}"}),
+        ("roma-eu", 200, {"id": "f" * 32, "status": 3}),
+    ],
+)
+def test_a_reply_about_another_target_is_neither_its_end_nor_its_absence(
+    staged: Callable[..., Stage], gateway: str, status: int, body: dict[str, object]
+) -> None:
+    """The manager and the instance answer every request so, looks among them."""
+    stage = staged(2 * (gateway == "roma-eu"), 2 * (gateway == "apim"))
+    with recorder(status, {"Content-Type": "application/json"}, json.dumps(body).encode()) as there:
+        keys = f"{TWICE}, absent: ok, park_for: 100ms"
+        plan = stage.write_plan(urls={gateway: there.url}, roma=keys, apim=keys, top=PATIENT)
+        ended = stage.undeploy("run", plan, "--yes")
+
+    assert ended.status in {1, 4}, ended.err
+    assert set(stage.outcomes().values()) <= {"unknown", "failed", "not_started"}
+    assert "the reply is about something else" in json.dumps(stage.report())
+
+
+@pytest.mark.promise(10)
+def test_a_list_without_an_end_ends_a_discovery(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0)
+    apis = [{"id": f"{number:032x}", "status": 4} for number in range(500)]
+    body = json.dumps({"size": 500, "total": 10**15, "apis": apis}).encode()
+    with recorder(200, {"Content-Type": "application/json"}, body) as instance:
+        plan = stage.write_plan(urls={"roma-eu": instance.url})
+        ended = stage.undeploy("discover", "--from", plan, "-o", "found.yaml")
+
+    assert ended.status == 1, ended.err
+    assert "500 were seen, and it says that there are 1,000,000,000,000,000" in ended.err
+    assert len(instance.received) < 20
