@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import state_option
+from orchestrator.commands.options import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ ACTS = ("pause", "continue", "stop", "skip", "limits")
 
 
 @click.command("control")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.argument("act", metavar="ACT")
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
 @state_option
 def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None:
     """Steer a run that goes on.
 
-    RUN is an id, a folder, or `latest`. What is asked is done at once, kept in the journal with who asked
-    and from where, and shown in the report.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. What is asked is done at
+    once, kept in the journal with who asked and from where, and shown in the report.
 
     \b
     pause                  start nothing new; what is in flight lands

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.commands.times import close_at, parse_window
 from orchestrator.errors import UsageError
@@ -185,6 +186,33 @@ state_option = click.option(
     metavar="DIR",
     help="Where runs are kept; UNDEPLOY_STATE names another default.",
 )
+MOST_COMPLETED = 50
+"""Runs that a shell is offered, the newest first."""
+
+
+def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids that a shell may go on with; none where the state folder cannot be read."""
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.journal.folder import list_runs
+
+    state = _state_of(ctx)
+    try:
+        runs = (*list_runs(state), *list_runs(state, rehearsals=True))
+    except (OrchestratorError, OSError):
+        return []
+    ids = ["latest", *(run.id for run in runs)]
+    return [name for name in ids if name.startswith(incomplete)][:MOST_COMPLETED]
+
+
+def _state_of(ctx: click.Context) -> Path:
+    """Return the state folder of a command line that is not finished: of the subcommand, or before it."""
+    if ctx.get_parameter_source("state") is ParameterSource.COMMANDLINE:
+        return Path(ctx.params["state"])
+    return Path(ctx.find_root().params.get("state") or STATE)
+
+
+run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)
+run_or_none_argument = click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
 report_dir_option = click.option(
     "--report-dir", type=PATH, metavar="DIR", help="Write the reports here as well as into the run's folder."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.options import FILE, REHEARSALS, state_option
+from orchestrator.commands.options import FILE, REHEARSALS, run_argument, state_option
 from orchestrator.commands.report import destination
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
@@ -15,15 +15,16 @@ from orchestrator.output import check_place
 
 
 @click.command("remainder")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @state_option
 def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     """Write a plan of what a run did not finish.
 
-    RUN is an id, a folder, or `latest`. The plan holds what was not started, failed or is unknown, without
-    what is protected; it names its run as its parent, and it has no window. It goes to stdout, or to FILE.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. The plan holds what was
+    not started, failed or is unknown, without what is protected; it names its run as its parent, and it has
+    no window. It goes to stdout, or to FILE.
     """
     from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.journal.rest import rest_of

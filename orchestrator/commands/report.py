@@ -8,7 +8,7 @@ from typing import TextIO, cast
 
 import click
 
-from orchestrator.commands.options import FILE, state_option
+from orchestrator.commands.options import FILE, run_argument, state_option
 from orchestrator.commands.screen import tell
 from orchestrator.output import check_place, whole_file
 
@@ -22,7 +22,7 @@ ENDINGS = {
 
 
 @click.command("report")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.option(
     "--format",
     "form",
@@ -36,7 +36,8 @@ ENDINGS = {
 def command(run: str, form: str | None, chain: bool, output: Path | None, force: bool, state: Path) -> None:
     """Make any report of a run again from its journal.
 
-    RUN is an id, a folder, or `latest`. The report goes to stdout, or to FILE.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. The report goes to
+    stdout, or to FILE.
     """
     from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.report import write_report

@@ -26,6 +26,7 @@ from orchestrator.commands.options import (
     bundled,
     hours_options,
     report_dir_option,
+    run_argument,
     state_option,
     view_options,
 )
@@ -81,7 +82,7 @@ wishes_options = bundled(
 
 
 @click.command("restore")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.option("--dry-run", is_flag=True, help="Tell what would come back, and its digest; send nothing.")
 @wishes_options
 @consent_options
@@ -101,9 +102,10 @@ def command(
 ) -> int:
     """Bring back what a run took down, in reverse order.
 
-    RUN is an id, a folder, or `latest`. Only what the run's snapshot saw deployed and an undeploy of the run
-    may have reached is touched. What would not come back as it was is left out unless --accept takes it in.
-    Asks like `run`; --dry-run prints the digest that --approve wants. There is no window unless one is given.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. Only what the run's
+    snapshot saw deployed and an undeploy of the run may have reached is touched. What would not come back
+    as it was is left out unless --accept takes it in. Asks like `run`; --dry-run prints the digest that
+    --approve wants. There is no window unless one is given.
     """
     from orchestrator.api import RunOptions, restore
     from orchestrator.journal.folder import find_run

@@ -11,6 +11,7 @@ from orchestrator.commands.options import (
     Selection,
     View,
     report_dir_option,
+    run_argument,
     selection_options,
     state_option,
     view_options,
@@ -21,7 +22,7 @@ from orchestrator.errors import UsageError
 
 
 @click.command("resume")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.option("--past-stop", is_flag=True, help="Go on although a stop rule ended the run.")
 @click.option("--after-restore", is_flag=True, help="Go on although a restore of it has begun.")
 @selection_options
@@ -39,9 +40,10 @@ def command(
 ) -> int:
     """Go on with a run that ended early.
 
-    RUN is an id, a folder, or `latest`. It asks nothing: it goes on under the approval that the run had.
-    What is unknown is looked at before anything is sent; --only, --skip and --wave narrow the run's own.
-    After a restore has begun it wants --after-restore: what the restore brought back stays up.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. It asks nothing: it goes
+    on under the approval that the run had. What is unknown is looked at before anything is sent; --only,
+    --skip and --wave narrow the run's own. After a restore has begun it wants --after-restore: what the
+    restore brought back stays up.
     """
     from orchestrator.api import resume
     from orchestrator.commands.prompt import can_ask, go_on_after

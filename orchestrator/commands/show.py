@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import state_option
+from orchestrator.commands.options import run_argument, state_option
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("run", metavar="RUN")
+@run_argument
 @click.argument("target", metavar="TARGET")
 @click.option(
     "--format",
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def command(run: str, target: str, form: str, state: Path) -> None:
     """Show everything that a run keeps about one target.
 
-    RUN is an id, a folder, or `latest`. TARGET is the target's id, or a pattern, an end or a part of it that
-    no other target of the run has.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. TARGET is the target's
+    id, or a pattern, an end or a part of it that no other target of the run has.
     """
     from orchestrator.journal.folder import find_run
 

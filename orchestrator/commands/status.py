@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.commands.options import state_option
+from orchestrator.commands.options import run_or_none_argument, state_option
 from orchestrator.commands.screen import tell
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PATIENCE = 2.0
 
 
 @click.command("status")
-@click.argument("run", metavar="[RUN]", required=False)
+@run_or_none_argument
 @click.option(
     "--format",
     "form",
@@ -34,8 +34,9 @@ PATIENCE = 2.0
 def command(run: str | None, form: str, state: Path) -> None:
     """Tell where a run stands, and what it waits for.
 
-    RUN is an id, a folder, or `latest`; without it these are all runs that go on, else `latest`. A run that
-    goes on is asked itself; if it does not answer, its journal is read.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name; without it these are all
+    runs that go on, else `latest`. A run that goes on is asked itself; if it does not answer, its journal
+    is read.
     """
     for number, folder in enumerate(asked_for(run, state)):
         live = standing_of(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,10 @@ from orchestrator.journal.mounts import network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.restores import Restore, restores_in, restores_of
 from orchestrator.model import RunId
+from orchestrator.names import normal
+
+MOST_LISTED = 20
+"""Runs that are named where several may be meant."""
 
 State = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
@@ -68,15 +72,23 @@ class RunFolder:
     @property
     def act(self) -> str:
         """What the run does: undeploy, or restore; the first where that cannot be read."""
+        return self._meta("value", "act") or "undeploy"
+
+    @property
+    def plan_name(self) -> str:
+        """What its plan is called; empty where that cannot be read."""
+        return self._meta("value ->> 'name'", "plan")
+
+    def _meta(self, what: str, key: str) -> str:
         check_run(self.path)
         with suppress(JournalError):
             database = open_database(self.journal, write=False, whole=False)
             try:
-                for (act,) in database.rows("SELECT value FROM meta WHERE key = 'act'"):
-                    return str(act)
+                for (value,) in database.rows(f"SELECT {what} FROM meta WHERE key = ?", (key,)):
+                    return str(value)
             finally:
                 database.close()
-        return "undeploy"
+        return ""
 
     def restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:
         """Return the restores of this run that have begun or are about to, the oldest first.
@@ -194,19 +206,49 @@ def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
 
 
 def find_run(state: Path, ref: str) -> RunFolder:
-    """Return the run that ``ref`` means: an id, a folder, or ``latest`` (no rehearsal). Raises RunError."""
+    """Return the run that ``ref`` means. Raises RunError where there is none, or where it means several.
+
+    It is a folder where it holds a ``/``; else an id, the beginning of a single one, ``latest``, or the name
+    of a plan: the last two are the newest undeploy that is no rehearsal.
+    """
+    found = Path(ref) if "/" in ref else _kept(state, ref)
+    if found is None or not (found / "journal.sqlite").is_file():
+        raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
+    check_run(found)
+    return RunFolder(found)
+
+
+def _kept(state: Path, ref: str) -> Path | None:
+    """Return the folder of the run that ``ref`` means in a state folder; None without one."""
+    runs = list_runs(state)
+    begun = [run for run in (*runs, *list_runs(state, rehearsals=True)) if ref and run.id.startswith(ref)]
+    exact = next((run for run in begun if run.id == ref), None)
+    if exact is not None:
+        return exact.path
+    if len(begun) > 1:
+        raise RunError(_several(ref, begun))
+    if begun:
+        return begun[0].path
     if ref == "latest":
-        newest = next((run for run in list_runs(state) if run.act == "undeploy"), None)
-        if newest is None:
-            raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
-        return newest
-    check_state(state)
-    candidates = [runs_folder(state) / ref, runs_folder(state, rehearsal=True) / ref, Path(ref)]
-    for path in candidates:
-        if (path / "journal.sqlite").is_file():
-            check_run(path)
-            return RunFolder(path)
-    raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
+        return _latest(state, runs).path
+    named = (run for run in runs if run.act == "undeploy" and normal(run.plan_name) == normal(ref))
+    newest = next(named, None)
+    return Path(ref) if newest is None else newest.path
+
+
+def _latest(state: Path, runs: Sequence[RunFolder]) -> RunFolder:
+    newest = next((run for run in runs if run.act == "undeploy"), None)
+    if newest is None:
+        raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
+    return newest
+
+
+def _several(ref: str, runs: Sequence[RunFolder]) -> str:
+    listed = [f"    {run.id}" for run in runs[:MOST_LISTED]]
+    if len(runs) > MOST_LISTED:
+        listed.append(f"    … and {len(runs) - MOST_LISTED:,} more")
+    head = f"{ref} is the beginning of {len(runs):,} runs; give more of the one that is meant:"
+    return "\n".join([head, *listed])
 
 
 def new_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:

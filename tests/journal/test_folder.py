@@ -290,6 +290,69 @@ def test_a_run_is_found_by_id_by_folder_and_as_the_latest(
     assert [run.id for run in list_runs(state, rehearsals=True)] == [rehearsal.id]
 
 
+def named(state: Path, suffix: str, plan: str, act: str = "undeploy") -> RunFolder:
+    """Make a run of a plan, which may be a restore."""
+    run = made(state, suffix=suffix)
+    with closing(run.open(write=True)) as database, database.transaction():
+        database.run("UPDATE meta SET value = json_set(value, '$.name', ?) WHERE key = 'plan'", (plan,))
+        database.run("INSERT INTO meta VALUES ('act', ?)", (act,))
+    return run
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(state: Path) -> None:
+    first = made(state, name="night", suffix="0001")
+    rehearsal = made(state, name="day", suffix="0001", rehearsal=True)
+    stamp = first.id.partition("-night")[0]
+
+    assert find_run(state, f"{stamp}-n").path == first.path
+    assert find_run(state, f"{stamp}-d").path == rehearsal.path
+    with pytest.raises(RunError) as caught:
+        find_run(state, stamp[:8])
+    assert str(caught.value).splitlines() == [
+        f"{stamp[:8]} is the beginning of 2 runs; give more of the one that is meant:",
+        f"    {first.id}",
+        f"    {rehearsal.id}",
+    ]
+
+
+def test_an_exact_id_is_meant_though_another_one_begins_so(state: Path) -> None:
+    first = made(state, suffix="00")
+    made(state, suffix="0001")
+
+    assert find_run(state, first.id).path == first.path
+
+
+def test_many_that_may_be_meant_are_counted(state: Path) -> None:
+    for number in range(23):
+        made(state, suffix=f"{number:04}")
+
+    with pytest.raises(RunError, match=r"and 3 more$"):
+        find_run(state, "2")
+
+
+def test_a_run_is_found_by_the_name_of_its_plan(state: Path) -> None:
+    """The newest undeploy: no restore, no rehearsal."""
+    named(state, "0001", "o\u0308deme night")
+    second = named(state, "0002", "\u00f6deme night")
+    named(state, "0003", "\u00f6deme night", act="restore")
+    named(state, "0004", "other")
+
+    assert find_run(state, "o\u0308deme night").path == second.path
+    with pytest.raises(RunError, match="there is no run"):
+        find_run(state, "deme")
+
+
+def test_a_folder_is_one_that_holds_a_slash(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(state)
+    other = named(state, "0002", run.id)  # a plan may be called like a run
+    monkeypatch.chdir(run.path.parent)
+
+    assert find_run(state, run.id).path == run.path
+    assert find_run(Path("nowhere"), f"./{run.id}").path.resolve() == run.path
+    with pytest.raises(RunError, match="there is no run"):
+        find_run(state, f"runs/{other.id}")
+
+
 @pytest.mark.parametrize("ref", ["latest", "no-such-run", "", "..", "."])
 def test_a_run_that_is_not_there_is_told_with_the_folder(state: Path, ref: str) -> None:
     made(state, rehearsal=True)
