@@ -3,6 +3,7 @@ from importlib import import_module
 
 import click
 import pytest
+from spelling import SPELLINGS
 
 from orchestrator.cli import COMMANDS, LATER, execute
 from orchestrator.errors import (
@@ -86,15 +87,17 @@ def test_a_message_moves_no_cursor(
 
 
 @pytest.mark.promise(9)
+@pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_bug_shows_its_traceback_without_any_credential(
-    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str], spelling: str
 ) -> None:
-    secret = Secret("s3cr3t-t0ken-value")
-    failing(ValueError(f"invalid header: Bearer {secret.reveal()}"))
+    secret = Secret("s3cr3t/t0ken=value")
+    spelt = SPELLINGS[spelling](secret.reveal())
+    failing(ValueError(f"invalid header: Bearer {spelt}"))
 
     told = capsys.readouterr().err
     assert "ValueError: invalid header: Bearer •••" in told
-    assert secret.reveal() not in told
+    assert spelt not in told
     assert "bug of ours" in told
 
 

@@ -73,6 +73,28 @@ async def test_what_comes_unasked_answers_nothing(
         assert (len(peer.requests), peer.connections) == (2, 2)
 
 
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("after", [None, SOON], ids=["with it", "later"])
+async def test_what_comes_unasked_over_tls_answers_nothing(after: float | None, tmp_path: Path) -> None:
+    ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    async def answer(peer: Peer, writer: asyncio.StreamWriter) -> None:
+        writer.write(DENIED if len(peer.requests) > 1 else OK if after else OK + NO_CONTENT)
+        if after and len(peer.requests) == 1:
+            await writer.drain()
+            await asyncio.sleep(after)
+            writer.write(NO_CONTENT)
+
+    roma = gateway(tls=Tls(ca_file="ca.pem"))
+    async with serving(answer, tls=context) as peer, transport.connect(roma, tmp_path, {}) as send:
+        first = await ask(send, peer)
+        await asyncio.sleep(2 * SOON)
+        second = await ask(send, peer)
+    assert statuses(first, second) == [200, 403]
+
+
 @contextmanager
 def saying_too_much() -> Iterator[tuple[str, Callable[[], None]]]:
     """A server, and a function that makes it say one more reply and waits until the kernel has it; what the

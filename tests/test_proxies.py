@@ -34,7 +34,7 @@ from peer import (
 
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model import Tls
-from orchestrator.proxies import Proxy, read_proxies
+from orchestrator.proxies import Proxy, passwords, read_proxies
 from orchestrator.transport import check_connection, connect
 from orchestrator.wire import Lost, Reply, Request, Secret
 
@@ -183,6 +183,13 @@ def test_who_writes_a_password_with_a_sign_of_its_own_is_told_how() -> None:
     written = read_proxies(None, {"HTTP_PROXY": "http://svc:20%2324Gizli@proxy.corp:3128"})
     basic = base64.b64encode(b"svc:20#24Gizli").decode()
     assert written.choose("http", "a", 80) == Proxy("http://proxy.corp:3128", Secret(f"Basic {basic}"))
+
+
+@pytest.mark.promise(9)
+def test_a_proxy_s_password_is_known_to_who_masks() -> None:
+    environment = {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128", "HTTP_PROXY": B}
+    assert passwords(None, environment) == (Secret(PASSWORD),)
+    assert passwords(A, environment) == ()
 
 
 def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:
