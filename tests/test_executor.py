@@ -35,6 +35,7 @@ from orchestrator.model import (
     Ask,
     Limits,
     Plan,
+    Retry,
     RunId,
     Size,
     StopWhen,
@@ -44,6 +45,7 @@ from orchestrator.model import (
     Verdict,
     Wave,
 )
+from orchestrator.overview import Overview
 from orchestrator.pauses import Prompt
 from orchestrator.plan.targets import Place
 from orchestrator.schedule import Tally, exit_status, step_bounds
@@ -173,7 +175,11 @@ def ran(
         async with anyio.create_task_group() as group:
             if steer is not None:
                 group.start_soon(steer, steering)
-            await execute(crew, {name: Way(lanes[name], wires[name].send) for name in names})
+            ways = {}
+            for name, one in lanes.items():
+                send = wires[name].send
+                ways[name] = Way(one, send, Overview(one, send, here, lambda: None))
+            await execute(crew, ways)
             group.cancel_scope.cancel()
         at = anyio.current_time()
         if ends:
@@ -264,6 +270,60 @@ def test_a_broken_gateway_does_not_slow_the_other_one(tmp_path: Path) -> None:
     bad = [went.reasons[one.id] for one in targets if one.gateway == "bad" and went.outcomes[one.id]]
     assert bad
     assert all(reason and reason.startswith(("parked: ", "spent: ")) for reason in bad)
+
+
+@pytest.mark.promise(6)
+def test_a_parked_gateway_does_not_put_off_the_last_looks_of_the_other_one(tmp_path: Path) -> None:
+    """Who looks always looks once more when all undeploys of that gateway are done, not of all gateways."""
+    targets = [target(seq, "good" if seq % 2 else "bad") for seq in range(1, 21)]
+    down = set[str]()
+
+    def answers(act: Act, name: str) -> Answer:
+        if name.startswith("bad"):
+            return Lost(sent=False, detail="refused")
+        if act is Act.LOOK:
+            return reading(Verdict.DOWN if name in down else Verdict.UP)
+        down.add(name)
+        return REMOVED
+
+    went = ran(tmp_path, targets, answers, gateways=(narrow("good", 5, look="always"), narrow("bad", 5)))
+
+    assert went.wires["good"].times(Act.LOOK)[-1] <= 10.0
+    assert {went.outcomes[one.id] for one in targets if one.gateway == "good"} == {"undeployed"}
+    assert went.wires["bad"].times()[-1] > 500.0
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("heals", [True, False])
+def test_doubts_of_a_gateway_that_dies_wait_until_it_is_well_or_given_up(tmp_path: Path, heals: bool) -> None:
+    """The replies of a second are lost; then nothing can be sent for two minutes, or for good. No look
+    is spent on that: once it is well each doubt is settled, and else it is left for a resume."""
+    targets = [target(seq) for seq in range(1, 41)]
+    sent, ill = list[float](), list[float]()
+
+    def answers(act: Act, name: str) -> Answer:
+        now = anyio.current_time()
+        if now >= 4.0 and not (heals and now >= 124.0):
+            ill.append(now)
+            return Lost(sent=False, detail="refused")
+        if act is Act.LOOK:
+            return reading(Verdict.DOWN)
+        sent.append(now)
+        return Lost(sent=True, detail="reset") if 3.0 <= now < 4.0 else REMOVED
+
+    went = ran(
+        tmp_path, targets, answers, gateways=(narrow(concurrency=8, retry=Retry(attempts=1)),), ends=True
+    )
+
+    ends = Counter(went.outcomes.values())
+    if heals:
+        assert ends == {"undeployed": 40}
+    else:
+        assert set(ends) == {"undeployed", "unknown", "not_started"}
+        reasons = [reason for reason in went.reasons.values() if reason]
+        assert all(reason.startswith("parked: ") for reason in reasons)
+        assert went.status is ExitStatus.STOPPED
+    assert len(ill) < 60
 
 
 @pytest.mark.promise(4)

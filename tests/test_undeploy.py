@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import anyio
 import pytest
 from engine import EPOCH, Answer, Journal, Wire, gateway, lane, played, reading, script, target, world
+from msgspec.structs import replace
 
 from orchestrator.errors import DiskError
 from orchestrator.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
@@ -133,6 +134,25 @@ def test_a_request_that_was_lost_is_doubt_only_if_it_was_sent() -> None:
         Verdict.REMOVED,
     ]
     assert went.wire.times() == [0.0, 0.5, 1.5, 2.0]
+
+
+@pytest.mark.promise(10)
+def test_a_look_that_could_not_be_sent_costs_none_of_three_and_ends_after_park_for() -> None:
+    refused = Lost(sent=False, detail="refused")
+    settled = course([], [*[refused] * 9, UNCLEAR, refused, UNCLEAR, DOWN], past=replace(IN_DOUBT, charged=5))
+    assert settled.end == End(Outcome.UNDEPLOYED, evidence="look")
+
+    ended = course([], [refused] * 1000, past=replace(IN_DOUBT, charged=5), park_for=60.0)
+    assert ended.end == End(Outcome.UNKNOWN, "parked: refused")
+    assert 60.0 <= ended.at <= 95.0
+
+
+def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:
+    """Before anything was sent an unsent look tells what a fault tells: three of them, then the undeploy."""
+    went = course([REMOVED], [Lost(sent=False, detail="refused")] * 3 + [DOWN], look="always")
+
+    assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
+    assert went.at < 5.0
 
 
 @pytest.mark.promise(6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -299,6 +300,14 @@ def seed_of(roma: int, apim: int, **fields: Any) -> Seed:
             ),
         )
     )
+
+
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import FAKE_TOKEN
 
-from .stage import CONCURRENCY, Stage, apim_id, backend, roma_id
+from .stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
 
 PATIENT = "stop_when: {failed: 100%, unknown: 100%, surprising: 100%}"
 # Between the targets that are lied about others are answered, or the lanes would rightly park.
@@ -223,7 +222,7 @@ def test_a_rate_limit_slows_its_lane_and_not_the_other(staged: Callable[..., Sta
 @pytest.mark.promise(6)
 def test_a_dead_gateway_parks_and_does_not_slow_the_other(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 30, latency=0.02)
-    plan = stage.write_plan(urls={"roma-eu": f"http://127.0.0.1:{_closed_port()}"}, roma=TWICE)
+    plan = stage.write_plan(urls={"roma-eu": f"http://127.0.0.1:{closed_port()}"}, roma=TWICE)
     began = time.time()
     with stage.started("run", plan, "--yes") as process:
         stage.wait_for_requests(30, process)
@@ -251,7 +250,7 @@ def test_a_dead_gateway_ends_with_the_window(staged: Callable[..., Stage]) -> No
     keys = "timeout: 1s, retry: {attempts: 3, first: 1ms, ceiling: 1s}"
     closes = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4))
     plan = stage.write_plan(
-        urls={"roma-eu": f"http://127.0.0.1:{_closed_port()}"},
+        urls={"roma-eu": f"http://127.0.0.1:{closed_port()}"},
         roma=keys,
         apim="timeout: 1s",
         top=f"window: {{opens: 2026-01-01T00:00:00Z, closes: {closes}}}",
@@ -261,13 +260,6 @@ def test_a_dead_gateway_ends_with_the_window(staged: Callable[..., Stage]) -> No
     assert ended.status == 4, ended.err
     assert stage.platform.books().gateways["apim"].down == 10
     assert stage.report()["totals"]["not_started"] == 20
-
-
-def _closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.mark.promise(4)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.access import LOGIN_TRIES
 from orchestrator.model import Act
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.books import GatewayFacts
@@ -16,7 +18,7 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.keys import Key
 
-from .stage import CONCURRENCY, Ended, Stage, apim_id, roma_id
+from .stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
 from .test_secrets import forms_of
 
 PLANS = Path(__file__).parents[2] / "plans"
@@ -44,10 +46,10 @@ def seeds(**fields: Any) -> dict[str, Any]:
     }
 
 
-def plan(stage: Stage, roma: str = "") -> Path:
+def plan(stage: Stage, roma: str = "", *, hurried: bool = False) -> Path:
     """A plan in which ROMA is let in by ``roma`` (an IAM user if empty), and Apinizer by a login.
 
-    What the environment does not say is right.
+    What the environment does not say is right. ``hurried``: nothing waits for longer than it must.
     """
     right = {
         "OPS_PASSWORD": PASSWORD,
@@ -58,7 +60,8 @@ def plan(stage: Stage, roma: str = "") -> Path:
     stage.env = right | stage.env
     url = stage.platform.urls["roma-eu"]
     iam = f"{{iam: {{url: '{url}', user: ops, domain: corp, password: {{env: OPS_PASSWORD}}}}}}"
-    path = stage.write_plan(top=CALM)
+    keys = "retry: {first: 1ms, ceiling: 2ms}" if hurried else ""
+    path = stage.write_plan(top=CALM, roma=keys, apim=keys)
     text = path.read_text().replace("{token: {env: ROMA_TOKEN}}", roma or iam)
     path.write_text(text.replace("{token: {env: APINIZER_TOKEN}}", LOGIN))
     return path
@@ -273,4 +276,53 @@ def test_a_resume_logs_in_again_and_sends_only_what_is_left(staged: Callable[...
     assert ended.status == 0, ended
     assert {facts(stage, name).logins for name in CONCURRENCY} == {2}
     assert sum(entry.act is Act.UNDEPLOY for entry in stage.seen()) == 9
+    stage.assert_truth()
+
+
+# --- logins that nobody answers -------------------------------------------------------------------------
+# These wait for about four seconds: the pauses between five logins, of which none is under a second.
+
+
+@pytest.mark.promise(10)
+def test_where_nobody_answers_a_login_everything_ends_and_says_so(staged: Callable[..., Stage]) -> None:
+    """The other gateway's work ends as always. Side by side, since each waits for the same pauses."""
+    stage = staged(3, 4, **seeds())
+    path = plan(stage, hurried=True)
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    text = path.read_text().replace("snapshot: off", "snapshot: best")
+    path.write_text(
+        text.replace(f"{{iam: {{url: '{stage.platform.urls['roma-eu']}'", f"{{iam: {{url: '{nowhere}'")
+    )
+    commands = [("run", path, "--yes"), ("preview", path), ("discover", "--from", path)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(stage.started(*command)) for command in commands]
+        ended = [(*process.communicate(timeout=25), process.returncode) for process in processes]
+
+    assert [status for _, _, status in ended] == [4, 1, 1], ended
+    for out, err, _ in ended:
+        assert "parked: no token could be had: no connection to 127.0.0.1" in out + err
+    outcomes, reasons = stage.outcomes(), stage.reasons()
+    assert {outcomes[apim_id(number)] for number in range(4)} == {"undeployed"}
+    assert {outcomes[roma_id(number)] for number in range(3)} == {"not_started"}
+    assert all(reasons[roma_id(number)].startswith("parked: no token") for number in range(3))
+
+
+@pytest.mark.promise(10)
+def test_tokens_that_die_in_mid_run_while_no_login_is_answered_leave_the_rest_for_a_resume(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(12, 8, **seeds(token_life=0.5, latency=0.3))
+    first = Fault(kind=Kind.SLOW, on=On.LOGIN)
+    ill = Fault(kind=Kind.STATUS, status=503, on=On.LOGIN, times=0)
+    stage.expect({"roma-eu": (first, ill), "apim": (first, ill)})
+    ended = stage.undeploy("run", plan(stage, hurried=True), "--yes")
+    reasons = stage.reasons()
+
+    assert ended.status == 4, ended
+    left = [name for name, outcome in stage.outcomes().items() if outcome != "undeployed"]
+    assert 0 < len(left) < 20
+    assert all(reasons[name].startswith("parked: no token could be had: ") for name in left)
+    assert all(facts(stage, name).logins == 1 + LOGIN_TRIES for name in CONCURRENCY)
+    stage.expect()
+    assert stage.undeploy("resume", "latest").status == 0
     stage.assert_truth()
