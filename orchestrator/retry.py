@@ -126,7 +126,17 @@ def passing(status: int | None) -> bool:
 
 def blocked(past: Past, reason: str) -> End:
     """End a target that may not go on for a reason of the run or of its lane."""
-    return End(Outcome.UNKNOWN if past.doubt else Outcome.NOT_STARTED, reason)
+    return End(Outcome.UNKNOWN if past.doubt or _owes_look(past) else Outcome.NOT_STARTED, reason)
+
+
+def _owes_look(past: Past) -> bool:
+    """Tell whether the newest reply was a refusal of which only a look can say what has become of it."""
+    match past.about.verdict if past.about else None:
+        case Verdict.CONTESTED:
+            return True
+        case Verdict.REFUSED:
+            return past.arrived
+    return False
 
 
 def decide(policy: Policy, past: Past, act: Act, reading: Reading, *, roll: float) -> tuple[Past, Step]:

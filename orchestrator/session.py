@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -47,8 +48,11 @@ from orchestrator.trust import warnings
 from orchestrator.undeploy import Tools
 from orchestrator.world import Material, Send, World, open_way
 
-LAST_WRITES = 4.0
+LAST_WRITES = 3.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
+
+LAST_CLOSE = 0.5
+"""And so many for closing it then; each is bounded, since a disk may never answer."""
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -184,7 +188,8 @@ class Session:
                     finish = await self._finish()
             return finish or Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
         finally:
-            with anyio.CancelScope(shield=True):
+            within = LAST_CLOSE if self._cut else math.inf
+            with anyio.CancelScope(shield=True), anyio.move_on_after(within):
                 await self._close()
 
     async def _close(self) -> None:

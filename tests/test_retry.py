@@ -366,7 +366,15 @@ def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None
 
 
 @pytest.mark.parametrize(
-    ("past", "outcome"), [(FRESH, "not_started"), (IN_DOUBT, "unknown"), (SETTLED_UP, "not_started")]
+    ("past", "outcome"),
+    [
+        (FRESH, "not_started"),
+        (IN_DOUBT, "unknown"),
+        (SETTLED_UP, "not_started"),
+        # A refusal that a look was to settle, which has not come: it may have taken effect.
+        (after(FRESH, CONTESTED), "unknown"),
+        (after(SETTLED_UP, REFUSED), "unknown"),
+    ],
 )
 def test_a_target_that_may_not_go_on_keeps_its_doubt(past: Past, outcome: str) -> None:
     assert blocked(past, "window: shut") == End(Outcome(outcome), "window: shut")

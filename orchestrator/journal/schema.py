@@ -65,22 +65,27 @@ CREATE TABLE note (
 AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq)"
 """Made once all targets are in, which is far cheaper than keeping it up to date row by row."""
 
-IN_DOUBT = """EXISTS (
+_UNSETTLED = """EXISTS (
     SELECT 1 FROM attempt AS a
     WHERE a.seq = target.seq AND a.act <> 'look'
-      AND (a.verdict IS NULL OR a.verdict IN ('doubt', 'strange', 'partial', 'removed'))
+      AND {verdict}
       AND NOT EXISTS (
         SELECT 1 FROM attempt AS b
         WHERE b.seq = a.seq AND b.number > a.number AND b.act = 'look' AND b.verdict = 'up'
       )
 )"""
+
+IN_DOUBT = _UNSETTLED.format(
+    verdict="(a.verdict IS NULL OR a.verdict IN ('doubt', 'strange', 'partial', 'removed'))"
+)
 """True of a target that an undeploy of ours may have reached, and no later look called deployed.
 
 In a restore it is a deploy, and `up` and `down` are exchanged throughout: `up` is "not yet as it should be".
 """
 
-OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} THEN 'unknown' ELSE 'not_started' END"
-"""The outcome of a target that the run did not end."""
+_CONTESTED = _UNSETTLED.format(verdict="a.verdict = 'contested'")
+OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} OR {_CONTESTED} THEN 'unknown' ELSE 'not_started' END"
+"""The outcome of a target that the run did not end; what a refusal may mean is for a look to say, too."""
 
 INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
 RESULT = (

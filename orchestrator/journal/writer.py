@@ -23,6 +23,9 @@ from orchestrator.journal.schema import TOGETHER
 IDLE = 0.05
 """Seconds after which a result that no intent followed is committed on its own."""
 
+LAST_COMMIT = 0.5
+"""Seconds that a commit which is under way gets when the writing is cut off."""
+
 Entry = tuple[str, tuple[Value, ...]]
 
 
@@ -79,7 +82,10 @@ class Writer:
         await self._durable(None)
 
     async def close(self) -> None:
-        """Commit what is queued, if that is possible, and end the thread. Safe to call twice."""
+        """Commit what is queued, if that is possible, and end the thread. Safe to call twice.
+
+        Whoever cancels this does not wait for a disk that never answers: the thread is left to its commit.
+        """
         if self._closed:
             return
         try:
@@ -88,8 +94,9 @@ class Writer:
         finally:
             self._closed = True
             self._orders.put(None)
-            self._thread.join()
-            self._database.close()
+            self._thread.join(LAST_COMMIT)
+            if not self._thread.is_alive():
+                self._database.close()
 
     async def _durable(self, entry: Entry | None) -> None:
         if self._closed:
@@ -129,7 +136,8 @@ class Writer:
             except Exception as caught:  # noqa: BLE001 - as in _begin
                 error = caught
                 self._database.roll_back()
-            self._loop.call_soon_threadsafe(self._settle, batch, error)
+            with suppress(RuntimeError):  # the loop is gone, where the writing was cut off
+                self._loop.call_soon_threadsafe(self._settle, batch, error)
 
     def _settle(self, batch: _Batch, error: Exception | None) -> None:
         """Tell those who wait how it went, and begin with what was queued meanwhile."""

@@ -216,6 +216,8 @@ def test_what_a_killed_session_left_is_named_and_narrowed(database: Database) ->
         ([("undeploy", "unsent")], "not_started"),
         ([("undeploy", "denied")], "not_started"),
         ([("undeploy", "elsewhere")], "not_started"),
+        ([("undeploy", "contested")], "unknown"),
+        ([("undeploy", "contested"), ("look", "up")], "not_started"),
         ([("look", None)], "not_started"),
         ([("undeploy", "doubt"), ("look", "up"), ("undeploy", "busy")], "not_started"),
     ],

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.schema import ENDED, INTENT, RESULT
-from orchestrator.journal.writer import IDLE, Writer
+from orchestrator.journal.writer import IDLE, LAST_COMMIT, Writer
 from tests.journal.journals import small, writable
 
 NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', ?)"
@@ -207,6 +208,21 @@ async def test_close_on_a_full_disk_comes_back(tmp_path: Path) -> None:
         database.one(f"PRAGMA max_page_count = {pages}")
         writer.post(NOTE, ("x" * 100_000,))
     assert texts(database.path) == []
+
+
+@pytest.mark.promise(10)
+async def test_close_does_not_wait_for_a_disk_that_never_answers_once_it_is_cut_off(tmp_path: Path) -> None:
+    async with writing(tmp_path) as (writer, database):
+        database.gate.clear()
+        writer.post(NOTE, ("never committed",))
+        began = asyncio.get_running_loop().time()
+        with anyio.move_on_after(0.1):
+            await writer.close()
+
+        assert asyncio.get_running_loop().time() - began < 0.1 + LAST_COMMIT + 0.5
+        database.gate.set()
+        writer._thread.join()
+        database.close()
 
 
 async def test_a_waiter_that_is_cancelled_harms_nobody(tmp_path: Path) -> None:
