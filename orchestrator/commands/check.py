@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import Chosen, plan_options, protect_file_option, read_protect_files
+from orchestrator.commands.options import (
+    Chosen,
+    plan_options,
+    protect_file_option,
+    read_protect_files,
+    with_protect_files,
+)
 from orchestrator.commands.screen import tell_warnings
 
 if TYPE_CHECKING:
@@ -39,7 +45,8 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
-        loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
+        with with_protect_files(options.protect_files):
+            loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
         tell_warnings(loaded.warnings)
         refuse_dead(loaded.plan, options)
         lines = [*counted(loaded), *explained(loaded, draft, options), *_too_short(loaded)]

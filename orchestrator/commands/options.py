@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.commands.times import close_at, parse_window
-from orchestrator.errors import UsageError
+from orchestrator.errors import PlanError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.api import LoadedPlan
@@ -120,6 +121,21 @@ def read_protect_files(files: Sequence[Path]) -> tuple[ProtectFile, ...]:
     # The option adds to the site's own file: nobody unprotects anything by naming another one.
     site = os.environ.get(PROTECT_FILE_VARIABLE)
     return tuple(read_protect_file(file) for file in ([Path(site)] if site else []) + list(files))
+
+
+@contextmanager
+def with_protect_files(files: Sequence[ProtectFile]) -> Iterator[None]:
+    """Tell what is wrong with the lines of protect files together with what is wrong with a plan."""
+    from orchestrator.plan.protect import refuse_dead_lines
+
+    try:
+        yield
+    except PlanError as error:
+        try:
+            refuse_dead_lines(files, None)
+        except PlanError as more:
+            raise PlanError(error.problems + more.problems) from None
+        raise
 
 
 def read_ids(file: Path) -> list[Given]:

@@ -183,6 +183,17 @@ def test_each_wrong_line_of_a_protect_file_is_told_and_nothing_is_sent(
     assert not (folder / ".undeploy").exists()
 
 
+def test_what_is_wrong_with_plan_and_protect_file_is_told_at_once(
+    plan: Callable[..., Path], undeploy: Undeploy, folder: Path
+) -> None:
+    (folder / "site").write_text("apim/Retail/**\n'apim/Retail/**'\n")
+    _, _, err = undeploy("check", plan(more="at_most: 0"), "--protect-file", "site")
+
+    assert len(err.splitlines()) == 2
+    assert "plan.yaml:4:10 at_most: " in err
+    assert "site:2:1 " in err
+
+
 def test_a_protect_file_that_is_not_there_is_told(plan: Callable[..., Path], undeploy: Undeploy) -> None:
     status, out, err = undeploy("check", plan(), "--protect-file", "nowhere")
 

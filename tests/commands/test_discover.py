@@ -382,6 +382,18 @@ def test_more_targets_than_the_plan_allows_are_told_and_1(
     assert undeploy("check", "found.yaml")[0] == 2
 
 
+def test_a_pattern_protects_by_host_and_a_dead_one_is_refused(
+    there: Any, frame: Callable[..., Path], undeploy: Undeploy
+) -> None:
+    status, _, err = undeploy("discover", "--from", frame("protect: ['127.1/Payments/**']"))
+    dead = undeploy("discover", "--from", frame("protect: ['apim/Payments/*']"))
+
+    assert status == 0, err
+    assert "1 of them are protected, and would not be touched\n" in err
+    assert (dead.status, dead.out) == (2, "")
+    assert "protect[0]: " in dead.err
+
+
 def test_two_names_of_one_installation_are_one(
     there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:

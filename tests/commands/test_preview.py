@@ -84,6 +84,23 @@ def test_json_has_every_target_and_its_schema(mixed: Running, plan: Write, undep
     assert found["forecast"]["undeploys"] == 6  # this plan keeps no snapshot, so a run asks for all of them
 
 
+def test_what_is_in_force_and_what_matches_nothing_is_told(
+    mixed: Running, plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
+    (folder / "site").write_text("apim/Retail/proxy-0/*\napim/Retial/**\n")
+    path = plan(mixed.urls["apim"], more="protect: ['127.0.0.1/Retail/proxy-5/test']")
+    out = undeploy("preview", path, "--protect-file", "site").out
+    found = json.loads(undeploy("preview", path, "--protect-file", "site", "--format", "json").out)
+    idle = "protect: the pattern apim/Retial/** (site:2) matches none of the targets"
+
+    assert "protect   3 patterns are in force, 2 targets are protected\n" in out
+    assert f"warning   apim: {idle}" in out or f"warning   {idle}" in out
+    assert found["counts"]["protected"] == 2
+    assert [warning for warning in found["warnings"] if warning["kind"] == "protect"] == [
+        {"kind": "protect", "text": idle, "gateway": "apim", "targets": []}
+    ]
+
+
 def test_markdown_is_for_tickets(mixed: Running, plan: Write, undeploy: Undeploy) -> None:
     out = undeploy("preview", plan(mixed.urls["apim"]), "--format", "markdown").out
 
