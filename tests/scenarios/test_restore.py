@@ -409,7 +409,8 @@ def test_a_gateway_that_is_ill_is_parked_and_resume_goes_on_as_a_restore(
     restore = stage.run.name
     latest = stage.undeploy("resume", "latest")  # the run itself, which is coming up again
     stage.expect()
-    resumed = stage.undeploy("resume", restore)
+    (stage.folder / "site").write_text("**\n")  # what is protected is to be up: no restore is kept from it
+    resumed = stage.undeploy("resume", restore, "--protect-file", "site")
 
     assert ended.status == 4, ended
     assert {entry["name"]: entry["lane"] for entry in parked["gateways"]} == {
