@@ -34,6 +34,8 @@ _ZEROS = (
     (b"\0", 1, "utf-16-le"),
 )
 
+_FIRST_OF_MARKS = {mark[:1] for mark, _ in _MARKS}
+
 _WAIT = re.compile(
     r"\+?([0-9]+(?:\.[0-9]+)?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)?\.?",
     re.IGNORECASE,
@@ -55,7 +57,7 @@ def text_of(reply: Reply) -> str:
     chance, while servers often name a set that their JSON is not written in.
     """
     body = reply.body
-    for mark, codec in _MARKS:
+    for mark, codec in _MARKS if body[:1] in _FIRST_OF_MARKS else ():
         if body.startswith(mark):
             return body[len(mark) :].decode(codec, "replace")
     try:
@@ -65,6 +67,8 @@ def text_of(reply: Reply) -> str:
 
 
 def _wide(body: bytes) -> str | None:
+    if b"\0" not in body[:4]:
+        return None
     return next((codec for zeros, at, codec in _ZEROS if body.startswith(zeros, at)), None)
 
 
@@ -87,11 +91,19 @@ def json_object(reply: Reply) -> dict[str, Any] | None:
     text = text_of(reply)
     try:
         value = msgspec.json.decode(text)
-        if reply.status < 300 and value:
+        if reply.status < 300 and _may_repeat(text, value):
             json.loads(text, object_pairs_hook=_unambiguous)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _may_repeat(text: str, value: object) -> bool:
+    """Say whether a key may be written twice: then the text has a colon that its value, written again, lacks.
+
+    To ask is fifteen times as fast as to find out.
+    """
+    return text.count(":") != msgspec.json.encode(value).count(b":") or "\\u003a" in text.lower()
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

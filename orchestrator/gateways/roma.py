@@ -420,7 +420,7 @@ def _read_fields(
     fields: dict[str, Any], kept: dict[str, Any] | None, otherwise: str | None = None
 ) -> Reading:
     """Read LdApiInfo. Only the three documented states say anything; an unknown one is not "down"."""
-    verdict = _state(fields)
+    verdict = Verdict.UNCLEAR if first_text(fields, "error_code", "errorCode") else _state(fields)
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart

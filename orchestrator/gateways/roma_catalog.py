@@ -89,10 +89,11 @@ class Catalog:
         if not isinstance(entries, list) or total is None:
             return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
         apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
-        new = list({api["id"]: api for api in apis if api["id"] not in self._known}.values())
-        self._known.update(api["id"] for api in new)
+        new, twice = self._new(apis)
+        self._known.update(api["id"] for api in (*new, *twice))
         after = self._after(offset, entries, total)
         found, asked, gaps = self._sorted(new)
+        gaps += (f"{_named(api)}: it is listed twice, in two states" for api in twice)
         if len(apis) < len(entries):
             gaps.append("an entry of the list of backend APIs that has no id")
         if isinstance(after, str):
@@ -103,6 +104,18 @@ class Catalog:
             found=tuple(found),
             ask=[*([after] if isinstance(after, Query) else []), *asked],
             gaps=tuple(gaps),
+        )
+
+    def _new(self, apis: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the entries of a page that were not known, and those that it shows in two states."""
+        states: dict[str, set[str]] = {}
+        for api in apis:
+            states.setdefault(api["id"], set()).add(repr(api.get("status")))
+        first = {api["id"]: api for api in reversed(apis) if api["id"] not in self._known}
+        listed = list(reversed(first.values()))
+        return (
+            [api for api in listed if len(states[api["id"]]) == 1],
+            [api for api in listed if len(states[api["id"]]) > 1],
         )
 
     def _after(self, offset: int, entries: list[Any], total: int) -> Query | str | None:

@@ -289,3 +289,18 @@ def test_a_total_that_counts_nothing_is_no_list(total: object) -> None:
 
     assert isinstance(found, Reading)
     assert found.verdict is Verdict.UNCLEAR
+
+
+def test_an_entry_in_two_states_is_named_and_not_taken() -> None:
+    apis = [
+        {"id": "a", "status": 4},
+        {"id": "b", "status": 4},
+        {"id": "a", "status": 3},
+        {"id": "b", "status": 4},
+    ]
+    body = msgspec.json.encode({"size": 4, "total": 2, "apis": apis})
+    part = gateway("roma").catalog(Wanted()).read(Reply(200, {}, body, 0.0))
+
+    assert isinstance(part, Part)
+    assert [one.parts for one in part.found] == [("b",)]
+    assert part.gaps == ("the backend API a: it is listed twice, in two states",)

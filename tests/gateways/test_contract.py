@@ -322,3 +322,21 @@ def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
         gateway(kind).request(
             Ask(Act.LOOK, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
         )
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [("3", 3.0), ("3 seconds", 3.0), ('"3"', 3.0), ("1, 3", 3.0), ("soon", None), ("", None)],
+)
+def test_a_503_with_a_wait_in_any_form_concerns_the_lane_and_a_bare_one_its_target(
+    kind: str, ask: Ask, asked: str, wait: float | None
+) -> None:
+    page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+    read, ours = gateway(kind).read, target(*PARTS[kind])
+    told = read(ask, ours, Reply(503, {"retry-after": asked, "content-type": "text/html"}, page, 0.0))
+    bare = read(ask, ours, Reply(503, {"content-type": "text/html"}, page, 0.0))
+
+    assert (told.verdict, told.wait) == (Verdict.BUSY, wait)
+    assert bare.verdict is (Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT)
