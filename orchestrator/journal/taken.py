@@ -44,6 +44,12 @@ _STILL_DOWN = f"""
 SELECT id, gateway FROM ended AS target JOIN snapshot USING (seq)
 WHERE snapshot.verdict = 'up' AND {_REACHED} AND id NOT IN (SELECT id FROM up_again)
 """
+_WANTS = f"""
+SELECT obstacle.value, COUNT(*)
+FROM ended AS target JOIN snapshot USING (seq), json_each(snapshot.value, '$.obstacles') AS obstacle
+WHERE snapshot.verdict = 'up' AND {_REACHED} AND target.id NOT IN (SELECT id FROM up_again)
+GROUP BY 1 ORDER BY 1
+"""
 _CAUSES = 5
 """So many causes are told one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
@@ -100,6 +106,7 @@ def way_back(database: Database, mode: str) -> WayBack:
         kept=counts[True, True],
         doubtful=counts[False, True] + counts[False, False],
         doubtful_kept=counts[False, True],
+        wants=dict(database.rows(_WANTS)),
         lost=tuple(_grouped(lost)),
     )
 

@@ -221,6 +221,8 @@ class WayBack(Struct, frozen=True, kw_only=True):
     doubtful: int = 0
     """Targets with another outcome that an undeploy of the run may have reached."""
     doubtful_kept: int = 0
+    wants: dict[str, int] = {}
+    """How many of those that it would deploy want something accepted, by the name of that."""
     lost: tuple[Lost, ...] = ()
     """Why it would not deploy the others of both, the most frequent cause first."""
 

@@ -215,6 +215,10 @@ def _way_back(report: Report) -> Iterator[Advice]:
     back = report.way_back
     if back is not None and report.run.state == "complete" and (these := " and ".join(_returning(back))):
         yield Advice(f"To bring back {these}, when the time comes:", f"undeploy restore {report.run.id}")
+        for accepted, count in back.wants.items():
+            yield Advice(
+                f"{count:,} of them come{'s' if count == 1 else ''} back only with --accept {accepted}."
+            )
 
 
 def _returning(back: WayBack) -> Iterator[str]:

@@ -109,7 +109,10 @@ def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
 
     assert unseen(database) == 1
     assert way_back(database) == WayBack(
-        taken=2, kept=1, lost=(Lost("no look was made before the undeploy", 1),)
+        taken=2,
+        kept=1,
+        wants={"missing-history": 1},
+        lost=(Lost("no look was made before the undeploy", 1),),
     )
 
 
@@ -132,6 +135,7 @@ def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
         kept=1,
         doubtful=2,
         doubtful_kept=1,
+        wants={"missing-history": 2},
         lost=(
             Lost("the look before the undeploy could not tell: busy", 2),
             Lost("this version of the gateway offers no look", 1),

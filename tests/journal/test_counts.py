@@ -1,0 +1,142 @@
+"""Every sentence with a count agrees with the journal, whatever was kept: one fold makes all of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.restores import Restore
+from orchestrator.journal.schema import INTENT
+from orchestrator.model import RunId, Snapshot, Verdict
+from orchestrator.report.values import Report
+from orchestrator.report.words import advice, as_it_is, done, headline
+
+from .journals import draft, finish, plan, target, writable
+
+OUTCOMES = ("undeployed", "already_undeployed", "failed", "unknown", "not_started")
+SENT = {"undeployed": "removed", "unknown": "doubt", "failed": "partial"}
+VERDICTS = ("up", "unclear", "not_offered", None)
+BACK = ("restored", "already_deployed", "failed", None)
+
+Fate = tuple[str, str | None, str | None]
+"""What became of a target: its outcome, what its snapshot saw, and its outcome in a restore, if any."""
+
+FATES = st.lists(
+    st.tuples(st.sampled_from(OUTCOMES), st.sampled_from(VERDICTS), st.sampled_from(BACK)),
+    min_size=1,
+    max_size=9,
+)
+
+
+def kept(folder: Path, fates: list[Fate]) -> Report:
+    """The report of a run of such fates, with a restore beside it where one has brought something back."""
+    database = writable(folder, len(fates))
+    with database.transaction():
+        for seq, (outcome, verdict, _) in enumerate(fates, 1):
+            database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
+            if outcome in SENT:
+                database.run(INTENT, (seq, 1, "undeploy", "", 1.0))
+                database.run("UPDATE attempt SET verdict = ? WHERE seq = ?", (SENT[outcome], seq))
+            if verdict is not None:
+                value = msgspec.json.encode(Snapshot(verdict=Verdict(verdict))).decode()
+                database.run("INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, verdict, value))
+        database.run("INSERT INTO session VALUES (1, 1.0, 2.0, '{}', '{}', 'complete', NULL, 0, 1.0)")
+    restores = restored(folder / "restore", fates)
+    report = JournalAccount(database, RunId("r1"), held=False, restores=restores).report
+    database.close()
+    return report
+
+
+def restored(folder: Path, fates: list[Fate]) -> tuple[Restore, ...]:
+    touched = [(seq, fate[2]) for seq, fate in enumerate(fates, 1) if is_touched(fate)]
+    if not touched:
+        return ()
+    folder.mkdir()
+    made = draft(
+        folder / "journal.sqlite", (target(n, f"roma/a{seq}") for n, (seq, _) in enumerate(touched, 1))
+    )
+    finish(made, plan())
+    with made.database.transaction():
+        for number, (_, outcome) in enumerate(touched, 1):
+            made.database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, number))
+    made.close()
+    restore = Restore(
+        id=RunId("r2"),
+        journal=folder / "journal.sqlite",
+        brings_back=(RunId("r1"),),
+        begun=3.0,
+        live=False,
+        whole=True,
+    )
+    return (restore,)
+
+
+def is_touched(fate: Fate) -> bool:
+    """Only what was seen up and may have been reached is part of a restore."""
+    outcome, verdict, back = fate
+    return back is not None and outcome in SENT and verdict == "up"
+
+
+def is_up(fate: Fate) -> bool:
+    return is_touched(fate) and fate[2] in ("restored", "already_deployed")
+
+
+@settings(deadline=None, max_examples=40)
+@given(fates=FATES)
+def test_all_counts_are_those_of_the_journal(fates: list[Fate]) -> None:
+    with TemporaryDirectory() as folder:
+        report = kept(Path(folder), fates)
+    still = [fate for fate in fates if not is_up(fate)]
+    counts = Counter(outcome for outcome, _, _ in still)
+    now, back = as_it_is(report), report.way_back
+
+    assert back is not None
+    assert {name: getattr(now, name) for name in OUTCOMES} == {name: counts[name] for name in OUTCOMES}
+    assert sum(report.up_again.values()) == len(fates) - len(still)
+    assert back.taken == counts["undeployed"]
+    assert back.kept == sum(fate[:2] == ("undeployed", "up") for fate in still)
+    assert back.doubtful == counts["unknown"] + counts["failed"]
+    assert back.taken + back.doubtful == back.kept + back.doubtful_kept + sum(
+        lost.count for lost in back.lost
+    )
+    spoken(report, fates)
+
+
+def spoken(report: Report, fates: list[Fate]) -> None:
+    """The sentences say these counts and no others."""
+    up, down = sum(map(is_up, fates)), done(as_it_is(report))
+    head = headline(report)
+    told = [step.text for step in advice(report)]
+    assert said(head, r"is down|are down", len(fates)) == down
+    assert said(head, r"(?:is|are) up again", len(fates)) == up
+    back = report.way_back
+    assert back is not None
+    (way,) = [text for text in told if text.startswith("To bring back")] or [""]
+    if back.kept and back.kept < back.taken:
+        assert re.search(rf"\b{back.kept} of the {back.taken} that this run took down", way)
+    elif back.kept:
+        assert re.search(rf"the ({back.kept}|one) that this run took down", way)
+    else:
+        assert "took down" not in way
+    assert ("may have gone down" in way) == (back.doubtful_kept > 0)
+    lost = [int(text.split()[0].replace(",", "")) for text in told if "cannot be brought back" in text]
+    assert sum(lost) == back.taken + back.doubtful - back.kept - back.doubtful_kept
+    if up or any(map(is_touched, fates)):
+        assert f"{up} of {len(fates)} " in told[0]
+
+
+def said(head: str, verb: str, whole: int) -> int:
+    """The count that a headline gives before a verb; 0 where it does not come up."""
+    found = re.search(
+        rf"\b(?:(all)|(none)|(the one)|(\d+))(?: of)?(?: \d+)?(?: targets?)? (?:{verb})", head.lower()
+    )
+    if found is None or found[2]:
+        return 0
+    return whole if found[1] else 1 if found[3] else int(found[4])
