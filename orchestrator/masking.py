@@ -32,6 +32,8 @@ SHORT = 8
 PIECE = 16
 """So many characters of a longer credential are blotted out by themselves: a text may be cut inside one."""
 
+GRAM = 8
+
 LAYERS = 3
 """How deep spellings are read inside one another; in a text of more than ``LONG`` characters one layer is."""
 
@@ -74,10 +76,13 @@ _URL = re.compile(_BYTES)
 _FORM = re.compile(rf"\+|{_BYTES}")
 _HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?")
 _MAIL = re.compile(r"=\r?\n|=[0-9a-fA-F]{2}(?:=[89abAB][0-9a-fA-F])*")
-_ESCAPED = re.compile(r"[\\%&=+]")
+_ESCAPED = re.compile(r"[\\%&]|=(?=[0-9a-fA-F]{2}|\r?\n)")
+_READS = re.compile(r"[\\%&=+]")
 _SPLITS = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]+"
 )
+_URL_SAFE = str.maketrans("-_", "+/")
+_CAPITALS = str.maketrans("ABCDEF", "abcdef")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 
@@ -88,8 +93,11 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are the credentials themselves; an empty one is none."""
         self.secrets = frozenset(filter(None, secrets))
-        self._all = tuple(_Sought(secret) for secret in sorted(self.secrets))
-        self._long = tuple(sought for sought in self._all if not sought.short)
+        self._long = tuple(_Long(secret) for secret in sorted(self.secrets) if len(secret) >= SHORT)
+        self._all: tuple[_Sought, ...] = (
+            *self._long,
+            *(_Short(each) for each in sorted(self.secrets) if len(each) < SHORT),
+        )
 
     def __repr__(self) -> str:
         return f"Mask({len(self.secrets)} credentials)"
@@ -108,22 +116,24 @@ class Mask:
         Short credentials stay in it: they are more likely names there, and a name that is blotted out would
         be sent back to the vendor so.
         """
-        return self._inside(value) if self._long else value
+        together = "\0".join(_texts(value))
+        return value if _holds_nothing(together, self._long) else self._inside(value)
 
     def reading(self, reading: Reading) -> Reading:
         """Return what a gateway made of a reply, as it may be shown and kept; what is handed on stays."""
-        if not (reading.code or reading.message or reading.pods or reading.facts):
+        if not (reading.code or reading.message or reading.pods):
             return reading
         return replace(
             reading,
             code=reading.code and self.text(reading.code),
             message=reading.message and self.text(reading.message),
             pods=tuple(map(self.text, reading.pods)),
-            facts=self.value(reading.facts),
         )
 
     def snapshot(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot as it may be kept. Nothing is brought back by a text with a blot in it."""
+        if self.value(snapshot) is snapshot:
+            return snapshot
         masked = replace(self.value(snapshot), code=snapshot.code, message=snapshot.message)
         if masked.deploy == snapshot.deploy:
             return masked
@@ -152,52 +162,114 @@ class Mask:
 
 
 class _Needle:
-    """A text that is looked for, in pieces where it is long."""
+    """Texts any of which is looked for; a long one in pieces."""
 
-    def __init__(self, text: str) -> None:
-        self._size = min(len(text), PIECE)
-        self._pieces = frozenset(text[at : at + self._size] for at in range(len(text) - self._size + 1))
+    def __init__(self, *texts: str) -> None:
+        long = [text for text in texts if len(text) >= PIECE]
+        self._whole = tuple(text for text in texts if len(text) < PIECE)
+        self._pieces = frozenset(piece for text in long for piece in _windows(text, PIECE))
+        self._grams = frozenset(gram for text in long for gram in _windows(text, GRAM))
 
-    def found(self, text: str) -> Iterator[Span]:
-        """Give where in ``text`` it stands, or a piece of it."""
-        size, pieces = self._size, self._pieces
-        for at in range(len(text) - size + 1):
-            if text[at : at + size] in pieces:
-                yield at, at + size
-
-
-class _Word:
-    """A text that is looked for where no letter, digit or ``_`` stands beside it."""
-
-    def __init__(self, text: str) -> None:
-        self._pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+    def near(self, text: str) -> bool:
+        """Tell whether ``text`` may hold one: a piece of it covers one of the places that are tried."""
+        grams = self._grams
+        return any(whole in text for whole in self._whole) or (
+            bool(grams) and any(text[at : at + GRAM] in grams for at in range(0, len(text) - GRAM + 1, GRAM))
+        )
 
     def found(self, text: str) -> Iterator[Span]:
-        return (each.span() for each in self._pattern.finditer(text))
+        """Give where in ``text`` one stands, or a piece of it."""
+        if not self.near(text):
+            return
+        for whole in self._whole:
+            yield from (each.span() for each in re.finditer(re.escape(whole), text))
+        for at in range(len(text) - PIECE + 1):
+            if text[at : at + PIECE] in self._pieces:
+                yield at, at + PIECE
 
 
-class _Sought:
-    """One credential, and how it is looked for."""
+def _windows(text: str, size: int) -> Iterator[str]:
+    return (text[at : at + size] for at in range(len(text) - size + 1))
+
+
+class _Long:
+    """A credential that is looked for wherever it stands: as it is, in base64 and in hexadecimal digits."""
+
+    short = False
 
     def __init__(self, secret: str) -> None:
-        self.short = len(secret) < SHORT
-        self.coded = len(secret) >= CODED_FROM
-        kind = _Word if self.short else _Needle
-        self._plain = kind(secret if self.short else _SPLITS.sub("", secret) or secret)
-        self._in_bytes = kind(secret.encode("utf-8", "surrogatepass").decode("latin-1"))
+        data = secret.encode("utf-8", "surrogatepass")
+        self._plain = _Needle(_SPLITS.sub("", secret) or secret)
+        self._base64 = _Needle(*(_digits(data, before) for before in range(3)))
+        self._hex = _Needle(data.hex())
+
+    def near(self, text: str) -> bool:
+        """Tell whether a text without escapes and splits may hold it."""
+        return any(needle.near(read) for needle, read in self._readings(text))
 
     def found(self, view: _View) -> Iterator[Span]:
         """Give where it stands in the text that a view is of."""
-        yield from (view.span(*span) for span in self._plain.found(view.text))
-        if self.coded:
-            for at, data, bytes_of, digits in _decoded(view.text):
-                for begin, end in self._in_bytes.found(data):
-                    last = -(-end * digits // bytes_of)
-                    yield view.span(at + begin * digits // bytes_of, min(at + last, len(view.text)))
+        for needle, read in self._readings(view.text):
+            yield from (view.span(*span) for span in needle.found(read))
+
+    def _readings(self, text: str) -> tuple[tuple[_Needle, str], ...]:
+        return (
+            (self._plain, text),
+            (self._base64, text.translate(_URL_SAFE)),
+            (self._hex, text.translate(_CAPITALS)),
+        )
+
+
+def _digits(data: bytes, before: int) -> str:
+    """Return the digits of base64 that ``data`` has behind so many other bytes, whatever stands around it."""
+    digits = base64.b64encode(bytes(before) + data).decode()
+    return digits[-(-before * 4 // 3) : (before + len(data)) * 4 // 3]
+
+
+class _Short:
+    """A credential that is looked for where no letter, digit or ``_`` stands beside it."""
+
+    short = True
+
+    def __init__(self, secret: str) -> None:
+        self._plain = _word(secret)
+        in_bytes = secret.encode("utf-8", "surrogatepass").decode("latin-1")
+        self._in_bytes = _word(in_bytes) if len(secret) >= CODED_FROM else None
+
+    def found(self, view: _View) -> Iterator[Span]:
+        """Give where it stands in the text that a view is of."""
+        yield from (view.span(*each.span()) for each in self._plain.finditer(view.text))
+        if self._in_bytes is None:
+            return
+        for at, data, bytes_of, digits in _decoded(view.text):
+            for each in self._in_bytes.finditer(data):
+                begin, end = each.start() * digits // bytes_of, -(-each.end() * digits // bytes_of)
+                yield view.span(at + begin, min(at + end, len(view.text)))
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+
+
+_Sought: TypeAlias = _Long | _Short
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Give all texts inside of a value."""
+    match value:
+        case str():
+            yield value
+        case tuple() | list():
+            for each in value:
+                yield from _texts(each)
+        case dict():
+            yield from _texts([*value.keys(), *value.values()])
+        case Struct():
+            yield from _texts([getattr(value, name) for name in value.__struct_fields__])
 
 
 def _without(text: str, sought: tuple[_Sought, ...]) -> str:
-    if not text or not sought:
+    if _holds_nothing(text, sought):
         return text
     views = tuple(_views(text))
     joined = tuple(map(_unsplit, views))
@@ -205,6 +277,17 @@ def _without(text: str, sought: tuple[_Sought, ...]) -> str:
         span for each in sought for view in (views if each.short else joined) for span in each.found(view)
     ]
     return _blotted(text, spans) if spans else text
+
+
+def _holds_nothing(text: str, sought: tuple[_Sought, ...]) -> bool:
+    """Tell at little cost that a text holds none; False where that takes a closer look."""
+    if not text or not sought:
+        return True
+    if _ESCAPED.search(text):
+        return False
+    joined = _SPLITS.sub("", text)
+    readings = {joined, joined.replace("+", "")}  # in a form's text a plus is a space, which may split, too
+    return not any(isinstance(each, _Short) or any(map(each.near, readings)) for each in sought)
 
 
 def _blotted(text: str, spans: Iterable[Span]) -> str:
@@ -221,7 +304,7 @@ def _views(text: str) -> Iterator[_View]:
     layer, seen = [_View(text, range(len(text)), range(1, len(text) + 1))], {text}
     yield layer[0]
     for _ in range(LAYERS if len(text) <= LONG else 1):
-        read = [_read(view, *kind) for view in layer if _ESCAPED.search(view.text) for kind in _KINDS]
+        read = [_read(view, *kind) for view in layer if _READS.search(view.text) for kind in _KINDS]
         layer = list({view.text: view for view in read if view.text not in seen}.values())
         seen.update(view.text for view in layer)
         yield from layer

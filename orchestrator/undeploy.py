@@ -322,7 +322,7 @@ class Course:
         reading = _read(lane, ask, target, answer)
         concluded = conclude(reading)
         if isinstance(concluded, Reading):
-            reading = concluded = aimed(lane.policy, ask.act, concluded)
+            reading = concluded = lane.entrance.mask.reading(aimed(lane.policy, ask.act, concluded))
         elif lane.policy.act is Act.DEPLOY:  # half a look says nothing yet of what is wanted
             reading = replace(reading, verdict=Verdict.TOLD)
         self._status = status = answer.status if isinstance(answer, Reply) else None

@@ -21,6 +21,7 @@ SECRETS = (
     "zwölf<Ünder>%41&amp;'x'",
     "p@ss w0rd with spaces",
     "12345678",
+    "words of a phrase",
     "😀emoji-pass😀",
     "MIIatAYJKoZIhvcNAQcC" + "A" * 9_100,
 )
@@ -140,6 +141,21 @@ def test_a_mask_shows_no_credential_and_takes_in_more() -> None:
     assert repr(mask) == "Mask(2 credentials)"
     assert mask.text("first-credential second-credential") == f"{BLOT} {BLOT}"
     assert Mask().text("first-credential") == "first-credential"
+
+
+def test_a_text_that_repeats_nothing_costs_little() -> None:
+    """A run masks the snapshot of each of its targets."""
+    mask = Mask([SECRETS[-1], "a-token-of-a-usual-length-0123456789"])
+    snapshot = Snapshot(
+        verdict=Verdict.UP,
+        facts=Facts(name="Orders and returns", revision="2026-03-01T09:30:00Z", path="/orders/v1"),
+        fronts=(FrontEnd(id="5f918d104dc84480a75166ba99efff21", name="orders", path="/orders"),),
+        deploy='{"deploy_front_api": true, "group_id": "c77f5e81d9cb4424bf704ef2b0ac7600"}' * 3,
+    )
+    began = time.process_time()
+    for _ in range(200):
+        assert mask.snapshot(snapshot) == snapshot
+    assert time.process_time() - began < 0.2
 
 
 def test_nothing_that_a_vendor_writes_makes_a_mask_slow() -> None:
