@@ -95,7 +95,8 @@ def idle_warnings(
         names = named_by(pattern, plan.gateways)
         groups.setdefault(names[0] if names else None, []).append(pattern)
     places = _places(plan, options)
-    for gateway, patterns in groups.items():
+    # A display shows a gateway's last warning: what names a gateway of this plan is more likely a slip.
+    for gateway, patterns in sorted(groups.items(), key=lambda group: group[0] is not None):
         shown = ", ".join(f"{pattern} ({places[pattern]})" for pattern in patterns[:most])
         more = f" and {len(patterns) - most:,} more" if most is not None and len(patterns) > most else ""
         plural = len(patterns) > 1

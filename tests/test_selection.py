@@ -194,8 +194,8 @@ def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database:
 
     assert (guard.patterns, guard.protected) == (24, 2)
     assert guard.warnings[:2] == (
-        ("roma", "protect: the pattern roma/b (in the plan) matches none of the targets"),
         ("apim", "protect: the pattern crm/** (given) names no gateway of this plan"),
+        ("roma", "protect: the pattern roma/b (in the plan) matches none of the targets"),
     )
     ((_, many),) = guard.warnings[2:]
     assert many.startswith("protect: 21 patterns apim/Gone/** (given), apim/Gone0/** (given), ")

@@ -152,12 +152,12 @@ def test_it_shows_where_each_gateway_is_and_where_its_credential_comes_from(
         ),
         "c: http:// sends the credential in clear: whoever listens can use it; use https://",
         "d: http:// sends the credential in clear: whoever listens can use it; use https://",
+        "protect: the pattern crm/** (site:1) names no gateway of this plan",
         (
             "protect: 2 patterns a/Nothing/** (in the plan), apim.example.com/P/** (site:3) match none"
             " of the targets"
         ),
         "protect: the pattern c/a9 (in the plan) matches none of the targets",
-        "protect: the pattern crm/** (site:1) names no gateway of this plan",
         (
             "c (http://10.1.2.3:8080), d (http://roma.test:8080/) are possibly the same place (a host and an"
             " address);"
