@@ -148,9 +148,9 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     from orchestrator.preview.lines import before_asking
 
     try:
-        shown = taken(loaded, options, guarded=True)
+        shown = taken(loaded, options, guarded=True, demanding=True)
     except UsageError:
-        raise  # the run itself would refuse it
+        raise  # the run itself would refuse it, or a gateway gives no answer
     except OrchestratorError as error:
         tell(f"No preview could be made: {error}")
         return False

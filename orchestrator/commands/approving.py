@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -85,7 +86,9 @@ class Progress:
             click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
 
-def taken(loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False) -> Shown:
+def taken(
+    loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
+) -> Shown:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
     from orchestrator.api import real_world
     from orchestrator.preview.forecast import forecast
@@ -96,7 +99,8 @@ def taken(loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool
 
     progress = Progress(quiet=quiet)
     try:
-        preview = run_interruptibly(take, loaded, options, real_world(loaded.folder), progress)
+        look = partial(take, demanding=demanding)
+        preview = run_interruptibly(look, loaded, options, real_world(loaded.folder), progress)
     finally:
         progress.close()
     ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import anyio
@@ -21,11 +21,14 @@ from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe
 from orchestrator.selection import RunOptions, guard_of, hold, refuse_dead, refuse_idle, split_waves
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
-from orchestrator.wire import Lost, Reply
+from orchestrator.wire import Lost, Reply, Request
 from orchestrator.world import Material, Send, World, open_way
 
 LOOK_WITHIN = 30.0
 """Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""
+
+SILENT_FOR = 60.0
+"""Seconds without one answer, apart from the pauses that it has asked for, that end the look at a gateway."""
 
 GIVE_UP_AFTER = 20
 """So many targets in a row of which nobody can tell, and the rest of their gateway is not looked at."""
@@ -52,12 +55,20 @@ class Nobody:
     def waits(self, gateway: str, reason: str, seconds: float, /) -> None: ...
 
 
-async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Watch | None = None) -> Preview:
+async def take(
+    loaded: LoadedPlan,
+    options: RunOptions,
+    world: World,
+    watch: Watch | None = None,
+    *,
+    demanding: bool = False,
+) -> Preview:
     """Look at every target that a run of ``loaded`` with ``options`` would take; sends nothing but logins and
     reads.
 
     Marks in the plan's draft what is held back, as a run would do it again. Raises UsageError and
-    CredentialError before anything is sent; what a gateway does later is in the preview.
+    CredentialError before anything is sent; what a gateway does later is in the preview. Who is ``demanding``
+    wants an answer of each gateway: UsageError as soon as one has given none.
     """
     plan, database = loaded.plan, loaded.draft.database
     refuse_dead(plan, options)
@@ -85,7 +96,10 @@ async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Wat
     tally = _Tally(watch or Nobody(), len(turns))
     async with anyio.create_task_group() as group:
         for visit in visits:
-            group.start_soon(visit.run, materials[visit.gateway.name], tally)
+            ends = group.cancel_scope if demanding else None
+            group.start_soon(visit.run, materials[visit.gateway.name], tally, ends)
+    if demanding:
+        _want_answers(visits)
     sights = {sight.target.seq: sight for visit in visits for sight in visit.sights}
     return Preview(
         plan=plan.name,
@@ -102,6 +116,15 @@ async def take(loaded: LoadedPlan, options: RunOptions, world: World, watch: Wat
         patterns=guard.patterns,
         guarding=guard.warnings,
     )
+
+
+def _want_answers(visits: Iterable[_Visit]) -> None:
+    for visit in visits:
+        if visit.silence is not None:
+            raise UsageError(
+                f"{visit.gateway.name} could not be looked at: {visit.silence}. Nothing was undeployed;"
+                " --no-preview asks without a look"
+            )
 
 
 def _in_turn(pending: Pending) -> Iterator[tuple[Leg, Target]]:
@@ -145,6 +168,12 @@ class _Visit:
         self._in_a_row = 0
         self._until: float | None = None
         self._watch: Watch = Nobody()
+        self.silence: str | None = None
+        """What has become of it, where it gives no answer."""
+        self._answers = 0
+        self._heard_at = 0.0
+        """Monotonic time of its last answer, or of the end of a pause that it has asked for."""
+        self._cause = "nothing came back"
 
     def place(self) -> Place:
         """Return what is to be said of the gateway as a whole."""
@@ -164,24 +193,58 @@ class _Visit:
             self._watch.waits(gateway, reason or "", seconds or 0.0)
         elif state in ("warning", "closed", "parked") and reason:
             self._warnings.append(reason)
+        if state != "warning" and not self._answers:
+            self._cause = reason or self._cause
 
     def pace(self, gateway: str, rate: float | None) -> None:
         """See ``lane.Teller``; looks have no pace that is told."""
 
-    async def run(self, material: Material, tally: _Tally) -> None:
-        """Look at every target, then at what shares something with those that would go down."""
+    async def run(self, material: Material, tally: _Tally, ends: anyio.CancelScope | None) -> None:
+        """Look at every target, then at what shares something with those that would go down.
+
+        Where no answer comes, the targets that are left are untold; ``ends`` is cancelled then.
+        """
         self._watch = tally.watch
+        self._heard_at = self._world.monotonic()
         async with open_way(self._world, self.gateway) as send:
             entrance = Entrance(self.gateway, material, self._world, send, self._count)
             lane = Lane(self.gateway, entrance, self._world, Stopping(), self)
-            wanted = frozenset(target.parts for _, target in self._turns)
-            overview = Overview(lane, send, self._world, self._count, keeps=wanted)
-            lane.left = len(self._turns)
-            looker = _Looker(self, lane, send, overview)
-            await looker.all(self._turns, tally)
-            if self.gateway.SIBLINGS is not None:
-                await looker.family(self.gateway.SIBLINGS)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._break_silence, group.cancel_scope)
+                await self._look(lane, self._hearing(send, entrance), tally)
+                group.cancel_scope.cancel()
             self._until = self._end_of(entrance)
+        if not self._answers and self.silence is None:
+            self.silence = f"it gave no answer ({self._cause})"
+        self._leave_untold(tally)
+        if ends is not None and self.silence is not None:
+            ends.cancel()
+
+    async def _look(self, lane: Lane, send: Send, tally: _Tally) -> None:
+        wanted = frozenset(target.parts for _, target in self._turns)
+        overview = Overview(lane, send, self._world, self._count, keeps=wanted)
+        lane.left = len(self._turns)
+        looker = _Looker(self, lane, send, overview)
+        await looker.all(self._turns, tally)
+        if self.gateway.SIBLINGS is not None:
+            await looker.family(self.gateway.SIBLINGS)
+
+    async def _break_silence(self, scope: anyio.CancelScope) -> None:
+        """End the look once no answer has come for too long."""
+        while (left := self._heard_at + SILENT_FOR - self._world.monotonic()) > 0:  # noqa: ASYNC110 - time passes
+            await anyio.sleep(left)
+        self.silence = f"it gave no answer for {SILENT_FOR:g} s ({self._cause})"
+        self._warnings.append(f"{self.silence}, so nothing more was asked")
+        scope.cancel()
+
+    def _leave_untold(self, tally: _Tally) -> None:
+        """Give the targets that were not come to a state, too: that nobody can tell."""
+        seen = {sight.target.seq for sight in self.sights}
+        for leg, target in self._turns:
+            if target.seq not in seen:
+                why = _untold(f"not looked at: {self.silence}")
+                self.keep(Sight(target=target, step=leg.step, snapshot=why))
+                tally.add()
 
     def _end_of(self, entrance: Entrance) -> float | None:
         auth = self.gateway.auth
@@ -196,6 +259,24 @@ class _Visit:
         self._requests += 1
         if seconds is not None:
             self._seconds.append(seconds)
+
+    def _hearing(self, send: Send, entrance: Entrance) -> Send:
+        """Return ``send`` with an ear for whether anything comes back, of lists as of single looks."""
+
+        async def heard(request: Request) -> Reply | Lost:
+            answer = await send(request)
+            if isinstance(answer, Lost):
+                self._cause = entrance.mask.value(answer.detail)
+            else:
+                self._answers += 1
+                self._heard_at = max(self._heard_at, self._world.monotonic())
+            return answer
+
+        return heard
+
+    def wait_for(self, seconds: float) -> None:
+        """It has asked for a pause: until that is over it is not silent."""
+        self._heard_at = max(self._heard_at, self._world.monotonic() + seconds)
 
     def found(self, lane: Lane, via: str, reading: Reading) -> Reading:
         """Take in a read, and keep whether such reads are offered: one that has told something is."""
@@ -311,6 +392,7 @@ class _Looker:
         if reading.verdict is Verdict.BUSY:
             wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
             self._visit.lane(self._lane.gateway.name, "paused", describe(reading), wait)
+            self._visit.wait_for(wait)
         if reading.verdict is Verdict.DENIED:
             await self._lane.renew(generation, reading)
         elif isinstance(reply, Reply):

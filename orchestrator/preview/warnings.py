@@ -57,9 +57,21 @@ def _about(kind: str, text: str, sights: Iterable[Sight], gateway: str | None = 
         yield Warned(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
 
 
+_TO_APPROVE = "to approve is to approve of these, too"
+
+
 def _untold(preview: Preview) -> Iterator[Warned]:
-    text = "{targets} could not be looked at or told of: to approve is to approve of these, too"
-    yield from _about("unknown", text, preview.unknown)
+    blind = [sight for sight in preview.unknown if sight.snapshot.verdict is Verdict.NOT_OFFERED]
+    others = [sight for sight in preview.unknown if sight.snapshot.verdict is not Verdict.NOT_OFFERED]
+    text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
+    yield from _about("unknown", text, others)
+    for place in preview.places:
+        here = [sight for sight in blind if sight.target.gateway == place.name]
+        text = (
+            f"this version offers no look that tells how {{targets}} are: nothing of them can be restored, "
+            f"and {_TO_APPROVE}"
+        )
+        yield from _about("no_looks", text, here, place.name)
 
 
 def _of_window(ahead: Needs) -> Iterator[Warned]:

@@ -152,6 +152,9 @@ def test_an_old_manager_offers_no_look_and_its_targets_are_named(staged: Callabl
     assert "State known for 1 of 5 targets." in ended.out
     assert "apim/Retail/proxy-3/test" in ended.out
     assert "this version offers no look" in ended.out
+    told = "apim: this version offers no look that tells how 4 targets are: nothing of them can be restored"
+    assert ended.out.count(told) == 1
+    assert "could not be looked at or told of" not in ended.out
     approval = json.loads((stage.folder / "ok.json").read_text())
     assert approval["incomplete"] == [apim_id(number) for number in range(4)]
     # Four reads that no such manager has, for as many as were in flight; nobody asks again.

@@ -1,0 +1,168 @@
+"""The look at live state, and that a gateway which gives no answer ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from engine import EPOCH, played, world
+from msgspec.structs import replace
+
+from orchestrator.api import load_plan
+from orchestrator.errors import UsageError
+from orchestrator.model import Gateway
+from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take
+from orchestrator.preview.states import Preview, State
+from orchestrator.selection import RunOptions
+from orchestrator.wire import Lost, Reply, Request
+from orchestrator.world import Send, World
+
+PLAN = """
+version: 1
+name: look
+gateways:
+  quick: {kind: apinizer, url: "https://quick.example", auth: {token: {env: TOKEN}}}
+  mute: {kind: apinizer, url: "https://mute.example", auth: {token: {env: TOKEN}}}
+targets:
+"""
+EACH = "  - {{gateway: {gateway}, project: P, proxy: api-{number}, environment: test}}\n"
+
+DEPLOYED = {
+    "status": "SUCCESS",
+    "resultCount": 1,
+    "resultList": [{"deployed": True, "lastDeployTime": "2026-11-02T08:15:00Z", "revision": 7}],
+}
+
+Answering = Callable[[Request], Awaitable[Reply | Lost]]
+
+
+def reply(status: int, body: object) -> Reply:
+    return Reply(status, {}, json.dumps(body).encode(), EPOCH + anyio.current_time())
+
+
+async def answers(request: Request) -> Reply | Lost:
+    await anyio.sleep(0.1)
+    if "deploy-status" not in request.url:
+        return reply(404, "no such page")
+    return reply(200, DEPLOYED)
+
+
+async def hangs(_: Request) -> Reply | Lost:
+    await anyio.sleep(LOOK_WITHIN)
+    return Lost(sent=True, detail="no reply within 30 s")
+
+
+async def refuses(_: Request) -> Reply | Lost:
+    return Lost(sent=False, detail="connection refused")
+
+
+def pausing(seconds: int) -> Answering:
+    """Asks for one long pause, and answers all that comes after it."""
+    asked = list[bool]()
+
+    async def pauses(request: Request) -> Reply | Lost:
+        if not asked:
+            asked.append(True)
+            return Reply(429, {"retry-after": str(seconds)}, b"", EPOCH + anyio.current_time())
+        return await answers(request)
+
+    return pauses
+
+
+def falling_silent(after: int) -> Answering:
+    """Answers so many requests and then no more."""
+    given = list[bool]()
+
+    async def falls(request: Request) -> Reply | Lost:
+        given.append(True)
+        return await (answers if len(given) <= after else hangs)(request)
+
+    return falls
+
+
+def between(mute: Answering) -> World:
+    @asynccontextmanager
+    async def connect(gateway: Gateway) -> AsyncIterator[Send]:
+        yield mute if gateway.name == "mute" else answers
+
+    return replace(world(), connect=connect)
+
+
+def looked(
+    folder: Path, mute: Answering, *, targets: int = 100, demanding: bool = False
+) -> tuple[float, Preview | str]:
+    """Return after how many seconds the look has ended, and what it saw, or the error that ended it."""
+    path = folder / "plan.yaml"
+    both = ("quick", "mute")
+    lines = [EACH.format(gateway=name, number=n) for name in both for n in range(targets)]
+    path.write_text(PLAN + "".join(lines))
+
+    async def main() -> tuple[float, Preview | str]:
+        with load_plan(path) as loaded:
+            options = RunOptions(state=folder / "state")
+            try:
+                seen: Preview | str = await take(loaded, options, between(mute), demanding=demanding)
+            except UsageError as error:
+                seen = str(error)
+            return anyio.current_time(), seen
+
+    return played(main)
+
+
+def states(preview: Preview, gateway: str) -> list[State]:
+    return [sight.state for sight in preview.sights if sight.target.gateway == gateway]
+
+
+@pytest.mark.promise(10)
+def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: Path) -> None:
+    seconds, seen = looked(tmp_path, hangs)
+
+    assert seconds == pytest.approx(SILENT_FOR, abs=1)
+    assert isinstance(seen, Preview)
+    assert states(seen, "quick") == [State.DEPLOYED] * 100
+    assert states(seen, "mute") == [State.UNKNOWN] * 100
+    [warning] = next(place.warnings for place in seen.places if place.name == "mute")
+    assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
+    assert {sight.why for sight in seen.sights if sight.target.gateway == "mute"} == {
+        "not looked at: it gave no answer for 60 s (no reply within 30 s)"
+    }
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("mute", "most", "cause"),
+    [
+        (hangs, SILENT_FOR + 1, "it gave no answer for 60 s (no reply within 30 s)"),
+        (refuses, SILENT_FOR + 1, "it gave no answer (connection refused)"),
+        (falling_silent(8), SILENT_FOR + 2, "it gave no answer for 60 s (no reply within 30 s)"),
+    ],
+    ids=["hangs", "refuses", "falls silent"],
+)
+def test_before_a_question_it_ends_all_with_its_name_and_cause(
+    tmp_path: Path, mute: Answering, most: float, cause: str
+) -> None:
+    seconds, told = looked(tmp_path, mute, demanding=True)
+
+    assert seconds <= most
+    assert told == (
+        f"mute could not be looked at: {cause}. Nothing was undeployed; --no-preview asks without a look"
+    )
+
+
+def test_a_pause_that_is_asked_for_is_no_silence(tmp_path: Path) -> None:
+    seconds, seen = looked(tmp_path, pausing(300), targets=5, demanding=True)
+
+    assert isinstance(seen, Preview)
+    assert seconds >= 300
+    assert states(seen, "mute") == [State.DEPLOYED] * 5
+
+
+def test_few_targets_at_a_gateway_that_refuses_connections_do_not_take_a_minute(tmp_path: Path) -> None:
+    seconds, told = looked(tmp_path, refuses, targets=2, demanding=True)
+
+    assert seconds < 10
+    assert "mute could not be looked at: it gave no answer (connection refused)" in str(told)
