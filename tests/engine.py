@@ -20,6 +20,7 @@ from orchestrator.model import (
     Gateway,
     Reading,
     Reference,
+    Snapshot,
     Target,
     TargetId,
     Verdict,
@@ -178,6 +179,9 @@ class Journal:
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
     ) -> None:
         self.rows.append(("result", number, reading.verdict))
+
+    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
+        return
 
 
 class Heard:

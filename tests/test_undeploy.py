@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import anyio
 import pytest
@@ -45,6 +45,7 @@ def course(
     stop: tuple[float, str] | None = None,
     journal: Journal | None = None,
     credentials: tuple[str, ...] = ("the-token",),
+    snapshot: Literal["best", "off"] = "off",
     **fields: Any,
 ) -> Played:
     """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind."""
@@ -62,7 +63,14 @@ def course(
             past or Past(),
             way,
             wire.send,
-            Tools(world=here, stopping=stopping, record=kept, emit=events.append, note=None),
+            Tools(
+                world=here,
+                stopping=stopping,
+                record=kept,
+                emit=events.append,
+                note=None,
+                snapshot=snapshot,
+            ),
         )
         async with anyio.create_task_group() as group:
 
@@ -145,6 +153,18 @@ def test_a_look_that_could_not_be_sent_costs_none_of_three_and_ends_after_park_f
     ended = course([], [refused] * 1000, past=replace(IN_DOUBT, charged=5), park_for=60.0)
     assert ended.end == End(Outcome.UNKNOWN, "parked: refused")
     assert 60.0 <= ended.at <= 95.0
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("how", [{"snapshot": "best"}, {"look": "always"}])
+def test_what_was_just_seen_is_not_gone_by_one_word(how: dict[str, Any]) -> None:
+    gone = reading(Verdict.ABSENT, code="E.3084", message="no such API")
+    up, absent = (course([gone], [UP, last], absent="ok", **how) for last in (UP, gone))
+
+    reason = "absent: E.3084 no such API; but a look says that it is deployed"
+    assert up.end == End(Outcome.FAILED, reason, "code")
+    assert absent.end == End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")
+    assert len(up.wire.times(Act.LOOK)) == len(absent.wire.times(Act.LOOK)) == 2
 
 
 def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:

@@ -40,7 +40,8 @@ CREATE TABLE approved (seq INTEGER PRIMARY KEY, state TEXT NOT NULL, revision TE
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
 -- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
--- as JSON. In a restore `verdict` speaks of what is wanted: `down` is "as it should be".
+-- as JSON: some names, the count of all pods, and how many more did not obey. In a restore `verdict` speaks
+-- of what is wanted: `down` is "as it should be".
 CREATE TABLE attempt (
     seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL,
     started REAL NOT NULL, seconds REAL, status INTEGER, code TEXT, message TEXT,
