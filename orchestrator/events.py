@@ -129,6 +129,8 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     state: Literal["open", "paused", "parked", "closed"]
     reason: str | None = None
     seconds: float | None = None
+    given_up: bool = False
+    """Parked, and not probed any more in this session: what is left is for a resume."""
 
 
 class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):

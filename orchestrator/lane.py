@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 PACE_TOLD_EVERY = 1.0
 """Seconds between two words about a pace that grows; a cut is told at once."""
 
-LaneStatus: TypeAlias = Literal["open", "paused", "parked", "closed", "warning"]
+LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
+"""``given_up`` is parked, too, and not probed any more."""
 
 
 class Teller(Protocol):
@@ -99,6 +100,7 @@ class Lane:
         self._rate_told: float | None = None
         self._rate_told_at = -math.inf
         self._absurd_told = False
+        self._state_told: LaneStatus = "open"
         self._no_login_since: float | None = None
         self._topics: set[str] = set()
         self._changed = anyio.Event()
@@ -135,6 +137,7 @@ class Lane:
                 case Go():
                     turn.due = await self._log_in()
                 case Refuse(reason):
+                    self._tell_state()
                     self._broadcast()
                     return reason
                 case Wait(seconds):
@@ -227,8 +230,7 @@ class Lane:
         )
         if pause is not None:
             self._tell.lane(self.gateway.name, "paused", describe(reading), pause)
-        if self.state.state != before:
-            self._tell.lane(self.gateway.name, self.state.state, self.state.reason, None)
+        self._tell_state()
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
         self._tell_absurd(reading)
         if pause is not None or self.state.state != before or before == "parked" or one_by_one:
@@ -335,8 +337,15 @@ class Lane:
 
     def _changing(self, change: Callable[[float], None]) -> None:
         """Change the state, and tell it to all whom it concerns."""
-        before = self.state.state
         change(self._world.monotonic())
-        if self.state.state != before:
-            self._tell.lane(self.gateway.name, self.state.state, self.state.reason, None)
+        self._tell_state()
         self._broadcast()
+
+    def _tell_state(self) -> None:
+        """Tell the state, where it has changed since that was done last."""
+        state: LaneStatus = self.state.state
+        if state == "parked" and self.state.given_up:
+            state = "given_up"
+        if state != self._state_told:
+            self._state_told = state
+            self._tell.lane(self.gateway.name, state, self.state.reason, None)

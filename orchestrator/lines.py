@@ -164,14 +164,15 @@ def control_text(event: Controlled) -> str:
     return f"{visible(event.by)}{origin}: {visible(event.act)}"
 
 
-def lane_text(state: str, why: str | None, seconds: float | None) -> str:
+def lane_text(event: LaneChanged) -> str:
     """Return the state of a lane in words: ``paused for 12 s: 429``."""
-    words = {"open": "goes on", "parked": "parked, being probed", "closed": "closed to the end of the run"}
-    text = words.get(state, state)
-    if state == "paused" and seconds is not None:
-        text += f" for {span(seconds)}"
+    parked = "given up until a resume" if event.given_up else "parked, being probed"
+    words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}
+    text = words.get(event.state, event.state)
+    if event.state == "paused" and event.seconds is not None:
+        text += f" for {span(event.seconds)}"
     # A reason begins with its word, which may be the state itself.
-    return f"{text}: {visible(why.removeprefix(f'{state}: '))}" if why else text
+    return f"{text}: {visible(event.reason.removeprefix(f'{event.state}: '))}" if event.reason else text
 
 
 class PlainLines:
@@ -205,7 +206,7 @@ class PlainLines:
             case GatewayWarned():
                 yield f"warning: {visible(event.gateway)}: {visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
-                yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
+                yield f"{event.gateway}: {lane_text(event)}"
             case RunStopping():
                 again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
                 landing = f"{self._progress.in_flight} in flight will land"
@@ -226,7 +227,7 @@ class PlainLines:
             case WaveEnded():
                 yield f"wave {visible(event.wave)} ended: {self._standing(event.at)}"
             case LaneChanged() if self._is_news(event):
-                yield f"{event.gateway}: {lane_text(event.state, event.reason, event.seconds)}"
+                yield f"{event.gateway}: {lane_text(event)}"
             case TargetEnded() if self._is_due(event.at):
                 yield self._standing(event.at)
             case RunEnded():

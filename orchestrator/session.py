@@ -164,6 +164,7 @@ class Session:
         )
         self._told_late: set[str] = set()
         """The gateways of which it was told that the window lets nothing of them start."""
+        self._parked: set[str] = set()
         self._cut = False
         self._void: str | None = None
 
@@ -310,8 +311,17 @@ class Session:
             self._record.note(at, "warning", gateway=gateway, text=reason)
             self._emit(GatewayWarned(at=at, gateway=gateway, text=reason or ""))
             return
-        self._record.note(at, state, gateway=gateway, text=reason)
-        self._emit(LaneChanged(at=at, gateway=gateway, state=state, reason=reason, seconds=seconds))
+        given_up = state == "given_up"
+        stands = "parked" if state == "given_up" else state
+        if not given_up or gateway not in self._parked:
+            self._record.note(at, stands, gateway=gateway, text=reason)
+        if stands != "paused":
+            (self._parked.add if stands == "parked" else self._parked.discard)(gateway)
+        self._emit(
+            LaneChanged(
+                at=at, gateway=gateway, state=stands, reason=reason, seconds=seconds, given_up=given_up
+            )
+        )
 
     def pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell what bounds a lane's undeploys."""

@@ -925,6 +925,23 @@ def test_a_lane_tells_what_becomes_of_it_once() -> None:
     ]
 
 
+def test_a_lane_tells_once_that_it_is_given_up() -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        lane = lane_of(heard=heard)
+        for number in range(5):
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        with anyio.move_on_after(PARK_FOR + 60.0):
+            while await lane.admit(Turn(A, UNDEPLOY)) is None:
+                landed(lane, A, DOUBT)
+        assert await lane.admit(Turn(B, UNDEPLOY)) == "parked: HTTP 502"
+
+    played(main)
+
+    assert heard.states == [("parked", "parked: HTTP 502"), ("given_up", "parked: HTTP 502")]
+
+
 def test_an_absurd_wait_is_bounded_by_park_for_and_warned_of_once() -> None:
     heard = Heard()
 

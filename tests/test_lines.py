@@ -68,6 +68,14 @@ def test_a_parked_gateway_is_told_once_and_so_is_its_recovery() -> None:
     assert lines == ["apim: parked, being probed: five faults in a row", "apim: goes on"]
 
 
+def test_a_gateway_that_is_given_up_is_not_said_to_be_probed() -> None:
+    given_up = story.LaneChanged(
+        at=START, gateway="apim", state="parked", reason="parked: no token", given_up=True
+    )
+
+    assert lines_of(started(), given_up)[1:] == ["apim: given up until a resume: no token"]
+
+
 def test_the_word_of_a_reason_is_not_said_twice() -> None:
     [_, line] = lines_of(started(), parked(why="parked: five faults"))
 

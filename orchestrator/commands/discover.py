@@ -138,7 +138,7 @@ class _Lines:
     def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         if state != "open":
             wait = f" for {seconds:g} s" if seconds else ""
-            _say(f"{gateway}: {state}{wait}{f': {reason}' if reason else ''}")
+            _say(f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}")
 
     def pace(self, gateway: str, rate: float | None, /) -> None:
         """Nothing: a search undeploys nothing that could be paced."""

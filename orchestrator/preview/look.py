@@ -191,7 +191,7 @@ class _Visit:
         """Take in how the lane is doing; see ``lane.Teller``."""
         if state == "paused":
             self._watch.waits(gateway, reason or "", seconds or 0.0)
-        elif state in ("warning", "closed", "parked") and reason:
+        elif state != "open" and reason and reason not in self._warnings:
             self._warnings.append(reason)
         if state != "warning" and not self._answers:
             self._cause = reason or self._cause
