@@ -12,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, Pending, hold_back, split
 from orchestrator.model import Gateway, Outcome, Plan, Reason, Window
+from orchestrator.names import normal
 from orchestrator.plan.lookalikes import lookalikes
 from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
@@ -121,7 +122,8 @@ def _ids(database: Database) -> Iterator[str]:
 
 def hold(database: Database, plan: Plan, options: RunOptions) -> None:
     """Keep out of the run what is protected, and what the filters leave out."""
-    unknown = [name for name in options.waves if name not in {wave.name for wave in plan.waves}]
+    known = {normal(wave.name) for wave in plan.waves}
+    unknown = [name for name in options.waves if normal(name) not in known]
     if unknown:
         names = ", ".join(wave.name for wave in plan.waves)
         raise UsageError(f"no wave is named {unknown[0]!r}; the plan has {names}")
@@ -145,7 +147,8 @@ def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     # What lets through goes by the name as written, what holds back by every name of the same place.
     only = Patterns(options.only, plan.gateways, by_name)
     skip = Patterns(options.skip, plan.gateways)
-    waves = {index for index, wave in enumerate(plan.waves) if wave.name in options.waves}
+    named = set(map(normal, options.waves))
+    waves = {index for index, wave in enumerate(plan.waves) if normal(wave.name) in named}
 
     def wanted(name: str, wave: int) -> bool:
         if options.waves and wave not in waves:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from engine import gateway, target
+from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
@@ -71,6 +72,13 @@ def test_a_wave_that_the_plan_does_not_have_is_named(database: Database) -> None
         held(database, waves=("canary", "rst"))
 
     assert str(caught.value) == "no wave is named 'rst'; the plan has canary, rest"
+
+
+def test_a_wave_is_named_in_either_form_of_an_accent(database: Database) -> None:
+    waves = (replace(PLAN.waves[0], name="o\u0308n"), *PLAN.waves[1:])
+    plan = replace(PLAN, waves=waves)
+
+    assert held(database, plan, waves=("\u00f6n",)) == held(database, plan, waves=("o\u0308n",))
 
 
 def test_what_the_plan_protects_stays_so_whatever_the_filters_say(database: Database) -> None:

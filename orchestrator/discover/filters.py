@@ -11,6 +11,7 @@ from msgspec import Struct
 from orchestrator.catalog import Found, Wanted
 from orchestrator.errors import UsageError
 from orchestrator.model import Gateway
+from orchestrator.names import normal
 from orchestrator.plan.globs import matcher
 
 BEFORE = "deployed-before"
@@ -125,8 +126,8 @@ def _tests(filters: Filters) -> dict[str, Callable[[str], bool]]:
 
 def _glob(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
     """Return what matches globs. A path has parts; in a name a slash is a letter like any other."""
-    match = matcher(pattern if whole else _unparted(pattern) for pattern in patterns)
-    return lambda text: match(text if whole else _unparted(text)) is not None
+    match = matcher(normal(pattern if whole else _unparted(pattern)) for pattern in patterns)
+    return lambda text: match(normal(text if whole else _unparted(text))) is not None
 
 
 def _unparted(text: str) -> str:

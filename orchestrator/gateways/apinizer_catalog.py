@@ -22,6 +22,7 @@ from orchestrator.gateways.envelope import count_of, first_text, json_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
 from orchestrator.model import Ask, Facts, Reading, Target, TargetId, Verdict
+from orchestrator.names import normal
 from orchestrator.wire import Access, Reply, Request
 
 ENVIRONMENT_TYPES = frozenset({"PRODUCTION", "SANDBOX", "TEST"})
@@ -176,8 +177,9 @@ class Catalog:
         )
 
     def _unlisted(self, projects: set[str | None]) -> Iterator[str]:
+        known = {normal(name) for name in projects if name}
         for name in self._wanted.literals.get("project", ()):
-            if name not in projects:
+            if normal(name) not in known:
                 yield f"the project {shown(name)}: it does not exist, or the token's user may not see it"
 
     def _by_project(self) -> Part:

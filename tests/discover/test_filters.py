@@ -29,7 +29,8 @@ def of(
 @pytest.mark.parametrize(
     ("pattern", "text", "matches"),
     [("orders-*", "orders-api", True), ("orders-*", "orders-a/b", True), ("orders", "orders-api", False),
-     ("Orders*", "orders-api", False), ("?rders", "orders", True), ("a/b", "a/b", True), ("*", "", True)],
+     ("Orders*", "orders-api", False), ("?rders", "orders", True), ("a/b", "a/b", True), ("*", "", True),
+     ("o\u0308*", "\u00f6deme", True), ("\u00f6deme", "o\u0308deme", True)],
 )  # fmt: skip
 def test_a_name_is_one_part_whatever_stands_in_it(pattern: str, text: str, matches: bool) -> None:
     assert of(name=(pattern,)).admits("name", text) == matches
