@@ -125,11 +125,12 @@ def row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
 
 
 def _up_again(report: Report) -> str:
-    """Return how many of a run's targets are up again, and since when; empty where no restore has begun."""
+    """Return how many of a run's targets are up again, since when, and by which restore; empty for none."""
     if not report.restores:
         return ""
-    begun = report.restores[-1].begun
-    return f"{sum(report.up_again.values()):,} since {_minute(begun)}" if begun else "about to begin"
+    newest = report.restores[-1]
+    since = f"since {_minute(newest.begun)}" if newest.begun else "about to begin"
+    return f"{sum(report.up_again.values()):,} {since} by {newest.id}"
 
 
 def _minute(at: datetime) -> str:

@@ -52,12 +52,16 @@ def test_with_after_restore_the_rest_goes_down_and_what_came_back_stays_up(
     stage = staged(6, 0)
     run = interrupted(stage)
     # The one in flight when it was killed went down, too: in the run it is unknown, and was brought back.
-    assert restored(stage, run).status == 0
+    back = restored(stage, run)
+    assert back.status == 0, back
     up = set(deployed(stage))
     ended = resumed(stage, run, AFTER)
     told = stage.undeploy("report", run, "--format", "markdown").out
+    listed = next(line for line in stage.undeploy("runs").out.splitlines() if line.startswith(run))
 
     assert up
+    assert f"  {len(up)} since 2" in listed
+    assert listed.endswith(f"by {back.run}")
     assert down(stage) == set(stage.ids) - up
     verb = "are" if len(up) > 1 else "is"
     assert f"{len(up)} {verb} up again" in ended.err
