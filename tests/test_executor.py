@@ -353,7 +353,7 @@ def test_a_stop_rule_stops_every_lane(tmp_path: Path) -> None:
         stop_when=rules,
     )
 
-    assert went.stopping.reason == "stop_rule: 3 failed in the run, more than 2"
+    assert went.stopping.reason == "stop_rule: failed: 3 in the run, now in wave wave-0, limit 2"
     assert Counter(went.outcomes.values()) == {"failed": 3, None: 27}
 
 
@@ -362,7 +362,7 @@ def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path
     targets = [target(1), target(2), target(3, wave=1)]
     went = ran(tmp_path, targets, lambda _, name: REFUSED if name == "gw/t1" else REMOVED, stop_when=rules)
 
-    assert went.stopping.reason == "stop_rule: 1 of 2 failed in the wave, more than 0.4 of them"
+    assert went.stopping.reason == "stop_rule: failed: 1 of 2 (50%) in wave wave-0, limit 40%"
     assert went.outcomes["gw/t3"] is None
 
 
@@ -655,7 +655,7 @@ def test_shares_count_per_step(tmp_path: Path) -> None:
         stop_when=rules,
     )
 
-    assert went.stopping.reason == "stop_rule: 2 of 4 failed in the wave, more than 0.3 of them"
+    assert went.stopping.reason == "stop_rule: failed: 2 of 4 (50%) in step 2 of 3 of wave a, limit 30%"
     assert Counter(went.outcomes.values()) == {"undeployed": 10, "failed": 4, None: 6}
 
 

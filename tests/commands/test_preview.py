@@ -118,7 +118,7 @@ def test_what_would_stop_a_run_is_told(platform: Running, plan: Write, undeploy:
     )
     out = undeploy("preview", path).out
 
-    assert "a stop rule would end the run in first: 5 of 6 failed in the wave" in out
+    assert "a stop rule would end the run in first: failed: 5 of 6 " in out
 
 
 def test_an_approval_says_until_when_and_whether_it_is_signed(

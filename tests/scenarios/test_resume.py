@@ -163,7 +163,7 @@ def test_a_stopped_run_wants_past_stop(staged: Callable[..., Stage]) -> None:
     resumed = stage.undeploy("resume", "latest", "--past-stop")
 
     assert ended.status == 4, ended.err
-    assert "stop_rule: 2 failed in the run, more than 1" in ended.err
+    assert "stop_rule: failed: 2 in the run" in ended.err
     assert refused.status == 2
     assert "--past-stop" in refused.err
     assert resumed.status == 1, resumed.err
