@@ -145,10 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _leave(streams: Standard, status: int) -> NoReturn:
     """Write what is left, and end. A thread that still waits for somebody else (a look-up of a name, a
-    credential's command) is not waited for: all that must last is written."""
+    credential's command, a terminal) is not waited for: all that must last is written."""
     import os
-    from threading import enumerate as threads
-    from threading import main_thread
+    from threading import active_count
 
     from orchestrator.outlet import PATIENCE
 
@@ -158,7 +157,7 @@ def _leave(streams: Standard, status: int) -> NoReturn:
         pass  # execute has told
     except KeyboardInterrupt:
         status = 130
-    if any(thread is not main_thread() and not thread.daemon for thread in threads()):
+    if active_count() > 1:
         os._exit(status)
     sys.exit(status)
 

@@ -59,6 +59,11 @@ class Outlet(io.RawIOBase):
         self._error: OSError | None = None
         self._told = False
 
+    @property
+    def name(self) -> str:
+        """The descriptor, as Python calls it."""
+        return {1: "<stdout>", 2: "<stderr>"}.get(self._descriptor, str(self._descriptor))
+
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._descriptor
@@ -213,8 +218,9 @@ class Standard:
 def _stream(outlet: Outlet, before: TextIO) -> io.TextIOWrapper:
     assert isinstance(before, io.TextIOWrapper)  # noqa: S101 - it is what Python has made of the descriptor
     before.flush()
+    # Without a buffer between: one that is interrupted in a write would write the same again.
     return io.TextIOWrapper(
-        io.BufferedWriter(outlet),
+        outlet,
         encoding=before.encoding,
         errors=before.errors,
         line_buffering=before.line_buffering,
