@@ -163,11 +163,7 @@ def test_a_stopped_run_wants_past_stop(staged: Callable[..., Stage]) -> None:
     resumed = stage.undeploy("resume", "latest", "--past-stop")
 
     assert ended.status == 4, ended.err
-<<<<<<< HEAD
     assert "stop_rule: failed: 2 in the run" in ended.err
-=======
-    assert "stop_rule: failed: 2 in the run, now in wave first, limit 1" in ended.err
->>>>>>> 32f2982 (Hold the tests of stop rules to the words that name wave and limit)
     assert refused.status == 2
     assert "--past-stop" in refused.err
     assert resumed.status == 1, resumed.err
