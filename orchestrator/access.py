@@ -35,6 +35,9 @@ from orchestrator.world import Material, Send, World
 RENEW_BEFORE = 1800.0
 """Seconds before its end at which a login's token is renewed, or half its life where that is less."""
 
+RENEW_AGAIN = 60.0
+"""Seconds until a renewal that was not answered is tried again, while the token in use still lasts."""
+
 LOGIN_TRIES = 5
 """Logins in a row that may go unanswered before the lane is parked."""
 
@@ -139,7 +142,7 @@ class Entrance:
         self._material = material
         self.mask = self.mask.adding(secrets_of(material))
         if isinstance(material, Password):
-            ticket.renew_at = 0.0  # whoever is admitted next logs in
+            ticket.renew_at, ticket.until = 0.0, None  # whoever is admitted next logs in
             return None
         if material == ticket.access:
             why = "the credential was rejected, and its reference gives no other one"
@@ -163,10 +166,20 @@ class Entrance:
                 return self._issue(token, until)
             case Rejected(code, message):
                 return Denied(f"the login was refused ({self._told(code, message)})")
+            case Unclear() if (ticket := self._kept()) is not None:
+                return ticket
             case Unclear(code, message, wait):
                 self._unanswered += 1
                 told = self._told(code, message)
                 return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
+
+    def _kept(self) -> Ticket | None:
+        """Return the token in use where it is not over yet: its renewal is tried again a while later."""
+        ticket, now = self.ticket, self._world.now()
+        if ticket is None or ticket.until is None or now >= ticket.until:
+            return None
+        ticket.renew_at = min(ticket.until, now + RENEW_AGAIN)
+        return ticket
 
     def _read(self, answer: Reply | Lost) -> Granted | Rejected | Unclear:
         if isinstance(answer, Lost):

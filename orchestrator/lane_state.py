@@ -111,7 +111,9 @@ class LaneState:
         self._park_for = park_for
         self._paused_until = 0.0
         self._looks_paused_until = 0.0
-        self._looks_stuck_since: float | None = None
+        self._looks_busy_since: float | None = None
+        self._looks_unsent_since: float | None = None
+        self._looks_unsent = 0
         self._looks_refused: str | None = None
         """Why no look may leave any more, though undeploys may."""
         self._busy_since: float | None = None
@@ -371,26 +373,40 @@ class LaneState:
         self.given_up, self._prober = True, None
 
     def _heed_look(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
-        """A 429 to a look pauses the looks alone. Like one that could not be sent it costs its target
-        nothing: so for how long there may be nothing else has its own bound."""
-        if reading.verdict not in (Verdict.BUSY, Verdict.UNSENT):
-            self._looks_stuck_since = None
-            if crowded:
-                self.looks.refused(began, now, wait=0.0)
-            else:
-                self.looks.answered(began, now)
-            return
-        if self._looks_stuck_since is None:
-            self._looks_stuck_since = now
-        busy = reading.verdict is Verdict.BUSY
-        if now - self._looks_stuck_since >= self._park_for:
-            why = "nothing but refusals to be looked at more"
-            self._looks_refused = f"{Reason.PARKED}: {why if busy else describe(reading)}"
-        if busy:
-            wait = self._wanted(reading, 1)
-            self.looks.refused(began, now, wait=wait, hint=reading.rate)
-            self._looks_paused_until = max(self._looks_paused_until, now + wait)
-            self.looks.hold(self._looks_paused_until)
+        """Take in a look. Like one that could not be sent, one that was refused for a while costs its target
+        nothing: so for how long there may be nothing else has a bound."""
+        match reading.verdict:
+            case Verdict.BUSY:
+                self._heed_busy_look(reading, began, now)
+            case Verdict.UNSENT:
+                self._heed_unsent_look(reading, now)
+            case _:
+                self._looks_busy_since = self._looks_unsent_since = None
+                if crowded:
+                    self.looks.refused(began, now, wait=0.0)
+                else:
+                    self.looks.answered(began, now)
+
+    def _heed_busy_look(self, reading: Reading, began: float, now: float) -> None:
+        """A 429 to a look pauses the looks alone."""
+        self._looks_unsent_since = None
+        if self._looks_busy_since is None:
+            self._looks_busy_since = now
+        if now - self._looks_busy_since >= self._park_for:
+            self._looks_refused = f"{Reason.PARKED}: nothing but refusals to be looked at more"
+        wait = self._wanted(reading, 1)
+        self.looks.refused(began, now, wait=wait, hint=reading.rate)
+        self._looks_paused_until = max(self._looks_paused_until, now + wait)
+        self.looks.hold(self._looks_paused_until)
+
+    def _heed_unsent_look(self, reading: Reading, now: float) -> None:
+        """Give the lane up where nothing but looks is sent, and none could be for ``park_for``."""
+        if self._looks_unsent_since is None:
+            self._looks_unsent_since, self._looks_unsent = now, 0
+        self._looks_unsent += 1
+        if now - self._looks_unsent_since >= self._park_for and self._looks_unsent >= UNSENT_IN_A_ROW:
+            self.give_up(f"{Reason.PARKED}: {describe(reading)}", now)
+            self.end_doubts()
 
     def _wanted(self, reading: Reading, in_a_row: int) -> float:
         """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""

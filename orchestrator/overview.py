@@ -229,6 +229,7 @@ class Overview:
         found = lane.gateway.read_list(answer)
         if isinstance(found, Page):
             lane.accepted(ticket.generation)
+            lane.heed(turn, Reading(verdict=Verdict.UP), began)
             large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)
             return replace(found, entries={}) if large else found
         found = mask.reading(found)

@@ -306,6 +306,38 @@ def test_a_login_that_goes_unanswered_is_tried_a_few_times_and_then_the_lane_is_
     assert iam.asked == LOGIN_TRIES
 
 
+def test_a_token_is_used_to_its_end_where_its_renewal_is_not_answered() -> None:
+    """Half an hour of a night is not given up for a login that can be tried again."""
+    iam = Iam(("granted", "token-1", EPOCH + 7200.0), ("unclear", "system error", None))
+
+    async def main() -> tuple[float, str | None]:
+        lane = logging_in(iam)
+        for _ in range(1000):
+            if refused := await lane.admit(Turn(A, UNDEPLOY)):
+                return anyio.current_time(), refused
+            await anyio.sleep(10.0)
+        return anyio.current_time(), None
+
+    at, refused = played(main)
+    assert 7200.0 <= at < 7230.0
+    assert refused == "parked: no token could be had: E.5 system error"
+    assert 30 <= iam.asked <= 1 + 30 + LOGIN_TRIES
+
+
+def test_a_token_that_was_refused_is_not_used_for_want_of_another() -> None:
+    iam = Iam(("granted", "token-1", EPOCH + 7200.0), ("unclear", "system error", None))
+
+    async def main() -> str | None:
+        lane = logging_in(iam)
+        await lane.admit(Turn(A, UNDEPLOY))
+        lane.accepted(1)
+        await lane.renew(1, DENIED)
+        return await lane.admit(Turn(A, UNDEPLOY))
+
+    assert played(main) == "parked: no token could be had: E.5 system error"
+    assert iam.asked == 1 + LOGIN_TRIES
+
+
 def test_a_login_waits_as_long_as_it_is_told_to() -> None:
     iam = Iam(("unclear", "later", 40.0), Lost(sent=False, detail="refused"), ("granted", "token", None))
 

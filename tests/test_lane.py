@@ -1027,3 +1027,27 @@ def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
 
     assert "parked" in (lane.refusal(Act.LOOK) or "")
     assert lane.refusal(Act.UNDEPLOY) is None
+
+
+@pytest.mark.promise(10)
+def test_nothing_but_looks_that_cannot_be_sent_gives_the_lane_up_after_park_for() -> None:
+    lane, unsent = state(), reading(Verdict.UNSENT, message="refused")
+    for second in range(0, int(PARK_FOR), 30):
+        assert lane.refusal(LOOK, settling=True) is None
+        tell(lane, A, unsent, float(second), LOOK)
+    assert status(lane) == "open"
+    tell(lane, A, unsent, PARK_FOR, LOOK)
+
+    assert (status(lane), lane.given_up) == ("parked", True)
+    assert lane.refusal(LOOK, settling=True) == lane.refusal(UNDEPLOY) == "parked: refused"
+
+
+def test_a_few_looks_that_could_not_be_sent_in_a_long_night_give_up_nothing() -> None:
+    lane, unsent = state(), reading(Verdict.UNSENT, message="refused")
+    for hour in range(4):
+        tell(lane, A, unsent, 3600.0 * hour, LOOK)
+    tell(lane, B, REMOVED, 5 * 3600.0)
+    for hour in range(6, 10):
+        tell(lane, A, unsent, 3600.0 * hour, LOOK)
+
+    assert status(lane) == "open"
