@@ -458,6 +458,7 @@ class LaneState:
     def _answered(self, reading: Reading, began: float, now: float) -> None:
         self.undeploys.answered(began, now)
         self._has_answered = True
+        self._looks_unsent_since = None
         if reading.verdict is Verdict.REMOVED:
             self._allowance.succeeded()
         self._faulty.clear()
