@@ -21,7 +21,18 @@ _TEXTS = ("resultMessage", "error_description")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _MISSING = re.compile(r"\bnot\s+(?:be\s+)?found\b|\bnot\s+exists?\b|n't\s+exist\b")
-_THINGS = re.compile(r"proxy|project|environment")
+_CLAUSES = re.compile(r"[!?;,\n]|[.:](?:\s|$)|\b(?:because|since|that|but)\b|\s-\s")
+_OURS = re.compile(
+    r"\s*(?:(?:the|an?|this|such|any|requested|given|specified|target|named)\s+)*"
+    r"(?:api[\s_-]?)?(?:proxy|project|environment)\b"
+)
+"""A clause that is about a project, a proxy or an environment: it begins with one."""
+_OTHERS = re.compile(
+    r"\b(?:pods?|workers?|gateways?|nodes?|hosts?|clusters?|namespaces?|services?|instances?|histor(?:y|ies)|revisions?"
+    r"|records?|versions?|routes?|endpoints?|methods?|polic(?:y|ies)|certificates?|keys?|tokens?|users?|roles?"
+    r"|licen[cs]es?|class|files?|groups?|definitions?)\b"
+)
+"""What else a manager may miss: such a word between our thing and its "not found" makes it another thing."""
 _THING_NAMED = re.compile(
     r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?", re.IGNORECASE
 )
@@ -85,7 +96,8 @@ def said(error: Envelope | None) -> Verdict | None:
     """Return what the vendor's own words mean, where they leave no choice: ABSENT, REFUSED or DENIED.
 
     The texts differ from page to page, so key words are matched. A right that is missing is not a thing that
-    is missing; a text that leaves both open is ABSENT, and ``hides`` then says so.
+    is missing; a text that leaves both open is ABSENT, and ``hides`` then says so. Nor is a pod or a record
+    that is missing a proxy that is.
     """
     if error is None:
         return None
@@ -93,14 +105,42 @@ def said(error: Envelope | None) -> Verdict | None:
         return Verdict.REFUSED
     if _REJECTED.search(error.plain):
         return Verdict.DENIED
-    if error.code == "not_found" or (_MISSING.search(error.plain) and _THINGS.search(error.plain)):
+    if error.code == "not_found" or _misses_ours(error.plain):
         return Verdict.ABSENT
     return Verdict.REFUSED if "privilege" in error.plain else None
 
 
+def _misses_ours(plain: str) -> bool:
+    """Tell whether a text says that a project, a proxy or an environment is not there.
+
+    It is the clause with the "not found" that counts, and what that clause begins with: "Gateway pod was not
+    found, ApiProxy still active" says nothing about a proxy that is gone. "It" is what the text began with.
+    """
+    clauses = [clause for clause in _CLAUSES.split(plain) if clause.strip()]
+    for at, clause in enumerate(clauses):
+        missing = _MISSING.search(clause)
+        if missing is None:
+            continue
+        subject = clause[: missing.start()]
+        if subject.strip() in {"it", "it is", "it was", "it does", "it could"}:
+            subject = clauses[0]
+        elif not subject.strip() and not clause[missing.end() :].strip() and at + 1 < len(clauses):
+            subject = clauses[at + 1]  # "Not found: ApiProxy (x)"
+        if _OURS.match(subject) and not _OTHERS.search(subject):
+            return True
+    return False
+
+
 def hides(error: Envelope | None) -> bool:
-    """True where "does not exist" may as well be "may not be seen". A bare ``not_found`` is documented so."""
-    return error is not None and ("privilege" in error.plain or not error.plain)
+    """True where "does not exist" may as well be "may not be seen". A bare ``not_found`` is documented so.
+
+    So is one whose words miss something else than the target: its code says that nothing was met, its words
+    that something of it is there.
+    """
+    if error is None:
+        return False
+    misses_another = _MISSING.search(error.plain) is not None and not _misses_ours(error.plain)
+    return "privilege" in error.plain or not error.plain or misses_another
 
 
 class Row(Struct, frozen=True):
@@ -224,9 +264,13 @@ def read_rollback(target: Target, reply: Reply) -> Reading:
     if reply.status == 200 and found.verdict in (Verdict.REMOVED, Verdict.PARTIAL):
         return reading(Verdict.STRANGE, reply, json_object(reply))
     error = envelope(json_object(reply), target)
-    if found.verdict is Verdict.ABSENT and error is not None and "revision" in error.plain:
+    if found.verdict in (Verdict.ABSENT, Verdict.CONTESTED) and error is not None and _misses_revision(error):
         return reading(Verdict.REFUSED, reply, json_object(reply))
     return found
+
+
+def _misses_revision(error: Envelope) -> bool:
+    return "revision" in error.plain and _MISSING.search(error.plain) is not None
 
 
 def _of_another(reply: Reply, body: dict[str, Any] | None, error: Envelope) -> Reading:
@@ -282,7 +326,7 @@ def _fault(target: Target, reply: Reply, body: dict[str, Any] | None, found: tup
         return reading(Verdict.STRANGE, reply, body)
     if status == 408 or status >= 500:
         return reading(Verdict.DOUBT, reply, body)
-    if status == 400 and len(found) > 1:
+    if status in {400, 404} and len(found) > 1:
         # An undeploy was tried, so a "not found" in its text is about a worker. Nothing outside says success,
         # so it is no PARTIAL; whether the manager took it down all the same, only a look can tell.
         return reading(Verdict.CONTESTED, reply, body, message=_failures(found))
