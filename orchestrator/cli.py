@@ -149,6 +149,7 @@ def _leave(streams: Standard, status: int) -> NoReturn:
     import os
     from threading import active_count
 
+    from orchestrator.interrupts import let_go
     from orchestrator.outlet import PATIENCE
 
     try:
@@ -157,6 +158,7 @@ def _leave(streams: Standard, status: int) -> NoReturn:
         pass  # execute has told
     except KeyboardInterrupt:
         status = 130
+    let_go()
     if active_count() > 1:
         os._exit(status)
     sys.exit(status)

@@ -73,6 +73,15 @@ def take_over() -> None:
         signal.signal(number, _heed)
 
 
+def let_go() -> None:
+    """For a whole program whose exit status stands: no further signal changes it while the rest is put away.
+
+    The interpreter gives signals back to the system before it has ended, and the system would kill it.
+    """
+    for number in _heeded():
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _leave(_number: int, _frame: FrameType | None) -> None:
     with suppress(OSError):
         if select.select([], [_STDERR], [], 0)[1]:

@@ -286,3 +286,27 @@ def test_a_result_that_cannot_be_written_is_told(staged: Callable[..., Stage]) -
             )
     with Path("/dev/full").open("w") as full:
         assert stage.undeploy("chek", stderr=full).status == 2
+
+
+SLOW_END = """
+import os, time
+class Late:
+    def __del__(self, write=os.write, sleep=time.sleep):
+        write(1, b"late")
+        sleep(1)
+late = Late()
+from orchestrator.cli import main
+main(["--version"])
+"""
+"""The interpreter itself takes its time to end, as it does on a machine that is busy."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_too_late_does_not_change_the_exit_status(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW_END], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = b""
+        while not told.endswith(b"late"):
+            told += os.read(process.stdout.fileno(), 100) or b"late"
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
