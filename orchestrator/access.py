@@ -88,6 +88,8 @@ class Entrance:
         self._lock = anyio.Lock()
         self._unanswered = 0
         self._generation = 0
+        self._refused: Denied | None = None
+        """Why the newest credential cannot be renewed."""
         self._on_login = on_login
         self.mask = Mask((*secrets_of(material), *(each.reveal() for each in world.passwords(gateway))))
         """Takes out of texts from outside every credential ever in use, and those of the proxies."""
@@ -122,21 +124,27 @@ class Entrance:
         """Get another credential after a 401, once for the whole lane, or say that none lets us in.
 
         A worker whose credential is not the newest any more has nothing to do. A credential that never
-        worked is renewed only if it is the first one.
+        worked is renewed only if it is the first one. Whoever waited for a renewal in vain is told what it
+        came to: the reference is not read again, since it may be a command that hangs.
         """
         async with self._lock:
             ticket = self.ticket
             if ticket is None or generation != ticket.generation:
                 return None
-            if isinstance(ticket.access, Keys):
-                return Denied(f"the signature was rejected ({describe(reading)})")
-            if generation > 1 and not ticket.worked:
-                return Denied(f"the renewed credential was refused too ({describe(reading)})")
-            try:
-                material = await self._world.credential(self._gateway)
-            except CredentialError as error:
-                return Denied(f"{error} ({describe(reading)})")
-            return self._replace(ticket, material, reading)
+            if self._refused is None:
+                self._refused = await self._renew(ticket, reading)
+            return self._refused
+
+    async def _renew(self, ticket: Ticket, reading: Reading) -> Denied | None:
+        if isinstance(ticket.access, Keys):
+            return Denied(f"the signature was rejected ({describe(reading)})")
+        if ticket.generation > 1 and not ticket.worked:
+            return Denied(f"the renewed credential was refused too ({describe(reading)})")
+        try:
+            material = await self._world.credential(self._gateway)
+        except CredentialError as error:
+            return Denied(f"{error} ({describe(reading)})")
+        return self._replace(ticket, material, reading)
 
     def _replace(self, ticket: Ticket, material: Material, reading: Reading) -> Denied | None:
         self._material = material

@@ -108,6 +108,23 @@ def test_the_same_credential_again_closes_the_lane() -> None:
 
 
 @pytest.mark.promise(5)
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("second", ["one", CredentialError("gateway gw: the token {command: pass} hangs")])
+def test_a_renewal_in_vain_is_made_once_for_all_that_wait(second: str | CredentialError) -> None:
+    """Each may take as long as a command may take, and they would go one after the other."""
+    reference = Reference("one", second)
+
+    async def main() -> Lane:
+        lane = opened(reference)
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(lane.renew, 1, DENIED)
+        return lane
+
+    assert (played(main).state.state, reference.read) == ("closed", 2)
+
+
+@pytest.mark.promise(5)
 def test_a_new_credential_that_is_refused_at_once_closes_the_lane() -> None:
     reference = Reference("one", "two", "three")
 
