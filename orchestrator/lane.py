@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PACE_TOLD_EVERY = 1.0
 """Seconds between two words about a pace that grows; a cut is told at once."""
 
+YEAR = 366 * 86_400.0
+"""Seconds; how much longer a gateway asks to wait is nothing that anybody has to know."""
+
 LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
 """``given_up`` is parked, too, and not probed any more."""
 
@@ -251,7 +254,8 @@ class Lane:
             return
         self._absurd_told = True
         bound = self.gateway.park_for
-        self.warn(f"it asks to wait for {reading.wait:.0f} s; it is asked again after {bound:g} s (park_for)")
+        asked = f"{reading.wait:.0f} s" if reading.wait <= YEAR else "more than a year"
+        self.warn(f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)")
 
     def found(self, via: str, reading: Reading) -> Reading:
         """Take in what a look gave, and keep for the whole lane whether it is offered.

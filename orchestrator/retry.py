@@ -325,7 +325,10 @@ def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> t
 
 def describe(reading: Reading) -> str:
     """Return the vendor's code and text as one line; never empty."""
-    return " ".join(part for part in (reading.code, reading.message) if part) or "no reason was given"
+    told = " ".join(part for part in (reading.code, reading.message) if part)
+    if told:
+        return told
+    return "the reply said that it was done" if reading.verdict is Verdict.REMOVED else "no reason was given"
 
 
 def wrong_place(reading: Reading) -> str:

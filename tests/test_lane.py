@@ -956,6 +956,18 @@ def test_an_absurd_wait_is_bounded_by_park_for_and_warned_of_once() -> None:
     assert heard.warnings == ["it asks to wait for 86400 s; it is asked again after 600 s (park_for)"]
 
 
+def test_a_wait_without_end_is_told_in_few_words() -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        landed(lane_of(heard=heard), A, busy(1e300))
+
+    played(main)
+
+    (told,) = heard.warnings
+    assert told == "it asks to wait for more than a year; it is asked again after 600 s (park_for)"
+
+
 @pytest.mark.promise(5)
 def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> None:
     """Whoever waits for it is woken, also where the first one never comes again."""

@@ -415,6 +415,15 @@ def test_a_reading_in_words_is_never_empty() -> None:
     assert wrong_place(reading(Verdict.ELSEWHERE, code="E.1")) == "wrong_place: E.1"
 
 
+def test_a_success_that_a_look_denies_is_told_as_one() -> None:
+    policy = Policy(attempts=1, always_look=True)
+    past, step = decide(policy, Past(), Act.UNDEPLOY, REMOVED, roll=0.0)
+    while isinstance(step, Look):
+        past, step = decide(policy, past, Act.LOOK, UP, roll=0.0)
+    told = "spent: still deployed after 1 undeploy request; last: the reply said that it was done"
+    assert step == failed(told, "look")
+
+
 OF_UNDEPLOY = [REMOVED, DOUBT, STRANGE, PARTIAL, CONTESTED, REFUSED, ABSENT, BUSY, DENIED, UNSENT, ELSEWHERE]
 OF_LOOK = [UP, DOWN, UNCLEAR, NOT_OFFERED, PARTIAL, ABSENT, BUSY, DENIED]
 FREE = {Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT, Verdict.ELSEWHERE}

@@ -200,7 +200,8 @@ class Survey:
         """Say once that the gateway wants fewer requests: it may be waited for long."""
         if read.verdict is Verdict.BUSY and not self._told_busy:
             self._told_busy = True
-            self._tell.lane(self.gateway.name, "paused", said(read), read.wait)
+            wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
+            self._tell.lane(self.gateway.name, "paused", said(read), wait)
 
     async def _ask(self, query: Query, turn: Turn, lane: Lane, send: Send) -> Part | Reading:
         ticket = lane.entrance.ticket
