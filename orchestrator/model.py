@@ -5,7 +5,7 @@ Times are aware datetimes, durations are seconds, shares are fractions of 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NewType
@@ -390,6 +390,11 @@ class Gateway(Struct, frozen=True, kw_only=True):
     def installation(self) -> str:
         """What makes two gateway entries the same place: equal texts mean equal targets."""
         raise NotImplementedError
+
+    def other_readings(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ARG002
+        """Give the parts of each other target that the address of this one may name to whoever decodes it
+        once more on its way. A kind whose ids stay what they are, however often decoded, has none."""
+        return iter(())
 
     def exclusive(self, target: Target) -> str | None:
         """Return a key: targets that share one never run at the same moment. None shares with nobody."""

@@ -7,6 +7,7 @@ URL once more than it should, or cut it at a semicolon. So a name is judged by w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from unicodedata import category, name, normalize
 from urllib.parse import unquote_to_bytes
 
@@ -32,6 +33,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.-])?").fullmatch
 
 _SEPARATOR = re.compile(r"[/\\]")
+_PATH_ENDS = re.compile(r"[?#]")
 _VANISHING = frozenset({"", ".", ".."})
 _DECODED = ("", ", once % is decoded", ", once % is decoded twice")
 """How often a name may be decoded on its way, beyond what is meant, in words."""
@@ -102,16 +104,35 @@ def why_vanishing(text: str) -> str | None:
     Pieces stand between ``/`` and ``\\``, each up to its first ``;``; and so again after ``%`` was decoded
     once and twice, which may bring new pieces. Judged in NFC, which turns one more character into ``;``.
     """
-    seen = normal(text)
-    for decodings in range(len(_DECODED)):
-        if decodings:
-            seen = normal(_decoded(seen))
+    for decodings, seen in enumerate(decodings_of(text)):
         for piece in _SEPARATOR.split(seen):
             if (left := piece.partition(";")[0]) in _VANISHING:
                 return _why_vanishing(left, whole=left == text, decodings=decodings)
-        if "%" not in seen:
-            break
     return None
+
+
+def decodings_of(text: str) -> Iterator[str]:
+    """Give ``text`` as it stands, and as it reads once ``%`` was decoded, and was decoded twice; in NFC."""
+    seen = normal(text)
+    yield seen
+    for _ in range(1, len(_DECODED)):
+        if "%" not in seen:
+            return
+        seen = normal(_decoded(seen))
+        yield seen
+
+
+def path_end(name: str) -> str | None:
+    """Return the sign of a name that ends an address once it is decoded, ``?`` or ``#``; None without one."""
+    found = next(filter(None, map(_PATH_ENDS.search, decodings_of(name))), None)
+    return found[0] if found else None
+
+
+def pieces_of(path: str) -> tuple[str, ...]:
+    """Return the pieces of a path as whoever cuts most of it sees them: it ends at ``?`` or ``#``, a slash at
+    its end is none of it, and a piece ends at its first ``;``."""
+    left = _PATH_ENDS.split(path, maxsplit=1)[0].rstrip("/")
+    return tuple(piece.partition(";")[0] for piece in _SEPARATOR.split(left))
 
 
 def _why_vanishing(left: str, *, whole: bool, decodings: int) -> str:

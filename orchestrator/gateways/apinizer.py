@@ -6,7 +6,7 @@ proxy in one environment differs from the deletion of the proxy for good by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -39,7 +39,7 @@ from orchestrator.model import (
     Snapshot,
     Target,
 )
-from orchestrator.names import normal
+from orchestrator.names import decodings_of, normal, pieces_of
 from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret, Unclear
 
 _PATHS = {
@@ -48,6 +48,8 @@ _PATHS = {
     HISTORIES: "deploy-histories/",
     PROXY: "",
 }
+_PIECES = 5
+"""Of the address of one proxy in one environment, behind ``projects/``."""
 
 
 class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="kind"):
@@ -74,6 +76,16 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     def installation(self) -> str:
         """One manager is one place."""
         return f"{self.KIND} {place(self.url)}"
+
+    def other_readings(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """Give what its address may come to name: ``Pay%6dents`` and ``Payments;x`` are ``Payments``, and
+        what stands behind ``?`` or ``#`` is lost, once a proxy has decoded it."""
+        project, proxy, environment = parts
+        path = f"{project}/apiProxies/{proxy}/environments/{environment}"
+        for read in decodings_of(path):
+            for pieces in (tuple(read.split("/")), pieces_of(read)):
+                if len(pieces) == _PIECES and (pieces[1], pieces[3]) == ("apiProxies", "environments"):
+                    yield pieces[0], pieces[2], pieces[4]
 
     def exclusive(self, target: Target) -> str | None:
         """Deployments and the revision counter belong to the proxy, so its environments take turns."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
 from orchestrator.model import Target, TargetId
-from orchestrator.names import normal, placeholder
+from orchestrator.names import normal, path_end, placeholder
 from orchestrator.plan.ids import target_id
-from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError
+from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError, shown
 from orchestrator.plan.targets import Place, TargetSink
+from orchestrator.plan.unfilled import SEEMS
 
 MOST_TARGETS = 10_000_000
 """More than this is no plan but a slip in a list."""
+
+_DOUBTFUL = re.compile(r"[{%?#]|__|\[\[")
+"""What the id of a target holds whose names are looked at closely: few do."""
 
 
 class Tray(Protocol):
@@ -50,9 +55,9 @@ class Intake:
     def __init__(self, sink: TargetSink) -> None:
         self.count = 0
         self.by_gateway: defaultdict[str, int] = defaultdict(int)
-        self.unfilled: list[tuple[Place, str, TargetId]] = []
-        """The first placeholders that nobody has filled: their places, their texts, and their targets."""
-        self.unfilled_more = 0
+        self.doubtful: list[tuple[Place, str]] = []
+        """The first targets that may not be what is meant: where they stand, and why, in words."""
+        self.doubtful_more = 0
         self._wave = 0
         self._begun = [0]
         self._limit = MOST_TARGETS
@@ -89,20 +94,27 @@ class Intake:
         self.by_gateway[gateway] += 1
         if count <= self._limit:
             name = target_id(gateway, parts)
-            if "{" in name or "__" in name or description is not None:
-                self._note_unfilled(name, description or "", at)
+            if description is not None or _DOUBTFUL.search(name):
+                self._note_doubt(name, parts, description or "", at)
             self._add(Target(count, name, gateway, self._wave, parts, description, persistent), at)
         elif count > MOST_TARGETS:
             raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
 
-    def _note_unfilled(self, name: TargetId, description: str, at: Place) -> None:
-        found = placeholder(name) or placeholder(description)
-        if found is None:
-            return
-        if len(self.unfilled) < MOST_WARNINGS:
-            self.unfilled.append((at, found, name))
+    def _note_doubt(self, name: TargetId, parts: Sequence[str], description: str, at: Place) -> None:
+        found = placeholder("/".join(parts)) or placeholder(description)
+        if found is not None:
+            why = f"{shown(found)} in the target {shown(name)} {SEEMS}"
+        elif (sign := next(filter(None, map(path_end, parts)), None)) is not None:
+            why = (
+                f"the target {shown(name)} holds {sign}: where something on its way decodes an address, the"
+                " address ends there, and what is left is the address of something else"
+            )
         else:
-            self.unfilled_more += 1
+            return
+        if len(self.doubtful) < MOST_WARNINGS:
+            self.doubtful.append((at, why))
+        else:
+            self.doubtful_more += 1
 
     def require(self, needs: TargetId, at: Place) -> None:
         """Pass on what the last target needs, if that target was passed on."""

@@ -16,11 +16,14 @@ from orchestrator.gateways.places import authority, host, one_authority
 from orchestrator.model import Coordinate, Gateway
 from orchestrator.names import normal
 from orchestrator.plan.globs import Globs, behind
+from orchestrator.plan.ids import split_id, target_id
 from orchestrator.plan.pattern_text import canonical, fault_of_text
 from orchestrator.plan.problems import UnfitError, nearest, shown
 from orchestrator.plan.shape import check
 
 _WILD = re.compile(r"[*?]+")
+_MAY_TURN = re.compile(r"[%;?#\\\u037e]")
+"""What an id must hold for its address to turn into another one; NFC makes a ``;`` of one more character."""
 _NAMEABLE = re.compile(
     r"(?![-.])[\w.*?-]+(?::[0-9]{1,5})?"  # a gateway's name, or a host
     r"|\[(?=[^\]]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?\](?::[0-9]{1,5})?"  # an IPv6 address
@@ -66,16 +69,33 @@ class Patterns:
         self.texts = tuple(dict.fromkeys(patterns))
         self._plain = tuple(map(canonical, self.texts))
         self._called = called(gateways) if self.texts else {}
+        # What is let through is never widened: a filter of that sort goes by the id as it is written.
+        self._turning = {one.name: one for one in gateways} if called is by_installation else {}
         self._behind: dict[Called, _Behind] = {}
 
     def matching(self, target: str) -> Iterator[int]:
-        """Yield the index in ``texts`` of each pattern that matches the id ``target``; one may come twice."""
+        """Yield the index in ``texts`` of each pattern that matches the id ``target``; one may come twice.
+
+        Where patterns mean installations, one that matches what the target's address may turn into on its
+        way matches the target: that is what would be met.
+        """
         name, _, rest = target.partition("/")
         called = self._called.get(name) or Called((name,), ())
         found = self._behind.get(called)
         if found is None:
             found = self._behind[called] = _Behind(self._plain, called)
         yield from found.matching(rest)
+        if self._turning and _MAY_TURN.search(rest):
+            for other in self._turned(target):
+                yield from found.matching(other)
+
+    def _turned(self, target: str) -> Iterator[str]:
+        """Yield the rests of the ids of what the address of ``target`` may turn into."""
+        name, parts = split_id(target)
+        gateway = self._turning.get(name)
+        if gateway is not None and len(parts) == len(gateway.COORDINATES):
+            for other in gateway.other_readings(parts):
+                yield target_id("", other)[1:]
 
     def first(self, target: str) -> str | None:
         """Return the first of the patterns that matches the id ``target``, None where none does."""
@@ -207,7 +227,9 @@ def _fits(rest: str, coordinates: Sequence[Coordinate]) -> bool:
     """Say whether ``rest`` can match the parts of an id with these coordinates."""
     parts = rest.split("/")
     if "**" in rest:
-        return len(parts) <= len(coordinates)
+        return len(parts) <= len(coordinates) and all(
+            any(_fits_part(part, coordinate) for coordinate in coordinates) for part in parts
+        )
     return len(parts) == len(coordinates) and all(map(_fits_part, parts, coordinates))
 
 

@@ -21,7 +21,6 @@ from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, sh
 from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
-from orchestrator.plan.unfilled import SEEMS
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -163,9 +162,9 @@ def _give(
 
 
 def _warn(intake: Intake, problems: Problems) -> None:
-    for at, found, name in intake.unfilled:
-        problems.warn(at, "", f"{shown(found)} in the target {shown(name)} {SEEMS}")
-    problems.warn_more(intake.unfilled_more)
+    for at, why in intake.doubtful:
+        problems.warn(at, "", why)
+    problems.warn_more(intake.doubtful_more)
 
 
 def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: Problems) -> None:

@@ -55,10 +55,30 @@ ALIKE = (apim(), apim("again", "HTTPS://APIM.example.com.:443//x/../"), roma(), 
         ("apim/a%2fb/**", "apim/a%2Fb/p/e", True),
         ("apim/100%25/**", "apim/100%25/p/e", True),
         ("apim/a%2Fb/*/*", "apim/a/b/p/e", False),
+        # what an address may turn into on its way
+        ("apim/Payments/**", "apim/Pay%256dents/p/e", True),
+        ("apim/Payments/**", "again/Pay%25256dents/p/e", True),
+        ("apim/Payments/**", "apim/Pay%2525256dents/p/e", False),  # decoded three times
+        ("apim/Payments/**", "apim/Payments;v=1/p/e", True),
+        ("apim/Payments/**", "apim/Payments%253Bv/p/e", True),
+        ("apim/Payments;v/**", "apim/Payments%253Bv/p/e", True),
+        ("apim/*/p/e", "apim/P/p/e#x", True),
+        ("apim/*/p/e", "apim/P/p%2Fenvironments%2Fe%2F?/x", True),
+        ("apim/P/p/e", "apim/P%2FapiProxies%2Fp%2Fenvironments%2Fe%253F/q/r", True),
+        ("apim/P/p/e", "apim/P%2FapiProxies%2Fp/q/r", False),
     ],
 )
 def test_a_pattern_means_an_installation(pattern: str, target: str, expected: bool) -> None:
     assert (Patterns([pattern], ALIKE).first(target) == pattern) is expected
+
+
+def test_a_filter_that_lets_through_goes_by_what_is_written() -> None:
+    assert Patterns(["apim/Payments/**"], ALIKE, by_name).first("apim/Payments;v=1/p/e") is None
+
+
+@pytest.mark.parametrize("pattern", ["apim/./**", "apim/**/..", "apim/%2e%2e/**", "apim/a%252f/**"])
+def test_a_pattern_with_a_part_that_no_name_is_can_match_nothing(pattern: str) -> None:
+    assert fault(pattern, ALIKE) is not None
 
 
 @pytest.mark.parametrize(

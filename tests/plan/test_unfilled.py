@@ -13,6 +13,10 @@ PLACES = {
         f"{HEAD}targets:\n  - {{gateway: apim, project: P, proxy: '{{{{proxy}}}}', environment: e}}\n",
         'plan.yaml:15:5 "{{proxy}}" in the target "apim/P/{{proxy}}/e" looks like a placeholder',
     ),
+    "a spreadsheet's, with signs that ids encode": (
+        f"{HEAD}targets: [{{gateway: apim, project: P, proxy: x, environment: '<% e %>'}}]\n",
+        '"<% e %>" in the target "apim/P/x/<%25 e %25>"',
+    ),
     "an id": (
         f"{HEAD}targets: [{{gateway: roma, ld_api_id: __ID__}}]\n",
         '"__ID__" in the target "roma/__ID__"',
@@ -55,3 +59,13 @@ def test_what_a_command_is_given_is_its_own_affair(tmp_path: Path) -> None:
 
 def test_a_sound_plan_is_warned_of_nothing(tmp_path: Path) -> None:
     assert not load(tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}"\n')[0].warnings
+
+
+@pytest.mark.parametrize(("name", "sign"), [("C#", "#"), ("x?", "?"), ("x%3f", "?"), ("x%2523y", "#")])
+def test_a_name_that_ends_an_address_once_it_is_decoded_is_warned_of(
+    tmp_path: Path, name: str, sign: str
+) -> None:
+    row = f"{{gateway: apim, project: P, proxy: '{name}', environment: e}}"
+    told = [str(warning) for warning in load(tmp_path, f"{HEAD}targets:\n  - {row}\n")[0].warnings]
+
+    assert [f"holds {sign}: where something on its way decodes an address" in one for one in told] == [True]

@@ -60,3 +60,33 @@ def test_what_is_sent_stays_where_it_is_put(staged: Callable[..., Stage], place:
             seen = far_side(path, decodings)
             assert normpath(seen) == seen.rstrip("/")
             assert "/environments/" in seen
+
+
+PAYMENTS = {"project": "Payments", "proxy": "x", "environment": "production"}
+DISGUISED = [
+    {"project": "Pay%6dents"},
+    {"project": "Pay%256dents"},
+    {"project": "Payments;v=1"},
+    {"environment": "production?"},
+    {"environment": "production%23"},
+    {"proxy": "x/environments/production/?", "environment": "test"},
+    {"project": "Payments/apiProxies/x/environments/production#", "proxy": "y", "environment": "test"},
+]
+
+
+@pytest.mark.parametrize("disguise", DISGUISED)
+def test_what_a_pattern_protects_is_protected_in_disguise(
+    staged: Callable[..., Stage], disguise: dict[str, str]
+) -> None:
+    """Behind a proxy that decodes once more, each of these addresses is that of the protected target."""
+    stage = staged(0, 1)
+    with recorder(404, {"Content-Type": "application/json"}, REFUSAL) as server:
+        plan_of(stage, server.url, ["y"], "proxy")
+        path = stage.folder / "plan.yaml"
+        row = json.dumps({"gateway": "apim", **PAYMENTS, **disguise})
+        path.write_text(path.read_text() + f"  - {row}\nprotect: [apim/Payments/x/production]\n")
+        ended = stage.undeploy("run", path, "--yes", "--events", "events")
+
+    assert "1 target is protected" in ended.err, ended.err
+    assert len([line for line, _ in server.received if line.startswith("DELETE ")]) == 1
+    assert sorted(reason.partition(":")[0] for reason in stage.reasons().values()) == ["absent", "protected"]
