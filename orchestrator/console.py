@@ -32,7 +32,7 @@ from orchestrator.lines import (
     window_text,
 )
 from orchestrator.model import Outcome
-from orchestrator.progress import TROUBLES, LaneProgress, Progress
+from orchestrator.progress import GIVEN_UP, TROUBLES, LaneProgress, Progress
 from orchestrator.report.words import span, visible
 
 FRAMES = 6
@@ -199,7 +199,8 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
         state = lane.standing(now)
         if lane.why and state != "open":
             why = visible(lane.why.removeprefix(f"{state}: "))
-            yield Text(f"! {visible(lane.name)} {state}: {why}", LANE_STYLES[state])
+            stands = GIVEN_UP if lane.given_up else state
+            yield Text(f"! {visible(lane.name)} {stands}: {why}", LANE_STYLES[state])
         elif lane.waiting and lane.fault:
             yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
     yield from _late(progress, now)

@@ -5,9 +5,11 @@ A signal that was ignored when the process began (``nohup``, a script's job in t
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,6 +18,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 LAST_RESORT = 4.6
 """Seconds after the second signal in which a program ends by itself, before it is ended."""
+
+TOGETHER = 0.25
+"""Seconds in which a second SIGHUP is the first one: where a terminal closes, its shell tells the
+programs, and the kernel tells them again when the shell has gone."""
 
 _INTERRUPTED = 130
 """The exit status; ``errors`` is not loaded for it, since --help would wait for that."""
@@ -27,6 +33,8 @@ _hearers: list[Callable[[str], object]] = []
 """Who hears a signal: the last of them."""
 _counted: list[int] | None = None
 """The signals so far, where this process is a program that the second one ends."""
+_hung_up = -math.inf
+"""Monotonic time of the last SIGHUP that counted."""
 
 
 @contextmanager
@@ -46,6 +54,8 @@ def hearing(hear: Callable[[str], object]) -> Iterator[None]:
 
 
 def _heed(number: int, _frame: FrameType | None) -> None:
+    if number == signal.SIGHUP and _is_told_again():
+        return
     if _counted is not None:
         _counted.append(number)
         if len(_counted) == 2:
@@ -53,6 +63,16 @@ def _heed(number: int, _frame: FrameType | None) -> None:
     if not _hearers:
         raise KeyboardInterrupt
     _hearers[-1](signal.Signals(number).name)
+
+
+def _is_told_again() -> bool:
+    """Whether this SIGHUP is of the terminal whose end has just been told."""
+    global _hung_up  # noqa: PLW0603 - signals belong to the process
+    now = time.monotonic()
+    if now - _hung_up < TOGETHER:
+        return True
+    _hung_up = now
+    return False
 
 
 def _heeded() -> list[signal.Signals]:

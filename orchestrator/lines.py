@@ -32,7 +32,7 @@ from orchestrator.events import (
 )
 from orchestrator.forecast import Forecast, last_starts
 from orchestrator.model import Outcome
-from orchestrator.progress import TROUBLED, Progress
+from orchestrator.progress import GIVEN_UP, TROUBLED, Progress
 from orchestrator.report.words import guarded, span, told_act, visible
 
 PROGRESS_EVERY = 10.0
@@ -166,7 +166,7 @@ def control_text(event: Controlled) -> str:
 
 def lane_text(event: LaneChanged) -> str:
     """Return the state of a lane in words: ``paused for 12 s: 429``."""
-    parked = "given up until a resume" if event.given_up else "parked, being probed"
+    parked = GIVEN_UP if event.given_up else "parked, being probed"
     words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}
     text = words.get(event.state, event.state)
     if event.state == "paused" and event.seconds is not None:

@@ -36,6 +36,8 @@ TROUBLES = 8
 """How many of the latest failed and unknown targets are kept."""
 CONTROLS = 3
 """How many of the latest times that somebody steered the run are kept."""
+GIVEN_UP = "given up until a resume"
+"""What a parked lane is called once it is not probed any more."""
 BRIEF = 5.0
 """Seconds up to which a pause is part of a lane's pace; after a longer one nobody can tell how it goes on."""
 
@@ -97,6 +99,7 @@ class LaneProgress:
         "bound",
         "ended",
         "fault",
+        "given_up",
         "idle_since",
         "in_flight",
         "name",
@@ -122,6 +125,8 @@ class LaneProgress:
         self.idle_since: float | None = None
         """Unix time since which it waits for the other gateways of a part: that says nothing of its pace."""
         self.state = "open"
+        self.given_up = False
+        """It is parked, and not probed any more in this session."""
         self.why: str | None = None
         self.warning: str | None = None
         self.fault: str | None = None
@@ -142,7 +147,13 @@ class LaneProgress:
         """Return the state that keeps the lane from going on with what is left, if one does."""
         state = self.standing(now)
         brief = state == "paused" and self.until is not None and self.paused_for <= BRIEF
-        return state if state in ("paused", "parked") and not brief and self.ended < self.total else None
+        held = state in ("paused", "parked") and not brief and not self.given_up
+        return state if held and self.ended < self.total else None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of it is done in this session, whatever is left."""
+        return self.state == "closed" or self.given_up
 
     def seconds_for(self, targets: int, now: float) -> float | None:
         """Return how long so many targets take at the present pace; None where that cannot be told."""
@@ -221,7 +232,7 @@ class Progress:
             work = tuple(
                 Work(gateway=name, targets=left, seconds=self._seconds_for(name, left, now))
                 for name, left in part.left.items()
-                if left > 0 and self._lane(name).state != "closed"
+                if left > 0 and not self._lane(name).over
             )
             if work:
                 yield Part(wave=part.wave, work=work, rest=part.rest)
@@ -359,7 +370,7 @@ class Progress:
             lane.pace = Pace(event.at)
         if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF:
             lane.pace = Pace(event.at + event.seconds)  # it is over without a further event
-        lane.state, lane.why = event.state, event.reason
+        lane.state, lane.why, lane.given_up = event.state, event.reason, event.given_up
         lane.until = event.at + event.seconds if event.seconds is not None else None
         lane.paused_for = event.seconds or 0.0
 

@@ -158,6 +158,7 @@ class _Filling:
         source = _copied(self._parent.plan, place / "plan.yaml")
         count = self._take_over()
         self._flush()
+        left_alone = unseen(self._database)
         keys = {"folder": self._meta["folder"], "source": source, "program": __version__}
         own: dict[str, Value] = {
             "plan": plan_to_json(self._plan).decode(),
@@ -166,6 +167,7 @@ class _Filling:
             "parent": self._parent.id,
             "brings_back": json.dumps(self._runs),
             "accept": json.dumps(sorted(self._choice.accept)),
+            "unseen": left_alone,
         }
         self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
         leave(self._draft.database, self._left)
@@ -181,7 +183,7 @@ class _Filling:
             coming=count - len(self._left),
             left=self._counts,
             left_out=len(self._left),
-            unseen=unseen(self._database),
+            unseen=left_alone,
         )
 
     def _take_over(self) -> int:

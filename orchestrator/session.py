@@ -381,7 +381,8 @@ class Session:
         self._leave_skipped(at)
         for index, gateway in enumerate(self._start.plan.gateways):
             lane = self._lanes.get(gateway.name)
-            if lane is not None and (reason := lane.refusal()):
+            # What ended its lane comes first: the window, or a signal, found these left already.
+            if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
                 self._record.leave_rest(reason, at, gateway=index)
         rest = self._stopping.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
         self._record.leave_rest(rest, at)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.forecast import Forecast
 from orchestrator.lane import Lane
 from orchestrator.lines import clock, waiting_text
-from orchestrator.progress import LaneProgress, Progress
+from orchestrator.progress import GIVEN_UP, LaneProgress, Progress
 from orchestrator.report.words import visible
 
 MOST_LANES = 60
@@ -37,6 +37,8 @@ class LaneStanding(Struct, frozen=True, kw_only=True):
     """When a parked lane is probed next."""
     gives_up_at: float | None = None
     """When a parked lane is given up for this session, if no probe is answered."""
+    given_up: bool = False
+    """It is parked, and nothing waits for it any more in this session."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -98,13 +100,14 @@ def _lane(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -
         until=told.until if state == "paused" else None,
         probe_at=None if probe is None else max(now, now + probe - monotonic),
         gives_up_at=None if gives_up is None else now + gives_up - monotonic,
+        given_up=told.given_up,
     )
 
 
 def _waits(progress: Progress, lanes: Sequence[LaneStanding], now: float) -> tuple[str | None, float | None]:
     if progress.waiting is not None:
         return waiting_text(progress, now), progress.waiting.until
-    held = [lane for lane in lanes if lane.left and lane.state in ("paused", "parked")]
+    held = [lane for lane in lanes if lane.left and lane.state in ("paused", "parked") and not lane.given_up]
     if not held:
         return None, None
     instants = [at for lane in held if (at := lane.until or lane.probe_at) is not None]
@@ -123,5 +126,7 @@ def _times(lane: LaneStanding) -> Iterator[str]:
         yield f", probed at {clock(lane.probe_at)}"
     if lane.gives_up_at is not None:
         yield f", given up at {clock(lane.gives_up_at)}"
+    if lane.given_up:
+        yield f", {GIVEN_UP}"
     if lane.reason:
         yield f": {visible(lane.reason.removeprefix(f'{lane.state}: '))}"

@@ -91,8 +91,10 @@ def ended(
     )
 
 
-def parked(name: str = "apim", at: float = START, why: str = "five faults in a row") -> LaneChanged:
-    return LaneChanged(at=at, gateway=name, state="parked", reason=why)
+def parked(
+    name: str = "apim", at: float = START, why: str = "five faults in a row", *, given_up: bool = False
+) -> LaneChanged:
+    return LaneChanged(at=at, gateway=name, state="parked", reason=why, given_up=given_up)
 
 
 def paused(name: str = "apim", at: float = START, seconds: float = 12.0) -> LaneChanged:

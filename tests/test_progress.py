@@ -5,6 +5,7 @@ from story import START, ended, parked, paused, reopened, retry, sent, started
 from orchestrator.events import AttemptStarted, PartLeft, WaveStarted
 from orchestrator.model import Act, Outcome, TargetId
 from orchestrator.progress import TROUBLES, Pace, Progress
+from orchestrator.standing import lane_waits, standing
 
 
 def told(*events: object) -> Progress:
@@ -144,6 +145,27 @@ def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> No
 )
 def test_nobody_can_tell_while_nothing_goes_on(event: object, why: str | None) -> None:
     assert ends(steady(event), START + 10) == (None, None, why)
+
+
+def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
+    """Like one that is closed: the forecast is of the others, and ``status`` names nothing to wait for."""
+    progress = told(started({"apim": 200, "roma-eu": 5}))
+    for n in range(100):
+        progress.heed(ended(f"apim/{n}", at=START + n / 10))
+    progress.heed(parked("roma-eu", START + 5))
+    held = standing(progress, {}, START + 10, 10.0)
+    progress.heed(parked("roma-eu", START + 10, given_up=True))
+    left = standing(progress, {}, START + 10, 10.0)
+
+    assert (held.waits_for, held.forecast and held.forecast.done) == (
+        "roma-eu is parked: five faults in a row",
+        None,
+    )
+    assert (left.waits_for, left.until) == (None, None)
+    assert left.forecast is not None
+    assert (left.forecast.done, left.forecast.hindered) == (START + 20, None)
+    (lane,) = (lane for lane in left.lanes if lane.name == "roma-eu")
+    assert lane_waits(lane) == "roma-eu is parked, given up until a resume: five faults in a row"
 
 
 def test_a_brief_pause_is_part_of_the_pace() -> None:

@@ -172,7 +172,8 @@ def _live_lines(live: Standing) -> Iterator[str]:
     if live.stopping:
         yield f"stopping  {visible(live.stopping)}"
     if ahead := live.forecast:
-        yield f"forecast  {', '.join(filter(None, (done_text(ahead, live.at), window_text(ahead))))}"
+        done = done_text(ahead, live.at).removeprefix("forecast: ")
+        yield f"forecast  {', '.join(filter(None, (done, window_text(ahead))))}"
         yield from (f"          {text}" for text in late_texts(ahead))
 
 

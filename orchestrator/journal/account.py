@@ -16,7 +16,7 @@ from msgspec import Struct
 from orchestrator.gateways import KINDS
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.pending import KEPT, WORD, parts_of
-from orchestrator.journal.restores import Restore, gather_up, told_by
+from orchestrator.journal.restores import Restore, brings_back, gather_up, told_by
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.journal.taken import still_down, way_back
 from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
@@ -101,6 +101,7 @@ _KEPT_OUT = f"""
 SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
 """
 _DEPENDENT = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.DEPENDENCY}'"
+_CUT_OFF = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.WINDOW}'"
 _SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"
 _LEFT_OUT = (
     f"SELECT DISTINCT reason FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.SKIPPED}'"
@@ -335,6 +336,7 @@ class JournalAccount:
             waves=waves,
             kept_out=dict(self._database.rows(_KEPT_OUT)),
             dependent=self._database.one(_DEPENDENT)[0],
+            cut_off=self._database.one(_CUT_OFF)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
             consent=self._consent,
             restores=tuple(map(_restore, self._restores)),
@@ -350,6 +352,8 @@ class JournalAccount:
             return {
                 "accepted": msgspec.json.decode(self._meta["accept"], type=tuple[str, ...]),
                 "in_the_way": in_the_way,
+                "brings_back": len(brings_back(self._meta)),
+                "unseen": self._meta.get("unseen", 0),
             }
         back = None if self._meta.get("rehearsal") else way_back(self._database, self.plan.snapshot)
         known = None if self.plan.snapshot == "off" else self._database.one(_SNAPSHOTS)[0]

@@ -17,7 +17,7 @@ from orchestrator.lane_state import Turn
 from orchestrator.model import Act, Ask, Gateway, Reading, Snapshot, Target, TargetId, Verdict
 from orchestrator.overview import Overview
 from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
-from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe
+from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe, passing
 from orchestrator.selection import RunOptions, guard_of, hold, refuse_dead, refuse_idle, split_waves
 from orchestrator.stopping import Stopping
 from orchestrator.trust import warnings
@@ -379,7 +379,11 @@ class _Looker:
 
     async def _ask(self, ask: Ask, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
-        turn = Turn(target.id, Act.LOOK)
+        answer = await self._asked(Turn(target.id, Act.LOOK), ask, target)
+        return answer if isinstance(answer, str) else answer[0]
+
+    async def _asked(self, turn: Turn, ask: Ask, target: Target) -> tuple[Reading, Reply | Lost] | str:
+        """Return a look's reading and what came back, or why none may be sent; the lane heeds both."""
         answer = await self._exchange(turn, ask, target)
         if isinstance(answer, str):
             return answer
@@ -397,7 +401,7 @@ class _Looker:
             await self._lane.renew(generation, reading)
         elif isinstance(reply, Reply):
             self._lane.accepted(generation)
-        return reading
+        return reading, reply
 
     async def _exchange(self, turn: Turn, ask: Ask, target: Target) -> tuple[float, int, Reply | Lost] | str:
         """Send one look as soon as the lane lets it; return when it left, by which credential, the reply."""
@@ -424,15 +428,35 @@ class _Looker:
         }
         if len(going) > MOST_SIBLINGS:
             return
-        for target in going.values():
-            answer = await self._exchange(Turn(TargetId("(family)"), Act.LOOK), ask, target)
-            told = None if isinstance(answer, str) or isinstance(answer[2], Lost) else answer[2]
+        for asked, target in enumerate(going.values()):
+            told = await self._told(ask, target)
             found = None if told is None else self._lane.gateway.read_siblings(target, told)
             if found is None:
-                return  # this version does not say it, or does not answer now: nothing hangs on it
+                if asked or told is None:  # a version that does not say it answers so at the first one
+                    untold = len(going) - asked
+                    things = "1 thing" if untold == 1 else f"{untold:,} things"
+                    self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
+                return
             self._visit.siblings.append(
                 Siblings(target, frozenset(map(self._lane.entrance.mask.value, found)))
             )
+
+    async def _told(self, ask: Ask, target: Target) -> Reply | None:
+        """Return the reply about all environments of a thing; None where a passing fault does not pass."""
+        failures = 0
+        while self._visit.given_up() is None:
+            answer = await self._asked(Turn(TargetId("(family)"), Act.LOOK), ask, target)
+            if isinstance(answer, str):
+                return None
+            reading, reply = answer
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue
+            if isinstance(reply, Reply) and not passing(reply.status):
+                return reply
+            if (failures := failures + 1) >= LOOKS_PER_DOUBT:
+                return None
+            await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+        return None
 
 
 def _untold(why: str) -> Snapshot:

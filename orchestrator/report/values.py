@@ -239,6 +239,8 @@ class Report(Struct, frozen=True, kw_only=True):
     ``skipped``. Not in report.json, where each target's reason says it."""
     dependent: int = 0
     """Of those that were not started, how many come after a target that is not down. Not in report.json."""
+    cut_off: int = 0
+    """Of those that were not started, how many the window left over. Not in report.json."""
     snapshots: int | None = None
     """How many targets were seen before anything was done to them; None where the run keeps no snapshots.
 
@@ -249,6 +251,11 @@ class Report(Struct, frozen=True, kw_only=True):
     """In a restore: what was put up with."""
     in_the_way: tuple[str, ...] = ()
     """In a restore: what would have to be accepted for those that were left out."""
+    brings_back: int = 1
+    """In a restore: how many runs it brings back, several for those of a chain."""
+    unseen: int = 0
+    """In a restore: how many more targets those runs took down, or may have, that stay as they are, since no
+    look had seen them deployed before."""
     controls: tuple[Control, ...] = ()
     chain: tuple[ChainedRun, ...] = ()
     """Of a report on several runs that continue one another, these in their order; empty for one run."""

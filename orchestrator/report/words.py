@@ -34,6 +34,7 @@ OUTCOME_WORDS = {
 DASH = "\N{EN DASH}"
 """Stands for what is not known or not there."""
 
+WINDOW_OPTION = " --window OPENS/CLOSES"
 _LEADS = {
     "complete": "",
     "running": "Still running: ",
@@ -214,7 +215,7 @@ def _lost(report: Report) -> Iterator[Advice]:
 def _way_back(report: Report) -> Iterator[Advice]:
     back = report.way_back
     if back is not None and report.run.state == "complete" and (these := " and ".join(_returning(back))):
-        yield Advice(f"To bring back {these}, when the time comes:", f"undeploy restore {report.run.id}")
+        yield Advice(f"To bring back {these}, when the time comes:", _restore_command(report, report.run.id))
         for accepted, count in back.wants.items():
             yield Advice(
                 f"{count:,} of them come{'s' if count == 1 else ''} back only with --accept {accepted}."
@@ -267,11 +268,12 @@ def _how_to_resume(report: Report, totals: Totals) -> tuple[str, str]:
     if stopped_by.startswith(Reason.STOP_RULE):
         return "A stop rule ended the run. Once its cause is understood, go on past it:", " --past-stop"
     if stopped_by.startswith(Reason.WINDOW):
-        return "The window closed before all was done. Go on in another one:", " --window OPENS/CLOSES"
+        return "The window closed before all was done. Go on in another one:", WINDOW_OPTION
     if stopped_by.startswith(Reason.DISK):
         return "The journal could not be written. See to the disk that holds it, then go on:", ""
     if totals.unknown or totals.not_started:
-        return f"{_before_going_on(report)}; what is unknown is looked at first:", ""
+        window, option = (", in another window", WINDOW_OPTION) if report.cut_off else ("", "")
+        return f"{_before_going_on(report)}{window}; what is unknown is looked at first:", option
     return "", ""
 
 
@@ -321,13 +323,22 @@ def _once_more(report: Report) -> Iterator[Advice]:
         these = "it would not come back as it was" if left == 1 else "they would not come back as they were"
         yield Advice(
             f"{left:,} {'was' if left == 1 else 'were'} left out, because {these}. To accept that:",
-            f"undeploy restore {run.parent}{''.join(sorted((*accepted, *more)))}",
+            _restore_command(report, run.parent, *sorted((*accepted, *more))),
         )
     elif done(report.totals) < report.totals.targets:
         yield Advice(
             "Once the causes are mended, another restore deploys what is not up yet, and nothing else:",
-            f"undeploy restore {run.parent}{''.join(accepted)}",
+            _restore_command(report, run.parent, *accepted),
         )
+    if report.unseen:
+        stays = "1 more stays as it is" if report.unseen == 1 else f"{report.unseen:,} more stay as they are"
+        yield Advice(f"{stays}, down or in doubt: no look had seen {_them(report.unseen)} deployed before.")
+
+
+def _restore_command(report: Report, run: str | None, *options: str) -> str:
+    """The command that brings back all that a report is about: a run, or those of a chain."""
+    chain = " --chain" if report.chain or report.brings_back > 1 else ""
+    return f"undeploy restore {run}{chain}{''.join(options)}"
 
 
 def _them(count: int) -> str:

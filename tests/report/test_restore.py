@@ -31,6 +31,7 @@ RESTORE = replace(a_run(), id="20261123-010000-restore-7f3b", act="restore", par
 AGAIN = f"undeploy restore {PARENT}"
 ONCE_MORE = "Once the causes are mended, another restore deploys what is not up yet, and nothing else:"
 AFTER = "1 was not started, because what it comes after is not deployed again: see to that first."
+UNSEEN = "down or in doubt: no look had seen"
 SKIPPED = "skipped: its front-end API would get a new id; --accept new-front-end-id brings it back"
 
 
@@ -120,6 +121,15 @@ def test_how_a_restore_ended_in_one_sentence(counts: dict[str, Any], sentence: s
                 ),
             ],
         ),
+        (
+            {"restored": 3, "failed": 1, "brings_back": 2},
+            [
+                ("Read why 1 failed; a resume does not repeat it.", ""),
+                (ONCE_MORE, f"{AGAIN} --chain"),
+            ],
+        ),
+        ({"restored": 3, "unseen": 1}, [(f"1 more stays as it is, {UNSEEN} it deployed before.", "")]),
+        ({"restored": 3, "unseen": 2}, [(f"2 more stay as they are, {UNSEEN} them deployed before.", "")]),
         (
             {"restored": 3, "not_started": 1, "run": {"state": "interrupted", "exit_status": 130}},
             [("Go on where it ended; what is unknown is looked at first:", f"undeploy resume {RESTORE.id}")],

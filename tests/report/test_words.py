@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.report.values import GatewayReport, Percentiles, Report, Totals
+from orchestrator.report.values import ChainedRun, GatewayReport, Percentiles, Report, Totals, WayBack
 from orchestrator.report.words import (
     DASH,
     advice,
@@ -140,6 +140,30 @@ def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, 
     *_, last = advice(report(lane, run, unknown=1, not_started=1))
 
     assert last.text == f"{sentence}; what is unknown is looked at first:"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "lane"), [("parked", "parked"), ("parked", "open"), ("denied", "closed")]
+)
+def test_what_the_window_left_over_wants_another_window_whatever_else_was_wrong(
+    stopped_by: str, lane: str
+) -> None:
+    run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
+    found = replace(report(lane, run, unknown=1, not_started=3), cut_off=2)
+
+    *_, last = advice(found)
+
+    assert "in another window" in last.text
+    assert last.command.endswith(" --window OPENS/CLOSES")
+
+
+def test_a_chain_comes_back_as_a_chain() -> None:
+    run = {"state": "complete", "exit_status": 0}
+    one = replace(report("open", run, undeployed=3), way_back=WayBack(taken=3, kept=3))
+    several = replace(one, chain=(ChainedRun(run=one.run, totals=one.totals),) * 2)
+
+    assert advice(one)[-1].command == f"undeploy restore {one.run.id}"
+    assert advice(several)[-1].command == f"undeploy restore {one.run.id} --chain"
 
 
 def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:

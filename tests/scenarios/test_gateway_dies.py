@@ -68,6 +68,32 @@ def test_a_gateway_that_comes_back_is_gone_on_with(stage: Stage) -> None:
     assert [gateway["lane"] for gateway in stage.report()["gateways"]] == ["open", "open"]
 
 
+def test_what_a_gateway_that_was_given_up_has_left_says_so_however_the_run_ends(stage: Stage) -> None:
+    """Its targets were left for want of answers, not by the signal (or the window) that ended the others."""
+    with _roma(40) as (first, _):
+        roma = f"{SLOW}, park_for: 700ms, retry: {{first: 50ms, ceiling: 200ms}}"
+        plan = stage.write_plan(urls=first.urls, roma=roma, apim="limits: {rate: 2/s}")
+        with stage.started("run", plan, "--yes") as process:
+            until(lambda: first.books().requests >= 12)
+            _die(first)
+            until(lambda: ", given up until a resume" in stage.undeploy("status").out)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=40)
+    reasons = {
+        target["id"]: target["reason"]
+        for target in stage.report()["targets"]
+        if target["outcome"] == "not_started"
+    }
+
+    assert process.returncode == 130
+    assert {reason.partition(":")[0] for name, reason in reasons.items() if name.startswith("roma")} == {
+        "parked"
+    }
+    assert {reason.partition(":")[0] for name, reason in reasons.items() if name.startswith("apim")} <= {
+        "interrupt"
+    }
+
+
 @pytest.mark.promise(6)
 def test_a_gateway_that_stays_dead_is_left_for_a_resume_and_slows_nobody(stage: Stage) -> None:
     with _roma(40) as (first, port):

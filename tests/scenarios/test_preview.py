@@ -95,6 +95,29 @@ def test_a_429_is_waited_for(staged: Callable[..., Stage]) -> None:
     assert found["seconds"] >= 1
 
 
+@pytest.mark.parametrize("lasting", [False, True])
+def test_where_else_a_proxy_is_deployed_is_asked_again_after_a_passing_fault(
+    staged: Callable[..., Stage], lasting: bool
+) -> None:
+    """One fault must not hide that all the others are deployed nowhere else; what stays untold is said."""
+    stage = staged(0, 4)
+    stage.write_plan(apim=QUICK)
+    fault = Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0)
+    # Two reads of each target come before; then the second proxy is asked about.
+    stage.expect(
+        {apim_id(1): (*(("look:slow@0",) * 2), *((fault,) if lasting else ("look:500", "look:429@1")))}
+    )
+    ended, found = previewed(stage)
+
+    assert ended.status == 0, ended
+    last = [one for one in found["warnings"] if one["kind"] == "last_environment"]
+    told = [one["text"] for one in found["warnings"] if "could not be read where else" in one["text"]]
+    assert [len(one["targets"]) for one in last] == [1 if lasting else 4]
+    assert told == (
+        ["it could not be read where else 3 things to go down may be deployed"] if lasting else []
+    )
+
+
 def test_an_unclear_look_is_repeated_three_times_at_most(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 0)
     stage.write_plan(roma=QUICK)

@@ -167,6 +167,24 @@ def test_a_terminal_that_is_closed_interrupts_the_run_and_no_more(
     assert stage.requests() == 36
 
 
+@pytest.mark.promise(8)
+def test_a_shell_and_the_kernel_that_tell_of_one_closed_terminal_are_one_signal(
+    staged: Callable[..., Stage],
+) -> None:
+    """Where a connection drops, both send SIGHUP: what flies lands, and the reports are written."""
+    stage = staged(24, 0, latency=0.3)
+    with stage.started("run", stage.write_plan(), "--yes") as process:
+        stage.wait_for_requests(12, process)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130, err
+    assert not any(target.left_open for target in stage.journal().values())
+    assert stage.report()["run"]["state"] == "interrupted"
+
+
 def test_a_machine_that_sleeps_goes_on_where_it_was(staged: Callable[..., Stage]) -> None:
     stage = staged(24, 12, latency=0.1)
     plan = stage.write_plan(roma="timeout: 1s, limits: {concurrency: 3}", apim="timeout: 1s")
