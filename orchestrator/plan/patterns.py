@@ -192,7 +192,7 @@ def _can_match(named: Iterable[tuple[Gateway, set[str]]]) -> bool:
 
 def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
     forms = list(dict.fromkeys(_form(one.name, one.COORDINATES) for one in named))[:3]
-    wide = f"{pattern.rstrip('/*')}/**"
+    wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # .* is what it is elsewhere
     widens = len(pattern) < 60 and _can_match(_named(canonical(wide), named))
     return UnfitError(
         f"{shown(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
@@ -225,12 +225,17 @@ def _form(name: str, coordinates: Sequence[Coordinate]) -> str:
 
 def _fits(rest: str, coordinates: Sequence[Coordinate]) -> bool:
     """Say whether ``rest`` can match the parts of an id with these coordinates."""
-    parts = rest.split("/")
-    if "**" in rest:
-        return len(parts) <= len(coordinates) and all(
-            any(_fits_part(part, coordinate) for coordinate in coordinates) for part in parts
-        )
-    return len(parts) == len(coordinates) and all(map(_fits_part, parts, coordinates))
+    return _fit(rest.split("/"), coordinates)
+
+
+def _fit(parts: Sequence[str], coordinates: Sequence[Coordinate]) -> bool:
+    """Say whether parts can match parts of an id: one with ``**`` one or more of them, any other just one."""
+    if not parts or not coordinates:
+        return not parts and not coordinates
+    first, rest = parts[0], parts[1:]
+    if _fits_part(first, coordinates[0]) and _fit(rest, coordinates[1:]):
+        return True
+    return "**" in first and any(_fit(rest, coordinates[count:]) for count in range(2, len(coordinates) + 1))
 
 
 def _fits_part(part: str, coordinate: Coordinate) -> bool:

@@ -294,3 +294,34 @@ def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: s
 
     assert time.process_time() - start < 2
     assert any(first)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "apim/../**",
+        "apim/./Payments/**",
+        "apim/%2e%2e/**",
+        "apim/Payments/**/..",
+        "apim/..%2Fx/**",
+        "**/..",
+        "roma/a b**",
+        f"roma/{'a' * 65}**",
+        "nowhere/../**",
+    ],
+)
+def test_two_stars_make_no_part_live_that_no_id_has(pattern: str) -> None:
+    assert fault(pattern, ALIKE, in_file=True) is not None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**", "apim/**", "apim/P/**", "apim/**/e", "apim/..**", "apim/**;x", "roma/a**", "r**", "x/**"]
+)
+def test_two_stars_may_stand_for_one_part_or_for_many(pattern: str) -> None:
+    assert fault(pattern, ALIKE, in_file=True) is None
+
+
+def test_what_is_proposed_in_place_of_a_regular_expression_can_match() -> None:
+    found = fault("apim/Payments/.*", ALIKE)
+    assert found is not None
+    assert found.hint == 'write "apim/Payments/**" for all below'
