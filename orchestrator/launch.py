@@ -361,8 +361,10 @@ def _reported(folder: RunFolder, options: RunOptions, status: ExitStatus | None 
                     check_folder(place)
                     place.mkdir(parents=True, exist_ok=True)
                     write_all(account, place)
-            except (OrchestratorError, OSError) as error:
+            except OrchestratorError as error:
                 told.append(str(error))
+            except OSError as error:
+                told.append(f"the reports cannot be written to {place}: {error.strerror or error}")
         report = account.report
     if status is None:
         status = ExitStatus(report.run.exit_status or 0)

@@ -132,12 +132,17 @@ def _opened(path: Path) -> int:
 def check_folder(path: Path) -> None:
     """Raise UsageError where reports could not be written to the folder ``path``, which need not be there."""
     mode = _mode(path)
-    if mode is None:
-        return
-    if stat.S_ISLNK(mode):
+    if mode is not None and stat.S_ISLNK(mode):
         raise _unwritable(path, "it is a link, and none is written through; name the folder itself")
-    if not stat.S_ISDIR(mode):
+    if mode is not None and not stat.S_ISDIR(mode):
         raise _unwritable(path, "it is no folder")
+    there = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if _mode(folder) is not None
+    )
+    if not there.is_dir():
+        raise _unwritable(path, f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"the folder {there} cannot be written to")
 
 
 def _is_stream(path: Path, mode: int) -> bool:

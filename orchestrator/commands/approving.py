@@ -137,6 +137,19 @@ def key_of(reference: str | None) -> Secret | None:
     return check_key(text_of(found, Path(), "--hmac-key"))
 
 
+def check_replaced(path: Path) -> None:
+    """Raise ``UsageError`` where an approval would take the place of something else, such as the plan."""
+    from orchestrator.files import FileRefusedError, read_regular
+    from orchestrator.preview.approval import is_approval
+
+    try:
+        replaces = path.exists() and path.stat().st_size > 0 and not is_approval(read_regular(path))
+    except FileRefusedError:
+        replaces = True
+    if replaces:
+        raise UsageError(f"{path} exists and is no approval; it is left as it is. Name another file")
+
+
 def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
     """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
     from orchestrator.preview.approval import approve, written

@@ -17,10 +17,13 @@ from orchestrator.output import whole_file
 def command(file: Path) -> None:
     """Write a commented starter plan.
 
-    FILE (plan.yaml if not given) must not exist; an existing file is never overwritten.
+    FILE (plan.yaml if not given) must not exist; an existing file is never overwritten. - is stdout.
     """
     from orchestrator.plan.starter import STARTER
 
+    if str(file) == "-":
+        click.echo(STARTER, nl=False)
+        return
     if os.path.lexists(file):
         raise UsageError(f"{file} exists and is left as it is; name another file")
     with whole_file(file, replace=False, streams=False) as out:

@@ -40,17 +40,19 @@ class Chosen(NamedTuple):
     more: tuple[str, ...]
     """The ids behind the first in ``--target A B C``."""
     target: tuple[str, ...]
-    targets_from: Path | None
+    targets_from: tuple[Path, ...]
 
-    def load(self) -> LoadedPlan:
+    def load(self, protect_files: Sequence[ProtectFile] = ()) -> LoadedPlan:
         """Return the plan, read for a run, and tell what it is warned of; close it.
 
-        Raises ``UsageError`` and ``PlanError``.
+        Raises ``UsageError``, and ``PlanError`` with what is wrong in ``protect_files``, too.
         """
         from orchestrator.api import load_plan
         from orchestrator.commands.screen import tell_warnings
 
-        loaded = load_plan(self.plan, targets=self.targets())
+        targets = self.targets()
+        with with_protect_files(protect_files):
+            loaded = load_plan(self.plan, targets=targets)
         tell_warnings(loaded.warnings)
         return loaded
 
@@ -58,9 +60,9 @@ class Chosen(NamedTuple):
         """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""
         if self.more and not self.target:
             raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
-        if not self.target and self.targets_from is None:
+        if not self.target and not self.targets_from:
             return None
-        listed = read_ids(self.targets_from) if self.targets_from else []
+        listed = [one for file in self.targets_from for one in read_ids(file)]
         return [*self.target, *self.more, *listed]
 
 
@@ -154,7 +156,8 @@ def read_ids(file: Path) -> list[Given]:
     except (FileRefusedError, OSError) as refused:
         raise UsageError(f"cannot read the list of targets {name}: {_why(refused)}") from None
     except UnfitError as unfit:
-        raise UsageError(f"cannot read the list of targets {name}: {unfit.message}") from None
+        hint = f"; {unfit.hint}" if unfit.hint else ""
+        raise UsageError(f"cannot read the list of targets {name}: {unfit.message}{hint}") from None
     if not ids:
         raise UsageError(f"{name} names no target")
     return ids
@@ -227,6 +230,15 @@ def _state_of(ctx: click.Context) -> Path:
     return Path(ctx.find_root().params.get("state") or STATE)
 
 
+output_option = click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    callback=lambda _ctx, _param, given: None if str(given) == "-" else given,
+    help="Write it here, whole or not at all.",
+)
+"""Where a command's result goes: None for stdout, which ``-`` names, too."""
 run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)
 run_or_none_argument = click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
 report_dir_option = click.option(
@@ -345,6 +357,7 @@ plan_options = bundled(
     click.option(
         "--targets-from",
         type=FILE,
+        multiple=True,
         metavar="FILE|-",
         help="The same from a file or standard input, one id a line.",
     ),

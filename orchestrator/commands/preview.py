@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.approving import hmac_key_option, key_of, save, taken
+from orchestrator.commands.approving import check_replaced, hmac_key_option, key_of, save, taken
 from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
 from orchestrator.commands.screen import reader_gone, tell
 from orchestrator.errors import ExitStatus, UsageError
@@ -65,6 +65,7 @@ def command(
     key = key_of(hmac_key)
     if file is not None:
         check_place(file, streams=False)
+        check_replaced(file)
     options = run_options(aim.selection(), Path(), None)
     shown = show(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:
@@ -78,7 +79,7 @@ def show(
     chosen: Chosen, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
 ) -> Shown:
     """Look at live state, print what was seen, and return it. ``guarded``: it is to become an approval."""
-    with chosen.load() as loaded:
+    with chosen.load(options.protect_files) as loaded:
         shown = taken(loaded, options, guarded=guarded, quiet=quiet)
     _show(shown, form, color=color)
     return shown

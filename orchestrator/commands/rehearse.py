@@ -107,7 +107,7 @@ def command(
     from orchestrator.simulator.process import simulators
 
     options = run_options(selection, state, report_dir)
-    with chosen.load() as loaded, ExitStack() as stack:
+    with chosen.load(options.protect_files) as loaded, ExitStack() as stack:
         seen = _seen(loaded, preview)
         running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
         result = drive(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.options import FILE, REHEARSALS, run_argument, state_option
+from orchestrator.commands.options import REHEARSALS, output_option, run_argument, state_option
 from orchestrator.commands.report import destination
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
@@ -16,7 +16,7 @@ from orchestrator.output import check_place
 
 @click.command("remainder")
 @run_argument
-@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
+@output_option
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @state_option
 def command(run: str, output: Path | None, force: bool, state: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TextIO, cast
 
 import click
 
-from orchestrator.commands.options import FILE, run_argument, state_option
+from orchestrator.commands.options import output_option, run_argument, state_option
 from orchestrator.commands.screen import tell
 from orchestrator.output import check_place, whole_file
 
@@ -30,7 +30,7 @@ ENDINGS = {
     help="Its form; by default that of FILE's ending, else json.",
 )
 @click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
-@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it here, whole or not at all.")
+@output_option
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @state_option
 def command(run: str, form: str | None, chain: bool, output: Path | None, force: bool, state: Path) -> None:

@@ -65,7 +65,7 @@ def command(
 
     check_state(state)  # here, too: nobody is to be asked first
     options = run_options(selection, state, report_dir)
-    with chosen.load() as loaded:
+    with chosen.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approving)
         result = drive(
             lambda listeners, started: run(

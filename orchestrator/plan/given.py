@@ -11,6 +11,7 @@ from orchestrator.plan.problems import UnfitError
 
 ON_THE_LINE = "--target"
 _LINE_END = re.compile("\r\n|\r|\n")
+_COMMENTED = re.compile(r"[ \t](?:#|//)")
 _BLANK = " \t"
 
 
@@ -35,6 +36,17 @@ def read_given(data: bytes, file: str) -> list[Given]:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnfitError(f"it is not UTF-8 text, at line {line}", "save it as UTF-8") from None
     return list(_lines(text, file))
+
+
+def seems_else(one: Given) -> str:
+    """Return in a clause how an id is taken that somebody may have meant as something else; else nothing."""
+    if "*" in one.text:
+        return "is an id, in which * stands for itself; --only takes patterns"
+    if one.line and _COMMENTED.search(one.text):
+        return "is an id as a whole: a comment has a line of its own"
+    if one.line and one.text.endswith((",", ";")):
+        return f"is an id with the {one.text[-1]} at its end; a line holds an id and nothing else"
+    return ""
 
 
 def _lines(text: str, file: str) -> Iterator[Given]:

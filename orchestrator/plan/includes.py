@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.model import Gateway, TargetId
 from orchestrator.names import trimmed, why_not_prose
@@ -19,6 +20,9 @@ from orchestrator.plan.shape import Shape, make_shape
 from orchestrator.plan.source import Fingerprint, is_within, lines, open_list
 from orchestrator.plan.targets import Place
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 MOST_COLUMNS = 50
 """No kind has as many keys; a line with more is no header."""
 
@@ -26,8 +30,10 @@ _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 """What spreadsheets write, and read, before the header."""
 _SPOILT = re.compile(
     r"[0-9](?:[.,][0-9]+)?E[+-][0-9]+|=.*|#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|#+)"
+    r"|[0-9]{4,}\.0|[0-9]{1,2}-[A-Z][a-z]{2}(?:-[0-9]{2,4})?|[0-9]{1,2}([./])[0-9]{1,2}\1[0-9]{4}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?: 00:00(?::00)?)?"
 )
-"""What a spreadsheet makes of an id that it takes for a number, or leaves of a formula."""
+"""What a spreadsheet makes of an id that it takes for a number or a date, or leaves of a formula."""
 _SPOILT_BEGINS = frozenset("0123456789=#")
 _RETYPED = "in a spreadsheet, make the column text and fill it in again"
 
@@ -113,36 +119,49 @@ class _Table:
 
     def _csv(self, text: Iterator[str]) -> None:
         table = csv.reader(text, strict=True)
+        ended = 0
         try:
             columns = self._header(table)
             if columns is None:
                 return
+            ended = table.line_num
             after = columns.index("after") if columns.count("after") == 1 else None
             flag = columns.index("persistent") if columns.count("persistent") == 1 else None
-            shape = self._columns(columns, after)
+            shape = self._columns(columns, after, ended)
             for row in table:
-                if cells := self._trimmed(row, columns, table.line_num):
+                ended = table.line_num
+                if (cells := self._trimmed(row, columns, ended)) == columns:
+                    self._rows += 1
+                    self._tell(ended, "", "the header stands here once more", "take this line out")
+                elif cells:
                     if flag is not None and flag < len(cells) and cells[flag].lower() in {"true", "false"}:
                         cells[flag] = cells[flag].lower()
-                    self._cells(shape, cells, len(columns), after, table.line_num)
+                    self._cells(shape, cells, len(columns), after, ended)
         except csv.Error as error:
-            raise UnreadableError(
-                Place(self._file, table.line_num, 1), f"cannot be read as CSV: {error}"
-            ) from None
+            raise self._unreadable(error, ended + 1, table.line_num) from None
 
-    def _header(self, table: Iterator[list[str]]) -> list[str] | None:
-        """Return the names of the columns; None where the file has none."""
-        first = next(table, [])
-        if first == ["sep=", ""]:
-            first = next(table, [])
+    def _unreadable(self, error: csv.Error, begun: int, line: int) -> UnreadableError:
+        """Say what ends the reading of a row that begins at the line ``begun``, at ``line``."""
+        if "unexpected end of data" in str(error):
+            hint = f"the row that begins at line {begun} has a double quote that nothing closes"
+            return UnreadableError(Place(self._file, line, 1), f"cannot be read as CSV: {error}", hint)
+        return UnreadableError(Place(self._file, line, 1), f"cannot be read as CSV: {error}")
+
+    def _header(self, table: Reader) -> list[str] | None:
+        """Return the names of the columns; None where the file has none. Rows with nothing in them may stand
+        before."""
+        filled = (row for row in table if any(map(trimmed, row)))
+        first: list[str] = next(filled, [])
+        if first and first[0].lower() in ("sep=", "sep=,") and not any(first[1:]):
+            first = next(filled, [])
         if not first:
             return None
         if found := _SEPARATOR.fullmatch(first[0]):
             hint = "separate the columns with commas, and take this line out"
-            self._tell(1, "", f"the columns are separated by {shown(found[1])}", hint)
+            self._tell(table.line_num, "", f"the columns are separated by {shown(found[1])}", hint)
             self._rows += 1
             return None
-        return self._trimmed(first, [], 1)
+        return self._trimmed(first, [], table.line_num)
 
     def _trimmed(self, row: list[str], columns: list[str], line: int) -> list[str]:
         """Return the cells of a row without the spaces at their ends; none where all of them are empty.
@@ -162,11 +181,11 @@ class _Table:
     def _warn(self, line: int, key: str, message: str, hint: str = "") -> None:
         self._problems.warn(Place(self._file, line, min(line, 1)), key, message, hint)
 
-    def _columns(self, columns: list[str], after: int | None) -> Shape | None:
+    def _columns(self, columns: list[str], after: int | None, line: int) -> Shape | None:
         own = [name for index, name in enumerate(columns) if index != after]
         shape = make_shape(self._gateway, self._kind, own, blank=True)
         if shape is None:
-            self._tell_columns(1, columns, "column")
+            self._tell_columns(line, columns, "column")
         return shape
 
     def _tell_columns(self, line: int, found: Sequence[str], what: str) -> None:
@@ -180,7 +199,7 @@ class _Table:
                 self._tell(line, "", f"the {what} {shown(name)} is given twice")
             elif name not in {*known, "gateway"}:
                 hint = nearest(name, known) or f"the {what}s are {', '.join(known)}"
-                if any(mark in name for mark in ";\t"):
+                if any(mark in name for mark in ";\t|"):
                     hint = "separate the columns with commas"
                 self._tell(line, "", f"unknown {what} {shown(name)}", hint)
         for name in names:
@@ -190,14 +209,20 @@ class _Table:
     def _cells(self, shape: Shape | None, cells: list[str], width: int, after: int | None, line: int) -> None:
         self._rows += 1
         if len(cells) != width:
-            hint = "a text that holds a comma stands in double quotes"
-            self._tell(line, "", f"found {len(cells)} cells under {width} columns", hint)
+            hint = "a text that holds a comma stands in double quotes" if len(cells) > width else ""
+            found = (
+                f"found {len(cells)} cell{'s' * (len(cells) != 1)} under {width} column{'s' * (width != 1)}"
+            )
+            self._tell(line, "", found, hint)
         elif shape is not None:
             self._warn_of_spoilt(cells, line)
             needs = cells.pop(after) if after is not None else ""
             self._row(shape, cells, line, [needs] if needs else ())
 
     def _warn_of_spoilt(self, cells: Sequence[str], line: int) -> None:
+        if cells[0].startswith("#") and not _SPOILT.fullmatch(cells[0]):
+            found = f"{shown(cells[0])} is read as a name: no row of a table is a comment"
+            self._warn(line, "", found, "take the row out if it is not meant")
         for cell in cells:
             if cell[:1] in _SPOILT_BEGINS and _SPOILT.fullmatch(cell):
                 self._warn(

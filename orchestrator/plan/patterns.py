@@ -158,8 +158,10 @@ def fault(
     for many plans; on the other hand its text must not look like anything but a pattern.
     """
     found = fault_of_text(pattern, in_file=in_file)
-    if found is not None or gateways is None:
+    if found is not None:
         return found
+    if gateways is None:
+        return _fault_elsewhere(pattern, canonical(pattern)) if in_file else None
     return _fault_of_place(pattern, canonical(pattern), gateways, in_file=in_file)
 
 

@@ -56,7 +56,9 @@ def read_protect_file(path: Path) -> ProtectFile:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read the protect file {path}: it is not UTF-8 text") from error
+        raise UsageError(
+            f"cannot read the protect file {path}: it is not UTF-8 text; save it as UTF-8"
+        ) from error
     return ProtectFile(str(path), tuple(_lines(text)))
 
 

@@ -12,7 +12,7 @@ from orchestrator.model import Gateway, Plan, Wave
 from orchestrator.names import normal
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
-from orchestrator.plan.given import ON_THE_LINE, Given
+from orchestrator.plan.given import ON_THE_LINE, Given, seems_else
 from orchestrator.plan.header import Known, read_header, tell_missing
 from orchestrator.plan.intake import Intake, Options, Tray
 from orchestrator.plan.keys import SHORT_WAVE, Header
@@ -157,6 +157,8 @@ def _give(
             problems.add(at, "", unfit.message, unfit.hint)
         else:
             intake.put(known.name, *options.of(known.name, parts), at)
+            if seems := seems_else(one):
+                problems.warn(at, "", f"{shown(one.text)} {seems}")
     if not ids:
         problems.add(Place(problems.file(ON_THE_LINE), 0, 0), "", "no target is given")
 

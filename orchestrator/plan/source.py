@@ -29,6 +29,8 @@ LARGEST_LIST = 1 << 30
 
 _BLOCK = 1 << 16
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files begin in which spreadsheets keep their own: .xlsx and .ods, and .xls."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -231,6 +233,8 @@ def _split(stream: BinaryIO) -> Iterator[bytes]:
 def _text(data: bytes, at: Place) -> str:
     if at.line == 1 and data.startswith(_UTF_16):
         raise UnreadableError(at, "the file is UTF-16", "save it as UTF-8")
+    if at.line == 1 and data.startswith(_WORKBOOKS):
+        raise UnreadableError(at, "this is a workbook, not a table of text", "export it as CSV, in UTF-8")
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError as error:

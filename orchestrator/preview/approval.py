@@ -149,6 +149,15 @@ def _refuse_twice(targets: Iterable[Seen]) -> None:
         known.add(one.id)
 
 
+def is_approval(data: bytes) -> bool:
+    """Say whether bytes are an approval of any version, sound or not, and not something else."""
+    try:
+        said = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(said, dict) and said.get("kind") == "approval"
+
+
 def _no_approval(data: bytes, error: Exception) -> str:
     try:
         said = msgspec.json.decode(data)

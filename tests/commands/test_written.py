@@ -139,3 +139,43 @@ def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
             assert (status, platform.books().requests) == (2, sent), err
             assert f"cannot write {place}: " in err
     assert list((ready / "elsewhere").iterdir()) == []
+
+
+def test_an_approval_takes_the_place_of_nothing_but_an_approval(
+    ready: Path, undeploy: Undeploy, platform: Running
+) -> None:
+    text = (ready / "plan.yaml").read_text()
+    (ready / "empty").touch()
+    first = undeploy(*WRITERS["approval"], "out")
+    again = undeploy(*WRITERS["approval"], "out")
+    empty = undeploy(*WRITERS["approval"], "empty")
+    sent = platform.books().requests
+    refused = undeploy(*WRITERS["approval"], "plan.yaml")
+
+    assert (first[0], again[0], empty[0]) == (0, 0, 0)
+    assert (refused[0], refused[1]) == (2, "")
+    assert "plan.yaml exists and is no approval; it is left as it is" in refused[2]
+    assert (ready / "plan.yaml").read_text() == text
+    assert platform.books().requests == sent
+
+
+@pytest.mark.parametrize("name", ["plan", "starter", "report", "remainder"])
+def test_a_dash_is_standard_output(ready: Path, undeploy: Undeploy, name: str) -> None:
+    status, out, _ = undeploy(*WRITERS[name], "-")
+
+    assert status in (0, 1)
+    assert out.startswith(("# ", '{"schema":1'))
+    assert not (ready / "-").exists()
+
+
+@pytest.mark.parametrize("place", ["plan.yaml/reports", "plan.yaml/a/b"])
+def test_reports_that_could_not_be_written_are_told_before_anything_is_sent(
+    ready: Path, undeploy: Undeploy, platform: Running, place: str
+) -> None:
+    sent = platform.books().requests
+    status, out, err = undeploy("run", "plan.yaml", "--yes", "--report-dir", place)
+
+    assert (status, out) == (2, "")
+    assert f"cannot write {place}: " in err
+    assert "plan.yaml is no folder" in err
+    assert platform.books().requests == sent

@@ -133,6 +133,21 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "sep=;\nproject;proxy;environment\nP;x;e\n",
         'a.csv:1:1 the columns are separated by ";"; separate the columns with commas',
     ),
+    "bars": ("project|proxy|environment\nP|x|e\n", "separate the columns with commas"),
+    "the header again": (
+        "project,proxy,environment\nP,x,e\nproject, proxy,environment\nP,y,e\n",
+        "a.csv:3:1 the header stands here once more; take this line out",
+    ),
+    "a header that comes late": ("\r\n,,\r\nproject,proxy\r\nP,x\r\n", "a.csv:3:1 the column environment"),
+    "a quote that nothing closes": (
+        'project,proxy,environment\nP,w,e\n"P,x,e\nP,y,e\n',
+        "; the row that begins at line 3 has a double quote that nothing closes",
+    ),
+    "one cell": ("project,proxy,environment\nP\n", "a.csv:2:1 found 1 cell under 3 columns"),
+    "workbook": (
+        b"PK\x03\x04\x14\x00\xff\n",
+        "a.csv:1:1 this is a workbook, not a table of text; export it as CSV, in UTF-8",
+    ),
     "UTF-16": (
         "project,proxy,environment\nP,x,e\n".encode("utf-16"),
         "a.csv:1:1 the file is UTF-16; save it as UTF-8",
@@ -179,6 +194,8 @@ SPREADSHEETS: dict[str, bytes] = {
     "empty columns": HEADER + b",,\nP,x,e,TRUE,,\nP,y,e,FALSE,,\nP,z,e,TRUE,,,,\n",
     "old Mac": HEADER + b"\rP,x,e,TRUE\rP,y,e,FALSE\rP,z,e,TRUE\r",
     "all ends": HEADER + b"\nP,x,e,TRUE\r\nP,y,e,FALSE\rP,z,e,TRUE",
+    "nothing before the header": b"\r\n,,\r\n" + HEADER + b"\r\nP,x,e,TRUE\r\nP,y,e,FALSE\r\nP,z,e,TRUE",
+    "sep in a cell": b'"sep=,",,\r\n' + HEADER + b"\r\nP,x,e,TRUE\r\nP,y,e,FALSE\r\nP,z,e,TRUE",
     "sep": b"\xef\xbb\xbfsep=,\r\n" + HEADER + b"\r\nP,x,e,TRUE\r\nP,y,e,FALSE\r\nP,z,e,TRUE",
 }
 
@@ -235,6 +252,20 @@ def test_what_a_spreadsheet_has_spoilt_is_told(tmp_path: Path) -> None:
         'a.csv:2:1 "1E+31" looks like what a spreadsheet has made of a text',
         'a.csv:2:1 "#N/A" looks like what a spreadsheet has made of a text',
     ]
+
+
+@pytest.mark.parametrize("cell", ["3-Jan", "1.2.2024", "03/01/2024", "2024-01-03 00:00:00", "12345.0"])
+def test_what_a_spreadsheet_has_taken_for_a_date_or_a_number_is_told(tmp_path: Path, cell: str) -> None:
+    text = plan(tmp_path, "apim", "a.csv", f"project,proxy,environment\nP,{cell},e\n")
+
+    assert warnings(tmp_path, text)[0].startswith(f'a.csv:2:1 "{cell}" looks like what a spreadsheet')
+
+
+def test_no_row_is_a_comment(tmp_path: Path) -> None:
+    text = plan(tmp_path, "apim", "a.csv", "project,proxy,environment\n# P,x,e\nP,#x,1.2.34\n")
+
+    (found,) = warnings(tmp_path, text)
+    assert found.startswith('a.csv:2:1 "# P" is read as a name: no row of a table is a comment;')
 
 
 def test_many_warnings_are_counted(tmp_path: Path) -> None:

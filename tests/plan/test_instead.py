@@ -145,3 +145,21 @@ def test_no_id_names_what_could_turn_into_something_else(tmp_path: Path, name: s
 def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
     with pytest.raises(UnfitError, match="not UTF-8 text, at line 2"):
         read_given(b"roma/a\nroma/\xff", "ids")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("apim/a/b/c # done", "is an id as a whole: a comment has a line of its own"),
+        ("apim/a/b/c,", "is an id with the , at its end"),
+        ("apim/a/*/c", "is an id, in which * stands for itself; --only takes patterns"),
+        ("apim/a/b/c#1", None),
+    ],
+)
+def test_an_id_that_was_hardly_meant_so_is_warned_of(tmp_path: Path, line: str, expected: str | None) -> None:
+    loaded, sink = load(tmp_path, PLAN, instead=read_given(f"roma/a\n{line}\n".encode(), "ids"))
+
+    assert str(sink.targets[1].id) == line
+    told = [str(one) for one in loaded.warnings]
+    assert len(told) == (expected is not None)
+    assert all(one.startswith(f'ids:2:1 "{line}" {expected}') for one in told)

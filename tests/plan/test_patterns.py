@@ -315,7 +315,8 @@ def test_two_stars_make_no_part_live_that_no_id_has(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["**", "apim/**", "apim/P/**", "apim/**/e", "apim/..**", "apim/**;x", "roma/a**", "r**", "x/**"]
+    "pattern",
+    ["**", "apim/**", "apim/P/**", "apim/**/e", "apim/..**", "apim/**;x", "roma/a**", "r**", "x/**"],
 )
 def test_two_stars_may_stand_for_one_part_or_for_many(pattern: str) -> None:
     assert fault(pattern, ALIKE, in_file=True) is None

@@ -29,6 +29,7 @@ def _down(stage: Stage) -> set[str]:
         (("--target", apim_id(3), roma_id(0)), {apim_id(3), roma_id(0)}),
         (("--targets-from", "ids"), {apim_id(2), roma_id(1)}),
         (("--targets-from", "ids", "--skip", "roma-eu/*"), {apim_id(2)}),
+        (("--targets-from", "ids", "--targets-from", "more"), {apim_id(2), roma_id(1), apim_id(0)}),
         (("--target", "apim/Retail/proxy-1"), None),
         (("--target", "nowhere/x"), None),
         (("--targets-from", "none"), None),
@@ -39,6 +40,7 @@ def test_what_is_chosen_is_touched_and_nothing_else(
 ) -> None:
     stage = staged(4, 4)
     (stage.folder / "ids").write_text(f"# two\n{apim_id(2)}\n\n{roma_id(1)}\n")
+    (stage.folder / "more").write_text(apim_id(0))
     ended = stage.undeploy("run", stage.write_plan(waves=True), "--yes", *options)
 
     assert ended.status == (2 if down is None else 0), ended.err
@@ -257,3 +259,20 @@ def test_what_is_down_already_is_looked_at_and_not_sent_to(staged: Callable[...,
     assert sent == up
     assert {name for name in outcomes if outcomes[name] == "already_undeployed"} == set(stage.ids) - up
     assert all(books.targets[name].looks >= 2 for name in up)
+
+
+@pytest.mark.parametrize("command", [("run", "--yes"), ("preview",), ("check",)])
+def test_what_is_wrong_anywhere_is_told_at_once(
+    staged: Callable[..., Stage], command: tuple[str, ...]
+) -> None:
+    stage = staged(1, 1)
+    plan = stage.write_plan(top="protect: ['apim/Retail']")
+    (stage.folder / "site").write_text("- apim/Retail/**\n")
+    (stage.folder / "ids").write_text("apim/..\n")
+    verb, *options = command
+    ended = stage.undeploy(verb, plan, *options, "--protect-file", "site", "--targets-from", "ids")
+
+    assert (ended.status, ended.out, stage.requests()) == (2, "", 0)
+    assert [line.partition(" ")[0].rpartition("/")[2] for line in ended.err.splitlines()] == [
+        "plan.yaml:4:11", "ids:1:1", "site:1:1",
+    ]  # fmt: skip
