@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -48,6 +48,8 @@ _WEEKDAYS_AND_MONTHS = re.compile(
 )
 _ZONES = frozenset({"GMT", "UTC", "UT", "Z", "T", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"})
 _DAY = 86400.0
+LONGEST_HOST = 253
+"""Characters; what is longer is no name of a host, and is not cut: half of a credential cannot be masked."""
 
 
 def text_of(reply: Reply) -> str:
@@ -149,12 +151,20 @@ def _pointing(reply: Reply) -> str:
     if not 300 <= reply.status < 400 or not location:
         return ""
     try:
-        host = urlsplit(location).hostname
+        host = _as_written(urlsplit(location))
     except ValueError:
         host = None
     if host:
-        return f" to {host[:253]}" if host.isprintable() else " to another host"
+        return f" to {host}" if host.isprintable() and len(host) <= LONGEST_HOST else " to another host"
     return " to the same host" if location.startswith("/") else ""
+
+
+def _as_written(parts: SplitResult) -> str | None:
+    """Return a URL's host as it is written, not in lower case: it may repeat a credential, and masking knows
+    that in its own case only."""
+    host, place = parts.hostname, parts.netloc.rpartition("@")[2]
+    at = place.lower().find(host) if host else -1
+    return place[at : at + len(host or "")] if at >= 0 else host
 
 
 def _kind(reply: Reply) -> Iterator[str]:

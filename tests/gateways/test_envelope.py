@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked, whole_number
+from orchestrator.masking import Mask
 from orchestrator.wire import Reply
 
 ARRIVED = 1795384800.0  # Sun, 22 Nov 2026 22:00:00 GMT
@@ -185,6 +186,8 @@ def test_the_nature_of_a_body_is_seen_in_any_character_set(codec: str) -> None:
         (302, "https://[bad", "HTTP 302 without a body"),
         (302, "", "HTTP 302 without a body"),
         (302, "https://a\u202eb/", "HTTP 302 to another host"),
+        (302, f"https://{'a' * 254}/", "HTTP 302 to another host"),
+        (302, "https://Sso.Example.com:8443/", "HTTP 302 to Sso.Example.com"),
         (201, "https://sso.example.com/", "HTTP 201 without a body"),
     ],
 )
@@ -193,6 +196,13 @@ def test_a_redirect_tells_its_host_and_nothing_else(status: int, location: str, 
     assert nature(Reply(status, headers, b"", 0.0)) == told
     page = nature(Reply(status, headers, b"<html>moved</html>", 0.0))
     assert page == f"{told.removesuffix(' without a body')}, an HTML page (18 bytes)"
+
+
+@pytest.mark.promise(9)
+def test_a_host_that_repeats_a_credential_is_masked() -> None:
+    token = "AbCdEf0123456789xyzXYZ"
+    reply = Reply(302, {"location": f"https://me@{token}.example.com:444/"}, b"", 0.0)
+    assert Mask([token]).text(nature(reply)) == "HTTP 302 to •••.example.com"
 
 
 @pytest.mark.parametrize(
