@@ -56,6 +56,7 @@ _ANY_OVERLONG = re.compile(b"|".join(map(re.escape, _OVERLONG)))
 _ENDS = re.compile(rf"\A[ \t{STRANGE_SPACES}]+|[ \t{STRANGE_SPACES}]+\Z")
 _PLACEHOLDER = re.compile(
     r"\$\{[^{}]*\}|\{\{.*?\}\}|__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__|\$\[\[.*?\]\]|#\{[^{}]*\}|<%.*?%>"
+    r"|\$\([\w. -]+\)|\$[A-Z_][A-Z0-9_]+|@[A-Za-z_][\w.-]*@|%[A-Z_][A-Z0-9_]+%|(?<![^/])<[\w. -]+>(?![^/])"
 )
 
 

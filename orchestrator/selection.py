@@ -57,12 +57,17 @@ def refuse_dead(plan: Plan, options: RunOptions) -> None:
 
 def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
     """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
+    told = []
     filters = (("--only", options.only, by_name), ("--skip", options.skip, by_installation))
     for option, patterns, called in filters:
         for pattern in Patterns(patterns, plan.gateways, called).idle(_ids(database)):
             unfit = fault(pattern, plan.gateways)
             hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
-            raise UsageError(f"{option} {pattern} matches no target of the plan; nothing was sent{hint}")
+            told.append(
+                f"{option} {pattern or repr('')} matches no target of the plan; nothing was sent{hint}"
+            )
+    if told:
+        raise UsageError("\n".join(told))
 
 
 class Guard(Struct, frozen=True):
@@ -126,7 +131,8 @@ def hold(database: Database, plan: Plan, options: RunOptions) -> None:
     unknown = [name for name in options.waves if normal(name) not in known]
     if unknown:
         names = ", ".join(wave.name for wave in plan.waves)
-        raise UsageError(f"no wave is named {unknown[0]!r}; the plan has {names}")
+        named = " or ".join(map(repr, unknown))
+        raise UsageError(f"no wave is named {named}; the plan has {names}")
     wanted = wanted_by(plan, options)
     filters = Hold(
         Reason.FILTERED,

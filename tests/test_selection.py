@@ -193,6 +193,17 @@ def test_a_filter_that_matches_nothing_is_refused_with_what_may_be_meant(
     assert told in str(caught.value)
 
 
+def test_all_filters_that_match_nothing_are_told_at_once(database: Database) -> None:
+    with pytest.raises(UsageError) as idle:
+        refuse_idle(database, PLAN, RunOptions(only=("nobody/x", ""), skip=("z/**",)))
+    with pytest.raises(UsageError, match="no wave is named 'a' or 'z'; the plan has"):
+        hold(database, PLAN, RunOptions(waves=("a", "z")))
+
+    assert [line.partition(" matches")[0] for line in str(idle.value).splitlines()] == [
+        "--only nobody/x", "--only ''", "--skip z/**",
+    ]  # fmt: skip
+
+
 def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database: Database) -> None:
     own = ("**/production", "roma/b", "**/production")
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=own)

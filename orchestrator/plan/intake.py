@@ -18,7 +18,7 @@ from orchestrator.plan.unfilled import SEEMS
 MOST_TARGETS = 10_000_000
 """More than this is no plan but a slip in a list."""
 
-_DOUBTFUL = re.compile(r"[{%?#]|__|\[\[")
+_DOUBTFUL = re.compile(r"[{%?#$@<]|__")
 """What the id of a target holds whose names are looked at closely: few do."""
 
 

@@ -137,5 +137,6 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 @lru_cache(maxsize=1000)  # one slip of a generator stands in every line of its plan
 def _nearest(word: str, words: tuple[str, ...]) -> str:
-    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    alike = [one for one in words if one.casefold() == word.casefold()]
+    close = alike or get_close_matches(word, words, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else ""

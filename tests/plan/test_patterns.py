@@ -237,6 +237,7 @@ def test_a_file_may_name_gateways_of_other_plans(pattern: str, in_plan: bool, in
         ("r/x/y", PLAN, "ids there look like r/<ld_api_id>", ""),
         ("crm/P/**", PLAN, "the plan has no such gateway", "the gateways are a, r"),
         ("apm/P/**", (apim(),), "the plan has no such gateway", 'did you mean "apim"?'),
+        ("APIM/P/**", (apim(), roma()), "the plan has no such gateway", 'did you mean "apim"?'),
         ("http://x/y", PLAN, "is a URL", "begins with a gateway's name or with a host alone"),
     ],
 )

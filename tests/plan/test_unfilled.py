@@ -17,6 +17,13 @@ PLACES = {
         f"{HEAD}targets: [{{gateway: apim, project: P, proxy: x, environment: '<% e %>'}}]\n",
         '"<% e %>" in the target "apim/P/x/<%25 e %25>"',
     ),
+    **{
+        one: (
+            f'{HEAD}targets: [{{gateway: apim, project: "{one}", proxy: x, environment: e}}]\n',
+            f'"{one}" in',
+        )
+        for one in ("$(Project)", "$PROJECT", "@project.name@", "%PROJECT%", "<your project>")
+    },
     "an id": (
         f"{HEAD}targets: [{{gateway: roma, ld_api_id: __ID__}}]\n",
         '"__ID__" in the target "roma/__ID__"',
@@ -58,7 +65,9 @@ def test_what_a_command_is_given_is_its_own_affair(tmp_path: Path) -> None:
 
 
 def test_a_sound_plan_is_warned_of_nothing(tmp_path: Path) -> None:
-    assert not load(tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}"\n')[0].warnings
+    assert not load(tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}, a@b.example, $5, <b>not</b>"\n')[
+        0
+    ].warnings
 
 
 @pytest.mark.parametrize(("name", "sign"), [("C#", "#"), ("x?", "?"), ("x%3f", "?"), ("x%2523y", "#")])
