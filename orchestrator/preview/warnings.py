@@ -8,7 +8,7 @@ from itertools import chain, groupby
 
 from msgspec import Struct
 
-from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Verdict
+from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import Needs
 from orchestrator.preview.states import Group, Preview, Sight, State
 from orchestrator.retry import End, Policy, absent
@@ -61,8 +61,9 @@ _TO_APPROVE = "to approve is to approve of these, too"
 
 
 def _untold(preview: Preview) -> Iterator[Warned]:
-    blind = [sight for sight in preview.unknown if sight.snapshot.verdict is Verdict.NOT_OFFERED]
-    others = [sight for sight in preview.unknown if sight.snapshot.verdict is not Verdict.NOT_OFFERED]
+    # A look that is refused with a code of the vendor's (no such instance) is no version without looks.
+    blind = [sight for sight in preview.unknown if _is_without_looks(sight.snapshot)]
+    others = [sight for sight in preview.unknown if not _is_without_looks(sight.snapshot)]
     text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
     yield from _about("unknown", text, others)
     for place in preview.places:
@@ -72,6 +73,10 @@ def _untold(preview: Preview) -> Iterator[Warned]:
             f"and {_TO_APPROVE}"
         )
         yield from _about("no_looks", text, here, place.name)
+
+
+def _is_without_looks(seen: Snapshot) -> bool:
+    return seen.verdict is Verdict.NOT_OFFERED and seen.code is None
 
 
 def _of_window(ahead: Needs) -> Iterator[Warned]:
