@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import anyio
@@ -91,16 +91,26 @@ class Entrance:
         self._refused: Denied | None = None
         """Why the newest credential cannot be renewed."""
         self._on_login = on_login
-        self.mask = Mask((*secrets_of(material), *(each.reveal() for each in world.passwords(gateway))))
-        """Takes out of texts from outside every credential ever in use, and those of the proxies."""
+        self._secrets = frozenset[str]()
+        self._keep((*secrets_of(material), *(each.reveal() for each in world.passwords(gateway))))
         self.ticket: Ticket | None = None
         if not isinstance(material, Password):
             self._issue(material)
 
+    def _keep(self, secrets: Iterable[str]) -> None:
+        self._secrets |= frozenset(filter(None, secrets))
+        self._world.known.add(self._secrets)
+
+    @property
+    def mask(self) -> Mask:
+        """What takes out of texts from outside every credential ever in use, the other gateways' and the
+        proxies' among them."""
+        return self._world.known.mask
+
     @property
     def warning(self) -> str | None:
         """What is to be said of a credential, or a proxy's password, that masking takes for a word."""
-        return TOO_SHORT if any(len(secret) < SHORT for secret in self.mask.secrets) else None
+        return TOO_SHORT if any(len(secret) < SHORT for secret in self._secrets) else None
 
     @property
     def alone(self) -> bool:
@@ -148,7 +158,7 @@ class Entrance:
 
     def _replace(self, ticket: Ticket, material: Material, reading: Reading) -> Denied | None:
         self._material = material
-        self.mask = self.mask.adding(secrets_of(material))
+        self._keep(secrets_of(material))
         if isinstance(material, Password):
             ticket.renew_at, ticket.until = 0.0, None  # whoever is admitted next logs in
             return None
@@ -170,7 +180,7 @@ class Entrance:
         match self._read(answer):
             case Granted(token, until):
                 self._unanswered = 0
-                self.mask = self.mask.adding(secrets_of(token))
+                self._keep(secrets_of(token))
                 return self._issue(token, until)
             case Rejected(code, message):
                 return Denied(f"the login was refused ({self._told(code, message)})")

@@ -235,9 +235,15 @@ def _traceback(error: BaseException) -> str:
 def _masked(text: str) -> str:
     """Take out every credential that this process holds: a library may have put one into its message."""
     import gc
+    import os
 
+    from orchestrator.errors import UsageError
     from orchestrator.masking import Mask
+    from orchestrator.proxies import passwords
     from orchestrator.wire import Secret
 
     # Where a bug happened nobody can say who holds them; the frames of the traceback keep them alive.
-    return Mask(found.reveal() for found in gc.get_objects() if isinstance(found, Secret)).text(text)
+    held = [found for found in gc.get_objects() if isinstance(found, Secret)]
+    with suppress(UsageError):
+        held += passwords(None, os.environ)
+    return Mask(found.reveal() for found in held).text(text)

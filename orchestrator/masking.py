@@ -2,9 +2,11 @@ r"""Take credentials out of texts from outside, however they are spelled there. 
 
 A text is searched as it stands and as its escapes read: those of JSON and of programs (``\/``, ``\u003d``),
 of URLs (``%2F``, ``+``), of HTML (``&#61;``, ``&amp;``) and of mail (``=3D``), one inside another to some
-depth. What may split a credential (white space, line ends, characters that nobody sees) is left out. Base64
-and hexadecimal digits are searched too, whatever stands around a credential in them. What is found is blotted
-out where it stands.
+depth; so are lists of bytes, and digits of base64 and hexadecimal ones that stand for text. What may split a
+credential (white space, line ends, characters that nobody sees) is left out, and capitals count as small
+letters. Base64 and hexadecimal digits are searched as they stand, too, whatever stands around a credential in
+them. What is found is blotted out where it stands, and so is the beginning of one in which a text ends that
+somebody has cut.
 
 A credential of fewer than ``SHORT`` characters is blotted out only where it is a word of its own: "1" or
 "test" would otherwise take every text apart. It should be longer, and people are told so.
@@ -33,6 +35,9 @@ PIECE = 16
 """So many characters of a longer credential are blotted out by themselves: a text may be cut inside one."""
 
 GRAM = 8
+
+CUT = 4
+"""So many characters of a credential are blotted out where a text that somebody has cut ends in them."""
 
 LAYERS = 3
 """How deep spellings are read inside one another; in a text of more than ``LONG`` characters one layer is."""
@@ -75,12 +80,15 @@ _BYTES = r"%[0-9a-fA-F]{2}(?:%[89abAB][0-9a-fA-F])*"
 _URL = re.compile(_BYTES)
 _FORM = re.compile(rf"\+|{_BYTES}")
 _HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?")
+_LIST = re.compile(r"(?<![0-9.])-?[0-9]{1,3}(?:, ?-?[0-9]{1,3}){7,}(?![0-9.])")
+_CODED = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_PAIRS = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{2}(?:[ :-]?[0-9A-Fa-f]{2}){7,}(?![0-9A-Fa-f])")
 _MAIL = re.compile(r"=\r?\n|=[0-9a-fA-F]{2}(?:=[89abAB][0-9a-fA-F])*")
 _ESCAPED = re.compile(r"[\\%&]|=(?=[0-9a-fA-F]{2}|\r?\n)")
-_READS = re.compile(r"[\\%&=+]")
 _SPLITS = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]+"
 )
+_CUT = re.compile(r"(?:…|\.{2,})\W*\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
 _CAPITALS = str.maketrans("ABCDEF", "abcdef")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
@@ -161,6 +169,20 @@ class Mask:
                 return value
 
 
+class Known:
+    """Every credential that one command has had in its hands. A gateway may repeat another one's."""
+
+    def __init__(self) -> None:
+        self.mask = Mask()
+        """Takes all of them out of texts from outside."""
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Take in more of them."""
+        new = frozenset(filter(None, secrets)) - self.mask.secrets
+        if new:
+            self.mask = self.mask.adding(new)
+
+
 class _Needle:
     """Texts any of which is looked for; a long one in pieces."""
 
@@ -169,12 +191,21 @@ class _Needle:
         self._whole = tuple(text for text in texts if len(text) < PIECE)
         self._pieces = frozenset(piece for text in long for piece in _windows(text, PIECE))
         self._grams = frozenset(gram for text in long for gram in _windows(text, GRAM))
+        self._heads = tuple(text[:size] for text in texts for size in range(CUT, min(PIECE, len(text))))
 
     def near(self, text: str) -> bool:
         """Tell whether ``text`` may hold one: a piece of it covers one of the places that are tried."""
         grams = self._grams
-        return any(whole in text for whole in self._whole) or (
+        return any(whole in text for whole in self._whole + self._ends_in(text)) or (
             bool(grams) and any(text[at : at + GRAM] in grams for at in range(0, len(text) - GRAM + 1, GRAM))
+        )
+
+    def _ends_in(self, text: str) -> tuple[str, ...]:
+        """Return the beginnings of one that a text ends in where somebody has cut it."""
+        cut = _CUT.search(text)
+        left = text[: cut.start()] if cut else ""
+        return (
+            tuple(head for head in self._heads if left.endswith(head)) if left.endswith(self._heads) else ()
         )
 
     def found(self, text: str) -> Iterator[Span]:
@@ -183,6 +214,9 @@ class _Needle:
             return
         for whole in self._whole:
             yield from (each.span() for each in re.finditer(re.escape(whole), text))
+        for head in self._ends_in(text):
+            end = text.rindex(head) + len(head)
+            yield end - len(head), end
         for at in range(len(text) - PIECE + 1):
             if text[at : at + PIECE] in self._pieces:
                 yield at, at + PIECE
@@ -199,7 +233,7 @@ class _Long:
 
     def __init__(self, secret: str) -> None:
         data = secret.encode("utf-8", "surrogatepass")
-        self._plain = _Needle(_SPLITS.sub("", secret) or secret)
+        self._plain = _Needle(_small(_SPLITS.sub("", secret) or secret))
         self._base64 = _Needle(*(_digits(data, before) for before in range(3)))
         self._hex = _Needle(data.hex())
 
@@ -214,10 +248,16 @@ class _Long:
 
     def _readings(self, text: str) -> tuple[tuple[_Needle, str], ...]:
         return (
-            (self._plain, text),
+            (self._plain, _small(text)),
             (self._base64, text.translate(_URL_SAFE)),
             (self._hex, text.translate(_CAPITALS)),
         )
+
+
+def _small(text: str) -> str:
+    """Return ``text`` in small letters, each where it was: some write a header's value so."""
+    small = text.lower()
+    return small if len(small) == len(text) else text
 
 
 def _digits(data: bytes, before: int) -> str:
@@ -283,11 +323,16 @@ def _holds_nothing(text: str, sought: tuple[_Sought, ...]) -> bool:
     """Tell at little cost that a text holds none; False where that takes a closer look."""
     if not text or not sought:
         return True
-    if _ESCAPED.search(text):
+    if _ESCAPED.search(text) or _says_more(text):
         return False
     joined = _SPLITS.sub("", text)
     readings = {joined, joined.replace("+", "")}  # in a form's text a plus is a space, which may split, too
     return not any(isinstance(each, _Short) or any(map(each.near, readings)) for each in sought)
+
+
+def _says_more(text: str) -> bool:
+    """Tell whether a text holds a list of bytes, or digits in base64 or hexadecimal ones, that are text."""
+    return any(read(found) != found[0] for seen, read in _KINDS[-3:] for found in seen.finditer(text))
 
 
 def _blotted(text: str, spans: Iterable[Span]) -> str:
@@ -304,7 +349,7 @@ def _views(text: str) -> Iterator[_View]:
     layer, seen = [_View(text, range(len(text)), range(1, len(text) + 1))], {text}
     yield layer[0]
     for _ in range(LAYERS if len(text) <= LONG else 1):
-        read = [_read(view, *kind) for view in layer if _READS.search(view.text) for kind in _KINDS]
+        read = [_read(view, *kind) for view in layer for kind in _KINDS]
         layer = list({view.text: view for view in read if view.text not in seen}.values())
         seen.update(view.text for view in layer)
         yield from layer
@@ -312,6 +357,8 @@ def _views(text: str) -> Iterator[_View]:
 
 def _read(view: _View, escape: re.Pattern[str], reads: _Reader) -> _View:
     """Return a view with the escapes of one kind read."""
+    if not escape.search(view.text):
+        return view
     text, begins, ends, done = "", list[int](), list[int](), 0
     for found in escape.finditer(view.text):
         meant, (begin, end) = reads(found), view.span(*found.span())
@@ -340,12 +387,42 @@ def _of_bytes(digits: str) -> str:
         return data.decode("latin-1")
 
 
+def _of_list(found: re.Match[str]) -> str:
+    """Return what a list of the values of bytes says (signed, as Java writes them, or not), if it is text."""
+    values = [int(value) for value in found[0].split(",")]
+    if not all(-128 <= value <= 255 for value in values):
+        return found[0]
+    return _text_of(bytes(value % 256 for value in values), found[0])
+
+
+def _of_base64(found: re.Match[str]) -> str:
+    digits = found[0].rstrip("=").translate(_URL_SAFE)
+    whole = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return _text_of(base64.b64decode(whole + "=" * (-len(whole) % 4)), found[0])
+
+
+def _of_pairs(found: re.Match[str]) -> str:
+    return _text_of(bytes.fromhex(re.sub("[ :-]", "", found[0])), found[0])
+
+
+def _text_of(data: bytes, otherwise: str) -> str:
+    """Return the text that some bytes are, ``otherwise`` where they are none: digits by chance alone."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return otherwise
+    return text if _SPLITS.sub("", text).isprintable() else otherwise
+
+
 _KINDS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
     (_JSON, _json),
     (_URL, lambda found: _of_bytes(found[0].replace("%", ""))),
     (_FORM, lambda found: " " if found[0] == "+" else _of_bytes(found[0].replace("%", ""))),
     (_HTML, lambda found: html.unescape(found[0])),
     (_MAIL, lambda found: "" if found[0].endswith("\n") else _of_bytes(found[0].replace("=", ""))),
+    (_LIST, _of_list),
+    (_CODED, _of_base64),
+    (_PAIRS, _of_pairs),
 )
 
 

@@ -70,14 +70,18 @@ def read_proxies(own: str | None, environment: Mapping[str, str]) -> Proxies:
 
 
 def passwords(own: str | None, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return what lets us through the proxies, apart from the users' names; raises as ``read_proxies``."""
+    """Return what lets us through the proxies: a password, or a user's name that stands without one.
+
+    Raises as ``read_proxies``.
+    """
     keys = (proxy.authorization for proxy in read_proxies(own, environment).by_scheme.values())
     return tuple(_password(key) for key in keys if key is not None)
 
 
 def _password(authorization: Secret) -> Secret:
     both = base64.b64decode(authorization.reveal().removeprefix("Basic "))
-    return Secret(both.decode().partition(":")[2])
+    user, _, password = both.decode().partition(":")
+    return Secret(password or user)
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:

@@ -247,7 +247,7 @@ def _copied(plan: Path, copy: Path) -> str:
         shutil.copyfile(plan, copy)
         return hashlib.sha256(copy.read_bytes()).hexdigest()
     except OSError as error:
-        raise RunError(f"{plan}: cannot be read: {error.strerror}; nothing was sent") from error
+        raise RunError(f"{plan}: cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
 def _said(digest: str, parent: str, choice: Choice) -> bytes:

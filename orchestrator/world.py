@@ -10,10 +10,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.journal.database import Database
 from orchestrator.journal.writer import Writing
+from orchestrator.masking import Known
 from orchestrator.model import Gateway
 from orchestrator.wire import Access, Lost, Password, Reply, Request, Secret
 
@@ -39,6 +40,8 @@ class World(Struct, frozen=True, kw_only=True):
     """Raises where a gateway cannot be connected to as the plan says: a certificate, a proxy."""
     passwords: Callable[[Gateway], tuple[Secret, ...]] = lambda _: ()
     """What else lets requests through to a gateway: the passwords of its proxies."""
+    known: Known = field(default_factory=Known)
+    """The credentials that were in use so far, of all gateways."""
     credential: Callable[[Gateway], Awaitable[Material]]
     """Resolves a gateway's references, anew at each call; raises CredentialError."""
     writing: Callable[[Database], Writing]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -14,6 +15,14 @@ def json_all(text: str) -> str:
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
+    "small letters": str.lower,
+    "capitals": str.upper,
+    "a list of bytes": lambda text: ", ".join(map(str, text.encode())),
+    "base64 in base64": lambda text: b64encode(b64encode(text.encode())).decode(),
+    "base64 of a form": lambda text: b64encode(f"client_secret={quote_plus(text)}&x=1".encode()).decode(),
+    "base64 of JSON": lambda text: b64encode(json.dumps({"p": text}).encode()).decode(),
+    "hexadecimal digits of JSON": lambda text: json.dumps({"p": text}).encode().hex(),
+    "hexadecimal digits in pairs": lambda text: ":".join(f"{byte:02X}" for byte in text.encode()),
     "as it is": str,
     "JSON": lambda text: json.dumps(text)[1:-1],
     "JSON, as it is": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],

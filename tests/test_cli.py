@@ -101,6 +101,18 @@ def test_a_bug_shows_its_traceback_without_any_credential(
     assert "bug of ours" in told
 
 
+@pytest.mark.promise(9)
+def test_a_bug_shows_no_password_of_a_proxy(
+    failing: Callable[[BaseException], int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://svc:s3cr3t%23word@proxy.corp:3128")
+    failing(ValueError("no way through http://svc:s3cr3t%23word@proxy.corp:3128, s3cr3t#word"))
+
+    assert "no way through http://svc:•••@proxy.corp:3128, •••" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"), [("chek", "check"), ("rum", "run"), ("reprot", "report"), ("resme", "resume")]
 )

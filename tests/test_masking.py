@@ -104,6 +104,18 @@ def test_a_piece_of_a_long_credential_is_blotted_out() -> None:
     assert Mask([token]).text(f"[{token[:30]!r}, {token[30:]!r}]") == f"['{BLOT}', '{BLOT}']"
 
 
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("cut", ["…", "...", "…)"])
+@pytest.mark.parametrize("size", [4, 9, 15])
+def test_what_is_left_of_a_credential_where_a_text_was_cut_is_blotted_out(size: int, cut: str) -> None:
+    secret = "pass-phrase/of+words"
+    assert Mask([secret]).text(f"it was {secret[:size]}{cut}") in {
+        f"it was {BLOT}{cut}",
+        f"it was {BLOT} {cut}",
+    }
+    assert Mask([secret]).text(f"a pass, {secret[:3]}{cut}") == f"a pass, {secret[:3]}{cut}"
+
+
 @pytest.mark.parametrize(
     ("secret", "text", "masked"),
     [
@@ -112,7 +124,7 @@ def test_a_piece_of_a_long_credential_is_blotted_out() -> None:
         ("deploy", "undeploy, deployed: deploy", f"undeploy, deployed: {BLOT}"),
         ("test", "password=%74est&x", f"password={BLOT}&x"),
         ("te/t", r'"te\/t"', f'"{BLOT}"'),
-        ("test", "Basic " + base64.b64encode(b"user:test").decode(), f"Basic dXNlcj{BLOT}"),
+        ("test", "Basic " + base64.b64encode(b"user:test").decode(), f"Basic {BLOT}"),
     ],
 )
 def test_a_short_credential_is_a_word_of_its_own(secret: str, text: str, masked: str) -> None:

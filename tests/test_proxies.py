@@ -190,6 +190,7 @@ def test_a_proxy_s_password_is_known_to_who_masks() -> None:
     environment = {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128", "HTTP_PROXY": B}
     assert passwords(None, environment) == (Secret(PASSWORD),)
     assert passwords(A, environment) == ()
+    assert passwords(None, {"HTTP_PROXY": "http://a-token@a.example.com:3128"}) == (Secret("a-token"),)
 
 
 def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ class _Examination:
 
     def _mask(self, material: Material | None) -> Mask:
         known = () if material is None else secrets_of(material)
-        return Mask((*known, *(each.reveal() for each in self._world.passwords(self._gateway))))
+        self._world.known.add((*known, *(each.reveal() for each in self._world.passwords(self._gateway))))
+        return self._world.known.mask
 
     async def _greet(self, send: Send, mask: Mask) -> None:
         """Ask without a credential first: whoever is not the gateway should not be shown one."""

@@ -132,7 +132,10 @@ class RunFolder:
         On a network file system an entry of another host counts although the lock is free.
         """
         check_run(self.path)
-        entry, held = look(self.path / "lock")
+        try:
+            entry, held = look(self.path / "lock")
+        except OSError as error:
+            raise RunError(f"{self.path}: who holds the run cannot be read: {error.strerror}") from error
         if held:
             return entry or Holder()
         return self._unseen(entry)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
 import random
 import socket
+import stat
 import time
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ import msgspec
 from msgspec import Struct
 
 _TRIES = 100
+_PLAINLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A lock is a file: a link is not followed, and a pipe holds nobody up."""
 _MOMENT, _MOMENTS = 0.02, 25
 """Seconds between two looks at an entry that is being written, and how many there are."""
 
@@ -83,7 +87,7 @@ def take(path: Path) -> Lock:
     The kernel drops a lock with its process, so a dead holder's is taken over. Raises HeldError where a
     process has it, OSError where the file cannot be written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _opened(path, os.O_RDWR | os.O_CREAT)
     with ExitStack() as stack:
         file = stack.enter_context(os.fdopen(handle, "r+", encoding="utf-8", errors="replace"))
         if not _taken(handle):
@@ -100,7 +104,8 @@ def look(path: Path) -> tuple[Holder | None, bool]:
     """
     try:
         # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
-        with path.open(encoding="utf-8", errors="replace") as file:
+        handle = _opened(path, os.O_RDONLY)
+        with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -108,6 +113,15 @@ def look(path: Path) -> tuple[Holder | None, bool]:
             return _read(file), False
     except FileNotFoundError:
         return None, False
+
+
+def _opened(path: Path, mode: int) -> int:
+    """Open the file that is a lock. Raises OSError, also where something else stands in its place."""
+    handle = os.open(path, mode | _PLAINLY, 0o600)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "lock is no regular file", str(path))
 
 
 def _named(file: IO[str]) -> Holder | None:

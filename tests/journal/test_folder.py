@@ -21,7 +21,7 @@ import pytest
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
-from orchestrator.journal.holder import Holder
+from orchestrator.journal.holder import Holder, look, take
 from orchestrator.report import FORMATS, write_all
 from tests.journal.journals import START, small
 
@@ -499,3 +499,21 @@ def test_a_stranger_has_no_name(monkeypatch: pytest.MonkeyPatch, state: Path) ->
     run = made(state)
     with run.locked():
         assert (run.holder() or "").startswith(f"held by {os.getuid()} on ")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_stands_in_the_place_of_a_lock_is_neither_followed_nor_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    path, other = tmp_path / "lock", tmp_path / "other"
+    other.write_text("kept")
+    if kind == "link":
+        path.symlink_to(other)
+    else:
+        os.mkfifo(path)
+
+    with pytest.raises(OSError, match="lock"):
+        take(path)
+    with pytest.raises(OSError, match="lock"):
+        look(path)
+    assert other.read_text() == "kept"

@@ -66,6 +66,27 @@ def test_a_credential_is_found_nowhere(staged: Callable[..., Stage]) -> None:
 
 
 @pytest.mark.promise(9)
+def test_a_gateway_may_repeat_the_credential_of_another_one(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 1, tokens=())
+    stage.env |= {"ROMA_TOKEN": MARKERS[0], "APINIZER_TOKEN": MARKERS[1]}
+    stage.expect(
+        {
+            target: (Fault(kind=Kind.STATUS, status=403, message=f"no: {token}"),)
+            for target, token in zip(stage.ids, reversed(MARKERS), strict=True)
+        }
+    )
+    ended = stage.undeploy("run", stage.write_plan(), "--yes", "--log-level", "debug", "--events", "events")
+
+    assert ended.status == 1, ended.err
+    assert all("•••" in reason for reason in stage.reasons().values())
+    left = [ended.out, ended.err]
+    left += [path.read_text(errors="replace") for path in stage.folder.rglob("*") if path.is_file()]
+    assert not [
+        text for text in left for token in MARKERS for form in forms_of(token) if form.decode() in text
+    ]
+
+
+@pytest.mark.promise(9)
 def test_a_credential_is_found_in_no_spelling_of_it(staged: Callable[..., Stage]) -> None:
     """Each target is refused in words that repeat the credential in another spelling."""
     secret, spelt = MARKERS[1], spellings_of(MARKERS[1])
