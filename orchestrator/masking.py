@@ -411,7 +411,7 @@ def _text_of(data: bytes, otherwise: str) -> str:
         text = data.decode()
     except UnicodeDecodeError:
         return otherwise
-    return text if _SPLITS.sub("", text).isprintable() else otherwise
+    return text if "".join(text.split()).isprintable() else otherwise
 
 
 _KINDS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
