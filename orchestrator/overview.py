@@ -30,6 +30,9 @@ WORTH = 50
 DEFERRED = 2000
 """Targets that may wait for the next list, before it is read in the middle of a wave."""
 
+DEFERRED_DEPLOYS = 200
+"""The same of a restore: nothing of what waits counts as restored yet."""
+
 LARGEST_ENTRY = 16 * 1024
 """Bytes of a list's entry that is kept as a read of that one; of larger ones the state is."""
 
@@ -98,7 +101,16 @@ class Overview:
     @property
     def full(self) -> bool:
         """Whether so many wait that the next list is due before the wave ends."""
-        return len(self._deferred) >= DEFERRED
+        most = DEFERRED if self._lane.policy.act is Act.UNDEPLOY else DEFERRED_DEPLOYS
+        return len(self._deferred) >= most
+
+    @property
+    def puts_off(self) -> bool:
+        """Whether the look at what was just done may wait for the others.
+
+        Undeploys go first, since a window may close. In a restore it waits only for a list that spares it.
+        """
+        return self._lane.policy.act is Act.UNDEPLOY or self.serves
 
     def defer(self, waiting: Deferred) -> None:
         """Let a target wait for the next list."""

@@ -210,7 +210,7 @@ class Course:
 
     def _may_wait(self, reading: Reading) -> bool:
         """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
-        later = self._overview is not None and not self._last_look
+        later = self._overview is not None and not self._last_look and self._overview.puts_off
         return later and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
 
     async def _glance(self) -> Reading | None:

@@ -119,6 +119,11 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
     return result
 
 
+def kept_in(state: Path) -> str:
+    """Return what a command that is advised has to say of the state folder."""
+    return "" if state == STATE else f" --state {state}"
+
+
 def _conclude(result: RunResult, view: View, state: Path) -> None:
     from orchestrator.summary import ending_line, next_steps
 
@@ -129,7 +134,7 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
     if not view.quiet or result.exit_status:
         tell(ending_line(report))
         if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
-            for line in next_steps(report, state="" if state == STATE else f" --state {state}"):
+            for line in next_steps(report, state=kept_in(state)):
                 tell(line)
     for warning in result.warnings:
         tell(warning)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.commands.options import run_or_none_argument, state_option
-from orchestrator.commands.screen import tell
+from orchestrator.commands.screen import kept_in, tell
 
 if TYPE_CHECKING:
     from orchestrator.journal.account import JournalAccount
@@ -46,7 +46,7 @@ def command(run: str | None, form: str, state: Path) -> None:
                 continue
             for line in ("",) if number else ():
                 click.echo(line)
-            for line in as_text(account, live, held=folder.holder()):
+            for line in as_text(account, live, held=folder.holder(), state=kept_in(state)):
                 click.echo(line)
 
 
@@ -137,7 +137,9 @@ def _wants(report: Report) -> str | None:
     )
 
 
-def as_text(account: JournalAccount, live: Standing | None, *, held: str | None) -> Iterator[str]:
+def as_text(
+    account: JournalAccount, live: Standing | None, *, held: str | None, state: str = ""
+) -> Iterator[str]:
     """Yield the same for people."""
     from orchestrator.report.words import act_of, headline, hours, visible, worked
 
@@ -153,7 +155,7 @@ def as_text(account: JournalAccount, live: Standing | None, *, held: str | None)
         yield f"wave      {wave['number']} of {wave['of']}, {visible(wave['name'])}{step}"
     if report.run.window:
         yield f"window    {hours(report.run.window)}"
-    yield from _live_lines(live) if live else _still_lines(report)
+    yield from _live_lines(live) if live else _still_lines(report, state)
 
 
 def _live_lines(live: Standing) -> Iterator[str]:
@@ -177,9 +179,9 @@ def _live_lines(live: Standing) -> Iterator[str]:
         yield from (f"          {text}" for text in late_texts(ahead))
 
 
-def _still_lines(report: Report) -> Iterator[str]:
+def _still_lines(report: Report, state: str) -> Iterator[str]:
     from orchestrator.summary import next_steps
 
     for gateway in report.gateways:
         yield f"lane      {gateway.name} is {gateway.lane}"
-    yield from next_steps(report)
+    yield from next_steps(report, state=state)

@@ -30,7 +30,7 @@ from .back import (
     snapshots,
     undeployed,
 )
-from .stage import CONCURRENCY, Stage, apim_id, backend, kill, roma_id
+from .stage import CONCURRENCY, Stage, apim_id, backend, kill, roma_id, until
 
 QUICK = "retry: {attempts: 8, first: 5ms, ceiling: 20ms}, timeout: 600ms"
 ALONE = f"limits: {{concurrency: 1}}, {QUICK}"
@@ -128,7 +128,7 @@ def test_a_front_end_api_is_published_again_as_it_was(staged: Callable[..., Stag
 def test_without_its_history_a_backend_comes_back_alone(staged: Callable[..., Stage]) -> None:
     stage = staged(1, 0)
     look_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
-    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), look_500)})
+    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), look_500, look_500)})
     run = quick(stage)
     assert restored(stage, run).status == 1
     assert "--accept missing-history" in stage.reasons()[roma_id(0)]
@@ -467,6 +467,23 @@ def test_a_signal_lets_the_deploys_land_and_resume_brings_the_rest(staged: Calla
     assert resumed.status == 0, resumed
     assert deployed(stage) == dict.fromkeys(stage.ids, 1)
     assert_told(stage)
+
+
+@pytest.mark.promise(8)
+def test_what_a_restore_has_brought_back_counts_while_it_goes_on(staged: Callable[..., Stage]) -> None:
+    """Where no list spares the look after a deploy it follows at once: a restore that is ended in the middle
+    knows what is up, but for what was in flight."""
+    stage = staged(0, 20, latency=0.04)
+    run = quick(stage)
+    with stage.started("restore", run, "--yes") as process:
+        until(lambda: sum(deployed(stage).values()) >= 10 or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    totals = stage.report()["totals"]
+
+    assert process.returncode == 130
+    assert totals["restored"] >= 10 - CONCURRENCY["apim"]
+    assert totals["unknown"] <= CONCURRENCY["apim"]
 
 
 def test_a_large_instance_is_looked_at_by_its_list_the_right_way_round(staged: Callable[..., Stage]) -> None:

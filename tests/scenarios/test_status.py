@@ -72,6 +72,11 @@ def test_a_run_that_was_killed_says_what_goes_on_with_it(staged: Callable[..., S
     assert found["run"]["state"] == "killed"
     assert found["waits_for"] == f"somebody who goes on with it: undeploy resume {stage.run.name}"
     assert (found["until"], found["forecast"], found["lanes"]) == (None, None, [])
+    elsewhere = stage.folder / ".undeploy"
+    assert (
+        f"undeploy resume {stage.run.name} --state {elsewhere}\n"
+        in told(stage, "--state", str(elsewhere)).out
+    )
     assert f"undeploy resume {stage.run.name}" in told(stage).out
 
 
