@@ -21,7 +21,8 @@ QUICK = "retry: {first: 5ms, ceiling: 20ms}"
 @contextmanager
 def _mounted(place: Path, options: str) -> Iterator[None]:
     place.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    # a state folder that others may write to is refused, and tmpfs begins as one
+    command = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", str(place)]
     if os.getuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not permitted here")
     try:
@@ -152,8 +153,9 @@ def test_an_ended_run_is_read_on_a_read_only_disk(staged: Callable[..., Stage]) 
 
 def test_reports_that_cannot_be_written_do_not_fail_the_run(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 2)
-    (stage.folder / "reports").write_text("")
-    ended = stage.undeploy("run", stage.write_plan(), "--yes", "--report-dir", "reports")
+    (stage.folder / "reports").mkdir()
+    with _mounted(stage.folder / "reports", "size=4k"):
+        ended = stage.undeploy("run", stage.write_plan(), "--yes", "--report-dir", "reports")
 
     assert ended.status == 0
     assert "reports" in ended.err
