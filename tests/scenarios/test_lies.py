@@ -248,7 +248,7 @@ def test_a_dead_gateway_parks_and_does_not_slow_the_other(staged: Callable[..., 
 def test_a_dead_gateway_ends_with_the_window(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 10)
     keys = "timeout: 1s, retry: {attempts: 3, first: 1ms, ceiling: 1s}"
-    closes = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4))
+    closes = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6))
     plan = stage.write_plan(
         urls={"roma-eu": f"http://127.0.0.1:{closed_port()}"},
         roma=keys,

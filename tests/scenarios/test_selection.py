@@ -210,9 +210,9 @@ def test_a_run_waits_for_its_window_and_can_be_interrupted_there(staged: Callabl
 
 @pytest.mark.promise(7)
 def test_a_window_that_closes_leaves_the_rest_for_the_next_one(staged: Callable[..., Stage]) -> None:
-    stage = staged(40, 0, latency=0.3)
+    stage = staged(40, 0, latency=0.5)  # five seconds of work, of which a slow start leaves some
     keys = "timeout: 1s, limits: {concurrency: 4}"
-    ended = stage.undeploy("run", stage.write_plan(roma=keys), "--yes", "--window", _window(-1, 2.6))
+    ended = stage.undeploy("run", stage.write_plan(roma=keys), "--yes", "--window", _window(-1, 4.0))
     closed = datetime.now(UTC)
     refused = stage.undeploy("resume", "latest")
     some = len(_down(stage))
