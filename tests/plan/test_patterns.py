@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -293,7 +294,8 @@ def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: s
     first = [made.first(target) for target in ids]
     made.idle(ids)
 
-    assert time.process_time() - start < 2
+    traced = sys.gettrace() is not None  # the tests with coverage cost several times as much
+    assert time.process_time() - start < (6 if traced else 2)
     assert any(first)
 
 
