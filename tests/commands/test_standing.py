@@ -1,0 +1,175 @@
+"""undeploy status and undeploy show: a run that ended, one that goes on, one that gives no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from orchestrator import desk
+from orchestrator.forecast import Forecast, GatewayForecast
+from orchestrator.journal.folder import RunFolder
+from orchestrator.simulator.exchange import Kind
+from orchestrator.simulator.faults import Fault, Faults, On
+from orchestrator.simulator.process import Running
+from orchestrator.standing import LaneStanding, Standing
+
+if TYPE_CHECKING:
+    from conftest import Ended
+
+Write = Callable[..., Path]
+Undeploy = Callable[..., "Ended"]
+
+NOON = 1_795_867_200.0
+REFUSED = Fault(kind=Kind.STATUS, status=403, on=On.UNDEPLOY, code="forbidden", message="No right", times=0)
+
+
+@pytest.fixture
+def run(platform: Running, plan: Write, undeploy: Undeploy) -> str:
+    """A run of six targets of which one was refused."""
+    platform.expect(Faults(script={"apim/Retail/proxy-2/test": (REFUSED,)}))
+    ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
+    assert ended.status == 1, ended
+    return ended.run
+
+
+@pytest.fixture
+def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Standing | OSError], None]:
+    """Lets the run go on, and gives what it answers."""
+
+    def answer(given: Standing | OSError) -> None:
+        def ask(*_: Any, **__: Any) -> bytes:
+            if isinstance(given, OSError):
+                raise given
+            return msgspec.json.encode(given)
+
+        monkeypatch.setattr(desk, "ask", ask)
+        monkeypatch.setattr(RunFolder, "holding", lambda _: "ada on ops-1")
+
+    return answer
+
+
+def parked(**more: Any) -> Standing:
+    lane = LaneStanding(
+        name="apim",
+        state="parked",
+        reason="HTTP 503",
+        left=5,
+        in_flight=1,
+        repeating=2,
+        rate=2.5,
+        probe_at=NOON + 5,
+        gives_up_at=NOON + 600,
+    )
+    return Standing(
+        at=NOON,
+        wave="targets",
+        step=1,
+        steps=1,
+        ended=1,
+        left=6,
+        lanes=(lane,),
+        waits_for="apim is parked",
+        until=NOON + 5,
+        **more,
+    )
+
+
+def test_a_run_that_ended_says_what_comes_next(run: str, undeploy: Undeploy) -> None:
+    ended = undeploy("status", run)
+
+    assert ended.status == 0, ended
+    assert f"run       {run}: undeploy of clean-up, complete\n" in ended.out
+    assert "targets   5 of 6 targets are down; 1 failed." in ended.out
+    assert "lane      apim is open\n" in ended.out
+    assert f"undeploy remainder {run}" in ended.out
+
+
+def test_a_run_that_ended_as_json(run: str, undeploy: Undeploy) -> None:
+    found = json.loads(undeploy("status", "--format", "json").out)
+
+    assert found["run"]["id"] == run
+    assert (found["totals"]["undeployed"], found["totals"]["failed"]) == (5, 1)
+    assert (found["waits_for"], found["until"], found["forecast"], found["lanes"]) == (None, None, None, [])
+    assert found["wave"] == {"name": "targets", "number": 1, "of": 1, "step": 1, "steps": 1}
+    assert "targets" not in found
+
+
+def test_a_run_that_goes_on_is_asked(
+    run: str, undeploy: Undeploy, live: Callable[[Standing | OSError], None]
+) -> None:
+    late = GatewayForecast(name="apim", late=3, starts_until=NOON + 60, done=NOON + 200)
+    live(parked(stopping="stop by ada", forecast=Forecast(done=NOON + 200, spare=-140.0, gateways=(late,))))
+    ended = undeploy("status")
+    found = json.loads(undeploy("status", run, "--format", "json").out)
+
+    assert ended.status == 0, ended
+    assert "lane      apim is parked" in ended.out
+    assert "5 left, 1 in flight, 2 to be repeated, at most 2.5/s\n" in ended.out
+    assert "waits for apim is parked\n" in ended.out
+    assert "stopping  stop by ada\n" in ended.out
+    assert "forecast  " in ended.out
+    assert found["until"] == found["lanes"][0]["probe_at"]
+    assert found["lanes"][0]["gives_up_at"].endswith("Z")
+    assert found["forecast"]["spare"] == -140.0
+
+
+def test_a_run_that_gives_no_answer_is_read_from_its_journal(
+    run: str, undeploy: Undeploy, live: Callable[[Standing | OSError], None]
+) -> None:
+    live(TimeoutError("no answer"))
+    ended = undeploy("status", run)
+
+    assert ended.status == 0, ended
+    assert f"{run} goes on and was asked in vain (no answer); this is what its journal says" in ended.err
+    assert "5 of 6 targets are down" in ended.out
+
+
+@pytest.mark.parametrize("ref", ["apim/Retail/proxy-2/test", "proxy-2/test", "**/proxy-2/*", "proxy-2"])
+def test_one_target_with_all_that_is_kept(run: str, undeploy: Undeploy, ref: str) -> None:
+    ended = undeploy("show", run, ref)
+
+    assert ended.status == 0, ended
+    assert ended.out.startswith(
+        "target    apim/Retail/proxy-2/test\ngateway   apim (apinizer), wave targets\n"
+    )
+    assert "outcome   failed: refused: forbidden No right\n" in ended.out
+    assert "snapshot  none\n" in ended.out
+    assert "requests  1\n" in ended.out
+    assert "  403 after " in ended.out
+
+
+def test_one_target_is_its_object_of_the_report(run: str, undeploy: Undeploy) -> None:
+    found = json.loads(undeploy("show", run, "proxy-1", "--format", "json").out)
+    report = json.loads(undeploy("report", run).out)
+    (told,) = [target for target in report["targets"] if target["id"] == found["id"]]
+
+    assert found == {**told, "snapshot": None}
+
+
+def test_a_snapshot_and_what_a_restore_did_are_shown(
+    platform: Running, plan: Write, undeploy: Undeploy
+) -> None:
+    path = plan(platform.urls["apim"])
+    path.write_text(path.read_text().replace("snapshot: off", "snapshot: best"))
+    run = undeploy("run", path, "--yes").run
+    back = undeploy("restore", run, "--yes").run
+    ended = undeploy("show", run, "proxy-1")
+
+    assert "snapshot  up, taken 2" in ended.out
+    assert f"restore   {back}: restored\n" in ended.out
+    assert json.loads(undeploy("show", run, "proxy-1", "--format", "json").out)["snapshot"]["verdict"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"), [("proxy-9", "has no target proxy-9; its report names all"), ("proxy", "say which:")]
+)
+def test_no_target_and_several_are_no_answer(run: str, undeploy: Undeploy, ref: str, said: str) -> None:
+    ended = undeploy("show", run, ref)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
