@@ -30,7 +30,7 @@ run: setup  ## the main job: the example plan against the embedded simulators
 test: setup  ## the tests
 	$(BIN)/python -m pytest $(WORKERS)
 
-check: setup lint types  ## everything that CI runs: `layers` and `docs` are among the tests
+check: setup lint types layers  ## everything that CI runs: `docs` is among the tests
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 format: setup  ## write the code in the house format
@@ -44,14 +44,14 @@ lint: setup  ## format and lint, changing nothing
 types: setup  ## strict types
 	$(BIN)/mypy
 
-layers: setup  ## the import rules of docs/architecture.md
-	$(BIN)/python -m pytest tests/test_layers.py
+layers: setup  ## the import contracts of pyproject.toml
+	$(BIN)/lint-imports --no-cache --no-logo
 
 docs: setup  ## the README's help texts are those of the program
 	$(BIN)/python -m pytest tests/test_docs.py
 
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
-	$(BIN)/python -m orchestrator.simulate --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
 
 bench-control: setup  ## how near a run comes to what its gateways allow, beside a bare loop
 	$(BIN)/python -m bench.control

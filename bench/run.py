@@ -68,7 +68,7 @@ from orchestrator.api import RunOptions, load_plan, run
 from orchestrator import report
 import orchestrator.report.html, orchestrator.report.json, orchestrator.report.csv
 import orchestrator.report.junit, orchestrator.report.markdown
-from orchestrator.events import RunStarted, RunEnded
+from orchestrator.model.events import RunStarted, RunEnded
 
 os.environ["BENCH_TOKEN"] = "token"
 marks = {}

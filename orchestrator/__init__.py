@@ -14,34 +14,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from orchestrator.api import (
-        LoadedPlan,
-        RunOptions,
-        RunResult,
-        load_plan,
-        prepare_restore,
-        restore,
-        resume,
-        run,
-    )
+    from orchestrator.api import RunOptions, RunResult, prepare_restore, restore, resume, run
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
     from orchestrator.report import write_report
     from orchestrator.report.values import Report
-    from orchestrator.restoring import Choice, Restoration
+    from orchestrator.runs.load import LoadedPlan, load_plan
+    from orchestrator.runs.restore import Choice, Restoration
     from orchestrator.streaming import stream
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "Choice": "restoring",
+    "Choice": "runs.restore",
     "ExitStatus": "errors",
     "LoadedPlan": "api",
     "OrchestratorError": "errors",
     "PlanError": "errors",
     "Report": "report.values",
-    "Restoration": "restoring",
+    "Restoration": "runs.restore",
     "RunFolder": "journal.folder",
     "RunOptions": "api",
     "RunResult": "api",

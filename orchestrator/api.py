@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
-import anyio
-import anyio.to_thread
 from msgspec.structs import replace
 
-from orchestrator import __version__
-from orchestrator.credentials import resolve
-from orchestrator.desk import desk_in
-from orchestrator.errors import DiskError, JournalError, Problem, UsageError
-from orchestrator.events import Listener
-from orchestrator.journal.database import open_database
-from orchestrator.journal.draft import Draft
+from orchestrator.engine.pauses import Prompt
+from orchestrator.engine.signals import NoSignals, ProcessSignals
+from orchestrator.errors import DiskError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.writer import Writer
-from orchestrator.launch import OnStart, Order, RunResult, begin, go_on, sha256
-from orchestrator.model import DEPLOY, Gateway, Plan, Tls
-from orchestrator.pauses import Prompt
-from orchestrator.plan.given import Given
-from orchestrator.plan.reader import Loaded, read_plan
-from orchestrator.plan.stored import plan_to_json
-from orchestrator.proxies import passwords
-from orchestrator.restoring import Choice, Restoration, prepare
-from orchestrator.selection import RunOptions
-from orchestrator.signals import NoSignals, ProcessSignals
-from orchestrator.transport import check_connection, connect
-from orchestrator.world import Material, World
+from orchestrator.model.credentials import Material
+from orchestrator.model.events import Listener
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.reading import DEPLOY
+from orchestrator.model.settings import Tls
+from orchestrator.runs.control_socket import desk_in
+from orchestrator.runs.load import LoadedPlan, load_plan, no_room
+from orchestrator.runs.machine import real_world
+from orchestrator.runs.order import OnStart, Order, RunOptions, RunResult
+from orchestrator.runs.restore import Choice, Restoration, prepare
+from orchestrator.runs.resume import go_on
+from orchestrator.runs.start import begin
+from orchestrator.transport.client import connect
 
 __all__ = [
     "LoadedPlan",
@@ -49,87 +39,6 @@ __all__ = [
     "resume",
     "run",
 ]
-
-
-class LoadedPlan:
-    """A plan that was read and found valid, with its targets in a journal that nobody runs yet.
-
-    Close it, or use it in a ``with`` statement: it holds a temporary folder until it is run.
-    """
-
-    def __init__(self, loaded: Loaded, draft: Draft, place: Path) -> None:
-        self.plan: Plan = loaded.plan
-        self.digest: str = loaded.digest
-        self.folder: Path = loaded.folder
-        self.targets: int = loaded.targets
-        self.by_gateway: dict[str, int] = loaded.by_gateway
-        self.by_wave: dict[str, int] = loaded.by_wave
-        self.warnings: tuple[Problem, ...] = loaded.warnings
-        """What the plan may say although it is hardly meant, in file order."""
-        self.draft = draft
-        self.place = place
-
-    def close(self) -> None:
-        """Forget it, unless it was run."""
-        self.draft.close()
-        shutil.rmtree(self.place, ignore_errors=True)
-
-    def __enter__(self) -> LoadedPlan:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> LoadedPlan:
-    """Read a plan and the files that it includes. Raises PlanError with every problem; sends nothing.
-
-    ``targets`` are ids to take in place of the plan's own targets, of which it then needs none.
-    """
-    try:
-        place = Path(tempfile.mkdtemp(prefix="undeploy-"))
-    except OSError as error:
-        raise _no_room(error) from error
-    try:
-        draft = Draft(place / "journal.sqlite")
-        loaded = read_plan(path, draft, instead=targets)
-        _copy_source(loaded, place / "plan.yaml")
-        draft.finish(tuple(gateway.name for gateway in loaded.plan.gateways), _meta(loaded))
-    except BaseException as error:
-        shutil.rmtree(place, ignore_errors=True)
-        if isinstance(error, DiskError | OSError):
-            raise _no_room(error) from error
-        raise
-    return LoadedPlan(loaded, draft, place)
-
-
-def _no_room(error: Exception) -> JournalError:
-    """The draft of a journal cannot be kept: no DiskError, since there is no run yet that could go on."""
-    return JournalError(
-        f"a plan cannot be prepared in the temporary folder: {error}; nothing was sent."
-        " Make room there, or name another folder in TMPDIR"
-    )
-
-
-def _copy_source(loaded: Loaded, copy: Path) -> None:
-    """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
-    shutil.copyfile(loaded.source, copy)
-    if sha256(copy) != loaded.source_digest:
-        raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
-
-
-def _meta(loaded: Loaded) -> dict[str, str | None]:
-    return {
-        "plan": plan_to_json(loaded.plan).decode(),
-        "digest": loaded.digest,
-        "folder": str(loaded.folder),
-        "source": loaded.source_digest,
-        "program": __version__,
-        "act": "undeploy",
-        "parent": loaded.plan.parent,
-    }
 
 
 async def run(
@@ -190,13 +99,13 @@ def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))
     except OSError as error:
-        raise _no_room(error) from error
+        raise no_room(error) from error
     try:
         return prepare(parent, choice, place, chain)
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError):
-            raise _no_room(error) from error
+            raise no_room(error) from error
         raise
 
 
@@ -253,11 +162,6 @@ def _order(
     )
 
 
-async def _resolve(gateway: Gateway, folder: Path) -> Material:
-    """Resolve in a thread: a command may take its time, and whoever is interrupted does not wait for it."""
-    return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
-
-
 def _async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
     async def credential(gateway: Gateway) -> Material:
         return given(gateway)
@@ -271,25 +175,3 @@ def _at(gateway: Gateway, url: str) -> Gateway:
     if auth.iam is not None:
         auth = replace(auth, iam=replace(auth.iam, url=url))
     return replace(gateway, url=url, auth=auth, tls=Tls(), proxy=None)
-
-
-def _monotonic() -> Callable[[], float]:
-    """Return a clock that never jumps; where there is one, one that goes on while the machine sleeps."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-    return time.monotonic
-
-
-def real_world(folder: Path) -> World:
-    """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
-    return World(
-        now=time.time,
-        monotonic=_monotonic(),
-        roll=random.random,
-        connect=partial(connect, folder=folder),
-        check=partial(check_connection, folder=folder),
-        passwords=lambda gateway: passwords(gateway.proxy, os.environ),
-        credential=partial(_resolve, folder=folder),
-        writing=Writer,
-        reader=lambda database: open_database(database.path, write=False),
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from orchestrator.outlet import Standard
+    from orchestrator.system.streams import Standard
 
 PROGRAM = "undeploy"
 
@@ -99,7 +99,7 @@ class CommandTable(click.Group):
 def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from orchestrator import __version__
+    from orchestrator.version import __version__
 
     click.echo(f"{PROGRAM} {__version__}")
     ctx.exit()
@@ -133,8 +133,8 @@ def undeploy(ctx: click.Context, state: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status. ``arguments`` are those of the process if None."""
-    from orchestrator.interrupts import take_over
-    from orchestrator.outlet import Standard, hold_descriptors
+    from orchestrator.system.interrupts import take_over
+    from orchestrator.system.streams import Standard, hold_descriptors
 
     hold_descriptors()
     streams = Standard()
@@ -149,8 +149,8 @@ def _leave(streams: Standard, status: int) -> NoReturn:
     import os
     from threading import active_count
 
-    from orchestrator.interrupts import let_go
-    from orchestrator.outlet import PATIENCE
+    from orchestrator.system.interrupts import let_go
+    from orchestrator.system.streams import PATIENCE
 
     try:
         streams.drain(_IN_A_HURRY if status == 130 else PATIENCE)
@@ -184,7 +184,7 @@ def execute(arguments: Sequence[str]) -> int:
 def _status_of(error: BaseException) -> int:
     """Tell what went wrong, and return the exit status that it has."""
     from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
-    from orchestrator.outlet import WriteError
+    from orchestrator.system.streams import WriteError
 
     match error:
         case click.Abort() | KeyboardInterrupt():  # click's word for it; a run heeds its signals by itself
@@ -238,9 +238,9 @@ def _masked(text: str) -> str:
     import os
 
     from orchestrator.errors import UsageError
-    from orchestrator.masking import Mask
-    from orchestrator.proxies import passwords
-    from orchestrator.wire import Secret
+    from orchestrator.lanes.masking import Mask
+    from orchestrator.model.credentials import Secret
+    from orchestrator.transport.proxy import passwords
 
     # Where a bug happened nobody can say who holds them; the frames of the traceback keep them alive.
     held = [found for found in gc.get_objects() if isinstance(found, Secret)]

@@ -80,3 +80,12 @@ class JournalError(OrchestratorError):
 
 class DiskError(JournalError):
     """A write to the journal failed. What was reported as durable before stays durable."""
+
+
+class UnfitError(ValueError):
+    """A text does not fit its form. Carries what was found and expected, and a hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from orchestrator.api import LoadedPlan, RunOptions, RunResult, run
-from orchestrator.events import AnyEvent
+from orchestrator.api import RunOptions, RunResult, run
+from orchestrator.model.events import AnyEvent
+from orchestrator.runs.load import LoadedPlan
 
 
 class Events:

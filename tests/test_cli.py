@@ -3,7 +3,6 @@ from importlib import import_module
 
 import click
 import pytest
-from spelling import SPELLINGS
 
 from orchestrator.cli import COMMANDS, LATER, execute
 from orchestrator.errors import (
@@ -15,7 +14,8 @@ from orchestrator.errors import (
     RunError,
     UsageError,
 )
-from orchestrator.wire import Secret
+from orchestrator.model.credentials import Secret
+from tests.support.spelling import SPELLINGS
 
 
 class Fails:

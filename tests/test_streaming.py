@@ -9,8 +9,8 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
-from orchestrator.events import AnyEvent, RunEnded, RunStarted, TargetEnded
-from orchestrator.model import Outcome
+from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, TargetEnded
+from orchestrator.model.outcome import Outcome
 from orchestrator.simulator.faults import Faults, Storm
 from orchestrator.simulator.process import Running, simulators
 from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, Seed

@@ -18,11 +18,12 @@ from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.api import LoadedPlan
-    from orchestrator.model import Target, Window
+    from orchestrator.model.plan import Window
+    from orchestrator.model.target import Target
     from orchestrator.preview.approval import Approver
     from orchestrator.report.values import How
-    from orchestrator.selection import RunOptions
+    from orchestrator.runs.load import LoadedPlan
+    from orchestrator.runs.order import RunOptions
 
 SHORT = 8
 """How many digits of a digest are typed by somebody who was shown what it stands for."""
@@ -64,7 +65,7 @@ consent_options = bundled(
 def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving) -> None:
     """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
     raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
-    from orchestrator.selection import refuse_dead
+    from orchestrator.runs.selection import refuse_dead
 
     refuse_dead(loaded.plan, options)
     by = us()
@@ -111,7 +112,7 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approvi
             "there is no terminal to ask on, and nothing was sent: "
             f"run it with --yes, or with --approve {loaded.digest[:LONG]} to run this very plan"
         )
-    from orchestrator.selection import guard_of
+    from orchestrator.runs.selection import guard_of
 
     counts = outlook(loaded, options)
     for line in what_would_happen(loaded, options, counts):
@@ -126,7 +127,7 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approvi
 
 def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     """Yield the ids of the targets that a run would touch, in its order."""
-    from orchestrator.selection import touched_by
+    from orchestrator.runs.selection import touched_by
 
     touched = touched_by(loaded.plan, options)
     return (str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave))
@@ -207,7 +208,7 @@ class Outlook(NamedTuple):
 
 def outlook(loaded: LoadedPlan, options: RunOptions) -> Outlook:
     """Count what a run of ``loaded`` would touch and what it would leave alone."""
-    from orchestrator.selection import protections, wanted_by
+    from orchestrator.runs.selection import protections, wanted_by
 
     holds, wanted = protections(loaded.plan, options), wanted_by(loaded.plan, options)
     going: Counter[tuple[int, str]] = Counter()
@@ -237,9 +238,9 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
 def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import pace
+    from orchestrator.display.summary import aligned
     from orchestrator.report.words import guarded, visible
-    from orchestrator.selection import protecting
-    from orchestrator.summary import aligned
+    from orchestrator.runs.selection import protecting
 
     plan = loaded.plan
     urls = {gateway.name: gateway.url for gateway in plan.gateways}

@@ -15,14 +15,14 @@ import click
 
 from orchestrator.commands.options import FILE, bundled
 from orchestrator.errors import UsageError
-from orchestrator.output import whole_file
+from orchestrator.system.writing import whole_file
 
 if TYPE_CHECKING:
-    from orchestrator.api import LoadedPlan
+    from orchestrator.model.credentials import Secret
     from orchestrator.preview.approval import Approval, Approver
     from orchestrator.preview.lines import Shown
-    from orchestrator.selection import RunOptions
-    from orchestrator.wire import Secret
+    from orchestrator.runs.load import LoadedPlan
+    from orchestrator.runs.order import RunOptions
 
 REDRAWN_EVERY = 0.1
 """Seconds between two looks of the progress line."""
@@ -90,12 +90,12 @@ def taken(
     loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
 ) -> Shown:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
-    from orchestrator.api import real_world
+    from orchestrator.engine.signals import run_interruptibly
     from orchestrator.preview.forecast import forecast
     from orchestrator.preview.lines import Shown
     from orchestrator.preview.look import take
     from orchestrator.preview.warnings import warned
-    from orchestrator.signals import run_interruptibly
+    from orchestrator.runs.machine import real_world
 
     progress = Progress(quiet=quiet)
     try:
@@ -125,9 +125,9 @@ def key_of(reference: str | None) -> Secret | None:
     """Return the key that ``--hmac-key`` refers to, None without one; raises ``UsageError``."""
     if reference is None:
         return None
-    from orchestrator.credentials import text_of
-    from orchestrator.model import Reference
+    from orchestrator.model.settings import Reference
     from orchestrator.preview.approval import check_key
+    from orchestrator.transport.credentials import text_of
 
     form, colon, name = reference.partition(":")
     if not (colon and name) or form not in ("env", "file"):
@@ -139,8 +139,8 @@ def key_of(reference: str | None) -> Secret | None:
 
 def check_replaced(path: Path) -> None:
     """Raise ``UsageError`` where an approval would take the place of something else, such as the plan."""
-    from orchestrator.files import FileRefusedError, read_regular
     from orchestrator.preview.approval import is_approval
+    from orchestrator.system.reading import FileRefusedError, read_regular
 
     try:
         replaces = path.exists() and path.stat().st_size > 0 and not is_approval(read_regular(path))
@@ -163,8 +163,8 @@ def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
 
 def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
     """Return the approval in a file that holds for a run; raises ``UsageError`` that says why it does not."""
-    from orchestrator.files import FileRefusedError, read_regular
     from orchestrator.preview.approval import check, check_named, read
+    from orchestrator.system.reading import FileRefusedError, read_regular
 
     try:
         data = read_regular(path)
@@ -193,7 +193,7 @@ def check_lasts(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> 
 def _going(loaded: LoadedPlan, options: RunOptions) -> list[str]:
     """Return the ids of the targets that a run would take."""
     from orchestrator.commands.agreement import targets_of
-    from orchestrator.selection import touched_by
+    from orchestrator.runs.selection import touched_by
 
     touched = touched_by(loaded.plan, options)
     return [str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave)]

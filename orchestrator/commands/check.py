@@ -22,11 +22,11 @@ from orchestrator.commands.screen import tell_warnings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.api import LoadedPlan
     from orchestrator.journal.draft import Draft
-    from orchestrator.model import Plan
+    from orchestrator.model.plan import Plan
     from orchestrator.plan.reader import Loaded
-    from orchestrator.selection import RunOptions
+    from orchestrator.runs.load import LoadedPlan
+    from orchestrator.runs.order import RunOptions
 
 
 @click.command("check")
@@ -41,7 +41,8 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
     # Not through orchestrator.api, which brings the whole engine with it.
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
-    from orchestrator.selection import RunOptions, refuse_dead
+    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.selection import refuse_dead
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
@@ -57,9 +58,9 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
 
 def _too_short(loaded: Loaded) -> Iterator[str]:
     """Yield a warning for each credential that is seen to be too short to be masked well."""
-    from orchestrator.credentials import short_ones
-    from orchestrator.masking import TOO_SHORT
+    from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.report.words import visible
+    from orchestrator.transport.credentials import short_ones
 
     for gateway in loaded.plan.gateways:
         for reference in short_ones(gateway, loaded.folder):
@@ -68,8 +69,8 @@ def _too_short(loaded: Loaded) -> Iterator[str]:
 
 def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
+    from orchestrator.display.summary import aligned
     from orchestrator.report.words import visible
-    from orchestrator.summary import aligned
 
     yield f"plan: {visible(loaded.plan.name)}"
     yield f"targets: {loaded.targets}"
@@ -84,7 +85,7 @@ def explained(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str
     from orchestrator.commands.agreement import window_text
     from orchestrator.commands.explain import bounding, pace, reaching, stopping
     from orchestrator.report.words import in_force, visible
-    from orchestrator.selection import protecting
+    from orchestrator.runs.selection import protecting
 
     plan = loaded.plan
     kept = count_protected(plan, draft, options)
@@ -109,8 +110,8 @@ def warned(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
     from orchestrator.plan.lookalikes import lookalikes
     from orchestrator.report.words import visible
-    from orchestrator.selection import idle_warnings
-    from orchestrator.trust import warnings
+    from orchestrator.runs.selection import idle_warnings
+    from orchestrator.transport.tls import warnings
 
     for gateway in plan.gateways:
         yield from (f"warning: {visible(gateway.name)}: {text}" for text in warnings(gateway))
@@ -122,7 +123,7 @@ def warned(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
 
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
     """Count by index of the wave which targets the plan or a protect file keeps from being touched."""
-    from orchestrator.selection import protections
+    from orchestrator.runs.selection import protections
 
     holds = protections(plan, options)
     rows = draft.database.rows("SELECT id, wave FROM target") if holds else ()

@@ -14,8 +14,8 @@ from orchestrator.commands.options import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.engine.control import Demand, SetLimits
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.steering import Demand, SetLimits
 
 ACTS = ("pause", "continue", "stop", "skip", "limits")
 
@@ -39,8 +39,8 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
     limits GATEWAY concurrency=N rate=N/s
                            other limits from now on; rate=none for no fixed rate
     """
-    from orchestrator.desk import Question, ask
     from orchestrator.journal.folder import find_run
+    from orchestrator.runs.control_socket import Question, ask
 
     demand = parse(act, arguments)
     folder = find_run(state, run)
@@ -62,7 +62,7 @@ def _check(folder: RunFolder) -> None:
 
 def parse(act: str, arguments: tuple[str, ...]) -> Demand:
     """Return what is asked for; raises ``UsageError``."""
-    from orchestrator.steering import Continue, Pause, Skip, Stop
+    from orchestrator.engine.control import Continue, Pause, Skip, Stop
 
     match act, arguments:
         case "pause", ():
@@ -89,10 +89,10 @@ def parse(act: str, arguments: tuple[str, ...]) -> Demand:
 
 
 def _limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
-    from orchestrator.model import MOST_IN_FLIGHT
-    from orchestrator.plan.problems import UnfitError
+    from orchestrator.engine.control import SetLimits
+    from orchestrator.errors import UnfitError
+    from orchestrator.model.settings import MOST_IN_FLIGHT
     from orchestrator.plan.scalars import read_rate
-    from orchestrator.steering import SetLimits
 
     given: dict[str, str] = {}
     for setting in settings:

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.commands.options import FILE, bundled
 from orchestrator.errors import ExitStatus
-from orchestrator.output import check_place, whole_file
+from orchestrator.system.writing import check_place, whole_file
 
 if TYPE_CHECKING:
     from orchestrator.discover.filters import Filters
@@ -107,8 +107,8 @@ def command(
     """
     from orchestrator.discover.page import text_of
     from orchestrator.discover.search import Order, Search
+    from orchestrator.engine.signals import run_interruptibly
     from orchestrator.plan.frame import moved, read_frame
-    from orchestrator.signals import run_interruptibly
 
     frame = read_frame(source)
     order = Order(

@@ -39,9 +39,9 @@ def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color
     """
     if table and form == "json":
         raise UsageError("--table and --format json are two forms of the same; give one of them")
-    from orchestrator.api import real_world
     from orchestrator.doctor.examine import examine
-    from orchestrator.signals import run_interruptibly
+    from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.runs.machine import real_world
 
     with chosen.load() as loaded:
         diagnoses = run_interruptibly(examine, loaded, real_world(loaded.folder))
@@ -53,8 +53,8 @@ def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color
 def _show(
     plan: str, diagnoses: Sequence[Diagnosis], form: Literal["text", "json", "table"], *, color: bool
 ) -> None:
+    from orchestrator.display.summary import aligned
     from orchestrator.doctor import lines
-    from orchestrator.summary import aligned
 
     if form == "json":
         click.echo(lines.as_json(plan, diagnoses, at=time.time()))

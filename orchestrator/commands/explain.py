@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from orchestrator.report.words import span, visible
-from orchestrator.schedule import SHARES_FROM, step_bounds
+from orchestrator.rules.steps import step_bounds
+from orchestrator.rules.stop_rules import SHARES_FROM
 
 if TYPE_CHECKING:
-    from orchestrator.model import Auth, Gateway, Reference, StopWhen, Threshold, Wave
+    from orchestrator.model.gateway import Gateway
+    from orchestrator.model.plan import StopWhen, Threshold, Wave
+    from orchestrator.model.settings import Auth, Reference
 
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
 _RULES = {

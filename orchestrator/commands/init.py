@@ -9,7 +9,7 @@ import click
 
 from orchestrator.commands.options import FILE
 from orchestrator.errors import UsageError
-from orchestrator.output import whole_file
+from orchestrator.system.writing import whole_file
 
 
 @click.command("init")

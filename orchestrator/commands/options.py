@@ -17,11 +17,11 @@ from orchestrator.commands.times import close_at, parse_window
 from orchestrator.errors import PlanError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.api import LoadedPlan
-    from orchestrator.files import FileRefusedError
-    from orchestrator.model import Window
+    from orchestrator.model.plan import Window
     from orchestrator.plan.given import Given
     from orchestrator.plan.protect import ProtectFile
+    from orchestrator.runs.load import LoadedPlan
+    from orchestrator.system.reading import FileRefusedError
 
 Command = Callable[..., Any]
 
@@ -47,8 +47,8 @@ class Chosen(NamedTuple):
 
         Raises ``UsageError``, and ``PlanError`` with what is wrong in ``protect_files``, too.
         """
-        from orchestrator.api import load_plan
         from orchestrator.commands.screen import tell_warnings
+        from orchestrator.runs.load import load_plan
 
         targets = self.targets()
         with with_protect_files(protect_files):
@@ -85,7 +85,7 @@ class Hours(NamedTuple):
 
     def window_value(self, now: datetime | None = None) -> Window | None:
         """Return the window that is asked for, None for none; raises ``UsageError``."""
-        from orchestrator.model import Window
+        from orchestrator.model.plan import Window
 
         if self.window and self.close_at:
             raise UsageError("--window and --close-at both say when the window closes; give one of them")
@@ -145,9 +145,9 @@ def read_ids(file: Path) -> list[Given]:
 
     Either may be a pipe, which has 30 seconds.
     """
-    from orchestrator.files import FileRefusedError, read_any, read_handle
+    from orchestrator.errors import UnfitError
     from orchestrator.plan.given import read_given
-    from orchestrator.plan.problems import UnfitError
+    from orchestrator.system.reading import FileRefusedError, read_any, read_handle
 
     name = "standard input" if str(file) == "-" else str(file)
     try:

@@ -13,11 +13,11 @@ from orchestrator.commands.approving import check_replaced, hmac_key_option, key
 from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
 from orchestrator.commands.screen import reader_gone, tell
 from orchestrator.errors import ExitStatus, UsageError
-from orchestrator.output import check_place
+from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
     from orchestrator.preview.lines import Shown
-    from orchestrator.selection import RunOptions
+    from orchestrator.runs.order import RunOptions
 
 Form = Literal["table", "json", "markdown"]
 

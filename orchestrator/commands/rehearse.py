@@ -27,14 +27,14 @@ from orchestrator.commands.screen import drive, print_result, tell
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.api import LoadedPlan
-    from orchestrator.model import Gateway
+    from orchestrator.model.credentials import Material
+    from orchestrator.model.gateway import Gateway
     from orchestrator.preview.replay import Replayed
     from orchestrator.report.values import Account, TargetReport
+    from orchestrator.runs.load import LoadedPlan
     from orchestrator.simulator.books import Books, TargetFacts
     from orchestrator.simulator.faults import Faults
     from orchestrator.simulator.seed import Seed
-    from orchestrator.world import Material
 
 # Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
 DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
@@ -134,8 +134,8 @@ def _seen(loaded: LoadedPlan, preview: Path | None) -> Replayed | None:
     """Return what a preview has seen, where one is given; raises ``UsageError`` for one of another plan."""
     if preview is None:
         return None
-    from orchestrator.files import FileRefusedError, read_regular
     from orchestrator.preview.replay import replayed, told
+    from orchestrator.system.reading import FileRefusedError, read_regular
 
     try:
         seen = replayed(read_regular(preview), loaded.digest)
@@ -166,8 +166,8 @@ def _seed(loaded: LoadedPlan, seen: Replayed | None) -> Seed:
 
 def rehearsal_credential(gateway: Gateway) -> Material:
     """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
+    from orchestrator.model.credentials import Keys, Password, Secret
     from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
-    from orchestrator.wire import Keys, Password, Secret
 
     auth = gateway.auth
     if auth.iam is not None or auth.login is not None:
@@ -190,7 +190,7 @@ def verdict(
 
     ``missing`` are the targets that the simulators were not to know.
     """
-    from orchestrator.summary import aligned
+    from orchestrator.display.summary import aligned
 
     lies = list(disagreements(books, account, missing))
     for line in aligned([("", "simulators saw", "report says"), *side_by_side(books, account)]):
@@ -234,13 +234,13 @@ def disagreements(books: Books, account: Account, missing: Collection[str] = ())
 
 
 def _undeploys(target: TargetReport) -> int:
-    from orchestrator.model import Act
+    from orchestrator.model.reading import Act
 
     return sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
 
 
 def _invention(target: TargetReport, missing: Collection[str]) -> str | None:
-    from orchestrator.model import Outcome
+    from orchestrator.model.outcome import Outcome
 
     if target.id not in missing:
         return "the simulators do not know it"
@@ -248,7 +248,7 @@ def _invention(target: TargetReport, missing: Collection[str]) -> str | None:
 
 
 def _lie(facts: TargetFacts, target: TargetReport) -> str | None:
-    from orchestrator.model import Outcome
+    from orchestrator.model.outcome import Outcome
 
     sent = _undeploys(target)
     if sent != facts.undeploys:

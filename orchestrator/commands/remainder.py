@@ -11,7 +11,7 @@ from orchestrator.commands.options import REHEARSALS, output_option, run_argumen
 from orchestrator.commands.report import destination
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
-from orchestrator.output import check_place
+from orchestrator.system.writing import check_place
 
 
 @click.command("remainder")
@@ -29,7 +29,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.journal.rest import rest_of
     from orchestrator.plan.keys import RUN
-    from orchestrator.remainder import write
+    from orchestrator.runs.remainder import write
 
     folder = RunFolder(find_run(state, run).path.resolve())
     if folder.path.parent.name == REHEARSALS:

@@ -10,7 +10,7 @@ import click
 
 from orchestrator.commands.options import output_option, run_argument, state_option
 from orchestrator.commands.screen import tell
-from orchestrator.output import check_place, whole_file
+from orchestrator.system.writing import check_place, whole_file
 
 # The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
 FORMATS = ("json", "junit", "html", "markdown", "csv")

@@ -36,9 +36,9 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.model import Obstacle
+    from orchestrator.model.reading import Obstacle
     from orchestrator.report.values import How
-    from orchestrator.restoring import Choice, Restoration
+    from orchestrator.runs.restore import Choice, Restoration
 
 OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
 
@@ -53,7 +53,7 @@ class Wishes(NamedTuple):
 
     def choice(self, *more: Obstacle) -> Choice:
         """Return it as the engine takes it; ``more`` is accepted too."""
-        from orchestrator.restoring import Choice
+        from orchestrator.runs.restore import Choice
 
         return Choice(only=self.only, accept=frozenset((*self.accept, *more)), roll_back=self.roll_back)
 

@@ -63,7 +63,7 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     if not folders:
         tell(f"no {'rehearsals' if rehearsals else 'runs'} in {state}")
         return
-    from orchestrator.summary import aligned
+    from orchestrator.display.summary import aligned
 
     restores = restores_in(folders[0].path.parent)
     rows = [row(folder, restores) for folder in folders]

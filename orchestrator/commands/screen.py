@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.commands.options import REHEARSALS, STATE, View
-from orchestrator.outlet import Outlet
-from orchestrator.output import appended
+from orchestrator.system.streams import Outlet
+from orchestrator.system.writing import appended
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from orchestrator.errors import Problem
-    from orchestrator.events import Listener
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.launch import RunResult
+    from orchestrator.model.events import Listener
+    from orchestrator.runs.order import RunResult
 
     Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
 
@@ -70,23 +70,23 @@ def listening(view: View) -> Iterator[list[Listener]]:
         if view.events:
             listeners.append(_event_lines(view.events, stack))
         if logged := bool(view.log_level or view.log_format):
-            from orchestrator.log import log_events
+            from orchestrator.display.log import log_events
 
             listeners.append(log_events(view.log_level or "info", view.log_format or "text"))
         if is_live(view):
-            from orchestrator.console import LiveDisplay, terminal
+            from orchestrator.display.live import LiveDisplay, terminal
 
             display = LiveDisplay(terminal(color=not view.no_color))
             listeners.append(stack.enter_context(display))
         elif view.quiet or not logged:  # without a terminal the log says all that the lines would
-            from orchestrator.lines import PlainLines
+            from orchestrator.display.plain import PlainLines
 
             listeners.append(PlainLines(tell, quiet=view.quiet))
         yield listeners
 
 
 def _event_lines(destination: str, stack: ExitStack) -> Listener:
-    from orchestrator.lines import EventLines
+    from orchestrator.display.json_lines import EventLines
 
     if destination == "-":
         return EventLines(sys.stdout.buffer, tell)
@@ -104,7 +104,7 @@ def _close_quietly(close: Callable[[], None]) -> None:
 
 def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
     """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
-    from orchestrator.signals import run_interruptibly
+    from orchestrator.engine.signals import run_interruptibly
 
     def started(folder: RunFolder) -> None:
         if view.events != "-":
@@ -125,7 +125,7 @@ def kept_in(state: Path) -> str:
 
 
 def _conclude(result: RunResult, view: View, state: Path) -> None:
-    from orchestrator.summary import ending_line, next_steps
+    from orchestrator.display.summary import ending_line, next_steps
 
     report = result.report
     if not view.quiet:
@@ -144,8 +144,8 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
 
 def _troubles(result: RunResult) -> None:
     """Tell which targets are failed or unknown, and what the lanes warn of."""
+    from orchestrator.display.summary import trouble_lines
     from orchestrator.report.words import visible
-    from orchestrator.summary import trouble_lines
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
@@ -158,11 +158,11 @@ def _troubles(result: RunResult) -> None:
 
 
 def _counts(result: RunResult, view: View) -> None:
-    from orchestrator.summary import aligned, count_rows, headings
+    from orchestrator.display.summary import aligned, count_rows, headings
 
     rows = count_rows(result.report)
     if is_live(view):
-        from orchestrator.console import terminal
+        from orchestrator.display.live import terminal
 
         print_table(headings(result.report), rows, terminal(color=not view.no_color))
     else:

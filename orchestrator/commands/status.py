@@ -12,10 +12,10 @@ from orchestrator.commands.options import run_or_none_argument, state_option
 from orchestrator.commands.screen import kept_in, tell
 
 if TYPE_CHECKING:
+    from orchestrator.engine.standing import LaneStanding, Standing
     from orchestrator.journal.account import JournalAccount
     from orchestrator.journal.folder import RunFolder
     from orchestrator.report.values import Report
-    from orchestrator.standing import LaneStanding, Standing
 
 PATIENCE = 2.0
 """Seconds that a live run has for its answer; after that its journal is believed."""
@@ -64,10 +64,10 @@ def standing_of(folder: RunFolder) -> Standing | None:
     """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
     import msgspec
 
-    from orchestrator.desk import Question, ask
+    from orchestrator.engine.control import Status
+    from orchestrator.engine.standing import Standing
     from orchestrator.errors import OrchestratorError
-    from orchestrator.standing import Standing
-    from orchestrator.steering import Status
+    from orchestrator.runs.control_socket import Question, ask
 
     holder = folder.holding()
     if holder is None:
@@ -104,7 +104,7 @@ def _instant(at: float | None) -> str | None:
 
 
 def _forecast(live: Standing) -> dict[str, Any] | None:
-    from orchestrator.forecast import forecast_values
+    from orchestrator.rules.forecast import forecast_values
 
     return None if live.forecast is None else forecast_values(live.forecast)
 
@@ -159,9 +159,9 @@ def as_text(
 
 
 def _live_lines(live: Standing) -> Iterator[str]:
-    from orchestrator.lines import done_text, late_texts, window_text
+    from orchestrator.display.phrases import done_text, late_texts, window_text
+    from orchestrator.engine.standing import lane_waits
     from orchestrator.report.words import visible
-    from orchestrator.standing import lane_waits
 
     for lane in live.lanes:
         at_most = f", at most {lane.rate:.1f}/s" if lane.rate is not None else ""
@@ -180,7 +180,7 @@ def _live_lines(live: Standing) -> Iterator[str]:
 
 
 def _still_lines(report: Report, state: str) -> Iterator[str]:
-    from orchestrator.summary import next_steps
+    from orchestrator.display.summary import next_steps
 
     for gateway in report.gateways:
         yield f"lane      {gateway.name} is {gateway.lane}"

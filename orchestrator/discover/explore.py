@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
-from orchestrator.catalog import Found, Wanted
 from orchestrator.discover.survey import Survey, Tally, Told
-from orchestrator.model import Gateway
-from orchestrator.world import Material, World, open_way
+from orchestrator.lanes.environment import World, open_way
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.search import Found, Wanted
 
 Keep = Callable[[Gateway, Found], str | None]
 """Takes a target that was found; says why it cannot be kept, where it cannot."""

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, time
 
 from msgspec import Struct
 
-from orchestrator.catalog import Found, Wanted
 from orchestrator.errors import UsageError
-from orchestrator.model import Gateway
-from orchestrator.names import normal
-from orchestrator.plan.globs import matcher
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.globs import matcher
+from orchestrator.model.search import Found, Wanted
+from orchestrator.text.names import normal
 
 BEFORE = "deployed-before"
 _FOR_ALL = frozenset({"name", "path", BEFORE})

@@ -15,21 +15,21 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.api import real_world
-from orchestrator.catalog import Found
 from orchestrator.discover.explore import explore
 from orchestrator.discover.filters import Filters, check_group, group_of, wanted_of
 from orchestrator.discover.page import Origin, Result, Survey
 from orchestrator.discover.spool import Spool
 from orchestrator.discover.survey import Tally, Told
 from orchestrator.errors import UsageError
-from orchestrator.model import Gateway
+from orchestrator.lanes.environment import World
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.search import Found
 from orchestrator.plan.frame import Frame, paths_in
 from orchestrator.plan.nodes import Entries
 from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import nearest
-from orchestrator.transport import connect
-from orchestrator.world import World
+from orchestrator.runs.machine import real_world
+from orchestrator.transport.client import connect
 
 LARGEST_REPLY = 64 * 1024 * 1024
 """Bytes of one reply that are read: the vendors' lists have long pages, or none."""

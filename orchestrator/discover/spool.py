@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
-from orchestrator.catalog import Found
-from orchestrator.model import Gateway
-from orchestrator.names import normal, shown
-from orchestrator.plan.ids import target_id
-from orchestrator.plan.problems import UnfitError
+from orchestrator.errors import UnfitError
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.search import Found
+from orchestrator.model.target_id import target_id
 from orchestrator.plan.shape import check
 from orchestrator.plan.written import comment, flow
+from orchestrator.text.names import normal, shown
 
 
 class Spool:

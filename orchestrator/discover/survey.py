@@ -12,16 +12,19 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.access import Entrance
-from orchestrator.catalog import Found, Part, Query, Wanted
-from orchestrator.lane import Lane, LaneStatus
-from orchestrator.lane_state import Turn
-from orchestrator.masking import Mask
-from orchestrator.model import Act, Gateway, Reading, TargetId, Verdict
-from orchestrator.retry import backoff
-from orchestrator.stopping import Stopping
-from orchestrator.wire import Reply
-from orchestrator.world import Material, Send, World
+from orchestrator.lanes.environment import World
+from orchestrator.lanes.lane import Lane, LaneStatus
+from orchestrator.lanes.login import Entrance
+from orchestrator.lanes.masking import Mask
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Reply, Send
+from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.search import Found, Part, Query, Wanted
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import Turn
+from orchestrator.rules.retry import backoff
 
 TRIES = 4
 """Requests for one query, before it counts as unanswered; those that were refused for haste do not count."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import anyio
 
-from orchestrator.api import LoadedPlan
 from orchestrator.doctor.findings import Diagnosis
 from orchestrator.doctor.visit import PATIENCE, Patient, visit
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import parts_of
-from orchestrator.model import Plan, Target, TargetId
-from orchestrator.world import World
+from orchestrator.lanes.environment import World
+from orchestrator.model.plan import Plan
+from orchestrator.model.target import Target, TargetId
+from orchestrator.runs.load import LoadedPlan
 
 SAMPLES = 3
 """Targets that are looked at, of each gateway."""

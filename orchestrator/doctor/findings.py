@@ -11,7 +11,8 @@ from statistics import median
 
 from msgspec import Struct
 
-from orchestrator.model import Auth, Reading, Verdict
+from orchestrator.model.reading import Reading, Verdict
+from orchestrator.model.settings import Auth
 from orchestrator.report.words import span
 
 CERTIFICATE_SOON = 14 * 86400.0

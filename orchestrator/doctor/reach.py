@@ -22,9 +22,9 @@ from msgspec.structs import replace
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Finding
 from orchestrator.errors import CredentialError, UsageError
-from orchestrator.model import Gateway
-from orchestrator.proxies import Proxy, read_proxies
-from orchestrator.trust import make_context, warnings, why_no_tls
+from orchestrator.model.gateway import Gateway
+from orchestrator.transport.proxy import Proxy, read_proxies
+from orchestrator.transport.tls import make_context, warnings, why_no_tls
 
 STEP = 10.0
 """Seconds that each of the steps may take."""

@@ -12,16 +12,19 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.access import Denied, Entrance, Later, Ticket, secrets_of
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Diagnosis, Finding, completed, failure
 from orchestrator.doctor.reach import Reached, reach
 from orchestrator.errors import CredentialError, UsageError
-from orchestrator.masking import Mask
-from orchestrator.model import Ask, Check, Gateway, Reading, Target, Verdict
-from orchestrator.retry import describe
-from orchestrator.wire import Lost, Reply, Request
-from orchestrator.world import Material, Send, World, open_way
+from orchestrator.lanes.environment import World, open_way
+from orchestrator.lanes.login import Denied, Entrance, Later, Ticket, secrets_of
+from orchestrator.lanes.masking import Mask
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.reading import Ask, Check, Reading, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.retry import describe
 
 PATIENCE = 60.0
 """Seconds after which a gateway is given up on, whatever it still owes."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.gateways.apinizer import Apinizer
-from orchestrator.gateways.roma import Roma
-from orchestrator.model import Gateway
+from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.gateway import Gateway
 
 KINDS: dict[str, type[Gateway]] = {"roma": Roma, "apinizer": Apinizer}

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from orchestrator.wire import Reply
+from orchestrator.model.http import Reply
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 # Python decodes by more than character sets: rot13 is among them, and what resolves escapes in a text.

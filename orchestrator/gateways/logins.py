@@ -17,7 +17,8 @@ import msgspec
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.text import shown
-from orchestrator.wire import Granted, Rejected, Reply, Request, Secret, Unclear
+from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.http import Reply, Request
 
 NO_SECOND_FACTOR = "multi-factor authentication is not supported; use a token or access keys"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
-from orchestrator.names import shown as shown_name
-from orchestrator.names import why_vanishing
+from orchestrator.text.names import shown as shown_name
+from orchestrator.text.names import why_vanishing
 
 SHOWN = 256
 """At most so many characters of a vendor's text are kept."""

@@ -19,8 +19,10 @@ from orchestrator.journal.pending import KEPT, WORD, parts_of
 from orchestrator.journal.restores import Restore, brings_back, gather_up, told_by
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.journal.taken import still_down, way_back
-from orchestrator.model import DONE, Act, Outcome, Plan, Reason, RunId, Window
-from orchestrator.plan.globs import matcher
+from orchestrator.model.globs import matcher
+from orchestrator.model.outcome import DONE, Outcome, Reason
+from orchestrator.model.plan import Plan, RunId, Window
+from orchestrator.model.reading import Act
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
     ApprovalReport,

@@ -21,7 +21,9 @@ from orchestrator.journal.database import Database, Row, Value, create, open_dat
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import AFTER_LOADING
-from orchestrator.model import Gateway, Outcome, Plan, RunId, Wave
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.report.values import ChainedRun, Pacing, Report, TargetReport, Timeline
 

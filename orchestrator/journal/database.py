@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
-from orchestrator.names import normal
+from orchestrator.text.names import normal
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]

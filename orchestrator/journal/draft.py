@@ -7,10 +7,10 @@ from pathlib import Path
 
 from orchestrator.journal.database import Row, Value, create
 from orchestrator.journal.schema import AFTER_LOADING
-from orchestrator.model import Target, TargetId
+from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.order import circles, depths
 from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
-from orchestrator.portrait import Approved
+from orchestrator.rules.precheck import Approved
 
 _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"

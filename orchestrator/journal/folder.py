@@ -20,8 +20,8 @@ from orchestrator.journal.holder import HeldError, Holder, look, take
 from orchestrator.journal.mounts import network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.restores import Restore, restores_in, restores_of
-from orchestrator.model import RunId
-from orchestrator.names import normal
+from orchestrator.model.plan import RunId
+from orchestrator.text.names import normal
 
 MOST_LISTED = 20
 """Runs that are named where several may be meant."""

@@ -8,17 +8,19 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from orchestrator.dependencies import Need
-from orchestrator.errors import JournalError
+from orchestrator.errors import JournalError, UnfitError
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.record import reading_of
 from orchestrator.journal.schema import OPEN_OUTCOME
-from orchestrator.model import Act, Outcome, Plan, Reading, Reason, Target, TargetId
-from orchestrator.names import shown, why_vanishing
-from orchestrator.plan.ids import split_id
-from orchestrator.plan.problems import UnfitError
-from orchestrator.portrait import Approved
-from orchestrator.retry import Past, replay_all
+from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.plan import Plan
+from orchestrator.model.reading import Act, Reading
+from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import split_id
+from orchestrator.rules.dependencies import Need
+from orchestrator.rules.precheck import Approved
+from orchestrator.rules.retry import Past, replay_all
+from orchestrator.text.names import shown, why_vanishing
 
 BATCH = 500
 

@@ -6,8 +6,9 @@ import msgspec
 
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.writer import Writing
-from orchestrator.model import Act, Ask, Reading, Snapshot, Target, Verdict
-from orchestrator.retry import End
+from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.retry import End
 
 # What an earlier session has seen is not lost to a later one that saw nothing.
 _SNAPSHOT = """

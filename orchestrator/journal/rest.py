@@ -12,7 +12,9 @@ from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.pending import WORD, parts_of
-from orchestrator.model import Outcome, Plan, Reason, Target, TargetId
+from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.plan import Plan
+from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import Report
 
 _WORDS = ", ".join(f"'{word}'" for word in Reason)

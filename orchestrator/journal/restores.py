@@ -19,7 +19,8 @@ from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import look
 from orchestrator.journal.schema import IN_DOUBT
-from orchestrator.model import Gateway, RunId
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import RunId
 from orchestrator.plan.stored import plan_from_json
 
 _META = "SELECT key, value FROM meta WHERE key IN ('act', 'parent', 'brings_back')"

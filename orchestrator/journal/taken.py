@@ -10,7 +10,8 @@ import msgspec
 
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
-from orchestrator.model import Snapshot, TargetId, Verdict
+from orchestrator.model.reading import Snapshot, Verdict
+from orchestrator.model.target import TargetId
 from orchestrator.report.values import Lost, WayBack
 
 # Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still

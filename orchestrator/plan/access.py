@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.model import Auth, Gateway
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Auth
 from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
 from orchestrator.plan.nodes import Entries, Scalar
 from orchestrator.plan.problems import Problems

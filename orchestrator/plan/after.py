@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from orchestrator.model import TargetId
-from orchestrator.names import normal
+from orchestrator.errors import UnfitError
+from orchestrator.model.target import TargetId
 from orchestrator.plan.header import Known
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
-from orchestrator.plan.problems import Problems, UnfitError, shown, step
+from orchestrator.plan.problems import Problems, step
 from orchestrator.plan.targets import Astray, Place
+from orchestrator.text.names import in_quotes, normal
 
 After = Sequence[tuple[TargetId, Place]]
 """The targets that go first, each with the place where it is named."""
@@ -50,7 +51,7 @@ def take(text: str, at: Place, gateways: Mapping[str, Known], found: dict[Target
     known, _ = split_known(text, gateways)
     name = TargetId(normal(text))
     if name in found:
-        raise UnfitError(f"{shown(text)} is given twice in one list")
+        raise UnfitError(f"{in_quotes(text)} is given twice in one list")
     if known.kind is not None:
         found[name] = at
 
@@ -61,7 +62,7 @@ def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
     unread = "mend the other problems first: the entry of that target may have one" if problems else ""
     hinted = 0
     for fault in faults:
-        name = shown(fault.ids[0])
+        name = in_quotes(fault.ids[0])
         match fault.why:
             case "unknown":
                 hint = _meant(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
@@ -82,7 +83,7 @@ def _meant(name: str, among: Sequence[str]) -> str:
     gateway, slash, rest = name.partition("/")
     begin = gateway + slash
     close = get_close_matches(rest, [one[len(begin) :] for one in among if one.startswith(begin)], n=1)
-    return f"did you mean {shown(begin + close[0])}?" if close else ""
+    return f"did you mean {in_quotes(begin + close[0])}?" if close else ""
 
 
 def _shown_circle(ids: Sequence[str]) -> str:

@@ -21,20 +21,20 @@ from yaml.events import (
 from yaml.reader import ReaderError
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Wave
-from orchestrator.names import normal
+from orchestrator.model.plan import Wave
 from orchestrator.plan.entries import EntryReader
 from orchestrator.plan.header import Known, read_gateways, refuse_other_version
 from orchestrator.plan.includes import Includes
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.keys import SHORT_WAVE
 from orchestrator.plan.nodes import Composer, Entries, Node, Scalar, child, place_of
-from orchestrator.plan.problems import Problems, UnreadableError, shown
+from orchestrator.plan.problems import Problems, UnreadableError
 from orchestrator.plan.records import kind_of, read_record
 from orchestrator.plan.scalars import WHOLE
 from orchestrator.plan.source import Source
 from orchestrator.plan.targets import Place
 from orchestrator.plan.unfilled import warn_of_unfilled
+from orchestrator.text.names import in_quotes, normal
 
 try:
     from yaml import cyaml
@@ -207,7 +207,9 @@ class Document:
         assert node is not None  # noqa: S101 - it was read
         first = self._names.setdefault(normal(values["name"]), node.at)
         if first != node.at:
-            message = f"a wave named {shown(values['name'])} stands already at {self._problems.where(first)}"
+            message = (
+                f"a wave named {in_quotes(values['name'])} stands already at {self._problems.where(first)}"
+            )
             self._problems.add(node.at, f"{path}.name", message)
 
     def _tell_no_list(self, event: Event, path: str, of: str) -> None:

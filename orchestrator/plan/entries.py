@@ -10,18 +10,20 @@ from typing import NamedTuple
 
 from yaml.events import Event, ScalarEvent
 
+from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Coordinate, Gateway
+from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.plan.after import After, read_after
 from orchestrator.plan.header import Known
 from orchestrator.plan.includes import Includes
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
-from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
+from orchestrator.plan.problems import Problems, nearest
 from orchestrator.plan.records import kind_of
 from orchestrator.plan.scalars import flag, prose
 from orchestrator.plan.shape import Shape, check, make_shape
 from orchestrator.plan.targets import Place
+from orchestrator.text.names import in_quotes
 
 MOST_IN_A_MATRIX = 1_000_000
 """Targets that one entry may name; and the dependencies that it may make of them."""
@@ -109,7 +111,7 @@ class EntryReader:
             return None
         if value.text not in self._gateways:
             hint = nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
-            message = f"no gateway is named {shown(value.text)}"
+            message = f"no gateway is named {in_quotes(value.text)}"
             self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
             return None
         return self._gateways[value.text]
@@ -131,14 +133,14 @@ class EntryReader:
         assert known.kind is not None  # noqa: S101 - the caller has seen to it
         kind = known.kind.KIND
         if any(key in _keys_of(other) for other in KINDS.values()):
-            message = f"does not belong to a target of {shown(known.name)}, a gateway of kind {kind}"
+            message = f"does not belong to a target of {in_quotes(known.name)}, a gateway of kind {kind}"
             self._problems.add(
                 at, child(path, key), message, f"its keys are {', '.join(_keys_of(known.kind))}"
             )
             return
         keys = _keys_of(known.kind)
         hint = nearest(key, keys) or f"the keys here are {', '.join(keys)}"
-        self._problems.add(at, path, f"unknown key {shown(key)}", hint)
+        self._problems.add(at, path, f"unknown key {in_quotes(key)}", hint)
 
     def _axis(self, node: Entries, coordinate: Coordinate, path: str) -> list[_Value]:
         name, plural = coordinate.name, coordinate.plural

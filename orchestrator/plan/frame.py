@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Gateway
+from orchestrator.model.gateway import Gateway
 from orchestrator.plan.header import read_header
 from orchestrator.plan.intake import Options
 from orchestrator.plan.keys import Header

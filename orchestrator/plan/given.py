@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from orchestrator.plan.problems import UnfitError
+from orchestrator.errors import UnfitError
 
 ON_THE_LINE = "--target"
 _LINE_END = re.compile("\r\n|\r|\n")

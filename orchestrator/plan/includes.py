@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.model import Gateway, TargetId
-from orchestrator.names import trimmed, why_not_prose
+from orchestrator.errors import UnfitError
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.target import TargetId
 from orchestrator.plan.after import take
 from orchestrator.plan.header import Known
 from orchestrator.plan.intake import Tray
 from orchestrator.plan.nodes import Scalar
-from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, nearest, shown
+from orchestrator.plan.problems import Problems, UnreadableError, nearest
 from orchestrator.plan.shape import Shape, make_shape
 from orchestrator.plan.source import Fingerprint, is_within, lines, open_list
 from orchestrator.plan.targets import Place
+from orchestrator.text.names import in_quotes, trimmed, why_not_prose
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -63,7 +65,7 @@ class Includes:
             file = self._file(name.text)
             stream = open_list(file)
         except UnfitError as unfit:
-            self._problems.add(name.at, path, f"{shown(name.text)} {unfit.message}", unfit.hint)
+            self._problems.add(name.at, path, f"{in_quotes(name.text)} {unfit.message}", unfit.hint)
             return
         index = self._problems.file(str(file))
         self.fingerprints.append(Fingerprint())
@@ -74,7 +76,7 @@ class Includes:
         except UnreadableError as error:
             self._problems.add(error.place, error.path, error.message, error.hint)
         except OSError as error:
-            self._problems.add(name.at, path, f"{shown(name.text)} cannot be read: {error.strerror}")
+            self._problems.add(name.at, path, f"{in_quotes(name.text)} cannot be read: {error.strerror}")
 
     def _file(self, name: str) -> Path:
         if not name or (why := why_not_prose(name)):
@@ -158,7 +160,7 @@ class _Table:
             return None
         if found := _SEPARATOR.fullmatch(first[0]):
             hint = "separate the columns with commas, and take this line out"
-            self._tell(table.line_num, "", f"the columns are separated by {shown(found[1])}", hint)
+            self._tell(table.line_num, "", f"the columns are separated by {in_quotes(found[1])}", hint)
             self._rows += 1
             return None
         return self._trimmed(first, [], table.line_num)
@@ -173,7 +175,7 @@ class _Table:
             index = next(i for i, cell in enumerate(cells) if cell != row[i])
             key = columns[index] if index < len(columns) else ""
             if any(cells):
-                self._warn(line, key, f"the spaces at an end of {shown(row[index])} are left out")
+                self._warn(line, key, f"the spaces at an end of {in_quotes(row[index])} are left out")
         while len(cells) > len(columns) and not cells[-1]:
             del cells[-1]
         return cells if any(cells) else []
@@ -196,12 +198,12 @@ class _Table:
             return
         for index, name in enumerate(found):
             if name in found[:index]:
-                self._tell(line, "", f"the {what} {shown(name)} is given twice")
+                self._tell(line, "", f"the {what} {in_quotes(name)} is given twice")
             elif name not in {*known, "gateway"}:
                 hint = nearest(name, known) or f"the {what}s are {', '.join(known)}"
                 if any(mark in name for mark in ";\t|"):
                     hint = "separate the columns with commas"
-                self._tell(line, "", f"unknown {what} {shown(name)}", hint)
+                self._tell(line, "", f"unknown {what} {in_quotes(name)}", hint)
         for name in names:
             if name not in found:
                 self._tell(line, "", f"the {what} {name} is missing")
@@ -221,12 +223,12 @@ class _Table:
 
     def _warn_of_spoilt(self, cells: Sequence[str], line: int) -> None:
         if cells[0].startswith("#") and not _SPOILT.fullmatch(cells[0]):
-            found = f"{shown(cells[0])} is read as a name: no row of a table is a comment"
+            found = f"{in_quotes(cells[0])} is read as a name: no row of a table is a comment"
             self._warn(line, "", found, "take the row out if it is not meant")
         for cell in cells:
             if cell[:1] in _SPOILT_BEGINS and _SPOILT.fullmatch(cell):
                 self._warn(
-                    line, "", f"{shown(cell)} looks like what a spreadsheet has made of a text", _RETYPED
+                    line, "", f"{in_quotes(cell)} looks like what a spreadsheet has made of a text", _RETYPED
                 )
 
     def _row(self, shape: Shape, texts: Sequence[str], line: int, after: Sequence[str] = ()) -> None:
@@ -298,5 +300,5 @@ def _text(key: str, value: object) -> str:
             raise UnfitError("persistent is neither true nor false", "write true or false, without quotes")
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise UnfitError(f"the value of {shown(key)} is no text", "write it in double quotes")
+        raise UnfitError(f"the value of {in_quotes(key)} is no text", "write it in double quotes")
     return value

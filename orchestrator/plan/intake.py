@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
-from orchestrator.model import Target, TargetId
-from orchestrator.names import normal, path_end, placeholder
-from orchestrator.plan.ids import target_id
-from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError, shown
+from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import target_id
+from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError
 from orchestrator.plan.targets import Place, TargetSink
 from orchestrator.plan.unfilled import SEEMS
+from orchestrator.text.names import in_quotes, normal, path_end, placeholder
 
 MOST_TARGETS = 10_000_000
 """More than this is no plan but a slip in a list."""
@@ -103,11 +103,11 @@ class Intake:
     def _note_doubt(self, name: TargetId, parts: Sequence[str], description: str, at: Place) -> None:
         found = placeholder("/".join(parts)) or placeholder(description)
         if found is not None:
-            why = f"{shown(found)} in the target {shown(name)} {SEEMS}"
+            why = f"{in_quotes(found)} in the target {in_quotes(name)} {SEEMS}"
         elif (sign := next(filter(None, map(path_end, parts)), None)) is not None:
             why = (
-                f"the target {shown(name)} holds {sign}: where something on its way decodes an address, the"
-                " address ends there, and what is left is the address of something else"
+                f"the target {in_quotes(name)} holds {sign}: where something on its way decodes an address,"
+                " the address ends there, and what is left is the address of something else"
             )
         else:
             return

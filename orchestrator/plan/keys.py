@@ -7,20 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from orchestrator.model import (
-    Auth,
-    Gateway,
-    Iam,
-    Limits,
-    Login,
-    Plan,
-    Reference,
-    Retry,
-    StopWhen,
-    Tls,
-    Wave,
-    Window,
-)
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, StopWhen, Wave, Window
+from orchestrator.model.settings import Auth, Iam, Limits, Login, Reference, Retry, Tls
 
 READS_VERSION = 1
 

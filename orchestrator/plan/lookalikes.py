@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec.structs import replace
 
 from orchestrator.gateways.places import address, host
-from orchestrator.model import Gateway
+from orchestrator.model.gateway import Gateway
 
 _NAMED = 3
 """So many gateways are named; the others are counted."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.errors import UnfitError
+from orchestrator.model.target_id import split_id
 from orchestrator.plan.header import Known
-from orchestrator.plan.ids import split_id
-from orchestrator.plan.problems import UnfitError, nearest, shown
+from orchestrator.plan.problems import nearest
 from orchestrator.plan.shape import check
+from orchestrator.text.names import in_quotes
 
 
 def split_known(text: str, gateways: Mapping[str, Known]) -> tuple[Known, tuple[str, ...]]:
@@ -16,16 +18,16 @@ def split_known(text: str, gateways: Mapping[str, Known]) -> tuple[Known, tuple[
     known = gateways.get(name)
     if known is None:
         hint = nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
-        raise UnfitError(f"{shown(text)}: the plan has no such gateway", hint if gateways else "")
+        raise UnfitError(f"{in_quotes(text)}: the plan has no such gateway", hint if gateways else "")
     if known.kind is None:
         return known, parts
     coordinates = known.kind.COORDINATES
     if len(parts) != len(coordinates):
         form = "/".join([known.name, *(f"<{item.name}>" for item in coordinates)])
-        raise UnfitError(f"{shown(text)} is no id of a target there", f"its form is {form}")
+        raise UnfitError(f"{in_quotes(text)} is no id of a target there", f"its form is {form}")
     for coordinate, part in zip(coordinates, parts, strict=True):
         try:
             check(coordinate, part)
         except UnfitError as unfit:
-            raise UnfitError(f"{shown(text)}: {coordinate.name} {unfit.message}", unfit.hint) from None
+            raise UnfitError(f"{in_quotes(text)}: {coordinate.name} {unfit.message}", unfit.hint) from None
     return known, parts

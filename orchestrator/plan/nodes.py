@@ -15,10 +15,10 @@ from yaml.events import (
     SequenceEndEvent,
 )
 
-from orchestrator.names import why_hidden
 from orchestrator.plan.keys import is_secret
-from orchestrator.plan.problems import Problems, UnreadableError, nearest, shown, step
+from orchestrator.plan.problems import Problems, UnreadableError, nearest, step
 from orchestrator.plan.targets import Place
+from orchestrator.text.names import in_quotes, why_hidden
 
 MOST_DEPTH = 20
 MOST_IN_AN_ANCHOR = 1_000
@@ -131,10 +131,12 @@ class Composer:
             self._problems.add(at, path, "merge keys (<<) are not supported", "write the keys out")
             return None
         if why := why_hidden(key):
-            self._problems.add(at, path, f"{'a key' if is_secret(path) else f'the key {shown(key)}'} {why}")
+            self._problems.add(
+                at, path, f"{'a key' if is_secret(path) else f'the key {in_quotes(key)}'} {why}"
+            )
             return None
         if key in known:
-            named = "a key" if is_secret(path) else f"the key {shown(key)}"
+            named = "a key" if is_secret(path) else f"the key {in_quotes(key)}"
             where = self._problems.where(known[key])
             self._problems.add(at, path, f"{named} is given twice; first at {where}")
             return None

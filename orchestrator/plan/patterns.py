@@ -11,15 +11,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.gateways.places import authority, host, one_authority
-from orchestrator.model import Coordinate, Gateway
-from orchestrator.names import normal
-from orchestrator.plan.globs import Globs, behind
-from orchestrator.plan.ids import split_id, target_id
+from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.globs import Globs, behind
+from orchestrator.model.target_id import split_id, target_id
 from orchestrator.plan.pattern_text import canonical, fault_of_text
-from orchestrator.plan.problems import UnfitError, nearest, shown
+from orchestrator.plan.problems import nearest
 from orchestrator.plan.shape import check
+from orchestrator.text.names import in_quotes, normal
 
 _WILD = re.compile(r"[*?]+")
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
@@ -197,7 +198,7 @@ def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
     wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # .* is what it is elsewhere
     widens = len(pattern) < 60 and _can_match(_named(canonical(wide), named))
     return UnfitError(
-        f"{shown(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
+        f"{in_quotes(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
         f'write "{wide}" for all below' if widens else "",
     )
 
@@ -205,7 +206,7 @@ def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
 def _unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitError:
     names = [one.name for one in gateways]
     hint = nearest(pattern.partition("/")[0], names) or f"the gateways are {', '.join(names)}"
-    return UnfitError(f"{shown(pattern)} matches no target's id: the plan has no such gateway", hint)
+    return UnfitError(f"{in_quotes(pattern)} matches no target's id: the plan has no such gateway", hint)
 
 
 def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
@@ -213,12 +214,12 @@ def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
     first, _, rest = plain.partition("/")
     if not _NAMEABLE.fullmatch(first):
         hint = "a pattern is gateway/part/... or host/part/..."
-        return UnfitError(f"{shown(pattern)} begins with neither a gateway's name nor a host", hint)
+        return UnfitError(f"{in_quotes(pattern)} begins with neither a gateway's name nor a host", hint)
     kinds = [kind.COORDINATES for kind in KINDS.values()]
     if "**" in first or any(_fits(rest, coordinates) for coordinates in kinds):
         return None
     forms = " or ".join(_form(first, coordinates) for coordinates in kinds)
-    return UnfitError(f"{shown(pattern)} matches no target's id: ids look like {forms}")
+    return UnfitError(f"{in_quotes(pattern)} matches no target's id: ids look like {forms}")
 
 
 def _form(name: str, coordinates: Sequence[Coordinate]) -> str:

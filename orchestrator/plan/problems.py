@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
-from orchestrator import names
 from orchestrator.errors import PlanError, Problem
 from orchestrator.plan.targets import Place
+from orchestrator.text.names import in_quotes
 
 MOST_PRINTED = 200
 """Problems told in full; the rest is counted."""
+
 
 MOST_WARNINGS = 20
 """Warnings told in full; a slip in a generator stands in every line."""
@@ -26,15 +27,6 @@ class UnreadableError(Exception):
         self.message = message
         self.hint = hint
         self.path = path
-
-
-class UnfitError(ValueError):
-    """A text does not fit its form. Carries what was found and expected, and a hint."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 def _number(place: Place) -> str:
@@ -119,15 +111,9 @@ class Problems:
         raise PlanError(told)
 
 
-def shown(text: str) -> str:
-    """Return ``text`` in quotes for a message: at most 60 characters, what cannot be seen made visible."""
-    cut = text if len(text) <= 60 else f"{text[:57]}..."
-    return f'"{names.shown(cut)}"'
-
-
 def step(key: str) -> str:
     """Return ``key`` as a step of a key path."""
-    return shown(key)[1:-1]
+    return in_quotes(key)[1:-1]
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

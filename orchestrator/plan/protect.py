@@ -9,14 +9,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.errors import UsageError
-from orchestrator.files import FileRefusedError, read_regular
-from orchestrator.model import Gateway
+from orchestrator.model.gateway import Gateway
 from orchestrator.plan.header import Known
 from orchestrator.plan.nodes import Entries, Items, Scalar
 from orchestrator.plan.pattern_text import fault_of_text
 from orchestrator.plan.patterns import fault
 from orchestrator.plan.problems import Problems
 from orchestrator.plan.targets import Place
+from orchestrator.system.reading import FileRefusedError, read_regular
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _BLANK = " \t"

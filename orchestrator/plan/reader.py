@@ -7,9 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from orchestrator.errors import Problem
-from orchestrator.model import Gateway, Plan, Wave
-from orchestrator.names import normal
+from orchestrator.errors import Problem, UnfitError
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, Wave
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
 from orchestrator.plan.given import ON_THE_LINE, Given, seems_else
@@ -17,10 +17,11 @@ from orchestrator.plan.header import Known, read_header, tell_missing
 from orchestrator.plan.intake import Intake, Options, Tray
 from orchestrator.plan.keys import SHORT_WAVE, Header
 from orchestrator.plan.naming import split_known
-from orchestrator.plan.problems import Problems, UnfitError, UnreadableError, shown
+from orchestrator.plan.problems import Problems, UnreadableError
 from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
+from orchestrator.text.names import in_quotes, normal
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -158,7 +159,7 @@ def _give(
         else:
             intake.put(known.name, *options.of(known.name, parts), at)
             if seems := seems_else(one):
-                problems.warn(at, "", f"{shown(one.text)} {seems}")
+                problems.warn(at, "", f"{in_quotes(one.text)} {seems}")
     if not ids:
         problems.add(Place(problems.file(ON_THE_LINE), 0, 0), "", "no target is given")
 
@@ -176,11 +177,11 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: 
         is_placed = twice.first.line or twice.first.column
         where = f"first at {problems.where(twice.first)}" if is_placed else ""
         if twice.first_id == twice.again_id:
-            message = f"the target {shown(twice.again_id)} is given twice"
+            message = f"the target {in_quotes(twice.again_id)} is given twice"
         elif normal(twice.first_id) == normal(twice.again_id):
-            message = f"the target {shown(twice.again_id)} is given twice, with another form of an accent"
+            message = f"the target {in_quotes(twice.again_id)} is given twice, with another form of an accent"
         else:
-            message = f"the target {shown(twice.again_id)} is the same as {shown(twice.first_id)}"
+            message = f"the target {in_quotes(twice.again_id)} is the same as {in_quotes(twice.first_id)}"
         problems.add(twice.again, "", message, where)
 
 

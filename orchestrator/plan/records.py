@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, inspect
 
-from orchestrator.model import Auth, Reference, Size, Threshold
+from orchestrator.errors import UnfitError
+from orchestrator.model.plan import Size, Threshold
+from orchestrator.model.settings import Auth, Reference
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
-from orchestrator.plan.problems import Problems, UnfitError, nearest, shown
+from orchestrator.plan.problems import Problems, nearest
 from orchestrator.plan.steps import steps_fit
+from orchestrator.text.names import in_quotes
 
 _REFERENCES = (
     "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
@@ -109,7 +112,7 @@ def tell_key(
         problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
     else:
         hint = nearest(key, known) or f"the keys here are {', '.join(known)}"
-        problems.add(at, path, f"unknown key {shown(key)}", hint)
+        problems.add(at, path, f"unknown key {in_quotes(key)}", hint)
 
 
 def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Problems) -> Any:

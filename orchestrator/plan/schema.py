@@ -10,12 +10,14 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Coordinate, Gateway, Reference, Size, Threshold, Tls, Wave
-from orchestrator.names import STRANGE_SPACES, UNSEEN
+from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.plan import Size, Threshold, Wave
+from orchestrator.model.settings import Auth, Reference, Tls
 from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
 from orchestrator.plan.records import fields_of
+from orchestrator.text.names import STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
 

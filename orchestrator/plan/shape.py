@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from orchestrator.model import Coordinate, Gateway
-from orchestrator.names import is_name, why_no_name, why_not_prose
-from orchestrator.plan.problems import UnfitError, shown
+from orchestrator.errors import UnfitError
+from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.plan.scalars import prose
+from orchestrator.text.names import in_quotes, is_name, why_no_name, why_not_prose
 
 _FLAGS = {"true": True, "false": False}
 
@@ -27,14 +27,14 @@ def check(coordinate: Coordinate, text: str) -> None:
     if not text:
         raise UnfitError("is empty; a text is expected")
     if coordinate.pattern is not None:
-        raise UnfitError(f"{shown(text)} does not fit the pattern {coordinate.pattern}")
-    raise UnfitError(f"{shown(text)} {why_no_name(text)}")
+        raise UnfitError(f"{in_quotes(text)} does not fit the pattern {coordinate.pattern}")
+    raise UnfitError(f"{in_quotes(text)} {why_no_name(text)}")
 
 
 def check_flag(text: str) -> None:
     """Raise ``UnfitError`` unless ``text`` is true or false."""
     if text not in _FLAGS:
-        raise UnfitError(f"{shown(text)} is neither true nor false")
+        raise UnfitError(f"{in_quotes(text)} is neither true nor false")
 
 
 class Shape:
@@ -100,7 +100,7 @@ class Shape:
         elif key == "gateway":
             if text != self.gateway:
                 raise UnfitError(
-                    f"{shown(text)} is not {shown(self.gateway)}, which the entry in the plan names"
+                    f"{in_quotes(text)} is not {in_quotes(self.gateway)}, which the entry in the plan names"
                 )
         elif text or not self._blank:
             (prose if key == "description" else check_flag)(text)

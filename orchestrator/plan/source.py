@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 from unicodedata import name
 
-from orchestrator import files
-from orchestrator.files import LARGEST, FileRefusedError
-from orchestrator.names import why_hidden
+from orchestrator.errors import UnfitError
 from orchestrator.plan.pairs import Pairs
-from orchestrator.plan.problems import UnfitError, UnreadableError
+from orchestrator.plan.problems import UnreadableError
 from orchestrator.plan.targets import Place
+from orchestrator.system import reading
+from orchestrator.system.reading import LARGEST, FileRefusedError
+from orchestrator.text.names import why_hidden
 
 MOST_IN_A_LINE = 1 << 20
 """Bytes. Read past this without a line's end, a file is no plan, and its reader would hold all of it."""
@@ -39,7 +40,7 @@ def open_regular(path: Path) -> BinaryIO:
     A pipe is refused before it is opened: the plan may have to be read twice, and an open could wait forever.
     """
     try:
-        return files.open_regular(path)
+        return reading.open_regular(path)
     except FileRefusedError as refused:
         raise UnfitError(refused.message, refused.hint) from None
 
@@ -47,9 +48,9 @@ def open_regular(path: Path) -> BinaryIO:
 def open_list(path: Path) -> BinaryIO:
     """Open a file of targets, which may be a pipe: then all of it is read. Raises ``UnfitError``."""
     try:
-        if files.is_pipe(path):
-            return io.BytesIO(files.read_any(path))
-        return files.open_regular(path, largest=LARGEST_LIST)
+        if reading.is_pipe(path):
+            return io.BytesIO(reading.read_any(path))
+        return reading.open_regular(path, largest=LARGEST_LIST)
     except FileRefusedError as refused:
         raise UnfitError(refused.message, refused.hint) from None
 
@@ -122,7 +123,7 @@ class Source:
 
     def _measure(self, data: bytes) -> None:
         if self.fingerprint.size > LARGEST:  # it has grown since it was opened
-            raise UnreadableError(Place(0, self._line, 1), files.too_large(LARGEST).message)
+            raise UnreadableError(Place(0, self._line, 1), reading.too_large(LARGEST).message)
         ends = data.count(b"\n")
         if ends:
             self._line += ends
@@ -212,7 +213,7 @@ def lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str
         if len(data) > MOST_IN_A_LINE:
             raise UnreadableError(Place(file, number, 1), "the line is longer than 1 MB")
         if fingerprint.size > LARGEST_LIST:  # it has grown since it was opened
-            raise UnreadableError(Place(file, number, 1), files.too_large(LARGEST_LIST).message)
+            raise UnreadableError(Place(file, number, 1), reading.too_large(LARGEST_LIST).message)
         line = _text(data, Place(file, number, 1))
         yield line.removeprefix("\ufeff") if number == 1 else line
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.model import Size
+from orchestrator.model.plan import Size
 from orchestrator.plan.nodes import Items
 from orchestrator.plan.problems import Problems
 

@@ -8,7 +8,8 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Gateway, Plan
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan
 
 
 def plan_to_json(plan: Plan) -> bytes:

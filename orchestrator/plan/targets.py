@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from orchestrator.model import Target, TargetId
-from orchestrator.names import normal
+from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.order import circles, depths
+from orchestrator.text.names import normal
 
 
 class Place(Struct, frozen=True, order=True):

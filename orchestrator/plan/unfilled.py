@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.names import placeholder
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child
-from orchestrator.plan.problems import Problems, shown
+from orchestrator.plan.problems import Problems
+from orchestrator.text.names import in_quotes, placeholder
 
 SEEMS = "looks like a placeholder that nobody has filled"
 
@@ -27,4 +27,4 @@ def warn_of_unfilled(node: Node | None, path: str, problems: Problems) -> None:
 def _warn(scalar: Scalar, path: str, problems: Problems) -> None:
     found = placeholder(scalar.text)
     if found:
-        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else shown(found)} {SEEMS}")
+        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else in_quotes(found)} {SEEMS}")

@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, inspect
 
-from orchestrator.model import Gateway, Plan, Reference, Size, Target, TargetId, Threshold, Wave
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, Size, Threshold, Wave
+from orchestrator.model.settings import Reference
+from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.keys import READS_VERSION, Header
 from orchestrator.plan.records import fields_of
 from orchestrator.plan.scalars import UNITS

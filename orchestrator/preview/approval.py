@@ -17,8 +17,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
+from orchestrator.model.credentials import Secret
 from orchestrator.preview.states import Preview, State
-from orchestrator.wire import Secret
 
 SCHEMA: Literal[2] = 2
 UNSEALED = 1

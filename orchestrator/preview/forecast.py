@@ -9,10 +9,12 @@ from statistics import median
 
 from msgspec import Struct
 
-from orchestrator.forecast import Forecast, Part, Work, foresee, last_starts
-from orchestrator.model import Ask, Facts, Gateway, Plan, Reading, Verdict, Window
-from orchestrator.overview import WORTH
+from orchestrator.lanes.state_list import WORTH
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, Window
+from orchestrator.model.reading import Ask, Facts, Reading, Verdict
 from orchestrator.preview.states import Group, Preview, Sight
+from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
 
 LONGEST_PAGE = 500
 

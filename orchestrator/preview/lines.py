@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from orchestrator.forecast import forecast_values
-from orchestrator.model import Plan
+from orchestrator.display.summary import aligned
+from orchestrator.model.plan import Plan
 from orchestrator.preview.forecast import Needs
 from orchestrator.preview.states import Group, Preview, Sight, State, counted
 from orchestrator.preview.warnings import Warned, destroyed
 from orchestrator.report.words import DASH, guarded, moment, span, visible
-from orchestrator.summary import aligned
+from orchestrator.rules.forecast import forecast_values
 
 SCHEMA = 1
 SHOWN = 10

@@ -8,21 +8,25 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.access import Entrance
-from orchestrator.api import LoadedPlan
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import START, Leg, Pending
-from orchestrator.lane import Lane, LaneStatus
-from orchestrator.lane_state import Turn
-from orchestrator.model import Act, Ask, Gateway, Reading, Snapshot, Target, TargetId, Verdict
-from orchestrator.overview import Overview
+from orchestrator.lanes.environment import World, open_way
+from orchestrator.lanes.lane import Lane, LaneStatus
+from orchestrator.lanes.login import Entrance
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.state_list import Overview
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
-from orchestrator.retry import LOOKS_PER_DOUBT, backoff, describe, passing
-from orchestrator.selection import RunOptions, guard_of, hold, refuse_dead, refuse_idle, split_waves
-from orchestrator.stopping import Stopping
-from orchestrator.trust import warnings
-from orchestrator.wire import Lost, Reply, Request
-from orchestrator.world import Material, Send, World, open_way
+from orchestrator.rules.admission import Turn
+from orchestrator.rules.retry import LOOKS_PER_DOUBT, backoff, describe, passing
+from orchestrator.runs.load import LoadedPlan
+from orchestrator.runs.order import RunOptions
+from orchestrator.runs.selection import guard_of, hold, refuse_dead, refuse_idle, split_waves
+from orchestrator.transport.tls import warnings
 
 LOOK_WITHIN = 30.0
 """Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""

@@ -11,9 +11,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from orchestrator.model import Reading, Snapshot, Target, Verdict, Window
-from orchestrator.portrait import Approved
-from orchestrator.retry import describe
+from orchestrator.model.plan import Window
+from orchestrator.model.reading import Reading, Snapshot, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.precheck import Approved
+from orchestrator.rules.retry import describe
 
 
 class State(StrEnum):

@@ -8,11 +8,14 @@ from itertools import chain, groupby
 
 from msgspec import Struct
 
-from orchestrator.model import DONE, FrontEnd, Gateway, Outcome, Plan, Reading, Snapshot, Verdict
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.plan import Plan
+from orchestrator.model.reading import FrontEnd, Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import Needs
 from orchestrator.preview.states import Group, Preview, Sight, State
-from orchestrator.retry import End, Policy, absent
-from orchestrator.schedule import Tally
+from orchestrator.rules.retry import End, Policy, absent
+from orchestrator.rules.stop_rules import Tally
 
 
 class Warned(Struct, frozen=True, kw_only=True):

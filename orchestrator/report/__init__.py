@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO, cast
 
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.output import written
 from orchestrator.report.values import Account
+from orchestrator.system.writing import written
 
 
 class Writer(Protocol):

@@ -8,7 +8,7 @@ from math import ceil
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import GatewayReport, Pacing, Percentiles, Timeline, Totals
 from orchestrator.report.words import OUTCOME_WORDS, per_second, span
 

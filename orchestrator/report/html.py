@@ -15,7 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TextIO
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import Account, AttemptReport, Report, TargetReport, Totals
 from orchestrator.report.words import agreed, dangers, hours, worked
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.json import Encoder
 
-from orchestrator.model import DONE
+from orchestrator.model.outcome import DONE
 from orchestrator.report.values import Account, AttemptReport, TargetReport, milliseconds
 from orchestrator.report.words import done
 

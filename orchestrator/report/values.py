@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from orchestrator.model import Act, Outcome
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
 
 SCHEMA = 1
 

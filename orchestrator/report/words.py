@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.model import Outcome, Reason
-from orchestrator.names import INVISIBLE, escaped
+from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.report.values import (
     Consent,
     How,
@@ -21,6 +20,7 @@ from orchestrator.report.values import (
     WayBack,
     WindowReport,
 )
+from orchestrator.text.names import INVISIBLE, escaped
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",

@@ -8,21 +8,12 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
 from orchestrator.simulator.apinizer_manager import Manager, Note, Proxy
 from orchestrator.simulator.apinizer_replies import Deployment
 from orchestrator.simulator.apinizer_words import Words
-from orchestrator.simulator.exchange import (
-    TWISTS,
-    Answer,
-    Asked,
-    Call,
-    Done,
-    Kind,
-    Objection,
-    always,
-)
+from orchestrator.simulator.exchange import TWISTS, Answer, Asked, Call, Done, Kind, Objection, always
 from orchestrator.simulator.gates import ApinizerGate
 from orchestrator.simulator.seed import ApinizerSeed
 

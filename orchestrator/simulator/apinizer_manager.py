@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
 from orchestrator.simulator.apinizer_replies import Deployment, Record
 from orchestrator.simulator.apinizer_words import Words, quoted, rolled_back

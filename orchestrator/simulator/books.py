@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Call, Delivery, Effect, Manner, Objection, Platform, Row
 from orchestrator.simulator.limits import GRANTED
 

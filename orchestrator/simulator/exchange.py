@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 import msgspec
 from msgspec import Struct
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 
 
 class Manner(StrEnum):

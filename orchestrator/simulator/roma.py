@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 from msgspec import Struct
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator import iam
 from orchestrator.simulator import roma_replies as say
 from orchestrator.simulator.exchange import (

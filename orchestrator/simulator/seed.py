@@ -14,12 +14,15 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
-from orchestrator.files import FileRefusedError, read_regular
-from orchestrator.model import Auth, Gateway, Plan, Target
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan
+from orchestrator.model.settings import Auth
+from orchestrator.model.target import Target
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.apinizer_login import ExpiresIn
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.limits import Expiry, Rate
+from orchestrator.system.reading import FileRefusedError, read_regular
 
 Document = TypeVar("Document")
 

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from orchestrator.errors import UsageError
-from orchestrator.interrupts import hearing
 from orchestrator.simulator.control import PREFIX, control
 from orchestrator.simulator.exchange import Answer, Delivery, Manner
 from orchestrator.simulator.platforms import Platforms
+from orchestrator.system.interrupts import hearing
 
 HOST = "127.0.0.1"
 _GRACE = 0.05

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import on_a_terminal
 
 from orchestrator.commands.agreement import check_digest, window_text
 from orchestrator.commands.times import parse_window
 from orchestrator.errors import UsageError
-from orchestrator.model import Window
+from orchestrator.model.plan import Window
 from orchestrator.simulator.process import Running
+from tests.support.terminal import on_a_terminal
 
 DIGEST = "4c2577b45238783f20181fa4bf97fc5ed5ddc312a988d8f2bf8a9ba98f6eb275"
 

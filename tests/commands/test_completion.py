@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.journal.folder import new_folder, publish
-from tests.journal.journals import START, small
+from tests.support.journals import START, small
 
 
 def kept(state: Path, suffix: str, *, rehearsal: bool = False) -> str:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.commands.control import parse
+from orchestrator.engine.control import Continue, Demand, Pause, SetLimits, Skip, Stop
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, Faults
 from orchestrator.simulator.process import Running
-from orchestrator.steering import Continue, Demand, Pause, SetLimits, Skip, Stop
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

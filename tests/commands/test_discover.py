@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Target
+from orchestrator.model.target import Target
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.targets import Listing
 from orchestrator.simulator.faults import Fault, Faults, Kind, On

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.commands.explain import pace, percent, rate_text, stopping
-from orchestrator.model import Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.commands.rehearse import disagreements, verdict
 from orchestrator.errors import ExitStatus
-from orchestrator.model import Act, Outcome
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     AttemptReport,
     Pacing,
@@ -21,7 +22,7 @@ from orchestrator.report.values import (
 from orchestrator.simulator.books import Books, TargetFacts
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PROXIES, SEED
 
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.process import Running
+from tests.commands.conftest import PROXIES, SEED
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

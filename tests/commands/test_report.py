@@ -8,12 +8,12 @@ import pytest
 
 from orchestrator.commands.report import FORMATS
 from orchestrator.errors import UsageError
-from orchestrator.output import whole_file
 from orchestrator.report import FORMATS as WRITTEN
 from orchestrator.simulator.process import Running
+from orchestrator.system.writing import whole_file
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from terminal import on_a_terminal
 
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.process import Running, simulators
 from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+from tests.support.terminal import on_a_terminal
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Undeploy = Callable[..., "Ended"]
 Write = Callable[..., Path]

@@ -15,7 +15,7 @@ from orchestrator.simulator.faults import Fault, Faults
 from orchestrator.simulator.process import Running
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

@@ -14,7 +14,7 @@ from orchestrator.simulator.process import Running
 from orchestrator.simulator.seed import ApinizerSeed, Seed
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.commands.screen import print_table
-from orchestrator.summary import HEADINGS
+from orchestrator.display.summary import HEADINGS
 
 CALM = ("12", "12", "0", "0", "0", "0", "14", "2")
 BUSY = ("1,401", "700", "200", "101", "100", "300", "2,450", "148")

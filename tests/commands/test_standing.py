@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from orchestrator import desk
-from orchestrator.forecast import Forecast, GatewayForecast
+from orchestrator.engine.standing import LaneStanding, Standing
 from orchestrator.journal.folder import RunFolder
+from orchestrator.rules.forecast import Forecast, GatewayForecast
+from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, Faults, On
 from orchestrator.simulator.process import Running
-from orchestrator.standing import LaneStanding, Standing
 
 if TYPE_CHECKING:
-    from conftest import Ended
+    from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]
@@ -47,7 +47,7 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Standing | OSEr
                 raise given
             return msgspec.json.encode(given)
 
-        monkeypatch.setattr(desk, "ask", ask)
+        monkeypatch.setattr(control_socket, "ask", ask)
         monkeypatch.setattr(RunFolder, "holding", lambda _: "ada on ops-1")
 
     return answer

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.catalog import Found, Wanted
 from orchestrator.discover.filters import Filters, check_group, group_of, read_before, wanted_of
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Gateway, Reference
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.search import Found, Wanted
+from orchestrator.model.settings import Auth, Reference
 
 AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
 ROMA: Gateway = KINDS["roma"](name="roma-eu", url="https://r", auth=AUTH, project_id="p", instance_id="i")

@@ -10,12 +10,15 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.catalog import Found, Part, Query, Wanted
 from orchestrator.discover.survey import MOST_GAPS, TRIES, UNANSWERED, Survey
-from orchestrator.model import Auth, Coordinate, Gateway, Limits, Reading, Reference, Retry, Verdict
-from orchestrator.simulate.clock import VirtualLoop, play
-from orchestrator.wire import Access, Keys, Lost, Reply, Request, Secret
-from orchestrator.world import Material, World
+from orchestrator.lanes.environment import World
+from orchestrator.model.credentials import Access, Keys, Material, Secret
+from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.reading import Reading, Verdict
+from orchestrator.model.search import Found, Part, Query, Wanted
+from orchestrator.model.settings import Auth, Limits, Reference, Retry
+from tests.simulation.clock import VirtualLoop, play
 
 AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
 Answer = Part | Reading | Lost
@@ -98,8 +101,6 @@ class Scene:
             roll=lambda: 1.0,
             connect=nothing,
             credential=credential,
-            writing=nothing,
-            reader=nothing,
         )
 
     async def send(self, request: Request) -> Reply | Lost:

@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from peer import serving, silence
 
-from orchestrator.api import load_plan, real_world
 from orchestrator.doctor.examine import examine, samples
+from orchestrator.runs.load import load_plan
+from orchestrator.runs.machine import real_world
+from tests.support.peer import serving, silence
 
 
 def plan(folder: Path, urls: list[str], targets: int) -> Path:

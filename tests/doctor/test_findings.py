@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import CHECKS, Diagnosis, Finding, State, completed
-from orchestrator.model import Auth, Iam, Login, Reading, Reference, Verdict
+from orchestrator.model.reading import Reading, Verdict
+from orchestrator.model.settings import Auth, Iam, Login, Reference
 
 NOW = 1_795_000_000.0
 HOUR, DAY = 3600.0, 86400.0

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import trustme
-from forward import forwarding
-from peer import NO_CONTENT, Peer, gateway, listening, saying, serving
 
 from orchestrator.doctor import reach as reaching
 from orchestrator.doctor.findings import Finding, State
 from orchestrator.doctor.reach import Reached, reach
-from orchestrator.model import Tls
+from orchestrator.model.settings import Tls
+from tests.support.forwarding import forwarding
+from tests.support.peer import NO_CONTENT, Peer, gateway, listening, saying, serving
 
 DAY = 86400.0
 CREDENTIALS = "user:the-proxy-s-own-password"

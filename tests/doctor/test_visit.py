@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from peer import Peer, gateway, reset, saying, serving, silence
 
-from orchestrator.api import real_world
 from orchestrator.doctor.findings import Diagnosis, State
 from orchestrator.doctor.visit import Patient, visit
 from orchestrator.errors import CredentialError
-from orchestrator.gateways.apinizer import Apinizer
-from orchestrator.model import Auth, Gateway, Login, Reference, Target, TargetId
-from orchestrator.transport import connect
-from orchestrator.wire import Keys, Password, Secret
-from orchestrator.world import Material
+from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.model.credentials import Keys, Material, Password, Secret
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Auth, Login, Reference
+from orchestrator.model.target import Target, TargetId
+from orchestrator.runs.machine import real_world
+from orchestrator.transport.client import connect
+from tests.support.peer import Peer, gateway, reset, saying, serving, silence
 
 ENV = Reference(env="X")
 TOKEN = "a-token-that-nobody-may-see"

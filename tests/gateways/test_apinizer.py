@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from orchestrator.model import Act, Ask, Facts, Reading, Verdict
-from orchestrator.retry import End, Past, Policy, decide
-from orchestrator.wire import Reply, Secret
-
-from .recorded import ASKS, PARTS, UNDEPLOY, gateway, target
+from orchestrator.model.credentials import Secret
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Act, Ask, Facts, Reading, Verdict
+from orchestrator.rules.retry import End, Past, Policy, decide
+from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
 TOKEN = Secret("FAKE-TOKEN")
 APIM = gateway("apinizer")

@@ -15,10 +15,20 @@ from hypothesis import strategies as st
 
 from orchestrator.gateways import KINDS
 from orchestrator.gateways.envelope import json_object
-from orchestrator.model import Act, Ask, Reading, Verdict
-from orchestrator.wire import Reply, Secret
-
-from .recorded import ASKS, PARTS, SAMPLES, Recorded, Sample, gateway, recorded_requests, samples, target
+from orchestrator.model.credentials import Secret
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from tests.support.recorded import (
+    ASKS,
+    PARTS,
+    SAMPLES,
+    Recorded,
+    Sample,
+    gateway,
+    recorded_requests,
+    samples,
+    target,
+)
 
 ALL = [sample for kind in KINDS for sample in samples(kind)]
 SENT = [recorded for kind in KINDS for recorded in recorded_requests(kind)]

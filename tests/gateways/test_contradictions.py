@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from orchestrator.gateways.logins import read_apinizer
-from orchestrator.model import Act, Ask, Facts, Page, Reading, Verdict
-from orchestrator.retry import End, Look, Past, Policy, decide
-from orchestrator.wire import Granted, Rejected, Reply, Secret, Unclear
-
-from .recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
+from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Act, Ask, Facts, Page, Reading, Verdict
+from orchestrator.rules.retry import End, Look, Past, Policy, decide
+from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
 SHOW = Ask(Act.LOOK, "show")

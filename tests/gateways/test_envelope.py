@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked, whole_number
-from orchestrator.masking import Mask
-from orchestrator.wire import Reply
+from orchestrator.lanes.masking import Mask
+from orchestrator.model.http import Reply
 
 ARRIVED = 1795384800.0  # Sun, 22 Nov 2026 22:00:00 GMT
 

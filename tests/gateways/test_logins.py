@@ -13,18 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.logins import (
-    NO_SECOND_FACTOR,
-    apinizer_request,
-    iam_request,
-    read_apinizer,
-)
-from orchestrator.gateways.logins import (
-    read_iam as read_iam_for,
-)
-from orchestrator.wire import Granted, Rejected, Reply, Secret, Unclear
-
-from .recorded import PROJECT
+from orchestrator.gateways.logins import NO_SECOND_FACTOR, apinizer_request, iam_request, read_apinizer
+from orchestrator.gateways.logins import read_iam as read_iam_for
+from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.http import Reply
+from tests.support.recorded import PROJECT
 
 IAM = "https://iam.eu-west-101.myhuaweicloud.eu"
 MANAGER = "https://apim.example.com"

@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from orchestrator.gateways.apinizer_replies import read_undeploy
-from orchestrator.model import Reading, Verdict
-from orchestrator.wire import Reply
-
-from .recorded import PARTS, target
+from orchestrator.gateways.apinizer.replies import read_undeploy
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Reading, Verdict
+from tests.support.recorded import PARTS, target
 
 PROXY = target(*PARTS["apinizer"])
 PROJECT, NAME, ENVIRONMENT = PARTS["apinizer"]

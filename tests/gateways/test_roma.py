@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.gateways.roma import Roma
-from orchestrator.model import Act, Ask, Reading, Verdict
-from orchestrator.wire import Reply, Secret
-
-from .recorded import ASKS, PARTS, UNDEPLOY, gateway, target
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.credentials import Secret
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
 SHOW = Ask(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")

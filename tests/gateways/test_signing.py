@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.signing import canonical_request, signed
-from orchestrator.wire import Keys, Request, Secret
-
-from .recorded import INSTANCE, PROJECT
+from orchestrator.gateways.roma.signing import canonical_request, signed
+from orchestrator.model.credentials import Keys, Secret
+from orchestrator.model.http import Request
+from tests.support.recorded import INSTANCE, PROJECT
 
 ACCESS = "FAKEAKFAKEAKFAKEAK00"
 SECRET = "fakeSkFakeSkFakeSkFakeSkFakeSkFakeSk0000"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.gateways.text import NAMED, SHOWN, segment, shown, some_of, uncut
-from orchestrator.names import why_vanishing
+from orchestrator.text.names import why_vanishing
 
 
 @pytest.mark.parametrize(

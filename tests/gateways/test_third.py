@@ -16,17 +16,24 @@ import yaml
 from msgspec import Meta
 from msgspec.structs import replace
 
-from orchestrator.api import RunResult, load_plan, real_world
+from orchestrator.api import RunResult
 from orchestrator.cli import execute
 from orchestrator.errors import ExitStatus, PlanError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.folder import RunFolder
-from orchestrator.launch import Order, begin, go_on
-from orchestrator.model import Act, Ask, Coordinate, Gateway, Outcome, Reading, Target, Verdict
+from orchestrator.lanes.environment import World
+from orchestrator.model.credentials import Access, Material, Secret
+from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.http import Reply, Request, Send
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.target import Target
 from orchestrator.plan.schema import plan_schema
-from orchestrator.selection import RunOptions
-from orchestrator.wire import Access, Reply, Request, Secret
-from orchestrator.world import Material, Send, World
+from orchestrator.runs.load import load_plan
+from orchestrator.runs.machine import real_world
+from orchestrator.runs.order import Order, RunOptions
+from orchestrator.runs.resume import go_on
+from orchestrator.runs.start import begin
 
 GET = Ask(Act.LOOK, "route")
 UNDEPLOY = Ask(Act.UNDEPLOY)

@@ -15,9 +15,10 @@ import pytest
 from orchestrator.errors import JournalError
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.database import Database, open_database
-from orchestrator.model import RunId, Target
+from orchestrator.model.plan import RunId
+from orchestrator.model.target import Target
 from orchestrator.report.values import Pacing, Percentiles, Report, TargetReport, Totals
-from tests.journal.journals import START, apim, journal, plan, roma, target
+from tests.support.journals import START, apim, journal, plan, roma, target
 
 PLAN = plan(roma("roma"), apim("apim"), roma("third"), waves=("canary", "rest", "empty"))
 NAMES = [gateway.name for gateway in PLAN.gateways]

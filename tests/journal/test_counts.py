@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import INTENT
-from orchestrator.model import RunId, Snapshot, Verdict
+from orchestrator.model.plan import RunId
+from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.report.values import Report
 from orchestrator.report.words import advice, as_it_is, done, headline
-
-from .journals import draft, finish, plan, target, writable
+from tests.support.journals import draft, finish, plan, target, writable
 
 OUTCOMES = ("undeployed", "already_undeployed", "failed", "unknown", "not_started")
 SENT = {"undeployed": "removed", "unknown": "doubt", "failed": "partial"}

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import create, open_database
 from orchestrator.journal.schema import FORMAT
-from tests.journal.journals import small
+from tests.support.journals import small
 
 
 def damage(path: Path) -> None:

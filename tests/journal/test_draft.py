@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.journal.database import open_database
-from orchestrator.model import Target, TargetId
+from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.targets import Astray, Listing
-from tests.journal.journals import apim, draft, finish, journal, place, plan, roma, target
+from tests.support.journals import apim, draft, finish, journal, place, plan, roma, target
 
 ONE_PLACE = {"roma": "roma place", "again": "roma place", "apim": "apim place"}
 

@@ -23,7 +23,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
 from orchestrator.journal.holder import Holder, look, take
 from orchestrator.report import FORMATS, write_all
-from tests.journal.journals import START, small
+from tests.support.journals import START, small
 
 NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', 'x')"
 

@@ -18,8 +18,9 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, new_folder, publish
 from orchestrator.journal.holder import take
 from orchestrator.journal.overlap import refuse_shared, stand_alone
-from orchestrator.model import Plan, Target, TargetId
-from tests.journal.journals import START, apim, journal, plan, roma, target
+from orchestrator.model.plan import Plan
+from orchestrator.model.target import Target, TargetId
+from tests.support.journals import START, apim, journal, plan, roma, target
 
 IDS = ("roma/a1", "roma/a2", "apim/Retail/petstore/test", "apim/Retail/petstore/live")
 

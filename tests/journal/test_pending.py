@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.dependencies import Need
 from orchestrator.gateways.text import segment
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.pending import (
@@ -21,8 +20,10 @@ from orchestrator.journal.pending import (
     reopen,
     split,
 )
-from orchestrator.model import Outcome, Reason, TargetId
-from tests.journal.journals import draft, finish, journal, place, plan, target
+from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.target import TargetId
+from orchestrator.rules.dependencies import Need
+from tests.support.journals import draft, finish, journal, place, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
 SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"

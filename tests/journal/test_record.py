@@ -11,9 +11,10 @@ from orchestrator.errors import DiskError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.record import Record, reading_of
 from orchestrator.journal.writer import Writer
-from orchestrator.model import UNDEPLOY, Act, Ask, Outcome, Reading, Verdict
-from orchestrator.retry import End
-from tests.journal.journals import START, small, target
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import UNDEPLOY, Act, Ask, Reading, Verdict
+from orchestrator.rules.retry import End
+from tests.support.journals import START, small, target
 
 ONE, TWO, THREE = (target(seq, f"roma/a{seq}") for seq in (1, 2, 3))
 DOUBT = Reading(verdict=Verdict.DOUBT, code="APIG.9999", message="System error")

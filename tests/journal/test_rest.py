@@ -15,12 +15,14 @@ from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.rest import rest_of
-from orchestrator.model import Auth, Plan, Reference, Target, TargetId, Tls, Wave, Window
-from orchestrator.plan.ids import target_id
+from orchestrator.model.plan import Plan, Wave, Window
+from orchestrator.model.settings import Auth, Reference, Tls
+from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import target_id
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.remainder import write
-from tests.journal.journals import apim, draft, finish, place, roma
+from orchestrator.runs.remainder import write
+from tests.support.journals import apim, draft, finish, place, roma
 
 RUN = "20261122-190003412-retirement-7f3a"
 NAMES = ("no", "1e10", "a/b", "%3F", "ü\u00e9", "' \"", "x: y #z", "-", "~", "支付", "{}", "\ufffe")

@@ -12,10 +12,10 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.pending import START, Leg, Pending
 from orchestrator.journal.schema import INTENT
 from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
-from orchestrator.model import Facts, RunId, Snapshot, Verdict
+from orchestrator.model.plan import RunId
+from orchestrator.model.reading import Facts, Snapshot, Verdict
 from orchestrator.report.values import Lost, WayBack
-
-from .journals import plan, writable
+from tests.support.journals import plan, writable
 
 UP = Snapshot(
     verdict=Verdict.UP, facts=Facts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)

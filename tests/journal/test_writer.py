@@ -15,7 +15,7 @@ from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.schema import ENDED, INTENT, RESULT
 from orchestrator.journal.writer import IDLE, LAST_COMMIT, Writer
-from tests.journal.journals import small, writable
+from tests.support.journals import small, writable
 
 NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', ?)"
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Iam, Login, Reference, Tls
+from orchestrator.model.settings import Auth, Iam, Login, Reference, Tls
 from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
 from orchestrator.plan.records import fields_of
-
-from .plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
+from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
 
 APIM_AUTH = "gateways.apim.auth"
 ROMA_AUTH = "gateways.roma.auth"

@@ -10,8 +10,7 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.journal.draft import Draft
 from orchestrator.plan.reader import read_plan
-
-from .plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, complaint, complaints, load
 
 LINE = HEAD.count("\n") + 2
 

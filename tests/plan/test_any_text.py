@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, Problem
-from orchestrator.model import Target
-
-from .plans import APIM, HEAD, ONE, ROMA, TOP, load
+from orchestrator.model.target import Target
+from tests.support.plans import APIM, HEAD, ONE, ROMA, TOP, load
 
 TOKENS = st.sampled_from(
     [

@@ -12,8 +12,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.source import open_regular
 from orchestrator.plan.targets import Listing
-
-from .plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
+from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
 
 LINE = HEAD.count("\n") + 1
 """The line after the head."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, complaint, complaints, load
 
 LINE = HEAD.count("\n") + 2
 

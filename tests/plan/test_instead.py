@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import Wave
+from orchestrator.errors import UnfitError
+from orchestrator.model.plan import Wave
 from orchestrator.plan.given import read_given
-from orchestrator.plan.problems import UnfitError
-
-from .plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, complaint, complaints, load
 
 PLAN = f"""\
 {HEAD}waves:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model import Gateway
+from orchestrator.model.gateway import Gateway
 from orchestrator.plan.lookalikes import lookalikes
-
-from .test_patterns import apim, roma
+from tests.plan.test_patterns import apim, roma
 
 
 @pytest.mark.parametrize(

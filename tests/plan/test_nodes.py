@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .plans import HEAD, ROMA, TOP, complaint, complaints, load
+from tests.support.plans import HEAD, ROMA, TOP, complaint, complaints, load
 
 
 def test_an_alias_repeats_what_its_anchor_names(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.plan.pairs import Pairs
-
-from .plans import HEAD, ids, load
+from tests.support.plans import HEAD, ids, load
 
 
 def joined(data: bytes, size: int) -> bytes:

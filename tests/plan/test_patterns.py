@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.apinizer import Apinizer
-from orchestrator.gateways.roma import Roma
-from orchestrator.model import Auth, Gateway, Reference
-from orchestrator.plan.globs import Globs, behind, matcher
+from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.globs import Globs, behind, matcher
+from orchestrator.model.settings import Auth, Reference
 from orchestrator.plan.pattern_text import canonical
 from orchestrator.plan.patterns import Patterns, by_name, fault
 

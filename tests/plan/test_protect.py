@@ -9,8 +9,8 @@ import pytest
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.frame import read_frame
 from orchestrator.plan.protect import read_protect_file, refuse_dead_lines
-from plan.plans import EITHER, HEAD, complaint, complaints, load
-from plan.test_patterns import PLAN
+from tests.plan.test_patterns import PLAN
+from tests.support.plans import EITHER, HEAD, complaint, complaints, load
 
 
 def problems(path: Path, data: bytes) -> list[str]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import Reference, Retry, Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
+from orchestrator.model.settings import Reference, Retry
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing, Place
-
-from .plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
+from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
 
 FULL = f"""\
 version: 1

@@ -10,12 +10,11 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.model import Gateway
+from orchestrator.model.gateway import Gateway
 from orchestrator.plan.keys import NOT_YET
 from orchestrator.plan.schema import plan_schema
 from orchestrator.plan.starter import STARTER
-
-from .plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaints, in_by, load
+from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaints, in_by, load
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 

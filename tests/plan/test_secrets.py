@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import Reference
-
-from .plans import APIM, ONE, ROMA, TOP, complaints, in_by, load
+from orchestrator.model.settings import Reference
+from tests.support.plans import APIM, ONE, ROMA, TOP, complaints, in_by, load
 
 MARK = "hunter2SECRET"
 PLANS = {

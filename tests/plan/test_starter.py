@@ -7,8 +7,7 @@ import pytest
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.starter import STARTER
 from orchestrator.plan.targets import Listing
-
-from .plans import load
+from tests.support.plans import load
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 

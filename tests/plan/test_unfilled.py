@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .plans import GATEWAYS, HEAD, ONE, TOP, load
+from tests.support.plans import GATEWAYS, HEAD, ONE, TOP, load
 
 PLACES = {
     "a name": (

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import Plan, Target
-from orchestrator.names import CONTROL, is_name, why_not_prose
+from orchestrator.model.plan import Plan
+from orchestrator.model.target import Target
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
 from orchestrator.plan.written import comment, head, target_line, text, wave_lines
-
-from .plans import APIM, GATEWAYS, ONE, ROMA, TOP, in_by, load
-from .test_schema import faults
+from orchestrator.text.names import CONTROL, is_name, why_not_prose
+from tests.plan.test_schema import faults
+from tests.support.plans import APIM, GATEWAYS, ONE, ROMA, TOP, in_by, load
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 PARENT = "20261122-190003412-no-7f3a"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
+from orchestrator.model.credentials import Secret
 from orchestrator.preview.approval import (
     Approval,
     Approver,
@@ -26,7 +27,6 @@ from orchestrator.preview.approval import (
     written,
 )
 from orchestrator.preview.states import State, approved_as
-from orchestrator.wire import Secret
 
 NOW = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
 KEY = Secret("a key that is long enough")

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import anyio
 import pytest
-from engine import EPOCH, played, world
 from msgspec.structs import replace
 
-from orchestrator.api import load_plan
 from orchestrator.errors import UsageError
-from orchestrator.model import Gateway
+from orchestrator.lanes.environment import World
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take
 from orchestrator.preview.states import Preview, State
-from orchestrator.selection import RunOptions
-from orchestrator.wire import Lost, Reply, Request
-from orchestrator.world import Send, World
+from orchestrator.runs.load import load_plan
+from orchestrator.runs.order import RunOptions
+from tests.support.engine import EPOCH, played, world
 
 PLAN = """
 version: 1

@@ -7,23 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer import Apinizer
-from orchestrator.gateways.roma import Roma
-from orchestrator.model import (
-    Auth,
-    Facts,
-    FrontEnd,
-    Limits,
-    Plan,
-    Reference,
-    Size,
-    Snapshot,
-    Target,
-    TargetId,
-    Verdict,
-    Wave,
-    Window,
-)
+from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.plan import Plan, Size, Wave, Window
+from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
+from orchestrator.model.settings import Auth, Limits, Reference
+from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.forecast import forecast
 from orchestrator.preview.states import Group, Place, Preview, Siblings, Sight, State, counted
 from orchestrator.preview.warnings import Warned, destroyed, warned

@@ -14,13 +14,14 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError
-from orchestrator.gateways.roma import Roma
+from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.chain import ChainAccount, chain_account, find_chain
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
-from orchestrator.model import Gateway, Plan
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan
 from orchestrator.report import FORMATS, write_report
-from tests.journal.journals import START, draft, finish, plan, roma, target
+from tests.support.journals import START, draft, finish, plan, roma, target
 
 Ends = dict[str, tuple[str | None, list[tuple[str, str | None]]]]
 """By id: the outcome, and act and verdict of each attempt."""

@@ -6,11 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.chart import WIDTH, bar, pace_chart, ranges, time_line
 from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
-
-from .runs import a_pacing, made_up
+from tests.support.runs import a_pacing, made_up
 
 
 def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:

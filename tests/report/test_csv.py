@@ -8,10 +8,9 @@ from io import StringIO
 
 import pytest
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.csv import COLUMNS
-
-from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from tests.support.runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
 
 
 def rows(account: FakeAccount) -> list[dict[str, str]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.failures import EXAMPLES, cause, grouped
 from orchestrator.report.values import AttemptReport
-
-from .runs import a_target, an_attempt, made_up
+from tests.support.runs import a_target, an_attempt, made_up
 
 
 @pytest.mark.parametrize(

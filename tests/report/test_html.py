@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report import html
-
-from .runs import (
+from tests.support.runs import (
     HOSTILE,
     FakeAccount,
     a_control,

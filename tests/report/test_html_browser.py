@@ -15,9 +15,18 @@ from urllib.parse import quote
 import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 
-from orchestrator.model import Outcome
-
-from .runs import HOSTILE, FakeAccount, a_control, a_pacing, a_run, a_target, hostile, made_up, written
+from orchestrator.model.outcome import Outcome
+from tests.support.runs import (
+    HOSTILE,
+    FakeAccount,
+    a_control,
+    a_pacing,
+    a_run,
+    a_target,
+    hostile,
+    made_up,
+    written,
+)
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",

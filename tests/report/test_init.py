@@ -15,8 +15,7 @@ import pytest
 from orchestrator.errors import JournalError, UsageError
 from orchestrator.report import FORMATS, ReportError, write_all, write_report
 from orchestrator.report.values import TargetReport
-
-from .runs import FakeAccount, a_run, a_target, made_up, written
+from tests.support.runs import FakeAccount, a_run, a_target, made_up, written
 
 FILES = {
     "json": "report.json",

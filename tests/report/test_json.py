@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.model import Act, Outcome
-
-from .runs import (
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
+from tests.support.runs import (
     HOSTILE,
     STARTED,
     FakeAccount,

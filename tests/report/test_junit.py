@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from lxml import etree  # type: ignore[import-untyped]
 
-from orchestrator.model import Act, Outcome
-
-from .runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
+from tests.support.runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
 
 SCHEMA = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
 

@@ -6,11 +6,20 @@ import re
 
 from msgspec.structs import replace
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.markdown import ROWS
 from orchestrator.report.values import WaveReport
-
-from .runs import HOSTILE, FakeAccount, a_control, a_run, a_target, an_attempt, hostile, made_up, written
+from tests.support.runs import (
+    HOSTILE,
+    FakeAccount,
+    a_control,
+    a_run,
+    a_target,
+    an_attempt,
+    hostile,
+    made_up,
+    written,
+)
 
 
 def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:

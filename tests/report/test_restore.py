@@ -11,7 +11,9 @@ import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
-from orchestrator.model import Act, Outcome
+from orchestrator.display.summary import count_rows, headings
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     GatewayReport,
     Lost,
@@ -22,9 +24,7 @@ from orchestrator.report.values import (
     WayBack,
 )
 from orchestrator.report.words import advice, headline
-from orchestrator.summary import count_rows, headings
-
-from .runs import FakeAccount, a_run, a_target, an_attempt, written
+from tests.support.runs import FakeAccount, a_run, a_target, an_attempt, written
 
 PARENT = "20261122-190003-7f3a"
 RESTORE = replace(a_run(), id="20261123-010000-restore-7f3b", act="restore", parent=PARENT)

@@ -8,12 +8,11 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.model import Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.report import FORMATS
 from orchestrator.report.values import ApprovalReport, Consent, SessionReport, WindowReport
 from orchestrator.report.words import advice, headline
-
-from .runs import STARTED, FakeAccount, a_run, a_target, written
+from tests.support.runs import STARTED, FakeAccount, a_run, a_target, written
 
 RULE = "stop_rule: failed: 5 of 20 (25%) in wave everything, limit 20%"
 FIRST = SessionReport(

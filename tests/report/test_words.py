@@ -20,8 +20,7 @@ from orchestrator.report.words import (
     span,
     visible,
 )
-
-from .runs import a_run, made_up, written
+from tests.support.runs import a_run, made_up, written
 
 
 def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:

@@ -10,8 +10,7 @@ import pytest
 
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.process import Running, simulators
-
-from .stage import Stage, seed_of
+from tests.support.stage import Stage, seed_of
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
-
-from .back import ACCEPT, BEST, deployed, down, restored
-from .stage import Ended, Stage, kill, until
+from tests.support.back import ACCEPT, BEST, deployed, down, restored
+from tests.support.stage import Ended, Stage, kill, until
 
 ALONE = "limits: {concurrency: 1}, retry: {attempts: 2, first: 5ms, ceiling: 10ms}"
 HANGS = Fault(kind=Kind.HANG, effect=True, times=0)

@@ -16,8 +16,7 @@ from msgspec.structs import replace
 from orchestrator.cli import execute
 from orchestrator.preview.approval import Approval, read, sealed, written
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
+from tests.support.stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
 
 KEY = "a key that is long enough"
 

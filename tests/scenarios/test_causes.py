@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from .stage import INSTANCE, Stage, roma_id
-from .test_lies import recorder
+from tests.scenarios.test_lies import recorder
+from tests.support.stage import INSTANCE, Stage, roma_id
 
 FEW = "retry: {attempts: 1}, park_for: 1s"
 EVERYWHERE = ("report.json", "report.md", "report.html", "report.xml", "report.csv")

@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.desk import Question, ask
+from orchestrator.engine.control import Continue, Pause, SetLimits, Skip
 from orchestrator.errors import UsageError
-from orchestrator.steering import Continue, Pause, SetLimits, Skip
-
-from .stage import Stage, apim_id, kill, most_within, until
+from orchestrator.runs.control_socket import Question, ask
+from tests.support.stage import Stage, apim_id, kill, most_within, until
 
 SLOW = "limits: {concurrency: 4, rate: 20/s}"
 

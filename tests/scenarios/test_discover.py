@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
 from orchestrator.simulator.accounts import User
@@ -19,8 +19,7 @@ from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import BackendSeed
-
-from .stage import Ended, Stage, backend, roma_id
+from tests.support.stage import Ended, Stage, backend, roma_id
 
 ROMA_TOKEN, APINIZER_TOKEN = "{token: {env: ROMA_TOKEN}}", "{token: {env: APINIZER_TOKEN}}"
 WRONG = "M4rk3r-wrong"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .stage import Stage
+from tests.support.stage import Stage
 
 QUICK = "retry: {first: 5ms, ceiling: 20ms}"
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import Ended, Stage
+from tests.support.stage import Ended, Stage
 
 MOST_REQUESTS = 12
 ROMA_TOKEN, APINIZER_TOKEN = "{token: {env: ROMA_TOKEN}}", "{token: {env: APINIZER_TOKEN}}"

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestrator.simulator.process import Running, simulators
-
-from .stage import Stage, seed_of, until
+from tests.support.stage import Stage, seed_of, until
 
 SLOW = "limits: {concurrency: 4, rate: 25/s}, timeout: 2s"
 

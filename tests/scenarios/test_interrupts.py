@@ -18,8 +18,7 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import Stage, roma_id, until
+from tests.support.stage import Stage, roma_id, until
 
 WITHIN = 5.0
 """Seconds from the second interrupt to the end of the process."""
@@ -198,7 +197,7 @@ def test_before_a_pipe_that_nobody_reads(staged: Callable[..., Stage], stream: s
 def test_a_pipe_that_nobody_reads_ends_no_run(staged: Callable[..., Stage]) -> None:
     stage = staged(400, 0)
     (stage.folder / "sitecustomize.py").write_text(
-        "import orchestrator.outlet\norchestrator.outlet.PATIENCE = 0.5\n"
+        "import orchestrator.system.streams\norchestrator.outlet.PATIENCE = 0.5\n"
     )
     path = f"{stage.folder}:{stage.env['PYTHONPATH']}"
     reading, writing = os.pipe()

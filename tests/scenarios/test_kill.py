@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.faults import Storm
-
-from .stage import CONCURRENCY, FINISHED, Stage, first_acts, kill
+from tests.support.stage import CONCURRENCY, FINISHED, Stage, first_acts, kill
 
 KILLS = 7
 STORM = (

@@ -15,8 +15,7 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
+from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
 
 PATIENT = "stop_when: {failed: 100%, unknown: 100%, surprising: 100%}"
 # Between the targets that are lied about others are answered, or the lanes would rightly park.

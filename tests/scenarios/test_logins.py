@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.access import LOGIN_TRIES
-from orchestrator.model import Act
+from orchestrator.lanes.login import LOGIN_TRIES
+from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.books import GatewayFacts
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.keys import Key
-
-from .stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
-from .test_secrets import forms_of
+from tests.scenarios.test_secrets import forms_of
+from tests.support.stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
 
 PLANS = Path(__file__).parents[2] / "plans"
 PASSWORD = 'M4rk3r pass"w\\ord&=+%'

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.limits import Expiry
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import Stage, backend, roma_id
+from tests.support.stage import Stage, backend, roma_id
 
 MANY = 300
 DOWN = range(0, MANY, 10)

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from .stage import Stage
-from .test_lies import recorder
+from tests.scenarios.test_lies import recorder
+from tests.support.stage import Stage
 
 HOSTILE = ["../", "..", "x/../../y", "..;x", "%2e%2e", "%252e%252e%252f", "a%5c..", "", "/", "a//b"]
 ODD = ["a/b", "100%", "a%zz", "a;b", "...", "..a", "%25252e", "o\u0308deme", "a?b", "#"]

@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from forward import Forward, forwarding
 
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import Ended, Stage, until
+from tests.support.forwarding import Forward, forwarding
+from tests.support.stage import Ended, Stage, until
 
 PASSWORD = "a-password-that-nobody-may-see"
 TRUSTED = "tls: {ca_file: trust/ca.pem}"

@@ -21,8 +21,7 @@ from orchestrator.journal.folder import RunFolder, find_run
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import Ended, Stage, kill, roma_id
+from tests.support.stage import Ended, Stage, kill, roma_id
 
 HANGS = Fault(kind=Kind.HANG, times=0)
 NOBODY = 65534

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import Act
-from orchestrator.pace import LATE
+from orchestrator.model.reading import Act
+from orchestrator.rules.pacing import LATE
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.limits import Rate
-
-from .stage import Stage, gaps, most_within, roma_id
+from tests.support.stage import Stage, gaps, most_within, roma_id
 
 
 def _arrivals(stage: Stage, gateway: str, act: Act = Act.UNDEPLOY, after: int = 0) -> list[float]:

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On, Storm
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .stage import Ended, Stage, apim_id, backend, roma_id
+from tests.support.stage import Ended, Stage, apim_id, backend, roma_id
 
 MANY = 60
 QUICK = "retry: {first: 1ms, ceiling: 2ms}"

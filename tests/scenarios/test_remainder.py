@@ -10,8 +10,7 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import Stage, apim_id, kill, roma_id
+from tests.support.stage import Stage, apim_id, kill, roma_id
 
 HANGS = Fault(kind=Kind.HANG, times=0)
 

@@ -12,13 +12,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On, Storm
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .back import (
+from tests.support.back import (
     ACCEPT,
     BEST,
     assert_no_blind_deploy,
@@ -30,7 +29,7 @@ from .back import (
     snapshots,
     undeployed,
 )
-from .stage import CONCURRENCY, Stage, apim_id, backend, kill, roma_id, until
+from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, kill, roma_id, until
 
 QUICK = "retry: {attempts: 8, first: 5ms, ceiling: 20ms}, timeout: 600ms"
 ALONE = f"limits: {{concurrency: 1}}, {QUICK}"

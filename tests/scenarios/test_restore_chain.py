@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.model import Act
-
-from .back import ACCEPT, BEST, deployed, down, orders, restored
-from .stage import Stage, apim_id, roma_id
+from orchestrator.model.reading import Act
+from tests.support.back import ACCEPT, BEST, deployed, down, orders, restored
+from tests.support.stage import Stage, apim_id, roma_id
 
 CHAIN = "--chain"
 ALONE = "limits: {concurrency: 1}, retry: {attempts: 2, first: 5ms, ceiling: 10ms}"

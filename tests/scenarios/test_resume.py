@@ -12,8 +12,7 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import Stage, apim_id, first_acts, kill, roma_id
+from tests.support.stage import Stage, apim_id, first_acts, kill, roma_id
 
 HANGS = Fault(kind=Kind.HANG, times=0)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .stage import Stage
+from tests.support.stage import Stage
 
 TARGETS = 10_000
 
@@ -20,7 +20,7 @@ TARGETS = 10_000
 def test_ten_thousand_targets(staged: Callable[..., Stage], capsys: pytest.CaptureFixture[str]) -> None:
     stage = staged(TARGETS * 3 // 4, TARGETS // 4)
     plan = stage.write_plan(roma="limits: {concurrency: 16}", apim="limits: {concurrency: 8}")
-    command = [sys.executable, str(Path(__file__).with_name("many.py")), str(plan)]
+    command = [sys.executable, str(Path(__file__).parents[1] / "support" / "many.py"), str(plan)]
     done = subprocess.run(
         command, cwd=stage.folder, env=stage.env, capture_output=True, text=True, check=True
     )

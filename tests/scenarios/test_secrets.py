@@ -8,13 +8,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from spelling import SPELLINGS
 
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import Stage, apim_id, roma_id
+from tests.support.spelling import SPELLINGS
+from tests.support.stage import Stage, apim_id, roma_id
 
 MARKERS = ("M4rk3r-roma/+=.tok~en", 'M4rk3r"apinizer\\tok&en')
 TWICE = "retry: {attempts: 2, first: 1ms, ceiling: 2ms}"

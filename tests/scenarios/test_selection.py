@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from .stage import Stage, apim_id, backend, roma_id, until
+from tests.support.stage import Stage, apim_id, backend, roma_id, until
 
 
 def _down(stage: Stage) -> set[str]:

@@ -13,8 +13,7 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import CONCURRENCY, Stage, first_acts, kill, roma_id, until
+from tests.support.stage import CONCURRENCY, Stage, first_acts, kill, roma_id, until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HANGS = Fault(kind=Kind.HANG, times=0)

@@ -10,9 +10,8 @@ import pytest
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.seed import FAKE_TOKEN
-
-from .back import BEST, snapshots, undeployed
-from .stage import Stage, apim_id, backend, roma_id
+from tests.support.back import BEST, snapshots, undeployed
+from tests.support.stage import Stage, apim_id, backend, roma_id
 
 REQUIRED = "snapshot: required"
 LOOK_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)

@@ -13,9 +13,8 @@ import pytest
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, On
-
-from .back import BEST
-from .stage import Ended, Stage, apim_id, kill, roma_id, until
+from tests.support.back import BEST
+from tests.support.stage import Ended, Stage, apim_id, kill, roma_id, until
 
 DEAD = Fault(kind=Kind.STATUS, status=500, on=On.UNDEPLOY, times=0)
 HANGS = Fault(kind=Kind.HANG, times=0)

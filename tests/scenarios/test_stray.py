@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from .stage import Stage, apim_id, roma_id
+from tests.support.stage import Stage, apim_id, roma_id
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 REFUSAL = b'{"error_code": "APIG.1005", "error_msg": "No permissions"}'

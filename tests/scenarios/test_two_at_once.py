@@ -9,8 +9,7 @@ from pathlib import Path
 
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-
-from .stage import Ended, Stage, apim_id, backend, kill, roma_id, until
+from tests.support.stage import Ended, Stage, apim_id, backend, kill, roma_id, until
 
 HANGS = Fault(kind=Kind.HANG, times=0)
 RUNS = Path(".undeploy/runs")

@@ -8,13 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from orchestrator.engine.control import Continue
 from orchestrator.errors import RunError
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
-from orchestrator.steering import Continue
-
-from .stage import Stage, apim_id, backend, roma_id, until
+from tests.support.stage import Stage, apim_id, backend, roma_id, until
 
 REFUSED = Fault(kind=Kind.STATUS, status=403, times=0)
 

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.model import Act
-
-from .stage import Stage
+from orchestrator.model.reading import Act
+from tests.support.stage import Stage
 
 
 def _window(opens: float, closes: float) -> str:

@@ -6,8 +6,7 @@ import pytest
 
 from orchestrator.simulator.exchange import Effect
 from orchestrator.simulator.limits import Rate
-
-from .world import PROXY, TEST, World, apinizer, document, status
+from tests.support.simulated import PROXY, TEST, World, apinizer, document, status
 
 TARGET = "apim/Retail/petstore/test"
 OLD = f"{PROXY}environments/old/"

@@ -9,9 +9,8 @@ import pytest
 from orchestrator.simulator.exchange import Answer
 from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.seed import ApinizerSeed, BackendSeed, ProxySeed, RomaSeed
-
-from .test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
-from .world import BACKEND, PLACE, World, apinizer, document, roma, status
+from tests.simulator.test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
+from tests.support.simulated import BACKEND, PLACE, World, apinizer, document, roma, status
 
 OTHER = "5f1c0a7799e84d3c8a1b2f60c4d5e6f7"
 THIRD = "77aa0a7799e84d3c8a1b2f60c4d5e6f7"

@@ -19,8 +19,7 @@ from click.testing import CliRunner
 
 from orchestrator.commands.simulator import command
 from orchestrator.simulator.seed import FAKE_PASSWORD, FAKE_TOKEN, Seed
-
-from .world import TEST, apinizer, roma
+from tests.support.simulated import TEST, apinizer, roma
 
 ROOT = Path(__file__).parents[2]
 PLAN = """

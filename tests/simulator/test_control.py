@@ -9,8 +9,7 @@ from orchestrator.simulator.books import Books
 from orchestrator.simulator.control import control
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.seed import Seed
-
-from .world import BACKEND, PLACE, World, roma, status
+from tests.support.simulated import BACKEND, PLACE, World, roma, status
 
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
 

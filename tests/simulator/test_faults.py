@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import TWISTS, Kind
 from orchestrator.simulator.faults import (
     DEFAULT_STORM,

@@ -16,8 +16,7 @@ from orchestrator.simulator.exchange import Delivery, Effect, Manner
 from orchestrator.simulator.faults import Faults, Storm
 from orchestrator.simulator.limits import Rate
 from orchestrator.simulator.seed import FAKE_PASSWORD
-
-from .world import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
 
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
 IAM = "/v3/auth/tokens?nocatalog=true"

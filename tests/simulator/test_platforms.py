@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.model import Act
+from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Effect, Manner
 from orchestrator.simulator.faults import NAMES, Faults, Storm
@@ -18,8 +18,7 @@ from orchestrator.simulator.keys import Key
 from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.simulator.seed import FAKE_KEYS, FAKE_TOKEN, Seed
-
-from .world import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"

@@ -17,8 +17,7 @@ import pytest
 from orchestrator.simulator.faults import Faults
 from orchestrator.simulator.process import SimulatorError, simulators
 from orchestrator.simulator.seed import FAKE_TOKEN, Seed
-
-from .world import BACKEND, PLACE, apinizer, roma
+from tests.support.simulated import BACKEND, PLACE, apinizer, roma
 
 SEED = Seed(gateways=(roma(), apinizer()))
 TARGET = f"roma-eu/{BACKEND}"

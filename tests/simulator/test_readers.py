@@ -6,23 +6,16 @@ import pytest
 from yarl import URL
 
 from orchestrator.gateways import KINDS
-from orchestrator.model import (
-    UNDEPLOY,
-    Auth,
-    Gateway,
-    Iam,
-    Login,
-    Plan,
-    Reference,
-    Target,
-    TargetId,
-    Wave,
-)
+from orchestrator.model.credentials import Access, Granted, Keys, Rejected, Secret
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.reading import UNDEPLOY
+from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, Seed
-from orchestrator.wire import Access, Granted, Keys, Rejected, Reply, Request, Secret
-
-from .world import BACKEND, INSTANCE, PROJECT
+from tests.support.simulated import BACKEND, INSTANCE, PROJECT
 
 NOW = 1_600_498_693.0
 SOMEWHERE = Reference(env="NOBODY_SETS_THIS")

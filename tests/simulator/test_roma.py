@@ -9,8 +9,7 @@ import pytest
 from orchestrator.simulator.exchange import Effect
 from orchestrator.simulator.faults import On
 from orchestrator.simulator.limits import Rate
-
-from .world import BACKEND, INSTANCE, OFF, PLACE, PROJECT, World, document, roma, status
+from tests.support.simulated import BACKEND, INSTANCE, OFF, PLACE, PROJECT, World, document, roma, status
 
 DEPLOY = {"auth_type": "APP", "group_id": "g", "env_id": "e", "protocol": "HTTPS"}
 

@@ -16,8 +16,7 @@ from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.limits import Rate
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.simulator.seed import ApinizerSeed, RomaSeed, Seed
-
-from .world import BACKEND, INSTANCE, PLACE, PROJECT, World, apinizer, roma
+from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, World, apinizer, roma
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 V1 = ("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": BACKEND})

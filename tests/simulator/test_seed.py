@@ -7,7 +7,10 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.model import Auth, Gateway, Iam, Login, Plan, Reference, Target, TargetId, Wave
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.platforms import Platforms
@@ -19,8 +22,7 @@ from orchestrator.simulator.seed import (
     RomaSeed,
     Seed,
 )
-
-from .world import apinizer, roma
+from tests.support.simulated import apinizer, roma
 
 AUTH = Auth(token=Reference(env="TOKEN"))
 

@@ -20,8 +20,7 @@ from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN, Seed
 from orchestrator.simulator.server import serving
-
-from .world import BACKEND, PLACE, PROJECT, TEST, apinizer, roma
+from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, apinizer, roma
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
 TARGETS = {"roma-eu": f"roma-eu/{BACKEND}", "apim": "apim/Retail/petstore/test"}

@@ -11,8 +11,7 @@ from msgspec import Struct, structs
 from orchestrator.simulator.exchange import Asked, Delivery
 from orchestrator.simulator.keys import Key
 from orchestrator.simulator.signature import claim_of, is_genuine, signed_at
-
-from .world import BACKEND, PLACE, PROJECT, World, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, PROJECT, World, apinizer, document, roma, status
 
 SECRET = "fakeSkFakeSkFakeSkFakeSkFakeSkFakeSk0000"
 KEY = Key(access="FAKEAKFAKEAKFAKEAK00", secret=SECRET)

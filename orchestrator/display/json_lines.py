@@ -1,0 +1,42 @@
+"""The listener that writes the events of a run as JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import RawIOBase
+from typing import BinaryIO
+
+import msgspec
+
+from orchestrator.model.events import (
+    EVENTS_SCHEMA,
+    AnyEvent,
+)
+
+
+class EventLines:
+    """Listener: writes each event as a line of JSON, the version of their schema first.
+
+    Each line is handed to the system at once, so that a program that follows them is never behind. Once
+    the other side has gone away the rest is dropped and ``complain`` is told so: the run goes on.
+    """
+
+    def __init__(self, out: BinaryIO | RawIOBase, complain: Callable[[str], None]) -> None:
+        self._out: BinaryIO | RawIOBase | None = out
+        self._complain = complain
+        self._encode = msgspec.json.Encoder().encode
+        self._line({"event": "schema", "schema": EVENTS_SCHEMA})
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Write ``event``."""
+        self._line(event)
+
+    def _line(self, value: object) -> None:
+        if self._out is None:
+            return
+        try:
+            self._out.write(self._encode(value) + b"\n")
+            self._out.flush()
+        except OSError as error:
+            self._out = None
+            self._complain(f"--events: no more events are written ({error.strerror}); the run goes on")

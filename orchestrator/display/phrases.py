@@ -1,0 +1,155 @@
+"""The phrases that all displays share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from math import ceil
+
+from orchestrator.display.progress import GIVEN_UP, Progress
+from orchestrator.model.events import (
+    AttemptEnded,
+    AttemptStarted,
+    Controlled,
+    LaneChanged,
+    RetryPlanned,
+    RunStarted,
+    RunWaiting,
+)
+from orchestrator.report.words import guarded, span, told_act, visible
+from orchestrator.rules.forecast import Forecast, last_starts
+
+SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
+
+
+def clock(at: float) -> str:
+    """Return the Unix time ``at`` as a local time of day."""
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def time_of_day(at: float, now: float) -> str:
+    """Return the Unix time ``at`` as local hours and minutes; with its day if that is another one."""
+    then = datetime.fromtimestamp(at).astimezone()
+    today = datetime.fromtimestamp(now).astimezone()
+    if then.date() == today.date():
+        return f"{then:%H:%M}"
+    return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
+
+
+def done_text(forecast: Forecast, now: float) -> str:
+    """Return the full minute by which all will be done, or that nobody can tell."""
+    if forecast.done is not None:
+        return f"done by {time_of_day(ceil(forecast.done / 60) * 60, now)}"
+    return (
+        f"{visible(forecast.hindered)}: nobody can tell" if forecast.hindered else "forecast: not yet known"
+    )
+
+
+def window_text(forecast: Forecast) -> str:
+    """Return whether that fits the window; empty where there is none, or nobody can tell."""
+    if forecast.spare is None:
+        return "misses the window" if forecast.late else ""
+    if forecast.spare < 0:
+        return f"misses the window by {_about(forecast.spare)}"
+    return f"fits the window, {_about(forecast.spare)} to spare"
+
+
+def late_texts(forecast: Forecast) -> Iterator[str]:
+    """Yield for each gateway how many of its targets cannot start, and from when on it starts none."""
+    for gateway in forecast.gateways:
+        if gateway.late and gateway.starts_until is not None:
+            targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
+            begins = f"starts nothing after {clock(gateway.starts_until)}"
+            yield f"{visible(gateway.name)} {begins}: at least {targets} of it cannot start in the window"
+
+
+def _last_starts_text(event: RunStarted) -> Iterator[str]:
+    """Yield until when each gateway starts something, where there is a window."""
+    last = last_starts(event.closes, event.timeouts)
+    told = [f"{visible(name)} {clock(last[name])}" for name in event.left if name in last]
+    if told:
+        yield f"the window lets them start undeploys until, one timeout before it closes: {', '.join(told)}"
+
+
+def _about(spare: float) -> str:
+    """In whole minutes where it has any: what is to spare is rounded down, what is missing up."""
+    unit = 60 if abs(spare) >= 60 else 1
+    return span(abs(spare // unit * unit))
+
+
+def rate_text(rate: float) -> str:
+    """Return so many a second, in a few digits."""
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+
+
+def waiting_text(progress: Progress, now: float) -> str:
+    """Return what the run waits for, how long still, and how it is told to go on; empty where it does not."""
+    event = progress.waiting
+    if event is None:
+        return ""
+    left = span(ceil(max(0.0, event.until - now))) if event.until is not None else ""
+    goes_on = f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
+    match event.why:
+        case "window":
+            opens = f" at {time_of_day(event.until, now)}, in {left}" if event.until is not None else ""
+            return f"waits for the window to open{opens}"
+        case "pause_after":
+            return f"pause after {_ended_part(progress, event)}{left and f', {left} left'}"
+        case "proceed":
+            typed = "type y to go on, n to stop; or " if event.answers else ""
+            return f"{_ended_part(progress, event)} has ended: {typed}{goes_on} with the next"
+        case _:
+            return f"paused; {goes_on}"
+
+
+def _ended_part(progress: Progress, event: RunWaiting) -> str:
+    """Name the wave that has ended, or the step of it."""
+    name, step = visible(event.wave or progress.wave), progress.step
+    if step is not None and step.wave == event.wave and step.number < step.steps:
+        return f"wave {name}, step {step.number} of {step.steps}"
+    return f"wave {name}"
+
+
+def setting_text(event: RunStarted) -> str:
+    """Return what is done where, within which hours, and who agreed to it."""
+    places = ", ".join(f"{visible(name)} {visible(url)}" for name, url in event.urls.items())
+    stand_in = "simulators in place of " if event.rehearsal else ""
+    told = [f"{told_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
+    if event.approval:
+        told.append(f"approved: {visible(event.approval)}")
+    return "; ".join(told)
+
+
+def protect_text(event: RunStarted) -> str:
+    """Return how many patterns are in force and how many targets they keep; nothing of a restore."""
+    if event.patterns is None:
+        return ""
+    return f"protect: {guarded(event.patterns, event.protected)}"
+
+
+def _hours(event: RunStarted) -> Iterator[str]:
+    if event.opens is not None or event.closes is not None:
+        opens = f"from {time_of_day(event.opens, event.at)} " if event.opens is not None else ""
+        closes = (
+            f"until {time_of_day(event.closes, event.at)}" if event.closes is not None else "without an end"
+        )
+        yield f"window {opens}{closes}"
+    if event.session > 1:
+        yield f"session {event.session}"
+
+
+def control_text(event: Controlled) -> str:
+    """Return who did what to the run, and from where."""
+    origin = f" ({visible(event.origin)})" if event.origin else ""
+    return f"{visible(event.by)}{origin}: {visible(event.act)}"
+
+
+def lane_text(event: LaneChanged) -> str:
+    """Return the state of a lane in words: ``paused for 12 s: 429``."""
+    parked = GIVEN_UP if event.given_up else "parked, being probed"
+    words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}
+    text = words.get(event.state, event.state)
+    if event.state == "paused" and event.seconds is not None:
+        text += f" for {span(event.seconds)}"
+    # A reason begins with its word, which may be the state itself.
+    return f"{text}: {visible(event.reason.removeprefix(f'{event.state}: '))}" if event.reason else text

@@ -1,0 +1,196 @@
+"""The listener that writes a run as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from orchestrator.display.phrases import (
+    SILENT,
+    _last_starts_text,
+    clock,
+    control_text,
+    done_text,
+    lane_text,
+    late_texts,
+    protect_text,
+    setting_text,
+    waiting_text,
+    window_text,
+)
+from orchestrator.display.progress import TROUBLED, Progress
+from orchestrator.model.events import (
+    AnyEvent,
+    Controlled,
+    GatewayWarned,
+    LaneChanged,
+    PaceChanged,
+    RunContinued,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    RunWaiting,
+    StepStarted,
+    TargetEnded,
+    WaveEnded,
+    WaveStarted,
+)
+from orchestrator.model.outcome import Outcome
+from orchestrator.report.words import visible
+
+PROGRESS_EVERY = 10.0
+"""Seconds between two lines of progress, where the next tenth of the work takes longer."""
+
+
+BOUND_EVERY = 30.0
+"""Seconds between two lines on a gateway's bound."""
+
+
+class PlainLines:
+    """Listener: writes a line for what matters; with ``quiet`` only for what went wrong."""
+
+    def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
+        self._write = write
+        self._quiet = quiet
+        self._progress = Progress()
+        self._told_at = 0.0
+        self._told_tenth = 0
+        self._pause_told: dict[str, float] = {}
+        self._parked: set[str] = set()
+        self._bounded: set[str] = set()
+        self._bound_told: dict[str, float] = {}
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take ``event`` in, and write its line if it has one."""
+        self._progress.heed(event)
+        if isinstance(event, SILENT):
+            return
+        lines = self._wrong(event) if self._quiet else self._lines(event)
+        for line in lines:
+            self._write(f"{clock(event.at)} {line}")
+
+    def _wrong(self, event: AnyEvent) -> Iterator[str]:
+        match event:
+            case TargetEnded() if event.outcome in TROUBLED:
+                why = visible(event.reason or "no reason given")
+                yield f"{event.outcome.value}: {visible(event.target)}: {why} (attempts: {event.attempts})"
+            case GatewayWarned():
+                yield f"warning: {visible(event.gateway)}: {visible(event.text)}"
+            case LaneChanged(state="parked" | "closed"):
+                yield f"{event.gateway}: {lane_text(event)}"
+            case RunStopping():
+                again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
+                landing = f"{self._progress.in_flight} in flight will land"
+                yield f"stopping: {visible(event.reason)}; {landing}{again}"
+            case RunWaiting(why="proceed" | "paused"):
+                yield waiting_text(self._progress, event.at)
+            case _:
+                pass
+
+    def _lines(self, event: AnyEvent) -> Iterator[str]:
+        yield from self._wrong(event)
+        match event:
+            case RunStarted():
+                self._told_at = event.at
+                yield from self._started(event)
+            case WaveStarted():
+                yield f"wave {visible(event.wave)} starts: {event.left:,} to do"
+            case WaveEnded():
+                yield f"wave {visible(event.wave)} ended: {self._standing(event.at)}"
+            case LaneChanged() if self._is_news(event):
+                yield f"{event.gateway}: {lane_text(event)}"
+            case TargetEnded() if self._is_due(event.at):
+                yield self._standing(event.at)
+            case RunEnded():
+                yield f"{event.state}: {self._standing(event.at)}"
+            case _:
+                yield from self._steered(event)
+
+    def _steered(self, event: AnyEvent) -> Iterator[str]:
+        match event:
+            case StepStarted():
+                step = f"step {event.number} of {event.steps}"
+                yield f"wave {visible(event.wave)}, {step} starts: {event.left:,} to do"
+            case RunWaiting(why="window" | "pause_after"):
+                yield waiting_text(self._progress, event.at)
+            case RunContinued():
+                yield "goes on"
+            case Controlled():
+                yield control_text(event)
+            case PaceChanged() if self._is_first_bound(event):
+                yield f"{event.gateway}: at most {event.rate:.1f}/s from here on"
+            case _:
+                pass
+
+    def _started(self, event: RunStarted) -> Iterator[str]:
+        by_gateway = ", ".join(f"{name} {left:,}" for name, left in event.left.items())
+        verb = "goes on" if event.resumed else "starts"
+        day = f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %z}"
+        yield (
+            f"run {event.run} of {visible(event.plan)} {verb} ({day}): "
+            f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
+        )
+        if event.urls:
+            yield setting_text(event)
+        if told := protect_text(event):
+            yield told
+        yield from _last_starts_text(event)
+
+    def _is_news(self, event: LaneChanged) -> bool:
+        """A throttling gateway pauses its lane every second: once in a while is enough to know."""
+        match event.state:
+            case "parked":
+                self._parked.add(event.gateway)  # told already, as something wrong
+                return False
+            case "open":
+                back = event.gateway in self._parked
+                self._parked.discard(event.gateway)
+                return back
+            case "paused":
+                told = self._pause_told.get(event.gateway, 0.0)
+                if event.at - told < PROGRESS_EVERY:
+                    return False
+                self._pause_told[event.gateway] = event.at
+                return True
+            case _:
+                return False
+
+    def _is_first_bound(self, event: PaceChanged) -> bool:
+        """The bound moves all the time; that there is one is worth a line, though not every time anew."""
+        if event.rate is None:
+            self._bounded.discard(event.gateway)
+            return False
+        told = self._bound_told.get(event.gateway, 0.0)
+        if event.gateway in self._bounded or event.at - told < BOUND_EVERY:
+            self._bounded.add(event.gateway)
+            return False
+        self._bounded.add(event.gateway)
+        self._bound_told[event.gateway] = event.at
+        return True
+
+    def _is_due(self, at: float) -> bool:
+        if at - self._told_at < 1.0:
+            return False
+        progress = self._progress
+        tenth = progress.done * 10 // max(progress.total, 1)
+        if at - self._told_at < PROGRESS_EVERY and tenth <= self._told_tenth:
+            return False
+        self._told_at, self._told_tenth = at, tenth
+        return True
+
+    def _standing(self, at: float) -> str:
+        progress = self._progress
+        counts = [f"{progress.done:,}/{progress.total:,} ended"]
+        counts += [
+            f"{progress.count(outcome):,} {outcome.value.replace('_', ' ')}"
+            for outcome in Outcome
+            if progress.count(outcome)
+        ]
+        if progress.lost:
+            counts.append(f"{progress.lost:,} cannot be brought back")
+        rate = progress.pace.rate(at)
+        if rate and progress.ended is None:
+            counts.append(f"{rate:.1f}/s")
+        if (forecast := progress.forecast(at)) is not None:
+            counts += filter(None, (done_text(forecast, at), window_text(forecast), *late_texts(forecast)))
+        return ", ".join(counts)

@@ -1,0 +1,76 @@
+"""How a run ended, in few words: the last lines on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from orchestrator.display.progress import TROUBLED
+from orchestrator.report.values import Report, TargetReport, Totals
+from orchestrator.report.words import advice, headline, span, visible
+
+HEADINGS = ("", "targets", "undeployed", "already", "failed", "unknown", "not started", "requests", "retries")
+RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in HEADINGS)
+TROUBLE_SHOWN = 10
+"""How many targets that went wrong are named; the reports name them all."""
+
+
+def headings(report: Report) -> tuple[str, ...]:
+    """Return what stands above ``count_rows``."""
+    return RESTORE_HEADINGS if report.run.act == "restore" else HEADINGS
+
+
+def count_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return a row a gateway under ``headings``, and one for all of them where there are several."""
+    rows = [_count_row(visible(gateway.name), gateway.totals) for gateway in report.gateways]
+    return rows if len(rows) == 1 else [*rows, _count_row("all", report.totals)]
+
+
+def _count_row(name: str, totals: Totals) -> tuple[str, ...]:
+    counts = (
+        totals.targets,
+        totals.undeployed + totals.restored,
+        totals.already_undeployed + totals.already_deployed,
+        totals.failed,
+        totals.unknown,
+        totals.not_started,
+        totals.requests,
+        totals.retries,
+    )
+    return (name, *(f"{count:,}" for count in counts))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    """Yield ``rows`` as lines in columns: the first ``left`` of them to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        texts = [
+            cell.ljust(width) if n < left else cell.rjust(width) for n, (cell, width) in enumerate(cells)
+        ]
+        yield "  ".join(texts).rstrip()
+
+
+def ending_line(report: Report) -> str:
+    """Return how the run ended, in one line."""
+    return f"{headline(report)} ({span(report.run.seconds)} of work)"
+
+
+def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
+    """Yield what to do next; ``state`` is put behind each command to type."""
+    for step in advice(report):
+        yield step.text
+        if step.command:
+            yield f"    {step.command}{state}"
+
+
+def trouble_lines(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[str]:
+    """Yield a line for each of the first targets that are failed or unknown, and how many more there are."""
+    wrong = totals.failed + totals.unknown
+    if not wrong:
+        return
+    named = (target for target in trouble if target.outcome in TROUBLED)
+    for target in islice(named, min(TROUBLE_SHOWN, wrong)):
+        yield f"{target.outcome.value:<8} {visible(target.id)}: {visible(target.reason or 'no reason given')}"
+    if wrong > TROUBLE_SHOWN:
+        yield f"… and {wrong - TROUBLE_SHOWN:,} more; the reports name them all"

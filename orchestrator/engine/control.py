@@ -1,0 +1,249 @@
+"""What may be asked of a run while it goes on: to pause, go on, stop, pass over targets, change limits.
+
+Each act is in the journal before it is answered, with who, when and from where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from orchestrator.engine.standing import Standing
+from orchestrator.engine.target_run import Tools
+from orchestrator.errors import UsageError
+from orchestrator.journal.pending import Pending
+from orchestrator.journal.record import Record
+from orchestrator.lanes.lane import Lane, Learned
+from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, RunId
+from orchestrator.model.settings import MOST_IN_FLIGHT, Limits, PerSecond
+from orchestrator.plan.patterns import Patterns, fault
+
+
+class Pause(Struct, frozen=True, tag="pause", tag_field="act"):
+    """Let nothing new start until told to go on."""
+
+    def __str__(self) -> str:
+        return "pause"
+
+
+class Continue(Struct, frozen=True, tag="continue", tag_field="act"):
+    """Go on: end a pause, or the rest between two waves."""
+
+    def __str__(self) -> str:
+        return "continue"
+
+
+class Stop(Struct, frozen=True, tag="stop", tag_field="act"):
+    """Start nothing more; what flies lands, doubts are looked at, the rest is left for a resume."""
+
+    def __str__(self) -> str:
+        return "stop"
+
+
+class Skip(Struct, frozen=True, tag="skip", tag_field="act"):
+    """Pass over the targets whose id matches and for which nothing was sent."""
+
+    pattern: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+    def __str__(self) -> str:
+        return f"skip {self.pattern}"
+
+
+class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
+    """Put other limits in force on one gateway; what is not given stays."""
+
+    gateway: str
+    concurrency: Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None = None
+    rate: PerSecond | None = None
+    unbounded: bool = False
+    """No fixed rate any more."""
+
+    def __str__(self) -> str:
+        given = [] if self.concurrency is None else [f"concurrency={self.concurrency}"]
+        if self.unbounded or self.rate is not None:
+            given.append("rate=none" if self.rate is None else f"rate={self.rate:g}/s")
+        return " ".join(["limits", self.gateway, *given])
+
+
+class Status(Struct, frozen=True, tag="status", tag_field="act"):
+    """Say where the run stands, as JSON (``standing.Standing``). It changes nothing, and is not kept."""
+
+    def __str__(self) -> str:
+        return "status"
+
+
+Demand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits | Status
+
+
+class Who(Struct, frozen=True, kw_only=True):
+    """Who asks, as far as the system knows: the user, and from where."""
+
+    user: str
+    origin: str
+    """Host, process, terminal."""
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """An act as the journal keeps it."""
+
+    act: str
+    by: str
+    origin: str
+    demand: Demand
+
+
+class Steering:
+    """Does what is asked of one session of a run."""
+
+    def __init__(
+        self,
+        *,
+        run: RunId,
+        plan: Plan,
+        lanes: Mapping[str, Lane],
+        learned: dict[str, Learned],
+        pending: Pending,
+        record: Record,
+        tools: Tools,
+        stands: Callable[[], Standing] = lambda: Standing(at=0.0),
+    ) -> None:
+        """``stands`` says where the run stands at the moment."""
+        self._stands = stands
+        self.run = run
+        self.learned = learned
+        """What each lane begins with, and what limits somebody has set since."""
+        self._plan = plan
+        self._lanes = lanes
+        self._pending = pending
+        self._record = record
+        self._stopping = tools.stopping
+        self._emit = tools.emit
+        self._world = tools.world
+
+    async def do(self, demand: Demand, who: Who) -> str:
+        """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
+        if isinstance(demand, Status):
+            return msgspec.json.encode(self._stands()).decode()
+        answer = self._check(demand)
+        at = self._world.now()
+        kept = Kept(act=str(demand), by=who.user, origin=who.origin, demand=demand)
+        self._record.note(at, "control", text=msgspec.json.encode(kept).decode())
+        self._emit(Controlled(at=at, act=kept.act, by=who.user, origin=who.origin))
+        self._act(demand, who)
+        await self._record.flush()
+        return answer
+
+    def complain(self, text: str) -> None:
+        """Keep and tell that the run cannot be steered."""
+        at, gateway = self._world.now(), self._plan.gateways[0].name
+        self._record.note(at, "warning", gateway=gateway, text=text)
+        self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
+
+    def _check(self, demand: Demand) -> str:
+        match demand:
+            case Pause():
+                return "nothing new starts; what is in flight lands, and `continue` goes on"
+            case Continue():
+                waits = self._stopping.paused or self._stopping.rests
+                return "it goes on" if waits else "it was not waiting; nothing has changed"
+            case Stop():
+                return f"it stops; `undeploy resume {self.run}` goes on with what is left"
+            case Skip(pattern):
+                return self._count(pattern)
+            case Status():
+                return ""
+            case SetLimits():
+                self._gateway(demand)
+                return f"in force: {str(demand).removeprefix('limits ')}"
+
+    def _count(self, pattern: str) -> str:
+        patterns = Patterns((pattern,), self._plan.gateways)
+        count = sum(patterns.first(name) is not None for _, name in self._pending.untouched())
+        if not count:
+            unfit = fault(pattern, self._plan.gateways)
+            hint = f"; {unfit.hint}" if unfit is not None and unfit.hint else ""
+            raise UsageError(
+                f"{pattern} matches no target that nothing was sent for (in a pattern * stays inside one"
+                f" part of an id, ** crosses parts{hint}); nothing has changed"
+            )
+        return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
+
+    def _gateway(self, demand: SetLimits) -> Gateway:
+        found = next((entry for entry in self._plan.gateways if entry.name == demand.gateway), None)
+        if found is None:
+            names = ", ".join(entry.name for entry in self._plan.gateways)
+            raise UsageError(f"the plan has no gateway {demand.gateway!r}; it has {names}")
+        if demand.concurrency is None and demand.rate is None and not demand.unbounded:
+            raise UsageError("give concurrency=N, rate=N/s, or both")
+        return found
+
+    def _act(self, demand: Demand, who: Who) -> None:
+        match demand:
+            case Pause() if not self._stopping.paused:
+                self._stopping.pause()
+                self._emit(RunWaiting(at=self._world.now(), why="paused"))
+            case Continue() if self._stopping.paused or self._stopping.rests:
+                if self._stopping.paused:
+                    self._emit(RunContinued(at=self._world.now()))
+                self._stopping.go_on()
+            case Stop():
+                self._stopping.stop("control", f"{who.user} stopped it ({who.origin})")
+            case Skip(pattern):
+                self._stopping.skip(pattern, who.user)
+            case SetLimits():
+                self._limit(demand)
+            case _:
+                pass
+
+    def _limit(self, demand: SetLimits) -> None:
+        before = self.learned.get(demand.gateway, Learned())
+        self.learned[demand.gateway] = _changed(before, self._gateway(demand), demand)
+        if lane := self._lanes.get(demand.gateway):
+            given = demand.unbounded or demand.rate is not None
+            lane.limit(concurrency=demand.concurrency, rate=demand.rate if given else "same")
+
+
+Desk: TypeAlias = Callable[[Steering], AbstractAsyncContextManager[None]]
+"""Where a run takes demands from while the block goes on."""
+
+
+def no_desk(_: Steering) -> AbstractAsyncContextManager[None]:
+    """Nobody steers the run."""
+    return nullcontext()
+
+
+def recalled(
+    gateways: Iterable[Gateway], rates: Mapping[str, float], acts: Iterable[str]
+) -> tuple[dict[str, Learned], dict[str, str]]:
+    """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
+    that somebody set, and the patterns that are passed over with who wanted that. ``acts`` are JSON."""
+    learned = {name: Learned(rate=rate) for name, rate in rates.items()}
+    entries = {entry.name: entry for entry in gateways}
+    skips: dict[str, str] = {}
+    for each in (msgspec.json.decode(act, type=Kept) for act in acts):
+        match each.demand:
+            case SetLimits(gateway=name) as demand if name in entries:
+                learned[name] = _changed(learned.get(name, Learned()), entries[name], demand)
+            case Skip(pattern):
+                skips.setdefault(pattern, each.by)
+            case _:
+                pass
+    return learned, skips
+
+
+def _changed(learned: Learned, gateway: Gateway, demand: SetLimits) -> Learned:
+    limits = learned.limits or gateway.limits
+    return replace(
+        learned,
+        limits=Limits(
+            concurrency=demand.concurrency or limits.concurrency,
+            rate=demand.rate if demand.unbounded or demand.rate is not None else limits.rate,
+        ),
+    )

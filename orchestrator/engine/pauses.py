@@ -1,0 +1,65 @@
+"""What a run waits for between two waves, or two steps of one: a time, or that somebody says to go on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Literal, TypeAlias
+
+import anyio
+
+from orchestrator.engine.target_run import Tools
+from orchestrator.model.events import RunContinued, RunWaiting
+from orchestrator.model.plan import Wave
+
+Prompt: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Asks whether to go on after the wave of that name; may be cancelled."""
+
+
+async def rest(wave: Wave, tools: Tools, prompt: Prompt | None) -> None:
+    """Wait for as long as a wave says, then until somebody says to go on where it asks for that.
+
+    A run that stops waits no longer, nor does one whose window closes. ``control continue`` ends either wait.
+    """
+    if wave.pause_after is not None:
+        await _wait(wave, tools, "pause_after", wave.pause_after)
+    await asked(wave, tools, prompt)
+
+
+async def asked(wave: Wave, tools: Tools, prompt: Prompt | None) -> None:
+    """Wait until somebody says to go on after a wave, where it asks for that."""
+    if wave.proceed == "ask":
+        async with anyio.create_task_group() as group:
+            if prompt is not None and tools.stopping.kind is None:
+                group.start_soon(_ask, wave, tools, prompt)
+            await _wait(wave, tools, "proceed", math.inf, answers=prompt is not None)
+            group.cancel_scope.cancel()
+
+
+async def _ask(wave: Wave, tools: Tools, prompt: Prompt) -> None:
+    if await prompt(wave.name):
+        tools.stopping.go_on()
+    else:
+        tools.stopping.stop("control", f"it was not to go on after wave {wave.name}")
+
+
+async def _wait(
+    wave: Wave, tools: Tools, why: Literal["pause_after", "proceed"], seconds: float, *, answers: bool = False
+) -> None:
+    world, stopping = tools.world, tools.stopping
+    if stopping.kind is not None:
+        return
+    event = partial(RunWaiting, at=world.now(), why=why, wave=wave.name, answers=answers)
+    tools.emit(event() if math.isinf(seconds) else event(until=world.now() + seconds))
+    stopping.rest()
+    ends = world.monotonic() + seconds
+    while stopping.rests:
+        left = min(ends, stopping.closes) - world.monotonic()
+        if left <= 0:
+            break
+        await stopping.change(left)
+    stopping.rest(over=True)
+    tools.emit(RunContinued(at=world.now()))
+    if stopping.paused:
+        tools.emit(RunWaiting(at=world.now(), why="paused"))

@@ -1,0 +1,171 @@
+"""Who goes next: the open targets of one leg on one gateway, in the plan's order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import anyio
+
+from orchestrator.journal.pending import START, Leg, Pending
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.target import Target
+from orchestrator.rules.dependencies import Dependencies
+from orchestrator.rules.retry import Past
+
+LOOK_AHEAD = 2000
+"""Targets that may stand aside, since their like is under way or they come after another one, before the lane
+waits for one of them."""
+
+
+class Claims:
+    """What is under way at one installation. Of targets that exclude one another one goes at a time, also
+    where a plan names the installation twice."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._changed = anyio.Event()
+
+    def claim(self, key: str | None) -> bool:
+        """Take the key if it is free; None is always free."""
+        if key is None:
+            return True
+        if key in self._held:
+            return False
+        self._held.add(key)
+        return True
+
+    def release(self, key: str | None) -> None:
+        """Give the key back, and wake who waits for one."""
+        if key is None:
+            return
+        self._held.discard(key)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    async def wait(self) -> None:
+        """Wait until some key is given back, or until somebody is woken for another reason."""
+        await self._changed.wait()
+
+
+class Order:
+    """What the targets of a leg wait for, and who is to be woken when that has changed."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self.dependencies = dependencies
+        self._feeds: list[Feed] = []
+
+    def join(self, feed: Feed) -> None:
+        """Have a feed told of its targets that need not wait any more."""
+        self._feeds.append(feed)
+
+    def settle(self, seq: int, outcome: Outcome | None) -> None:
+        """A target has ended; None is that nobody works on it any more."""
+        if self.dependencies.settle(seq, outcome):
+            self._tell()
+
+    def abandon(self, gateway: str) -> None:
+        """The lane of a gateway has ended for this leg."""
+        if self.dependencies.abandon(gateway):
+            self._tell()
+
+    def _tell(self) -> None:
+        freed = self.dependencies.freed()
+        for feed in self._feeds:
+            feed.freed(freed)
+
+
+class Taken(NamedTuple):
+    """A target for a worker. ``broken`` is why it will not be started, where that is so."""
+
+    target: Target
+    past: Past
+    broken: str | None = None
+
+
+class Feed:
+    """Hands out targets to the workers of a lane. Those whose like is under way, and those that come after
+    another one, stand aside, and whoever is free takes the next one that may go."""
+
+    def __init__(self, pending: Pending, leg: Leg, gateway: Gateway, claims: Claims, order: Order) -> None:
+        self._pending = pending
+        self._leg = leg
+        self._gateway = gateway
+        self._claims = claims
+        self._dependencies = order.dependencies
+        self._batch: deque[tuple[Target, Past]] = deque()
+        self._after = START
+        self._drained = False
+        self._aside: dict[str, deque[tuple[Target, Past]]] = {}
+        self._aside_count = 0
+        self._waiting: dict[int, tuple[Target, Past]] = {}
+        self._ready: deque[tuple[Target, Past]] = deque()
+        order.join(self)
+
+    async def take(self) -> Taken | None:
+        """Return the next target that may go now, or None when there is none left to wait for."""
+        while True:
+            taken = self._from_ready() or self._from_aside() or self._from_plan()
+            if taken is not None or not (self._aside_count or self._waiting):
+                return taken
+            await self._claims.wait()
+
+    def release(self, target: Target) -> None:
+        """Let the next of those that this target excluded go."""
+        self._claims.release(self._gateway.exclusive(target))
+
+    def freed(self, seqs: list[int]) -> None:
+        """These need not wait for another target any more."""
+        own = [self._waiting.pop(seq) for seq in seqs if seq in self._waiting]
+        if own:
+            self._ready.extend(own)
+            self._claims.wake()
+
+    def _from_ready(self) -> Taken | None:
+        while self._ready:
+            if taken := self._offer(self._ready.popleft()):
+                return taken
+        return None
+
+    def _from_aside(self) -> Taken | None:
+        key = next((key for key in self._aside if self._claims.claim(key)), None)
+        if key is None:
+            return None
+        waiting = self._aside[key]
+        item = waiting.popleft()
+        self._aside_count -= 1
+        if not waiting:
+            del self._aside[key]
+        return Taken(*item)
+
+    def _from_plan(self) -> Taken | None:
+        while self._aside_count + len(self._waiting) < LOOK_AHEAD and (item := self._read()) is not None:
+            if self._dependencies.waits(item[0].seq):
+                self._waiting[item[0].seq] = item
+            elif taken := self._offer(item):
+                return taken
+        return None
+
+    def _offer(self, item: tuple[Target, Past]) -> Taken | None:
+        """Hand a target out, or put it aside behind its like."""
+        if (broken := self._dependencies.broken(item[0].seq)) is not None:
+            return Taken(*item, broken)
+        key = self._gateway.exclusive(item[0])
+        # Behind others of its like that stand aside it waits its turn.
+        if key is None or (key not in self._aside and self._claims.claim(key)):
+            return Taken(*item)
+        self._aside.setdefault(key, deque()).append(item)
+        self._aside_count += 1
+        return None
+
+    def _read(self) -> tuple[Target, Past] | None:
+        if not self._batch and not self._drained:
+            batch, self._after = self._pending.batch(self._leg, self._gateway.name, self._after)
+            self._batch.extend(batch)
+            self._drained = not batch
+        return self._batch.popleft() if self._batch else None

@@ -1,0 +1,496 @@
+"""One session of a run: the first one or a resume, from an open journal to its reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio
+from msgspec import Struct
+
+from orchestrator.display.progress import Progress
+from orchestrator.engine.control import Desk, Steering, no_desk
+from orchestrator.engine.pauses import Prompt
+from orchestrator.engine.signals import Signals
+from orchestrator.engine.standing import standing
+from orchestrator.engine.storage import Storage
+from orchestrator.engine.target_run import Tools
+from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.journal.account import consent_of
+from orchestrator.journal.database import Database
+from orchestrator.journal.pending import Leg, Pending
+from orchestrator.journal.record import Record
+from orchestrator.lanes.environment import World, open_way
+from orchestrator.lanes.lane import Lane, LaneStatus, Learned
+from orchestrator.lanes.login import Entrance
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.state_list import Overview
+from orchestrator.model.credentials import Material
+from orchestrator.model.events import (
+    AnyEvent,
+    GatewayWarned,
+    LaneChanged,
+    Listener,
+    PaceChanged,
+    PartLeft,
+    RunContinued,
+    RunEnded,
+    RunStarted,
+    RunStopping,
+    RunWaiting,
+)
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Send
+from orchestrator.model.outcome import Counts, Reason
+from orchestrator.model.plan import Plan, RunId, Window
+from orchestrator.model.reading import UNDEPLOY, Act, Ask
+from orchestrator.plan.patterns import Patterns
+from orchestrator.report.words import consented
+from orchestrator.rules.exit_status import end_state, exit_status, left_undone
+from orchestrator.rules.forecast import last_starts
+from orchestrator.rules.stop_rules import Tally
+from orchestrator.transport.tls import warnings
+
+LAST_WRITES = 3.0
+"""Seconds that the journal gets for its last rows once a second signal has come."""
+
+LAST_CLOSE = 0.5
+"""And so many for closing it then; each is bounded, since a disk may never answer."""
+
+
+class Guard(Struct, frozen=True):
+    """What keeps targets from a run, as it is told at the start."""
+
+    patterns: int
+    """How many patterns are in force."""
+    protected: int
+    """How many targets they have kept from the run."""
+    warnings: tuple[tuple[str, str], ...] = ()
+    """What to look at, in words, each with the gateway that it is about."""
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """What a session begins with."""
+
+    run: RunId
+    plan: Plan
+    window: Window | None
+    number: int
+    """1 for the first session of the run."""
+    rehearsal: bool = False
+    holder: str
+    materials: Mapping[str, Material]
+    """What the references of the gateways gave, by name; of those that have something left."""
+    past_stop: bool = False
+    """What a stop rule counted so far was accepted: counts begin afresh."""
+    options: str
+    """The options of this session as JSON, for the journal."""
+    learned: Mapping[str, Learned] = {}
+    """What earlier sessions have left for each lane, by name."""
+    skips: Mapping[str, str] = {}
+    """Patterns that somebody has had passed over in an earlier session, and who."""
+    change: Ask = UNDEPLOY
+    """What is done to the targets: to undeploy them, or in a restore to deploy them."""
+    prompt: Prompt | None = None
+    """Asks whether to go on after a wave, where somebody sits there."""
+    expires: float | None = None
+    """The Unix time from which the approval file of a new run is void, if no request has left by then."""
+    guard: Guard | None = None
+    """What keeps targets from the run; None in a restore, from which nothing does."""
+
+
+class Finish(Struct, frozen=True, kw_only=True):
+    """How a session ended. ``interrupted`` tells that it had a signal, ``cut`` that a second one ended it,
+    ``void`` why nothing was sent, and that there is nothing to resume."""
+
+    status: ExitStatus
+    void: str | None = None
+    interrupted: bool = False
+    cut: bool = False
+
+
+class Teller:
+    """Tells events to the listeners. One that raises is dropped, and the others are told why."""
+
+    def __init__(self, listeners: Sequence[Listener], complain: Callable[[str], None]) -> None:
+        self._listeners = list(listeners)
+        self._complain = complain
+
+    def __call__(self, event: AnyEvent) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a display that fails must not end a run
+                self._listeners.remove(listener)
+                self._complain(f"a listener failed and is told no more: {error!r}")
+
+
+class Session:
+    """Works on an open journal until everything that may be done is done."""
+
+    def __init__(
+        self,
+        start: Start,
+        database: Database,
+        world: World,
+        listeners: Sequence[Listener],
+        desk: Desk = no_desk,
+        storage: Storage | None = None,
+    ) -> None:
+        """``desk`` is where others steer the run from, while it works."""
+        self._start = start
+        self._desk = desk
+        self._world = world
+        self._began = world.monotonic()
+        storage = storage or Storage()
+        self._writing = storage.writing(database)
+        self._record = Record(self._writing, start.number)
+        self._progress = Progress()
+        self._emit = Teller(
+            [self._progress.heed, *listeners],
+            lambda text: self._record.note(world.now(), "warning", text=text),
+        )
+        self._reader = storage.reader(database)
+        self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
+        self._stopping = Stopping(
+            closes=self._closes(),
+            announce=self._announce_stop,
+            matcher=lambda texts: Patterns(texts, start.plan.gateways).first,
+        )
+        for pattern, by in start.skips.items():
+            self._stopping.skip(pattern, by)
+        self._lanes: dict[str, Lane] = {}
+        self._tools = Tools(
+            world=world,
+            stopping=self._stopping,
+            record=self._record,
+            emit=self._emit,
+            note=_note(start),
+            change=start.change,
+            snapshot=start.plan.snapshot if start.change == UNDEPLOY else "off",
+            approved=self._pending.approved,
+        )
+        self._steering = Steering(
+            run=start.run,
+            plan=start.plan,
+            lanes=self._lanes,
+            learned=dict(start.learned),
+            pending=self._pending,
+            record=self._record,
+            tools=self._tools,
+            stands=lambda: standing(self._progress, self._lanes, world.now(), world.monotonic()),
+        )
+        self._told_late: set[str] = set()
+        """The gateways of which it was told that the window lets nothing of them start."""
+        self._parked: set[str] = set()
+        self._cut = False
+        self._void: str | None = None
+
+    async def run(self, signals: Signals, *, received: str | None = None) -> Finish:
+        """Do the session. Raises what a bug raises, after the journal is closed.
+
+        ``received`` is a signal that came before the session could heed it.
+        """
+        if received is not None:
+            self._interrupt(received)
+        finish: Finish | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._heed_signals, signals, group.cancel_scope)
+                async with self._desk(self._steering):
+                    await self._work()
+                finish = await self._finish()
+                await self._close()  # under the same signals: this, too, must not be cut by the first one
+                group.cancel_scope.cancel()
+            if finish is None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES):
+                    finish = await self._finish()
+            return finish or Finish(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
+        finally:
+            within = LAST_CLOSE if self._cut else math.inf
+            with anyio.CancelScope(shield=True), anyio.move_on_after(within):
+                await self._close()
+
+    async def _close(self) -> None:
+        """Close the journal; safe to call twice."""
+        self._reader.close()  # first: the last connection to go writes all into the one file
+        await self._writing.close()
+
+    async def _work(self) -> None:
+        start, world = self._start, self._world
+        try:
+            await self._record.begin(world.now(), start.holder, start.options)
+        except DiskError as error:
+            self._stopping.stop("disk", str(error))
+            return
+        left = self._pending.left()
+        legs = sorted({leg for leg, _ in left})
+        names = [gateway.name for gateway in start.plan.gateways]
+        by_gateway = {
+            name: sum(count for (_, gateway), count in left.items() if gateway == name) for name in names
+        }
+        self._emit(
+            RunStarted(
+                at=world.now(),
+                run=start.run,
+                plan=start.plan.name,
+                targets=self._pending.targets(),
+                left={name: count for name, count in by_gateway.items() if count},
+                resumed=start.number > 1,
+                closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
+                timeouts={gateway.name: gateway.reply_timeout for gateway in start.plan.gateways},
+                rests=sum(start.plan.waves[leg.wave].pause_after or 0.0 for leg in legs[:-1]),
+                parts=tuple(_part(start.plan, leg, left) for leg in legs),
+                act="undeploy" if start.change == UNDEPLOY else "restore",
+                rehearsal=start.rehearsal,
+                urls={
+                    gateway.name: gateway.url for gateway in start.plan.gateways if by_gateway[gateway.name]
+                },
+                opens=start.window.opens.timestamp() if start.window and start.window.opens else None,
+                session=start.number,
+                approval=self._approval(),
+                patterns=None if start.guard is None else start.guard.patterns,
+                protected=0 if start.guard is None else start.guard.protected,
+            )
+        )
+        for gateway, warning in () if start.guard is None else start.guard.warnings:
+            self.lane(gateway, "warning", warning, None)
+        await self._wait_for_window()
+        if self._expired():
+            return
+        tally = Tally(
+            start.plan.stop_when,
+            self._pending.outcomes(),
+            first_run=start.number == 1,
+            past_stop=start.past_stop,
+        )
+        async with self._open_lanes([name for name in names if by_gateway[name]]) as ways:
+            crew = Crew(
+                plan=start.plan,
+                pending=self._pending,
+                record=self._record,
+                tally=tally,
+                tools=self._tools,
+                prompt=start.prompt,
+            )
+            await execute(crew, ways)
+
+    def _approval(self) -> str:
+        for (text,) in self._reader.rows("SELECT value FROM meta WHERE key = 'approved'"):
+            if consent := consent_of(text):
+                return consented(consent)
+        return ""
+
+    @asynccontextmanager
+    async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, Way]]:
+        ways: dict[str, Way] = {}
+        async with AsyncExitStack() as stack:
+            for gateway in self._start.plan.gateways:
+                if gateway.name in names:
+                    reached = self._world.reach(gateway)
+                    send = await stack.enter_async_context(open_way(self._world, reached))
+                    ways[gateway.name] = self._way(reached, send)
+            yield ways
+
+    def _way(self, gateway: Gateway, send: Send) -> Way:
+        told = partial(self._note_request, gateway.name)
+        entrance = Entrance(gateway, self._start.materials[gateway.name], self._world, send, told)
+        learned = self._steering.learned.get(gateway.name, Learned())
+        lane = Lane(gateway, entrance, self._world, self._stopping, self, learned, self._tools.change.act)
+        self._lanes[gateway.name] = lane
+        texts = [*warnings(gateway), entrance.warning, *self._horizon(entrance), *self._too_late(gateway)]
+        for warning in filter(None, texts):
+            lane.warn(warning)
+        return Way(lane, send, Overview(lane, send, self._world, told))
+
+    def _horizon(self, entrance: Entrance) -> Iterator[str]:
+        """Yield a warning where a credential that nobody renews is known to end before the window does."""
+        window, ticket = self._start.window, entrance.ticket
+        if window is None or window.closes is None or ticket is None or ticket.until is None:
+            return
+        if ticket.until < window.closes.timestamp():
+            yield f"the credential says that it ends at {_utc(ticket.until)}, before the window closes"
+
+    def _too_late(self, gateway: Gateway) -> Iterator[str]:
+        """Yield a warning where the window lets nothing of a gateway start from the beginning on."""
+        last = self._last_start(gateway)
+        if last is not None and last < self._world.now():
+            self._told_late.add(gateway.name)
+            yield f"{self._stops(gateway)}, so nothing of it is started in this session"
+
+    def _note_request(self, gateway: str) -> None:
+        """Keep that a request left that is no single target's: a login, or a page of a list."""
+        self._record.note(self._world.now(), "request", gateway=gateway)
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+        """Keep and tell how a lane is doing."""
+        at = self._world.now()
+        if state == "warning":
+            self._record.note(at, "warning", gateway=gateway, text=reason)
+            self._emit(GatewayWarned(at=at, gateway=gateway, text=reason or ""))
+            return
+        given_up = state == "given_up"
+        stands = "parked" if state == "given_up" else state
+        if not given_up or gateway not in self._parked:
+            self._record.note(at, stands, gateway=gateway, text=reason)
+        if stands != "paused":
+            (self._parked.add if stands == "parked" else self._parked.discard)(gateway)
+        self._emit(
+            LaneChanged(
+                at=at, gateway=gateway, state=stands, reason=reason, seconds=seconds, given_up=given_up
+            )
+        )
+
+    def pace(self, gateway: str, rate: float | None) -> None:
+        """Keep and tell what bounds a lane's undeploys."""
+        at = self._world.now()
+        self._record.note(at, "pace", gateway=gateway, text=None if rate is None else f"{rate:.6g}")
+        self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
+
+    def _announce_stop(self, reason: str) -> None:
+        at = self._world.now()
+        self._record.note(at, "stopping", text=reason)
+        self._emit(RunStopping(at=at, reason=reason))
+
+    def _closes(self) -> float | None:
+        """Return the window's close on the clock that never jumps."""
+        window = self._start.window
+        if window is None or window.closes is None:
+            return None
+        return self._world.monotonic() + window.closes.timestamp() - self._world.now()
+
+    async def _wait_for_window(self) -> None:
+        window = self._start.window
+        if window is None or window.opens is None or self._stopping.kind is not None:
+            return
+        opens, now = window.opens.timestamp(), self._world.now()
+        if now < opens:
+            self._emit(RunWaiting(at=now, why="window", until=opens))
+            await self._stopping.sleep(opens - now)
+            self._emit(RunContinued(at=self._world.now()))
+
+    def _expired(self) -> bool:
+        """Whether the approval has expired before a first request could leave: then none does."""
+        expires = self._start.expires
+        if expires is None or self._world.now() < expires or self._stopping.kind is not None:
+            return False
+        ended = datetime.fromtimestamp(expires, UTC)
+        self._void = (
+            f"the approval expired at {ended:%Y-%m-%d %H:%M:%S} UTC, before anything was sent; make a new one"
+        )
+        self._stopping.stop("control", self._void)
+        return True
+
+    async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
+        """The first signal lets what is in flight land, the second ends the session at once."""
+        async for name in signals.received():
+            if self._stopping.kind == "interrupt":
+                self._cut = True
+                scope.cancel()
+                return
+            self._interrupt(name)
+
+    def _interrupt(self, name: str) -> None:
+        self._stopping.stop("interrupt", f"{name} was received")
+
+    async def _finish(self) -> Finish:
+        """Give what was not reached its honest outcome, and keep how the session ended."""
+        at = self._world.now()
+        self._leave_skipped(at)
+        for index, gateway in enumerate(self._start.plan.gateways):
+            lane = self._lanes.get(gateway.name)
+            # What ended its lane comes first: the window, or a signal, found these left already.
+            if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
+                self._record.leave_rest(reason, at, gateway=index)
+        rest = self._stopping.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
+        self._record.leave_rest(rest, at)
+        try:
+            await self._record.flush()
+            self._tell_what_the_window_stopped()
+            counts = self._pending.outcomes()
+            status = self._status(counts)
+            await self._record.finish(
+                at,
+                state=end_state(status),
+                stopped_by=self._stopped_by(counts, status),
+                exit_status=status,
+                seconds=self._world.monotonic() - self._began,
+            )
+        except DiskError:
+            interrupted = self._stopping.kind == "interrupt"
+            status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
+        self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
+        interrupted = self._stopping.kind == "interrupt"
+        return Finish(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
+
+    def _tell_what_the_window_stopped(self) -> None:
+        for name, count in self._pending.not_started(Reason.WINDOW).items():
+            if name in self._lanes and name not in self._told_late:
+                lane = self._lanes[name]
+                targets = "1 target was" if count == 1 else f"{count:,} targets were"
+                lane.warn(f"{self._stops(lane.gateway)}; {targets} left")
+
+    def _stops(self, gateway: Gateway) -> str:
+        """Return from when on a gateway starts nothing, and why."""
+        return (
+            f"the window lets nothing of it start after {_utc(self._last_start(gateway) or 0.0)}: "
+            f"one timeout ({gateway.reply_timeout:g} s) no longer fits before it closes"
+        )
+
+    def _last_start(self, gateway: Gateway) -> float | None:
+        """Return the last Unix time at which a gateway starts an undeploy; None without an end."""
+        window = self._start.window
+        closes = window.closes.timestamp() if window and window.closes else None
+        return last_starts(closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
+
+    def _leave_skipped(self, at: float) -> None:
+        """What somebody had passed over stays so, also where nobody came to it."""
+        if self._stopping.skips:
+            for seq, name in self._pending.untouched():
+                if reason := self._stopping.skipped(name):
+                    self._record.leave(seq, reason, at)
+
+    def _status(self, counts: Counts) -> ExitStatus:
+        status = exit_status(
+            counts,
+            interrupted=self._stopping.kind == "interrupt",
+            restores=self._start.change.act is Act.DEPLOY,
+        )
+        return ExitStatus.INTERRUPTED if self._cut else status
+
+    def _stopped_by(self, counts: Counts, status: ExitStatus) -> str | None:
+        if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
+            return None
+        return self._stopping.reason or left_undone(counts)
+
+
+def _part(plan: Plan, leg: Leg, left: Mapping[tuple[Leg, str], int]) -> PartLeft:
+    wave = plan.waves[leg.wave]
+    here = {name: count for (other, name), count in left.items() if other == leg}
+    return PartLeft(wave=wave.name, number=leg.step + 1, left=here, rest=wave.pause_after or 0.0)
+
+
+def _utc(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _note(start: Start) -> str | None:
+    """Return the text for a vendor's history record; None without a reason: an older server knows no text."""
+    return f"{start.plan.reason} [{start.run}]" if start.plan.reason else None
+
+
+def check_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:
+    """Raise UsageError where no session may begin: before ``opens`` (unless it waits), after ``closes``."""
+    if window is None:
+        return
+    if window.opens is not None and now < window.opens.timestamp() and not wait:
+        raise UsageError(f"the window opens at {window.opens.isoformat()}; --wait waits for it")
+    if window.closes is not None and now + takes > window.closes.timestamp():
+        raise UsageError(
+            f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"
+            " before; --window or --close-at gives another one"
+        )

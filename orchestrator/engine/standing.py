@@ -1,0 +1,132 @@
+"""Where a live run stands: what its process alone knows, as it is asked for through the run's socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.display.phrases import clock, waiting_text
+from orchestrator.display.progress import GIVEN_UP, LaneProgress, Progress
+from orchestrator.lanes.lane import Lane
+from orchestrator.report.words import visible
+from orchestrator.rules.forecast import Forecast
+
+MOST_LANES = 60
+"""So many lanes are told of, and so many waves: an answer is one line of bounded length."""
+
+
+class LaneStanding(Struct, frozen=True, kw_only=True):
+    """One lane. Instants are Unix times."""
+
+    name: str
+    state: str
+    """``open``, ``paused``, ``parked`` or ``closed``."""
+    reason: str | None = None
+    left: int = 0
+    """Targets that have no outcome of this session yet."""
+    in_flight: int = 0
+    repeating: int = 0
+    """Targets that wait before they are sent again."""
+    rate: float | None = None
+    """Undeploys a second at most; None without a bound."""
+    until: float | None = None
+    """When a pause is over."""
+    probe_at: float | None = None
+    """When a parked lane is probed next."""
+    gives_up_at: float | None = None
+    """When a parked lane is given up for this session, if no probe is answered."""
+    given_up: bool = False
+    """It is parked, and nothing waits for it any more in this session."""
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """Where a run stands at the Unix time ``at``."""
+
+    at: float
+    wave: str = ""
+    step: int | None = None
+    steps: int | None = None
+    ended: int = 0
+    """Targets that have ended in this session, of ``left`` that it began with."""
+    left: int = 0
+    waits_for: str | None = None
+    until: float | None = None
+    """When that is over at the latest, or looked at again; None where nobody can tell."""
+    stopping: str | None = None
+    closes: float | None = None
+    lanes: tuple[LaneStanding, ...] = ()
+    forecast: Forecast | None = None
+
+
+def standing(progress: Progress, lanes: Mapping[str, Lane], now: float, monotonic: float) -> Standing:
+    """Return where a run stands by its events and its lanes, at one moment on both clocks."""
+    told = tuple(
+        _lane(lane, lanes.get(lane.name), now, monotonic)
+        for lane in list(progress.lanes.values())[:MOST_LANES]
+    )
+    step = progress.step
+    waits_for, until = _waits(progress, told, now)
+    forecast = progress.forecast(now)
+    return Standing(
+        at=now,
+        wave=progress.wave,
+        step=step.number if step else None,
+        steps=step.steps if step else None,
+        ended=progress.done,
+        left=progress.total,
+        waits_for=waits_for,
+        until=until,
+        stopping=progress.stopping,
+        closes=progress.started.closes if progress.started else None,
+        lanes=told,
+        forecast=forecast
+        and replace(forecast, gateways=forecast.gateways[:MOST_LANES], waves=forecast.waves[:MOST_LANES]),
+    )
+
+
+def _lane(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LaneStanding:
+    state = told.standing(now)
+    probe, gives_up = lane.state.probes() if lane and state == "parked" else (None, None)
+    return LaneStanding(
+        name=told.name,
+        state=state,
+        reason=told.why if state != "open" else None,
+        left=told.total - told.ended,
+        in_flight=told.in_flight,
+        repeating=len(told.waiting),
+        rate=told.bound,
+        until=told.until if state == "paused" else None,
+        probe_at=None if probe is None else max(now, now + probe - monotonic),
+        gives_up_at=None if gives_up is None else now + gives_up - monotonic,
+        given_up=told.given_up,
+    )
+
+
+def _waits(progress: Progress, lanes: Sequence[LaneStanding], now: float) -> tuple[str | None, float | None]:
+    if progress.waiting is not None:
+        return waiting_text(progress, now), progress.waiting.until
+    held = [lane for lane in lanes if lane.left and lane.state in ("paused", "parked") and not lane.given_up]
+    if not held:
+        return None, None
+    instants = [at for lane in held if (at := lane.until or lane.probe_at) is not None]
+    return "; ".join(map(lane_waits, held)), min(instants, default=None)
+
+
+def lane_waits(lane: LaneStanding) -> str:
+    """Return what a lane that is paused or parked waits for, with its times."""
+    return f"{visible(lane.name)} is {lane.state}{''.join(_times(lane))}"
+
+
+def _times(lane: LaneStanding) -> Iterator[str]:
+    if lane.until is not None:
+        yield f" until {clock(lane.until)}"
+    if lane.probe_at is not None:
+        yield f", probed at {clock(lane.probe_at)}"
+    if lane.gives_up_at is not None:
+        yield f", given up at {clock(lane.gives_up_at)}"
+    if lane.given_up:
+        yield f", {GIVEN_UP}"
+    if lane.reason:
+        yield f": {visible(lane.reason.removeprefix(f'{lane.state}: '))}"

@@ -1,0 +1,66 @@
+"""What Apinizer's connection tests say of a manager as a whole: that it is one, and whom it lets in.
+
+After the vendor's pages "Healthcheck", "Secure Hello" and "List Projects".
+"""
+
+from __future__ import annotations
+
+from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.envelope import json_object, nature, text_of
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Dialect, Reading, Verdict
+from orchestrator.model.target import Target, TargetId
+
+_NAMELESS = Target(0, TargetId(""), "", 0, ())
+"""These reads are about no target, so no names need to be taken out of their texts."""
+
+_WRONG_URL = "check url: it is the manager's address, without /apiops"
+
+
+def read_health(reply: Reply) -> str | Reading:
+    """Return that it is well. A 200 with a page is a login's or a proxy's, so the text is compared."""
+    if reply.status == 200 and text_of(reply).strip().strip('"').upper() == "OK":
+        return "says that it is well"
+    return _fault(reply)
+
+
+def read_hello(reply: Reply) -> str | Reading:
+    """Return that the token was accepted."""
+    if reply.status == 200 and text_of(reply).strip().strip('"').startswith("Hello"):
+        return "greets the token's user"
+    return _fault(reply)
+
+
+def read_projects(reply: Reply) -> str | Reading:
+    """Return how many projects the token's user may see; to see none is a fault."""
+    body = json_object(reply)
+    listed = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
+    if not isinstance(listed, list):
+        return _fault(reply)
+    if not listed:
+        hint = "let an administrator add the token's user to the projects of the plan"
+        return Reading(verdict=Verdict.REFUSED, message="the token's user may see no project", hint=hint)
+    return "sees 1 project" if len(listed) == 1 else f"sees {len(listed):,} projects"
+
+
+def _fault(reply: Reply) -> Reading:
+    body = json_object(reply)
+    error = envelope(body, _NAMELESS) if reply.status in {400, 404} else None
+    verdict = rejection(reply, body) or said(error)
+    if verdict in {Verdict.BUSY, Verdict.DENIED}:
+        return reading(verdict, reply, body)
+    if reply.status < 400:
+        hint = f"a login page or a proxy may stand in front of it; {_WRONG_URL}"
+        return Reading(verdict=Verdict.STRANGE, message=nature(reply), hint=hint)
+    if reply.status == 404:
+        return reading(Verdict.NOT_OFFERED, reply, body, hint=_WRONG_URL)
+    return reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)
+
+
+def dialect(answered: frozenset[str], status_offered: bool | None) -> Dialect:
+    """Return how new a manager is: deploy-status came with 2026.09.0."""
+    if not answered:
+        return Dialect("nothing that a manager offers was found", served=False, hint=_WRONG_URL)
+    if status_offered is None:
+        return Dialect("APIOps, of a version that only a target could tell")
+    return Dialect("APIOps of 2026.09.0 or newer" if status_offered else "APIOps from before 2026.09.0")

@@ -1,0 +1,387 @@
+"""Apinizer's catalog: the report of an administrator in one request, or project by project.
+
+After the vendor's pages "List Projects", "Get Environments by Project", "List API Proxies", "API Report",
+"Get Deploy Status" and "Get API Proxy". None of the lists has pages; ``resultCount`` beside a list's length
+is all that tells that one is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.gateways.apinizer.looks import PROXY, STATUS, read_look
+from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.envelope import count_of, first_text, json_object
+from orchestrator.gateways.naming import OF_ANOTHER, names_another
+from orchestrator.gateways.text import segment, shown
+from orchestrator.model.credentials import Access
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import Ask, Facts, Reading, Verdict
+from orchestrator.model.search import ANY_TEXT, Found, Part, Query, Traits, Wanted
+from orchestrator.model.target import Target, TargetId
+from orchestrator.text.names import normal
+
+ENVIRONMENT_TYPES = frozenset({"PRODUCTION", "SANDBOX", "TEST"})
+PROXY_TYPES = frozenset({"REST", "SOAP", "GRPC", "WEBSOCKET"})
+
+FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "name": ANY_TEXT,
+        "path": ANY_TEXT,
+        "project": ANY_TEXT,
+        "environment": ANY_TEXT,
+        "type": ENVIRONMENT_TYPES | PROXY_TYPES,
+        "deployed-before": ANY_TEXT,
+    }
+)
+
+_BY_REPORT = "by the administrator's report: what the manager has recorded"
+_BY_PROXY = (
+    "by each proxy's own list of deployments: where that leaves an environment out, it is not deployed"
+)
+_NAMELESS = Target(0, TargetId(""), "", 0, ())
+
+
+class Way(Struct, frozen=True):
+    """How a manager is asked: a read of a path under ``/apiops/``, and a look at one target."""
+
+    get: Callable[[str, Access], Request]
+    look: Callable[[Ask, Target, Access, float], Request]
+
+
+class _Proxy(Struct, frozen=True):
+    """One proxy as a list shows it."""
+
+    project: str
+    name: str
+    type: str
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the proxy {shown(self.name)} of the project {shown(self.project)}"
+
+
+class Catalog:
+    """What was learned so far of one manager."""
+
+    def __init__(self, way: Way, wanted: Wanted) -> None:
+        self._way = way
+        self._wanted = wanted
+        self._projects: tuple[str, ...] = ()
+        self._has_status: bool | None = None
+        """Whether this manager has deploy-status, once that is known."""
+        self._whole: set[tuple[str, str]] = set()
+        """Proxies that are asked as a whole, since it has not."""
+
+    def first(self) -> Query:
+        """Return the query for the projects: by it, and not by the report, a bad token is found out."""
+        return self._list("the list of projects", ("projects", ""), self._read_projects)
+
+    def _list(
+        self,
+        name: str,
+        path: tuple[str, ...],
+        take: Callable[[list[dict[str, Any]]], Part],
+        failed: Callable[[Reading], Part] | None = None,
+    ) -> Query:
+        return Query(
+            name=name,
+            request=lambda access, _now: self._way.get(
+                "/".join(part and segment(part) for part in path), access
+            ),
+            read=lambda reply: _listed(name, reply, take),
+            failed=failed,
+        )
+
+    def _read_projects(self, entries: list[dict[str, Any]]) -> Part:
+        names = [name for entry in entries if (name := first_text(entry, "name"))]
+        self._projects = tuple(dict.fromkeys(name for name in names if self._wanted.admits("project", name)))
+        if self._wanted.asks("type"):  # which may be one of environments, and those the report does not show
+            environments = self._list(
+                "the list of environments",
+                ("environments", ""),
+                self._read_environments,
+                lambda _: self._by_project(),
+            )
+            return Part(ask=(_quietly(environments),))
+        return Part(ask=(self._report({}),))
+
+    def _read_environments(self, entries: list[dict[str, Any]]) -> Part:
+        return Part(ask=(self._report(_types(entries)),))
+
+    def _report(self, types: Mapping[str, str]) -> Query:
+        take = partial(self._read_report, types)
+        name = "the administrator's report"
+        return _quietly(self._list(name, ("reports", "api-proxies"), take, lambda _: self._by_project()))
+
+    def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> Part:
+        proxies = [entry for entry in entries if entry.get("apiGroup") is not True]
+        if not all(map(self._is_reported, proxies)):
+            return self._by_project()  # older managers do not say where it is deployed
+        rows = [self._reported(entry, types) for entry in proxies]
+        shown_projects = {first_text(entry, "projectName") for entry in entries}
+        return Part(
+            seen=sum(part.seen for part in rows),
+            deployed=sum(part.deployed for part in rows),
+            found=tuple(found for part in rows for found in part.found),
+            ask=(query for part in rows for query in part.ask),
+            gaps=(*(gap for part in rows for gap in part.gaps), *self._unlisted(shown_projects)),
+            remarks=(_BY_REPORT,),
+        )
+
+    def _reported(self, entry: dict[str, Any], types: Mapping[str, str]) -> Part:
+        project, name = entry["projectName"], entry["apiName"]
+        proxy = _Proxy(project, name, first_text(entry, "apiType") or "", _routes(entry))
+        states = _states(entry.get("environmentList"))
+        wanted = {
+            environment: state
+            for environment, state in states.items()
+            if self._wanted.admits_all(_traits(proxy, environment, types))
+        }
+        return self._told(proxy, types, wanted)
+
+    def _is_reported(self, entry: Mapping[str, Any]) -> bool:
+        """Say whether a row of the report tells all that is asked."""
+        named = first_text(entry, "apiName") and first_text(entry, "projectName")
+        placed = isinstance(entry.get("environmentList"), list) or entry.get("deployed") is False
+        return bool(named) and placed and bool(_routes(entry) or not self._wanted.asks("path"))
+
+    def _told(
+        self,
+        proxy: _Proxy,
+        types: Mapping[str, str],
+        states: Mapping[str, bool | None],
+        *,
+        timed: bool = True,
+    ) -> Part:
+        """Return what the states of a proxy amount to, by environment; None is one that cannot be told.
+
+        ``timed``: this manager has a look that tells when a proxy was deployed.
+        """
+        up = [environment for environment, state in states.items() if state]
+        blank = [shown(environment) or "" for environment, state in states.items() if state is None]
+        gaps = [f"{proxy}: not told whether it is deployed to {', '.join(blank)}"] if blank else []
+        dated = up if self._wanted.before else []
+        if not timed:
+            gaps += [gap for one in dated for gap in _untimed(proxy, one).gaps]
+        return Part(
+            seen=len(states) - len(blank),
+            deployed=len(up),
+            found=() if dated else tuple(_found(proxy, one, types, Facts()) for one in up),
+            ask=(self._status(proxy, one, types, again=True) for one in dated) if timed else (),
+            gaps=tuple(gaps),
+        )
+
+    def _unlisted(self, projects: set[str | None]) -> Iterator[str]:
+        known = {normal(name) for name in projects if name}
+        for name in self._wanted.literals.get("project", ()):
+            if normal(name) not in known:
+                yield f"the project {shown(name)}: it does not exist, or the token's user may not see it"
+
+    def _by_project(self) -> Part:
+        gaps = list(self._unlisted(set(self._projects)))
+        if not self._projects and not gaps:
+            gaps = ["any project: none that is wanted is listed for the token's user"]
+        return Part(ask=map(self._environments, self._projects), gaps=tuple(gaps))
+
+    def _environments(self, project: str) -> Query:
+        name = f"the environments of the project {shown(project)}"
+        return self._list(
+            name, ("projects", project, "environments", ""), partial(self._read_places, project)
+        )
+
+    def _read_places(self, project: str, entries: list[dict[str, Any]]) -> Part:
+        types = _types(entries)
+        if not any(self._wanted.admits("environment", name) for name in types):
+            return Part()
+        name = f"the proxies of the project {shown(project)}"
+        path = ("projects", project, "apiProxies", "")
+        return Part(ask=(self._list(name, path, partial(self._read_proxies, project, types)),))
+
+    def _read_proxies(self, project: str, types: Mapping[str, str], entries: list[dict[str, Any]]) -> Part:
+        proxies = [
+            _Proxy(project, name, first_text(entry, "type") or "", (first_text(entry, "relativePath") or "",))
+            for entry in entries
+            if (name := first_text(entry, "name"))
+        ]
+        return Part(ask=self._each(proxies, types))
+
+    def _each(self, proxies: list[_Proxy], types: Mapping[str, str]) -> Iterator[Query]:
+        """Yield the look at each proxy in each environment, or at each proxy where that is all there is."""
+        for proxy in proxies:
+            for environment in types:
+                if not self._wanted.admits_all(_traits(proxy, environment, types)):
+                    continue
+                if self._has_status is False:
+                    yield from self._as_a_whole(proxy, types)
+                else:
+                    yield self._status(proxy, environment, types)
+
+    def _status(
+        self, proxy: _Proxy, environment: str, types: Mapping[str, str], *, again: bool = False
+    ) -> Query:
+        """Return the look at one deployment; ``again`` where its state was seen, and its time is wanted."""
+        target = _target(proxy, environment)
+        return Query(
+            name=f"{proxy} in {shown(environment)}",
+            request=lambda access, now: self._way.look(STATUS, target, access, now),
+            read=lambda reply: self._read_status(proxy, environment, types, reply, again=again),
+        )
+
+    def _read_status(
+        self, proxy: _Proxy, environment: str, types: Mapping[str, str], reply: Reply, *, again: bool
+    ) -> Part | Reading:
+        read = read_look(STATUS.via, _target(proxy, environment), reply)
+        counted = 0 if again else 1
+        match read.verdict:
+            case Verdict.UP:
+                self._has_status = True
+                return self._timed(proxy, environment, types, read.facts or Facts(), counted)
+            case Verdict.DOWN:
+                self._has_status = True
+                return Part(seen=counted)
+            case Verdict.ABSENT if not read.hidden:
+                return Part(seen=counted)  # deleted since it was listed
+            case Verdict.NOT_OFFERED if again:
+                return _untimed(proxy, environment)
+            case Verdict.NOT_OFFERED if self._has_status is not True:
+                self._has_status = False
+                return Part(ask=self._as_a_whole(proxy, types))
+            case Verdict.NOT_OFFERED:  # it was offered before, so this is a fault
+                return Reading(verdict=Verdict.UNCLEAR, code=read.code, message=read.message)
+        return _final(read, reply)
+
+    def _timed(
+        self, proxy: _Proxy, environment: str, types: Mapping[str, str], facts: Facts, counted: int
+    ) -> Part:
+        early = self._wanted.in_time(facts.since)
+        gaps = _untimed(proxy, environment).gaps if early is None else ()
+        found = (_found(proxy, environment, types, facts),) if early else ()
+        return Part(seen=counted, deployed=counted, found=found, gaps=gaps)
+
+    def _as_a_whole(self, proxy: _Proxy, types: Mapping[str, str]) -> Iterator[Query]:
+        key = (proxy.project, proxy.name)
+        if key in self._whole:
+            return
+        self._whole.add(key)
+        target = _target(proxy, next(iter(types)))
+        yield Query(
+            name=str(proxy),
+            request=lambda access, now: self._way.look(PROXY, target, access, now),
+            read=lambda reply: self._read_whole(proxy, types, reply),
+        )
+
+    def _read_whole(self, proxy: _Proxy, types: Mapping[str, str], reply: Reply) -> Part | Reading:
+        """Read the proxy's own list of deployments; older managers send it without a list around it."""
+        wanted = [one for one in types if self._wanted.admits_all(_traits(proxy, one, types))]
+        body = json_object(reply)
+        if reply.status != 200 or body is None:
+            read = read_look(PROXY.via, _target(proxy, wanted[0]), reply)
+            gone = read.verdict is Verdict.ABSENT and not read.hidden
+            return Part(seen=len(wanted)) if gone else _final(read, reply)
+        listed = body.get("resultList")
+        entries = listed if isinstance(listed, list) else [body]
+        own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
+        if names_another(own.get("name"), proxy.name):
+            return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
+        places = own.get("deploymentList")
+        # What is on no list of deployments was never deployed; where there is no list, nothing is told.
+        states = dict.fromkeys(wanted, False if isinstance(places, list) else None)
+        states |= {one: state for one, state in _states(places).items() if one in states}
+        return replace(self._told(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
+
+
+def _quietly(query: Query) -> Query:
+    """Return a query that another way stands in for: a 401 to it is about a role, not about the token."""
+
+    def read(reply: Reply) -> Part | Reading:
+        if reply.status in {401, 403} and rejection(reply, json_object(reply)) is not Verdict.BUSY:
+            return reading(Verdict.REFUSED, reply, json_object(reply))
+        return query.read(reply)
+
+    return replace(query, read=read)
+
+
+def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part]) -> Part | Reading:
+    """Return what ``take`` makes of a list, with a gap where the list is shorter than it says."""
+    body = json_object(reply)
+    entries = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
+    if not isinstance(entries, list):
+        return _refused(reply, body)
+    part = take([entry for entry in entries if isinstance(entry, dict)])
+    count = count_of((body or {}).get("resultCount"))
+    if count is None or count <= len(entries):
+        return part
+    gap = f"{name} is partial: {len(entries):,} of {count:,} were sent"
+    return replace(part, gaps=(gap, *part.gaps))
+
+
+def _refused(reply: Reply, body: dict[str, Any] | None) -> Reading:
+    verdict = rejection(reply, body)
+    if verdict is not None:
+        return reading(verdict, reply, body)
+    if 400 <= reply.status < 500 and reply.status != 408:
+        denied = said(envelope(body, _NAMELESS)) is Verdict.DENIED
+        return reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
+    return reading(Verdict.UNCLEAR, reply, body)
+
+
+def _final(read: Reading, reply: Reply) -> Reading:
+    """Return the reading of a look; what a 4xx leaves unclear is as unclear when asked again."""
+    if read.verdict is Verdict.UNCLEAR and 400 <= reply.status < 500 and reply.status != 408:
+        return Reading(verdict=Verdict.REFUSED, code=read.code, message=read.message)
+    return read
+
+
+def _routes(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths of a row of the report, where its route is as the page of one proxy shows it."""
+    route = entry.get("clientRoute")
+    listed = route.get("relativePathList") if isinstance(route, dict) else None
+    return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
+
+
+def _states(rows: object) -> dict[str, bool | None]:
+    """Return by environment whether it is deployed there; None where that is no JSON boolean."""
+    listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    named = [(first_text(row, "environmentName"), row.get("deployed")) for row in listed]
+    return {name: state if isinstance(state, bool) else None for name, state in named if name}
+
+
+def _types(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the environments with their types; older pages call the name ``environmentName``."""
+    named = [(first_text(entry, "name", "environmentName"), first_text(entry, "type")) for entry in entries]
+    return {name: kind or "" for name, kind in named if name}
+
+
+def _traits(proxy: _Proxy, environment: str, types: Mapping[str, str]) -> Traits:
+    return {
+        "name": (proxy.name,),
+        "project": (proxy.project,),
+        "environment": (environment,),
+        "path": tuple(path for path in proxy.paths if path),
+        "type": tuple(text for text in (types.get(environment), proxy.type) if text),
+    }
+
+
+def _target(proxy: _Proxy, environment: str) -> Target:
+    return Target(0, TargetId(""), "", 0, (proxy.project, proxy.name, environment))
+
+
+def _untimed(proxy: _Proxy, environment: str) -> Part:
+    return Part(gaps=(f"{proxy} in {shown(environment)}: when it was deployed last is not told",))
+
+
+def _found(proxy: _Proxy, environment: str, types: Mapping[str, str], facts: Facts) -> Found:
+    said = (proxy.type, *proxy.paths, types.get(environment, ""), "edited since" if facts.edited else "")
+    return Found(
+        parts=(proxy.project, proxy.name, environment),
+        traits=_traits(proxy, environment, types),
+        notes=tuple(note for text in said if (note := shown(text))),
+        since=facts.since,
+    )

@@ -1,0 +1,109 @@
+"""What an Apinizer manager is asked before an undeploy and after a deploy.
+
+A deploy publishes the manager's present definition, not what ran before: the two are the same only where
+nothing was edited after the last deploy. After the vendor's pages "Get Deploy Status", "Get Worker Route
+Health", "Deploy API Proxy" and "Rollback Deploy History".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, joined, named, next_look, offered
+from orchestrator.model.reading import Ask, Facts, Obstacle, Reading, Snapshot, Verdict
+
+PLAIN = "{}"
+"""What a snapshot keeps for a deploy: there is nothing to say but which proxy, and where."""
+
+
+def revision_of(deploy: str | None) -> str | None:
+    """Return the revision that a deploy first brings back, over the manager's working definition."""
+    return msgspec.json.decode(deploy, type=_Deploy).revision if deploy else None
+
+
+def with_revision(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot whose deploy brings its revision back. What was edited later is no obstacle then."""
+    revision = snapshot.facts.revision
+    if revision is None:
+        return snapshot
+    deploy = msgspec.json.encode(_Deploy(revision=revision)).decode()
+    return replace(snapshot, deploy=deploy, obstacles=())
+
+
+class _Deploy(Struct):
+    revision: str | None = None
+
+
+def next_portrait(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
+    """Return the next read of a snapshot, or what the reads so far amount to."""
+    found = next_look(seen, lacking, None)
+    if isinstance(found, Ask):
+        return found
+    if found.verdict is not Verdict.UP:
+        return _snapshot(found, found.facts or Facts())
+    if not offered(STATUS, seen, lacking):
+        # An older manager has no word for unpublished edits, nor for the revision that is deployed.
+        return replace(_snapshot(found, found.facts or Facts()), deploy=PLAIN, obstacles=("missing-history",))
+    if offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
+        return HEALTH
+    health = seen.get(HEALTH.via)
+    facts = joined(found.facts or Facts(), (health.facts if health else None) or Facts())
+    obstacles: list[Obstacle] = ["unpublished-edits"] if facts.edited else []
+    if facts.edited is None:
+        obstacles.append("missing-history")
+    return replace(_snapshot(found, facts), deploy=PLAIN, obstacles=tuple(obstacles))
+
+
+def _snapshot(found: Reading, facts: Facts) -> Snapshot:
+    return Snapshot(
+        verdict=found.verdict, code=found.code, message=found.message, hidden=found.hidden, facts=facts
+    )
+
+
+def next_proof(
+    seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None, pods: int = 0
+) -> Ask | Reading:
+    """Return the next read, or whether the proxy is deployed: by the manager's word and on every pod that
+    answers. There must be no fewer of them than the deploy's own reply named, or than ``pods``."""
+    if not offered(STATUS, seen, lacking):
+        found = next_look(seen, lacking, None)
+        return found if isinstance(found, Ask) else _record_alone(found, about)
+    status, health = seen.get(STATUS.via), seen.get(HEALTH.via)
+    if status is None:
+        return STATUS
+    if status.verdict is not Verdict.UP or not offered(HEALTH, seen, lacking):
+        return _record_alone(status, about)
+    if health is None:
+        return HEALTH
+    return _proof(status, health, about, max(pods, about.pod_count if about else 0))
+
+
+def _record_alone(manager: Reading, about: Reading | None) -> Reading:
+    """The manager's word is enough, but never against a row of its own reply that said false."""
+    if manager.verdict is Verdict.UP and about is not None and about.verdict is Verdict.PARTIAL:
+        return replace(about, facts=manager.facts)
+    return manager
+
+
+def _proof(status: Reading, health: Reading, about: Reading | None, wanted: int) -> Reading:
+    if health.verdict is Verdict.ABSENT:
+        return health
+    facts = joined(status.facts or Facts(), health.facts or Facts())
+    doubted = named(about if about is not None and about.verdict is Verdict.PARTIAL else None)
+    if health.verdict not in (Verdict.UP, Verdict.DOWN):
+        return replace(health, facts=facts, **doubted)
+    if health.facts is not None and health.facts.deployed is False:
+        text = "the manager's two reads contradict each other"
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **doubted)
+    responded, active = facts.pods_responded or 0, facts.pods_active or 0
+    if active < responded:
+        text = f"{active} of {responded} pods serve it"
+        return Reading(verdict=Verdict.PARTIAL, message=text, facts=facts, **doubted)
+    if responded < wanted:
+        text = f"{responded} of {wanted} pods answered the manager, all of them serve it"
+        return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **doubted)
+    return replace(status, facts=facts)

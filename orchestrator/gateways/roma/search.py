@@ -1,0 +1,236 @@
+"""ROMA Connect's list of backend APIs as a catalog: page by page, and again where it shifted meanwhile.
+
+After the vendor's reference on custom backends (V2) and its older pages of the same (V1). The list has no
+order that is promised and no snapshot. A page therefore begins with the last entry of the one before: where
+another one stands there, or the total has changed, entries have moved, and some may be between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.gateways.envelope import count_of, first_text, json_object, nature, whole_number
+from orchestrator.gateways.text import shown
+from orchestrator.model.credentials import Access
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import Reading, Verdict
+from orchestrator.model.search import ANY_TEXT, MOST_LISTED, Found, Part, Query, Traits, Wanted, instant
+
+FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "name": ANY_TEXT,
+        "path": ANY_TEXT,
+        "application": ANY_TEXT,
+        "type": frozenset({"data", "function"}),
+        "deployed-before": ANY_TEXT,
+    }
+)
+
+PASSES = 4
+"""How often the list is read from its beginning, before it is said to change too fast."""
+
+MOST_PAGES = 5000
+"""Pages that are read in all."""
+
+_DEPLOYED = 4
+_IN_DEVELOPMENT = frozenset({1, 3})
+
+
+class Way(Struct, frozen=True):
+    """How an instance is asked, and how it refuses."""
+
+    page: Callable[[int, Access, float], Request]
+    history: Callable[[str, Access, float], Request]
+    fault: Callable[[Reply], Reading]
+
+
+class Catalog:
+    """What was read so far of one instance."""
+
+    def __init__(self, way: Way, wanted: Wanted) -> None:
+        self._way = way
+        self._wanted = wanted
+        self._known: set[str] = set()
+        self._of_pass: set[str] = set()
+        """Ids that the present pass has met: a page without a new one is no way on."""
+        self._pass = 1
+        self._pages = 0
+        self._total: int | None = None
+        self._anchor: str | None = None
+        """Id of the entry that the next page begins with."""
+
+    def first(self) -> Query:
+        """Return the query for the first page."""
+        return self._page(0)
+
+    def _page(self, offset: int) -> Query:
+        return Query(
+            name="the list of backend APIs" if not offset else f"the list of backend APIs from {offset:,} on",
+            request=lambda access, now: self._way.page(offset, access, now),
+            read=partial(self._read, offset),
+            failed=self._failed,
+        )
+
+    def _failed(self, reading: Reading) -> Part:
+        said = " ".join(part for part in (reading.code, reading.message) if part) or "no reason was given"
+        hint = f"; {reading.hint}" if reading.hint else ""
+        seen = f"; {len(self._known):,} of {self._total:,} were seen" if self._total else ""
+        return Part(gaps=(f"the list of backend APIs: {said}{hint}{seen}",))
+
+    def _read(self, offset: int, reply: Reply) -> Part | Reading:
+        if reply.status != 200:
+            return self._way.fault(reply)
+        fields = json_object(reply) or {}
+        entries, total = fields.get("apis"), count_of(fields.get("total"))
+        if not isinstance(entries, list) or total is None:
+            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+        apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
+        new, twice = self._new(apis)
+        self._known.update(api["id"] for api in (*new, *twice))
+        after = self._after(offset, entries, total)
+        found, asked, gaps = self._sorted(new)
+        gaps += (f"{_named(api)}: it is listed twice, in two states" for api in twice)
+        if len(apis) < len(entries):
+            gaps.append("an entry of the list of backend APIs that has no id")
+        if isinstance(after, str):
+            gaps.append(after)
+        return Part(
+            seen=len(new),
+            deployed=sum(whole_number(api.get("status")) == _DEPLOYED for api in new),
+            found=tuple(found),
+            ask=[*([after] if isinstance(after, Query) else []), *asked],
+            gaps=tuple(gaps),
+        )
+
+    def _new(self, apis: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the entries of a page that were not known, and those that it shows in two states."""
+        states: dict[str, set[str]] = {}
+        for api in apis:
+            states.setdefault(api["id"], set()).add(repr(api.get("status")))
+        first = {api["id"]: api for api in reversed(apis) if api["id"] not in self._known}
+        listed = list(reversed(first.values()))
+        return (
+            [api for api in listed if len(states[api["id"]]) == 1],
+            [api for api in listed if len(states[api["id"]]) > 1],
+        )
+
+    def _after(self, offset: int, entries: list[Any], total: int) -> Query | str | None:
+        """Return the next page; nothing at a good end; or what is to be told of a bad one."""
+        moved = self._has_moved(offset, entries, total)
+        end = offset + len(entries)
+        self._pages += 1
+        seen = f"{len(self._known):,} were seen, and it says that there are {total:,}"
+        if len(self._known) >= MOST_LISTED or self._pages >= MOST_PAGES:
+            return f"the list of backend APIs is too long to be read whole: {seen}"
+        if not moved and entries and end < total:
+            return self._page(end - 1 if self._anchor else end)
+        if not moved and len(self._known) >= total:
+            return None
+        if self._pass < PASSES:
+            self._pass += 1
+            self._of_pass.clear()
+            return self._page(0)
+        return f"the list of backend APIs is partial, or changes too fast to be read whole: {seen}"
+
+    def _has_moved(self, offset: int, entries: list[Any], total: int) -> bool:
+        """Take in a page; say whether entries have moved since the one before."""
+        ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
+        moved = self._anchor is not None and (not ids or ids[0] != self._anchor)
+        fresh = not ids or any(isinstance(one, str) and one not in self._of_pass for one in ids)
+        repeated = offset + len(entries) < total and not fresh
+        moved = offset > 0 and (moved or repeated or total != self._total)
+        # A page of one entry cannot begin with the last one and still go on.
+        self._anchor = ids[-1] if len(ids) > 1 else None
+        self._total = total
+        self._of_pass.update(one for one in ids if isinstance(one, str))
+        return moved
+
+    def _sorted(self, apis: list[dict[str, Any]]) -> tuple[list[Found], list[Query], list[str]]:
+        """Return what is wanted, what must be asked for its time first, and what cannot be told."""
+        found: list[Found] = []
+        asked: list[Query] = []
+        gaps: list[str] = []
+        for api in apis:
+            traits = _traits(api)
+            state = whole_number(api.get("status"))
+            if state in _IN_DEVELOPMENT or not self._wanted.admits_all(traits):
+                continue
+            if state != _DEPLOYED:
+                gaps.append(f"{_named(api)}: its status is {_told(api.get('status'))}, which says neither")
+            elif self._wanted.before is not None:
+                asked.append(self._history(api, traits))
+            else:
+                found.append(Found(parts=(api["id"],), traits=traits, notes=_notes(api)))
+        return found, asked, gaps
+
+    def _history(self, api: dict[str, Any], traits: Traits) -> Query:
+        one: str = api["id"]
+        notes, name = _notes(api), _named(api)
+        return Query(
+            name=f"the deployment history of {name}",
+            request=lambda access, now: self._way.history(one, access, now),
+            read=lambda reply: self._dated(one, traits, notes, name, reply),
+        )
+
+    def _dated(
+        self, one: str, traits: Traits, notes: tuple[str, ...], name: str, reply: Reply
+    ) -> Part | Reading:
+        if reply.status != 200:
+            fault = self._way.fault(reply)
+            return Part() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
+        fields = json_object(reply) or {}
+        listed = fields.get("histories", fields.get("deploys"))
+        if not isinstance(listed, list):
+            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+        times = [_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
+        told = [(moment, text) for text in times if (moment := instant(text))]
+        since = max(told)[1] if told and len(told) == len(listed) else None
+        early = self._wanted.in_time(since)
+        if early is None:
+            return Part(gaps=(f"{name}: when it was deployed last is not told",))
+        found = Found(parts=(one,), traits=traits, notes=notes, since=since)
+        return Part(found=(found,) if early else ())
+
+
+def _text(api: Mapping[str, Any], key: str) -> str:
+    return first_text(api, key) or ""
+
+
+def _told(status: object) -> str | None:
+    """Return what a status is that is none of the three, in a few words."""
+    if isinstance(status, str):
+        return shown(status) or "empty"
+    return "missing" if status is None else str(status)[:20] if isinstance(status, int) else "no number"
+
+
+def _traits(api: Mapping[str, Any]) -> Traits:
+    keys = {
+        "name": ("name",),
+        "path": ("path",),
+        "application": ("roma_app_name", "roma_app_id"),
+        "type": ("type",),
+    }
+    return {name: tuple(text for key in own if (text := _text(api, key))) for name, own in keys.items()}
+
+
+def _named(api: Mapping[str, Any]) -> str:
+    name = shown(_text(api, "name"))
+    return f"the backend API {name} ({api['id']})" if name else f"the backend API {shown(api['id'])}"
+
+
+def _notes(api: Mapping[str, Any]) -> tuple[str, ...]:
+    address = " ".join(text for key in ("method", "path") if (text := _text(api, key)))
+    application = _text(api, "roma_app_name") or _text(api, "roma_app_id")
+    modified = _text(api, "modified_time")
+    said = (
+        _text(api, "name"),
+        address,
+        application and f"application {application}",
+        modified and f"modified {modified}",
+    )
+    return tuple(note for text in said if (note := shown(text)))

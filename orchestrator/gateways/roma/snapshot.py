@@ -1,0 +1,204 @@
+"""What ROMA Connect is asked before an undeploy, and what of it a redeploy needs.
+
+An undeploy also deletes the front-end API that was published for the backend API; a deploy publishes another
+one, with an id of its own. After the API reference: "Querying Backend APIs", "Querying the Deployment History
+of a Backend API", "Querying API Details", "Deploying a Backend API".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.gateways.envelope import first_text, json_object
+from orchestrator.gateways.naming import names_another
+from orchestrator.gateways.text import shown
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Act, Ask, Facts, FrontEnd, Obstacle, Reading, Snapshot, Verdict
+
+SHOW = Ask(Act.LOOK, "show")
+DEFINITION = Ask(Act.LOOK, "definition")
+"""The same request as SHOW; more of its reply is kept."""
+HISTORY = Ask(Act.LOOK, "history")
+FRONT = "front"
+
+_RECORDS = ("deploys", "histories")
+"""What the list of deployments is called in V1 and in V2."""
+
+_SAME_NAMES = ("group_id", "auth_type", "authorizer_id", "cors", "roma_app_id")
+_OTHER_NAMES = {"env_id": "run_env_id", "protocol": "req_protocol", "path": "req_uri", "method": "req_method"}
+_OF_RECORD = ("group_id", "env_id")
+"""What the record of a deployment says too."""
+_MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
+"""Without these no front-end API is published."""
+_FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PASSING = frozenset({"status", "created_time", "modified_time"})
+"""What a definition says of its own life."""
+
+LARGEST_FIELD = 4096
+"""Characters of one field that a snapshot keeps for the deploy."""
+
+_BACKEND_ONLY = '{"deploy_front_api": false}'
+
+
+def next_portrait(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
+    """Return the next read of a snapshot, or what the reads so far amount to."""
+    show = seen.get(DEFINITION.via)
+    if show is None:
+        if DEFINITION.via in lacking:
+            return Snapshot(verdict=Verdict.NOT_OFFERED)
+        return DEFINITION
+    if show.verdict is not Verdict.UP:
+        return _as_seen(show)
+    history = seen.get(HISTORY.via)
+    if history is None and HISTORY.via not in lacking:
+        return HISTORY
+    records = _records(history.kept if history else None)
+    newest = _newest(records, ld_api_id) if records else None
+    if newest is None:  # it is deployed, so there was a deployment
+        return _lost(show)
+    front = first_text(newest, "api_id")
+    if front is None:
+        return _backend_alone(show, newest)
+    if not _FRONT_ID.fullmatch(front):
+        return _lost(show, newest, front)
+    read = seen.get(f"{FRONT}/{front}")
+    return Ask(Act.LOOK, f"{FRONT}/{front}") if read is None else _portrait(show, newest, read, front)
+
+
+def _as_seen(show: Reading) -> Snapshot:
+    return Snapshot(
+        verdict=show.verdict,
+        code=show.code,
+        message=show.message,
+        hidden=show.hidden,
+        facts=replace(show.facts or Facts(), name=_called(show.kept)),
+    )
+
+
+def _called(definition: Mapping[str, Any] | None) -> str | None:
+    """Return the name of a backend API, whose id tells nobody anything."""
+    name = first_text(definition, "name") if definition else None
+    return shown(name) if name else None
+
+
+def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:
+    if read.verdict is Verdict.ABSENT:
+        return _backend_alone(show, newest)
+    if read.verdict is not Verdict.TOLD or read.kept is None:
+        return _lost(show, newest, front)
+    body = _body(show.kept or {}, newest, read.kept)
+    if not all(body.get(name) for name in _MANDATORY):
+        return _lost(show, newest, front)
+    if unfit := _unfit(body):
+        return replace(_lost(show, newest, front), message=unfit)
+    path, name = first_text(read.kept, "req_uri"), first_text(read.kept, "name")
+    published = FrontEnd(id=_name_of(front), name=name and shown(name), path=path and shown(path))
+    found = _of_record(show, newest)
+    return replace(
+        found,
+        facts=replace(found.facts, path=published.path),
+        fronts=(published,),
+        deploy=msgspec.json.encode(body).decode(),
+        obstacles=(*found.obstacles, "new-front-end-id"),
+    )
+
+
+def _backend_alone(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+    """It was deployed without a front-end API, or that is gone: so it comes back without one."""
+    return replace(_of_record(show, newest), deploy=_BACKEND_ONLY)
+
+
+def _lost(show: Reading, newest: Mapping[str, Any] | None = None, front: str | None = None) -> Snapshot:
+    """What was published for it could not be read: all that can come back is the backend API."""
+    found = _of_record(show, newest) if newest else _as_seen(show)
+    return replace(
+        found,
+        fronts=(FrontEnd(id=_name_of(front)),) if front else (),
+        deploy=_BACKEND_ONLY,
+        obstacles=tuple(dict.fromkeys((*found.obstacles, "missing-history"))),
+    )
+
+
+def _of_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+    """Return what the record of the deployment says beside the definition."""
+    since = first_text(newest, "deploy_time")
+    edited = _edited(show.kept, newest.get("api_definition"))
+    obstacles: dict[bool | None, tuple[Obstacle, ...]] = {
+        True: ("unpublished-edits",),
+        None: ("missing-history",),
+    }
+    found = _as_seen(show)
+    facts = replace(found.facts, since=since and shown(since), edited=edited)
+    return replace(found, facts=facts, obstacles=obstacles.get(edited, ()))
+
+
+def _name_of(text: str) -> str:
+    """Return a vendor's id as it can be shown; never empty."""
+    return shown(text) or "(unnamed)"
+
+
+def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a deploy says to publish a front-end API like this one, as far as it is known."""
+    fields: dict[str, Any] = {"deploy_front_api": True}
+    fields |= {name: record[name] for name in _OF_RECORD if record.get(name)}
+    fields |= {ours: front[theirs] for ours, theirs in _OTHER_NAMES.items() if front.get(theirs)}
+    fields |= {name: front[name] for name in _SAME_NAMES if front.get(name) not in (None, "")}
+    if backend.get("roma_app_id"):
+        fields["roma_app_id"] = backend["roma_app_id"]  # another one is refused with APIG.3479
+    return fields
+
+
+def _unfit(fields: Mapping[str, Any]) -> str | None:
+    """Say which field of a deploy cannot be kept, and why: a value that is cut is another value."""
+    for name, value in fields.items():
+        if isinstance(value, str) and len(value) > LARGEST_FIELD:
+            return f"{name} has {len(value):,} characters, more than the {LARGEST_FIELD:,} that are kept"
+        if not isinstance(value, str | bool | int | float):
+            return f"{name} is neither a text nor a number"
+    return None
+
+
+def _records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
+    listed = next((fields[key] for key in _RECORDS if key in fields), None) if fields else None
+    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else None
+
+
+def _newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:
+    """Return the newest deployment; the order of the list is not promised, RFC 3339 with Z sorts as text."""
+    ours = [one for one in records if _is_of({"ld_api_id": ld_api_id, **one}, ld_api_id)]
+    return max(ours, key=lambda one: first_text(one, "deploy_time") or "", default=None)
+
+
+def _is_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
+    """Say whether the record of a deployment is of this backend API, and its definition too."""
+    then = record.get("api_definition")
+    of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
+    return record.get("ld_api_id") == ld_api_id and not of_another
+
+
+def _edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
+    """Tell whether the definition has changed since it was deployed; None where nobody can tell."""
+    if not now or not isinstance(then, dict):
+        return None
+    shared = (now.keys() & then.keys()) - _PASSING
+    return any(now[key] != then[key] for key in shared)
+
+
+def named_in(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
+    """Return what a read of a ``kind`` says that it is about: a backend API, or a front-end API."""
+    if kind == FRONT:
+        return [("front", fields.get("id")), ("api", fields.get("ld_api_id"))]
+    return [("api", fields.get("id"))] if kind in (SHOW.via, DEFINITION.via) else []
+
+
+def read_deployed(ld_api_id: str, reply: Reply) -> Reading:
+    """Read the answer 200 to a deploy: the record of it is the evidence, anything else is doubt."""
+    fields = json_object(reply)
+    if fields and first_text(fields, "id") and _is_of(fields, ld_api_id):
+        return Reading(verdict=Verdict.REMOVED, evidence="code")
+    return Reading(verdict=Verdict.STRANGE, message="200 without the record of a deployment")

@@ -1,0 +1,359 @@
+"""One gateway of one run: whether it may be sent to now, its credential, and how it is doing.
+
+The rules are ``lane_state``'s, which knows no clock; ``Lane`` waits for it on behalf of the workers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.lanes.environment import World, exchange_within
+from orchestrator.lanes.login import Denied, Entrance, Later
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Reason
+from orchestrator.model.reading import Act, Reading, Snapshot, Verdict
+from orchestrator.model.settings import Limits
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import Go, LaneState, Refuse, Turn, Wait
+from orchestrator.rules.retry import Policy, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACE_TOLD_EVERY = 1.0
+"""Seconds between two words about a pace that grows; a cut is told at once."""
+
+YEAR = 366 * 86_400.0
+"""Seconds; how much longer a gateway asks to wait is nothing that anybody has to know."""
+
+LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
+"""``given_up`` is parked, too, and not probed any more."""
+
+
+class Teller(Protocol):
+    """Who is told how a lane is doing."""
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+        """The lane has a new state (or there is a warning), why, and for how many seconds."""
+        ...
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        """At most so many undeploys a second leave from here on; None is no bound."""
+        ...
+
+
+class Learned(Struct, frozen=True, kw_only=True):
+    """What earlier sessions of the run have left for a lane."""
+
+    rate: float | None = None
+    """The pace that its gateway turned out to bear."""
+    limits: Limits | None = None
+    """What somebody has put in the place of the plan's limits."""
+
+
+NOTHING = Learned()
+
+
+class Lane:
+    """A lane as the workers see it: they ask it before each request, and tell it each reading."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        entrance: Entrance,
+        world: World,
+        stopping: Stopping,
+        tell: Teller,
+        learned: Learned = NOTHING,
+        act: Act = Act.UNDEPLOY,
+    ) -> None:
+        limits = learned.limits or gateway.limits
+        self.gateway = gateway
+        self.entrance = entrance
+        self.policy = Policy.of(gateway, act)
+        self.state = LaneState(
+            self.policy,
+            gateway.park_for,
+            limits=limits,
+            learned=learned.rate,
+            first_alone=entrance.alone,
+            takes=exchange_within(gateway),
+        )
+        self.concurrency = limits.concurrency or gateway.CONCURRENCY
+        """How many requests may be in flight now."""
+        self.hire: Callable[[int], None] = lambda _: None
+        """Told how many workers more there may be, while a wave goes on."""
+        self.left = 0
+        """Targets of the present wave that have not ended."""
+        self.lacking: set[str] = set()
+        """The looks that this gateway turned out not to offer."""
+        self._offered: set[str] = set()
+        self._refused_looks: Reading | None = None
+        """The first look that was refused as not offered with a code of the vendor's."""
+        self._under_way: set[TargetId] = set()
+        self._world = world
+        self._stopping = stopping
+        self._tell = tell
+        self._in_flight = 0
+        self._crowded = False
+        self._rate_told: float | None = None
+        self._rate_told_at = -math.inf
+        self._absurd_told = False
+        self._state_told: LaneStatus = "open"
+        self._no_login_since: float | None = None
+        self._topics: set[str] = set()
+        self._changed = anyio.Event()
+        self._logging_in = anyio.Lock()
+        stopping.wake(self._broadcast)
+        self._tell_pace()
+
+    def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
+        """Return why no such request may leave in ``wait`` seconds, in this session; None if one may.
+
+        ``settling``: a look that is to settle a doubt."""
+        now = self._world.monotonic() + wait
+        if refused := self._stopping.refuses(act, now, takes=self.gateway.reply_timeout):
+            return refused
+        return self.state.refusal(act, settling=settling)
+
+    async def admit(self, turn: Turn) -> str | None:
+        """Return None as soon as a request may leave, or the reason why none may any more.
+
+        Each round ends it, waits for a while, or waits for a request in flight or for somebody who has paused
+        the run: a login that fails changes the state of the lane, so none is tried twice at one moment.
+        """
+        while True:
+            if refused := self.refusal(turn.act, settling=turn.settling) or self._skipped(turn):
+                return refused
+            if held_up := self._held_up(turn):
+                await self._wait(held_up)
+                continue
+            match self.state.admit(turn, self._world.monotonic()):
+                case Go() if self.entrance.ready:
+                    return None
+                case Go() if self.state.given_up:
+                    return self._end_doubts()
+                case Go():
+                    turn.due = await self._log_in()
+                case Refuse(reason):
+                    self._tell_state()
+                    self._broadcast()
+                    return reason
+                case Wait(seconds):
+                    if refused := self.refusal(turn.act, seconds, settling=turn.settling):
+                        return refused
+                    await self._wait(seconds)
+
+    def _held_up(self, turn: Turn) -> float:
+        """Return for how long a request waits for others in flight or for whoever has paused the run, unless
+        that ends before; 0.0 where it need not."""
+        if self._in_flight >= self.concurrency:
+            self._crowded = True
+            return math.inf
+        if self._stopping.paused and not turn.settling:
+            return self._stopping.until_refused(turn.act, self._world.monotonic(), self.gateway)
+        return 0.0
+
+    def _end_doubts(self) -> str | None:
+        """Let no look leave any more: a lane that was given up logs in no more."""
+        self.state.end_doubts()
+        self._broadcast()
+        return self.state.reason
+
+    def _skipped(self, turn: Turn) -> str | None:
+        """Return why a target is passed over, unless a look is to settle what was sent for it."""
+        return None if turn.settling else self._stopping.skipped(turn.target)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for time to pass, for the lane to change, or for the run to stop."""
+        with anyio.move_on_after(seconds):
+            await self._changed.wait()
+
+    def _broadcast(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """One request is in flight for the block, from its intent to its result."""
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if self._crowded:
+                self._crowded = False
+                self._broadcast()
+
+    def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
+        """Put other limits in force at once; what is not given stays as it is."""
+        if rate != "same":
+            self.state.limit(rate, self._world.monotonic())
+            self._tell_pace()
+        if concurrency is not None:
+            more, self.concurrency = concurrency - self.concurrency, concurrency
+            if more > 0:
+                self.hire(more)
+        self._broadcast()
+
+    def enter(self, target: TargetId) -> None:
+        """A worker has taken a target, and keeps it until it leaves."""
+        self._under_way.add(target)
+
+    def leave(self, target: TargetId) -> None:
+        """A target has ended for this session."""
+        self.left -= 1
+        self._under_way.discard(target)
+        self.release(target)
+
+    def release(self, target: TargetId) -> None:
+        """A target sends nothing more for now: where it went alone, another one may."""
+        if self.state.leave(target):
+            self._broadcast()
+
+    def heed(self, turn: Turn, reading: Reading, began: float, status: int | None = None) -> None:
+        """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic).
+
+        ``status`` is its reply's, None where none came.
+        """
+        before, epoch = self.state.state, self.state.undeploys.epoch
+        one_by_one = self.state.alone or self.state.is_fruitless
+        pause = self.state.heed(
+            turn,
+            reading,
+            self._world.monotonic(),
+            began=began,
+            left=self.left,
+            within_reach=len(self._under_way),
+            status=status,
+        )
+        if pause is not None:
+            self._tell.lane(self.gateway.name, "paused", describe(reading), pause)
+        self._tell_state()
+        self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
+        self._tell_absurd(reading)
+        if pause is not None or self.state.state != before or before == "parked" or one_by_one:
+            self._broadcast()
+
+    def _tell_pace(self, *, at_once: bool = True) -> None:
+        """Tell the bound that is in force, where it has changed: not every hair's breadth of its growth."""
+        rate = self.state.undeploys.rate
+        if rate == self._rate_told:
+            return
+        now = self._world.monotonic()
+        if at_once or now - self._rate_told_at >= PACE_TOLD_EVERY:
+            self._rate_told, self._rate_told_at = rate, now
+            self._tell.pace(self.gateway.name, rate)
+
+    def _tell_absurd(self, reading: Reading) -> None:
+        if self._absurd_told or reading.wait is None or reading.wait <= self.gateway.park_for:
+            return
+        self._absurd_told = True
+        bound = self.gateway.park_for
+        asked = f"{reading.wait:.0f} s" if reading.wait <= YEAR else "more than a year"
+        self.warn(f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)")
+
+    def found(self, via: str, reading: Reading) -> Reading:
+        """Take in what a look gave, and keep for the whole lane whether it is offered.
+
+        A look that was answered once is offered: a later "no such look" is a fault, and tells nothing.
+        """
+        if reading.verdict is Verdict.NOT_OFFERED and via in self._offered:
+            return replace(reading, verdict=Verdict.UNCLEAR)
+        if reading.verdict is Verdict.NOT_OFFERED:
+            self.lacking.add(via)
+            if reading.code and self._refused_looks is None:
+                self._refused_looks = reading
+        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
+            self._offered.add(via)
+        return reading
+
+    def in_its_words(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot that no look was offered for with the words in which such a look was refused.
+
+        An error of the vendor's own (no such instance) is not the same as a version without looks, and what
+        is one cause to the gateway is told as one.
+        """
+        refused = self._refused_looks
+        if snapshot.verdict is not Verdict.NOT_OFFERED or snapshot.code or refused is None:
+            return snapshot
+        return replace(snapshot, code=refused.code, message=refused.message)
+
+    async def _log_in(self) -> bool:
+        """Get a token; where that fails the lane is closed, or pauses before the next try.
+
+        Returns whether a token came of it: no other one's login counts."""
+        async with self._logging_in:
+            # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
+            if self.entrance.ready or self.state.held(self._world.monotonic()):
+                return False
+            match await self.entrance.enter():
+                case Denied(reason):
+                    self._close(reason)
+                case Later(reason, _, True):
+                    self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+                case Later(reason, wait, False):
+                    self._put_off_login(reason, wait)
+                case _:
+                    self._no_login_since = None
+                    return True
+        return False
+
+    def _put_off_login(self, reason: str, wait: float | None) -> None:
+        """Pause before the next login; give the lane up once none has been answered for ``park_for``."""
+        now = self._world.monotonic()
+        if self._no_login_since is None:
+            self._no_login_since = now
+        left = self._no_login_since + self.gateway.park_for - now
+        if left <= 0.0:
+            self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+        else:
+            pause = self.state.pause_for(wait, now, most=left)
+            self._tell.lane(self.gateway.name, "paused", reason, pause)
+
+    def warn(self, text: str) -> None:
+        """Have something said in the report that concerns the gateway as a whole."""
+        self._tell.lane(self.gateway.name, "warning", text, None)
+
+    def warn_once(self, topic: str, text: str) -> None:
+        """Warn as ``warn`` does, but only the first time on a ``topic``."""
+        if topic not in self._topics:
+            self._topics.add(topic)
+            self.warn(text)
+
+    def accepted(self, generation: int) -> None:
+        """Keep that the credential of this generation was answered with something else than 401."""
+        self.entrance.accepted(generation)
+        if self.state.prove():
+            self._broadcast()
+
+    async def renew(self, generation: int, reading: Reading) -> None:
+        """Get another credential after a 401, once for the whole lane; or close the lane."""
+        if self.state.state != "closed" and (denied := await self.entrance.renew(generation, reading)):
+            self._close(denied.reason)
+
+    def _close(self, reason: str) -> None:
+        self._changing(lambda _: self.state.close(f"{Reason.DENIED}: {reason}"))
+
+    def _changing(self, change: Callable[[float], None]) -> None:
+        """Change the state, and tell it to all whom it concerns."""
+        change(self._world.monotonic())
+        self._tell_state()
+        self._broadcast()
+
+    def _tell_state(self) -> None:
+        """Tell the state, where it has changed since that was done last."""
+        state: LaneStatus = self.state.state
+        if state == "parked" and self.state.given_up:
+            state = "given_up"
+        if state != self._state_told:
+            self._state_told = state
+            self._tell.lane(self.gateway.name, state, self.state.reason, None)

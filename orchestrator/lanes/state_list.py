@@ -1,0 +1,255 @@
+"""One look for many: a gateway's whole list, read once for every target that wants a look.
+
+What a list says is believed as far as it goes: "deployed" at any age, "not deployed" for a minute. What is
+not on it is looked at by itself, since a credential without all grants gets a list with gaps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import anyio
+from msgspec.structs import replace
+
+from orchestrator.lanes.environment import World
+from orchestrator.lanes.lane import Lane
+from orchestrator.model.http import Reply, Send
+from orchestrator.model.reading import Act, Page, Reading, Verdict
+from orchestrator.model.search import MOST_LISTED
+from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.admission import Turn
+from orchestrator.rules.retry import Past, backoff
+
+FRESH = 60.0
+"""Seconds for which a list's "not deployed" is believed."""
+
+WORTH = 50
+"""Targets that a lane must have left for a list to be cheaper than a look at each."""
+
+DEFERRED = 2000
+"""Targets that may wait for the next list, before it is read in the middle of a wave."""
+
+DEFERRED_DEPLOYS = 200
+"""The same of a restore: nothing of what waits counts as restored yet."""
+
+LARGEST_ENTRY = 16 * 1024
+"""Bytes of a list's entry that is kept as a read of that one; of larger ones the state is."""
+
+TRIES = 4
+"""Requests for one page, refusals to take more included. Then the list is given up, and each
+target is looked at by itself."""
+
+FAULTS = 2
+"""Faults of one page before that: it is asked for once more, and no further."""
+
+GIVEN_UP_FOR = 300.0
+"""Seconds for which a list that was given up is not asked for again."""
+
+
+class Deferred(NamedTuple):
+    """A target with the vendor's full evidence, whose look is still owed."""
+
+    target: Target
+    past: Past
+    began: float
+    """Monotonic seconds at which it was taken."""
+
+
+class Overview:
+    """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        send: Send,
+        world: World,
+        on_request: Callable[[], None],
+        *,
+        keeps: frozenset[tuple[str, ...]] = frozenset(),
+    ) -> None:
+        """``keeps`` are the parts of the targets whose entries are kept as reads of them, whatever the plan
+        says of looks."""
+        self._keeps = keeps
+        self._entries: dict[tuple[str, ...], Reading] = {}
+        self._lane = lane
+        self._send = send
+        self._world = world
+        self._on_request = on_request
+        self._states: dict[tuple[str, ...], Verdict] = {}
+        self._taken: float | None = None
+        self._rests_until = -math.inf
+        self._lock = anyio.Lock()
+        self._offered = (bool(keeps) or lane.policy.always_look) and lane.gateway.LISTS
+        self._deferred: list[Deferred] = []
+        self._told_gaps = self._told_length = False
+        self._spares = WORTH
+        """How many looks the next list is to spare."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
+        if not self._offered or self._world.monotonic() < self._rests_until:
+            return False
+        return self._taken is not None or self._lane.left >= WORTH
+
+    def pays(self, waiting: int) -> bool:
+        """Whether a list is cheaper than a look at each of so many that wait."""
+        rests = self._world.monotonic() < self._rests_until
+        return self.serves or (self._offered and not rests and waiting >= WORTH)
+
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that the next list is due before the wave ends."""
+        most = DEFERRED if self._lane.policy.act is Act.UNDEPLOY else DEFERRED_DEPLOYS
+        return len(self._deferred) >= most
+
+    @property
+    def puts_off(self) -> bool:
+        """Whether the look at what was just done may wait for the others.
+
+        Undeploys go first, since a window may close. In a restore it waits only for a list that spares it.
+        """
+        return self._lane.policy.act is Act.UNDEPLOY or self.serves
+
+    def defer(self, waiting: Deferred) -> None:
+        """Let a target wait for the next list."""
+        self._deferred.append(waiting)
+
+    def take_deferred(self) -> list[Deferred]:
+        """Return who waits, and forget them."""
+        waiting, self._deferred = self._deferred, []
+        self._spares = len(waiting)
+        return waiting
+
+    async def before(self, target: Target) -> Reading | None:
+        """Return what the list says of a target that nothing was sent for, or None if it cannot say."""
+        if not self.serves:
+            return None
+        async with self._lock:
+            if self._taken is None and self.serves:  # those who waited here go by what the first one found
+                self._spares = self._lane.left
+                await self._collect(target.id)
+        return self.glance(target)
+
+    def glance(self, target: Target) -> Reading | None:
+        """Return UP or DOWN as the newest list says, None where it cannot tell."""
+        if self._taken is None:
+            return None
+        verdict = self._states.get(target.parts)
+        if verdict is Verdict.UNCLEAR:
+            return None
+        # A restore believes neither for longer: what is deployed meanwhile must not be deployed again.
+        lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
+        if not lasts and self._world.monotonic() - self._taken > FRESH:
+            return None
+        return None if verdict is None else Reading(verdict=verdict, evidence="look")
+
+    def entry(self, target: Target) -> Reading | None:
+        """Return what the list holds of a target, once, as ``glance`` believes it."""
+        if self.glance(target) is None:
+            return None
+        entry = self._entries.pop(target.parts, None)
+        return entry and self._lane.entrance.mask.reading(entry)
+
+    def seen_alone(self, target: Target, reading: Reading) -> str | None:
+        """Take in a look at the one; return a warning, once, if the list had a gap there."""
+        gap = self._taken is not None and target.parts not in self._states
+        if self._told_gaps or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
+            return None
+        self._told_gaps = True
+        return (
+            f"the list leaves out {target.id}, which exists: the credential may lack the grants for some"
+            " applications, so what is not on the list is looked at one by one"
+        )
+
+    async def renew(self) -> None:
+        """Read the list again."""
+        async with self._lock:
+            await self._collect(_LIST)
+
+    async def _collect(self, wanted_by: TargetId) -> None:
+        """Read every page before anything is believed: what changes meanwhile must not shift them.
+
+        A lane that lets one target go at a time lets the list go that this one wants. A page that names
+        nothing new ends the list; one that takes more pages than it spares looks is given up.
+        """
+        started = self._world.monotonic()
+        states: dict[tuple[str, ...], Verdict] = {}
+        offset = pages = 0
+        while (page := await self._page(offset, wanted_by)) is not None:
+            known, pages = len(states), pages + 1
+            self._take(page, states)
+            offset += page.size
+            if len(states) == known or offset >= page.total:
+                self._states, self._taken = states, started
+                return
+            if pages >= max(WORTH, self._spares) or max(offset, page.total) > MOST_LISTED:
+                self._give_up(page.total)
+                break
+        self._taken = None
+
+    def _take(self, page: Page, states: dict[tuple[str, ...], Verdict]) -> None:
+        """Take in a page. Of an entry that two pages show in two states nothing is known."""
+        for parts, verdict in page.states.items():
+            states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
+        self._entries.update((parts, entry) for parts, entry in page.entries.items() if parts in self._keeps)
+
+    def _give_up(self, total: int) -> None:
+        """Use no list of this gateway any more: to read it costs more than the looks that it spares."""
+        self._offered = False
+        if not self._told_length:
+            self._told_length = True
+            self._lane.warn(
+                f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
+            )
+
+    async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
+        """Return one page, or None where the list cannot be had."""
+        faults = 0
+        for failures in range(1, TRIES + 1):
+            turn = Turn(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
+            # What goes before an undeploy is not read where none may start any more.
+            needless = wanted_by != _LIST and self._lane.refusal(self._lane.policy.act)
+            if needless or await self._lane.admit(turn):
+                return None
+            found = await self._ask(turn, offset)
+            if isinstance(found, Page):
+                return found
+            if found.verdict is Verdict.NOT_OFFERED:
+                self._offered = False
+                return None
+            faults += found.verdict is Verdict.UNCLEAR
+            if faults >= FAULTS:
+                break
+            if failures < TRIES:
+                await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+        self._rests_until = self._world.monotonic() + GIVEN_UP_FOR
+        return None
+
+    async def _ask(self, turn: Turn, offset: int) -> Page | Reading:
+        lane, ticket = self._lane, self._lane.entrance.ticket
+        if ticket is None:
+            return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
+        request = lane.gateway.list_request(offset, ticket.access, now=self._world.now())
+        self._on_request()
+        began = self._world.monotonic()
+        answer = await self._send(request)
+        mask = lane.entrance.mask
+        if not isinstance(answer, Reply):
+            return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
+        found = lane.gateway.read_list(answer)
+        if isinstance(found, Page):
+            lane.accepted(ticket.generation)
+            lane.heed(turn, Reading(verdict=Verdict.UP), began)
+            large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)
+            return replace(found, entries={}) if large else found
+        found = mask.reading(found)
+        lane.heed(turn, found, began)
+        if found.verdict is Verdict.DENIED:
+            await lane.renew(ticket.generation, found)
+        return found
+
+
+_LIST = TargetId("(list)")

@@ -1,0 +1,1 @@
+"""The values that everything else is about. Pure: no input or output."""

@@ -1,0 +1,103 @@
+"""Credentials that cannot be printed by accident, and the results of a login."""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeAlias
+
+from msgspec import Struct
+
+SHORT = 8
+"""Characters below which a credential cannot be told from a word."""
+
+
+class Secret:
+    """A text that cannot be printed by accident: ``repr``, ``str`` and ``format`` show ``•••``.
+
+    Only ``reveal`` gives the text; it is called where a request is built and where texts are masked.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "•••"
+
+    def __format__(self, _spec: str) -> str:
+        return "•••"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not stored")
+
+
+class Keys(Struct, frozen=True):
+    """An access key and its secret key; temporary ones come with a security token.
+
+    Raises ``ValueError`` where one is empty or holds what no key has: a line break that came along with a
+    copied key would otherwise cost five bad signatures, and the account its key.
+    """
+
+    access: Secret
+    secret: Secret
+    security_token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        _refuse(self.access, "access key")
+        _refuse(self.secret, "secret key")
+        if self.security_token is not None:
+            _refuse(self.security_token, "security token")
+
+
+def _refuse(key: Secret, name: str) -> None:
+    text = key.reveal()
+    if not text or not text.isascii() or any(not letter.isprintable() or letter == " " for letter in text):
+        raise ValueError(
+            f"the {name} is empty, or holds a space, a line break or a character that is not ASCII"
+        )
+
+
+class Password(Struct, frozen=True):
+    """What a login is made with; the token that it gives is what lets requests in."""
+
+    secret: Secret
+
+
+Access: TypeAlias = Secret | Keys
+"""What lets a request in."""
+
+
+class Granted(Struct, frozen=True):
+    """A login was accepted. ``until`` is the Unix time at which the token ends, where that is known."""
+
+    token: Secret
+    until: float | None
+
+
+class Rejected(Struct, frozen=True):
+    """A login was refused; trying again may lock the account."""
+
+    code: str | None
+    message: str
+
+
+class Unclear(Struct, frozen=True):
+    """A login got no answer that can be used. It may be tried again, after ``wait`` seconds if told so."""
+
+    code: str | None
+    message: str
+    wait: float | None
+
+
+Material: TypeAlias = Access | Password
+"""What the references of a gateway give: what lets requests in, or what a login is made with."""

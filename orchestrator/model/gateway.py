@@ -1,0 +1,189 @@
+"""One gateway: its settings, and the questions that the engine asks of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from msgspec import Struct
+
+from orchestrator.model.credentials import Access, Granted, Rejected, Secret, Unclear
+from orchestrator.model.http import Reply, Request
+
+if TYPE_CHECKING:
+    from orchestrator.model.search import Query, Wanted
+from orchestrator.model.reading import Ask, Check, Dialect, Facts, Page, Reading, Snapshot
+from orchestrator.model.settings import Auth, Limits, Retry, Seconds, Tls, Url
+from orchestrator.model.target import Target
+
+
+class Coordinate(Struct, frozen=True, kw_only=True):
+    """One part of a target's id: its key in the plan, the key of its list form, and what it may be."""
+
+    name: str
+    plural: str
+    pattern: str | None = None
+    """A regular expression that the whole text matches; ``None`` is any text without control characters."""
+    doc: str = ""
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """One gateway: what a plan says of it, and what the engine asks of its kind, which adds its own keys.
+
+    The methods are pure: no clock, no network, no chance.
+    ``concurrency`` and ``timeout`` have defaults that differ by kind; read them through the properties.
+    """
+
+    name: str
+    url: Url
+    auth: Auth
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    look: Literal["doubt", "always"] = "doubt"
+    absent: Literal["fail", "ok"] = "fail"
+    timeout: Seconds | None = None
+    park_for: Seconds = 600.0
+    """How long a lane whose gateway is ill is probed before its targets are left for a resume."""
+    tls: Tls = Tls()
+    proxy: Url | None = None
+    """The proxy to go through; None takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
+
+    KIND: ClassVar[str]
+    AUTH: ClassVar[frozenset[str]]
+    """The keys of ``auth`` that this kind knows."""
+    COORDINATES: ClassVar[tuple[Coordinate, ...]]
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
+    """Which of ``description`` and ``persistent`` a target of this kind may have."""
+    LISTS: ClassVar[bool] = False
+    """Whether this kind can list its targets with their state."""
+    SIBLINGS: ClassVar[Ask | None] = None
+    """The read of a target that says where else its proxy, or the like (``exclusive``), is deployed."""
+    LOOKS: ClassVar[tuple[Ask, ...]]
+    """Every read of a target's live state that some version of this kind offers."""
+    FILTERS: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """What `undeploy discover` may choose targets of this kind by, and the values that each filter knows
+    (none: any text). Empty where this kind has no catalog."""
+    CONCURRENCY: ClassVar[int]
+    TIMEOUT: ClassVar[float]
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight to this gateway."""
+        return self.limits.concurrency or self.CONCURRENCY
+
+    @property
+    def reply_timeout(self) -> float:
+        """How long one reply may take, in seconds."""
+        return self.timeout or self.TIMEOUT
+
+    @property
+    def installation(self) -> str:
+        """What makes two gateway entries the same place: equal texts mean equal targets."""
+        raise NotImplementedError
+
+    def other_readings(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ARG002
+        """Give the parts of each other target that the address of this one may name to whoever decodes it
+        once more on its way. A kind whose ids stay what they are, however often decoded, has none."""
+        return iter(())
+
+    def exclusive(self, target: Target) -> str | None:
+        """Return a key: targets that share one never run at the same moment. None shares with nobody."""
+        raise NotImplementedError
+
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        """Say what to send at ``now`` (Unix seconds, which a signature holds).
+
+        ``note`` is for the vendor's history record, where the target has no text of its own.
+        """
+        raise NotImplementedError
+
+    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
+        """Say how to get the page of the list that begins behind ``offset`` entries."""
+        raise NotImplementedError
+
+    def read_list(self, reply: Reply) -> Page | Reading:
+        """Say what a reply to that means: a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR."""
+        raise NotImplementedError
+
+    def catalog(self, wanted: Wanted) -> Query:
+        """Say what to ask first to learn which of its targets are deployed and ``wanted``."""
+        raise NotImplementedError
+
+    def greeting(self) -> Check:
+        """Say how to find out, without any credential, whether such a gateway answers at all."""
+        raise NotImplementedError
+
+    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:
+        """Say which reads show that the credential is accepted, and which version answers.
+
+        The first one is of the version that the plan means. ``now`` as in ``request``.
+        """
+        raise NotImplementedError
+
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:
+        """Say what the checks that were ``answered``, by name, and the looks that are offered amount to.
+
+        ``looks`` holds, by ``via``, only those of which it is known.
+        """
+        raise NotImplementedError
+
+    def login(self, password: Secret) -> Request:
+        """Say how to get a token for the password of ``auth``'s ``iam`` or ``login``."""
+        raise NotImplementedError
+
+    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+        """Say what a reply to a login means. Never raises, whatever the bytes."""
+        raise NotImplementedError
+
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+        """Say what a reply means. Never raises, whatever the bytes."""
+        raise NotImplementedError
+
+    def next_portrait(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Ask | Snapshot:
+        """Return the next read that a snapshot needs, or what the reads so far amount to.
+
+        ``seen`` and ``lacking`` are as in ``next_look``; a read that failed is in ``seen`` with its reading.
+        A kind that knows no more than its looks keeps nothing that a restore could go by.
+        """
+        found = self.next_look(target, seen, lacking, None)
+        if isinstance(found, Ask):
+            return found
+        return Snapshot(
+            verdict=found.verdict,
+            code=found.code,
+            message=found.message,
+            hidden=found.hidden,
+            facts=found.facts or Facts(),
+            obstacles=("missing-history",),
+        )
+
+    def read_siblings(self, target: Target, reply: Reply) -> frozenset[str] | None:
+        """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS`` of ``target``;
+        None where it does not say."""
+        raise NotImplementedError
+
+    def rolled_back(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with what makes its deploy bring back the very revision that it saw.
+
+        Unchanged where the vendor keeps no revisions, or this one is not known.
+        """
+        return snapshot
+
+    def next_proof(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Ask | Reading:
+        """As ``next_look``, where the question is whether a target is deployed in full."""
+        return self.next_look(target, seen, lacking, about)
+
+    def next_look(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Ask | Reading:
+        """Return the next read that a look needs, or what the reads so far amount to.
+
+        That is UP, DOWN, ABSENT, PARTIAL, UNCLEAR or NOT_OFFERED. ``seen`` holds the readings of this look by
+        ``via``; ``lacking`` the reads that this gateway does not offer; ``about`` is the reading of the
+        undeploy that left the doubt, None where there was none.
+        """
+        raise NotImplementedError

@@ -1,0 +1,45 @@
+"""One HTTP request and its reply: bytes in and out, without a network library."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from msgspec import Struct
+
+
+class Request(Struct, frozen=True):
+    """One HTTP request. ``url`` is percent-encoded already and is sent exactly so.
+
+    ``repr`` leaves the headers and the body out, since they may hold a credential.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url})"
+
+
+class Reply(Struct, frozen=True):
+    """One whole HTTP reply. Header names are lower-case; ``at`` is the Unix time of its arrival."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
+
+
+class Lost(Struct, frozen=True):
+    """No reply that can be read. ``sent`` is false only where no byte of the request can have arrived."""
+
+    sent: bool
+    detail: str
+
+
+Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]

@@ -1,0 +1,168 @@
+"""What a request asks, and what a gateway made of the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from orchestrator.model.http import Reply, Request
+
+if TYPE_CHECKING:
+    pass
+
+
+class Act(StrEnum):
+    """What one request is for."""
+
+    UNDEPLOY = "undeploy"
+    LOOK = "look"
+    DEPLOY = "deploy"
+
+
+class Ask(Struct, frozen=True):
+    """One request of a kind: the act, and for a look the vendor's read that it goes through."""
+
+    act: Act
+    via: str = ""
+
+
+UNDEPLOY = Ask(Act.UNDEPLOY)
+
+
+DEPLOY = Ask(Act.DEPLOY)
+
+
+class Verdict(Enum):
+    """What a reply means. The comment says how far it reaches and what follows."""
+
+    # Replies to an undeploy.
+    REMOVED = "removed"  # target: the vendor's full evidence
+    DOUBT = "doubt"  # target: it may have arrived; may be repeated
+    STRANGE = "strange"  # target: it may have arrived; not repeated before a look
+    PARTIAL = "partial"  # target: accepted, but not everywhere; a look with pods decides
+    CONTESTED = "contested"  # target: refused for one of several causes; a look settles it
+    REFUSED = "refused"  # target: refused, with the vendor's code and text
+    UNSENT = "unsent"  # lane: nothing left this machine; said by the engine, never by a gateway's read
+    # Replies to a look.
+    TOLD = "told"  # target: it says something else than whether the target is deployed
+    UP = "up"  # target: it is deployed
+    DOWN = "down"  # target: it is not deployed
+    UNCLEAR = "unclear"  # target: this look could not tell; it may be repeated
+    NOT_OFFERED = "not_offered"  # lane: this gateway has no such look
+    # Replies to either.
+    ABSENT = "absent"  # target: the vendor's own words for "does not exist"
+    BUSY = "busy"  # lane: wait; costs the target no attempt
+    DENIED = "denied"  # lane: the credential was rejected
+    ELSEWHERE = "elsewhere"  # lane: this is not the place that the plan means
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a look saw, as far as the vendor says it; ``None`` is "not said"."""
+
+    deployed: bool | None = None
+    pods_active: int | None = None
+    pods_responded: int | None = None
+    serving: tuple[str, ...] = ()
+    """Names or addresses of the pods that still serve; where they are many, of the first ones."""
+    revision: str | None = None
+    since: str | None = None
+    edited: bool | None = None
+    """The definition was changed after the last deploy."""
+    path: str | None = None
+    """Where it is served."""
+    name: str | None = None
+    """What people call it, where its id does not say it."""
+
+
+Obstacle = Literal["new-front-end-id", "unpublished-edits", "missing-history"]
+"""Why a restore would not bring back what was there."""
+
+
+class FrontEnd(Struct, frozen=True, kw_only=True):
+    """What is published for a target, and goes with it when it is undeployed."""
+
+    id: str
+    name: str | None = None
+    path: str | None = None
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a gateway made of a reply.
+
+    ``message`` is the vendor's own text: at most 256 characters, control characters made visible, and not
+    yet masked where a gateway gives it. ``wait`` is what the gateway asks for, in seconds from the reply's
+    arrival.
+    """
+
+    verdict: Verdict
+    code: str | None = None
+    message: str | None = None
+    wait: float | None = None
+    rate: float | None = None
+    """With BUSY: how many a second the gateway says that it takes, where it says so."""
+    evidence: Literal["204", "deploymentResult", "look", "code"] | None = None
+    hidden: bool = False
+    """With ABSENT: the vendor leaves open whether it exists but may not be seen."""
+    pods: tuple[str, ...] = ()
+    """With PARTIAL: those that did not obey, as many as are named."""
+    more_pods: int = 0
+    """With PARTIAL: how many more did not obey."""
+    pod_count: int = 0
+    """With PARTIAL: how many pods (or rows) the reply named in all."""
+    hint: str = ""
+    facts: Facts | None = None
+    kept: Mapping[str, Any] | None = None
+    """With TOLD: what the vendor said, as far as it is needed later."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What was seen of a target before anything was done to it, and what brings it back.
+
+    ``verdict`` is UP, DOWN, ABSENT or PARTIAL (the manager calls it down, and it is still served); UNCLEAR or
+    NOT_OFFERED where nobody could tell.
+    """
+
+    verdict: Verdict
+    code: str | None = None
+    message: str | None = None
+    hidden: bool = False
+    facts: Facts = Facts()
+    fronts: tuple[FrontEnd, ...] = ()
+    deploy: str | None = None
+    """JSON that the vendor's deploy needs; None where what was read is not enough for one."""
+    obstacles: tuple[Obstacle, ...] = ()
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """One page of a gateway's list: UP, DOWN or UNCLEAR by a target's parts.
+
+    ``size`` counts the entries of the page, ``total`` those of the whole list.
+    """
+
+    states: Mapping[tuple[str, ...], Verdict]
+    size: int
+    total: int
+    entries: Mapping[tuple[str, ...], Reading] = {}
+    """What the first read of ``next_portrait`` would give, where the list says as much."""
+
+
+class Check(Struct, frozen=True):
+    """One read that is about a gateway as a whole: what to send, and what a reply to it says.
+
+    ``read`` gives what it saw, in words, or the reading of a fault. It never raises, whatever the bytes.
+    """
+
+    name: str
+    request: Request
+    read: Callable[[Reply], str | Reading]
+
+
+class Dialect(Struct, frozen=True):
+    """Which version of its API a gateway speaks. ``hint`` is what to change where it is not the plan's."""
+
+    text: str
+    served: bool = True
+    hint: str = ""

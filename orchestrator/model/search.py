@@ -1,0 +1,107 @@
+"""What is live on a gateway, read query by query: what is wanted, what is asked, what a reply gives. Pure.
+
+A kind's ``catalog`` gives a first ``Query``; each reply gives a ``Part``, which may ask further. Whoever
+reads a catalog takes the queries in any order, as many side by side as the gateway's limits allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from orchestrator.model.credentials import Access
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import Reading
+
+MOST_LISTED = 100_000
+"""Entries of one list that are taken in: longer ones are a mistake, or the work of somebody who means ill."""
+
+ANY_TEXT: frozenset[str] = frozenset()
+"""Of a filter: the kind takes any text for it."""
+
+Traits = Mapping[str, tuple[str, ...]]
+"""What a target is, by the filter that asks for it; of some it has several texts, or none."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One target that is deployed and wanted."""
+
+    parts: tuple[str, ...]
+    traits: Traits
+    notes: tuple[str, ...] = ()
+    """What else was seen of it, for people; the vendor's texts are cut and made visible."""
+    since: str | None = None
+    """When it was deployed, where that was asked or told, as the vendor writes it."""
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """What one reply gave. ``ask`` may be long, and is taken one by one."""
+
+    seen: int = 0
+    """Of how many targets this tells the state, deployed or not."""
+    deployed: int = 0
+    found: tuple[Found, ...] = ()
+    ask: Iterable[Query] = ()
+    gaps: tuple[str, ...] = ()
+    """What could not be seen, by name."""
+    remarks: tuple[str, ...] = ()
+    """How it was seen, where there are several ways."""
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """One read. ``name`` says of what.
+
+    ``request`` raises ``ValueError`` for a name that cannot be a part of a URL. ``read`` never raises,
+    whatever the bytes: UNCLEAR may be asked again, BUSY and DENIED concern the lane, any other reading is
+    final. ``failed`` says what is lost, or asked in its place, where no reply could be used; without it that
+    is a gap.
+    """
+
+    name: str
+    request: Callable[[Access, float], Request]
+    read: Callable[[Reply], Part | Reading]
+    failed: Callable[[Reading], Part] | None = None
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which targets are wanted: each filter that is given says yes to one of a target's texts for it."""
+
+    filters: Mapping[str, Callable[[str], bool]] = {}
+    literals: Mapping[str, tuple[str, ...]] = {}
+    """Of each filter the texts that can only mean one thing: a name without a star."""
+    before: datetime | None = None
+    """Deployed last before this time."""
+
+    def asks(self, name: str) -> bool:
+        """Say whether the filter is given."""
+        return name in self.filters
+
+    def admits(self, name: str, *texts: str) -> bool:
+        """Say whether the filter ``name``, if it is given, says yes to one of the ``texts``."""
+        test = self.filters.get(name)
+        return test is None or any(test(text) for text in texts)
+
+    def admits_all(self, traits: Traits) -> bool:
+        """Say whether each filter but the time says yes."""
+        return all(self.admits(name, *traits.get(name, ())) for name in self.filters)
+
+    def in_time(self, since: str | None) -> bool | None:
+        """Say whether a target deployed at ``since`` is early enough; None where that cannot be told.
+
+        A time without an offset from UTC tells nothing.
+        """
+        if self.before is None:
+            return True
+        moment = instant(since)
+        return None if moment is None else moment < self.before
+
+
+def instant(text: str | None) -> datetime | None:
+    """Return an aware time as ISO 8601 writes it; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment

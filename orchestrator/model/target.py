@@ -1,0 +1,31 @@
+"""One thing to take offline, and its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NewType
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    pass
+
+
+TargetId = NewType("TargetId", str)
+
+
+class Target(Struct, frozen=True):
+    """One thing to take offline. ``parts`` are its coordinates, in the order that its kind names them."""
+
+    seq: int
+    """Its place in the plan, from 1."""
+    id: TargetId
+    gateway: str
+    wave: int
+    """Index of its wave, from 0."""
+    parts: tuple[str, ...]
+    description: str | None = None
+    persistent: bool | None = None
+    deploy: str | None = None
+    """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
+    pods: int = 0
+    """How many pods its snapshot has heard from; 0 where it has not asked them."""

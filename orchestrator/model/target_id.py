@@ -1,0 +1,29 @@
+"""Target ids: ``gateway/part/...``, ``%`` and ``/`` in a part are ``%25`` and ``%2F``, nothing else is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from orchestrator.errors import UnfitError
+from orchestrator.model.target import TargetId
+from orchestrator.text.names import in_quotes
+
+_STRAY = re.compile(r"%(?!25|2F)")
+
+
+def target_id(gateway: str, parts: Sequence[str]) -> TargetId:
+    """Return the id of the target with these coordinates."""
+    whole = "/".join(parts)
+    if "%" in whole or whole.count("/") != len(parts) - 1:
+        whole = "/".join([part.replace("%", "%25").replace("/", "%2F") for part in parts])
+    return TargetId(f"{gateway}/{whole}")
+
+
+def split_id(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the gateway's name and the parts. Raises ``UnfitError`` for what no target is called."""
+    if _STRAY.search(text):
+        hint = "write %25 for %, %2F for / inside a part, and nothing else so"
+        raise UnfitError(f"{in_quotes(text)} holds a % that is neither %25 nor %2F", hint)
+    gateway, *parts = text.split("/")
+    return gateway, tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)

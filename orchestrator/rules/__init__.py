@@ -1,0 +1,1 @@
+"""What follows from what: pure decisions, without a clock, dice, files or a network."""

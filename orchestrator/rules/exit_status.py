@@ -1,0 +1,58 @@
+"""How a session ended, as an exit status and as a word."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from orchestrator.errors import ExitStatus
+from orchestrator.model.outcome import HELD_BACK, Counts, Outcome, Reason
+
+LEFT_UNDONE = frozenset(
+    {
+        Reason.WINDOW,
+        Reason.STOP_RULE,
+        Reason.INTERRUPT,
+        Reason.DISK,
+        Reason.PARKED,
+        Reason.DENIED,
+        Reason.WRONG_PLACE,
+    }
+)
+
+
+State = Literal["complete", "stopped", "interrupted"]
+
+
+def left_undone(counts: Counts) -> str | None:
+    """Return a word for why something was left for a resume, or None where nothing was."""
+    for (outcome, word), count in counts.items():
+        if count and outcome in (Outcome.NOT_STARTED, Outcome.UNKNOWN) and word in LEFT_UNDONE:
+            return word
+    return None
+
+
+def exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) -> ExitStatus:
+    """Return the status with which a session ends that began to work; in a restore, skipped counts."""
+    undone = left_undone(counts)
+    if interrupted and undone:
+        return ExitStatus.INTERRUPTED
+    if undone:
+        return ExitStatus.STOPPED
+    for (outcome, word), count in counts.items():
+        if count and outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            return ExitStatus.UNFINISHED
+        held_back = word in HELD_BACK and not (restores and word == Reason.SKIPPED)
+        if count and outcome is Outcome.NOT_STARTED and not held_back:
+            return ExitStatus.UNFINISHED
+    return ExitStatus.DONE
+
+
+def end_state(status: ExitStatus) -> State:
+    """Return the state that a report gives to a run that ended with this status."""
+    match status:
+        case ExitStatus.INTERRUPTED:
+            return "interrupted"
+        case ExitStatus.STOPPED:
+            return "stopped"
+        case _:
+            return "complete"

@@ -1,0 +1,1 @@
+"""What surrounds a session: loading, starting, resuming, restoring, steering."""

@@ -1,0 +1,113 @@
+"""A plan, read and laid out in the draft of a journal."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.errors import (
+    DiskError,
+    JournalError,
+    Problem,
+    UsageError,
+)
+from orchestrator.journal.draft import Draft
+from orchestrator.model.plan import Plan
+from orchestrator.plan.given import Given
+from orchestrator.plan.reader import Loaded, read_plan
+from orchestrator.plan.stored import plan_to_json
+from orchestrator.version import __version__
+
+
+class LoadedPlan:
+    """A plan that was read and found valid, with its targets in a journal that nobody runs yet.
+
+    Close it, or use it in a ``with`` statement: it holds a temporary folder until it is run.
+    """
+
+    def __init__(self, loaded: Loaded, draft: Draft, place: Path) -> None:
+        self.plan: Plan = loaded.plan
+        self.digest: str = loaded.digest
+        self.folder: Path = loaded.folder
+        self.targets: int = loaded.targets
+        self.by_gateway: dict[str, int] = loaded.by_gateway
+        self.by_wave: dict[str, int] = loaded.by_wave
+        self.warnings: tuple[Problem, ...] = loaded.warnings
+        """What the plan may say although it is hardly meant, in file order."""
+        self.draft = draft
+        self.place = place
+
+    def close(self) -> None:
+        """Forget it, unless it was run."""
+        self.draft.close()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def __enter__(self) -> LoadedPlan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> LoadedPlan:
+    """Read a plan and the files that it includes. Raises PlanError with every problem; sends nothing.
+
+    ``targets`` are ids to take in place of the plan's own targets, of which it then needs none.
+    """
+    try:
+        place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    except OSError as error:
+        raise no_room(error) from error
+    try:
+        draft = Draft(place / "journal.sqlite")
+        loaded = read_plan(path, draft, instead=targets)
+        _copy_source(loaded, place / "plan.yaml")
+        draft.finish(tuple(gateway.name for gateway in loaded.plan.gateways), _meta(loaded))
+    except BaseException as error:
+        shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, DiskError | OSError):
+            raise no_room(error) from error
+        raise
+    return LoadedPlan(loaded, draft, place)
+
+
+def no_room(error: Exception) -> JournalError:
+    """The draft of a journal cannot be kept: no DiskError, since there is no run yet that could go on."""
+    return JournalError(
+        f"a plan cannot be prepared in the temporary folder: {error}; nothing was sent."
+        " Make room there, or name another folder in TMPDIR"
+    )
+
+
+def _copy_source(loaded: Loaded, copy: Path) -> None:
+    """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
+    shutil.copyfile(loaded.source, copy)
+    if sha256(copy) != loaded.source_digest:
+        raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
+
+
+def _meta(loaded: Loaded) -> dict[str, str | None]:
+    return {
+        "plan": plan_to_json(loaded.plan).decode(),
+        "digest": loaded.digest,
+        "folder": str(loaded.folder),
+        "source": loaded.source_digest,
+        "program": __version__,
+        "act": "undeploy",
+        "parent": loaded.plan.parent,
+    }
+
+
+def sha256(path: Path) -> str:
+    """Return a file's digest; raises JournalError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror or error}") from error

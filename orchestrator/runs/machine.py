@@ -1,0 +1,45 @@
+"""The environment of a real run: clock, dice, network and credentials of this machine."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestrator.lanes.environment import World
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.transport.client import check_connection, connect
+from orchestrator.transport.credentials import resolve
+from orchestrator.transport.proxy import passwords
+
+
+async def _resolve(gateway: Gateway, folder: Path) -> Material:
+    """Resolve in a thread: a command may take its time, and whoever is interrupted does not wait for it."""
+    return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
+
+
+def _monotonic() -> Callable[[], float]:
+    """Return a clock that never jumps; where there is one, one that goes on while the machine sleeps."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return time.monotonic
+
+
+def real_world(folder: Path) -> World:
+    """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
+    return World(
+        now=time.time,
+        monotonic=_monotonic(),
+        roll=random.random,
+        connect=partial(connect, folder=folder),
+        check=partial(check_connection, folder=folder),
+        passwords=lambda gateway: passwords(gateway.proxy, os.environ),
+        credential=partial(_resolve, folder=folder),
+    )

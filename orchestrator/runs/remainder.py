@@ -1,0 +1,97 @@
+"""The plan of what a run did not finish, as text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TextIO
+
+from orchestrator.errors import UsageError
+from orchestrator.gateways import KINDS
+from orchestrator.journal.rest import Left, Rest
+from orchestrator.model.settings import Auth, Reference
+from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
+from orchestrator.report.words import OUTCOME_WORDS, ending, moment
+from orchestrator.text.names import shown, why_not_prose
+
+
+def write(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
+    """Write the plan of what the run called ``run`` has left, target by target.
+
+    ``folder`` is the one that the plan will lie in; None means that nobody knows, so that every path in it
+    becomes absolute. Raises ``UsageError`` where a path cannot be written so.
+    """
+    away = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
+    lines = [*head(rest.plan, run, _moved(rest.folder) if away else str)]  # small, and may raise: first
+    out.writelines(f"#{' ' if line else ''}{line}\n" for line in _preface(rest, run, away=away))
+    out.writelines(lines)
+    kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
+    for wave, targets in groupby(rest.targets(), key=lambda left: left.target.wave):
+        out.writelines(wave_lines(rest.plan.waves[wave]))
+        for left in targets:
+            out.write(f"      # {_why(left)}\n")
+            out.write(target_line(left.target, kinds[left.target.gateway], left.after))
+    if rest.stuck_count:
+        out.write("\n# Left out, since what goes first is protected or left out itself, and so stays up:\n")
+        out.writelines(f"#   {comment(name)} comes after {comment(needs)}\n" for name, needs in rest.stuck())
+
+
+def _moved(folder: Path) -> Moved:
+    """Return what makes a path absolute that starts in ``folder``."""
+
+    def moved(path: str) -> str:
+        if path.startswith("~"):  # the home folder of a user, wherever the plan is
+            return path
+        whole = str(folder / path)
+        if why := why_not_prose(whole):
+            raise UsageError(
+                f"the path {shown(whole)} {why}, which no plan may; "
+                "write the remainder into the folder of its run's plan with -o"
+            )
+        return whole
+
+    return moved
+
+
+def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
+    report, totals = rest.report, rest.report.totals
+    yield f"What run {comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
+    began, ended = moment(report.run.started), moment(report.run.ended)
+    yield f"It began {began} and ended {ended}: {comment(ending(report.run))}."
+    yield ""
+    for group in rest.groups():
+        first = ", the first" if group.targets > 1 else ""
+        said = f"{first}: {comment(group.reason)}" if group.reason else ""
+        yield f"  {group.targets:,} {OUTCOME_WORDS[group.outcome]}{said}"
+    yield ""
+    if kept := report.kept_out.get("protected"):
+        yield f"Not in here: {kept:,} that {'is' if kept == 1 else 'are'} protected."
+    if report.restores:
+        up, newest = sum(report.up_again.values()), comment(report.restores[-1].id)
+        yield f"Not in here: {up:,} that restore {newest} brought back, or one before it."
+    if rest.stuck_count:
+        yield f"Not in here: {rest.stuck_count:,} that would come after those; named at the end."
+    if rest.plan.window is not None:
+        yield "The window of that run is not in here; add one, or give --window or --close-at."
+    if report.run.state != "complete":
+        yield f"`undeploy resume {comment(run)}` goes on with it as well, but not with what failed."
+    if away and _runs_commands(rest):
+        yield "A command that gives a credential runs in the folder of this plan; see to relative arguments."
+    yield "Check it with: undeploy check PLAN"
+
+
+def _why(left: Left) -> str:
+    said = f": {comment(left.reason)}" if left.reason else ""
+    return f"{OUTCOME_WORDS[left.outcome]}{said}"
+
+
+def _runs_commands(rest: Rest) -> bool:
+    return any(reference.command for gateway in rest.plan.gateways for reference in _references(gateway.auth))
+
+
+def _references(auth: Auth) -> Iterator[Reference]:
+    passwords = (way.password for way in (auth.iam, auth.login) if way is not None)
+    given = (auth.token, auth.access_key, auth.secret_key, auth.security_token, *passwords)
+    yield from (reference for reference in given if reference is not None)

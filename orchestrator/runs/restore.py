@@ -1,0 +1,285 @@
+"""What brings back what a run took down: a run of its own, linked to that one, made from its journal.
+
+It touches only targets that the run's snapshot saw deployed and that an undeploy of the run may have reached,
+in reverse order. What would not come back as it was is left out, with the option that takes it in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.errors import RunError, UsageError
+from orchestrator.journal.chain import put_together
+from orchestrator.journal.database import Database, Value
+from orchestrator.journal.draft import Draft
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.pending import parts_of
+from orchestrator.journal.taken import Taken, keep, leave, order_of, taken_down, unseen
+from orchestrator.model.outcome import Reason
+from orchestrator.model.plan import Plan, RunId, StopWhen, Threshold, Wave
+from orchestrator.model.reading import Obstacle, Snapshot
+from orchestrator.model.target import Target, TargetId
+from orchestrator.plan.patterns import Patterns, by_name
+from orchestrator.plan.stored import plan_from_json, plan_to_json
+from orchestrator.plan.targets import Place
+from orchestrator.version import __version__
+
+_NOWHERE = Place(0, 0, 0)
+_BATCH = 1000
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """What of a run is to come back, and what is put up with for it."""
+
+    only: tuple[str, ...] = ()
+    """Patterns of target ids; empty is all."""
+    accept: frozenset[Obstacle] = frozenset()
+    roll_back: bool = False
+    """Where a gateway keeps revisions, bring the one back that was deployed, over its working definition."""
+
+
+class Restoration(NamedTuple):
+    """A restore that is ready to be agreed to."""
+
+    parent: RunId
+    runs: tuple[RunId, ...]
+    """The runs that are brought back, in their order: one, or those of a chain."""
+    plan: Plan
+    draft: Draft
+    place: Path
+    folder: Path
+    """What paths of the plan are relative to."""
+    digest: str
+    choice: Choice
+    coming: int
+    """How many targets are to come back."""
+    left: Counter[Obstacle]
+    """How many are left out, by what would have to be accepted; one may be counted under several."""
+    left_out: int
+    unseen: int
+    """How many went down without a snapshot that saw them deployed: those are left alone."""
+
+    def first(self, count: int) -> list[TargetId]:
+        """Return the ids of the first targets that are to come back, in order, at most ``count`` of them."""
+        query = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
+        return [TargetId(name) for (name,) in self.draft.database.rows(query, (count,))]
+
+    def forget(self) -> None:
+        """Remove what was made ready, unless it was run."""
+        self.draft.close()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+def prepare(parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunFolder] = ()) -> Restoration:
+    """Make the journal of a restore in the folder ``place``. Sends nothing.
+
+    ``chain`` are the runs of a chain in their order, all of which are brought back then, each target once.
+    Raises RunError where a run is going on or nothing was taken down, UsageError where it can never be
+    restored or a pattern matches nothing.
+    """
+    runs = tuple(chain) or (parent,)
+    for run in runs:
+        if (holder := run.holding()) is not None:
+            raise RunError(
+                f"run {run.id} is going on: {holder}; stop it first: undeploy control {run.id} stop"
+            )
+    with _opened(parent, chain) as database:
+        meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
+        _refuse(parent, meta)
+        draft = Draft(place / "journal.sqlite")
+        try:
+            return _Filling(runs, database, meta, choice, draft).fill(place)
+        except BaseException:
+            draft.close()
+            raise
+
+
+@contextmanager
+def _opened(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
+    """Open the journal of a run, or all journals of a chain as one."""
+    if chain:
+        with put_together(chain) as (database, _):
+            yield database
+    else:
+        with closing(parent.open()) as database:
+            yield database
+
+
+def _refuse(parent: RunFolder, meta: dict[str, Any]) -> None:
+    if meta.get("rehearsal"):
+        raise UsageError(f"run {parent.id} was a rehearsal; nothing of it is down")
+    if meta.get("act", "undeploy") != "undeploy":
+        raise UsageError(f"run {parent.id} is a restore itself; restore the run {meta.get('parent')}")
+
+
+class _Filling:
+    """Takes the targets of a run, or of a chain put together, over into the draft of a restore."""
+
+    def __init__(
+        self,
+        runs: Sequence[RunFolder],
+        database: Database,
+        meta: dict[str, Any],
+        choice: Choice,
+        draft: Draft,
+    ) -> None:
+        self._parent = runs[-1]
+        self._runs = tuple(run.id for run in runs)
+        self._database = database
+        self._meta = meta
+        self._choice = choice
+        self._draft = draft
+        self._plan = _reversed(plan_from_json(meta["plan"].encode()))
+        self._kept: list[tuple[int, Snapshot]] = []
+        self._left: list[tuple[int, str]] = []
+        self._counts: Counter[Obstacle] = Counter()
+        self._said = hashlib.sha256(_said(meta["digest"], " ".join(self._runs), choice))
+
+    def fill(self, place: Path) -> Restoration:
+        """Take all of them over, and return what came of it."""
+        source = _copied(self._parent.plan, place / "plan.yaml")
+        count = self._take_over()
+        self._flush()
+        left_alone = unseen(self._database)
+        keys = {"folder": self._meta["folder"], "source": source, "program": __version__}
+        own: dict[str, Value] = {
+            "plan": plan_to_json(self._plan).decode(),
+            "digest": self._said.hexdigest(),
+            "act": "restore",
+            "parent": self._parent.id,
+            "brings_back": json.dumps(self._runs),
+            "accept": json.dumps(sorted(self._choice.accept)),
+            "unseen": left_alone,
+        }
+        self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
+        leave(self._draft.database, self._left)
+        return Restoration(
+            parent=self._parent.id,
+            runs=self._runs,
+            plan=self._plan,
+            draft=self._draft,
+            place=place,
+            folder=Path(self._meta["folder"]),
+            digest=self._said.hexdigest(),
+            choice=self._choice,
+            coming=count - len(self._left),
+            left=self._counts,
+            left_out=len(self._left),
+            unseen=left_alone,
+        )
+
+    def _take_over(self) -> int:
+        """Add each target that is wanted; return how many there are."""
+        pairs = list(order_of(self._database))
+        ordered = {seq for pair in pairs for seq in pair}
+        placed: dict[int, tuple[int, TargetId]] = {}
+        count = 0
+        for count, row in enumerate(self._wanted(), 1):
+            self._draft.add(self._target(row, count), _NOWHERE)
+            self._note(row, count)
+            if row.seq in ordered:
+                placed[row.seq] = (count, row.id)
+        for after, first in pairs:
+            if first in placed and after in placed:  # what went first comes back last
+                self._draft.require(placed[first][0], placed[after][1], _NOWHERE)
+        return count
+
+    def _wanted(self) -> Iterator[Taken]:
+        """Yield what the patterns let through. Raises where that is nothing, or a pattern matches nothing."""
+        only = Patterns(self._choice.only or ("**",), self._plan.gateways, by_name)
+        used: set[int] = set()
+        for row in taken_down(self._database):
+            if matching := set(only.matching(row.id)):
+                used |= matching
+                yield row
+        for index, pattern in enumerate(only.texts if self._choice.only else ()):
+            if index in used:
+                continue
+            raise UsageError(f"--only {pattern} matches nothing that the run took down; nothing was sent")
+        if not used:
+            why = _why_nothing(self._database)
+            raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
+
+    def _target(self, row: Taken, seq: int) -> Target:
+        gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
+        return Target(seq, row.id, gateway, wave, parts_of(row.id), persistent=row.persistent)
+
+    def _note(self, row: Taken, seq: int) -> None:
+        """Keep a target's snapshot, and why it is left out where it is."""
+        snapshot = row.snapshot
+        if self._choice.roll_back:
+            snapshot = self._plan.gateways[row.gateway].rolled_back(snapshot)
+        self._kept.append((seq, snapshot))
+        obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
+        if obstacles:
+            self._left.append((seq, f"{Reason.SKIPPED}: {_option(obstacles, snapshot.message)}"))
+            self._counts.update(obstacles)
+        self._said.update(f"\n{row.id}".encode())
+        if len(self._kept) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        keep(self._draft.database, self._kept)
+        self._kept.clear()
+
+
+def _copied(plan: Path, copy: Path) -> str:
+    """Copy the plan as it was run; return the digest of its bytes."""
+    try:
+        shutil.copyfile(plan, copy)
+        return hashlib.sha256(copy.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"{plan}: cannot be read: {error.strerror or error}; nothing was sent") from error
+
+
+def _said(digest: str, parent: str, choice: Choice) -> bytes:
+    """Return what stands for this very restore, before its targets in order: the run and what is accepted."""
+    said = [digest, parent, sorted(choice.accept), choice.roll_back]
+    return json.dumps(said, ensure_ascii=False).encode()
+
+
+def _why_nothing(database: Database) -> str:
+    if count := unseen(database):
+        went = f"{count:,} targets went" if count > 1 else "1 target went"
+        return f"{went} down that no snapshot had seen deployed"
+    return "it took nothing down"
+
+
+def _reversed(plan: Plan) -> Plan:
+    """Return the plan of a restore: the same gateways, the waves backwards, nothing of an undeploy."""
+    never = Threshold(share=1.0)
+    rules = StopWhen(failed=plan.stop_when.failed, unknown=plan.stop_when.unknown, surprising=never)
+    return replace(
+        plan,
+        window=None,
+        stop_when=rules,
+        protect=(),
+        at_most=None,
+        snapshot="off",
+        approval="none",
+        waves=tuple(Wave(name=wave.name) for wave in reversed(plan.waves)),
+    )
+
+
+def _option(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
+    """Return why a target is left out, with the ``gap`` in its snapshot where it is named, and what takes it
+    in."""
+    texts = {
+        "new-front-end-id": "its front-end API would get a new id",
+        "unpublished-edits": "edits that were never deployed would go live with it",
+        "missing-history": "what was deployed could not be read, so that it may come back otherwise",
+    }
+    if gap:
+        texts["missing-history"] += f" ({gap})"
+    why = "; ".join(texts[obstacle] for obstacle in obstacles)
+    return f"{why}; {' '.join(f'--accept {obstacle}' for obstacle in obstacles)} brings it back"

@@ -1,0 +1,155 @@
+"""Which targets of a plan a run may touch: filters, and what is protected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+
+from orchestrator.engine.session import Guard
+from orchestrator.errors import UsageError
+from orchestrator.journal.database import Database
+from orchestrator.journal.pending import Hold, Pending, hold_back, split
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.plan import Plan
+from orchestrator.plan.lookalikes import lookalikes
+from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
+from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
+from orchestrator.rules.steps import step_bounds
+from orchestrator.runs.order import RunOptions
+from orchestrator.text.names import normal
+
+MOST_NAMED = 10
+"""So many patterns of a sort are named in one warning; the others are counted."""
+
+
+def refuse_dead(plan: Plan, options: RunOptions) -> None:
+    """Raise ``PlanError`` with each line of a protect file that can match no target's id, by its place."""
+    given = ProtectFile("protect", tuple(Line(text, 0, 0) for text in options.protect))
+    refuse_dead_lines([*options.protect_files, *([given] if given.lines else [])], plan.gateways)
+
+
+def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
+    """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
+    told = []
+    filters = (("--only", options.only, by_name), ("--skip", options.skip, by_installation))
+    for option, patterns, called in filters:
+        for pattern in Patterns(patterns, plan.gateways, called).idle(_ids(database)):
+            unfit = fault(pattern, plan.gateways)
+            hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
+            told.append(
+                f"{option} {pattern or repr('')} matches no target of the plan; nothing was sent{hint}"
+            )
+    if told:
+        raise UsageError("\n".join(told))
+
+
+def guard_of(database: Database, plan: Plan, options: RunOptions) -> Guard:
+    """Return what keeps targets from a run, once ``protections`` have held them back in ``database``."""
+    held = Pending(database, plan, resumed=False).outcomes()
+    return Guard(
+        len(protecting(plan, options).texts),
+        held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
+        (*idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
+    )
+
+
+def idle_warnings(
+    database: Database, plan: Plan, options: RunOptions, *, most: int | None = MOST_NAMED
+) -> Iterator[tuple[str, str]]:
+    """Yield a gateway, and in words which patterns that name it match no target; those that name none of the
+    plan's gateways stand apart. At most ``most`` of a sort are named, None names all."""
+    groups: dict[str | None, list[str]] = {}
+    for pattern in protecting(plan, options).idle(_ids(database)):
+        names = named_by(pattern, plan.gateways)
+        groups.setdefault(names[0] if names else None, []).append(pattern)
+    places = _places(plan, options)
+    # A display shows a gateway's last warning: what names a gateway of this plan is more likely a slip.
+    for gateway, patterns in sorted(groups.items(), key=lambda group: group[0] is not None):
+        shown = ", ".join(f"{pattern} ({places[pattern]})" for pattern in patterns[:most])
+        more = f" and {len(patterns) - most:,} more" if most is not None and len(patterns) > most else ""
+        plural = len(patterns) > 1
+        count = f"{len(patterns):,} patterns" if plural else "the pattern"
+        verb = ("name" if plural else "names") if gateway is None else ("match" if plural else "matches")
+        what = "no gateway of this plan" if gateway is None else "none of the targets"
+        yield gateway or plan.gateways[0].name, f"protect: {count} {shown}{more} {verb} {what}"
+
+
+def _places(plan: Plan, options: RunOptions) -> dict[str, str]:
+    """Return where each pattern stands."""
+    places = dict.fromkeys(plan.protect, "in the plan")
+    for file in options.protect_files:
+        for line in file.lines:
+            places.setdefault(line.pattern, f"{file.name}:{line.number}")
+    return places | {text: "given" for text in options.protect if text not in places}
+
+
+def _ids(database: Database) -> Iterator[str]:
+    return (name for (name,) in database.rows("SELECT id FROM target"))
+
+
+def hold(database: Database, plan: Plan, options: RunOptions) -> None:
+    """Keep out of the run what is protected, and what the filters leave out."""
+    known = {normal(wave.name) for wave in plan.waves}
+    unknown = [name for name in options.waves if normal(name) not in known]
+    if unknown:
+        names = ", ".join(wave.name for wave in plan.waves)
+        named = " or ".join(map(repr, unknown))
+        raise UsageError(f"no wave is named {named}; the plan has {names}")
+    wanted = wanted_by(plan, options)
+    filters = Hold(
+        Reason.FILTERED,
+        lambda name, wave: None if wanted(name, wave) else "left out by --only, --skip or --wave",
+    )
+    hold_back(database, [*protections(plan, options), filters])
+
+
+def split_waves(database: Database, plan: Plan) -> None:
+    """Split the waves that have sizes into steps, by how many of their targets are left to be done."""
+    sized = [(index, partial(step_bounds, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes]
+    if sized:
+        split(database, sized)
+
+
+def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+    """Return the test that the filters are, on a target's id and the index of its wave."""
+    # What lets through goes by the name as written, what holds back by every name of the same place.
+    only = Patterns(options.only, plan.gateways, by_name)
+    skip = Patterns(options.skip, plan.gateways)
+    named = set(map(normal, options.waves))
+    waves = {index for index, wave in enumerate(plan.waves) if normal(wave.name) in named}
+
+    def wanted(name: str, wave: int) -> bool:
+        if options.waves and wave not in waves:
+            return False
+        if options.only and only.first(name) is None:
+            return False
+        return not options.skip or skip.first(name) is None
+
+    return wanted
+
+
+def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+    """Return the test for what a resume may touch: the filters let it through and nothing protects it."""
+    wanted, holds = wanted_by(plan, options), protections(plan, options)
+
+    def touched(name: str, wave: int) -> bool:
+        return wanted(name, wave) and all(hold.test(name, wave) is None for hold in holds)
+
+    return touched
+
+
+def protections(plan: Plan, options: RunOptions) -> list[Hold]:
+    """Return what is never touched: by the plan's own patterns, and by the site's."""
+    patterns = protecting(plan, options)
+    return [Hold(Reason.PROTECTED, lambda name, _: patterns.first(name))] if patterns.texts else []
+
+
+def protecting(plan: Plan, options: RunOptions) -> Patterns:
+    """Return the patterns that are in force."""
+    return _protecting(plan.protect + options.site, plan.gateways)
+
+
+@lru_cache(maxsize=4)  # a start asks several times, and to prepare thousands of patterns takes a moment
+def _protecting(patterns: tuple[str, ...], gateways: tuple[Gateway, ...]) -> Patterns:
+    return Patterns(patterns, gateways)

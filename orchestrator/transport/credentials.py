@@ -1,0 +1,199 @@
+"""References to secrets. The only reader of the environment and of credential files."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import subprocess
+import time
+from importlib import import_module
+from pathlib import Path
+
+from orchestrator.errors import CredentialError
+from orchestrator.model.credentials import SHORT, Keys, Password, Secret
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Reference
+from orchestrator.system.reading import FileRefusedError, read_any
+
+LARGEST = 64 * 1024
+"""Bytes; what is longer is no credential."""
+
+COMMAND_TIMEOUT = 30.0
+"""Seconds that a command may take to print a credential."""
+
+
+def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
+    """Read what a gateway's references give, anew at each call; paths are relative to ``folder``.
+
+    Raises CredentialError where one is missing, empty, or holds what it cannot hold. The text names the
+    reference, never what it gave. May take as long as a command may take.
+    """
+    where = f"gateway {gateway.name}:"
+    auth = gateway.auth
+    if auth.iam is not None:
+        return Password(_password(auth.iam.password, folder, where))
+    if auth.login is not None:
+        return Password(_password(auth.login.password, folder, where))
+    if auth.access_key is not None and auth.secret_key is not None:
+        token = auth.security_token
+        return Keys(
+            _word(auth.access_key, folder, f"{where} the access_key"),
+            _word(auth.secret_key, folder, f"{where} the secret_key"),
+            None if token is None else _word(token, folder, f"{where} the security_token"),
+        )
+    if auth.token is None:
+        raise CredentialError(f"{where} auth names no credential")
+    return _word(auth.token, folder, f"{where} the token")
+
+
+def short_ones(gateway: Gateway, folder: Path) -> tuple[Reference, ...]:
+    """Return the references of a gateway that are seen to give fewer than ``SHORT`` characters.
+
+    Seen without resolving one: by the length of a variable that is set, or the size of a file. An access
+    key's id is no secret.
+    """
+    auth = gateway.auth
+    passwords = [login.password for login in (auth.iam, auth.login) if login is not None]
+    given = (auth.token, auth.secret_key, auth.security_token, *passwords)
+    return tuple(each for each in given if each is not None and _length(each, folder) < SHORT)
+
+
+def _length(reference: Reference, folder: Path) -> int:
+    """Return how many characters, or bytes, a reference gives at most; what nobody can see is long enough."""
+    if reference.env is not None:
+        return len(os.environ.get(reference.env, " " * SHORT))
+    try:
+        return (folder / Path(reference.file).expanduser()).stat().st_size if reference.file else SHORT
+    except (OSError, RuntimeError, ValueError):
+        return SHORT
+
+
+def text_of(reference: Reference, folder: Path, what: str) -> Secret:
+    """Read what a single reference gives; raises CredentialError whose text begins with ``what``."""
+    return Secret(_text(reference, folder, what))
+
+
+def _word(reference: Reference, folder: Path, what: str) -> Secret:
+    """Return a text that a header can carry."""
+    text = _text(reference, folder, what)
+    if any(ord(character) < 0x21 or ord(character) > 0x7E for character in text):
+        raise CredentialError(
+            f"{what} {reference} holds a space, a line break or another character that no header can carry"
+        )
+    return Secret(text)
+
+
+def _password(reference: Reference, folder: Path, where: str) -> Secret:
+    """Return a text that may hold anything but what cannot be typed."""
+    text = _text(reference, folder, f"{where} the password")
+    if any(not character.isprintable() for character in text):
+        raise CredentialError(
+            f"{where} the password {reference} holds a line break or another control character"
+        )
+    return Secret(text)
+
+
+def _text(reference: Reference, folder: Path, what: str) -> str:
+    text = _read(reference, folder, f"{what} {reference}")
+    if not text:
+        raise CredentialError(f"{what} {reference} is empty")
+    return text
+
+
+def _read(reference: Reference, folder: Path, what: str) -> str:
+    if reference.env is not None:
+        text = os.environ.get(reference.env)
+        if text is None:
+            raise CredentialError(f"{what} is not set in the environment")
+        return text
+    if reference.command is not None:
+        return _output(reference.command, folder, what)
+    if reference.keyring is not None:
+        return _from_keyring(reference.keyring, what)
+    return _from_file(reference.file or "", folder, what)
+
+
+def _from_file(name: str, folder: Path, what: str) -> str:
+    try:
+        data = read_any(folder / Path(name).expanduser(), largest=LARGEST)
+    except FileRefusedError as refused:
+        raise CredentialError(f"{what} {refused}") from None
+    except RuntimeError:
+        raise CredentialError(f"{what} begins with the home folder of a user who has none here") from None
+    return _line(data, f"{what} is not text in UTF-8")
+
+
+def _line(data: bytes, otherwise: str) -> str:
+    """Return the text of ``data``. Raises CredentialError with the text ``otherwise``.
+
+    Editors and programs end it with a line break, which is no part of it; what stands before is.
+    """
+    try:
+        return re.sub(r"\r?\n\Z", "", data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise CredentialError(otherwise) from None
+
+
+def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
+    """Return what a program prints, without the line break at its end. Its stderr is nobody's to repeat."""
+    try:
+        with subprocess.Popen(  # noqa: S603 - an argv that the plan names, without a shell
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                data = _printed(process)
+            finally:
+                process.kill()
+    except subprocess.TimeoutExpired:
+        raise CredentialError(f"{what} has not ended within {COMMAND_TIMEOUT:g} seconds") from None
+    except OSError as error:
+        raise CredentialError(f"{what} cannot be started: {error.strerror}") from None
+    if len(data) > LARGEST:
+        raise CredentialError(f"{what} printed more than {LARGEST} bytes, which no credential is")
+    if process.returncode:
+        raise CredentialError(f"{what} ended with status {process.returncode}; run it by hand to see why")
+    return _line(data, f"{what} did not print text in UTF-8")
+
+
+def _printed(process: subprocess.Popen[bytes]) -> bytes:
+    """Return all that a program prints until it ends, or more than a credential is, whatever follows.
+
+    Raises ``TimeoutExpired``.
+    """
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    data = b""
+    ends = time.monotonic() + COMMAND_TIMEOUT
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(data) <= LARGEST:
+            if not selector.select(max(0.0, ends - time.monotonic())):
+                raise subprocess.TimeoutExpired(process.args, COMMAND_TIMEOUT)
+            more = os.read(process.stdout.fileno(), LARGEST)
+            if not more:
+                process.wait(max(0.0, ends - time.monotonic()))
+                break
+            data += more
+    return data
+
+
+def _from_keyring(place: str, what: str) -> str:
+    try:
+        keyring = import_module("keyring")
+        errors = import_module("keyring.errors")
+    except ImportError:
+        raise CredentialError(
+            f"{what} needs the package keyring: pip install undeploy-orchestrator[keyring]"
+        ) from None
+    service, _, user = place.rpartition("/")
+    try:
+        text = keyring.get_password(service, user)
+    except errors.KeyringError as error:
+        raise CredentialError(f"{what} cannot be read: {type(error).__name__}") from None
+    if text is None:
+        raise CredentialError(f"{what} is not in the keyring")
+    return str(text)

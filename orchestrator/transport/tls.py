@@ -1,0 +1,190 @@
+"""Which certificates a gateway is believed by, which one we show it, and what is wrong with one, in words."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orchestrator.errors import CredentialError
+from orchestrator.model.gateway import Gateway
+from orchestrator.system.reading import FileRefusedError, read_regular
+
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+# OpenSSL's numbers of what verification can find (X509_V_ERR_...).
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
+_OTHER_NAME = frozenset({62, 63, 64})
+
+# Alerts by which the other side refuses our certificate, or that we show none. With TLS 1.3 they come only
+# after our handshake and the request behind it have left.
+_REFUSALS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours; name one under tls: cert_file",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it refused the handshake; it may want a certificate of ours (tls:"
+    " cert_file)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it does not accept our certificate",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it does not accept certificates such as ours",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "it says that our certificate was revoked",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it says that our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not accept our certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not know the authority that signed our certificate",
+    "TLSV1_ALERT_ACCESS_DENIED": "it knows our certificate, and does not let it in",
+}
+
+
+def check_trust(gateway: Gateway, folder: Path) -> None:
+    """Raise CredentialError where what ``tls`` names cannot be used; sends nothing.
+
+    The text names the gateway, the key and the file. Paths are relative to ``folder``.
+    """
+    make_context(gateway, folder)
+
+
+def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
+    """Return what all TLS connections of one gateway are made with: its own, its login's, its proxy's.
+
+    It trusts the system's store and ``ca_file``. Raises as ``check_trust`` does.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    tls = gateway.tls
+    where = f"gateway {gateway.name}: tls."
+    if tls.ca_file is not None:
+        _trust_also(context, folder, tls.ca_file, where)
+    if tls.cert_file is not None:
+        _show(context, folder, tls.cert_file, tls.key_file, where)
+    elif tls.key_file is not None:
+        raise CredentialError(f"{where}key_file is given without cert_file, the certificate that it is for")
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _trust_also(context: ssl.SSLContext, folder: Path, name: str, where: str) -> None:
+    path = _path(folder, name, f"{where}ca_file")
+    _read(path, name, f"{where}ca_file")
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise CredentialError(
+            f"{where}ca_file {name} holds no certificate in PEM, or a damaged one"
+        ) from None
+
+
+def _show(context: ssl.SSLContext, folder: Path, cert: str, key: str | None, where: str) -> None:
+    """Load our certificate and its key; without a key file the key stands beside the certificate."""
+    cert_path = _path(folder, cert, f"{where}cert_file")
+    text = _read(cert_path, cert, f"{where}cert_file")
+    key_path = None if key is None else _path(folder, key, f"{where}key_file")
+    if key_path is not None and key is not None:
+        _read(key_path, key, f"{where}key_file")
+    asked = []
+
+    def no_passphrase() -> str:
+        """Stand where OpenSSL would ask on the terminal, in the middle of the night."""
+        asked.append(True)
+        return ""
+
+    try:
+        context.load_cert_chain(cert_path, key_path, no_passphrase)
+    except ssl.SSLError as error:
+        the_key = f"{where}cert_file {cert}" if key is None else f"{where}key_file {key}"
+        if _CERTIFICATE not in text:
+            why = f"{where}cert_file {cert} holds no certificate in PEM"
+        elif asked:
+            why = f"{the_key}: the key is protected by a passphrase; give one without, readable by you only"
+        elif error.reason == "KEY_VALUES_MISMATCH":
+            why = f"{the_key}: the key does not belong to the certificate"
+        elif key is None:
+            why = f"{the_key} holds no whole certificate and key in PEM; name the key under key_file"
+        else:
+            why = f"{where}cert_file {cert} or key_file {key} is damaged, or the key is not in PEM"
+        raise CredentialError(why) from None
+
+
+def _path(folder: Path, name: str, key: str) -> Path:
+    try:
+        return folder / Path(name).expanduser()
+    except RuntimeError:
+        raise CredentialError(
+            f"{key} {name} begins with the home folder of a user who has none here"
+        ) from None
+
+
+def _read(path: Path, name: str, key: str) -> bytes:
+    """Return a file's bytes: OpenSSL does not say which of several it could not read, and reads anything."""
+    try:
+        return read_regular(path)
+    except FileRefusedError as refused:
+        raise CredentialError(f"{key} {name} {refused}") from None
+
+
+def warnings(gateway: Gateway) -> list[str]:
+    """Return what a report must say of a gateway that is contacted with less than full protection."""
+    told = []
+    if _in_clear(gateway.url):
+        told.append("http:// sends the credential in clear: whoever listens can use it; use https://")
+    if gateway.auth.iam is not None and _in_clear(gateway.auth.iam.url):
+        told.append(
+            "auth.iam.url: http:// sends the password in clear: whoever listens can use it; use https://"
+        )
+    if gateway.tls.insecure:
+        told.append(
+            "insecure: any certificate is believed, so whoever stands in between can use the credential;"
+            " name the gateway's authority under tls: ca_file"
+        )
+    return told
+
+
+def _in_clear(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine by its name or number alone; nothing is resolved."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def why_no_tls(error: BaseException, host: str) -> str | None:
+    """Return what is wrong with a certificate or with TLS itself as one clause; None where it is neither."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return _why_not_believed(error.verify_code, error.verify_message, host)
+        case ssl.SSLError():
+            reason = getattr(error, "reason", None)  # those that asyncio raises itself have none
+            if not reason:
+                return "no TLS was answered"
+            return _REFUSALS.get(reason) or str(reason).replace("_", " ").lower()
+        case _:
+            return None
+
+
+def _why_not_believed(code: int, message: str, host: str) -> str:
+    if code == _EXPIRED:
+        return f"the certificate of {host} has expired"
+    if code == _NOT_YET_VALID:
+        return f"the certificate of {host} is not valid yet; compare its date with this machine's clock"
+    if code in _OTHER_NAME:
+        return f"the certificate is not for {host}: it was made for another name, or this is another server"
+    if code in _UNKNOWN_AUTHORITY:
+        return (
+            f"the certificate of {host} is signed by an authority that is not known here; name"
+            " that authority's certificate under tls: ca_file"
+        )
+    return f"the certificate of {host} is not valid ({message})"
+
+
+def refuses_us(error: BaseException | None) -> bool:
+    """Say whether the other side has refused our part of the handshake: then it has read nothing else."""
+    return isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _REFUSALS

@@ -1,0 +1,247 @@
+import io
+import json
+import re
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from orchestrator.display.json_lines import EventLines
+from orchestrator.display.phrases import clock, done_text, window_text
+from orchestrator.display.plain import PlainLines
+from orchestrator.model.events import AnyEvent, Controlled
+from orchestrator.model.outcome import Outcome
+from orchestrator.rules.forecast import Forecast
+from tests.support import story
+from tests.support.story import START, ended, parked, paused, reopened, started, stopping
+
+
+def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
+    lines: list[str] = []
+    listen = PlainLines(lines.append, quiet=quiet)
+    for event in events:
+        listen(event)
+    return [line.partition(" ")[2] for line in lines]
+
+
+def test_a_run_is_told_from_its_start_to_its_end() -> None:
+    lines = lines_of(*story.short_run())
+
+    assert lines[0].startswith("run r1 of retirement starts (")
+    assert lines[0].endswith("3 of 3 targets to do (roma-eu 2, apim 1)")
+    assert lines[1] == "wave everything starts: 3 to do"
+    assert "failed: roma-eu/b: refused: no (attempts: 1)" in lines
+    assert lines[-2].startswith("wave everything ended: 3/3 ended, 2 undeployed, 1 failed")
+    assert lines[-1] == "complete: 3/3 ended, 2 undeployed, 1 failed"
+
+
+def test_quiet_tells_only_what_went_wrong() -> None:
+    lines = lines_of(*story.short_run()[:-2], parked(), reopened(), stopping(), quiet=True)
+
+    assert lines == [
+        "failed: roma-eu/b: refused: no (attempts: 1)",
+        "apim: parked, being probed: five faults in a row",
+        "stopping: interrupt: SIGINT; 0 in flight will land; interrupt again to leave at once",
+    ]
+
+
+def test_progress_is_told_each_tenth_but_not_each_second_of_a_quick_run() -> None:
+    quick = [ended(f"apim/{n}", at=START + n / 1000) for n in range(1000)]
+    slow = [ended(f"apim/{n}", at=START + n) for n in range(1000)]
+
+    assert len(lines_of(started({"apim": 1000}), *quick)) == 1
+    # Every ten seconds 1 % ends: a hundred lines for 1000 targets, and none oftener than each second.
+    assert 90 < len(lines_of(started({"apim": 1000}), *slow)) < 115
+
+
+def test_a_gateway_that_throttles_is_not_told_every_second() -> None:
+    throttled: list[AnyEvent] = []
+    for second in range(30):
+        throttled += [paused("apim", START + second, 1.0), reopened("apim", START + second + 0.9)]
+    lines = lines_of(started({"apim": 100}), *throttled)[1:]
+
+    assert lines == ["apim: paused for 1 s: 429"] * 3
+
+
+def test_a_parked_gateway_is_told_once_and_so_is_its_recovery() -> None:
+    lines = lines_of(started(), parked(), reopened())[1:]
+
+    assert lines == ["apim: parked, being probed: five faults in a row", "apim: goes on"]
+
+
+def test_a_gateway_that_is_given_up_is_not_said_to_be_probed() -> None:
+    given_up = story.LaneChanged(
+        at=START, gateway="apim", state="parked", reason="parked: no token", given_up=True
+    )
+
+    assert lines_of(started(), given_up)[1:] == ["apim: given up until a resume: no token"]
+
+
+def test_the_word_of_a_reason_is_not_said_twice() -> None:
+    [_, line] = lines_of(started(), parked(why="parked: five faults"))
+
+    assert line == "apim: parked, being probed: five faults"
+
+
+def test_only_an_interrupt_can_be_repeated() -> None:
+    [_, line] = lines_of(started(), stopping(reason="stop_rule: 3 failed"))
+
+    assert line == "stopping: stop_rule: 3 failed; 0 in flight will land"
+
+
+def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
+    lines = lines_of(started(), story.waiting("window"), story.goes_on(), story.waiting("pause_after"))[1:]
+
+    opens = clock(START + 725)[:5]
+    assert lines == [
+        f"waits for the window to open at {opens}, in 12 min 05 s",
+        "goes on",
+        "pause after wave everything, 12 min 05 s left",
+    ]
+
+
+def test_quiet_tells_of_a_wait_only_where_somebody_must_act() -> None:
+    waits = [story.waiting(why) for why in ("window", "pause_after", "proceed", "paused")]
+    lines = lines_of(started(), *waits, story.goes_on(), quiet=True)
+
+    assert lines == [
+        "wave everything has ended: `undeploy control r1 continue` goes on with the next",
+        "paused; `undeploy control r1 continue` goes on",
+    ]
+
+
+def test_a_step_is_told_and_what_waits_after_it_is_named() -> None:
+    lines = lines_of(started(), story.step(), story.waiting("proceed"))[1:]
+
+    assert lines == [
+        "wave everything, step 2 of 3 starts: 39 to do",
+        "wave everything, step 2 of 3 has ended: `undeploy control r1 continue` goes on with the next",
+    ]
+
+
+def test_who_steers_is_named() -> None:
+    [_, line] = lines_of(started(), story.controlled("limits roma-eu rate=5/s"))
+
+    assert line == "alice (host-1, process 4711, pts/3): limits roma-eu rate=5/s"
+
+
+def test_of_the_bounds_only_the_first_is_told_and_not_too_often() -> None:
+    bounds = [story.pace("roma-eu", 50.0 + n, at=START + n) for n in range(10)]
+    again = [story.pace("roma-eu", rate, at=START + 10) for rate in (None, 9.0)]
+    late = [story.pace("roma-eu", rate, at=START + 31) for rate in (None, 9.0)]
+    lines = lines_of(started(), *bounds, story.pace("apim", 1.0), *again, *late)[1:]
+
+    assert lines == [
+        "roma-eu: at most 50.0/s from here on",
+        "apim: at most 1.0/s from here on",
+        "roma-eu: at most 9.0/s from here on",
+    ]
+
+
+def test_progress_ends_with_the_forecast() -> None:
+    work = [ended(f"apim/{n}", at=START + n / 10) for n in range(120)]
+    done = clock(START + 60)[:5]
+
+    assert lines_of(started({"apim": 300}), *work)[-1].endswith(f"/s, done by {done}")
+    line = lines_of(started({"apim": 300}, closes=START + 25), *work)[-1]
+    stops = f"apim starts nothing after {clock(START + 25)}"
+    late = rf"{stops}: at least \d+ targets of it cannot start in the window"
+    assert re.search(rf"/s, done by {done}, misses the window by \d s, {late}$", line)
+    assert lines_of(started({"apim": 300, "roma-eu": 1}), *work)[-1].endswith(", forecast: not yet known")
+
+
+def test_a_start_in_a_window_says_until_when_each_gateway_starts_something() -> None:
+    begun = started(
+        {"apim": 300, "roma-eu": 1}, closes=START + 300, timeouts={"apim": 150.0, "roma-eu": 30.0}
+    )
+
+    assert lines_of(begun)[-1] == (
+        "the window lets them start undeploys until, one timeout before it closes:"
+        f" apim {clock(START + 150)}, roma-eu {clock(START + 270)}"
+    )
+
+
+NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "done by 12:01"),
+        (60, "done by 12:01"),
+        (43_200, "done by Mon 00:00"),
+        (864_000, "done by 2026-12-02 12:00"),
+    ],
+)
+def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
+    seconds: int, text: str
+) -> None:
+    assert done_text(Forecast(done=NOON + seconds), NOON) == text
+
+
+@pytest.mark.parametrize(
+    ("spare", "text"),
+    [
+        (None, ""),
+        (0.5, "fits the window, 0 s to spare"),
+        (1_559, "fits the window, 25 min to spare"),
+        (-0.5, "misses the window by 1 s"),
+        (-661, "misses the window by 12 min"),
+        (-5_000, "misses the window by 1 h 24 min"),
+    ],
+)
+def test_what_is_to_spare_is_rounded_down_and_what_is_missing_up(spare: float | None, text: str) -> None:
+    assert window_text(Forecast(done=NOON, spare=spare)) == text
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])
+def test_a_strangers_name_moves_no_cursor(hostile: str) -> None:
+    who = Controlled(at=START, act=f"skip {hostile}", by=hostile, origin=hostile)
+    [line] = lines_of(who)
+
+    assert hostile not in line
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])
+def test_a_vendors_text_moves_no_cursor(hostile: str) -> None:
+    [line] = lines_of(ended(f"apim/{hostile}", Outcome.FAILED, reason=f"refused: {hostile}"), quiet=True)
+
+    assert hostile not in line
+
+
+def told(*events: AnyEvent) -> list[dict[str, Any]]:
+    out = io.BytesIO()
+    listen = EventLines(out, pytest.fail)
+    for event in events:
+        listen(event)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_events_begin_with_the_version_of_their_schema() -> None:
+    assert told() == [{"event": "schema", "schema": 1}]
+
+
+def test_each_event_is_a_line_that_reads_back_as_the_event() -> None:
+    events = story.short_run()
+    lines = told(*events)[1:]
+
+    assert [line["event"] for line in lines][:3] == ["run_started", "wave_started", "attempt_started"]
+    assert [msgspec.convert(line, AnyEvent) for line in lines] == events
+
+
+class Full(io.BytesIO):
+    """A disk that is full from the second line on."""
+
+    def flush(self) -> None:
+        if self.tell() > 40:
+            raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_told_once_and_does_not_end_the_run() -> None:
+    complaints: list[str] = []
+    listen = EventLines(Full(), complaints.append)
+    for event in story.short_run():
+        listen(event)
+
+    assert complaints == ["--events: no more events are written (No space left on device); the run goes on"]

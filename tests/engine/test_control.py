@@ -1,0 +1,537 @@
+"""What may be asked of a run while it goes on, and what becomes of the run by that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from orchestrator.engine.control import (
+    Continue,
+    Demand,
+    Kept,
+    Pause,
+    SetLimits,
+    Skip,
+    Steering,
+    Stop,
+    Who,
+    recalled,
+)
+from orchestrator.engine.target_run import Tools
+from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.journal.pending import Pending
+from orchestrator.journal.record import Record
+from orchestrator.lanes.lane import Learned
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
+from orchestrator.model.plan import Plan, RunId, Wave
+from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.settings import Limits, Retry
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import Turn
+from tests.engine.test_waves import (
+    DOUBT,
+    REMOVED,
+    UNCLEAR,
+    Direct,
+    Executed,
+    Steer,
+    answering,
+    narrow,
+    ran,
+    sizes,
+)
+from tests.support.engine import EPOCH, Answer, Heard, gateway, lane, played, reading, target, world
+
+ADA = Who(user="ada", origin="ops-1, process 7, pts/3")
+UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
+
+
+def asking(*demands: tuple[float, Demand], answers: list[str] | None = None) -> Steer:
+    """Ask these of a run, each at its second."""
+
+    async def steer(steering: Steering) -> None:
+        for at, demand in demands:
+            await anyio.sleep(at - anyio.current_time())
+            try:
+                answer = await steering.do(demand, ADA)
+            except UsageError as error:
+                answer = f"no: {error}"
+            if answers is not None:
+                answers.append(answer)
+
+    return steer
+
+
+def targets(count: int) -> list[Any]:
+    return [target(seq) for seq in range(1, count + 1)]
+
+
+# --- pause and continue ---------------------------------------------------------------------------------
+
+
+def test_a_pause_lets_land_what_flies_and_starts_nothing_until_it_is_told_to_go_on(tmp_path: Path) -> None:
+    answers: list[str] = []
+    went = ran(
+        tmp_path,
+        targets(5),
+        gateways=(narrow(concurrency=2),),
+        steer=asking((1.5, Pause()), (100.0, Continue()), answers=answers),
+    )
+
+    assert went.wires["gw"].times() == [0.0, 0.0, 1.0, 1.0, 100.0]
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert went.waits() == [(1.5, "paused")]
+    assert [one.at - EPOCH for one in went.events if isinstance(one, RunContinued)] == [100.0]
+    assert answers == [
+        "nothing new starts; what is in flight lands, and `continue` goes on",
+        "it goes on",
+    ]
+
+
+def test_doubts_are_looked_at_while_a_run_is_paused_and_nothing_is_repeated(tmp_path: Path) -> None:
+    """The last attempt lands in doubt after the pause began; its look settles it at once."""
+    went = ran(
+        tmp_path,
+        targets(3),
+        lambda act, _: DOWN if act is Act.LOOK else DOUBT,
+        gateways=(narrow(concurrency=1, retry=Retry(attempts=1)),),
+        steer=asking((0.5, Pause()), (50.0, Continue())),
+    )
+
+    assert went.wires["gw"].told[:3] == [
+        (0.0, Act.UNDEPLOY, "gw/t1"),
+        (1.0, Act.LOOK, "gw/t1"),
+        (50.0, Act.UNDEPLOY, "gw/t2"),
+    ]
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(("look", "pauses", "last"), [("doubt", 0.5, 70.0), ("always", 2.5, 71.0)])
+def test_a_run_that_stays_paused_ends_with_its_window(
+    tmp_path: Path, look: str, pauses: float, last: float
+) -> None:
+    """One timeout before it closes, and the last look at what went down with it."""
+    sent: set[str] = set()
+
+    def answers(act: Act, name: str) -> Answer:
+        if act is Act.LOOK:
+            return DOWN if name in sent else UP
+        sent.add(name)
+        return REMOVED
+
+    went = ran(
+        tmp_path,
+        targets(3),
+        answers,
+        gateways=(narrow(concurrency=1, look=look),),
+        steer=asking((pauses, Pause())),
+        closes=100.0,
+        ends=True,
+    )
+
+    assert last <= went.at <= last + 0.01
+    assert sent == {"gw/t1"}
+    assert [went.outcomes[f"gw/t{seq}"] for seq in (1, 2, 3)] == ["undeployed", "not_started", "not_started"]
+    assert all((went.reasons[f"gw/t{seq}"] or "").startswith("window: ") for seq in (2, 3))
+    assert went.status is ExitStatus.STOPPED
+
+
+def test_continue_ends_the_rest_between_two_waves(tmp_path: Path) -> None:
+    answers: list[str] = []
+    went = ran(
+        tmp_path,
+        [target(1), target(2, wave=1), target(3, wave=2)],
+        waves=(Wave(name="a", pause_after=300.0), Wave(name="b", proceed="ask"), Wave(name="c")),
+        steer=asking((0.5, Continue()), (10.0, Continue()), (20.0, Continue()), answers=answers),
+    )
+
+    assert went.wires["gw"].times() == [0.0, 10.0, 20.0]
+    assert answers == ["it was not waiting; nothing has changed", "it goes on", "it goes on"]
+
+
+def test_a_pause_during_the_rest_holds_what_comes_after_it(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        [target(1), target(2, wave=1)],
+        waves=(Wave(name="a", pause_after=30.0), Wave(name="b")),
+        steer=asking((10.0, Pause()), (90.0, Continue())),
+    )
+
+    assert went.wires["gw"].times() == [0.0, 90.0]
+
+
+# --- stop -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(8)
+def test_a_stop_starts_nothing_more_and_leaves_the_rest_for_a_resume(tmp_path: Path) -> None:
+    answers: list[str] = []
+    went = ran(
+        tmp_path,
+        targets(6),
+        gateways=(narrow(concurrency=2),),
+        steer=asking((1.5, Stop()), answers=answers),
+        ends=True,
+    )
+
+    why = "interrupt: ada stopped it (ops-1, process 7, pts/3)"
+    assert went.at == 2.0
+    assert Counter(went.outcomes.values()) == {"undeployed": 4, "not_started": 2}
+    assert {went.reasons[f"gw/t{seq}"] for seq in (5, 6)} == {why}
+    assert went.status is ExitStatus.STOPPED
+    assert answers == ["it stops; `undeploy resume r` goes on with what is left"]
+
+
+def test_a_stop_lets_doubts_be_looked_at(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        targets(2),
+        lambda act, _: UP if act is Act.LOOK else DOUBT,
+        gateways=(narrow(concurrency=1),),
+        steer=asking((0.5, Stop())),
+        ends=True,
+    )
+
+    assert [act for _, act, _ in went.wires["gw"].told] == [Act.UNDEPLOY, Act.LOOK]
+    assert set(went.outcomes.values()) == {"not_started"}
+    assert {(reason or "").partition(":")[0] for reason in went.reasons.values()} == {"interrupt"}
+
+
+def test_a_stop_ends_a_pause_and_a_rest(tmp_path: Path) -> None:
+    for name, demands in (("pause", [(0.5, Pause()), (9.0, Stop())]), ("rest", [(9.0, Stop())])):
+        (tmp_path / name).mkdir()
+        went = ran(
+            tmp_path / name,
+            [target(1), target(2), target(3, wave=1)],
+            gateways=(narrow(concurrency=1 if name == "pause" else 2),),
+            waves=(Wave(name="a", proceed="ask"), Wave(name="b")),
+            prompt=answering(True, 1e6),
+            steer=asking(*demands),
+            ends=True,
+        )
+
+        assert went.at == 9.0
+        assert went.status is ExitStatus.STOPPED
+
+
+# --- skip -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_path: Path) -> None:
+    answers: list[str] = []
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in (1, 2, 31, 32, 33, 40)],
+        gateways=(narrow(concurrency=1),),
+        steer=asking((0.5, Skip("gw/t3*")), (0.6, Skip("gw/nothing")), answers=answers),
+    )
+
+    assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t2", "gw/t40"]
+    skipped = "skipped: gw/t3*, by ada"
+    assert list(went.reasons.values()) == [
+        None,
+        None,
+        skipped,
+        skipped,
+        skipped,
+        None,
+    ]
+    assert went.status is ExitStatus.DONE
+    assert answers == [
+        "3 targets will be passed over",
+        (
+            "no: gw/nothing matches no target that nothing was sent for"
+            " (in a pattern * stays inside one part of an id, ** crosses parts); nothing has changed"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("look", "outcome"), [(UP, "not_started"), (DOWN, "undeployed"), (UNCLEAR, "unknown")]
+)
+def test_one_that_is_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again(
+    tmp_path: Path, look: Answer, outcome: str
+) -> None:
+    """It waits 20 s for its second attempt when somebody has both passed over."""
+    went = ran(
+        tmp_path,
+        targets(2),
+        lambda act, name: look if act is Act.LOOK else DOUBT if name == "gw/t1" else REMOVED,
+        gateways=(narrow(concurrency=1, retry=Retry(first=20.0)),),
+        steer=asking((5.0, Skip("gw/*"))),
+    )
+
+    assert went.wires["gw"].times() == [0.0]
+    assert went.wires["gw"].times(Act.LOOK)[0] == 21.0
+    assert went.outcomes == {"gw/t1": outcome, "gw/t2": "not_started"}
+    assert went.reasons["gw/t2"] == "skipped: gw/*, by ada"
+    if outcome == "not_started":
+        assert went.reasons["gw/t1"] == "skipped: gw/*, by ada"
+        assert went.status is ExitStatus.DONE
+
+
+def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in (1, 21, 22, 30, 31)],
+        gateways=(narrow(concurrency=1),),
+        waves=(Wave(name="a", sizes=sizes(1, 3, 1.0)),),
+        steer=asking((0.5, Skip("gw/t2*"))),
+    )
+
+    assert went.stopping.kind is None
+    assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t30", "gw/t31"]
+    assert len([one for one in went.events if isinstance(one, StepStarted)]) == 3
+    assert went.status is ExitStatus.DONE
+
+
+def test_who_comes_after_one_that_is_skipped_is_not_started_for_that(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        targets(3),
+        gateways=(narrow(concurrency=1),),
+        needs=[(3, "gw/t2")],
+        steer=asking((0.5, Skip("gw/t2"))),
+    )
+
+    assert went.reasons["gw/t3"] == "dependency: gw/t2, which comes first, is not started"
+    assert went.status is ExitStatus.UNFINISHED
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+def in_flight(went: Executed, at: float, takes: float = 10.0) -> int:
+    return sum(began <= at < began + takes for began, _, _ in went.wires["gw"].told)
+
+
+def test_a_lower_concurrency_is_in_force_with_the_next_request_and_a_higher_one_at_once(
+    tmp_path: Path,
+) -> None:
+    answers: list[str] = []
+    went = ran(
+        tmp_path,
+        targets(60),
+        gateways=(narrow(concurrency=4),),
+        steer=asking(
+            (15.0, SetLimits("gw", concurrency=1)), (55.0, SetLimits("gw", concurrency=9)), answers=answers
+        ),
+        takes=10.0,
+    )
+
+    assert [in_flight(went, at) for at in (5.0, 16.0, 25.0, 45.0, 54.0)] == [4, 4, 1, 1, 1]
+    assert {in_flight(went, at) for at in (55.0, 66.0, 76.0, 86.0)} == {9}
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert answers == ["in force: gw concurrency=1", "in force: gw concurrency=9"]
+
+
+def test_a_rate_is_in_force_at_once_also_for_those_who_have_a_slot_already(tmp_path: Path) -> None:
+    """At 1/m four have a place within four minutes; 2/s from the tenth second on voids those."""
+    went = ran(
+        tmp_path,
+        targets(8),
+        gateways=(gateway(limits=Limits(concurrency=4, rate=1 / 60)),),
+        steer=asking((10.0, SetLimits("gw", rate=2.0)), (11.9, SetLimits("gw", rate=0.1))),
+        takes=0.0,
+    )
+
+    assert went.wires["gw"].times() == [0.0, 10.0, 10.5, 11.0, 11.5, 21.5, 31.5, 41.5]
+
+
+def test_a_rate_that_is_given_up_lets_all_go(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        targets(8),
+        gateways=(gateway(limits=Limits(concurrency=4, rate=1 / 60)),),
+        steer=asking((10.0, SetLimits("gw", unbounded=True))),
+        takes=0.0,
+    )
+
+    assert went.wires["gw"].times() == [0.0] + [10.0] * 7
+
+
+def test_the_same_rate_again_and_again_lets_nobody_go_sooner(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        targets(3),
+        gateways=(gateway(limits=Limits(concurrency=4, rate=0.1)),),
+        steer=asking(*((float(second), SetLimits("gw", rate=0.1)) for second in range(1, 20))),
+        takes=0.0,
+    )
+
+    assert went.wires["gw"].times() == [0.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("demand", "why"),
+    [
+        (SetLimits("gw-2", rate=1.0), "the plan has no gateway 'gw-2'; it has gw"),
+        (SetLimits("gw"), "give concurrency=N, rate=N/s, or both"),
+    ],
+)
+def test_limits_that_cannot_be_set_change_and_keep_nothing(tmp_path: Path, demand: Demand, why: str) -> None:
+    answers: list[str] = []
+    went = ran(tmp_path, targets(3), steer=asking((0.5, demand), answers=answers))
+
+    assert answers == [f"no: {why}"]
+    assert went.kept == []
+    assert [one for one in went.events if isinstance(one, Controlled)] == []
+
+
+# --- what is kept ---------------------------------------------------------------------------------------
+
+ACTS: list[Demand] = [
+    Pause(),
+    Continue(),
+    Skip("gw/t9"),
+    SetLimits("gw", concurrency=2),
+    SetLimits("gw", rate=5.0),
+    SetLimits("gw", unbounded=True),
+    Stop(),
+]
+
+
+def test_each_act_is_kept_and_told_with_who_asked_for_it(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        targets(9),
+        gateways=(narrow(concurrency=1),),
+        steer=asking(*((0.1 * number, demand) for number, demand in enumerate(ACTS, 1))),
+    )
+
+    words = [
+        "pause",
+        "continue",
+        "skip gw/t9",
+        "limits gw concurrency=2",
+        "limits gw rate=5/s",
+        "limits gw rate=none",
+        "stop",
+    ]
+    kept = [msgspec.json.decode(text, type=Kept) for text in went.kept]
+    assert [(one.act, one.by, one.origin, one.demand) for one in kept] == [
+        (word, "ada", ADA.origin, demand) for word, demand in zip(words, ACTS, strict=True)
+    ]
+    told = [one for one in went.events if isinstance(one, Controlled)]
+    assert [(one.act, one.by, one.origin) for one in told] == [(word, "ada", ADA.origin) for word in words]
+
+
+class Slow(Direct):
+    """A disk that takes its time, or is full."""
+
+    def __init__(self, takes: float, fault: DiskError | None = None) -> None:
+        self.posted: list[str] = []
+        self.flushed: list[float] = []
+        self._takes = takes
+        self._fault = fault
+
+    def post(self, statement: str, values: tuple[Any, ...]) -> None:
+        self.posted.append(statement)
+
+    async def flush(self) -> None:
+        await anyio.sleep(self._takes)
+        if self._fault:
+            raise self._fault
+        self.flushed.append(anyio.current_time())
+
+
+def steering_on(disk: Slow, events: Callable[[object], None], stopping: Stopping) -> Steering:
+    here, entry = world(), gateway()
+    record = Record(disk, 1)
+    return Steering(
+        run=RunId("r"),
+        plan=Plan(name="p", gateways=(entry,), waves=(Wave(name="w"),)),
+        lanes={},
+        learned={},
+        pending=Pending(None, Plan(name="p", gateways=(), waves=()), resumed=False),  # type: ignore[arg-type]
+        record=record,
+        tools=Tools(world=here, stopping=stopping, record=record, emit=events, note=None),
+    )
+
+
+def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
+    async def main() -> tuple[list[float], float, int]:
+        disk = Slow(2.0)
+        steering = steering_on(disk, lambda _: None, Stopping())
+        await steering.do(Pause(), ADA)
+        return disk.flushed, anyio.current_time(), len(disk.posted)
+
+    assert played(main) == ([2.0], 2.0, 1)
+
+
+def test_where_it_cannot_be_kept_nobody_is_told_that_it_was() -> None:
+    async def main() -> None:
+        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, Stopping()).do(Pause(), ADA)
+
+    with pytest.raises(DiskError):
+        played(main)
+
+
+def test_a_run_that_cannot_be_steered_is_told_so() -> None:
+    events: list[object] = []
+
+    async def main() -> int:
+        disk = Slow(0.0)
+        steering_on(disk, events.append, Stopping()).complain("no socket")
+        return len(disk.posted)
+
+    assert played(main) == 1
+    assert [one.text for one in events if isinstance(one, GatewayWarned)] == ["no socket"]
+
+
+# --- what an earlier session leaves ---------------------------------------------------------------------
+
+
+def kept(demand: Demand, by: str = "ada") -> str:
+    return msgspec.json.encode(Kept(act=str(demand), by=by, origin="x", demand=demand)).decode()
+
+
+def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:
+    entries = (gateway("gw", limits=Limits(concurrency=3, rate=7.0)), gateway("other"), gateway("third"))
+    learned, skips = recalled(
+        entries,
+        {"gw": 12.5, "third": 3.0},
+        [
+            kept(SetLimits("gw", concurrency=2)),
+            kept(Pause()),
+            kept(SetLimits("other", rate=5.0)),
+            kept(Skip("gw/a*")),
+            kept(SetLimits("other", concurrency=9)),
+            kept(SetLimits("gone", rate=1.0)),
+            kept(Skip("gw/a*"), by="bob"),
+            kept(Skip("gw/b"), by="bob"),
+            kept(SetLimits("gw", unbounded=True)),
+            kept(Stop()),
+        ],
+    )
+
+    assert learned == {
+        "gw": Learned(rate=12.5, limits=Limits(concurrency=2, rate=None)),
+        "other": Learned(limits=Limits(concurrency=9, rate=5.0)),
+        "third": Learned(rate=3.0),
+    }
+    assert skips == {"gw/a*": "ada", "gw/b": "bob"}
+
+
+def test_a_lane_begins_with_what_was_learned() -> None:
+    heard = Heard()
+    learned = Learned(rate=2.0, limits=Limits(concurrency=1, rate=5.0))
+
+    async def main() -> tuple[int, list[float]]:
+        begun = lane(gateway(), world(), Stopping(), heard, learned=learned)
+        at = []
+        for _ in range(3):
+            assert await begun.admit(Turn(TargetId("gw/t1"), Act.UNDEPLOY)) is None
+            at.append(anyio.current_time())
+        return begun.concurrency, at
+
+    assert played(main) == (1, [0.0, 0.5, 1.0])
+    assert heard.paces == [2.0]

@@ -1,0 +1,192 @@
+"""Who goes next."""
+
+from __future__ import annotations
+
+import anyio
+
+from orchestrator.engine.queue import LOOK_AHEAD, Claims, Feed, Order
+from orchestrator.journal.pending import Cursor, Leg
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.dependencies import Dependencies, Need
+from orchestrator.rules.retry import Past
+from tests.support.engine import gateway, played, target
+
+
+class Batches:
+    """Pending targets in memory, numbered from 1, handed out two at a time."""
+
+    def __init__(self, targets: list[Target]) -> None:
+        self._targets = targets
+        self.asked = 0
+
+    def batch(self, leg: Leg, gateway: str, after: Cursor) -> tuple[list[tuple[Target, Past]], Cursor]:
+        self.asked += 1
+        _, seq = after
+        found = self._targets[seq : seq + 2]
+        return [(one, Past()) for one in found], (0, found[-1].seq if found else seq)
+
+
+def feed_of(batches: Batches, claims: Claims | None = None, order: Order | None = None) -> Feed:
+    order = order or Order(Dependencies(()))
+    return Feed(batches, Leg(0, 0), gateway(), claims or Claims(), order)  # type: ignore[arg-type]
+
+
+def feed(*likes: str | None) -> Feed:
+    """A feed of targets numbered from 1, by what excludes them."""
+    return feed_of(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
+
+
+def need(seq: int, needs: int, *, gateway: str = "gw") -> Need:
+    """That one target of this leg comes after another one of it."""
+    return Need(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, beside=True)
+
+
+async def taken(source: Feed) -> Target | None:
+    """What a worker gets without waiting; None where it must wait or go."""
+    with anyio.move_on_after(0.001):
+        item = await source.take()
+        return item.target if item else None
+    return None
+
+
+def test_targets_go_in_the_plan_s_order_across_batches() -> None:
+    async def main() -> list[int]:
+        source = feed(*[None] * 7)
+        return [item.target.seq for _ in range(7) if (item := await source.take())]
+
+    assert played(main) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_targets_that_exclude_each_other_take_turns_and_the_others_overtake() -> None:
+    async def main() -> list[int | None]:
+        source = feed("x", "x", "y", "x", None)
+        seen: list[Target | None] = [await taken(source) for _ in range(4)]
+        for _ in range(3):
+            first = next(one for one in seen if one and one.parts[1:] == ("x",))
+            source.release(first)
+            seen.append(await taken(source))
+        return [one.seq if one else None for one in seen]
+
+    assert played(main) == [1, 3, 5, None, 2, 4, None]
+
+
+def test_who_waits_for_a_turn_is_woken_and_who_has_nothing_to_wait_for_goes() -> None:
+    async def main() -> list[tuple[float, int | None]]:
+        source = feed("x", "x")
+        got: list[tuple[float, int | None]] = []
+
+        async def worker(delay: float) -> None:
+            await anyio.sleep(delay)
+            item = await source.take()
+            got.append((anyio.current_time(), item and item.target.seq))
+            if item:
+                await anyio.sleep(5.0)
+                source.release(item.target)
+
+        async with anyio.create_task_group() as group:
+            for delay in (0.0, 1.0, 6.0):
+                group.start_soon(worker, delay)
+        return got
+
+    assert played(main) == [(0.0, 1), (5.0, 2), (6.0, None)]
+
+
+def test_only_so_many_stand_aside() -> None:
+    """A file that is sorted by proxy must not be read into memory as a whole."""
+
+    async def main() -> int:
+        targets = [target(seq, like="x") for seq in range(1, LOOK_AHEAD * 2)]
+        batches = Batches(targets)
+        source = feed_of(batches)
+        await taken(source)
+        await taken(source)
+        return batches.asked
+
+    assert played(main) <= LOOK_AHEAD // 2 + 1
+
+
+def test_two_gateway_names_of_one_installation_share_their_turns() -> None:
+    """Nothing is documented about two calls on one proxy, so they never meet, whatever the plan calls it."""
+
+    async def main() -> list[int | None]:
+        claims = Claims()
+        one = feed_of(Batches([target(1, like="x")]), claims)
+        two = feed_of(Batches([target(1, like="x")]), claims)
+        first = await taken(one)
+        blocked = await taken(two)
+        assert first
+        one.release(first)
+        after = await taken(two)
+        return [found and found.seq for found in (first, blocked, after)]
+
+    assert played(main) == [1, None, 1]
+
+
+# --- who comes after another one ------------------------------------------------------------------------
+
+
+def test_who_comes_after_another_one_stands_aside_until_that_one_is_down() -> None:
+    async def main() -> list[int | None]:
+        order = Order(Dependencies([need(2, 1)]))
+        source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
+        seen = [await taken(source) for _ in range(3)]
+        order.settle(1, Outcome.UNDEPLOYED)
+        seen += [await taken(source) for _ in range(2)]
+        return [one and one.seq for one in seen]
+
+    assert played(main) == [1, 3, None, 2, None]
+
+
+def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason() -> None:
+    async def main() -> list[str | None]:
+        order = Order(Dependencies([need(2, 1), need(3, 2)]))
+        source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
+        broken = []
+        for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
+            item = await source.take()
+            assert item
+            broken.append(item.broken)
+            order.settle(item.target.seq, outcome)
+        assert await source.take() is None
+        return broken
+
+    assert played(main) == [
+        None,
+        "dependency: gw/t1, which comes first, is failed",
+        "dependency: gw/t2, which comes first, is not started",
+    ]
+
+
+def test_who_waits_for_a_lane_that_has_ended_is_woken() -> None:
+    async def main() -> tuple[float, str | None]:
+        order = Order(Dependencies([need(1, 9, gateway="other")]))
+        source = feed_of(Batches([target(1)]), order=order)
+        async with anyio.create_task_group() as group:
+
+            async def end() -> None:
+                await anyio.sleep(4.0)
+                order.abandon("other")
+
+            group.start_soon(end)
+            item = await source.take()
+        return anyio.current_time(), item and item.broken
+
+    assert played(main) == (4.0, "dependency: other/t9, which comes first, was not reached")
+
+
+def test_one_that_is_free_waits_for_its_turn_among_its_like_all_the_same() -> None:
+    """t3 comes after t2; when it may go, t1, which excludes it, is still under way."""
+
+    async def main() -> list[int | None]:
+        order = Order(Dependencies([need(3, 2)]))
+        targets = [target(1, like="x"), target(2), target(3, like="x")]
+        source = feed_of(Batches(targets), order=order)
+        seen = [await taken(source) for _ in range(2)]
+        order.settle(2, Outcome.ALREADY_UNDEPLOYED)
+        seen.append(await taken(source))
+        source.release(targets[0])
+        seen += [await taken(source) for _ in range(2)]
+        return [one and one.seq for one in seen]
+
+    assert played(main) == [1, 2, None, 3, None]

@@ -1,0 +1,673 @@
+"""Many targets: waves in order, and what stops them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.engine.control import Steering
+from orchestrator.engine.pauses import Prompt
+from orchestrator.engine.target_run import Tools
+from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.errors import DiskError, ExitStatus
+from orchestrator.journal.database import Database, Value
+from orchestrator.journal.draft import Draft
+from orchestrator.journal.pending import Leg, Pending, recall, split
+from orchestrator.journal.record import Record
+from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.state_list import Overview
+from orchestrator.model.credentials import Access, Keys, Material, Secret
+from orchestrator.model.events import (
+    AnyEvent,
+    RunContinued,
+    RunWaiting,
+    StepStarted,
+    TargetEnded,
+    WaveEnded,
+    WaveStarted,
+)
+from orchestrator.model.http import Lost, Request
+from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave
+from orchestrator.model.reading import Act, Ask, Verdict
+from orchestrator.model.settings import Limits, Retry
+from orchestrator.model.target import Target, TargetId
+from orchestrator.plan.targets import Place
+from orchestrator.rules.exit_status import exit_status
+from orchestrator.rules.steps import step_bounds
+from orchestrator.rules.stop_rules import Tally
+from tests.support.engine import EPOCH, Answer, Scripted, Wire, gateway, lane, played, reading, target, world
+
+REMOVED = reading(Verdict.REMOVED, evidence="204")
+REFUSED = reading(Verdict.REFUSED, message="no")
+NEVER = Threshold(share=1.0)
+CALM = StopWhen(failed=NEVER, unknown=NEVER, surprising=NEVER)
+
+
+class Direct:
+    """Writes a journal at once; fails from the intent numbered ``full_from`` on."""
+
+    def __init__(self, database: Database, full_from: int | None = None) -> None:
+        self._database = database
+        self._full_from = full_from
+        self._intents = 0
+
+    def post(self, statement: str, values: tuple[Value, ...]) -> None:
+        self._database.run(statement, values)
+
+    async def write(self, statement: str, values: tuple[Value, ...]) -> None:
+        self._intents += 1
+        if self._full_from is not None and self._intents >= self._full_from:
+            raise DiskError("disk is full")
+        self._database.run(statement, values)
+
+    async def flush(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class Executed(NamedTuple):
+    """What became of a run's targets, and what was sent when. ``kept`` are the acts of who steered it."""
+
+    outcomes: dict[str, str | None]
+    reasons: dict[str, str | None]
+    wires: dict[str, Wire]
+    events: list[AnyEvent]
+    stopping: Stopping
+    at: float
+    status: ExitStatus
+    legs: dict[str, Leg]
+    lanes: dict[str, Lane]
+    kept: list[str]
+
+    def waits(self) -> list[tuple[float, str]]:
+        """When the run has waited for something, and for what."""
+        return [(one.at - EPOCH, one.why) for one in self.events if isinstance(one, RunWaiting)]
+
+
+Steer = Callable[[Steering], Awaitable[None]]
+
+
+def ran(
+    folder: Path,
+    targets: list[Target],
+    answers: Callable[[Act, str], Answer] = lambda _act, _id: REMOVED,
+    *,
+    gateways: tuple[Scripted, ...] = (gateway(),),
+    stop_when: StopWhen = CALM,
+    full_from: int | None = None,
+    closes: float | None = None,
+    takes: float = 1.0,
+    needs: Iterable[tuple[int, str]] = (),
+    waves: tuple[Wave, ...] = (),
+    prompt: Prompt | None = None,
+    steer: Steer | None = None,
+    material: Material | None = None,
+    ends: bool = False,
+) -> Executed:
+    """Execute a plan of these targets on a virtual clock; every answer takes ``takes`` seconds.
+
+    ``needs`` says by number who comes after which id. ``ends``: what nobody has come to gets its reason, as
+    at the end of a session.
+    """
+    draft = Draft(folder / "journal.sqlite")
+    draft.database.run("COMMIT")
+    draft.database.run("PRAGMA synchronous = OFF")
+    draft.database.run("BEGIN")
+    for one in targets:
+        draft.add(one, Place(0, one.seq, 1))
+    for seq, name in needs:
+        draft.require(seq, TargetId(name), Place(0, seq, 1))
+    names = tuple(entry.name for entry in gateways)
+    draft.finish(names, {})
+    database = draft.database
+    waves = waves or tuple(
+        Wave(name=f"wave-{index}") for index in range(max(one.wave for one in targets) + 1)
+    )
+    split(
+        database,
+        [
+            (index, lambda count, sizes=wave.sizes: step_bounds(sizes, count))
+            for index, wave in enumerate(waves)
+            if wave.sizes
+        ],
+    )
+    plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when)
+    events: list[AnyEvent] = []
+    wires = {name: Wire(answers, takes) for name in names}
+    stopping = Stopping(closes=closes)
+    record, pending = Record(Direct(database, full_from), 1), Pending(database, plan, resumed=False)
+
+    async def main() -> tuple[float, dict[str, Lane]]:
+        here = world()
+        tools = Tools(world=here, stopping=stopping, record=record, emit=events.append, note=None)
+        crew = Crew(
+            plan=plan,
+            pending=pending,
+            record=record,
+            tally=Tally(stop_when, {}, first_run=True),
+            tools=tools,
+            prompt=prompt,
+        )
+        lanes = {entry.name: lane(entry, here, stopping, material=material) for entry in gateways}
+        steering = Steering(
+            run=RunId("r"), plan=plan, lanes=lanes, learned={}, pending=pending, record=record, tools=tools
+        )
+        async with anyio.create_task_group() as group:
+            if steer is not None:
+                group.start_soon(steer, steering)
+            ways = {}
+            for name, one in lanes.items():
+                send = wires[name].send
+                ways[name] = Way(one, send, Overview(one, send, here, lambda: None))
+            await execute(crew, ways)
+            group.cancel_scope.cancel()
+        at = anyio.current_time()
+        if ends:
+            for index, name in enumerate(names):
+                if refused := lanes[name].refusal():
+                    record.leave_rest(refused, at, gateway=index)
+            record.leave_rest(stopping.reason or "interrupt: not reached", at)
+        return at, lanes
+
+    at, lanes = played(main)
+    rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
+    kept = recall(database)[1]
+    status = exit_status(pending.outcomes(), interrupted=stopping.kind == "interrupt")
+    draft.close()
+    return Executed(
+        {name: outcome for name, outcome, *_ in rows},
+        {name: reason for name, _, reason, *_ in rows},
+        wires,
+        events,
+        stopping,
+        at,
+        status,
+        {name: Leg(*leg) for name, _, _, *leg in rows},
+        lanes,
+        kept,
+    )
+
+
+def narrow(name: str = "gw", concurrency: int = 1, **fields: Any) -> Scripted:
+    return gateway(name, limits=Limits(concurrency=concurrency), **fields)
+
+
+@pytest.mark.promise(1)
+def test_each_target_gets_one_outcome_and_is_told_once(tmp_path: Path) -> None:
+    went = ran(tmp_path, [target(seq) for seq in range(1, 41)])
+    told = Counter(event.target for event in went.events if isinstance(event, TargetEnded))
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert told == Counter({target(seq).id: 1 for seq in range(1, 41)})
+
+
+def test_no_more_requests_are_in_flight_than_the_lane_allows(tmp_path: Path) -> None:
+    went = ran(tmp_path, [target(seq) for seq in range(1, 11)], gateways=(narrow(concurrency=3),))
+
+    assert went.wires["gw"].times() == [0.0] * 3 + [1.0] * 3 + [2.0] * 3 + [3.0]
+
+
+def test_targets_of_one_proxy_never_run_at_the_same_moment(tmp_path: Path) -> None:
+    targets = [target(seq, like="x" if seq % 2 else "y") for seq in range(1, 9)]
+    went = ran(tmp_path, targets)
+
+    assert went.wires["gw"].times() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    for second in range(4):
+        proxies = [name.rpartition("/")[2] for at, _, name in went.wires["gw"].told if at == second]
+        assert sorted(proxies) == ["x", "y"]
+
+
+def test_a_wave_starts_when_the_one_before_it_has_ended(tmp_path: Path) -> None:
+    targets = [target(seq, wave=(seq - 1) // 3) for seq in range(1, 7)]
+    went = ran(tmp_path, targets)
+
+    assert went.wires["gw"].times() == [0.0] * 3 + [1.0] * 3
+    waves = [event for event in went.events if isinstance(event, WaveStarted | WaveEnded)]
+    assert [(type(event).__name__, event.wave) for event in waves] == [
+        ("WaveStarted", "wave-0"),
+        ("WaveEnded", "wave-0"),
+        ("WaveStarted", "wave-1"),
+        ("WaveEnded", "wave-1"),
+    ]
+
+
+@pytest.mark.promise(6)
+def test_a_broken_gateway_does_not_slow_the_other_one(tmp_path: Path) -> None:
+    """The broken one is parked, and its targets are left for a resume after ``park_for``."""
+    targets = [target(seq, "good" if seq % 2 else "bad") for seq in range(1, 61)]
+
+    def answers(act: Act, name: str) -> Answer:
+        if act is Act.LOOK:
+            return reading(Verdict.UNCLEAR)
+        return REMOVED if name.startswith("good") else reading(Verdict.DOUBT, message="HTTP 502")
+
+    went = ran(tmp_path, targets, answers, gateways=(narrow("good", 4), narrow("bad", 8)))
+
+    assert went.wires["good"].times()[-1] == 7.0
+    assert {went.outcomes[one.id] for one in targets if one.gateway == "good"} == {"undeployed"}
+    assert max(at for at, _, _ in went.wires["bad"].told) < 700.0
+    assert len(went.wires["bad"].times()) < 40
+    bad = [went.reasons[one.id] for one in targets if one.gateway == "bad" and went.outcomes[one.id]]
+    assert bad
+    assert all(reason and reason.startswith(("parked: ", "spent: ")) for reason in bad)
+
+
+@pytest.mark.promise(6)
+def test_a_parked_gateway_does_not_put_off_the_last_looks_of_the_other_one(tmp_path: Path) -> None:
+    """Who looks always looks once more when all undeploys of that gateway are done, not of all gateways."""
+    targets = [target(seq, "good" if seq % 2 else "bad") for seq in range(1, 21)]
+    down = set[str]()
+
+    def answers(act: Act, name: str) -> Answer:
+        if name.startswith("bad"):
+            return Lost(sent=False, detail="refused")
+        if act is Act.LOOK:
+            return reading(Verdict.DOWN if name in down else Verdict.UP)
+        down.add(name)
+        return REMOVED
+
+    went = ran(tmp_path, targets, answers, gateways=(narrow("good", 5, look="always"), narrow("bad", 5)))
+
+    assert went.wires["good"].times(Act.LOOK)[-1] <= 10.0
+    assert {went.outcomes[one.id] for one in targets if one.gateway == "good"} == {"undeployed"}
+    assert went.wires["bad"].times()[-1] > 500.0
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("heals", [True, False])
+def test_doubts_of_a_gateway_that_dies_wait_until_it_is_well_or_given_up(tmp_path: Path, heals: bool) -> None:
+    """The replies of a second are lost; then nothing can be sent for two minutes, or for good. No look
+    is spent on that: once it is well each doubt is settled, and else it is left for a resume."""
+    targets = [target(seq) for seq in range(1, 41)]
+    sent, ill = list[float](), list[float]()
+
+    def answers(act: Act, name: str) -> Answer:
+        now = anyio.current_time()
+        if now >= 4.0 and not (heals and now >= 124.0):
+            ill.append(now)
+            return Lost(sent=False, detail="refused")
+        if act is Act.LOOK:
+            return reading(Verdict.DOWN)
+        sent.append(now)
+        return Lost(sent=True, detail="reset") if 3.0 <= now < 4.0 else REMOVED
+
+    went = ran(
+        tmp_path, targets, answers, gateways=(narrow(concurrency=8, retry=Retry(attempts=1)),), ends=True
+    )
+
+    ends = Counter(went.outcomes.values())
+    if heals:
+        assert ends == {"undeployed": 40}
+    else:
+        assert set(ends) == {"undeployed", "unknown", "not_started"}
+        reasons = [reason for reason in went.reasons.values() if reason]
+        assert all(reason.startswith("parked: ") for reason in reasons)
+        assert went.status is ExitStatus.STOPPED
+    assert len(ill) < 60
+
+
+@pytest.mark.promise(4)
+def test_a_lane_that_closes_takes_no_further_target(tmp_path: Path) -> None:
+    wrong = reading(Verdict.ELSEWHERE, message="no instance")
+    went = ran(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: wrong)
+
+    assert len(went.wires["gw"].told) == 4
+    assert Counter(went.outcomes.values()) == {"not_started": 4, None: 96}
+
+
+@pytest.mark.promise(5)
+def test_a_rejected_credential_costs_no_more_than_what_was_in_flight(tmp_path: Path) -> None:
+    denied = reading(Verdict.DENIED, message="bad token")
+    went = ran(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: denied)
+
+    assert len(went.wires["gw"].told) == 4
+
+
+def test_a_stop_rule_stops_every_lane(tmp_path: Path) -> None:
+    rules = StopWhen(failed=Threshold(count=2), unknown=NEVER, surprising=NEVER)
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in range(1, 31)],
+        lambda *_: REFUSED,
+        gateways=(narrow(),),
+        stop_when=rules,
+    )
+
+    assert went.stopping.reason == "stop_rule: failed: 3 in the run, now in wave wave-0, limit 2"
+    assert Counter(went.outcomes.values()) == {"failed": 3, None: 27}
+
+
+def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path) -> None:
+    rules = StopWhen(failed=Threshold(share=0.4), unknown=NEVER, surprising=NEVER)
+    targets = [target(1), target(2), target(3, wave=1)]
+    went = ran(tmp_path, targets, lambda _, name: REFUSED if name == "gw/t1" else REMOVED, stop_when=rules)
+
+    assert went.stopping.reason == "stop_rule: failed: 1 of 2 (50%) in wave wave-0, limit 40%"
+    assert went.outcomes["gw/t3"] is None
+
+
+def test_a_wave_in_which_nothing_went_down_holds_the_next_one(tmp_path: Path) -> None:
+    targets = [target(1), target(2, wave=1)]
+    went = ran(tmp_path, targets, lambda *_: REFUSED)
+
+    assert went.stopping.reason == "stop_rule: nothing in wave wave-0 was undeployed"
+    assert went.outcomes["gw/t2"] is None
+
+
+def test_a_wave_that_nobody_could_take_holds_the_next_one(tmp_path: Path) -> None:
+    """Wave 1 is all on a lane that closed in wave 0: not one of its targets was tried."""
+    targets = [target(1, "good"), target(2, "bad"), target(3, "bad", wave=1), target(4, "good", wave=2)]
+    wrong = reading(Verdict.ELSEWHERE, message="no instance")
+    went = ran(
+        tmp_path,
+        targets,
+        lambda _, name: REMOVED if name.startswith("good") else wrong,
+        gateways=(gateway("good"), gateway("bad")),
+    )
+
+    assert went.stopping.reason == "stop_rule: nothing in wave wave-1 was undeployed"
+    assert went.outcomes["good/t4"] is None
+
+
+@pytest.mark.promise(2)
+def test_a_full_disk_stops_the_run_and_nothing_leaves_without_its_intent(tmp_path: Path) -> None:
+    went = ran(tmp_path, [target(seq) for seq in range(1, 31)], gateways=(narrow(),), full_from=4)
+
+    assert went.stopping.reason == "disk: disk is full"
+    assert len(went.wires["gw"].told) == 3
+    assert Counter(went.outcomes.values()) == {"undeployed": 3, None: 27}
+
+
+@pytest.mark.promise(7)
+def test_nothing_starts_that_cannot_end_before_the_window_closes(tmp_path: Path) -> None:
+    went = ran(tmp_path, [target(seq) for seq in range(1, 31)], gateways=(narrow(),), closes=34.5)
+
+    assert went.wires["gw"].times() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert Counter(went.outcomes.values()) == {"undeployed": 5, None: 25}
+
+
+# --- a gateway that is dead -----------------------------------------------------------------------------
+
+KEYS = Keys(Secret("access-1"), Secret("secret-1"))
+UNSENT = Lost(sent=False, detail="refused")
+RESET = Lost(sent=True, detail="reset")
+DOUBT = reading(Verdict.DOUBT, message="HTTP 500")
+UNCLEAR = reading(Verdict.UNCLEAR, message="HTTP 500")
+
+
+class Signed(Scripted, frozen=True, kw_only=True):
+    """A scripted kind that is let in by keys, too."""
+
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        return Request(ask.act, target.id, {"token": "signed"})
+
+
+def signed(name: str, concurrency: int = 8) -> Signed:
+    entry = narrow(name, concurrency)
+    return Signed(name=name, url=entry.url, auth=entry.auth, limits=entry.limits)
+
+
+HEALTHY = [target(seq, "good") for seq in range(1, 401)]
+DEAD: list[tuple[Answer, Answer]] = [(UNSENT, UNSENT), (RESET, RESET), (DOUBT, UNCLEAR)]
+
+
+@pytest.mark.promise(6)
+@pytest.mark.promise(7)
+@pytest.mark.parametrize("material", [None, KEYS])
+@pytest.mark.parametrize(("undeploy", "look"), DEAD)
+def test_a_dead_gateway_is_left_alone_after_few_requests_and_costs_the_other_one_nothing(
+    tmp_path: Path, undeploy: Answer, look: Answer, material: Material | None
+) -> None:
+    """The defaults: 1,000 targets, 8 at once, five attempts each, ten minutes until it is given up."""
+    dead = [target(400 + seq, "bad") for seq in range(1, 1001)]
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    alone.mkdir()
+    beside.mkdir()
+
+    def answers(act: Act, name: str) -> Answer:
+        if name.startswith("good"):
+            return REMOVED
+        return look if act is Act.LOOK else undeploy
+
+    pair = (signed("good"), signed("bad"))
+    went = ran(beside, HEALTHY + dead, answers, gateways=pair, material=material, takes=0.25, ends=True)
+    single = ran(alone, HEALTHY, answers, gateways=pair[:1], material=material, takes=0.25)
+
+    assert len(went.wires["bad"].told) < 60
+    assert 600.0 <= went.at < 640.0
+    assert went.lanes["bad"].state.state == "parked"
+    left = Counter((went.outcomes[one.id], (went.reasons[one.id] or "")[:7]) for one in dead)
+    assert set(left) <= {("not_started", "parked:"), ("unknown", "parked:"), ("unknown", "spent: ")}
+    touched = {name for _, _, name in went.wires["bad"].told}
+    if undeploy is UNSENT:
+        assert set(left) == {("not_started", "parked:")}
+    assert all(went.outcomes[one.id] == "not_started" for one in dead if one.id not in touched)
+    assert went.status is ExitStatus.STOPPED
+
+    def ended(run: Executed) -> float:
+        return max(one.at for one in run.events if isinstance(one, TargetEnded) and one.gateway == "good")
+
+    assert {went.outcomes[one.id] for one in HEALTHY} == {"undeployed"}
+    assert went.wires["good"].told == single.wires["good"].told
+    assert ended(went) == ended(single)
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize("material", [None, KEYS])
+def test_a_lane_that_cannot_be_reached_parks_where_only_one_target_may_be_under_way(
+    tmp_path: Path, material: Material | None
+) -> None:
+    """An unsent request costs no attempt: with the others waiting for this one, nothing else would end it."""
+    for folder, likes, needs in (
+        ("proxy", "x", []),
+        ("order", None, [(seq, "gw/t1") for seq in range(2, 11)]),
+    ):
+        (tmp_path / folder).mkdir()
+        went = ran(
+            tmp_path / folder,
+            [target(seq, like=likes) for seq in range(1, 11)],
+            lambda *_: UNSENT,
+            gateways=(signed("gw"),),
+            needs=needs,
+            material=material,
+            ends=True,
+        )
+
+        assert 600.0 <= went.at < 700.0
+        assert len(went.wires["gw"].told) < 30
+        words = {(reason or "").partition(":")[0] for reason in went.reasons.values()}
+        assert words == {"parked"}
+        assert set(went.outcomes.values()) == {"not_started"}
+
+
+@pytest.mark.promise(7)
+def test_who_waits_for_a_first_signature_to_be_let_in_does_not_outwait_the_window(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in range(1, 4)],
+        lambda *_: UNSENT,
+        gateways=(signed("gw"),),
+        material=KEYS,
+        closes=33.5,
+        ends=True,
+    )
+
+    assert went.at <= 33.5
+    assert {(reason or "").partition(":")[0] for reason in went.reasons.values()} == {"window"}
+
+
+# --- waves and steps ------------------------------------------------------------------------------------
+
+
+def sizes(*steps: int | float) -> tuple[Size, ...]:
+    return tuple(Size(count=one) if isinstance(one, int) else Size(share=one) for one in steps)
+
+
+PLANS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["gw", "other"]), st.sampled_from([None, "x", "y"])),
+    min_size=1,
+    max_size=25,
+)
+SIZES = st.sampled_from([(), sizes(1, 1.0), sizes(1, 0.5, 1.0), sizes(2, 5), sizes(0.1, 0.2, 3)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn=PLANS, split_by=st.tuples(SIZES, SIZES, SIZES), refused=st.sets(st.integers(1, 25), max_size=8))
+def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_have_ended(
+    drawn: list[tuple[int, str, str | None]], split_by: tuple[tuple[Size, ...], ...], refused: set[int]
+) -> None:
+    targets = [target(seq, name, like=like, wave=wave) for seq, (wave, name, like) in enumerate(drawn, 1)]
+    bad = {one.id for one in targets if one.seq in refused}
+    with TemporaryDirectory() as folder:
+        went = ran(
+            Path(folder),
+            targets,
+            lambda _, name: REFUSED if name in bad else REMOVED,
+            gateways=(narrow("gw", 3), narrow("other", 2)),
+            waves=tuple(Wave(name=f"w{index}", sizes=steps) for index, steps in enumerate(split_by)),
+        )
+
+    sent = [(at, went.legs[name]) for wire in went.wires.values() for at, _, name in wire.told]
+    for at, leg in sent:
+        assert all(other + 1.0 <= at for other, before in sent if before < leg)
+    begun = {leg for _, leg in sent}
+    assert all(went.outcomes[name] is not None for name, leg in went.legs.items() if leg in begun)
+
+
+def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_path: Path) -> None:
+    waves = (Wave(name="a", sizes=sizes(1, 1.0), pause_after=300.0), Wave(name="b", pause_after=60.0))
+    targets = [target(1), target(2), target(3), target(4, wave=1)]
+    went = ran(tmp_path, targets, waves=waves)
+
+    assert went.wires["gw"].told == [
+        (0.0, Act.UNDEPLOY, "gw/t1"),
+        (301.0, Act.UNDEPLOY, "gw/t2"),
+        (301.0, Act.UNDEPLOY, "gw/t3"),
+        (602.0, Act.UNDEPLOY, "gw/t4"),
+    ]
+    assert went.at == 603.0
+    assert went.waits() == [(1.0, "pause_after"), (302.0, "pause_after")]
+    assert [
+        (one.wave, one.number, one.steps, one.left) for one in went.events if isinstance(one, StepStarted)
+    ] == [
+        ("a", 1, 2, 1),
+        ("a", 2, 2, 2),
+    ]
+
+
+async def _stopped_at(steering: Steering, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    steering._stopping.stop("interrupt", "SIGTERM")
+
+
+@pytest.mark.promise(8)
+def test_a_run_that_is_interrupted_rests_no_longer(tmp_path: Path) -> None:
+    waves = (Wave(name="a", pause_after=300.0), Wave(name="b"))
+    went = ran(
+        tmp_path,
+        [target(1), target(2, wave=1)],
+        waves=waves,
+        steer=lambda steering: _stopped_at(steering, 5.0),
+        ends=True,
+    )
+
+    assert went.at == 5.0
+    assert went.reasons["gw/t2"] == "interrupt: SIGTERM"
+
+
+CLOSED = "window: one timeout no longer fits before it closes"
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize("wave", [Wave(name="a", proceed="ask"), Wave(name="a", pause_after=500.0)])
+def test_a_run_that_rests_until_its_window_closes_leaves_all_to_the_window(
+    tmp_path: Path, wave: Wave
+) -> None:
+    """Not to a stop rule: nothing went down in the waves after it since nothing was let start."""
+    targets = [target(1), target(2, wave=1), target(3, wave=2)]
+    waves = (wave, Wave(name="b"), Wave(name="c"))
+    went = ran(tmp_path, targets, waves=waves, closes=100.0, ends=True)
+
+    assert went.at == 100.0
+    assert went.stopping.reason is None
+    assert [went.reasons[one.id] for one in targets] == [None, CLOSED, CLOSED]
+    assert went.status is ExitStatus.STOPPED
+
+
+def answering(answer: bool, after: float) -> Prompt:
+    async def prompt(wave: str) -> bool:
+        await anyio.sleep(after)
+        return answer
+
+    return prompt
+
+
+def test_a_wave_that_asks_goes_on_when_somebody_says_yes(tmp_path: Path) -> None:
+    waves = (Wave(name="a", proceed="ask", pause_after=10.0), Wave(name="b", proceed="ask"))
+    went = ran(tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(True, 40.0))
+
+    assert went.wires["gw"].times() == [0.0, 51.0]
+    assert went.waits() == [(1.0, "pause_after"), (11.0, "proceed")]
+    assert [one.at - EPOCH for one in went.events if isinstance(one, RunContinued)] == [11.0, 51.0]
+    assert went.status is ExitStatus.DONE
+
+
+def test_a_wave_that_asks_stops_the_run_when_somebody_says_no(tmp_path: Path) -> None:
+    waves = (Wave(name="a", proceed="ask"), Wave(name="b"))
+    went = ran(
+        tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(False, 40.0), ends=True
+    )
+
+    assert went.at == 41.0
+    assert went.reasons["gw/t2"] == "interrupt: it was not to go on after wave a"
+    assert went.status is ExitStatus.STOPPED
+
+
+def test_shares_count_per_step(tmp_path: Path) -> None:
+    """Two of the ten of the first step are few; two of the four of the second are not."""
+    rules = StopWhen(failed=Threshold(share=0.3), unknown=NEVER, surprising=NEVER)
+    bad = {f"gw/t{seq}" for seq in (1, 2, 11, 12)}
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in range(1, 21)],
+        lambda _, name: REFUSED if name in bad else REMOVED,
+        waves=(Wave(name="a", sizes=sizes(10, 14, 1.0)),),
+        stop_when=rules,
+    )
+
+    assert went.stopping.reason == "stop_rule: failed: 2 of 4 (50%) in step 2 of 3 of wave a, limit 30%"
+    assert Counter(went.outcomes.values()) == {"undeployed": 10, "failed": 4, None: 6}
+
+
+def test_a_step_in_which_nothing_went_down_stops_the_run(tmp_path: Path) -> None:
+    went = ran(
+        tmp_path,
+        [target(seq) for seq in range(1, 11)],
+        lambda _, name: REMOVED if name == "gw/t1" else REFUSED,
+        waves=(Wave(name="a", sizes=sizes(1, 3, 1.0)),),
+    )
+
+    assert went.stopping.reason == "stop_rule: nothing in step 2 of wave a was undeployed"
+    assert len(went.wires["gw"].told) == 3
+
+
+@pytest.mark.promise(1)
+def test_a_full_disk_wakes_who_waits_for_the_target_that_it_stopped(tmp_path: Path) -> None:
+    """t2 comes after t1, whose second intent finds the disk full."""
+    went = ran(
+        tmp_path, [target(1), target(2)], lambda *_: DOUBT, needs=[(2, "gw/t1")], full_from=2, ends=True
+    )
+
+    assert went.at < 10.0
+    assert went.reasons["gw/t2"] == "disk: disk is full"

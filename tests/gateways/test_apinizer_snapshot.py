@@ -1,0 +1,196 @@
+"""What an Apinizer manager is asked before an undeploy, and after a deploy."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.gateways.apinizer.snapshot import next_proof, with_revision
+from orchestrator.model.reading import Act, Ask, Facts, Reading, Snapshot, Verdict
+from tests.support.recorded import PARTS, gateway, samples, target
+
+APIM = gateway("apinizer")
+OURS = target(*PARTS["apinizer"])
+READ = {sample.name.removeprefix("apinizer/"): sample.read() for sample in samples("apinizer")}
+STATUS, HEALTH, HISTORIES, PROXY = (
+    Ask(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
+)
+OLD = frozenset(("deploy-status", "route-health"))
+NONE: frozenset[str] = frozenset()
+
+
+def seen(**readings: Reading | str) -> dict[str, Reading]:
+    """Readings by way, from samples: ``status="deployed"`` is the sample ``deploy-status-deployed``."""
+    ways = {"status": STATUS, "health": HEALTH, "histories": HISTORIES, "proxy": PROXY}
+    return {
+        ways[key].via: READ[f"{ways[key].via}-{value}"] if isinstance(value, str) else value
+        for key, value in readings.items()
+    }
+
+
+def pods(active: int, responded: int, *, recorded: bool | None = None) -> Reading:
+    facts = Facts(deployed=recorded, pods_active=active, pods_responded=responded)
+    if not responded:
+        return Reading(verdict=Verdict.UNCLEAR, message="no pod answered the manager", facts=facts)
+    return Reading(verdict=Verdict.UP if active else Verdict.DOWN, evidence="look", facts=facts)
+
+
+def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Ask | Snapshot:
+    return APIM.next_portrait(OURS, seen(**readings), lacking)
+
+
+def test_the_record_is_read_then_the_pods() -> None:
+    assert portrait() == STATUS
+    assert portrait(status="deployed") == HEALTH
+
+
+def test_what_is_deployed_is_kept_with_its_revision_and_its_pods() -> None:
+    found = portrait(status="deployed", health=pods(2, 2))
+
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ())
+    assert (found.facts.pods_responded, found.facts.edited) == (2, False)
+    assert found.facts.revision is not None
+
+
+def test_edits_that_were_never_deployed_are_in_the_way() -> None:
+    found = portrait(status="edited", health=pods(2, 2))
+
+    assert isinstance(found, Snapshot)
+    assert found.obstacles == ("unpublished-edits",)
+
+
+@pytest.mark.parametrize("health", ["500", "html", "no-pod-answers"])
+def test_pods_that_cannot_be_read_are_in_nobody_s_way(health: str) -> None:
+    found = portrait(status="deployed", health=health)
+
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.obstacles) == (Verdict.UP, ())
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        ({"status": "undeployed", "health": "gone"}, Verdict.DOWN),
+        ({"status": "undeployed", "health": pods(1, 2)}, Verdict.PARTIAL),
+        ({"status": "400-proxy-not-found"}, Verdict.ABSENT),
+        ({"status": "500"}, Verdict.UNCLEAR),
+    ],
+)
+def test_what_is_not_seen_deployed_keeps_nothing_for_a_deploy(
+    readings: dict[str, Reading | str], verdict: Verdict
+) -> None:
+    found = portrait(**readings)
+
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.deploy) == (verdict, None)
+
+
+def test_an_older_manager_has_no_word_for_edits() -> None:
+    assert portrait(OLD) == HISTORIES
+    found = portrait(OLD, histories="newest-deploys")
+
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ("missing-history",))
+
+
+def test_a_manager_without_any_look_cannot_be_portrayed() -> None:
+    found = portrait(OLD | {"deploy-histories", "proxy"})
+
+    assert isinstance(found, Snapshot)
+    assert found.verdict is Verdict.NOT_OFFERED
+
+
+def test_a_revision_that_is_known_comes_back_whatever_was_edited_since() -> None:
+    edited = Snapshot(
+        verdict=Verdict.UP, facts=Facts(revision="7"), deploy="{}", obstacles=("unpublished-edits",)
+    )
+    unknown = Snapshot(verdict=Verdict.UP, deploy="{}", obstacles=("missing-history",))
+
+    assert with_revision(edited).deploy == '{"revision":"7"}'
+    assert with_revision(edited).obstacles == ()
+    assert with_revision(unknown) == unknown
+    assert gateway("roma").rolled_back(edited) == edited
+
+
+# --- whether a deploy reached all pods ------------------------------------------------------------------
+
+PARTIAL = Reading(verdict=Verdict.PARTIAL, pods=("pod-2",), pod_count=2, evidence="deploymentResult")
+FULL = Reading(verdict=Verdict.REMOVED, evidence="deploymentResult")
+
+
+def proof(
+    lacking: frozenset[str] = NONE,
+    about: Reading | None = None,
+    known: int = 0,
+    **readings: Reading | str,
+) -> Ask | Reading:
+    return next_proof(seen(**readings), lacking, about, known)
+
+
+def test_a_proof_asks_the_manager_and_then_its_pods() -> None:
+    assert proof() == STATUS
+    assert proof(status="deployed") == HEALTH
+
+
+@pytest.mark.parametrize(
+    ("active", "responded", "about", "known", "verdict"),
+    [
+        (2, 2, None, 0, Verdict.UP),
+        (2, 2, FULL, 2, Verdict.UP),
+        (3, 3, FULL, 2, Verdict.UP),
+        (2, 2, PARTIAL, 0, Verdict.UP),  # the pod that did not obey serves it by now
+        (1, 2, FULL, 0, Verdict.PARTIAL),
+        (0, 2, FULL, 0, Verdict.PARTIAL),
+        (1, 1, PARTIAL, 0, Verdict.UNCLEAR),  # fewer than the reply named
+        (1, 1, FULL, 2, Verdict.UNCLEAR),  # fewer than the snapshot heard from
+        (0, 0, FULL, 0, Verdict.UNCLEAR),
+    ],
+)
+def test_every_pod_that_answers_must_serve_it_and_none_may_be_missing(
+    active: int, responded: int, about: Reading | None, known: int, verdict: Verdict
+) -> None:
+    found = proof(NONE, about, known, status="deployed", health=pods(active, responded))
+
+    assert isinstance(found, Reading)
+    assert found.verdict is verdict
+    if verdict is not Verdict.UP and about is PARTIAL:
+        assert found.pods == ("pod-2",)
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdict"),
+    [
+        (
+            {"status": "undeployed"},
+            Verdict.DOWN,
+        ),  # whatever pods still serve: the manager is to call it deployed
+        ({"status": "500"}, Verdict.UNCLEAR),
+        ({"status": "400-proxy-not-found"}, Verdict.ABSENT),
+        ({"status": "deployed", "health": "500"}, Verdict.UNCLEAR),
+        ({"status": "deployed", "health": pods(2, 2, recorded=False)}, Verdict.UNCLEAR),
+    ],
+)
+def test_what_is_not_proven(readings: dict[str, Reading | str], verdict: Verdict) -> None:
+    found = proof(**readings)
+
+    assert isinstance(found, Reading)
+    assert found.verdict is verdict
+
+
+@pytest.mark.parametrize("lacking", [OLD, frozenset(("route-health",))])
+def test_no_manager_s_word_alone_overturns_a_pod_that_its_reply_called_false(lacking: frozenset[str]) -> None:
+    read = {"histories": "newest-deploys"} if lacking == OLD else {"status": "deployed"}
+    alone, against = proof(lacking, FULL, **read), proof(lacking, PARTIAL, **read)
+
+    assert isinstance(alone, Reading)
+    assert isinstance(against, Reading)
+    assert (alone.verdict, against.verdict, against.pods) == (Verdict.UP, Verdict.PARTIAL, ("pod-2",))
+
+
+def test_a_partial_undeploy_wants_the_pods_of_its_snapshot_too() -> None:
+    known = replace(OURS, pods=3)
+    gone = seen(status="undeployed", health=pods(0, 2))
+
+    assert APIM.next_look(OURS, gone, NONE, PARTIAL).verdict is Verdict.DOWN  # type: ignore[union-attr]
+    assert APIM.next_look(known, gone, NONE, PARTIAL).verdict is Verdict.UNCLEAR  # type: ignore[union-attr]

@@ -1,0 +1,208 @@
+"""What is asked of a gateway as a whole, and what its replies say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.gateways import KINDS
+from orchestrator.model.credentials import Keys, Secret
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import Check, Reading, Verdict
+from tests.support.recorded import TOKEN, gateway
+
+NOW = 1_795_000_000.0
+KEYS = Keys(Secret("FAKEAK"), Secret("fakeSk"))
+
+
+def reply(status: int, body: Any = b"", **headers: str) -> Reply:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, headers, raw, NOW)
+
+
+def checks(kind: str, **fields: Any) -> list[Check]:
+    return [*gateway(kind, **fields).checks(Secret(TOKEN), now=NOW)]
+
+
+def verdict(check: Check, answer: Reply) -> Verdict | str:
+    read = check.read(answer)
+    return read if isinstance(read, str) else read.verdict
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_that_is_asked_can_change_anything(kind: str) -> None:
+    for check in [gateway(kind).greeting(), *checks(kind)]:
+        assert check.request.method == "GET"
+        assert check.request.body is None
+        assert urlsplit(check.request.url).hostname == urlsplit(gateway(kind).url).hostname
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_greeting_shows_no_credential_and_the_checks_show_it_in_headers_only(kind: str) -> None:
+    assert gateway(kind).greeting().request.headers.keys() == {"Accept"}
+    for check in checks(kind):
+        assert any(TOKEN in text for text in check.request.headers.values())
+        assert TOKEN not in check.request.url
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(status=st.integers(100, 599), body=st.binary(max_size=80))
+def test_no_bytes_make_a_read_fail(kind: str, status: int, body: bytes) -> None:
+    for check in [gateway(kind).greeting(), *checks(kind)]:
+        assert isinstance(check.read(reply(status, body)), str | Reading)
+
+
+@pytest.mark.parametrize(("version", "order"), [("v1", ["v1", "v2"]), ("v2", ["v2", "v1"])])
+def test_roma_is_asked_for_its_shortest_list_in_both_versions(version: str, order: list[str]) -> None:
+    asked = checks("roma", api_version=version)
+
+    assert [check.name for check in asked] == order
+    for check in asked:
+        parts = urlsplit(check.request.url)
+        assert parts.path.startswith(f"/{check.name}/")
+        assert parts.path.endswith("/livedata-apis")
+        assert parts.query == "limit=1&offset=0"
+
+
+def test_roma_is_asked_with_a_signature_where_access_keys_are_in_use() -> None:
+    for check in gateway("roma").checks(KEYS, now=NOW):
+        assert check.request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")
+        assert check.request.headers["X-Project-Id"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wanted"),
+    [
+        (200, {"apis": [{}], "total": 1234, "size": 1}, "lists 1,234 backend APIs"),
+        (200, {"apis": []}, "lists its backend APIs"),
+        (200, b"<html>Sign in</html>", Verdict.STRANGE),
+        (204, b"", Verdict.STRANGE),
+        (302, b"", Verdict.STRANGE),
+        (401, {"error_code": "APIG.1002", "error_msg": "no"}, Verdict.DENIED),
+        (403, {"error_code": "APIG.1005", "error_msg": "no"}, Verdict.REFUSED),
+        (404, {"error_code": "APIGW.0101", "error_msg": "no"}, Verdict.ELSEWHERE),
+        (404, {"error_code": "APIG.3030", "error_msg": "no"}, Verdict.ELSEWHERE),
+        (429, {"error_code": "APIGW.0308", "error_msg": "no"}, Verdict.BUSY),
+        (500, {"error_code": "APIG.9999", "error_msg": "no"}, Verdict.DOUBT),
+    ],
+)
+def test_roma_s_list(status: int, body: Any, wanted: Verdict | str) -> None:
+    ours, other = checks("roma")
+
+    assert verdict(ours, reply(status, body)) == wanted
+    if isinstance(wanted, str) or wanted is Verdict.DENIED:
+        assert verdict(other, reply(status, body)) == wanted
+    else:
+        assert verdict(other, reply(status, body)) is Verdict.NOT_OFFERED
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        (200, Verdict.STRANGE),
+        (302, Verdict.STRANGE),
+        (429, Verdict.BUSY),
+        (503, Verdict.UNCLEAR),
+        (401, "refuses a request without a credential, as it should"),
+        (404, "refuses a request without a credential, as it should"),
+    ],
+)
+def test_roma_s_greeting_is_a_refusal(status: int, wanted: Verdict | str) -> None:
+    assert verdict(gateway("roma").greeting(), reply(status)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("answered", "served", "text", "hint"),
+    [
+        ({"v1", "v2"}, True, "v1, and v2 answers too", ""),
+        ({"v1"}, True, "v1", ""),
+        ({"v2"}, False, "v1, which the plan means, does not answer; v2 does", "write api_version: v2"),
+        (set(), False, "neither v1 nor v2 answers", "check url, project_id and instance_id"),
+    ],
+)
+def test_roma_s_dialect(answered: set[str], served: bool, text: str, hint: str) -> None:
+    found = gateway("roma").dialect(frozenset(answered), {})
+
+    assert (found.served, found.text, found.hint) == (served, text, hint)
+
+
+def test_apinizer_is_asked_by_its_connection_tests() -> None:
+    manager = gateway("apinizer", url="https://apim.example.com/")
+    asked = [manager.greeting(), *manager.checks(Secret(TOKEN), now=NOW)]
+
+    assert [check.request.url for check in asked] == [
+        "https://apim.example.com/apiops/test/healthcheck",
+        "https://apim.example.com/apiops/test/hello/undeploy",
+        "https://apim.example.com/apiops/projects/",
+    ]
+    with pytest.raises(ValueError, match="access keys"):
+        manager.checks(KEYS, now=NOW)
+
+
+PROJECTS = {"status": "SUCCESS", "resultList": [{"name": "a"}, {"name": "b"}], "resultCount": 2}
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "body", "wanted"),
+    [
+        ("healthcheck", 200, b"OK", "says that it is well"),
+        ("healthcheck", 200, b'"OK"\n', "says that it is well"),
+        ("healthcheck", 200, b"<html>OK</html>", Verdict.STRANGE),
+        ("healthcheck", 302, b"", Verdict.STRANGE),
+        ("healthcheck", 404, b"<html>", Verdict.NOT_OFFERED),
+        ("hello", 200, b"Hello undeploy", "greets the token's user"),
+        ("hello", 200, b"<html>", Verdict.STRANGE),
+        ("hello", 401, {"error": "invalid_token"}, Verdict.DENIED),
+        ("hello", 400, {"resultMessage": "Token was expired!"}, Verdict.DENIED),
+        ("hello", 403, {"error": "access_denied"}, Verdict.REFUSED),
+        ("hello", 404, b"<html>", Verdict.NOT_OFFERED),
+        ("hello", 502, b"", Verdict.UNCLEAR),
+        ("projects", 200, PROJECTS, "sees 2 projects"),
+        ("projects", 200, {**PROJECTS, "resultList": [{}]}, "sees 1 project"),
+        ("projects", 200, {**PROJECTS, "resultList": []}, Verdict.REFUSED),
+        ("projects", 200, {**PROJECTS, "status": "FAILURE"}, Verdict.STRANGE),
+        ("projects", 429, {"error": "rate_limit_exceeded"}, Verdict.BUSY),
+    ],
+)
+def test_apinizer_s_connection_tests(check: str, status: int, body: Any, wanted: Verdict | str) -> None:
+    named = {one.name: one for one in [gateway("apinizer").greeting(), *checks("apinizer")]}
+
+    assert verdict(named[check], reply(status, body)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("answered", "looks", "served", "text"),
+    [
+        ({"hello"}, {"deploy-status": True}, True, "2026.09.0 or newer"),
+        ({"hello"}, {"deploy-status": False, "proxy": True}, True, "before 2026.09.0"),
+        ({"projects"}, {}, True, "only a target could tell"),
+        (set(), {}, False, "nothing that a manager offers"),
+    ],
+)
+def test_apinizer_s_dialect(answered: set[str], looks: dict[str, bool], served: bool, text: str) -> None:
+    found = gateway("apinizer").dialect(frozenset(answered), looks)
+
+    assert found.served is served
+    assert text in found.text
+    assert bool(found.hint) == (not served)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_look_of_a_kind_is_named(kind: str) -> None:
+    """Whatever a look goes through is among them."""
+    entry = gateway(kind)
+    named = [ask.via for ask in entry.LOOKS]
+
+    assert named == list(dict.fromkeys(named))
+    assert (
+        named
+        == {
+            "roma": ["show"],
+            "apinizer": ["deploy-status", "route-health", "deploy-histories", "proxy"],
+        }[kind]
+    )

@@ -1,0 +1,55 @@
+"""What a run takes from outside, as far as there is a rule in it: an exchange that never ends is ended."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+import orchestrator
+from orchestrator.lanes.environment import exchange_within, open_way
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply, Request, Send
+from tests.support.engine import gateway, played, world
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(("timeout", "ends"), [(30.0, 45.0), (0.5, 1.0), (150.0, 165.0)])
+def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: float, ends: float) -> None:
+    """Whatever the network does with its own timeouts: the lane gets its turn back."""
+
+    @asynccontextmanager
+    async def connect(_: Gateway) -> AsyncIterator[Send]:
+        async def send(_: Request) -> Reply | Lost:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        yield send
+
+    async def main() -> tuple[float, Reply | Lost]:
+        entry = gateway(timeout=timeout)
+        async with open_way(replace(world(), connect=connect), entry) as send:
+            answer = await send(Request("GET", "https://gw.example", {}))
+        return anyio.current_time(), answer
+
+    at, answer = played(main)
+    assert at == ends == exchange_within(gateway(timeout=timeout))
+    assert answer == Lost(sent=True, detail=f"the exchange did not end within {ends:g} s")
+
+
+def test_nobody_sends_past_that_end() -> None:
+    """Every way to a gateway is opened by ``open_way``."""
+    package = Path(orchestrator.__file__).parent
+    callers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("world.connect")
+    }
+
+    assert callers == {"lanes/environment.py"}

@@ -1,0 +1,181 @@
+"""No spelling of a credential gets past a mask, and what is none stays as it is."""
+
+import base64
+import html
+import json
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.lanes.masking import BLOT, LAYERS, PIECE, SHORT, Mask
+from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
+from tests.support.spelling import SPELLINGS, json_all
+
+SECRETS = (
+    "M4rk3r-roma/+=.tok~en",
+    'M4rk3r"apinizer\\tok&en',
+    "zwölf<Ünder>%41&amp;'x'",
+    "p@ss w0rd with spaces",
+    "12345678",
+    "words of a phrase",
+    "😀emoji-pass😀",
+    "MIIatAYJKoZIhvcNAQcC" + "A" * 9_100,
+)
+BEFORE, AFTER = "it said: <", "> and no more"
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: str) -> None:
+    text = f"{BEFORE}{SPELLINGS[spelling](secret)}{AFTER}"
+    assert Mask([secret]).text(text) == f"{BEFORE}{BLOT}{AFTER}"
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+@pytest.mark.parametrize("after", ["", ":1", '", "realm": "x"}'])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda data: base64.b64encode(data).decode(),
+        lambda data: base64.b64encode(data).decode().rstrip("="),
+        lambda data: base64.urlsafe_b64encode(data).decode(),
+        lambda data: base64.encodebytes(data).decode(),
+        lambda data: json.dumps(base64.b64encode(data).decode()).replace("/", "\\/"),
+        lambda data: quote(base64.b64encode(data).decode(), safe=""),
+        lambda data: data.hex(),
+        lambda data: data.hex().upper(),
+        lambda data: f"0x{data.hex()}",
+    ],
+    ids=["base64", "unpadded", "safe", "lines", "JSON", "URL", "hex", "HEX", "0x"],
+)
+def test_a_credential_is_found_in_digits(
+    secret: str, before: str, after: str, encode: Callable[[bytes], str]
+) -> None:
+    digits = encode(f"{before}{secret}{after}".encode())
+    masked = Mask([secret]).text(f"Authorization: Basic {digits} was refused")
+    assert BLOT in masked
+    assert masked.startswith("Authorization: Basic")
+    assert masked.endswith("was refused")
+    assert len(masked) < 60 + len(encode(before.encode())) + len(encode(after.encode()))
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> tuple[str, str]:
+    """A credential, and a spelling of it in which each character is written in a way of its own."""
+    signs = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Z"])
+    secret = draw(st.text(signs, min_size=SHORT, max_size=40))
+    kind = draw(st.sampled_from(["JSON", "URL", "HTML"]))
+    ways: dict[str, tuple[Callable[[str], str], ...]] = {
+        "JSON": (json_all, lambda sign: json.dumps(sign)[1:-1]),
+        "URL": (SPELLINGS["URL, all of it"], lambda sign: quote(sign, safe="/~")),
+        "HTML": (html.escape, lambda sign: f"&#{ord(sign)};", lambda sign: f"&#x{ord(sign):x};"),
+    }  # fmt: skip
+    return secret, "".join(draw(st.sampled_from(ways[kind]))(sign) for sign in secret)
+
+
+@pytest.mark.promise(9)
+@given(spelled())
+def test_each_character_may_be_spelled_in_its_own_way(case: tuple[str, str]) -> None:
+    secret, text = case
+    assert Mask([secret]).text(f"{BEFORE}{text}{AFTER}") == f"{BEFORE}{BLOT}{AFTER}"
+
+
+@given(text=st.text(), secrets=st.lists(st.text(max_size=30), max_size=3))
+def test_a_mask_never_fails_and_leaves_no_credential(text: str, secrets: list[str]) -> None:
+    masked = Mask(secrets).text(text)
+    assert not any(secret in masked.replace(BLOT, "") for secret in secrets if len(secret) >= SHORT)
+
+
+@given(st.text(st.sampled_from("abc%&=+\\u003d/;#x \n41"), max_size=200))
+def test_what_repeats_no_credential_stays_as_it_is(text: str) -> None:
+    assert Mask(["another-credential", "z9"]).text(text) == text
+
+
+def test_a_piece_of_a_long_credential_is_blotted_out() -> None:
+    token = "".join(chr(97 + at * 7 % 26) + str(at) for at in range(40))
+    assert Mask([token]).text(f"begins {token[: PIECE + 4]}… and") == f"begins {BLOT}… and"
+    assert Mask([token]).text(f"[{token[:30]!r}, {token[30:]!r}]") == f"['{BLOT}', '{BLOT}']"
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("cut", ["…", "...", "…)"])
+@pytest.mark.parametrize("size", [4, 9, 15])
+def test_what_is_left_of_a_credential_where_a_text_was_cut_is_blotted_out(size: int, cut: str) -> None:
+    secret = "pass-phrase/of+words"
+    assert Mask([secret]).text(f"it was {secret[:size]}{cut}") in {
+        f"it was {BLOT}{cut}",
+        f"it was {BLOT} {cut}",
+    }
+    assert Mask([secret]).text(f"a pass, {secret[:3]}{cut}") == f"a pass, {secret[:3]}{cut}"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ("1", "Error 1 in APIG.1005 (21 bytes)", f"Error {BLOT} in APIG.1005 (21 bytes)"),
+        ("test", "the password test is wrong; testing", f"the password {BLOT} is wrong; testing"),
+        ("deploy", "undeploy, deployed: deploy", f"undeploy, deployed: {BLOT}"),
+        ("test", "password=%74est&x", f"password={BLOT}&x"),
+        ("te/t", r'"te\/t"', f'"{BLOT}"'),
+        ("test", "Basic " + base64.b64encode(b"user:test").decode(), f"Basic {BLOT}"),
+    ],
+)
+def test_a_short_credential_is_a_word_of_its_own(secret: str, text: str, masked: str) -> None:
+    assert Mask([secret]).text(text) == masked
+
+
+def test_what_a_program_goes_by_loses_long_credentials_only() -> None:
+    snapshot = Snapshot(
+        verdict=Verdict.UP,
+        facts=Facts(name="test M4rk3r-roma", revision="1", serving=("pod-1", "M4rk3r%2Droma")),
+        fronts=(FrontEnd(id="M4rk3r-roma"),),
+        deploy='{"name": "test", "x": "M4rk3r\\u002droma"}',
+    )
+    masked = Mask(["test", "1", "M4rk3r-roma"]).value(snapshot)
+    assert masked.facts == Facts(name=f"test {BLOT}", revision="1", serving=("pod-1", BLOT))
+    assert masked.fronts[0].id == BLOT
+    assert masked.deploy == f'{{"name": "test", "x": "{BLOT}"}}'
+    assert Mask(["test", "1"]).value(snapshot) is snapshot
+    kept = Mask(["M4rk3r-roma"]).snapshot(snapshot)
+    assert (kept.deploy, kept.message) == (None, "what brings it back repeats the credential")
+    assert Mask(["test"]).snapshot(snapshot).deploy == snapshot.deploy
+
+
+def test_a_mask_shows_no_credential_and_takes_in_more() -> None:
+    mask = Mask(["first-credential"]).adding(["second-credential", ""])
+    assert repr(mask) == "Mask(2 credentials)"
+    assert mask.text("first-credential second-credential") == f"{BLOT} {BLOT}"
+    assert Mask().text("first-credential") == "first-credential"
+
+
+def test_a_text_that_repeats_nothing_costs_little() -> None:
+    """A run masks the snapshot of each of its targets."""
+    mask = Mask([SECRETS[-1], "a-token-of-a-usual-length-0123456789"])
+    snapshot = Snapshot(
+        verdict=Verdict.UP,
+        facts=Facts(name="Orders and returns", revision="2026-03-01T09:30:00Z", path="/orders/v1"),
+        fronts=(FrontEnd(id="5f918d104dc84480a75166ba99efff21", name="orders", path="/orders"),),
+        deploy='{"deploy_front_api": true, "group_id": "c77f5e81d9cb4424bf704ef2b0ac7600"}' * 3,
+    )
+    began = time.process_time()
+    for _ in range(200):
+        assert mask.snapshot(snapshot) == snapshot
+    assert time.process_time() - began < 0.2
+
+
+def test_nothing_that_a_vendor_writes_makes_a_mask_slow() -> None:
+    nested = "%25" * 80 + "&amp;" * 50
+    mask = Mask([SECRETS[-1], "password"])
+    began = time.process_time()
+    for text in (nested[:256], "\\" * 256, "A" * 256, "&#65;" * 50, json_all("a" * 40), "=41" * 80):
+        mask.text(text)
+    mask.value("A%41" * 10_000)
+    assert time.process_time() - began < 2
+    assert LAYERS < 5

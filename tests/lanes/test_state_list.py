@@ -1,0 +1,631 @@
+"""One list for many looks, on a virtual clock: what it spares, what it may say, and what it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import anyio
+import msgspec
+import pytest
+from msgspec import Struct
+
+from orchestrator.engine.target_run import Tools
+from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.journal.database import Database
+from orchestrator.journal.draft import Draft
+from orchestrator.journal.pending import Pending, reopen
+from orchestrator.journal.record import Record
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH, Overview
+from orchestrator.model.credentials import Access, Secret
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.reading import Act, Ask, Page, Reading, Verdict
+from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.target import Target
+from orchestrator.plan.targets import Place
+from orchestrator.rules.stop_rules import Tally
+from tests.engine.test_waves import CALM, KEYS, Direct
+from tests.support.engine import Answer, Heard, Scripted, Wire, lane, played, reading, target, world
+
+REMOVED = reading(Verdict.REMOVED, evidence="204")
+UP, DOWN, UNCLEAR = (reading(verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))
+FAULT = reading(Verdict.UNCLEAR, message="HTTP 502")
+PAGE = 30
+"""Entries of one page of the tests' lists."""
+
+
+class Shown(Struct, frozen=True):
+    """A page as it travels: verdicts by the first part of a target."""
+
+    states: dict[str, Verdict]
+    total: int
+
+
+def _token(access: Access) -> str:
+    return access.reveal() if isinstance(access, Secret) else "signed"
+
+
+class Listed(Scripted, frozen=True, kw_only=True):
+    """A scripted kind that can list its targets."""
+
+    LISTS: ClassVar[bool] = True
+
+    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
+        return Request("list", str(offset), {"token": _token(access)})
+
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        return Request(ask.act, target.id, {"token": _token(access)})
+
+    def read_list(self, reply: Reply) -> Page | Reading:
+        if reply.status != 206:
+            return msgspec.json.decode(reply.body, type=Reading)
+        shown = msgspec.json.decode(reply.body, type=Shown)
+        states: dict[tuple[str, ...], Verdict] = {(name,): verdict for name, verdict in shown.states.items()}
+        return Page(states=states, size=len(shown.states), total=shown.total)
+
+
+ListAnswer: TypeAlias = Shown | Reading | Lost
+
+
+class Shelf(Wire):
+    """A wire with a list: ``pages`` keeps when each page was asked for, and its offset."""
+
+    def __init__(
+        self, answers: Callable[[Act, str], Answer], listing: Callable[[int], ListAnswer], takes: float
+    ) -> None:
+        super().__init__(answers, takes)
+        self.pages: list[tuple[float, int]] = []
+        self.together = 0
+        """How many requests were in flight at once, at most."""
+        self._flying = 0
+        self._listing = listing
+
+    async def send(self, request: Request) -> Reply | Lost:
+        if request.method != "list":
+            self._flying += 1
+            self.together = max(self.together, self._flying)
+            answer = await super().send(request)
+            self._flying -= 1
+            return answer
+        self.pages.append((anyio.current_time(), int(request.url)))
+        page = self._listing(int(request.url))
+        if isinstance(page, Lost):
+            return page
+        denied = isinstance(page, Reading) and page.verdict is Verdict.DENIED
+        status = 206 if isinstance(page, Shown) else 401 if denied else 200
+        return Reply(status, {}, msgspec.json.encode(page), 0.0)
+
+    def targets(self, act: Act) -> list[str]:
+        """The ids of the targets that were asked for in an act, in order."""
+        return [name for _, asked, name in self.told if asked is act]
+
+
+class Platform:
+    """What is up and what is down; undeploys take effect at once unless they are ``deaf``."""
+
+    def __init__(self, count: int, *, down: set[str] | None = None, deaf: set[str] | None = None) -> None:
+        self.state = {f"t{seq}": Verdict.UP for seq in range(1, count + 1)}
+        self.state |= dict.fromkeys(down or set(), Verdict.DOWN)
+        self.deaf = deaf or set()
+        self.hidden: set[str] = set()
+        """Those that a list leaves out."""
+
+    def answer(self, act: Act, name: str) -> Answer:
+        api = name.removeprefix("gw/")
+        if act is Act.LOOK:
+            return reading(self.state[api], evidence="look")
+        if api in self.deaf:
+            self.deaf.discard(api)
+        else:
+            self.state[api] = Verdict.DOWN
+        return REMOVED
+
+    def listed(self, offset: int) -> ListAnswer:
+        visible = {api: verdict for api, verdict in self.state.items() if api not in self.hidden}
+        page = dict(list(visible.items())[offset : offset + PAGE])
+        return Shown(page, len(visible))
+
+
+class Executed(NamedTuple):
+    """What became of a run's targets, and what was sent for it."""
+
+    outcomes: dict[str, str | None]
+    reasons: dict[str, str | None]
+    wire: Shelf
+    warnings: list[str]
+    listed: int
+    """Pages that the report is told of."""
+
+
+@contextmanager
+def journaled(folder: Path, targets: list[Target]) -> Iterator[Database]:
+    """A journal that holds these targets, all open."""
+    draft = Draft(folder / "journal.sqlite")
+    for one in targets:
+        draft.add(one, Place(0, one.seq, 1))
+    draft.finish(("gw",), {})
+    try:
+        yield draft.database
+    finally:
+        draft.close()
+
+
+def session(
+    database: Database,
+    wire: Shelf,
+    *,
+    resumed: bool = False,
+    stopping: Stopping | None = None,
+    look: str = "always",
+    credentials: tuple[str, ...] = ("the-token",),
+    keys: bool = False,
+) -> Executed:
+    """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
+    entry = Listed(
+        name="gw",
+        url="https://gw.example",
+        auth=Auth(token=Reference(env="TOKEN")),
+        look=look,  # type: ignore[arg-type]
+    )
+    waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
+    plan = Plan(
+        name="p",
+        gateways=(entry,),
+        waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
+        stop_when=CALM,
+    )
+    heard = Heard()
+    pages: list[None] = []
+    given = iter(credentials[1:] or credentials)
+    stopped = stopping or Stopping()
+
+    async def main() -> None:
+        here = world(lambda _: Secret(next(given)))
+        record = Record(Direct(database), 2 if resumed else 1)
+        crew = Crew(
+            plan=plan,
+            pending=Pending(database, plan, resumed=resumed),
+            record=record,
+            tally=Tally(CALM, {}, first_run=not resumed),
+            tools=Tools(world=here, stopping=stopped, record=record, emit=lambda _: None, note=None),
+        )
+        way = lane(entry, here, stopped, heard, material=KEYS if keys else Secret(credentials[0]))
+        overview = Overview(way, wire.send, here, lambda: pages.append(None))
+        await execute(crew, {"gw": Way(way, wire.send, overview)})
+
+    played(main)
+    rows = list(database.rows("SELECT id, outcome, reason FROM target ORDER BY seq"))
+    return Executed(
+        {name: outcome for name, outcome, _ in rows},
+        {name: reason for name, _, reason in rows},
+        wire,
+        heard.warnings,
+        len(pages),
+    )
+
+
+def ran(
+    folder: Path,
+    platform: Platform,
+    *,
+    listing: Callable[[int], ListAnswer] | None = None,
+    takes: float = 0.0,
+    **options: Any,
+) -> Executed:
+    """Run all targets of a platform in one wave; each answer but the list's takes ``takes`` seconds."""
+    targets = [target(seq) for seq in range(1, len(platform.state) + 1)]
+    wire = Shelf(platform.answer, listing or platform.listed, takes)
+    with journaled(folder, targets) as database:
+        return session(database, wire, **options)
+
+
+def offsets(went: Executed) -> list[int]:
+    return [offset for _, offset in went.wire.pages]
+
+
+def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
+    """Before and after each of 100 targets, 10 of them down: 4 pages twice, and no look at a single one."""
+    down = {f"t{seq}" for seq in range(1, 101, 10)}
+    went = ran(tmp_path, Platform(100, down=down))
+
+    assert offsets(went) == [0, 30, 60, 90] * 2
+    assert went.wire.targets(Act.LOOK) == []
+    assert len(went.wire.targets(Act.UNDEPLOY)) == len(set(went.wire.targets(Act.UNDEPLOY))) == 90
+    assert {name.removeprefix("gw/") for name, end in went.outcomes.items() if end != "undeployed"} == down
+    assert {went.outcomes[f"gw/{api}"] for api in down} == {"already_undeployed"}
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize("faults", [0, 1, FAULTS])
+def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
+    tmp_path: Path, faults: int
+) -> None:
+    """The look that is let in alone reads the list: nobody may wait for the other one."""
+    platform, together = Platform(100), list[int]()
+    left = [FAULT] * faults
+
+    def listing(offset: int) -> ListAnswer:
+        together.append(offset)
+        return Lost(sent=True, detail="reset") if left and left.pop() else platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing, takes=1.0, keys=True)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    first = [at for at, _, _ in went.wire.told][:2]
+    assert together[0] == 0
+    assert faults < FAULTS or first[1] >= first[0] + 1.0
+
+
+def test_the_report_is_told_of_each_page(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(100))
+
+    assert went.listed == len(went.wire.pages) == 8
+
+
+def test_the_list_is_whole_before_the_first_undeploy(tmp_path: Path) -> None:
+    """Offsets shift while what they count changes."""
+    platform = Platform(100)
+    seen: list[int] = []
+
+    def listing(offset: int) -> ListAnswer:
+        seen.append(sum(verdict is Verdict.DOWN for verdict in platform.state.values()))
+        return platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert offsets(went)[:4] == [0, 30, 60, 90]
+    assert seen == [0] * 4 + [100] * 4
+
+
+def test_a_list_that_ends_early_ends_the_collecting(tmp_path: Path) -> None:
+    """``total`` counts what the credential may not see: an empty page must not be asked for for ever."""
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        shown = platform.listed(offset)
+        assert isinstance(shown, Shown)
+        return Shown(shown.states, 1000)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert offsets(went) == [0, 30, 60] * 2
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+ABSURD = 10**15
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        (lambda offset, real: Shown(real, ABSURD), 2),  # by its own word no end is in sight
+        (lambda offset, real: Shown(real, 70), 4),  # the same page whatever the offset
+        (lambda offset, real: Shown(_others(offset), offset + PAGE + 1), 2 * WORTH),  # one more each time
+        (lambda offset, real: Shown(dict(list(_others(offset).items())[:1]), 70), 2 * 70),  # one a page
+        (lambda offset, real: Shown({}, 70), 2),
+    ],
+    ids=["absurd", "repeated", "growing", "singles", "empty"],
+)
+def test_a_list_that_does_not_end_is_given_up(
+    tmp_path: Path, page: Callable[[int, dict[str, Verdict]], Shown], most: int
+) -> None:
+    """Its targets are looked at one by one, and all is done as without it."""
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        real = platform.listed(0)
+        assert isinstance(real, Shown)
+        return page(offset, real.states)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert len(went.wire.pages) <= most
+
+
+def _others(offset: int) -> dict[str, Verdict]:
+    return {f"x{number}": Verdict.UP for number in range(offset, offset + PAGE)}
+
+
+def test_a_list_that_is_too_long_is_told_once(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60), listing=lambda offset: Shown(_others(offset), ABSURD))
+
+    assert went.warnings == [
+        "its list, of 1,000,000,000,000,000 entries by its own word, is too long: each is looked at alone"
+    ]
+
+
+def test_what_two_pages_show_in_two_states_is_looked_at_alone(tmp_path: Path) -> None:
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        shown = platform.listed(offset)
+        assert isinstance(shown, Shown)
+        return Shown(shown.states | ({"t1": Verdict.DOWN} if offset else {}), shown.total)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert set(went.wire.targets(Act.LOOK)) == {"gw/t1"}
+
+
+def test_no_page_is_read_where_no_undeploy_may_start_any_more(tmp_path: Path) -> None:
+    stopping = Stopping(closes=31.0)
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        stopping.closes = 0.0  # the first page took very long
+        return platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing, stopping=stopping)
+
+    assert offsets(went) == [0]
+    assert went.wire.targets(Act.UNDEPLOY) == []
+    assert set(went.outcomes.values()) <= {"not_started", None}
+
+
+def test_an_old_down_wants_a_look_at_the_one_and_an_old_up_does_not(tmp_path: Path) -> None:
+    """Eight are up and come first, four at a time; the rest of the list is older than it may be by then."""
+    down = {f"t{seq}" for seq in range(9, 61)}
+    went = ran(tmp_path, Platform(60, down=down), takes=FRESH / 2 + 1)
+
+    ups, first_old = [f"gw/t{seq}" for seq in range(1, 9)], 2 * (FRESH / 2 + 1)
+    assert went.wire.targets(Act.UNDEPLOY) == ups
+    looked = [(at, name) for at, act, name in went.wire.told if act is Act.LOOK]
+    assert {name.removeprefix("gw/") for _, name in looked} == down
+    assert len(looked) == len(down)
+    assert looked[0][0] >= first_old > FRESH
+    assert {went.outcomes[f"gw/{api}"] for api in down} == {"already_undeployed"}
+
+
+def test_an_old_up_is_believed(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60), takes=FRESH)
+
+    assert went.wire.told[-1][0] > 10 * FRESH
+    assert went.wire.targets(Act.LOOK) == []
+
+
+def test_a_fresh_down_is_believed(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60, down={f"t{seq}" for seq in range(1, 61)}))
+
+    assert went.wire.told == []
+    assert offsets(went) == [0, 30]
+    assert set(went.outcomes.values()) == {"already_undeployed"}
+
+
+def test_what_the_list_leaves_out_is_looked_at_alone_and_told_of_once(tmp_path: Path) -> None:
+    """A list has gaps where grants are missing; an absence from it proves nothing."""
+    platform = Platform(60, down={"t7"})
+    platform.hidden = {"t5", "t7", "t20", "t40"}
+    went = ran(tmp_path, platform)
+
+    hidden_up = {"gw/t5", "gw/t20", "gw/t40"}
+    assert set(went.wire.targets(Act.LOOK)) == hidden_up | {"gw/t7"}
+    assert len(went.wire.targets(Act.LOOK)) == 2 * len(hidden_up) + 1
+    (warning,) = went.warnings
+    assert warning.startswith("the list leaves out gw/t5, which exists: ")
+    assert went.outcomes["gw/t7"] == "already_undeployed"
+    assert {went.outcomes[name] for name in hidden_up} == {"undeployed"}
+
+
+def test_what_does_not_exist_is_no_gap(tmp_path: Path) -> None:
+    platform = Platform(60)
+    platform.hidden = {"t5"}
+    gone = reading(Verdict.ABSENT, code="E.3084", message="no such API", evidence="code")
+    wire = Shelf(
+        lambda act, name: gone if name == "gw/t5" else platform.answer(act, name), platform.listed, 0
+    )
+    with journaled(tmp_path, [target(seq) for seq in range(1, 61)]) as database:
+        went = session(database, wire)
+
+    assert went.warnings == []
+    assert went.reasons["gw/t5"] == "absent: E.3084 no such API"
+    assert went.wire.targets(Act.LOOK) == ["gw/t5"]
+
+
+def test_an_unknown_state_on_the_list_is_looked_at_alone(tmp_path: Path) -> None:
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        shown = platform.listed(offset)
+        assert isinstance(shown, Shown)
+        return Shown(shown.states | ({"t3": Verdict.UNCLEAR} if offset == 0 else {}), shown.total)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert went.wire.targets(Act.LOOK) == ["gw/t3"] * 2
+    assert went.warnings == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        FAULT,
+        Lost(sent=True, detail="reset"),
+        Lost(sent=False, detail="refused"),
+        reading(Verdict.BUSY, message="too many", wait=3.0),
+        reading(Verdict.NOT_OFFERED, message="404"),
+    ],
+    ids=["fault", "reset", "refused", "429", "404"],
+)
+def test_without_a_list_each_target_is_looked_at(tmp_path: Path, fault: ListAnswer) -> None:
+    """A list that cannot be had costs a few requests in all, not a few for each target."""
+    went = ran(tmp_path, Platform(60, down={"t9"}), listing=lambda _: fault)
+
+    assert 1 <= len(went.wire.pages) <= 2 * TRIES
+    looks = went.wire.targets(Act.LOOK)
+    assert (looks.count("gw/t9"), looks.count("gw/t1"), len(looks)) == (1, 2, 2 * 59 + 1)
+    assert went.outcomes["gw/t9"] == "already_undeployed"
+    assert set(went.outcomes.values()) == {"undeployed", "already_undeployed"}
+
+
+def test_a_list_that_is_not_offered_is_asked_for_once(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60), listing=lambda _: reading(Verdict.NOT_OFFERED))
+
+    assert offsets(went) == [0]
+
+
+def test_one_fault_of_a_page_is_repeated_and_loses_nothing(tmp_path: Path) -> None:
+    platform, left = Platform(60), [FAULT]
+    went = ran(tmp_path, platform, listing=lambda offset: left.pop() if left else platform.listed(offset))
+
+    assert offsets(went) == [0, 0, 30, 0, 30]
+    assert went.wire.targets(Act.LOOK) == []
+
+
+def test_a_fault_in_the_middle_believes_no_half_of_a_list(tmp_path: Path) -> None:
+    platform = Platform(60, down={"t1"})
+    went = ran(tmp_path, platform, listing=lambda offset: FAULT if offset else platform.listed(offset))
+
+    assert went.wire.targets(Act.LOOK).count("gw/t1") == 1
+    assert went.outcomes["gw/t1"] == "already_undeployed"
+
+
+@pytest.mark.promise(5)
+def test_a_401_to_the_list_costs_one_refresh(tmp_path: Path) -> None:
+    platform = Platform(60)
+    denied = [reading(Verdict.DENIED, message="token expires")]
+    went = ran(
+        tmp_path,
+        platform,
+        listing=lambda offset: denied.pop() if denied else platform.listed(offset),
+        credentials=("the-token", "another"),
+    )
+
+    assert offsets(went) == [0, 0, 30, 0, 30]
+    assert set(went.wire.tokens) == {"another"}
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+@pytest.mark.promise(5)
+def test_a_401_to_the_list_that_no_refresh_heals_closes_the_lane(tmp_path: Path) -> None:
+    denied = reading(Verdict.DENIED, message="bad token")
+    went = ran(tmp_path, Platform(60), listing=lambda _: denied)
+
+    assert offsets(went) == [0]
+    assert went.wire.told == []
+    ended = {name for name, outcome in went.outcomes.items() if outcome is not None}
+    assert len(ended) <= 4
+    assert all((went.reasons[name] or "").startswith("denied: ") for name in ended)
+
+
+def test_a_429_to_the_list_makes_looks_wait_as_long_as_it_says(tmp_path: Path) -> None:
+    platform, busy = Platform(60), [reading(Verdict.BUSY, message="too many", wait=7.0)]
+    went = ran(tmp_path, platform, listing=lambda offset: busy.pop() if busy else platform.listed(offset))
+
+    assert went.wire.pages[0] == (0.0, 0)
+    assert went.wire.pages[1][0] >= 7.0
+    assert went.wire.targets(Act.LOOK) == []
+
+
+@pytest.mark.promise(3)
+def test_what_is_still_up_on_the_list_after_its_204_is_looked_at_alone_and_sent_again(
+    tmp_path: Path,
+) -> None:
+    """A 204 that did nothing: the list says so, looks at the one confirm it, and the undeploy is repeated."""
+    went = ran(tmp_path, Platform(60, deaf={"t4"}))
+
+    assert went.wire.targets(Act.UNDEPLOY).count("gw/t4") == 2
+    assert set(went.wire.targets(Act.LOOK)) == {"gw/t4"}
+    assert 2 <= len(went.wire.targets(Act.LOOK)) <= 3
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_what_lags_behind_on_the_list_is_not_sent_again(tmp_path: Path) -> None:
+    platform = Platform(60)
+
+    def listing(offset: int) -> ListAnswer:
+        shown = platform.listed(offset)
+        assert isinstance(shown, Shown)
+        return Shown(shown.states | ({"t4": Verdict.UP} if offset == 0 else {}), shown.total)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert went.wire.targets(Act.UNDEPLOY).count("gw/t4") == 1
+    assert went.wire.targets(Act.LOOK) == ["gw/t4"]
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+@pytest.mark.promise(2)
+def test_an_interrupt_before_the_shared_look_leaves_unknown_and_resume_looks_first(tmp_path: Path) -> None:
+    platform, stopping = Platform(60), Stopping()
+    pages: list[int] = []
+
+    def listing(offset: int) -> ListAnswer:
+        pages.append(offset)
+        if len(pages) == 3:  # the first page after the undeploys
+            stopping.stop("interrupt", "SIGINT was received")
+        return FAULT if len(pages) >= 3 else platform.listed(offset)
+
+    with journaled(tmp_path, [target(seq) for seq in range(1, 61)]) as database:
+        cut = session(database, Shelf(platform.answer, listing, 0.0), stopping=stopping)
+        assert pages == [0, 30, 0]
+        assert set(cut.outcomes.values()) == {"unknown"}
+        assert set(cut.reasons.values()) == {"interrupt: SIGINT was received"}
+
+        assert reopen(database, lambda *_: True) == 60
+        went = session(database, Shelf(platform.answer, platform.listed, 0.0), resumed=True)
+
+    assert went.wire.targets(Act.UNDEPLOY) == []
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_so_many_that_wait_are_looked_at_in_mid_wave_within_the_lanes_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them is on the list, so each wants a look of its own, beside the undeploys that go on."""
+    monkeypatch.setattr("orchestrator.lanes.state_list.DEFERRED", 20)
+    platform = Platform(100)
+    platform.hidden = set(platform.state)
+    went = ran(tmp_path, platform, takes=1.0)
+
+    assert len(went.wire.pages) > 2
+    assert went.wire.together == Listed.CONCURRENCY
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_few_targets_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(WORTH - 1))
+
+    assert went.wire.pages == []
+    assert len(went.wire.targets(Act.LOOK)) == 2 * (WORTH - 1)
+
+
+def test_what_is_owed_to_the_evidence_waits_until_all_undeploys_are_sent(tmp_path: Path) -> None:
+    """Looks that take their time, or are put off by a 429, must not keep a worker from the next undeploy."""
+    went = ran(tmp_path, Platform(12), takes=1.0)
+    last = max(went.wire.times(Act.UNDEPLOY))
+    after = [at for at in went.wire.times(Act.LOOK) if at > last]
+
+    assert len(after) == 12
+    assert len(went.wire.targets(Act.UNDEPLOY)) == 12
+
+
+def test_from_so_many_targets_on_a_list_pays(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(WORTH))
+
+    assert offsets(went) == [0, 30] * 2
+    assert went.wire.targets(Act.LOOK) == []
+
+
+def test_a_small_wave_behind_a_large_one_goes_by_the_list_that_is_there(tmp_path: Path) -> None:
+    platform = Platform(65)
+    targets = [target(seq, wave=seq > 60) for seq in range(1, 66)]
+    with journaled(tmp_path, targets) as database:
+        went = session(database, Shelf(platform.answer, platform.listed, 0.0))
+
+    assert offsets(went) == [0, 30, 60] * 3
+    assert went.wire.targets(Act.LOOK) == []
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_where_looks_are_for_doubts_only_nobody_asks_for_a_list(tmp_path: Path) -> None:
+    went = ran(tmp_path, Platform(60), look="doubt")
+
+    assert went.wire.pages == []
+    assert went.wire.targets(Act.LOOK) == []

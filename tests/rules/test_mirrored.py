@@ -1,0 +1,225 @@
+"""The rules of one target in a restore: the same as for an undeploy, with what a look says turned round."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import FAULTY_TARGETS, FIRST_PROBE, Go, LaneState, Turn, Wait
+from orchestrator.rules.retry import (
+    LOOKS_PER_DOUBT,
+    End,
+    Look,
+    Past,
+    Policy,
+    Send,
+    Step,
+    aimed,
+    decide,
+    first_step,
+    replay_all,
+    spoken,
+)
+
+RESTORE = Policy(attempts=3, always_look=True, act=Act.DEPLOY)
+UNDEPLOY = Policy(attempts=3)
+
+
+def reading(verdict: Verdict, **fields: object) -> Reading:
+    return Reading(verdict=verdict, **fields)  # type: ignore[arg-type]
+
+
+def told(past: Past, *answers: tuple[Act, Verdict]) -> tuple[Past, Step]:
+    """Take in what a gateway answered, as it said it."""
+    step: Step = first_step(RESTORE, past)
+    for act, verdict in answers:
+        assert isinstance(step, Look if act is Act.LOOK else Send), step
+        past, step = decide(
+            RESTORE, past, act, aimed(RESTORE, act, reading(verdict, message="vendor")), roll=1.0
+        )
+    return past, step
+
+
+UP, DOWN, UNCLEAR = ((Act.LOOK, verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))
+NOT_OFFERED, HALF = (Act.LOOK, Verdict.NOT_OFFERED), (Act.LOOK, Verdict.PARTIAL)
+DEPLOYED, DOUBT = (Act.DEPLOY, Verdict.REMOVED), (Act.DEPLOY, Verdict.DOUBT)
+STRANGE, CONTESTED = (Act.DEPLOY, Verdict.STRANGE), (Act.DEPLOY, Verdict.CONTESTED)
+REFUSED, GONE = (Act.DEPLOY, Verdict.REFUSED), (Act.DEPLOY, Verdict.ABSENT)
+BUSY, UNSENT = (Act.DEPLOY, Verdict.BUSY), (Act.DEPLOY, Verdict.UNSENT)
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "taken"),
+    [
+        (Act.LOOK, Verdict.UP, Verdict.DOWN),
+        (Act.LOOK, Verdict.DOWN, Verdict.UP),
+        (Act.LOOK, Verdict.PARTIAL, Verdict.PARTIAL),
+        (Act.LOOK, Verdict.ABSENT, Verdict.ABSENT),
+        (Act.LOOK, Verdict.UNCLEAR, Verdict.UNCLEAR),
+        (Act.DEPLOY, Verdict.DOUBT, Verdict.STRANGE),
+        (Act.DEPLOY, Verdict.STRANGE, Verdict.STRANGE),
+        (Act.DEPLOY, Verdict.REMOVED, Verdict.REMOVED),
+        (Act.DEPLOY, Verdict.BUSY, Verdict.BUSY),
+        (Act.DEPLOY, Verdict.UNSENT, Verdict.UNSENT),
+    ],
+)
+def test_only_up_down_and_doubt_are_taken_otherwise(act: Act, said: Verdict, taken: Verdict) -> None:
+    was = reading(said, code="X", message="text")
+
+    assert aimed(RESTORE, act, was) == reading(taken, code="X", message="text")
+    assert aimed(UNDEPLOY, act, was) == was
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [
+        (Outcome.UNDEPLOYED, Outcome.RESTORED),
+        (Outcome.ALREADY_UNDEPLOYED, Outcome.ALREADY_DEPLOYED),
+        *((same, same) for same in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)),
+    ],
+)
+def test_an_end_is_told_in_the_words_of_a_restore(outcome: Outcome, word: Outcome) -> None:
+    assert spoken(RESTORE, End(outcome, "why", "look")) == End(word, "why", "look")
+    assert spoken(UNDEPLOY, End(outcome)) == End(outcome)
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome", "begins"),
+    [
+        ((UP,), "already_deployed", None),
+        ((DOWN, DEPLOYED, UP), "restored", None),
+        ((HALF, DEPLOYED, UP), "restored", None),
+        ((DOWN, DOUBT, UP), "restored", None),
+        ((DOWN, DOUBT, DOWN, DEPLOYED, UP), "restored", None),
+        ((DOWN, STRANGE, UP), "restored", None),
+        ((DOWN, BUSY, DEPLOYED, UP), "restored", None),
+        ((DOWN, UNSENT, DEPLOYED, UP), "restored", None),
+        ((DOWN, CONTESTED, UP), "already_deployed", None),
+        ((DOWN, CONTESTED, DOWN), "failed", "refused: vendor"),
+        ((DOWN, REFUSED), "failed", "refused: vendor"),
+        ((DOWN, GONE, (Act.LOOK, Verdict.ABSENT)), "failed", "absent: vendor"),
+        ((DOWN, GONE, DOWN), "failed", "absent: vendor; but a look says that it is not deployed, and exists"),
+        ((DOWN, GONE, UP), "already_deployed", None),
+        ((NOT_OFFERED, GONE), "failed", "absent: vendor"),
+        (((Act.LOOK, Verdict.ABSENT),), "failed", "absent: vendor"),
+        ((DOWN, DOUBT, DOWN, DOUBT, DOWN, DOUBT, DOWN), "failed", "spent: still not deployed after 3 deploy"),
+        (
+            (DOWN, DOUBT, UNCLEAR, UNCLEAR, UNCLEAR),
+            "unknown",
+            "spent: 1 deploy request, and the looks could not",
+        ),
+        (
+            (DOWN, DEPLOYED, UNCLEAR, UNCLEAR, UNCLEAR),
+            "unknown",
+            "spent: 1 deploy request, and the looks could",
+        ),
+        ((UNCLEAR, UNCLEAR, UNCLEAR), "not_started", "spent: the looks could not tell: vendor"),
+        ((NOT_OFFERED, DEPLOYED, NOT_OFFERED), "restored", None),
+        ((NOT_OFFERED, DOUBT, NOT_OFFERED), "unknown", "spent: 1 deploy request, and this version offers no"),
+    ],
+)
+def test_a_restore_of_one_target(
+    answers: tuple[tuple[Act, Verdict], ...], outcome: str, begins: str | None
+) -> None:
+    _, step = told(Past(), *answers)
+
+    assert isinstance(step, End)
+    assert step.outcome == outcome
+    assert (step.reason or "").startswith(begins or "")
+    assert (step.reason is None) == (begins is None)
+
+
+def test_a_look_comes_before_the_first_deploy_and_before_each_repeat() -> None:
+    assert isinstance(first_step(RESTORE, Past()), Look)
+    assert isinstance(told(Past(), DOWN)[1], Send)
+    for doubt in (DOUBT, STRANGE):
+        assert isinstance(told(Past(), DOWN, doubt)[1], Look)
+
+
+def test_pods_that_follow_slowly_get_some_looks_and_then_another_deploy() -> None:
+    past, step = told(Past(), DOWN, DEPLOYED, *[HALF] * (LOOKS_PER_DOUBT - 1))
+    assert isinstance(step, Look)
+    past, step = decide(RESTORE, past, Act.LOOK, reading(Verdict.PARTIAL), roll=1.0)
+
+    assert isinstance(step, Send)
+    assert past.doubt  # half of it is up: nobody may call it not started
+
+
+def test_pods_that_never_obey_are_named_in_the_end() -> None:
+    past = Past(
+        charged=3, arrived=True, doubt=True, looks=LOOKS_PER_DOUBT - 1, about=reading(Verdict.REMOVED)
+    )
+    half = reading(Verdict.PARTIAL, pods=("pod-2",), message="1 of 2 pods serve it")
+    _, step = decide(RESTORE, past, Act.LOOK, half, roll=1.0)
+
+    assert step == End(Outcome.FAILED, "partial: not everything obeyed: pod-2 (1 of 2 pods serve it)")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "doubt"),
+    [
+        ([(Act.LOOK, Verdict.UP), (Act.DEPLOY, None)], True),
+        ([(Act.LOOK, Verdict.UP), (Act.DEPLOY, Verdict.STRANGE)], True),
+        ([(Act.DEPLOY, Verdict.STRANGE), (Act.LOOK, Verdict.TOLD)], True),  # half a look settles nothing
+        ([(Act.DEPLOY, Verdict.STRANGE), (Act.LOOK, Verdict.PARTIAL)], True),
+        ([(Act.DEPLOY, Verdict.STRANGE), (Act.LOOK, Verdict.UP)], False),
+        ([(Act.LOOK, Verdict.UP), (Act.DEPLOY, Verdict.BUSY)], False),
+    ],
+)
+def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | None]], doubt: bool) -> None:
+    """The journal keeps verdicts as they were taken: ``up`` is "not yet as it should be"."""
+    past = replay_all((act, verdict and reading(verdict)) for act, verdict in attempts)
+
+    assert past.doubt is doubt
+    assert isinstance(first_step(RESTORE, past), Look)
+
+
+@pytest.mark.parametrize(
+    ("act", "settling", "state"),
+    [(Act.DEPLOY, False, "parked"), (Act.DEPLOY, True, "open"), (Act.UNDEPLOY, False, "open")],
+)
+def test_only_looks_before_a_deploy_speak_for_the_breaker(act: Act, settling: bool, state: str) -> None:
+    lane = LaneState(Policy(act=act), 600.0)
+    for number in range(FAULTY_TARGETS):
+        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK, settling=settling)
+        lane.heed(turn, reading(Verdict.UNCLEAR), 1.0, began=0.0, left=100, within_reach=8)
+
+    assert lane.state == state
+
+
+def test_a_look_that_probes_makes_room_for_the_next_probe_only_when_that_is_due() -> None:
+    lane = LaneState(RESTORE, 600.0)
+    for number in range(FAULTY_TARGETS):
+        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK)
+        lane.heed(turn, reading(Verdict.UNCLEAR), 0.0, began=0.0, left=100, within_reach=8)
+    probe, other = Turn(TargetId("gw/8"), Act.LOOK), Turn(TargetId("gw/9"), Act.LOOK)
+
+    assert lane.admit(probe, FIRST_PROBE) == Go()
+    lane.heed(probe, reading(Verdict.UNCLEAR), FIRST_PROBE, began=FIRST_PROBE, left=95, within_reach=8)
+    assert lane.admit(other, FIRST_PROBE) == Wait(2 * FIRST_PROBE)
+    assert lane.admit(other, 3 * FIRST_PROBE) == Go()
+    lane.heed(other, reading(Verdict.DOWN), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    assert lane.state == "parked"  # a look alone opens nothing
+    deploy = Turn(TargetId("gw/9"), Act.DEPLOY)
+    assert lane.admit(deploy, 3 * FIRST_PROBE) == Go()
+    lane.heed(deploy, reading(Verdict.REMOVED), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    assert lane.state == "open"
+
+
+def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:
+    entry = Roma(
+        name="r",
+        url="https://r.example",
+        auth=Auth(token=Reference(env="T")),
+        project_id="p",
+        instance_id="i",
+        absent="ok",
+    )
+
+    policy = Policy.of(entry, Act.DEPLOY)
+    assert (policy.always_look, policy.absent_ok, policy.act) == (True, False, Act.DEPLOY)
+    assert Policy.of(entry).absent_ok

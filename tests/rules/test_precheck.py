@@ -1,0 +1,92 @@
+"""What a snapshot means for a target that is about to be undeployed, and what has drifted meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Facts, Obstacle, Snapshot, Verdict
+from orchestrator.rules.precheck import Approved, drift, judged
+from orchestrator.rules.retry import End, Policy
+
+FAIL, OK = Policy(), Policy(absent_ok=True)
+
+
+def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Snapshot:
+    return Snapshot(verdict=verdict, code="C", message="text", hidden=hidden, obstacles=obstacles)
+
+
+@pytest.mark.parametrize(
+    ("seen", "policy", "best", "required"),
+    [
+        (snapshot(Verdict.UP), FAIL, None, None),
+        (snapshot(Verdict.UP, "new-front-end-id", "unpublished-edits"), FAIL, None, None),
+        (
+            snapshot(Verdict.UP, "missing-history"),
+            FAIL,
+            None,
+            "not_started snapshot: its deployment could not be read: text",
+        ),
+        (snapshot(Verdict.DOWN), FAIL, "already_undeployed", "already_undeployed"),
+        (snapshot(Verdict.ABSENT), FAIL, "failed absent: C text", "failed absent: C text"),
+        (
+            snapshot(Verdict.ABSENT),
+            OK,
+            "already_undeployed absent: C text",
+            "already_undeployed absent: C text",
+        ),
+        (snapshot(Verdict.ABSENT, hidden=True), OK, "failed absent: C text", "failed absent: C text"),
+        (snapshot(Verdict.UNCLEAR), FAIL, None, "not_started snapshot: it could not be read: C text"),
+        (snapshot(Verdict.NOT_OFFERED), FAIL, None, "not_started snapshot: it could not be read: C text"),
+        (snapshot(Verdict.PARTIAL), FAIL, None, "not_started snapshot: C text"),
+    ],
+)
+def test_what_a_snapshot_makes_of_a_target(
+    seen: Snapshot, policy: Policy, best: str | None, required: str | None
+) -> None:
+    for needed, wanted in ((False, best), (True, required)):
+        end = judged(policy, seen, None, required=needed)
+        assert (end and " ".join(filter(None, (end.outcome, end.reason)))) == wanted
+
+
+def seen(state: str, revision: str | None = None, since: str | None = None) -> Approved:
+    return Approved(state=state, revision=revision, since=since)
+
+
+@pytest.mark.parametrize(
+    ("approved", "now", "change"),
+    [
+        (seen("up", "1"), seen("up", "1"), None),
+        (seen("up", "1"), seen("up", "2"), "its revision was 1 when it was approved, and is 2 now"),
+        (
+            seen("up", None, "a"),
+            seen("up", None, "b"),
+            "its last deploy was a when it was approved, and is b now",
+        ),
+        (seen("up", "1"), seen("up"), None),
+        (seen("up"), seen("down"), None),
+        (seen("down"), seen("up"), "it was undeployed when it was approved, and is deployed now"),
+        (seen("absent"), seen("up"), "it was not there when it was approved, and is deployed now"),
+        (seen("up"), seen("absent"), "it was deployed when it was approved, and is not there now"),
+        (seen("up"), seen("partial"), "it was deployed when it was approved, and is half undeployed now"),
+        (seen("unclear"), seen("up"), None),
+        (seen("up"), seen("unclear"), None),
+        (seen("not_offered"), seen("up", "3"), None),
+    ],
+)
+def test_what_has_drifted(approved: Approved, now: Approved, change: str | None) -> None:
+    assert drift(approved, now) == change
+
+
+def test_an_approval_keeps_three_things() -> None:
+    facts = Facts(revision="7", since="monday", edited=True, path="/x")
+
+    assert Approved.of(Snapshot(verdict=Verdict.UP, facts=facts)) == seen("up", "7", "monday")
+
+
+def test_what_has_drifted_is_left_alone() -> None:
+    now = Snapshot(verdict=Verdict.UP, facts=Facts(revision="2"))
+
+    assert judged(FAIL, now, seen("up", "1"), required=False) == End(
+        Outcome.NOT_STARTED, "drifted: its revision was 1 when it was approved, and is 2 now"
+    )

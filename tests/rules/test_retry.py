@@ -1,0 +1,533 @@
+"""The rules of one target: verdict, past and policy to the next step, and the past made again from rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.rules.retry import (
+    LOOKS_PER_DOUBT,
+    End,
+    Look,
+    Past,
+    Policy,
+    Send,
+    Step,
+    backoff,
+    blocked,
+    decide,
+    describe,
+    first_step,
+    replay,
+    replay_all,
+    wrong_place,
+)
+from tests.support.engine import reading
+
+POLICY = Policy()
+ALWAYS = Policy(always_look=True)
+ABSENT_OK = Policy(absent_ok=True)
+ONCE = Policy(attempts=1)
+
+REMOVED = reading(Verdict.REMOVED, evidence="204")
+DOUBT = reading(Verdict.DOUBT, code="E.500", message="broken")
+STRANGE = reading(Verdict.STRANGE, message="a login page")
+PARTIAL = reading(
+    Verdict.PARTIAL, pods=("10.0.0.7",), pod_count=2, message="one row false", evidence="deploymentResult"
+)
+CONTESTED = reading(Verdict.CONTESTED, code="E.400", message="no")
+REFUSED = reading(Verdict.REFUSED, code="E.403", message="not yours")
+ABSENT = reading(Verdict.ABSENT, code="E.3084", message="no such API")
+HIDDEN = reading(Verdict.ABSENT, code="E.1", message="not found or no privilege", hidden=True)
+UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
+UNCLEAR = reading(Verdict.UNCLEAR, message="HTTP 500")
+NOT_OFFERED = reading(Verdict.NOT_OFFERED)
+BUSY = reading(Verdict.BUSY, wait=7.0)
+DENIED = reading(Verdict.DENIED, code="E.401")
+UNSENT = reading(Verdict.UNSENT, message="refused")
+ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance", hint="check instance_id")
+
+FRESH = Past()
+IN_DOUBT = Past(requests=1, charged=1, arrived=True, doubt=True, about=DOUBT)
+LAST_DOUBT = Past(requests=5, charged=5, arrived=True, doubt=True, about=DOUBT)
+SETTLED_UP = Past(requests=2, charged=1, arrived=True)
+
+
+def after(past: Past, about: Reading, **fields: Any) -> Past:
+    """A past whose newest undeploy got the reading ``about``, one more attempt charged."""
+    return replace(past, charged=past.charged + 1, about=about, **fields)
+
+
+def failed(reason: str, evidence: str | None = None) -> End:
+    return End(Outcome.FAILED, reason, evidence)
+
+
+UNDEPLOYED_204 = End(Outcome.UNDEPLOYED, evidence="204")
+UNDEPLOYED_LOOK = End(Outcome.UNDEPLOYED, evidence="look")
+ALREADY = End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
+
+
+@pytest.mark.parametrize(
+    ("policy", "past", "undeploy", "step"),
+    [
+        (POLICY, FRESH, REMOVED, UNDEPLOYED_204),
+        (POLICY, IN_DOUBT, REMOVED, UNDEPLOYED_204),
+        (ALWAYS, FRESH, REMOVED, Look()),
+        (POLICY, FRESH, DOUBT, Send(0.5)),
+        (POLICY, IN_DOUBT, DOUBT, Send(1.0)),
+        (POLICY, replace(LAST_DOUBT, charged=4), DOUBT, Look()),
+        (ONCE, FRESH, DOUBT, Look()),
+        (POLICY, FRESH, STRANGE, Look()),
+        (POLICY, FRESH, PARTIAL, Look()),
+        (POLICY, FRESH, CONTESTED, Look()),
+        (POLICY, IN_DOUBT, CONTESTED, Look()),
+        (POLICY, FRESH, REFUSED, failed("refused: E.403 not yours", "code")),
+        (POLICY, IN_DOUBT, REFUSED, Look()),
+        (POLICY, SETTLED_UP, REFUSED, Look()),
+        (POLICY, FRESH, ABSENT, failed("absent: E.3084 no such API", "code")),
+        (POLICY, IN_DOUBT, ABSENT, failed("absent: E.3084 no such API", "code")),
+        (ABSENT_OK, FRESH, ABSENT, End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")),
+        (ABSENT_OK, IN_DOUBT, ABSENT, End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")),
+        (ABSENT_OK, FRESH, HIDDEN, failed("absent: E.1 not found or no privilege", "code")),
+        (POLICY, FRESH, BUSY, Send()),
+        (POLICY, LAST_DOUBT, BUSY, Send()),
+        (POLICY, FRESH, DENIED, Send()),
+        (POLICY, FRESH, UNSENT, Send(0.5)),
+        (POLICY, replace(FRESH, unsent=3), UNSENT, Send(4.0)),
+        (
+            POLICY,
+            FRESH,
+            ELSEWHERE,
+            End(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance; check instance_id"),
+        ),
+        (
+            POLICY,
+            IN_DOUBT,
+            ELSEWHERE,
+            End(Outcome.UNKNOWN, "wrong_place: E.3030 no instance; check instance_id"),
+        ),
+    ],
+)
+def test_what_follows_a_reply_to_an_undeploy(
+    policy: Policy, past: Past, undeploy: Reading, step: Step
+) -> None:
+    assert decide(policy, past, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
+
+
+SEEN = replace(FRESH, exists=True)
+NOT_THERE = "absent: E.3084 no such API"
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize(
+    ("policy", "past", "answers", "end"),
+    [
+        # Nobody has seen it: the vendor's word is enough.
+        (POLICY, FRESH, [(Act.UNDEPLOY, ABSENT)], failed(NOT_THERE, "code")),
+        (ABSENT_OK, FRESH, [(Act.UNDEPLOY, ABSENT)], End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code")),
+        # A look has: another one settles it.
+        (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)], failed(NOT_THERE, "code")),
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)],
+            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+        ),
+        (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], ALREADY),
+        (ABSENT_OK, SEEN, [(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
+        *(
+            (
+                policy,
+                SEEN,
+                [(Act.UNDEPLOY, ABSENT), *late, (Act.LOOK, UP)],
+                failed(f"{NOT_THERE}; but a look says that it is deployed", "code"),
+            )
+            for policy in (POLICY, ABSENT_OK)
+            for late in ([], [(Act.LOOK, UNCLEAR)], [(Act.LOOK, BUSY), (Act.LOOK, UNCLEAR)])
+        ),
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, ABSENT), *[(Act.LOOK, UNCLEAR)] * 3],
+            End(
+                Outcome.UNKNOWN,
+                "spent: 1 undeploy request, and the looks could not tell: HTTP 500;"
+                " last reply: E.3084 no such API",
+            ),
+        ),
+        # So it is where a look comes first with the word, after a doubt.
+        (
+            ABSENT_OK,
+            SEEN,
+            [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, ABSENT)],
+            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+        ),
+        (ABSENT_OK, SEEN, [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
+        (
+            replace(ABSENT_OK, attempts=1),
+            SEEN,
+            [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, UP)],
+            failed("spent: still deployed after 1 undeploy request; last: a login page", "look"),
+        ),
+    ],
+)
+def test_what_a_look_has_seen_is_not_gone_by_one_word(
+    policy: Policy, past: Past, answers: list[tuple[Act, Reading]], end: End
+) -> None:
+    step: Step = Send()
+    for act, answer in answers:
+        assert isinstance(step, Look if act is Act.LOOK else Send), (act, step)
+        past, step = decide(policy, past, act, answer, roll=0.0)
+
+    assert step == end
+
+
+def test_a_resume_knows_that_a_word_was_spoken_against() -> None:
+    rows: list[tuple[Act, Reading | None]] = [(Act.LOOK, UP), (Act.UNDEPLOY, ABSENT)]
+    past = replay_all(rows)
+
+    assert first_step(ABSENT_OK, past) == Look()
+    assert decide(ABSENT_OK, past, Act.LOOK, UP, roll=0.0)[1] == failed(
+        f"{NOT_THERE}; but a look says that it is deployed", "code"
+    )
+    assert decide(ABSENT_OK, past, Act.LOOK, ABSENT, roll=0.0)[1] == End(
+        Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"
+    )
+
+
+FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broken"
+
+
+@pytest.mark.parametrize(
+    ("policy", "past", "look", "step"),
+    [
+        # Before anything was sent.
+        (ALWAYS, FRESH, DOWN, ALREADY),
+        (ALWAYS, FRESH, UP, Send()),
+        (ALWAYS, FRESH, PARTIAL, Send()),
+        (ALWAYS, FRESH, NOT_OFFERED, Send()),
+        (ALWAYS, FRESH, ABSENT, failed("absent: E.3084 no such API", "code")),
+        (ALWAYS, replace(FRESH, looks=2), UNCLEAR, Send()),
+        # After a doubt.
+        (POLICY, IN_DOUBT, DOWN, UNDEPLOYED_LOOK),
+        (POLICY, IN_DOUBT, UP, Send(0.5)),
+        (POLICY, IN_DOUBT, ABSENT, failed("absent: E.3084 no such API", "code")),
+        (POLICY, IN_DOUBT, UNCLEAR, Look(0.5)),
+        (POLICY, IN_DOUBT, DENIED, Look()),
+        (POLICY, IN_DOUBT, NOT_OFFERED, Send(0.5)),
+        (POLICY, LAST_DOUBT, DOWN, UNDEPLOYED_LOOK),
+        (POLICY, LAST_DOUBT, UP, failed(FIVE_SPENT, "look")),
+        # After a reply that says too little to be repeated.
+        (POLICY, after(FRESH, STRANGE, arrived=True, doubt=True), UP, Send(0.5)),
+        # A refusal of one of several causes.
+        (POLICY, after(FRESH, CONTESTED), DOWN, ALREADY),
+        (POLICY, after(IN_DOUBT, CONTESTED), DOWN, UNDEPLOYED_LOOK),
+        (POLICY, after(FRESH, CONTESTED), UP, failed("refused: E.400 no", "code")),
+        (POLICY, after(IN_DOUBT, CONTESTED), UP, failed("refused: E.400 no", "code")),
+        (POLICY, after(FRESH, CONTESTED), NOT_OFFERED, failed("refused: E.400 no", "code")),
+        (POLICY, after(IN_DOUBT, REFUSED), DOWN, UNDEPLOYED_LOOK),
+        (POLICY, after(IN_DOUBT, REFUSED), UP, failed("refused: E.403 not yours", "code")),
+        # Success outside, false inside.
+        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
+        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), UP, Send(0.5)),
+        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), PARTIAL, Look(0.5)),
+        (
+            POLICY,
+            after(FRESH, PARTIAL, arrived=True, doubt=True, looks=2),
+            PARTIAL,
+            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
+        ),
+        (
+            POLICY,
+            after(FRESH, PARTIAL, arrived=True, doubt=True),
+            NOT_OFFERED,
+            failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
+        ),
+        (
+            ONCE,
+            after(FRESH, PARTIAL, arrived=True, doubt=True),
+            UP,
+            failed("spent: still deployed after 1 undeploy request; last: one row false", "look"),
+        ),
+        # Looked at although the vendor's evidence is full.
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), NOT_OFFERED, UNDEPLOYED_204),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True, looks=2), UNCLEAR, UNDEPLOYED_204),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), UP, Look(0.5)),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, looks=2), UP, Send(0.5)),
+    ],
+)
+def test_what_follows_a_look(policy: Policy, past: Past, look: Reading, step: Step) -> None:
+    assert decide(policy, past, Act.LOOK, look, roll=1.0)[1] == step
+
+
+@pytest.mark.parametrize(
+    ("past", "look"),
+    [
+        (replace(LAST_DOUBT, looks=2), UNCLEAR),
+        (LAST_DOUBT, NOT_OFFERED),
+        (replace(IN_DOUBT, looks=2), UNCLEAR),
+        (after(FRESH, STRANGE, arrived=True, doubt=True), NOT_OFFERED),
+        (after(FRESH, STRANGE, arrived=True, doubt=True, looks=2), UNCLEAR),
+        (after(IN_DOUBT, CONTESTED), NOT_OFFERED),
+        (after(IN_DOUBT, CONTESTED, looks=2), UNCLEAR),
+        (after(IN_DOUBT, REFUSED), NOT_OFFERED),
+    ],
+)
+def test_what_no_look_settles_is_unknown(past: Past, look: Reading) -> None:
+    step = decide(POLICY, past, Act.LOOK, look, roll=1.0)[1]
+
+    assert isinstance(step, End)
+    assert step.outcome is Outcome.UNKNOWN
+    assert step.reason is not None
+    assert step.reason.startswith(f"spent: {past.charged} undeploy request")
+
+
+def test_a_look_that_speaks_against_full_evidence_is_not_forgotten() -> None:
+    """204, then a look says "up", then looks tell nothing: that is no ``undeployed`` any more."""
+    past, step = decide(ALWAYS, FRESH, Act.UNDEPLOY, REMOVED, roll=1.0)
+    for look in (UP, UNCLEAR, UNCLEAR):
+        assert isinstance(step, Look)
+        past, step = decide(ALWAYS, past, Act.LOOK, look, roll=1.0)
+
+    assert step == Send(0.5)
+
+
+def test_an_absurd_wait_asked_of_a_look_is_left_to_the_lane() -> None:
+    """The lane bounds what a 429 asks for; a target that waited on its own would wait for ever."""
+    busy = reading(Verdict.BUSY, wait=1e300)
+
+    assert decide(POLICY, IN_DOUBT, Act.LOOK, busy, roll=1.0)[1] == Look()
+
+
+@pytest.mark.promise(7)
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("later", [DOUBT, STRANGE, REFUSED, CONTESTED, UNSENT, BUSY, DENIED])
+def test_pods_that_did_not_obey_count_until_a_reply_has_full_evidence(later: Reading) -> None:
+    past, _ = decide(POLICY, FRESH, Act.UNDEPLOY, PARTIAL, roll=1.0)
+    past, _ = decide(POLICY, past, Act.LOOK, UP, roll=1.0)
+    past, _ = decide(POLICY, past, Act.UNDEPLOY, later, roll=1.0)
+    assert past.doubted == PARTIAL
+    rows = [(Act.UNDEPLOY, PARTIAL), (Act.LOOK, UP), (Act.UNDEPLOY, later)]
+    assert replay_all(rows).doubted == PARTIAL
+
+    past, _ = decide(POLICY, past, Act.UNDEPLOY, REMOVED, roll=1.0)
+    assert past.doubted == REMOVED
+    assert replay_all([*rows, (Act.UNDEPLOY, REMOVED)]).doubted == REMOVED
+
+
+def test_what_takes_no_effect_costs_no_attempt() -> None:
+    past = IN_DOUBT
+    for free in (BUSY, DENIED, UNSENT, UNSENT, BUSY):
+        past, step = decide(POLICY, past, Act.UNDEPLOY, free, roll=1.0)
+        assert isinstance(step, Send)
+
+    assert (past.charged, past.arrived, past.doubt) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "past", "step"),
+    [
+        (POLICY, FRESH, Send()),
+        (ALWAYS, FRESH, Look()),
+        (POLICY, IN_DOUBT, Look()),
+        (POLICY, after(FRESH, CONTESTED), Look()),
+        (POLICY, SETTLED_UP, Send()),
+        (ONCE, SETTLED_UP, Look()),
+    ],
+)
+def test_how_a_session_begins_with_a_target(policy: Policy, past: Past, step: Step) -> None:
+    """A target whose attempts are spent is looked at: the last session died before it could end it."""
+    assert first_step(policy, past) == step
+
+
+@pytest.mark.promise(7)
+def test_a_crash_behind_the_last_look_gives_no_further_attempt() -> None:
+    past = replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)])
+
+    assert first_step(ONCE, past) == Look()
+    spent = decide(ONCE, past, Act.LOOK, UP, roll=1.0)[1]
+    assert spent == failed("spent: still deployed after 1 undeploy request", "look")
+
+
+@pytest.mark.parametrize("look", [UNCLEAR, NOT_OFFERED])
+def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None:
+    past = replace(replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)]), looks=2)
+    step = decide(ONCE, past, Act.LOOK, look, roll=1.0)[1]
+
+    assert isinstance(step, End)
+    assert step.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("past", "outcome"),
+    [
+        (FRESH, "not_started"),
+        (IN_DOUBT, "unknown"),
+        (SETTLED_UP, "not_started"),
+        # A refusal that a look was to settle, which has not come: it may have taken effect.
+        (after(FRESH, CONTESTED), "unknown"),
+        (after(SETTLED_UP, REFUSED), "unknown"),
+    ],
+)
+def test_a_target_that_may_not_go_on_keeps_its_doubt(past: Past, outcome: str) -> None:
+    assert blocked(past, "window: shut") == End(Outcome(outcome), "window: shut")
+
+
+@pytest.mark.promise(7)
+def test_the_ceiling_of_the_wait_doubles_up_to_its_bound() -> None:
+    waits = [backoff(POLICY, failures, 1.0) for failures in range(1, 12)]
+
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0]
+    assert backoff(POLICY, 10**9, 1.0) == 30.0
+
+
+@pytest.mark.promise(7)
+@given(
+    failures=st.integers(1, 10**12),
+    roll=st.floats(0, 1, exclude_max=True),
+    first=st.floats(1e-3, 86400),
+    ceiling=st.floats(1e-3, 86400),
+)
+def test_the_jitter_is_full_and_never_leaves_its_bounds(
+    failures: int, roll: float, first: float, ceiling: float
+) -> None:
+    policy = Policy(first=first, ceiling=ceiling)
+    wait = backoff(policy, failures, roll)
+
+    assert math.isfinite(wait)
+    assert 0.0 <= wait <= ceiling
+    assert wait <= backoff(policy, failures + 1, roll) or math.isclose(
+        wait, backoff(policy, failures + 1, roll)
+    )
+    assert backoff(policy, failures, 0.0) == 0.0
+
+
+def test_a_reading_in_words_is_never_empty() -> None:
+    assert describe(reading(Verdict.DOUBT)) == "no reason was given"
+    assert describe(reading(Verdict.DOUBT, message="odd")) == "odd"
+    assert wrong_place(reading(Verdict.ELSEWHERE, code="E.1")) == "wrong_place: E.1"
+
+
+def test_a_success_that_a_look_denies_is_told_as_one() -> None:
+    policy = Policy(attempts=1, always_look=True)
+    past, step = decide(policy, Past(), Act.UNDEPLOY, REMOVED, roll=0.0)
+    while isinstance(step, Look):
+        past, step = decide(policy, past, Act.LOOK, UP, roll=0.0)
+    told = "spent: still deployed after 1 undeploy request; last: the reply said that it was done"
+    assert step == failed(told, "look")
+
+
+OF_UNDEPLOY = [REMOVED, DOUBT, STRANGE, PARTIAL, CONTESTED, REFUSED, ABSENT, BUSY, DENIED, UNSENT, ELSEWHERE]
+OF_LOOK = [UP, DOWN, UNCLEAR, NOT_OFFERED, PARTIAL, ABSENT, BUSY, DENIED]
+FREE = {Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT, Verdict.ELSEWHERE}
+POLICIES = st.builds(Policy, attempts=st.integers(1, 4), always_look=st.booleans(), absent_ok=st.booleans())
+Row = tuple[Act, Reading | None]
+
+
+def act_of(step: Step) -> Act:
+    return Act.LOOK if isinstance(step, Look) else Act.UNDEPLOY
+
+
+def play_on(data: st.DataObject, policy: Policy, rows: list[Row], steps: int) -> Step:
+    """One session of at most ``steps`` requests, from what the rows say; appends its own rows."""
+    past = replay_all(rows)
+    step = first_step(policy, past)
+    for _ in range(steps):
+        act = act_of(step)
+        got = data.draw(st.sampled_from(OF_LOOK if act is Act.LOOK else OF_UNDEPLOY), label=act.value)
+        rows.append((act, got))
+        past, step = decide(policy, past, act, got, roll=data.draw(st.floats(0, 1, exclude_max=True)))
+        if isinstance(step, End):
+            return step
+        again = replay_all(rows)
+        assert (again.charged, again.arrived, again.doubt) == (past.charged, past.arrived, past.doubt)
+        assert again.exists == past.exists
+        if past.doubt:
+            assert again.about == past.about
+    return step
+
+
+@given(data=st.data(), policy=POLICIES)
+def test_the_rows_of_a_session_make_its_past_again(data: st.DataObject, policy: Policy) -> None:
+    """Whatever the replies, a resume knows as much as the session knew that died."""
+    rows: list[Row] = []
+    play_on(data, policy, rows, steps=25)
+
+    assert replay_all(rows).requests == len(rows)
+
+
+def charged(rows: list[Row]) -> int:
+    return sum(act is Act.UNDEPLOY and (got is None or got.verdict not in FREE) for act, got in rows)
+
+
+@pytest.mark.promise(7)
+@given(data=st.data(), policy=POLICIES, deaths=st.lists(st.integers(0, 6), max_size=4))
+def test_attempts_are_bounded_whatever_the_replies_and_however_often_it_dies(
+    data: st.DataObject, policy: Policy, deaths: list[int]
+) -> None:
+    """A session may die before it keeps its end, and with an intent that has no result."""
+    rows: list[Row] = []
+    for steps in [*deaths, 40]:
+        play_on(data, policy, rows, steps)
+        going = first_step(policy, replay_all(rows))
+        if data.draw(st.booleans(), label="dies in flight"):
+            rows.append((act_of(going), None))
+
+    assert charged(rows) <= policy.attempts
+
+
+@given(data=st.data(), policy=POLICIES)
+def test_looks_at_one_doubt_are_bounded(data: st.DataObject, policy: Policy) -> None:
+    rows: list[Row] = []
+    play_on(data, policy, rows, steps=40)
+    in_a_row = 0
+    for act, got in rows:
+        if act is Act.UNDEPLOY:
+            in_a_row = 0
+        elif got is not None and got.verdict not in (Verdict.DENIED, Verdict.BUSY):
+            in_a_row += 1
+        assert in_a_row <= LOOKS_PER_DOUBT
+
+
+def test_sending_again_waits_for_a_look_after_an_intent_without_a_result() -> None:
+    past = replay_all([(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, None)])
+
+    assert (past.requests, past.charged, past.arrived, past.doubt) == (2, 2, True, True)
+    assert first_step(POLICY, past) == Look()
+
+
+@given(data=st.data(), policy=POLICIES)
+def test_an_outcome_has_its_cause_among_the_replies(data: st.DataObject, policy: Policy) -> None:
+    """``undeployed`` needs an arrival, and full evidence or a look; ``unknown`` needs a request."""
+    rows: list[Row] = []
+    end = play_on(data, policy, rows, steps=40)
+    if not isinstance(end, End):
+        return
+    sent = {got.verdict for act, got in rows if act is Act.UNDEPLOY and got}
+    seen = {got.verdict for act, got in rows if act is Act.LOOK and got}
+    may_have_arrived = sent & {Verdict.REMOVED, Verdict.DOUBT, Verdict.STRANGE, Verdict.PARTIAL}
+    match end.outcome:
+        case Outcome.UNDEPLOYED:
+            assert may_have_arrived
+            assert Verdict.REMOVED in sent or rows[-1][1] == DOWN
+        case Outcome.ALREADY_UNDEPLOYED:
+            assert Verdict.ABSENT in sent | seen or (rows[-1][1] == DOWN and not may_have_arrived)
+        case Outcome.UNKNOWN:
+            # a reply that denies what a look has seen is a contradiction: only another look could settle it
+            assert sent & {*may_have_arrived, Verdict.CONTESTED, Verdict.ABSENT}
+        case Outcome.NOT_STARTED:
+            assert rows[-1] == (Act.UNDEPLOY, ELSEWHERE)
+        case Outcome.FAILED:
+            assert end.reason
+
+
+def test_a_look_without_a_result_changes_nothing() -> None:
+    assert replay(IN_DOUBT, Act.LOOK, None) == replace(IN_DOUBT, requests=2)

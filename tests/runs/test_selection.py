@@ -1,0 +1,223 @@
+"""Which targets a run may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.errors import UsageError
+from orchestrator.journal.database import Database
+from orchestrator.journal.draft import Draft
+from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.target import TargetId
+from orchestrator.plan.targets import Place
+from orchestrator.runs.order import RunOptions
+from orchestrator.runs.selection import guard_of, hold, refuse_idle, touched_by, wanted_by
+from tests.support.engine import gateway, target
+
+IDS = ("apim/Retail/orders/test", "apim/Retail/orders/production", "apim/Payments/pay/production", "roma/a1")
+PLAN = Plan(
+    name="p",
+    gateways=(
+        gateway("apim", url="https://APIM.Example.com:8443/base"),
+        gateway("roma", url="https://roma.example.com"),
+    ),
+    waves=(Wave(name="canary"), Wave(name="rest")),
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A journal of four targets; the first two are the canary."""
+    draft = Draft(tmp_path / "journal.sqlite")
+    for seq, name in enumerate(IDS, start=1):
+        made = target(seq, name.partition("/")[0], wave=0 if seq < 3 else 1)
+        draft.add(type(made)(seq, TargetId(name), made.gateway, made.wave, made.parts), Place(0, seq, 1))
+    draft.finish(("apim", "roma"), {})
+    yield draft.database
+    draft.close()
+
+
+def held(database: Database, plan: Plan = PLAN, **options: Any) -> dict[str, str]:
+    """What is held back, and why."""
+    hold(database, plan, RunOptions(**options))
+    return dict(database.rows("SELECT id, reason FROM target WHERE outcome = 'not_started' ORDER BY seq"))
+
+
+LEFT_OUT = "filtered: left out by --only, --skip or --wave"
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        ({}, []),
+        ({"only": ("apim/**",)}, [3]),
+        ({"only": ("apim/*",)}, [0, 1, 2, 3]),
+        ({"skip": ("**/production",)}, [1, 2]),
+        ({"only": ("apim/Retail/**",), "skip": ("**/test",)}, [0, 2, 3]),
+        ({"waves": ("rest",)}, [0, 1]),
+        ({"waves": ("rest", "canary")}, []),
+        ({"waves": ("rest",), "only": ("apim/**",)}, [0, 1, 3]),
+        ({"only": ("APIM/**",)}, [0, 1, 2, 3]),
+    ],
+)
+def test_filters_narrow_a_run(database: Database, options: dict[str, Any], numbers: list[int]) -> None:
+    assert held(database, **options) == {IDS[number]: LEFT_OUT for number in numbers}
+
+
+def test_a_wave_that_the_plan_does_not_have_is_named(database: Database) -> None:
+    with pytest.raises(UsageError) as caught:
+        held(database, waves=("canary", "rst"))
+
+    assert str(caught.value) == "no wave is named 'rst'; the plan has canary, rest"
+
+
+def test_a_wave_is_named_in_either_form_of_an_accent(database: Database) -> None:
+    waves = (replace(PLAN.waves[0], name="o\u0308n"), *PLAN.waves[1:])
+    plan = replace(PLAN, waves=waves)
+
+    assert held(database, plan, waves=("\u00f6n",)) == held(database, plan, waves=("o\u0308n",))
+
+
+def test_what_the_plan_protects_stays_so_whatever_the_filters_say(database: Database) -> None:
+    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim/Payments/*/production",))
+
+    assert held(database, plan, only=("apim/Payments/**",), skip=("**",))[IDS[2]] == (
+        "protected: apim/Payments/*/production"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "numbers"),
+    [
+        ("apim/**", [0, 1, 2]),
+        ("apim.example.com/**", [0, 1, 2]),
+        ("APIM.example.COM/Retail/**", [0, 1]),
+        ("apim.example.com/retail/**", []),
+        ("*.example.com/**", [0, 1, 2, 3]),
+        ("roma.example.com/a1", [3]),
+        ("**/production", [1, 2]),
+        ("elsewhere.example.com/**", []),
+        ("apim.example.com.:8443/**", [0, 1, 2]),
+        ("apim.example.com:443/**", []),
+    ],
+)
+def test_a_site_protects_by_gateway_or_by_host(database: Database, pattern: str, numbers: list[int]) -> None:
+    """Whatever a plan calls its gateway; the case of a host does not count, nor need its port be named."""
+    assert list(held(database, protect=(pattern,))) == [IDS[number] for number in numbers]
+
+
+def test_a_plan_s_own_pattern_knows_hosts_too(database: Database) -> None:
+    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim.example.com/Retail/**",))
+
+    assert list(held(database, plan)) == [IDS[0], IDS[1]]
+
+
+ONE_PLACE = Plan(
+    name="p",
+    gateways=(
+        gateway("apim", url="https://gw.example.com"),
+        gateway("roma", url="HTTPS://GW.Example.com.:443/x/.."),
+    ),
+    waves=PLAN.waves,
+)
+
+
+@pytest.fixture
+def one_place(monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """A plan whose two gateways are one installation."""
+    monkeypatch.setattr(type(ONE_PLACE.gateways[0]), "installation", "here")
+    return ONE_PLACE
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"protect": ("roma/Payments/**",)}, [0, 1, 3]),
+        ({"skip": ("roma/Payments/**",)}, [0, 1, 3]),
+        ({"skip": ("apim/a1",)}, [0, 1, 2]),
+        ({"only": ("roma/**",)}, [3]),
+        ({"only": ("apim/**",)}, [0, 1, 2]),
+        ({"only": ("gw.example.com/**",)}, [0, 1, 2, 3]),
+    ],
+)
+def test_what_holds_back_knows_all_names_of_a_place_and_what_lets_through_its_own(
+    database: Database, one_place: Plan, options: dict[str, Any], left: list[int]
+) -> None:
+    out = held(database, one_place, **options)
+    assert [number for number, name in enumerate(IDS) if name not in out] == left
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "touched"),
+    [
+        ({}, [0, 1, 2, 3], [0, 1, 2, 3]),
+        ({"only": ("apim/**",)}, [0, 1, 2], [0, 1, 2]),
+        ({"skip": ("**/test",)}, [1, 2, 3], [1, 2, 3]),
+        ({"protect": ("**/production",)}, [0, 1, 2, 3], [0, 3]),
+        ({"only": ("apim/**",), "protect": ("**/production",)}, [0, 1, 2], [0]),
+        ({"only": ("**/production",), "protect": ("apim/Payments/**",)}, [1, 2], [1]),
+        ({"skip": ("**/test",), "protect": ("roma/**",)}, [1, 2, 3], [1, 2]),
+        ({"waves": ("rest",), "protect": ("roma/**",)}, [2, 3], [2]),
+        ({"only": ("roma/**",), "protect": ("roma/**",)}, [3], []),
+    ],
+)
+def test_a_resume_opens_what_is_wanted_and_touches_of_that_what_is_not_protected(
+    options: dict[str, Any], wanted: list[int], touched: list[int]
+) -> None:
+    """What two live runs share is asked by the second, what is opened again by the first: no mix-up."""
+    chosen = RunOptions(**options)
+    waves = (0, 0, 1, 1)
+    found = {
+        test: [number for number, name in enumerate(IDS) if test(name, waves[number])]
+        for test in (wanted_by(PLAN, chosen), touched_by(PLAN, chosen))
+    }
+    assert list(found.values()) == [wanted, touched]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"only": ("apim",)}, "--only apim matches no target of the plan; nothing was sent. An id is"),
+        ({"only": ("apim",)}, '"apim/**" is all of a gateway of that name'),
+        ({"skip": ("apim/Retail/**", "roma/b*")}, "--skip roma/b* matches no target of the plan; nothing"),
+    ],
+)
+def test_a_filter_that_matches_nothing_is_refused_with_what_may_be_meant(
+    database: Database, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_idle(database, PLAN, RunOptions(**options))
+    assert told in str(caught.value)
+
+
+def test_all_filters_that_match_nothing_are_told_at_once(database: Database) -> None:
+    with pytest.raises(UsageError) as idle:
+        refuse_idle(database, PLAN, RunOptions(only=("nobody/x", ""), skip=("z/**",)))
+    with pytest.raises(UsageError, match="no wave is named 'a' or 'z'; the plan has"):
+        hold(database, PLAN, RunOptions(waves=("a", "z")))
+
+    assert [line.partition(" matches")[0] for line in str(idle.value).splitlines()] == [
+        "--only nobody/x", "--only ''", "--skip z/**",
+    ]  # fmt: skip
+
+
+def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database: Database) -> None:
+    own = ("**/production", "roma/b", "**/production")
+    plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=own)
+    options = RunOptions(protect=("crm/**", "apim/Gone/**", *(f"apim/Gone{n}/**" for n in range(20))))
+    hold(database, plan, options)
+    guard = guard_of(database, plan, options)
+
+    assert (guard.patterns, guard.protected) == (24, 2)
+    assert guard.warnings[:2] == (
+        ("apim", "protect: the pattern crm/** (given) names no gateway of this plan"),
+        ("roma", "protect: the pattern roma/b (in the plan) matches none of the targets"),
+    )
+    ((_, many),) = guard.warnings[2:]
+    assert many.startswith("protect: 21 patterns apim/Gone/** (given), apim/Gone0/** (given), ")
+    assert many.endswith("apim/Gone8/** (given) and 11 more match none of the targets")

@@ -1,0 +1,45 @@
+"""python -m orchestrator.simulate: play seeds, and say which broke a promise."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from os import cpu_count
+from time import monotonic
+
+import click
+
+from tests.simulation.play import Verdict, play_seed
+
+
+@click.command()
+@click.option("--seeds", default=100, show_default=True, help="How many seeds to play.")
+@click.option("--first", default=1, show_default=True, help="The first seed; --seeds 1 replays it.")
+@click.option("--jobs", default=cpu_count() or 1, show_default=True, help="Processes side by side.")
+def main(seeds: int, first: int, jobs: int) -> None:
+    """Play whole runs on a virtual clock and check the promises after each."""
+    began = monotonic()
+    numbers = range(first, first + seeds)
+    with ProcessPoolExecutor(jobs) as pool:
+        verdicts = list(pool.map(play_seed, numbers, chunksize=4))
+    failed = [verdict for verdict in verdicts if verdict.broken]
+    for verdict in failed:
+        _tell(verdict)
+    sessions = sum(verdict.sessions for verdict in verdicts)
+    hours = sum(verdict.seconds for verdict in verdicts) / 3600
+    click.echo(
+        f"{len(verdicts)} seeds, {sessions} sessions, {sum(v.requests for v in verdicts)} requests,"
+        f" {hours:.1f} simulated hours in {monotonic() - began:.1f} s"
+    )
+    click.echo(f"{len(verdicts) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(1 if failed else 0)
+
+
+def _tell(verdict: Verdict) -> None:
+    click.echo(f"seed {verdict.seed} (replay: --first {verdict.seed} --seeds 1):")
+    for line in verdict.broken:
+        click.echo(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What must hold after every seed, judged by what the platforms know and by what reached them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.engine.control import SetLimits
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.schema import ENDED
+from orchestrator.journal.writer import Entry
+from orchestrator.lanes.environment import exchange_within
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.reading import Act
+from orchestrator.model.target import TargetId
+from orchestrator.report.values import TargetReport
+from orchestrator.rules.retry import LOOKS_PER_DOUBT
+from orchestrator.simulator.books import Books
+from tests.simulation.scene import PASSWORD, TOKENS, Scene
+
+RATE_SPAN = 10.0
+
+ASKED = 100.0
+"""Seconds in which somebody has answered whether to go on."""
+
+SLOWEST = 5.0
+"""Seconds between two requests at the slowest pace that a scene sets."""
+
+
+class Witness:
+    """Sees each commit and each request while a run goes on, and keeps what breaks a promise."""
+
+    def __init__(self, scene: Scene, act: Act = Act.UNDEPLOY) -> None:
+        self._act = act
+        self._ids = {target.seq: target.id for target in scene.targets}
+        self._closes: float | None = None
+        self._timeouts = {gateway.name: gateway.reply_timeout for gateway in scene.plan.gateways}
+        self._intents: Counter[str] = Counter()
+        self._arrivals: Counter[str] = Counter()
+        self._first: dict[str, Act] = {}
+        self._ended: dict[str, str] = {}
+        self._needs: dict[str, tuple[TargetId, ...]] = {
+            self._ids[seq]: ids for seq, ids in scene.needs.items()
+        }
+        self._rates = {gateway.name: gateway.limits.rate for gateway in scene.plan.gateways}
+        for _, demand in scene.acts:
+            if isinstance(demand, SetLimits):
+                self._rates[demand.gateway] = None
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+        self.broken: list[str] = []
+
+    def begin(self, closes: float | None) -> None:
+        """A new session, whose window closes then (virtual Unix seconds)."""
+        self._closes = closes
+        self._first.clear()
+
+    def committed(self, entry: Entry) -> None:
+        """A row is on disk."""
+        statement, values = entry
+        if statement.startswith("INSERT INTO attempt"):
+            self._intents.update(["any"])
+            if values[2] == self._act:
+                self._intents.update([self._ids[int(values[0] or 0)]])
+        elif statement == ENDED:
+            self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
+
+    def arrived(self, target: str, act: Act, at: float) -> None:
+        """A request has reached its platform."""
+        self._arrivals.update(["any", target] if act is self._act else ["any"])
+        self._first.setdefault(target, act)
+        if self._arrivals["any"] > self._intents["any"] or self._arrivals[target] > self._intents[target]:
+            self.broken.append(f"promise 2: {act} of {target} left before its intent was on disk")
+        gateway = target.partition("/")[0]
+        # A request may take a moment from its admission to its arrival; 0.2 s is more than ours ever takes.
+        late = self._closes is not None and at + self._timeouts[gateway] > self._closes + 0.2
+        if act is self._act and late:
+            self.broken.append(f"promise 7: {target} was {act}ed too late for the window")
+        if act is self._act:
+            self._check_order(target)
+            self._check_rate(gateway, at)
+
+    def _check_order(self, target: str) -> None:
+        for before in self._needs.get(target, ()):
+            if self._ended.get(before) not in DONE:
+                self.broken.append(
+                    f"{target} was {self._act}ed before {before}, which comes first, had ended"
+                )
+
+    def _check_rate(self, gateway: str, at: float) -> None:
+        """No more than the plan's rate allows reach a gateway in ten seconds, give or take what the way takes
+        and one probe."""
+        rate, times = self._rates[gateway], self._times[gateway]
+        if rate is None:
+            return
+        times.append(at)
+        while times[0] < at - RATE_SPAN:
+            times.popleft()
+        if len(times) > rate * (RATE_SPAN + 0.3) + 2:
+            self.broken.append(f"{gateway} got {len(times)} {self._act}s in {RATE_SPAN:g} s at {rate:g}/s")
+
+    def first_act(self, target: str) -> Act | None:
+        """Return what the first request of this session for a target was for."""
+        return self._first.get(target)
+
+
+def most_in_flight(scene: Scene) -> int:
+    """Return how many requests may be in flight at once, also after somebody has set other limits."""
+    most = {gateway.name: gateway.concurrency for gateway in scene.plan.gateways}
+    for _, demand in scene.acts:
+        if isinstance(demand, SetLimits) and demand.concurrency is not None:
+            most[demand.gateway] = max(most[demand.gateway], demand.concurrency)
+    return sum(most.values())
+
+
+def longest(scene: Scene) -> float:
+    """Return the virtual seconds in which any session has ended, however its requests go (promise 10).
+
+    All that the plan allows, one after the other: each request with its timeout, the longest pause and the
+    slowest pace before it; on each gateway a few times ``park_for``; between waves what they rest, and where
+    they ask, until somebody has answered.
+    """
+    rests = sum(((wave.pause_after or 0.0) + ASKED) * max(1, len(wave.sizes)) for wave in scene.plan.waves)
+    return rests + sum(_longest(scene, gateway) for gateway in scene.plan.gateways)
+
+
+def _longest(scene: Scene, gateway: Gateway) -> float:
+    targets = sum(target.gateway == gateway.name for target in scene.targets)
+    each = exchange_within(gateway) + gateway.retry.ceiling + SLOWEST
+    return 4 * gateway.park_for + targets * (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * each
+
+
+def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
+    """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
+
+    Those that the ``newest`` session has left, or all: one killed early may not have come to all of them.
+    """
+    database = folder.open()
+    try:
+        query = (
+            "SELECT id FROM attempt AS a JOIN target USING (seq)"
+            " WHERE act <> 'look' AND verdict IS NULL AND outcome IS NULL"
+            " AND number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = a.seq)"
+        )
+        if newest:
+            query += " AND a.started >= (SELECT MAX(started) FROM session)"
+        return [row[0] for row in database.rows(query)]
+    finally:
+        database.close()
+
+
+def check_end(scene: Scene, books: Books, folder: RunFolder) -> Iterator[str]:
+    """Yield what is wrong when the run has reached its end."""
+    with folder.account() as account:
+        targets = list(account.targets())
+        report = account.report
+    if [target.id for target in targets] != [target.id for target in scene.targets]:
+        yield "promise 1: the report does not hold each target once, in the plan's order"
+    outcomes = Counter(target.outcome for target in targets)
+    for outcome in Outcome:
+        if getattr(report.totals, outcome) != outcomes[outcome]:
+            yield f"the totals count {outcome} wrongly"
+    for target in targets:
+        yield from _check_target(scene, books, target)
+    if books.destroyed:
+        yield f"a definition was deleted for good: {books.destroyed}"
+    for facts in books.gateways.values():
+        if facts.overlaps:
+            yield f"{facts.name}: two changes of one proxy overlapped"
+
+
+def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[str]:
+    facts = books.targets.get(target.id)
+    gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
+    absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
+    # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
+    blind = target.evidence == "look" and not offers_look(scene, target.gateway)
+    # A proxy that was never deployed to an environment is down there for its manager, and in no book.
+    never = facts is None and gateway.KIND == "apinizer" and target.evidence == "look"
+    if target.outcome is Outcome.UNDEPLOYED and not (blind or never or (facts and facts.down)):
+        yield f"promise 3: {target.id} is reported undeployed, and still up"
+    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or never or (facts and facts.down)):
+        yield f"promise 3: {target.id} is reported as undeployed before, and still up"
+    if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
+        yield f"{target.id} is reported as not started, and we took it down"
+
+
+def offers_look(scene: Scene, gateway: str) -> bool:
+    """Tell whether a platform shows what its pods serve, not only what its manager has on record."""
+    seed = next(entry for entry in scene.seed.gateways if entry.name == gateway)
+    return bool(getattr(seed, "looks", True))
+
+
+def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:
+    """Yield each target that was sent more undeploys (or deploys) than its plan allows."""
+    query = (
+        "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act <> 'look'"
+        " AND (verdict IS NULL OR verdict NOT IN ('busy', 'denied', 'unsent', 'elsewhere')) GROUP BY seq"
+    )
+    allowed = {gateway.name: gateway.retry.attempts for gateway in scene.plan.gateways}
+    database = folder.open()
+    try:
+        for name, count in database.rows(query):
+            if count > allowed[name.partition("/")[0]]:
+                yield f"promise 7: {name} was sent {count} times"
+    finally:
+        database.close()
+
+
+def leaks(folder: Path) -> Iterator[str]:
+    """Yield each file of the run that holds a credential."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in folder.iterdir():
+        held = path.read_bytes()
+        for token in (*TOKENS, PASSWORD):
+            if token.encode() in held:
+                found[path.name].append(token)
+    for name in found:
+        yield f"promise 9: {name} holds a credential"

@@ -1,0 +1,192 @@
+"""The restore of a simulated run: from its journal, under misfortunes of its own, judged by the books."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.errors import RunError
+from orchestrator.journal.folder import RunFolder
+from orchestrator.lanes.state_list import WORTH
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Obstacle
+from orchestrator.model.target import Target, TargetId
+from orchestrator.report.values import TargetReport
+from orchestrator.runs.restore import Choice, Restoration, prepare
+from orchestrator.simulator.books import Books
+from orchestrator.simulator.exchange import Effect
+from orchestrator.simulator.faults import Fault, Faults, On
+from orchestrator.simulator.platforms import Platforms
+from tests.simulation.promises import offers_look
+from tests.simulation.scene import Scene, interrupts
+
+_ALL: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
+_CHANGES = (Effect.UP, Effect.DOWN, Effect.PART)
+_UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
+_MAY_HAVE_ARRIVED = (None, "doubt", "strange", "removed", "partial")
+
+
+class WayBack:
+    """What one seed's restore is: its choice, and the scene in which it is played."""
+
+    def __init__(self, number: int, scene: Scene, parent: RunFolder, folder: Path) -> None:
+        """Raises RunError where nothing of the parent can be restored."""
+        self.parent = parent
+        self._folder = folder
+        random = Random(-number)
+        self.choice = Choice(
+            accept=frozenset(_ALL) if random.random() < 0.7 else frozenset(), roll_back=random.random() < 0.2
+        )
+        ready = self.ready()
+        try:
+            self.scene = _scene(scene, ready, parent, random)
+        finally:
+            ready.forget()
+
+    def ready(self) -> Restoration:
+        """Make the restore ready, each time anew: a process may die before its run has a folder."""
+        return prepare(self.parent, self.choice, Path(tempfile.mkdtemp(dir=self._folder)))
+
+
+def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) -> Scene:
+    rows = list(ready.draft.database.rows("SELECT seq, id, wave FROM target ORDER BY seq"))
+    targets = tuple(Target(seq, TargetId(name), name.partition("/")[0], wave, ()) for seq, name, wave in rows)
+    crashes = tuple(random.randint(1, 12 + len(targets) * 6) for _ in range(random.randint(1, 3)))
+    return replace(
+        scene,
+        plan=ready.plan,
+        targets=targets,
+        needs=_turned_round(targets, parent),
+        faults=_of_deploys(scene.faults),
+        crashes=crashes if random.random() < 0.6 else (),
+        full=range(0),
+        interrupts=interrupts(random, 0.2),
+        acts=(),
+    )
+
+
+def _turned_round(targets: Sequence[Target], parent: RunFolder) -> dict[int, tuple[TargetId, ...]]:
+    """Return what each target comes after: those that the run took down after it."""
+    numbers = {target.id: target.seq for target in targets}
+    database = parent.open()
+    try:
+        query = (
+            "SELECT first.id, after.id FROM dependency JOIN target AS after ON after.seq = dependency.seq"
+            " JOIN target AS first ON first.seq = dependency.needs"
+        )
+        pairs = list(database.rows(query))
+    finally:
+        database.close()
+    needs: dict[int, tuple[TargetId, ...]] = {}
+    for first, after in pairs:
+        if first in numbers and after in numbers:
+            needs[numbers[first]] = (*needs.get(numbers[first], ()), after)
+    return needs
+
+
+def _of_deploys(faults: Faults) -> Faults:
+    """Return the same faults as they strike deploys; those of looks stay."""
+    storm = faults.storm and replace(faults.storm, kinds=tuple(map(_of_deploy, faults.storm.kinds)))
+    script = {place: tuple(map(_of_deploy, faults)) for place, faults in faults.script.items()}
+    return Faults(storm=storm, script=script)
+
+
+def _of_deploy(fault: Fault | str) -> Fault | str:
+    if isinstance(fault, Fault):
+        return replace(fault, on=On.DEPLOY) if fault.on is On.UNDEPLOY else fault
+    act, colon, name = fault.partition(":")
+    return f"deploy:{name if colon else act}" if not colon or act == "undeploy" else fault
+
+
+def nothing_to_bring_back(books: Books, parent: RunFolder, refused: RunError) -> Iterator[str]:
+    """Yield what is wrong where a restore was refused since there is nothing to restore."""
+    if "can be restored" not in str(refused):
+        yield f"the restore was refused: {refused}"
+    yield from _left_alone(books, parent, frozenset())
+
+
+def check_brought_back(
+    way: WayBack, before: Books, platforms: Platforms, counted: int, runs: Sequence[RunFolder]
+) -> Iterator[str]:
+    """Yield what is wrong when the restore has reached its end.
+
+    The first ``counted`` requests are of the run before.
+    """
+    if not runs:
+        yield "no restore was made"
+        return
+    with runs[0].account() as account:
+        report, targets = account.report, list(account.targets())
+    if (report.run.act, report.run.parent) != ("restore", way.parent.id):
+        yield "the restore does not say what it is, or of which run"
+    if [target.id for target in targets] != [target.id for target in way.scene.targets]:
+        yield "promise 1: the restore's report does not hold each target once, in its order"
+    last: dict[str, Effect] = {}
+    for seen in platforms.seen(counted):
+        if seen.target is not None and seen.effect in _CHANGES:
+            last[seen.target] = seen.effect
+    after = platforms.books()
+    for target in targets:
+        yield from _check(way.scene, target, last.get(target.id), down=after.targets[target.id].down)
+    yield from _left_alone(before, way.parent, frozenset(target.id for target in targets))
+    touched = {target.id for target in targets}
+    for name, facts in after.targets.items():
+        if name not in touched and facts.deploys:
+            yield f"{name} was deployed, and the run had not taken it down"
+    yield from _blind(way.scene, runs[0])
+
+
+def _check(scene: Scene, target: TargetReport, last: Effect | None, *, down: bool) -> Iterator[str]:
+    blind = not offers_look(scene, target.gateway)
+    if target.outcome in _UP and (down or (last is Effect.PART and not blind)):
+        yield f"promise 3: {target.id} is reported {target.outcome}, and is not up everywhere"
+    if target.outcome is Outcome.NOT_STARTED and last is not None:
+        yield f"{target.id} is reported as not started, and we deployed it"
+    if target.outcome not in _UP and not target.reason:
+        yield f"{target.id} is {target.outcome}, and nobody says why"
+    if target.outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED):
+        yield f"{target.id} is reported {target.outcome} by a restore"
+
+
+def _left_alone(before: Books, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
+    """Yield each target that the run took down, as it says itself, and that its restore passes over."""
+    database = parent.open()
+    try:
+        query = (
+            "SELECT id FROM target JOIN snapshot USING (seq)"
+            " WHERE verdict = 'up' AND outcome IN ('undeployed', 'unknown', 'failed')"
+        )
+        seen_up = {name for (name,) in database.rows(query)}
+    finally:
+        database.close()
+    for name in seen_up - brought:
+        facts = before.targets.get(name)
+        if facts is not None and facts.down and facts.down_by:
+            yield f"{name} went down, was deployed before, and is left out of the restore"
+
+
+def _blind(scene: Scene, run: RunFolder) -> Iterator[str]:
+    """Yield each target that was deployed without a look before, which had not shown it to be up."""
+    database = run.open()
+    try:
+        query = "SELECT id, act, verdict FROM attempt JOIN target USING (seq) ORDER BY seq, number"
+        rows: list[tuple[Any, ...]] = list(database.rows(query))
+    finally:
+        database.close()
+    # A large instance shows its list once for all: that is a look, too, and no attempt of any target.
+    listed = len(scene.targets) >= WORTH
+    looked = {name: listed and name.startswith("roma") for name, _, _ in rows}
+    lacking = {name for name, act, verdict in rows if act == "look" and verdict == "not_offered"}
+    blind = {name.partition("/")[0] for name in lacking}
+    for name, act, verdict in rows:
+        if act == "look":
+            looked[name] |= verdict in ("up", "partial")
+        elif verdict in _MAY_HAVE_ARRIVED:
+            if not looked[name] and name.partition("/")[0] not in blind:
+                yield f"{name} was deployed without a look that showed it to be down"
+            looked[name] = False

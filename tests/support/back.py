@@ -1,0 +1,80 @@
+"""What the scenarios of snapshots and restores share: a run, its restore, and the books' word on both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator.model.reading import Act
+from tests.support.stage import Ended, Stage
+
+BEST = "snapshot: best"
+ACCEPT = ("--accept", "new-front-end-id")
+
+
+def undeployed(stage: Stage, *options: str, **plan: Any) -> str:
+    """Run the plan with snapshots, and return the run's id."""
+    ended = stage.undeploy("run", stage.write_plan(**{"top": BEST, **plan}), "--yes", *options)
+    assert ended.status == 0, ended
+    return ended.run
+
+
+def restored(stage: Stage, run: str, *options: str, **more: Any) -> Ended:
+    """Restore a run, new front-end ids accepted."""
+    return stage.undeploy("restore", run, "--yes", *ACCEPT, *options, **more)
+
+
+def down(stage: Stage) -> set[str]:
+    """What is down by the books."""
+    return {target.id for target in stage.platform.books().targets.values() if target.down}
+
+
+def deployed(stage: Stage) -> dict[str, int]:
+    """How many deploys reached each target that got one."""
+    return {target.id: target.deploys for target in stage.platform.books().targets.values() if target.deploys}
+
+
+def orders(stage: Stage, act: Act) -> list[str]:
+    """The targets in the order in which requests of an act arrived."""
+    return [entry.target for entry in stage.seen() if entry.act is act and entry.target is not None]
+
+
+def snapshots(run: Path) -> dict[str, dict[str, Any]]:
+    """What a run has kept of its targets, by id."""
+    connection = sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT id, value FROM snapshot JOIN target USING (seq)").fetchall()
+    finally:
+        connection.close()
+    return {name: msgspec.json.decode(value) for name, value in rows}
+
+
+def assert_told(stage: Stage) -> None:
+    """The newest run is a restore whose report tells what the platforms have become."""
+    report, books = stage.report(), stage.platform.books()
+    assert report["run"]["act"] == "restore"
+    assert not books.destroyed
+    for target in report["targets"]:
+        facts = books.targets[target["id"]]
+        if target["outcome"] in ("restored", "already_deployed"):
+            assert not facts.down, target
+        else:
+            assert target["reason"], target
+
+
+def assert_no_blind_deploy(stage: Stage, after: int, ids: Iterable[str]) -> None:
+    """Of each target no deploy arrived unless a look of it had arrived since the one before."""
+    looked: dict[str, bool] = {}
+    wanted = set(ids)
+    for entry in stage.seen(after):
+        if entry.target not in wanted:
+            continue
+        if entry.act is Act.DEPLOY and entry.status not in (429, 503):  # which tell to wait: nothing was done
+            assert looked.get(entry.target), entry
+            looked[entry.target] = False
+        elif entry.act is Act.LOOK:
+            looked[entry.target] = True

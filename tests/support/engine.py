@@ -1,0 +1,204 @@
+"""A gateway that means what a test says, and time that jumps: what the tests of the engine stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import anyio
+import msgspec
+
+from orchestrator.lanes.environment import World
+from orchestrator.lanes.lane import NOTHING, Lane, LaneStatus, Learned
+from orchestrator.lanes.login import Entrance
+from orchestrator.lanes.run_gate import Stopping
+from orchestrator.model.credentials import Access, Material, Secret
+from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.target import Target, TargetId
+from tests.simulation.clock import VirtualLoop, play
+
+Result = TypeVar("Result")
+
+EPOCH = 1_795_000_000.0
+"""Unix seconds at second 0 of the virtual clock."""
+
+LOOK = Ask(Act.LOOK, "show")
+Answer = Reading | Lost
+Told = tuple[float, Act, str]
+"""When a request reached the gateway, what for, and about which target."""
+
+
+class Scripted(Gateway, frozen=True, kw_only=True):
+    """A kind whose replies are readings written out; part 2 of a target, if any, excludes its like."""
+
+    KIND: ClassVar[str] = "scripted"
+    COORDINATES: ClassVar[tuple[Coordinate, ...]] = ()
+    CONCURRENCY: ClassVar[int] = 4
+    TIMEOUT: ClassVar[float] = 30.0
+
+    @property
+    def installation(self) -> str:
+        return self.name
+
+    def exclusive(self, target: Target) -> str | None:
+        return target.parts[1] if len(target.parts) > 1 else None
+
+    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+        assert isinstance(access, Secret)
+        return Request(ask.act, target.id, {"token": access.reveal()})
+
+    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+        return msgspec.json.decode(reply.body, type=Reading)
+
+    def next_look(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Ask | Reading:
+        if LOOK.via in lacking:
+            return Reading(verdict=Verdict.NOT_OFFERED)
+        return seen.get(LOOK.via, LOOK)
+
+
+def gateway(name: str = "gw", **fields: Any) -> Scripted:
+    """A gateway of the scripted kind."""
+    auth = Auth(token=Reference(env="TOKEN"))
+    given: dict[str, Any] = {"name": name, "url": "https://gw.example", "auth": auth}
+    return Scripted(**given | fields)
+
+
+def target(seq: int = 1, gateway: str = "gw", *, like: str | None = None, wave: int = 0) -> Target:
+    """A target ``gw/t1``, or ``gw/t1/x``: those with the same ``like`` exclude each other."""
+    parts = (f"t{seq}",) if like is None else (f"t{seq}", like)
+    return Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
+
+
+def reading(verdict: Verdict, **fields: Any) -> Reading:
+    """A reading with no more than a test is about."""
+    return Reading(verdict=verdict, **fields)
+
+
+def _nothing(*_: object) -> Any:
+    raise AssertionError("this test needs no journal and no connection")
+
+
+def world(
+    credential: Callable[[Gateway], Material] = lambda _: Secret("the-token"),
+    *,
+    roll: Callable[[], float] = lambda: 1.0,
+) -> World:
+    """The virtual clock's time, dice that give what the test says, and a credential."""
+
+    async def resolved(entry: Gateway) -> Material:
+        return credential(entry)
+
+    return World(
+        now=lambda: EPOCH + anyio.current_time(),
+        monotonic=anyio.current_time,
+        roll=roll,
+        connect=_nothing,
+        credential=resolved,
+    )
+
+
+def played(main: Callable[[], Awaitable[Result]]) -> Result:
+    """Run on a virtual clock that starts at second 0; a test that would hang raises DeadlockError."""
+
+    async def body() -> Result:
+        return await main()
+
+    return play(VirtualLoop(), body())
+
+
+class Wire:
+    """What one lane sends through. Each answer takes ``takes`` seconds.
+
+    ``answers`` gives the answer to a request of an act for a target's id.
+    """
+
+    def __init__(self, answers: Callable[[Act, str], Answer], takes: float = 0.0) -> None:
+        self.told: list[Told] = []
+        self.tokens: list[str] = []
+        self._answers = answers
+        self._takes = takes
+
+    async def send(self, request: Request) -> Reply | Lost:
+        act = Act(request.method)
+        self.told.append((anyio.current_time(), act, request.url))
+        self.tokens.append(request.headers["token"])
+        answer = self._answers(act, request.url)
+        await anyio.sleep(self._takes)
+        if isinstance(answer, Lost):
+            return answer
+        status = 401 if answer.verdict is Verdict.DENIED else 200
+        return Reply(status, {}, msgspec.json.encode(answer), EPOCH + anyio.current_time())
+
+    def times(self, act: Act = Act.UNDEPLOY) -> list[float]:
+        """The seconds at which requests of an act arrived."""
+        return [round(at, 6) for at, asked, _ in self.told if asked is act]
+
+
+def script(undeploys: list[Answer], looks: list[Answer] | None = None) -> Callable[[Act, str], Answer]:
+    """Answers in order, whichever the target; one too many is the test's failure."""
+    left = {Act.UNDEPLOY: list(undeploys), Act.LOOK: list(looks or [])}
+    return lambda act, _: left[act].pop(0)
+
+
+class Journal:
+    """A record that keeps what it is told in memory, in order."""
+
+    def __init__(
+        self, *, takes: float = 0.0, fails_at: int | None = None, fault: Exception | None = None
+    ) -> None:
+        self.rows: list[tuple[str, int, Act | Verdict]] = []
+        self._takes = takes
+        self._fails_at = fails_at
+        self._fault = fault
+
+    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None:
+        await anyio.sleep(self._takes)
+        if number == self._fails_at and self._fault is not None:
+            raise self._fault
+        self.rows.append(("intent", number, ask.act))
+
+    def result(
+        self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
+    ) -> None:
+        self.rows.append(("result", number, reading.verdict))
+
+    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
+        return
+
+
+class Heard:
+    """Keeps what is told of a lane, in order: its states with their reasons, its warnings, its paces."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[str, str | None]] = []
+        self.warnings: list[str] = []
+        self.paces: list[float | None] = []
+
+    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+        if state == "warning":
+            self.warnings.append(reason or "")
+        else:
+            self.states.append((state, reason))
+
+    def pace(self, gateway: str, rate: float | None, /) -> None:
+        self.paces.append(rate)
+
+
+def lane(
+    entry: Gateway,
+    here: World,
+    stopping: Stopping,
+    heard: Heard | None = None,
+    *,
+    material: Material | None = None,
+    send: Any = None,
+    learned: Learned = NOTHING,
+) -> Lane:
+    """A lane of its own, with a token unless another credential is given."""
+    entrance = Entrance(entry, material or Secret("the-token"), here, send)
+    return Lane(entry, entrance, here, stopping, heard or Heard(), learned)

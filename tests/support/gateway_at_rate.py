@@ -1,0 +1,153 @@
+"""A lane and a gateway that refuses some of what it is sent, as bare events: no loop, no sockets."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Container
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple, Protocol
+
+from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import Go, LaneState, Turn, Wait
+from orchestrator.simulator.limits import Bucket, Rate
+from tests.support.engine import reading
+
+WAKES = 0.1
+"""Seconds after which whoever waits asks again at the latest."""
+
+REMOVED = reading(Verdict.REMOVED)
+
+
+class Drive(NamedTuple):
+    """When the last reply came, how many requests were refused, when each one left, and for how many seconds
+    in all the gateway has asked for a pause."""
+
+    seconds: float
+    refused: int
+    left: list[float]
+    paused: float
+
+
+class Door(Protocol):
+    """Lets requests in."""
+
+    def take(self, now: float) -> float:
+        """Take one and return 0, or refuse it and return the seconds until one may be taken."""
+        ...
+
+
+class Windows:
+    """Takes so many in each window of so many seconds, counted by the clock."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit, self._seconds = limit, seconds
+        self._window, self._taken = -1, 0
+
+    def take(self, now: float) -> float:
+        window = int(now // self._seconds)
+        if window != self._window:
+            self._window, self._taken = window, 0
+        if self._taken < self._limit:
+            self._taken += 1
+            return 0.0
+        return (window + 1) * self._seconds - now
+
+
+class Scattered:
+    """Refuses the requests of these numbers, whenever they come, and passes the others on."""
+
+    def __init__(self, refused: Container[int], behind: Door | None = None) -> None:
+        self._refused, self._behind, self._number = refused, behind, count()
+
+    def take(self, now: float) -> float:
+        if next(self._number) in self._refused:
+            return 1.0
+        return self._behind.take(now) if self._behind is not None else 0.0
+
+
+def drive(lane: LaneState, doors: Callable[[float], Rate | Door], **options: Any) -> Drive:
+    """Send an undeploy for each target through ``lane`` to a gateway whose limit ``doors`` gives."""
+    return _Road(lane, doors, **options).run()
+
+
+class _Road:
+    """Workers, who take a target each as soon as they may, and what is on its way to the gateway and back."""
+
+    def __init__(
+        self,
+        lane: LaneState,
+        doors: Callable[[float], Rate | Door],
+        *,
+        targets: int,
+        concurrency: int = 8,
+        latency: float = 0.020,
+        bare: bool = False,
+        busy_until: Callable[[float], float] = lambda now: now,
+    ) -> None:
+        """Whoever is free at a time takes the next target at ``busy_until`` of it. The gateway refuses with
+        429 and the whole seconds to wait, or ``bare``: with a 503 that says nothing more."""
+        self._lane, self._doors, self._latency = lane, doors, latency
+        self._targets, self._concurrency = targets, concurrency
+        self._bare = bare
+        self._paused_until = self._paused = 0.0
+        self._busy_until = busy_until
+        self._todo = iter(range(targets))
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._buckets: dict[Rate, Door] = {}
+        self._left: list[float] = []
+        self._refused = self._ended = 0
+
+    def run(self) -> Drive:
+        for _ in range(self._concurrency):
+            self._take(0.0)
+        now = 0.0
+        while self._events:
+            now, _, what = heapq.heappop(self._events)
+            what(now)
+        assert self._ended == self._targets
+        return Drive(now, self._refused, self._left, self._paused)
+
+    def _at(self, when: float, what: Callable[[float], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._order), what))
+
+    def _take(self, now: float) -> None:
+        if (number := next(self._todo, None)) is not None:
+            turn = Turn(TargetId(f"gw/{number}"), Act.UNDEPLOY)
+            self._at(self._busy_until(now), partial(self._ask, turn))
+
+    def _ask(self, turn: Turn, now: float) -> None:
+        match self._lane.admit(turn, now):
+            case Go():
+                self._left.append(now)
+                self._at(now + self._latency / 2, partial(self._arrive, turn, now))
+            case Wait(seconds):  # a lane wakes those who wait when it changes: here they ask now and then
+                asks = WAKES if seconds is None else min(seconds, WAKES)
+                self._at(now + asks, partial(self._ask, turn))
+
+    def _arrive(self, turn: Turn, began: float, now: float) -> None:
+        limit = self._doors(now)
+        door = self._buckets.setdefault(limit, Bucket(limit)) if isinstance(limit, Rate) else limit
+        self._at(now + self._latency / 2, partial(self._land, turn, began, door.take(now)))
+
+    def _land(self, turn: Turn, began: float, wait: float, now: float) -> None:
+        said, status = REMOVED, 204
+        if wait:
+            said, status = reading(Verdict.BUSY, wait=max(1.0, math.ceil(wait))), 429
+        if wait and self._bare:
+            said, status = reading(Verdict.DOUBT), 503
+        reach = self._concurrency
+        self._lane.heed(turn, said, now, began=began, left=self._targets, within_reach=reach, status=status)
+        if not wait:
+            self._ended += 1
+            self._take(now)
+            return
+        self._refused += 1
+        if said.wait is not None:
+            self._paused += max(0.0, now + said.wait - max(self._paused_until, now))
+            self._paused_until = max(self._paused_until, now + said.wait)
+        again = Turn(turn.target, Act.UNDEPLOY, repeats=self._bare)
+        self._at(now + 0.5 * self._bare, partial(self._ask, again))

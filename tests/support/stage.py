@@ -1,0 +1,345 @@
+"""A folder, both simulated platforms in a process of their own, and the program as a process beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from orchestrator.engine.control import Demand
+from orchestrator.model.reading import Act
+from orchestrator.runs.control_socket import Question, ask
+from orchestrator.simulator.books import Seen
+from orchestrator.simulator.faults import Fault, Faults, Storm
+from orchestrator.simulator.process import Running
+from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
+CONCURRENCY = {"roma-eu": 6, "apim": 3}
+FINISHED = frozenset({"undeployed", "already_undeployed", "failed"})
+PATIENCE = 30.0
+"""Seconds after which a process that should have got somewhere counts as stuck."""
+
+
+class Ended(NamedTuple):
+    """What a command left: its exit status and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def run(self) -> str:
+        """The id of its run."""
+        first, _, run = self.out.partition("\n")[0].partition(" ")
+        assert first == "run:", self
+        return run
+
+
+class Kept(NamedTuple):
+    """What a journal holds of one target."""
+
+    id: str
+    outcome: str | None
+    reason: str | None
+    undeploys: int
+    """Intents to undeploy."""
+    open_intents: int
+    """Intents to undeploy without a result."""
+    left_open: bool
+    """The newest intent of any act has no result."""
+
+
+def backend(number: int) -> str:
+    return f"{number:032x}"
+
+
+def roma_id(number: int) -> str:
+    return f"roma-eu/{backend(number)}"
+
+
+def apim_id(number: int) -> str:
+    return f"apim/Retail/proxy-{number}/test"
+
+
+class Stage:
+    """One test's folder and platforms. Paths of commands are relative to ``folder``."""
+
+    def __init__(self, folder: Path, platform: Running, roma: int, apim: int) -> None:
+        self.folder = folder
+        self.platform = platform
+        self.roma = roma
+        self.apim = apim
+        self.env = {
+            **{name: text for name, text in os.environ.items() if not name.startswith("UNDEPLOY_")},
+            "ROMA_TOKEN": FAKE_TOKEN,
+            "APINIZER_TOKEN": FAKE_TOKEN,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "TERM": "dumb",
+        }
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all targets."""
+        return [*map(roma_id, range(self.roma)), *map(apim_id, range(self.apim))]
+
+    def write_plan(
+        self,
+        *,
+        urls: Mapping[str, str] | None = None,
+        roma: str = "",
+        apim: str = "",
+        top: str = "",
+        waves: bool = False,
+    ) -> Path:
+        """Write plan.yaml; ``roma`` and ``apim`` are further keys of the gateways, ``top`` further lines.
+
+        ``waves`` puts the targets of Apinizer into a second wave.
+        """
+        at = {**self.platform.urls, **(urls or {})}
+        gateways = {
+            "roma-eu": f"kind: roma, project_id: '{PROJECT}', instance_id: {INSTANCE},"
+            f" auth: {{token: {{env: ROMA_TOKEN}}}}, {roma}",
+            "apim": f"kind: apinizer, auth: {{token: {{env: APINIZER_TOKEN}}}}, {apim}",
+        }
+        counts = {"roma-eu": self.roma, "apim": self.apim}
+        kept = "" if "snapshot:" in top else "snapshot: off"
+        lines = ["version: 1", "name: scene", kept, top, "gateways:"]
+        for name, keys in gateways.items():
+            if counts[name]:
+                limits = "" if "limits" in keys else f"limits: {{concurrency: {CONCURRENCY[name]}}},"
+                lines.append(f"  {name}: {{url: '{at[name]}', {limits} {keys}}}")
+        backends = ", ".join(f"'{backend(number)}'" for number in range(self.roma))
+        proxies = ", ".join(f"proxy-{number}" for number in range(self.apim))
+        entries = [f"  - {{gateway: roma-eu, ld_api_ids: [{backends}]}}"] if self.roma else []
+        second = [f"  - {{gateway: apim, project: Retail, proxies: [{proxies}], environment: test}}"]
+        if waves:
+            lines += [
+                "waves:",
+                "- name: first",
+                "  targets:",
+                *entries,
+                "- name: second",
+                "  targets:",
+                *second,
+            ]
+        else:
+            lines += ["targets:", *entries, *(second if self.apim else [])]
+        path = self.folder / "plan.yaml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def seed(self, **fields: Any) -> None:
+        """Begin anew: all targets up, empty books, no faults. ``fields`` are of both gateways' seeds."""
+        self.platform.seed(seed_of(self.roma, self.apim, **fields))
+
+    def expect(
+        self, script: dict[str, tuple[Fault | str, ...]] | None = None, storm: Storm | None = None
+    ) -> None:
+        """Replace all faults to come."""
+        self.platform.expect(Faults(script=script or {}, storm=storm))
+
+    def undeploy(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> Ended:
+        """Run a command to its end."""
+        with self.started(*arguments, **options) as process:
+            out, err = process.communicate(timeout=timeout)
+        return Ended(process.returncode, out, err)
+
+    def control(self, *arguments: str, state: str = ".undeploy") -> Ended:
+        """Steer the newest run from a process of its own."""
+        return self.undeploy("control", "latest", *arguments, "--state", state)
+
+    def steer(self, demand: Demand) -> str:
+        """Steer the newest run from here, which is faster than a process."""
+        return ask(self.run, Question(demand=demand))
+
+    @contextmanager
+    def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+        """Run a command; it is killed on leaving if it still goes on."""
+        environment = {**self.env, **options.pop("env", {})}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+    @property
+    def run(self) -> Path:
+        """The folder of the newest run."""
+        return max((self.folder / ".undeploy" / "runs").iterdir())
+
+    @property
+    def has_run(self) -> bool:
+        runs = self.folder / ".undeploy" / "runs"
+        return runs.is_dir() and any(not path.name.startswith(".") for path in runs.iterdir())
+
+    def report(self) -> dict[str, Any]:
+        """The newest run's report.json."""
+        found: dict[str, Any] = msgspec.json.decode((self.run / "report.json").read_bytes())
+        return found
+
+    def outcomes(self) -> dict[str, str]:
+        """Outcome by target id, from report.json; each target stands there once."""
+        targets = self.report()["targets"]
+        assert len({target["id"] for target in targets}) == len(targets)
+        return {target["id"]: target["outcome"] for target in targets}
+
+    def reasons(self) -> dict[str, str]:
+        """Reason (empty for none) by target id, from report.json."""
+        return {target["id"]: target["reason"] or "" for target in self.report()["targets"]}
+
+    def journal(self) -> dict[str, Kept]:
+        """What the newest run's journal holds, read from a copy: looking must not mend it."""
+        copy = self.folder / "copied"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for path in self.run.glob("journal.sqlite*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, copy)
+        query = (
+            "SELECT id, outcome, reason, COALESCE(SUM(act = 'undeploy'), 0),"
+            " COALESCE(SUM(act = 'undeploy' AND verdict IS NULL), 0),"
+            " EXISTS (SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.verdict IS NULL"
+            " AND a.number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = target.seq))"
+            " FROM target LEFT JOIN attempt USING (seq) GROUP BY target.seq"
+        )
+        connection = sqlite3.connect(copy / "journal.sqlite")
+        try:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return {row[0]: Kept(*row) for row in connection.execute(query)}
+        finally:
+            connection.close()
+
+    def requests(self) -> int:
+        """How many requests have arrived so far."""
+        return self.platform.books().requests
+
+    def seen(self, after: int = 0) -> list[Seen]:
+        """The requests behind the first ``after``, in the order of their arrival."""
+        return self.platform.seen(after, 100_000)
+
+    def settled(self) -> int:
+        """How many requests have arrived, once no more come: for a world whose client is gone or waits."""
+        count = -1
+        while count != (count := self.requests()):
+            time.sleep(0.03)
+        return count
+
+    def wait_for_requests(self, count: int, process: subprocess.Popen[str] | None = None) -> None:
+        """Return once ``count`` requests have arrived, or the process that sends them has ended."""
+        until(lambda: self.requests() >= count or (process is not None and process.poll() is not None))
+
+    def assert_truth(self) -> None:
+        """The report of the newest run tells what the platforms have become."""
+        books = self.platform.books()
+        outcomes = self.outcomes()
+        assert sorted(outcomes) == sorted(self.ids)
+        assert not books.destroyed
+        for target, outcome in outcomes.items():
+            facts = books.targets[target]
+            if outcome in ("undeployed", "already_undeployed"):
+                assert facts.down, (target, outcome)
+            elif outcome != "unknown":
+                assert not facts.down_by, (target, outcome)
+
+    def assert_intents(self) -> None:
+        """Nothing was sent without an intent on disk."""
+        books = self.platform.books()
+        for target, kept in self.journal().items():
+            sent = books.targets[target].undeploys
+            assert kept.undeploys - kept.open_intents <= sent <= kept.undeploys, (target, kept, sent)
+
+
+def seed_of(roma: int, apim: int, **fields: Any) -> Seed:
+    """A world in which so many targets of each kind are deployed."""
+    own = {name: fields.pop(name, {}) for name in ("roma_eu", "apim_fields")}
+    return Seed(
+        gateways=(
+            RomaSeed(
+                **{
+                    "name": "roma-eu",
+                    "project_id": PROJECT,
+                    "instance_id": INSTANCE,
+                    "targets": tuple(map(backend, range(roma))),
+                }
+                | fields
+                | own["roma_eu"]
+            ),
+            ApinizerSeed(
+                **{
+                    "name": "apim",
+                    "targets": tuple(("Retail", f"proxy-{number}", "test") for number in range(apim)),
+                }
+                | fields
+                | own["apim_fields"]
+            ),
+        )
+    )
+
+
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait until something is true; fails after ``patience`` seconds."""
+    ends = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def most_within(seconds: float, moments: Iterable[float]) -> int:
+    """The most moments that any span of so many seconds holds."""
+    times = sorted(moments)
+    return max((bisect_left(times, at + seconds) - index for index, at in enumerate(times)), default=0)
+
+
+def gaps(moments: Iterable[float]) -> list[float]:
+    """The seconds between each moment and the next."""
+    times = sorted(moments)
+    return [after - before for before, after in pairwise(times)]
+
+
+def first_acts(seen: list[Seen]) -> dict[str, Act | None]:
+    """What the first request of each target was."""
+    acts: dict[str, Act | None] = {}
+    for entry in seen:
+        if entry.target is not None:
+            acts.setdefault(entry.target, entry.act)
+    return acts
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill -9, and wait until it is gone."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
