@@ -19,10 +19,11 @@ from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import DEPLOY
 from orchestrator.model.settings import Tls
-from orchestrator.runs.control_socket import desk_in
+from orchestrator.runs.control_socket import control_socket_in
 from orchestrator.runs.load import LoadedPlan, load_plan, no_room
-from orchestrator.runs.machine import real_world
-from orchestrator.runs.order import OnStart, Order, RunOptions, RunResult
+from orchestrator.runs.machine import real_environment
+from orchestrator.runs.options import RunOptions
+from orchestrator.runs.order import OnStart, RunRequest, RunResult
 from orchestrator.runs.restore import Choice, Restoration, prepare
 from orchestrator.runs.resume import go_on
 from orchestrator.runs.start import begin
@@ -60,7 +61,7 @@ async def run(
     that; without it the run waits for `undeploy control`.
     """
     order = _order(options, listeners, on_start, prompt, signals=signals)
-    return await begin(loaded.plan, loaded.draft, loaded.place, order, real_world(loaded.folder))
+    return await begin(loaded.plan, loaded.draft, loaded.place, order, real_environment(loaded.folder))
 
 
 async def rehearse(
@@ -79,15 +80,15 @@ async def rehearse(
     not waited for, and nobody is asked. The run is kept apart, among the rehearsals.
     """
     order = replace(_order(options, listeners, on_start, None, signals=signals), rehearsal=True)
-    world = replace(
-        real_world(loaded.folder),
+    environment = replace(
+        real_environment(loaded.folder),
         # The simulators are on this machine: no proxy, and none of the plan's certificates.
         connect=partial(connect, folder=loaded.folder, environment={}),
         check=lambda _: None,
         credential=_async(credential),
         reach=lambda gateway: _at(gateway, urls[gateway.name]),
     )
-    return await begin(loaded.plan, loaded.draft, loaded.place, order, world)
+    return await begin(loaded.plan, loaded.draft, loaded.place, order, environment)
 
 
 def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder] = ()) -> Restoration:
@@ -122,8 +123,8 @@ async def restore(
     Each deploy is looked at before it counts. Raises what ``run`` raises.
     """
     order = _order(options, listeners, on_start, None, signals=signals)
-    world = real_world(restoration.folder)
-    return await begin(restoration.plan, restoration.draft, restoration.place, order, world, DEPLOY)
+    environment = real_environment(restoration.folder)
+    return await begin(restoration.plan, restoration.draft, restoration.place, order, environment, DEPLOY)
 
 
 async def resume(
@@ -141,7 +142,9 @@ async def resume(
     reported again, without a request. Raises RunError where somebody holds the run or its plan.yaml was
     edited, and what ``run`` raises.
     """
-    return await go_on(folder, _order(options, listeners, on_start, prompt, signals=signals), real_world)
+    return await go_on(
+        folder, _order(options, listeners, on_start, prompt, signals=signals), real_environment
+    )
 
 
 def _order(
@@ -151,13 +154,13 @@ def _order(
     prompt: Prompt | None,
     *,
     signals: bool,
-) -> Order:
-    return Order(
+) -> RunRequest:
+    return RunRequest(
         options=options or RunOptions(),
         listeners=listeners,
         signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
-        desk=desk_in,
+        control_socket=control_socket_in,
         prompt=prompt,
     )
 

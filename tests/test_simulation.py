@@ -19,12 +19,12 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.record import Record
 from orchestrator.journal.taken import Taken, taken_down
 from orchestrator.lanes.masking import Mask
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Ask, Reading, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.retry import End, Past, Policy, Send, Step, decide, first_step
+from orchestrator.rules.retry import End, Policy, Send, Step, TargetHistory, decide, first_step
 from orchestrator.runs import restore
 from tests.simulation.clock import CrashError, DeadlockError, StandstillError, VirtualLoop, play
 from tests.simulation.play import play_seed
@@ -99,19 +99,21 @@ def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pyt
 
 
 def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "decide", lambda policy, past, *_, **__: (past, End(Outcome.UNDEPLOYED)))
+    monkeypatch.setattr(
+        target_run, "decide", lambda policy, history, *_, **__: (history, End(Outcome.UNDEPLOYED))
+    )
 
     assert caught("promise 3")
 
 
 def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "first_step", lambda policy, past: Send())
+    monkeypatch.setattr(target_run, "first_step", lambda policy, history: Send())
 
     assert caught("promise 2", seeds=60)
 
 
 def test_a_window_that_nobody_heeds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stopping, "refuses", lambda self, act, now, *, takes: None)
+    monkeypatch.setattr(RunGate, "refuses", lambda self, act, now, *, takes: None)
 
     assert caught("promise 7", seeds=60)
 
@@ -120,16 +122,16 @@ def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
     """A target is repeated as long as the reply leaves doubt."""
 
     def forgetful(
-        policy: Policy, past: Past, act: Act, reading: Reading, *, roll: float
-    ) -> tuple[Past, Step]:
-        past, step = decide(policy, past, act, reading, roll=roll)
+        policy: Policy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
+    ) -> tuple[TargetHistory, Step]:
+        history, step = decide(policy, history, act, reading, roll=roll)
         if (
             isinstance(step, End)
             and step.outcome is Outcome.FAILED
             and (step.reason or "").startswith("spent")
         ):
-            return replace(past, charged=0), Send(1.0)
-        return past, step
+            return replace(history, charged=0), Send(1.0)
+        return history, step
 
     monkeypatch.setattr(target_run, "decide", forgetful)
 
@@ -156,7 +158,7 @@ def test_a_worker_that_is_never_woken_is_caught(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.promise(10)
 def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "open_way", lambda world, gateway: world.connect(gateway))
+    monkeypatch.setattr(session, "open_way", lambda environment, gateway: environment.connect(gateway))
 
     assert caught("promise 10: it has not ended")
 
@@ -172,8 +174,8 @@ def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(policy: Policy, past: Past) -> Step:
-        return Send() if policy.act is Act.DEPLOY and not past.doubt else first_step(policy, past)
+    def blind(policy: Policy, history: TargetHistory) -> Step:
+        return Send() if policy.act is Act.DEPLOY and not history.doubt else first_step(policy, history)
 
     monkeypatch.setattr(target_run, "first_step", blind)
 

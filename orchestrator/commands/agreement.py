@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.approving import Approving, believed, guard, key_of, taken, us
+from orchestrator.commands.approving import (
+    Approving,
+    current_user,
+    guard,
+    key_of,
+    load_approval,
+    take_preview,
+)
 from orchestrator.commands.options import bundled
 from orchestrator.commands.prompt import answer_to, can_ask
 from orchestrator.commands.screen import tell
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.preview.approval import Approver
     from orchestrator.report.values import How
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
 SHORT = 8
 """How many digits of a digest are typed by somebody who was shown what it stands for."""
@@ -68,7 +75,7 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: 
     from orchestrator.runs.selection import refuse_dead
 
     refuse_dead(loaded.plan, options)
-    by = us()
+    by = current_user()
     if approving.approval is not None:
         how, by = _agree_by_file(loaded, options, consent, approving)
     elif approving.hmac_key is not None:
@@ -98,7 +105,7 @@ def _agree_by_file(
     assert approving.approval is not None  # noqa: S101 - the caller has looked
     if loaded.plan.approval == "signed" and approving.hmac_key is None:
         raise UsageError(_SIGNED_WANTED)
-    approval = believed(approving.approval, loaded, options, key_of(approving.hmac_key))
+    approval = load_approval(approving.approval, loaded, options, key_of(approving.hmac_key))
     guard(loaded, approval)
     loaded.draft.keep({"approval_ends": approval.expires.timestamp()})
     if consent.approve is not None:
@@ -149,7 +156,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     from orchestrator.preview.lines import before_asking
 
     try:
-        shown = taken(loaded, options, guarded=True, demanding=True)
+        shown = take_preview(loaded, options, guarded=True, demanding=True)
     except UsageError:
         raise  # the run itself would refuse it, or a gateway gives no answer
     except OrchestratorError as error:
@@ -157,7 +164,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
         return False
     for line in before_asking(shown):
         tell(line)
-    guard(loaded, approve(shown.preview, us(), taken=datetime.now(UTC)))
+    guard(loaded, approve(shown.preview, current_user(), taken=datetime.now(UTC)))
     return True
 
 
@@ -228,11 +235,11 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
     from orchestrator.journal.pending import START, Pending
 
     pending = Pending(loaded.draft.database, loaded.plan, resumed=False)
-    for leg, gateway in pending.left():
-        batch, after = pending.batch(leg, gateway, START)
+    for wave_step, gateway in pending.left():
+        batch, after = pending.batch(wave_step, gateway, START)
         while batch:
             yield from (target for target, _ in batch)
-            batch, after = pending.batch(leg, gateway, after)
+            batch, after = pending.batch(wave_step, gateway, after)
 
 
 def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:

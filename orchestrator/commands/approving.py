@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.preview.approval import Approval, Approver
     from orchestrator.preview.lines import Shown
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
 REDRAWN_EVERY = 0.1
 """Seconds between two looks of the progress line."""
@@ -86,7 +86,7 @@ class Progress:
             click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
 
-def taken(
+def take_preview(
     loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
 ) -> Shown:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
@@ -95,19 +95,19 @@ def taken(
     from orchestrator.preview.lines import Shown
     from orchestrator.preview.look import take
     from orchestrator.preview.warnings import warned
-    from orchestrator.runs.machine import real_world
+    from orchestrator.runs.machine import real_environment
 
     progress = Progress(quiet=quiet)
     try:
         look = partial(take, demanding=demanding)
-        preview = run_interruptibly(look, loaded, options, real_world(loaded.folder), progress)
+        preview = run_interruptibly(look, loaded, options, real_environment(loaded.folder), progress)
     finally:
         progress.close()
     ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))
     return Shown(plan=loaded.plan, preview=preview, ahead=ahead, warned=warned(loaded.plan, preview, ahead))
 
 
-def us() -> Approver:
+def current_user() -> Approver:
     """Return who sits here: the user of this process, and the host."""
     import getpass
     import socket
@@ -155,13 +155,13 @@ def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
     from orchestrator.preview.approval import approve, written
 
     at = datetime.fromtimestamp(int(shown.preview.taken), UTC)
-    approval = approve(shown.preview, us(), taken=at, key=key)
+    approval = approve(shown.preview, current_user(), taken=at, key=key)
     with whole_file(path, streams=False) as out:
         out.write(written(approval).decode())
     return approval
 
 
-def believed(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
+def load_approval(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
     """Return the approval in a file that holds for a run; raises ``UsageError`` that says why it does not."""
     from orchestrator.preview.approval import check, check_named, read
     from orchestrator.system.reading import FileRefusedError, read_regular

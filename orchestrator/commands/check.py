@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Plan
     from orchestrator.plan.reader import Loaded
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
 
 @click.command("check")
@@ -41,7 +41,7 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
     # Not through orchestrator.api, which brings the whole engine with it.
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
     from orchestrator.runs.selection import refuse_dead
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:

@@ -14,7 +14,7 @@ from orchestrator.commands.options import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.engine.control import Demand, SetLimits
+    from orchestrator.engine.control import ControlCommand, SetLimits
     from orchestrator.journal.folder import RunFolder
 
 ACTS = ("pause", "continue", "stop", "skip", "limits")
@@ -42,10 +42,10 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
     from orchestrator.journal.folder import find_run
     from orchestrator.runs.control_socket import Question, ask
 
-    demand = parse(act, arguments)
+    command = parse(act, arguments)
     folder = find_run(state, run)
     _check(folder)
-    question = Question(demand=demand, terminal=_terminal(), remote=_remote())
+    question = Question(command=command, terminal=_terminal(), remote=_remote())
     click.echo(f"{folder.id}: {ask(folder.path, question)}")
 
 
@@ -60,7 +60,7 @@ def _check(folder: RunFolder) -> None:
         raise RunError(f"run {folder.id} is {holder}; a run is steered on its own host, use {holder.host}")
 
 
-def parse(act: str, arguments: tuple[str, ...]) -> Demand:
+def parse(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     """Return what is asked for; raises ``UsageError``."""
     from orchestrator.engine.control import Continue, Pause, Skip, Stop
 

@@ -41,10 +41,10 @@ def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color
         raise UsageError("--table and --format json are two forms of the same; give one of them")
     from orchestrator.doctor.examine import examine
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.runs.machine import real_world
+    from orchestrator.runs.machine import real_environment
 
     with chosen.load() as loaded:
-        diagnoses = run_interruptibly(examine, loaded, real_world(loaded.folder))
+        diagnoses = run_interruptibly(examine, loaded, real_environment(loaded.folder))
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)
     return ExitStatus.UNFINISHED if failed else ExitStatus.DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.approving import check_replaced, hmac_key_option, key_of, save, taken
+from orchestrator.commands.approving import check_replaced, hmac_key_option, key_of, save, take_preview
 from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
 from orchestrator.commands.screen import reader_gone, tell
 from orchestrator.errors import ExitStatus, UsageError
@@ -17,7 +17,7 @@ from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
     from orchestrator.preview.lines import Shown
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
 Form = Literal["table", "json", "markdown"]
 
@@ -80,7 +80,7 @@ def show(
 ) -> Shown:
     """Look at live state, print what was seen, and return it. ``guarded``: it is to become an approval."""
     with chosen.load(options.protect_files) as loaded:
-        shown = taken(loaded, options, guarded=guarded, quiet=quiet)
+        shown = take_preview(loaded, options, guarded=guarded, quiet=quiet)
     _show(shown, form, color=color)
     return shown
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.model.credentials import Material
     from orchestrator.model.gateway import Gateway
     from orchestrator.preview.replay import Replayed
-    from orchestrator.report.values import Account, TargetReport
+    from orchestrator.report.values import ReportSource, TargetReport
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.simulator.books import Books, TargetFacts
     from orchestrator.simulator.faults import Faults
@@ -180,7 +180,7 @@ def rehearsal_credential(gateway: Gateway) -> Material:
 
 def verdict(
     books: Books,
-    account: Account,
+    account: ReportSource,
     status: ExitStatus,
     *,
     write: Callable[[str], None],
@@ -206,7 +206,7 @@ def verdict(
     return ExitStatus.BUG
 
 
-def side_by_side(books: Books, account: Account) -> Iterator[tuple[str, str, str]]:
+def side_by_side(books: Books, account: ReportSource) -> Iterator[tuple[str, str, str]]:
     """Yield what both count: what it is, what the simulators saw, what the report says."""
     totals = account.report.totals
     undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
@@ -218,7 +218,7 @@ def side_by_side(books: Books, account: Account) -> Iterator[tuple[str, str, str
     yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
 
 
-def disagreements(books: Books, account: Account, missing: Collection[str] = ()) -> Iterator[str]:
+def disagreements(books: Books, account: ReportSource, missing: Collection[str] = ()) -> Iterator[str]:
     """Yield each thing that the report does not tell as it was."""
     from orchestrator.report.words import visible
 

@@ -19,7 +19,7 @@ from orchestrator.commands.agreement import (
     consent_options,
     first_named,
 )
-from orchestrator.commands.approving import us
+from orchestrator.commands.approving import current_user
 from orchestrator.commands.options import (
     Hours,
     View,
@@ -225,7 +225,7 @@ def _agree(
             tell(line)
         ask(restoration.digest, restoration.coming, "restore")
         how = "prompt"
-    restoration.draft.keep({"approved": as_kept(how, us())})
+    restoration.draft.keep({"approved": as_kept(how, current_user())})
     return restoration
 
 

@@ -23,7 +23,7 @@ from orchestrator.commands.screen import drive
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
 
 @click.command("run")
@@ -99,7 +99,7 @@ def run_options(
     after_restore: bool = False,
 ) -> RunOptions:
     """Return what the engine is told of the command line; raises ``UsageError``."""
-    from orchestrator.runs.order import RunOptions
+    from orchestrator.runs.options import RunOptions
 
     return RunOptions(
         state=state,

@@ -13,7 +13,7 @@ from orchestrator.commands.options import run_argument, state_option
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.journal.account import JournalAccount
+    from orchestrator.journal.account import JournalReportSource
     from orchestrator.report.values import AttemptReport, KeptTarget
 
 
@@ -42,7 +42,7 @@ def command(run: str, target: str, form: str, state: Path) -> None:
         click.echo(line)
 
 
-def the_one(account: JournalAccount, ref: str) -> str:
+def the_one(account: JournalReportSource, ref: str) -> str:
     """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
     from orchestrator.journal.account import MOST_NAMED
     from orchestrator.report.words import visible

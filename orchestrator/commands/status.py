@@ -13,7 +13,7 @@ from orchestrator.commands.screen import kept_in, tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.standing import LaneStanding, Standing
-    from orchestrator.journal.account import JournalAccount
+    from orchestrator.journal.account import JournalReportSource
     from orchestrator.journal.folder import RunFolder
     from orchestrator.report.values import Report
 
@@ -74,14 +74,14 @@ def standing_of(folder: RunFolder) -> Standing | None:
         return None
     try:
         return msgspec.json.decode(
-            ask(folder.path, Question(demand=Status()), patience=PATIENCE), type=Standing
+            ask(folder.path, Question(command=Status()), patience=PATIENCE), type=Standing
         )
     except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
         tell(f"{folder.id} goes on and was asked in vain ({error}); this is what its journal says")
         return None
 
 
-def as_json(account: JournalAccount, live: Standing | None) -> str:
+def as_json(account: JournalReportSource, live: Standing | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
     import msgspec
 
@@ -116,11 +116,11 @@ def _lane(lane: LaneStanding) -> dict[str, Any]:
     return {**asdict(lane), **instants}
 
 
-def _wave(account: JournalAccount, live: Standing | None) -> dict[str, Any] | None:
+def _wave(account: JournalReportSource, live: Standing | None) -> dict[str, Any] | None:
     """Return the wave that the run has come to, counted from 1; None before the first one."""
-    if (leg := account.leg()) is None:
+    if (wave_step := account.wave_step()) is None:
         return None
-    wave, step, steps = leg
+    wave, step, steps = wave_step
     number = {"number": wave + 1, "of": len(account.plan.waves)}
     if live and live.step is not None:
         step, steps = live.step - 1, live.steps or steps
@@ -138,7 +138,7 @@ def _wants(report: Report) -> str | None:
 
 
 def as_text(
-    account: JournalAccount, live: Standing | None, *, held: str | None, state: str = ""
+    account: JournalReportSource, live: Standing | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield the same for people."""
     from orchestrator.report.words import act_of, headline, hours, visible, worked

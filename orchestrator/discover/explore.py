@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from orchestrator.discover.survey import Survey, Tally, Told
-from orchestrator.lanes.environment import World, open_way
+from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import Found, Wanted
@@ -17,7 +17,11 @@ Keep = Callable[[Gateway, Found], str | None]
 
 
 async def explore(
-    gateways: Sequence[Gateway], wanted: Mapping[str, Wanted], world: World, tell: Told, keep: Keep
+    gateways: Sequence[Gateway],
+    wanted: Mapping[str, Wanted],
+    environment: Environment,
+    tell: Told,
+    keep: Keep,
 ) -> dict[str, Tally]:
     """Return what each gateway's survey has come to, by name.
 
@@ -25,25 +29,25 @@ async def explore(
     proxy cannot be used. What a gateway does is among the gaps of its tally.
     """
     for gateway in gateways:
-        world.check(world.reach(gateway))
-    materials = {gateway.name: await world.credential(gateway) for gateway in gateways}
+        environment.check(environment.reach(gateway))
+    materials = {gateway.name: await environment.credential(gateway) for gateway in gateways}
     surveys: dict[str, Survey] = {}
 
     async def one(gateway: Gateway, material: Material) -> None:
-        async with open_way(world, gateway) as send:
+        async with open_connection(environment, gateway) as send:
             await surveys[gateway.name].run(material, send)
 
     async with anyio.create_task_group() as group:
-        for gateway in map(world.reach, gateways):
-            surveys[gateway.name] = _survey(gateway, wanted[gateway.name], world, tell, keep)
+        for gateway in map(environment.reach, gateways):
+            surveys[gateway.name] = _survey(gateway, wanted[gateway.name], environment, tell, keep)
             group.start_soon(one, gateway, materials[gateway.name])
     return {name: survey.tally for name, survey in surveys.items()}
 
 
-def _survey(gateway: Gateway, wanted: Wanted, world: World, tell: Told, keep: Keep) -> Survey:
+def _survey(gateway: Gateway, wanted: Wanted, environment: Environment, tell: Told, keep: Keep) -> Survey:
     def take(found: Found) -> None:
         if why := keep(gateway, found):
             survey.miss(why)
 
-    survey = Survey(gateway, wanted, world, tell, take)
+    survey = Survey(gateway, wanted, environment, tell, take)
     return survey

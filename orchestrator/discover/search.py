@@ -21,14 +21,14 @@ from orchestrator.discover.page import Origin, Result, Survey
 from orchestrator.discover.spool import Spool
 from orchestrator.discover.survey import Tally, Told
 from orchestrator.errors import UsageError
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import Found
 from orchestrator.plan.frame import Frame, paths_in
 from orchestrator.plan.nodes import Entries
 from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import nearest
-from orchestrator.runs.machine import real_world
+from orchestrator.runs.machine import real_environment
 from orchestrator.transport.client import connect
 
 LARGEST_REPLY = 64 * 1024 * 1024
@@ -48,14 +48,14 @@ class Order(Struct, frozen=True, kw_only=True):
 class Search:
     """Looks at gateways, and keeps what was found on disk while it is open."""
 
-    def __init__(self, order: Order, tell: Told, world: World | None = None) -> None:
+    def __init__(self, order: Order, tell: Told, environment: Environment | None = None) -> None:
         """Raises ``UsageError`` for a gateway, a filter or a grouping that cannot be. Sends nothing.
 
-        ``world`` is this machine's if not given.
+        ``environment`` is this machine's if not given.
         """
         self._order = order
         self._tell = tell
-        self._world = world or _world(order.frame.folder)
+        self._environment = environment or _world(order.frame.folder)
         self._chosen = _chosen(order.frame, order.gateways)
         self._wanted = wanted_of(order.filters, self._chosen)
         check_group(order.group_by, self._chosen)
@@ -73,7 +73,7 @@ class Search:
     async def run(self) -> None:
         """Look. Raises CredentialError and UsageError before anything is sent."""
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
-        self._tallies = await explore(gateways, self._wanted, self._world, self._tell, self._keep)
+        self._tallies = await explore(gateways, self._wanted, self._environment, self._tell, self._keep)
 
     def _keep(self, gateway: Gateway, found: Found) -> str | None:
         return self._spool.add(gateway, found, group_of(self._order.group_by, gateway.name, found))
@@ -82,7 +82,7 @@ class Search:
         """Return what the plan is made of; ``entries`` are those of the frame as they are to be written."""
         frame = self._order.frame
         origin = Origin(
-            at=f"{datetime.fromtimestamp(self._world.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
+            at=f"{datetime.fromtimestamp(self._environment.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
             who=_who(),
             source=self._order.source,
             filters=str(self._order.filters),
@@ -106,8 +106,8 @@ class Search:
         )
 
 
-def _world(folder: Path) -> World:
-    return replace(real_world(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
+def _world(folder: Path) -> Environment:
+    return replace(real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
 
 
 def _chosen(frame: Frame, names: Sequence[str]) -> list[Gateway]:

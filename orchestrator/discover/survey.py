@@ -12,18 +12,18 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane, LaneStatus
-from orchestrator.lanes.login import Entrance
+from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.masking import Mask
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Reply, Send
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.search import Found, Part, Query, Wanted
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Turn
+from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import backoff
 
 TRIES = 4
@@ -74,13 +74,18 @@ class Survey:
     """Reads the catalog of one gateway."""
 
     def __init__(
-        self, gateway: Gateway, wanted: Wanted, world: World, tell: Told, keep: Callable[[Found], None]
+        self,
+        gateway: Gateway,
+        wanted: Wanted,
+        environment: Environment,
+        tell: Told,
+        keep: Callable[[Found], None],
     ) -> None:
         """``keep`` takes each target as it is found; it may be told of one more than once."""
         self.gateway = gateway
         self.tally = Tally()
         self._wanted = wanted
-        self._world = world
+        self._environment = environment
         self._tell = tell
         self._keep = keep
         self._left: list[Iterator[Query]] = []
@@ -98,9 +103,9 @@ class Survey:
         def count() -> None:
             self.tally.requests += 1
 
-        entrance = Entrance(self.gateway, material, self._world, send, count)
-        self._mask = lambda: entrance.mask
-        lane = Lane(self.gateway, entrance, self._world, Stopping(), self._tell)
+        authenticator = Authenticator(self.gateway, material, self._environment, send, count)
+        self._mask = lambda: authenticator.mask
+        lane = Lane(self.gateway, authenticator, self._environment, RunGate(), self._tell)
         self._left = [iter((self.gateway.catalog(self._wanted),))]
         async with anyio.create_task_group() as group:
             for _ in range(lane.concurrency):
@@ -169,7 +174,7 @@ class Survey:
     async def _tried(self, query: Query, name: TargetId, lane: Lane, send: Send) -> Part:
         failures = denials = 0
         while True:
-            turn = Turn(name, Act.LOOK)
+            turn = AdmissionRequest(name, Act.LOOK)
             if (refused := await lane.admit(turn)) is not None:
                 return self._give_up(refused)
             if self._taken > MOST_ASKED:
@@ -190,7 +195,7 @@ class Survey:
                 return _lost(query, read)
             if failures >= TRIES or self._given_up:
                 return self._unheard(query, read)
-            await anyio.sleep(backoff(lane.policy, failures, self._world.roll()))
+            await anyio.sleep(backoff(lane.policy, failures, self._environment.roll()))
 
     def _unheard(self, query: Query, read: Reading) -> Part:
         self._unanswered += 1
@@ -206,28 +211,28 @@ class Survey:
             wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
             self._tell.lane(self.gateway.name, "paused", said(read), wait)
 
-    async def _ask(self, query: Query, turn: Turn, lane: Lane, send: Send) -> Part | Reading:
-        ticket = lane.entrance.ticket
-        if ticket is None:
+    async def _ask(self, query: Query, turn: AdmissionRequest, lane: Lane, send: Send) -> Part | Reading:
+        active = lane.authenticator.active
+        if active is None:
             return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
-        request = query.request(ticket.access, self._world.now())
-        mask = lane.entrance.mask
+        request = query.request(active.access, self._environment.now())
+        mask = lane.authenticator.mask
         with lane.flight():
             self.tally.requests += 1
-            began = self._world.monotonic()
+            began = self._environment.monotonic()
             answer = await send(request)
             if not isinstance(answer, Reply):
                 return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
             read = query.read(answer)
             if isinstance(read, Part):
-                lane.accepted(ticket.generation)
-                lane.heed(turn, _READ, began)
+                lane.accepted(active.generation)
+                lane.observe(turn, _READ, began)
                 return _masked(read, mask)
             read = mask.reading(read)
-            lane.heed(turn, read, began)
+            lane.observe(turn, read, began)
             self._tell_busy(read)
             if read.verdict is Verdict.DENIED:
-                await lane.renew(ticket.generation, read)
+                await lane.renew(active.generation, read)
             return read
 
 

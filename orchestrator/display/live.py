@@ -305,7 +305,7 @@ class LiveDisplay:
 
     def __call__(self, event: AnyEvent) -> None:
         """Take ``event`` in; it is drawn with the next picture."""
-        self._progress.heed(event)
+        self._progress.observe(event)
         if isinstance(event, RunStarted) and self._live is None:
             self._live = Live(
                 console=self._console,

@@ -62,7 +62,7 @@ class PlainLines:
 
     def __call__(self, event: AnyEvent) -> None:
         """Take ``event`` in, and write its line if it has one."""
-        self._progress.heed(event)
+        self._progress.observe(event)
         if isinstance(event, SILENT):
             return
         lines = self._wrong(event) if self._quiet else self._lines(event)

@@ -170,9 +170,9 @@ class LaneProgress:
 
 
 class Progress:
-    """What a display shows of a run; ``heed`` is told every event and costs next to nothing.
+    """What a display shows of a run; ``observe`` is told every event and costs next to nothing.
 
-    Another thread may read while ``heed`` writes: a number may be one event old, nothing else.
+    Another thread may read while ``observe`` writes: a number may be one event old, nothing else.
     """
 
     def __init__(self) -> None:
@@ -244,7 +244,7 @@ class Progress:
         stands = self.waiting is not None or lane.hindrance(now) is not None
         return None if stands else lane.seconds_for(targets, now)
 
-    def heed(self, event: AnyEvent) -> None:
+    def observe(self, event: AnyEvent) -> None:
         """Take ``event`` into the counters."""
         match event:
             case AttemptStarted():

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import anyio
 
 from orchestrator.doctor.findings import Diagnosis
-from orchestrator.doctor.visit import PATIENCE, Patient, visit
+from orchestrator.doctor.visit import PATIENCE, GatewayProbe, visit
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import parts_of
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from orchestrator.runs.load import LoadedPlan
@@ -21,28 +21,30 @@ SAMPLES = 3
 _NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
 
 
-async def examine(loaded: LoadedPlan, world: World, *, patience: float = PATIENCE) -> tuple[Diagnosis, ...]:
+async def examine(
+    loaded: LoadedPlan, environment: Environment, *, patience: float = PATIENCE
+) -> tuple[Diagnosis, ...]:
     """Return the diagnosis of each gateway, in the plan's order, within about ``patience`` seconds.
 
     Sends nothing but logins and reads, and resolves each credential once. Raises JournalError where the
     targets that were read cannot be read again.
     """
-    patients = _patients(loaded, world.now())
+    probes = _patients(loaded, environment.now())
     done: dict[str, Diagnosis] = {}
 
-    async def one(patient: Patient) -> None:
-        done[patient.gateway.name] = await visit(patient, world, patience=patience)
+    async def one(probe: GatewayProbe) -> None:
+        done[probe.gateway.name] = await visit(probe, environment, patience=patience)
 
     async with anyio.create_task_group() as group:
-        for patient in patients:
-            group.start_soon(one, patient)
-    return tuple(done[patient.gateway.name] for patient in patients)
+        for probe in probes:
+            group.start_soon(one, probe)
+    return tuple(done[probe.gateway.name] for probe in probes)
 
 
-def _patients(loaded: LoadedPlan, now: float) -> list[Patient]:
+def _patients(loaded: LoadedPlan, now: float) -> list[GatewayProbe]:
     closes = _closes(loaded.plan, now)
     return [
-        Patient(
+        GatewayProbe(
             gateway=gateway,
             samples=samples(loaded.draft.database, index, gateway.name, total),
             total=total,

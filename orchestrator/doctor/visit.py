@@ -16,8 +16,8 @@ from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Diagnosis, Finding, completed, failure
 from orchestrator.doctor.reach import Reached, reach
 from orchestrator.errors import CredentialError, UsageError
-from orchestrator.lanes.environment import World, open_way
-from orchestrator.lanes.login import Denied, Entrance, Later, Ticket, secrets_of
+from orchestrator.lanes.environment import Environment, open_connection
+from orchestrator.lanes.login import ActiveCredential, Authenticator, Denied, Later, secrets_of
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -35,7 +35,7 @@ REPLY_WITHIN = 10.0
 Reach: TypeAlias = Callable[[], Awaitable[Reached]]
 
 
-class Patient(Struct, frozen=True, kw_only=True):
+class GatewayProbe(Struct, frozen=True, kw_only=True):
     """A gateway, and what of its plan matters to it."""
 
     gateway: Gateway
@@ -51,13 +51,13 @@ class _End(Exception):  # noqa: N818 - no error: there is nothing more to ask, a
     """Nothing more is asked of this gateway."""
 
 
-async def visit(patient: Patient, world: World, *, patience: float = PATIENCE) -> Diagnosis:
+async def visit(probe: GatewayProbe, environment: Environment, *, patience: float = PATIENCE) -> Diagnosis:
     """Find out all that can be found out about a gateway in ``patience`` seconds.
 
     What goes wrong is a finding; nothing of it is raised.
     """
-    gateway = world.reach(patient.gateway)
-    examination = _Examination(replace(patient, gateway=gateway), world)
+    gateway = environment.reach(probe.gateway)
+    examination = _Examination(replace(probe, gateway=gateway), environment)
     with anyio.move_on_after(patience) as scope:
         with suppress(_End):
             await examination.run()
@@ -76,12 +76,12 @@ async def visit(patient: Patient, world: World, *, patience: float = PATIENCE) -
 class _Examination:
     """What was found so far, and the steps by which more is found; the last step raises _End."""
 
-    def __init__(self, patient: Patient, world: World) -> None:
+    def __init__(self, probe: GatewayProbe, environment: Environment) -> None:
         self.found: list[Finding] = []
         self.requests = 0
-        self._patient = patient
-        self._gateway = patient.gateway
-        self._world = world
+        self._patient = probe
+        self._gateway = probe.gateway
+        self._environment = environment
         self._seconds: list[float] = []
         self._looks: dict[str, bool] = {}
         self._answered: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class _Examination:
         await self._reach()
         bounded = min(REPLY_WITHIN, self._gateway.reply_timeout)
         try:
-            async with open_way(self._world, replace(self._gateway, timeout=bounded)) as send:
+            async with open_connection(self._environment, replace(self._gateway, timeout=bounded)) as send:
                 try:
                     await self._ask(self._counted(send), material)
                 finally:
@@ -108,15 +108,15 @@ class _Examination:
 
     async def _material(self) -> Material | None:
         try:
-            return await self._world.credential(self._gateway)
+            return await self._environment.credential(self._gateway)
         except CredentialError as error:
             self.found.append(failure("credential", str(error), "set what the reference points to"))
             return None
 
     async def _reach(self) -> None:
-        patient = self._patient
-        now = self._world.now()
-        reached = await reach(self._gateway, patient.folder, now=now, closes=patient.closes)
+        probe = self._patient
+        now = self._environment.now()
+        reached = await reach(self._gateway, probe.folder, now=now, closes=probe.closes)
         self.found.extend(reached.findings)
         if not reached.whole:
             raise _End
@@ -124,10 +124,10 @@ class _Examination:
     def _counted(self, send: Send) -> Send:
         async def counted(request: Request) -> Reply | Lost:
             self.requests += 1
-            began = self._world.monotonic()
+            began = self._environment.monotonic()
             answer = await send(request)
             if isinstance(answer, Reply):
-                self._seconds.append(self._world.monotonic() - began)
+                self._seconds.append(self._environment.monotonic() - began)
             return answer
 
         return counted
@@ -136,18 +136,20 @@ class _Examination:
         await self._greet(send, self._mask(material))
         if material is None:
             raise _End
-        entrance = Entrance(self._gateway, material, self._world, send)
-        ticket = await self._enter(entrance)
-        await self._check(send, entrance, ticket)
-        seen = await self._look(send, entrance, ticket)
+        authenticator = Authenticator(self._gateway, material, self._environment, send)
+        active = await self._enter(authenticator)
+        await self._check(send, authenticator, active)
+        seen = await self._look(send, authenticator, active)
         self.found.append(findings.looks(self._looks, [ask.via for ask in self._gateway.LOOKS]))
         self.found.append(findings.targets(seen, self._patient.total))
         self._tell_dialect()
 
     def _mask(self, material: Material | None) -> Mask:
         known = () if material is None else secrets_of(material)
-        self._world.known.add((*known, *(each.reveal() for each in self._world.passwords(self._gateway))))
-        return self._world.known.mask
+        self._environment.known.add(
+            (*known, *(each.reveal() for each in self._environment.passwords(self._gateway)))
+        )
+        return self._environment.known.mask
 
     async def _greet(self, send: Send, mask: Mask) -> None:
         """Ask without a credential first: whoever is not the gateway should not be shown one."""
@@ -176,12 +178,12 @@ class _Examination:
         signs = self._gateway.auth.access_key is not None
         self.found.append(findings.clock(difference, signs=signs))
 
-    async def _enter(self, entrance: Entrance) -> Ticket:
+    async def _enter(self, authenticator: Authenticator) -> ActiveCredential:
         """Return what lets requests in, after one login at most."""
-        match await entrance.enter():
-            case Ticket() as ticket:
-                self._tell_life(ticket)
-                return ticket
+        match await authenticator.enter():
+            case ActiveCredential() as active:
+                self._tell_life(active)
+                return active
             case Denied(reason):
                 advice = "set the right password; each further try may lock the account"
                 self.found.append(failure("credential", reason, advice))
@@ -197,16 +199,16 @@ class _Examination:
             self._last(found)
         self.found.append(replace(found, state=findings.State.WARN))
 
-    def _tell_life(self, ticket: Ticket) -> None:
+    def _tell_life(self, active: ActiveCredential) -> None:
         auth, closes = self._gateway.auth, self._patient.closes
-        self.found.append(findings.lifetime(ticket.until, auth, now=self._world.now(), closes=closes))
+        self.found.append(findings.lifetime(active.until, auth, now=self._environment.now(), closes=closes))
 
-    async def _check(self, send: Send, entrance: Entrance, ticket: Ticket) -> None:
+    async def _check(self, send: Send, authenticator: Authenticator, active: ActiveCredential) -> None:
         """Tell what the gateway makes of the credential, and which version of its API answers."""
         faults: list[Reading] = []
         answered: list[str] = []
-        for check in self._gateway.checks(ticket.access, now=self._world.now()):
-            read = await _asked(check, send, entrance)
+        for check in self._gateway.checks(active.access, now=self._environment.now()):
+            read = await _asked(check, send, authenticator)
             if isinstance(read, str):
                 answered.append(check.name)
                 self.found.append(findings.ok("credential", f"accepted; {read}"))
@@ -217,8 +219,8 @@ class _Examination:
                 if read.verdict is Verdict.DENIED:
                     break
         self._answered = frozenset(answered)
-        if entrance.warning and answered:
-            self.found.append(findings.warning("credential", "accepted", entrance.warning))
+        if authenticator.warning and answered:
+            self.found.append(findings.warning("credential", "accepted", authenticator.warning))
         if faults:
             self._tell_fault(faults[0], works=bool(answered))
         if not self._tell_dialect():
@@ -233,7 +235,9 @@ class _Examination:
         )
         return dialect.served
 
-    async def _look(self, send: Send, entrance: Entrance, ticket: Ticket) -> list[Reading]:
+    async def _look(
+        self, send: Send, authenticator: Authenticator, active: ActiveCredential
+    ) -> list[Reading]:
         """Return what a look at each sample amounts to; the first of them is read in every way there is."""
         seen: list[Reading] = []
         for target in self._patient.samples:
@@ -244,7 +248,7 @@ class _Examination:
                 lacking = frozenset(via for via, offered in self._looks.items() if not offered)
                 ask = left.pop(0) if left else self._gateway.next_look(target, readings, lacking, None)
                 if isinstance(ask, Ask):
-                    reading = await self._read(ask, target, send, entrance, ticket)
+                    reading = await self._read(ask, target, send, authenticator, active)
                     readings[ask.via] = reading
                     if reading.verdict in {Verdict.BUSY, Verdict.DENIED}:
                         return [*seen, reading]
@@ -252,13 +256,13 @@ class _Examination:
         return seen
 
     async def _read(
-        self, ask: Ask, target: Target, send: Send, entrance: Entrance, ticket: Ticket
+        self, ask: Ask, target: Target, send: Send, authenticator: Authenticator, active: ActiveCredential
     ) -> Reading:
-        now = self._world.now()
-        answer = await send(self._gateway.request(ask, target, ticket.access, note=None, now=now))
+        now = self._environment.now()
+        answer = await send(self._gateway.request(ask, target, active.access, note=None, now=now))
         if isinstance(answer, Lost):
-            return Reading(verdict=Verdict.UNCLEAR, message=entrance.mask.value(answer.detail))
-        reading = entrance.mask.reading(self._gateway.read(ask, target, answer))
+            return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))
+        reading = authenticator.mask.reading(self._gateway.read(ask, target, answer))
         if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
             self._looks[ask.via] = reading.verdict is not Verdict.NOT_OFFERED
         return reading
@@ -268,9 +272,9 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 """This read is not there, which another version may explain."""
 
 
-async def _asked(check: Check, send: Send, entrance: Entrance) -> str | Reading:
+async def _asked(check: Check, send: Send, authenticator: Authenticator) -> str | Reading:
     answer = await send(check.request)
     if isinstance(answer, Lost):
-        return Reading(verdict=Verdict.UNCLEAR, message=entrance.mask.value(answer.detail))
+        return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))
     read = check.read(answer)
-    return entrance.mask.reading(read) if isinstance(read, Reading) else entrance.mask.text(read)
+    return authenticator.mask.reading(read) if isinstance(read, Reading) else authenticator.mask.text(read)

@@ -10,11 +10,11 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from orchestrator.engine.standing import Standing
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
@@ -79,7 +79,7 @@ class Status(Struct, frozen=True, tag="status", tag_field="act"):
         return "status"
 
 
-Demand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits | Status
+ControlCommand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits | Status
 
 
 class Who(Struct, frozen=True, kw_only=True):
@@ -96,10 +96,10 @@ class Kept(Struct, frozen=True, kw_only=True):
     act: str
     by: str
     origin: str
-    demand: Demand
+    command: ControlCommand = field(name="demand")
 
 
-class Steering:
+class Controller:
     """Does what is asked of one session of a run."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Steering:
         learned: dict[str, Learned],
         pending: Pending,
         record: Record,
-        tools: Tools,
+        tools: RunResources,
         stands: Callable[[], Standing] = lambda: Standing(at=0.0),
     ) -> None:
         """``stands`` says where the run stands at the moment."""
@@ -123,35 +123,35 @@ class Steering:
         self._lanes = lanes
         self._pending = pending
         self._record = record
-        self._stopping = tools.stopping
+        self._run_gate = tools.run_gate
         self._emit = tools.emit
-        self._world = tools.world
+        self._environment = tools.environment
 
-    async def do(self, demand: Demand, who: Who) -> str:
+    async def do(self, command: ControlCommand, who: Who) -> str:
         """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
-        if isinstance(demand, Status):
+        if isinstance(command, Status):
             return msgspec.json.encode(self._stands()).decode()
-        answer = self._check(demand)
-        at = self._world.now()
-        kept = Kept(act=str(demand), by=who.user, origin=who.origin, demand=demand)
+        answer = self._check(command)
+        at = self._environment.now()
+        kept = Kept(act=str(command), by=who.user, origin=who.origin, command=command)
         self._record.note(at, "control", text=msgspec.json.encode(kept).decode())
         self._emit(Controlled(at=at, act=kept.act, by=who.user, origin=who.origin))
-        self._act(demand, who)
+        self._act(command, who)
         await self._record.flush()
         return answer
 
     def complain(self, text: str) -> None:
         """Keep and tell that the run cannot be steered."""
-        at, gateway = self._world.now(), self._plan.gateways[0].name
+        at, gateway = self._environment.now(), self._plan.gateways[0].name
         self._record.note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
-    def _check(self, demand: Demand) -> str:
-        match demand:
+    def _check(self, command: ControlCommand) -> str:
+        match command:
             case Pause():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
             case Continue():
-                waits = self._stopping.paused or self._stopping.rests
+                waits = self._run_gate.paused or self._run_gate.rests
                 return "it goes on" if waits else "it was not waiting; nothing has changed"
             case Stop():
                 return f"it stops; `undeploy resume {self.run}` goes on with what is left"
@@ -160,8 +160,8 @@ class Steering:
             case Status():
                 return ""
             case SetLimits():
-                self._gateway(demand)
-                return f"in force: {str(demand).removeprefix('limits ')}"
+                self._gateway(command)
+                return f"in force: {str(command).removeprefix('limits ')}"
 
     def _count(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
@@ -175,46 +175,46 @@ class Steering:
             )
         return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
 
-    def _gateway(self, demand: SetLimits) -> Gateway:
-        found = next((entry for entry in self._plan.gateways if entry.name == demand.gateway), None)
+    def _gateway(self, command: SetLimits) -> Gateway:
+        found = next((entry for entry in self._plan.gateways if entry.name == command.gateway), None)
         if found is None:
             names = ", ".join(entry.name for entry in self._plan.gateways)
-            raise UsageError(f"the plan has no gateway {demand.gateway!r}; it has {names}")
-        if demand.concurrency is None and demand.rate is None and not demand.unbounded:
+            raise UsageError(f"the plan has no gateway {command.gateway!r}; it has {names}")
+        if command.concurrency is None and command.rate is None and not command.unbounded:
             raise UsageError("give concurrency=N, rate=N/s, or both")
         return found
 
-    def _act(self, demand: Demand, who: Who) -> None:
-        match demand:
-            case Pause() if not self._stopping.paused:
-                self._stopping.pause()
-                self._emit(RunWaiting(at=self._world.now(), why="paused"))
-            case Continue() if self._stopping.paused or self._stopping.rests:
-                if self._stopping.paused:
-                    self._emit(RunContinued(at=self._world.now()))
-                self._stopping.go_on()
+    def _act(self, command: ControlCommand, who: Who) -> None:
+        match command:
+            case Pause() if not self._run_gate.paused:
+                self._run_gate.pause()
+                self._emit(RunWaiting(at=self._environment.now(), why="paused"))
+            case Continue() if self._run_gate.paused or self._run_gate.rests:
+                if self._run_gate.paused:
+                    self._emit(RunContinued(at=self._environment.now()))
+                self._run_gate.go_on()
             case Stop():
-                self._stopping.stop("control", f"{who.user} stopped it ({who.origin})")
+                self._run_gate.stop("control", f"{who.user} stopped it ({who.origin})")
             case Skip(pattern):
-                self._stopping.skip(pattern, who.user)
+                self._run_gate.skip(pattern, who.user)
             case SetLimits():
-                self._limit(demand)
+                self._limit(command)
             case _:
                 pass
 
-    def _limit(self, demand: SetLimits) -> None:
-        before = self.learned.get(demand.gateway, Learned())
-        self.learned[demand.gateway] = _changed(before, self._gateway(demand), demand)
-        if lane := self._lanes.get(demand.gateway):
-            given = demand.unbounded or demand.rate is not None
-            lane.limit(concurrency=demand.concurrency, rate=demand.rate if given else "same")
+    def _limit(self, command: SetLimits) -> None:
+        before = self.learned.get(command.gateway, Learned())
+        self.learned[command.gateway] = _changed(before, self._gateway(command), command)
+        if lane := self._lanes.get(command.gateway):
+            given = command.unbounded or command.rate is not None
+            lane.limit(concurrency=command.concurrency, rate=command.rate if given else "same")
 
 
-Desk: TypeAlias = Callable[[Steering], AbstractAsyncContextManager[None]]
+ControlSocket: TypeAlias = Callable[[Controller], AbstractAsyncContextManager[None]]
 """Where a run takes demands from while the block goes on."""
 
 
-def no_desk(_: Steering) -> AbstractAsyncContextManager[None]:
+def no_control(_: Controller) -> AbstractAsyncContextManager[None]:
     """Nobody steers the run."""
     return nullcontext()
 
@@ -228,9 +228,9 @@ def recalled(
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
     for each in (msgspec.json.decode(act, type=Kept) for act in acts):
-        match each.demand:
-            case SetLimits(gateway=name) as demand if name in entries:
-                learned[name] = _changed(learned.get(name, Learned()), entries[name], demand)
+        match each.command:
+            case SetLimits(gateway=name) as command if name in entries:
+                learned[name] = _changed(learned.get(name, Learned()), entries[name], command)
             case Skip(pattern):
                 skips.setdefault(pattern, each.by)
             case _:
@@ -238,12 +238,12 @@ def recalled(
     return learned, skips
 
 
-def _changed(learned: Learned, gateway: Gateway, demand: SetLimits) -> Learned:
+def _changed(learned: Learned, gateway: Gateway, command: SetLimits) -> Learned:
     limits = learned.limits or gateway.limits
     return replace(
         learned,
         limits=Limits(
-            concurrency=demand.concurrency or limits.concurrency,
-            rate=demand.rate if demand.unbounded or demand.rate is not None else limits.rate,
+            concurrency=command.concurrency or limits.concurrency,
+            rate=command.rate if command.unbounded or command.rate is not None else limits.rate,
         ),
     )

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.model.events import RunContinued, RunWaiting
 from orchestrator.model.plan import Wave
 
@@ -17,7 +17,7 @@ Prompt: TypeAlias = Callable[[str], Awaitable[bool]]
 """Asks whether to go on after the wave of that name; may be cancelled."""
 
 
-async def rest(wave: Wave, tools: Tools, prompt: Prompt | None) -> None:
+async def rest(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
     """Wait for as long as a wave says, then until somebody says to go on where it asks for that.
 
     A run that stops waits no longer, nor does one whose window closes. ``control continue`` ends either wait.
@@ -27,39 +27,44 @@ async def rest(wave: Wave, tools: Tools, prompt: Prompt | None) -> None:
     await asked(wave, tools, prompt)
 
 
-async def asked(wave: Wave, tools: Tools, prompt: Prompt | None) -> None:
+async def asked(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
     """Wait until somebody says to go on after a wave, where it asks for that."""
     if wave.proceed == "ask":
         async with anyio.create_task_group() as group:
-            if prompt is not None and tools.stopping.kind is None:
+            if prompt is not None and tools.run_gate.kind is None:
                 group.start_soon(_ask, wave, tools, prompt)
             await _wait(wave, tools, "proceed", math.inf, answers=prompt is not None)
             group.cancel_scope.cancel()
 
 
-async def _ask(wave: Wave, tools: Tools, prompt: Prompt) -> None:
+async def _ask(wave: Wave, tools: RunResources, prompt: Prompt) -> None:
     if await prompt(wave.name):
-        tools.stopping.go_on()
+        tools.run_gate.go_on()
     else:
-        tools.stopping.stop("control", f"it was not to go on after wave {wave.name}")
+        tools.run_gate.stop("control", f"it was not to go on after wave {wave.name}")
 
 
 async def _wait(
-    wave: Wave, tools: Tools, why: Literal["pause_after", "proceed"], seconds: float, *, answers: bool = False
+    wave: Wave,
+    tools: RunResources,
+    why: Literal["pause_after", "proceed"],
+    seconds: float,
+    *,
+    answers: bool = False,
 ) -> None:
-    world, stopping = tools.world, tools.stopping
-    if stopping.kind is not None:
+    environment, run_gate = tools.environment, tools.run_gate
+    if run_gate.kind is not None:
         return
-    event = partial(RunWaiting, at=world.now(), why=why, wave=wave.name, answers=answers)
-    tools.emit(event() if math.isinf(seconds) else event(until=world.now() + seconds))
-    stopping.rest()
-    ends = world.monotonic() + seconds
-    while stopping.rests:
-        left = min(ends, stopping.closes) - world.monotonic()
+    event = partial(RunWaiting, at=environment.now(), why=why, wave=wave.name, answers=answers)
+    tools.emit(event() if math.isinf(seconds) else event(until=environment.now() + seconds))
+    run_gate.rest()
+    ends = environment.monotonic() + seconds
+    while run_gate.rests:
+        left = min(ends, run_gate.closes) - environment.monotonic()
         if left <= 0:
             break
-        await stopping.change(left)
-    stopping.rest(over=True)
-    tools.emit(RunContinued(at=world.now()))
-    if stopping.paused:
-        tools.emit(RunWaiting(at=world.now(), why="paused"))
+        await run_gate.change(left)
+    run_gate.rest(over=True)
+    tools.emit(RunContinued(at=environment.now()))
+    if run_gate.paused:
+        tools.emit(RunWaiting(at=environment.now(), why="paused"))

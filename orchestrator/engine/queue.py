@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 import anyio
 
-from orchestrator.journal.pending import START, Leg, Pending
+from orchestrator.journal.pending import START, Pending, WaveStep
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target
 from orchestrator.rules.dependencies import Dependencies
-from orchestrator.rules.retry import Past
+from orchestrator.rules.retry import TargetHistory
 
 LOOK_AHEAD = 2000
 """Targets that may stand aside, since their like is under way or they come after another one, before the lane
 waits for one of them."""
 
 
-class Claims:
+class ExclusiveKeys:
     """What is under way at one installation. Of targets that exclude one another one goes at a time, also
     where a plan names the installation twice."""
 
@@ -53,14 +53,14 @@ class Claims:
         await self._changed.wait()
 
 
-class Order:
+class DependencyTracker:
     """What the targets of a leg wait for, and who is to be woken when that has changed."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
-        self._feeds: list[Feed] = []
+        self._feeds: list[TargetQueue] = []
 
-    def join(self, feed: Feed) -> None:
+    def join(self, feed: TargetQueue) -> None:
         """Have a feed told of its targets that need not wait any more."""
         self._feeds.append(feed)
 
@@ -84,27 +84,34 @@ class Taken(NamedTuple):
     """A target for a worker. ``broken`` is why it will not be started, where that is so."""
 
     target: Target
-    past: Past
+    history: TargetHistory
     broken: str | None = None
 
 
-class Feed:
+class TargetQueue:
     """Hands out targets to the workers of a lane. Those whose like is under way, and those that come after
     another one, stand aside, and whoever is free takes the next one that may go."""
 
-    def __init__(self, pending: Pending, leg: Leg, gateway: Gateway, claims: Claims, order: Order) -> None:
+    def __init__(
+        self,
+        pending: Pending,
+        wave_step: WaveStep,
+        gateway: Gateway,
+        claims: ExclusiveKeys,
+        order: DependencyTracker,
+    ) -> None:
         self._pending = pending
-        self._leg = leg
+        self._wave_step = wave_step
         self._gateway = gateway
         self._claims = claims
         self._dependencies = order.dependencies
-        self._batch: deque[tuple[Target, Past]] = deque()
+        self._batch: deque[tuple[Target, TargetHistory]] = deque()
         self._after = START
         self._drained = False
-        self._aside: dict[str, deque[tuple[Target, Past]]] = {}
+        self._aside: dict[str, deque[tuple[Target, TargetHistory]]] = {}
         self._aside_count = 0
-        self._waiting: dict[int, tuple[Target, Past]] = {}
-        self._ready: deque[tuple[Target, Past]] = deque()
+        self._waiting: dict[int, tuple[Target, TargetHistory]] = {}
+        self._ready: deque[tuple[Target, TargetHistory]] = deque()
         order.join(self)
 
     async def take(self) -> Taken | None:
@@ -151,7 +158,7 @@ class Feed:
                 return taken
         return None
 
-    def _offer(self, item: tuple[Target, Past]) -> Taken | None:
+    def _offer(self, item: tuple[Target, TargetHistory]) -> Taken | None:
         """Hand a target out, or put it aside behind its like."""
         if (broken := self._dependencies.broken(item[0].seq)) is not None:
             return Taken(*item, broken)
@@ -163,9 +170,9 @@ class Feed:
         self._aside_count += 1
         return None
 
-    def _read(self) -> tuple[Target, Past] | None:
+    def _read(self) -> tuple[Target, TargetHistory] | None:
         if not self._batch and not self._drained:
-            batch, self._after = self._pending.batch(self._leg, self._gateway.name, self._after)
+            batch, self._after = self._pending.batch(self._wave_step, self._gateway.name, self._after)
             self._batch.extend(batch)
             self._drained = not batch
         return self._batch.popleft() if self._batch else None

@@ -12,23 +12,24 @@ import anyio
 from msgspec import Struct
 
 from orchestrator.display.progress import Progress
-from orchestrator.engine.control import Desk, Steering, no_desk
+from orchestrator.engine.control import Controller, ControlSocket, no_control
+from orchestrator.engine.guard import Guard
 from orchestrator.engine.pauses import Prompt
 from orchestrator.engine.signals import Signals
 from orchestrator.engine.standing import standing
 from orchestrator.engine.storage import Storage
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.engine.waves import Crew, Way, execute
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.account import consent_of
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Leg, Pending
+from orchestrator.journal.pending import Pending, WaveStep
 from orchestrator.journal.record import Record
-from orchestrator.lanes.environment import World, open_way
+from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LaneStatus, Learned
-from orchestrator.lanes.login import Entrance
-from orchestrator.lanes.run_gate import Stopping
-from orchestrator.lanes.state_list import Overview
+from orchestrator.lanes.login import Authenticator
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Material
 from orchestrator.model.events import (
     AnyEvent,
@@ -52,7 +53,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import consented
 from orchestrator.rules.exit_status import end_state, exit_status, left_undone
 from orchestrator.rules.forecast import last_starts
-from orchestrator.rules.stop_rules import Tally
+from orchestrator.rules.stop_rules import StopRules
 from orchestrator.transport.tls import warnings
 
 LAST_WRITES = 3.0
@@ -62,18 +63,7 @@ LAST_CLOSE = 0.5
 """And so many for closing it then; each is bounded, since a disk may never answer."""
 
 
-class Guard(Struct, frozen=True):
-    """What keeps targets from a run, as it is told at the start."""
-
-    patterns: int
-    """How many patterns are in force."""
-    protected: int
-    """How many targets they have kept from the run."""
-    warnings: tuple[tuple[str, str], ...] = ()
-    """What to look at, in words, each with the gateway that it is about."""
-
-
-class Start(Struct, frozen=True, kw_only=True):
+class SessionSpec(Struct, frozen=True, kw_only=True):
     """What a session begins with."""
 
     run: RunId
@@ -113,7 +103,7 @@ class Finish(Struct, frozen=True, kw_only=True):
     cut: bool = False
 
 
-class Teller:
+class EventDispatcher:
     """Tells events to the listeners. One that raises is dropped, and the others are told why."""
 
     def __init__(self, listeners: Sequence[Listener], complain: Callable[[str], None]) -> None:
@@ -134,39 +124,39 @@ class Session:
 
     def __init__(
         self,
-        start: Start,
+        start: SessionSpec,
         database: Database,
-        world: World,
+        environment: Environment,
         listeners: Sequence[Listener],
-        desk: Desk = no_desk,
+        control_socket: ControlSocket = no_control,
         storage: Storage | None = None,
     ) -> None:
-        """``desk`` is where others steer the run from, while it works."""
+        """``control_socket`` is where others steer the run from, while it works."""
         self._start = start
-        self._desk = desk
-        self._world = world
-        self._began = world.monotonic()
+        self._control_socket = control_socket
+        self._environment = environment
+        self._began = environment.monotonic()
         storage = storage or Storage()
         self._writing = storage.writing(database)
         self._record = Record(self._writing, start.number)
         self._progress = Progress()
-        self._emit = Teller(
-            [self._progress.heed, *listeners],
-            lambda text: self._record.note(world.now(), "warning", text=text),
+        self._emit = EventDispatcher(
+            [self._progress.observe, *listeners],
+            lambda text: self._record.note(environment.now(), "warning", text=text),
         )
         self._reader = storage.reader(database)
         self._pending = Pending(self._reader, start.plan, resumed=start.number > 1)
-        self._stopping = Stopping(
+        self._run_gate = RunGate(
             closes=self._closes(),
             announce=self._announce_stop,
             matcher=lambda texts: Patterns(texts, start.plan.gateways).first,
         )
         for pattern, by in start.skips.items():
-            self._stopping.skip(pattern, by)
+            self._run_gate.skip(pattern, by)
         self._lanes: dict[str, Lane] = {}
-        self._tools = Tools(
-            world=world,
-            stopping=self._stopping,
+        self._tools = RunResources(
+            environment=environment,
+            run_gate=self._run_gate,
             record=self._record,
             emit=self._emit,
             note=_note(start),
@@ -174,7 +164,7 @@ class Session:
             snapshot=start.plan.snapshot if start.change == UNDEPLOY else "off",
             approved=self._pending.approved,
         )
-        self._steering = Steering(
+        self._controller = Controller(
             run=start.run,
             plan=start.plan,
             lanes=self._lanes,
@@ -182,7 +172,7 @@ class Session:
             pending=self._pending,
             record=self._record,
             tools=self._tools,
-            stands=lambda: standing(self._progress, self._lanes, world.now(), world.monotonic()),
+            stands=lambda: standing(self._progress, self._lanes, environment.now(), environment.monotonic()),
         )
         self._told_late: set[str] = set()
         """The gateways of which it was told that the window lets nothing of them start."""
@@ -200,8 +190,8 @@ class Session:
         finish: Finish | None = None
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._heed_signals, signals, group.cancel_scope)
-                async with self._desk(self._steering):
+                group.start_soon(self._watch_signals, signals, group.cancel_scope)
+                async with self._control_socket(self._controller):
                     await self._work()
                 finish = await self._finish()
                 await self._close()  # under the same signals: this, too, must not be cut by the first one
@@ -221,21 +211,21 @@ class Session:
         await self._writing.close()
 
     async def _work(self) -> None:
-        start, world = self._start, self._world
+        start, environment = self._start, self._environment
         try:
-            await self._record.begin(world.now(), start.holder, start.options)
+            await self._record.begin(environment.now(), start.holder, start.options)
         except DiskError as error:
-            self._stopping.stop("disk", str(error))
+            self._run_gate.stop("disk", str(error))
             return
         left = self._pending.left()
-        legs = sorted({leg for leg, _ in left})
+        wave_steps = sorted({wave_step for wave_step, _ in left})
         names = [gateway.name for gateway in start.plan.gateways]
         by_gateway = {
             name: sum(count for (_, gateway), count in left.items() if gateway == name) for name in names
         }
         self._emit(
             RunStarted(
-                at=world.now(),
+                at=environment.now(),
                 run=start.run,
                 plan=start.plan.name,
                 targets=self._pending.targets(),
@@ -243,8 +233,10 @@ class Session:
                 resumed=start.number > 1,
                 closes=start.window.closes.timestamp() if start.window and start.window.closes else None,
                 timeouts={gateway.name: gateway.reply_timeout for gateway in start.plan.gateways},
-                rests=sum(start.plan.waves[leg.wave].pause_after or 0.0 for leg in legs[:-1]),
-                parts=tuple(_part(start.plan, leg, left) for leg in legs),
+                rests=sum(
+                    start.plan.waves[wave_step.wave].pause_after or 0.0 for wave_step in wave_steps[:-1]
+                ),
+                parts=tuple(_part(start.plan, wave_step, left) for wave_step in wave_steps),
                 act="undeploy" if start.change == UNDEPLOY else "restore",
                 rehearsal=start.rehearsal,
                 urls={
@@ -262,7 +254,7 @@ class Session:
         await self._wait_for_window()
         if self._expired():
             return
-        tally = Tally(
+        tally = StopRules(
             start.plan.stop_when,
             self._pending.outcomes(),
             first_run=start.number == 1,
@@ -291,44 +283,53 @@ class Session:
         async with AsyncExitStack() as stack:
             for gateway in self._start.plan.gateways:
                 if gateway.name in names:
-                    reached = self._world.reach(gateway)
-                    send = await stack.enter_async_context(open_way(self._world, reached))
+                    reached = self._environment.reach(gateway)
+                    send = await stack.enter_async_context(open_connection(self._environment, reached))
                     ways[gateway.name] = self._way(reached, send)
             yield ways
 
     def _way(self, gateway: Gateway, send: Send) -> Way:
         told = partial(self._note_request, gateway.name)
-        entrance = Entrance(gateway, self._start.materials[gateway.name], self._world, send, told)
-        learned = self._steering.learned.get(gateway.name, Learned())
-        lane = Lane(gateway, entrance, self._world, self._stopping, self, learned, self._tools.change.act)
+        authenticator = Authenticator(
+            gateway, self._start.materials[gateway.name], self._environment, send, told
+        )
+        learned = self._controller.learned.get(gateway.name, Learned())
+        lane = Lane(
+            gateway, authenticator, self._environment, self._run_gate, self, learned, self._tools.change.act
+        )
         self._lanes[gateway.name] = lane
-        texts = [*warnings(gateway), entrance.warning, *self._horizon(entrance), *self._too_late(gateway)]
+        texts = [
+            *warnings(gateway),
+            authenticator.warning,
+            *self._horizon(authenticator),
+            *self._too_late(gateway),
+        ]
         for warning in filter(None, texts):
             lane.warn(warning)
-        return Way(lane, send, Overview(lane, send, self._world, told))
+        return Way(lane, send, StateList(lane, send, self._environment, told))
 
-    def _horizon(self, entrance: Entrance) -> Iterator[str]:
+    def _horizon(self, authenticator: Authenticator) -> Iterator[str]:
         """Yield a warning where a credential that nobody renews is known to end before the window does."""
-        window, ticket = self._start.window, entrance.ticket
-        if window is None or window.closes is None or ticket is None or ticket.until is None:
+        window, active = self._start.window, authenticator.active
+        if window is None or window.closes is None or active is None or active.until is None:
             return
-        if ticket.until < window.closes.timestamp():
-            yield f"the credential says that it ends at {_utc(ticket.until)}, before the window closes"
+        if active.until < window.closes.timestamp():
+            yield f"the credential says that it ends at {_utc(active.until)}, before the window closes"
 
     def _too_late(self, gateway: Gateway) -> Iterator[str]:
         """Yield a warning where the window lets nothing of a gateway start from the beginning on."""
         last = self._last_start(gateway)
-        if last is not None and last < self._world.now():
+        if last is not None and last < self._environment.now():
             self._told_late.add(gateway.name)
             yield f"{self._stops(gateway)}, so nothing of it is started in this session"
 
     def _note_request(self, gateway: str) -> None:
         """Keep that a request left that is no single target's: a login, or a page of a list."""
-        self._record.note(self._world.now(), "request", gateway=gateway)
+        self._record.note(self._environment.now(), "request", gateway=gateway)
 
     def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
         """Keep and tell how a lane is doing."""
-        at = self._world.now()
+        at = self._environment.now()
         if state == "warning":
             self._record.note(at, "warning", gateway=gateway, text=reason)
             self._emit(GatewayWarned(at=at, gateway=gateway, text=reason or ""))
@@ -347,12 +348,12 @@ class Session:
 
     def pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell what bounds a lane's undeploys."""
-        at = self._world.now()
+        at = self._environment.now()
         self._record.note(at, "pace", gateway=gateway, text=None if rate is None else f"{rate:.6g}")
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
 
     def _announce_stop(self, reason: str) -> None:
-        at = self._world.now()
+        at = self._environment.now()
         self._record.note(at, "stopping", text=reason)
         self._emit(RunStopping(at=at, reason=reason))
 
@@ -361,52 +362,52 @@ class Session:
         window = self._start.window
         if window is None or window.closes is None:
             return None
-        return self._world.monotonic() + window.closes.timestamp() - self._world.now()
+        return self._environment.monotonic() + window.closes.timestamp() - self._environment.now()
 
     async def _wait_for_window(self) -> None:
         window = self._start.window
-        if window is None or window.opens is None or self._stopping.kind is not None:
+        if window is None or window.opens is None or self._run_gate.kind is not None:
             return
-        opens, now = window.opens.timestamp(), self._world.now()
+        opens, now = window.opens.timestamp(), self._environment.now()
         if now < opens:
             self._emit(RunWaiting(at=now, why="window", until=opens))
-            await self._stopping.sleep(opens - now)
-            self._emit(RunContinued(at=self._world.now()))
+            await self._run_gate.sleep(opens - now)
+            self._emit(RunContinued(at=self._environment.now()))
 
     def _expired(self) -> bool:
         """Whether the approval has expired before a first request could leave: then none does."""
         expires = self._start.expires
-        if expires is None or self._world.now() < expires or self._stopping.kind is not None:
+        if expires is None or self._environment.now() < expires or self._run_gate.kind is not None:
             return False
         ended = datetime.fromtimestamp(expires, UTC)
         self._void = (
             f"the approval expired at {ended:%Y-%m-%d %H:%M:%S} UTC, before anything was sent; make a new one"
         )
-        self._stopping.stop("control", self._void)
+        self._run_gate.stop("control", self._void)
         return True
 
-    async def _heed_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
+    async def _watch_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
         """The first signal lets what is in flight land, the second ends the session at once."""
         async for name in signals.received():
-            if self._stopping.kind == "interrupt":
+            if self._run_gate.kind == "interrupt":
                 self._cut = True
                 scope.cancel()
                 return
             self._interrupt(name)
 
     def _interrupt(self, name: str) -> None:
-        self._stopping.stop("interrupt", f"{name} was received")
+        self._run_gate.stop("interrupt", f"{name} was received")
 
     async def _finish(self) -> Finish:
         """Give what was not reached its honest outcome, and keep how the session ended."""
-        at = self._world.now()
+        at = self._environment.now()
         self._leave_skipped(at)
         for index, gateway in enumerate(self._start.plan.gateways):
             lane = self._lanes.get(gateway.name)
             # What ended its lane comes first: the window, or a signal, found these left already.
             if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
                 self._record.leave_rest(reason, at, gateway=index)
-        rest = self._stopping.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
+        rest = self._run_gate.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
         self._record.leave_rest(rest, at)
         try:
             await self._record.flush()
@@ -418,13 +419,13 @@ class Session:
                 state=end_state(status),
                 stopped_by=self._stopped_by(counts, status),
                 exit_status=status,
-                seconds=self._world.monotonic() - self._began,
+                seconds=self._environment.monotonic() - self._began,
             )
         except DiskError:
-            interrupted = self._stopping.kind == "interrupt"
+            interrupted = self._run_gate.kind == "interrupt"
             status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
         self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
-        interrupted = self._stopping.kind == "interrupt"
+        interrupted = self._run_gate.kind == "interrupt"
         return Finish(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
 
     def _tell_what_the_window_stopped(self) -> None:
@@ -449,15 +450,15 @@ class Session:
 
     def _leave_skipped(self, at: float) -> None:
         """What somebody had passed over stays so, also where nobody came to it."""
-        if self._stopping.skips:
+        if self._run_gate.skips:
             for seq, name in self._pending.untouched():
-                if reason := self._stopping.skipped(name):
+                if reason := self._run_gate.skipped(name):
                     self._record.leave(seq, reason, at)
 
     def _status(self, counts: Counts) -> ExitStatus:
         status = exit_status(
             counts,
-            interrupted=self._stopping.kind == "interrupt",
+            interrupted=self._run_gate.kind == "interrupt",
             restores=self._start.change.act is Act.DEPLOY,
         )
         return ExitStatus.INTERRUPTED if self._cut else status
@@ -465,20 +466,20 @@ class Session:
     def _stopped_by(self, counts: Counts, status: ExitStatus) -> str | None:
         if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
             return None
-        return self._stopping.reason or left_undone(counts)
+        return self._run_gate.reason or left_undone(counts)
 
 
-def _part(plan: Plan, leg: Leg, left: Mapping[tuple[Leg, str], int]) -> PartLeft:
-    wave = plan.waves[leg.wave]
-    here = {name: count for (other, name), count in left.items() if other == leg}
-    return PartLeft(wave=wave.name, number=leg.step + 1, left=here, rest=wave.pause_after or 0.0)
+def _part(plan: Plan, wave_step: WaveStep, left: Mapping[tuple[WaveStep, str], int]) -> PartLeft:
+    wave = plan.waves[wave_step.wave]
+    here = {name: count for (other, name), count in left.items() if other == wave_step}
+    return PartLeft(wave=wave.name, number=wave_step.step + 1, left=here, rest=wave.pause_after or 0.0)
 
 
 def _utc(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _note(start: Start) -> str | None:
+def _note(start: SessionSpec) -> str | None:
     """Return the text for a vendor's history record; None without a reason: an older server knows no text."""
     return f"{start.plan.reason} [{start.run}]" if start.plan.reason else None
 

@@ -15,30 +15,30 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import Stopping
-from orchestrator.lanes.state_list import Overview
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.http import Send as SendRequest
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.admission import Turn
+from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.precheck import Approved, judged, unseen
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     End,
     Look,
-    Past,
     Send,
     Step,
-    aimed,
+    TargetHistory,
     backoff,
     blocked,
     decide,
     first_step,
+    mirror_reading,
     passing,
 )
 
@@ -53,11 +53,11 @@ class Recording(Protocol):
     def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None: ...
 
 
-class Tools(Struct, frozen=True, kw_only=True):
+class RunResources(Struct, frozen=True, kw_only=True):
     """What every target of a session is undeployed with."""
 
-    world: World
-    stopping: Stopping
+    environment: Environment
+    run_gate: RunGate
     record: Recording
     emit: Callable[[AnyEvent], None]
     note: str | None
@@ -73,33 +73,33 @@ class Wait(Struct, frozen=True):
     """The target has the vendor's full evidence, and waits for the look at the end of its wave."""
 
 
-class Course:
+class TargetRun:
     """The way of one target through a session."""
 
     def __init__(
         self,
         target: Target,
-        past: Past,
+        history: TargetHistory,
         lane: Lane,
         send: SendRequest,
-        tools: Tools,
+        tools: RunResources,
         *,
-        overview: Overview | None = None,
+        state_list: StateList | None = None,
         last_look: bool = False,
     ) -> None:
-        """``overview`` is the lane's list, where looks may be shared; ``last_look`` is the look after it."""
+        """``state_list``: the list of the lane, if looks may be shared; ``last_look``: the look after it."""
         self.target = target
-        self.past = past
+        self.history = history
         self._lane = lane
         self._send = send
-        self._world = tools.world
-        self._stopping = tools.stopping
+        self._environment = tools.environment
+        self._run_gate = tools.run_gate
         self._record = tools.record
         self._emit = tools.emit
         self._note = tools.note
         self._tools = tools
-        self._step: Step = first_step(lane.policy, past)
-        self._overview = overview
+        self._step: Step = first_step(lane.policy, history)
+        self._state_list = state_list
         self._last_look = last_look
         self._status: int | None = None
         """The HTTP status of the newest reply; None where none came."""
@@ -113,8 +113,8 @@ class Course:
         step = await self._advance()
         if isinstance(step, End | Wait):
             return step
-        await self._stopping.sleep(step.wait)
-        repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._stopping.sleep)
+        await self._run_gate.sleep(step.wait)
+        repeat = AsyncRetrying(retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._run_gate.sleep)
         end: End | Wait = await repeat(self._advance)
         return end
 
@@ -125,8 +125,8 @@ class Course:
         refused = await self._lane.admit(turn)
         if refused is None:
             reading = await (self._look(turn) if act is Act.LOOK else self._undeploy(turn))
-            roll = self._world.roll()
-            self.past, self._step = decide(self._lane.policy, self.past, act, reading, roll=roll)
+            roll = self._environment.roll()
+            self.history, self._step = decide(self._lane.policy, self.history, act, reading, roll=roll)
             if self._may_wait(reading):
                 return Wait()
             refused = self._plan_next()
@@ -137,29 +137,29 @@ class Course:
     def _act_of(self, step: Step) -> Act:
         return Act.LOOK if isinstance(step, Look) else self._lane.policy.act
 
-    def _turn(self, act: Act) -> Turn:
-        begun = self.past.charged > 0
+    def _turn(self, act: Act) -> AdmissionRequest:
+        begun = self.history.charged > 0
         if act is Act.LOOK:
-            last = self.past.looks >= LOOKS_PER_DOUBT - 1
-            return Turn(self.target.id, act, settling=begun, last=begun and last)
-        return Turn(self.target.id, act, repeats=begun or self.past.unsent > 0)
+            last = self.history.looks >= LOOKS_PER_DOUBT - 1
+            return AdmissionRequest(self.target.id, act, settling=begun, last=begun and last)
+        return AdmissionRequest(self.target.id, act, repeats=begun or self.history.unsent > 0)
 
     async def _portray(self) -> End | None:
         """Take a snapshot where one is wanted; return how the target ends, where there is no more to do."""
         tools = self._tools
         approved = tools.approved(self.target.seq)
-        if self.past.charged or (tools.snapshot == "off" and approved is None):
+        if self.history.charged or (tools.snapshot == "off" and approved is None):
             return None
-        snapshot = await self._read_portrait()
+        snapshot = await self._read_snapshot()
         if isinstance(snapshot, str):
             if tools.snapshot == "required" or approved is not None or self._may_not_go():
-                return blocked(self.past, snapshot)
+                return blocked(self.history, snapshot)
             self._miss(Snapshot(verdict=Verdict.UNCLEAR, message=snapshot))
             return None
-        snapshot = self._lane.entrance.mask.snapshot(self._lane.in_its_words(snapshot))
+        snapshot = self._lane.authenticator.mask.snapshot(self._lane.in_its_words(snapshot))
         self.target = replace(self.target, pods=snapshot.facts.pods_responded or 0)
-        self._record.snapshot(self.target, snapshot, self._world.now())
-        self.past = replace(self.past, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
+        self._record.snapshot(self.target, snapshot, self._environment.now())
+        self.history = replace(self.history, exists=snapshot.verdict in (Verdict.UP, Verdict.PARTIAL))
         end = judged(self._lane.policy, snapshot, approved, required=tools.snapshot == "required")
         if end is None and snapshot.verdict is Verdict.UP and isinstance(self._step, Look):
             self._step = Send()  # the look that was due has been had
@@ -169,7 +169,7 @@ class Course:
 
     def _miss(self, snapshot: Snapshot) -> None:
         """Keep and tell that the target goes on without what a restore needs."""
-        target, at, why = self.target, self._world.now(), unseen(snapshot)
+        target, at, why = self.target, self._environment.now(), unseen(snapshot)
         self._record.snapshot(target, snapshot, at)
         self._emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))
         if snapshot.verdict is Verdict.NOT_OFFERED and snapshot.code:
@@ -179,16 +179,16 @@ class Course:
 
     def _may_not_go(self) -> bool:
         """Tell whether it is not only looks that are refused."""
-        refused = self._lane.refusal(self._lane.policy.act) or self._stopping.skipped(self.target.id)
+        refused = self._lane.refusal(self._lane.policy.act) or self._run_gate.skipped(self.target.id)
         return refused is not None
 
-    async def _read_portrait(self) -> Snapshot | str:
+    async def _read_snapshot(self) -> Snapshot | str:
         """Read what a snapshot needs, each read once, and once more where it met a passing fault; or return
         why nothing may be read."""
         seen: dict[str, Reading] = {}
         repeated: set[str] = set()
         while True:
-            found = self._lane.gateway.next_portrait(self.target, seen, frozenset(self._lane.lacking))
+            found = self._lane.gateway.next_snapshot_read(self.target, seen, frozenset(self._lane.lacking))
             if isinstance(found, Snapshot):
                 return found
             turn = self._turn(Act.LOOK)
@@ -202,7 +202,7 @@ class Course:
                 reading = replace(reading, verdict=Verdict.UNCLEAR)  # to a snapshot it tells nothing either
             if self._passes(reading) and found.via not in repeated:
                 repeated.add(found.via)
-                await self._stopping.sleep(backoff(self._lane.policy, 1, self._world.roll()))
+                await self._run_gate.sleep(backoff(self._lane.policy, 1, self._environment.roll()))
                 continue
             seen[found.via] = self._lane.found(found.via, reading)
 
@@ -212,28 +212,28 @@ class Course:
 
     def _may_wait(self, reading: Reading) -> bool:
         """Tell whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
-        later = self._overview is not None and not self._last_look and self._overview.puts_off
+        later = self._state_list is not None and not self._last_look and self._state_list.puts_off
         return later and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
 
     async def _glance(self) -> Reading | None:
         """Return what the lane's list says, where a list may say it."""
-        if self._overview is None:
+        if self._state_list is None:
             return None
-        if not self.past.charged:
-            return await self._overview.before(self.target)
-        if self._last_look and self.past.looks == 0:
-            return self._overview.glance(self.target)
+        if not self.history.charged:
+            return await self._state_list.before(self.target)
+        if self._last_look and self.history.looks == 0:
+            return self._state_list.glance(self.target)
         return None
 
     def _without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
-        if isinstance(self._step, Send) and self.past.doubt and self._held is None:
+        if isinstance(self._step, Send) and self.history.doubt and self._held is None:
             self._held = refused
             if self._lane.refusal(Act.LOOK, settling=True) is None:
                 return Look()
-        return blocked(self.past, self._held or refused)
+        return blocked(self.history, self._held or refused)
 
-    async def _undeploy(self, turn: Turn) -> Reading:
+    async def _undeploy(self, turn: AdmissionRequest) -> Reading:
         self._held = None
         reading = await self._exchange(turn, self._tools.change, _as_read)
         assert isinstance(reading, Reading)  # noqa: S101 - what _as_read gives
@@ -245,19 +245,19 @@ class Course:
         if isinstance(step, End):
             return self._held or self._lane.state.hopeless if step.outcome is Outcome.UNKNOWN else None
         act = self._act_of(step)
-        settling = act is Act.LOOK and self.past.charged > 0
+        settling = act is Act.LOOK and self.history.charged > 0
         if refused := self._lane.refusal(act, step.wait, settling=settling):
             return refused
-        at = self._world.now()
+        at = self._environment.now()
         self._emit(
             RetryPlanned(at=at, target=self.target.id, gateway=self.target.gateway, act=act, wait=step.wait)
         )
         return None
 
-    async def _look(self, turn: Turn) -> Reading:
+    async def _look(self, turn: AdmissionRequest) -> Reading:
         """Read the live state: off the list, or through as many of the vendor's reads as that takes."""
         if reading := await self._glance():
-            return aimed(self._lane.policy, Act.LOOK, reading)
+            return mirror_reading(self._lane.policy, Act.LOOK, reading)
         seen: dict[str, Reading] = {}
         found, first = self._after_read(seen), True
         while isinstance(found, Ask):
@@ -271,7 +271,7 @@ class Course:
             # What was put off is asked again, and only that: starting over would never end at a slow gateway.
             if isinstance(answer, Ask) or answer.verdict not in (Verdict.BUSY, Verdict.DENIED):
                 found = answer
-        if self._overview and (warning := self._overview.seen_alone(self.target, found)):
+        if self._state_list and (warning := self._state_list.seen_alone(self.target, found)):
             self._lane.warn(warning)
         return found
 
@@ -287,10 +287,10 @@ class Course:
     def _after_read(self, seen: dict[str, Reading]) -> Reading | Ask:
         gateway, lacking = self._lane.gateway, frozenset(self._lane.lacking)
         look = gateway.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
-        return look(self.target, seen, lacking, self.past.doubted)
+        return look(self.target, seen, lacking, self.history.doubted)
 
     async def _exchange(
-        self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
+        self, turn: AdmissionRequest, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
     ) -> Reading | Ask:
         """Send one request between two rows of the journal; return what ``conclude`` makes of its reply.
 
@@ -300,48 +300,50 @@ class Course:
             return await self._exchange_in_flight(turn, ask, conclude)
 
     async def _exchange_in_flight(
-        self, turn: Turn, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
+        self, turn: AdmissionRequest, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
     ) -> Reading | Ask:
         lane, target = self._lane, self.target
-        number = self.past.requests + 1
-        self.past = replace(self.past, requests=number)
-        at = self._world.now()
-        await self._record.intent(target, number, lane.entrance.mask.ask(ask), at)
+        number = self.history.requests + 1
+        self.history = replace(self.history, requests=number)
+        at = self._environment.now()
+        await self._record.intent(target, number, lane.authenticator.mask.ask(ask), at)
         self._emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
         )
-        ticket = lane.entrance.ticket
-        began = self._world.monotonic()
+        active = lane.authenticator.active
+        began = self._environment.monotonic()
         # While the intent became durable the lane may have been closed: nothing more may reach it then.
         refused = lane.refusal(ask.act, settling=turn.settling)
-        if refused or ticket is None:
+        if refused or active is None:
             answer: Reply | Lost = Lost(sent=False, detail=refused or "the credential is being renewed")
         else:
-            now = self._world.now()
-            request = lane.gateway.request(ask, target, ticket.access, note=self._note, now=now)
+            now = self._environment.now()
+            request = lane.gateway.request(ask, target, active.access, note=self._note, now=now)
             answer = await self._send(request)
-        seconds = self._world.monotonic() - began
+        seconds = self._environment.monotonic() - began
         reading = _read(lane, ask, target, answer)
         concluded = conclude(reading)
         if isinstance(concluded, Reading):
-            reading = concluded = lane.entrance.mask.reading(aimed(lane.policy, ask.act, concluded))
+            reading = concluded = lane.authenticator.mask.reading(
+                mirror_reading(lane.policy, ask.act, concluded)
+            )
         elif lane.policy.act is Act.DEPLOY:  # half a look says nothing yet of what is wanted
             reading = replace(reading, verdict=Verdict.TOLD)
         self._status = status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
         self._tell_end(number, ask.act, reading, seconds, status)
-        lane.heed(turn, reading, began, status)
-        if ticket is not None and reading.verdict is Verdict.DENIED:
-            await lane.renew(ticket.generation, reading)
-        elif ticket is not None and status is not None:
-            lane.accepted(ticket.generation)
+        lane.observe(turn, reading, began, status)
+        if active is not None and reading.verdict is Verdict.DENIED:
+            await lane.renew(active.generation, reading)
+        elif active is not None and status is not None:
+            lane.accepted(active.generation)
         return concluded
 
     def _tell_end(self, number: int, act: Act, reading: Reading, seconds: float, status: int | None) -> None:
         self._emit(
             AttemptEnded(
-                at=self._world.now(),
+                at=self._environment.now(),
                 target=self.target.id,
                 gateway=self.target.gateway,
                 number=number,
@@ -370,7 +372,7 @@ def _wanted_wait(state: RetryCallState) -> float:
 
 def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
     """Read a reply, then mask its texts; a lost one is doubt only if it was sent."""
-    mask = lane.entrance.mask
+    mask = lane.authenticator.mask
     if isinstance(answer, Reply):
         return mask.reading(lane.gateway.read(ask, target, answer))
     lost = Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT

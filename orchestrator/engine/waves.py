@@ -11,20 +11,20 @@ import anyio
 from msgspec import Struct
 
 from orchestrator.engine.pauses import Prompt, asked, rest
-from orchestrator.engine.queue import Claims, Feed, Order, Taken
-from orchestrator.engine.target_run import Course, Tools
+from orchestrator.engine.queue import DependencyTracker, ExclusiveKeys, Taken, TargetQueue
+from orchestrator.engine.target_run import RunResources, TargetRun
 from orchestrator.errors import DiskError
-from orchestrator.journal.pending import Leg, Pending
+from orchestrator.journal.pending import Pending, WaveStep
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.state_list import Deferred, Overview
+from orchestrator.lanes.state_list import Deferred, StateList
 from orchestrator.model.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
 from orchestrator.model.http import Send
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY, Act
 from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.retry import End, blocked
-from orchestrator.rules.stop_rules import Tally, fruitless
+from orchestrator.rules.stop_rules import StopRules, fruitless
 
 
 class Crew(Struct, frozen=True, kw_only=True):
@@ -33,8 +33,8 @@ class Crew(Struct, frozen=True, kw_only=True):
     plan: Plan
     pending: Pending
     record: Record
-    tally: Tally
-    tools: Tools
+    tally: StopRules
+    tools: RunResources
     prompt: Prompt | None = None
     """Asks whether to go on after a wave, where somebody sits there."""
 
@@ -44,69 +44,80 @@ class Way(NamedTuple):
 
     lane: Lane
     send: Send
-    overview: Overview | None = None
+    state_list: StateList | None = None
 
 
 async def execute(crew: Crew, ways: dict[str, Way]) -> None:
     """Take every open target as far as this session may. Returns when nothing is under way any more."""
     left = crew.pending.left()
-    legs = sorted({leg for leg, _ in left})
-    claims: dict[str, Claims] = defaultdict(Claims)
+    wave_steps = sorted({wave_step for wave_step, _ in left})
+    claims: dict[str, ExclusiveKeys] = defaultdict(ExclusiveKeys)
     begun = crew.pending.begun()
-    if begun and legs and legs[0] not in begun and (wave := _wave_before(crew.plan, legs[0])):
+    if (
+        begun
+        and wave_steps
+        and wave_steps[0] not in begun
+        and (wave := _wave_before(crew.plan, wave_steps[0]))
+    ):
         await asked(wave, crew.tools, crew.prompt)  # the session before ended without an answer
-    before: Leg | None = None
-    for leg, following in zip_longest(legs, legs[1:]):
-        here = {name: left[leg, name] for name in ways if left.get((leg, name))}
-        if crew.tools.stopping.kind is not None or (before is not None and _is_too_late(crew, ways)):
+    before: WaveStep | None = None
+    for wave_step, following in zip_longest(wave_steps, wave_steps[1:]):
+        here = {name: left[wave_step, name] for name in ways if left.get((wave_step, name))}
+        if crew.tools.run_gate.kind is not None or (before is not None and _is_too_late(crew, ways)):
             return
-        if before is None or before.wave != leg.wave:
-            whole = sum(count for (other, _), count in left.items() if other.wave == leg.wave)
-            _tell_wave(crew, leg, whole)
-        before = leg
-        _tell_step(crew, leg, sum(here.values()))
-        await _run_leg(crew, ways, leg, here, claims)
-        if following is None or following.wave != leg.wave:
-            crew.tools.emit(WaveEnded(at=crew.tools.world.now(), wave=crew.plan.waves[leg.wave].name))
+        if before is None or before.wave != wave_step.wave:
+            whole = sum(count for (other, _), count in left.items() if other.wave == wave_step.wave)
+            _tell_wave(crew, wave_step, whole)
+        before = wave_step
+        _tell_step(crew, wave_step, sum(here.values()))
+        await _run_leg(crew, ways, wave_step, here, claims)
+        if following is None or following.wave != wave_step.wave:
+            crew.tools.emit(
+                WaveEnded(at=crew.tools.environment.now(), wave=crew.plan.waves[wave_step.wave].name)
+            )
         if following is not None:
             # Who goes on past a stop has seen how the legs went that had begun before.
-            await _judge(crew, ways, leg, accepted=crew.tally.past_stop and leg in begun)
-            await rest(crew.plan.waves[leg.wave], crew.tools, crew.prompt)
+            await _judge(crew, ways, wave_step, accepted=crew.tally.past_stop and wave_step in begun)
+            await rest(crew.plan.waves[wave_step.wave], crew.tools, crew.prompt)
 
 
-def _wave_before(plan: Plan, leg: Leg) -> Wave | None:
+def _wave_before(plan: Plan, wave_step: WaveStep) -> Wave | None:
     """Return the wave that ends, or has a step that ends, just before a leg."""
-    index = leg.wave if leg.step else leg.wave - 1
+    index = wave_step.wave if wave_step.step else wave_step.wave - 1
     return plan.waves[index] if index >= 0 else None
 
 
-def _tell_wave(crew: Crew, leg: Leg, left: int) -> None:
-    name = crew.plan.waves[leg.wave].name
-    crew.tools.emit(WaveStarted(at=crew.tools.world.now(), wave=name, left=left))
+def _tell_wave(crew: Crew, wave_step: WaveStep, left: int) -> None:
+    name = crew.plan.waves[wave_step.wave].name
+    crew.tools.emit(WaveStarted(at=crew.tools.environment.now(), wave=name, left=left))
 
 
-def _tell_step(crew: Crew, leg: Leg, left: int) -> None:
-    at, wave = crew.tools.world.now(), crew.plan.waves[leg.wave]
-    crew.record.note(at, "leg", text=f"{leg.wave} {leg.step}")
-    steps = crew.pending.steps(leg.wave) if wave.sizes else 1
-    crew.tally.next_wave(wave.name, f"step {leg.step + 1} of {steps}" if steps > 1 else "")
+def _tell_step(crew: Crew, wave_step: WaveStep, left: int) -> None:
+    at, wave = crew.tools.environment.now(), crew.plan.waves[wave_step.wave]
+    crew.record.note(at, "leg", text=f"{wave_step.wave} {wave_step.step}")
+    steps = crew.pending.steps(wave_step.wave) if wave.sizes else 1
+    crew.tally.next_wave(wave.name, f"step {wave_step.step + 1} of {steps}" if steps > 1 else "")
     if steps > 1:
-        crew.tools.emit(StepStarted(at=at, wave=wave.name, number=leg.step + 1, steps=steps, left=left))
+        crew.tools.emit(StepStarted(at=at, wave=wave.name, number=wave_step.step + 1, steps=steps, left=left))
 
 
 async def _run_leg(
-    crew: Crew, ways: dict[str, Way], leg: Leg, here: dict[str, int], claims: dict[str, Claims]
+    crew: Crew,
+    ways: dict[str, Way],
+    wave_step: WaveStep,
+    here: dict[str, int],
+    claims: dict[str, ExclusiveKeys],
 ) -> None:
     """Take the targets of one leg as far as this session may, all gateways side by side."""
-    order = Order(Dependencies(crew.pending.needs(leg)))
+    order = DependencyTracker(Dependencies(crew.pending.needs(wave_step)))
     async with anyio.create_task_group() as group:
         for name, count in here.items():
             gateway = ways[name].lane.gateway
-            feed = Feed(crew.pending, leg, gateway, claims[gateway.installation], order)
+            feed = TargetQueue(crew.pending, wave_step, gateway, claims[gateway.installation], order)
             group.start_soon(_staff, crew, ways[name], feed, order, count)
 
 
-async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> None:
+async def _staff(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker, count: int) -> None:
     """Keep as many workers at a lane as it may have requests in flight, until its targets are taken; then
     look at those that have waited for that, however the other lanes are doing."""
     lane = way.lane
@@ -124,22 +135,22 @@ async def _staff(crew: Crew, way: Way, feed: Feed, order: Order, count: int) -> 
     await _look_at_deferred(crew, way, order, lane.concurrency)
 
 
-async def _judge(crew: Crew, ways: dict[str, Way], leg: Leg, *, accepted: bool) -> None:
+async def _judge(crew: Crew, ways: dict[str, Way], wave_step: WaveStep, *, accepted: bool) -> None:
     """Stop before the next leg where this one says that something is wrong."""
-    wave, stopping = crew.plan.waves[leg.wave], crew.tools.stopping
+    wave, run_gate = crew.plan.waves[wave_step.wave], crew.tools.run_gate
     try:
         await crew.record.flush()
     except DiskError as error:
-        stopping.stop("disk", str(error))
+        run_gate.stop("disk", str(error))
         return
     if breach := crew.tally.breach():
-        stopping.stop("stop_rule", breach)
+        run_gate.stop("stop_rule", breach)
     elif not (accepted or _is_too_late(crew, ways)) and fruitless(
-        crew.pending.outcomes(leg), left=_left_in(crew, leg)
+        crew.pending.outcomes(wave_step), left=_left_in(crew, wave_step)
     ):
-        where = f"step {leg.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
+        where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
         done = "undeployed" if crew.tools.change == UNDEPLOY else "restored"
-        stopping.stop("stop_rule", f"nothing in {where} was {done}")
+        run_gate.stop("stop_rule", f"nothing in {where} was {done}")
 
 
 def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
@@ -147,22 +158,22 @@ def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
 
     A gateway that has nothing left does not count, however much time it would still have.
     """
-    now, stopping = crew.tools.world.monotonic(), crew.tools.stopping
+    now, run_gate = crew.tools.environment.monotonic(), crew.tools.run_gate
     waiting = {name for _, name in crew.pending.left()}
     timeouts = [way.lane.gateway.reply_timeout for name, way in ways.items() if name in waiting]
     return (
-        stopping.kind is None
+        run_gate.kind is None
         and bool(timeouts)
-        and all(stopping.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
+        and all(run_gate.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
     )
 
 
-def _left_in(crew: Crew, leg: Leg) -> int:
+def _left_in(crew: Crew, wave_step: WaveStep) -> int:
     """Count the targets of a leg that nobody took, since their lane ended first."""
-    return sum(count for (other, _), count in crew.pending.left().items() if other == leg)
+    return sum(count for (other, _), count in crew.pending.left().items() if other == wave_step)
 
 
-async def _work(crew: Crew, way: Way, feed: Feed, order: Order) -> None:
+async def _work(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
     lane = way.lane
     while lane.refusal() is None and (taken := await feed.take()) is not None:
@@ -170,83 +181,85 @@ async def _work(crew: Crew, way: Way, feed: Feed, order: Order) -> None:
             if taken.broken is None:
                 await _undeploy(crew, way, feed, order, taken)
             elif lane.refusal() is None:
-                course = Course(taken.target, taken.past, lane, way.send, crew.tools)
-                end = blocked(taken.past, taken.broken)
-                _keep(crew, order, end, course, 0.0, doubted=taken.past.requests > 0)
+                target_run = TargetRun(taken.target, taken.history, lane, way.send, crew.tools)
+                end = blocked(taken.history, taken.broken)
+                _keep(crew, order, end, target_run, 0.0, doubted=taken.history.requests > 0)
         except DiskError as error:
-            crew.tools.stopping.stop("disk", str(error))
+            crew.tools.run_gate.stop("disk", str(error))
         finally:
             lane.leave(taken.target.id)
             order.settle(taken.target.seq, None)  # no news where it has ended; else nobody may wait for it
 
 
-async def _undeploy(crew: Crew, way: Way, feed: Feed, order: Order, taken: Taken) -> None:
-    target, past, _ = taken
+async def _undeploy(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker, taken: Taken) -> None:
+    target, history, _ = taken
     # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
-    overview = None if order.dependencies.needed(target.seq) else way.overview
-    course = Course(target, past, way.lane, way.send, crew.tools, overview=overview)
+    state_list = None if order.dependencies.needed(target.seq) else way.state_list
+    target_run = TargetRun(target, history, way.lane, way.send, crew.tools, state_list=state_list)
     way.lane.enter(target.id)
-    began = crew.tools.world.monotonic()
+    began = crew.tools.environment.monotonic()
     try:
-        end = await course.run()
+        end = await target_run.run()
     finally:
         feed.release(target)
     if isinstance(end, End):
-        seconds = crew.tools.world.monotonic() - began
-        _keep(crew, order, end, course, seconds, doubted=past.requests > 0)
+        seconds = crew.tools.environment.monotonic() - began
+        _keep(crew, order, end, target_run, seconds, doubted=history.requests > 0)
     else:
-        await _defer(crew, way, order, Deferred(target, course.past, began))
+        await _defer(crew, way, order, Deferred(target, target_run.history, began))
 
 
-async def _defer(crew: Crew, way: Way, order: Order, waiting: Deferred) -> None:
+async def _defer(crew: Crew, way: Way, order: DependencyTracker, waiting: Deferred) -> None:
     """Let a target wait for the look that many share."""
-    assert way.overview is not None  # noqa: S101 - nobody waits for a list that there is not
-    way.overview.defer(waiting)
+    assert way.state_list is not None  # noqa: S101 - nobody waits for a list that there is not
+    way.state_list.defer(waiting)
     if breach := crew.tally.wait():
-        crew.tools.stopping.stop("stop_rule", breach)
-    if way.overview.full:
+        crew.tools.run_gate.stop("stop_rule", breach)
+    if way.state_list.full:
         await _look_at_deferred(crew, way, order, workers=1)  # this one: the others go on meanwhile
 
 
-async def _look_at_deferred(crew: Crew, way: Way, order: Order, workers: int) -> None:
+async def _look_at_deferred(crew: Crew, way: Way, order: DependencyTracker, workers: int) -> None:
     """Look at those who have waited: off a list that is read once more, or one by one."""
-    if way.overview is None or not (waiting := way.overview.take_deferred()):
+    if way.state_list is None or not (waiting := way.state_list.take_deferred()):
         return
-    if way.overview.pays(len(waiting)):
-        await way.overview.renew()
+    if way.state_list.pays(len(waiting)):
+        await way.state_list.renew()
     turns = iter(waiting)
     async with anyio.create_task_group() as group:
         for _ in range(min(workers, len(waiting))):
             group.start_soon(_finish, crew, way, order, turns)
 
 
-async def _finish(crew: Crew, way: Way, order: Order, turns: Iterator[Deferred]) -> None:
-    for target, past, began in turns:
-        course = Course(target, past, way.lane, way.send, crew.tools, overview=way.overview, last_look=True)
+async def _finish(crew: Crew, way: Way, order: DependencyTracker, turns: Iterator[Deferred]) -> None:
+    for target, history, began in turns:
+        target_run = TargetRun(
+            target, history, way.lane, way.send, crew.tools, state_list=way.state_list, last_look=True
+        )
         try:
-            end = await course.run()
+            end = await target_run.run()
         except DiskError as error:
-            crew.tools.stopping.stop("disk", str(error))
+            crew.tools.run_gate.stop("disk", str(error))
             return
         finally:
             way.lane.release(target.id)
         if isinstance(end, End):
-            seconds = crew.tools.world.monotonic() - began
-            _keep(crew, order, end, course, seconds, doubted=False, waited=True)
+            seconds = crew.tools.environment.monotonic() - began
+            _keep(crew, order, end, target_run, seconds, doubted=False, waited=True)
 
 
 def _keep(
     crew: Crew,
-    order: Order,
+    order: DependencyTracker,
     end: End,
-    course: Course,
+    target_run: TargetRun,
     seconds: float,
     *,
     doubted: bool,
     waited: bool = False,
 ) -> None:
     """Keep a target's outcome, tell it to those who wait for it, and ask the stop rules."""
-    target, at = course.target, crew.tools.world.now()
+    target, at = target_run.target, crew.tools.environment.now()
     crew.record.ended(target, end, seconds=seconds, at=at)
     crew.tools.emit(
         TargetEnded(
@@ -258,9 +271,9 @@ def _keep(
             reason=end.reason,
             evidence=end.evidence,
             seconds=seconds,
-            attempts=course.past.requests,
+            attempts=target_run.history.requests,
         )
     )
     if breach := crew.tally.add(end.outcome, end.reason, doubted=doubted, waited=waited):
-        crew.tools.stopping.stop("stop_rule", breach)
+        crew.tools.run_gate.stop("stop_rule", breach)
     order.settle(target.seq, end.outcome)

@@ -157,7 +157,7 @@ class Ending(NamedTuple):
     exit_status: int
 
 
-class JournalAccount:
+class JournalReportSource:
     """Satisfies ``report.values.Account``. ``held`` says whether a process works on the run now.
 
     ``ending`` stands in for the end of the newest session where the journal has none.
@@ -201,7 +201,7 @@ class JournalAccount:
         """Yield the targets that are neither undeployed nor were so before."""
         return self._stream(_TROUBLE)
 
-    def leg(self) -> tuple[int, int, int] | None:
+    def wave_step(self) -> tuple[int, int, int] | None:
         """Return the wave that the run came to last, its step, both from 0, and how many steps it has."""
         for (text,) in self._database.rows(_LEG):
             wave, step = map(int, text.split())

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, Row, Value, create, open_database
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.restores import Restore
@@ -187,10 +187,10 @@ def _descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> set[Run
     return found
 
 
-class ChainAccount:
+class ChainReportSource:
     """Satisfies ``report.values.Account`` for all ``runs`` of a chain, each target once."""
 
-    def __init__(self, account: JournalAccount, runs: tuple[ChainedRun, ...]) -> None:
+    def __init__(self, account: JournalReportSource, runs: tuple[ChainedRun, ...]) -> None:
         self._account = account
         first, newest, whole = runs[0].run, runs[-1].run, account.report
         run = replace(
@@ -222,12 +222,12 @@ class ChainAccount:
 
 
 @contextmanager
-def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainAccount]:
+def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainReportSource]:
     """Put the journals of runs together, in their order, and open the whole for a report."""
     folders = list(folders)
     with put_together(folders) as (whole, runs):
-        account = JournalAccount(whole, RunId(runs[-1].run.id), held=False, restores=_restores(folders))
-        yield ChainAccount(account, runs)
+        account = JournalReportSource(whole, RunId(runs[-1].run.id), held=False, restores=_restores(folders))
+        yield ChainReportSource(account, runs)
 
 
 @contextmanager
@@ -257,7 +257,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
             whole.run(statement)
         for index, folder in enumerate(folders):
             with closing(folder.open()) as database:
-                account = JournalAccount(database, folder.id, held=folder.holder() is not None)
+                account = JournalReportSource(database, folder.id, held=folder.holder() is not None)
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
                 meta = dict(database.rows(_NEWEST))

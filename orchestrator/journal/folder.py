@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
-from orchestrator.journal.account import Ending, JournalAccount
+from orchestrator.journal.account import Ending, JournalReportSource
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import HeldError, Holder, look, take
 from orchestrator.journal.mounts import network_file_system
@@ -103,7 +103,7 @@ class RunFolder:
         return open_database(self.journal, write=write)
 
     @contextmanager
-    def account(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalAccount]:
+    def account(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalReportSource]:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
         ``among`` is as in ``restores``.
@@ -112,7 +112,7 @@ class RunFolder:
         try:
             held = self.holder() is not None
             restores = self.restores(among=among)
-            yield JournalAccount(database, self.id, held=held, ending=self._ending, restores=restores)
+            yield JournalReportSource(database, self.id, held=held, ending=self._ending, restores=restores)
         finally:
             database.close()
 

@@ -19,7 +19,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import split_id
 from orchestrator.rules.dependencies import Need
 from orchestrator.rules.precheck import Approved
-from orchestrator.rules.retry import Past, replay_all
+from orchestrator.rules.retry import TargetHistory, replay_all
 from orchestrator.text.names import shown, why_vanishing
 
 BATCH = 500
@@ -71,7 +71,7 @@ _COULD_VANISH = (
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
 
 
-class Leg(NamedTuple):
+class WaveStep(NamedTuple):
     """What goes together: a step of a wave, both as indices. A wave without steps has the one step 0."""
 
     wave: int
@@ -101,14 +101,14 @@ class Pending:
         self._resumed = resumed
         self._has_approval: bool | None = None
 
-    def left(self) -> dict[tuple[Leg, str], int]:
+    def left(self) -> dict[tuple[WaveStep, str], int]:
         """Count what is left by leg and gateway name, in the order of the legs."""
         query = (
             "SELECT wave, step, gateway, COUNT(*) FROM target WHERE outcome IS NULL"
             " GROUP BY wave, step, gateway ORDER BY wave, step, gateway"
         )
         return {
-            (Leg(wave, step), self._names[gateway]): count
+            (WaveStep(wave, step), self._names[gateway]): count
             for wave, step, gateway, count in self._database.rows(query)
         }
 
@@ -119,16 +119,16 @@ class Pending:
         )[0]
         return count
 
-    def begun(self) -> frozenset[Leg]:
+    def begun(self) -> frozenset[WaveStep]:
         """Return the legs that had begun before this session."""
         if not self._resumed:
             return frozenset()
         texts = self._database.rows("SELECT text FROM note WHERE kind = 'leg'")
-        return frozenset(Leg(*map(int, text.split())) for (text,) in texts)
+        return frozenset(WaveStep(*map(int, text.split())) for (text,) in texts)
 
-    def needs(self, leg: Leg) -> Iterator[Need]:
+    def needs(self, wave_step: WaveStep) -> Iterator[Need]:
         """Yield what the open targets of a leg wait for."""
-        for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, leg):
+        for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
             yield Need(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
 
@@ -165,13 +165,13 @@ class Pending:
         count: int = self._database.one("SELECT COUNT(*) FROM target")[0]
         return count
 
-    def outcomes(self, leg: Leg | None = None) -> dict[tuple[Outcome, str], int]:
+    def outcomes(self, wave_step: WaveStep | None = None) -> dict[tuple[Outcome, str], int]:
         """Count what has ended, by outcome and the first word of its reason, in one leg or in all."""
-        where = "" if leg is None else " AND wave = ? AND step = ?"
+        where = "" if wave_step is None else " AND wave = ? AND step = ?"
         query = f"SELECT outcome, {WORD}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
         return {
             (Outcome(outcome), word or ""): count
-            for outcome, word, count in self._database.rows(query, leg or ())
+            for outcome, word, count in self._database.rows(query, wave_step or ())
         }
 
     def not_started(self, word: Reason) -> dict[str, int]:
@@ -182,21 +182,23 @@ class Pending:
         )
         return {self._names[gateway]: count for gateway, count in self._database.rows(query, (word.value,))}
 
-    def batch(self, leg: Leg, gateway: str, after: Cursor) -> tuple[list[tuple[Target, Past]], Cursor]:
+    def batch(
+        self, wave_step: WaveStep, gateway: str, after: Cursor
+    ) -> tuple[list[tuple[Target, TargetHistory]], Cursor]:
         """Return the next targets of a leg on a gateway behind ``after``, and how far that is.
 
         Nobody comes before one that it waits for; apart from that they come in the plan's order.
         """
-        values = (*leg, self._names.index(gateway), *after, BATCH)
+        values = (*wave_step, self._names.index(gateway), *after, BATCH)
         rows = list(self._database.rows(_OPEN, values))
         if not rows:
             return [], after
         targets = [_target(row[:-1], gateway) for row in rows]
         pasts = self._pasts([target.seq for target in targets]) if self._resumed else {}
-        fresh = Past()
+        fresh = TargetHistory()
         return [(target, pasts.get(target.seq, fresh)) for target in targets], (rows[-1][-1], rows[-1][0])
 
-    def _pasts(self, seqs: list[int]) -> dict[int, Past]:
+    def _pasts(self, seqs: list[int]) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
         for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
             act = Act(row[0])

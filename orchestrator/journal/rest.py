@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.errors import RunError, UsageError
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.pending import WORD, parts_of
@@ -87,7 +87,7 @@ class Rest:
     What comes after a target that is protected, and so never down, is held out as well: see ``stuck``.
     """
 
-    def __init__(self, database: Database, account: JournalAccount, folder: str) -> None:
+    def __init__(self, database: Database, account: JournalReportSource, folder: str) -> None:
         self._database = database
         self.plan: Plan = account.plan
         self.report: Report = account.report
@@ -153,7 +153,7 @@ def rest_of(folder: RunFolder) -> Iterator[Rest]:
             )
         if meta.get("act", "undeploy") != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta['act']}, which has no remainder to undeploy")
-        account = JournalAccount(database, folder.id, held=False, restores=folder.restores())
+        account = JournalReportSource(database, folder.id, held=False, restores=folder.restores())
         # Asked once the moment that is read is fixed: whoever begins later changes nothing of it.
         if holder := folder.holder():
             raise RunError(

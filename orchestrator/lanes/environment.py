@@ -11,13 +11,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import anyio
 from msgspec import Struct, field
 
-from orchestrator.lanes.masking import Known
+from orchestrator.lanes.masking import KnownSecrets
 from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 
 
-class World(Struct, frozen=True, kw_only=True):
+class Environment(Struct, frozen=True, kw_only=True):
     """Where time, chance and the rest come from. Waiting itself is the event loop's."""
 
     now: Callable[[], float]
@@ -32,7 +32,7 @@ class World(Struct, frozen=True, kw_only=True):
     """Raises where a gateway cannot be connected to as the plan says: a certificate, a proxy."""
     passwords: Callable[[Gateway], tuple[Secret, ...]] = lambda _: ()
     """What else lets requests through to a gateway: the passwords of its proxies."""
-    known: Known = field(default_factory=Known)
+    known: KnownSecrets = field(default_factory=KnownSecrets)
     """The credentials that were in use so far, of all gateways."""
     credential: Callable[[Gateway], Awaitable[Material]]
     """Resolves a gateway's references, anew at each call; raises CredentialError."""
@@ -51,11 +51,11 @@ def exchange_within(gateway: Gateway) -> float:
 
 
 @asynccontextmanager
-async def open_way(world: World, gateway: Gateway) -> AsyncIterator[Send]:
+async def open_connection(environment: Environment, gateway: Gateway) -> AsyncIterator[Send]:
     """Open what one lane sends through. No exchange outlasts ``exchange_within``: a request that does is
     lost, and may have arrived."""
     seconds = exchange_within(gateway)
-    async with world.connect(gateway) as send:
+    async with environment.connect(gateway) as send:
 
         async def send_within(request: Request) -> Reply | Lost:
             with anyio.move_on_after(seconds):

@@ -14,15 +14,15 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.lanes.environment import World, exchange_within
-from orchestrator.lanes.login import Denied, Entrance, Later
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.environment import Environment, exchange_within
+from orchestrator.lanes.login import Authenticator, Denied, Later
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading, Snapshot, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Go, LaneState, Refuse, Turn, Wait
+from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Refuse, Wait
 from orchestrator.rules.retry import Policy, describe
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed"
 """``given_up`` is parked, too, and not probed any more."""
 
 
-class Teller(Protocol):
+class LaneListener(Protocol):
     """Who is told how a lane is doing."""
 
     def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
@@ -68,23 +68,23 @@ class Lane:
     def __init__(
         self,
         gateway: Gateway,
-        entrance: Entrance,
-        world: World,
-        stopping: Stopping,
-        tell: Teller,
+        authenticator: Authenticator,
+        environment: Environment,
+        run_gate: RunGate,
+        tell: LaneListener,
         learned: Learned = NOTHING,
         act: Act = Act.UNDEPLOY,
     ) -> None:
         limits = learned.limits or gateway.limits
         self.gateway = gateway
-        self.entrance = entrance
+        self.authenticator = authenticator
         self.policy = Policy.of(gateway, act)
         self.state = LaneState(
             self.policy,
             gateway.park_for,
             limits=limits,
             learned=learned.rate,
-            first_alone=entrance.alone,
+            first_alone=authenticator.alone,
             takes=exchange_within(gateway),
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
@@ -99,8 +99,8 @@ class Lane:
         self._refused_looks: Reading | None = None
         """The first look that was refused as not offered with a code of the vendor's."""
         self._under_way: set[TargetId] = set()
-        self._world = world
-        self._stopping = stopping
+        self._environment = environment
+        self._run_gate = run_gate
         self._tell = tell
         self._in_flight = 0
         self._crowded = False
@@ -112,19 +112,19 @@ class Lane:
         self._topics: set[str] = set()
         self._changed = anyio.Event()
         self._logging_in = anyio.Lock()
-        stopping.wake(self._broadcast)
+        run_gate.wake(self._broadcast)
         self._tell_pace()
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
         """Return why no such request may leave in ``wait`` seconds, in this session; None if one may.
 
         ``settling``: a look that is to settle a doubt."""
-        now = self._world.monotonic() + wait
-        if refused := self._stopping.refuses(act, now, takes=self.gateway.reply_timeout):
+        now = self._environment.monotonic() + wait
+        if refused := self._run_gate.refuses(act, now, takes=self.gateway.reply_timeout):
             return refused
         return self.state.refusal(act, settling=settling)
 
-    async def admit(self, turn: Turn) -> str | None:
+    async def admit(self, turn: AdmissionRequest) -> str | None:
         """Return None as soon as a request may leave, or the reason why none may any more.
 
         Each round ends it, waits for a while, or waits for a request in flight or for somebody who has paused
@@ -136,8 +136,8 @@ class Lane:
             if held_up := self._held_up(turn):
                 await self._wait(held_up)
                 continue
-            match self.state.admit(turn, self._world.monotonic()):
-                case Go() if self.entrance.ready:
+            match self.state.admit(turn, self._environment.monotonic()):
+                case Go() if self.authenticator.ready:
                     return None
                 case Go() if self.state.given_up:
                     return self._end_doubts()
@@ -152,14 +152,14 @@ class Lane:
                         return refused
                     await self._wait(seconds)
 
-    def _held_up(self, turn: Turn) -> float:
+    def _held_up(self, turn: AdmissionRequest) -> float:
         """Return for how long a request waits for others in flight or for whoever has paused the run, unless
         that ends before; 0.0 where it need not."""
         if self._in_flight >= self.concurrency:
             self._crowded = True
             return math.inf
-        if self._stopping.paused and not turn.settling:
-            return self._stopping.until_refused(turn.act, self._world.monotonic(), self.gateway)
+        if self._run_gate.paused and not turn.settling:
+            return self._run_gate.until_refused(turn.act, self._environment.monotonic(), self.gateway)
         return 0.0
 
     def _end_doubts(self) -> str | None:
@@ -168,9 +168,9 @@ class Lane:
         self._broadcast()
         return self.state.reason
 
-    def _skipped(self, turn: Turn) -> str | None:
+    def _skipped(self, turn: AdmissionRequest) -> str | None:
         """Return why a target is passed over, unless a look is to settle what was sent for it."""
-        return None if turn.settling else self._stopping.skipped(turn.target)
+        return None if turn.settling else self._run_gate.skipped(turn.target)
 
     async def _wait(self, seconds: float) -> None:
         """Wait for time to pass, for the lane to change, or for the run to stop."""
@@ -196,7 +196,7 @@ class Lane:
     def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
         """Put other limits in force at once; what is not given stays as it is."""
         if rate != "same":
-            self.state.limit(rate, self._world.monotonic())
+            self.state.limit(rate, self._environment.monotonic())
             self._tell_pace()
         if concurrency is not None:
             more, self.concurrency = concurrency - self.concurrency, concurrency
@@ -219,17 +219,19 @@ class Lane:
         if self.state.leave(target):
             self._broadcast()
 
-    def heed(self, turn: Turn, reading: Reading, began: float, status: int | None = None) -> None:
+    def observe(
+        self, turn: AdmissionRequest, reading: Reading, began: float, status: int | None = None
+    ) -> None:
         """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic).
 
         ``status`` is its reply's, None where none came.
         """
         before, epoch = self.state.state, self.state.undeploys.epoch
         one_by_one = self.state.alone or self.state.is_fruitless
-        pause = self.state.heed(
+        pause = self.state.observe(
             turn,
             reading,
-            self._world.monotonic(),
+            self._environment.monotonic(),
             began=began,
             left=self.left,
             within_reach=len(self._under_way),
@@ -248,7 +250,7 @@ class Lane:
         rate = self.state.undeploys.rate
         if rate == self._rate_told:
             return
-        now = self._world.monotonic()
+        now = self._environment.monotonic()
         if at_once or now - self._rate_told_at >= PACE_TOLD_EVERY:
             self._rate_told, self._rate_told_at = rate, now
             self._tell.pace(self.gateway.name, rate)
@@ -293,9 +295,9 @@ class Lane:
         Returns whether a token came of it: no other one's login counts."""
         async with self._logging_in:
             # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
-            if self.entrance.ready or self.state.held(self._world.monotonic()):
+            if self.authenticator.ready or self.state.held(self._environment.monotonic()):
                 return False
-            match await self.entrance.enter():
+            match await self.authenticator.enter():
                 case Denied(reason):
                     self._close(reason)
                 case Later(reason, _, True):
@@ -309,7 +311,7 @@ class Lane:
 
     def _put_off_login(self, reason: str, wait: float | None) -> None:
         """Pause before the next login; give the lane up once none has been answered for ``park_for``."""
-        now = self._world.monotonic()
+        now = self._environment.monotonic()
         if self._no_login_since is None:
             self._no_login_since = now
         left = self._no_login_since + self.gateway.park_for - now
@@ -331,13 +333,13 @@ class Lane:
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
-        self.entrance.accepted(generation)
+        self.authenticator.accepted(generation)
         if self.state.prove():
             self._broadcast()
 
     async def renew(self, generation: int, reading: Reading) -> None:
         """Get another credential after a 401, once for the whole lane; or close the lane."""
-        if self.state.state != "closed" and (denied := await self.entrance.renew(generation, reading)):
+        if self.state.state != "closed" and (denied := await self.authenticator.renew(generation, reading)):
             self._close(denied.reason)
 
     def _close(self, reason: str) -> None:
@@ -345,7 +347,7 @@ class Lane:
 
     def _changing(self, change: Callable[[float], None]) -> None:
         """Change the state, and tell it to all whom it concerns."""
-        change(self._world.monotonic())
+        change(self._environment.monotonic())
         self._tell_state()
         self._broadcast()
 

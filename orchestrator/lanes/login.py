@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import CredentialError
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.masking import TOO_SHORT, Mask
 from orchestrator.model.credentials import (
     SHORT,
@@ -44,7 +44,7 @@ LOGIN_TRIES = 5
 """Logins in a row that may go unanswered before the lane is parked."""
 
 
-class Ticket(Struct):
+class ActiveCredential(Struct):
     """The credential in use. ``worked``: the gateway has answered it with something else than 401."""
 
     access: Access
@@ -69,23 +69,23 @@ class Later(Struct, frozen=True):
     final: bool
 
 
-Admission: TypeAlias = Ticket | Denied | Later
+Admission: TypeAlias = ActiveCredential | Denied | Later
 
 
-class Entrance:
+class Authenticator:
     """One lane's credential. ``on_login`` is told of each login before it is sent, for the report."""
 
     def __init__(
         self,
         gateway: Gateway,
         material: Material,
-        world: World,
+        environment: Environment,
         send: Send,
         on_login: Callable[[], None] = lambda: None,
     ) -> None:
         self._gateway = gateway
         self._material = material
-        self._world = world
+        self._environment = environment
         self._send = send
         self._lock = anyio.Lock()
         self._unanswered = 0
@@ -94,20 +94,20 @@ class Entrance:
         """Why the newest credential cannot be renewed."""
         self._on_login = on_login
         self._secrets = frozenset[str]()
-        self._keep((*secrets_of(material), *(each.reveal() for each in world.passwords(gateway))))
-        self.ticket: Ticket | None = None
+        self._keep((*secrets_of(material), *(each.reveal() for each in environment.passwords(gateway))))
+        self.active: ActiveCredential | None = None
         if not isinstance(material, Password):
             self._issue(material)
 
     def _keep(self, secrets: Iterable[str]) -> None:
         self._secrets |= frozenset(filter(None, secrets))
-        self._world.known.add(self._secrets)
+        self._environment.known.add(self._secrets)
 
     @property
     def mask(self) -> Mask:
         """What takes out of texts from outside every credential ever in use, the other gateways' and the
         proxies' among them."""
-        return self._world.known.mask
+        return self._environment.known.mask
 
     @property
     def warning(self) -> str | None:
@@ -122,14 +122,14 @@ class Entrance:
     @property
     def ready(self) -> bool:
         """Whether a request may leave without a login before it."""
-        ticket = self.ticket
-        return ticket is not None and (ticket.renew_at is None or self._world.now() < ticket.renew_at)
+        active = self.active
+        return active is not None and (active.renew_at is None or self._environment.now() < active.renew_at)
 
     async def enter(self) -> Admission:
         """Return what lets a request in now, after a login where one is due."""
         async with self._lock:
-            if self.ready and self.ticket is not None:
-                return self.ticket
+            if self.ready and self.active is not None:
+                return self.active
             return await self._log_in()
 
     async def renew(self, generation: int, reading: Reading) -> Denied | None:
@@ -140,31 +140,31 @@ class Entrance:
         came to: the reference is not read again, since it may be a command that hangs.
         """
         async with self._lock:
-            ticket = self.ticket
-            if ticket is None or generation != ticket.generation:
+            active = self.active
+            if active is None or generation != active.generation:
                 return None
             if self._refused is None:
-                self._refused = await self._renew(ticket, reading)
+                self._refused = await self._renew(active, reading)
             return self._refused
 
-    async def _renew(self, ticket: Ticket, reading: Reading) -> Denied | None:
-        if isinstance(ticket.access, Keys):
+    async def _renew(self, active: ActiveCredential, reading: Reading) -> Denied | None:
+        if isinstance(active.access, Keys):
             return Denied(f"the signature was rejected ({describe(reading)})")
-        if ticket.generation > 1 and not ticket.worked:
+        if active.generation > 1 and not active.worked:
             return Denied(f"the renewed credential was refused too ({describe(reading)})")
         try:
-            material = await self._world.credential(self._gateway)
+            material = await self._environment.credential(self._gateway)
         except CredentialError as error:
             return Denied(f"{error} ({describe(reading)})")
-        return self._replace(ticket, material, reading)
+        return self._replace(active, material, reading)
 
-    def _replace(self, ticket: Ticket, material: Material, reading: Reading) -> Denied | None:
+    def _replace(self, active: ActiveCredential, material: Material, reading: Reading) -> Denied | None:
         self._material = material
         self._keep(secrets_of(material))
         if isinstance(material, Password):
-            ticket.renew_at, ticket.until = 0.0, None  # whoever is admitted next logs in
+            active.renew_at, active.until = 0.0, None  # whoever is admitted next logs in
             return None
-        if material == ticket.access:
+        if material == active.access:
             why = "the credential was rejected, and its reference gives no other one"
             return Denied(f"{why} ({describe(reading)})")
         self._issue(material)
@@ -172,8 +172,8 @@ class Entrance:
 
     def accepted(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
-        if self.ticket is not None and generation == self.ticket.generation:
-            self.ticket.worked = True
+        if self.active is not None and generation == self.active.generation:
+            self.active.worked = True
 
     async def _log_in(self) -> Admission:
         assert isinstance(self._material, Password)  # noqa: S101 - only a login's token ends
@@ -186,20 +186,20 @@ class Entrance:
                 return self._issue(token, until)
             case Rejected(code, message):
                 return Denied(f"the login was refused ({self._told(code, message)})")
-            case Unclear() if (ticket := self._kept()) is not None:
-                return ticket
+            case Unclear() if (active := self._kept()) is not None:
+                return active
             case Unclear(code, message, wait):
                 self._unanswered += 1
                 told = self._told(code, message)
                 return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
 
-    def _kept(self) -> Ticket | None:
+    def _kept(self) -> ActiveCredential | None:
         """Return the token in use where it is not over yet: its renewal is tried again a while later."""
-        ticket, now = self.ticket, self._world.now()
-        if ticket is None or ticket.until is None or now >= ticket.until:
+        active, now = self.active, self._environment.now()
+        if active is None or active.until is None or now >= active.until:
             return None
-        ticket.renew_at = min(ticket.until, now + RENEW_AGAIN)
-        return ticket
+        active.renew_at = min(active.until, now + RENEW_AGAIN)
+        return active
 
     def _read(self, answer: Reply | Lost) -> Granted | Rejected | Unclear:
         if isinstance(answer, Lost):
@@ -209,15 +209,15 @@ class Entrance:
     def _told(self, *texts: str | None) -> str:
         return self.mask.text(" ".join(filter(None, texts)))
 
-    def _issue(self, access: Access, until: float | None = None) -> Ticket:
+    def _issue(self, access: Access, until: float | None = None) -> ActiveCredential:
         self._generation += 1
-        now = self._world.now()
+        now = self._environment.now()
         ends = until if until is not None else end_of(access)
         # A token that is over before it has begun says that the clocks differ: then a 401 is what tells.
         lasts = None if until is None or until <= now else until - now
         renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
-        self.ticket = Ticket(access, self._generation, ends, renew_at)
-        return self.ticket
+        self.active = ActiveCredential(access, self._generation, ends, renew_at)
+        return self.active
 
 
 def secrets_of(material: Material) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ class Mask:
                 return value
 
 
-class Known:
+class KnownSecrets:
     """Every credential that one command has had in its hands. A gateway may repeat another one's."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ _WORDS: dict[Kind, Reason] = {
 }
 
 
-class Stopping:
+class RunGate:
     """One run's answer to "may this still start?". Times are monotonic seconds.
 
     A stop is for all lanes, and stays. The window is asked lane by lane, since each has its own timeout. A

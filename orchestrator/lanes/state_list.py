@@ -13,14 +13,14 @@ from typing import NamedTuple
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane
 from orchestrator.model.http import Reply, Send
 from orchestrator.model.reading import Act, Page, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target, TargetId
-from orchestrator.rules.admission import Turn
-from orchestrator.rules.retry import Past, backoff
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.retry import TargetHistory, backoff
 
 FRESH = 60.0
 """Seconds for which a list's "not deployed" is believed."""
@@ -52,19 +52,19 @@ class Deferred(NamedTuple):
     """A target with the vendor's full evidence, whose look is still owed."""
 
     target: Target
-    past: Past
+    history: TargetHistory
     began: float
     """Monotonic seconds at which it was taken."""
 
 
-class Overview:
+class StateList:
     """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
 
     def __init__(
         self,
         lane: Lane,
         send: Send,
-        world: World,
+        environment: Environment,
         on_request: Callable[[], None],
         *,
         keeps: frozenset[tuple[str, ...]] = frozenset(),
@@ -75,7 +75,7 @@ class Overview:
         self._entries: dict[tuple[str, ...], Reading] = {}
         self._lane = lane
         self._send = send
-        self._world = world
+        self._environment = environment
         self._on_request = on_request
         self._states: dict[tuple[str, ...], Verdict] = {}
         self._taken: float | None = None
@@ -90,13 +90,13 @@ class Overview:
     @property
     def serves(self) -> bool:
         """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
-        if not self._offered or self._world.monotonic() < self._rests_until:
+        if not self._offered or self._environment.monotonic() < self._rests_until:
             return False
         return self._taken is not None or self._lane.left >= WORTH
 
     def pays(self, waiting: int) -> bool:
         """Whether a list is cheaper than a look at each of so many that wait."""
-        rests = self._world.monotonic() < self._rests_until
+        rests = self._environment.monotonic() < self._rests_until
         return self.serves or (self._offered and not rests and waiting >= WORTH)
 
     @property
@@ -142,7 +142,7 @@ class Overview:
             return None
         # A restore believes neither for longer: what is deployed meanwhile must not be deployed again.
         lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
-        if not lasts and self._world.monotonic() - self._taken > FRESH:
+        if not lasts and self._environment.monotonic() - self._taken > FRESH:
             return None
         return None if verdict is None else Reading(verdict=verdict, evidence="look")
 
@@ -151,7 +151,7 @@ class Overview:
         if self.glance(target) is None:
             return None
         entry = self._entries.pop(target.parts, None)
-        return entry and self._lane.entrance.mask.reading(entry)
+        return entry and self._lane.authenticator.mask.reading(entry)
 
     def seen_alone(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at the one; return a warning, once, if the list had a gap there."""
@@ -175,7 +175,7 @@ class Overview:
         A lane that lets one target go at a time lets the list go that this one wants. A page that names
         nothing new ends the list; one that takes more pages than it spares looks is given up.
         """
-        started = self._world.monotonic()
+        started = self._environment.monotonic()
         states: dict[tuple[str, ...], Verdict] = {}
         offset = pages = 0
         while (page := await self._page(offset, wanted_by)) is not None:
@@ -209,7 +209,7 @@ class Overview:
         """Return one page, or None where the list cannot be had."""
         faults = 0
         for failures in range(1, TRIES + 1):
-            turn = Turn(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
+            turn = AdmissionRequest(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
             # What goes before an undeploy is not read where none may start any more.
             needless = wanted_by != _LIST and self._lane.refusal(self._lane.policy.act)
             if needless or await self._lane.admit(turn):
@@ -224,31 +224,31 @@ class Overview:
             if faults >= FAULTS:
                 break
             if failures < TRIES:
-                await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
-        self._rests_until = self._world.monotonic() + GIVEN_UP_FOR
+                await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
+        self._rests_until = self._environment.monotonic() + GIVEN_UP_FOR
         return None
 
-    async def _ask(self, turn: Turn, offset: int) -> Page | Reading:
-        lane, ticket = self._lane, self._lane.entrance.ticket
-        if ticket is None:
+    async def _ask(self, turn: AdmissionRequest, offset: int) -> Page | Reading:
+        lane, active = self._lane, self._lane.authenticator.active
+        if active is None:
             return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
-        request = lane.gateway.list_request(offset, ticket.access, now=self._world.now())
+        request = lane.gateway.list_request(offset, active.access, now=self._environment.now())
         self._on_request()
-        began = self._world.monotonic()
+        began = self._environment.monotonic()
         answer = await self._send(request)
-        mask = lane.entrance.mask
+        mask = lane.authenticator.mask
         if not isinstance(answer, Reply):
             return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
         found = lane.gateway.read_list(answer)
         if isinstance(found, Page):
-            lane.accepted(ticket.generation)
-            lane.heed(turn, Reading(verdict=Verdict.UP), began)
+            lane.accepted(active.generation)
+            lane.observe(turn, Reading(verdict=Verdict.UP), began)
             large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)
             return replace(found, entries={}) if large else found
         found = mask.reading(found)
-        lane.heed(turn, found, began)
+        lane.observe(turn, found, began)
         if found.verdict is Verdict.DENIED:
-            await lane.renew(ticket.generation, found)
+            await lane.renew(active.generation, found)
         return found
 
 

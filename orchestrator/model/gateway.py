@@ -139,7 +139,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Say what a reply means. Never raises, whatever the bytes."""
         raise NotImplementedError
 
-    def next_portrait(
+    def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Ask | Snapshot:
         """Return the next read that a snapshot needs, or what the reads so far amount to.

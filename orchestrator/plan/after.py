@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.target import TargetId
-from orchestrator.plan.header import Known
+from orchestrator.plan.header import NamedGateway
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, step
@@ -23,7 +23,9 @@ _MOST_HINTS = 20
 _LIST = "write a list: after: [gateway/part]"
 
 
-def read_after(node: Node | None, gateways: Mapping[str, Known], path: str, problems: Problems) -> After:
+def read_after(
+    node: Node | None, gateways: Mapping[str, NamedGateway], path: str, problems: Problems
+) -> After:
     """Return the ids in the list ``node`` that could be targets, and tell what is wrong with the others."""
     if not isinstance(node, Items):
         if node is not None:
@@ -42,7 +44,7 @@ def read_after(node: Node | None, gateways: Mapping[str, Known], path: str, prob
     return tuple(found.items())
 
 
-def take(text: str, at: Place, gateways: Mapping[str, Known], found: dict[TargetId, Place]) -> None:
+def take(text: str, at: Place, gateways: Mapping[str, NamedGateway], found: dict[TargetId, Place]) -> None:
     """Add the id ``text`` to those ``found``. Raises ``UnfitError`` for what none is called, or is there.
 
     They are in NFC. What may be a target of a gateway that could not be read is passed over: so are that

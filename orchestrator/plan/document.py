@@ -23,9 +23,9 @@ from yaml.reader import ReaderError
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Wave
 from orchestrator.plan.entries import EntryReader
-from orchestrator.plan.header import Known, read_gateways, refuse_other_version
+from orchestrator.plan.header import NamedGateway, read_gateways, refuse_other_version
 from orchestrator.plan.includes import Includes
-from orchestrator.plan.intake import Tray
+from orchestrator.plan.intake import TargetCollector
 from orchestrator.plan.keys import SHORT_WAVE
 from orchestrator.plan.nodes import Composer, Entries, Node, Scalar, child, place_of
 from orchestrator.plan.problems import Problems, UnreadableError
@@ -63,9 +63,9 @@ class Document:
         self,
         path: Path,
         stream: BinaryIO,
-        tray: Tray,
+        collector: TargetCollector,
         problems: Problems,
-        gateways: Mapping[str, Known] | None = None,
+        gateways: Mapping[str, NamedGateway] | None = None,
     ) -> None:
         self.header = Entries({}, {}, Place(0, 1, 1))
         self.gateways = gateways
@@ -74,7 +74,7 @@ class Document:
         self.includes = Includes(path, problems)
         self.source = Source(stream)
         self._problems = problems
-        self._tray = tray
+        self._collector = collector
         parser = _parser(self.source)
         self._next_event = cast(
             "Callable[[], Event]", parser.get_event
@@ -158,7 +158,7 @@ class Document:
         elif key == "gateways":
             self.gateways = read_gateways(node, self._problems)
         elif key == "at_most" and isinstance(node, Scalar) and re.fullmatch(WHOLE, node.text):
-            self._tray.admit(int(node.text))
+            self._collector.admit(int(node.text))
 
     def _waves(self, event: Event) -> None:
         if not isinstance(event, SequenceStartEvent):
@@ -180,7 +180,7 @@ class Document:
 
     def _wave(self, event: Event, path: str) -> None:
         self._refuse_marks(event, path)
-        self._tray.begin(len(self.waves))
+        self._collector.begin(len(self.waves))
         wave = Entries({}, {}, place_of(event))
         self.waves.append(Wave(name=path))
         while not isinstance(item := self._composer.next(), MappingEndEvent):
@@ -226,7 +226,7 @@ class Document:
             self.skipped = True
             read: EntryReader | None = None
         else:
-            read = EntryReader(self.gateways, self._tray, self.includes, self._problems)
+            read = EntryReader(self.gateways, self._collector, self.includes, self._problems)
         if not self._stream(read, path):
             self._problems.add(place_of(event), path, "the list of targets is empty")
 

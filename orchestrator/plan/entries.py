@@ -14,9 +14,9 @@ from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.plan.after import After, read_after
-from orchestrator.plan.header import Known
+from orchestrator.plan.header import NamedGateway
 from orchestrator.plan.includes import Includes
-from orchestrator.plan.intake import Tray
+from orchestrator.plan.intake import TargetCollector
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
 from orchestrator.plan.problems import Problems, nearest
 from orchestrator.plan.records import kind_of
@@ -38,11 +38,15 @@ class EntryReader:
     """Reads entries, and puts the targets that they name into the tray."""
 
     def __init__(
-        self, gateways: Mapping[str, Known], tray: Tray, includes: Includes, problems: Problems
+        self,
+        gateways: Mapping[str, NamedGateway],
+        collector: TargetCollector,
+        includes: Includes,
+        problems: Problems,
     ) -> None:
         self._gateways = gateways
-        self._tray = tray
-        self._put = tray.put
+        self._collector = collector
+        self._put = collector.put
         self._includes = includes
         self._problems = problems
         self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
@@ -99,7 +103,7 @@ class EntryReader:
         if options is not None and all(axes):
             self._matrix(at, known.name, axes, options, after, path)
 
-    def _gateway(self, node: Entries, path: str) -> Known | None:
+    def _gateway(self, node: Entries, path: str) -> NamedGateway | None:
         if "gateway" not in node.keys:
             self._problems.add(node.at, path, "the key gateway is missing")
             return None
@@ -123,12 +127,12 @@ class EntryReader:
                 self._problems.add(node.keys[key], child(path, key), message)
         value = node.values["from_file"]
         if isinstance(value, Scalar):
-            self._includes.read(value, gateway, kind, f"{path}.from_file", self._tray, self._gateways)
+            self._includes.read(value, gateway, kind, f"{path}.from_file", self._collector, self._gateways)
         elif value is not None:
             message = f"found {kind_of(value)}, expected the path of a file"
             self._problems.add(value.at, f"{path}.from_file", message)
 
-    def _tell_key(self, node: Entries, key: str, known: Known, path: str) -> None:
+    def _tell_key(self, node: Entries, key: str, known: NamedGateway, path: str) -> None:
         at = node.keys[key]
         assert known.kind is not None  # noqa: S101 - the caller has seen to it
         kind = known.kind.KIND
@@ -225,7 +229,7 @@ class EntryReader:
             parts = tuple([value.text for value in values])
             self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]  # each key has its type
             for needs, where in after:
-                self._tray.require(needs, where)
+                self._collector.require(needs, where)
 
 
 @cache

@@ -23,7 +23,7 @@ from orchestrator.text.names import in_quotes
 _NAMED_ABOVE = frozenset({"name", "kind"})
 
 
-class Known(Struct, frozen=True):
+class NamedGateway(Struct, frozen=True):
     """A gateway that the plan names. ``kind`` or ``entry`` is None where it could not be read: its targets
     are still checked as far as that goes."""
 
@@ -64,7 +64,7 @@ def _in_order(window: Window | None, node: Node | None, problems: Problems) -> b
     return False
 
 
-def read_gateways(node: Node | None, problems: Problems) -> dict[str, Known]:
+def read_gateways(node: Node | None, problems: Problems) -> dict[str, NamedGateway]:
     """Return the gateways by name, also those that have problems."""
     if node is None:
         return {}
@@ -77,7 +77,7 @@ def read_gateways(node: Node | None, problems: Problems) -> dict[str, Known]:
     return {name: _gateway(name, value, node, problems) for name, value in node.values.items()}
 
 
-def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -> Known:
+def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -> NamedGateway:
     path = child("gateways", name)
     if not re.fullmatch(GATEWAY, name):
         hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
@@ -85,16 +85,16 @@ def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -
     if not isinstance(node, Entries):
         if node is not None:
             problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with kind, url and auth")
-        return Known(name, None, None)
+        return NamedGateway(name, None, None)
     kind = _kind(node, path, problems)
     if kind is None:
         common = {key: value for key, value in node.values.items() if key in fields_of(Gateway)}
         keys = {key: node.keys[key] for key in common}
         read_record(Entries(keys, common, node.at), Gateway, path, problems, beside=_NAMED_ABOVE)
         tls_fits(node, path, problems)
-        return Known(name, None, None)
+        return NamedGateway(name, None, None)
     values = _own_keys(node, kind, path, problems)
-    return Known(name, kind, None if values is None else kind(name=name, **values))
+    return NamedGateway(name, kind, None if values is None else kind(name=name, **values))
 
 
 def _kind(node: Entries, path: str, problems: Problems) -> type[Gateway] | None:

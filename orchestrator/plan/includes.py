@@ -13,8 +13,8 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.target import TargetId
 from orchestrator.plan.after import take
-from orchestrator.plan.header import Known
-from orchestrator.plan.intake import Tray
+from orchestrator.plan.header import NamedGateway
+from orchestrator.plan.intake import TargetCollector
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.problems import Problems, UnreadableError, nearest
 from orchestrator.plan.shape import Shape, make_shape
@@ -54,10 +54,10 @@ class Includes:
         gateway: str,
         kind: type[Gateway],
         path: str,
-        tray: Tray,
-        gateways: Mapping[str, Known],
+        collector: TargetCollector,
+        gateways: Mapping[str, NamedGateway],
     ) -> None:
-        """Put the targets of the file into ``tray``; what is wrong is told with that file's own lines.
+        """Put the targets of the file into ``collector``; what is wrong is told with that file's own lines.
 
         They are of ``gateway`` and may come after targets of any of the ``gateways``.
         """
@@ -69,7 +69,7 @@ class Includes:
             return
         index = self._problems.file(str(file))
         self.fingerprints.append(Fingerprint())
-        table = _Table(index, gateway, kind, tray, gateways, self._problems)
+        table = _Table(index, gateway, kind, collector, gateways, self._problems)
         try:
             with stream:
                 table.read(lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix.lower() == ".csv")
@@ -94,15 +94,15 @@ class _Table:
         file: int,
         gateway: str,
         kind: type[Gateway],
-        tray: Tray,
-        gateways: Mapping[str, Known],
+        collector: TargetCollector,
+        gateways: Mapping[str, NamedGateway],
         problems: Problems,
     ) -> None:
         self._file = file
         self._gateway = gateway
         self._kind = kind
-        self._put = tray.put
-        self._require = tray.require
+        self._put = collector.put
+        self._require = collector.require
         self._gateways = gateways
         self._problems = problems
         self._rows = 0

@@ -22,7 +22,7 @@ _DOUBTFUL = re.compile(r"[{%?#$@<]|__")
 """What the id of a target holds whose names are looked at closely: few do."""
 
 
-class Tray(Protocol):
+class TargetCollector(Protocol):
     """Takes the coordinates and options of one target after the other."""
 
     def begin(self, wave: int) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.target_id import split_id
-from orchestrator.plan.header import Known
+from orchestrator.plan.header import NamedGateway
 from orchestrator.plan.problems import nearest
 from orchestrator.plan.shape import check
 from orchestrator.text.names import in_quotes
 
 
-def split_known(text: str, gateways: Mapping[str, Known]) -> tuple[Known, tuple[str, ...]]:
+def split_known(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[NamedGateway, tuple[str, ...]]:
     """Return the gateway and the parts of the id ``text``. Raises ``UnfitError`` for what cannot be one."""
     name, parts = split_id(text)
     known = gateways.get(name)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
-from orchestrator.plan.header import Known
+from orchestrator.plan.header import NamedGateway
 from orchestrator.plan.nodes import Entries, Items, Scalar
 from orchestrator.plan.pattern_text import fault_of_text
 from orchestrator.plan.patterns import fault
@@ -86,7 +86,7 @@ def refuse_dead_lines(files: Sequence[ProtectFile], gateways: Sequence[Gateway] 
     problems.settle()
 
 
-def tell_dead(header: Entries, gateways: Mapping[str, Known], problems: Problems) -> None:
+def tell_dead(header: Entries, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
     """Tell each pattern of the plan's own list that can match no id of its gateways.
 
     Where a gateway could not be read, nobody knows what its ids look like: nothing is told then.

@@ -13,8 +13,8 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
 from orchestrator.plan.given import ON_THE_LINE, Given, seems_else
-from orchestrator.plan.header import Known, read_header, tell_missing
-from orchestrator.plan.intake import Intake, Options, Tray
+from orchestrator.plan.header import NamedGateway, read_header, tell_missing
+from orchestrator.plan.intake import Intake, Options, TargetCollector
 from orchestrator.plan.keys import SHORT_WAVE, Header
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.problems import Problems, UnreadableError
@@ -87,27 +87,31 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str | Given] | 
     )
 
 
-def _read(path: Path, tray: Tray) -> tuple[Problems, Document]:
+def _read(path: Path, collector: TargetCollector) -> tuple[Problems, Document]:
     """Read the file, a second time where its targets stand before its gateways."""
-    problems, document = read_once(path, tray, None)
+    problems, document = read_once(path, collector, None)
     if not document.skipped or not document.gateways:
         return problems, document
     before = document.source.fingerprint.digest()
-    problems, document = read_once(path, tray, document.gateways)
+    problems, document = read_once(path, collector, document.gateways)
     if document.source.fingerprint.digest() != before:
         problems.add(Place(0, 0, 0), "", "the file was changed while it was read", "try again")
     return problems, document
 
 
 def read_once(
-    path: Path, tray: Tray, gateways: Mapping[str, Known] | None, *, pass_over: bool = False
+    path: Path,
+    collector: TargetCollector,
+    gateways: Mapping[str, NamedGateway] | None,
+    *,
+    pass_over: bool = False,
 ) -> tuple[Problems, Document]:
     """Read the file, or all but its targets. Raises ``PlanError`` where the rest of it cannot be read."""
     problems = Problems()
     problems.file(str(path))
     try:
         with open_regular(path) as stream:
-            document = Document(path, stream, tray, problems, gateways)
+            document = Document(path, stream, collector, problems, gateways)
             document.skipped = pass_over
             document.read()
             return problems, document
@@ -147,7 +151,11 @@ def _given(ids: Sequence[str | Given]) -> list[Given]:
 
 
 def _give(
-    ids: Sequence[Given], gateways: Mapping[str, Known], options: Options, intake: Intake, problems: Problems
+    ids: Sequence[Given],
+    gateways: Mapping[str, NamedGateway],
+    options: Options,
+    intake: Intake,
+    problems: Problems,
 ) -> None:
     files = {name: problems.file(name) for name in dict.fromkeys(one.file for one in ids)}
     for one in ids:
@@ -170,7 +178,7 @@ def _warn(intake: Intake, problems: Problems) -> None:
     problems.warn_more(intake.doubtful_more)
 
 
-def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, Known], problems: Problems) -> None:
+def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
     # An entry that could not be read counts as a place of its own; no installation's text is one word.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
     for twice in sink.duplicates(places):

@@ -76,12 +76,12 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
     closes = preview.window.closes if preview.window else None
     targets = tuple(
         Seen(
-            id=sight.target.id,
-            state=sight.state,
-            revision=sight.snapshot.facts.revision,
-            since=sight.snapshot.facts.since,
+            id=seen.target.id,
+            state=seen.state,
+            revision=seen.snapshot.facts.revision,
+            since=seen.snapshot.facts.since,
         )
-        for sight in preview.sights
+        for seen in preview.targets
     )
     approval = Approval(
         plan=preview.plan,
@@ -89,7 +89,7 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
         taken=taken,
         expires=closes.astimezone(taken.tzinfo) if closes and closes > taken else taken + LASTS,
         by=by,
-        incomplete=tuple(sight.target.id for sight in preview.unknown),
+        incomplete=tuple(seen.target.id for seen in preview.unknown),
         targets=targets,
     )
     return sealed(approval if key is None else replace(approval, hmac=signature(approval, key)))

@@ -13,7 +13,7 @@ from orchestrator.lanes.state_list import WORTH
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import Ask, Facts, Reading, Verdict
-from orchestrator.preview.states import Group, Preview, Sight
+from orchestrator.preview.states import Group, Preview, SeenTarget
 from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
 
 LONGEST_PAGE = 500
@@ -61,9 +61,9 @@ def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Needs:
     portrayed = guarded or plan.snapshot != "off"
     loads = list[Load]()
     parts = list[Part]()
-    for (wave, _), leg in groupby(preview.sights, key=lambda sight: (sight.target.wave, sight.step)):
+    for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
         work = list[Work]()
-        for name, here in _by_gateway(leg):
+        for name, here in _by_gateway(wave_step):
             load = load_of(gateways[name], here, lacking[name], portrayed=portrayed)
             loads.append(load)
             work.append(work_of(gateways[name], load, middles.get(name)))
@@ -80,9 +80,9 @@ def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Needs:
     )
 
 
-def _by_gateway(leg: Iterable[Sight]) -> Iterator[tuple[str, list[Sight]]]:
-    sights = sorted(leg, key=lambda sight: sight.target.gateway)
-    for name, here in groupby(sights, key=lambda sight: sight.target.gateway):
+def _by_gateway(wave_step: Iterable[SeenTarget]) -> Iterator[tuple[str, list[SeenTarget]]]:
+    seen_targets = sorted(wave_step, key=lambda seen: seen.target.gateway)
+    for name, here in groupby(seen_targets, key=lambda seen: seen.target.gateway):
         yield name, list(here)
 
 
@@ -102,16 +102,18 @@ def work_of(gateway: Gateway, load: Load, middle: float | None) -> Work:
     return Work(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
-def load_of(gateway: Gateway, sights: Iterable[Sight], lacking: frozenset[str], *, portrayed: bool) -> Load:
+def load_of(
+    gateway: Gateway, seen_targets: Iterable[SeenTarget], lacking: frozenset[str], *, portrayed: bool
+) -> Load:
     """Count the requests for targets of one gateway that go together."""
     always = gateway.look == "always"
     looks = undeploys = changing = chain = 0
-    for sight in sights:
+    for seen in seen_targets:
         before = looks + undeploys
-        group = sight.group
+        group = seen.group
         sends = group in (Group.WILL_CHANGE, Group.UNKNOWN)
         if portrayed:
-            looks += max(sight.reads, 1)
+            looks += max(seen.reads, 1)
         elif always:
             looks += 1
         else:
@@ -119,21 +121,21 @@ def load_of(gateway: Gateway, sights: Iterable[Sight], lacking: frozenset[str], 
         undeploys += sends
         if sends and always:
             changing += 1
-            looks += looks_when_down(gateway, sight, lacking)
+            looks += looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
     if always and gateway.LISTS and changing >= WORTH:
         looks += -(-changing // LONGEST_PAGE) - changing
     return Load(looks=looks, undeploys=undeploys, chain=chain)
 
 
-def looks_when_down(gateway: Gateway, sight: Sight, lacking: frozenset[str]) -> int:
+def looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str]) -> int:
     """Count the reads of a look that finds a target down."""
-    seen: dict[str, Reading] = {}
-    found = gateway.next_look(sight.target, seen, lacking, None)
+    readings: dict[str, Reading] = {}
+    found = gateway.next_look(seen.target, readings, lacking, None)
     while isinstance(found, Ask):
-        seen[found.via] = Reading(verdict=Verdict.DOWN, facts=Facts(deployed=False))
-        found = gateway.next_look(sight.target, seen, lacking, None)
-    return len(seen)
+        readings[found.via] = Reading(verdict=Verdict.DOWN, facts=Facts(deployed=False))
+        found = gateway.next_look(seen.target, readings, lacking, None)
+    return len(readings)
 
 
 def lasting(gateway: Gateway, load: Load, middle: float) -> float:

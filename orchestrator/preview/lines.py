@@ -14,7 +14,7 @@ from msgspec import Struct
 from orchestrator.display.summary import aligned
 from orchestrator.model.plan import Plan
 from orchestrator.preview.forecast import Needs
-from orchestrator.preview.states import Group, Preview, Sight, State, counted
+from orchestrator.preview.states import Group, Preview, SeenTarget, State, counted
 from orchestrator.preview.warnings import Warned, destroyed
 from orchestrator.report.words import DASH, guarded, moment, span, visible
 from orchestrator.rules.forecast import forecast_values
@@ -49,7 +49,7 @@ def people(shown: Shown) -> Iterator[str]:
     yield from summary(shown)
     yield from kept_out(shown.preview)
     for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
-        yield from _group(shown.preview.sights, group)
+        yield from _group(shown.preview.targets, group)
     yield from _rest(shown)
 
 
@@ -76,9 +76,12 @@ def heading(shown: Shown) -> Iterator[str]:
 def summary(shown: Shown) -> Iterator[str]:
     """Yield the counts by wave and gateway, and what a run will need."""
     headings = ("wave", "gateway", *WORDS.values())
-    rows = [(*_leg_name(shown.plan, leg), *_cells(sights)) for leg, sights in _legs(shown.preview.sights)]
+    rows = [
+        (*_leg_name(shown.plan, wave_step), *_cells(seen_targets))
+        for wave_step, seen_targets in _legs(shown.preview.targets)
+    ]
     if len(rows) > 1:
-        rows.append(("all", "", *_cells(shown.preview.sights)))
+        rows.append(("all", "", *_cells(shown.preview.targets)))
     yield from aligned([headings, *rows], left=2)
     yield ""
     yield f"a run     {sending(shown.ahead)}"
@@ -113,7 +116,7 @@ def lasting(forecast: Needs) -> str:
 
 def completeness(preview: Preview) -> str:
     """Return of how many targets the state is known."""
-    whole = len(preview.sights)
+    whole = len(preview.targets)
     if preview.complete:
         return f"The state of all {whole:,} {_plural(whole, 'target')} is known."
     return f"State known for {whole - len(preview.unknown):,} of {whole:,} {_plural(whole, 'target')}."
@@ -129,34 +132,34 @@ def warnings(warned: Iterable[Warned]) -> Iterator[str]:
             yield f"          … and {len(one.targets) - 3:,} more"
 
 
-def _group(sights: Sequence[Sight], group: Group, *, most: int = SHOWN) -> Iterator[str]:
-    here = [sight for sight in sights if sight.group is group]
+def _group(seen_targets: Sequence[SeenTarget], group: Group, *, most: int = SHOWN) -> Iterator[str]:
+    here = [seen for seen in seen_targets if seen.group is group]
     if not here:
         return
     yield ""
     yield f"{WORDS[group]}: {len(here):,}"
-    rows = [(f"  {visible(sight.target.id)}", visible(_told(sight))) for sight in here[:most]]
+    rows = [(f"  {visible(seen.target.id)}", visible(_told(seen))) for seen in here[:most]]
     yield from aligned(rows, left=2)
     if len(here) > most:
         yield f"  … and {len(here) - most:,} more"
 
 
-def _told(sight: Sight) -> str:
-    facts, parts = sight.snapshot.facts, list[str]()
-    if sight.state in (State.UNKNOWN, State.ABSENT):
-        return sight.why or ""
+def _told(seen: SeenTarget) -> str:
+    facts, parts = seen.snapshot.facts, list[str]()
+    if seen.state in (State.UNKNOWN, State.ABSENT):
+        return seen.why or ""
     if facts.name:
         parts.append(facts.name)
-    parts.append(sight.state.value)
+    parts.append(seen.state.value)
     if facts.since:
         parts.append(
-            f"since {facts.since}" if sight.state is not State.UNDEPLOYED else f"last deployed {facts.since}"
+            f"since {facts.since}" if seen.state is not State.UNDEPLOYED else f"last deployed {facts.since}"
         )
     if facts.revision and facts.revision != facts.since:
         parts.append(f"revision {facts.revision}")
     if facts.path:
         parts.append(f"at {facts.path}")
-    if sight.state is State.PARTIAL and facts.serving:
+    if seen.state is State.PARTIAL and facts.serving:
         more = max(0, (facts.pods_active or 0) - len(facts.serving))
         rest = f" and {more:,} more" if more else ""
         parts.append(f"still served by {', '.join(facts.serving)}{rest}")
@@ -164,7 +167,7 @@ def _told(sight: Sight) -> str:
 
 
 def _fronts(preview: Preview) -> Iterator[str]:
-    found = list(destroyed(preview.sights))
+    found = list(destroyed(preview.targets))
     if not found:
         return
     yield f"deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
@@ -182,25 +185,25 @@ def before_asking(shown: Shown) -> Iterator[str]:
     yield ""
     yield from summary(shown)
     for group in (Group.WILL_CHANGE, Group.UNKNOWN):
-        yield from _group(shown.preview.sights, group, most=NAMED)
+        yield from _group(shown.preview.targets, group, most=NAMED)
     yield from _rest(shown)
 
 
-def _legs(sights: Sequence[Sight]) -> Iterator[tuple[tuple[int, int, str], list[Sight]]]:
-    def leg(sight: Sight) -> tuple[int, int, str]:
-        return sight.target.wave, sight.step, sight.target.gateway
+def _legs(seen_targets: Sequence[SeenTarget]) -> Iterator[tuple[tuple[int, int, str], list[SeenTarget]]]:
+    def wave_step(seen: SeenTarget) -> tuple[int, int, str]:
+        return seen.target.wave, seen.step, seen.target.gateway
 
-    return ((key, list(group)) for key, group in groupby(sights, key=leg))
+    return ((key, list(group)) for key, group in groupby(seen_targets, key=wave_step))
 
 
-def _leg_name(plan: Plan, leg: tuple[int, int, str]) -> tuple[str, str]:
-    wave, step, gateway = leg
+def _leg_name(plan: Plan, wave_step: tuple[int, int, str]) -> tuple[str, str]:
+    wave, step, gateway = wave_step
     name = visible(plan.waves[wave].name)
     return f"{name}, step {step + 1}" if plan.waves[wave].sizes else name, visible(gateway)
 
 
-def _cells(sights: Iterable[Sight]) -> tuple[str, ...]:
-    counts = counted(sights)
+def _cells(seen_targets: Iterable[SeenTarget]) -> tuple[str, ...]:
+    counts = counted(seen_targets)
     return tuple(f"{counts[group.value]:,}" for group in WORDS)
 
 
@@ -232,19 +235,20 @@ def markdown(shown: Shown) -> Iterator[str]:
     )
     yield ""
     rows = [
-        (*map(_plain, _leg_name(shown.plan, leg)), *_cells(sights)) for leg, sights in _legs(preview.sights)
+        (*map(_plain, _leg_name(shown.plan, wave_step)), *_cells(seen_targets))
+        for wave_step, seen_targets in _legs(preview.targets)
     ]
-    yield from _table(("wave", "gateway", *WORDS.values()), [*rows, ("all", "", *_cells(preview.sights))])
+    yield from _table(("wave", "gateway", *WORDS.values()), [*rows, ("all", "", *_cells(preview.targets))])
     for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
-        here = [sight for sight in preview.sights if sight.group is group]
+        here = [seen for seen in preview.targets if seen.group is group]
         if here:
             yield ""
             yield f"## {WORDS[group].capitalize()}: {len(here):,}"
             yield ""
-            yield from (f"- {_code(sight.target.id)} {_code(_told(sight))}" for sight in islice(here, SHOWN))
+            yield from (f"- {_code(seen.target.id)} {_code(_told(seen))}" for seen in islice(here, SHOWN))
             if len(here) > SHOWN:
                 yield f"- … and {len(here) - SHOWN:,} more"
-    found = list(destroyed(preview.sights))
+    found = list(destroyed(preview.targets))
     if found:
         yield ""
         yield f"## Deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
@@ -300,7 +304,7 @@ def as_json(shown: Shown) -> Iterator[str]:
         "seconds": round(preview.seconds, 3),
         "requests": preview.requests,
         "complete": preview.complete,
-        "counts": {**counted(preview.sights), "protected": preview.protected, "filtered": preview.filtered},
+        "counts": {**counted(preview.targets), "protected": preview.protected, "filtered": preview.filtered},
         "forecast": {
             "requests": forecast.requests,
             "looks": forecast.looks,
@@ -316,7 +320,7 @@ def as_json(shown: Shown) -> Iterator[str]:
                 "kind": place.kind,
                 "requests": place.requests,
                 "latency": _rounded(median(place.seconds)) if place.seconds else None,
-                "counts": counted(one for one in preview.sights if one.target.gateway == place.name),
+                "counts": counted(one for one in preview.targets if one.target.gateway == place.name),
             }
             for place in preview.places
         ],
@@ -325,37 +329,37 @@ def as_json(shown: Shown) -> Iterator[str]:
                 "name": shown.plan.waves[wave].name,
                 "step": step + 1,
                 "gateway": gateway,
-                "counts": counted(sights),
+                "counts": counted(seen_targets),
             }
-            for (wave, step, gateway), sights in _legs(preview.sights)
+            for (wave, step, gateway), seen_targets in _legs(preview.targets)
         ],
         "warnings": shown.warned,
     }
     yield "{" + "\n".join(f"{_quoted(name)}:{_quoted(value)}," for name, value in head.items())
     yield '"targets":['
-    last = len(preview.sights) - 1
-    for number, sight in enumerate(preview.sights):
-        yield _quoted(_target(shown.plan, sight)) + ("" if number == last else ",")
+    last = len(preview.targets) - 1
+    for number, seen in enumerate(preview.targets):
+        yield _quoted(_target(shown.plan, seen)) + ("" if number == last else ",")
     yield "]}"
 
 
-def _target(plan: Plan, sight: Sight) -> dict[str, Any]:
-    facts = sight.snapshot.facts
+def _target(plan: Plan, seen: SeenTarget) -> dict[str, Any]:
+    facts = seen.snapshot.facts
     return {
-        "id": sight.target.id,
-        "gateway": sight.target.gateway,
-        "wave": plan.waves[sight.target.wave].name,
-        "step": sight.step + 1,
-        "state": sight.state,
-        "group": sight.group,
-        "why": sight.why,
+        "id": seen.target.id,
+        "gateway": seen.target.gateway,
+        "wave": plan.waves[seen.target.wave].name,
+        "step": seen.step + 1,
+        "state": seen.state,
+        "group": seen.group,
+        "why": seen.why,
         "revision": facts.revision,
         "since": facts.since,
         "path": facts.path,
         "edited": facts.edited,
         "pods": None if facts.pods_responded is None else [facts.pods_active, facts.pods_responded],
-        "fronts": sight.snapshot.fronts,
-        "obstacles": sight.snapshot.obstacles,
+        "fronts": seen.snapshot.fronts,
+        "obstacles": seen.snapshot.obstacles,
     }
 
 

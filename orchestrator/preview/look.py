@@ -9,22 +9,22 @@ import anyio
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
-from orchestrator.journal.pending import START, Leg, Pending
-from orchestrator.lanes.environment import World, open_way
+from orchestrator.journal.pending import START, Pending, WaveStep
+from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LaneStatus
-from orchestrator.lanes.login import Entrance
-from orchestrator.lanes.run_gate import Stopping
-from orchestrator.lanes.state_list import Overview
+from orchestrator.lanes.login import Authenticator
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.preview.states import Place, Preview, Siblings, Sight, State
-from orchestrator.rules.admission import Turn
+from orchestrator.preview.states import Place, Preview, SeenTarget, Siblings, State
+from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import LOOKS_PER_DOUBT, backoff, describe, passing
 from orchestrator.runs.load import LoadedPlan
-from orchestrator.runs.order import RunOptions
+from orchestrator.runs.options import RunOptions
 from orchestrator.runs.selection import guard_of, hold, refuse_dead, refuse_idle, split_waves
 from orchestrator.transport.tls import warnings
 
@@ -62,7 +62,7 @@ class Nobody:
 async def take(
     loaded: LoadedPlan,
     options: RunOptions,
-    world: World,
+    environment: Environment,
     watch: Watch | None = None,
     *,
     demanding: bool = False,
@@ -85,18 +85,18 @@ async def take(
     turns = list(_in_turn(pending))
     if not turns:
         raise UsageError("no target is left that a run would take: all are protected or left out")
-    began, taken = world.monotonic(), world.now()
+    began, taken = environment.monotonic(), environment.now()
     parties = {
         gateway.name: [turn for turn in turns if turn[1].gateway == gateway.name] for gateway in plan.gateways
     }
     visits = [
-        _Visit(world.reach(gateway), world, parties[gateway.name])
+        _Visit(environment.reach(gateway), environment, parties[gateway.name])
         for gateway in plan.gateways
         if parties[gateway.name]
     ]
     for visit in visits:
-        world.check(visit.gateway)
-    materials = {visit.gateway.name: await world.credential(visit.gateway) for visit in visits}
+        environment.check(visit.gateway)
+    materials = {visit.gateway.name: await environment.credential(visit.gateway) for visit in visits}
     tally = _Tally(watch or Nobody(), len(turns))
     async with anyio.create_task_group() as group:
         for visit in visits:
@@ -104,15 +104,15 @@ async def take(
             group.start_soon(visit.run, materials[visit.gateway.name], tally, ends)
     if demanding:
         _want_answers(visits)
-    sights = {sight.target.seq: sight for visit in visits for sight in visit.sights}
+    seen_targets = {seen.target.seq: seen for visit in visits for seen in visit.targets}
     return Preview(
         plan=plan.name,
         reason=plan.reason,
         digest=loaded.digest,
         taken=taken,
-        seconds=world.monotonic() - began,
+        seconds=environment.monotonic() - began,
         window=options.window or plan.window,
-        sights=tuple(sights[target.seq] for _, target in turns),
+        targets=tuple(seen_targets[target.seq] for _, target in turns),
         places=tuple(visit.place() for visit in visits),
         siblings=tuple(found for visit in visits for found in visit.siblings),
         protected=held.get("protected", 0),
@@ -131,12 +131,12 @@ def _want_answers(visits: Iterable[_Visit]) -> None:
             )
 
 
-def _in_turn(pending: Pending) -> Iterator[tuple[Leg, Target]]:
-    for leg, gateway in pending.left():
-        batch, after = pending.batch(leg, gateway, START)
+def _in_turn(pending: Pending) -> Iterator[tuple[WaveStep, Target]]:
+    for wave_step, gateway in pending.left():
+        batch, after = pending.batch(wave_step, gateway, START)
         while batch:
-            yield from ((leg, target) for target, _ in batch)
-            batch, after = pending.batch(leg, gateway, after)
+            yield from ((wave_step, target) for target, _ in batch)
+            batch, after = pending.batch(wave_step, gateway, after)
 
 
 class _Tally:
@@ -156,12 +156,14 @@ class _Tally:
 class _Visit:
     """One gateway looked at: its lane's teller, its worker's turns, and what was seen."""
 
-    def __init__(self, gateway: Gateway, world: World, turns: Sequence[tuple[Leg, Target]]) -> None:
+    def __init__(
+        self, gateway: Gateway, environment: Environment, turns: Sequence[tuple[WaveStep, Target]]
+    ) -> None:
         # A look asks for no deployment on all pods: it need not take as long as an undeploy may.
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
-        self.sights: list[Sight] = []
+        self.targets: list[SeenTarget] = []
         self.siblings: list[Siblings] = []
-        self._world = world
+        self._environment = environment
         self._turns = turns
         self._requests = 0
         self._seconds: list[float] = []
@@ -209,15 +211,15 @@ class _Visit:
         Where no answer comes, the targets that are left are untold; ``ends`` is cancelled then.
         """
         self._watch = tally.watch
-        self._heard_at = self._world.monotonic()
-        async with open_way(self._world, self.gateway) as send:
-            entrance = Entrance(self.gateway, material, self._world, send, self._count)
-            lane = Lane(self.gateway, entrance, self._world, Stopping(), self)
+        self._heard_at = self._environment.monotonic()
+        async with open_connection(self._environment, self.gateway) as send:
+            authenticator = Authenticator(self.gateway, material, self._environment, send, self._count)
+            lane = Lane(self.gateway, authenticator, self._environment, RunGate(), self)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._break_silence, group.cancel_scope)
-                await self._look(lane, self._hearing(send, entrance), tally)
+                await self._look(lane, self._hearing(send, authenticator), tally)
                 group.cancel_scope.cancel()
-            self._until = self._end_of(entrance)
+            self._until = self._end_of(authenticator)
         if not self._answers and self.silence is None:
             self.silence = f"it gave no answer ({self._cause})"
         self._leave_untold(tally)
@@ -226,16 +228,16 @@ class _Visit:
 
     async def _look(self, lane: Lane, send: Send, tally: _Tally) -> None:
         wanted = frozenset(target.parts for _, target in self._turns)
-        overview = Overview(lane, send, self._world, self._count, keeps=wanted)
+        state_list = StateList(lane, send, self._environment, self._count, keeps=wanted)
         lane.left = len(self._turns)
-        looker = _Looker(self, lane, send, overview)
+        looker = _Looker(self, lane, send, state_list)
         await looker.all(self._turns, tally)
         if self.gateway.SIBLINGS is not None:
             await looker.family(self.gateway.SIBLINGS)
 
     async def _break_silence(self, scope: anyio.CancelScope) -> None:
         """End the look once no answer has come for too long."""
-        while (left := self._heard_at + SILENT_FOR - self._world.monotonic()) > 0:  # noqa: ASYNC110 - time passes
+        while (left := self._heard_at + SILENT_FOR - self._environment.monotonic()) > 0:  # noqa: ASYNC110 - time passes
             await anyio.sleep(left)
         self.silence = f"it gave no answer for {SILENT_FOR:g} s ({self._cause})"
         self._warnings.append(f"{self.silence}, so nothing more was asked")
@@ -243,17 +245,17 @@ class _Visit:
 
     def _leave_untold(self, tally: _Tally) -> None:
         """Give the targets that were not come to a state, too: that nobody can tell."""
-        seen = {sight.target.seq for sight in self.sights}
-        for leg, target in self._turns:
+        seen = {seen.target.seq for seen in self.targets}
+        for wave_step, target in self._turns:
             if target.seq not in seen:
                 why = _untold(f"not looked at: {self.silence}")
-                self.keep(Sight(target=target, step=leg.step, snapshot=why))
+                self.keep(SeenTarget(target=target, step=wave_step.step, snapshot=why))
                 tally.add()
 
-    def _end_of(self, entrance: Entrance) -> float | None:
+    def _end_of(self, authenticator: Authenticator) -> float | None:
         auth = self.gateway.auth
         renewed = auth.iam or auth.login or (auth.token and auth.token.command)
-        return None if renewed or entrance.ticket is None else entrance.ticket.until
+        return None if renewed or authenticator.active is None else authenticator.active.until
 
     def _count(self) -> None:
         self._requests += 1
@@ -264,23 +266,23 @@ class _Visit:
         if seconds is not None:
             self._seconds.append(seconds)
 
-    def _hearing(self, send: Send, entrance: Entrance) -> Send:
+    def _hearing(self, send: Send, authenticator: Authenticator) -> Send:
         """Return ``send`` with an ear for whether anything comes back, of lists as of single looks."""
 
         async def heard(request: Request) -> Reply | Lost:
             answer = await send(request)
             if isinstance(answer, Lost):
-                self._cause = entrance.mask.value(answer.detail)
+                self._cause = authenticator.mask.value(answer.detail)
             else:
                 self._answers += 1
-                self._heard_at = max(self._heard_at, self._world.monotonic())
+                self._heard_at = max(self._heard_at, self._environment.monotonic())
             return answer
 
         return heard
 
     def wait_for(self, seconds: float) -> None:
         """It has asked for a pause: until that is over it is not silent."""
-        self._heard_at = max(self._heard_at, self._world.monotonic() + seconds)
+        self._heard_at = max(self._heard_at, self._environment.monotonic() + seconds)
 
     def found(self, lane: Lane, via: str, reading: Reading) -> Reading:
         """Take in a read, and keep whether such reads are offered: one that has told something is."""
@@ -297,17 +299,17 @@ class _Visit:
         """Return the answer of a read that is not offered: it is not asked again."""
         return self._none.get(via)
 
-    def keep(self, sight: Sight) -> None:
+    def keep(self, seen: SeenTarget) -> None:
         """Keep what was seen of a target."""
-        self.sights.append(sight)
+        self.targets.append(seen)
 
-    def note(self, sight: Sight) -> None:
+    def note(self, seen: SeenTarget) -> None:
         """Take in whether the gateway could tell, where it was asked."""
         if self.given_up():
             return
-        self._in_a_row = self._in_a_row + 1 if sight.snapshot.verdict is Verdict.UNCLEAR else 0
+        self._in_a_row = self._in_a_row + 1 if seen.snapshot.verdict is Verdict.UNCLEAR else 0
         if self._in_a_row >= GIVE_UP_AFTER:
-            told = f"it could not tell of {GIVE_UP_AFTER} targets in a row ({sight.why})"
+            told = f"it could not tell of {GIVE_UP_AFTER} targets in a row ({seen.why})"
             self._warnings.append(f"{told}, so the rest was not asked")
 
     def given_up(self) -> str | None:
@@ -320,27 +322,27 @@ class _Visit:
 class _Looker:
     """Reads the targets of one lane."""
 
-    def __init__(self, visit: _Visit, lane: Lane, send: Send, overview: Overview) -> None:
+    def __init__(self, visit: _Visit, lane: Lane, send: Send, state_list: StateList) -> None:
         self._visit = visit
         self._lane = lane
         self._send = send
-        self._overview = overview
-        self._world = visit._world
+        self._state_list = state_list
+        self._environment = visit._environment
 
-    async def all(self, turns: Sequence[tuple[Leg, Target]], tally: _Tally) -> None:
+    async def all(self, turns: Sequence[tuple[WaveStep, Target]], tally: _Tally) -> None:
         """Look at all of them, as many side by side as the lane may have requests in flight."""
         left = iter(turns)
         async with anyio.create_task_group() as group:
             for _ in range(min(self._lane.concurrency, len(turns))):
                 group.start_soon(self._work, left, tally)
 
-    async def _work(self, left: Iterator[tuple[Leg, Target]], tally: _Tally) -> None:
-        for leg, target in left:
+    async def _work(self, left: Iterator[tuple[WaveStep, Target]], tally: _Tally) -> None:
+        for wave_step, target in left:
             snapshot, reads = await self._portray(target)
-            sight = Sight(target=target, step=leg.step, snapshot=snapshot, reads=reads)
-            self._visit.keep(sight)
+            seen = SeenTarget(target=target, step=wave_step.step, snapshot=snapshot, reads=reads)
+            self._visit.keep(seen)
             if self._lane.refusal(Act.LOOK) is None:
-                self._visit.note(sight)
+                self._visit.note(seen)
             self._lane.leave(target.id)
             tally.add()
 
@@ -352,10 +354,10 @@ class _Looker:
         failures = 0
         listed = await self._listed(target)
         while True:
-            found = gateway.next_portrait(target, seen, frozenset(self._lane.lacking))
+            found = gateway.next_snapshot_read(target, seen, frozenset(self._lane.lacking))
             if isinstance(found, Snapshot):
                 self._tell_gap(target, found)
-                return self._lane.entrance.mask.snapshot(self._lane.in_its_words(found)), len(seen)
+                return self._lane.authenticator.mask.snapshot(self._lane.in_its_words(found)), len(seen)
             known = listed or self._visit.not_offered(found.via)
             if known is not None:
                 seen[found.via], listed = known, None
@@ -367,36 +369,38 @@ class _Looker:
                 continue
             reading = self._visit.found(self._lane, found.via, reading)
             if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
-                await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+                await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
                 continue
             seen[found.via], failures = reading, 0
 
     async def _listed(self, target: Target) -> Reading | None:
         """Return what the gateway's list says of a target, where there is one and it may say it."""
-        if await self._overview.before(target) is None:
+        if await self._state_list.before(target) is None:
             return None
-        return self._overview.entry(target)
+        return self._state_list.entry(target)
 
     def _tell_gap(self, target: Target, snapshot: Snapshot) -> None:
-        if warning := self._overview.seen_alone(target, Reading(verdict=snapshot.verdict)):
+        if warning := self._state_list.seen_alone(target, Reading(verdict=snapshot.verdict)):
             self._lane.warn(warning)
 
     async def _ask(self, ask: Ask, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
-        answer = await self._asked(Turn(target.id, Act.LOOK), ask, target)
+        answer = await self._asked(AdmissionRequest(target.id, Act.LOOK), ask, target)
         return answer if isinstance(answer, str) else answer[0]
 
-    async def _asked(self, turn: Turn, ask: Ask, target: Target) -> tuple[Reading, Reply | Lost] | str:
+    async def _asked(
+        self, turn: AdmissionRequest, ask: Ask, target: Target
+    ) -> tuple[Reading, Reply | Lost] | str:
         """Return a look's reading and what came back, or why none may be sent; the lane heeds both."""
         answer = await self._exchange(turn, ask, target)
         if isinstance(answer, str):
             return answer
-        (began, generation, reply), mask = answer, self._lane.entrance.mask
+        (began, generation, reply), mask = answer, self._lane.authenticator.mask
         if isinstance(reply, Lost):
             reading = Reading(verdict=Verdict.UNCLEAR, message=mask.value(reply.detail))
         else:
             reading = mask.reading(self._lane.gateway.read(ask, target, reply))
-        self._lane.heed(turn, reading, began)
+        self._lane.observe(turn, reading, began)
         if reading.verdict is Verdict.BUSY:
             wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
             self._visit.lane(self._lane.gateway.name, "paused", describe(reading), wait)
@@ -407,28 +411,30 @@ class _Looker:
             self._lane.accepted(generation)
         return reading, reply
 
-    async def _exchange(self, turn: Turn, ask: Ask, target: Target) -> tuple[float, int, Reply | Lost] | str:
+    async def _exchange(
+        self, turn: AdmissionRequest, ask: Ask, target: Target
+    ) -> tuple[float, int, Reply | Lost] | str:
         """Send one look as soon as the lane lets it; return when it left, by which credential, the reply."""
         while True:
             if refused := await self._lane.admit(turn):
                 return refused
-            if (ticket := self._lane.entrance.ticket) is not None:
+            if (active := self._lane.authenticator.active) is not None:
                 break
         with self._lane.flight():
-            began = self._world.monotonic()
-            gateway, now = self._lane.gateway, self._world.now()
-            answer = await self._send(gateway.request(ask, target, ticket.access, note=None, now=now))
-            lasted = self._world.monotonic() - began
+            began = self._environment.monotonic()
+            gateway, now = self._lane.gateway, self._environment.now()
+            answer = await self._send(gateway.request(ask, target, active.access, note=None, now=now))
+            lasted = self._environment.monotonic() - began
         self._visit.answered(lasted if isinstance(answer, Reply) else None)
-        return began, ticket.generation, answer
+        return began, active.generation, answer
 
     async def family(self, ask: Ask) -> None:
         """Ask where else that is deployed whose targets would go down, once for each."""
         going: Mapping[str, Target] = {
-            key: sight.target
-            for sight in self._visit.sights
-            if sight.state in (State.DEPLOYED, State.PARTIAL)
-            and (key := self._lane.gateway.exclusive(sight.target)) is not None
+            key: seen.target
+            for seen in self._visit.targets
+            if seen.state in (State.DEPLOYED, State.PARTIAL)
+            and (key := self._lane.gateway.exclusive(seen.target)) is not None
         }
         if len(going) > MOST_SIBLINGS:
             return
@@ -442,14 +448,14 @@ class _Looker:
                     self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
                 return
             self._visit.siblings.append(
-                Siblings(target, frozenset(map(self._lane.entrance.mask.value, found)))
+                Siblings(target, frozenset(map(self._lane.authenticator.mask.value, found)))
             )
 
     async def _told(self, ask: Ask, target: Target) -> Reply | None:
         """Return the reply about all environments of a thing; None where a passing fault does not pass."""
         failures = 0
         while self._visit.given_up() is None:
-            answer = await self._asked(Turn(TargetId("(family)"), Act.LOOK), ask, target)
+            answer = await self._asked(AdmissionRequest(TargetId("(family)"), Act.LOOK), ask, target)
             if isinstance(answer, str):
                 return None
             reading, reply = answer
@@ -459,7 +465,7 @@ class _Looker:
                 return reply
             if (failures := failures + 1) >= LOOKS_PER_DOUBT:
                 return None
-            await anyio.sleep(backoff(self._lane.policy, failures, self._world.roll()))
+            await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
         return None
 
 

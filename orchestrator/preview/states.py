@@ -54,7 +54,7 @@ _GROUPS = {
 }
 
 
-class Sight(Struct, frozen=True, kw_only=True):
+class SeenTarget(Struct, frozen=True, kw_only=True):
     """One target as it was seen."""
 
     target: Target
@@ -123,7 +123,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     taken: float
     seconds: float
     window: Window | None
-    sights: tuple[Sight, ...]
+    targets: tuple[SeenTarget, ...]
     """In the order in which a run takes them."""
     places: tuple[Place, ...]
     siblings: tuple[Siblings, ...] = ()
@@ -135,9 +135,9 @@ class Preview(Struct, frozen=True, kw_only=True):
     """What there is to warn of about them and about gateways that may be one place: a gateway, and words."""
 
     @property
-    def unknown(self) -> tuple[Sight, ...]:
+    def unknown(self) -> tuple[SeenTarget, ...]:
         """The targets of which nobody could tell."""
-        return tuple(sight for sight in self.sights if sight.group is Group.UNKNOWN)
+        return tuple(seen for seen in self.targets if seen.group is Group.UNKNOWN)
 
     @property
     def complete(self) -> bool:
@@ -150,9 +150,9 @@ class Preview(Struct, frozen=True, kw_only=True):
         return sum(place.requests for place in self.places)
 
 
-def counted(sights: Iterable[Sight]) -> dict[str, int]:
+def counted(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
     """Count targets by group; every group is there."""
-    counts = Counter(sight.group for sight in sights)
+    counts = Counter(seen.group for seen in seen_targets)
     return {"targets": counts.total(), **{group.value: counts[group] for group in Group}}
 
 

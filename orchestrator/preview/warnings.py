@@ -13,9 +13,9 @@ from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import FrontEnd, Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import Needs
-from orchestrator.preview.states import Group, Preview, Sight, State
+from orchestrator.preview.states import Group, Preview, SeenTarget, State
 from orchestrator.rules.retry import End, Policy, absent
-from orchestrator.rules.stop_rules import Tally
+from orchestrator.rules.stop_rules import StopRules
 
 
 class Warned(Struct, frozen=True, kw_only=True):
@@ -46,15 +46,17 @@ def warned(plan: Plan, preview: Preview, ahead: Needs) -> tuple[Warned, ...]:
     )
 
 
-def destroyed(sights: Iterable[Sight]) -> Iterator[tuple[Sight, FrontEnd]]:
+def destroyed(seen_targets: Iterable[SeenTarget]) -> Iterator[tuple[SeenTarget, FrontEnd]]:
     """Yield what is deleted with the targets that go down: the front-end APIs that are published for them."""
-    for sight in sights:
-        if sight.group is Group.WILL_CHANGE:
-            yield from ((sight, front) for front in sight.snapshot.fronts)
+    for seen in seen_targets:
+        if seen.group is Group.WILL_CHANGE:
+            yield from ((seen, front) for front in seen.snapshot.fronts)
 
 
-def _about(kind: str, text: str, sights: Iterable[Sight], gateway: str | None = None) -> Iterator[Warned]:
-    ids = tuple(str(sight.target.id) for sight in sights)
+def _about(
+    kind: str, text: str, seen_targets: Iterable[SeenTarget], gateway: str | None = None
+) -> Iterator[Warned]:
+    ids = tuple(str(seen.target.id) for seen in seen_targets)
     if ids:
         counted = f"{len(ids):,} {'target' if len(ids) == 1 else 'targets'}"
         yield Warned(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
@@ -65,12 +67,12 @@ _TO_APPROVE = "to approve is to approve of these, too"
 
 def _untold(preview: Preview) -> Iterator[Warned]:
     # A look that is refused with a code of the vendor's (no such instance) is no version without looks.
-    blind = [sight for sight in preview.unknown if _is_without_looks(sight.snapshot)]
-    others = [sight for sight in preview.unknown if not _is_without_looks(sight.snapshot)]
+    blind = [seen for seen in preview.unknown if _is_without_looks(seen.snapshot)]
+    others = [seen for seen in preview.unknown if not _is_without_looks(seen.snapshot)]
     text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
     yield from _about("unknown", text, others)
     for place in preview.places:
-        here = [sight for sight in blind if sight.target.gateway == place.name]
+        here = [seen for seen in blind if seen.target.gateway == place.name]
         text = (
             f"this version offers no look that tells how {{targets}} are: nothing of them can be restored, "
             f"and {_TO_APPROVE}"
@@ -112,38 +114,45 @@ def _of_credentials(preview: Preview, ahead: Needs) -> Iterator[Warned]:
 
 def _absent(plan: Plan, preview: Preview) -> Iterator[Warned]:
     for gateway in plan.gateways:
-        sights = [sight for sight in preview.sights if sight.target.gateway == gateway.name]
-        gone = [sight for sight in sights if sight.state is State.ABSENT]
+        seen_targets = [seen for seen in preview.targets if seen.target.gateway == gateway.name]
+        gone = [seen for seen in seen_targets if seen.state is State.ABSENT]
         ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
-        text = f"{{targets}} of {len(sights):,} not there: a run ends them as {ends}"
+        text = f"{{targets}} of {len(seen_targets):,} not there: a run ends them as {ends}"
         yield from _about("absent", text, gone, gateway.name)
 
 
 def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
     """The first wave or step after which a stop rule would end the run, if all that is up goes down."""
-    tally = Tally(plan.stop_when, {}, first_run=True)
-    legs = [list(leg) for _, leg in groupby(preview.sights, key=lambda one: (one.target.wave, one.step))]
+    tally = StopRules(plan.stop_when, {}, first_run=True)
+    wave_steps = [
+        list(wave_step)
+        for _, wave_step in groupby(preview.targets, key=lambda one: (one.target.wave, one.step))
+    ]
     gateways = {gateway.name: gateway for gateway in plan.gateways}
-    for number, leg in enumerate(legs, 1):
+    for number, wave_step in enumerate(wave_steps, 1):
         tally.next_wave()
-        ends = [_expected(gateways[sight.target.gateway], sight) for sight in leg]
+        ends = [_expected(gateways[seen.target.gateway], seen) for seen in wave_step]
         breaches = [tally.add(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
-        if breach is None and number < len(legs):
+        if breach is None and number < len(wave_steps):
             down = any(end.outcome in DONE for end in ends)
             breach = tally.breach() or (None if down else "nothing in it was undeployed")
         if breach:
-            name = plan.waves[leg[0].target.wave].name
-            where = f"step {leg[0].step + 1} of wave {name}" if plan.waves[leg[0].target.wave].sizes else name
+            name = plan.waves[wave_step[0].target.wave].name
+            where = (
+                f"step {wave_step[0].step + 1} of wave {name}"
+                if plan.waves[wave_step[0].target.wave].sizes
+                else name
+            )
             yield Warned(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
             return
 
 
-def _expected(gateway: Gateway, sight: Sight) -> End:
+def _expected(gateway: Gateway, seen: SeenTarget) -> End:
     """Return how a target would end as it is now."""
-    match sight.state:
+    match seen.state:
         case State.ABSENT:
-            hidden = sight.snapshot.hidden
+            hidden = seen.snapshot.hidden
             return absent(Policy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
         case State.UNDEPLOYED:
             return End(Outcome.ALREADY_UNDEPLOYED)
@@ -153,28 +162,30 @@ def _expected(gateway: Gateway, sight: Sight) -> End:
 
 def _last_ones(preview: Preview) -> Iterator[Warned]:
     """Things that would be deployed nowhere any more, by what their own gateway says of all environments."""
-    last: list[Sight] = []
+    last: list[SeenTarget] = []
     for family in preview.siblings:
         head = family.target.parts[:-1]
         going = [
-            sight
-            for sight in preview.sights
-            if sight.target.gateway == family.target.gateway
-            and sight.target.parts[:-1] == head
-            and sight.group is Group.WILL_CHANGE
+            seen
+            for seen in preview.targets
+            if seen.target.gateway == family.target.gateway
+            and seen.target.parts[:-1] == head
+            and seen.group is Group.WILL_CHANGE
         ]
-        if family.deployed <= {sight.target.parts[-1] for sight in going}:
+        if family.deployed <= {seen.target.parts[-1] for seen in going}:
             last += going
     text = "{targets} whose proxy is deployed in no other environment: then it is deployed nowhere"
     yield from _about("last_environment", text, last)
 
 
 def _lost_fronts(preview: Preview) -> Iterator[Warned]:
-    sights = [sight for sight in preview.sights if sight.group is Group.WILL_CHANGE and sight.snapshot.fronts]
-    count = sum(1 for _ in destroyed(sights))
+    seen_targets = [
+        seen for seen in preview.targets if seen.group is Group.WILL_CHANGE and seen.snapshot.fronts
+    ]
+    count = sum(1 for _ in destroyed(seen_targets))
     noun = "front-end API is" if count == 1 else "front-end APIs are"
     text = f"{count:,} {noun} deleted with {{targets}}: with their ids, authorizations and bindings"
-    yield from _about("front_end", text, sights)
+    yield from _about("front_end", text, seen_targets)
 
 
 _OBSTACLES = {
@@ -190,7 +201,7 @@ _OBSTACLES = {
 
 
 def _of_restore(plan: Plan, preview: Preview) -> Iterator[Warned]:
-    going = [sight for sight in preview.sights if sight.group is Group.WILL_CHANGE]
+    going = [seen for seen in preview.targets if seen.group is Group.WILL_CHANGE]
     for obstacle, (kind, text) in _OBSTACLES.items():
         yield from _about(kind, text, [one for one in going if obstacle in one.snapshot.obstacles])
     if plan.snapshot == "off" and going:
@@ -199,15 +210,15 @@ def _of_restore(plan: Plan, preview: Preview) -> Iterator[Warned]:
 
 
 def _of_pods(preview: Preview) -> Iterator[Warned]:
-    orphans = [sight for sight in preview.sights if sight.state is State.PARTIAL]
+    orphans = [seen for seen in preview.targets if seen.state is State.PARTIAL]
     text = "{targets} undeployed for their manager and still served: a run undeploys them again"
     yield from _about("orphan", text, orphans)
-    uneven = [sight for sight in preview.sights if sight.state is State.DEPLOYED and _uneven(sight)]
+    uneven = [seen for seen in preview.targets if seen.state is State.DEPLOYED and _uneven(seen)]
     yield from _about("pods", "{targets} served by some of their pods only", uneven)
 
 
-def _uneven(sight: Sight) -> bool:
-    active, responded = sight.snapshot.facts.pods_active, sight.snapshot.facts.pods_responded
+def _uneven(seen: SeenTarget) -> bool:
+    active, responded = seen.snapshot.facts.pods_active, seen.snapshot.facts.pods_responded
     return active is not None and responded is not None and active < responded
 
 

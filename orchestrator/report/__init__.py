@@ -1,4 +1,4 @@
-"""The reports of a run: one file a format, all written from the same ``Account``.
+"""The reports of a run: one file a format, all written from the same ``ReportSource``.
 
 The table is explicit; a format's module is imported when it is first asked for, so that nothing heavy is
 loaded for a report that nobody wants.
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO, cast
 
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.report.values import Account
+from orchestrator.report.values import ReportSource
 from orchestrator.system.writing import written
 
 
 class Writer(Protocol):
     """Writes one report to ``out`` as it goes; never holds all targets."""
 
-    def __call__(self, account: Account, out: TextIO, /) -> None: ...
+    def __call__(self, source: ReportSource, out: TextIO, /) -> None: ...
 
 
 class Format(NamedTuple):
@@ -55,18 +55,18 @@ class ReportError(OrchestratorError):
         self.failures = dict(failures)
 
 
-def write_report(name: str, account: Account, out: TextIO) -> None:
+def write_report(name: str, source: ReportSource, out: TextIO) -> None:
     """Write the report in format ``name`` to ``out``, target by target.
 
     Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` where ``out`` cannot be written,
-    and what ``account`` raises.
+    and what ``source`` raises.
     """
     if name not in FORMATS:
         raise UsageError(f"no report format is called {name!r}; choose one of {', '.join(FORMATS)}")
-    FORMATS[name].writer()(account, out)
+    FORMATS[name].writer()(source, out)
 
 
-def write_all(account: Account, folder: Path) -> None:
+def write_all(source: ReportSource, folder: Path) -> None:
     """Write every format into ``folder``, which exists, each whole or not at all (mode 0600, durable).
 
     A report that was there before is replaced. Where one format cannot be written the others still are, and
@@ -75,15 +75,15 @@ def write_all(account: Account, folder: Path) -> None:
     failures = {}
     for form in FORMATS.values():
         try:
-            _write_file(form, account, folder)
+            _write_file(form, source, folder)
         except OSError as error:
             failures[form.file] = error.strerror or str(error)
         except OrchestratorError as error:
             failures[form.file] = str(error)
     if failures:
-        raise ReportError(folder, account.report.run.id, failures)
+        raise ReportError(folder, source.report.run.id, failures)
 
 
-def _write_file(form: Format, account: Account, folder: Path) -> None:
+def _write_file(form: Format, source: ReportSource, folder: Path) -> None:
     with written(folder / form.file) as out:
-        form.writer()(account, out)
+        form.writer()(source, out)

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from msgspec.json import Encoder
 
-from orchestrator.report.values import Account, TargetReport, milliseconds
+from orchestrator.report.values import ReportSource, TargetReport, milliseconds
 
 COLUMNS = (
     "id", "gateway", "kind", "wave", "outcome", "reason", "evidence", "started", "seconds", "attempts",
@@ -25,19 +25,19 @@ _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0
 _ENCODER = Encoder()
 
 
-def write(account: Account, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> None:
     """Write one row a target under ``COLUMNS``; a value that is None is an empty cell."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(COLUMNS)
-    rows.writerows(_rows(account))
+    rows.writerows(_rows(source))
 
 
-def _rows(account: Account) -> Iterator[tuple[object, ...]]:
-    run = account.report.run
+def _rows(source: ReportSource) -> Iterator[tuple[object, ...]]:
+    run = source.report.run
     # The same in each row: rows of several runs are put into one sheet, and must not be mistaken there.
     same = (_safe(run.id), run.act, "yes" if run.rehearsal else "no")
-    urls = {gateway.name: _safe(gateway.url) for gateway in account.report.gateways}
-    for target in account.targets():
+    urls = {gateway.name: _safe(gateway.url) for gateway in source.report.gateways}
+    for target in source.targets():
         yield (
             _safe(target.id),
             _safe(target.gateway),

@@ -19,7 +19,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.rows import chosen, document
-from orchestrator.report.values import OUTCOMES_OF, Account
+from orchestrator.report.values import OUTCOMES_OF, ReportSource
 from orchestrator.report.words import (
     OUTCOME_WORDS,
     REHEARSAL,
@@ -45,11 +45,11 @@ LINES = 200
 """At most so many gateways, waves and steering acts are shown."""
 
 
-def write(account: Account, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> None:
     """Write the page, target by target."""
-    report = account.report
-    targets, embedded, trouble = chosen(account, CAP)
-    groups = grouped(account.trouble())
+    report = source.report
+    targets, embedded, trouble = chosen(source, CAP)
+    groups = grouped(source.trouble())
     page = _environment().get_template("page.html.jinja")
     stream = page.stream(
         report=report,
@@ -62,8 +62,8 @@ def write(account: Account, out: TextIO) -> None:
         advice=advice(report),
         dangers=dangers(report),
         parts=bar(report.totals),
-        chart=time_line(account.timeline(BUCKETS)),
-        paces=[pace_chart(pacing) for pacing in account.pacings(BUCKETS)[:LINES]],
+        chart=time_line(source.timeline(BUCKETS)),
+        paces=[pace_chart(pacing) for pacing in source.pacings(BUCKETS)[:LINES]],
         controls=report.controls[:LINES],
         chain=report.chain[-LINES:],
         gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],

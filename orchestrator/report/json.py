@@ -13,12 +13,12 @@ from msgspec.structs import asdict, replace
 from orchestrator.report.values import (
     OUTCOMES_OF,
     SCHEMA,
-    Account,
     AttemptReport,
     ChainedRun,
     GatewayReport,
     Percentiles,
     Report,
+    ReportSource,
     RunReport,
     SessionReport,
     TargetReport,
@@ -31,9 +31,9 @@ from orchestrator.report.values import (
 _ENCODER = Encoder()
 
 
-def write(account: Account, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
-    report = account.report
+    report = source.report
     act = report.run.act
     gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
     totals = _ENCODER.encode(_totals(report.totals, act)).decode()
@@ -49,7 +49,7 @@ def write(account: Account, out: TextIO) -> None:
     out.write(',\n"controls":')
     _write_lines((replace(control, at=_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
-    _write_lines(map(target_json, account.targets()), out)
+    _write_lines(map(target_json, source.targets()), out)
     out.write("}\n")
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TextIO
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.values import Account, AttemptReport, Report, TargetReport, Totals
+from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
 from orchestrator.report.words import agreed, dangers, hours, worked
 
 # XML 1.0 cannot hold these at all, not even as references.
@@ -18,19 +18,19 @@ _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", 
 _XML = _ILLEGAL | str.maketrans(_MARKUP)
 
 
-def write(account: Account, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> None:
     """Write JUnit XML: failed and unknown are failures, not started is skipped, the rest passed.
 
     Relies on the plan's order: the targets of a wave stand together.
     """
-    report = account.report
+    report = source.report
     totals = report.totals
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
         f'<testsuites name="{_escaped(report.run.plan)}" tests="{totals.targets}" '
         f'failures="{_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
     )
-    for wave, targets in groupby(account.targets(), key=attrgetter("wave")):
+    for wave, targets in groupby(source.targets(), key=attrgetter("wave")):
         _write_suite(report, wave, targets, out)
     out.write("</testsuites>\n")
 

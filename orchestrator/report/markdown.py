@@ -8,11 +8,11 @@ from typing import TextIO
 from orchestrator.report.failures import Group, grouped
 from orchestrator.report.values import (
     OUTCOMES_OF,
-    Account,
     ChainedRun,
     Control,
     GatewayReport,
     Report,
+    ReportSource,
     SessionReport,
     Totals,
     WaveReport,
@@ -44,9 +44,9 @@ _OTHERS = ("failed", "unknown", "not_started", "requests", "retries")
 _MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {ord(sign): f"\\{sign}" for sign in "*_[]~"}
 
 
-def write(account: Account, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
-    report = account.report
+    report = source.report
     act = report.run.act
     title = f"{_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}"
     out.write(f"# {title}\n\n**{headline(report)}**\n\n")
@@ -61,7 +61,7 @@ def write(account: Account, out: TextIO) -> None:
     out.writelines(_steps(report))
     out.write("\n## Totals\n\n")
     out.writelines(_totals(report.totals, act))
-    out.writelines(_causes(grouped(account.trouble()), act))
+    out.writelines(_causes(grouped(source.trouble()), act))
     out.writelines(_gateways(report.gateways, act))
     out.writelines(_waves(report.waves, act))
     out.writelines(_controls(report.controls))

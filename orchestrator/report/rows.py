@@ -10,23 +10,23 @@ from typing import Any
 from msgspec.json import Encoder
 
 from orchestrator.model.outcome import DONE
-from orchestrator.report.values import Account, AttemptReport, TargetReport, milliseconds
+from orchestrator.report.values import AttemptReport, ReportSource, TargetReport, milliseconds
 from orchestrator.report.words import done
 
 _ENCODER = Encoder()
 
 
-def chosen(account: Account, cap: int) -> tuple[Iterable[TargetReport], int, int]:
+def chosen(source: ReportSource, cap: int) -> tuple[Iterable[TargetReport], int, int]:
     """Choose the targets to embed; return them, how many they are, and how many of them are not down.
 
     Up to ``cap`` targets are all there, in the plan's order. Above it those that are not down come first.
     """
-    totals = account.report.totals
+    totals = source.report.totals
     trouble = totals.targets - done(totals)
     if totals.targets <= cap:
-        return account.targets(), totals.targets, trouble
-    fine = (target for target in account.targets() if target.outcome in DONE)
-    return islice(chain(account.trouble(), fine), cap), cap, min(trouble, cap)
+        return source.targets(), totals.targets, trouble
+    fine = (target for target in source.targets() if target.outcome in DONE)
+    return islice(chain(source.trouble(), fine), cap), cap, min(trouble, cap)
 
 
 def document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str]:

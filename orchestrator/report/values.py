@@ -268,7 +268,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """How many targets a restore has brought back, by the outcome that they have in this run."""
 
 
-class Account(Protocol):
+class ReportSource(Protocol):
     """What a format is written from. The journal satisfies it; so does a three-line fake in a test.
 
     ``targets`` gives them in the plan's order and can be called again; nothing is held in memory.

@@ -11,7 +11,7 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.pacing import LATE, Allowance, Pacer
+from orchestrator.rules.pacing import LATE, Pacer, RetryBudget
 from orchestrator.rules.retry import Policy, backoff, describe, wrong_place
 
 FAULTY_TARGETS = 5
@@ -59,7 +59,7 @@ class Refuse(Struct, frozen=True):
     reason: str
 
 
-class Turn:
+class AdmissionRequest:
     """One request that waits to be let out: what it needs besides an open lane, and has already."""
 
     __slots__ = ("act", "dispensable", "due", "epoch", "last", "repeats", "settling", "slot", "target")
@@ -107,7 +107,7 @@ class LaneState:
         seconds one request may take: who goes alone, and is not heard of for longer, makes room."""
         self.undeploys = Pacer(limits.rate, learned)
         self.looks = Pacer(limits.rate)
-        self._allowance = Allowance()
+        self._allowance = RetryBudget()
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
         self._policy = policy
@@ -172,7 +172,7 @@ class LaneState:
         """Whether pauses have passed and nothing was taken after them: then one at a time finds out."""
         return self._busy_in_a_row >= FRUITLESS
 
-    def admit(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+    def admit(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
         """Say whether a request may leave now. Every wait has an end: time alone brings a decision.
 
         A parked lane lets one target go on at a time, as its probe, which is neither spaced by what the
@@ -192,7 +192,7 @@ class LaneState:
         looks = self._looks_paused_until if act is Act.LOOK else 0.0
         return max(0.0, max(self._paused_until, looks) - now)
 
-    def _admit_paced(self, turn: Turn, now: float) -> Go | Wait:
+    def _admit_paced(self, turn: AdmissionRequest, now: float) -> Go | Wait:
         if turn.repeats:
             if wait := self._allowance.take(now):
                 return Wait(wait)
@@ -208,15 +208,15 @@ class LaneState:
         pacer.leaves(now)
         return Go()
 
-    def _pacer(self, turn: Turn) -> Pacer:
+    def _pacer(self, turn: AdmissionRequest) -> Pacer:
         return self.looks if turn.act is Act.LOOK else self.undeploys
 
-    def _admit_alone(self, turn: Turn, now: float) -> Go | Wait:
+    def _admit_alone(self, turn: AdmissionRequest, now: float) -> Go | Wait:
         if self._prober in (None, turn.target) or self._lapses(now) <= 0.0:
             return self._go_alone(turn, now)
         return Wait(self._lapses(now))
 
-    def _go_alone(self, turn: Turn, now: float) -> Go | Wait:
+    def _go_alone(self, turn: AdmissionRequest, now: float) -> Go | Wait:
         self._prober, self._prober_since = turn.target, now
         return self._by_itself(turn, now)
 
@@ -224,7 +224,7 @@ class LaneState:
         """Return the seconds after which whoever goes alone has not been heard of for too long."""
         return self._prober_since + self._takes - now
 
-    def _by_itself(self, turn: Turn, now: float) -> Go | Wait:
+    def _by_itself(self, turn: AdmissionRequest, now: float) -> Go | Wait:
         """Let the one request go that goes alone: the plan's rate is all that it must keep.
 
         What the gateway was found to bear does not bind it, since it is sent to find that out.
@@ -244,7 +244,7 @@ class LaneState:
         self.alone, self._prober = False, None
         return True
 
-    def _admit_to_parked(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+    def _admit_to_parked(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
         """Let the probe go; have the others wait for its answer, at most until the lane is given up.
 
         A look that settles a doubt waits, and is the probe only where nobody else is; the last one that a
@@ -262,7 +262,7 @@ class LaneState:
             return Wait(min(starts, last) - now)
         return self._give_up(turn, now)
 
-    def _probe_starts(self, turn: Turn, now: float) -> float:
+    def _probe_starts(self, turn: AdmissionRequest, now: float) -> float:
         """Return when a turn may be the probe, as far as is known now."""
         paused = now + self._pause_left(turn.act, now)
         if self._prober == turn.target:
@@ -273,7 +273,7 @@ class LaneState:
             return max(paused, self._probe_at)
         return math.inf if turn.last else max(paused, self._probe_at + FOR_OTHERS)
 
-    def _give_up(self, turn: Turn, now: float) -> Go | Wait | Refuse:
+    def _give_up(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
         self.given_up, self._prober = True, None
         return self.admit(turn, now)
 
@@ -284,9 +284,9 @@ class LaneState:
         self._prober = None
         return True
 
-    def heed(
+    def observe(
         self,
-        turn: Turn,
+        turn: AdmissionRequest,
         reading: Reading,
         now: float,
         *,
@@ -327,7 +327,7 @@ class LaneState:
         return None
 
     def _heed_look_fault(
-        self, turn: Turn, reading: Reading, now: float, left: int, within_reach: int
+        self, turn: AdmissionRequest, reading: Reading, now: float, left: int, within_reach: int
     ) -> None:
         if self._guards(turn):
             probed = self.leave(turn.target)
@@ -350,7 +350,7 @@ class LaneState:
         self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
         self._probe_at = now + self._probe_wait
 
-    def _guards(self, turn: Turn) -> bool:
+    def _guards(self, turn: AdmissionRequest) -> bool:
         """Tell whether a look comes before a deploy, which is not sent without it.
 
         There a fault speaks for the deploy: else an ill gateway would be looked at for each target.

@@ -281,7 +281,7 @@ def _grown(pace: float, refused: float, passed: float) -> float:
     return min(pace + FAST * refused * passed, near)  # not over the edge in one leap
 
 
-class Allowance:
+class RetryBudget:
     """The retries that all targets of one gateway may spend together.
 
     A bucket that is full at first; every undeploy that succeeds gives something back, and time gives a

@@ -1,7 +1,7 @@
 """What to do next for one target: product rules as pure functions, without a clock and without dice.
 
-``decide`` is called after every reading with what happened so far (``Past``) and answers with the next
-``Step``. ``replay`` makes the same ``Past`` again from the journal, so that a resume goes on where it was.
+``decide`` takes the history of a target (``TargetHistory``) and a new reading, and returns the next ``Step``.
+``replay`` makes the same history again from the journal, so that a resume goes on where the run was.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         )
 
 
-class Past(Struct, frozen=True, kw_only=True):
+class TargetHistory(Struct, frozen=True, kw_only=True):
     """What happened to one target so far."""
 
     requests: int = 0
@@ -106,13 +106,13 @@ class End(Struct, frozen=True):
 Step: TypeAlias = Send | Look | End
 
 
-def first_step(policy: Policy, past: Past) -> Step:
+def first_step(policy: Policy, history: TargetHistory) -> Step:
     """Say how to begin, or to go on after a crash: with a look where one is owed.
 
     One is owed too where the attempts are spent: the last session died before it could say so.
     """
-    spent = past.charged >= policy.attempts
-    return Look() if past.doubt or past.about or spent or policy.always_look else Send()
+    spent = history.charged >= policy.attempts
+    return Look() if history.doubt or history.about or spent or policy.always_look else Send()
 
 
 def backoff(policy: Policy, failures: int, roll: float) -> float:
@@ -126,34 +126,36 @@ def passing(status: int | None) -> bool:
     return status is None or status == 408 or status >= 500
 
 
-def blocked(past: Past, reason: str) -> End:
+def blocked(history: TargetHistory, reason: str) -> End:
     """End a target that may not go on for a reason of the run or of its lane."""
-    return End(Outcome.UNKNOWN if past.doubt or _owes_look(past) else Outcome.NOT_STARTED, reason)
+    return End(Outcome.UNKNOWN if history.doubt or _owes_look(history) else Outcome.NOT_STARTED, reason)
 
 
-def _owes_look(past: Past) -> bool:
+def _owes_look(history: TargetHistory) -> bool:
     """Tell whether the newest reply was a refusal of which only a look can say what has become of it."""
-    match past.about.verdict if past.about else None:
+    match history.about.verdict if history.about else None:
         case Verdict.CONTESTED:
             return True
         case Verdict.REFUSED:
-            return past.arrived
+            return history.arrived
     return False
 
 
-def decide(policy: Policy, past: Past, act: Act, reading: Reading, *, roll: float) -> tuple[Past, Step]:
+def decide(
+    policy: Policy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
+) -> tuple[TargetHistory, Step]:
     """Take in a reading; return the new past and what to do next. Never raises.
 
     ``past.requests`` is the caller's: it counts exchanges, of which a look may need several.
     """
     if act is Act.LOOK:
-        past, step = _after_look(policy, past, reading, roll)
+        history, step = _after_look(policy, history, reading, roll)
     else:
-        past, step = _after_undeploy(policy, past, reading, roll)
-    return past, spoken(policy, step) if isinstance(step, End) else step
+        history, step = _after_undeploy(policy, history, reading, roll)
+    return history, restore_outcome(policy, step) if isinstance(step, End) else step
 
 
-def aimed(policy: Policy, act: Act, reading: Reading) -> Reading:
+def mirror_reading(policy: Policy, act: Act, reading: Reading) -> Reading:
     """Return a reading as these rules take it, which speak of a target that is to be down.
 
     In a restore it is to be up, so the two change places; and a deploy that may have arrived is not repeated
@@ -165,164 +167,184 @@ def aimed(policy: Policy, act: Act, reading: Reading) -> Reading:
     return reading if verdict is None else replace(reading, verdict=verdict)
 
 
-def spoken(policy: Policy, end: End) -> End:
+def restore_outcome(policy: Policy, end: End) -> End:
     """Return an end in the words of what was done."""
     if policy.act is not Act.DEPLOY:
         return end
     return replace(end, outcome=_RESTORE_WORDS.get(end.outcome, end.outcome))
 
 
-def replay(past: Past, act: Act, reading: Reading | None) -> Past:
+def replay(history: TargetHistory, act: Act, reading: Reading | None) -> TargetHistory:
     """Take in one recorded attempt; ``reading`` is None where an intent has no result."""
-    past = replace(past, requests=past.requests + 1)
+    history = replace(history, requests=history.requests + 1)
     if act is Act.LOOK:
-        return _replay_look(past, reading)
+        return _replay_look(history, reading)
     if reading and reading.verdict is Verdict.ABSENT:
-        past = replace(past, exists=False)
+        history = replace(history, exists=False)
     match reading.verdict if reading else Verdict.DOUBT:
         case Verdict.BUSY | Verdict.DENIED | Verdict.UNSENT | Verdict.ELSEWHERE:
-            return past
+            return history
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
-            return replace(past, charged=past.charged + 1, about=reading)
+            return replace(history, charged=history.charged + 1, about=reading)
         case _:
-            past = _heard(past, reading)
-            return replace(past, charged=past.charged + 1, arrived=True, doubt=True, about=reading)
+            history = _heard(history, reading)
+            return replace(history, charged=history.charged + 1, arrived=True, doubt=True, about=reading)
 
 
-def _replay_look(past: Past, reading: Reading | None) -> Past:
+def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHistory:
     match reading.verdict if reading else None:
         case Verdict.UP:
-            return replace(past, doubt=False, about=None, exists=True)
+            return replace(history, doubt=False, about=None, exists=True)
         case Verdict.ABSENT:
-            return replace(past, exists=False)
-    return past
+            return replace(history, exists=False)
+    return history
 
 
-def _heard(past: Past, reading: Reading | None) -> Past:
+def _heard(history: TargetHistory, reading: Reading | None) -> TargetHistory:
     """Keep which pods did not obey, until a reply has full evidence for all."""
     match reading.verdict if reading else None:
         case Verdict.PARTIAL:
-            return replace(past, disobeyed=reading)
+            return replace(history, disobeyed=reading)
         case Verdict.REMOVED:
-            return replace(past, disobeyed=None)
-    return past
+            return replace(history, disobeyed=None)
+    return history
 
 
-def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> Past:
+def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> TargetHistory:
     """Make a target's past from its recorded attempts, in their order."""
-    past = Past()
+    history = TargetHistory()
     for act, reading in attempts:
-        past = replay(past, act, reading)
-    return past
+        history = replay(history, act, reading)
+    return history
 
 
-def _after_undeploy(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+def _after_undeploy(
+    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+) -> tuple[TargetHistory, Step]:
     match reading.verdict:
         case Verdict.BUSY | Verdict.DENIED:
-            return replace(past, unsent=0), Send()
+            return replace(history, unsent=0), Send()
         case Verdict.UNSENT:
-            past = replace(past, unsent=past.unsent + 1)
-            return past, Send(backoff(policy, past.unsent, roll))
+            history = replace(history, unsent=history.unsent + 1)
+            return history, Send(backoff(policy, history.unsent, roll))
         case Verdict.ELSEWHERE:
-            return past, blocked(past, wrong_place(reading))
-        case Verdict.ABSENT if not past.exists:
-            return past, absent(policy, reading)
+            return history, blocked(history, wrong_place(reading))
+        case Verdict.ABSENT if not history.exists:
+            return history, absent(policy, reading)
         case (
             Verdict.ABSENT
         ):  # a look has seen it: one of the two has met another server, or it is gone by now
-            past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading, exists=False)
-            return past, Look()
+            history = replace(
+                history, charged=history.charged + 1, unsent=0, looks=0, about=reading, exists=False
+            )
+            return history, Look()
         case Verdict.CONTESTED | Verdict.REFUSED:
-            past = replace(past, charged=past.charged + 1, unsent=0, looks=0, about=reading)
-            if reading.verdict is Verdict.REFUSED and not past.arrived:
-                return past, _refused(reading)
-            return past, Look()
+            history = replace(history, charged=history.charged + 1, unsent=0, looks=0, about=reading)
+            if reading.verdict is Verdict.REFUSED and not history.arrived:
+                return history, _refused(reading)
+            return history, Look()
         case _:
-            return _after_arrival(policy, past, reading, roll)
+            return _after_arrival(policy, history, reading, roll)
 
 
-def _after_arrival(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
-    past = _heard(past, reading)
-    past = replace(past, charged=past.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading)
+def _after_arrival(
+    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+) -> tuple[TargetHistory, Step]:
+    history = _heard(history, reading)
+    history = replace(
+        history, charged=history.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading
+    )
     match reading.verdict:
         case Verdict.REMOVED if not policy.always_look:
-            return past, End(Outcome.UNDEPLOYED, evidence=reading.evidence)
-        case Verdict.DOUBT if past.charged < policy.attempts:
-            return past, Send(max(backoff(policy, past.charged, roll), reading.wait or 0.0))
+            return history, End(Outcome.UNDEPLOYED, evidence=reading.evidence)
+        case Verdict.DOUBT if history.charged < policy.attempts:
+            return history, Send(max(backoff(policy, history.charged, roll), reading.wait or 0.0))
         case _:
-            return past, Look()
+            return history, Look()
 
 
-def _after_look(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
-    if reading.verdict is Verdict.UNSENT and past.charged:
+def _after_look(
+    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+) -> tuple[TargetHistory, Step]:
+    if reading.verdict is Verdict.UNSENT and history.charged:
         # Only looks that were sent count. The lane bounds for how long there may be no other.
-        past = replace(past, unsent=past.unsent + 1)
-        return past, Look(backoff(policy, past.unsent, roll))
-    past = replace(past, unsent=0)
+        history = replace(history, unsent=history.unsent + 1)
+        return history, Look(backoff(policy, history.unsent, roll))
+    history = replace(history, unsent=0)
     match reading.verdict:
         case Verdict.DOWN:
-            outcome = Outcome.UNDEPLOYED if past.arrived else Outcome.ALREADY_UNDEPLOYED
-            return past, End(outcome, evidence="look")
-        case Verdict.ABSENT if not past.exists:
-            return past, absent(policy, reading)
+            outcome = Outcome.UNDEPLOYED if history.arrived else Outcome.ALREADY_UNDEPLOYED
+            return history, End(outcome, evidence="look")
+        case Verdict.ABSENT if not history.exists:
+            return history, absent(policy, reading)
         case Verdict.DENIED | Verdict.BUSY:
-            return past, Look()
+            return history, Look()
         case Verdict.UP | Verdict.PARTIAL:
-            past = replace(past, exists=past.exists or reading.verdict is Verdict.UP)
-            return _still_up(policy, past, reading, roll)
+            history = replace(history, exists=history.exists or reading.verdict is Verdict.UP)
+            return _still_up(policy, history, reading, roll)
         case Verdict.NOT_OFFERED | Verdict.ELSEWHERE:
-            return _cannot_tell(policy, past, reading, roll)
+            return _cannot_tell(policy, history, reading, roll)
         case _:
-            past = replace(
-                past, looks=past.looks + 1, exists=past.exists and reading.verdict is not Verdict.ABSENT
+            history = replace(
+                history,
+                looks=history.looks + 1,
+                exists=history.exists and reading.verdict is not Verdict.ABSENT,
             )
-            before = policy.act is Act.UNDEPLOY and not past.charged
-            if past.looks < (LOOKS_BEFORE if before else LOOKS_PER_DOUBT):
-                return past, Look(backoff(policy, past.looks, roll))  # the lane keeps what a 429 asks for
-            return _cannot_tell(policy, past, reading, roll)
+            before = policy.act is Act.UNDEPLOY and not history.charged
+            if history.looks < (LOOKS_BEFORE if before else LOOKS_PER_DOUBT):
+                return history, Look(
+                    backoff(policy, history.looks, roll)
+                )  # the lane keeps what a 429 asks for
+            return _cannot_tell(policy, history, reading, roll)
 
 
-def _still_up(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+def _still_up(
+    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+) -> tuple[TargetHistory, Step]:
     """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
-    about, half = past.about, reading.verdict is Verdict.PARTIAL
+    about, half = history.about, reading.verdict is Verdict.PARTIAL
     settling = half or (about and about.verdict is Verdict.REMOVED)
-    if past.charged and settling and past.looks + 1 < LOOKS_PER_DOUBT:
-        past = replace(past, looks=past.looks + 1, doubt=past.doubt and half)
-        return past, Look(backoff(policy, past.looks, 1.0))  # pods follow their manager with a delay
-    if past.charged and half and (policy.act is Act.UNDEPLOY or past.charged >= policy.attempts):
-        return past, _partial(reading)  # there is no undeploy for the rest; another deploy reaches all pods
+    if history.charged and settling and history.looks + 1 < LOOKS_PER_DOUBT:
+        history = replace(history, looks=history.looks + 1, doubt=history.doubt and half)
+        return history, Look(backoff(policy, history.looks, 1.0))  # pods follow their manager with a delay
+    if history.charged and half and (policy.act is Act.UNDEPLOY or history.charged >= policy.attempts):
+        return history, _partial(
+            reading
+        )  # there is no undeploy for the rest; another deploy reaches all pods
     if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
-        return replace(past, doubt=False), _refused(about)
+        return replace(history, doubt=False), _refused(about)
     if about and about.verdict is Verdict.ABSENT:
-        return replace(past, doubt=False), _contradicted(policy, about)
-    past = replace(past, doubt=past.doubt and half, looks=0)
-    if past.charged >= policy.attempts:
-        return past, _spent_while_up(policy, past, about)
-    return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
+        return replace(history, doubt=False), _contradicted(policy, about)
+    history = replace(history, doubt=history.doubt and half, looks=0)
+    if history.charged >= policy.attempts:
+        return history, _spent_while_up(policy, history, about)
+    return history, Send(backoff(policy, history.charged, roll) if history.charged else 0.0)
 
 
-def _cannot_tell(policy: Policy, past: Past, reading: Reading, roll: float) -> tuple[Past, Step]:
+def _cannot_tell(
+    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+) -> tuple[TargetHistory, Step]:
     """No look could settle it: this gateway offers none, or the looks that we may spend are spent.
 
     Where there are looks, nothing is deployed without one, nor counts as deployed.
     """
     offered = reading.verdict is not Verdict.NOT_OFFERED
-    if policy.act is Act.DEPLOY and offered and not past.charged:
-        return past, End(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_untold(reading)}")
-    proven = past.doubt and (policy.act is Act.UNDEPLOY or not offered)
-    match past.about.verdict if past.about else None:
-        case Verdict.REMOVED if past.about and proven:  # no look has spoken against the vendor's evidence
-            return past, End(Outcome.UNDEPLOYED, evidence=past.about.evidence)
-        case Verdict.PARTIAL if past.about:
-            return past, _partial(past.about)
-        case Verdict.CONTESTED | Verdict.REFUSED if past.about and not (past.arrived or offered):
-            return past, _refused(past.about)
+    if policy.act is Act.DEPLOY and offered and not history.charged:
+        return history, End(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_untold(reading)}")
+    proven = history.doubt and (policy.act is Act.UNDEPLOY or not offered)
+    match history.about.verdict if history.about else None:
+        case Verdict.REMOVED if history.about and proven:  # no look has spoken against the vendor's evidence
+            return history, End(Outcome.UNDEPLOYED, evidence=history.about.evidence)
+        case Verdict.PARTIAL if history.about:
+            return history, _partial(history.about)
+        case Verdict.CONTESTED | Verdict.REFUSED if history.about and not (history.arrived or offered):
+            return history, _refused(history.about)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
-            return past, _unknown(policy, past, reading)
-        case _ if past.charged < policy.attempts and not (past.doubt and offered):
-            return past, Send(backoff(policy, past.charged, roll) if past.charged else 0.0)
+            return history, _unknown(policy, history, reading)
+        case _ if history.charged < policy.attempts and not (history.doubt and offered):
+            return history, Send(backoff(policy, history.charged, roll) if history.charged else 0.0)
         case _:
-            return past, _unknown(policy, past, reading)
+            return history, _unknown(policy, history, reading)
 
 
 def describe(reading: Reading) -> str:
@@ -367,20 +389,20 @@ def _partial(reading: Reading) -> End:
     return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
 
 
-def _requests(policy: Policy, past: Past) -> str:
-    return f"{past.charged} {policy.act.value} request{'' if past.charged == 1 else 's'}"
+def _requests(policy: Policy, history: TargetHistory) -> str:
+    return f"{history.charged} {policy.act.value} request{'' if history.charged == 1 else 's'}"
 
 
-def _spent_while_up(policy: Policy, past: Past, about: Reading | None) -> End:
+def _spent_while_up(policy: Policy, history: TargetHistory, about: Reading | None) -> End:
     last = f"; last: {describe(about)}" if about else ""
     still = "still deployed" if policy.act is Act.UNDEPLOY else "still not deployed"
-    return End(Outcome.FAILED, f"{Reason.SPENT}: {still} after {_requests(policy, past)}{last}", "look")
+    return End(Outcome.FAILED, f"{Reason.SPENT}: {still} after {_requests(policy, history)}{last}", "look")
 
 
-def _unknown(policy: Policy, past: Past, reading: Reading) -> End:
-    last = f"; last reply: {describe(past.about)}" if past.about else ""
+def _unknown(policy: Policy, history: TargetHistory, reading: Reading) -> End:
+    last = f"; last reply: {describe(history.about)}" if history.about else ""
     why = "this version offers no look" if reading.verdict is Verdict.NOT_OFFERED else _untold(reading)
-    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_requests(policy, past)}, and {why}{last}")
+    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_requests(policy, history)}, and {why}{last}")
 
 
 def _untold(reading: Reading) -> str:

@@ -19,7 +19,7 @@ def surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool
     return first_run and outcome is Outcome.ALREADY_UNDEPLOYED
 
 
-class Tally:
+class StopRules:
     """What the stop rules count: shares within a wave of this session, counts within the whole run.
 
     A session that goes on past a stop accepts what was counted before it, and the doubts that were open then.

@@ -18,9 +18,9 @@ import anyio
 import msgspec
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
-from msgspec import Struct
+from msgspec import Struct, field
 
-from orchestrator.engine.control import Demand, Desk, Steering, Who
+from orchestrator.engine.control import ControlCommand, Controller, ControlSocket, Who
 from orchestrator.errors import OrchestratorError, RunError, UsageError
 
 SOCKET = "control"
@@ -50,7 +50,7 @@ _LONGEST_PATH = 100
 class Question(Struct, frozen=True, kw_only=True):
     """What is asked, and what the asker says of where it sits."""
 
-    demand: Demand
+    command: ControlCommand = field(name="demand")
     terminal: str = ""
     remote: str = ""
     """The address that it has come from, over SSH."""
@@ -63,17 +63,17 @@ class Answer(Struct, frozen=True, kw_only=True):
     text: str
 
 
-def desk_in(folder: Path) -> Desk:
+def control_socket_in(folder: Path) -> ControlSocket:
     """Return the desk of the run in ``folder``. Where there can be none, the run is told so and goes on."""
 
     @asynccontextmanager
-    async def desk(steering: Steering) -> AsyncIterator[None]:
+    async def control_socket(controller: Controller) -> AsyncIterator[None]:
         path = folder / SOCKET
-        listener = await _listener(path, steering.complain)
+        listener = await _listener(path, controller.complain)
         try:
             async with anyio.create_task_group() as meetings, anyio.create_task_group() as listening:
                 if listener is not None:
-                    listening.start_soon(listener.serve, partial(_meet, steering), meetings)
+                    listening.start_soon(listener.serve, partial(_meet, controller), meetings)
                 yield
                 listening.cancel_scope.cancel()
                 meetings.cancel_scope.deadline = anyio.current_time() + LAST_WORDS
@@ -83,7 +83,7 @@ def desk_in(folder: Path) -> Desk:
                     await listener.aclose()
                 path.unlink(missing_ok=True)
 
-    return desk
+    return control_socket
 
 
 async def _listener(path: Path, complain: Callable[[str], None]) -> SocketListener | None:
@@ -96,20 +96,20 @@ async def _listener(path: Path, complain: Callable[[str], None]) -> SocketListen
         return None
 
 
-async def _meet(steering: Steering, stream: SocketStream) -> None:
+async def _meet(controller: Controller, stream: SocketStream) -> None:
     """Answer one demand. Nothing that goes wrong here is a reason to end the run."""
     async with stream:
         with suppress(*_GONE):
             with anyio.fail_after(PATIENCE):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST)
-            answer = await _answer(line, stream, steering)
+            answer = await _answer(line, stream, controller)
             await stream.send(msgspec.json.encode(answer) + b"\n")
 
 
-async def _answer(line: bytes, stream: SocketStream, steering: Steering) -> Answer:
+async def _answer(line: bytes, stream: SocketStream, controller: Controller) -> Answer:
     try:
         question = msgspec.json.decode(line, type=Question)
-        return Answer(done=True, text=await steering.do(question.demand, _who(stream, question)))
+        return Answer(done=True, text=await controller.do(question.command, _who(stream, question)))
     except msgspec.MsgspecError as error:
         return Answer(done=False, text=f"this is no demand: {error}")
     except OrchestratorError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.transport.client import check_connection, connect
@@ -32,9 +32,9 @@ def _monotonic() -> Callable[[], float]:
     return time.monotonic
 
 
-def real_world(folder: Path) -> World:
+def real_environment(folder: Path) -> Environment:
     """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
-    return World(
+    return Environment(
         now=time.time,
         monotonic=_monotonic(),
         roll=random.random,

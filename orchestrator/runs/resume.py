@@ -12,21 +12,22 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.engine.control import recalled
-from orchestrator.engine.session import Start, check_window
+from orchestrator.engine.session import SessionSpec, check_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.pending import hold_back, leave_up, recall, reopen
 from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import DEPLOY, UNDEPLOY
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.words import moment
 from orchestrator.runs.load import sha256
-from orchestrator.runs.order import Order, RunOptions, RunResult
+from orchestrator.runs.options import RunOptions
+from orchestrator.runs.order import RunRequest, RunResult
 from orchestrator.runs.selection import (
     guard_of,
     protections,
@@ -48,8 +49,13 @@ from orchestrator.runs.start import (
 from orchestrator.system.writing import check_folder
 
 
-async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], World]) -> RunResult:
-    """Resume a run. ``world_of`` is given the folder that the plan's paths refer to. See ``api.resume``."""
+async def go_on(
+    folder: RunFolder, order: RunRequest, environment_of: Callable[[Path], Environment]
+) -> RunResult:
+    """Resume a run. ``environment_of`` takes the folder that the paths of the plan refer to.
+
+    See ``api.resume``.
+    """
     if order.options.report_dir is not None:
         check_folder(order.options.report_dir)
     # The gate is around the lock: who is refused has let go of the run before the next one looks.
@@ -57,8 +63,8 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
         database = _open(folder)
         try:
             meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
-            world = world_of(Path(meta["folder"]))
-            start = await _prepare_resume(folder, database, meta, order, world, holder, gate)
+            environment = environment_of(Path(meta["folder"]))
+            start = await _prepare_resume(folder, database, meta, order, environment, holder, gate)
         except BaseException:
             database.close()
             raise
@@ -68,7 +74,7 @@ async def go_on(folder: RunFolder, order: Order, world_of: Callable[[Path], Worl
                 database.close()
                 # Whoever killed it may have done so before its reports were written.
                 return _reported(folder, order.options)
-            session = _session(folder, start, database, world, order)
+            session = _session(folder, start, database, environment, order)
         return await _work(folder, session, held, order)
 
 
@@ -76,11 +82,11 @@ async def _prepare_resume(
     folder: RunFolder,
     database: Database,
     meta: Mapping[str, Any],
-    order: Order,
-    world: World,
+    order: RunRequest,
+    environment: Environment,
     holder: str,
     gate: ExitStack,
-) -> Start | None:
+) -> SessionSpec | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
     plan = plan_from_json(meta["plan"].encode())
     change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
@@ -104,7 +110,7 @@ async def _prepare_resume(
     earlier = msgspec.json.decode(said)
     had = msgspec.convert(earlier.get("window"), Window | None)
     hours = _hours(options.window, had or plan.window, _origin(had, earlier, plan))
-    check_window(hours.window, world.now(), wait=options.wait, takes=_shortest_timeout(plan.gateways))
+    check_window(hours.window, environment.now(), wait=options.wait, takes=_shortest_timeout(plan.gateways))
     refuse_dead(plan, options)
     refuse_idle(database, plan, options)
     await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
@@ -116,7 +122,7 @@ async def _prepare_resume(
     wanted = wanted_by(plan, options)
     reopen(database, lambda name, wave: name not in left_up and wanted(name, wave))
     hold_back(database, protections(plan, options))
-    materials = await _check_start(database, plan, hours.window, options, world)
+    materials = await _check_start(database, plan, hours.window, options, environment)
     start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
     learned, skips = recalled(plan.gateways, *recall(database))
     guard = guard_of(database, plan, options) if change == UNDEPLOY else None

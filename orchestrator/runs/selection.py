@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
-from orchestrator.engine.session import Guard
+from orchestrator.engine.guard import Guard
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, Pending, hold_back, split
@@ -16,7 +16,7 @@ from orchestrator.plan.lookalikes import lookalikes
 from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import step_bounds
-from orchestrator.runs.order import RunOptions
+from orchestrator.runs.options import RunOptions
 from orchestrator.text.names import normal
 
 MOST_NAMED = 10

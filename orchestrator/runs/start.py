@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.engine.session import Session, Start, check_window
+from orchestrator.engine.session import Session, SessionSpec, check_window
 from orchestrator.engine.signals import Held
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, UsageError
 from orchestrator.journal.account import Ending
@@ -22,14 +22,15 @@ from orchestrator.journal.folder import RunFolder, new_folder, publish
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.ownership import check_state
 from orchestrator.journal.pending import Pending
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Ask
 from orchestrator.report import write_all
-from orchestrator.runs.order import Order, RunOptions, RunResult
+from orchestrator.runs.options import RunOptions
+from orchestrator.runs.order import RunRequest, RunResult
 from orchestrator.runs.selection import (
     guard_of,
     hold,
@@ -41,7 +42,7 @@ from orchestrator.system.writing import check_folder
 
 
 async def begin(
-    plan: Plan, draft: Draft, place: Path, order: Order, world: World, change: Ask = UNDEPLOY
+    plan: Plan, draft: Draft, place: Path, order: RunRequest, environment: Environment, change: Ask = UNDEPLOY
 ) -> RunResult:
     """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``.
 
@@ -57,15 +58,15 @@ async def begin(
     split_waves(draft.database, plan)
     guard = guard_of(draft.database, plan, options) if change == UNDEPLOY else None
     hours = _hours(options.window, None if order.rehearsal else plan.window)
-    materials = await _check_start(draft.database, plan, hours.window, options, world)
+    materials = await _check_start(draft.database, plan, hours.window, options, environment)
     expires = _approval_ends(draft.database)
-    draft.keep({"created": world.now(), "rehearsal": order.rehearsal})
+    draft.keep({"created": environment.now(), "rehearsal": order.rehearsal})
     draft.close()
     path = new_folder(
         options.state,
         name=_slug(f"restore-{plan.name}" if change == DEPLOY else plan.name),
         suffix=secrets.token_hex(2),
-        at=world.now(),
+        at=environment.now(),
         rehearsal=order.rehearsal,
     )
     with ExitStack() as gate:
@@ -79,7 +80,7 @@ async def begin(
                 played = _without_waits(plan) if order.rehearsal else plan
                 start = _start(folder, played, hours, 1, holder, order, materials, change)
                 start = replace(start, expires=expires, guard=guard)
-                session = _session(folder, start, _open(folder), world, order)
+                session = _session(folder, start, _open(folder), environment, order)
             return await _work(folder, session, held, order)
 
 
@@ -110,8 +111,12 @@ def _without_waits(plan: Plan) -> Plan:
     return replace(plan, waves=waves)
 
 
-def _session(folder: RunFolder, start: Start, database: Database, world: World, order: Order) -> Session:
-    return Session(start, database, world, order.listeners, order.desk(folder.path), order.storage)
+def _session(
+    folder: RunFolder, start: SessionSpec, database: Database, environment: Environment, order: RunRequest
+) -> Session:
+    return Session(
+        start, database, environment, order.listeners, order.control_socket(folder.path), order.storage
+    )
 
 
 def _open(folder: RunFolder) -> Database:
@@ -122,7 +127,7 @@ def _open(folder: RunFolder) -> Database:
         raise JournalError(f"{error}; nothing was sent") from error
 
 
-async def _work(folder: RunFolder, session: Session, held: Held, order: Order) -> RunResult:
+async def _work(folder: RunFolder, session: Session, held: Held, order: RunRequest) -> RunResult:
     finish = await session.run(order.signals, received=held.name)
     if finish.void is not None:
         shutil.rmtree(folder.path, ignore_errors=True)  # as after every refusal: nothing is left to resume
@@ -152,10 +157,10 @@ def _start(
     hours: _Hours,
     number: int,
     holder: str,
-    order: Order,
+    order: RunRequest,
     materials: Mapping[str, Material],
     change: Ask,
-) -> Start:
+) -> SessionSpec:
     options = order.options
     past_stop = number > 1 and options.past_stop
     said = {
@@ -165,7 +170,7 @@ def _start(
         "window": hours.window,
         "window_from": hours.origin,
     }
-    return Start(
+    return SessionSpec(
         run=folder.id,
         plan=plan,
         window=hours.window,
@@ -181,7 +186,7 @@ def _start(
 
 
 async def _check_start(
-    database: Database, plan: Plan, window: Window | None, options: RunOptions, world: World
+    database: Database, plan: Plan, window: Window | None, options: RunOptions, environment: Environment
 ) -> dict[str, Material]:
     """Return what the credentials\' references give, by gateway.
 
@@ -194,10 +199,10 @@ async def _check_start(
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     gateways = [gateway for gateway in plan.gateways if any(gateway.name == name for _, name in left)]
     takes = _shortest_timeout(gateways or plan.gateways)
-    check_window(window, world.now(), wait=options.wait, takes=takes)
+    check_window(window, environment.now(), wait=options.wait, takes=takes)
     for gateway in gateways:
-        world.check(world.reach(gateway))
-    return {gateway.name: await world.credential(gateway) for gateway in gateways}
+        environment.check(environment.reach(gateway))
+    return {gateway.name: await environment.credential(gateway) for gateway in gateways}
 
 
 def _shortest_timeout(gateways: Iterable[Gateway]) -> float:

@@ -47,10 +47,10 @@ class ApinizerGate:
 
     def __init__(self, seed: ApinizerSeed) -> None:
         self._door = Door(seed.tokens, seed.expiry, life=seed.token_life, name=seed.name)
-        self._desk = TokenDesk(Accounts(seed.users), self._door, seed.expires_in)
+        self._control_socket = TokenDesk(Accounts(seed.users), self._door, seed.expires_in)
 
     def login(self, asked: Asked) -> Call:
-        return self._desk.call(asked)
+        return self._control_socket.call(asked)
 
     def objection(self, asked: Asked, now: float) -> Objection | None:
         scheme, _, token = (header(asked.headers, "authorization") or "").partition(" ")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.commands.control import parse
-from orchestrator.engine.control import Continue, Demand, Pause, SetLimits, Skip, Stop
+from orchestrator.engine.control import Continue, ControlCommand, Pause, SetLimits, Skip, Stop
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.exchange import Kind
@@ -40,7 +40,7 @@ Undeploy = Callable[..., "Ended"]
         ("limits apim rate=5/s concurrency=1000", SetLimits("apim", concurrency=1000, rate=5.0)),
     ],
 )
-def test_what_is_typed_is_one_demand(typed: str, demand: Demand) -> None:
+def test_what_is_typed_is_one_demand(typed: str, demand: ControlCommand) -> None:
     act, *arguments = typed.split()
 
     assert parse(act, tuple(arguments)) == demand

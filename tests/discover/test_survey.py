@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.discover.survey import MOST_GAPS, TRIES, UNANSWERED, Survey
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, Keys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Lost, Reply, Request
@@ -77,7 +77,7 @@ class Scene:
         self.flying = self.most = 0
         self.material: Material = Secret("token")
         self._statuses = statuses
-        self.survey = Survey(self.gateway, Wanted(), self._world(), self, self._keep)
+        self.survey = Survey(self.gateway, Wanted(), self._environment(), self, self._keep)
 
     def _keep(self, one: Found) -> None:
         self.found.append(one.parts[0])
@@ -88,14 +88,14 @@ class Scene:
     def pace(self, gateway: str, rate: float | None, /) -> None:
         pass
 
-    def _world(self) -> World:
+    def _environment(self) -> Environment:
         async def credential(_: Gateway) -> Material:
             return self.material
 
         def nothing(*_: object) -> Any:
             raise AssertionError("a survey needs no journal")
 
-        return World(
+        return Environment(
             now=lambda: 1e9 + anyio.current_time(),
             monotonic=anyio.current_time,
             roll=lambda: 1.0,
@@ -224,7 +224,7 @@ def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_e
     async def fresh(_: Gateway) -> Material:
         return Secret(f"token-{next(tokens)}")
 
-    scene.survey._world = replace(scene.survey._world, credential=fresh)
+    scene.survey._environment = replace(scene.survey._environment, credential=fresh)
     scene.play()
 
     assert [name for _, name in scene.times].count("3") <= 3

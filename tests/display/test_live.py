@@ -22,7 +22,7 @@ def drawn(progress: Progress, *, at: float = START + 10, width: int = 120) -> st
 def progress_of(*events: object) -> Progress:
     progress = Progress()
     for event in events:
-        progress.heed(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
+        progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
     return progress
 
 
@@ -131,7 +131,7 @@ def test_what_the_run_waits_for_counts_down_or_says_how_it_goes_on(why: Any, exp
     progress = progress_of(started(), story.wave_started(), story.waiting(why))
 
     assert expected in drawn(progress)
-    progress.heed(story.goes_on())
+    progress.observe(story.goes_on())
     assert expected not in drawn(progress)
 
 
@@ -141,7 +141,7 @@ def test_a_bound_stands_beside_the_rate_where_there_is_room() -> None:
     assert "≤ 87/s" in drawn(progress)
     assert "≤ 2.5/s" in drawn(progress)
     assert "≤" not in drawn(progress, width=104)
-    progress.heed(story.pace("apim", None))
+    progress.observe(story.pace("apim", None))
     assert "≤ 87/s" not in drawn(progress)
 
 

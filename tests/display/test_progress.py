@@ -13,7 +13,7 @@ from tests.support.story import START, ended, parked, paused, reopened, retry, s
 def told(*events: object) -> Progress:
     progress = Progress()
     for event in events:
-        progress.heed(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
+        progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
     return progress
 
 
@@ -29,7 +29,7 @@ def test_counts_what_has_ended_by_gateway_and_outcome() -> None:
 def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
     progress = told(started(), sent("apim/P/x/test"), story.answered("apim/P/x/test"), retry("apim/P/x/test"))
     waiting = len(progress.lanes["apim"].waiting)
-    progress.heed(sent("apim/P/x/test"))
+    progress.observe(sent("apim/P/x/test"))
 
     assert (waiting, len(progress.lanes["apim"].waiting), progress.in_flight) == (1, 0, 1)
 
@@ -40,7 +40,7 @@ def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
     )  # after a deploy, or to settle a doubt
     progress = told(started({"apim": 9}), sent("apim/a"), retry("apim/a"), look, sent("apim/b"))
     before = progress.retries
-    progress.heed(sent("apim/a"))
+    progress.observe(sent("apim/a"))
 
     assert (before, progress.retries) == (0, 1)
 
@@ -153,10 +153,10 @@ def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
     """Like one that is closed: the forecast is of the others, and ``status`` names nothing to wait for."""
     progress = told(started({"apim": 200, "roma-eu": 5}))
     for n in range(100):
-        progress.heed(ended(f"apim/{n}", at=START + n / 10))
-    progress.heed(parked("roma-eu", START + 5))
+        progress.observe(ended(f"apim/{n}", at=START + n / 10))
+    progress.observe(parked("roma-eu", START + 5))
     held = standing(progress, {}, START + 10, 10.0)
-    progress.heed(parked("roma-eu", START + 10, given_up=True))
+    progress.observe(parked("roma-eu", START + 10, given_up=True))
     left = standing(progress, {}, START + 10, 10.0)
 
     assert (held.waits_for, held.forecast and held.forecast.done) == (
@@ -188,7 +188,7 @@ def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events:
 
     assert ends(progress, START + 70.5) == (None, None, None)
     for n in range(50):
-        progress.heed(ended(f"apim/{100 + n}", at=START + 70 + n / 10))
+        progress.observe(ended(f"apim/{100 + n}", at=START + 70 + n / 10))
     assert ends(progress, START + 75) == (80, None, None)
 
 
@@ -243,8 +243,8 @@ class TestParts:
         assert ends(progress, START + 40)[0] == pytest.approx(
             40 + 60 + 100 + 50, abs=2
         )  # two: 50 at one a second
-        progress.heed(wave("two", START + 100))
-        progress.heed(ended("roma/20", at=START + 100.5))
+        progress.observe(wave("two", START + 100))
+        progress.observe(ended("roma/20", at=START + 100.5))
         found = progress.forecast(START + 101)
         assert found is not None
         assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)

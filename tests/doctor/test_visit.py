@@ -17,14 +17,14 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.doctor.findings import Diagnosis, State
-from orchestrator.doctor.visit import Patient, visit
+from orchestrator.doctor.visit import GatewayProbe, visit
 from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.model.credentials import Keys, Material, Password, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Auth, Login, Reference
 from orchestrator.model.target import Target, TargetId
-from orchestrator.runs.machine import real_world
+from orchestrator.runs.machine import real_environment
 from orchestrator.transport.client import connect
 from tests.support.peer import Peer, gateway, reset, saying, serving, silence
 
@@ -71,17 +71,19 @@ async def visited(
             raise material
         return material
 
-    world = replace(
-        real_world(Path()), credential=credential, connect=partial(connect, folder=Path(), environment={})
+    environment = replace(
+        real_environment(Path()),
+        credential=credential,
+        connect=partial(connect, folder=Path(), environment={}),
     )
-    patient = Patient(
+    probe = GatewayProbe(
         gateway=replace(entry or gateway(**fields), url=peer.url),
         samples=targets(samples),
         total=samples,
         folder=Path(),
         closes=closes,
     )
-    return await visit(patient, world, patience=patience)
+    return await visit(probe, environment, patience=patience)
 
 
 def told(diagnosis: Diagnosis, check: str) -> tuple[State, str]:

@@ -13,28 +13,28 @@ import pytest
 
 from orchestrator.engine.control import (
     Continue,
-    Demand,
+    ControlCommand,
+    Controller,
     Kept,
     Pause,
     SetLimits,
     Skip,
-    Steering,
     Stop,
     Who,
     recalled,
 )
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Learned
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
 from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Turn
+from orchestrator.rules.admission import AdmissionRequest
 from tests.engine.test_waves import (
     DOUBT,
     REMOVED,
@@ -47,20 +47,20 @@ from tests.engine.test_waves import (
     ran,
     sizes,
 )
-from tests.support.engine import EPOCH, Answer, Heard, gateway, lane, played, reading, target, world
+from tests.support.engine import EPOCH, Answer, Heard, environment, gateway, lane, played, reading, target
 
 ADA = Who(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
 
 
-def asking(*demands: tuple[float, Demand], answers: list[str] | None = None) -> Steer:
+def asking(*demands: tuple[float, ControlCommand], answers: list[str] | None = None) -> Steer:
     """Ask these of a run, each at its second."""
 
-    async def steer(steering: Steering) -> None:
-        for at, demand in demands:
+    async def steer(controller: Controller) -> None:
+        for at, command in demands:
             await anyio.sleep(at - anyio.current_time())
             try:
-                answer = await steering.do(demand, ADA)
+                answer = await controller.do(command, ADA)
             except UsageError as error:
                 answer = f"no: {error}"
             if answers is not None:
@@ -287,7 +287,7 @@ def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -
         steer=asking((0.5, Skip("gw/t2*"))),
     )
 
-    assert went.stopping.kind is None
+    assert went.run_gate.kind is None
     assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t30", "gw/t31"]
     assert len([one for one in went.events if isinstance(one, StepStarted)]) == 3
     assert went.status is ExitStatus.DONE
@@ -371,15 +371,17 @@ def test_the_same_rate_again_and_again_lets_nobody_go_sooner(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("demand", "why"),
+    ("command", "why"),
     [
         (SetLimits("gw-2", rate=1.0), "the plan has no gateway 'gw-2'; it has gw"),
         (SetLimits("gw"), "give concurrency=N, rate=N/s, or both"),
     ],
 )
-def test_limits_that_cannot_be_set_change_and_keep_nothing(tmp_path: Path, demand: Demand, why: str) -> None:
+def test_limits_that_cannot_be_set_change_and_keep_nothing(
+    tmp_path: Path, command: ControlCommand, why: str
+) -> None:
     answers: list[str] = []
-    went = ran(tmp_path, targets(3), steer=asking((0.5, demand), answers=answers))
+    went = ran(tmp_path, targets(3), steer=asking((0.5, command), answers=answers))
 
     assert answers == [f"no: {why}"]
     assert went.kept == []
@@ -388,7 +390,7 @@ def test_limits_that_cannot_be_set_change_and_keep_nothing(tmp_path: Path, deman
 
 # --- what is kept ---------------------------------------------------------------------------------------
 
-ACTS: list[Demand] = [
+ACTS: list[ControlCommand] = [
     Pause(),
     Continue(),
     Skip("gw/t9"),
@@ -404,7 +406,7 @@ def test_each_act_is_kept_and_told_with_who_asked_for_it(tmp_path: Path) -> None
         tmp_path,
         targets(9),
         gateways=(narrow(concurrency=1),),
-        steer=asking(*((0.1 * number, demand) for number, demand in enumerate(ACTS, 1))),
+        steer=asking(*((0.1 * number, command) for number, command in enumerate(ACTS, 1))),
     )
 
     words = [
@@ -417,8 +419,8 @@ def test_each_act_is_kept_and_told_with_who_asked_for_it(tmp_path: Path) -> None
         "stop",
     ]
     kept = [msgspec.json.decode(text, type=Kept) for text in went.kept]
-    assert [(one.act, one.by, one.origin, one.demand) for one in kept] == [
-        (word, "ada", ADA.origin, demand) for word, demand in zip(words, ACTS, strict=True)
+    assert [(one.act, one.by, one.origin, one.command) for one in kept] == [
+        (word, "ada", ADA.origin, command) for word, command in zip(words, ACTS, strict=True)
     ]
     told = [one for one in went.events if isinstance(one, Controlled)]
     assert [(one.act, one.by, one.origin) for one in told] == [(word, "ada", ADA.origin) for word in words]
@@ -443,25 +445,25 @@ class Slow(Direct):
         self.flushed.append(anyio.current_time())
 
 
-def steering_on(disk: Slow, events: Callable[[object], None], stopping: Stopping) -> Steering:
-    here, entry = world(), gateway()
+def steering_on(disk: Slow, events: Callable[[object], None], run_gate: RunGate) -> Controller:
+    here, entry = environment(), gateway()
     record = Record(disk, 1)
-    return Steering(
+    return Controller(
         run=RunId("r"),
         plan=Plan(name="p", gateways=(entry,), waves=(Wave(name="w"),)),
         lanes={},
         learned={},
         pending=Pending(None, Plan(name="p", gateways=(), waves=()), resumed=False),  # type: ignore[arg-type]
         record=record,
-        tools=Tools(world=here, stopping=stopping, record=record, emit=events, note=None),
+        tools=RunResources(environment=here, run_gate=run_gate, record=record, emit=events, note=None),
     )
 
 
 def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
     async def main() -> tuple[list[float], float, int]:
         disk = Slow(2.0)
-        steering = steering_on(disk, lambda _: None, Stopping())
-        await steering.do(Pause(), ADA)
+        controller = steering_on(disk, lambda _: None, RunGate())
+        await controller.do(Pause(), ADA)
         return disk.flushed, anyio.current_time(), len(disk.posted)
 
     assert played(main) == ([2.0], 2.0, 1)
@@ -469,7 +471,7 @@ def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
 
 def test_where_it_cannot_be_kept_nobody_is_told_that_it_was() -> None:
     async def main() -> None:
-        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, Stopping()).do(Pause(), ADA)
+        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, RunGate()).do(Pause(), ADA)
 
     with pytest.raises(DiskError):
         played(main)
@@ -480,7 +482,7 @@ def test_a_run_that_cannot_be_steered_is_told_so() -> None:
 
     async def main() -> int:
         disk = Slow(0.0)
-        steering_on(disk, events.append, Stopping()).complain("no socket")
+        steering_on(disk, events.append, RunGate()).complain("no socket")
         return len(disk.posted)
 
     assert played(main) == 1
@@ -490,8 +492,8 @@ def test_a_run_that_cannot_be_steered_is_told_so() -> None:
 # --- what an earlier session leaves ---------------------------------------------------------------------
 
 
-def kept(demand: Demand, by: str = "ada") -> str:
-    return msgspec.json.encode(Kept(act=str(demand), by=by, origin="x", demand=demand)).decode()
+def kept(command: ControlCommand, by: str = "ada") -> str:
+    return msgspec.json.encode(Kept(act=str(command), by=by, origin="x", command=command)).decode()
 
 
 def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:
@@ -526,10 +528,10 @@ def test_a_lane_begins_with_what_was_learned() -> None:
     learned = Learned(rate=2.0, limits=Limits(concurrency=1, rate=5.0))
 
     async def main() -> tuple[int, list[float]]:
-        begun = lane(gateway(), world(), Stopping(), heard, learned=learned)
+        begun = lane(gateway(), environment(), RunGate(), heard, learned=learned)
         at = []
         for _ in range(3):
-            assert await begun.admit(Turn(TargetId("gw/t1"), Act.UNDEPLOY)) is None
+            assert await begun.admit(AdmissionRequest(TargetId("gw/t1"), Act.UNDEPLOY)) is None
             at.append(anyio.current_time())
         return begun.concurrency, at
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.control import Steering
+from orchestrator.engine.control import Controller
 from orchestrator.engine.queue import LOOK_AHEAD
 from orchestrator.model.events import TargetEnded
 from orchestrator.model.outcome import DONE, Outcome
@@ -240,9 +240,9 @@ def test_those_who_wait_for_one_that_nobody_reached_are_not_forgotten(tmp_path: 
     assert went.reasons["gw/t3"] == "dependency: bad/t2, which comes first, was not reached"
 
 
-async def _interrupted(steering: Steering) -> None:
+async def _interrupted(controller: Controller) -> None:
     await anyio.sleep(0.5)
-    steering._stopping.stop("interrupt", "SIGTERM")
+    controller._run_gate.stop("interrupt", "SIGTERM")
 
 
 @pytest.mark.promise(8)

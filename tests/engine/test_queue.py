@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import anyio
 
-from orchestrator.engine.queue import LOOK_AHEAD, Claims, Feed, Order
-from orchestrator.journal.pending import Cursor, Leg
+from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, TargetQueue
+from orchestrator.journal.pending import Cursor, WaveStep
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.dependencies import Dependencies, Need
-from orchestrator.rules.retry import Past
+from orchestrator.rules.retry import TargetHistory
 from tests.support.engine import gateway, played, target
 
 
@@ -20,19 +20,23 @@ class Batches:
         self._targets = targets
         self.asked = 0
 
-    def batch(self, leg: Leg, gateway: str, after: Cursor) -> tuple[list[tuple[Target, Past]], Cursor]:
+    def batch(
+        self, wave_step: WaveStep, gateway: str, after: Cursor
+    ) -> tuple[list[tuple[Target, TargetHistory]], Cursor]:
         self.asked += 1
         _, seq = after
         found = self._targets[seq : seq + 2]
-        return [(one, Past()) for one in found], (0, found[-1].seq if found else seq)
+        return [(one, TargetHistory()) for one in found], (0, found[-1].seq if found else seq)
 
 
-def feed_of(batches: Batches, claims: Claims | None = None, order: Order | None = None) -> Feed:
-    order = order or Order(Dependencies(()))
-    return Feed(batches, Leg(0, 0), gateway(), claims or Claims(), order)  # type: ignore[arg-type]
+def feed_of(
+    batches: Batches, claims: ExclusiveKeys | None = None, order: DependencyTracker | None = None
+) -> TargetQueue:
+    order = order or DependencyTracker(Dependencies(()))
+    return TargetQueue(batches, WaveStep(0, 0), gateway(), claims or ExclusiveKeys(), order)  # type: ignore[arg-type]
 
 
-def feed(*likes: str | None) -> Feed:
+def feed(*likes: str | None) -> TargetQueue:
     """A feed of targets numbered from 1, by what excludes them."""
     return feed_of(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
 
@@ -42,7 +46,7 @@ def need(seq: int, needs: int, *, gateway: str = "gw") -> Need:
     return Need(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, beside=True)
 
 
-async def taken(source: Feed) -> Target | None:
+async def taken(source: TargetQueue) -> Target | None:
     """What a worker gets without waiting; None where it must wait or go."""
     with anyio.move_on_after(0.001):
         item = await source.take()
@@ -110,7 +114,7 @@ def test_two_gateway_names_of_one_installation_share_their_turns() -> None:
     """Nothing is documented about two calls on one proxy, so they never meet, whatever the plan calls it."""
 
     async def main() -> list[int | None]:
-        claims = Claims()
+        claims = ExclusiveKeys()
         one = feed_of(Batches([target(1, like="x")]), claims)
         two = feed_of(Batches([target(1, like="x")]), claims)
         first = await taken(one)
@@ -128,7 +132,7 @@ def test_two_gateway_names_of_one_installation_share_their_turns() -> None:
 
 def test_who_comes_after_another_one_stands_aside_until_that_one_is_down() -> None:
     async def main() -> list[int | None]:
-        order = Order(Dependencies([need(2, 1)]))
+        order = DependencyTracker(Dependencies([need(2, 1)]))
         source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
         seen = [await taken(source) for _ in range(3)]
         order.settle(1, Outcome.UNDEPLOYED)
@@ -140,7 +144,7 @@ def test_who_comes_after_another_one_stands_aside_until_that_one_is_down() -> No
 
 def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason() -> None:
     async def main() -> list[str | None]:
-        order = Order(Dependencies([need(2, 1), need(3, 2)]))
+        order = DependencyTracker(Dependencies([need(2, 1), need(3, 2)]))
         source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
         broken = []
         for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
@@ -160,7 +164,7 @@ def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason
 
 def test_who_waits_for_a_lane_that_has_ended_is_woken() -> None:
     async def main() -> tuple[float, str | None]:
-        order = Order(Dependencies([need(1, 9, gateway="other")]))
+        order = DependencyTracker(Dependencies([need(1, 9, gateway="other")]))
         source = feed_of(Batches([target(1)]), order=order)
         async with anyio.create_task_group() as group:
 
@@ -179,7 +183,7 @@ def test_one_that_is_free_waits_for_its_turn_among_its_like_all_the_same() -> No
     """t3 comes after t2; when it may go, t1, which excludes it, is still under way."""
 
     async def main() -> list[int | None]:
-        order = Order(Dependencies([need(3, 2)]))
+        order = DependencyTracker(Dependencies([need(3, 2)]))
         targets = [target(1, like="x"), target(2), target(3, like="x")]
         source = feed_of(Batches(targets), order=order)
         seen = [await taken(source) for _ in range(2)]

@@ -8,9 +8,9 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine.target_run import Course, Tools
+from orchestrator.engine.target_run import RunResources, TargetRun
 from orchestrator.errors import DiskError
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Secret
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.model.http import Lost
@@ -18,26 +18,26 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Retry
 from orchestrator.model.target import TargetId
-from orchestrator.rules.retry import End, Past
+from orchestrator.rules.retry import End, TargetHistory
 from tests.support.engine import (
     EPOCH,
     Answer,
     Journal,
     Wire,
+    environment,
     gateway,
     lane,
     played,
     reading,
     script,
     target,
-    world,
 )
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
 UP, DOWN, UNCLEAR = reading(Verdict.UP), reading(Verdict.DOWN), reading(Verdict.UNCLEAR)
 DENIED = reading(Verdict.DENIED, message="bad token")
-IN_DOUBT = Past(requests=3, charged=1, arrived=True, doubt=True, about=DOUBT)
+IN_DOUBT = TargetHistory(requests=3, charged=1, arrived=True, doubt=True, about=DOUBT)
 CLOSED = "window: one timeout no longer fits before it closes"
 
 
@@ -51,11 +51,11 @@ class Played(NamedTuple):
     events: list[AnyEvent]
 
 
-def course(
+def target_run(
     undeploys: list[Answer],
     looks: list[Answer] | None = None,
     *,
-    past: Past | None = None,
+    history: TargetHistory | None = None,
     takes: float = 0.0,
     closes: float | None = None,
     stop: tuple[float, str] | None = None,
@@ -69,19 +69,19 @@ def course(
     given = iter([*credentials, *credentials[-1:] * 9])
 
     async def main() -> tuple[End, float]:
-        here = world(lambda _: Secret(next(given)))
+        here = environment(lambda _: Secret(next(given)))
         first = Secret(next(given))
-        stopping = Stopping(closes=closes)
-        way = lane(gateway(**fields), here, stopping, material=first)
+        run_gate = RunGate(closes=closes)
+        way = lane(gateway(**fields), here, run_gate, material=first)
         way.left = 1000
-        one = Course(
+        one = TargetRun(
             target(),
-            past or Past(),
+            history or TargetHistory(),
             way,
             wire.send,
-            Tools(
-                world=here,
-                stopping=stopping,
+            RunResources(
+                environment=here,
+                run_gate=run_gate,
                 record=kept,
                 emit=events.append,
                 note=None,
@@ -93,7 +93,7 @@ def course(
             async def stopper() -> None:
                 if stop is not None:
                     await anyio.sleep(stop[0])
-                    stopping.stop(stop[1], "now")  # type: ignore[arg-type]
+                    run_gate.stop(stop[1], "now")  # type: ignore[arg-type]
 
             group.start_soon(stopper)
             end = await one.run()
@@ -107,7 +107,7 @@ def course(
 
 @pytest.mark.promise(2)
 def test_an_intent_is_kept_before_its_request_and_its_result_after_it() -> None:
-    went = course([DOUBT, REMOVED], journal=Journal(takes=0.25), takes=1.0)
+    went = target_run([DOUBT, REMOVED], journal=Journal(takes=0.25), takes=1.0)
 
     assert went.end == End(Outcome.UNDEPLOYED, evidence="204")
     assert went.journal.rows == [
@@ -123,7 +123,7 @@ def test_an_intent_is_kept_before_its_request_and_its_result_after_it() -> None:
 def test_without_its_intent_on_disk_no_request_leaves() -> None:
     journal = Journal(fails_at=1, fault=DiskError("full"))
     with pytest.raises(ExceptionGroup) as caught:
-        course([], journal=journal)
+        target_run([], journal=journal)
 
     assert caught.group_contains(DiskError, match="full")
     assert journal.rows == []
@@ -131,7 +131,7 @@ def test_without_its_intent_on_disk_no_request_leaves() -> None:
 
 @pytest.mark.promise(7)
 def test_doubts_are_repeated_with_growing_waits_and_then_looked_at() -> None:
-    went = course([DOUBT] * 5, [UP])
+    went = target_run([DOUBT] * 5, [UP])
 
     assert went.wire.times() == [0.0, 0.5, 1.5, 3.5, 7.5]
     assert went.wire.times(Act.LOOK) == [7.5]
@@ -140,7 +140,7 @@ def test_doubts_are_repeated_with_growing_waits_and_then_looked_at() -> None:
 
 
 def test_looks_that_tell_nothing_end_unknown() -> None:
-    went = course([DOUBT], [UNCLEAR] * 3, retry=Retry(attempts=1, first=2.0))
+    went = target_run([DOUBT], [UNCLEAR] * 3, retry=Retry(attempts=1, first=2.0))
 
     assert went.wire.times(Act.LOOK) == [0.0, 2.0, 6.0]
     assert went.end.outcome is Outcome.UNKNOWN
@@ -149,7 +149,7 @@ def test_looks_that_tell_nothing_end_unknown() -> None:
 def test_a_request_that_was_lost_is_doubt_only_if_it_was_sent() -> None:
     unsent = Lost(sent=False, detail="refused")
     sent = Lost(sent=True, detail="reset")
-    went = course([unsent, unsent, sent, REMOVED])
+    went = target_run([unsent, unsent, sent, REMOVED])
 
     assert [verdict for kind, _, verdict in went.journal.rows if kind == "result"] == [
         Verdict.UNSENT,
@@ -163,10 +163,12 @@ def test_a_request_that_was_lost_is_doubt_only_if_it_was_sent() -> None:
 @pytest.mark.promise(10)
 def test_a_look_that_could_not_be_sent_costs_none_of_three_and_ends_after_park_for() -> None:
     refused = Lost(sent=False, detail="refused")
-    settled = course([], [*[refused] * 9, UNCLEAR, refused, UNCLEAR, DOWN], past=replace(IN_DOUBT, charged=5))
+    settled = target_run(
+        [], [*[refused] * 9, UNCLEAR, refused, UNCLEAR, DOWN], history=replace(IN_DOUBT, charged=5)
+    )
     assert settled.end == End(Outcome.UNDEPLOYED, evidence="look")
 
-    ended = course([], [refused] * 1000, past=replace(IN_DOUBT, charged=5), park_for=60.0)
+    ended = target_run([], [refused] * 1000, history=replace(IN_DOUBT, charged=5), park_for=60.0)
     assert ended.end == End(Outcome.UNKNOWN, "parked: refused")
     assert 60.0 <= ended.at <= 95.0
 
@@ -175,7 +177,7 @@ def test_a_look_that_could_not_be_sent_costs_none_of_three_and_ends_after_park_f
 @pytest.mark.parametrize("how", [{"snapshot": "best"}, {"look": "always"}])
 def test_what_was_just_seen_is_not_gone_by_one_word(how: dict[str, Any]) -> None:
     gone = reading(Verdict.ABSENT, code="E.3084", message="no such API")
-    up, absent = (course([gone], [UP, last], absent="ok", **how) for last in (UP, gone))
+    up, absent = (target_run([gone], [UP, last], absent="ok", **how) for last in (UP, gone))
 
     reason = "absent: E.3084 no such API; but a look says that it is deployed"
     assert up.end == End(Outcome.FAILED, reason, "code")
@@ -185,7 +187,7 @@ def test_what_was_just_seen_is_not_gone_by_one_word(how: dict[str, Any]) -> None
 
 def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:
     """Before anything was sent an unsent look tells what a fault tells: three of them, then the undeploy."""
-    went = course([REMOVED], [Lost(sent=False, detail="refused")] * 3 + [DOWN], look="always")
+    went = target_run([REMOVED], [Lost(sent=False, detail="refused")] * 3 + [DOWN], look="always")
 
     assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
     assert went.at < 5.0
@@ -194,7 +196,7 @@ def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:
 @pytest.mark.promise(6)
 def test_a_429_is_waited_out_and_costs_no_attempt() -> None:
     busy = reading(Verdict.BUSY, wait=12.0)
-    went = course([busy, busy, REMOVED], retry=Retry(attempts=1))
+    went = target_run([busy, busy, REMOVED], retry=Retry(attempts=1))
 
     assert went.wire.times() == [0.0, 12.0, 24.0]
     assert went.end.outcome is Outcome.UNDEPLOYED
@@ -202,21 +204,21 @@ def test_a_429_is_waited_out_and_costs_no_attempt() -> None:
 
 @pytest.mark.promise(2)
 def test_a_doubt_of_an_earlier_session_is_looked_at_before_anything_is_sent() -> None:
-    went = course([], [DOWN], past=IN_DOUBT)
+    went = target_run([], [DOWN], history=IN_DOUBT)
 
     assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
     assert went.journal.rows == [("intent", 4, Act.LOOK), ("result", 4, Verdict.DOWN)]
 
 
 def test_look_always_looks_before_and_after() -> None:
-    went = course([REMOVED], [UP, DOWN], look="always")
+    went = target_run([REMOVED], [UP, DOWN], look="always")
 
     assert [act for _, act, _ in went.wire.told] == [Act.LOOK, Act.UNDEPLOY, Act.LOOK]
     assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
 
 
 def test_what_is_down_already_is_not_sent_to() -> None:
-    went = course([], [DOWN], look="always")
+    went = target_run([], [DOWN], look="always")
 
     assert went.end == End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
 
@@ -227,45 +229,45 @@ def test_what_is_down_already_is_not_sent_to() -> None:
 @pytest.mark.promise(7)
 def test_no_repeat_is_scheduled_past_the_close_and_a_look_settles_the_doubt_at_once() -> None:
     """Down: it was us. Up: it was not started, and the reason says why."""
-    went = course([DOUBT], [DOWN], closes=30.4)
+    went = target_run([DOUBT], [DOWN], closes=30.4)
     assert (went.end, went.at) == (End(Outcome.UNDEPLOYED, evidence="look"), 0.0)
 
-    went = course([DOUBT], [UP], closes=30.4)
+    went = target_run([DOUBT], [UP], closes=30.4)
     assert (went.end, went.at) == (End(Outcome.NOT_STARTED, CLOSED), 0.0)
     assert went.wire.times() == [0.0]
 
 
 @pytest.mark.promise(7)
 def test_a_repeat_that_still_fits_the_window_is_sent() -> None:
-    went = course([DOUBT, REMOVED], closes=30.6)
+    went = target_run([DOUBT, REMOVED], closes=30.6)
 
     assert went.wire.times() == [0.0, 0.5]
 
 
 def test_a_doubt_that_no_look_settles_keeps_the_reason_of_the_window() -> None:
     """So that it counts as left undone, and a resume goes on with it."""
-    went = course([DOUBT], [UNCLEAR] * 3, closes=30.4)
+    went = target_run([DOUBT], [UNCLEAR] * 3, closes=30.4)
 
     assert went.end == End(Outcome.UNKNOWN, CLOSED)
     assert went.wire.times(Act.LOOK) == [0.0, 0.5, 1.5]
 
 
 def test_a_doubt_where_no_look_is_offered_ends_with_the_window() -> None:
-    went = course([DOUBT], [reading(Verdict.NOT_OFFERED)], closes=30.4)
+    went = target_run([DOUBT], [reading(Verdict.NOT_OFFERED)], closes=30.4)
 
     assert went.end == End(Outcome.UNKNOWN, CLOSED)
 
 
 def test_looks_run_thirty_seconds_past_the_close_and_no_longer() -> None:
     """The reply comes at 29 s, one second before the close."""
-    went = course([DOUBT], [UNCLEAR, UNCLEAR, DOWN], takes=29.0, closes=30.0)
+    went = target_run([DOUBT], [UNCLEAR, UNCLEAR, DOWN], takes=29.0, closes=30.0)
 
     assert went.wire.times(Act.LOOK) == [29.0, 58.5]
     assert went.end == End(Outcome.UNKNOWN, CLOSED)
 
 
 def test_a_stop_rule_lets_a_doubt_be_settled() -> None:
-    went = course([DOUBT], [UP], takes=2.0, stop=(1.0, "stop_rule"))
+    went = target_run([DOUBT], [UP], takes=2.0, stop=(1.0, "stop_rule"))
 
     assert went.wire.times(Act.LOOK) == [2.0]
     assert went.end == End(Outcome.NOT_STARTED, "stop_rule: now")
@@ -273,7 +275,7 @@ def test_a_stop_rule_lets_a_doubt_be_settled() -> None:
 
 @pytest.mark.promise(8)
 def test_an_interrupt_lets_land_what_is_in_flight_and_leaves_its_doubt() -> None:
-    went = course([DOUBT], takes=2.0, stop=(1.0, "interrupt"))
+    went = target_run([DOUBT], takes=2.0, stop=(1.0, "interrupt"))
 
     assert (went.end, went.at) == (End(Outcome.UNKNOWN, "interrupt: now"), 2.0)
     assert went.journal.rows[-1] == ("result", 1, Verdict.DOUBT)
@@ -281,13 +283,13 @@ def test_an_interrupt_lets_land_what_is_in_flight_and_leaves_its_doubt() -> None
 
 @pytest.mark.promise(8)
 def test_an_interrupt_ends_a_wait_at_once() -> None:
-    went = course([DOUBT, DOUBT], retry=Retry(first=20.0), stop=(3.0, "interrupt"))
+    went = target_run([DOUBT, DOUBT], retry=Retry(first=20.0), stop=(3.0, "interrupt"))
 
     assert (went.end, went.at) == (End(Outcome.UNKNOWN, "interrupt: now"), 3.0)
 
 
 def test_a_first_request_that_may_not_leave_is_not_started() -> None:
-    went = course([], closes=29.0)
+    went = target_run([], closes=29.0)
 
     assert went.end == End(Outcome.NOT_STARTED, CLOSED)
     assert went.journal.rows == []
@@ -295,7 +297,7 @@ def test_a_first_request_that_may_not_leave_is_not_started() -> None:
 
 @pytest.mark.promise(4)
 def test_a_wrong_place_ends_the_target_unsent() -> None:
-    went = course([reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")])
+    went = target_run([reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")])
 
     assert went.end == End(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance")
 
@@ -305,7 +307,7 @@ def test_a_wrong_place_ends_the_target_unsent() -> None:
 
 @pytest.mark.promise(5)
 def test_a_rejected_credential_is_renewed_and_the_same_request_sent_again() -> None:
-    went = course([DENIED, REMOVED], credentials=("one", "two"))
+    went = target_run([DENIED, REMOVED], credentials=("one", "two"))
 
     assert went.wire.tokens == ["one", "two"]
     assert went.end.outcome is Outcome.UNDEPLOYED
@@ -313,7 +315,7 @@ def test_a_rejected_credential_is_renewed_and_the_same_request_sent_again() -> N
 
 @pytest.mark.promise(5)
 def test_a_credential_rejected_twice_ends_the_target_after_two_requests() -> None:
-    went = course([DENIED, DENIED], credentials=("one", "two", "three"))
+    went = target_run([DENIED, DENIED], credentials=("one", "two", "three"))
 
     assert went.wire.tokens == ["one", "two"]
     assert went.end.outcome is Outcome.NOT_STARTED
@@ -322,7 +324,7 @@ def test_a_credential_rejected_twice_ends_the_target_after_two_requests() -> Non
 
 @pytest.mark.promise(5)
 def test_a_look_that_is_denied_follows_the_same_rule_and_keeps_the_doubt() -> None:
-    went = course([], [DENIED], past=IN_DOUBT)
+    went = target_run([], [DENIED], history=IN_DOUBT)
 
     assert went.wire.tokens == ["the-token"]
     assert went.end.outcome is Outcome.UNKNOWN
@@ -331,7 +333,7 @@ def test_a_look_that_is_denied_follows_the_same_rule_and_keeps_the_doubt() -> No
 
 @pytest.mark.promise(9)
 def test_what_is_read_of_a_reply_holds_no_credential() -> None:
-    went = course([reading(Verdict.REFUSED, message="the-token is not welcome")])
+    went = target_run([reading(Verdict.REFUSED, message="the-token is not welcome")])
 
     assert went.end.reason == "refused: ••• is not welcome"
 
@@ -340,7 +342,7 @@ def test_what_is_read_of_a_reply_holds_no_credential() -> None:
 
 
 def test_each_attempt_is_told_with_its_number_and_each_wait_before_it() -> None:
-    went = course([DOUBT, REMOVED], takes=1.0)
+    went = target_run([DOUBT, REMOVED], takes=1.0)
     told = [event for event in went.events if isinstance(event, RetryPlanned | AttemptStarted | AttemptEnded)]
 
     assert [(type(event).__name__, event.at - EPOCH) for event in told] == [

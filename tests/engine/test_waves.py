@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.control import Steering
+from orchestrator.engine.control import Controller
 from orchestrator.engine.pauses import Prompt
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.engine.waves import Crew, Way, execute
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.pending import Leg, Pending, recall, split
+from orchestrator.journal.pending import Pending, WaveStep, recall, split
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import Stopping
-from orchestrator.lanes.state_list import Overview
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Access, Keys, Material, Secret
 from orchestrator.model.events import (
     AnyEvent,
@@ -40,11 +40,23 @@ from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave
 from orchestrator.model.reading import Act, Ask, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
+from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.targets import Place
 from orchestrator.rules.exit_status import exit_status
 from orchestrator.rules.steps import step_bounds
-from orchestrator.rules.stop_rules import Tally
-from tests.support.engine import EPOCH, Answer, Scripted, Wire, gateway, lane, played, reading, target, world
+from orchestrator.rules.stop_rules import StopRules
+from tests.support.engine import (
+    EPOCH,
+    Answer,
+    Scripted,
+    Wire,
+    environment,
+    gateway,
+    lane,
+    played,
+    reading,
+    target,
+)
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 REFUSED = reading(Verdict.REFUSED, message="no")
@@ -83,10 +95,10 @@ class Executed(NamedTuple):
     reasons: dict[str, str | None]
     wires: dict[str, Wire]
     events: list[AnyEvent]
-    stopping: Stopping
+    run_gate: RunGate
     at: float
     status: ExitStatus
-    legs: dict[str, Leg]
+    wave_steps: dict[str, WaveStep]
     lanes: dict[str, Lane]
     kept: list[str]
 
@@ -95,7 +107,7 @@ class Executed(NamedTuple):
         return [(one.at - EPOCH, one.why) for one in self.events if isinstance(one, RunWaiting)]
 
 
-Steer = Callable[[Steering], Awaitable[None]]
+Steer = Callable[[Controller], Awaitable[None]]
 
 
 def ran(
@@ -145,31 +157,33 @@ def ran(
     plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when)
     events: list[AnyEvent] = []
     wires = {name: Wire(answers, takes) for name in names}
-    stopping = Stopping(closes=closes)
+    run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).first)
     record, pending = Record(Direct(database, full_from), 1), Pending(database, plan, resumed=False)
 
     async def main() -> tuple[float, dict[str, Lane]]:
-        here = world()
-        tools = Tools(world=here, stopping=stopping, record=record, emit=events.append, note=None)
+        here = environment()
+        tools = RunResources(
+            environment=here, run_gate=run_gate, record=record, emit=events.append, note=None
+        )
         crew = Crew(
             plan=plan,
             pending=pending,
             record=record,
-            tally=Tally(stop_when, {}, first_run=True),
+            tally=StopRules(stop_when, {}, first_run=True),
             tools=tools,
             prompt=prompt,
         )
-        lanes = {entry.name: lane(entry, here, stopping, material=material) for entry in gateways}
-        steering = Steering(
+        lanes = {entry.name: lane(entry, here, run_gate, material=material) for entry in gateways}
+        controller = Controller(
             run=RunId("r"), plan=plan, lanes=lanes, learned={}, pending=pending, record=record, tools=tools
         )
         async with anyio.create_task_group() as group:
             if steer is not None:
-                group.start_soon(steer, steering)
+                group.start_soon(steer, controller)
             ways = {}
             for name, one in lanes.items():
                 send = wires[name].send
-                ways[name] = Way(one, send, Overview(one, send, here, lambda: None))
+                ways[name] = Way(one, send, StateList(one, send, here, lambda: None))
             await execute(crew, ways)
             group.cancel_scope.cancel()
         at = anyio.current_time()
@@ -177,23 +191,23 @@ def ran(
             for index, name in enumerate(names):
                 if refused := lanes[name].refusal():
                     record.leave_rest(refused, at, gateway=index)
-            record.leave_rest(stopping.reason or "interrupt: not reached", at)
+            record.leave_rest(run_gate.reason or "interrupt: not reached", at)
         return at, lanes
 
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
     kept = recall(database)[1]
-    status = exit_status(pending.outcomes(), interrupted=stopping.kind == "interrupt")
+    status = exit_status(pending.outcomes(), interrupted=run_gate.kind == "interrupt")
     draft.close()
     return Executed(
         {name: outcome for name, outcome, *_ in rows},
         {name: reason for name, _, reason, *_ in rows},
         wires,
         events,
-        stopping,
+        run_gate,
         at,
         status,
-        {name: Leg(*leg) for name, _, _, *leg in rows},
+        {name: WaveStep(*wave_step) for name, _, _, *wave_step in rows},
         lanes,
         kept,
     )
@@ -344,7 +358,7 @@ def test_a_stop_rule_stops_every_lane(tmp_path: Path) -> None:
         stop_when=rules,
     )
 
-    assert went.stopping.reason == "stop_rule: failed: 3 in the run, now in wave wave-0, limit 2"
+    assert went.run_gate.reason == "stop_rule: failed: 3 in the run, now in wave wave-0, limit 2"
     assert Counter(went.outcomes.values()) == {"failed": 3, None: 27}
 
 
@@ -353,7 +367,7 @@ def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path
     targets = [target(1), target(2), target(3, wave=1)]
     went = ran(tmp_path, targets, lambda _, name: REFUSED if name == "gw/t1" else REMOVED, stop_when=rules)
 
-    assert went.stopping.reason == "stop_rule: failed: 1 of 2 (50%) in wave wave-0, limit 40%"
+    assert went.run_gate.reason == "stop_rule: failed: 1 of 2 (50%) in wave wave-0, limit 40%"
     assert went.outcomes["gw/t3"] is None
 
 
@@ -361,7 +375,7 @@ def test_a_wave_in_which_nothing_went_down_holds_the_next_one(tmp_path: Path) ->
     targets = [target(1), target(2, wave=1)]
     went = ran(tmp_path, targets, lambda *_: REFUSED)
 
-    assert went.stopping.reason == "stop_rule: nothing in wave wave-0 was undeployed"
+    assert went.run_gate.reason == "stop_rule: nothing in wave wave-0 was undeployed"
     assert went.outcomes["gw/t2"] is None
 
 
@@ -376,7 +390,7 @@ def test_a_wave_that_nobody_could_take_holds_the_next_one(tmp_path: Path) -> Non
         gateways=(gateway("good"), gateway("bad")),
     )
 
-    assert went.stopping.reason == "stop_rule: nothing in wave wave-1 was undeployed"
+    assert went.run_gate.reason == "stop_rule: nothing in wave wave-1 was undeployed"
     assert went.outcomes["good/t4"] is None
 
 
@@ -384,7 +398,7 @@ def test_a_wave_that_nobody_could_take_holds_the_next_one(tmp_path: Path) -> Non
 def test_a_full_disk_stops_the_run_and_nothing_leaves_without_its_intent(tmp_path: Path) -> None:
     went = ran(tmp_path, [target(seq) for seq in range(1, 31)], gateways=(narrow(),), full_from=4)
 
-    assert went.stopping.reason == "disk: disk is full"
+    assert went.run_gate.reason == "disk: disk is full"
     assert len(went.wires["gw"].told) == 3
     assert Counter(went.outcomes.values()) == {"undeployed": 3, None: 27}
 
@@ -538,11 +552,13 @@ def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_
             waves=tuple(Wave(name=f"w{index}", sizes=steps) for index, steps in enumerate(split_by)),
         )
 
-    sent = [(at, went.legs[name]) for wire in went.wires.values() for at, _, name in wire.told]
-    for at, leg in sent:
-        assert all(other + 1.0 <= at for other, before in sent if before < leg)
-    begun = {leg for _, leg in sent}
-    assert all(went.outcomes[name] is not None for name, leg in went.legs.items() if leg in begun)
+    sent = [(at, went.wave_steps[name]) for wire in went.wires.values() for at, _, name in wire.told]
+    for at, wave_step in sent:
+        assert all(other + 1.0 <= at for other, before in sent if before < wave_step)
+    begun = {wave_step for _, wave_step in sent}
+    assert all(
+        went.outcomes[name] is not None for name, wave_step in went.wave_steps.items() if wave_step in begun
+    )
 
 
 def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_path: Path) -> None:
@@ -566,9 +582,9 @@ def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_p
     ]
 
 
-async def _stopped_at(steering: Steering, seconds: float) -> None:
+async def _stopped_at(controller: Controller, seconds: float) -> None:
     await anyio.sleep(seconds)
-    steering._stopping.stop("interrupt", "SIGTERM")
+    controller._run_gate.stop("interrupt", "SIGTERM")
 
 
 @pytest.mark.promise(8)
@@ -578,7 +594,7 @@ def test_a_run_that_is_interrupted_rests_no_longer(tmp_path: Path) -> None:
         tmp_path,
         [target(1), target(2, wave=1)],
         waves=waves,
-        steer=lambda steering: _stopped_at(steering, 5.0),
+        steer=lambda controller: _stopped_at(controller, 5.0),
         ends=True,
     )
 
@@ -600,7 +616,7 @@ def test_a_run_that_rests_until_its_window_closes_leaves_all_to_the_window(
     went = ran(tmp_path, targets, waves=waves, closes=100.0, ends=True)
 
     assert went.at == 100.0
-    assert went.stopping.reason is None
+    assert went.run_gate.reason is None
     assert [went.reasons[one.id] for one in targets] == [None, CLOSED, CLOSED]
     assert went.status is ExitStatus.STOPPED
 
@@ -646,7 +662,7 @@ def test_shares_count_per_step(tmp_path: Path) -> None:
         stop_when=rules,
     )
 
-    assert went.stopping.reason == "stop_rule: failed: 2 of 4 (50%) in step 2 of 3 of wave a, limit 30%"
+    assert went.run_gate.reason == "stop_rule: failed: 2 of 4 (50%) in step 2 of 3 of wave a, limit 30%"
     assert Counter(went.outcomes.values()) == {"undeployed": 10, "failed": 4, None: 6}
 
 
@@ -658,7 +674,7 @@ def test_a_step_in_which_nothing_went_down_stops_the_run(tmp_path: Path) -> None
         waves=(Wave(name="a", sizes=sizes(1, 3, 1.0)),),
     )
 
-    assert went.stopping.reason == "stop_rule: nothing in step 2 of wave a was undeployed"
+    assert went.run_gate.reason == "stop_rule: nothing in step 2 of wave a was undeployed"
     assert len(went.wires["gw"].told) == 3
 
 

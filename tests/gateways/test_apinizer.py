@@ -8,7 +8,7 @@ import pytest
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Ask, Facts, Reading, Verdict
-from orchestrator.rules.retry import End, Past, Policy, decide
+from orchestrator.rules.retry import End, Policy, TargetHistory, decide
 from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
 TOKEN = Secret("FAKE-TOKEN")
@@ -228,7 +228,7 @@ def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
     body = {"status": "SUCCESS", "deploymentResult": {"success": False, "detailList": rows}}
     found = APIM.read(UNDEPLOY, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
     settled = settle({STATUS.via: DOWN, HEALTH.via: LACKING}, about=found)
-    end = decide(Policy(), Past(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0)[1]
+    end = decide(Policy(), TargetHistory(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0)[1]
 
     assert (found.pods, found.more_pods, found.pod_count) == (
         tuple(f"worker-{number}" for number in range(8)),

@@ -36,7 +36,7 @@ def pods(active: int, responded: int, *, recorded: bool | None = None) -> Readin
 
 
 def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Ask | Snapshot:
-    return APIM.next_portrait(OURS, seen(**readings), lacking)
+    return APIM.next_snapshot_read(OURS, seen(**readings), lacking)
 
 
 def test_the_record_is_read_then_the_pods() -> None:

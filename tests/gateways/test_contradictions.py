@@ -15,7 +15,7 @@ from orchestrator.gateways.logins import read_apinizer
 from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Ask, Facts, Page, Reading, Verdict
-from orchestrator.rules.retry import End, Look, Past, Policy, decide
+from orchestrator.rules.retry import End, Look, Policy, TargetHistory, decide
 from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
@@ -57,7 +57,7 @@ def reply(status: int, fields: Any, **headers: str) -> Reply:
 def outcome(reading: Reading, *looks: Reading) -> object:
     """What a target comes to whose undeploy is read so, and whose looks then say this."""
     policy = Policy.of(gateway("apinizer"))
-    past, step = decide(policy, Past(), Act.UNDEPLOY, reading, roll=0.0)
+    past, step = decide(policy, TargetHistory(), Act.UNDEPLOY, reading, roll=0.0)
     for look in looks:
         assert isinstance(step, Look)
         past, step = decide(policy, past, Act.LOOK, look, roll=0.0)

@@ -37,7 +37,7 @@ UP, HISTORY_OF, PUBLISHED = READ["definition-deployed"], READ["history-v2"], REA
 def portrait(*lacking: str, **seen: Reading) -> Ask | Snapshot:
     """What follows from reads by their ways; ``front`` is that of the sample."""
     ways = {FRONT if way == "front" else way: reading for way, reading in seen.items()}
-    return ROMA.next_portrait(OURS, ways, frozenset(lacking))
+    return ROMA.next_snapshot_read(OURS, ways, frozenset(lacking))
 
 
 def snapshot(*lacking: str, **seen: Reading) -> Snapshot:

@@ -417,7 +417,7 @@ def test_what_cannot_be_signed_is_refused_and_no_secret_is_told(name: str) -> No
 
     error = caught.value
     told = "".join(TracebackException.from_exception(error, capture_locals=True).format())
-    own = told[told.index("gateways/signing.py") :]  # without this test's own variables
+    own = told[told.index("roma/signing.py") :]  # without this test's own variables
     assert "MARKER" not in str(error)
     assert not any(secret in own for secret in ("MARKER-TOKEN", SECRET, SECURITY_TOKEN))
 

@@ -21,7 +21,7 @@ from orchestrator.cli import execute
 from orchestrator.errors import ExitStatus, PlanError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.folder import RunFolder
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request, Send
@@ -30,8 +30,9 @@ from orchestrator.model.reading import Act, Ask, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.plan.schema import plan_schema
 from orchestrator.runs.load import load_plan
-from orchestrator.runs.machine import real_world
-from orchestrator.runs.order import Order, RunOptions
+from orchestrator.runs.machine import real_environment
+from orchestrator.runs.options import RunOptions
+from orchestrator.runs.order import RunRequest
 from orchestrator.runs.resume import go_on
 from orchestrator.runs.start import begin
 
@@ -165,13 +166,15 @@ async def ran(plan: Path, lighthouse: Lighthouse) -> RunResult:
     def connected(gateway: Gateway) -> AbstractAsyncContextManager[Send]:
         return lighthouse.connect(gateway)
 
-    def world(folder: Path) -> World:
-        return replace(real_world(folder), connect=connected, credential=credential, check=lambda _: None)
+    def environment(folder: Path) -> Environment:
+        return replace(
+            real_environment(folder), connect=connected, credential=credential, check=lambda _: None
+        )
 
-    order = Order(options=RunOptions(state=plan.parent / "state"))
+    order = RunRequest(options=RunOptions(state=plan.parent / "state"))
     with load_plan(plan) as loaded:
-        result = await begin(loaded.plan, loaded.draft, loaded.place, order, world(loaded.folder))
-    resumed = await go_on(RunFolder(result.folder.path), order, world)
+        result = await begin(loaded.plan, loaded.draft, loaded.place, order, environment(loaded.folder))
+    resumed = await go_on(RunFolder(result.folder.path), order, environment)
     assert resumed.exit_status == result.exit_status
     return result
 

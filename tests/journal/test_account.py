@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from orchestrator.errors import JournalError
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, open_database
 from orchestrator.model.plan import RunId
 from orchestrator.model.target import Target
@@ -160,14 +160,14 @@ def some_attempt(random: Random, seq: int, number: int, last: float) -> Attempt:
 @contextmanager
 def account(
     folder: Path, rows: Rows, told: "Sequence[Note]" = (), *, held: bool = False
-) -> Iterator[JournalAccount]:
+) -> Iterator[JournalReportSource]:
     with closing(open_database(journal(folder, PLAN, rows.targets), write=True)) as database:
         with database.transaction():
             keep(database, rows)
             database.run_many(
                 "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, ?, ?, ?, ?)", told
             )
-        yield JournalAccount(database, RunId("r1"), held=held)
+        yield JournalReportSource(database, RunId("r1"), held=held)
 
 
 def keep(database: Database, rows: Rows) -> None:
@@ -467,7 +467,7 @@ def reported(folder: Path, *rows: tuple[int, str | None, str, str | None], sessi
             done = [Session(n, START + n, START + n, "stopped", None, 4, 0.0) for n in range(1, sessions + 1)]
             keep(database, Rows(ONE, OPEN, [], done))
         notes(database, *rows)
-        return JournalAccount(database, RunId("r1"), held=False).report
+        return JournalReportSource(database, RunId("r1"), held=False).report
 
 
 def test_a_lane_is_what_the_last_session_left_it(tmp_path: Path) -> None:
@@ -552,7 +552,7 @@ def test_a_report_is_of_one_moment_of_a_run_that_goes_on(tmp_path: Path) -> None
     ):
         with writer.transaction():
             keep(writer, Rows(ONE, OPEN, [], [FIRST]))
-        made = JournalAccount(reader, RunId("r1"), held=True)
+        made = JournalReportSource(reader, RunId("r1"), held=True)
         with writer.transaction():
             writer.run("UPDATE target SET outcome = 'undeployed'")
         assert made.report.totals.not_started == 1
@@ -564,7 +564,7 @@ def test_a_plan_of_a_kind_that_this_program_lacks_is_told(tmp_path: Path) -> Non
         with database.transaction():
             database.run("UPDATE meta SET value = replace(value, 'apinizer', 'other') WHERE key = 'plan'")
         with pytest.raises(JournalError, match="'other'"):
-            JournalAccount(database, RunId("r1"), held=False)
+            JournalReportSource(database, RunId("r1"), held=False)
 
 
 def test_a_report_costs_little_a_target(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import INTENT
 from orchestrator.model.plan import RunId
@@ -49,7 +49,7 @@ def kept(folder: Path, fates: list[Fate]) -> Report:
                 database.run("INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, verdict, value))
         database.run("INSERT INTO session VALUES (1, 1.0, 2.0, '{}', '{}', 'complete', NULL, 0, 1.0)")
     restores = restored(folder / "restore", fates)
-    report = JournalAccount(database, RunId("r1"), held=False, restores=restores).report
+    report = JournalReportSource(database, RunId("r1"), held=False, restores=restores).report
     database.close()
     return report
 

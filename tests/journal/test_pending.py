@@ -12,8 +12,8 @@ from orchestrator.journal.pending import (
     BATCH,
     START,
     Hold,
-    Leg,
     Pending,
+    WaveStep,
     hold_back,
     parts_of,
     recall,
@@ -27,7 +27,7 @@ from tests.support.journals import draft, finish, journal, place, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
 SET = "UPDATE target SET outcome = ?, reason = ?, evidence = 'look', seconds = 1.0, ended = 2.0 WHERE seq = ?"
-CANARY, REST = Leg(0, 0), Leg(1, 0)
+CANARY, REST = WaveStep(0, 0), WaveStep(1, 0)
 ATTEMPT = (
     "INSERT INTO attempt (seq, number, act, via, started, verdict, code) VALUES (?, ?, ?, '', 1.0, ?, ?)"
 )
@@ -79,7 +79,7 @@ def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
         seen: list[int] = []
         sizes = []
         at = START
-        while (read := asked.batch(Leg(0, 0), "roma", at))[0]:
+        while (read := asked.batch(WaveStep(0, 0), "roma", at))[0]:
             batch, at = read
             sizes.append(len(batch))
             seen += [made.seq for made, _ in batch]
@@ -96,7 +96,7 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
     ]:
         database.run(ATTEMPT, row)
     first, second, third = (
-        past for _, past in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
+        history for _, history in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
     )
     assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
     assert (second.requests, second.charged, second.doubt) == (1, 0, False)
@@ -250,8 +250,8 @@ def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
 def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -> None:
     with closing(ordered(tmp_path, (1, "roma/a6"), (6, "roma/a4"), (2, "roma/a4"))) as database:
         asked = Pending(database, plan(), resumed=False)
-        whole, at = asked.batch(Leg(0, 0), "roma", START)
-        rest, end = asked.batch(Leg(0, 0), "roma", (1, 2))
+        whole, at = asked.batch(WaveStep(0, 0), "roma", START)
+        rest, end = asked.batch(WaveStep(0, 0), "roma", (1, 2))
 
     assert [made.seq for made, _ in whole] == [3, 4, 5, 2, 6, 1]
     assert at == (2, 1)
@@ -264,9 +264,15 @@ def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> Non
         split(database, [(0, lambda count: (1, 3, count))])
         asked = Pending(database, plan(), resumed=False)
 
-        legs = [[made.seq for made, _ in asked.batch(Leg(0, step), "roma", START)[0]] for step in range(3)]
-        assert legs == [[3], [4, 5], [6, 1]]
-        assert asked.left() == {(Leg(0, 0), "roma"): 1, (Leg(0, 1), "roma"): 2, (Leg(0, 2), "roma"): 2}
+        wave_steps = [
+            [made.seq for made, _ in asked.batch(WaveStep(0, step), "roma", START)[0]] for step in range(3)
+        ]
+        assert wave_steps == [[3], [4, 5], [6, 1]]
+        assert asked.left() == {
+            (WaveStep(0, 0), "roma"): 1,
+            (WaveStep(0, 1), "roma"): 2,
+            (WaveStep(0, 2), "roma"): 2,
+        }
         assert asked.steps(0) == 3
 
 
@@ -277,7 +283,7 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
         database.run(SET, ("failed", "refused: no", 1))
         database.run(SET, ("not_started", "dependency: x", 4))
         asked = Pending(database, plan(), resumed=False)
-        first, second = (list(asked.needs(Leg(0, step))) for step in (0, 1))
+        first, second = (list(asked.needs(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
     assert first == [Need(2, 1, one, "roma", Outcome.FAILED, beside=True)]

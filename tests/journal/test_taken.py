@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import START, Leg, Pending
+from orchestrator.journal.pending import START, Pending, WaveStep
 from orchestrator.journal.schema import INTENT
 from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
 from orchestrator.model.plan import RunId
@@ -45,7 +45,7 @@ def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None],
 
 
 def way_back(database: Database) -> WayBack:
-    found = JournalAccount(database, RunId("r1"), held=False).report.way_back
+    found = JournalReportSource(database, RunId("r1"), held=False).report.way_back
     assert found is not None
     return found
 
@@ -169,7 +169,9 @@ def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> Non
     database.close()
     database = open_database(tmp_path / "journal.sqlite", write=False)
 
-    ((first, _), (third, _)), _ = Pending(database, plan(), resumed=False).batch(Leg(0, 0), "roma", START)
+    ((first, _), (third, _)), _ = Pending(database, plan(), resumed=False).batch(
+        WaveStep(0, 0), "roma", START
+    )
     assert (first.id, first.deploy, first.pods) == ("roma/a1", '{"x": 1}', 2)
     assert (third.id, third.deploy, third.pods) == ("roma/a3", None, 0)
     assert database.one("SELECT outcome, reason FROM target WHERE seq = 2") == (

@@ -232,13 +232,13 @@ async def test_a_waiter_that_is_cancelled_harms_nobody(tmp_path: Path) -> None:
         first = asyncio.create_task(writer.write(NOTE, ("first",)))
         await asyncio.sleep(IDLE / 5)
         given_up = asyncio.create_task(writer.write(NOTE, ("given up",)))
-        patient = asyncio.create_task(writer.write(NOTE, ("patient",)))
+        probe = asyncio.create_task(writer.write(NOTE, ("patient",)))
         await asyncio.sleep(0)
         for task in (first, given_up):
             task.cancel()
         await asyncio.gather(first, given_up, return_exceptions=True)
         database.gate.set()
-        await patient
+        await probe
         assert first.cancelled()
         assert given_up.cancelled()
         assert texts(database.path) == ["first", "given up", "patient"]

@@ -12,10 +12,10 @@ import pytest
 from msgspec.structs import replace
 
 import orchestrator
-from orchestrator.lanes.environment import exchange_within, open_way
+from orchestrator.lanes.environment import exchange_within, open_connection
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
-from tests.support.engine import gateway, played, world
+from tests.support.engine import environment, gateway, played
 
 
 @pytest.mark.promise(10)
@@ -33,7 +33,7 @@ def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: 
 
     async def main() -> tuple[float, Reply | Lost]:
         entry = gateway(timeout=timeout)
-        async with open_way(replace(world(), connect=connect), entry) as send:
+        async with open_connection(replace(environment(), connect=connect), entry) as send:
             answer = await send(Request("GET", "https://gw.example", {}))
         return anyio.current_time(), answer
 
@@ -43,13 +43,13 @@ def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: 
 
 
 def test_nobody_sends_past_that_end() -> None:
-    """Every way to a gateway is opened by ``open_way``."""
+    """Every way to a gateway is opened by ``open_connection``."""
     package = Path(orchestrator.__file__).parent
     callers = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("world.connect")
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("environment.connect")
     }
 
     assert callers == {"lanes/environment.py"}

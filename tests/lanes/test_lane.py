@@ -12,17 +12,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Keys, Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import FIRST_PROBE, FOR_OTHERS, Go, LaneState, Refuse, Turn, Wait
+from orchestrator.rules.admission import (
+    FIRST_PROBE,
+    FOR_OTHERS,
+    AdmissionRequest,
+    Go,
+    LaneState,
+    Refuse,
+    Wait,
+)
 from orchestrator.rules.pacing import FIRST_CUT, IDLE
 from orchestrator.rules.retry import Policy
 from tests.support import engine
-from tests.support.engine import Heard, gateway, played, reading, world
+from tests.support.engine import Heard, environment, gateway, played, reading
 
 LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
@@ -48,7 +56,7 @@ def state() -> LaneState:
 def ask(
     lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
 ) -> Go | Wait | Refuse:
-    return lane.admit(Turn(target, act, settling=settling), now)
+    return lane.admit(AdmissionRequest(target, act, settling=settling), now)
 
 
 def tell(
@@ -62,8 +70,8 @@ def tell(
     within_reach: int = 8,
 ) -> float | None:
     """What came of a request that left at ``now`` and was answered at once."""
-    turn, reach = Turn(target, act), min(left, within_reach)
-    return lane.heed(turn, said, now, began=now, left=left, within_reach=reach)
+    turn, reach = AdmissionRequest(target, act), min(left, within_reach)
+    return lane.observe(turn, said, now, began=now, left=left, within_reach=reach)
 
 
 def status(lane: LaneState) -> str:
@@ -254,7 +262,7 @@ def test_a_doubt_waits_while_the_lane_is_parked_and_an_undeploy_is_the_probe() -
 def test_where_only_doubts_are_left_a_look_is_the_probe_and_each_keeps_its_last_one() -> None:
     """Else a gateway that is well again would be waited for to the end of park_for."""
     lane, due = parked(), FIRST_PROBE + FOR_OTHERS
-    spent = Turn(C, LOOK, settling=True, last=True)
+    spent = AdmissionRequest(C, LOOK, settling=True, last=True)
     assert ask(lane, A, due, LOOK, settling=True) == Go()
     assert isinstance(ask(lane, B, due, LOOK, settling=True), Wait)
     look(lane, A, Verdict.UNCLEAR, due)
@@ -275,8 +283,8 @@ def test_where_only_doubts_are_left_a_look_is_the_probe_and_each_keeps_its_last_
 
 def look(lane: LaneState, target: TargetId, verdict: Verdict, now: float) -> None:
     """What came of a look that was to settle a doubt."""
-    turn = Turn(target, LOOK, settling=True)
-    lane.heed(turn, reading(verdict, message="HTTP 500"), now, began=now, left=MANY, within_reach=8)
+    turn = AdmissionRequest(target, LOOK, settling=True)
+    lane.observe(turn, reading(verdict, message="HTTP 500"), now, began=now, left=MANY, within_reach=8)
 
 
 def test_a_prober_that_ends_makes_room_for_another() -> None:
@@ -360,7 +368,7 @@ def test_a_list_is_not_waited_for_while_the_lane_is_parked() -> None:
     """Whoever reads it holds up all that want to see it, the probe among them."""
     lane = parked()
 
-    assert isinstance(lane.admit(Turn(A, LOOK, dispensable=True), FIRST_PROBE), Refuse)
+    assert isinstance(lane.admit(AdmissionRequest(A, LOOK, dispensable=True), FIRST_PROBE), Refuse)
 
 
 def test_park_for_is_never_overslept() -> None:
@@ -522,7 +530,7 @@ def test_a_first_signature_that_is_denied_lets_nobody_else_try() -> None:
 
 
 def repeat(lane: LaneState, number: int, now: float) -> Go | Wait | Refuse:
-    return lane.admit(Turn(TargetId(f"gw/{number}"), UNDEPLOY, repeats=True), now)
+    return lane.admit(AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY, repeats=True), now)
 
 
 @pytest.mark.promise(7)
@@ -558,7 +566,7 @@ def test_a_probe_needs_no_share_of_the_retries() -> None:
 def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
     lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=1.0))
     assert ask(lane, A, 0.0) == Go()
-    turn = Turn(B, UNDEPLOY, repeats=True)
+    turn = AdmissionRequest(B, UNDEPLOY, repeats=True)
     for tenth in range(10):
         assert isinstance(lane.admit(turn, tenth / 10), Wait)
 
@@ -579,7 +587,7 @@ def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
         for number in range(5):
             tell(lane, TargetId(f"gw/{number}"), DOUBT, now)
     while len(at) < 6:
-        turn = Turn(A, UNDEPLOY)
+        turn = AdmissionRequest(A, UNDEPLOY)
         while isinstance(said := lane.admit(turn, now), Wait):
             assert said.seconds
             now += said.seconds
@@ -591,7 +599,7 @@ def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
 
 def test_a_lone_request_that_waited_for_a_login_goes_at_once_afterwards() -> None:
     lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
-    turn = Turn(A, UNDEPLOY)
+    turn = AdmissionRequest(A, UNDEPLOY)
 
     assert [lane.admit(turn, 0.0), lane.admit(turn, 2.0)] == [Go(), Go()]
     assert lane.leave(A)
@@ -610,7 +618,7 @@ def test_looks_and_undeploys_are_paced_apart() -> None:
 
 def test_a_lower_rate_is_in_force_at_once_and_slots_from_before_are_void() -> None:
     lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=2.0))
-    turns = [Turn(TargetId(f"gw/{number}"), UNDEPLOY) for number in range(3)]
+    turns = [AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY) for number in range(3)]
     assert [lane.admit(turn, 0.0) for turn in turns] == [Go(), Wait(0.5), Wait(1.0)]
 
     lane.limit(0.1, 0.25)
@@ -629,7 +637,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.lane = state()
-        self.flying: dict[int, tuple[Turn, float, bool]] = {}
+        self.flying: dict[int, tuple[AdmissionRequest, float, bool]] = {}
 
     @initialize(first_alone=st.booleans(), rate=st.sampled_from([None, 0.5, 20.0]))
     def begin(self, first_alone: bool, rate: float | None) -> None:
@@ -644,7 +652,7 @@ class Machine(RuleBasedStateMachine):
         if worker in self.flying:
             return
         looks = act is LOOK
-        turn = Turn(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
+        turn = AdmissionRequest(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
         probing = self.lane.alone or (self.lane.state == "parked" and not self.lane.given_up)
         match self.lane.admit(turn, self.now):
             case Go():
@@ -698,7 +706,7 @@ class Machine(RuleBasedStateMachine):
             self.flying.pop(worker)
         for worker in range(8):
             self.lane.leave(self.name(worker))
-        turn, waits = Turn(A, UNDEPLOY, repeats=True), 0
+        turn, waits = AdmissionRequest(A, UNDEPLOY, repeats=True), 0
         while isinstance(said := self.lane.admit(turn, self.now), Wait):
             self.now += said.seconds
             waits += 1
@@ -761,9 +769,9 @@ def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
     """A wait is finite, or it ends with the probe that is under way. Those who wait for a slot stand in line:
     each has one behind those before it, and no pace is slower than one in a pause of ``park_for``."""
     lane, now = state(), 0.0
-    turns: dict[tuple[int, Act], Turn] = {}
+    turns: dict[tuple[int, Act], AdmissionRequest] = {}
     for act, number, said, passes in steps:
-        turn = turns.setdefault((number, act), Turn(TargetId(f"gw/{number}"), act))
+        turn = turns.setdefault((number, act), AdmissionRequest(TargetId(f"gw/{number}"), act))
         now += passes
         match lane.admit(turn, now):
             case Go():
@@ -779,7 +787,7 @@ def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
     lane, now = state(), 0.0
     sent = []
     for _ in range(6):
-        going = [one for one in (A, B) if isinstance(lane.admit(Turn(one, UNDEPLOY), now), Go)]
+        going = [one for one in (A, B) if isinstance(lane.admit(AdmissionRequest(one, UNDEPLOY), now), Go)]
         sent.append(len(going))
         for one in going:
             tell(lane, one, busy(1.0), now)
@@ -787,7 +795,7 @@ def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
 
     assert sent == [2, 2, 1, 1, 1, 1]
 
-    assert isinstance(lane.admit(Turn(A, UNDEPLOY), now), Go)
+    assert isinstance(lane.admit(AdmissionRequest(A, UNDEPLOY), now), Go)
     tell(lane, A, REMOVED, now)
     assert not lane.is_fruitless
 
@@ -798,13 +806,13 @@ def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
 def lane_of(
     credential: Callable[[Gateway], Material] = lambda _: Secret("one"),
     *,
-    stopping: Stopping | None = None,
+    run_gate: RunGate | None = None,
     heard: Heard | None = None,
 ) -> Lane:
     return engine.lane(
         gateway(),
-        world(credential),
-        stopping or Stopping(),
+        environment(credential),
+        run_gate or RunGate(),
         heard,
         material=credential(gateway()),
     )
@@ -812,7 +820,7 @@ def lane_of(
 
 def landed(lane: Lane, target: TargetId, said: Reading) -> None:
     """What came of an undeploy that left just now."""
-    lane.heed(Turn(target, UNDEPLOY), said, anyio.current_time())
+    lane.observe(AdmissionRequest(target, UNDEPLOY), said, anyio.current_time())
 
 
 @pytest.mark.promise(6)
@@ -822,7 +830,7 @@ def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
         landed(lane, A, busy(12.0))
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(Turn(target, UNDEPLOY)) is None
+            assert await lane.admit(AdmissionRequest(target, UNDEPLOY)) is None
             at.append(anyio.current_time())
 
         async with anyio.create_task_group() as group:
@@ -844,7 +852,7 @@ def test_a_lane_that_closes_wakes_those_who_wait() -> None:
                 landed(lane, B, ELSEWHERE)
 
             group.start_soon(close)
-            refused = await lane.admit(Turn(A, UNDEPLOY))
+            refused = await lane.admit(AdmissionRequest(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (2.0, "wrong_place: E.3030 no instance")
@@ -852,17 +860,17 @@ def test_a_lane_that_closes_wakes_those_who_wait() -> None:
 
 def test_a_run_that_stops_wakes_those_who_wait() -> None:
     async def main() -> tuple[float, str | None]:
-        stopping = Stopping()
-        lane = lane_of(stopping=stopping)
+        run_gate = RunGate()
+        lane = lane_of(run_gate=run_gate)
         landed(lane, A, busy(300.0))
         async with anyio.create_task_group() as group:
 
             async def stop() -> None:
                 await anyio.sleep(3.0)
-                stopping.stop("interrupt", "SIGTERM")
+                run_gate.stop("interrupt", "SIGTERM")
 
             group.start_soon(stop)
-            refused = await lane.admit(Turn(A, UNDEPLOY))
+            refused = await lane.admit(AdmissionRequest(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (3.0, "interrupt: SIGTERM")
@@ -871,9 +879,9 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
 @pytest.mark.promise(7)
 def test_nobody_waits_for_a_pause_that_outlasts_the_window() -> None:
     async def main() -> tuple[float, str | None]:
-        lane = lane_of(stopping=Stopping(closes=100.0))
+        lane = lane_of(run_gate=RunGate(closes=100.0))
         landed(lane, A, busy(71.0))
-        refused = await lane.admit(Turn(A, UNDEPLOY))
+        refused = await lane.admit(AdmissionRequest(A, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (0.0, "window: one timeout no longer fits before it closes")
@@ -890,7 +898,7 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
             landed(lane, TargetId(f"gw/{number}"), DOUBT)
 
         async def worker(target: TargetId) -> None:
-            assert await lane.admit(Turn(target, UNDEPLOY)) is None
+            assert await lane.admit(AdmissionRequest(target, UNDEPLOY)) is None
             at.append((anyio.current_time(), target))
             await anyio.sleep(1.0)
             landed(lane, target, DOUBT if target == A else REMOVED)
@@ -935,9 +943,9 @@ def test_a_lane_tells_once_that_it_is_given_up() -> None:
         for number in range(5):
             landed(lane, TargetId(f"gw/{number}"), DOUBT)
         with anyio.move_on_after(PARK_FOR + 60.0):
-            while await lane.admit(Turn(A, UNDEPLOY)) is None:
+            while await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None:
                 landed(lane, A, DOUBT)
-        assert await lane.admit(Turn(B, UNDEPLOY)) == "parked: HTTP 502"
+        assert await lane.admit(AdmissionRequest(B, UNDEPLOY)) == "parked: HTTP 502"
 
     played(main)
 
@@ -951,7 +959,7 @@ def test_an_absurd_wait_is_bounded_by_park_for_and_warned_of_once() -> None:
         lane = lane_of(heard=heard)
         for said in (busy(PARK_FOR), busy(86400.0), busy(90000.0)):
             landed(lane, A, said)
-        assert await lane.admit(Turn(B, UNDEPLOY)) is None
+        assert await lane.admit(AdmissionRequest(B, UNDEPLOY)) is None
         return anyio.current_time()
 
     assert played(main) == PARK_FOR
@@ -977,7 +985,7 @@ def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> 
     async def main() -> tuple[float, str | None]:
         keys = Keys(Secret("access"), Secret("secret"))
         lane = lane_of(lambda _: keys)
-        assert await lane.admit(Turn(A, UNDEPLOY)) is None
+        assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
         async with anyio.create_task_group() as group:
 
             async def lose() -> None:
@@ -986,7 +994,7 @@ def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> 
                 lane.leave(A)
 
             group.start_soon(lose)
-            refused = await lane.admit(Turn(B, UNDEPLOY))
+            refused = await lane.admit(AdmissionRequest(B, UNDEPLOY))
         return anyio.current_time(), refused
 
     assert played(main) == (3.0, None)
@@ -998,7 +1006,7 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
     async def main() -> None:
         lane = lane_of(heard=heard)
         for _ in range(100):
-            await lane.admit(Turn(A, UNDEPLOY))
+            await lane.admit(AdmissionRequest(A, UNDEPLOY))
             await anyio.sleep(0.01)
             landed(lane, A, REMOVED)
         landed(lane, A, busy(1.0))

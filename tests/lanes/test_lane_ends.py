@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Granted, Keys, Material, Password, Rejected, Secret, Unclear
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Turn
-from tests.support.engine import EPOCH, Scripted, gateway, lane, played, reading, world
+from orchestrator.rules.admission import AdmissionRequest
+from tests.support.engine import EPOCH, Scripted, environment, gateway, lane, played, reading
 
 PARK_FOR = 60.0
 SECRET = Secret("the-password")
@@ -46,7 +46,7 @@ class WithLogin(Scripted, frozen=True, kw_only=True):
         return Granted(Secret(f"token-{lasts}"), EPOCH + anyio.current_time() + lasts)
 
 
-def lane_with(material: str, logins: Callable[[], Reply | Lost], stopping: Stopping, **fields: Any) -> Lane:
+def lane_with(material: str, logins: Callable[[], Reply | Lost], run_gate: RunGate, **fields: Any) -> Lane:
     entry = WithLogin(**{"name": "gw", "url": "https://gw.example", "auth": gateway().auth, **fields})
     kept = MATERIALS[material]
 
@@ -54,7 +54,7 @@ def lane_with(material: str, logins: Callable[[], Reply | Lost], stopping: Stopp
         await anyio.sleep(0.3)
         return logins()
 
-    return lane(entry, world(lambda _: kept), stopping, material=kept, send=send)
+    return lane(entry, environment(lambda _: kept), run_gate, material=kept, send=send)
 
 
 def logged_in(lasts: float) -> Reply:
@@ -99,16 +99,16 @@ LOGINS = st.lists(
 TURNS = ("undeploy", "repeat", "snapshot", "look", "last", "list")
 
 
-def turn_of(what: str, target: TargetId) -> Turn:
+def turn_of(what: str, target: TargetId) -> AdmissionRequest:
     match what:
         case "undeploy" | "repeat":
-            return Turn(target, Act.UNDEPLOY, repeats=what == "repeat")
+            return AdmissionRequest(target, Act.UNDEPLOY, repeats=what == "repeat")
         case "list":
-            return Turn(target, Act.LOOK, dispensable=True)
-    return Turn(target, Act.LOOK, settling=what != "snapshot", last=what == "last")
+            return AdmissionRequest(target, Act.LOOK, dispensable=True)
+    return AdmissionRequest(target, Act.LOOK, settling=what != "snapshot", last=what == "last")
 
 
-async def happens(way: Lane, step: Step, flying: dict[int, Turn]) -> None:
+async def happens(way: Lane, step: Step, flying: dict[int, AdmissionRequest]) -> None:
     """Have something happen; who asks for admission and is not let out at once asks no more."""
     target = TargetId(f"gw/{step.number}")
     match step.what:
@@ -118,9 +118,9 @@ async def happens(way: Lane, step: Step, flying: dict[int, Turn]) -> None:
                 if await way.admit(turn) is None:
                     flying[step.number] = turn
         case "land" if step.number in flying:
-            way.heed(flying.pop(step.number), step.said, anyio.current_time())
-        case "renew" if way.entrance.ticket is not None:
-            await way.renew(way.entrance.ticket.generation, step.said)
+            way.observe(flying.pop(step.number), step.said, anyio.current_time())
+        case "renew" if way.authenticator.active is not None:
+            await way.renew(way.authenticator.active.generation, step.said)
         case "leave":
             way.leave(target)
         case "wait":
@@ -146,12 +146,12 @@ def test_whatever_has_happened_and_though_nothing_is_answered_whoever_asks_is_to
         way = lane_with(
             material,
             lambda: told.pop(0) if told else NO_LOGIN,
-            Stopping(),
+            RunGate(),
             park_for=PARK_FOR,
             limits=Limits(rate=rate),
         )
         way.left = 8
-        flying: dict[int, Turn] = {}
+        flying: dict[int, AdmissionRequest] = {}
         for step in steps:
             await happens(way, step, flying)
         began = anyio.current_time()
@@ -176,7 +176,7 @@ def test_where_no_token_can_be_had_five_logins_end_every_wait(asked: str) -> Non
             count += 1
             return NO_LOGIN
 
-        way = lane_with("login", login, Stopping())
+        way = lane_with("login", login, RunGate())
         refused = await way.admit(turn_of(asked, TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused, count
 
@@ -186,7 +186,7 @@ def test_where_no_token_can_be_had_five_logins_end_every_wait(asked: str) -> Non
 @pytest.mark.promise(10)
 def test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer() -> None:
     async def main() -> tuple[float, str | None]:
-        way = lane_with("login", lambda: Reply(503, {"wait": "1e9"}, b"", EPOCH), Stopping())
+        way = lane_with("login", lambda: Reply(503, {"wait": "1e9"}, b"", EPOCH), RunGate())
         refused = await way.admit(turn_of("undeploy", TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused
 
@@ -199,7 +199,7 @@ def test_a_token_that_is_over_when_it_comes_is_used_until_it_is_refused() -> Non
     """The clocks differ: to log in again would give another one of the same sort, for ever."""
 
     async def main() -> tuple[float, str | None]:
-        way = lane_with("login", lambda: logged_in(-3600.0), Stopping())
+        way = lane_with("login", lambda: logged_in(-3600.0), RunGate())
         refused = await way.admit(turn_of("undeploy", TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused
 
@@ -211,7 +211,7 @@ def test_a_token_that_is_over_before_the_next_slot_lets_each_who_logs_in_go() ->
     """At a slow pace a slot that a login has missed is far away, and the token over when it comes."""
 
     async def main() -> list[float]:
-        way = lane_with("login", lambda: logged_in(3.0), Stopping(), limits=Limits(rate=0.1))
+        way = lane_with("login", lambda: logged_in(3.0), RunGate(), limits=Limits(rate=0.1))
         at: list[float] = []
 
         async def worker(name: str) -> None:
@@ -231,7 +231,7 @@ def test_a_token_that_is_over_before_the_next_slot_lets_each_who_logs_in_go() ->
 
 def test_a_look_that_cannot_log_in_ends_the_doubts_of_a_lane_that_was_given_up() -> None:
     async def main() -> list[str | None]:
-        way = lane_with("login", lambda: NO_LOGIN, Stopping())
+        way = lane_with("login", lambda: NO_LOGIN, RunGate())
         way.state.give_up("parked: HTTP 502", 0.0)
         return [await way.admit(turn_of("look", TargetId(name))) for name in ("gw/a", "gw/b")]
 

@@ -12,15 +12,15 @@ import pytest
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, end_of, secrets_of
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Granted, Keys, Material, Password, Rejected, Secret, Unclear
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Turn
+from orchestrator.rules.admission import AdmissionRequest
 from tests.support import engine
-from tests.support.engine import EPOCH, Heard, Scripted, gateway, played, reading, world
+from tests.support.engine import EPOCH, Heard, Scripted, environment, gateway, played, reading
 
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
 UNDEPLOY, LOOK = Act.UNDEPLOY, Act.LOOK
@@ -38,8 +38,8 @@ def opened(
     entry = entry or gateway()
     return engine.lane(
         entry,
-        world(credential),
-        Stopping(),
+        environment(credential),
+        RunGate(),
         heard,
         material=credential(entry),
         send=send,
@@ -76,8 +76,8 @@ def test_many_401_at_once_cost_one_renewal() -> None:
 
     assert reference.read == 2
     assert lane.state.state == "open"
-    assert lane.entrance.ticket is not None
-    assert (lane.entrance.ticket.access, lane.entrance.ticket.generation) == (Secret("two"), 2)
+    assert lane.authenticator.active is not None
+    assert (lane.authenticator.active.access, lane.authenticator.active.generation) == (Secret("two"), 2)
 
 
 @pytest.mark.promise(5)
@@ -147,8 +147,8 @@ def test_a_credential_that_had_worked_is_renewed_again() -> None:
     lane = played(main)
 
     assert (reference.read, lane.state.state) == (3, "open")
-    assert lane.entrance.ticket is not None
-    assert lane.entrance.ticket.access == Secret("three")
+    assert lane.authenticator.active is not None
+    assert lane.authenticator.active.access == Secret("three")
 
 
 @pytest.mark.promise(5)
@@ -174,7 +174,7 @@ def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
     async def main() -> str | None:
         lane = opened(reference)
         await lane.renew(1, DENIED)
-        return await lane.admit(Turn(A, UNDEPLOY))
+        return await lane.admit(AdmissionRequest(A, UNDEPLOY))
 
     assert played(main) == "denied: the token {file: t} cannot be read (E.401 bad token)"
 
@@ -186,7 +186,7 @@ def test_every_credential_that_was_in_use_is_masked() -> None:
         await lane.renew(1, DENIED)
         return lane
 
-    assert played(main).entrance.mask.secrets == {'o"ne', "zwö"}
+    assert played(main).authenticator.mask.secrets == {'o"ne', "zwö"}
 
 
 # --- logins ---------------------------------------------------------------------------------------------
@@ -235,13 +235,13 @@ def test_one_login_serves_all_workers() -> None:
         lane, admitted = logging_in(iam), list[str | None]()
 
         async def worker(target: TargetId) -> None:
-            admitted.append(await lane.admit(Turn(target, UNDEPLOY)))
+            admitted.append(await lane.admit(AdmissionRequest(target, UNDEPLOY)))
 
         async with anyio.create_task_group() as group:
             for number in range(20):
                 group.start_soon(worker, TargetId(f"gw/{number}"))
-        assert lane.entrance.ticket is not None
-        assert lane.entrance.ticket.access == Secret("token-1")
+        assert lane.authenticator.active is not None
+        assert lane.authenticator.active.access == Secret("token-1")
         return anyio.current_time(), admitted
 
     assert played(main) == (1.0, [None] * 20)
@@ -256,7 +256,7 @@ def test_a_wrong_password_costs_one_request_and_closes_the_lane() -> None:
         lane, admitted = logging_in(iam, heard), list[str | None]()
 
         async def worker(target: TargetId) -> None:
-            admitted.append(await lane.admit(Turn(target, UNDEPLOY)))
+            admitted.append(await lane.admit(AdmissionRequest(target, UNDEPLOY)))
 
         async with anyio.create_task_group() as group:
             for number in range(20):
@@ -274,12 +274,12 @@ def test_a_token_is_renewed_before_its_end_and_nobody_notices() -> None:
 
     async def main() -> tuple[int, int]:
         lane = logging_in(iam)
-        assert await lane.admit(Turn(A, UNDEPLOY)) is None
+        assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
         await anyio.sleep(7200.0 - RENEW_BEFORE - 2.0)
-        assert await lane.admit(Turn(A, UNDEPLOY)) is None
+        assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
         before = iam.asked
         await anyio.sleep(2.0)
-        assert await lane.admit(Turn(A, UNDEPLOY)) is None
+        assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
         return before, iam.asked
 
     assert played(main) == (1, 2)
@@ -291,14 +291,14 @@ def test_a_login_s_token_that_dies_early_is_renewed_once_for_all() -> None:
 
     async def main() -> tuple[object, str]:
         lane = logging_in(iam)
-        await lane.admit(Turn(A, UNDEPLOY))
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
         lane.accepted(1)
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(lane.renew, 1, DENIED)
-        await lane.admit(Turn(A, UNDEPLOY))
-        assert lane.entrance.ticket is not None
-        return lane.entrance.ticket.access, lane.state.state
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
+        assert lane.authenticator.active is not None
+        return lane.authenticator.active.access, lane.state.state
 
     assert played(main) == (Secret("token-2"), "open")
     assert iam.asked == 2
@@ -309,7 +309,7 @@ def test_a_login_that_goes_unanswered_is_tried_a_few_times_and_then_the_lane_is_
     iam = Iam(("unclear", "system error", None))
 
     async def main() -> str | None:
-        return await logging_in(iam).admit(Turn(A, UNDEPLOY))
+        return await logging_in(iam).admit(AdmissionRequest(A, UNDEPLOY))
 
     assert played(main) == "parked: no token could be had: E.5 system error"
     assert iam.asked == LOGIN_TRIES
@@ -322,7 +322,7 @@ def test_a_token_is_used_to_its_end_where_its_renewal_is_not_answered() -> None:
     async def main() -> tuple[float, str | None]:
         lane = logging_in(iam)
         for _ in range(1000):
-            if refused := await lane.admit(Turn(A, UNDEPLOY)):
+            if refused := await lane.admit(AdmissionRequest(A, UNDEPLOY)):
                 return anyio.current_time(), refused
             await anyio.sleep(10.0)
         return anyio.current_time(), None
@@ -338,10 +338,10 @@ def test_a_token_that_was_refused_is_not_used_for_want_of_another() -> None:
 
     async def main() -> str | None:
         lane = logging_in(iam)
-        await lane.admit(Turn(A, UNDEPLOY))
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
         lane.accepted(1)
         await lane.renew(1, DENIED)
-        return await lane.admit(Turn(A, UNDEPLOY))
+        return await lane.admit(AdmissionRequest(A, UNDEPLOY))
 
     assert played(main) == "parked: no token could be had: E.5 system error"
     assert iam.asked == 1 + LOGIN_TRIES
@@ -351,7 +351,7 @@ def test_a_login_waits_as_long_as_it_is_told_to() -> None:
     iam = Iam(("unclear", "later", 40.0), Lost(sent=False, detail="refused"), ("granted", "token", None))
 
     async def main() -> float:
-        assert await logging_in(iam).admit(Turn(A, UNDEPLOY)) is None
+        assert await logging_in(iam).admit(AdmissionRequest(A, UNDEPLOY)) is None
         return anyio.current_time()
 
     # A second a login; 40 s as told; 1 s, the second backoff of a lane that has none of its own.
@@ -371,7 +371,7 @@ def test_the_first_signed_request_goes_alone() -> None:
         lane, at = opened(lambda _: KEYS), list[tuple[float, str]]()
 
         async def worker(target: TargetId, act: Act) -> None:
-            await lane.admit(Turn(target, act))
+            await lane.admit(AdmissionRequest(target, act))
             at.append((anyio.current_time(), target))
 
         async with anyio.create_task_group() as group:
@@ -394,9 +394,9 @@ def test_the_first_401_to_a_signature_closes_the_lane() -> None:
 
     async def main() -> tuple[str | None, str | None]:
         lane = opened(reference)
-        await lane.admit(Turn(A, UNDEPLOY))
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
         await lane.renew(1, DENIED)
-        return lane.state.reason, await lane.admit(Turn(B, UNDEPLOY))
+        return lane.state.reason, await lane.admit(AdmissionRequest(B, UNDEPLOY))
 
     why = "denied: the signature was rejected (E.401 bad token)"
     assert played(main) == (why, why)
@@ -408,7 +408,7 @@ def test_a_first_signed_request_that_was_lost_lets_the_next_one_go_alone() -> No
         lane, went = opened(lambda _: KEYS), list[str]()
 
         async def worker(target: TargetId) -> None:
-            await lane.admit(Turn(target, UNDEPLOY))
+            await lane.admit(AdmissionRequest(target, UNDEPLOY))
             went.append(target)
             await anyio.sleep(1.0)
             lane.leave(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, Kind, Stopping
+from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, Kind, RunGate
 from orchestrator.model.reading import Act
 from tests.support.engine import played
 
@@ -28,37 +28,37 @@ def test_an_undeploy_starts_only_where_its_timeout_ends_before_the_close(
     now: float, takes: float, reason: str | None
 ) -> None:
     """Each lane asks with its own timeout."""
-    assert Stopping(closes=1000.0).refuses(Act.UNDEPLOY, now, takes=takes) == reason
+    assert RunGate(closes=1000.0).refuses(Act.UNDEPLOY, now, takes=takes) == reason
 
 
-@pytest.mark.parametrize(("past", "reason"), [(-1.0, None), (0.0, None), (30.0, None), (30.001, TOO_LATE)])
-def test_a_look_may_run_until_thirty_seconds_past_the_close(past: float, reason: str | None) -> None:
+@pytest.mark.parametrize(("history", "reason"), [(-1.0, None), (0.0, None), (30.0, None), (30.001, TOO_LATE)])
+def test_a_look_may_run_until_thirty_seconds_past_the_close(history: float, reason: str | None) -> None:
     assert LOOKS_PAST_CLOSE == 30.0
-    assert Stopping(closes=1000.0).refuses(Act.LOOK, 1000.0 + past, takes=30.0) == reason
+    assert RunGate(closes=1000.0).refuses(Act.LOOK, 1000.0 + history, takes=30.0) == reason
 
 
 def test_without_a_window_nothing_is_too_late() -> None:
     for act in Act:
-        assert Stopping().refuses(act, 1e12, takes=86400.0) is None
+        assert RunGate().refuses(act, 1e12, takes=86400.0) is None
 
 
 @pytest.mark.promise(8)
 @pytest.mark.parametrize("kind", ["interrupt", "disk"])
 def test_an_interrupt_and_a_failed_disk_stop_looks_as_well(kind: Kind) -> None:
-    stopping = Stopping(closes=1000.0)
-    stopping.stop(kind, "why")
+    run_gate = RunGate(closes=1000.0)
+    run_gate.stop(kind, "why")
 
     for act in Act:
-        assert stopping.refuses(act, 0.0, takes=30.0) == f"{kind}: why"
+        assert run_gate.refuses(act, 0.0, takes=30.0) == f"{kind}: why"
 
 
 def test_a_stop_rule_lets_looks_settle_what_is_in_doubt() -> None:
-    stopping = Stopping(closes=1000.0)
-    stopping.stop("stop_rule", "3 failed")
+    run_gate = RunGate(closes=1000.0)
+    run_gate.stop("stop_rule", "3 failed")
 
-    assert stopping.refuses(Act.UNDEPLOY, 0.0, takes=30.0) == "stop_rule: 3 failed"
-    assert stopping.refuses(Act.LOOK, 0.0, takes=30.0) is None
-    assert stopping.refuses(Act.LOOK, 1031.0, takes=30.0) == TOO_LATE
+    assert run_gate.refuses(Act.UNDEPLOY, 0.0, takes=30.0) == "stop_rule: 3 failed"
+    assert run_gate.refuses(Act.LOOK, 0.0, takes=30.0) is None
+    assert run_gate.refuses(Act.LOOK, 1031.0, takes=30.0) == TOO_LATE
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_a_stop_rule_lets_looks_settle_what_is_in_doubt() -> None:
 )
 def test_the_gravest_reason_stays_and_of_equals_the_first(kinds: list[Kind], stays: str, told: int) -> None:
     heard: list[str] = []
-    stopping = Stopping(announce=heard.append)
+    run_gate = RunGate(announce=heard.append)
     for number, kind in enumerate(kinds):
-        stopping.stop(kind, str(number))
+        run_gate.stop(kind, str(number))
 
-    assert stopping.reason == stays
+    assert run_gate.reason == stays
     assert len(heard) == told
 
 
 def test_a_wait_lasts_as_long_as_it_says() -> None:
     async def main() -> float:
-        await Stopping().sleep(7.5)
+        await RunGate().sleep(7.5)
         return anyio.current_time()
 
     assert played(main) == 7.5
@@ -92,21 +92,21 @@ def test_a_wait_lasts_as_long_as_it_says() -> None:
 @pytest.mark.promise(8)
 def test_a_stop_ends_a_wait_and_a_graver_one_the_next() -> None:
     async def main() -> list[float]:
-        stopping, at = Stopping(), []
+        run_gate, at = RunGate(), []
 
         async def wait_twice() -> None:
             for _ in range(2):
-                await stopping.sleep(1000.0)
+                await run_gate.sleep(1000.0)
                 at.append(anyio.current_time())
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait_twice)
             await anyio.sleep(2.0)
-            stopping.stop("stop_rule", "3 failed")
+            run_gate.stop("stop_rule", "3 failed")
             await anyio.sleep(2.0)
-            stopping.stop("stop_rule", "4 failed")
+            run_gate.stop("stop_rule", "4 failed")
             await anyio.sleep(2.0)
-            stopping.stop("interrupt", "SIGTERM")
+            run_gate.stop("interrupt", "SIGTERM")
         return at
 
     assert played(main) == [2.0, 6.0]

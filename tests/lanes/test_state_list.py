@@ -12,14 +12,14 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from orchestrator.engine.target_run import Tools
+from orchestrator.engine.target_run import RunResources
 from orchestrator.engine.waves import Crew, Way, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
-from orchestrator.lanes.run_gate import Stopping
-from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH, Overview
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH, StateList
 from orchestrator.model.credentials import Access, Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
@@ -27,9 +27,9 @@ from orchestrator.model.reading import Act, Ask, Page, Reading, Verdict
 from orchestrator.model.settings import Auth, Reference
 from orchestrator.model.target import Target
 from orchestrator.plan.targets import Place
-from orchestrator.rules.stop_rules import Tally
+from orchestrator.rules.stop_rules import StopRules
 from tests.engine.test_waves import CALM, KEYS, Direct
-from tests.support.engine import Answer, Heard, Scripted, Wire, lane, played, reading, target, world
+from tests.support.engine import Answer, Heard, Scripted, Wire, environment, lane, played, reading, target
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 UP, DOWN, UNCLEAR = (reading(verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))
@@ -159,7 +159,7 @@ def session(
     wire: Shelf,
     *,
     resumed: bool = False,
-    stopping: Stopping | None = None,
+    run_gate: RunGate | None = None,
     look: str = "always",
     credentials: tuple[str, ...] = ("the-token",),
     keys: bool = False,
@@ -181,21 +181,23 @@ def session(
     heard = Heard()
     pages: list[None] = []
     given = iter(credentials[1:] or credentials)
-    stopped = stopping or Stopping()
+    stopped = run_gate or RunGate()
 
     async def main() -> None:
-        here = world(lambda _: Secret(next(given)))
+        here = environment(lambda _: Secret(next(given)))
         record = Record(Direct(database), 2 if resumed else 1)
         crew = Crew(
             plan=plan,
             pending=Pending(database, plan, resumed=resumed),
             record=record,
-            tally=Tally(CALM, {}, first_run=not resumed),
-            tools=Tools(world=here, stopping=stopped, record=record, emit=lambda _: None, note=None),
+            tally=StopRules(CALM, {}, first_run=not resumed),
+            tools=RunResources(
+                environment=here, run_gate=stopped, record=record, emit=lambda _: None, note=None
+            ),
         )
         way = lane(entry, here, stopped, heard, material=KEYS if keys else Secret(credentials[0]))
-        overview = Overview(way, wire.send, here, lambda: pages.append(None))
-        await execute(crew, {"gw": Way(way, wire.send, overview)})
+        state_list = StateList(way, wire.send, here, lambda: pages.append(None))
+        await execute(crew, {"gw": Way(way, wire.send, state_list)})
 
     played(main)
     rows = list(database.rows("SELECT id, outcome, reason FROM target ORDER BY seq"))
@@ -355,14 +357,14 @@ def test_what_two_pages_show_in_two_states_is_looked_at_alone(tmp_path: Path) ->
 
 
 def test_no_page_is_read_where_no_undeploy_may_start_any_more(tmp_path: Path) -> None:
-    stopping = Stopping(closes=31.0)
+    run_gate = RunGate(closes=31.0)
     platform = Platform(60)
 
     def listing(offset: int) -> ListAnswer:
-        stopping.closes = 0.0  # the first page took very long
+        run_gate.closes = 0.0  # the first page took very long
         return platform.listed(offset)
 
-    went = ran(tmp_path, platform, listing=listing, stopping=stopping)
+    went = ran(tmp_path, platform, listing=listing, run_gate=run_gate)
 
     assert offsets(went) == [0]
     assert went.wire.targets(Act.UNDEPLOY) == []
@@ -553,17 +555,17 @@ def test_what_lags_behind_on_the_list_is_not_sent_again(tmp_path: Path) -> None:
 
 @pytest.mark.promise(2)
 def test_an_interrupt_before_the_shared_look_leaves_unknown_and_resume_looks_first(tmp_path: Path) -> None:
-    platform, stopping = Platform(60), Stopping()
+    platform, run_gate = Platform(60), RunGate()
     pages: list[int] = []
 
     def listing(offset: int) -> ListAnswer:
         pages.append(offset)
         if len(pages) == 3:  # the first page after the undeploys
-            stopping.stop("interrupt", "SIGINT was received")
+            run_gate.stop("interrupt", "SIGINT was received")
         return FAULT if len(pages) >= 3 else platform.listed(offset)
 
     with journaled(tmp_path, [target(seq) for seq in range(1, 61)]) as database:
-        cut = session(database, Shelf(platform.answer, listing, 0.0), stopping=stopping)
+        cut = session(database, Shelf(platform.answer, listing, 0.0), run_gate=run_gate)
         assert pages == [0, 30, 0]
         assert set(cut.outcomes.values()) == {"unknown"}
         assert set(cut.reasons.values()) == {"interrupt: SIGINT was received"}

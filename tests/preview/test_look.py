@@ -12,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take
 from orchestrator.preview.states import Preview, State
 from orchestrator.runs.load import load_plan
-from orchestrator.runs.order import RunOptions
-from tests.support.engine import EPOCH, played, world
+from orchestrator.runs.options import RunOptions
+from tests.support.engine import EPOCH, environment, played
 
 PLAN = """
 version: 1
@@ -84,12 +84,12 @@ def falling_silent(after: int) -> Answering:
     return falls
 
 
-def between(mute: Answering) -> World:
+def between(mute: Answering) -> Environment:
     @asynccontextmanager
     async def connect(gateway: Gateway) -> AsyncIterator[Send]:
         yield mute if gateway.name == "mute" else answers
 
-    return replace(world(), connect=connect)
+    return replace(environment(), connect=connect)
 
 
 def looked(
@@ -114,7 +114,7 @@ def looked(
 
 
 def states(preview: Preview, gateway: str) -> list[State]:
-    return [sight.state for sight in preview.sights if sight.target.gateway == gateway]
+    return [seen.state for seen in preview.targets if seen.target.gateway == gateway]
 
 
 @pytest.mark.promise(10)
@@ -127,7 +127,7 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
     assert states(seen, "mute") == [State.UNKNOWN] * 100
     [warning] = next(place.warnings for place in seen.places if place.name == "mute")
     assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
-    assert {sight.why for sight in seen.sights if sight.target.gateway == "mute"} == {
+    assert {seen.why for seen in seen.targets if seen.target.gateway == "mute"} == {
         "not looked at: it gave no answer for 60 s (no reply within 30 s)"
     }
 

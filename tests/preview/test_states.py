@@ -14,7 +14,7 @@ from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
 from orchestrator.model.settings import Auth, Limits, Reference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.forecast import forecast
-from orchestrator.preview.states import Group, Place, Preview, Siblings, Sight, State, counted
+from orchestrator.preview.states import Group, Place, Preview, SeenTarget, Siblings, State, counted
 from orchestrator.preview.warnings import Warned, destroyed, warned
 
 TAKEN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ APIM = Apinizer(name="apim", url="https://a.example", auth=AUTH)
 PLAN = Plan(name="p", gateways=(ROMA, APIM), waves=(Wave(name="one"), Wave(name="two")))
 
 
-def sight(
+def seen(
     seq: int,
     verdict: Verdict = Verdict.UP,
     *,
@@ -32,13 +32,15 @@ def sight(
     wave: int = 0,
     reads: int = 3,
     **more: object,
-) -> Sight:
+) -> SeenTarget:
     parts = (f"{seq:032x}",) if gateway == "roma" else ("P", f"x{seq}", "test")
     target = Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
-    return Sight(target=target, step=0, snapshot=Snapshot(verdict=verdict, **more), reads=reads)
+    return SeenTarget(target=target, step=0, snapshot=Snapshot(verdict=verdict, **more), reads=reads)
 
 
-def preview(*sights: Sight, window: Window | None = None, seconds: float = 0.1, **more: object) -> Preview:
+def preview(
+    *seen_targets: SeenTarget, window: Window | None = None, seconds: float = 0.1, **more: object
+) -> Preview:
     places = tuple(
         Place(name=one.name, kind=one.KIND, requests=1, seconds=(seconds,) if seconds else ())
         for one in PLAN.gateways
@@ -51,7 +53,7 @@ def preview(*sights: Sight, window: Window | None = None, seconds: float = 0.1, 
         taken=TAKEN.timestamp(),
         seconds=1.0,
         window=window,
-        sights=sights,
+        targets=seen_targets,
         **fields,
     )
 
@@ -73,21 +75,21 @@ def kinds(plan: Plan, seen: Preview) -> dict[str, Warned]:
     ],
 )
 def test_a_verdict_has_a_state_and_a_group(verdict: Verdict, state: State, group: Group) -> None:
-    one = sight(1, verdict)
+    one = seen(1, verdict)
 
     assert (one.state, one.group) == (state, group)
     assert counted([one])[group.value] == counted([one])["targets"] == 1
 
 
 def test_why_is_told_where_something_is_to_be_said() -> None:
-    assert sight(1).why is None
-    assert sight(1, Verdict.NOT_OFFERED).why == "this version offers no look"
-    assert sight(1, Verdict.UNCLEAR, message="denied: no").why == "denied: no"
-    assert sight(1, Verdict.ABSENT, code="APIG.3084", hidden=True).why == "APIG.3084 (or it may not be seen)"
+    assert seen(1).why is None
+    assert seen(1, Verdict.NOT_OFFERED).why == "this version offers no look"
+    assert seen(1, Verdict.UNCLEAR, message="denied: no").why == "denied: no"
+    assert seen(1, Verdict.ABSENT, code="APIG.3084", hidden=True).why == "APIG.3084 (or it may not be seen)"
 
 
 def test_a_run_needs_what_the_preview_read_and_an_undeploy_of_what_changes() -> None:
-    ahead = forecast(PLAN, preview(sight(1), sight(2, Verdict.DOWN, reads=1)), guarded=False)
+    ahead = forecast(PLAN, preview(seen(1), seen(2, Verdict.DOWN, reads=1)), guarded=False)
 
     assert (ahead.looks, ahead.undeploys, ahead.requests) == (4, 1, 5)
     assert ahead.seconds == pytest.approx(4 * 0.1)  # those of one target go one after the other
@@ -96,20 +98,20 @@ def test_a_run_needs_what_the_preview_read_and_an_undeploy_of_what_changes() -> 
 
 def test_without_snapshots_every_target_is_sent_for() -> None:
     plan = replace(PLAN, snapshot="off")
-    seen = preview(sight(1), sight(2, Verdict.DOWN))
+    previewed = preview(seen(1), seen(2, Verdict.DOWN))
 
-    assert forecast(plan, seen, guarded=False).looks == 0
-    assert forecast(plan, seen, guarded=False).undeploys == 2
-    assert forecast(plan, seen, guarded=True).undeploys == 1
+    assert forecast(plan, previewed, guarded=False).looks == 0
+    assert forecast(plan, previewed, guarded=False).undeploys == 2
+    assert forecast(plan, previewed, guarded=True).undeploys == 1
 
 
 def test_look_always_looks_after_each_that_goes_down() -> None:
     gateways = (replace(ROMA, look="always"), replace(APIM, look="always"))
     plan = replace(PLAN, gateways=gateways)
-    seen = preview(sight(1, reads=3), sight(2, gateway="apim", reads=2))
+    previewed = preview(seen(1, reads=3), seen(2, gateway="apim", reads=2))
 
-    assert forecast(plan, seen, guarded=False).looks == (3 + 1) + (2 + 2)
-    many = preview(*(sight(number, reads=3) for number in range(60)))
+    assert forecast(plan, previewed, guarded=False).looks == (3 + 1) + (2 + 2)
+    many = preview(*(seen(number, reads=3) for number in range(60)))
     assert forecast(plan, many, guarded=False).looks == 60 * 3 + 1
 
 
@@ -117,13 +119,13 @@ def test_a_rate_and_the_pauses_bound_the_time() -> None:
     slow = replace(ROMA, limits=Limits(rate=0.5))
     waves = (Wave(name="one", pause_after=60.0), Wave(name="two", pause_after=60.0))
     plan = replace(PLAN, gateways=(slow, APIM), waves=waves)
-    seen = preview(sight(1), sight(2, wave=1))
+    previewed = preview(seen(1), seen(2, wave=1))
 
-    assert forecast(plan, seen, guarded=False).seconds == pytest.approx(6 + 60 + 6)
+    assert forecast(plan, previewed, guarded=False).seconds == pytest.approx(6 + 60 + 6)
 
 
 def test_without_an_answer_no_time_is_made_up() -> None:
-    assert forecast(PLAN, preview(sight(1), seconds=0.0), guarded=False).seconds is None
+    assert forecast(PLAN, preview(seen(1), seconds=0.0), guarded=False).seconds is None
 
 
 @pytest.mark.parametrize(
@@ -138,11 +140,11 @@ def test_without_an_answer_no_time_is_made_up() -> None:
 def test_a_window_is_measured_from_when_a_run_may_begin(
     opens: datetime | None, closes: datetime, left: float, fits: bool
 ) -> None:
-    seen = preview(sight(1), window=Window(opens, closes))
-    ahead = forecast(PLAN, seen, guarded=False)
+    previewed = preview(seen(1), window=Window(opens, closes))
+    ahead = forecast(PLAN, previewed, guarded=False)
 
     assert (ahead.left, ahead.fits) == (left, fits)
-    assert ("window" in kinds(PLAN, seen)) is not fits
+    assert ("window" in kinds(PLAN, previewed)) is not fits
 
 
 def test_a_credential_that_ends_too_early_is_told() -> None:
@@ -152,22 +154,22 @@ def test_a_credential_that_ends_too_early_is_told() -> None:
 
     assert (
         "before the window closes"
-        in kinds(PLAN, preview(sight(1), window=window, places=here))["credential"].text
+        in kinds(PLAN, preview(seen(1), window=window, places=here))["credential"].text
     )
-    assert "credential" not in kinds(PLAN, preview(sight(1), places=here))
+    assert "credential" not in kinds(PLAN, preview(seen(1), places=here))
 
 
 def test_what_goes_with_a_target_is_named() -> None:
     front = FrontEnd(id="f", name="orders", path="/orders")
-    up, down = sight(1, fronts=(front,)), sight(2, Verdict.DOWN, fronts=(front,))
-    seen = preview(up, down)
+    up, down = seen(1, fronts=(front,)), seen(2, Verdict.DOWN, fronts=(front,))
+    previewed = preview(up, down)
 
-    assert list(destroyed(seen.sights)) == [(up, front)]
-    assert kinds(PLAN, seen)["front_end"].text.startswith("1 front-end API is deleted with 1 target")
+    assert list(destroyed(previewed.targets)) == [(up, front)]
+    assert kinds(PLAN, previewed)["front_end"].text.startswith("1 front-end API is deleted with 1 target")
 
 
 def test_the_last_environment_is_one_that_nobody_else_has() -> None:
-    one = sight(1, gateway="apim")
+    one = seen(1, gateway="apim")
     alone = preview(one, siblings=(Siblings(one.target, frozenset({"test"})),))
     others = preview(one, siblings=(Siblings(one.target, frozenset({"test", "production"})),))
 
@@ -176,22 +178,22 @@ def test_the_last_environment_is_one_that_nobody_else_has() -> None:
 
 
 def test_what_a_restore_would_not_bring_back_is_told_by_cause() -> None:
-    seen = preview(
-        sight(1, obstacles=("unpublished-edits", "new-front-end-id")),
-        sight(2, obstacles=("missing-history",)),
-        sight(3, Verdict.DOWN, obstacles=("missing-history",)),
+    previewed = preview(
+        seen(1, obstacles=("unpublished-edits", "new-front-end-id")),
+        seen(2, obstacles=("missing-history",)),
+        seen(3, Verdict.DOWN, obstacles=("missing-history",)),
     )
-    found = kinds(PLAN, seen)
+    found = kinds(PLAN, previewed)
 
     assert len(found["unpublished_edits"].targets) == len(found["missing_history"].targets) == 1
     assert "no_snapshot" not in found
-    assert "no_snapshot" in kinds(replace(PLAN, snapshot="off"), seen)
+    assert "no_snapshot" in kinds(replace(PLAN, snapshot="off"), previewed)
 
 
 def test_pods_that_differ_are_told() -> None:
-    uneven = sight(1, gateway="apim", facts=Facts(pods_active=1, pods_responded=2))
-    even = sight(2, gateway="apim", facts=Facts(pods_active=2, pods_responded=2))
-    orphan = sight(3, Verdict.PARTIAL, gateway="apim")
+    uneven = seen(1, gateway="apim", facts=Facts(pods_active=1, pods_responded=2))
+    even = seen(2, gateway="apim", facts=Facts(pods_active=2, pods_responded=2))
+    orphan = seen(3, Verdict.PARTIAL, gateway="apim")
     found = kinds(PLAN, preview(uneven, even, orphan))
 
     assert found["pods"].targets == (uneven.target.id,)
@@ -199,9 +201,9 @@ def test_pods_that_differ_are_told() -> None:
 
 
 def test_a_stop_rule_is_foreseen_where_it_would_fire_first() -> None:
-    gone = [sight(number, Verdict.ABSENT) for number in range(2)]
-    up = [sight(number) for number in range(2, 4)]
-    later = sight(9, wave=1)
+    gone = [seen(number, Verdict.ABSENT) for number in range(2)]
+    up = [seen(number) for number in range(2, 4)]
+    later = seen(9, wave=1)
 
     assert kinds(PLAN, preview(*gone, *up, later))["stop_rule"].text == (
         "a stop rule would end the run in one: failed: 2 of 4 (50%) in the wave, limit 20%"
@@ -209,11 +211,11 @@ def test_a_stop_rule_is_foreseen_where_it_would_fire_first() -> None:
     assert "stop_rule" not in kinds(PLAN, preview(*gone, *up))  # nothing comes after it
     forgiving = replace(PLAN, gateways=(replace(ROMA, absent="ok"), APIM))
     assert "stop_rule" not in kinds(forgiving, preview(*gone, *up, later))
-    assert "nothing in it was undeployed" not in str(kinds(PLAN, preview(sight(1, Verdict.DOWN), later)))
+    assert "nothing in it was undeployed" not in str(kinds(PLAN, preview(seen(1, Verdict.DOWN), later)))
 
 
 def test_a_step_is_named_where_a_wave_has_some() -> None:
     plan = replace(PLAN, waves=(Wave(name="one", sizes=(Size(count=1), Size(share=1.0))),))
-    second = replace(sight(2), step=1)
+    second = replace(seen(2), step=1)
 
-    assert "in step 1 of wave one" in kinds(plan, preview(sight(1, Verdict.ABSENT), second))["stop_rule"].text
+    assert "in step 1 of wave one" in kinds(plan, preview(seen(1, Verdict.ABSENT), second))["stop_rule"].text

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError
 from orchestrator.gateways.roma.gateway import Roma
-from orchestrator.journal.chain import ChainAccount, chain_account, find_chain
+from orchestrator.journal.chain import ChainReportSource, chain_account, find_chain
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.model.gateway import Gateway
@@ -270,12 +270,12 @@ def test_twelve_nights_are_one_report(kept: State) -> None:
 
 
 @pytest.fixture
-def account(kept: State) -> Iterator[ChainAccount]:
+def account(kept: State) -> Iterator[ChainReportSource]:
     with chain_account([kept.run(1, NIGHT), kept.run(2, {"roma/d": ("undeployed", SENT)}, parent=1)]) as made:
         yield made
 
 
-def test_the_time_line_covers_all_runs(account: ChainAccount) -> None:
+def test_the_time_line_covers_all_runs(account: ChainReportSource) -> None:
     timeline = account.timeline(4)
 
     assert timeline.width == 5.0

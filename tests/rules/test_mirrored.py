@@ -9,20 +9,20 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Auth, Reference
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import FAULTY_TARGETS, FIRST_PROBE, Go, LaneState, Turn, Wait
+from orchestrator.rules.admission import FAULTY_TARGETS, FIRST_PROBE, AdmissionRequest, Go, LaneState, Wait
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     End,
     Look,
-    Past,
     Policy,
     Send,
     Step,
-    aimed,
+    TargetHistory,
     decide,
     first_step,
+    mirror_reading,
     replay_all,
-    spoken,
+    restore_outcome,
 )
 
 RESTORE = Policy(attempts=3, always_look=True, act=Act.DEPLOY)
@@ -33,15 +33,15 @@ def reading(verdict: Verdict, **fields: object) -> Reading:
     return Reading(verdict=verdict, **fields)  # type: ignore[arg-type]
 
 
-def told(past: Past, *answers: tuple[Act, Verdict]) -> tuple[Past, Step]:
+def told(history: TargetHistory, *answers: tuple[Act, Verdict]) -> tuple[TargetHistory, Step]:
     """Take in what a gateway answered, as it said it."""
-    step: Step = first_step(RESTORE, past)
+    step: Step = first_step(RESTORE, history)
     for act, verdict in answers:
         assert isinstance(step, Look if act is Act.LOOK else Send), step
-        past, step = decide(
-            RESTORE, past, act, aimed(RESTORE, act, reading(verdict, message="vendor")), roll=1.0
+        history, step = decide(
+            RESTORE, history, act, mirror_reading(RESTORE, act, reading(verdict, message="vendor")), roll=1.0
         )
-    return past, step
+    return history, step
 
 
 UP, DOWN, UNCLEAR = ((Act.LOOK, verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))
@@ -70,8 +70,8 @@ BUSY, UNSENT = (Act.DEPLOY, Verdict.BUSY), (Act.DEPLOY, Verdict.UNSENT)
 def test_only_up_down_and_doubt_are_taken_otherwise(act: Act, said: Verdict, taken: Verdict) -> None:
     was = reading(said, code="X", message="text")
 
-    assert aimed(RESTORE, act, was) == reading(taken, code="X", message="text")
-    assert aimed(UNDEPLOY, act, was) == was
+    assert mirror_reading(RESTORE, act, was) == reading(taken, code="X", message="text")
+    assert mirror_reading(UNDEPLOY, act, was) == was
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_only_up_down_and_doubt_are_taken_otherwise(act: Act, said: Verdict, tak
     ],
 )
 def test_an_end_is_told_in_the_words_of_a_restore(outcome: Outcome, word: Outcome) -> None:
-    assert spoken(RESTORE, End(outcome, "why", "look")) == End(word, "why", "look")
-    assert spoken(UNDEPLOY, End(outcome)) == End(outcome)
+    assert restore_outcome(RESTORE, End(outcome, "why", "look")) == End(word, "why", "look")
+    assert restore_outcome(UNDEPLOY, End(outcome)) == End(outcome)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_end_is_told_in_the_words_of_a_restore(outcome: Outcome, word: Outcom
 def test_a_restore_of_one_target(
     answers: tuple[tuple[Act, Verdict], ...], outcome: str, begins: str | None
 ) -> None:
-    _, step = told(Past(), *answers)
+    _, step = told(TargetHistory(), *answers)
 
     assert isinstance(step, End)
     assert step.outcome == outcome
@@ -134,27 +134,27 @@ def test_a_restore_of_one_target(
 
 
 def test_a_look_comes_before_the_first_deploy_and_before_each_repeat() -> None:
-    assert isinstance(first_step(RESTORE, Past()), Look)
-    assert isinstance(told(Past(), DOWN)[1], Send)
+    assert isinstance(first_step(RESTORE, TargetHistory()), Look)
+    assert isinstance(told(TargetHistory(), DOWN)[1], Send)
     for doubt in (DOUBT, STRANGE):
-        assert isinstance(told(Past(), DOWN, doubt)[1], Look)
+        assert isinstance(told(TargetHistory(), DOWN, doubt)[1], Look)
 
 
 def test_pods_that_follow_slowly_get_some_looks_and_then_another_deploy() -> None:
-    past, step = told(Past(), DOWN, DEPLOYED, *[HALF] * (LOOKS_PER_DOUBT - 1))
+    history, step = told(TargetHistory(), DOWN, DEPLOYED, *[HALF] * (LOOKS_PER_DOUBT - 1))
     assert isinstance(step, Look)
-    past, step = decide(RESTORE, past, Act.LOOK, reading(Verdict.PARTIAL), roll=1.0)
+    history, step = decide(RESTORE, history, Act.LOOK, reading(Verdict.PARTIAL), roll=1.0)
 
     assert isinstance(step, Send)
-    assert past.doubt  # half of it is up: nobody may call it not started
+    assert history.doubt  # half of it is up: nobody may call it not started
 
 
 def test_pods_that_never_obey_are_named_in_the_end() -> None:
-    past = Past(
+    history = TargetHistory(
         charged=3, arrived=True, doubt=True, looks=LOOKS_PER_DOUBT - 1, about=reading(Verdict.REMOVED)
     )
     half = reading(Verdict.PARTIAL, pods=("pod-2",), message="1 of 2 pods serve it")
-    _, step = decide(RESTORE, past, Act.LOOK, half, roll=1.0)
+    _, step = decide(RESTORE, history, Act.LOOK, half, roll=1.0)
 
     assert step == End(Outcome.FAILED, "partial: not everything obeyed: pod-2 (1 of 2 pods serve it)")
 
@@ -172,10 +172,10 @@ def test_pods_that_never_obey_are_named_in_the_end() -> None:
 )
 def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | None]], doubt: bool) -> None:
     """The journal keeps verdicts as they were taken: ``up`` is "not yet as it should be"."""
-    past = replay_all((act, verdict and reading(verdict)) for act, verdict in attempts)
+    history = replay_all((act, verdict and reading(verdict)) for act, verdict in attempts)
 
-    assert past.doubt is doubt
-    assert isinstance(first_step(RESTORE, past), Look)
+    assert history.doubt is doubt
+    assert isinstance(first_step(RESTORE, history), Look)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | Non
 def test_only_looks_before_a_deploy_speak_for_the_breaker(act: Act, settling: bool, state: str) -> None:
     lane = LaneState(Policy(act=act), 600.0)
     for number in range(FAULTY_TARGETS):
-        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK, settling=settling)
-        lane.heed(turn, reading(Verdict.UNCLEAR), 1.0, began=0.0, left=100, within_reach=8)
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.LOOK, settling=settling)
+        lane.observe(turn, reading(Verdict.UNCLEAR), 1.0, began=0.0, left=100, within_reach=8)
 
     assert lane.state == state
 
@@ -194,19 +194,19 @@ def test_only_looks_before_a_deploy_speak_for_the_breaker(act: Act, settling: bo
 def test_a_look_that_probes_makes_room_for_the_next_probe_only_when_that_is_due() -> None:
     lane = LaneState(RESTORE, 600.0)
     for number in range(FAULTY_TARGETS):
-        turn = Turn(TargetId(f"gw/{number}"), Act.LOOK)
-        lane.heed(turn, reading(Verdict.UNCLEAR), 0.0, began=0.0, left=100, within_reach=8)
-    probe, other = Turn(TargetId("gw/8"), Act.LOOK), Turn(TargetId("gw/9"), Act.LOOK)
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.LOOK)
+        lane.observe(turn, reading(Verdict.UNCLEAR), 0.0, began=0.0, left=100, within_reach=8)
+    probe, other = AdmissionRequest(TargetId("gw/8"), Act.LOOK), AdmissionRequest(TargetId("gw/9"), Act.LOOK)
 
     assert lane.admit(probe, FIRST_PROBE) == Go()
-    lane.heed(probe, reading(Verdict.UNCLEAR), FIRST_PROBE, began=FIRST_PROBE, left=95, within_reach=8)
+    lane.observe(probe, reading(Verdict.UNCLEAR), FIRST_PROBE, began=FIRST_PROBE, left=95, within_reach=8)
     assert lane.admit(other, FIRST_PROBE) == Wait(2 * FIRST_PROBE)
     assert lane.admit(other, 3 * FIRST_PROBE) == Go()
-    lane.heed(other, reading(Verdict.DOWN), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    lane.observe(other, reading(Verdict.DOWN), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
     assert lane.state == "parked"  # a look alone opens nothing
-    deploy = Turn(TargetId("gw/9"), Act.DEPLOY)
+    deploy = AdmissionRequest(TargetId("gw/9"), Act.DEPLOY)
     assert lane.admit(deploy, 3 * FIRST_PROBE) == Go()
-    lane.heed(deploy, reading(Verdict.REMOVED), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
+    lane.observe(deploy, reading(Verdict.REMOVED), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
     assert lane.state == "open"
 
 

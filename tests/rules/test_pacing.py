@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Go, LaneState, Turn
+from orchestrator.rules.admission import AdmissionRequest, Go, LaneState
 from orchestrator.rules.pacing import (
     CUT,
     FAST,
@@ -31,8 +31,8 @@ from orchestrator.rules.pacing import (
     RAREST,
     SLOW,
     UNDER,
-    Allowance,
     Pacer,
+    RetryBudget,
 )
 from orchestrator.rules.retry import Policy
 from orchestrator.simulator.limits import Bucket, Rate
@@ -524,13 +524,13 @@ def test_bare_503s_at_random_do_not_drive_the_pace_down(share: float) -> None:
 
 
 def test_a_bare_503_pauses_nothing_and_slows_nobody_where_nothing_is_answered() -> None:
-    state, turn = lane(), Turn(TargetId("gw/1"), Act.UNDEPLOY)
+    state, turn = lane(), AdmissionRequest(TargetId("gw/1"), Act.UNDEPLOY)
     state.admit(turn, 0.0)
-    pause = state.heed(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
+    pause = state.observe(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
 
     assert pause is None
     assert state.undeploys.rate is None
-    assert state.admit(Turn(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == Go()
+    assert state.admit(AdmissionRequest(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == Go()
 
 
 @pytest.mark.parametrize(
@@ -547,13 +547,15 @@ def test_only_a_503_slows_those_of_its_own_sort(
 ) -> None:
     state = lane()
     for number in range(10):
-        turn = Turn(TargetId(f"gw/{number}"), act)
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
         assert state.admit(turn, number / 10) == Go()
         answer = Verdict.UP if act is Act.LOOK else Verdict.REMOVED
-        state.heed(turn, reading(answer), number / 10, began=number / 10, left=9, within_reach=1, status=200)
-    turn = Turn(TargetId("gw/ill"), act)
+        state.observe(
+            turn, reading(answer), number / 10, began=number / 10, left=9, within_reach=1, status=200
+        )
+    turn = AdmissionRequest(TargetId("gw/ill"), act)
     state.admit(turn, 1.0)
-    state.heed(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
+    state.observe(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
     here, other = state.undeploys, state.looks
     if act is Act.LOOK:
         here, other = other, here
@@ -572,7 +574,7 @@ def test_only_a_503_slows_those_of_its_own_sort(
     )
 )
 def test_in_any_time_retries_are_bounded_by_time_and_success(steps: list[tuple[str, float]]) -> None:
-    allowance, now = Allowance(), 0.0
+    allowance, now = RetryBudget(), 0.0
     log: list[tuple[float, int]] = []  # when, and 1 for a retry, 0 for a success
     for what, passed in steps:
         now += passed if passed > 2.0 else 0.0
@@ -586,15 +588,15 @@ def test_in_any_time_retries_are_bounded_by_time_and_success(steps: list[tuple[s
         retries = successes = 0
         for ended, retry in log[first:]:
             retries, successes = retries + retry, successes + 1 - retry
-            given_back = Allowance.BY_SUCCESS * successes + Allowance.BY_SECOND * (ended - began)
-            assert retries <= Allowance.SIZE + given_back + len(log) * CLOSE
+            given_back = RetryBudget.BY_SUCCESS * successes + RetryBudget.BY_SECOND * (ended - began)
+            assert retries <= RetryBudget.SIZE + given_back + len(log) * CLOSE
 
 
 @pytest.mark.promise(7)
 @given(begins=st.floats(0, 1e5), gaps=st.lists(st.floats(0, 1), min_size=100, max_size=150))
 def test_who_has_waited_for_a_retry_gets_it(begins: float, gaps: list[float]) -> None:
     """Sums of floats lack a little: nobody may be sent away for less time than a clock can tell."""
-    allowance, now = Allowance(), begins
+    allowance, now = RetryBudget(), begins
     for gap in gaps:
         now += gap / 10
         for _ in range(3):

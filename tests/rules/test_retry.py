@@ -16,10 +16,10 @@ from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     End,
     Look,
-    Past,
     Policy,
     Send,
     Step,
+    TargetHistory,
     backoff,
     blocked,
     decide,
@@ -54,15 +54,15 @@ DENIED = reading(Verdict.DENIED, code="E.401")
 UNSENT = reading(Verdict.UNSENT, message="refused")
 ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance", hint="check instance_id")
 
-FRESH = Past()
-IN_DOUBT = Past(requests=1, charged=1, arrived=True, doubt=True, about=DOUBT)
-LAST_DOUBT = Past(requests=5, charged=5, arrived=True, doubt=True, about=DOUBT)
-SETTLED_UP = Past(requests=2, charged=1, arrived=True)
+FRESH = TargetHistory()
+IN_DOUBT = TargetHistory(requests=1, charged=1, arrived=True, doubt=True, about=DOUBT)
+LAST_DOUBT = TargetHistory(requests=5, charged=5, arrived=True, doubt=True, about=DOUBT)
+SETTLED_UP = TargetHistory(requests=2, charged=1, arrived=True)
 
 
-def after(past: Past, about: Reading, **fields: Any) -> Past:
+def after(history: TargetHistory, about: Reading, **fields: Any) -> TargetHistory:
     """A past whose newest undeploy got the reading ``about``, one more attempt charged."""
-    return replace(past, charged=past.charged + 1, about=about, **fields)
+    return replace(history, charged=history.charged + 1, about=about, **fields)
 
 
 def failed(reason: str, evidence: str | None = None) -> End:
@@ -75,7 +75,7 @@ ALREADY = End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
 
 
 @pytest.mark.parametrize(
-    ("policy", "past", "undeploy", "step"),
+    ("policy", "history", "undeploy", "step"),
     [
         (POLICY, FRESH, REMOVED, UNDEPLOYED_204),
         (POLICY, IN_DOUBT, REMOVED, UNDEPLOYED_204),
@@ -116,9 +116,9 @@ ALREADY = End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
     ],
 )
 def test_what_follows_a_reply_to_an_undeploy(
-    policy: Policy, past: Past, undeploy: Reading, step: Step
+    policy: Policy, history: TargetHistory, undeploy: Reading, step: Step
 ) -> None:
-    assert decide(policy, past, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
+    assert decide(policy, history, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
 
 
 SEEN = replace(FRESH, exists=True)
@@ -127,7 +127,7 @@ NOT_THERE = "absent: E.3084 no such API"
 
 @pytest.mark.promise(4)
 @pytest.mark.parametrize(
-    ("policy", "past", "answers", "end"),
+    ("policy", "history", "answers", "end"),
     [
         # Nobody has seen it: the vendor's word is enough.
         (POLICY, FRESH, [(Act.UNDEPLOY, ABSENT)], failed(NOT_THERE, "code")),
@@ -179,25 +179,25 @@ NOT_THERE = "absent: E.3084 no such API"
     ],
 )
 def test_what_a_look_has_seen_is_not_gone_by_one_word(
-    policy: Policy, past: Past, answers: list[tuple[Act, Reading]], end: End
+    policy: Policy, history: TargetHistory, answers: list[tuple[Act, Reading]], end: End
 ) -> None:
     step: Step = Send()
     for act, answer in answers:
         assert isinstance(step, Look if act is Act.LOOK else Send), (act, step)
-        past, step = decide(policy, past, act, answer, roll=0.0)
+        history, step = decide(policy, history, act, answer, roll=0.0)
 
     assert step == end
 
 
 def test_a_resume_knows_that_a_word_was_spoken_against() -> None:
     rows: list[tuple[Act, Reading | None]] = [(Act.LOOK, UP), (Act.UNDEPLOY, ABSENT)]
-    past = replay_all(rows)
+    history = replay_all(rows)
 
-    assert first_step(ABSENT_OK, past) == Look()
-    assert decide(ABSENT_OK, past, Act.LOOK, UP, roll=0.0)[1] == failed(
+    assert first_step(ABSENT_OK, history) == Look()
+    assert decide(ABSENT_OK, history, Act.LOOK, UP, roll=0.0)[1] == failed(
         f"{NOT_THERE}; but a look says that it is deployed", "code"
     )
-    assert decide(ABSENT_OK, past, Act.LOOK, ABSENT, roll=0.0)[1] == End(
+    assert decide(ABSENT_OK, history, Act.LOOK, ABSENT, roll=0.0)[1] == End(
         Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"
     )
 
@@ -206,7 +206,7 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
 
 
 @pytest.mark.parametrize(
-    ("policy", "past", "look", "step"),
+    ("policy", "history", "look", "step"),
     [
         # Before anything was sent.
         (ALWAYS, FRESH, DOWN, ALREADY),
@@ -264,12 +264,12 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
         (ALWAYS, after(FRESH, REMOVED, arrived=True, looks=2), UP, Send(0.5)),
     ],
 )
-def test_what_follows_a_look(policy: Policy, past: Past, look: Reading, step: Step) -> None:
-    assert decide(policy, past, Act.LOOK, look, roll=1.0)[1] == step
+def test_what_follows_a_look(policy: Policy, history: TargetHistory, look: Reading, step: Step) -> None:
+    assert decide(policy, history, Act.LOOK, look, roll=1.0)[1] == step
 
 
 @pytest.mark.parametrize(
-    ("past", "look"),
+    ("history", "look"),
     [
         (replace(LAST_DOUBT, looks=2), UNCLEAR),
         (LAST_DOUBT, NOT_OFFERED),
@@ -281,21 +281,21 @@ def test_what_follows_a_look(policy: Policy, past: Past, look: Reading, step: St
         (after(IN_DOUBT, REFUSED), NOT_OFFERED),
     ],
 )
-def test_what_no_look_settles_is_unknown(past: Past, look: Reading) -> None:
-    step = decide(POLICY, past, Act.LOOK, look, roll=1.0)[1]
+def test_what_no_look_settles_is_unknown(history: TargetHistory, look: Reading) -> None:
+    step = decide(POLICY, history, Act.LOOK, look, roll=1.0)[1]
 
     assert isinstance(step, End)
     assert step.outcome is Outcome.UNKNOWN
     assert step.reason is not None
-    assert step.reason.startswith(f"spent: {past.charged} undeploy request")
+    assert step.reason.startswith(f"spent: {history.charged} undeploy request")
 
 
 def test_a_look_that_speaks_against_full_evidence_is_not_forgotten() -> None:
     """204, then a look says "up", then looks tell nothing: that is no ``undeployed`` any more."""
-    past, step = decide(ALWAYS, FRESH, Act.UNDEPLOY, REMOVED, roll=1.0)
+    history, step = decide(ALWAYS, FRESH, Act.UNDEPLOY, REMOVED, roll=1.0)
     for look in (UP, UNCLEAR, UNCLEAR):
         assert isinstance(step, Look)
-        past, step = decide(ALWAYS, past, Act.LOOK, look, roll=1.0)
+        history, step = decide(ALWAYS, history, Act.LOOK, look, roll=1.0)
 
     assert step == Send(0.5)
 
@@ -311,29 +311,29 @@ def test_an_absurd_wait_asked_of_a_look_is_left_to_the_lane() -> None:
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("later", [DOUBT, STRANGE, REFUSED, CONTESTED, UNSENT, BUSY, DENIED])
 def test_pods_that_did_not_obey_count_until_a_reply_has_full_evidence(later: Reading) -> None:
-    past, _ = decide(POLICY, FRESH, Act.UNDEPLOY, PARTIAL, roll=1.0)
-    past, _ = decide(POLICY, past, Act.LOOK, UP, roll=1.0)
-    past, _ = decide(POLICY, past, Act.UNDEPLOY, later, roll=1.0)
-    assert past.doubted == PARTIAL
+    history, _ = decide(POLICY, FRESH, Act.UNDEPLOY, PARTIAL, roll=1.0)
+    history, _ = decide(POLICY, history, Act.LOOK, UP, roll=1.0)
+    history, _ = decide(POLICY, history, Act.UNDEPLOY, later, roll=1.0)
+    assert history.doubted == PARTIAL
     rows = [(Act.UNDEPLOY, PARTIAL), (Act.LOOK, UP), (Act.UNDEPLOY, later)]
     assert replay_all(rows).doubted == PARTIAL
 
-    past, _ = decide(POLICY, past, Act.UNDEPLOY, REMOVED, roll=1.0)
-    assert past.doubted == REMOVED
+    history, _ = decide(POLICY, history, Act.UNDEPLOY, REMOVED, roll=1.0)
+    assert history.doubted == REMOVED
     assert replay_all([*rows, (Act.UNDEPLOY, REMOVED)]).doubted == REMOVED
 
 
 def test_what_takes_no_effect_costs_no_attempt() -> None:
-    past = IN_DOUBT
+    history = IN_DOUBT
     for free in (BUSY, DENIED, UNSENT, UNSENT, BUSY):
-        past, step = decide(POLICY, past, Act.UNDEPLOY, free, roll=1.0)
+        history, step = decide(POLICY, history, Act.UNDEPLOY, free, roll=1.0)
         assert isinstance(step, Send)
 
-    assert (past.charged, past.arrived, past.doubt) == (1, True, True)
+    assert (history.charged, history.arrived, history.doubt) == (1, True, True)
 
 
 @pytest.mark.parametrize(
-    ("policy", "past", "step"),
+    ("policy", "history", "step"),
     [
         (POLICY, FRESH, Send()),
         (ALWAYS, FRESH, Look()),
@@ -343,31 +343,31 @@ def test_what_takes_no_effect_costs_no_attempt() -> None:
         (ONCE, SETTLED_UP, Look()),
     ],
 )
-def test_how_a_session_begins_with_a_target(policy: Policy, past: Past, step: Step) -> None:
+def test_how_a_session_begins_with_a_target(policy: Policy, history: TargetHistory, step: Step) -> None:
     """A target whose attempts are spent is looked at: the last session died before it could end it."""
-    assert first_step(policy, past) == step
+    assert first_step(policy, history) == step
 
 
 @pytest.mark.promise(7)
 def test_a_crash_behind_the_last_look_gives_no_further_attempt() -> None:
-    past = replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)])
+    history = replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)])
 
-    assert first_step(ONCE, past) == Look()
-    spent = decide(ONCE, past, Act.LOOK, UP, roll=1.0)[1]
+    assert first_step(ONCE, history) == Look()
+    spent = decide(ONCE, history, Act.LOOK, UP, roll=1.0)[1]
     assert spent == failed("spent: still deployed after 1 undeploy request", "look")
 
 
 @pytest.mark.parametrize("look", [UNCLEAR, NOT_OFFERED])
 def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None:
-    past = replace(replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)]), looks=2)
-    step = decide(ONCE, past, Act.LOOK, look, roll=1.0)[1]
+    history = replace(replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)]), looks=2)
+    step = decide(ONCE, history, Act.LOOK, look, roll=1.0)[1]
 
     assert isinstance(step, End)
     assert step.outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("past", "outcome"),
+    ("history", "outcome"),
     [
         (FRESH, "not_started"),
         (IN_DOUBT, "unknown"),
@@ -377,8 +377,8 @@ def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None
         (after(SETTLED_UP, REFUSED), "unknown"),
     ],
 )
-def test_a_target_that_may_not_go_on_keeps_its_doubt(past: Past, outcome: str) -> None:
-    assert blocked(past, "window: shut") == End(Outcome(outcome), "window: shut")
+def test_a_target_that_may_not_go_on_keeps_its_doubt(history: TargetHistory, outcome: str) -> None:
+    assert blocked(history, "window: shut") == End(Outcome(outcome), "window: shut")
 
 
 @pytest.mark.promise(7)
@@ -418,9 +418,9 @@ def test_a_reading_in_words_is_never_empty() -> None:
 
 def test_a_success_that_a_look_denies_is_told_as_one() -> None:
     policy = Policy(attempts=1, always_look=True)
-    past, step = decide(policy, Past(), Act.UNDEPLOY, REMOVED, roll=0.0)
+    history, step = decide(policy, TargetHistory(), Act.UNDEPLOY, REMOVED, roll=0.0)
     while isinstance(step, Look):
-        past, step = decide(policy, past, Act.LOOK, UP, roll=0.0)
+        history, step = decide(policy, history, Act.LOOK, UP, roll=0.0)
     told = "spent: still deployed after 1 undeploy request; last: the reply said that it was done"
     assert step == failed(told, "look")
 
@@ -438,20 +438,24 @@ def act_of(step: Step) -> Act:
 
 def play_on(data: st.DataObject, policy: Policy, rows: list[Row], steps: int) -> Step:
     """One session of at most ``steps`` requests, from what the rows say; appends its own rows."""
-    past = replay_all(rows)
-    step = first_step(policy, past)
+    history = replay_all(rows)
+    step = first_step(policy, history)
     for _ in range(steps):
         act = act_of(step)
         got = data.draw(st.sampled_from(OF_LOOK if act is Act.LOOK else OF_UNDEPLOY), label=act.value)
         rows.append((act, got))
-        past, step = decide(policy, past, act, got, roll=data.draw(st.floats(0, 1, exclude_max=True)))
+        history, step = decide(policy, history, act, got, roll=data.draw(st.floats(0, 1, exclude_max=True)))
         if isinstance(step, End):
             return step
         again = replay_all(rows)
-        assert (again.charged, again.arrived, again.doubt) == (past.charged, past.arrived, past.doubt)
-        assert again.exists == past.exists
-        if past.doubt:
-            assert again.about == past.about
+        assert (again.charged, again.arrived, again.doubt) == (
+            history.charged,
+            history.arrived,
+            history.doubt,
+        )
+        assert again.exists == history.exists
+        if history.doubt:
+            assert again.about == history.about
     return step
 
 
@@ -498,10 +502,10 @@ def test_looks_at_one_doubt_are_bounded(data: st.DataObject, policy: Policy) -> 
 
 
 def test_sending_again_waits_for_a_look_after_an_intent_without_a_result() -> None:
-    past = replay_all([(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, None)])
+    history = replay_all([(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, None)])
 
-    assert (past.requests, past.charged, past.arrived, past.doubt) == (2, 2, True, True)
-    assert first_step(POLICY, past) == Look()
+    assert (history.requests, history.charged, history.arrived, history.doubt) == (2, 2, True, True)
+    assert first_step(POLICY, history) == Look()
 
 
 @given(data=st.data(), policy=POLICIES)

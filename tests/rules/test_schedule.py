@@ -14,7 +14,7 @@ from orchestrator.model.outcome import Counts, Outcome, Reason
 from orchestrator.model.plan import Size, StopWhen, Threshold
 from orchestrator.rules.exit_status import end_state, exit_status, left_undone
 from orchestrator.rules.steps import step_bounds
-from orchestrator.rules.stop_rules import Tally, fruitless, surprising
+from orchestrator.rules.stop_rules import StopRules, fruitless, surprising
 
 UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
 FAILED, UNKNOWN, NOT_STARTED = Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED
@@ -34,12 +34,12 @@ def tally(
     before: Counts | None = None,
     first_run: bool = True,
     past_stop: bool = False,
-) -> Tally:
+) -> StopRules:
     rules = StopWhen(failed=failed, unknown=unknown, surprising=surprises)
-    return Tally(rules, before or {}, first_run=first_run, past_stop=past_stop)
+    return StopRules(rules, before or {}, first_run=first_run, past_stop=past_stop)
 
 
-def count(counting: Tally, ends: Iterable[Ended], *, doubted: bool = False) -> list[str]:
+def count(counting: StopRules, ends: Iterable[Ended], *, doubted: bool = False) -> list[str]:
     """Every breach that was told, in order."""
     told = [counting.add(outcome, reason, doubted=doubted) for outcome, reason in ends]
     return [breach for breach in told if breach]

@@ -15,7 +15,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.target import TargetId
 from orchestrator.plan.targets import Place
-from orchestrator.runs.order import RunOptions
+from orchestrator.runs.options import RunOptions
 from orchestrator.runs.selection import guard_of, hold, refuse_idle, touched_by, wanted_by
 from tests.support.engine import gateway, target
 

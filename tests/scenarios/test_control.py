@@ -182,7 +182,7 @@ def test_a_run_in_a_deep_folder_is_steered(staged: Callable[..., Stage]) -> None
     deep = "/".join(["a-folder-with-a-long-name"] * 8)
     with _going(stage, 2, "--state", deep) as process:
         (door,) = (stage.folder / deep / "runs").glob("*/control")
-        ask(door.parent, Question(demand=Pause()))
+        ask(door.parent, Question(command=Pause()))
         paused = stage.control("pause", state=deep)
         assert stage.control("continue", state=deep).status == 0
         _, err = process.communicate(timeout=20)

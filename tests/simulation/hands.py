@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from orchestrator.engine.control import Continue, Demand, Desk, Steering, Who
+from orchestrator.engine.control import Continue, ControlCommand, Controller, ControlSocket, Who
 from orchestrator.errors import OrchestratorError
 
 WHO = Who(user="simulated", origin="seed")
@@ -19,26 +19,26 @@ TIMES = 1000
 """After so many of them a run that has not ended hangs, which the clock then tells."""
 
 
-def hands(acts: Sequence[tuple[float, Demand]]) -> Desk:
+def hands(acts: Sequence[tuple[float, ControlCommand]]) -> ControlSocket:
     """Return the desk at which ``acts`` are asked for, each so many seconds after the session began."""
 
     @asynccontextmanager
-    async def desk(steering: Steering) -> AsyncIterator[None]:
+    async def control_socket(controller: Controller) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
-            group.start_soon(_steer, steering, acts)
+            group.start_soon(_steer, controller, acts)
             yield
             group.cancel_scope.cancel()
 
-    return desk
+    return control_socket
 
 
-async def _steer(steering: Steering, acts: Sequence[tuple[float, Demand]]) -> None:
+async def _steer(controller: Controller, acts: Sequence[tuple[float, ControlCommand]]) -> None:
     began = anyio.current_time()
     for at, demand in acts:
         await anyio.sleep(max(0.0, began + at - anyio.current_time()))
         with suppress(OrchestratorError):  # a pattern that matches nothing, a disk that is full
-            await steering.do(demand, WHO)
+            await controller.do(demand, WHO)
     for _ in range(TIMES):
         await anyio.sleep(EVERY)
         with suppress(OrchestratorError):
-            await steering.do(Continue(), WHO)
+            await controller.do(Continue(), WHO)

@@ -19,7 +19,7 @@ from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material, Password, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
@@ -28,7 +28,8 @@ from orchestrator.model.target import TargetId
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.runs.load import sha256
-from orchestrator.runs.order import Order, RunOptions, RunResult
+from orchestrator.runs.options import RunOptions
+from orchestrator.runs.order import RunRequest, RunResult
 from orchestrator.runs.resume import go_on
 from orchestrator.runs.start import begin
 from orchestrator.simulator.books import Books
@@ -193,24 +194,24 @@ class _Play:
         return calm and any(gateway.lane != "open" for gateway in result.report.gateways)
 
     async def _main(self, loop: VirtualLoop, fate: Fate, options: RunOptions, number: int) -> RunResult:
-        world = self._world(loop, fate)
+        environment = self._environment(loop, fate)
         runs = self._runs()
         stops = self._scene.interrupts if number == 1 else ()
-        order = Order(
+        order = RunRequest(
             options=options,
             signals=_Signals(stops),
-            desk=lambda _: hands(self._scene.acts if number == 1 else ()),
+            control_socket=lambda _: hands(self._scene.acts if number == 1 else ()),
             storage=Storage(
                 writing=lambda database: SlowDisk(database, self._random, fate, self._witness.committed)
             ),
         )
         if runs:
-            return await go_on(runs[0], order, lambda _: world)
+            return await go_on(runs[0], order, lambda _: environment)
         if self._way_back is not None:
             ready = self._way_back.ready()
-            return await begin(ready.plan, ready.draft, ready.place, order, world, DEPLOY)
+            return await begin(ready.plan, ready.draft, ready.place, order, environment, DEPLOY)
         draft, place = self._draft()
-        return await begin(self._scene.plan, draft, place, order, world)
+        return await begin(self._scene.plan, draft, place, order, environment)
 
     def _draft(self) -> tuple[Draft, Path]:
         place = Path(tempfile.mkdtemp(dir=self._folder))
@@ -234,7 +235,7 @@ class _Play:
         )
         return draft, place
 
-    def _world(self, loop: VirtualLoop, fate: Fate) -> World:
+    def _environment(self, loop: VirtualLoop, fate: Fate) -> Environment:
         began = EPOCH + self._elapsed
 
         def now() -> float:
@@ -249,7 +250,7 @@ class _Play:
             ill=lambda name: self._ill(name, now() - EPOCH - self._began),
             arrived=self._witness.arrived,
         )
-        return World(
+        return Environment(
             now=now,
             monotonic=loop.time,
             roll=self._random.random,

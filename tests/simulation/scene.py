@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.control import Continue, Demand, Pause, SetLimits, Skip, Stop
+from orchestrator.engine.control import Continue, ControlCommand, Pause, SetLimits, Skip, Stop
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
@@ -75,7 +75,7 @@ class Scene(Struct, frozen=True, kw_only=True):
     """When the first session's window closes."""
     needs: dict[int, tuple[TargetId, ...]]
     """What a target comes after, by its number."""
-    acts: tuple[tuple[float, Demand], ...]
+    acts: tuple[tuple[float, ControlCommand], ...]
     """What somebody asks of the first session, and when."""
 
 
@@ -170,10 +170,10 @@ def _needs(random: Random, targets: tuple[Target, ...]) -> dict[int, tuple[Targe
 
 def _acts(
     random: Random, gateways: tuple[Gateway, ...], names: list[TargetId]
-) -> tuple[tuple[float, Demand], ...]:
+) -> tuple[tuple[float, ControlCommand], ...]:
     if random.random() < 0.7:
         return ()
-    made: list[Callable[[], Demand]] = [
+    made: list[Callable[[], ControlCommand]] = [
         Pause,
         Continue,
         Stop,

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, TypeVar
 import anyio
 import msgspec
 
-from orchestrator.lanes.environment import World
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import NOTHING, Lane, LaneStatus, Learned
-from orchestrator.lanes.login import Entrance
-from orchestrator.lanes.run_gate import Stopping
+from orchestrator.lanes.login import Authenticator
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Lost, Reply, Request
@@ -83,17 +83,17 @@ def _nothing(*_: object) -> Any:
     raise AssertionError("this test needs no journal and no connection")
 
 
-def world(
+def environment(
     credential: Callable[[Gateway], Material] = lambda _: Secret("the-token"),
     *,
     roll: Callable[[], float] = lambda: 1.0,
-) -> World:
+) -> Environment:
     """The virtual clock's time, dice that give what the test says, and a credential."""
 
     async def resolved(entry: Gateway) -> Material:
         return credential(entry)
 
-    return World(
+    return Environment(
         now=lambda: EPOCH + anyio.current_time(),
         monotonic=anyio.current_time,
         roll=roll,
@@ -191,8 +191,8 @@ class Heard:
 
 def lane(
     entry: Gateway,
-    here: World,
-    stopping: Stopping,
+    here: Environment,
+    run_gate: RunGate,
     heard: Heard | None = None,
     *,
     material: Material | None = None,
@@ -200,5 +200,5 @@ def lane(
     learned: Learned = NOTHING,
 ) -> Lane:
     """A lane of its own, with a token unless another credential is given."""
-    entrance = Entrance(entry, material or Secret("the-token"), here, send)
-    return Lane(entry, entrance, here, stopping, heard or Heard(), learned)
+    authenticator = Authenticator(entry, material or Secret("the-token"), here, send)
+    return Lane(entry, authenticator, here, run_gate, heard or Heard(), learned)

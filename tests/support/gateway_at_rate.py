@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import Go, LaneState, Turn, Wait
+from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Wait
 from orchestrator.simulator.limits import Bucket, Rate
 from tests.support.engine import reading
 
@@ -116,10 +116,10 @@ class _Road:
 
     def _take(self, now: float) -> None:
         if (number := next(self._todo, None)) is not None:
-            turn = Turn(TargetId(f"gw/{number}"), Act.UNDEPLOY)
+            turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.UNDEPLOY)
             self._at(self._busy_until(now), partial(self._ask, turn))
 
-    def _ask(self, turn: Turn, now: float) -> None:
+    def _ask(self, turn: AdmissionRequest, now: float) -> None:
         match self._lane.admit(turn, now):
             case Go():
                 self._left.append(now)
@@ -128,19 +128,21 @@ class _Road:
                 asks = WAKES if seconds is None else min(seconds, WAKES)
                 self._at(now + asks, partial(self._ask, turn))
 
-    def _arrive(self, turn: Turn, began: float, now: float) -> None:
+    def _arrive(self, turn: AdmissionRequest, began: float, now: float) -> None:
         limit = self._doors(now)
         door = self._buckets.setdefault(limit, Bucket(limit)) if isinstance(limit, Rate) else limit
         self._at(now + self._latency / 2, partial(self._land, turn, began, door.take(now)))
 
-    def _land(self, turn: Turn, began: float, wait: float, now: float) -> None:
+    def _land(self, turn: AdmissionRequest, began: float, wait: float, now: float) -> None:
         said, status = REMOVED, 204
         if wait:
             said, status = reading(Verdict.BUSY, wait=max(1.0, math.ceil(wait))), 429
         if wait and self._bare:
             said, status = reading(Verdict.DOUBT), 503
         reach = self._concurrency
-        self._lane.heed(turn, said, now, began=began, left=self._targets, within_reach=reach, status=status)
+        self._lane.observe(
+            turn, said, now, began=began, left=self._targets, within_reach=reach, status=status
+        )
         if not wait:
             self._ended += 1
             self._take(now)
@@ -149,5 +151,5 @@ class _Road:
         if said.wait is not None:
             self._paused += max(0.0, now + said.wait - max(self._paused_until, now))
             self._paused_until = max(self._paused_until, now + said.wait)
-        again = Turn(turn.target, Act.UNDEPLOY, repeats=self._bare)
+        again = AdmissionRequest(turn.target, Act.UNDEPLOY, repeats=self._bare)
         self._at(now + 0.5 * self._bare, partial(self._ask, again))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from orchestrator.engine.control import Demand
+from orchestrator.engine.control import ControlCommand
 from orchestrator.model.reading import Act
 from orchestrator.runs.control_socket import Question, ask
 from orchestrator.simulator.books import Seen
@@ -163,9 +163,9 @@ class Stage:
         """Steer the newest run from a process of its own."""
         return self.undeploy("control", "latest", *arguments, "--state", state)
 
-    def steer(self, demand: Demand) -> str:
+    def steer(self, demand: ControlCommand) -> str:
         """Steer the newest run from here, which is faster than a process."""
-        return ask(self.run, Question(demand=demand))
+        return ask(self.run, Question(command=demand))
 
     @contextmanager
     def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:

@@ -23,7 +23,7 @@ from orchestrator.gateways.apinizer.looks import (
     read_siblings,
 )
 from orchestrator.gateways.apinizer.replies import read_rollback, read_undeploy
-from orchestrator.gateways.apinizer.snapshot import next_portrait, next_proof, revision_of, with_revision
+from orchestrator.gateways.apinizer.snapshot import next_proof, next_snapshot_read, revision_of, with_revision
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.places import place
 from orchestrator.gateways.text import segment
@@ -198,14 +198,14 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Return what brings the revision back, over the manager's working definition: edits are lost."""
         return with_revision(snapshot)
 
-    def next_portrait(
+    def next_snapshot_read(
         self,
         target: Target,  # noqa: ARG002
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
-        return next_portrait(seen, lacking)
+        return next_snapshot_read(seen, lacking)
 
     def read_siblings(self, target: Target, reply: Reply) -> frozenset[str] | None:
         """Return the environments in which the proxy is deployed, by its own list."""

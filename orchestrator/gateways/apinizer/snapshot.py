@@ -38,7 +38,7 @@ class _Deploy(Struct):
     revision: str | None = None
 
 
-def next_portrait(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
+def next_snapshot_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     found = next_look(seen, lacking, None)
     if isinstance(found, Ask):

@@ -260,14 +260,14 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
             return Reading(verdict=Verdict.NOT_OFFERED)
         return seen.get(_SHOW.via, _SHOW)
 
-    def next_portrait(
+    def next_snapshot_read(
         self,
         target: Target,
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
     ) -> Ask | Snapshot:
         """Return what is read next for a snapshot: the definition, its deployments, its front-end API."""
-        return snapshot.next_portrait(target.parts[0], seen, lacking)
+        return snapshot.next_snapshot_read(target.parts[0], seen, lacking)
 
 
 def _checked(text: str) -> str:

@@ -45,7 +45,9 @@ LARGEST_FIELD = 4096
 _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
-def next_portrait(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
+def next_snapshot_read(
+    ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]
+) -> Ask | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     show = seen.get(DEFINITION.via)
     if show is None:
