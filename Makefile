@@ -6,7 +6,7 @@ READY := .venv/.ready
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types layers docs lock simulate bench-control clean
+.PHONY: help setup run test check format lint types layers docs lock simulate bench-control shape clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -55,6 +55,9 @@ simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEE
 
 bench-control: setup  ## how near a run comes to what its gateways allow, beside a bare loop
 	$(BIN)/python -m bench.control
+
+shape: setup  ## what shape the code is in: rooms, names, functions, comments, words
+	$(BIN)/python -m bench.shape
 
 lock: setup  ## pin the dependencies again (needs pip-tools)
 	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
