@@ -20,7 +20,10 @@ from bench.shape import imports_between_rooms, read_tree
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "orchestrator"
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- made by python -m docs.packages: begin -->\n", "<!-- made by python -m docs.packages: end -->\n"
+BEGIN, END = (
+    "<!-- made by python -m docs.packages: begin -->\n",
+    "<!-- made by python -m docs.packages: end -->\n",
+)
 
 
 def read_layers() -> list[list[str]]:
@@ -46,7 +49,8 @@ def direct_arrows(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
         return arrows[room] | {further for other in arrows[room] for further in reached(other)}
 
     return {
-        room: others - {further for other in others for further in reached(other)} for room, others in arrows.items()
+        room: others - {further for other in others for further in reached(other)}
+        for room, others in arrows.items()
     }
 
 
@@ -71,7 +75,11 @@ def write_list(layers: list[list[str]]) -> Iterator[str]:
     for number, rooms in enumerate(layers, 1):
         for position, room in enumerate(rooms):
             mark = f"{number}." if position == 0 else "  "
-            yield f"{mark:3} - **{room}**: {first_sentence(room)}" if len(rooms) > 1 else f"{mark:3} **{room}**: {first_sentence(room)}"
+            yield (
+                f"{mark:3} - **{room}**: {first_sentence(room)}"
+                if len(rooms) > 1
+                else f"{mark:3} **{room}**: {first_sentence(room)}"
+            )
 
 
 def with_picture(page: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PROGRAM = "undeploy"
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A subcommand: the module whose ``command`` it is, and its line in ``undeploy --help``."""
 
     module: str
@@ -24,37 +24,49 @@ class Entry(NamedTuple):
 
 
 # The line stands here as well as in the module, so that --help imports none of them; a test compares the two.
-COMMANDS: Mapping[str, Entry] = {
-    "check": Entry("orchestrator.commands.check", "Validate a plan offline and print its counts and digest."),
-    "doctor": Entry("orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."),
-    "discover": Entry("orchestrator.commands.discover", "Write a plan from what is live; changes nothing."),
-    "preview": Entry("orchestrator.commands.preview", "Look at live state and show what a run would do."),
-    "run": Entry("orchestrator.commands.run", "Undeploy what a plan names."),
-    "resume": Entry("orchestrator.commands.resume", "Go on with a run that ended early."),
-    "status": Entry("orchestrator.commands.status", "Tell where a run stands, and what it waits for."),
-    "control": Entry("orchestrator.commands.control", "Steer a run that goes on."),
-    "restore": Entry("orchestrator.commands.restore", "Bring back what a run took down."),
-    "report": Entry("orchestrator.commands.report", "Make any report of a run again from its journal."),
-    "show": Entry("orchestrator.commands.show", "Show everything that a run keeps about one target."),
-    "remainder": Entry("orchestrator.commands.remainder", "Write a plan of what a run did not finish."),
-    "runs": Entry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
-    "rehearse": Entry(
+COMMANDS: Mapping[str, CommandEntry] = {
+    "check": CommandEntry(
+        "orchestrator.commands.check", "Validate a plan offline and print its counts and digest."
+    ),
+    "doctor": CommandEntry(
+        "orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."
+    ),
+    "discover": CommandEntry(
+        "orchestrator.commands.discover", "Write a plan from what is live; changes nothing."
+    ),
+    "preview": CommandEntry(
+        "orchestrator.commands.preview", "Look at live state and show what a run would do."
+    ),
+    "run": CommandEntry("orchestrator.commands.run", "Undeploy what a plan names."),
+    "resume": CommandEntry("orchestrator.commands.resume", "Go on with a run that ended early."),
+    "status": CommandEntry("orchestrator.commands.status", "Tell where a run stands, and what it waits for."),
+    "control": CommandEntry("orchestrator.commands.control", "Steer a run that goes on."),
+    "restore": CommandEntry("orchestrator.commands.restore", "Bring back what a run took down."),
+    "report": CommandEntry(
+        "orchestrator.commands.report", "Make any report of a run again from its journal."
+    ),
+    "show": CommandEntry("orchestrator.commands.show", "Show everything that a run keeps about one target."),
+    "remainder": CommandEntry(
+        "orchestrator.commands.remainder", "Write a plan of what a run did not finish."
+    ),
+    "runs": CommandEntry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
+    "rehearse": CommandEntry(
         "orchestrator.commands.rehearse", "Run a plan against built-in simulators, with faults."
     ),
-    "simulator": Entry(
+    "simulator": CommandEntry(
         "orchestrator.commands.simulator", "Serve the simulators of both platforms on loopback."
     ),
-    "init": Entry("orchestrator.commands.init", "Write a commented starter plan."),
-    "schema": Entry("orchestrator.commands.schema", "Print the JSON Schema of a plan, for editors."),
-    "completion": Entry("orchestrator.commands.completion", "Print the completion script of a shell."),
-    "help": Entry("orchestrator.commands.help", "Show the help of a command."),
+    "init": CommandEntry("orchestrator.commands.init", "Write a commented starter plan."),
+    "schema": CommandEntry("orchestrator.commands.schema", "Print the JSON Schema of a plan, for editors."),
+    "completion": CommandEntry("orchestrator.commands.completion", "Print the completion script of a shell."),
+    "help": CommandEntry("orchestrator.commands.help", "Show the help of a command."),
 }
 
 
-_IN_A_HURRY = 0.5
+INTERRUPTED_PATIENCE = 0.5
 """Seconds that whoever reads the output gets, where the program was interrupted."""
 
-LATER = frozenset(("watch", "worker", "attach", "schedule"))
+PLANNED_COMMANDS = frozenset(("watch", "worker", "attach", "schedule"))
 """Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
 
 
@@ -79,14 +91,14 @@ class CommandTable(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # caught here, since click would make an exit status of its own of it
-            return _reader_gone()
+            return _end_without_reader()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            if name in LATER:
+            if name in PLANNED_COMMANDS:
                 raise click.UsageError(f"The command {name} is not supported yet.", ctx)
             from difflib import get_close_matches
 
@@ -96,7 +108,7 @@ class CommandTable(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
     from orchestrator.version import __version__
@@ -113,7 +125,7 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
     "4 stopped early, can be resumed; 130 interrupted, can be resumed.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="The version."
 )
 @click.option(
     "--state",
@@ -140,10 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     streams = Standard()
     take_over()
     status = execute(sys.argv[1:] if arguments is None else arguments)
-    _leave(streams, status)
+    _exit_process(streams, status)
 
 
-def _leave(streams: Standard, status: int) -> NoReturn:
+def _exit_process(streams: Standard, status: int) -> NoReturn:
     """Write what is left, and end. A thread that still waits for somebody else (a look-up of a name, a
     credential's command, a terminal) is not waited for: all that must last is written."""
     import os
@@ -153,7 +165,7 @@ def _leave(streams: Standard, status: int) -> NoReturn:
     from orchestrator.system.streams import PATIENCE
 
     try:
-        streams.drain(_IN_A_HURRY if status == 130 else PATIENCE)
+        streams.drain(INTERRUPTED_PATIENCE if status == 130 else PATIENCE)
     except OSError:
         pass  # execute has told
     except KeyboardInterrupt:
@@ -169,19 +181,19 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except KeyboardInterrupt as error:  # while nothing of click's was there to catch it
-        status = _status_of(error)
+        status = _report_error(error)
     except Exception as error:  # noqa: BLE001 - the last resort: nothing is hidden, all has its status
-        status = _status_of(error)
+        status = _report_error(error)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _reader_gone()
+        _end_without_reader()
     except OSError as error:
-        status = status or _status_of(error)
+        status = status or _report_error(error)
     return int(status or 0)
 
 
-def _status_of(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Tell what went wrong, and return the exit status that it has."""
     from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
     from orchestrator.system.streams import WriteError
@@ -197,12 +209,12 @@ def _status_of(error: BaseException) -> int:
             _tell(str(error))
             return ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
         case BrokenPipeError():
-            return _reader_gone()
+            return _end_without_reader()
         case WriteError():
             _tell(f"cannot write to the standard output: {error.strerror}")
             return ExitStatus.NOTHING_SENT
         case _:
-            _tell(_masked(_traceback(error)))
+            _tell(_mask_secrets(_format_traceback(error)))
             _tell(
                 "This is a bug of ours, not a mistake of yours; please report it with the lines above.\n"
                 "The journal is intact: `undeploy resume` can go on with a run."
@@ -218,21 +230,21 @@ def _tell(message: str) -> None:
             click.echo(visible(line), err=True)
 
 
-def _reader_gone() -> int:
+def _end_without_reader() -> int:
     """Whoever read stdout (``head``, a pager) has seen enough: that is no failure."""
-    from orchestrator.commands.screen import reader_gone
+    from orchestrator.commands.screen import discard_stdout
 
-    reader_gone()
+    discard_stdout()
     return 0
 
 
-def _traceback(error: BaseException) -> str:
+def _format_traceback(error: BaseException) -> str:
     from traceback import format_exception
 
     return "".join(format_exception(error))
 
 
-def _masked(text: str) -> str:
+def _mask_secrets(text: str) -> str:
     """Take out every credential that this process holds: a library may have put one into its message."""
     import gc
     import os

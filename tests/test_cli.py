@@ -4,7 +4,7 @@ from importlib import import_module
 import click
 import pytest
 
-from orchestrator.cli import COMMANDS, LATER, execute
+from orchestrator.cli import COMMANDS, PLANNED_COMMANDS, execute
 from orchestrator.errors import (
     CredentialError,
     DiskError,
@@ -63,7 +63,7 @@ def test_what_goes_wrong_has_its_status(
     error: BaseException,
     status: int,
 ) -> None:
-    monkeypatch.setattr("orchestrator.commands.screen.reader_gone", lambda: None)
+    monkeypatch.setattr("orchestrator.commands.screen.discard_stdout", lambda: None)
 
     assert failing(error) == status
 
@@ -178,4 +178,4 @@ def test_a_command_that_is_to_come_is_named_as_such(capsys: pytest.CaptureFixtur
 
 
 def test_no_command_is_both_there_and_to_come() -> None:
-    assert not LATER & set(COMMANDS)
+    assert not PLANNED_COMMANDS & set(COMMANDS)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from orchestrator.commands.approving import (
-    Approving,
+    ApprovalOptions,
     current_user,
-    guard,
-    key_of,
+    keep_approved_states,
     load_approval,
-    take_preview,
+    load_hmac_key,
+    preview_with_progress,
 )
-from orchestrator.commands.options import bundled
-from orchestrator.commands.prompt import answer_to, can_ask
+from orchestrator.commands.options import bundle_options
+from orchestrator.commands.prompt import can_ask, read_answer
 from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.runs.options import RunOptions
 
-SHORT = 8
+SHORT_DIGITS = 8
 """How many digits of a digest are typed by somebody who was shown what it stands for."""
-LONG = 32
+LONG_DIGITS = 32
 """How many digits ``--approve`` wants: of eight, another plan with the same ones is found in a second."""
-NAMED = 5
+MOST_NAMED = 5
 """How many targets are named before the question."""
-CHANCES = 3
+TRIES = 3
 _SIGNED_WANTED = (
     "this plan wants a signed approval file (approval: signed), and nothing was sent: "
     "`undeploy preview PLAN --save FILE --hmac-key env:NAME` writes one, and --approval FILE with --hmac-key "
@@ -52,16 +52,16 @@ _FILES_WANTED = {
 _PRINTED_BY = {"plan": "`undeploy check PLAN`", "restore": "`undeploy restore RUN --dry-run`"}
 
 
-class Consent(NamedTuple):
+class ConsentOptions(NamedTuple):
     """How somebody has agreed beforehand."""
 
     yes: bool
     approve: str | None
 
 
-consent_options = bundled(
+consent_options = bundle_options(
     "consent",
-    Consent,
+    ConsentOptions,
     click.option("--yes", "-y", is_flag=True, help="Do not ask."),
     click.option(
         "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 32 digits or more."
@@ -69,7 +69,9 @@ consent_options = bundled(
 )
 
 
-def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving) -> None:
+def agree(
+    loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approving: ApprovalOptions
+) -> None:
     """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
     raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
     from orchestrator.runs.selection import refuse_dead
@@ -89,47 +91,47 @@ def agree(loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: 
         if loaded.plan.approval == "digest":
             raise UsageError(
                 "this plan wants its digest (approval: digest), so --yes is not enough; nothing was sent: "
-                f"--approve {loaded.digest[:LONG]} runs this very plan"
+                f"--approve {loaded.digest[:LONG_DIGITS]} runs this very plan"
             )
         how = "yes"
     else:
         _agree_by_typing(loaded, options, approving)
         how = "prompt"
-    loaded.draft.keep({"approved": as_kept(how, by)})
+    loaded.draft.keep({"approved": encode_agreement(how, by)})
 
 
 def _agree_by_file(
-    loaded: LoadedPlan, options: RunOptions, consent: Consent, approving: Approving
+    loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approving: ApprovalOptions
 ) -> tuple[How, Approver]:
     """Return how the approval file was given, and who has approved; raises ``UsageError``."""
     assert approving.approval is not None  # noqa: S101 - the caller has looked
     if loaded.plan.approval == "signed" and approving.hmac_key is None:
         raise UsageError(_SIGNED_WANTED)
-    approval = load_approval(approving.approval, loaded, options, key_of(approving.hmac_key))
-    guard(loaded, approval)
+    approval = load_approval(approving.approval, loaded, options, load_hmac_key(approving.hmac_key))
+    keep_approved_states(loaded, approval)
     loaded.draft.keep({"approval_ends": approval.expires.timestamp()})
     if consent.approve is not None:
         check_digest(consent.approve, loaded.digest)
     return "signed" if approval.hmac else "file", approval.by
 
 
-def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approving) -> None:
+def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: ApprovalOptions) -> None:
     if not can_ask():
         raise UsageError(
             "there is no terminal to ask on, and nothing was sent: "
-            f"run it with --yes, or with --approve {loaded.digest[:LONG]} to run this very plan"
+            f"run it with --yes, or with --approve {loaded.digest[:LONG_DIGITS]} to run this very plan"
         )
     from orchestrator.runs.selection import guard_of
 
-    counts = outlook(loaded, options)
-    for line in what_would_happen(loaded, options, counts):
+    counts = count_planned_targets(loaded, options)
+    for line in describe_run(loaded, options, counts):
         tell(line)
     if approving.no_preview or not _show_live_state(loaded, options):
         for _, warning in guard_of(loaded.draft.database, loaded.plan, options).warnings:
             tell(f"warning: {warning}")
-        for line in first_named(_going(loaded, options), counts.going.total()):
+        for line in list_first(_going(loaded, options), counts.going.total()):
             tell(line)
-    ask(loaded.digest, counts.going.total())
+    ask_for_digest(loaded.digest, counts.going.total())
 
 
 def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
@@ -140,13 +142,13 @@ def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     return (str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave))
 
 
-def first_named(names: Iterable[str], whole: int) -> Iterator[str]:
+def list_first(names: Iterable[str], whole: int) -> Iterator[str]:
     """Yield the first of so many targets by name, and how many more there are."""
     from orchestrator.report.words import visible
 
-    yield from (f"           {visible(name)}" for name in islice(names, NAMED))
-    if whole > NAMED:
-        yield f"           … and {whole - NAMED:,} more"
+    yield from (f"           {visible(name)}" for name in islice(names, MOST_NAMED))
+    if whole > MOST_NAMED:
+        yield f"           … and {whole - MOST_NAMED:,} more"
 
 
 def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
@@ -156,7 +158,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     from orchestrator.preview.lines import before_asking
 
     try:
-        shown = take_preview(loaded, options, guarded=True, demanding=True)
+        shown = preview_with_progress(loaded, options, guarded=True, demanding=True)
     except UsageError:
         raise  # the run itself would refuse it, or a gateway gives no answer
     except OrchestratorError as error:
@@ -164,11 +166,11 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
         return False
     for line in before_asking(shown):
         tell(line)
-    guard(loaded, approve(shown.preview, current_user(), taken=datetime.now(UTC)))
+    keep_approved_states(loaded, approve(shown.preview, current_user(), taken=datetime.now(UTC)))
     return True
 
 
-def as_kept(how: How, by: Approver) -> str:
+def encode_agreement(how: How, by: Approver) -> str:
     """Return how somebody has agreed, and who, as the journal keeps it."""
     import msgspec
 
@@ -182,21 +184,21 @@ def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
     given = given.strip().lower()
     if not digest.startswith(given) or not given:
         raise UsageError(
-            f"--approve {given}: the digest of this {of} is {digest[:SHORT]}…; another {of} was approved, "
-            "or it was changed since. Nothing was sent"
+            f"--approve {given}: the digest of this {of} is {digest[:SHORT_DIGITS]}…;"
+            f" another {of} was approved, or it was changed since. Nothing was sent"
         )
-    if len(given) < LONG:
+    if len(given) < LONG_DIGITS:
         raise UsageError(
-            f"--approve {given}: {len(given)} digits are too few to stand for one {of}; give {LONG} of its"
-            f" digest, or all 64. {_PRINTED_BY[of]} prints it. Nothing was sent"
+            f"--approve {given}: {len(given)} digits are too few to stand for one {of};"
+            f" give {LONG_DIGITS} of its digest, or all 64. {_PRINTED_BY[of]} prints it. Nothing was sent"
         )
 
 
-def ask(digest: str, targets: int, verb: str = "undeploy") -> None:
+def ask_for_digest(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Have the short digest typed on the terminal; raises ``UsageError`` when it was not."""
-    short, whose = digest[:SHORT], "plan" if verb == "undeploy" else verb
-    for _ in range(CHANCES):
-        answer = answer_to(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")
+    short, whose = digest[:SHORT_DIGITS], "plan" if verb == "undeploy" else verb
+    for _ in range(TRIES):
+        answer = read_answer(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")
         if answer == short:
             return
         if not answer:
@@ -205,7 +207,7 @@ def ask(digest: str, targets: int, verb: str = "undeploy") -> None:
     raise UsageError("not agreed to; nothing was sent")
 
 
-class Outlook(NamedTuple):
+class PlannedTargets(NamedTuple):
     """What a run would do: how many targets by index of the wave and gateway, and how many it would leave."""
 
     going: Counter[tuple[int, str]]
@@ -213,7 +215,7 @@ class Outlook(NamedTuple):
     filtered: int
 
 
-def outlook(loaded: LoadedPlan, options: RunOptions) -> Outlook:
+def count_planned_targets(loaded: LoadedPlan, options: RunOptions) -> PlannedTargets:
     """Count what a run of ``loaded`` would touch and what it would leave alone."""
     from orchestrator.runs.selection import protections, wanted_by
 
@@ -227,7 +229,7 @@ def outlook(loaded: LoadedPlan, options: RunOptions) -> Outlook:
             going[target.wave, target.gateway] += 1
         else:
             filtered += 1
-    return Outlook(going, protected, filtered)
+    return PlannedTargets(going, protected, filtered)
 
 
 def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
@@ -242,9 +244,9 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
             batch, after = pending.batch(wave_step, gateway, after)
 
 
-def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) -> Iterator[str]:
+def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets) -> Iterator[str]:
     """Yield what somebody should know before agreeing."""
-    from orchestrator.commands.explain import pace
+    from orchestrator.commands.explain import describe_pace
     from orchestrator.display.summary import aligned
     from orchestrator.report.words import guarded, visible
     from orchestrator.runs.selection import protecting
@@ -252,7 +254,7 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) 
     plan = loaded.plan
     urls = {gateway.name: gateway.url for gateway in plan.gateways}
     yield f"plan       {visible(plan.name)}" + (f" ({visible(plan.reason)})" if plan.reason else "")
-    yield f"window     {window_text(options.window or plan.window)}"
+    yield f"window     {describe_window(options.window or plan.window)}"
     rows = [
         (visible(plan.waves[wave].name), visible(gateway), visible(urls[gateway]), f"{count:,}")
         for (wave, gateway), count in sorted(counts.going.items(), key=lambda item: item[0][0])
@@ -260,7 +262,7 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) 
     yield from aligned([("wave", "gateway", "", "targets"), *rows], left=3)
     for index, wave in enumerate(plan.waves):
         going = sum(count for (at, _), count in counts.going.items() if at == index)
-        if going and (words := pace(wave, going)):
+        if going and (words := describe_pace(wave, going)):
             yield f"pace       {visible(wave.name)}: {words}"
     yield f"protect    {guarded(len(protecting(plan, options).texts), counts.protected)}"
     if counts.protected:
@@ -269,7 +271,7 @@ def what_would_happen(loaded: LoadedPlan, options: RunOptions, counts: Outlook) 
         yield f"filtered   {counts.filtered:,}: left out by --only, --skip or --wave"
 
 
-def window_text(window: Window | None) -> str:
+def describe_window(window: Window | None) -> str:
     """Return ``window`` in words, in the machine's own time."""
     if window is None:
         return "none; it starts at once"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.options import FILE, bundled
+from orchestrator.commands.options import FILE, bundle_options
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import whole_file
 
 if TYPE_CHECKING:
     from orchestrator.model.credentials import Secret
     from orchestrator.preview.approval import Approval, Approver
-    from orchestrator.preview.lines import Shown
+    from orchestrator.preview.lines import AssessedPreview
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.runs.options import RunOptions
 
@@ -28,7 +28,7 @@ REDRAWN_EVERY = 0.1
 """Seconds between two looks of the progress line."""
 
 
-class Approving(NamedTuple):
+class ApprovalOptions(NamedTuple):
     """How a run is to be approved of by a file, and whether it shows a preview before it asks."""
 
     approval: Path | None
@@ -41,9 +41,9 @@ hmac_key_option = click.option(
     metavar="env:NAME|file:PATH",
     help="Where the key is found that approvals are signed with.",
 )
-approving_options = bundled(
+approval_options = bundle_options(
     "approving",
-    Approving,
+    ApprovalOptions,
     click.option(
         "--approval", type=FILE, metavar="FILE", help="Do not ask, if this file of `preview --save` holds."
     ),
@@ -52,7 +52,7 @@ approving_options = bundled(
 )
 
 
-class Progress:
+class ProgressLine:
     """A line on a terminal that says how far a preview has come; nothing where there is no terminal."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -86,25 +86,27 @@ class Progress:
             click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
 
-def take_preview(
+def preview_with_progress(
     loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
-) -> Shown:
+) -> AssessedPreview:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.preview.forecast import forecast
-    from orchestrator.preview.lines import Shown
-    from orchestrator.preview.look import take
-    from orchestrator.preview.warnings import warned
+    from orchestrator.preview.forecast import forecast_run
+    from orchestrator.preview.lines import AssessedPreview
+    from orchestrator.preview.look import take_preview
+    from orchestrator.preview.warnings import list_warnings
     from orchestrator.runs.machine import real_environment
 
-    progress = Progress(quiet=quiet)
+    progress = ProgressLine(quiet=quiet)
     try:
-        look = partial(take, demanding=demanding)
+        look = partial(take_preview, demanding=demanding)
         preview = run_interruptibly(look, loaded, options, real_environment(loaded.folder), progress)
     finally:
         progress.close()
-    ahead = forecast(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))
-    return Shown(plan=loaded.plan, preview=preview, ahead=ahead, warned=warned(loaded.plan, preview, ahead))
+    ahead = forecast_run(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))
+    return AssessedPreview(
+        plan=loaded.plan, preview=preview, ahead=ahead, warned=list_warnings(loaded.plan, preview, ahead)
+    )
 
 
 def current_user() -> Approver:
@@ -121,12 +123,12 @@ def current_user() -> Approver:
     return Approver(user=user, host=socket.gethostname())
 
 
-def key_of(reference: str | None) -> Secret | None:
+def load_hmac_key(reference: str | None) -> Secret | None:
     """Return the key that ``--hmac-key`` refers to, None without one; raises ``UsageError``."""
     if reference is None:
         return None
     from orchestrator.model.settings import Reference
-    from orchestrator.preview.approval import check_key
+    from orchestrator.preview.approval import check_key_length
     from orchestrator.transport.credentials import text_of
 
     form, colon, name = reference.partition(":")
@@ -134,10 +136,10 @@ def key_of(reference: str | None) -> Secret | None:
         # Somebody may have typed the key itself: it is not repeated.
         raise UsageError("--hmac-key is neither env:NAME nor file:PATH; a key itself does not belong there")
     found = Reference(env=name) if form == "env" else Reference(file=name)
-    return check_key(text_of(found, Path(), "--hmac-key"))
+    return check_key_length(text_of(found, Path(), "--hmac-key"))
 
 
-def check_replaced(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
     """Raise ``UsageError`` where an approval would take the place of something else, such as the plan."""
     from orchestrator.preview.approval import is_approval
     from orchestrator.system.reading import FileRefusedError, read_regular
@@ -150,20 +152,20 @@ def check_replaced(path: Path) -> None:
         raise UsageError(f"{path} exists and is no approval; it is left as it is. Name another file")
 
 
-def save(shown: Shown, path: Path, key: Secret | None) -> Approval:
+def save_approval(shown: AssessedPreview, path: Path, key: Secret | None) -> Approval:
     """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
-    from orchestrator.preview.approval import approve, written
+    from orchestrator.preview.approval import approve, encode_approval
 
     at = datetime.fromtimestamp(int(shown.preview.taken), UTC)
     approval = approve(shown.preview, current_user(), taken=at, key=key)
     with whole_file(path, streams=False) as out:
-        out.write(written(approval).decode())
+        out.write(encode_approval(approval).decode())
     return approval
 
 
 def load_approval(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None) -> Approval:
     """Return the approval in a file that holds for a run; raises ``UsageError`` that says why it does not."""
-    from orchestrator.preview.approval import check, check_named, read
+    from orchestrator.preview.approval import check_approval, check_names_all, decode_approval
     from orchestrator.system.reading import FileRefusedError, read_regular
 
     try:
@@ -171,16 +173,16 @@ def load_approval(path: Path, loaded: LoadedPlan, options: RunOptions, key: Secr
     except FileRefusedError as refused:
         raise UsageError(f"--approval {path}: {refused}") from None
     try:
-        approval = read(data)
-        check(approval, loaded.digest, now=datetime.now(UTC), key=key)
-        check_lasts(approval, loaded, options)
-        check_named(approval, _going(loaded, options))
+        approval = decode_approval(data)
+        check_approval(approval, loaded.digest, now=datetime.now(UTC), key=key)
+        check_outlasts_wait(approval, loaded, options)
+        check_names_all(approval, _going(loaded, options))
     except UsageError as error:
         raise UsageError(f"--approval {path}: {error}. Nothing was sent") from error
     return approval
 
 
-def check_lasts(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
+def check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
     """Raise ``UsageError`` where a run would wait for a window that opens when the approval has expired."""
     window = options.window or loaded.plan.window
     if options.wait and window is not None and window.opens and window.opens >= approval.expires:
@@ -199,10 +201,10 @@ def _going(loaded: LoadedPlan, options: RunOptions) -> list[str]:
     return [str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave)]
 
 
-def guard(loaded: LoadedPlan, approval: Approval) -> None:
+def keep_approved_states(loaded: LoadedPlan, approval: Approval) -> None:
     """Keep in the run's journal what was approved of each target: it is undeployed only if it is still so."""
-    from orchestrator.preview.states import approved_as
+    from orchestrator.preview.states import build_approved
 
     loaded.draft.approve(
-        (one.id, approved_as(one.state, one.revision, one.since)) for one in approval.targets
+        (one.id, build_approved(one.state, one.revision, one.since)) for one in approval.targets
     )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.commands.options import (
-    Chosen,
+    PlanOptions,
+    merge_protect_problems,
     plan_options,
     protect_file_option,
     read_protect_files,
-    with_protect_files,
 )
 from orchestrator.commands.screen import tell_warnings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.command("check")
 @plan_options
 @protect_file_option
-def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
+def command(chosen: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     """Validate a plan offline and print its counts and digest.
 
     Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
@@ -46,17 +46,21 @@ def command(chosen: Chosen, protect_files: tuple[Path, ...]) -> None:
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
-        with with_protect_files(options.protect_files):
+        with merge_protect_problems(options.protect_files):
             loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
         tell_warnings(loaded.warnings)
         refuse_dead(loaded.plan, options)
-        lines = [*counted(loaded), *explained(loaded, draft, options), *_too_short(loaded)]
+        lines = [
+            *list_counts(loaded),
+            *explain_plan(loaded, draft, options),
+            *_list_short_credentials(loaded),
+        ]
     for line in lines:
         click.echo(line)
     click.echo(f"digest: {loaded.digest}")
 
 
-def _too_short(loaded: Loaded) -> Iterator[str]:
+def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
     """Yield a warning for each credential that is seen to be too short to be masked well."""
     from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.report.words import visible
@@ -67,7 +71,7 @@ def _too_short(loaded: Loaded) -> Iterator[str]:
             yield f"warning: gateway {visible(gateway.name)}: {visible(str(reference))}: {TOO_SHORT}"
 
 
-def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
+def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
     from orchestrator.display.summary import aligned
     from orchestrator.report.words import visible
@@ -80,21 +84,26 @@ def counted(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     yield from aligned(rows, left=3)
 
 
-def explained(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:
+def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield how a plan would go, in words; ``options`` hold the protect files."""
-    from orchestrator.commands.agreement import window_text
-    from orchestrator.commands.explain import bounding, pace, reaching, stopping
+    from orchestrator.commands.agreement import describe_window
+    from orchestrator.commands.explain import (
+        describe_access,
+        describe_limits,
+        describe_pace,
+        describe_stop_rules,
+    )
     from orchestrator.report.words import in_force, visible
     from orchestrator.runs.selection import protecting
 
     plan = loaded.plan
     kept = count_protected(plan, draft, options)
     if plan.window is not None:
-        yield f"window: {window_text(plan.window)}"
-    yield from reaching(plan.gateways)
-    yield from bounding(plan.gateways)
+        yield f"window: {describe_window(plan.window)}"
+    yield from describe_access(plan.gateways)
+    yield from describe_limits(plan.gateways)
     for index, wave in enumerate(plan.waves):
-        if words := pace(wave, loaded.by_wave[wave.name] - kept[index]):
+        if words := describe_pace(wave, loaded.by_wave[wave.name] - kept[index]):
             yield f"wave {visible(wave.name)}: {words}"
     if following := draft.dependents():
         yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
@@ -102,11 +111,11 @@ def explained(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str
     yield f"protect: {in_force(patterns)}"
     if patterns:
         yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
-    yield from stopping(plan.stop_when)
-    yield from warned(plan, draft, options)
+    yield from describe_stop_rules(plan.stop_when)
+    yield from list_warnings(plan, draft, options)
 
 
-def warned(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
+def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
     from orchestrator.plan.lookalikes import lookalikes
     from orchestrator.report.words import visible

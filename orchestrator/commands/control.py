@@ -42,14 +42,14 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
     from orchestrator.journal.folder import find_run
     from orchestrator.runs.control_socket import Question, ask
 
-    command = parse(act, arguments)
+    command = parse_control(act, arguments)
     folder = find_run(state, run)
-    _check(folder)
-    question = Question(command=command, terminal=_terminal(), remote=_remote())
+    _check_is_live(folder)
+    question = Question(command=command, terminal=_find_terminal(), remote=_find_remote_address())
     click.echo(f"{folder.id}: {ask(folder.path, question)}")
 
 
-def _check(folder: RunFolder) -> None:
+def _check_is_live(folder: RunFolder) -> None:
     """Raise RunError where no process of this host works on the run, with what to do instead."""
     if (holder := folder.holding()) is None:
         state = folder.state()
@@ -60,7 +60,7 @@ def _check(folder: RunFolder) -> None:
         raise RunError(f"run {folder.id} is {holder}; a run is steered on its own host, use {holder.host}")
 
 
-def parse(act: str, arguments: tuple[str, ...]) -> ControlCommand:
+def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     """Return what is asked for; raises ``UsageError``."""
     from orchestrator.engine.control import Continue, Pause, Skip, Stop
 
@@ -76,7 +76,7 @@ def parse(act: str, arguments: tuple[str, ...]) -> ControlCommand:
         case "skip", _:
             raise UsageError("skip: give one pattern of target ids, in quotes: skip 'apim/Retail/**'")
         case "limits", (gateway, _, *_):
-            return _limits(gateway, arguments[1:])
+            return _parse_limits(gateway, arguments[1:])
         case "limits", _:
             raise UsageError("limits: give a gateway and its limits: limits roma-eu concurrency=4 rate=5/s")
         case (("pause" | "continue" | "stop"), _):
@@ -88,7 +88,7 @@ def parse(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     raise UsageError(f"there is no act {act!r}; {hint}")
 
 
-def _limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
+def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     from orchestrator.engine.control import SetLimits
     from orchestrator.errors import UnfitError
     from orchestrator.model.settings import MOST_IN_FLIGHT
@@ -115,12 +115,12 @@ def _limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     return SetLimits(gateway, number, per_second, rate == "none")
 
 
-def _terminal() -> str:
+def _find_terminal() -> str:
     with suppress(OSError):
         return os.ttyname(sys.stderr.fileno()).removeprefix("/dev/")
     return ""
 
 
-def _remote() -> str:
+def _find_remote_address() -> str:
     """Return the address that this shell was entered from, over SSH."""
     return os.environ.get("SSH_CONNECTION", "").partition(" ")[0]

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.options import FILE, bundled
+from orchestrator.commands.options import FILE, bundle_options
 from orchestrator.errors import ExitStatus
 from orchestrator.system.writing import check_place, whole_file
 
 if TYPE_CHECKING:
-    from orchestrator.discover.filters import Filters
-    from orchestrator.discover.page import Result
+    from orchestrator.discover.filters import DiscoveryFilters
+    from orchestrator.discover.page import DiscoveredPlan
 
 
-class Asked(NamedTuple):
+class FilterOptions(NamedTuple):
     """Which targets are wanted, as it was asked."""
 
     name: tuple[str, ...]
@@ -30,22 +30,22 @@ class Asked(NamedTuple):
     type: tuple[str, ...]
     deployed_before: str | None
 
-    def filters(self) -> Filters:
+    def filters(self) -> DiscoveryFilters:
         """Return them as filters."""
-        from orchestrator.discover.filters import Filters
+        from orchestrator.discover.filters import DiscoveryFilters
 
         names = ("name", "path", "project", "environment", "application", "type")
         texts = {name: getattr(self, name) for name in names}
-        return Filters(
+        return DiscoveryFilters(
             texts={name: given for name, given in texts.items() if given},
             regexes=self.regex,
             before=self.deployed_before,
         )
 
 
-filter_options = bundled(
+filter_options = bundle_options(
     "asked",
-    Asked,
+    FilterOptions,
     click.option("--name", multiple=True, metavar="GLOB", help="Backend API's or proxy's name."),
     click.option("--regex", multiple=True, metavar="RE", help="The name; found anywhere in it."),
     click.option("--path", multiple=True, metavar="GLOB", help="Its path; * stays inside one part."),
@@ -91,7 +91,7 @@ filter_options = bundled(
 def command(
     source: Path,
     gateways: tuple[str, ...],
-    asked: Asked,
+    asked: FilterOptions,
     group_by: str | None,
     output: Path | None,
     force: bool,
@@ -105,16 +105,16 @@ def command(
 
     Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
     """
-    from orchestrator.discover.page import text_of
-    from orchestrator.discover.search import Order, Search
+    from orchestrator.discover.page import render_plan
+    from orchestrator.discover.search import Discovery, SearchRequest
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.plan.frame import moved, read_frame
 
     frame = read_frame(source)
-    order = Order(
+    order = SearchRequest(
         frame=frame, source=str(source), gateways=gateways, filters=asked.filters(), group_by=group_by
     )
-    search = Search(order, _Lines())
+    search = Discovery(order, _LaneMessages())
     place = None if output is None or str(output) == "-" else output
     if place is not None:
         check_place(place, replace=force, streams=False)
@@ -123,38 +123,38 @@ def command(
         run_interruptibly(search.run)
         result = search.result(entries, stdout=place is None)
         if place is None:
-            sys.stdout.writelines(f"{line}\n" for line in text_of(result))
+            sys.stdout.writelines(f"{line}\n" for line in render_plan(result))
         else:
             with whole_file(place, replace=force, streams=False) as out:
-                out.writelines(f"{line}\n" for line in text_of(result))
-        _tell(result, quiet=quiet)
+                out.writelines(f"{line}\n" for line in render_plan(result))
+        _tell_result(result, quiet=quiet)
     good = result.whole and result.matched and not result.excess
     return ExitStatus.DONE if good else ExitStatus.UNFINISHED
 
 
-class _Lines:
+class _LaneMessages:
     """Tells on stderr what a lane has to wait for, or be warned of."""
 
     def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         if state != "open":
             wait = f" for {seconds:g} s" if seconds else ""
-            _say(f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}")
+            _tell_line(f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}")
 
     def pace(self, gateway: str, rate: float | None, /) -> None:
         """Nothing: a search undeploys nothing that could be paced."""
 
 
-def _tell(result: Result, *, quiet: bool) -> None:
-    from orchestrator.discover.page import gaps, summary
+def _tell_result(result: DiscoveredPlan, *, quiet: bool) -> None:
+    from orchestrator.discover.page import list_gaps, list_summary
 
     if not quiet:
-        for line in summary(result):
-            _say(line)
-    for gap in gaps(result):
-        _say(f"not seen: {gap}")
+        for line in list_summary(result):
+            _tell_line(line)
+    for gap in list_gaps(result):
+        _tell_line(f"not seen: {gap}")
 
 
-def _say(line: str) -> None:
+def _tell_line(line: str) -> None:
     from orchestrator.report.words import visible
 
     click.echo(visible(line), err=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.options import Chosen, plan_options
+from orchestrator.commands.options import PlanOptions, plan_options
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.doctor.findings import Diagnosis
+    from orchestrator.doctor.findings import GatewayDiagnosis
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "bright_black"}
 
@@ -30,7 +30,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "brigh
     help="JSON holds every check.",
 )
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
-def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
+def command(chosen: PlanOptions, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
     """Ask a plan's gateways how they are; changes nothing.
 
     Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
@@ -39,48 +39,48 @@ def command(chosen: Chosen, table: bool, form: Literal["text", "json"], no_color
     """
     if table and form == "json":
         raise UsageError("--table and --format json are two forms of the same; give one of them")
-    from orchestrator.doctor.examine import examine
+    from orchestrator.doctor.examine import examine_gateways
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.runs.machine import real_environment
 
     with chosen.load() as loaded:
-        diagnoses = run_interruptibly(examine, loaded, real_environment(loaded.folder))
+        diagnoses = run_interruptibly(examine_gateways, loaded, real_environment(loaded.folder))
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)
     return ExitStatus.UNFINISHED if failed else ExitStatus.DONE
 
 
 def _show(
-    plan: str, diagnoses: Sequence[Diagnosis], form: Literal["text", "json", "table"], *, color: bool
+    plan: str, diagnoses: Sequence[GatewayDiagnosis], form: Literal["text", "json", "table"], *, color: bool
 ) -> None:
     from orchestrator.display.summary import aligned
     from orchestrator.doctor import lines
 
     if form == "json":
-        click.echo(lines.as_json(plan, diagnoses, at=time.time()))
+        click.echo(lines.render_json(plan, diagnoses, at=time.time()))
     elif form == "text":
-        for line in lines.one_line_each(diagnoses):
+        for line in lines.list_summaries(diagnoses):
             click.echo(line)
     elif sys.stdout.isatty():
         _draw(diagnoses, color=color)
     else:
-        table = [lines.HEADINGS, *lines.rows(diagnoses)]
+        table = [lines.HEADINGS, *lines.list_rows(diagnoses)]
         for line in aligned(table, left=len(lines.HEADINGS)):
             click.echo(line)
 
 
-def _draw(diagnoses: Sequence[Diagnosis], *, color: bool) -> None:
+def _draw(diagnoses: Sequence[GatewayDiagnosis], *, color: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from orchestrator.doctor.lines import HEADINGS, rows
+    from orchestrator.doctor.lines import HEADINGS, list_rows
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold", no_wrap=heading in HEADINGS[:3])
-    for name, check, state, found, advice in rows(diagnoses):
+    for name, check, state, found, advice in list_rows(diagnoses):
         # Texts of others may hold what rich would take for its own markup.
         cells = (name, check, Text(state, STYLES[state]), Text(found), Text(advice))
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))

@@ -23,28 +23,31 @@ _RULES = {
 }
 
 
-def reaching(gateways: Iterable[Gateway]) -> Iterator[str]:
+def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
     """Yield a line a gateway: where it is, and where what lets us in comes from; never what that is."""
     for gateway in gateways:
         through = f" through {visible(gateway.proxy)}" if gateway.proxy is not None else ""
-        yield f"gateway {visible(gateway.name)}: {visible(gateway.url)}{through}; {_credential(gateway.auth)}"
+        place = f"{visible(gateway.url)}{through}"
+        yield f"gateway {visible(gateway.name)}: {place}; {_describe_credential(gateway.auth)}"
 
 
-def _credential(auth: Auth) -> str:
+def _describe_credential(auth: Auth) -> str:
     if auth.iam is not None:
-        return f"logs in at {visible(auth.iam.url)}, password from {_source(auth.iam.password)}"
+        return f"logs in at {visible(auth.iam.url)}, password from {_describe_source(auth.iam.password)}"
     if auth.login is not None:
-        return f"logs in, password from {_source(auth.login.password)}"
+        return f"logs in, password from {_describe_source(auth.login.password)}"
     parts = {
         "token": auth.token,
         "access key": auth.access_key,
         "secret key": auth.secret_key,
         "security token": auth.security_token,
     }
-    return ", ".join(f"{name} from {_source(given)}" for name, given in parts.items() if given is not None)
+    return ", ".join(
+        f"{name} from {_describe_source(given)}" for name, given in parts.items() if given is not None
+    )
 
 
-def _source(reference: Reference) -> str:
+def _describe_source(reference: Reference) -> str:
     """Name what a reference refers to; of a command the program alone, since arguments may say more."""
     if reference.command is not None:
         return f"command {visible(reference.command[0])}"
@@ -52,22 +55,22 @@ def _source(reference: Reference) -> str:
     return f"{name} {visible(getattr(reference, name))}"
 
 
-def bounding(gateways: Iterable[Gateway]) -> Iterator[str]:
+def describe_limits(gateways: Iterable[Gateway]) -> Iterator[str]:
     """Yield a line a gateway: how hard it may be used, and how long it is waited for."""
     for gateway in gateways:
-        yield f"gateway {visible(gateway.name)}: {'; '.join(_bounds(gateway))}"
+        yield f"gateway {visible(gateway.name)}: {'; '.join(_list_limits(gateway))}"
 
 
-def _bounds(gateway: Gateway) -> Iterator[str]:
+def _list_limits(gateway: Gateway) -> Iterator[str]:
     count = gateway.concurrency
     yield f"{count:,} {'request' if count == 1 else 'requests'} in flight at most"
     if gateway.limits.rate is not None:
-        rate = rate_text(gateway.limits.rate)
+        rate = format_rate(gateway.limits.rate)
         yield f"{rate} undeploys and {rate} looks at most"
     yield f"parked for {span(gateway.park_for)} at most"
 
 
-def pace(wave: Wave, targets: int) -> str:
+def describe_pace(wave: Wave, targets: int) -> str:
     """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
     steps = step_bounds(wave.sizes, targets)
     is_split = len(steps) > 1
@@ -82,12 +85,12 @@ def pace(wave: Wave, targets: int) -> str:
     return "; ".join(words)
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """Return a share as a plan has it: ``12.5%``."""
     return f"{share * 100:.8g}%"
 
 
-def rate_text(rate: float) -> str:
+def format_rate(rate: float) -> str:
     """Return a number a second as a plan has it, in the first unit in which it is a whole number."""
     for unit, seconds in _RATES:
         number = round(rate * seconds, 6)
@@ -96,11 +99,11 @@ def rate_text(rate: float) -> str:
     return f"{rate * 3600:.6g}/h"
 
 
-def stopping(rules: StopWhen) -> Iterator[str]:
+def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
     """Yield what stops a run by itself, a line a rule, and how it is counted."""
     thresholds = {"failed": rules.failed, "unknown": rules.unknown, "surprising": rules.surprising}
     for rule, threshold in thresholds.items():
-        yield f"stops when more than {_above(threshold)} {_RULES[rule]}"
+        yield f"stops when more than {_describe_threshold(threshold)} {_RULES[rule]}"
     yield "stops when a wave or step ends with none of its targets undeployed"
     if any(threshold.share is not None for threshold in thresholds.values()):
         yield (
@@ -109,7 +112,7 @@ def stopping(rules: StopWhen) -> Iterator[str]:
         )
 
 
-def _above(threshold: Threshold) -> str:
+def _describe_threshold(threshold: Threshold) -> str:
     if threshold.count is not None:
         return f"{threshold.count:,} {'target' if threshold.count == 1 else 'targets'} of the run"
-    return f"{percent(threshold.share or 0)} of the ended targets"
+    return f"{format_percent(threshold.share or 0)} of the ended targets"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 from click.core import ParameterSource
 
-from orchestrator.commands.times import close_at, parse_window
+from orchestrator.commands.times import parse_close_at, parse_window
 from orchestrator.errors import PlanError, UsageError
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ Command = Callable[..., Any]
 
 STANDARD_INPUT = 0
 
-STATE = Path(".undeploy")
+DEFAULT_STATE = Path(".undeploy")
 REHEARSALS = "rehearsals"
 """The folder of rehearsals in a state folder."""
 PROTECT_FILE_VARIABLE = "UNDEPLOY_PROTECT_FILE"
 
 
-class Chosen(NamedTuple):
+class PlanOptions(NamedTuple):
     """A plan, and the targets that are to be taken instead of its own."""
 
     plan: Path
@@ -51,7 +51,7 @@ class Chosen(NamedTuple):
         from orchestrator.runs.load import load_plan
 
         targets = self.targets()
-        with with_protect_files(protect_files):
+        with merge_protect_problems(protect_files):
             loaded = load_plan(self.plan, targets=targets)
         tell_warnings(loaded.warnings)
         return loaded
@@ -62,11 +62,11 @@ class Chosen(NamedTuple):
             raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
         if not self.target and not self.targets_from:
             return None
-        listed = [one for file in self.targets_from for one in read_ids(file)]
+        listed = [one for file in self.targets_from for one in read_target_ids(file)]
         return [*self.target, *self.more, *listed]
 
 
-class View(NamedTuple):
+class DisplayOptions(NamedTuple):
     """How a run is shown while it goes on."""
 
     events: str | None
@@ -76,7 +76,7 @@ class View(NamedTuple):
     no_color: bool
 
 
-class Hours(NamedTuple):
+class WindowOptions(NamedTuple):
     """When a run may work."""
 
     window: str | None
@@ -92,11 +92,11 @@ class Hours(NamedTuple):
         if self.window:
             return Window(*parse_window(self.window))
         if self.close_at:
-            return Window(None, close_at(self.close_at, now or datetime.now(UTC)))
+            return Window(None, parse_close_at(self.close_at, now or datetime.now(UTC)))
         return None
 
 
-class Selection(NamedTuple):
+class SelectionOptions(NamedTuple):
     """Which of the targets, and when."""
 
     only: tuple[str, ...]
@@ -109,7 +109,7 @@ class Selection(NamedTuple):
 
     def window_value(self, now: datetime | None = None) -> Window | None:
         """Return the window that replaces the plan's, None to keep the plan's; raises ``UsageError``."""
-        return Hours(self.window, self.close_at, self.wait).window_value(now)
+        return WindowOptions(self.window, self.close_at, self.wait).window_value(now)
 
     def protecting(self) -> tuple[ProtectFile, ...]:
         """Return all protect files, that of the environment first; raises ``UsageError``."""
@@ -126,7 +126,7 @@ def read_protect_files(files: Sequence[Path]) -> tuple[ProtectFile, ...]:
 
 
 @contextmanager
-def with_protect_files(files: Sequence[ProtectFile]) -> Iterator[None]:
+def merge_protect_problems(files: Sequence[ProtectFile]) -> Iterator[None]:
     """Tell what is wrong with the lines of protect files together with what is wrong with a plan."""
     from orchestrator.plan.protect import refuse_dead_lines
 
@@ -140,7 +140,7 @@ def with_protect_files(files: Sequence[ProtectFile]) -> Iterator[None]:
         raise
 
 
-def read_ids(file: Path) -> list[Given]:
+def read_target_ids(file: Path) -> list[Given]:
     """Return the ids in a file, or on standard input for ``-``; raises ``UsageError``.
 
     Either may be a pipe, which has 30 seconds.
@@ -154,7 +154,7 @@ def read_ids(file: Path) -> list[Given]:
         data = read_handle(STANDARD_INPUT) if str(file) == "-" else read_any(file)
         ids = read_given(data, name)
     except (FileRefusedError, OSError) as refused:
-        raise UsageError(f"cannot read the list of targets {name}: {_why(refused)}") from None
+        raise UsageError(f"cannot read the list of targets {name}: {_describe_refusal(refused)}") from None
     except UnfitError as unfit:
         hint = f"; {unfit.hint}" if unfit.hint else ""
         raise UsageError(f"cannot read the list of targets {name}: {unfit.message}{hint}") from None
@@ -163,13 +163,13 @@ def read_ids(file: Path) -> list[Given]:
     return ids
 
 
-def _why(refused: FileRefusedError | OSError) -> str:
+def _describe_refusal(refused: FileRefusedError | OSError) -> str:
     if isinstance(refused, OSError):  # standard input is closed
         return refused.strerror or "no reason given"
     return refused.system or f"it {refused}"
 
 
-def in_order(*options: Command) -> Callable[[Command], Command]:
+def apply_in_order(*options: Command) -> Callable[[Command], Command]:
     """Return a decorator that applies ``options``, the first of them first in the help."""
 
     def decorate(command: Command) -> Command:
@@ -180,7 +180,7 @@ def in_order(*options: Command) -> Callable[[Command], Command]:
     return decorate
 
 
-def bundled(name: str, bundle: type[NamedTuple], *options: Command) -> Callable[[Command], Command]:
+def bundle_options(name: str, bundle: type[NamedTuple], *options: Command) -> Callable[[Command], Command]:
     """Return a decorator that adds ``options`` and hands their values to the command as one ``bundle``."""
 
     def decorate(command: Command) -> Command:
@@ -189,7 +189,7 @@ def bundled(name: str, bundle: type[NamedTuple], *options: Command) -> Callable[
             fields: Iterable[str] = bundle._fields
             return command(**{name: bundle(*(values.pop(field) for field in fields))}, **values)
 
-        return in_order(*options)(call)
+        return apply_in_order(*options)(call)
 
     return decorate
 
@@ -200,7 +200,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 state_option = click.option(
     "--state",
     type=PATH,
-    default=STATE,
+    default=DEFAULT_STATE,
     show_default=True,
     metavar="DIR",
     help="Where runs are kept; UNDEPLOY_STATE names another default.",
@@ -214,7 +214,7 @@ def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) 
     from orchestrator.errors import OrchestratorError
     from orchestrator.journal.folder import list_runs
 
-    state = _state_of(ctx)
+    state = _find_state_folder(ctx)
     try:
         runs = (*list_runs(state), *list_runs(state, rehearsals=True))
     except (OrchestratorError, OSError):
@@ -223,11 +223,11 @@ def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) 
     return [name for name in ids if name.startswith(incomplete)][:MOST_COMPLETED]
 
 
-def _state_of(ctx: click.Context) -> Path:
+def _find_state_folder(ctx: click.Context) -> Path:
     """Return the state folder of a command line that is not finished: of the subcommand, or before it."""
     if ctx.get_parameter_source("state") is ParameterSource.COMMANDLINE:
         return Path(ctx.params["state"])
-    return Path(ctx.find_root().params.get("state") or STATE)
+    return Path(ctx.find_root().params.get("state") or DEFAULT_STATE)
 
 
 output_option = click.option(
@@ -255,9 +255,9 @@ protect_file_option = click.option(
 _VERBOSE = f"{__name__}.verbose"
 _FILE = f"{__name__}.file"
 _SPARE = f"{__name__}.spare"
-view_options = bundled(
+display_options = bundle_options(
     "view",
-    View,
+    DisplayOptions,
     click.option("--events", metavar="-|FILE", help="Write each event as a line of JSON to stdout or FILE."),
     click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong."),
     click.option(
@@ -291,8 +291,8 @@ _close_at = click.option(
     "--close-at", metavar="HH:MM[ZONE]", help="Replace the window by one that closes at this time."
 )
 _wait = click.option("--wait", is_flag=True, help="Wait until the window opens.")
-selection_options = bundled(
-    "selection", Selection, _only, _skip, _wave, _window, _close_at, _wait, protect_file_option
+selection_options = bundle_options(
+    "selection", SelectionOptions, _only, _skip, _wave, _window, _close_at, _wait, protect_file_option
 )
 
 
@@ -306,23 +306,23 @@ class Aim(NamedTuple):
     close_at: str | None
     protect_files: tuple[Path, ...]
 
-    def selection(self) -> Selection:
+    def selection(self) -> SelectionOptions:
         """Return the selection of a run that this is about."""
-        return Selection(*self[:5], wait=False, protect_files=self.protect_files)
+        return SelectionOptions(*self[:5], wait=False, protect_files=self.protect_files)
 
 
-aim_options = bundled("aim", Aim, _only, _skip, _wave, _window, _close_at, protect_file_option)
+aim_options = bundle_options("aim", Aim, _only, _skip, _wave, _window, _close_at, protect_file_option)
 
-hours_options = bundled(
+window_options = bundle_options(
     "hours",
-    Hours,
+    WindowOptions,
     click.option("--window", metavar="OPENS/CLOSES", help="Work within these times only."),
     click.option("--close-at", metavar="HH:MM[ZONE]", help="Start nothing that cannot end before this time."),
     click.option("--wait", is_flag=True, help="Wait until the window opens."),
 )
 
 
-def _plan(ctx: click.Context, param: click.Parameter, given: Path | None) -> Path | None:
+def _resolve_plan(ctx: click.Context, param: click.Parameter, given: Path | None) -> Path | None:
     """Return the plan: what ``-f`` names, and then what stands in its place is one of ``more``."""
     named: Path | None = ctx.meta.get(_FILE)
     if named is not None:
@@ -333,15 +333,15 @@ def _plan(ctx: click.Context, param: click.Parameter, given: Path | None) -> Pat
     return given
 
 
-def _more(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _collect_more_ids(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     return (*ctx.meta.get(_SPARE, ()), *given)
 
 
-plan_options = bundled(
+plan_options = bundle_options(
     "chosen",
-    Chosen,
-    click.argument("plan", metavar="PLAN", required=False, callback=_plan, type=FILE),
-    click.argument("more", nargs=-1, metavar="", callback=_more),
+    PlanOptions,
+    click.argument("plan", metavar="PLAN", required=False, callback=_resolve_plan, type=FILE),
+    click.argument("more", nargs=-1, metavar="", callback=_collect_more_ids),
     click.option(
         "-f",
         type=FILE,

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.approving import check_replaced, hmac_key_option, key_of, save, take_preview
-from orchestrator.commands.options import Aim, Chosen, aim_options, plan_options
-from orchestrator.commands.screen import reader_gone, tell
+from orchestrator.commands.approving import (
+    check_replaceable,
+    hmac_key_option,
+    load_hmac_key,
+    preview_with_progress,
+    save_approval,
+)
+from orchestrator.commands.options import Aim, PlanOptions, aim_options, plan_options
+from orchestrator.commands.screen import discard_stdout, tell
 from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
-    from orchestrator.preview.lines import Shown
+    from orchestrator.preview.lines import AssessedPreview
     from orchestrator.runs.options import RunOptions
 
 Form = Literal["table", "json", "markdown"]
@@ -44,7 +50,7 @@ Form = Literal["table", "json", "markdown"]
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
 def command(
-    chosen: Chosen,
+    chosen: PlanOptions,
     aim: Aim,
     file: Path | None,
     hmac_key: str | None,
@@ -58,39 +64,39 @@ def command(
     with it, how many requests a run needs, and whether it fits the window. Exits with 1 where the state of
     some target is not known.
     """
-    from orchestrator.commands.run import run_options
+    from orchestrator.commands.run import build_run_options
 
     if hmac_key is not None and file is None:
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
-    key = key_of(hmac_key)
+    key = load_hmac_key(hmac_key)
     if file is not None:
         check_place(file, streams=False)
-        check_replaced(file)
-    options = run_options(aim.selection(), Path(), None)
-    shown = show(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
+        check_replaceable(file)
+    options = build_run_options(aim.selection(), Path(), None)
+    shown = show_preview(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:
-        approval = save(shown, file, key)
+        approval = save_approval(shown, file, key)
         signed = "" if approval.hmac else ", not signed"
         tell(f"approval: {file}, until {approval.expires.isoformat()}{signed}")
-    return status_of(shown)
+    return choose_exit_status(shown)
 
 
-def show(
-    chosen: Chosen, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
-) -> Shown:
+def show_preview(
+    chosen: PlanOptions, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
+) -> AssessedPreview:
     """Look at live state, print what was seen, and return it. ``guarded``: it is to become an approval."""
     with chosen.load(options.protect_files) as loaded:
-        shown = take_preview(loaded, options, guarded=guarded, quiet=quiet)
-    _show(shown, form, color=color)
+        shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet)
+    _print_preview(shown, form, color=color)
     return shown
 
 
-def status_of(shown: Shown) -> ExitStatus:
+def choose_exit_status(shown: AssessedPreview) -> ExitStatus:
     """Return the exit status of a preview."""
     return ExitStatus.DONE if shown.preview.complete else ExitStatus.UNFINISHED
 
 
-def _show(shown: Shown, form: Form, *, color: bool) -> None:
+def _print_preview(shown: AssessedPreview, form: Form, *, color: bool) -> None:
     from orchestrator.preview.lines import as_json, markdown, people
 
     if form != "table":
@@ -98,7 +104,7 @@ def _show(shown: Shown, form: Form, *, color: bool) -> None:
             _print(line)
         return
     for line in people(shown):
-        _print(_painted(line, color=color))
+        _print(_paint(line, color=color))
 
 
 def _print(line: str) -> None:
@@ -106,10 +112,10 @@ def _print(line: str) -> None:
     try:
         click.echo(line)
     except BrokenPipeError:
-        reader_gone()
+        discard_stdout()
 
 
-def _painted(line: str, *, color: bool) -> str:
+def _paint(line: str, *, color: bool) -> str:
     """Return a line in colours, where stdout is a terminal that is to have them."""
     if not color or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return line

@@ -19,27 +19,27 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def answer_to(question: str) -> str:
+def read_answer(question: str) -> str:
     """Ask on the terminal; return the answer in small letters without spaces at its ends, or nothing."""
-    forget_typed()
+    drop_typed_input()
     click.echo(question, nl=False, err=True)
     return sys.stdin.readline().strip().lower()
 
 
-def forget_typed() -> None:
+def drop_typed_input() -> None:
     """Drop what was typed so far: whoever typed it has not seen the question that comes now."""
     with suppress(termios.error, OSError):  # a terminal that was closed meanwhile
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
-async def go_on_after(_wave: str) -> bool:
+async def ask_to_continue(_wave: str) -> bool:
     """Return whether to go on, once that was typed; what was typed before the question is no answer.
 
     The display says what is asked. A terminal that is closed never answers: `undeploy control` still can.
     """
     import anyio  # here, so that --help loads no event loop
 
-    forget_typed()
+    drop_typed_input()
     while True:
         await anyio.wait_readable(sys.stdin)
         line = sys.stdin.readline()

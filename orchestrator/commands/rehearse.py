@@ -12,24 +12,24 @@ import click
 from orchestrator.commands.agreement import targets_of
 from orchestrator.commands.options import (
     FILE,
-    Chosen,
-    Selection,
-    View,
-    bundled,
+    DisplayOptions,
+    PlanOptions,
+    SelectionOptions,
+    bundle_options,
+    display_options,
     plan_options,
     report_dir_option,
     selection_options,
     state_option,
-    view_options,
 )
-from orchestrator.commands.run import run_options
-from orchestrator.commands.screen import drive, print_result, tell
+from orchestrator.commands.run import build_run_options
+from orchestrator.commands.screen import print_result, run_with_display, tell
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.model.credentials import Material
     from orchestrator.model.gateway import Gateway
-    from orchestrator.preview.replay import Replayed
+    from orchestrator.preview.replay import ReplayedPreview
     from orchestrator.report.values import ReportSource, TargetReport
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.simulator.books import Books, TargetFacts
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 # Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
 DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
-SHOWN = 10
+MOST_SHOWN = 10
 """How many disagreements are told; one is enough to report."""
 
 
-class Weather(NamedTuple):
+class FaultOptions(NamedTuple):
     """What is to go wrong."""
 
     storm: str | None
@@ -61,9 +61,9 @@ class Weather(NamedTuple):
         return structs.replace(faults, storm=parse_storm(text, self.seed)) if text else faults
 
 
-weather_options = bundled(
+fault_options = bundle_options(
     "weather",
-    Weather,
+    FaultOptions,
     click.option(
         "--storm",
         metavar="SHARE[:FAULT,...]",
@@ -76,7 +76,7 @@ weather_options = bundled(
 
 @click.command("rehearse")
 @plan_options
-@weather_options
+@fault_options
 @click.option(
     "--from",
     "preview",
@@ -87,15 +87,15 @@ weather_options = bundled(
 @selection_options
 @state_option
 @report_dir_option
-@view_options
+@display_options
 def command(
-    chosen: Chosen,
-    weather: Weather,
+    chosen: PlanOptions,
+    weather: FaultOptions,
     preview: Path | None,
-    selection: Selection,
+    selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: View,
+    view: DisplayOptions,
 ) -> int:
     """Run a plan against built-in simulators, with faults.
 
@@ -103,19 +103,19 @@ def command(
     end it puts what the simulators saw beside what the report claims; if they disagree it exits with 3.
     """
     from orchestrator.api import rehearse
-    from orchestrator.preview.states import State
+    from orchestrator.preview.states import TargetState
     from orchestrator.simulator.process import simulators
 
-    options = run_options(selection, state, report_dir)
+    options = build_run_options(selection, state, report_dir)
     with chosen.load(options.protect_files) as loaded, ExitStack() as stack:
-        seen = _seen(loaded, preview)
+        seen = _load_preview(loaded, preview)
         running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
-        result = drive(
+        result = run_with_display(
             lambda listeners, started: rehearse(
                 loaded,
                 options,
                 urls=running.urls,
-                credential=rehearsal_credential,
+                credential=make_rehearsal_credential,
                 listeners=listeners,
                 signals=True,
                 on_start=started,
@@ -126,31 +126,31 @@ def command(
         books = running.books()
     with result.folder.account() as account:
         write = tell if view.events == "-" else print_result
-        missing = seen.ids(State.ABSENT) if seen else frozenset[str]()
-        return verdict(books, account, result.exit_status, write=write, missing=missing)
+        missing = seen.ids(TargetState.ABSENT) if seen else frozenset[str]()
+        return judge_report(books, account, result.exit_status, write=write, missing=missing)
 
 
-def _seen(loaded: LoadedPlan, preview: Path | None) -> Replayed | None:
+def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview | None:
     """Return what a preview has seen, where one is given; raises ``UsageError`` for one of another plan."""
     if preview is None:
         return None
-    from orchestrator.preview.replay import replayed, told
+    from orchestrator.preview.replay import list_differences, read_preview
     from orchestrator.system.reading import FileRefusedError, read_regular
 
     try:
-        seen = replayed(read_regular(preview), loaded.digest)
+        seen = read_preview(read_regular(preview), loaded.digest)
     except FileRefusedError as refused:
         raise UsageError(f"--from {preview}: {refused}") from None
     except UsageError as error:
         raise UsageError(f"--from {preview}: {error}. Nothing was rehearsed") from error
-    for line in told(seen):
+    for line in list_differences(seen):
         tell(line)
     return seen
 
 
-def _seed(loaded: LoadedPlan, seen: Replayed | None) -> Seed:
+def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Seed:
     """Return the simulated world: everything is up, or as a preview has seen it."""
-    from orchestrator.preview.states import State
+    from orchestrator.preview.states import TargetState
     from orchestrator.simulator.seed import Seed
 
     if seen is None:
@@ -158,13 +158,13 @@ def _seed(loaded: LoadedPlan, seen: Replayed | None) -> Seed:
     return Seed.from_plan(
         loaded.plan,
         targets_of(loaded),
-        down=seen.ids(State.UNDEPLOYED),
-        missing=seen.ids(State.ABSENT),
+        down=seen.ids(TargetState.UNDEPLOYED),
+        missing=seen.ids(TargetState.ABSENT),
         edited=seen.edited,
     )
 
 
-def rehearsal_credential(gateway: Gateway) -> Material:
+def make_rehearsal_credential(gateway: Gateway) -> Material:
     """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
     from orchestrator.model.credentials import Keys, Password, Secret
     from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
@@ -178,7 +178,7 @@ def rehearsal_credential(gateway: Gateway) -> Material:
     return Secret(FAKE_TOKEN)
 
 
-def verdict(
+def judge_report(
     books: Books,
     account: ReportSource,
     status: ExitStatus,
@@ -192,8 +192,8 @@ def verdict(
     """
     from orchestrator.display.summary import aligned
 
-    lies = list(disagreements(books, account, missing))
-    for line in aligned([("", "simulators saw", "report says"), *side_by_side(books, account)]):
+    lies = list(find_disagreements(books, account, missing))
+    for line in aligned([("", "simulators saw", "report says"), *compare_counts(books, account)]):
         write(line)
     if not lies:
         write("The report agrees with the simulators.")
@@ -201,24 +201,24 @@ def verdict(
     tell(
         "The report disagrees with the simulators. This is a bug of ours; please report it with these lines:"
     )
-    for line in lies[:SHOWN]:
+    for line in lies[:MOST_SHOWN]:
         tell(f"    {line}")
     return ExitStatus.BUG
 
 
-def side_by_side(books: Books, account: ReportSource) -> Iterator[tuple[str, str, str]]:
+def compare_counts(books: Books, account: ReportSource) -> Iterator[tuple[str, str, str]]:
     """Yield what both count: what it is, what the simulators saw, what the report says."""
     totals = account.report.totals
     undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
     down = sum(gateway.down for gateway in books.gateways.values())
     claimed = totals.undeployed + totals.already_undeployed
     yield "requests", f"{books.requests:,}", f"{totals.requests:,}"
-    yield "undeploy requests", f"{undeploys:,}", f"{sum(map(_undeploys, account.targets())):,}"
+    yield "undeploy requests", f"{undeploys:,}", f"{sum(map(_count_undeploys, account.targets())):,}"
     yield "targets down", f"{down:,}", f"{claimed:,}"
     yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
 
 
-def disagreements(books: Books, account: ReportSource, missing: Collection[str] = ()) -> Iterator[str]:
+def find_disagreements(books: Books, account: ReportSource, missing: Collection[str] = ()) -> Iterator[str]:
     """Yield each thing that the report does not tell as it was."""
     from orchestrator.report.words import visible
 
@@ -226,20 +226,20 @@ def disagreements(books: Books, account: ReportSource, missing: Collection[str] 
         yield f"{books.requests:,} requests arrived, the report counts {account.report.totals.requests:,}"
     for target in account.targets():
         facts = books.targets.get(target.id)
-        wrong = _invention(target, missing) if facts is None else _lie(facts, target)
+        wrong = _find_invention(target, missing) if facts is None else _find_false_claim(facts, target)
         if wrong:
             yield f"{visible(target.id)}: {wrong}"
     for destroyed in books.destroyed:
         yield f"{visible(destroyed)}: its definition was deleted for good"
 
 
-def _undeploys(target: TargetReport) -> int:
+def _count_undeploys(target: TargetReport) -> int:
     from orchestrator.model.reading import Act
 
     return sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
 
 
-def _invention(target: TargetReport, missing: Collection[str]) -> str | None:
+def _find_invention(target: TargetReport, missing: Collection[str]) -> str | None:
     from orchestrator.model.outcome import Outcome
 
     if target.id not in missing:
@@ -247,10 +247,10 @@ def _invention(target: TargetReport, missing: Collection[str]) -> str | None:
     return "the report says undeployed, and it is not there" if target.outcome is Outcome.UNDEPLOYED else None
 
 
-def _lie(facts: TargetFacts, target: TargetReport) -> str | None:
+def _find_false_claim(facts: TargetFacts, target: TargetReport) -> str | None:
     from orchestrator.model.outcome import Outcome
 
-    sent = _undeploys(target)
+    sent = _count_undeploys(target)
     if sent != facts.undeploys:
         return f"{facts.undeploys} undeploy requests arrived, the report counts {sent}"
     claimed = target.outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED)

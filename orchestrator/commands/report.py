@@ -52,14 +52,14 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         found = find_chain(RunFolder(folder.path.resolve()), state)
         for remark in found.remarks:
             tell(remark)
-        with chain_account(found.runs) as whole, destination(output, force=force) as out:
+        with chain_account(found.runs) as whole, open_destination(output, force=force) as out:
             write_report(form, whole, out)
         return
-    with folder.account() as account, destination(output, force=force) as out:
+    with folder.account() as account, open_destination(output, force=force) as out:
         write_report(form, account, out)
 
 
-def destination(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
+def open_destination(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
     """Open what a report is written to: ``output``, or stdout for None."""
     if output is not None:
         return whole_file(output, replace=force)

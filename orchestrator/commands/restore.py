@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from orchestrator.commands.agreement import (
-    LONG,
-    NAMED,
-    Consent,
-    as_kept,
-    ask,
+    LONG_DIGITS,
+    MOST_NAMED,
+    ConsentOptions,
+    ask_for_digest,
     check_digest,
     consent_options,
-    first_named,
+    encode_agreement,
+    list_first,
 )
 from orchestrator.commands.approving import current_user
 from orchestrator.commands.options import (
-    Hours,
-    View,
-    bundled,
-    hours_options,
+    DisplayOptions,
+    WindowOptions,
+    bundle_options,
+    display_options,
     report_dir_option,
     run_argument,
     state_option,
-    view_options,
+    window_options,
 )
-from orchestrator.commands.prompt import GO_ON, answer_to, can_ask
-from orchestrator.commands.screen import drive, tell
+from orchestrator.commands.prompt import GO_ON, can_ask, read_answer
+from orchestrator.commands.screen import run_with_display, tell
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
 
 
-class Wishes(NamedTuple):
+class RestoreOptions(NamedTuple):
     """What is to come back, and what is put up with for it."""
 
     only: tuple[str, ...]
@@ -58,9 +58,9 @@ class Wishes(NamedTuple):
         return Choice(only=self.only, accept=frozenset((*self.accept, *more)), roll_back=self.roll_back)
 
 
-wishes_options = bundled(
+restore_options = bundle_options(
     "wishes",
-    Wishes,
+    RestoreOptions,
     click.option(
         "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
     ),
@@ -84,21 +84,21 @@ wishes_options = bundled(
 @click.command("restore")
 @run_argument
 @click.option("--dry-run", is_flag=True, help="Tell what would come back, and its digest; send nothing.")
-@wishes_options
+@restore_options
 @consent_options
-@hours_options
+@window_options
 @state_option
 @report_dir_option
-@view_options
+@display_options
 def command(
     run: str,
     dry_run: bool,
-    wishes: Wishes,
-    consent: Consent,
-    hours: Hours,
+    wishes: RestoreOptions,
+    consent: ConsentOptions,
+    hours: WindowOptions,
     state: Path,
     report_dir: Path | None,
-    view: View,
+    view: DisplayOptions,
 ) -> int:
     """Bring back what a run took down, in reverse order.
 
@@ -112,17 +112,17 @@ def command(
 
     options = RunOptions(state=state, report_dir=report_dir, window=hours.window_value(), wait=hours.wait)
     parent = find_run(state, run)
-    runs = _chained(parent, state) if wishes.chain else ()
+    runs = _find_chain(parent, state) if wishes.chain else ()
     with ExitStack() as stack:
-        restoration = _ready(parent, wishes.choice(), stack, runs)
+        restoration = _prepare(parent, wishes.choice(), stack, runs)
         if not wishes.chain:
             tell_left_out(parent, state)
         if dry_run:
-            for line in outlook(restoration):
+            for line in describe_restore(restoration):
                 click.echo(line)
             return 0
         restoration = _agree(restoration, parent, wishes, consent, stack, runs)
-        result = drive(
+        result = run_with_display(
             lambda listeners, started: restore(
                 restoration, options, listeners=listeners, signals=True, on_start=started
             ),
@@ -132,7 +132,7 @@ def command(
     return result.exit_status
 
 
-def _chained(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
+def _find_chain(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
     """Return the runs of a chain in their order, and tell what is to be known about it."""
     from orchestrator.journal.chain import find_chain
     from orchestrator.journal.folder import RunFolder
@@ -145,7 +145,7 @@ def _chained(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
 
 def tell_left_out(parent: RunFolder, state: Path) -> None:
     """Tell what other runs of the chain took down, which a restore of this one alone leaves down."""
-    left = list(_left_out(parent, state))
+    left = list(_list_left_out(parent, state))
     if not left:
         return
     tell(f"not in here: what other runs of the same chain took down; `undeploy restore {parent.id} --chain`")
@@ -154,7 +154,7 @@ def tell_left_out(parent: RunFolder, state: Path) -> None:
         tell(f"             {run}: {count:,}")
 
 
-def _left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
+def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
     """Yield the other runs of a run's chain, with how many targets each took down that are not up again."""
     from orchestrator.journal.chain import find_chain
     from orchestrator.journal.folder import RunFolder
@@ -169,7 +169,7 @@ def _left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
             yield run.id, count
 
 
-def _ready(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[RunFolder, ...]) -> Restoration:
+def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[RunFolder, ...]) -> Restoration:
     """Make a restore ready; it is forgotten with the ``stack``, unless it was run."""
     from orchestrator.api import prepare_restore
 
@@ -178,7 +178,7 @@ def _ready(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[RunF
     return restoration
 
 
-def outlook(restoration: Restoration) -> Iterator[str]:
+def describe_restore(restoration: Restoration) -> Iterator[str]:
     """Yield what somebody should know before agreeing, and the digest that stands for it."""
     from orchestrator.report.words import visible
 
@@ -204,8 +204,8 @@ def outlook(restoration: Restoration) -> Iterator[str]:
 def _agree(
     restoration: Restoration,
     parent: RunFolder,
-    wishes: Wishes,
-    consent: Consent,
+    wishes: RestoreOptions,
+    consent: ConsentOptions,
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
@@ -218,21 +218,24 @@ def _agree(
         if not can_ask():
             raise UsageError(
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
-                f"{restoration.digest[:LONG]} for this very restore"
+                f"{restoration.digest[:LONG_DIGITS]} for this very restore"
             )
-        restoration = _with_new_ids(restoration, parent, wishes, stack, runs)
-        for line in (*outlook(restoration), *first_named(restoration.first(NAMED), restoration.coming)):
+        restoration = _ask_about_new_ids(restoration, parent, wishes, stack, runs)
+        for line in (
+            *describe_restore(restoration),
+            *list_first(restoration.first(MOST_NAMED), restoration.coming),
+        ):
             tell(line)
-        ask(restoration.digest, restoration.coming, "restore")
+        ask_for_digest(restoration.digest, restoration.coming, "restore")
         how = "prompt"
-    restoration.draft.keep({"approved": as_kept(how, current_user())})
+    restoration.draft.keep({"approved": encode_agreement(how, current_user())})
     return restoration
 
 
-def _with_new_ids(
+def _ask_about_new_ids(
     restoration: Restoration,
     parent: RunFolder,
-    wishes: Wishes,
+    wishes: RestoreOptions,
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
@@ -241,6 +244,6 @@ def _with_new_ids(
     if not count:
         return restoration
     question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
-    if answer_to(question) not in GO_ON:
+    if read_answer(question) not in GO_ON:
         return restoration
-    return _ready(parent, wishes.choice("new-front-end-id"), stack, runs)
+    return _prepare(parent, wishes.choice("new-front-end-id"), stack, runs)

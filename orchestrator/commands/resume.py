@@ -8,16 +8,16 @@ import click
 
 from orchestrator.commands.options import (
     REHEARSALS,
-    Selection,
-    View,
+    DisplayOptions,
+    SelectionOptions,
+    display_options,
     report_dir_option,
     run_argument,
     selection_options,
     state_option,
-    view_options,
 )
-from orchestrator.commands.run import run_options
-from orchestrator.commands.screen import drive
+from orchestrator.commands.run import build_run_options
+from orchestrator.commands.screen import run_with_display
 from orchestrator.errors import UsageError
 
 
@@ -28,15 +28,15 @@ from orchestrator.errors import UsageError
 @selection_options
 @state_option
 @report_dir_option
-@view_options
+@display_options
 def command(
     run: str,
     past_stop: bool,
     after_restore: bool,
-    selection: Selection,
+    selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: View,
+    view: DisplayOptions,
 ) -> int:
     """Go on with a run that ended early.
 
@@ -46,22 +46,24 @@ def command(
     restore brought back stays up.
     """
     from orchestrator.api import resume
-    from orchestrator.commands.prompt import can_ask, go_on_after
+    from orchestrator.commands.prompt import ask_to_continue, can_ask
     from orchestrator.journal.folder import find_run
 
-    options = run_options(selection, state, report_dir, past_stop=past_stop, after_restore=after_restore)
+    options = build_run_options(
+        selection, state, report_dir, past_stop=past_stop, after_restore=after_restore
+    )
     folder = find_run(state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
         # It was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
-    result = drive(
+    result = run_with_display(
         lambda listeners, started: resume(
             folder,
             options,
             listeners=listeners,
             signals=True,
             on_start=started,
-            prompt=go_on_after if can_ask() else None,
+            prompt=ask_to_continue if can_ask() else None,
         ),
         view,
         state=state,

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.agreement import Consent, agree, consent_options
-from orchestrator.commands.approving import Approving, approving_options
+from orchestrator.commands.agreement import ConsentOptions, agree, consent_options
+from orchestrator.commands.approving import ApprovalOptions, approval_options
 from orchestrator.commands.options import (
-    Chosen,
-    Selection,
-    View,
+    DisplayOptions,
+    PlanOptions,
+    SelectionOptions,
+    display_options,
     plan_options,
     report_dir_option,
     selection_options,
     state_option,
-    view_options,
 )
-from orchestrator.commands.screen import drive
+from orchestrator.commands.screen import run_with_display
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 @click.command("run")
 @plan_options
 @consent_options
-@approving_options
+@approval_options
 @selection_options
 @state_option
 @report_dir_option
-@view_options
+@display_options
 @click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
 @click.option("--serve", hidden=True)
 @click.option("--on", hidden=True)
 def command(
-    chosen: Chosen,
-    consent: Consent,
-    approving: Approving,
-    selection: Selection,
+    chosen: PlanOptions,
+    consent: ConsentOptions,
+    approving: ApprovalOptions,
+    selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: View,
+    view: DisplayOptions,
     dry_run: bool,
     **later: str | None,
 ) -> int:
@@ -58,23 +58,23 @@ def command(
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")
     if dry_run:
-        return _only_show(chosen, selection, view)
+        return _run_dry(chosen, selection, view)
     from orchestrator.api import run
-    from orchestrator.commands.prompt import can_ask, go_on_after
+    from orchestrator.commands.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
     check_state(state)  # here, too: nobody is to be asked first
-    options = run_options(selection, state, report_dir)
+    options = build_run_options(selection, state, report_dir)
     with chosen.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approving)
-        result = drive(
+        result = run_with_display(
             lambda listeners, started: run(
                 loaded,
                 options,
                 listeners=listeners,
                 signals=True,
                 on_start=started,
-                prompt=go_on_after if can_ask() else None,
+                prompt=ask_to_continue if can_ask() else None,
             ),
             view,
             state=state,
@@ -82,16 +82,16 @@ def command(
     return result.exit_status
 
 
-def _only_show(chosen: Chosen, selection: Selection, view: View) -> int:
-    from orchestrator.commands.preview import show, status_of
+def _run_dry(chosen: PlanOptions, selection: SelectionOptions, view: DisplayOptions) -> int:
+    from orchestrator.commands.preview import choose_exit_status, show_preview
 
-    options = run_options(selection, Path(), None)
-    shown = show(chosen, options, "table", guarded=False, quiet=view.quiet, color=not view.no_color)
-    return status_of(shown)
+    options = build_run_options(selection, Path(), None)
+    shown = show_preview(chosen, options, "table", guarded=False, quiet=view.quiet, color=not view.no_color)
+    return choose_exit_status(shown)
 
 
-def run_options(
-    selection: Selection,
+def build_run_options(
+    selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
     *,

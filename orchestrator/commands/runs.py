@@ -53,12 +53,12 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
 
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
-        remove_old(folders, datetime.now(UTC) - parse_age(prune), with_snapshots=with_snapshots)
+        prune_runs(folders, datetime.now(UTC) - parse_age(prune), with_snapshots=with_snapshots)
         return
     if with_snapshots:
         raise UsageError("--with-snapshots says what --prune removes, which is not given")
     if form == "json":
-        click.echo(as_json(folders))
+        click.echo(render_json(folders))
         return
     if not folders:
         tell(f"no {'rehearsals' if rehearsals else 'runs'} in {state}")
@@ -66,14 +66,14 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     from orchestrator.display.summary import aligned
 
     restores = restores_in(folders[0].path.parent)
-    rows = [row(folder, restores) for folder in folders]
+    rows = [build_row(folder, restores) for folder in folders]
     # The last column, of what restores have begun, is there only where one has.
     shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
     for line in aligned([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
         click.echo(line)
 
 
-def as_json(folders: Sequence[RunFolder]) -> str:
+def render_json(folders: Sequence[RunFolder]) -> str:
     """Return the runs as one JSON object, the newest first: of each the ``run`` and the ``totals`` of its
     report.json, its ``folder``, and which ``restores`` of it have begun; or why it cannot be read."""
     import msgspec
@@ -81,11 +81,11 @@ def as_json(folders: Sequence[RunFolder]) -> str:
     from orchestrator.journal.restores import restores_in
 
     restores = restores_in(folders[0].path.parent) if folders else ()
-    runs = [_object(folder, restores) for folder in folders]
+    runs = [_describe_run(folder, restores) for folder in folders]
     return msgspec.json.encode({"schema": 1, "runs": runs}).decode()
 
 
-def _object(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
+def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
     from orchestrator.report.json import head_json
 
     place = {"id": folder.id, "folder": str(folder.path)}
@@ -100,7 +100,7 @@ def _object(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
     return {**place, "run": head["run"], "totals": head["totals"], **counts}
 
 
-def row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
+def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
     """Return a run as the cells of one row under ``HEADINGS``; what cannot be read is said in its row.
 
     ``restores`` are those that are kept beside it.
@@ -118,34 +118,34 @@ def row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
         folder.id,
         visible(report.run.plan),
         report.run.state,
-        _minute(report.run.started),
+        _format_minute(report.run.started),
         report.run.act,
     )
-    return (*told, *(f"{count:,}" for count in counts), _up_again(report))
+    return (*told, *(f"{count:,}" for count in counts), _describe_up_again(report))
 
 
-def _up_again(report: Report) -> str:
+def _describe_up_again(report: Report) -> str:
     """Return how many of a run's targets are up again, since when, and by which restore; empty for none."""
     if not report.restores:
         return ""
     newest = report.restores[-1]
-    since = f"since {_minute(newest.begun)}" if newest.begun else "about to begin"
+    since = f"since {_format_minute(newest.begun)}" if newest.begun else "about to begin"
     return f"{sum(report.up_again.values()):,} {since} by {newest.id}"
 
 
-def _minute(at: datetime) -> str:
+def _format_minute(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
-def remove_old(folders: Sequence[RunFolder], before: datetime, *, with_snapshots: bool = False) -> None:
+def prune_runs(folders: Sequence[RunFolder], before: datetime, *, with_snapshots: bool = False) -> None:
     """Remove those of ``folders`` (the newest first) that are complete and ended before ``before``, and tell
     which. What holds the last snapshot of something that is still down is kept, unless ``with_snapshots``; so
     is a restore as long as a run that it brings back."""
     from orchestrator.journal.restores import restores_in
 
     restores = {each.id: each for each in restores_in(folders[0].path.parent)} if folders else {}
-    standing = {str(folder.id): _looked_at(folder, restores.values(), before) for folder in folders}
-    needed = frozenset() if with_snapshots else _needed(standing)
+    standing = {str(folder.id): _read_candidate(folder, restores.values(), before) for folder in folders}
+    needed = frozenset() if with_snapshots else _find_needed(standing)
     stays = {name for name, each in standing.items() if not each.old or name in needed}
     stays |= {name for name, restore in restores.items() if stays.intersection(restore.brings_back)}
     removed = 0
@@ -154,7 +154,9 @@ def remove_old(folders: Sequence[RunFolder], before: datetime, *, with_snapshots
             _remove(folder)
             removed += 1
     if not removed:
-        tell(f"nothing to remove: no complete run ended before {_minute(before)}, or it is still wanted")
+        tell(
+            f"nothing to remove: no complete run ended before {_format_minute(before)}, or it is still wanted"
+        )
     if waiting := sum(each.waits for each in standing.values()):
         tell(f"{waiting} kept that can still be resumed; remove their folders by hand once nobody wants them")
     if needed:
@@ -170,7 +172,7 @@ def _remove(folder: RunFolder) -> None:
     click.echo(f"removed {folder.id}")
 
 
-class _Looked(NamedTuple):
+class _PruneCandidate(NamedTuple):
     """What the removal of a run goes by."""
 
     old: bool
@@ -181,20 +183,20 @@ class _Looked(NamedTuple):
     """The places that are down by it, and have a snapshot here."""
 
 
-def _looked_at(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _Looked:
+def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _PruneCandidate:
     """Look at one run; what cannot be read is not judged, and stays."""
     try:
         with folder.account(among=restores) as account:
             run = account.report.run
             down = frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.still_down())
     except OrchestratorError:
-        return _Looked(old=False, waits=False, down=frozenset())
+        return _PruneCandidate(old=False, waits=False, down=frozenset())
     over = run.state == "complete" and folder.holder() is None
     old = over and run.ended is not None and run.ended < before
-    return _Looked(old, run.state in ("stopped", "interrupted", "killed"), down)
+    return _PruneCandidate(old, run.state in ("stopped", "interrupted", "killed"), down)
 
 
-def _needed(standing: Mapping[str, _Looked]) -> frozenset[str]:
+def _find_needed(standing: Mapping[str, _PruneCandidate]) -> frozenset[str]:
     """Return the old runs that have a snapshot of something still down that no newer run has that stays."""
     seen: set[str] = set()
     needed = set[str]()

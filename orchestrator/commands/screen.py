@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.options import REHEARSALS, STATE, View
+from orchestrator.commands.options import DEFAULT_STATE, REHEARSALS, DisplayOptions
 from orchestrator.system.streams import Outlet
 from orchestrator.system.writing import appended
 
@@ -47,15 +47,15 @@ def print_result(line: str) -> None:
     try:
         click.echo(line)
     except OSError:  # a closed pipe, or a terminal that was closed
-        reader_gone()
+        discard_stdout()
 
 
-def reader_gone() -> None:
+def discard_stdout() -> None:
     """Send what is still to come on stdout nowhere, so that the interpreter's last flush cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def is_live(view: View) -> bool:
+def is_live(view: DisplayOptions) -> bool:
     """Whether a live display has a terminal of its own to draw on, one that can show its characters."""
     shared = view.events == "-" and sys.stdout.isatty()
     able = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
@@ -63,12 +63,12 @@ def is_live(view: View) -> bool:
 
 
 @contextmanager
-def listening(view: View) -> Iterator[list[Listener]]:
+def open_listeners(view: DisplayOptions) -> Iterator[list[Listener]]:
     """Give the listeners that ``view`` asks for; what they hold open is closed at the end."""
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if view.events:
-            listeners.append(_event_lines(view.events, stack))
+            listeners.append(_open_event_lines(view.events, stack))
         if logged := bool(view.log_level or view.log_format):
             from orchestrator.display.log import log_events
 
@@ -85,7 +85,7 @@ def listening(view: View) -> Iterator[list[Listener]]:
         yield listeners
 
 
-def _event_lines(destination: str, stack: ExitStack) -> Listener:
+def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
     from orchestrator.display.json_lines import EventLines
 
     if destination == "-":
@@ -102,7 +102,7 @@ def _close_quietly(close: Callable[[], None]) -> None:
         close()
 
 
-def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
+def run_with_display(engine: Engine, view: DisplayOptions, *, state: Path) -> RunResult:
     """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
 
@@ -112,29 +112,29 @@ def drive(engine: Engine, view: View, *, state: Path) -> RunResult:
         for remark in folder.remarks:
             tell(remark)
 
-    with listening(view) as listeners:
+    with open_listeners(view) as listeners:
         result = run_interruptibly(engine, tuple(listeners), started)
     with suppress(OSError):  # the run is over, whether or not anybody still reads how it went
-        _conclude(result, view, state)
+        _tell_ending(result, view, state)
     return result
 
 
-def kept_in(state: Path) -> str:
+def format_state_option(state: Path) -> str:
     """Return what a command that is advised has to say of the state folder."""
-    return "" if state == STATE else f" --state {state}"
+    return "" if state == DEFAULT_STATE else f" --state {state}"
 
 
-def _conclude(result: RunResult, view: View, state: Path) -> None:
+def _tell_ending(result: RunResult, view: DisplayOptions, state: Path) -> None:
     from orchestrator.display.summary import ending_line, next_steps
 
     report = result.report
     if not view.quiet:
-        _counts(result, view)
-        _troubles(result)
+        _show_counts(result, view)
+        _tell_troubles(result)
     if not view.quiet or result.exit_status:
         tell(ending_line(report))
         if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
-            for line in next_steps(report, state=kept_in(state)):
+            for line in next_steps(report, state=format_state_option(state)):
                 tell(line)
     for warning in result.warnings:
         tell(warning)
@@ -142,7 +142,7 @@ def _conclude(result: RunResult, view: View, state: Path) -> None:
         print_result(f"reports: {result.folder.path}")
 
 
-def _troubles(result: RunResult) -> None:
+def _tell_troubles(result: RunResult) -> None:
     """Tell which targets are failed or unknown, and what the lanes warn of."""
     from orchestrator.display.summary import trouble_lines
     from orchestrator.report.words import visible
@@ -157,7 +157,7 @@ def _troubles(result: RunResult) -> None:
             tell(f"{visible(gateway.name)}: {visible(warning)}")
 
 
-def _counts(result: RunResult, view: View) -> None:
+def _show_counts(result: RunResult, view: DisplayOptions) -> None:
     from orchestrator.display.summary import aligned, count_rows, headings
 
     rows = count_rows(result.report)
@@ -177,13 +177,13 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], console:
     unbounded = console.options.update(max_width=1000)
     zeros = {heading for heading, *cells in zip(headings, *rows, strict=True) if set(cells) == {"0"}}
     for left_out in (set[str](), zeros, {*zeros, "requests", "retries"}):
-        table = _table(headings, rows, left_out)
+        table = _build_table(headings, rows, left_out)
         if Measurement.get(console, unbounded, table).maximum <= console.width:
             break
     console.print(table)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left_out: set[str]) -> Table:
+def _build_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left_out: set[str]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text

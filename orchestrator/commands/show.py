@@ -37,12 +37,12 @@ def command(run: str, target: str, form: str, state: Path) -> None:
     from orchestrator.journal.folder import find_run
 
     with find_run(state, run).account() as account:
-        kept = account.kept(the_one(account, target))
-    for line in [as_json(kept)] if form == "json" else as_text(kept):
+        kept = account.kept(find_target(account, target))
+    for line in [render_json(kept)] if form == "json" else render_text(kept):
         click.echo(line)
 
 
-def the_one(account: JournalReportSource, ref: str) -> str:
+def find_target(account: JournalReportSource, ref: str) -> str:
     """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
     from orchestrator.journal.account import MOST_NAMED
     from orchestrator.report.words import visible
@@ -58,7 +58,7 @@ def the_one(account: JournalReportSource, ref: str) -> str:
     raise UsageError(f"{visible(ref)} means several targets of run {run}; say which:{names}{more}")
 
 
-def as_json(kept: KeptTarget) -> str:
+def render_json(kept: KeptTarget) -> str:
     """Return the target's object of report.json, with ``snapshot``."""
     import msgspec
 
@@ -67,7 +67,7 @@ def as_json(kept: KeptTarget) -> str:
     return msgspec.json.encode({**target_json(kept.target), "snapshot": kept.snapshot}).decode()
 
 
-def as_text(kept: KeptTarget) -> Iterator[str]:
+def render_text(kept: KeptTarget) -> Iterator[str]:
     """Yield the same for people, with what an approval saw and what restores did."""
     from orchestrator.report.words import OUTCOME_WORDS, span, visible
 
@@ -87,12 +87,12 @@ def as_text(kept: KeptTarget) -> Iterator[str]:
     for restored in kept.restores:
         told = f"{restored.outcome or 'not ended'}{f': {restored.reason}' if restored.reason else ''}"
         yield f"restore   {restored.restore}: {visible(told)}"
-    yield from _snapshot(kept)
+    yield from _render_snapshot(kept)
     yield f"requests  {len(target.attempts)}"
-    yield from map(_attempt, target.attempts)
+    yield from map(_render_attempt, target.attempts)
 
 
-def _snapshot(kept: KeptTarget) -> Iterator[str]:
+def _render_snapshot(kept: KeptTarget) -> Iterator[str]:
     from orchestrator.report.words import moment, visible
 
     if kept.snapshot is None:
@@ -105,7 +105,7 @@ def _snapshot(kept: KeptTarget) -> Iterator[str]:
             yield f"          {name}: {visible(value if isinstance(value, str) else json.dumps(value))}"
 
 
-def _attempt(attempt: AttemptReport) -> str:
+def _render_attempt(attempt: AttemptReport) -> str:
     from orchestrator.report.words import moment, span, visible
 
     status = "no reply" if attempt.status is None else str(attempt.status)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.commands.options import run_or_none_argument, state_option
-from orchestrator.commands.screen import kept_in, tell
+from orchestrator.commands.screen import format_state_option, tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.standing import LaneStanding, Standing
@@ -38,19 +38,19 @@ def command(run: str | None, form: str, state: Path) -> None:
     runs that go on, else `latest`. A run that goes on is asked itself; if it does not answer, its journal
     is read.
     """
-    for number, folder in enumerate(asked_for(run, state)):
-        live = standing_of(folder)
+    for number, folder in enumerate(find_meant_runs(run, state)):
+        live = ask_standing(folder)
         with folder.account() as account:
             if form == "json":
-                click.echo(as_json(account, live))
+                click.echo(render_json(account, live))
                 continue
             for line in ("",) if number else ():
                 click.echo(line)
-            for line in as_text(account, live, held=folder.holder(), state=kept_in(state)):
+            for line in render_text(account, live, held=folder.holder(), state=format_state_option(state)):
                 click.echo(line)
 
 
-def asked_for(run: str | None, state: Path) -> list[RunFolder]:
+def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
     """Return the runs that are meant."""
     from orchestrator.journal.folder import find_run, list_runs
 
@@ -60,7 +60,7 @@ def asked_for(run: str | None, state: Path) -> list[RunFolder]:
     return [folder for folder in kept if folder.holding() is not None] or [find_run(state, "latest")]
 
 
-def standing_of(folder: RunFolder) -> Standing | None:
+def ask_standing(folder: RunFolder) -> Standing | None:
     """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
     import msgspec
 
@@ -81,7 +81,7 @@ def standing_of(folder: RunFolder) -> Standing | None:
         return None
 
 
-def as_json(account: JournalReportSource, live: Standing | None) -> str:
+def render_json(account: JournalReportSource, live: Standing | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
     import msgspec
 
@@ -89,34 +89,34 @@ def as_json(account: JournalReportSource, live: Standing | None) -> str:
     from orchestrator.report.values import SCHEMA
 
     found: dict[str, Any] = {"schema": SCHEMA, **head_json(account.report)}
-    found["waits_for"] = live.waits_for if live else _wants(account.report)
-    found["until"] = _instant(live.until) if live else None
-    found["forecast"] = _forecast(live) if live else None
-    found["wave"] = _wave(account, live)
-    found["lanes"] = [_lane(lane) for lane in live.lanes] if live else []
+    found["waits_for"] = live.waits_for if live else _describe_wait(account.report)
+    found["until"] = _format_instant(live.until) if live else None
+    found["forecast"] = _describe_forecast(live) if live else None
+    found["wave"] = _describe_wave(account, live)
+    found["lanes"] = [_describe_lane(lane) for lane in live.lanes] if live else []
     return msgspec.json.encode(found).decode()
 
 
-def _instant(at: float | None) -> str | None:
+def _format_instant(at: float | None) -> str | None:
     from datetime import UTC, datetime
 
     return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _forecast(live: Standing) -> dict[str, Any] | None:
+def _describe_forecast(live: Standing) -> dict[str, Any] | None:
     from orchestrator.rules.forecast import forecast_values
 
     return None if live.forecast is None else forecast_values(live.forecast)
 
 
-def _lane(lane: LaneStanding) -> dict[str, Any]:
+def _describe_lane(lane: LaneStanding) -> dict[str, Any]:
     from msgspec.structs import asdict
 
-    instants = {name: _instant(getattr(lane, name)) for name in ("until", "probe_at", "gives_up_at")}
+    instants = {name: _format_instant(getattr(lane, name)) for name in ("until", "probe_at", "gives_up_at")}
     return {**asdict(lane), **instants}
 
 
-def _wave(account: JournalReportSource, live: Standing | None) -> dict[str, Any] | None:
+def _describe_wave(account: JournalReportSource, live: Standing | None) -> dict[str, Any] | None:
     """Return the wave that the run has come to, counted from 1; None before the first one."""
     if (wave_step := account.wave_step()) is None:
         return None
@@ -127,7 +127,7 @@ def _wave(account: JournalReportSource, live: Standing | None) -> dict[str, Any]
     return {"name": account.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
 
 
-def _wants(report: Report) -> str | None:
+def _describe_wait(report: Report) -> str | None:
     """Return what a run that does not go on waits for: the command that goes on with it."""
     from orchestrator.report.words import advice
 
@@ -137,7 +137,7 @@ def _wants(report: Report) -> str | None:
     )
 
 
-def as_text(
+def render_text(
     account: JournalReportSource, live: Standing | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield the same for people."""
@@ -150,15 +150,15 @@ def as_text(
     elif report.run.sessions:
         yield f"session   {len(report.run.sessions)}, {worked(report.run.sessions[-1])}"
     yield f"targets   {headline(report)}"
-    if wave := _wave(account, live):
+    if wave := _describe_wave(account, live):
         step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
         yield f"wave      {wave['number']} of {wave['of']}, {visible(wave['name'])}{step}"
     if report.run.window:
         yield f"window    {hours(report.run.window)}"
-    yield from _live_lines(live) if live else _still_lines(report, state)
+    yield from _render_live(live) if live else _render_ended(report, state)
 
 
-def _live_lines(live: Standing) -> Iterator[str]:
+def _render_live(live: Standing) -> Iterator[str]:
     from orchestrator.display.phrases import done_text, late_texts, window_text
     from orchestrator.engine.standing import lane_waits
     from orchestrator.report.words import visible
@@ -179,7 +179,7 @@ def _live_lines(live: Standing) -> Iterator[str]:
         yield from (f"          {text}" for text in late_texts(ahead))
 
 
-def _still_lines(report: Report, state: str) -> Iterator[str]:
+def _render_ended(report: Report, state: str) -> Iterator[str]:
     from orchestrator.display.summary import next_steps
 
     for gateway in report.gateways:

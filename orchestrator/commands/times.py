@@ -21,30 +21,30 @@ def parse_window(text: str) -> tuple[datetime, datetime]:
     """Return when the window OPENS/CLOSES opens and closes, both aware; raises ``UsageError``."""
     opens_text, slash, closes_text = text.partition("/")
     if not slash:
-        raise UsageError(f"--window {text}: write OPENS/CLOSES, as in {_example()}")
-    opens, closes = _moment(opens_text), _moment(closes_text)
+        raise UsageError(f"--window {text}: write OPENS/CLOSES, as in {_show_example()}")
+    opens, closes = _parse_moment(opens_text), _parse_moment(closes_text)
     if opens >= closes:
         raise UsageError(f"--window {text}: it closes before it opens")
     return opens, closes
 
 
-def _moment(text: str) -> datetime:
+def _parse_moment(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            f"--window: {text!r} is not a time; write OPENS/CLOSES, as in {_example()}"
+            f"--window: {text!r} is not a time; write OPENS/CLOSES, as in {_show_example()}"
         ) from None
     if at.tzinfo is None:
-        raise UsageError(f"--window: {text!r} has no time zone; write it with one, as in {_example()}")
+        raise UsageError(f"--window: {text!r} has no time zone; write it with one, as in {_show_example()}")
     return at
 
 
-def _example() -> str:
+def _show_example() -> str:
     return "2026-11-22T22:00:00+03:00/2026-11-23T02:00:00+03:00"
 
 
-def close_at(text: str, now: datetime) -> datetime:
+def parse_close_at(text: str, now: datetime) -> datetime:
     """Return the next moment that HH:MM[ZONE] names after the aware ``now``.
 
     ZONE is ``Z``, an offset (``+03:00``) or a name (``Europe/Istanbul``); without one, the machine's own.
@@ -55,7 +55,7 @@ def close_at(text: str, now: datetime) -> datetime:
         raise UsageError(
             f"--close-at {text}: write HH:MM, with a zone if it is not this machine's: 02:00+03:00"
         )
-    clock, zone = time(int(found[1]), int(found[2])), _zone(found[3])
+    clock, zone = time(int(found[1]), int(found[2])), _parse_zone(found[3])
     today = now.astimezone(zone).date()
     # Tomorrow's is taken from the wall clock, not by adding 24 hours: the clock may change in between.
     for day in (today, today + timedelta(days=1)):
@@ -68,7 +68,7 @@ def close_at(text: str, now: datetime) -> datetime:
     )
 
 
-def _zone(text: str) -> tzinfo | None:
+def _parse_zone(text: str) -> tzinfo | None:
     if not text:
         return None
     if text in ("Z", "z"):

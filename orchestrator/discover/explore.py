@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
-from orchestrator.discover.survey import Survey, Tally, Told
+from orchestrator.discover.survey import GatewaySurvey, SurveyListener, SurveyResult
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import Found, Wanted
 
-Keep = Callable[[Gateway, Found], str | None]
+KeepTarget = Callable[[Gateway, Found], str | None]
 """Takes a target that was found; says why it cannot be kept, where it cannot."""
 
 
-async def explore(
+async def survey_gateways(
     gateways: Sequence[Gateway],
     wanted: Mapping[str, Wanted],
     environment: Environment,
-    tell: Told,
-    keep: Keep,
-) -> dict[str, Tally]:
+    tell: SurveyListener,
+    keep: KeepTarget,
+) -> dict[str, SurveyResult]:
     """Return what each gateway's survey has come to, by name.
 
     Raises CredentialError and UsageError before anything is sent, where a credential, a certificate or a
@@ -31,7 +31,7 @@ async def explore(
     for gateway in gateways:
         environment.check(environment.reach(gateway))
     materials = {gateway.name: await environment.credential(gateway) for gateway in gateways}
-    surveys: dict[str, Survey] = {}
+    surveys: dict[str, GatewaySurvey] = {}
 
     async def one(gateway: Gateway, material: Material) -> None:
         async with open_connection(environment, gateway) as send:
@@ -39,15 +39,17 @@ async def explore(
 
     async with anyio.create_task_group() as group:
         for gateway in map(environment.reach, gateways):
-            surveys[gateway.name] = _survey(gateway, wanted[gateway.name], environment, tell, keep)
+            surveys[gateway.name] = _make_survey(gateway, wanted[gateway.name], environment, tell, keep)
             group.start_soon(one, gateway, materials[gateway.name])
     return {name: survey.tally for name, survey in surveys.items()}
 
 
-def _survey(gateway: Gateway, wanted: Wanted, environment: Environment, tell: Told, keep: Keep) -> Survey:
+def _make_survey(
+    gateway: Gateway, wanted: Wanted, environment: Environment, tell: SurveyListener, keep: KeepTarget
+) -> GatewaySurvey:
     def take(found: Found) -> None:
         if why := keep(gateway, found):
             survey.miss(why)
 
-    survey = Survey(gateway, wanted, environment, tell, take)
+    survey = GatewaySurvey(gateway, wanted, environment, tell, take)
     return survey

@@ -19,7 +19,7 @@ _FOR_ALL = frozenset({"name", "path", BEFORE})
 """Filters that every kind can answer."""
 
 
-class Filters(Struct, frozen=True, kw_only=True):
+class DiscoveryFilters(Struct, frozen=True, kw_only=True):
     """What was asked for, as written. Of several texts for one filter one is enough; all filters must agree.
 
     ``texts`` are globs by the name of their filter; of ``type`` they are the vendors' own words.
@@ -30,9 +30,9 @@ class Filters(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
     def __str__(self) -> str:
-        said = [f"--{name} {_quoted(text)}" for name, texts in self.texts.items() for text in texts]
-        said += [f"--regex {_quoted(text)}" for text in self.regexes]
-        return " ".join([*said, *([f"--{BEFORE} {_quoted(self.before)}"] if self.before else [])])
+        said = [f"--{name} {_quote(text)}" for name, texts in self.texts.items() for text in texts]
+        said += [f"--regex {_quote(text)}" for text in self.regexes]
+        return " ".join([*said, *([f"--{BEFORE} {_quote(self.before)}"] if self.before else [])])
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -42,11 +42,11 @@ class Filters(Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys([*names, *(name for name, is_given in more if is_given)]))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return text if re.fullmatch(r"[\w*?./:+-]+", text) else f"'{text}'"
 
 
-def wanted_of(filters: Filters, gateways: Sequence[Gateway]) -> dict[str, Wanted]:
+def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> dict[str, Wanted]:
     """Return what is wanted of each gateway, by name.
 
     A filter holds for the gateways whose kind can answer it. A gateway that cannot answer one must be
@@ -55,20 +55,20 @@ def wanted_of(filters: Filters, gateways: Sequence[Gateway]) -> dict[str, Wanted
     """
     for gateway in gateways:
         if not gateway.FILTERS:
-            raise UsageError(f"{_named(gateway)} cannot be discovered: its kind lists nothing")
-    tests = _tests(filters)
-    answered = {gateway.name: _answered(filters, gateway) for gateway in gateways}
+            raise UsageError(f"{_name_gateway(gateway)} cannot be discovered: its kind lists nothing")
+    tests = _build_tests(filters)
+    answered = {gateway.name: _find_answerable(filters, gateway) for gateway in gateways}
     for name in filters.given:
         if not any(name in own for own in answered.values()):
-            raise UsageError(_nobody(name, filters, gateways))
+            raise UsageError(_explain_unanswerable(name, filters, gateways))
     for text in filters.texts.get("type", ()):
         if not any(text in gateway.FILTERS.get("type", ()) for gateway in gateways):
-            raise UsageError(f"--type {text}: {_types(gateways)}")
+            raise UsageError(f"--type {text}: {_list_types(gateways)}")
     common = set.intersection(*map(set, answered.values())) if answered else set()
-    return {gateway.name: _wanted(gateway, filters, tests, answered, common) for gateway in gateways}
+    return {gateway.name: _build_wanted(gateway, filters, tests, answered, common) for gateway in gateways}
 
 
-def _answered(filters: Filters, gateway: Gateway) -> frozenset[str]:
+def _find_answerable(filters: DiscoveryFilters, gateway: Gateway) -> frozenset[str]:
     types = filters.texts.get("type", ())
     own = {name for name in filters.given if name in gateway.FILTERS}
     if "type" in own and not any(text in gateway.FILTERS["type"] for text in types):
@@ -76,9 +76,9 @@ def _answered(filters: Filters, gateway: Gateway) -> frozenset[str]:
     return frozenset(own)
 
 
-def _wanted(
+def _build_wanted(
     gateway: Gateway,
-    filters: Filters,
+    filters: DiscoveryFilters,
     tests: Mapping[str, Callable[[str], bool]],
     answered: Mapping[str, frozenset[str]],
     common: set[str],
@@ -88,8 +88,8 @@ def _wanted(
     if missing and not own - common:
         other = ", ".join(f"--{name}" for name in gateway.FILTERS if name not in _FOR_ALL)
         raise UsageError(
-            f"--{missing[0]} says nothing of {_named(gateway)}, and would leave out nothing there; name the"
-            f" gateways that are meant, or give it a filter of its own ({other})"
+            f"--{missing[0]} says nothing of {_name_gateway(gateway)}, and would leave out nothing there;"
+            f" name the gateways that are meant, or give it a filter of its own ({other})"
         )
     literal = {name: tuple(t for t in filters.texts.get(name, ()) if not set(t) & set("*?")) for name in own}
     return Wanted(
@@ -99,42 +99,44 @@ def _wanted(
     )
 
 
-def _named(gateway: Gateway) -> str:
+def _name_gateway(gateway: Gateway) -> str:
     return f"the gateway {gateway.name} (kind {gateway.KIND})"
 
 
-def _nobody(name: str, filters: Filters, gateways: Sequence[Gateway]) -> str:
+def _explain_unanswerable(name: str, filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> str:
     if name == "type":
-        return f"--type {filters.texts['type'][0]}: {_types(gateways)}"
+        return f"--type {filters.texts['type'][0]}: {_list_types(gateways)}"
     kinds = " or ".join(sorted({gateway.KIND for gateway in gateways}))
     return f"--{name}: gateways of kind {kinds} have no such thing"
 
 
-def _types(gateways: Sequence[Gateway]) -> str:
+def _list_types(gateways: Sequence[Gateway]) -> str:
     known = {gateway.KIND: sorted(gateway.FILTERS.get("type", ())) for gateway in gateways}
     return "the types are " + "; ".join(f"{', '.join(types)} ({kind})" for kind, types in known.items())
 
 
-def _tests(filters: Filters) -> dict[str, Callable[[str], bool]]:
-    tests = {name: _glob(texts, whole=name == "path") for name, texts in filters.texts.items() if texts}
+def _build_tests(filters: DiscoveryFilters) -> dict[str, Callable[[str], bool]]:
+    tests = {
+        name: _match_globs(texts, whole=name == "path") for name, texts in filters.texts.items() if texts
+    }
     if types := filters.texts.get("type"):
         tests["type"] = frozenset(types).__contains__
     if filters.regexes:
-        tests["name"] = _both(tests.get("name"), _regex(filters.regexes))
+        tests["name"] = _match_both(tests.get("name"), _match_regexes(filters.regexes))
     return tests
 
 
-def _glob(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
+def _match_globs(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
     """Return what matches globs. A path has parts; in a name a slash is a letter like any other."""
-    match = matcher(normal(pattern if whole else _unparted(pattern)) for pattern in patterns)
-    return lambda text: match(normal(text if whole else _unparted(text))) is not None
+    match = matcher(normal(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
+    return lambda text: match(normal(text if whole else _hide_slashes(text))) is not None
 
 
-def _unparted(text: str) -> str:
+def _hide_slashes(text: str) -> str:
     return text.replace("/", "\0")
 
 
-def _regex(patterns: Sequence[str]) -> Callable[[str], bool]:
+def _match_regexes(patterns: Sequence[str]) -> Callable[[str], bool]:
     try:
         compiled = [re.compile(pattern) for pattern in patterns]
     except (re.error, RecursionError, OverflowError) as error:
@@ -142,7 +144,7 @@ def _regex(patterns: Sequence[str]) -> Callable[[str], bool]:
     return lambda text: any(pattern.search(text) for pattern in compiled)
 
 
-def _both(one: Callable[[str], bool] | None, other: Callable[[str], bool]) -> Callable[[str], bool]:
+def _match_both(one: Callable[[str], bool] | None, other: Callable[[str], bool]) -> Callable[[str], bool]:
     return other if one is None else lambda text: one(text) and other(text)
 
 
@@ -160,7 +162,7 @@ def read_before(text: str) -> datetime:
     return moment
 
 
-def group_of(by: str | None, gateway: str, found: Found) -> str | None:
+def choose_group(by: str | None, gateway: str, found: Found) -> str | None:
     """Return what the target's wave is called after; its gateway where it has nothing of the sort.
 
     None where there is one wave for all.

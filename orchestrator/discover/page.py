@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.discover.spool import Spool
-from orchestrator.discover.survey import Tally
+from orchestrator.discover.spool import FoundTargets
+from orchestrator.discover.survey import SurveyResult
 from orchestrator.plan.frame import block
 from orchestrator.plan.nodes import Entries
 from orchestrator.plan.written import comment, text
@@ -15,7 +15,7 @@ from orchestrator.plan.written import comment, text
 EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot be run."
 
 
-class Origin(Struct, frozen=True, kw_only=True):
+class PlanOrigin(Struct, frozen=True, kw_only=True):
     """When, by whom, from what and by which filters a plan was made."""
 
     at: str
@@ -26,25 +26,25 @@ class Origin(Struct, frozen=True, kw_only=True):
     """Where paths in it begin, if that has to be said."""
 
 
-class Survey(Struct, frozen=True, kw_only=True):
+class SurveySummary(Struct, frozen=True, kw_only=True):
     """What has come of one gateway."""
 
     gateway: str
     url: str
-    tally: Tally
+    tally: SurveyResult
     matched: int
     twin: str | None = None
     """The gateway that is the same installation and was read in its place."""
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class DiscoveredPlan(Struct, frozen=True, kw_only=True):
     """All that a plan is made of."""
 
-    origin: Origin
-    surveys: Sequence[Survey]
+    origin: PlanOrigin
+    surveys: Sequence[SurveySummary]
     entries: Entries
     at_most: int | None
-    spool: Spool
+    spool: FoundTargets
 
     @property
     def matched(self) -> int:
@@ -67,7 +67,7 @@ class Result(Struct, frozen=True, kw_only=True):
         )
 
 
-def summary(result: Result) -> Iterator[str]:
+def list_summary(result: DiscoveredPlan) -> Iterator[str]:
     """Yield what was seen of each gateway, and what was not, for people."""
     for survey in result.surveys:
         tally = survey.tally
@@ -85,7 +85,7 @@ def summary(result: Result) -> Iterator[str]:
         yield EMPTY
 
 
-def gaps(result: Result) -> Iterator[str]:
+def list_gaps(result: DiscoveredPlan) -> Iterator[str]:
     """Yield what could not be seen, by name."""
     for survey in result.surveys:
         yield from (f"{survey.gateway}: {gap}" for gap in survey.tally.gaps)
@@ -93,7 +93,7 @@ def gaps(result: Result) -> Iterator[str]:
             yield f"{survey.gateway}: {survey.tally.more_gaps:,} more"
 
 
-def text_of(result: Result) -> Iterator[str]:
+def render_plan(result: DiscoveredPlan) -> Iterator[str]:
     """Yield the lines of the plan."""
     yield from (f"# {comment(line)}".rstrip() for line in _comments(result))
     yield ""
@@ -110,7 +110,7 @@ def text_of(result: Result) -> Iterator[str]:
             yield from (f"      {line}" for line in result.spool.lines(group))
 
 
-def _comments(result: Result) -> Iterator[str]:
+def _comments(result: DiscoveredPlan) -> Iterator[str]:
     origin = result.origin
     yield f"Made by undeploy discover at {origin.at}, by {origin.who}, from {origin.source}"
     yield f"Filters: {origin.filters or 'none'}"
@@ -118,7 +118,7 @@ def _comments(result: Result) -> Iterator[str]:
         yield f"Relative paths in it begin in {origin.folder}: keep it there"
     for survey in result.surveys:
         yield f"Gateway {survey.gateway}: {survey.url}"
-    yield from summary(result)
-    unseen = list(gaps(result))
+    yield from list_summary(result)
+    unseen = list(list_gaps(result))
     yield "What could NOT be seen:" if unseen else "Nothing was left unseen that the credentials may see."
     yield from (f"  {gap}" for gap in unseen)

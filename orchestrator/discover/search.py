@@ -15,11 +15,11 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.discover.explore import explore
-from orchestrator.discover.filters import Filters, check_group, group_of, wanted_of
-from orchestrator.discover.page import Origin, Result, Survey
-from orchestrator.discover.spool import Spool
-from orchestrator.discover.survey import Tally, Told
+from orchestrator.discover.explore import survey_gateways
+from orchestrator.discover.filters import DiscoveryFilters, assign_filters, check_group, choose_group
+from orchestrator.discover.page import DiscoveredPlan, PlanOrigin, SurveySummary
+from orchestrator.discover.spool import FoundTargets
+from orchestrator.discover.survey import SurveyListener, SurveyResult
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
@@ -35,60 +35,64 @@ LARGEST_REPLY = 64 * 1024 * 1024
 """Bytes of one reply that are read: the vendors' lists have long pages, or none."""
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class SearchRequest(Struct, frozen=True, kw_only=True):
     """What is to be looked for. ``source`` is the plan as it was named; no ``gateways`` are all of them."""
 
     frame: Frame
     source: str
     gateways: tuple[str, ...] = ()
-    filters: Filters = Filters()
+    filters: DiscoveryFilters = DiscoveryFilters()
     group_by: str | None = None
 
 
-class Search:
+class Discovery:
     """Looks at gateways, and keeps what was found on disk while it is open."""
 
-    def __init__(self, order: Order, tell: Told, environment: Environment | None = None) -> None:
+    def __init__(
+        self, order: SearchRequest, tell: SurveyListener, environment: Environment | None = None
+    ) -> None:
         """Raises ``UsageError`` for a gateway, a filter or a grouping that cannot be. Sends nothing.
 
         ``environment`` is this machine's if not given.
         """
         self._order = order
         self._tell = tell
-        self._environment = environment or _world(order.frame.folder)
-        self._chosen = _chosen(order.frame, order.gateways)
-        self._wanted = wanted_of(order.filters, self._chosen)
+        self._environment = environment or _make_environment(order.frame.folder)
+        self._chosen = _choose_gateways(order.frame, order.gateways)
+        self._wanted = assign_filters(order.filters, self._chosen)
         check_group(order.group_by, self._chosen)
-        self._twins = _twins(self._chosen)
-        self._tallies: dict[str, Tally] = {}
+        self._twins = _find_twins(self._chosen)
+        self._tallies: dict[str, SurveyResult] = {}
 
     @contextmanager
     def spooling(self) -> Iterator[None]:
         """Hold the file that takes what is found; results can be read within the block only."""
         with tempfile.TemporaryFile() as file:
             frame = self._order.frame
-            self._spool = Spool(file, Patterns(frame.header.protect, frame.gateways).first)
+            self._spool = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).first)
             yield
 
     async def run(self) -> None:
         """Look. Raises CredentialError and UsageError before anything is sent."""
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
-        self._tallies = await explore(gateways, self._wanted, self._environment, self._tell, self._keep)
+        self._tallies = await survey_gateways(
+            gateways, self._wanted, self._environment, self._tell, self._keep
+        )
 
     def _keep(self, gateway: Gateway, found: Found) -> str | None:
-        return self._spool.add(gateway, found, group_of(self._order.group_by, gateway.name, found))
+        return self._spool.add(gateway, found, choose_group(self._order.group_by, gateway.name, found))
 
-    def result(self, entries: Entries, *, stdout: bool) -> Result:
+    def result(self, entries: Entries, *, stdout: bool) -> DiscoveredPlan:
         """Return what the plan is made of; ``entries`` are those of the frame as they are to be written."""
         frame = self._order.frame
-        origin = Origin(
+        origin = PlanOrigin(
             at=f"{datetime.fromtimestamp(self._environment.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
             who=_who(),
             source=self._order.source,
             filters=str(self._order.filters),
             folder=str(frame.folder) if stdout and paths_in(frame) else None,
         )
-        return Result(
+        return DiscoveredPlan(
             origin=origin,
             surveys=[self._survey(gateway) for gateway in self._chosen],
             entries=entries,
@@ -96,21 +100,21 @@ class Search:
             spool=self._spool,
         )
 
-    def _survey(self, gateway: Gateway) -> Survey:
-        return Survey(
+    def _survey(self, gateway: Gateway) -> SurveySummary:
+        return SurveySummary(
             gateway=gateway.name,
             url=gateway.url,
-            tally=self._tallies.get(gateway.name, Tally()),
+            tally=self._tallies.get(gateway.name, SurveyResult()),
             matched=self._spool.matched[gateway.name],
             twin=self._twins.get(gateway.name),
         )
 
 
-def _world(folder: Path) -> Environment:
+def _make_environment(folder: Path) -> Environment:
     return replace(real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
 
 
-def _chosen(frame: Frame, names: Sequence[str]) -> list[Gateway]:
+def _choose_gateways(frame: Frame, names: Sequence[str]) -> list[Gateway]:
     known = {gateway.name: gateway for gateway in frame.gateways}
     for name in names:
         if name not in known:
@@ -119,7 +123,7 @@ def _chosen(frame: Frame, names: Sequence[str]) -> list[Gateway]:
     return [gateway for gateway in frame.gateways if gateway.name in names or not names]
 
 
-def _twins(gateways: Sequence[Gateway]) -> dict[str, str]:
+def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:
     """Return the gateways that are the same installation as one before them, with that one's name."""
     first: dict[str, str] = {}
     twins: dict[str, str] = {}

@@ -15,7 +15,7 @@ from orchestrator.plan.written import comment, flow
 from orchestrator.text.names import normal, shown
 
 
-class Spool:
+class FoundTargets:
     """Takes targets in any order, each once; gives their lines by wave, in the order of their ids.
 
     In memory it holds the parts of each target and the place of its line.
@@ -34,9 +34,9 @@ class Spool:
 
     def add(self, gateway: Gateway, found: Found, group: str | None) -> str | None:
         """Take a target; return why it cannot stand in a plan, where it cannot."""
-        first = self._known.setdefault((gateway.installation, _same(found.parts)), found.parts)
+        first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
-            why = _refused(gateway, found)
+            why = _find_fault(gateway, found)
         elif first == found.parts:
             return None
         else:
@@ -48,7 +48,7 @@ class Spool:
 
     def _keep(self, gateway: Gateway, found: Found, group: str | None) -> None:
         names = [coordinate.name for coordinate in gateway.COORDINATES]
-        line = _line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
+        line = _format_line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
         data = line.encode()
         self._file.write(data)
         self._places[group].append((gateway.name, found.parts, self._end, len(data)))
@@ -75,11 +75,11 @@ class Spool:
             yield self._file.read(size).decode()
 
 
-def _same(parts: tuple[str, ...]) -> tuple[str, ...]:
+def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts if "".join(parts).isascii() else tuple(map(normal, parts))
 
 
-def _refused(gateway: Gateway, found: Found) -> str | None:
+def _find_fault(gateway: Gateway, found: Found) -> str | None:
     """Return why a target that is live cannot stand in a plan; None where it can."""
     for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
         try:
@@ -89,7 +89,7 @@ def _refused(gateway: Gateway, found: Found) -> str | None:
     return None
 
 
-def _line(keys: Mapping[str, str], found: Found) -> str:
+def _format_line(keys: Mapping[str, str], found: Found) -> str:
     notes = [*found.notes, *([f"since {found.since}"] if found.since else [])]
     seen = comment(", ".join(notes))
     return f"- {flow(keys)}{f'  # {seen}' if seen else ''}"

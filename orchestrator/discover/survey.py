@@ -26,13 +26,13 @@ from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import backoff
 
-TRIES = 4
+MOST_TRIES = 4
 """Requests for one query, before it counts as unanswered; those that were refused for haste do not count."""
 
-DENIALS = 2
+MOST_DENIALS = 2
 """Rejections of the credential to one query, for which it is renewed; one more is about the query."""
 
-UNANSWERED = 5
+MOST_UNANSWERED = 5
 """Queries in a row that may go unanswered, before a gateway is given up on."""
 
 MOST_ASKED = 250_000
@@ -42,7 +42,7 @@ MOST_GAPS = 10_000
 """Gaps of one gateway that are kept by name; the others are counted."""
 
 
-class Told(Protocol):
+class SurveyListener(Protocol):
     """Who is told how a survey is doing."""
 
     def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
@@ -54,7 +54,7 @@ class Told(Protocol):
         ...
 
 
-class Tally(Struct):
+class SurveyResult(Struct):
     """What a survey has come to."""
 
     seen: int = 0
@@ -70,7 +70,7 @@ class Tally(Struct):
         return not self.gaps
 
 
-class Survey:
+class GatewaySurvey:
     """Reads the catalog of one gateway."""
 
     def __init__(
@@ -78,12 +78,12 @@ class Survey:
         gateway: Gateway,
         wanted: Wanted,
         environment: Environment,
-        tell: Told,
+        tell: SurveyListener,
         keep: Callable[[Found], None],
     ) -> None:
         """``keep`` takes each target as it is found; it may be told of one more than once."""
         self.gateway = gateway
-        self.tally = Tally()
+        self.tally = SurveyResult()
         self._wanted = wanted
         self._environment = environment
         self._tell = tell
@@ -187,21 +187,21 @@ class Survey:
                 self._unanswered = 0
                 return read
             denials += read.verdict is Verdict.DENIED
-            if read.verdict is Verdict.BUSY or (read.verdict is Verdict.DENIED and denials <= DENIALS):
+            if read.verdict is Verdict.BUSY or (read.verdict is Verdict.DENIED and denials <= MOST_DENIALS):
                 continue
             failures += 1
             if read.verdict is not Verdict.UNCLEAR:
                 self._unanswered = 0
-                return _lost(query, read)
-            if failures >= TRIES or self._given_up:
+                return _describe_unanswered(query, read)
+            if failures >= MOST_TRIES or self._given_up:
                 return self._unheard(query, read)
             await anyio.sleep(backoff(lane.policy, failures, self._environment.roll()))
 
     def _unheard(self, query: Query, read: Reading) -> Part:
         self._unanswered += 1
-        if self._unanswered < UNANSWERED:
-            return _lost(query, read)
-        self.miss(f"{query.name}: {said(read)}")
+        if self._unanswered < MOST_UNANSWERED:
+            return _describe_unanswered(query, read)
+        self.miss(f"{query.name}: {describe_fault(read)}")
         return self._give_up(f"{self._unanswered} reads in a row went unanswered")
 
     def _tell_busy(self, read: Reading) -> None:
@@ -209,7 +209,7 @@ class Survey:
         if read.verdict is Verdict.BUSY and not self._told_busy:
             self._told_busy = True
             wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
-            self._tell.lane(self.gateway.name, "paused", said(read), wait)
+            self._tell.lane(self.gateway.name, "paused", describe_fault(read), wait)
 
     async def _ask(self, query: Query, turn: AdmissionRequest, lane: Lane, send: Send) -> Part | Reading:
         active = lane.authenticator.active
@@ -226,8 +226,8 @@ class Survey:
             read = query.read(answer)
             if isinstance(read, Part):
                 lane.accepted(active.generation)
-                lane.observe(turn, _READ, began)
-                return _masked(read, mask)
+                lane.observe(turn, _ANSWERED, began)
+                return _mask_part(read, mask)
             read = mask.reading(read)
             lane.observe(turn, read, began)
             self._tell_busy(read)
@@ -236,7 +236,7 @@ class Survey:
             return read
 
 
-def _masked(part: Part, mask: Mask) -> Part:
+def _mask_part(part: Part, mask: Mask) -> Part:
     """Return a part as it may be shown. A name that repeats a credential is left out: no id is blotted."""
     found = tuple(each for each in part.found if mask.value(each.parts) == each.parts)
     hidden = len(part.found) - len(found)
@@ -249,17 +249,17 @@ def _masked(part: Part, mask: Mask) -> Part:
     )
 
 
-_READ = Reading(verdict=Verdict.UP)
+_ANSWERED = Reading(verdict=Verdict.UP)
 """To a lane, a reply that tells something is a look that was answered."""
 
 
-def _lost(query: Query, read: Reading) -> Part:
+def _describe_unanswered(query: Query, read: Reading) -> Part:
     if query.failed is not None:
         return query.failed(read)
-    return Part(gaps=(f"{query.name}: {said(read)}",))
+    return Part(gaps=(f"{query.name}: {describe_fault(read)}",))
 
 
-def said(read: Reading) -> str:
+def describe_fault(read: Reading) -> str:
     """Return what a fault is, in the vendor's own words where there are any."""
     text = " ".join(part for part in (read.code, read.message) if part) or "no reason was given"
     return f"{text}; {read.hint}" if read.hint else text

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import anyio
 
-from orchestrator.doctor.findings import Diagnosis
-from orchestrator.doctor.visit import PATIENCE, GatewayProbe, visit
+from orchestrator.doctor.findings import GatewayDiagnosis
+from orchestrator.doctor.visit import PATIENCE, GatewayProbe, visit_gateway
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import parts_of
 from orchestrator.lanes.environment import Environment
@@ -21,19 +21,19 @@ SAMPLES = 3
 _NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
 
 
-async def examine(
+async def examine_gateways(
     loaded: LoadedPlan, environment: Environment, *, patience: float = PATIENCE
-) -> tuple[Diagnosis, ...]:
+) -> tuple[GatewayDiagnosis, ...]:
     """Return the diagnosis of each gateway, in the plan's order, within about ``patience`` seconds.
 
     Sends nothing but logins and reads, and resolves each credential once. Raises JournalError where the
     targets that were read cannot be read again.
     """
-    probes = _patients(loaded, environment.now())
-    done: dict[str, Diagnosis] = {}
+    probes = _make_probes(loaded, environment.now())
+    done: dict[str, GatewayDiagnosis] = {}
 
     async def one(probe: GatewayProbe) -> None:
-        done[probe.gateway.name] = await visit(probe, environment, patience=patience)
+        done[probe.gateway.name] = await visit_gateway(probe, environment, patience=patience)
 
     async with anyio.create_task_group() as group:
         for probe in probes:
@@ -41,12 +41,12 @@ async def examine(
     return tuple(done[probe.gateway.name] for probe in probes)
 
 
-def _patients(loaded: LoadedPlan, now: float) -> list[GatewayProbe]:
-    closes = _closes(loaded.plan, now)
+def _make_probes(loaded: LoadedPlan, now: float) -> list[GatewayProbe]:
+    closes = _find_close(loaded.plan, now)
     return [
         GatewayProbe(
             gateway=gateway,
-            samples=samples(loaded.draft.database, index, gateway.name, total),
+            samples=choose_samples(loaded.draft.database, index, gateway.name, total),
             total=total,
             folder=loaded.folder,
             closes=closes,
@@ -56,14 +56,14 @@ def _patients(loaded: LoadedPlan, now: float) -> list[GatewayProbe]:
     ]
 
 
-def _closes(plan: Plan, now: float) -> float | None:
+def _find_close(plan: Plan, now: float) -> float | None:
     if plan.window is None or plan.window.closes is None:
         return None
     closes = plan.window.closes.timestamp()
     return closes if closes > now else None
 
 
-def samples(database: Database, gateway: int, name: str, total: int) -> Sequence[Target]:
+def choose_samples(database: Database, gateway: int, name: str, total: int) -> Sequence[Target]:
     """Return the first, the middle and the last of a gateway's ``total`` targets, or as many as there are."""
     places = sorted({0, total // 2, total - 1}) if total else []
     rows = [database.one(_NTH, (gateway, place)) for place in places[:SAMPLES]]

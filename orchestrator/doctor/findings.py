@@ -24,7 +24,7 @@ CLOCK_LIMIT = 900.0
 """Signatures that are older or younger are refused."""
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     """How good a finding is. ``unknown``: not asked, or not to be had; that alone is no warning."""
 
     OK = "ok"
@@ -47,13 +47,13 @@ class Finding(Struct, frozen=True, kw_only=True):
     """
 
     check: str
-    state: State
+    state: FindingState
     text: str
     advice: str = ""
     value: float | None = None
 
 
-class Diagnosis(Struct, frozen=True, kw_only=True):
+class GatewayDiagnosis(Struct, frozen=True, kw_only=True):
     """All that was found out about one gateway: one finding a check, in the order of ``CHECKS``."""
 
     gateway: str
@@ -64,21 +64,23 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     """HTTP requests that were sent, logins included."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> FindingState:
         """Return the worst state of its findings; UNKNOWN does not count."""
         states = {finding.state for finding in self.findings}
-        return next((state for state in (State.FAIL, State.WARN) if state in states), State.OK)
+        return next(
+            (state for state in (FindingState.FAIL, FindingState.WARN) if state in states), FindingState.OK
+        )
 
     @property
     def worst(self) -> tuple[Finding, ...]:
         """Return the findings that make its state, the cause first; () where all is well."""
         state = self.state
-        if state is State.OK:
+        if state is FindingState.OK:
             return ()
         return tuple(finding for finding in self.findings if finding.state is state)
 
 
-def completed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def complete_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return one finding for each of ``CHECKS``, in their order; the newest one of a check counts."""
     found = {finding.check: finding for finding in findings}
     return tuple(found.get(check, unknown(check, "not checked")) for check in CHECKS)
@@ -86,28 +88,28 @@ def completed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def ok(check: str, text: str, value: float | None = None) -> Finding:
     """Return a finding that all is well."""
-    return Finding(check=check, state=State.OK, text=text, value=value)
+    return Finding(check=check, state=FindingState.OK, text=text, value=value)
 
 
 def unknown(check: str, text: str) -> Finding:
     """Return a finding that nothing could be found out."""
-    return Finding(check=check, state=State.UNKNOWN, text=text)
+    return Finding(check=check, state=FindingState.UNKNOWN, text=text)
 
 
 def warning(check: str, text: str, advice: str, value: float | None = None) -> Finding:
     """Return a finding that does not keep a run from working now."""
-    return Finding(check=check, state=State.WARN, text=text, advice=advice, value=value)
+    return Finding(check=check, state=FindingState.WARN, text=text, advice=advice, value=value)
 
 
 def failure(check: str, text: str, advice: str, value: float | None = None) -> Finding:
     """Return a finding with which no run can do its work."""
-    return Finding(check=check, state=State.FAIL, text=text, advice=advice, value=value)
+    return Finding(check=check, state=FindingState.FAIL, text=text, advice=advice, value=value)
 
 
-def certificate(ends: float, *, now: float, closes: float | None) -> Finding:
+def judge_certificate(ends: float, *, now: float, closes: float | None) -> Finding:
     """Judge a certificate that is believed, by its end and the close of the plan's window."""
     left = ends - now
-    text = f"the certificate is believed and ends in {life(left)}"
+    text = f"the certificate is believed and ends in {format_life(left)}"
     if closes is not None and ends < closes:
         return warning("tls", f"{text}, before the window closes", "have it renewed before the window", left)
     if left < CERTIFICATE_SOON:
@@ -115,7 +117,7 @@ def certificate(ends: float, *, now: float, closes: float | None) -> Finding:
     return ok("tls", text, left)
 
 
-def clock(difference: float, *, signs: bool) -> Finding:
+def judge_clock(difference: float, *, signs: bool) -> Finding:
     """Judge how far the gateway's clock is ahead of ours; ``signs`` where access keys are in use."""
     far = abs(difference)
     side = "ahead of" if difference > 0 else "behind"
@@ -129,35 +131,35 @@ def clock(difference: float, *, signs: bool) -> Finding:
     return ok("clock", "no difference to speak of" if far < 2 else text, difference)
 
 
-def lifetime(ends: float | None, auth: Auth, *, now: float, closes: float | None) -> Finding:
+def judge_lifetime(ends: float | None, auth: Auth, *, now: float, closes: float | None) -> Finding:
     """Judge how long the credential in use lasts. Only what the program cannot renew itself is warned of."""
     if auth.access_key is not None and auth.security_token is None:
         return ok("life", "access keys have no end of their own")
     left = None if ends is None else ends - now
     if auth.iam is not None or auth.login is not None:
-        until = "" if left is None else f"; this token lasts {life(left)}"
+        until = "" if left is None else f"; this token lasts {format_life(left)}"
         return ok("life", f"renewed by a login when it ends{until}", left)
     if left is None:
         return unknown("life", "the credential does not say when it ends")
     if auth.token is not None and auth.token.command is not None:
-        return ok("life", f"ends in {life(left)}, and is then had again from its command", left)
-    return _fixed(left, closes=None if closes is None else closes - now)
+        return ok("life", f"ends in {format_life(left)}, and is then had again from its command", left)
+    return _judge_fixed_life(left, closes=None if closes is None else closes - now)
 
 
-def _fixed(left: float, *, closes: float | None) -> Finding:
+def _judge_fixed_life(left: float, *, closes: float | None) -> Finding:
     advice = "have a new one put where its reference points to"
     if left <= 0:
         return warning("life", "by its own words the credential has ended", advice, left)
-    text = f"the credential ends in {life(left)}"
+    text = f"the credential ends in {format_life(left)}"
     if closes is not None and left < closes:
-        text = f"{text}, before the window closes ({life(closes)} from now)"
+        text = f"{text}, before the window closes ({format_life(closes)} from now)"
         return warning("life", text, advice, left)
     if closes is None and left < LIFE_SOON:
         return warning("life", text, advice, left)
     return ok("life", text, left)
 
 
-def life(seconds: float) -> str:
+def format_life(seconds: float) -> str:
     """Return a time that is left, in words, rounded down: ``41 days``, ``3 h 20 min``, ``no time``."""
     if seconds < 60:
         return "less than a minute" if seconds > 0 else "no time"
@@ -166,26 +168,26 @@ def life(seconds: float) -> str:
     return span(seconds // 60 * 60)
 
 
-def faulty(check: str, reading: Reading) -> Finding:
+def judge_fault(check: str, reading: Reading) -> Finding:
     """Return what a fault of a gateway as a whole means for the operator."""
     said = " ".join(part for part in (reading.code, reading.message) if part)
     match reading.verdict:
         case Verdict.DENIED:
-            text = f"the credential was refused{_quoted(said)}"
+            text = f"the credential was refused{_append_quote(said)}"
             return failure(check, text, reading.hint or "put a valid one where its reference points to")
         case Verdict.REFUSED:
             text = said or "the credential may not read here"
             return failure(check, text, reading.hint or "give its user the right to read")
         case Verdict.BUSY:
-            return failure(check, f"it wants fewer requests{_quoted(said)}", "try again later")
+            return failure(check, f"it wants fewer requests{_append_quote(said)}", "try again later")
     return failure(check, said or "no reason was given", reading.hint or "see whether the gateway is well")
 
 
-def _quoted(text: str) -> str:
+def _append_quote(text: str) -> str:
     return f": {text}" if text else ""
 
 
-def looks(offered: Mapping[str, bool], all_of: Sequence[str]) -> Finding:
+def judge_looks(offered: Mapping[str, bool], all_of: Sequence[str]) -> Finding:
     """Say which reads of live state are there; ``offered`` holds those of which it is known."""
     there = [via for via in all_of if offered.get(via)]
     lacking = [via for via in all_of if offered.get(via) is False]
@@ -199,7 +201,7 @@ def looks(offered: Mapping[str, bool], all_of: Sequence[str]) -> Finding:
     return ok("looks", f"{', '.join(there)}{missing}")
 
 
-def targets(seen: Sequence[Reading], total: int) -> Finding:
+def judge_targets(seen: Sequence[Reading], total: int) -> Finding:
     """Say what the sample of a plan's targets is like; ``seen`` holds what a look at each amounts to."""
     if not seen:
         return unknown("targets", "the plan has no target here" if not total else "none was looked at")
@@ -232,7 +234,7 @@ _ADVICE = {
 _UNTOLD = "see whether the gateway is well, and what the credential may read"
 
 
-def latency(seconds: Sequence[float]) -> Finding:
+def judge_latency(seconds: Sequence[float]) -> Finding:
     """Return the median time of the replies."""
     if not seconds:
         return unknown("latency", "no reply")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from orchestrator.doctor.findings import Diagnosis, Finding, State
+from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis
 from orchestrator.report.words import visible
 
 SCHEMA = 1
@@ -16,29 +16,29 @@ _SUMMARY = ("life", "version", "targets", "latency")
 """What is told of a gateway with which all is well."""
 
 
-def one_line_each(diagnoses: Sequence[Diagnosis]) -> Iterator[str]:
+def list_summaries(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[str]:
     """Yield a line a gateway: its name, its state, and what matters most."""
     width = max((len(visible(one.gateway)) for one in diagnoses), default=0)
     for one in diagnoses:
-        yield f"{visible(one.gateway).ljust(width)}  {one.state:<4}  {_summary(one)}"
+        yield f"{visible(one.gateway).ljust(width)}  {one.state:<4}  {_summarize(one)}"
 
 
-def _summary(one: Diagnosis) -> str:
+def _summarize(one: GatewayDiagnosis) -> str:
     worst = one.worst
     if not worst:
         found = {finding.check: finding for finding in one.findings}
-        known = (found[check] for check in _SUMMARY if found[check].state is State.OK)
+        known = (found[check] for check in _SUMMARY if found[check].state is FindingState.OK)
         return "; ".join(visible(finding.text) for finding in known)
     more = f" (and {len(worst) - 1} more: --table)" if len(worst) > 1 else ""
-    return f"{_told(worst[0])}{more}"
+    return f"{_format_finding(worst[0])}{more}"
 
 
-def _told(finding: Finding) -> str:
+def _format_finding(finding: Finding) -> str:
     advice = f"; {finding.advice}" if finding.advice else ""
     return visible(f"{finding.check}: {finding.text}{advice}")
 
 
-def rows(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, ...]]:
+def list_rows(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[tuple[str, ...]]:
     """Yield every finding of every gateway as the cells of a row under ``HEADINGS``."""
     for one in diagnoses:
         for finding in one.findings:
@@ -46,7 +46,7 @@ def rows(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, ...]]:
             yield tuple(visible(cell) for cell in cells)
 
 
-def as_json(plan: str, diagnoses: Sequence[Diagnosis], *, at: float) -> bytes:
+def render_json(plan: str, diagnoses: Sequence[GatewayDiagnosis], *, at: float) -> bytes:
     """Return all of it as JSON of schema 1 (see docs/doctor.md)."""
     document = {
         "schema": SCHEMA,

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.doctor import findings
-from orchestrator.doctor.findings import Diagnosis, Finding, completed, failure
-from orchestrator.doctor.reach import Reached, reach
+from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings, failure
+from orchestrator.doctor.reach import RouteCheck, check_route
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.login import ActiveCredential, Authenticator, Denied, Later, secrets_of
@@ -32,7 +32,7 @@ PATIENCE = 60.0
 REPLY_WITHIN = 10.0
 """Seconds that one reply may take; a plan's own timeout holds where it is shorter."""
 
-Reach: TypeAlias = Callable[[], Awaitable[Reached]]
+Reach: TypeAlias = Callable[[], Awaitable[RouteCheck]]
 
 
 class GatewayProbe(Struct, frozen=True, kw_only=True):
@@ -47,33 +47,35 @@ class GatewayProbe(Struct, frozen=True, kw_only=True):
     """When the plan's window closes, where that is still to come."""
 
 
-class _End(Exception):  # noqa: N818 - no error: there is nothing more to ask, and the findings say why
+class _VisitEnded(Exception):  # noqa: N818 - no error: there is nothing more to ask, and the findings say why
     """Nothing more is asked of this gateway."""
 
 
-async def visit(probe: GatewayProbe, environment: Environment, *, patience: float = PATIENCE) -> Diagnosis:
+async def visit_gateway(
+    probe: GatewayProbe, environment: Environment, *, patience: float = PATIENCE
+) -> GatewayDiagnosis:
     """Find out all that can be found out about a gateway in ``patience`` seconds.
 
     What goes wrong is a finding; nothing of it is raised.
     """
     gateway = environment.reach(probe.gateway)
-    examination = _Examination(replace(probe, gateway=gateway), environment)
+    examination = _GatewayExamination(replace(probe, gateway=gateway), environment)
     with anyio.move_on_after(patience) as scope:
-        with suppress(_End):
+        with suppress(_VisitEnded):
             await examination.run()
     if scope.cancelled_caught:
         text = f"gave up after {patience:g} s"
         examination.found.append(failure("answer", text, "see whether the gateway is well"))
-    return Diagnosis(
+    return GatewayDiagnosis(
         gateway=gateway.name,
         kind=gateway.KIND,
         url=gateway.url,
-        findings=completed(examination.found),
+        findings=complete_findings(examination.found),
         requests=examination.requests,
     )
 
 
-class _Examination:
+class _GatewayExamination:
     """What was found so far, and the steps by which more is found; the last step raises _End."""
 
     def __init__(self, probe: GatewayProbe, environment: Environment) -> None:
@@ -98,13 +100,13 @@ class _Examination:
                 try:
                     await self._ask(self._counted(send), material)
                 finally:
-                    self.found.append(findings.latency(self._seconds))
+                    self.found.append(findings.judge_latency(self._seconds))
         except (CredentialError, UsageError) as error:
             self._last(failure("answer", str(error), "set the plan right"))
 
     def _last(self, finding: Finding) -> None:
         self.found.append(finding)
-        raise _End
+        raise _VisitEnded
 
     async def _material(self) -> Material | None:
         try:
@@ -116,10 +118,10 @@ class _Examination:
     async def _reach(self) -> None:
         probe = self._patient
         now = self._environment.now()
-        reached = await reach(self._gateway, probe.folder, now=now, closes=probe.closes)
+        reached = await check_route(self._gateway, probe.folder, now=now, closes=probe.closes)
         self.found.extend(reached.findings)
         if not reached.whole:
-            raise _End
+            raise _VisitEnded
 
     def _counted(self, send: Send) -> Send:
         async def counted(request: Request) -> Reply | Lost:
@@ -135,13 +137,13 @@ class _Examination:
     async def _ask(self, send: Send, material: Material | None) -> None:
         await self._greet(send, self._mask(material))
         if material is None:
-            raise _End
+            raise _VisitEnded
         authenticator = Authenticator(self._gateway, material, self._environment, send)
         active = await self._enter(authenticator)
         await self._check(send, authenticator, active)
         seen = await self._look(send, authenticator, active)
-        self.found.append(findings.looks(self._looks, [ask.via for ask in self._gateway.LOOKS]))
-        self.found.append(findings.targets(seen, self._patient.total))
+        self.found.append(findings.judge_looks(self._looks, [ask.via for ask in self._gateway.LOOKS]))
+        self.found.append(findings.judge_targets(seen, self._patient.total))
         self._tell_dialect()
 
     def _mask(self, material: Material | None) -> Mask:
@@ -161,11 +163,11 @@ class _Examination:
         self._tell_clock(answer)
         read = check.read(answer)
         if isinstance(read, Reading):
-            self._last(findings.faulty("answer", mask.reading(read)))
+            self._last(findings.judge_fault("answer", mask.reading(read)))
             return
         self.found.append(findings.ok("answer", mask.text(read)))
-        if any(found.check == "clock" and found.state is findings.State.FAIL for found in self.found):
-            raise _End  # a signature would be refused, and five of those lock the key
+        if any(found.check == "clock" and found.state is findings.FindingState.FAIL for found in self.found):
+            raise _VisitEnded  # a signature would be refused, and five of those lock the key
 
     def _tell_clock(self, reply: Reply) -> None:
         try:
@@ -176,7 +178,7 @@ class _Examination:
         # It was written at some moment between the request and the reply, and cut to the second.
         difference = date + 0.5 - (reply.at - self._seconds[-1] / 2)
         signs = self._gateway.auth.access_key is not None
-        self.found.append(findings.clock(difference, signs=signs))
+        self.found.append(findings.judge_clock(difference, signs=signs))
 
     async def _enter(self, authenticator: Authenticator) -> ActiveCredential:
         """Return what lets requests in, after one login at most."""
@@ -190,25 +192,27 @@ class _Examination:
             case Later(reason):
                 advice = "see whether the place of the login is well and can be reached"
                 self.found.append(failure("credential", reason, advice))
-        raise _End
+        raise _VisitEnded
 
     def _tell_fault(self, fault: Reading, *, works: bool) -> None:
         """Where another read was answered the credential works, if not for all."""
-        found = findings.faulty("credential", fault)
+        found = findings.judge_fault("credential", fault)
         if not works:
             self._last(found)
-        self.found.append(replace(found, state=findings.State.WARN))
+        self.found.append(replace(found, state=findings.FindingState.WARN))
 
     def _tell_life(self, active: ActiveCredential) -> None:
         auth, closes = self._gateway.auth, self._patient.closes
-        self.found.append(findings.lifetime(active.until, auth, now=self._environment.now(), closes=closes))
+        self.found.append(
+            findings.judge_lifetime(active.until, auth, now=self._environment.now(), closes=closes)
+        )
 
     async def _check(self, send: Send, authenticator: Authenticator, active: ActiveCredential) -> None:
         """Tell what the gateway makes of the credential, and which version of its API answers."""
         faults: list[Reading] = []
         answered: list[str] = []
         for check in self._gateway.checks(active.access, now=self._environment.now()):
-            read = await _asked(check, send, authenticator)
+            read = await _ask_check(check, send, authenticator)
             if isinstance(read, str):
                 answered.append(check.name)
                 self.found.append(findings.ok("credential", f"accepted; {read}"))
@@ -224,7 +228,7 @@ class _Examination:
         if faults:
             self._tell_fault(faults[0], works=bool(answered))
         if not self._tell_dialect():
-            raise _End
+            raise _VisitEnded
 
     def _tell_dialect(self) -> bool:
         dialect = self._gateway.dialect(self._answered, self._looks)
@@ -272,7 +276,7 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 """This read is not there, which another version may explain."""
 
 
-async def _asked(check: Check, send: Send, authenticator: Authenticator) -> str | Reading:
+async def _ask_check(check: Check, send: Send, authenticator: Authenticator) -> str | Reading:
     answer = await send(check.request)
     if isinstance(answer, Lost):
         return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))

@@ -18,29 +18,29 @@ from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
-from orchestrator.preview.states import Preview, State
+from orchestrator.preview.states import Preview, TargetState
 
 SCHEMA: Literal[2] = 2
-UNSEALED = 1
+UNSEALED_SCHEMA = 1
 """The schema of files whose digest covered the states of the targets, and no other key."""
-LASTS = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 """How long an approval holds where the plan has no window that closes."""
 
 SHORTEST_KEY = 16
 """Characters. Whoever has the file can try keys at leisure."""
 
-NAMED = 3
+MOST_NAMED = 3
 """How many targets a refusal names."""
 
 
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One target as it was when it was approved. ``state`` is one of ``State``."""
+class ApprovedTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One target as it was when it was approved. ``state`` is one of ``TargetState``."""
 
     id: str
-    state: State
+    state: TargetState
     revision: str | None = None
     since: str | None = None
 
@@ -65,7 +65,7 @@ class Approval(
     expires: Instant
     by: Approver
     incomplete: tuple[str, ...]
-    targets: tuple[Seen, ...]
+    targets: tuple[ApprovedTarget, ...]
     hmac: str | None = None
     seal: str = ""
     """The digest of all other keys."""
@@ -75,7 +75,7 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
     """Return the approval of what a preview shows; with a ``key`` it is signed."""
     closes = preview.window.closes if preview.window else None
     targets = tuple(
-        Seen(
+        ApprovedTarget(
             id=seen.target.id,
             state=seen.state,
             revision=seen.snapshot.facts.revision,
@@ -87,31 +87,33 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
         plan=preview.plan,
         digest=preview.digest,
         taken=taken,
-        expires=closes.astimezone(taken.tzinfo) if closes and closes > taken else taken + LASTS,
+        expires=closes.astimezone(taken.tzinfo) if closes and closes > taken else taken + LIFETIME,
         by=by,
         incomplete=tuple(seen.target.id for seen in preview.unknown),
         targets=targets,
     )
-    return sealed(approval if key is None else replace(approval, hmac=signature(approval, key)))
+    return add_seal(approval if key is None else replace(approval, hmac=compute_hmac(approval, key)))
 
 
-def signature(approval: Approval, key: Secret) -> str:
+def compute_hmac(approval: Approval, key: Secret) -> str:
     """Return the HMAC-SHA256 over the JSON of all but itself and the seal."""
-    return hmac.new(key.reveal().encode(), _said(approval, "hmac", "seal"), hashlib.sha256).hexdigest()
+    return hmac.new(
+        key.reveal().encode(), _encode_without(approval, "hmac", "seal"), hashlib.sha256
+    ).hexdigest()
 
 
-def sealed(approval: Approval) -> Approval:
+def add_seal(approval: Approval) -> Approval:
     """Return the approval with the seal that fits it: the SHA-256 over the JSON of all but the seal."""
-    return replace(approval, seal=hashlib.sha256(_said(approval, "seal")).hexdigest())
+    return replace(approval, seal=hashlib.sha256(_encode_without(approval, "seal")).hexdigest())
 
 
-def _said(approval: Approval, *but: str) -> bytes:
+def _encode_without(approval: Approval, *but: str) -> bytes:
     """Return all that the file says but some keys, as JSON with sorted keys and no space between."""
-    said = {name: value for name, value in _keys(approval).items() if name not in but}
+    said = {name: value for name, value in _to_keys(approval).items() if name not in but}
     return msgspec.json.encode(said, order="sorted")
 
 
-def _keys(approval: Approval) -> dict[str, Any]:
+def _to_keys(approval: Approval) -> dict[str, Any]:
     """Return the keys of the file; an unsigned one has no ``hmac``."""
     keys: dict[str, Any] = msgspec.to_builtins(approval)
     if keys["hmac"] is None:
@@ -119,28 +121,28 @@ def _keys(approval: Approval) -> dict[str, Any]:
     return keys
 
 
-def written(approval: Approval) -> bytes:
+def encode_approval(approval: Approval) -> bytes:
     """Return the file: one key a line, one target a line."""
-    said = _keys(approval)
+    said = _to_keys(approval)
     targets = said.pop("targets")
     head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in said.items()]
     rows = ",\n".join(f"  {msgspec.json.encode(target).decode()}" for target in targets)
     return ("{" + ",\n".join([*head, f'"targets": [\n{rows}\n]']) + "}\n").encode()
 
 
-def read(data: bytes) -> Approval:
+def decode_approval(data: bytes) -> Approval:
     """Return the approval that a file holds. Raises UsageError where it holds none, or was edited."""
     try:
         approval = msgspec.json.decode(data, type=Approval)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(_no_approval(data, error)) from error
-    _refuse_twice(approval.targets)
-    if sealed(approval).seal != approval.seal:
+        raise UsageError(_explain_refusal(data, error)) from error
+    _refuse_duplicates(approval.targets)
+    if add_seal(approval).seal != approval.seal:
         raise UsageError("it was edited: its seal is not the digest of what it says; make a new one")
     return approval
 
 
-def _refuse_twice(targets: Iterable[Seen]) -> None:
+def _refuse_duplicates(targets: Iterable[ApprovedTarget]) -> None:
     """Refuse an id that stands twice: the two could say different things."""
     known: set[str] = set()
     for one in targets:
@@ -158,14 +160,14 @@ def is_approval(data: bytes) -> bool:
     return isinstance(said, dict) and said.get("kind") == "approval"
 
 
-def _no_approval(data: bytes, error: Exception) -> str:
+def _explain_refusal(data: bytes, error: Exception) -> str:
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"it is not JSON: {error}"
     if not isinstance(said, dict) or said.get("kind") != "approval":
         return "it is no approval; `undeploy preview PLAN --save FILE` writes one"
-    if said.get("schema") == UNSEALED:
+    if said.get("schema") == UNSEALED_SCHEMA:
         return (
             "an older version of the program wrote it, whose digest does not cover every key; "
             "make a new one with `undeploy preview PLAN --save FILE`"
@@ -175,14 +177,14 @@ def _no_approval(data: bytes, error: Exception) -> str:
     return f"it is no whole approval: {error}"
 
 
-def check(approval: Approval, digest: str, *, now: datetime, key: Secret | None) -> None:
+def check_approval(approval: Approval, digest: str, *, now: datetime, key: Secret | None) -> None:
     """Return if an approval holds for the plan with a digest; raises UsageError that says why it does not."""
     if key is None and approval.hmac is not None:
         raise UsageError("it is signed; give its key with --hmac-key")
     if key is not None:
         if approval.hmac is None:
             raise UsageError("it is not signed, and --hmac-key wants it to be")
-        if not hmac.compare_digest(signature(approval, key).encode(), approval.hmac.encode()):
+        if not hmac.compare_digest(compute_hmac(approval, key).encode(), approval.hmac.encode()):
             raise UsageError("its HMAC is wrong: it was edited, or signed with another key")
     if approval.digest != digest:
         raise UsageError(
@@ -193,16 +195,18 @@ def check(approval: Approval, digest: str, *, now: datetime, key: Secret | None)
         raise UsageError(f"it has expired, at {approval.expires.isoformat()}; make a new one")
 
 
-def check_named(approval: Approval, wanted: Iterable[str]) -> None:
+def check_names_all(approval: Approval, wanted: Iterable[str]) -> None:
     """Return if an approval names every target that is ``wanted``; or raise UsageError with the others."""
     named = {one.id for one in approval.targets}
     missing = [name for name in wanted if name not in named]
     if missing:
-        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
-        raise UsageError(f"it does not name {', '.join(missing[:NAMED])}{more}, which this run would take")
+        more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
+        raise UsageError(
+            f"it does not name {', '.join(missing[:MOST_NAMED])}{more}, which this run would take"
+        )
 
 
-def check_key(key: Secret) -> Secret:
+def check_key_length(key: Secret) -> Secret:
     """Return a key that is long enough to sign with; raises UsageError for another."""
     if len(key.reveal()) < SHORTEST_KEY:
         raise UsageError(f"--hmac-key gives a key of less than {SHORTEST_KEY} characters")

@@ -13,13 +13,13 @@ from orchestrator.lanes.state_list import WORTH
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import Ask, Facts, Reading, Verdict
-from orchestrator.preview.states import Group, Preview, SeenTarget
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
 
 LONGEST_PAGE = 500
 
 
-class Load(Struct, frozen=True, kw_only=True):
+class RequestLoad(Struct, frozen=True, kw_only=True):
     """The requests of a run to one gateway, in one step of a wave."""
 
     looks: int = 0
@@ -28,7 +28,7 @@ class Load(Struct, frozen=True, kw_only=True):
     """The most requests for one target, which go one after the other."""
 
 
-class Needs(Struct, frozen=True, kw_only=True):
+class RunForecast(Struct, frozen=True, kw_only=True):
     """What a run will need at the least: nothing of it fails, and undeploys answer as fast as looks did."""
 
     looks: int
@@ -53,65 +53,65 @@ class Needs(Struct, frozen=True, kw_only=True):
         return self.looks + self.undeploys
 
 
-def forecast(plan: Plan, preview: Preview, *, guarded: bool) -> Needs:
+def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     """Return the forecast; ``guarded`` where the run compares each target with an approval."""
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     middles = {place.name: median(place.seconds) for place in preview.places if place.seconds}
     lacking = {place.name: place.lacking for place in preview.places}
     portrayed = guarded or plan.snapshot != "off"
-    loads = list[Load]()
+    loads = list[RequestLoad]()
     parts = list[Part]()
     for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
         work = list[Work]()
-        for name, here in _by_gateway(wave_step):
-            load = load_of(gateways[name], here, lacking[name], portrayed=portrayed)
+        for name, here in _group_by_gateway(wave_step):
+            load = count_requests(gateways[name], here, lacking[name], portrayed=portrayed)
             loads.append(load)
-            work.append(work_of(gateways[name], load, middles.get(name)))
+            work.append(estimate_work(gateways[name], load, middles.get(name)))
         named = plan.waves[wave]
         parts.append(Part(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
-    begins, last = _span(plan, preview)
+    begins, last = _bound_run(plan, preview)
     ahead = foresee(parts, now=begins, last=last)
-    return Needs(
+    return RunForecast(
         looks=sum(load.looks for load in loads),
         undeploys=sum(load.undeploys for load in loads),
         seconds=None if ahead.done is None else ahead.done - begins,
-        left=remaining(preview.window, preview.taken),
+        left=measure_window_left(preview.window, preview.taken),
         ahead=ahead,
     )
 
 
-def _by_gateway(wave_step: Iterable[SeenTarget]) -> Iterator[tuple[str, list[SeenTarget]]]:
+def _group_by_gateway(wave_step: Iterable[SeenTarget]) -> Iterator[tuple[str, list[SeenTarget]]]:
     seen_targets = sorted(wave_step, key=lambda seen: seen.target.gateway)
     for name, here in groupby(seen_targets, key=lambda seen: seen.target.gateway):
         yield name, list(here)
 
 
-def _span(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
+def _bound_run(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
     """Return when a run may begin, and until when each gateway starts an undeploy; Unix times."""
     window = preview.window
     opens = window.opens if window else None
     closes = window.closes if window else None
-    begins = preview.taken if opens is None else max(preview.taken, _unix(opens))
+    begins = preview.taken if opens is None else max(preview.taken, _to_unix(opens))
     timeouts = {gateway.name: gateway.reply_timeout for gateway in plan.gateways}
-    return begins, last_starts(None if closes is None else _unix(closes), timeouts)
+    return begins, last_starts(None if closes is None else _to_unix(closes), timeouts)
 
 
-def work_of(gateway: Gateway, load: Load, middle: float | None) -> Work:
+def estimate_work(gateway: Gateway, load: RequestLoad, middle: float | None) -> Work:
     """Return a gateway's part of a wave as work, where each request takes ``middle`` seconds."""
-    seconds = None if middle is None else lasting(gateway, load, middle)
+    seconds = None if middle is None else estimate_seconds(gateway, load, middle)
     return Work(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
-def load_of(
+def count_requests(
     gateway: Gateway, seen_targets: Iterable[SeenTarget], lacking: frozenset[str], *, portrayed: bool
-) -> Load:
+) -> RequestLoad:
     """Count the requests for targets of one gateway that go together."""
     always = gateway.look == "always"
     looks = undeploys = changing = chain = 0
     for seen in seen_targets:
         before = looks + undeploys
         group = seen.group
-        sends = group in (Group.WILL_CHANGE, Group.UNKNOWN)
+        sends = group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)
         if portrayed:
             looks += max(seen.reads, 1)
         elif always:
@@ -121,14 +121,14 @@ def load_of(
         undeploys += sends
         if sends and always:
             changing += 1
-            looks += looks_when_down(gateway, seen, lacking)
+            looks += count_looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
     if always and gateway.LISTS and changing >= WORTH:
         looks += -(-changing // LONGEST_PAGE) - changing
-    return Load(looks=looks, undeploys=undeploys, chain=chain)
+    return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
 
 
-def looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str]) -> int:
+def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str]) -> int:
     """Count the reads of a look that finds a target down."""
     readings: dict[str, Reading] = {}
     found = gateway.next_look(seen.target, readings, lacking, None)
@@ -138,20 +138,20 @@ def looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str])
     return len(readings)
 
 
-def lasting(gateway: Gateway, load: Load, middle: float) -> float:
+def estimate_seconds(gateway: Gateway, load: RequestLoad, middle: float) -> float:
     """Return how long so many requests take at the least, in seconds, if each takes ``middle``."""
     in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * middle
     rate = gateway.limits.rate
     return in_flight if rate is None else max(in_flight, load.looks / rate, load.undeploys / rate)
 
 
-def remaining(window: Window | None, now: float) -> float | None:
+def measure_window_left(window: Window | None, now: float) -> float | None:
     """Return how much of a window is left for a run that begins as soon as it may; None without an end."""
     if window is None or window.closes is None:
         return None
-    opens = _unix(window.opens) if window.opens else now
-    return _unix(window.closes) - max(now, opens)
+    opens = _to_unix(window.opens) if window.opens else now
+    return _to_unix(window.closes) - max(now, opens)
 
 
-def _unix(at: datetime) -> float:
+def _to_unix(at: datetime) -> float:
     return at.timestamp()

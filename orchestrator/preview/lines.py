@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from orchestrator.display.summary import aligned
 from orchestrator.model.plan import Plan
-from orchestrator.preview.forecast import Needs
-from orchestrator.preview.states import Group, Preview, SeenTarget, State, counted
-from orchestrator.preview.warnings import Warned, destroyed
+from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
+from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
 from orchestrator.report.words import DASH, guarded, moment, span, visible
 from orchestrator.rules.forecast import forecast_values
 
@@ -26,34 +26,39 @@ NAMED = 5
 """How many of them before the question, where the rest must stay in sight."""
 
 WORDS = {
-    Group.WILL_CHANGE: "will change",
-    Group.ALREADY_SO: "already so",
-    Group.DOES_NOT_EXIST: "does not exist",
-    Group.UNKNOWN: "unknown",
+    PreviewGroup.WILL_CHANGE: "will change",
+    PreviewGroup.ALREADY_SO: "already so",
+    PreviewGroup.DOES_NOT_EXIST: "does not exist",
+    PreviewGroup.UNKNOWN: "unknown",
 }
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class AssessedPreview(Struct, frozen=True, kw_only=True):
     """A preview with all that follows from it."""
 
     plan: Plan
     preview: Preview
-    ahead: Needs
-    warned: tuple[Warned, ...]
+    ahead: RunForecast
+    warned: tuple[PreviewWarning, ...]
 
 
-def people(shown: Shown) -> Iterator[str]:
+def people(shown: AssessedPreview) -> Iterator[str]:
     """Yield the whole preview as lines of bounded length and number."""
     yield from heading(shown)
     yield ""
     yield from summary(shown)
     yield from kept_out(shown.preview)
-    for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
+    for group in (
+        PreviewGroup.WILL_CHANGE,
+        PreviewGroup.UNKNOWN,
+        PreviewGroup.DOES_NOT_EXIST,
+        PreviewGroup.ALREADY_SO,
+    ):
         yield from _group(shown.preview.targets, group)
     yield from _rest(shown)
 
 
-def _rest(shown: Shown) -> Iterator[str]:
+def _rest(shown: AssessedPreview) -> Iterator[str]:
     if fronts := list(_fronts(shown.preview)):
         yield ""
         yield from fronts
@@ -64,7 +69,7 @@ def _rest(shown: Shown) -> Iterator[str]:
     yield completeness(shown.preview)
 
 
-def heading(shown: Shown) -> Iterator[str]:
+def heading(shown: AssessedPreview) -> Iterator[str]:
     """Yield of which plan it is, and when it was taken."""
     preview = shown.preview
     yield f"plan      {visible(preview.plan)}" + (f" ({visible(preview.reason)})" if preview.reason else "")
@@ -73,7 +78,7 @@ def heading(shown: Shown) -> Iterator[str]:
     yield f"taken     {taken}, by {_many(preview.requests, 'request')} in {span(preview.seconds)}"
 
 
-def summary(shown: Shown) -> Iterator[str]:
+def summary(shown: AssessedPreview) -> Iterator[str]:
     """Yield the counts by wave and gateway, and what a run will need."""
     headings = ("wave", "gateway", *WORDS.values())
     rows = [
@@ -97,13 +102,13 @@ def kept_out(preview: Preview) -> Iterator[str]:
         yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
 
 
-def sending(forecast: Needs) -> str:
+def sending(forecast: RunForecast) -> str:
     """Return how many requests a run will need."""
     parts = f"{_many(forecast.looks, 'look')}, {_many(forecast.undeploys, 'undeploy')}"
     return f"sends at least {_many(forecast.requests, 'request')}: {parts}"
 
 
-def lasting(forecast: Needs) -> str:
+def lasting(forecast: RunForecast) -> str:
     """Return how long a run takes at the least, and what the window leaves."""
     takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
     if forecast.left is None:
@@ -122,7 +127,7 @@ def completeness(preview: Preview) -> str:
     return f"State known for {whole - len(preview.unknown):,} of {whole:,} {_plural(whole, 'target')}."
 
 
-def warnings(warned: Iterable[Warned]) -> Iterator[str]:
+def warnings(warned: Iterable[PreviewWarning]) -> Iterator[str]:
     """Yield a line a warning, with the first targets that it is about."""
     for one in warned:
         where = f"{visible(one.gateway)}: " if one.gateway else ""
@@ -132,7 +137,7 @@ def warnings(warned: Iterable[Warned]) -> Iterator[str]:
             yield f"          … and {len(one.targets) - 3:,} more"
 
 
-def _group(seen_targets: Sequence[SeenTarget], group: Group, *, most: int = SHOWN) -> Iterator[str]:
+def _group(seen_targets: Sequence[SeenTarget], group: PreviewGroup, *, most: int = SHOWN) -> Iterator[str]:
     here = [seen for seen in seen_targets if seen.group is group]
     if not here:
         return
@@ -146,20 +151,22 @@ def _group(seen_targets: Sequence[SeenTarget], group: Group, *, most: int = SHOW
 
 def _told(seen: SeenTarget) -> str:
     facts, parts = seen.snapshot.facts, list[str]()
-    if seen.state in (State.UNKNOWN, State.ABSENT):
+    if seen.state in (TargetState.UNKNOWN, TargetState.ABSENT):
         return seen.why or ""
     if facts.name:
         parts.append(facts.name)
     parts.append(seen.state.value)
     if facts.since:
         parts.append(
-            f"since {facts.since}" if seen.state is not State.UNDEPLOYED else f"last deployed {facts.since}"
+            f"since {facts.since}"
+            if seen.state is not TargetState.UNDEPLOYED
+            else f"last deployed {facts.since}"
         )
     if facts.revision and facts.revision != facts.since:
         parts.append(f"revision {facts.revision}")
     if facts.path:
         parts.append(f"at {facts.path}")
-    if seen.state is State.PARTIAL and facts.serving:
+    if seen.state is TargetState.PARTIAL and facts.serving:
         more = max(0, (facts.pods_active or 0) - len(facts.serving))
         rest = f" and {more:,} more" if more else ""
         parts.append(f"still served by {', '.join(facts.serving)}{rest}")
@@ -167,7 +174,7 @@ def _told(seen: SeenTarget) -> str:
 
 
 def _fronts(preview: Preview) -> Iterator[str]:
-    found = list(destroyed(preview.targets))
+    found = list(list_deleted_front_ends(preview.targets))
     if not found:
         return
     yield f"deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
@@ -180,11 +187,11 @@ def _fronts(preview: Preview) -> Iterator[str]:
         yield f"  … and {len(found) - SHOWN:,} more"
 
 
-def before_asking(shown: Shown) -> Iterator[str]:
+def before_asking(shown: AssessedPreview) -> Iterator[str]:
     """Yield what somebody should see who is about to agree to a run."""
     yield ""
     yield from summary(shown)
-    for group in (Group.WILL_CHANGE, Group.UNKNOWN):
+    for group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
         yield from _group(shown.preview.targets, group, most=NAMED)
     yield from _rest(shown)
 
@@ -203,7 +210,7 @@ def _leg_name(plan: Plan, wave_step: tuple[int, int, str]) -> tuple[str, str]:
 
 
 def _cells(seen_targets: Iterable[SeenTarget]) -> tuple[str, ...]:
-    counts = counted(seen_targets)
+    counts = count_by_group(seen_targets)
     return tuple(f"{counts[group.value]:,}" for group in WORDS)
 
 
@@ -215,7 +222,7 @@ def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def markdown(shown: Shown) -> Iterator[str]:
+def markdown(shown: AssessedPreview) -> Iterator[str]:
     """Yield the preview for a ticket: the same, in tables; vendors' texts in code, which renders nothing."""
     preview = shown.preview
     yield f"# Preview of {_plain(preview.plan)}"
@@ -239,7 +246,12 @@ def markdown(shown: Shown) -> Iterator[str]:
         for wave_step, seen_targets in _legs(preview.targets)
     ]
     yield from _table(("wave", "gateway", *WORDS.values()), [*rows, ("all", "", *_cells(preview.targets))])
-    for group in (Group.WILL_CHANGE, Group.UNKNOWN, Group.DOES_NOT_EXIST, Group.ALREADY_SO):
+    for group in (
+        PreviewGroup.WILL_CHANGE,
+        PreviewGroup.UNKNOWN,
+        PreviewGroup.DOES_NOT_EXIST,
+        PreviewGroup.ALREADY_SO,
+    ):
         here = [seen for seen in preview.targets if seen.group is group]
         if here:
             yield ""
@@ -248,7 +260,7 @@ def markdown(shown: Shown) -> Iterator[str]:
             yield from (f"- {_code(seen.target.id)} {_code(_told(seen))}" for seen in islice(here, SHOWN))
             if len(here) > SHOWN:
                 yield f"- … and {len(here) - SHOWN:,} more"
-    found = list(destroyed(preview.targets))
+    found = list(list_deleted_front_ends(preview.targets))
     if found:
         yield ""
         yield f"## Deleted with them: {len(found):,} front-end {_plural(len(found), 'API')}"
@@ -266,7 +278,7 @@ def markdown(shown: Shown) -> Iterator[str]:
             yield f"- {_warned(one)}"
 
 
-def _warned(one: Warned) -> str:
+def _warned(one: PreviewWarning) -> str:
     where = f"{_code(one.gateway)}: " if one.gateway else ""
     named = ", ".join(map(_code, one.targets[:3])) + (" …" if len(one.targets) > 3 else "")
     return f"{where}{_plain(one.text)}{f' ({named})' if named else ''}"
@@ -291,7 +303,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
-def as_json(shown: Shown) -> Iterator[str]:
+def as_json(shown: AssessedPreview) -> Iterator[str]:
     """Yield the preview as one JSON object of schema 1 (see docs/preview.md), one target a line."""
     preview, forecast = shown.preview, shown.ahead
     head: dict[str, Any] = {
@@ -304,7 +316,11 @@ def as_json(shown: Shown) -> Iterator[str]:
         "seconds": round(preview.seconds, 3),
         "requests": preview.requests,
         "complete": preview.complete,
-        "counts": {**counted(preview.targets), "protected": preview.protected, "filtered": preview.filtered},
+        "counts": {
+            **count_by_group(preview.targets),
+            "protected": preview.protected,
+            "filtered": preview.filtered,
+        },
         "forecast": {
             "requests": forecast.requests,
             "looks": forecast.looks,
@@ -320,7 +336,7 @@ def as_json(shown: Shown) -> Iterator[str]:
                 "kind": place.kind,
                 "requests": place.requests,
                 "latency": _rounded(median(place.seconds)) if place.seconds else None,
-                "counts": counted(one for one in preview.targets if one.target.gateway == place.name),
+                "counts": count_by_group(one for one in preview.targets if one.target.gateway == place.name),
             }
             for place in preview.places
         ],
@@ -329,7 +345,7 @@ def as_json(shown: Shown) -> Iterator[str]:
                 "name": shown.plan.waves[wave].name,
                 "step": step + 1,
                 "gateway": gateway,
-                "counts": counted(seen_targets),
+                "counts": count_by_group(seen_targets),
             }
             for (wave, step, gateway), seen_targets in _legs(preview.targets)
         ],

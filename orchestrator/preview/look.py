@@ -20,7 +20,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.preview.states import Place, Preview, SeenTarget, Siblings, State
+from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, SiblingDeployments, TargetState
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import LOOKS_PER_DOUBT, backoff, describe, passing
 from orchestrator.runs.load import LoadedPlan
@@ -41,7 +41,7 @@ MOST_SIBLINGS = 200
 """Proxies of a gateway that are asked where else they are deployed: one request each."""
 
 
-class Watch(Protocol):
+class PreviewListener(Protocol):
     """Who is told how far a preview has come."""
 
     def seen(self, done: int, of: int, /) -> None:
@@ -51,7 +51,7 @@ class Watch(Protocol):
         """A gateway wants fewer requests."""
 
 
-class Nobody:
+class SilentListener:
     """A watch that nobody reads."""
 
     def seen(self, done: int, of: int, /) -> None: ...
@@ -59,11 +59,11 @@ class Nobody:
     def waits(self, gateway: str, reason: str, seconds: float, /) -> None: ...
 
 
-async def take(
+async def take_preview(
     loaded: LoadedPlan,
     options: RunOptions,
     environment: Environment,
-    watch: Watch | None = None,
+    watch: PreviewListener | None = None,
     *,
     demanding: bool = False,
 ) -> Preview:
@@ -82,7 +82,7 @@ async def take(
     guard = guard_of(database, plan, options)
     pending = Pending(database, plan, resumed=False)
     held = {word: count for (_, word), count in pending.outcomes().items()}
-    turns = list(_in_turn(pending))
+    turns = list(_list_pending(pending))
     if not turns:
         raise UsageError("no target is left that a run would take: all are protected or left out")
     began, taken = environment.monotonic(), environment.now()
@@ -90,20 +90,20 @@ async def take(
         gateway.name: [turn for turn in turns if turn[1].gateway == gateway.name] for gateway in plan.gateways
     }
     visits = [
-        _Visit(environment.reach(gateway), environment, parties[gateway.name])
+        _GatewayVisit(environment.reach(gateway), environment, parties[gateway.name])
         for gateway in plan.gateways
         if parties[gateway.name]
     ]
     for visit in visits:
         environment.check(visit.gateway)
     materials = {visit.gateway.name: await environment.credential(visit.gateway) for visit in visits}
-    tally = _Tally(watch or Nobody(), len(turns))
+    tally = _ProgressCounter(watch or SilentListener(), len(turns))
     async with anyio.create_task_group() as group:
         for visit in visits:
             ends = group.cancel_scope if demanding else None
             group.start_soon(visit.run, materials[visit.gateway.name], tally, ends)
     if demanding:
-        _want_answers(visits)
+        _refuse_silent(visits)
     seen_targets = {seen.target.seq: seen for visit in visits for seen in visit.targets}
     return Preview(
         plan=plan.name,
@@ -122,7 +122,7 @@ async def take(
     )
 
 
-def _want_answers(visits: Iterable[_Visit]) -> None:
+def _refuse_silent(visits: Iterable[_GatewayVisit]) -> None:
     for visit in visits:
         if visit.silence is not None:
             raise UsageError(
@@ -131,7 +131,7 @@ def _want_answers(visits: Iterable[_Visit]) -> None:
             )
 
 
-def _in_turn(pending: Pending) -> Iterator[tuple[WaveStep, Target]]:
+def _list_pending(pending: Pending) -> Iterator[tuple[WaveStep, Target]]:
     for wave_step, gateway in pending.left():
         batch, after = pending.batch(wave_step, gateway, START)
         while batch:
@@ -139,10 +139,10 @@ def _in_turn(pending: Pending) -> Iterator[tuple[WaveStep, Target]]:
             batch, after = pending.batch(wave_step, gateway, after)
 
 
-class _Tally:
+class _ProgressCounter:
     """How far all gateways have come together."""
 
-    def __init__(self, watch: Watch, of: int) -> None:
+    def __init__(self, watch: PreviewListener, of: int) -> None:
         self.watch = watch
         self._of = of
         self._done = 0
@@ -153,7 +153,7 @@ class _Tally:
         self.watch.seen(self._done, self._of)
 
 
-class _Visit:
+class _GatewayVisit:
     """One gateway looked at: its lane's teller, its worker's turns, and what was seen."""
 
     def __init__(
@@ -162,7 +162,7 @@ class _Visit:
         # A look asks for no deployment on all pods: it need not take as long as an undeploy may.
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
         self.targets: list[SeenTarget] = []
-        self.siblings: list[Siblings] = []
+        self.siblings: list[SiblingDeployments] = []
         self._environment = environment
         self._turns = turns
         self._requests = 0
@@ -173,7 +173,7 @@ class _Visit:
         self._told: set[str] = set()
         self._in_a_row = 0
         self._until: float | None = None
-        self._watch: Watch = Nobody()
+        self._watch: PreviewListener = SilentListener()
         self.silence: str | None = None
         """What has become of it, where it gives no answer."""
         self._answers = 0
@@ -181,9 +181,9 @@ class _Visit:
         """Monotonic time of its last answer, or of the end of a pause that it has asked for."""
         self._cause = "nothing came back"
 
-    def place(self) -> Place:
+    def place(self) -> PreviewedGateway:
         """Return what is to be said of the gateway as a whole."""
-        return Place(
+        return PreviewedGateway(
             name=self.gateway.name,
             kind=self.gateway.KIND,
             requests=self._requests,
@@ -205,7 +205,7 @@ class _Visit:
     def pace(self, gateway: str, rate: float | None) -> None:
         """See ``lane.Teller``; looks have no pace that is told."""
 
-    async def run(self, material: Material, tally: _Tally, ends: anyio.CancelScope | None) -> None:
+    async def run(self, material: Material, tally: _ProgressCounter, ends: anyio.CancelScope | None) -> None:
         """Look at every target, then at what shares something with those that would go down.
 
         Where no answer comes, the targets that are left are untold; ``ends`` is cancelled then.
@@ -226,11 +226,11 @@ class _Visit:
         if ends is not None and self.silence is not None:
             ends.cancel()
 
-    async def _look(self, lane: Lane, send: Send, tally: _Tally) -> None:
+    async def _look(self, lane: Lane, send: Send, tally: _ProgressCounter) -> None:
         wanted = frozenset(target.parts for _, target in self._turns)
         state_list = StateList(lane, send, self._environment, self._count, keeps=wanted)
         lane.left = len(self._turns)
-        looker = _Looker(self, lane, send, state_list)
+        looker = _TargetReader(self, lane, send, state_list)
         await looker.all(self._turns, tally)
         if self.gateway.SIBLINGS is not None:
             await looker.family(self.gateway.SIBLINGS)
@@ -243,12 +243,12 @@ class _Visit:
         self._warnings.append(f"{self.silence}, so nothing more was asked")
         scope.cancel()
 
-    def _leave_untold(self, tally: _Tally) -> None:
+    def _leave_untold(self, tally: _ProgressCounter) -> None:
         """Give the targets that were not come to a state, too: that nobody can tell."""
         seen = {seen.target.seq for seen in self.targets}
         for wave_step, target in self._turns:
             if target.seq not in seen:
-                why = _untold(f"not looked at: {self.silence}")
+                why = _untellable(f"not looked at: {self.silence}")
                 self.keep(SeenTarget(target=target, step=wave_step.step, snapshot=why))
                 tally.add()
 
@@ -319,24 +319,24 @@ class _Visit:
         return f"not looked at: the gateway could not tell of {GIVE_UP_AFTER} targets before it"
 
 
-class _Looker:
+class _TargetReader:
     """Reads the targets of one lane."""
 
-    def __init__(self, visit: _Visit, lane: Lane, send: Send, state_list: StateList) -> None:
+    def __init__(self, visit: _GatewayVisit, lane: Lane, send: Send, state_list: StateList) -> None:
         self._visit = visit
         self._lane = lane
         self._send = send
         self._state_list = state_list
         self._environment = visit._environment
 
-    async def all(self, turns: Sequence[tuple[WaveStep, Target]], tally: _Tally) -> None:
+    async def all(self, turns: Sequence[tuple[WaveStep, Target]], tally: _ProgressCounter) -> None:
         """Look at all of them, as many side by side as the lane may have requests in flight."""
         left = iter(turns)
         async with anyio.create_task_group() as group:
             for _ in range(min(self._lane.concurrency, len(turns))):
                 group.start_soon(self._work, left, tally)
 
-    async def _work(self, left: Iterator[tuple[WaveStep, Target]], tally: _Tally) -> None:
+    async def _work(self, left: Iterator[tuple[WaveStep, Target]], tally: _ProgressCounter) -> None:
         for wave_step, target in left:
             snapshot, reads = await self._portray(target)
             seen = SeenTarget(target=target, step=wave_step.step, snapshot=snapshot, reads=reads)
@@ -349,7 +349,7 @@ class _Looker:
     async def _portray(self, target: Target) -> tuple[Snapshot, int]:
         """Return what is seen of a target, and how many reads that takes."""
         if given_up := self._lane.refusal(Act.LOOK) or self._visit.given_up():
-            return _untold(given_up), 0
+            return _untellable(given_up), 0
         gateway, seen = self._lane.gateway, dict[str, Reading]()
         failures = 0
         listed = await self._listed(target)
@@ -364,7 +364,7 @@ class _Looker:
                 continue
             reading = await self._ask(found, target)
             if isinstance(reading, str):
-                return _untold(reading), len(seen)
+                return _untellable(reading), len(seen)
             if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
             reading = self._visit.found(self._lane, found.via, reading)
@@ -433,7 +433,7 @@ class _Looker:
         going: Mapping[str, Target] = {
             key: seen.target
             for seen in self._visit.targets
-            if seen.state in (State.DEPLOYED, State.PARTIAL)
+            if seen.state in (TargetState.DEPLOYED, TargetState.PARTIAL)
             and (key := self._lane.gateway.exclusive(seen.target)) is not None
         }
         if len(going) > MOST_SIBLINGS:
@@ -448,7 +448,7 @@ class _Looker:
                     self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
                 return
             self._visit.siblings.append(
-                Siblings(target, frozenset(map(self._lane.authenticator.mask.value, found)))
+                SiblingDeployments(target, frozenset(map(self._lane.authenticator.mask.value, found)))
             )
 
     async def _told(self, ask: Ask, target: Target) -> Reply | None:
@@ -469,5 +469,5 @@ class _Looker:
         return None
 
 
-def _untold(why: str) -> Snapshot:
+def _untellable(why: str) -> Snapshot:
     return Snapshot(verdict=Verdict.UNCLEAR, message=why)

@@ -9,26 +9,26 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.preview.lines import SCHEMA
-from orchestrator.preview.states import State
+from orchestrator.preview.states import TargetState
 
 
-class Once(Struct, frozen=True, kw_only=True):
+class ReplayedTarget(Struct, frozen=True, kw_only=True):
     """One target as a preview has seen it."""
 
     id: str
-    state: State
+    state: TargetState
     edited: bool | None = None
 
 
-class Replayed(Struct, frozen=True, kw_only=True):
+class ReplayedPreview(Struct, frozen=True, kw_only=True):
     """What of a preview's JSON a rehearsal needs."""
 
     schema: int
     kind: str
     digest: str
-    targets: tuple[Once, ...]
+    targets: tuple[ReplayedTarget, ...]
 
-    def ids(self, state: State) -> frozenset[str]:
+    def ids(self, state: TargetState) -> frozenset[str]:
         """Return the targets that were in a state."""
         return frozenset(one.id for one in self.targets if one.state is state)
 
@@ -38,10 +38,10 @@ class Replayed(Struct, frozen=True, kw_only=True):
         return frozenset(one.id for one in self.targets if one.edited)
 
 
-def replayed(data: bytes, digest: str) -> Replayed:
+def read_preview(data: bytes, digest: str) -> ReplayedPreview:
     """Return what a preview of the plan with this digest has seen; raises UsageError that says why not."""
     try:
-        found = msgspec.json.decode(data, type=Replayed)
+        found = msgspec.json.decode(data, type=ReplayedPreview)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"it is no preview ({error}); `undeploy preview PLAN --format json` prints one"
@@ -56,9 +56,12 @@ def replayed(data: bytes, digest: str) -> Replayed:
     return found
 
 
-def told(seen: Replayed) -> Iterator[str]:
+def list_differences(seen: ReplayedPreview) -> Iterator[str]:
     """Yield what a rehearsal of it cannot show as it is."""
-    for state, why in ((State.UNKNOWN, "nobody could tell"), (State.PARTIAL, "still served in part")):
+    for state, why in (
+        (TargetState.UNKNOWN, "nobody could tell"),
+        (TargetState.PARTIAL, "still served in part"),
+    ):
         if count := len(seen.ids(state)):
             noun = "target" if count == 1 else "targets"
             yield f"{count:,} {noun} of which the preview says {state.value} ({why}): deployed here"

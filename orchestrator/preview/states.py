@@ -18,7 +18,7 @@ from orchestrator.rules.precheck import Approved
 from orchestrator.rules.retry import describe
 
 
-class State(StrEnum):
+class TargetState(StrEnum):
     """How a target is, as previews and approvals write it."""
 
     DEPLOYED = "deployed"
@@ -29,7 +29,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Group(StrEnum):
+class PreviewGroup(StrEnum):
     """What a run would make of a target."""
 
     WILL_CHANGE = "will_change"
@@ -39,18 +39,18 @@ class Group(StrEnum):
 
 
 _STATES = {
-    Verdict.UP: State.DEPLOYED,
-    Verdict.DOWN: State.UNDEPLOYED,
-    Verdict.PARTIAL: State.PARTIAL,
-    Verdict.ABSENT: State.ABSENT,
+    Verdict.UP: TargetState.DEPLOYED,
+    Verdict.DOWN: TargetState.UNDEPLOYED,
+    Verdict.PARTIAL: TargetState.PARTIAL,
+    Verdict.ABSENT: TargetState.ABSENT,
 }
 _VERDICTS = {state: verdict for verdict, state in _STATES.items()}
 _GROUPS = {
-    State.DEPLOYED: Group.WILL_CHANGE,
-    State.PARTIAL: Group.WILL_CHANGE,
-    State.UNDEPLOYED: Group.ALREADY_SO,
-    State.ABSENT: Group.DOES_NOT_EXIST,
-    State.UNKNOWN: Group.UNKNOWN,
+    TargetState.DEPLOYED: PreviewGroup.WILL_CHANGE,
+    TargetState.PARTIAL: PreviewGroup.WILL_CHANGE,
+    TargetState.UNDEPLOYED: PreviewGroup.ALREADY_SO,
+    TargetState.ABSENT: PreviewGroup.DOES_NOT_EXIST,
+    TargetState.UNKNOWN: PreviewGroup.UNKNOWN,
 }
 
 
@@ -65,12 +65,12 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
     """How many of the vendor's reads it takes to see it so."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> TargetState:
         """How it is; UNKNOWN where nobody could tell."""
-        return _STATES.get(self.snapshot.verdict, State.UNKNOWN)
+        return _STATES.get(self.snapshot.verdict, TargetState.UNKNOWN)
 
     @property
-    def group(self) -> Group:
+    def group(self) -> PreviewGroup:
         """What a run would make of it."""
         return _GROUPS[self.state]
 
@@ -81,17 +81,17 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
         said = seen.code or seen.message
         told = describe(Reading(verdict=seen.verdict, code=seen.code, message=seen.message))
         match self.state:
-            case State.UNKNOWN if seen.verdict is Verdict.NOT_OFFERED:
+            case TargetState.UNKNOWN if seen.verdict is Verdict.NOT_OFFERED:
                 return told if seen.code else "this version offers no look"
-            case State.ABSENT if seen.hidden:
+            case TargetState.ABSENT if seen.hidden:
                 return f"{told} (or it may not be seen)"
-            case State.UNKNOWN | State.ABSENT:
+            case TargetState.UNKNOWN | TargetState.ABSENT:
                 return told
             case _:
                 return told if said else None
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class PreviewedGateway(Struct, frozen=True, kw_only=True):
     """One gateway as the preview met it."""
 
     name: str
@@ -107,7 +107,7 @@ class Place(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-class Siblings(Struct, frozen=True):
+class SiblingDeployments(Struct, frozen=True):
     """Where a thing is deployed: the environments of the targets that share it with ``target``."""
 
     target: Target
@@ -125,8 +125,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     window: Window | None
     targets: tuple[SeenTarget, ...]
     """In the order in which a run takes them."""
-    places: tuple[Place, ...]
-    siblings: tuple[Siblings, ...] = ()
+    places: tuple[PreviewedGateway, ...]
+    siblings: tuple[SiblingDeployments, ...] = ()
     protected: int = 0
     filtered: int = 0
     patterns: int = 0
@@ -137,7 +137,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def unknown(self) -> tuple[SeenTarget, ...]:
         """The targets of which nobody could tell."""
-        return tuple(seen for seen in self.targets if seen.group is Group.UNKNOWN)
+        return tuple(seen for seen in self.targets if seen.group is PreviewGroup.UNKNOWN)
 
     @property
     def complete(self) -> bool:
@@ -150,13 +150,13 @@ class Preview(Struct, frozen=True, kw_only=True):
         return sum(place.requests for place in self.places)
 
 
-def counted(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
+def count_by_group(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
     """Count targets by group; every group is there."""
     counts = Counter(seen.group for seen in seen_targets)
-    return {"targets": counts.total(), **{group.value: counts[group] for group in Group}}
+    return {"targets": counts.total(), **{group.value: counts[group] for group in PreviewGroup}}
 
 
-def approved_as(state: str, revision: str | None, since: str | None) -> Approved:
-    """Return what a run compares a target with: ``state`` is a ``State``'s value."""
-    verdict = _VERDICTS.get(State(state), Verdict.UNCLEAR)
+def build_approved(state: str, revision: str | None, since: str | None) -> Approved:
+    """Return what a run compares a target with: ``state`` is a ``TargetState``'s value."""
+    verdict = _VERDICTS.get(TargetState(state), Verdict.UNCLEAR)
     return Approved(state=verdict.value, revision=revision, since=since)

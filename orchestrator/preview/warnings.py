@@ -12,13 +12,13 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import FrontEnd, Reading, Snapshot, Verdict
-from orchestrator.preview.forecast import Needs
-from orchestrator.preview.states import Group, Preview, SeenTarget, State
+from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
 from orchestrator.rules.retry import End, Policy, absent
 from orchestrator.rules.stop_rules import StopRules
 
 
-class Warned(Struct, frozen=True, kw_only=True):
+class PreviewWarning(Struct, frozen=True, kw_only=True):
     """One warning: a word for programs, a sentence for people, and the targets that it is about, if any."""
 
     kind: str
@@ -27,68 +27,70 @@ class Warned(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
 
 
-def warned(plan: Plan, preview: Preview, ahead: Needs) -> tuple[Warned, ...]:
+def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[PreviewWarning, ...]:
     """Return all that there is to warn of, the gravest first."""
     return tuple(
         chain(
-            _untold(preview),
-            _of_window(ahead),
-            _of_credentials(preview, ahead),
-            _stops(plan, preview),
-            _absent(plan, preview),
-            _last_ones(preview),
-            _lost_fronts(preview),
-            _of_restore(plan, preview),
-            _of_pods(preview),
-            _of_guard(preview),
-            _of_gateways(preview),
+            _warn_of_unknown(preview),
+            _warn_of_window(ahead),
+            _warn_of_credentials(preview, ahead),
+            _warn_of_stop_rules(plan, preview),
+            _warn_of_absent(plan, preview),
+            _warn_of_last_environments(preview),
+            _warn_of_front_ends(preview),
+            _warn_of_restore(plan, preview),
+            _warn_of_pods(preview),
+            _warn_of_protection(preview),
+            _warn_of_gateways(preview),
         )
     )
 
 
-def destroyed(seen_targets: Iterable[SeenTarget]) -> Iterator[tuple[SeenTarget, FrontEnd]]:
+def list_deleted_front_ends(seen_targets: Iterable[SeenTarget]) -> Iterator[tuple[SeenTarget, FrontEnd]]:
     """Yield what is deleted with the targets that go down: the front-end APIs that are published for them."""
     for seen in seen_targets:
-        if seen.group is Group.WILL_CHANGE:
+        if seen.group is PreviewGroup.WILL_CHANGE:
             yield from ((seen, front) for front in seen.snapshot.fronts)
 
 
-def _about(
+def _warn_about(
     kind: str, text: str, seen_targets: Iterable[SeenTarget], gateway: str | None = None
-) -> Iterator[Warned]:
+) -> Iterator[PreviewWarning]:
     ids = tuple(str(seen.target.id) for seen in seen_targets)
     if ids:
         counted = f"{len(ids):,} {'target' if len(ids) == 1 else 'targets'}"
-        yield Warned(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
+        yield PreviewWarning(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
 
 
 _TO_APPROVE = "to approve is to approve of these, too"
 
 
-def _untold(preview: Preview) -> Iterator[Warned]:
+def _warn_of_unknown(preview: Preview) -> Iterator[PreviewWarning]:
     # A look that is refused with a code of the vendor's (no such instance) is no version without looks.
     blind = [seen for seen in preview.unknown if _is_without_looks(seen.snapshot)]
     others = [seen for seen in preview.unknown if not _is_without_looks(seen.snapshot)]
     text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
-    yield from _about("unknown", text, others)
+    yield from _warn_about("unknown", text, others)
     for place in preview.places:
         here = [seen for seen in blind if seen.target.gateway == place.name]
         text = (
             f"this version offers no look that tells how {{targets}} are: nothing of them can be restored, "
             f"and {_TO_APPROVE}"
         )
-        yield from _about("no_looks", text, here, place.name)
+        yield from _warn_about("no_looks", text, here, place.name)
 
 
 def _is_without_looks(seen: Snapshot) -> bool:
     return seen.verdict is Verdict.NOT_OFFERED and seen.code is None
 
 
-def _of_window(ahead: Needs) -> Iterator[Warned]:
+def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
     if ahead.left is None:
         return
     if ahead.left <= 0:
-        yield Warned(kind="window", text="the window is over; --window or --close-at gives another one")
+        yield PreviewWarning(
+            kind="window", text="the window is over; --window or --close-at gives another one"
+        )
         return
     for gateway in ahead.ahead.gateways:
         if gateway.late and gateway.starts_until is not None:
@@ -98,10 +100,10 @@ def _of_window(ahead: Needs) -> Iterator[Warned]:
                 f"the window lets nothing of it start after {starts:%Y-%m-%d %H:%M:%S} UTC, one timeout"
                 f" before it closes: at least {targets} cannot start and would be left for a resume"
             )
-            yield Warned(kind="window", text=text, gateway=gateway.name)
+            yield PreviewWarning(kind="window", text=text, gateway=gateway.name)
 
 
-def _of_credentials(preview: Preview, ahead: Needs) -> Iterator[Warned]:
+def _warn_of_credentials(preview: Preview, ahead: RunForecast) -> Iterator[PreviewWarning]:
     window = preview.window
     closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
     for place in preview.places:
@@ -109,19 +111,19 @@ def _of_credentials(preview: Preview, ahead: Needs) -> Iterator[Warned]:
             ends = datetime.fromtimestamp(place.until, UTC)
             what = "before the window closes" if window and window.closes else "before a run can be done"
             text = f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, {what}"
-            yield Warned(kind="credential", text=text, gateway=place.name)
+            yield PreviewWarning(kind="credential", text=text, gateway=place.name)
 
 
-def _absent(plan: Plan, preview: Preview) -> Iterator[Warned]:
+def _warn_of_absent(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
     for gateway in plan.gateways:
         seen_targets = [seen for seen in preview.targets if seen.target.gateway == gateway.name]
-        gone = [seen for seen in seen_targets if seen.state is State.ABSENT]
+        gone = [seen for seen in seen_targets if seen.state is TargetState.ABSENT]
         ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
         text = f"{{targets}} of {len(seen_targets):,} not there: a run ends them as {ends}"
-        yield from _about("absent", text, gone, gateway.name)
+        yield from _warn_about("absent", text, gone, gateway.name)
 
 
-def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
+def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
     """The first wave or step after which a stop rule would end the run, if all that is up goes down."""
     tally = StopRules(plan.stop_when, {}, first_run=True)
     wave_steps = [
@@ -131,7 +133,7 @@ def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     for number, wave_step in enumerate(wave_steps, 1):
         tally.next_wave()
-        ends = [_expected(gateways[seen.target.gateway], seen) for seen in wave_step]
+        ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
         breaches = [tally.add(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
         if breach is None and number < len(wave_steps):
@@ -144,23 +146,23 @@ def _stops(plan: Plan, preview: Preview) -> Iterator[Warned]:
                 if plan.waves[wave_step[0].target.wave].sizes
                 else name
             )
-            yield Warned(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
+            yield PreviewWarning(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
             return
 
 
-def _expected(gateway: Gateway, seen: SeenTarget) -> End:
+def _predict_end(gateway: Gateway, seen: SeenTarget) -> End:
     """Return how a target would end as it is now."""
     match seen.state:
-        case State.ABSENT:
+        case TargetState.ABSENT:
             hidden = seen.snapshot.hidden
             return absent(Policy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
-        case State.UNDEPLOYED:
+        case TargetState.UNDEPLOYED:
             return End(Outcome.ALREADY_UNDEPLOYED)
         case _:
             return End(Outcome.UNDEPLOYED)
 
 
-def _last_ones(preview: Preview) -> Iterator[Warned]:
+def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:
     """Things that would be deployed nowhere any more, by what their own gateway says of all environments."""
     last: list[SeenTarget] = []
     for family in preview.siblings:
@@ -170,22 +172,22 @@ def _last_ones(preview: Preview) -> Iterator[Warned]:
             for seen in preview.targets
             if seen.target.gateway == family.target.gateway
             and seen.target.parts[:-1] == head
-            and seen.group is Group.WILL_CHANGE
+            and seen.group is PreviewGroup.WILL_CHANGE
         ]
         if family.deployed <= {seen.target.parts[-1] for seen in going}:
             last += going
     text = "{targets} whose proxy is deployed in no other environment: then it is deployed nowhere"
-    yield from _about("last_environment", text, last)
+    yield from _warn_about("last_environment", text, last)
 
 
-def _lost_fronts(preview: Preview) -> Iterator[Warned]:
+def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
     seen_targets = [
-        seen for seen in preview.targets if seen.group is Group.WILL_CHANGE and seen.snapshot.fronts
+        seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE and seen.snapshot.fronts
     ]
-    count = sum(1 for _ in destroyed(seen_targets))
+    count = sum(1 for _ in list_deleted_front_ends(seen_targets))
     noun = "front-end API is" if count == 1 else "front-end APIs are"
     text = f"{count:,} {noun} deleted with {{targets}}: with their ids, authorizations and bindings"
-    yield from _about("front_end", text, seen_targets)
+    yield from _warn_about("front_end", text, seen_targets)
 
 
 _OBSTACLES = {
@@ -200,34 +202,38 @@ _OBSTACLES = {
 }
 
 
-def _of_restore(plan: Plan, preview: Preview) -> Iterator[Warned]:
-    going = [seen for seen in preview.targets if seen.group is Group.WILL_CHANGE]
+def _warn_of_restore(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
+    going = [seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE]
     for obstacle, (kind, text) in _OBSTACLES.items():
-        yield from _about(kind, text, [one for one in going if obstacle in one.snapshot.obstacles])
+        yield from _warn_about(kind, text, [one for one in going if obstacle in one.snapshot.obstacles])
     if plan.snapshot == "off" and going:
         text = "snapshot: off keeps nothing of {targets}, so that nothing of this run can be restored"
-        yield from _about("no_snapshot", text, going)
+        yield from _warn_about("no_snapshot", text, going)
 
 
-def _of_pods(preview: Preview) -> Iterator[Warned]:
-    orphans = [seen for seen in preview.targets if seen.state is State.PARTIAL]
+def _warn_of_pods(preview: Preview) -> Iterator[PreviewWarning]:
+    orphans = [seen for seen in preview.targets if seen.state is TargetState.PARTIAL]
     text = "{targets} undeployed for their manager and still served: a run undeploys them again"
-    yield from _about("orphan", text, orphans)
-    uneven = [seen for seen in preview.targets if seen.state is State.DEPLOYED and _uneven(seen)]
-    yield from _about("pods", "{targets} served by some of their pods only", uneven)
+    yield from _warn_about("orphan", text, orphans)
+    uneven = [
+        seen for seen in preview.targets if seen.state is TargetState.DEPLOYED and _is_served_unevenly(seen)
+    ]
+    yield from _warn_about("pods", "{targets} served by some of their pods only", uneven)
 
 
-def _uneven(seen: SeenTarget) -> bool:
+def _is_served_unevenly(seen: SeenTarget) -> bool:
     active, responded = seen.snapshot.facts.pods_active, seen.snapshot.facts.pods_responded
     return active is not None and responded is not None and active < responded
 
 
-def _of_guard(preview: Preview) -> Iterator[Warned]:
+def _warn_of_protection(preview: Preview) -> Iterator[PreviewWarning]:
     for gateway, text in preview.guarding:
-        yield Warned(kind="protect" if text.startswith("protect:") else "place", text=text, gateway=gateway)
+        yield PreviewWarning(
+            kind="protect" if text.startswith("protect:") else "place", text=text, gateway=gateway
+        )
 
 
-def _of_gateways(preview: Preview) -> Iterator[Warned]:
+def _warn_of_gateways(preview: Preview) -> Iterator[PreviewWarning]:
     for place in preview.places:
         for text in dict.fromkeys(place.warnings):
-            yield Warned(kind="gateway", text=text, gateway=place.name)
+            yield PreviewWarning(kind="gateway", text=text, gateway=place.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.commands.agreement import check_digest, window_text
+from orchestrator.commands.agreement import check_digest, describe_window
 from orchestrator.commands.times import parse_window
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Window
@@ -39,9 +39,9 @@ def test_who_gives_too_few_digits_is_told_where_the_others_are(of: str) -> None:
 def test_a_window_is_told_with_its_zone() -> None:
     opens, closes = parse_window("2026-11-22T22:00:00+03:00/2026-11-23T02:00:00+03:00")
 
-    assert window_text(None) == "none; it starts at once"
-    assert window_text(Window(None, closes)).startswith("from now until 2026-11-2")
-    assert "without an end" in window_text(Window(opens, None))
+    assert describe_window(None) == "none; it starts at once"
+    assert describe_window(Window(None, closes)).startswith("from now until 2026-11-2")
+    assert "without an end" in describe_window(Window(opens, None))
 
 
 def digest_of(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:

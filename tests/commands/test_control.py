@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.commands.control import parse
+from orchestrator.commands.control import parse_control
 from orchestrator.engine.control import Continue, ControlCommand, Pause, SetLimits, Skip, Stop
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
@@ -43,7 +43,7 @@ Undeploy = Callable[..., "Ended"]
 def test_what_is_typed_is_one_demand(typed: str, demand: ControlCommand) -> None:
     act, *arguments = typed.split()
 
-    assert parse(act, tuple(arguments)) == demand
+    assert parse_control(act, tuple(arguments)) == demand
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_is_typed_is_one_demand(typed: str, demand: ControlCommand) -> None
 def test_a_mistake_is_told_with_what_to_write(typed: str, told: str) -> None:
     act, *arguments = typed.split()
     with pytest.raises(UsageError) as error:
-        parse(act, tuple(arguments))
+        parse_control(act, tuple(arguments))
 
     assert told in str(error.value)
 

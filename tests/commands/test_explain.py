@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.commands.explain import pace, percent, rate_text, stopping
+from orchestrator.commands.explain import describe_pace, describe_stop_rules, format_percent, format_rate
 from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
 
 
@@ -19,14 +19,14 @@ from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
     ],
 )
 def test_a_rate_is_told_in_whole_numbers(rate: float, expected: str) -> None:
-    assert rate_text(rate) == expected
+    assert format_rate(rate) == expected
 
 
 @pytest.mark.parametrize(
     ("share", "expected"), [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%")]
 )
 def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
-    assert percent(share) == expected
+    assert format_percent(share) == expected
 
 
 WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
@@ -43,12 +43,12 @@ WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Siz
     ],
 )
 def test_a_wave_is_told_where_it_does_not_just_go(wave: Wave, targets: int, expected: str) -> None:
-    assert pace(wave, targets) == expected
+    assert describe_pace(wave, targets) == expected
 
 
 def test_counts_alone_say_nothing_of_shares() -> None:
     one = Threshold(count=1)
-    lines = list(stopping(StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))))
+    lines = list(describe_stop_rules(StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))))
 
     assert lines[0] == "stops when more than 1 target of the run failed"
     assert "more than 0 targets of the run are surprising" in lines[2]

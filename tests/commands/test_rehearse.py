@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.commands.rehearse import disagreements, verdict
+from orchestrator.commands.rehearse import find_disagreements, judge_report
 from orchestrator.errors import ExitStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
@@ -160,7 +160,7 @@ def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) 
     ],
 )
 def test_a_report_that_lies_is_found(books: Books, outcome: Outcome, lie: str | None) -> None:
-    found = list(disagreements(books, Told(said(outcome), requests=1)))
+    found = list(find_disagreements(books, Told(said(outcome), requests=1)))
 
     assert len(found) == (lie is not None)
     assert lie is None or lie in found[0]
@@ -170,6 +170,9 @@ def test_a_disagreement_is_status_3(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(said(Outcome.UNDEPLOYED), requests=1)
     written: list[str] = []
 
-    assert verdict(saw(down=False), told, ExitStatus.DONE, write=written.append) is ExitStatus.BUG
+    assert judge_report(saw(down=False), told, ExitStatus.DONE, write=written.append) is ExitStatus.BUG
     assert "bug of ours" in capsys.readouterr().err
-    assert verdict(saw(down=True), told, ExitStatus.UNFINISHED, write=written.append) is ExitStatus.UNFINISHED
+    assert (
+        judge_report(saw(down=True), told, ExitStatus.UNFINISHED, write=written.append)
+        is ExitStatus.UNFINISHED
+    )

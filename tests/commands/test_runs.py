@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.commands.runs import remove_old
+from orchestrator.commands.runs import prune_runs
 from orchestrator.journal.folder import list_runs
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault, Faults
@@ -69,7 +69,7 @@ def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
     held, complete = list_runs(Path(".undeploy"))
     assert held.id == stopped
     with complete.locked():
-        remove_old([held, complete], datetime.now(UTC) + timedelta(days=1), with_snapshots=True)
+        prune_runs([held, complete], datetime.now(UTC) + timedelta(days=1), with_snapshots=True)
 
     assert len(list_runs(Path(".undeploy"))) == 2
     assert "1 kept that can still be resumed" in capfd.readouterr().err

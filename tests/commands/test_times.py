@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.commands.times import close_at, parse_age, parse_window
+from orchestrator.commands.times import parse_age, parse_close_at, parse_window
 from orchestrator.errors import UsageError
 
 EVENING = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
@@ -23,17 +23,17 @@ EVENING = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
     ],
 )
 def test_a_closing_time_is_the_next_one(text: str, expected: datetime) -> None:
-    assert close_at(text, EVENING) == expected
+    assert parse_close_at(text, EVENING) == expected
 
 
 @pytest.mark.parametrize("text", ["22:30Z", "22:29Z", "10:30Z", "22:00Z", "12:00Z"])
 def test_a_closing_time_that_is_12_hours_away_has_passed(text: str) -> None:
     with pytest.raises(UsageError, match="that time has passed"):
-        close_at(text, EVENING)
+        parse_close_at(text, EVENING)
 
 
 def test_a_closing_time_without_a_zone_is_the_machines_own() -> None:
-    at = close_at(f"{(EVENING + timedelta(hours=2)).astimezone():%H:%M}", EVENING)
+    at = parse_close_at(f"{(EVENING + timedelta(hours=2)).astimezone():%H:%M}", EVENING)
 
     assert at == EVENING + timedelta(hours=2)
 
@@ -42,7 +42,7 @@ def test_a_night_in_which_the_clock_changes_has_an_hour_more() -> None:
     """In the night to 2026-10-25 the clock in Berlin goes from 3:00 back to 2:00."""
     before = datetime(2026, 10, 24, 20, 0, tzinfo=UTC)
 
-    assert close_at("05:00 Europe/Berlin", before) - before == timedelta(hours=8)
+    assert parse_close_at("05:00 Europe/Berlin", before) - before == timedelta(hours=8)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_night_in_which_the_clock_changes_has_an_hour_more() -> None:
 )
 def test_what_is_no_closing_time_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="--close-at"):
-        close_at(text, EVENING)
+        parse_close_at(text, EVENING)
 
 
 def test_a_window_has_two_aware_times() -> None:

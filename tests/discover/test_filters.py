@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.discover.filters import Filters, check_group, group_of, read_before, wanted_of
+from orchestrator.discover.filters import (
+    DiscoveryFilters,
+    assign_filters,
+    check_group,
+    choose_group,
+    read_before,
+)
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
@@ -24,7 +30,9 @@ def of(
     regexes: tuple[str, ...] = (),
     **texts: tuple[str, ...],
 ) -> Wanted:
-    return wanted_of(Filters(texts=texts, regexes=regexes, before=before), [gateway])[gateway.name]
+    return assign_filters(DiscoveryFilters(texts=texts, regexes=regexes, before=before), [gateway])[
+        gateway.name
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,40 +73,54 @@ def test_a_name_and_a_regular_expression_must_both_match() -> None:
 @pytest.mark.parametrize(
     ("filters", "gateways", "message"),
     [
-        (Filters(texts={"project": ("P",)}), [ROMA], "--project: gateways of kind roma have no such thing"),
-        (Filters(texts={"application": ("A",)}), [APIM], "--application: gateways of kind apinizer have"),
         (
-            Filters(texts={"project": ("P",)}),
+            DiscoveryFilters(texts={"project": ("P",)}),
+            [ROMA],
+            "--project: gateways of kind roma have no such thing",
+        ),
+        (
+            DiscoveryFilters(texts={"application": ("A",)}),
+            [APIM],
+            "--application: gateways of kind apinizer have",
+        ),
+        (
+            DiscoveryFilters(texts={"project": ("P",)}),
             [ROMA, APIM],
             "says nothing of the gateway roma-eu .kind roma., and would leave",
         ),
-        (Filters(texts={"type": ("data",)}), [ROMA, APIM], "--type says nothing of the gateway apim"),
         (
-            Filters(texts={"type": ("nonsense",)}),
+            DiscoveryFilters(texts={"type": ("data",)}),
+            [ROMA, APIM],
+            "--type says nothing of the gateway apim",
+        ),
+        (
+            DiscoveryFilters(texts={"type": ("nonsense",)}),
             [ROMA, APIM],
             "--type: |--type nonsense: the types are data, function",
         ),
-        (Filters(texts={"type": ("data", "odd")}), [ROMA], "--type odd: the types are"),
-        (Filters(regexes=("(",)), [APIM], "--regex: "),
-        (Filters(before="yesterday"), [APIM], "--deployed-before yesterday: write a day or a time"),
-        (Filters(before="2026-01-31T10:00:00"), [APIM], "with its offset from UTC"),
+        (DiscoveryFilters(texts={"type": ("data", "odd")}), [ROMA], "--type odd: the types are"),
+        (DiscoveryFilters(regexes=("(",)), [APIM], "--regex: "),
+        (DiscoveryFilters(before="yesterday"), [APIM], "--deployed-before yesterday: write a day or a time"),
+        (DiscoveryFilters(before="2026-01-31T10:00:00"), [APIM], "with its offset from UTC"),
     ],
 )
-def test_what_cannot_be_answered_is_refused(filters: Filters, gateways: list[Gateway], message: str) -> None:
+def test_what_cannot_be_answered_is_refused(
+    filters: DiscoveryFilters, gateways: list[Gateway], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        wanted_of(filters, gateways)
+        assign_filters(filters, gateways)
 
 
 def test_a_filter_of_its_own_for_each_gateway_is_right() -> None:
-    filters = Filters(texts={"project": ("Retail",), "application": ("legacy",), "name": ("o*",)})
-    wanted = wanted_of(filters, [ROMA, APIM])
+    filters = DiscoveryFilters(texts={"project": ("Retail",), "application": ("legacy",), "name": ("o*",)})
+    wanted = assign_filters(filters, [ROMA, APIM])
 
     assert set(wanted["roma-eu"].filters) == {"application", "name"}
     assert set(wanted["apim"].filters) == {"project", "name"}
 
 
 def test_types_are_each_kinds_own() -> None:
-    wanted = wanted_of(Filters(texts={"type": ("data", "TEST")}), [ROMA, APIM])
+    wanted = assign_filters(DiscoveryFilters(texts={"type": ("data", "TEST")}), [ROMA, APIM])
 
     assert wanted["roma-eu"].admits("type", "data")
     assert wanted["apim"].admits("type", "PRODUCTION", "REST") is False
@@ -110,7 +132,7 @@ def test_a_kind_without_a_catalog_cannot_be_discovered() -> None:
         KIND = "bare"
 
     with pytest.raises(UsageError, match="its kind lists nothing"):
-        wanted_of(Filters(), [Bare(name="b", url="https://b", auth=AUTH)])
+        assign_filters(DiscoveryFilters(), [Bare(name="b", url="https://b", auth=AUTH)])
 
 
 @pytest.mark.parametrize(
@@ -137,15 +159,15 @@ def test_only_what_is_strictly_earlier_is_before() -> None:
 def test_a_target_is_grouped_by_what_it_has_or_by_its_gateway() -> None:
     found = Found(parts=("P", "p", "e"), traits={"project": ("P",)})
 
-    assert group_of("project", "apim", found) == "P"
-    assert group_of("application", "apim", found) == "apim"
-    assert group_of("gateway", "apim", found) == "apim"
-    assert group_of(None, "apim", found) is None
+    assert choose_group("project", "apim", found) == "P"
+    assert choose_group("application", "apim", found) == "apim"
+    assert choose_group("gateway", "apim", found) == "apim"
+    assert choose_group(None, "apim", found) is None
     with pytest.raises(UsageError, match="--group-by project: gateways of kind roma have no such thing"):
         check_group("project", [ROMA])
 
 
 def test_filters_are_told_as_they_were_given() -> None:
-    filters = Filters(texts={"name": ("a*", "b c")}, regexes=("^x$",), before="2026-01-31")
+    filters = DiscoveryFilters(texts={"name": ("a*", "b c")}, regexes=("^x$",), before="2026-01-31")
 
     assert str(filters) == "--name a* --name 'b c' --regex '^x$' --deployed-before 2026-01-31"

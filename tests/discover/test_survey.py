@@ -10,7 +10,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.discover.survey import MOST_GAPS, TRIES, UNANSWERED, Survey
+from orchestrator.discover.survey import MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, Keys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -77,7 +77,7 @@ class Scene:
         self.flying = self.most = 0
         self.material: Material = Secret("token")
         self._statuses = statuses
-        self.survey = Survey(self.gateway, Wanted(), self._environment(), self, self._keep)
+        self.survey = GatewaySurvey(self.gateway, Wanted(), self._environment(), self, self._keep)
 
     def _keep(self, one: Found) -> None:
         self.found.append(one.parts[0])
@@ -185,7 +185,7 @@ def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) 
 
     assert gap.startswith("3: ")
     assert sorted(scene.found) == ["0", "1", "2", "4", "5"]
-    assert [name for _, name in scene.times].count("3") == TRIES
+    assert [name for _, name in scene.times].count("3") == MOST_TRIES
 
 
 def test_what_was_refused_is_named_and_not_asked_again() -> None:
@@ -198,9 +198,9 @@ def test_what_was_refused_is_named_and_not_asked_again() -> None:
 def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
     scene = Scene(1000, lambda name, _: 0 if name == "list" or int(name) < 8 else 500).play()
 
-    given_up = f"all that was not asked yet: {UNANSWERED} reads in a row went unanswered"
+    given_up = f"all that was not asked yet: {MOST_UNANSWERED} reads in a row went unanswered"
     assert scene.survey.tally.gaps.count(given_up) == 1
-    assert len(scene.survey.tally.gaps) <= UNANSWERED + 4
+    assert len(scene.survey.tally.gaps) <= MOST_UNANSWERED + 4
     assert len(scene.times) < 60
 
 

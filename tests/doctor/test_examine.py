@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor.examine import examine, samples
+from orchestrator.doctor.examine import choose_samples, examine_gateways
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.machine import real_environment
 from tests.support.peer import serving, silence
@@ -33,8 +33,8 @@ def test_the_first_the_middle_and_the_last_are_looked_at(
     tmp_path: Path, count: int, looked_at: list[int]
 ) -> None:
     with load_plan(plan(tmp_path, ["http://127.0.0.1"] * 2, count)) as loaded:
-        found = samples(loaded.draft.database, 0, "g0", count)
-        none = samples(loaded.draft.database, 1, "g1", 0)
+        found = choose_samples(loaded.draft.database, 0, "g0", count)
+        none = choose_samples(loaded.draft.database, 1, "g1", 0)
 
     assert [target.parts for target in found] == [("P", f"p/{number}", "test") for number in looked_at]
     assert none == []
@@ -46,7 +46,7 @@ async def test_the_gateways_are_visited_side_by_side(tmp_path: Path, monkeypatch
         peers = [await stack.enter_async_context(serving(silence)) for _ in range(5)]
         with load_plan(plan(tmp_path, [peer.url for peer in peers], 1)) as loaded:
             began = time.monotonic()
-            found = await examine(loaded, real_environment(tmp_path), patience=1.0)
+            found = await examine_gateways(loaded, real_environment(tmp_path), patience=1.0)
             seconds = time.monotonic() - began
 
     assert [one.gateway for one in found] == ["g0", "g1", "g2", "g3", "g4"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.doctor import findings
-from orchestrator.doctor.findings import CHECKS, Diagnosis, Finding, State, completed
+from orchestrator.doctor.findings import CHECKS, Finding, FindingState, GatewayDiagnosis, complete_findings
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.settings import Auth, Iam, Login, Reference
 
@@ -23,35 +23,37 @@ IAM = Auth(iam=Iam(url="https://iam.example.com", user="ops", domain="corp", pas
 @pytest.mark.parametrize(
     ("left", "closes", "state"),
     [
-        (90 * DAY, None, State.OK),
-        (14 * DAY, None, State.OK),
-        (14 * DAY - 1, None, State.WARN),
-        (20 * DAY, 19 * DAY, State.OK),
-        (20 * DAY, 21 * DAY, State.WARN),
+        (90 * DAY, None, FindingState.OK),
+        (14 * DAY, None, FindingState.OK),
+        (14 * DAY - 1, None, FindingState.WARN),
+        (20 * DAY, 19 * DAY, FindingState.OK),
+        (20 * DAY, 21 * DAY, FindingState.WARN),
     ],
 )
-def test_a_certificate_is_judged_by_its_end(left: float, closes: float | None, state: State) -> None:
-    found = findings.certificate(NOW + left, now=NOW, closes=None if closes is None else NOW + closes)
+def test_a_certificate_is_judged_by_its_end(left: float, closes: float | None, state: FindingState) -> None:
+    found = findings.judge_certificate(NOW + left, now=NOW, closes=None if closes is None else NOW + closes)
 
     assert (found.check, found.state, found.value) == ("tls", state, left)
-    assert ("window" in found.text) == (closes is not None and state is State.WARN)
-    assert bool(found.advice) == (state is not State.OK)
+    assert ("window" in found.text) == (closes is not None and state is FindingState.WARN)
+    assert bool(found.advice) == (state is not FindingState.OK)
 
 
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize(
     ("far", "signs", "state"),
     [
-        (0.0, False, State.OK),
-        (299.0, True, State.OK),
-        (300.0, False, State.WARN),
-        (900.0, True, State.WARN),
-        (901.0, True, State.FAIL),
-        (901.0, False, State.WARN),
+        (0.0, False, FindingState.OK),
+        (299.0, True, FindingState.OK),
+        (300.0, False, FindingState.WARN),
+        (900.0, True, FindingState.WARN),
+        (901.0, True, FindingState.FAIL),
+        (901.0, False, FindingState.WARN),
     ],
 )
-def test_a_clock_is_judged_by_what_it_is_needed_for(side: int, far: float, signs: bool, state: State) -> None:
-    found = findings.clock(side * far, signs=signs)
+def test_a_clock_is_judged_by_what_it_is_needed_for(
+    side: int, far: float, signs: bool, state: FindingState
+) -> None:
+    found = findings.judge_clock(side * far, signs=signs)
 
     assert (found.state, found.value) == (state, side * far)
     if far:
@@ -61,32 +63,32 @@ def test_a_clock_is_judged_by_what_it_is_needed_for(side: int, far: float, signs
 @pytest.mark.parametrize(
     ("left", "auth", "closes", "state"),
     [
-        (3 * HOUR, TOKEN, None, State.OK),
-        (HOUR - 1, TOKEN, None, State.WARN),
-        (-1.0, TOKEN, None, State.WARN),
-        (3 * HOUR, TOKEN, 4 * HOUR, State.WARN),
-        (HOUR / 2, TOKEN, HOUR / 4, State.OK),
-        (HOUR / 2, COMMAND, 4 * HOUR, State.OK),
-        (HOUR / 2, LOGIN, 4 * HOUR, State.OK),
-        (None, LOGIN, 4 * HOUR, State.OK),
-        (DAY, IAM, 4 * DAY, State.OK),
-        (None, KEYS, 4 * HOUR, State.OK),
-        (None, TEMPORARY, 4 * HOUR, State.UNKNOWN),
-        (None, TOKEN, 4 * HOUR, State.UNKNOWN),
+        (3 * HOUR, TOKEN, None, FindingState.OK),
+        (HOUR - 1, TOKEN, None, FindingState.WARN),
+        (-1.0, TOKEN, None, FindingState.WARN),
+        (3 * HOUR, TOKEN, 4 * HOUR, FindingState.WARN),
+        (HOUR / 2, TOKEN, HOUR / 4, FindingState.OK),
+        (HOUR / 2, COMMAND, 4 * HOUR, FindingState.OK),
+        (HOUR / 2, LOGIN, 4 * HOUR, FindingState.OK),
+        (None, LOGIN, 4 * HOUR, FindingState.OK),
+        (DAY, IAM, 4 * DAY, FindingState.OK),
+        (None, KEYS, 4 * HOUR, FindingState.OK),
+        (None, TEMPORARY, 4 * HOUR, FindingState.UNKNOWN),
+        (None, TOKEN, 4 * HOUR, FindingState.UNKNOWN),
     ],
 )
 def test_only_what_cannot_be_renewed_is_warned_of(
-    left: float | None, auth: Auth, closes: float | None, state: State
+    left: float | None, auth: Auth, closes: float | None, state: FindingState
 ) -> None:
     ends = None if left is None else NOW + left
-    found = findings.lifetime(ends, auth, now=NOW, closes=None if closes is None else NOW + closes)
+    found = findings.judge_lifetime(ends, auth, now=NOW, closes=None if closes is None else NOW + closes)
 
     assert (found.state, found.value) == (state, left)
     assert "secret-flag" not in found.text
 
 
 def test_a_life_is_never_rounded_up() -> None:
-    assert [findings.life(seconds) for seconds in (0, 1, 61, 3599, 12_000, 41.9 * DAY)] == [
+    assert [findings.format_life(seconds) for seconds in (0, 1, 61, 3599, 12_000, 41.9 * DAY)] == [
         "no time",
         "less than a minute",
         "1 min",
@@ -111,9 +113,9 @@ def test_a_life_is_never_rounded_up() -> None:
     ],
 )
 def test_a_fault_says_what_to_do(reading: Reading, text: str, advice: str) -> None:
-    found = findings.faulty("credential", reading)
+    found = findings.judge_fault("credential", reading)
 
-    assert found.state is State.FAIL
+    assert found.state is FindingState.FAIL
     assert text in found.text
     assert advice in found.advice
 
@@ -121,10 +123,12 @@ def test_a_fault_says_what_to_do(reading: Reading, text: str, advice: str) -> No
 def test_the_looks_that_are_there_are_named_and_those_that_are_not() -> None:
     kinds = ("status", "health", "record")
 
-    assert findings.looks({"status": True}, kinds).text == "status"
-    assert findings.looks({"status": False, "record": True}, kinds).text == "record; not offered: status"
-    assert findings.looks({}, kinds).state is State.UNKNOWN
-    assert findings.looks({"status": False, "health": False}, kinds).state is State.WARN
+    assert findings.judge_looks({"status": True}, kinds).text == "status"
+    assert (
+        findings.judge_looks({"status": False, "record": True}, kinds).text == "record; not offered: status"
+    )
+    assert findings.judge_looks({}, kinds).state is FindingState.UNKNOWN
+    assert findings.judge_looks({"status": False, "health": False}, kinds).state is FindingState.WARN
 
 
 UP, DOWN = Reading(verdict=Verdict.UP), Reading(verdict=Verdict.DOWN)
@@ -133,33 +137,37 @@ UP, DOWN = Reading(verdict=Verdict.UP), Reading(verdict=Verdict.DOWN)
 @pytest.mark.parametrize(
     ("seen", "state", "text"),
     [
-        ([UP, UP, DOWN], State.OK, "3 of 9 looked at: 2 deployed, 1 not deployed"),
-        ([UP, Reading(verdict=Verdict.ABSENT, code="E.1")], State.WARN, "1 deployed, 1 not found (E.1)"),
-        ([Reading(verdict=Verdict.ABSENT, hidden=True)], State.WARN, "1 not visible, or not there"),
-        ([Reading(verdict=Verdict.PARTIAL)], State.WARN, "1 not deployed everywhere"),
+        ([UP, UP, DOWN], FindingState.OK, "3 of 9 looked at: 2 deployed, 1 not deployed"),
+        (
+            [UP, Reading(verdict=Verdict.ABSENT, code="E.1")],
+            FindingState.WARN,
+            "1 deployed, 1 not found (E.1)",
+        ),
+        ([Reading(verdict=Verdict.ABSENT, hidden=True)], FindingState.WARN, "1 not visible, or not there"),
+        ([Reading(verdict=Verdict.PARTIAL)], FindingState.WARN, "1 not deployed everywhere"),
         (
             [Reading(verdict=Verdict.UNCLEAR, message="no reply")],
-            State.WARN,
+            FindingState.WARN,
             "1 could not be told (no reply)",
         ),
-        ([], State.UNKNOWN, "none was looked at"),
+        ([], FindingState.UNKNOWN, "none was looked at"),
     ],
 )
-def test_the_sample_is_counted(seen: list[Reading], state: State, text: str) -> None:
-    found = findings.targets(seen, 9)
+def test_the_sample_is_counted(seen: list[Reading], state: FindingState, text: str) -> None:
+    found = findings.judge_targets(seen, 9)
 
     assert found.state is state
     assert text in found.text
-    assert bool(found.advice) == (state is State.WARN)
+    assert bool(found.advice) == (state is FindingState.WARN)
 
 
 def test_the_latency_is_the_median() -> None:
-    assert findings.latency([0.1, 9.0, 0.2]).value == 0.2
-    assert findings.latency([]).state is State.UNKNOWN
+    assert findings.judge_latency([0.1, 9.0, 0.2]).value == 0.2
+    assert findings.judge_latency([]).state is FindingState.UNKNOWN
 
 
-def diagnosis(*found: Finding) -> Diagnosis:
-    return Diagnosis(gateway="g", kind="k", url="u", findings=completed(found), requests=0)
+def diagnosis(*found: Finding) -> GatewayDiagnosis:
+    return GatewayDiagnosis(gateway="g", kind="k", url="u", findings=complete_findings(found), requests=0)
 
 
 def test_the_first_failure_is_the_cause_and_beats_every_warning() -> None:
@@ -167,14 +175,14 @@ def test_the_first_failure_is_the_cause_and_beats_every_warning() -> None:
     early = findings.failure("clock", "off", "set it")
     one = diagnosis(late, findings.warning("tls", "ends soon", "renew it"), early)
 
-    assert (one.state, one.worst) == (State.FAIL, (early, late))
-    assert diagnosis(findings.warning("tls", "ends soon", "renew it")).state is State.WARN
-    assert diagnosis().state is State.OK
+    assert (one.state, one.worst) == (FindingState.FAIL, (early, late))
+    assert diagnosis(findings.warning("tls", "ends soon", "renew it")).state is FindingState.WARN
+    assert diagnosis().state is FindingState.OK
     assert diagnosis().worst == ()
 
 
 def test_every_check_has_one_finding_and_the_newest_counts() -> None:
-    found = completed([findings.ok("version", "v1"), findings.ok("version", "v2")])
+    found = complete_findings([findings.ok("version", "v1"), findings.ok("version", "v2")])
 
     assert tuple(finding.check for finding in found) == CHECKS
     assert {finding.text for finding in found} == {"v2", "not checked"}

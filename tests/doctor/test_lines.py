@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestrator.doctor import findings, lines
-from orchestrator.doctor.findings import CHECKS, Diagnosis, Finding, completed
+from orchestrator.doctor.findings import CHECKS, Finding, GatewayDiagnosis, complete_findings
 
 FINE = (
     findings.ok("version", "v1"),
@@ -14,8 +14,10 @@ FINE = (
 )
 
 
-def diagnosis(name: str, *found: Finding) -> Diagnosis:
-    return Diagnosis(gateway=name, kind="roma", url="https://g", findings=completed(found), requests=6)
+def diagnosis(name: str, *found: Finding) -> GatewayDiagnosis:
+    return GatewayDiagnosis(
+        gateway=name, kind="roma", url="https://g", findings=complete_findings(found), requests=6
+    )
 
 
 WELL = diagnosis("roma-eu", *FINE)
@@ -28,7 +30,7 @@ ILL = diagnosis(
 
 
 def test_one_line_a_gateway_says_what_matters_most_and_what_to_do() -> None:
-    assert list(lines.one_line_each([WELL, WARNED, ILL])) == [
+    assert list(lines.list_summaries([WELL, WARNED, ILL])) == [
         "roma-eu  ok    v1; 3 of 5 looked at: 3 deployed; 12 ms (median of 6)",
         "apim     warn  tls: ends in 3 days; have it renewed",
         "x        fail  name: the name x.invalid cannot be resolved; check the url (and 1 more: --table)",
@@ -36,7 +38,7 @@ def test_one_line_a_gateway_says_what_matters_most_and_what_to_do() -> None:
 
 
 def test_a_row_for_each_check_of_each_gateway() -> None:
-    rows = list(lines.rows([WELL, ILL]))
+    rows = list(lines.list_rows([WELL, ILL]))
 
     assert [row[:2] for row in rows] == [(name, check) for name in ("roma-eu", "x") for check in CHECKS]
     assert ("x", "credential", "fail", "TOKEN is not set", "set it") in rows
@@ -44,7 +46,7 @@ def test_a_row_for_each_check_of_each_gateway() -> None:
 
 
 def test_the_json_holds_every_check_and_its_number() -> None:
-    document = json.loads(lines.as_json("a plan", [WARNED, ILL], at=1_795_000_000.0))
+    document = json.loads(lines.render_json("a plan", [WARNED, ILL], at=1_795_000_000.0))
 
     assert (document["schema"], document["plan"]) == (1, "a plan")
     assert document["checked"] == "2026-11-18T11:06:40Z"
@@ -62,5 +64,8 @@ def test_the_json_holds_every_check_and_its_number() -> None:
 def test_what_could_mislead_the_eye_is_made_visible() -> None:
     hostile = diagnosis("x", findings.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
 
-    for text in [*lines.one_line_each([hostile]), *(cell for row in lines.rows([hostile]) for cell in row)]:
+    for text in [
+        *lines.list_summaries([hostile]),
+        *(cell for row in lines.list_rows([hostile]) for cell in row),
+    ]:
         assert text.isprintable()

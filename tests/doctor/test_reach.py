@@ -16,8 +16,8 @@ import pytest
 import trustme
 
 from orchestrator.doctor import reach as reaching
-from orchestrator.doctor.findings import Finding, State
-from orchestrator.doctor.reach import Reached, reach
+from orchestrator.doctor.findings import Finding, FindingState
+from orchestrator.doctor.reach import RouteCheck, check_route
 from orchestrator.model.settings import Tls
 from tests.support.forwarding import forwarding
 from tests.support.peer import NO_CONTENT, Peer, gateway, listening, saying, serving
@@ -37,13 +37,13 @@ def folder(tmp_path: Path, ca: trustme.CA) -> Path:
     return tmp_path
 
 
-async def reached(url: str, folder: Path = Path(), closes: float | None = None, **fields: Any) -> Reached:
+async def reached(url: str, folder: Path = Path(), closes: float | None = None, **fields: Any) -> RouteCheck:
     environment = fields.pop("environment", {})
     entry = gateway(url=url, **fields)
-    return await reach(entry, folder, now=time.time(), closes=closes, environment=environment)
+    return await check_route(entry, folder, now=time.time(), closes=closes, environment=environment)
 
 
-def found(result: Reached, check: str) -> Finding:
+def found(result: RouteCheck, check: str) -> Finding:
     (finding,) = (one for one in result.findings if one.check == check)
     return finding
 
@@ -66,7 +66,7 @@ async def test_a_name_that_nobody_has_is_told() -> None:
     result = await reached("https://nowhere.invalid")
 
     assert not result.whole
-    assert found(result, "name").state is State.FAIL
+    assert found(result, "name").state is FindingState.FAIL
     assert "nowhere.invalid cannot be resolved" in found(result, "name").text
     assert "url" in found(result, "name").advice
 
@@ -78,7 +78,7 @@ async def test_a_port_that_nobody_listens_on_is_told() -> None:
         result = await reached(f"http://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "name").state is State.OK
+    assert found(result, "name").state is FindingState.OK
     assert found(result, "port").text == f"no connection to 127.0.0.1:{port}: connection refused"
 
 
@@ -89,15 +89,15 @@ async def test_plain_http_is_well_on_the_loopback_only(monkeypatch: pytest.Monke
         ill = await reached(peer.url)
 
     assert well.whole
-    assert found(well, "tls").state is State.OK
+    assert found(well, "tls").state is FindingState.OK
     assert ill.whole
-    assert (found(ill, "tls").state, found(ill, "tls").text) == (State.WARN, "in clear")
+    assert (found(ill, "tls").state, found(ill, "tls").text) == (FindingState.WARN, "in clear")
     assert peer.requests == []
 
 
-@pytest.mark.parametrize(("days", "state"), [(90, State.OK), (13, State.WARN)])
+@pytest.mark.parametrize(("days", "state"), [(90, FindingState.OK), (13, FindingState.WARN)])
 async def test_a_certificate_that_is_believed_has_so_many_days_left(
-    ca: trustme.CA, folder: Path, days: int, state: State
+    ca: trustme.CA, folder: Path, days: int, state: FindingState
 ) -> None:
     async with secure(ca, days=days) as peer:
         result = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem"))
@@ -114,7 +114,7 @@ async def test_a_certificate_that_ends_within_the_window_is_warned_of(ca: trustm
         closes = time.time() + 50 * DAY
         result = await reached(peer.url, folder, closes, tls=Tls(ca_file="ca.pem"))
 
-    assert found(result, "tls").state is State.WARN
+    assert found(result, "tls").state is FindingState.WARN
     assert "before the window closes" in found(result, "tls").text
 
 
@@ -134,10 +134,10 @@ async def test_a_certificate_that_is_not_believed_ends_the_way(
         blind = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem" if trusted else None, insecure=True))
 
     assert not plain.whole
-    assert found(plain, "tls").state is State.FAIL
+    assert found(plain, "tls").state is FindingState.FAIL
     assert told in found(plain, "tls").text
     assert blind.whole
-    assert found(blind, "tls").state is State.WARN
+    assert found(blind, "tls").state is FindingState.WARN
     assert told in found(blind, "tls").text
     assert peer.requests == []
 
@@ -146,7 +146,7 @@ async def test_doing_without_verification_needlessly_is_told(ca: trustme.CA, fol
     async with secure(ca) as peer:
         result = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem", insecure=True))
 
-    assert found(result, "tls").state is State.WARN
+    assert found(result, "tls").state is FindingState.WARN
     assert "good without" in found(result, "tls").text
 
 
@@ -159,12 +159,12 @@ async def test_a_port_that_speaks_no_tls_is_told(folder: Path) -> None:
         result = await reached(f"https://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "tls").state is State.FAIL
+    assert found(result, "tls").state is FindingState.FAIL
     assert "Error" not in found(result, "tls").text
 
 
 async def test_silence_in_place_of_tls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "STEP", 0.2)
+    monkeypatch.setattr(reaching, "STEP_SECONDS", 0.2)
 
     async def silent(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
@@ -212,7 +212,7 @@ async def test_a_proxy_that_does_not_let_us_through_is_told(said: bytes) -> None
         result = await reached("https://gateway.example.com", proxy=f"http://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "tls").state is State.FAIL
+    assert found(result, "tls").state is FindingState.FAIL
     assert f"the proxy 127.0.0.1:{port}" in found(result, "tls").text
 
 
@@ -220,7 +220,7 @@ async def test_what_is_no_address_of_a_proxy_is_told_without_repeating_it() -> N
     result = await reached("https://gateway.example.com", environment={"https_proxy": "ftp://u:hidden@x"})
 
     assert not result.whole
-    assert found(result, "proxy").state is State.FAIL
+    assert found(result, "proxy").state is FindingState.FAIL
     assert "hidden" not in repr(result)
 
 

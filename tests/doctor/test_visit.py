@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.doctor.findings import Diagnosis, State
-from orchestrator.doctor.visit import GatewayProbe, visit
+from orchestrator.doctor.findings import FindingState, GatewayDiagnosis
+from orchestrator.doctor.visit import GatewayProbe, visit_gateway
 from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.model.credentials import Keys, Material, Password, Secret
@@ -65,7 +65,7 @@ async def visited(
     closes: float | None = None,
     patience: float = 20.0,
     **fields: Any,
-) -> Diagnosis:
+) -> GatewayDiagnosis:
     async def credential(_: Gateway) -> Material:
         if isinstance(material, Exception):
             raise material
@@ -83,10 +83,10 @@ async def visited(
         folder=Path(),
         closes=closes,
     )
-    return await visit(probe, environment, patience=patience)
+    return await visit_gateway(probe, environment, patience=patience)
 
 
-def told(diagnosis: Diagnosis, check: str) -> tuple[State, str]:
+def told(diagnosis: GatewayDiagnosis, check: str) -> tuple[FindingState, str]:
     (finding,) = (one for one in diagnosis.findings if one.check == check)
     return finding.state, finding.text
 
@@ -96,11 +96,11 @@ async def test_all_is_well() -> None:
         found = await visited(peer, samples=3)
 
     assert (found.requests, len(peer.requests)) == (6, 6)
-    assert told(found, "credential") == (State.OK, "accepted; lists 7 backend APIs")
-    assert told(found, "version") == (State.OK, "v1")
-    assert told(found, "looks") == (State.OK, "show")
+    assert told(found, "credential") == (FindingState.OK, "accepted; lists 7 backend APIs")
+    assert told(found, "version") == (FindingState.OK, "v1")
+    assert told(found, "looks") == (FindingState.OK, "show")
     assert told(found, "targets")[1].startswith("3 of 3 looked at: 2 deployed, 1 not found (APIG.3084")
-    assert found.state is State.WARN
+    assert found.state is FindingState.WARN
 
 
 async def test_the_first_request_shows_no_credential() -> None:
@@ -109,7 +109,7 @@ async def test_the_first_request_shows_no_credential() -> None:
 
     assert len(peer.requests) == 1
     assert TOKEN.encode() not in peer.requests[0]
-    assert told(found, "answer")[0] is State.FAIL
+    assert told(found, "answer")[0] is FindingState.FAIL
     assert "credential" not in {one.check for one in found.worst}
 
 
@@ -120,7 +120,7 @@ async def test_a_refused_credential_is_sent_once_and_not_repeated_in_what_is_tol
         found = await visited(peer, material, samples=3, auth=auth)
 
     assert [b"FAKEAK" in request or TOKEN.encode() in request for request in peer.requests] == [False, True]
-    assert told(found, "credential")[0] is State.FAIL
+    assert told(found, "credential")[0] is FindingState.FAIL
     assert "APIG.1002" in told(found, "credential")[1]
     if isinstance(material, Secret):
         assert TOKEN not in repr(found)
@@ -133,10 +133,10 @@ async def test_a_clock_too_far_off_keeps_a_signature_from_being_sent() -> None:
         token = await visited(other)
 
     assert len(peer.requests) == 1
-    assert told(signed, "clock")[0] is State.FAIL
+    assert told(signed, "clock")[0] is FindingState.FAIL
     assert re.search(r"16 min (39|40|41) s behind", told(signed, "clock")[1])
-    assert told(token, "clock")[0] is State.WARN
-    assert told(token, "credential")[0] is State.OK
+    assert told(token, "clock")[0] is FindingState.WARN
+    assert told(token, "credential")[0] is FindingState.OK
 
 
 async def test_a_gateway_that_does_not_say_its_time_is_no_worse_for_it() -> None:
@@ -144,20 +144,20 @@ async def test_a_gateway_that_does_not_say_its_time_is_no_worse_for_it() -> None
     async with serving(saying(silent, LISTED)) as peer:
         found = await visited(peer)
 
-    assert told(found, "clock")[0] is State.UNKNOWN
-    assert found.state is State.OK
+    assert told(found, "clock")[0] is FindingState.UNKNOWN
+    assert found.state is FindingState.OK
 
 
 @pytest.mark.parametrize(
     ("own", "other", "state", "text"),
     [
-        (LISTED, LISTED, State.OK, "v1, and v2 answers too"),
-        (LISTED, refused(), State.OK, "v1"),
-        (NO_PATH, LISTED, State.FAIL, "v1, which the plan means, does not answer; v2 does"),
-        (NO_PATH, NO_PATH, State.FAIL, "neither v1 nor v2 answers: APIGW.0101 The API does not exist"),
+        (LISTED, LISTED, FindingState.OK, "v1, and v2 answers too"),
+        (LISTED, refused(), FindingState.OK, "v1"),
+        (NO_PATH, LISTED, FindingState.FAIL, "v1, which the plan means, does not answer; v2 does"),
+        (NO_PATH, NO_PATH, FindingState.FAIL, "neither v1 nor v2 answers: APIGW.0101 The API does not exist"),
     ],
 )
-async def test_the_version_that_answers(own: bytes, other: bytes, state: State, text: str) -> None:
+async def test_the_version_that_answers(own: bytes, other: bytes, state: FindingState, text: str) -> None:
     async with serving(saying(refused(), own, other)) as peer:
         found = await visited(peer)
 
@@ -170,7 +170,7 @@ async def test_a_reference_that_gives_nothing_is_told_beside_what_else_is_wrong(
         found = await visited(peer, CredentialError("TOKEN is not set"))
 
     assert [one.check for one in found.worst] == ["answer", "credential"]
-    assert told(found, "credential") == (State.FAIL, "TOKEN is not set")
+    assert told(found, "credential") == (FindingState.FAIL, "TOKEN is not set")
     assert len(peer.requests) == 1
 
 
@@ -180,9 +180,9 @@ async def test_the_life_of_a_token_is_read_from_the_token() -> None:
     async with serving(saying(refused(), LISTED)) as peer:
         found = await visited(peer, token, closes=time.time() + 7200)
 
-    assert told(found, "life")[0] is State.WARN
+    assert told(found, "life")[0] is FindingState.WARN
     assert "before the window closes" in told(found, "life")[1]
-    assert found.state is State.WARN
+    assert found.state is FindingState.WARN
 
 
 @pytest.mark.parametrize("answer", [silence, reset])
@@ -192,16 +192,16 @@ async def test_a_gateway_that_does_not_answer_is_told(
     async with serving(answer) as peer:
         found = await visited(peer, timeout=0.3)
 
-    assert (told(found, "answer")[0], len(peer.requests)) == (State.FAIL, 1)
-    assert told(found, "latency")[0] is State.UNKNOWN
+    assert (told(found, "answer")[0], len(peer.requests)) == (FindingState.FAIL, 1)
+    assert told(found, "latency")[0] is FindingState.UNKNOWN
 
 
 async def test_a_gateway_is_given_up_on_in_the_end() -> None:
     async with serving(silence) as peer:
         found = await visited(peer, patience=0.3)
 
-    assert told(found, "answer") == (State.FAIL, "gave up after 0.3 s")
-    assert told(found, "port")[0] is State.OK
+    assert told(found, "answer") == (FindingState.FAIL, "gave up after 0.3 s")
+    assert told(found, "port")[0] is FindingState.OK
 
 
 MANAGER = Apinizer(
@@ -219,7 +219,7 @@ async def test_a_refused_password_is_tried_once() -> None:
         [b"GET", b"/apiops/test/healthcheck"],
         [b"POST", b"/apiops/auth/token"],
     ]
-    assert told(found, "credential")[0] is State.FAIL
+    assert told(found, "credential")[0] is FindingState.FAIL
     assert "invalid_client" in told(found, "credential")[1]
     assert "hunter2" not in repr(found)
 
@@ -229,7 +229,7 @@ async def test_a_login_without_an_answer_is_not_repeated() -> None:
         found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
 
     assert len(peer.requests) == 2
-    assert told(found, "credential")[0] is State.FAIL
+    assert told(found, "credential")[0] is FindingState.FAIL
 
 
 async def test_a_user_without_projects_is_warned_of() -> None:
@@ -238,9 +238,9 @@ async def test_a_user_without_projects_is_warned_of() -> None:
     async with serving(saying(HEALTHY, granted, hello, none)) as peer:
         found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
 
-    assert told(found, "credential") == (State.WARN, "the token's user may see no project")
+    assert told(found, "credential") == (FindingState.WARN, "the token's user may see no project")
     assert told(found, "life")[1] == "renewed by a login when it ends"
-    assert (found.state, found.requests) == (State.WARN, 4)
+    assert (found.state, found.requests) == (FindingState.WARN, 4)
 
 
 async def test_a_gateway_that_wants_fewer_requests_gets_none_more() -> None:
@@ -249,12 +249,12 @@ async def test_a_gateway_that_wants_fewer_requests_gets_none_more() -> None:
         found = await visited(peer, samples=3)
 
     assert len(peer.requests) == 4
-    assert told(found, "targets")[0] is State.WARN
+    assert told(found, "targets")[0] is FindingState.WARN
 
 
 async def test_a_credential_that_is_too_short_to_be_masked_is_warned_of() -> None:
     async with serving(saying(NO_PATH, LISTED, LISTED)) as peer:
         diagnosis = await visited(peer, Secret("short"))
     found = {finding.check: finding for finding in diagnosis.findings}["credential"]
-    assert (found.state, found.text) == (State.WARN, "accepted")
+    assert (found.state, found.text) == (FindingState.WARN, "accepted")
     assert found.advice.startswith("a credential of fewer than 8 characters")

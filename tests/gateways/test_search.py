@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.discover.filters import Filters, wanted_of
+from orchestrator.discover.filters import DiscoveryFilters, assign_filters
 from orchestrator.gateways import KINDS
 from orchestrator.gateways.roma.search import MOST_PAGES
 from orchestrator.model.credentials import Keys, Secret
@@ -44,8 +44,8 @@ def reply(folder: Path) -> Reply:
 
 def wanted(kind: str, texts: dict[str, Any]) -> Wanted:
     globs = {key: tuple(value) for key, value in texts.items() if key != "deployed-before"}
-    filters = Filters(texts=globs, before=texts.get("deployed-before"))
-    return wanted_of(filters, [gateway(kind)])["gw"]
+    filters = DiscoveryFilters(texts=globs, before=texts.get("deployed-before"))
+    return assign_filters(filters, [gateway(kind)])["gw"]
 
 
 def query_of(folder: Path) -> Query:

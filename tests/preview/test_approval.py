@@ -17,22 +17,24 @@ from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
 from orchestrator.preview.approval import (
     Approval,
+    ApprovedTarget,
     Approver,
-    Seen,
-    check,
-    check_named,
-    read,
-    sealed,
-    signature,
-    written,
+    add_seal,
+    check_approval,
+    check_names_all,
+    compute_hmac,
+    decode_approval,
+    encode_approval,
 )
-from orchestrator.preview.states import State, approved_as
+from orchestrator.preview.states import TargetState, build_approved
 
 NOW = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
 KEY = Secret("a key that is long enough")
 TARGETS = (
-    Seen(id="apim/Retail/x/test", state=State.DEPLOYED, revision="7", since="2026-01-01T00:00:00Z"),
-    Seen(id="apim/Retail/a/test", state=State.UNKNOWN),
+    ApprovedTarget(
+        id="apim/Retail/x/test", state=TargetState.DEPLOYED, revision="7", since="2026-01-01T00:00:00Z"
+    ),
+    ApprovedTarget(id="apim/Retail/a/test", state=TargetState.UNKNOWN),
 )
 
 
@@ -47,12 +49,12 @@ def approval(key: Secret | None = None, **fields: object) -> Approval:
         targets=TARGETS,
     )
     made = replace(made, **fields)
-    return sealed(replace(made, hmac=signature(made, key)) if key else made)
+    return add_seal(replace(made, hmac=compute_hmac(made, key)) if key else made)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_the_seal_is_the_documented_one(key: Secret | None) -> None:
-    said = json.loads(written(approval(key)))
+    said = json.loads(encode_approval(approval(key)))
     seal = said.pop("seal")
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -60,7 +62,7 @@ def test_the_seal_is_the_documented_one(key: Secret | None) -> None:
 
 
 def test_the_hmac_is_the_documented_one() -> None:
-    said = json.loads(written(approval(KEY)))
+    said = json.loads(encode_approval(approval(KEY)))
     given_hmac = said.pop("hmac")
     del said["seal"]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -70,12 +72,12 @@ def test_the_hmac_is_the_documented_one() -> None:
 
 def test_what_is_written_is_read_again() -> None:
     for one in (approval(), approval(KEY)):
-        assert read(written(one)) == one
+        assert decode_approval(encode_approval(one)) == one
 
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_an_approval_that_holds(key: Secret | None) -> None:
-    check(approval(key), "ab" * 32, now=NOW, key=key)
+    check_approval(approval(key), "ab" * 32, now=NOW, key=key)
 
 
 REFUSALS = {
@@ -93,7 +95,7 @@ def test_a_refusal_says_exactly_why(name: str) -> None:
     one, digest, now, key, told = REFUSALS[name]
 
     with pytest.raises(UsageError, match=told):
-        check(one, digest, now=now, key=key)
+        check_approval(one, digest, now=now, key=key)
 
 
 EDITS = {
@@ -109,46 +111,52 @@ EDITS = {
 
 @pytest.mark.parametrize("field", EDITS)
 def test_the_hmac_covers_everything_else(field: str) -> None:
-    forged = sealed(replace(approval(KEY), **{field: EDITS[field]}))
+    forged = add_seal(replace(approval(KEY), **{field: EDITS[field]}))
 
     with pytest.raises(UsageError, match="its HMAC is wrong"):
-        check(forged, forged.digest, now=NOW, key=KEY)
+        check_approval(forged, forged.digest, now=NOW, key=KEY)
 
 
 @pytest.mark.parametrize("field", EDITS)
 def test_any_edit_of_any_key_is_found(field: str) -> None:
     for key in (None, KEY):
         with pytest.raises(UsageError, match="it was edited"):
-            read(written(replace(approval(key), **{field: EDITS[field]})))
+            decode_approval(encode_approval(replace(approval(key), **{field: EDITS[field]})))
 
 
 def test_an_hmac_that_is_taken_away_or_added_is_found() -> None:
     for edited in (replace(approval(KEY), hmac=None), replace(approval(), hmac="0" * 64)):
         with pytest.raises(UsageError, match="it was edited"):
-            read(written(edited))
+            decode_approval(encode_approval(edited))
 
 
 @given(st.integers(0, 1), st.sampled_from(["id", "state", "revision", "since"]))
 def test_any_edit_of_a_target_is_found(index: int, field: str) -> None:
-    other = {"id": "apim/Retail/z/test", "state": State.ABSENT, "revision": "99", "since": "never"}
+    other = {"id": "apim/Retail/z/test", "state": TargetState.ABSENT, "revision": "99", "since": "never"}
     targets = list(TARGETS)
     targets[index] = replace(targets[index], **{field: other[field]})
 
     with pytest.raises(UsageError, match="it was edited"):
-        read(written(replace(approval(), targets=tuple(targets))))
+        decode_approval(encode_approval(replace(approval(), targets=tuple(targets))))
 
 
 BROKEN = {
     "no JSON": (b"\xff{", "it is not JSON"),
-    "cut": (written(approval())[:-40], "it is not JSON"),
+    "cut": (encode_approval(approval())[:-40], "it is not JSON"),
     "a list": (b"[]", "it is no approval"),
     "a preview": (b'{"kind": "preview", "schema": 1}', "it is no approval"),
     "another schema": (b'{"kind": "approval", "schema": 3}', "it has schema 3"),
     "an older schema": (b'{"kind": "approval", "schema": 1}', "an older version of the program wrote it"),
-    "another key": (written(approval()).replace(b'"plan"', b'"more": 1, "plan"'), "it is no whole approval"),
-    "a naive time": (written(approval()).replace(b'02:00:00Z"', b'02:00:00"'), "it is no whole approval"),
-    "no such state": (written(approval()).replace(b'"deployed"', b'"up"'), "it is no whole approval"),
-    "twice": (written(approval(targets=(*TARGETS, TARGETS[0]))), "it names apim/Retail/x/test twice"),
+    "another key": (
+        encode_approval(approval()).replace(b'"plan"', b'"more": 1, "plan"'),
+        "it is no whole approval",
+    ),
+    "a naive time": (
+        encode_approval(approval()).replace(b'02:00:00Z"', b'02:00:00"'),
+        "it is no whole approval",
+    ),
+    "no such state": (encode_approval(approval()).replace(b'"deployed"', b'"up"'), "it is no whole approval"),
+    "twice": (encode_approval(approval(targets=(*TARGETS, TARGETS[0]))), "it names apim/Retail/x/test twice"),
     "deep": (b"[" * 100_000, "it is not JSON"),
 }
 
@@ -158,14 +166,14 @@ def test_what_is_no_approval_is_told(name: str) -> None:
     data, told = BROKEN[name]
 
     with pytest.raises(UsageError, match=told):
-        read(data)
+        decode_approval(data)
 
 
 def test_what_is_not_named_is_told_with_a_few_names() -> None:
-    check_named(approval(), ["apim/Retail/x/test"])
+    check_names_all(approval(), ["apim/Retail/x/test"])
 
     with pytest.raises(UsageError, match=r"it does not name b, c, d and 1 more, which this run would take"):
-        check_named(approval(), ["apim/Retail/x/test", "b", "c", "d", "e"])
+        check_names_all(approval(), ["apim/Retail/x/test", "b", "c", "d", "e"])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +187,7 @@ def test_what_is_not_named_is_told_with_a_few_names() -> None:
     ],
 )
 def test_a_run_compares_with_verdicts(state: str, verdict: str) -> None:
-    assert approved_as(state, "7", None).state == verdict
+    assert build_approved(state, "7", None).state == verdict
 
 
 def test_an_approval_holds_no_key() -> None:

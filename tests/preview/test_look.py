@@ -15,8 +15,8 @@ from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
-from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take
-from orchestrator.preview.states import Preview, State
+from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take_preview
+from orchestrator.preview.states import Preview, TargetState
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.options import RunOptions
 from tests.support.engine import EPOCH, environment, played
@@ -105,7 +105,7 @@ def looked(
         with load_plan(path) as loaded:
             options = RunOptions(state=folder / "state")
             try:
-                seen: Preview | str = await take(loaded, options, between(mute), demanding=demanding)
+                seen: Preview | str = await take_preview(loaded, options, between(mute), demanding=demanding)
             except UsageError as error:
                 seen = str(error)
             return anyio.current_time(), seen
@@ -113,7 +113,7 @@ def looked(
     return played(main)
 
 
-def states(preview: Preview, gateway: str) -> list[State]:
+def states(preview: Preview, gateway: str) -> list[TargetState]:
     return [seen.state for seen in preview.targets if seen.target.gateway == gateway]
 
 
@@ -123,8 +123,8 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
 
     assert seconds == pytest.approx(SILENT_FOR, abs=1)
     assert isinstance(seen, Preview)
-    assert states(seen, "quick") == [State.DEPLOYED] * 100
-    assert states(seen, "mute") == [State.UNKNOWN] * 100
+    assert states(seen, "quick") == [TargetState.DEPLOYED] * 100
+    assert states(seen, "mute") == [TargetState.UNKNOWN] * 100
     [warning] = next(place.warnings for place in seen.places if place.name == "mute")
     assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
     assert {seen.why for seen in seen.targets if seen.target.gateway == "mute"} == {
@@ -158,7 +158,7 @@ def test_a_pause_that_is_asked_for_is_no_silence(tmp_path: Path) -> None:
 
     assert isinstance(seen, Preview)
     assert seconds >= 300
-    assert states(seen, "mute") == [State.DEPLOYED] * 5
+    assert states(seen, "mute") == [TargetState.DEPLOYED] * 5
 
 
 def test_few_targets_at_a_gateway_that_refuses_connections_do_not_take_a_minute(tmp_path: Path) -> None:

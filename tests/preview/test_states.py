@@ -13,9 +13,17 @@ from orchestrator.model.plan import Plan, Size, Wave, Window
 from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
 from orchestrator.model.settings import Auth, Limits, Reference
 from orchestrator.model.target import Target, TargetId
-from orchestrator.preview.forecast import forecast
-from orchestrator.preview.states import Group, Place, Preview, SeenTarget, Siblings, State, counted
-from orchestrator.preview.warnings import Warned, destroyed, warned
+from orchestrator.preview.forecast import forecast_run
+from orchestrator.preview.states import (
+    Preview,
+    PreviewedGateway,
+    PreviewGroup,
+    SeenTarget,
+    SiblingDeployments,
+    TargetState,
+    count_by_group,
+)
+from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends, list_warnings
 
 TAKEN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 AUTH = Auth(token=Reference(env="T"))
@@ -42,7 +50,7 @@ def preview(
     *seen_targets: SeenTarget, window: Window | None = None, seconds: float = 0.1, **more: object
 ) -> Preview:
     places = tuple(
-        Place(name=one.name, kind=one.KIND, requests=1, seconds=(seconds,) if seconds else ())
+        PreviewedGateway(name=one.name, kind=one.KIND, requests=1, seconds=(seconds,) if seconds else ())
         for one in PLAN.gateways
     )
     fields = {"places": places} | more
@@ -58,27 +66,27 @@ def preview(
     )
 
 
-def kinds(plan: Plan, seen: Preview) -> dict[str, Warned]:
-    found = warned(plan, seen, forecast(plan, seen, guarded=False))
+def kinds(plan: Plan, seen: Preview) -> dict[str, PreviewWarning]:
+    found = list_warnings(plan, seen, forecast_run(plan, seen, guarded=False))
     return {one.kind: one for one in found}
 
 
 @pytest.mark.parametrize(
     ("verdict", "state", "group"),
     [
-        (Verdict.UP, State.DEPLOYED, Group.WILL_CHANGE),
-        (Verdict.PARTIAL, State.PARTIAL, Group.WILL_CHANGE),
-        (Verdict.DOWN, State.UNDEPLOYED, Group.ALREADY_SO),
-        (Verdict.ABSENT, State.ABSENT, Group.DOES_NOT_EXIST),
-        (Verdict.UNCLEAR, State.UNKNOWN, Group.UNKNOWN),
-        (Verdict.NOT_OFFERED, State.UNKNOWN, Group.UNKNOWN),
+        (Verdict.UP, TargetState.DEPLOYED, PreviewGroup.WILL_CHANGE),
+        (Verdict.PARTIAL, TargetState.PARTIAL, PreviewGroup.WILL_CHANGE),
+        (Verdict.DOWN, TargetState.UNDEPLOYED, PreviewGroup.ALREADY_SO),
+        (Verdict.ABSENT, TargetState.ABSENT, PreviewGroup.DOES_NOT_EXIST),
+        (Verdict.UNCLEAR, TargetState.UNKNOWN, PreviewGroup.UNKNOWN),
+        (Verdict.NOT_OFFERED, TargetState.UNKNOWN, PreviewGroup.UNKNOWN),
     ],
 )
-def test_a_verdict_has_a_state_and_a_group(verdict: Verdict, state: State, group: Group) -> None:
+def test_a_verdict_has_a_state_and_a_group(verdict: Verdict, state: TargetState, group: PreviewGroup) -> None:
     one = seen(1, verdict)
 
     assert (one.state, one.group) == (state, group)
-    assert counted([one])[group.value] == counted([one])["targets"] == 1
+    assert count_by_group([one])[group.value] == count_by_group([one])["targets"] == 1
 
 
 def test_why_is_told_where_something_is_to_be_said() -> None:
@@ -89,7 +97,7 @@ def test_why_is_told_where_something_is_to_be_said() -> None:
 
 
 def test_a_run_needs_what_the_preview_read_and_an_undeploy_of_what_changes() -> None:
-    ahead = forecast(PLAN, preview(seen(1), seen(2, Verdict.DOWN, reads=1)), guarded=False)
+    ahead = forecast_run(PLAN, preview(seen(1), seen(2, Verdict.DOWN, reads=1)), guarded=False)
 
     assert (ahead.looks, ahead.undeploys, ahead.requests) == (4, 1, 5)
     assert ahead.seconds == pytest.approx(4 * 0.1)  # those of one target go one after the other
@@ -100,9 +108,9 @@ def test_without_snapshots_every_target_is_sent_for() -> None:
     plan = replace(PLAN, snapshot="off")
     previewed = preview(seen(1), seen(2, Verdict.DOWN))
 
-    assert forecast(plan, previewed, guarded=False).looks == 0
-    assert forecast(plan, previewed, guarded=False).undeploys == 2
-    assert forecast(plan, previewed, guarded=True).undeploys == 1
+    assert forecast_run(plan, previewed, guarded=False).looks == 0
+    assert forecast_run(plan, previewed, guarded=False).undeploys == 2
+    assert forecast_run(plan, previewed, guarded=True).undeploys == 1
 
 
 def test_look_always_looks_after_each_that_goes_down() -> None:
@@ -110,9 +118,9 @@ def test_look_always_looks_after_each_that_goes_down() -> None:
     plan = replace(PLAN, gateways=gateways)
     previewed = preview(seen(1, reads=3), seen(2, gateway="apim", reads=2))
 
-    assert forecast(plan, previewed, guarded=False).looks == (3 + 1) + (2 + 2)
+    assert forecast_run(plan, previewed, guarded=False).looks == (3 + 1) + (2 + 2)
     many = preview(*(seen(number, reads=3) for number in range(60)))
-    assert forecast(plan, many, guarded=False).looks == 60 * 3 + 1
+    assert forecast_run(plan, many, guarded=False).looks == 60 * 3 + 1
 
 
 def test_a_rate_and_the_pauses_bound_the_time() -> None:
@@ -121,11 +129,11 @@ def test_a_rate_and_the_pauses_bound_the_time() -> None:
     plan = replace(PLAN, gateways=(slow, APIM), waves=waves)
     previewed = preview(seen(1), seen(2, wave=1))
 
-    assert forecast(plan, previewed, guarded=False).seconds == pytest.approx(6 + 60 + 6)
+    assert forecast_run(plan, previewed, guarded=False).seconds == pytest.approx(6 + 60 + 6)
 
 
 def test_without_an_answer_no_time_is_made_up() -> None:
-    assert forecast(PLAN, preview(seen(1), seconds=0.0), guarded=False).seconds is None
+    assert forecast_run(PLAN, preview(seen(1), seconds=0.0), guarded=False).seconds is None
 
 
 @pytest.mark.parametrize(
@@ -141,15 +149,17 @@ def test_a_window_is_measured_from_when_a_run_may_begin(
     opens: datetime | None, closes: datetime, left: float, fits: bool
 ) -> None:
     previewed = preview(seen(1), window=Window(opens, closes))
-    ahead = forecast(PLAN, previewed, guarded=False)
+    ahead = forecast_run(PLAN, previewed, guarded=False)
 
     assert (ahead.left, ahead.fits) == (left, fits)
     assert ("window" in kinds(PLAN, previewed)) is not fits
 
 
 def test_a_credential_that_ends_too_early_is_told() -> None:
-    place = Place(name="roma", kind="roma", requests=1, seconds=(0.1,), until=TAKEN.timestamp() + 60)
-    here = (place, Place(name="apim", kind="apinizer", requests=0, seconds=()))
+    place = PreviewedGateway(
+        name="roma", kind="roma", requests=1, seconds=(0.1,), until=TAKEN.timestamp() + 60
+    )
+    here = (place, PreviewedGateway(name="apim", kind="apinizer", requests=0, seconds=()))
     window = Window(None, TAKEN + timedelta(hours=1))
 
     assert (
@@ -164,14 +174,14 @@ def test_what_goes_with_a_target_is_named() -> None:
     up, down = seen(1, fronts=(front,)), seen(2, Verdict.DOWN, fronts=(front,))
     previewed = preview(up, down)
 
-    assert list(destroyed(previewed.targets)) == [(up, front)]
+    assert list(list_deleted_front_ends(previewed.targets)) == [(up, front)]
     assert kinds(PLAN, previewed)["front_end"].text.startswith("1 front-end API is deleted with 1 target")
 
 
 def test_the_last_environment_is_one_that_nobody_else_has() -> None:
     one = seen(1, gateway="apim")
-    alone = preview(one, siblings=(Siblings(one.target, frozenset({"test"})),))
-    others = preview(one, siblings=(Siblings(one.target, frozenset({"test", "production"})),))
+    alone = preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test"})),))
+    others = preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test", "production"})),))
 
     assert kinds(PLAN, alone)["last_environment"].targets == (one.target.id,)
     assert "last_environment" not in kinds(PLAN, others)

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.cli import execute
-from orchestrator.preview.approval import Approval, read, sealed, written
+from orchestrator.preview.approval import Approval, add_seal, decode_approval, encode_approval
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
 
@@ -124,7 +124,7 @@ EDITS = {
 def expiring(path: Path, good: str, *, at: datetime) -> Approval:
     """The approval in ``good`` as somebody would forge it who knows how it is sealed, and has no key."""
     path.write_text(good)
-    return sealed(replace(read(path.read_bytes()), expires=at))
+    return add_seal(replace(decode_approval(path.read_bytes()), expires=at))
 
 
 def refused(stage: Stage, told: str, *options: str) -> None:
@@ -149,7 +149,7 @@ def test_what_a_file_does_not_admit_is_refused(staged: Callable[..., Stage]) -> 
     for key, value in EDITS.items():
         path.write_text(json.dumps(said | {key: value}))
         refused(stage, "it was edited")
-    path.write_bytes(written(expiring(path, good, at=datetime(2020, 1, 1, tzinfo=UTC))))
+    path.write_bytes(encode_approval(expiring(path, good, at=datetime(2020, 1, 1, tzinfo=UTC))))
     refused(stage, "it has expired, at 2020-01-01")
     path.write_text("not JSON")
     refused(stage, "it is not JSON")
@@ -197,7 +197,7 @@ def test_a_signed_file_wants_its_key(staged: Callable[..., Stage]) -> None:
     said = json.loads(good)
     path.write_text(json.dumps(said | {"expires": "2999-01-01T00:00:00Z"}))
     refused(stage, "it was edited", "--hmac-key", "env:KEY")
-    path.write_bytes(written(expiring(path, good, at=datetime(2999, 1, 1, tzinfo=UTC))))
+    path.write_bytes(encode_approval(expiring(path, good, at=datetime(2999, 1, 1, tzinfo=UTC))))
     refused(stage, "its HMAC is wrong: it was edited", "--hmac-key", "env:KEY")
     path.write_text(json.dumps({key: value for key, value in said.items() if key != "hmac"}))
     refused(stage, "it was edited")
@@ -269,7 +269,7 @@ def test_an_approval_that_ends_before_the_window_opens_is_not_waited_with(
     stage = staged(1, 0)
     stage.write_plan()
     path = approved(stage)
-    path.write_bytes(written(expiring(path, path.read_text(), at=soon(1800))))
+    path.write_bytes(encode_approval(expiring(path, path.read_text(), at=soon(1800))))
     window = f"{soon(3600).isoformat()}/{soon(7200).isoformat()}"
 
     refused(stage, "before the window opens at", "--window", window, "--wait")
@@ -285,7 +285,7 @@ def test_an_approval_that_expires_while_the_run_waits_is_void(
     path = approved(stage)
     opens = datetime.now(UTC) + timedelta(seconds=1.5)  # and the approval ends a moment after
     ends = opens + timedelta(microseconds=1)
-    path.write_bytes(written(expiring(path, path.read_text(), at=ends)))
+    path.write_bytes(encode_approval(expiring(path, path.read_text(), at=ends)))
     before = stage.requests()
     window = f"{opens.isoformat()}/{soon(7200).isoformat()}"
     # Not as a process: that may take longer to start than the approval lasts.
