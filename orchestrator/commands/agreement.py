@@ -155,7 +155,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     """Tell how the targets are now, and return whether that could be seen; what is agreed to is then what
     was shown, and holds for that alone."""
     from orchestrator.preview.approval import approve
-    from orchestrator.preview.lines import before_asking
+    from orchestrator.preview.lines import render_before_question
 
     try:
         shown = preview_with_progress(loaded, options, guarded=True, demanding=True)
@@ -164,7 +164,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     except OrchestratorError as error:
         tell(f"No preview could be made: {error}")
         return False
-    for line in before_asking(shown):
+    for line in render_before_question(shown):
         tell(line)
     keep_approved_states(loaded, approve(shown.preview, current_user(), taken=datetime.now(UTC)))
     return True

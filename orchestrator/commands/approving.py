@@ -20,7 +20,7 @@ from orchestrator.system.writing import whole_file
 if TYPE_CHECKING:
     from orchestrator.model.credentials import Secret
     from orchestrator.preview.approval import Approval, Approver
-    from orchestrator.preview.lines import AssessedPreview
+    from orchestrator.preview.assessment import AssessedPreview
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.runs.options import RunOptions
 
@@ -91,10 +91,8 @@ def preview_with_progress(
 ) -> AssessedPreview:
     """Look at live state, with a line of progress; raises what ``look.take`` does."""
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.preview.forecast import forecast_run
-    from orchestrator.preview.lines import AssessedPreview
+    from orchestrator.preview.assessment import assess_preview
     from orchestrator.preview.look import take_preview
-    from orchestrator.preview.warnings import list_warnings
     from orchestrator.runs.machine import real_environment
 
     progress = ProgressLine(quiet=quiet)
@@ -103,10 +101,7 @@ def preview_with_progress(
         preview = run_interruptibly(look, loaded, options, real_environment(loaded.folder), progress)
     finally:
         progress.close()
-    ahead = forecast_run(loaded.plan, preview, guarded=guarded or loaded.plan.approval in ("file", "signed"))
-    return AssessedPreview(
-        plan=loaded.plan, preview=preview, ahead=ahead, warned=list_warnings(loaded.plan, preview, ahead)
-    )
+    return assess_preview(loaded.plan, preview, guarded=guarded)
 
 
 def current_user() -> Approver:

@@ -22,7 +22,7 @@ from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
-    from orchestrator.preview.lines import AssessedPreview
+    from orchestrator.preview.assessment import AssessedPreview
     from orchestrator.runs.options import RunOptions
 
 Form = Literal["table", "json", "markdown"]
@@ -97,14 +97,20 @@ def choose_exit_status(shown: AssessedPreview) -> ExitStatus:
 
 
 def _print_preview(shown: AssessedPreview, form: Form, *, color: bool) -> None:
-    from orchestrator.preview.lines import as_json, markdown, people
+    from orchestrator.preview.json import render_json
+    from orchestrator.preview.lines import render_lines
+    from orchestrator.preview.markdown import render_markdown
 
-    if form != "table":
-        for line in (as_json if form == "json" else markdown)(shown):
-            _print(line)
-        return
-    for line in people(shown):
-        _print(_paint(line, color=color))
+    match form:
+        case "table":
+            for line in render_lines(shown):
+                _print(_paint(line, color=color))
+        case "json":
+            for line in render_json(shown):
+                _print(line)
+        case "markdown":
+            for line in render_markdown(shown):
+                _print(line)
 
 
 def _print(line: str) -> None:

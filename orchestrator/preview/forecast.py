@@ -37,7 +37,7 @@ class RunForecast(Struct, frozen=True, kw_only=True):
     """None where nothing was answered, so that nothing can be said."""
     left: float | None
     """What is left of the window when a run may begin, in seconds; negative where it is over."""
-    ahead: Forecast
+    timing: Forecast
     """When it is done if it begins as soon as it may, and which gateway the window stops."""
 
     @property
@@ -45,7 +45,7 @@ class RunForecast(Struct, frozen=True, kw_only=True):
         """Whether all can start in the window; None without one, or where nothing can be said."""
         if self.left is not None and self.left < 0:
             return False
-        return self.ahead.fits
+        return self.timing.fits
 
     @property
     def requests(self) -> int:
@@ -56,8 +56,8 @@ class RunForecast(Struct, frozen=True, kw_only=True):
 def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     """Return the forecast; ``guarded`` where the run compares each target with an approval."""
     gateways = {gateway.name: gateway for gateway in plan.gateways}
-    middles = {place.name: median(place.seconds) for place in preview.places if place.seconds}
-    lacking = {place.name: place.lacking for place in preview.places}
+    middles = {gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds}
+    lacking = {gateway.name: gateway.lacking for gateway in preview.gateways}
     portrayed = guarded or plan.snapshot != "off"
     loads = list[RequestLoad]()
     parts = list[Part]()
@@ -76,7 +76,7 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
         undeploys=sum(load.undeploys for load in loads),
         seconds=None if ahead.done is None else ahead.done - begins,
         left=measure_window_left(preview.window, preview.taken),
-        ahead=ahead,
+        timing=ahead,
     )
 
 

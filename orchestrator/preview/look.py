@@ -113,12 +113,12 @@ async def take_preview(
         seconds=environment.monotonic() - began,
         window=options.window or plan.window,
         targets=tuple(seen_targets[target.seq] for _, target in turns),
-        places=tuple(visit.place() for visit in visits),
+        gateways=tuple(visit.place() for visit in visits),
         siblings=tuple(found for visit in visits for found in visit.siblings),
         protected=held.get("protected", 0),
         filtered=held.get("filtered", 0),
         patterns=guard.patterns,
-        guarding=guard.warnings,
+        guard_warnings=guard.warnings,
     )
 
 

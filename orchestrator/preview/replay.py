@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import UsageError
-from orchestrator.preview.lines import SCHEMA
+from orchestrator.preview.json import SCHEMA
 from orchestrator.preview.states import TargetState
 
 

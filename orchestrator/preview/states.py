@@ -125,13 +125,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     window: Window | None
     targets: tuple[SeenTarget, ...]
     """In the order in which a run takes them."""
-    places: tuple[PreviewedGateway, ...]
+    gateways: tuple[PreviewedGateway, ...]
     siblings: tuple[SiblingDeployments, ...] = ()
     protected: int = 0
     filtered: int = 0
     patterns: int = 0
     """How many patterns of ``protect`` and of protect files are in force."""
-    guarding: tuple[tuple[str, str], ...] = ()
+    guard_warnings: tuple[tuple[str, str], ...] = ()
     """What there is to warn of about them and about gateways that may be one place: a gateway, and words."""
 
     @property
@@ -147,7 +147,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def requests(self) -> int:
         """How many HTTP requests the preview has sent."""
-        return sum(place.requests for place in self.places)
+        return sum(place.requests for place in self.gateways)
 
 
 def count_by_group(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:

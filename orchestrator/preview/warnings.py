@@ -71,13 +71,13 @@ def _warn_of_unknown(preview: Preview) -> Iterator[PreviewWarning]:
     others = [seen for seen in preview.unknown if not _is_without_looks(seen.snapshot)]
     text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
     yield from _warn_about("unknown", text, others)
-    for place in preview.places:
-        here = [seen for seen in blind if seen.target.gateway == place.name]
+    for gateway in preview.gateways:
+        here = [seen for seen in blind if seen.target.gateway == gateway.name]
         text = (
             f"this version offers no look that tells how {{targets}} are: nothing of them can be restored, "
             f"and {_TO_APPROVE}"
         )
-        yield from _warn_about("no_looks", text, here, place.name)
+        yield from _warn_about("no_looks", text, here, gateway.name)
 
 
 def _is_without_looks(seen: Snapshot) -> bool:
@@ -92,7 +92,7 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
             kind="window", text="the window is over; --window or --close-at gives another one"
         )
         return
-    for gateway in ahead.ahead.gateways:
+    for gateway in ahead.timing.gateways:
         if gateway.late and gateway.starts_until is not None:
             starts = datetime.fromtimestamp(gateway.starts_until, UTC)
             targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
@@ -106,12 +106,12 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
 def _warn_of_credentials(preview: Preview, ahead: RunForecast) -> Iterator[PreviewWarning]:
     window = preview.window
     closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
-    for place in preview.places:
-        if place.until is not None and place.until < closes:
-            ends = datetime.fromtimestamp(place.until, UTC)
+    for gateway in preview.gateways:
+        if gateway.until is not None and gateway.until < closes:
+            ends = datetime.fromtimestamp(gateway.until, UTC)
             what = "before the window closes" if window and window.closes else "before a run can be done"
             text = f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, {what}"
-            yield PreviewWarning(kind="credential", text=text, gateway=place.name)
+            yield PreviewWarning(kind="credential", text=text, gateway=gateway.name)
 
 
 def _warn_of_absent(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
@@ -227,13 +227,13 @@ def _is_served_unevenly(seen: SeenTarget) -> bool:
 
 
 def _warn_of_protection(preview: Preview) -> Iterator[PreviewWarning]:
-    for gateway, text in preview.guarding:
+    for gateway, text in preview.guard_warnings:
         yield PreviewWarning(
             kind="protect" if text.startswith("protect:") else "place", text=text, gateway=gateway
         )
 
 
 def _warn_of_gateways(preview: Preview) -> Iterator[PreviewWarning]:
-    for place in preview.places:
-        for text in dict.fromkeys(place.warnings):
-            yield PreviewWarning(kind="gateway", text=text, gateway=place.name)
+    for gateway in preview.gateways:
+        for text in dict.fromkeys(gateway.warnings):
+            yield PreviewWarning(kind="gateway", text=text, gateway=gateway.name)

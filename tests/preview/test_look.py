@@ -125,7 +125,7 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
     assert isinstance(seen, Preview)
     assert states(seen, "quick") == [TargetState.DEPLOYED] * 100
     assert states(seen, "mute") == [TargetState.UNKNOWN] * 100
-    [warning] = next(place.warnings for place in seen.places if place.name == "mute")
+    [warning] = next(place.warnings for place in seen.gateways if place.name == "mute")
     assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
     assert {seen.why for seen in seen.targets if seen.target.gateway == "mute"} == {
         "not looked at: it gave no answer for 60 s (no reply within 30 s)"

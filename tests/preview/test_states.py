@@ -164,9 +164,9 @@ def test_a_credential_that_ends_too_early_is_told() -> None:
 
     assert (
         "before the window closes"
-        in kinds(PLAN, preview(seen(1), window=window, places=here))["credential"].text
+        in kinds(PLAN, preview(seen(1), window=window, gateways=here))["credential"].text
     )
-    assert "credential" not in kinds(PLAN, preview(seen(1), places=here))
+    assert "credential" not in kinds(PLAN, preview(seen(1), gateways=here))
 
 
 def test_what_goes_with_a_target_is_named() -> None:

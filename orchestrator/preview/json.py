@@ -1,0 +1,110 @@
+"""A preview as JSON, for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from orchestrator.model.plan import Plan
+from orchestrator.preview.assessment import AssessedPreview
+from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.phrases import group_by_wave_step
+from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, count_by_group
+from orchestrator.rules.forecast import forecast_values
+
+SCHEMA = 1
+
+
+def render_json(shown: AssessedPreview) -> Iterator[str]:
+    """Yield the preview as one JSON object of schema 1 (see docs/preview.md), one target a line."""
+    preview = shown.preview
+    head: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "preview",
+        "plan": preview.plan,
+        "reason": preview.reason,
+        "digest": preview.digest,
+        "taken": f"{datetime.fromtimestamp(preview.taken, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": round(preview.seconds, 3),
+        "requests": preview.requests,
+        "complete": preview.complete,
+        "counts": {
+            **count_by_group(preview.targets),
+            "protected": preview.protected,
+            "filtered": preview.filtered,
+        },
+        "forecast": _encode_forecast(shown.forecast),
+        "gateways": [_encode_gateway(preview, gateway) for gateway in preview.gateways],
+        "waves": list(_encode_wave_steps(shown)),
+        "warnings": shown.warnings,
+    }
+    yield "{" + "\n".join(f"{_encode(name)}:{_encode(value)}," for name, value in head.items())
+    yield '"targets":['
+    last = len(preview.targets) - 1
+    for number, seen in enumerate(preview.targets):
+        yield _encode(_encode_target(shown.plan, seen)) + ("" if number == last else ",")
+    yield "]}"
+
+
+def _encode_forecast(forecast: RunForecast) -> dict[str, Any]:
+    return {
+        "requests": forecast.requests,
+        "looks": forecast.looks,
+        "undeploys": forecast.undeploys,
+        "seconds_at_least": _round(forecast.seconds),
+        "window_left": _round(forecast.left),
+        "fits": forecast.fits,
+        **forecast_values(forecast.timing, "late", "gateways", "waves"),
+    }
+
+
+def _encode_gateway(preview: Preview, gateway: PreviewedGateway) -> dict[str, Any]:
+    return {
+        "name": gateway.name,
+        "kind": gateway.kind,
+        "requests": gateway.requests,
+        "latency": _round(median(gateway.seconds)) if gateway.seconds else None,
+        "counts": count_by_group(seen for seen in preview.targets if seen.target.gateway == gateway.name),
+    }
+
+
+def _encode_wave_steps(shown: AssessedPreview) -> Iterator[dict[str, Any]]:
+    for (wave, step, gateway), seen_targets in group_by_wave_step(shown.preview.targets):
+        yield {
+            "name": shown.plan.waves[wave].name,
+            "step": step + 1,
+            "gateway": gateway,
+            "counts": count_by_group(seen_targets),
+        }
+
+
+def _encode_target(plan: Plan, seen: SeenTarget) -> dict[str, Any]:
+    facts = seen.snapshot.facts
+    return {
+        "id": seen.target.id,
+        "gateway": seen.target.gateway,
+        "wave": plan.waves[seen.target.wave].name,
+        "step": seen.step + 1,
+        "state": seen.state,
+        "group": seen.group,
+        "why": seen.why,
+        "revision": facts.revision,
+        "since": facts.since,
+        "path": facts.path,
+        "edited": facts.edited,
+        "pods": None if facts.pods_responded is None else [facts.pods_active, facts.pods_responded],
+        "fronts": seen.snapshot.fronts,
+        "obstacles": seen.snapshot.obstacles,
+    }
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _round(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,127 @@
+"""A preview as Markdown, for a ticket. Pure.
+
+Texts of a vendor stand in code, which renders nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from orchestrator.preview.assessment import AssessedPreview
+from orchestrator.preview.phrases import (
+    GROUP_ORDER,
+    GROUP_WORDS,
+    MOST_IN_WARNING,
+    MOST_SHOWN,
+    count_cells,
+    count_noun,
+    describe_completeness,
+    describe_sending,
+    describe_target,
+    describe_time,
+    format_taken,
+    group_by_wave_step,
+    name_wave_step,
+)
+from orchestrator.preview.states import Preview, PreviewGroup
+from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
+from orchestrator.report.words import DASH, visible
+
+
+def render_markdown(shown: AssessedPreview) -> Iterator[str]:
+    """Yield the lines of the preview as Markdown."""
+    yield f"# Preview of {_plain(shown.preview.plan)}"
+    yield ""
+    yield f"**{describe_completeness(shown.preview)}**"
+    yield ""
+    yield from _render_facts(shown)
+    yield ""
+    yield from _render_counts(shown)
+    for group in GROUP_ORDER:
+        yield from _render_group(shown.preview, group)
+    yield from _render_front_ends(shown.preview)
+    if shown.warnings:
+        yield from _render_section("Warnings")
+        yield from (f"- {_describe_warning(warning)}" for warning in shown.warnings)
+
+
+def _render_facts(shown: AssessedPreview) -> Iterator[str]:
+    preview = shown.preview
+    rows = [
+        ("Reason", _plain(preview.reason or DASH)),
+        ("Digest", _code(preview.digest)),
+        ("Taken", format_taken(preview)),
+        ("Requests", f"{preview.requests:,}"),
+        ("A run", describe_sending(shown.forecast)),
+        ("Time", describe_time(shown.forecast)),
+    ]
+    return _render_table(("", ""), rows)
+
+
+def _render_counts(shown: AssessedPreview) -> Iterator[str]:
+    rows = [
+        (_plain(name_wave_step(shown.plan, wave, step)), _plain(gateway), *count_cells(seen_targets))
+        for (wave, step, gateway), seen_targets in group_by_wave_step(shown.preview.targets)
+    ]
+    whole = ("all", "", *count_cells(shown.preview.targets))
+    return _render_table(("wave", "gateway", *GROUP_WORDS.values()), [*rows, whole])
+
+
+def _render_group(preview: Preview, group: PreviewGroup) -> Iterator[str]:
+    here = [seen for seen in preview.targets if seen.group is group]
+    if here:
+        yield from _render_section(f"{GROUP_WORDS[group].capitalize()}: {len(here):,}")
+        yield from _render_list(f"{_code(seen.target.id)} {_code(describe_target(seen))}" for seen in here)
+
+
+def _render_front_ends(preview: Preview) -> Iterator[str]:
+    fronts = [front for _, front in list_deleted_front_ends(preview.targets)]
+    if fronts:
+        yield from _render_section(f"Deleted with them: {count_noun(len(fronts), 'front-end API')}")
+        yield from _render_list(
+            f"{_code(front.id)} {_code(front.path or front.name or DASH)}" for front in fronts
+        )
+
+
+def _describe_warning(warning: PreviewWarning) -> str:
+    where = f"{_code(warning.gateway)}: " if warning.gateway else ""
+    more = " …" if len(warning.targets) > MOST_IN_WARNING else ""
+    named = ", ".join(map(_code, warning.targets[:MOST_IN_WARNING])) + more
+    return f"{where}{_plain(warning.text)}{f' ({named})' if named else ''}"
+
+
+def _render_section(title: str) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+
+
+def _render_list(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the first of ``texts`` as points of a list, and how many more there are."""
+    left_out = 0
+    for number, text in enumerate(texts, 1):
+        if number <= MOST_SHOWN:
+            yield f"- {text}"
+        else:
+            left_out += 1
+    if left_out:
+        yield f"- … and {left_out:,} more"
+
+
+def _render_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {
+    ord(sign): f"\\{sign}" for sign in "*_[]~#"
+}
+
+
+def _plain(text: str) -> str:
+    return visible(text).translate(_MARKUP)
+
+
+def _code(text: str) -> str:
+    return f"<code>{visible(text).translate(_MARKUP)}</code>"

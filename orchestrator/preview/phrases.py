@@ -1,0 +1,113 @@
+"""The words of a preview that its lines for people and its Markdown have in common. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from orchestrator.model.plan import Plan
+from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
+from orchestrator.report.words import moment, span, visible
+
+MOST_SHOWN = 10
+"""How many targets of a group are named; the JSON names them all."""
+MOST_IN_WARNING = 3
+"""How many targets a warning names."""
+
+GROUP_WORDS = {
+    PreviewGroup.WILL_CHANGE: "will change",
+    PreviewGroup.ALREADY_SO: "already so",
+    PreviewGroup.DOES_NOT_EXIST: "does not exist",
+    PreviewGroup.UNKNOWN: "unknown",
+}
+"""The groups in the order of the table's columns."""
+
+GROUP_ORDER = (
+    PreviewGroup.WILL_CHANGE,
+    PreviewGroup.UNKNOWN,
+    PreviewGroup.DOES_NOT_EXIST,
+    PreviewGroup.ALREADY_SO,
+)
+"""The groups in the order of their lists: what needs a decision comes first."""
+
+
+def format_taken(preview: Preview) -> str:
+    """Return when the preview was taken."""
+    return moment(datetime.fromtimestamp(preview.taken, UTC))
+
+
+def describe_sending(forecast: RunForecast) -> str:
+    """Return how many requests a run will need."""
+    parts = f"{count_noun(forecast.looks, 'look')}, {count_noun(forecast.undeploys, 'undeploy')}"
+    return f"sends at least {count_noun(forecast.requests, 'request')}: {parts}"
+
+
+def describe_time(forecast: RunForecast) -> str:
+    """Return how long a run takes at the least, and what the window leaves."""
+    takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
+    if forecast.left is None:
+        return takes
+    if forecast.left <= 0:
+        return f"{takes}; the window is over"
+    fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
+    return f"{takes}; the window leaves {span(forecast.left)}{fits}"
+
+
+def describe_completeness(preview: Preview) -> str:
+    """Return of how many targets the state is known."""
+    whole = len(preview.targets)
+    if preview.complete:
+        return f"The state of all {count_noun(whole, 'target')} is known."
+    return f"State known for {whole - len(preview.unknown):,} of {count_noun(whole, 'target')}."
+
+
+def describe_target(seen: SeenTarget) -> str:
+    """Return how a target is, with what its gateway tells of it; the reason where its state is unknown."""
+    facts, parts = seen.snapshot.facts, list[str]()
+    if seen.state in (TargetState.UNKNOWN, TargetState.ABSENT):
+        return seen.why or ""
+    if facts.name:
+        parts.append(facts.name)
+    parts.append(seen.state.value)
+    if facts.since:
+        is_down = seen.state is TargetState.UNDEPLOYED
+        parts.append(f"{'last deployed' if is_down else 'since'} {facts.since}")
+    if facts.revision and facts.revision != facts.since:
+        parts.append(f"revision {facts.revision}")
+    if facts.path:
+        parts.append(f"at {facts.path}")
+    if seen.state is TargetState.PARTIAL and facts.serving:
+        more = max(0, (facts.pods_active or 0) - len(facts.serving))
+        rest = f" and {more:,} more" if more else ""
+        parts.append(f"still served by {', '.join(facts.serving)}{rest}")
+    return ", ".join(parts)
+
+
+def group_by_wave_step(
+    seen_targets: Sequence[SeenTarget],
+) -> Iterator[tuple[tuple[int, int, str], list[SeenTarget]]]:
+    """Yield the targets of one step at one gateway, keyed by the wave's index, the step and the gateway."""
+
+    def read_key(seen: SeenTarget) -> tuple[int, int, str]:
+        return seen.target.wave, seen.step, seen.target.gateway
+
+    return ((key, list(group)) for key, group in groupby(seen_targets, key=read_key))
+
+
+def name_wave_step(plan: Plan, wave: int, step: int) -> str:
+    """Return a wave's name, with the number of its step where the plan splits it into steps."""
+    name = visible(plan.waves[wave].name)
+    return f"{name}, step {step + 1}" if plan.waves[wave].sizes else name
+
+
+def count_cells(seen_targets: Iterable[SeenTarget]) -> tuple[str, ...]:
+    """Return how many targets are of each of ``GROUP_WORDS``, as the cells of a row."""
+    counts = count_by_group(seen_targets)
+    return tuple(f"{counts[group.value]:,}" for group in GROUP_WORDS)
+
+
+def count_noun(count: int, noun: str) -> str:
+    """Return ``1 target``, ``2 targets``."""
+    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
