@@ -135,13 +135,10 @@ def command(
 class _LaneMessages:
     """Tells on stderr what a lane has to wait for, or be warned of."""
 
-    def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
+    def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         if state != "open":
             wait = f" for {seconds:g} s" if seconds else ""
             _tell_line(f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}")
-
-    def pace(self, gateway: str, rate: float | None, /) -> None:
-        """Nothing: a search undeploys nothing that could be paced."""
 
 
 def _tell_result(result: DiscoveredPlan, *, quiet: bool) -> None:

@@ -14,12 +14,11 @@ from msgspec.structs import replace
 
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane, LaneStatus
-from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Reply, Send
+from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.search import Found, Part, Query, Wanted
 from orchestrator.model.target import TargetId
@@ -45,12 +44,10 @@ MOST_GAPS = 10_000
 class SurveyListener(Protocol):
     """Who is told how a survey is doing."""
 
-    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
-        """A gateway's lane has a new state, or there is a warning."""
-        ...
-
-    def pace(self, gateway: str, rate: float | None, /) -> None:
-        """The pace of a lane has changed."""
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+    ) -> None:
+        """Hear that a gateway's lane has a new state, or a warning; why, and for how many seconds."""
         ...
 
 
@@ -99,22 +96,33 @@ class GatewaySurvey:
 
     async def run(self, material: Material, send: Send) -> None:
         """Read all of it; what cannot be read is among the gaps. Sends nothing but logins and reads."""
-
-        def count() -> None:
-            self.tally.requests += 1
-
-        authenticator = Authenticator(self.gateway, material, self._environment, send, count)
-        self._mask = lambda: authenticator.mask
-        lane = Lane(self.gateway, authenticator, self._environment, RunGate(), self._tell)
+        lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
+        self._mask = lambda: lane.authenticator.mask
         self._left = [iter((self.gateway.catalog(self._wanted),))]
         async with anyio.create_task_group() as group:
             for _ in range(lane.concurrency):
-                group.start_soon(self._work, lane, send)
+                group.start_soon(self._work, lane)
 
-    async def _work(self, lane: Lane, send: Send) -> None:
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
+    ) -> None:
+        """Pass on how the lane is doing."""
+        self._tell.on_lane_state(gateway, state, reason, seconds)
+
+    def on_pace(self, gateway: str, rate: float | None) -> None:
+        """Do nothing: a survey sends no undeploys, and tells no pace."""
+
+    def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a survey has one lane
+        """Count a login."""
+        self.tally.requests += 1
+
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
+        """Do nothing: each query reads its own answer."""
+
+    async def _work(self, lane: Lane) -> None:
         while (query := await self._next()) is not None:
             try:
-                part = await self._answer(query, lane, send)
+                part = await self._answer(query, lane)
                 self._take(part)
             finally:
                 self._asking -= 1
@@ -162,16 +170,16 @@ class GatewaySurvey:
         self._given_up = True
         return Part(gaps=(f"all that was not asked yet: {reason}",))
 
-    async def _answer(self, query: Query, lane: Lane, send: Send) -> Part:
+    async def _answer(self, query: Query, lane: Lane) -> Part:
         """Return what a query gave in the end."""
         self._taken += 1
         name = TargetId(f"({self._taken})")
         try:
-            return await self._tried(query, name, lane, send)
+            return await self._tried(query, name, lane)
         finally:
             lane.leave(name)
 
-    async def _tried(self, query: Query, name: TargetId, lane: Lane, send: Send) -> Part:
+    async def _tried(self, query: Query, name: TargetId, lane: Lane) -> Part:
         failures = denials = 0
         while True:
             turn = AdmissionRequest(name, Act.LOOK)
@@ -180,7 +188,7 @@ class GatewaySurvey:
             if self._taken > MOST_ASKED:
                 return self._give_up(f"more than {MOST_ASKED:,} reads would be needed; narrow the filters")
             try:
-                read = await self._ask(query, turn, lane, send)
+                read = await self._ask(query, turn, lane)
             except ValueError as error:
                 return Part(gaps=(f"{query.name}: {error}",))
             if isinstance(read, Part):
@@ -209,9 +217,9 @@ class GatewaySurvey:
         if read.verdict is Verdict.BUSY and not self._told_busy:
             self._told_busy = True
             wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
-            self._tell.lane(self.gateway.name, "paused", describe_fault(read), wait)
+            self._tell.on_lane_state(self.gateway.name, "paused", describe_fault(read), wait)
 
-    async def _ask(self, query: Query, turn: AdmissionRequest, lane: Lane, send: Send) -> Part | Reading:
+    async def _ask(self, query: Query, turn: AdmissionRequest, lane: Lane) -> Part | Reading:
         active = lane.authenticator.active
         if active is None:
             return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
@@ -220,7 +228,7 @@ class GatewaySurvey:
         with lane.flight():
             self.tally.requests += 1
             began = self._environment.monotonic()
-            answer = await send(request)
+            answer = await lane.send(request)
             if not isinstance(answer, Reply):
                 return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
             read = query.read(answer)

@@ -6,7 +6,6 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 
 import anyio
 from msgspec import Struct
@@ -19,7 +18,7 @@ from orchestrator.engine.signals import Signals
 from orchestrator.engine.standing import standing
 from orchestrator.engine.storage import Storage
 from orchestrator.engine.target_run import RunResources
-from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.account import consent_of
 from orchestrator.journal.database import Database
@@ -29,7 +28,6 @@ from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LaneStatus, Learned
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Material
 from orchestrator.model.events import (
     AnyEvent,
@@ -45,7 +43,7 @@ from orchestrator.model.events import (
     RunWaiting,
 )
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Send
+from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.outcome import Counts, Reason
 from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import UNDEPLOY, Act, Ask
@@ -250,7 +248,7 @@ class Session:
             )
         )
         for gateway, warning in () if start.guard is None else start.guard.warnings:
-            self.lane(gateway, "warning", warning, None)
+            self.on_lane_state(gateway, "warning", warning, None)
         await self._wait_for_window()
         if self._expired():
             return
@@ -260,7 +258,7 @@ class Session:
             first_run=start.number == 1,
             past_stop=start.past_stop,
         )
-        async with self._open_lanes([name for name in names if by_gateway[name]]) as ways:
+        async with self._open_lanes([name for name in names if by_gateway[name]]):
             crew = Crew(
                 plan=start.plan,
                 pending=self._pending,
@@ -269,7 +267,7 @@ class Session:
                 tools=self._tools,
                 prompt=start.prompt,
             )
-            await execute(crew, ways)
+            await execute(crew, self._lanes)
 
     def _approval(self) -> str:
         for (text,) in self._reader.rows("SELECT value FROM meta WHERE key = 'approved'"):
@@ -278,35 +276,35 @@ class Session:
         return ""
 
     @asynccontextmanager
-    async def _open_lanes(self, names: list[str]) -> AsyncIterator[dict[str, Way]]:
-        ways: dict[str, Way] = {}
+    async def _open_lanes(self, names: list[str]) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for gateway in self._start.plan.gateways:
                 if gateway.name in names:
                     reached = self._environment.reach(gateway)
                     send = await stack.enter_async_context(open_connection(self._environment, reached))
-                    ways[gateway.name] = self._way(reached, send)
-            yield ways
+                    self._lanes[gateway.name] = self._open_lane(reached, send)
+            yield
 
-    def _way(self, gateway: Gateway, send: Send) -> Way:
-        told = partial(self._note_request, gateway.name)
-        authenticator = Authenticator(
-            gateway, self._start.materials[gateway.name], self._environment, send, told
-        )
-        learned = self._controller.learned.get(gateway.name, Learned())
+    def _open_lane(self, gateway: Gateway, send: Send) -> Lane:
         lane = Lane(
-            gateway, authenticator, self._environment, self._run_gate, self, learned, self._tools.change.act
+            gateway,
+            self._start.materials[gateway.name],
+            send,
+            self._environment,
+            self._run_gate,
+            self,
+            self._controller.learned.get(gateway.name, Learned()),
+            self._tools.change.act,
         )
-        self._lanes[gateway.name] = lane
         texts = [
             *warnings(gateway),
-            authenticator.warning,
-            *self._horizon(authenticator),
+            lane.authenticator.warning,
+            *self._horizon(lane.authenticator),
             *self._too_late(gateway),
         ]
         for warning in filter(None, texts):
             lane.warn(warning)
-        return Way(lane, send, StateList(lane, send, self._environment, told))
+        return lane
 
     def _horizon(self, authenticator: Authenticator) -> Iterator[str]:
         """Yield a warning where a credential that nobody renews is known to end before the window does."""
@@ -323,11 +321,13 @@ class Session:
             self._told_late.add(gateway.name)
             yield f"{self._stops(gateway)}, so nothing of it is started in this session"
 
-    def _note_request(self, gateway: str) -> None:
-        """Keep that a request left that is no single target's: a login, or a page of a list."""
+    def on_lane_request(self, gateway: str) -> None:
+        """Keep that a lane sends a request that is no single target's: a login, or a page of a list."""
         self._record.note(self._environment.now(), "request", gateway=gateway)
 
-    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
+    ) -> None:
         """Keep and tell how a lane is doing."""
         at = self._environment.now()
         if state == "warning":
@@ -346,11 +346,14 @@ class Session:
             )
         )
 
-    def pace(self, gateway: str, rate: float | None) -> None:
+    def on_pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell what bounds a lane's undeploys."""
         at = self._environment.now()
         self._record.note(at, "pace", gateway=gateway, text=None if rate is None else f"{rate:.6g}")
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
+
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
+        """Do nothing: each target keeps what came back of its own requests."""
 
     def _announce_stop(self, reason: str) -> None:
         at = self._environment.now()

@@ -21,7 +21,6 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.model.http import Lost, Reply
-from orchestrator.model.http import Send as SendRequest
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -81,7 +80,6 @@ class TargetRun:
         target: Target,
         history: TargetHistory,
         lane: Lane,
-        send: SendRequest,
         tools: RunResources,
         *,
         state_list: StateList | None = None,
@@ -91,7 +89,6 @@ class TargetRun:
         self.target = target
         self.history = history
         self._lane = lane
-        self._send = send
         self._environment = tools.environment
         self._run_gate = tools.run_gate
         self._record = tools.record
@@ -319,7 +316,7 @@ class TargetRun:
         else:
             now = self._environment.now()
             request = lane.gateway.request(ask, target, active.access, note=self._note, now=now)
-            answer = await self._send(request)
+            answer = await lane.send(request)
         seconds = self._environment.monotonic() - began
         reading = _read(lane, ask, target, answer)
         concluded = conclude(reading)

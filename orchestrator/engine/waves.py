@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
 
 import anyio
 from msgspec import Struct
@@ -17,9 +16,8 @@ from orchestrator.errors import DiskError
 from orchestrator.journal.pending import Pending, WaveStep
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.state_list import Deferred, StateList
+from orchestrator.lanes.state_list import Deferred
 from orchestrator.model.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
-from orchestrator.model.http import Send
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY, Act
 from orchestrator.rules.dependencies import Dependencies
@@ -39,15 +37,7 @@ class Crew(Struct, frozen=True, kw_only=True):
     """Asks whether to go on after a wave, where somebody sits there."""
 
 
-class Way(NamedTuple):
-    """All that leads to one gateway."""
-
-    lane: Lane
-    send: Send
-    state_list: StateList | None = None
-
-
-async def execute(crew: Crew, ways: dict[str, Way]) -> None:
+async def execute(crew: Crew, lanes: dict[str, Lane]) -> None:
     """Take every open target as far as this session may. Returns when nothing is under way any more."""
     left = crew.pending.left()
     wave_steps = sorted({wave_step for wave_step, _ in left})
@@ -62,22 +52,22 @@ async def execute(crew: Crew, ways: dict[str, Way]) -> None:
         await asked(wave, crew.tools, crew.prompt)  # the session before ended without an answer
     before: WaveStep | None = None
     for wave_step, following in zip_longest(wave_steps, wave_steps[1:]):
-        here = {name: left[wave_step, name] for name in ways if left.get((wave_step, name))}
-        if crew.tools.run_gate.kind is not None or (before is not None and _is_too_late(crew, ways)):
+        here = {name: left[wave_step, name] for name in lanes if left.get((wave_step, name))}
+        if crew.tools.run_gate.kind is not None or (before is not None and _is_too_late(crew, lanes)):
             return
         if before is None or before.wave != wave_step.wave:
             whole = sum(count for (other, _), count in left.items() if other.wave == wave_step.wave)
             _tell_wave(crew, wave_step, whole)
         before = wave_step
         _tell_step(crew, wave_step, sum(here.values()))
-        await _run_leg(crew, ways, wave_step, here, claims)
+        await _run_leg(crew, lanes, wave_step, here, claims)
         if following is None or following.wave != wave_step.wave:
             crew.tools.emit(
                 WaveEnded(at=crew.tools.environment.now(), wave=crew.plan.waves[wave_step.wave].name)
             )
         if following is not None:
             # Who goes on past a stop has seen how the legs went that had begun before.
-            await _judge(crew, ways, wave_step, accepted=crew.tally.past_stop and wave_step in begun)
+            await _judge(crew, lanes, wave_step, accepted=crew.tally.past_stop and wave_step in begun)
             await rest(crew.plan.waves[wave_step.wave], crew.tools, crew.prompt)
 
 
@@ -103,7 +93,7 @@ def _tell_step(crew: Crew, wave_step: WaveStep, left: int) -> None:
 
 async def _run_leg(
     crew: Crew,
-    ways: dict[str, Way],
+    lanes: dict[str, Lane],
     wave_step: WaveStep,
     here: dict[str, int],
     claims: dict[str, ExclusiveKeys],
@@ -112,30 +102,28 @@ async def _run_leg(
     order = DependencyTracker(Dependencies(crew.pending.needs(wave_step)))
     async with anyio.create_task_group() as group:
         for name, count in here.items():
-            gateway = ways[name].lane.gateway
+            gateway = lanes[name].gateway
             feed = TargetQueue(crew.pending, wave_step, gateway, claims[gateway.installation], order)
-            group.start_soon(_staff, crew, ways[name], feed, order, count)
+            group.start_soon(_staff, crew, lanes[name], feed, order, count)
 
 
-async def _staff(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker, count: int) -> None:
+async def _staff(crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker, count: int) -> None:
     """Keep as many workers at a lane as it may have requests in flight, until its targets are taken; then
     look at those that have waited for that, however the other lanes are doing."""
-    lane = way.lane
-    lane.left = count
     async with anyio.create_task_group() as group:
 
         def hire(more: int) -> None:
             for _ in range(more):
-                group.start_soon(_work, crew, way, feed, order)
+                group.start_soon(_work, crew, lane, feed, order)
 
-        lane.hire = hire
+        lane.begin_step(count, hire)
         hire(min(lane.concurrency, count))
-    lane.hire = lambda _: None
+    lane.end_step()
     order.abandon(lane.gateway.name)
-    await _look_at_deferred(crew, way, order, lane.concurrency)
+    await _look_at_deferred(crew, lane, order, lane.concurrency)
 
 
-async def _judge(crew: Crew, ways: dict[str, Way], wave_step: WaveStep, *, accepted: bool) -> None:
+async def _judge(crew: Crew, lanes: dict[str, Lane], wave_step: WaveStep, *, accepted: bool) -> None:
     """Stop before the next leg where this one says that something is wrong."""
     wave, run_gate = crew.plan.waves[wave_step.wave], crew.tools.run_gate
     try:
@@ -145,7 +133,7 @@ async def _judge(crew: Crew, ways: dict[str, Way], wave_step: WaveStep, *, accep
         return
     if breach := crew.tally.breach():
         run_gate.stop("stop_rule", breach)
-    elif not (accepted or _is_too_late(crew, ways)) and fruitless(
+    elif not (accepted or _is_too_late(crew, lanes)) and fruitless(
         crew.pending.outcomes(wave_step), left=_left_in(crew, wave_step)
     ):
         where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
@@ -153,14 +141,14 @@ async def _judge(crew: Crew, ways: dict[str, Way], wave_step: WaveStep, *, accep
         run_gate.stop("stop_rule", f"nothing in {where} was {done}")
 
 
-def _is_too_late(crew: Crew, ways: dict[str, Way]) -> bool:
+def _is_too_late(crew: Crew, lanes: dict[str, Lane]) -> bool:
     """Tell whether the window lets nothing start any more: then it means nothing that nothing did.
 
     A gateway that has nothing left does not count, however much time it would still have.
     """
     now, run_gate = crew.tools.environment.monotonic(), crew.tools.run_gate
     waiting = {name for _, name in crew.pending.left()}
-    timeouts = [way.lane.gateway.reply_timeout for name, way in ways.items() if name in waiting]
+    timeouts = [lane.gateway.reply_timeout for name, lane in lanes.items() if name in waiting]
     return (
         run_gate.kind is None
         and bool(timeouts)
@@ -173,15 +161,14 @@ def _left_in(crew: Crew, wave_step: WaveStep) -> int:
     return sum(count for (other, _), count in crew.pending.left().items() if other == wave_step)
 
 
-async def _work(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker) -> None:
+async def _work(crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
-    lane = way.lane
     while lane.refusal() is None and (taken := await feed.take()) is not None:
         try:
             if taken.broken is None:
-                await _undeploy(crew, way, feed, order, taken)
+                await _undeploy(crew, lane, feed, order, taken)
             elif lane.refusal() is None:
-                target_run = TargetRun(taken.target, taken.history, lane, way.send, crew.tools)
+                target_run = TargetRun(taken.target, taken.history, lane, crew.tools)
                 end = blocked(taken.history, taken.broken)
                 _keep(crew, order, end, target_run, 0.0, doubted=taken.history.requests > 0)
         except DiskError as error:
@@ -191,12 +178,14 @@ async def _work(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracke
             order.settle(taken.target.seq, None)  # no news where it has ended; else nobody may wait for it
 
 
-async def _undeploy(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTracker, taken: Taken) -> None:
+async def _undeploy(
+    crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker, taken: Taken
+) -> None:
     target, history, _ = taken
     # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
-    state_list = None if order.dependencies.needed(target.seq) else way.state_list
-    target_run = TargetRun(target, history, way.lane, way.send, crew.tools, state_list=state_list)
-    way.lane.enter(target.id)
+    state_list = None if order.dependencies.needed(target.seq) else lane.state_list
+    target_run = TargetRun(target, history, lane, crew.tools, state_list=state_list)
+    lane.enter(target.id)
     began = crew.tools.environment.monotonic()
     try:
         end = await target_run.run()
@@ -206,43 +195,40 @@ async def _undeploy(crew: Crew, way: Way, feed: TargetQueue, order: DependencyTr
         seconds = crew.tools.environment.monotonic() - began
         _keep(crew, order, end, target_run, seconds, doubted=history.requests > 0)
     else:
-        await _defer(crew, way, order, Deferred(target, target_run.history, began))
+        await _defer(crew, lane, order, Deferred(target, target_run.history, began))
 
 
-async def _defer(crew: Crew, way: Way, order: DependencyTracker, waiting: Deferred) -> None:
+async def _defer(crew: Crew, lane: Lane, order: DependencyTracker, waiting: Deferred) -> None:
     """Let a target wait for the look that many share."""
-    assert way.state_list is not None  # noqa: S101 - nobody waits for a list that there is not
-    way.state_list.defer(waiting)
+    lane.state_list.defer(waiting)
     if breach := crew.tally.wait():
         crew.tools.run_gate.stop("stop_rule", breach)
-    if way.state_list.full:
-        await _look_at_deferred(crew, way, order, workers=1)  # this one: the others go on meanwhile
+    if lane.state_list.full:
+        await _look_at_deferred(crew, lane, order, workers=1)  # this one: the others go on meanwhile
 
 
-async def _look_at_deferred(crew: Crew, way: Way, order: DependencyTracker, workers: int) -> None:
+async def _look_at_deferred(crew: Crew, lane: Lane, order: DependencyTracker, workers: int) -> None:
     """Look at those who have waited: off a list that is read once more, or one by one."""
-    if way.state_list is None or not (waiting := way.state_list.take_deferred()):
+    if not (waiting := lane.state_list.take_deferred()):
         return
-    if way.state_list.pays(len(waiting)):
-        await way.state_list.renew()
+    if lane.state_list.pays(len(waiting)):
+        await lane.state_list.renew()
     turns = iter(waiting)
     async with anyio.create_task_group() as group:
         for _ in range(min(workers, len(waiting))):
-            group.start_soon(_finish, crew, way, order, turns)
+            group.start_soon(_finish, crew, lane, order, turns)
 
 
-async def _finish(crew: Crew, way: Way, order: DependencyTracker, turns: Iterator[Deferred]) -> None:
+async def _finish(crew: Crew, lane: Lane, order: DependencyTracker, turns: Iterator[Deferred]) -> None:
     for target, history, began in turns:
-        target_run = TargetRun(
-            target, history, way.lane, way.send, crew.tools, state_list=way.state_list, last_look=True
-        )
+        target_run = TargetRun(target, history, lane, crew.tools, state_list=lane.state_list, last_look=True)
         try:
             end = await target_run.run()
         except DiskError as error:
             crew.tools.run_gate.stop("disk", str(error))
             return
         finally:
-            way.lane.release(target.id)
+            lane.release(target.id)
         if isinstance(end, End):
             seconds = crew.tools.environment.monotonic() - began
             _keep(crew, order, end, target_run, seconds, doubted=False, waited=True)

@@ -17,7 +17,10 @@ from msgspec.structs import replace
 from orchestrator.lanes.environment import Environment, exchange_within
 from orchestrator.lanes.login import Authenticator, Denied, Later
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
+from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading, Snapshot, Verdict
 from orchestrator.model.settings import Limits
@@ -39,14 +42,24 @@ LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed"
 
 
 class LaneListener(Protocol):
-    """Who is told how a lane is doing."""
+    """Hears how a lane is doing, for a report or a display."""
 
-    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
-        """The lane has a new state (or there is a warning), why, and for how many seconds."""
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+    ) -> None:
+        """Hear that the lane has a new state, or a warning; why; and how many seconds a pause lasts."""
         ...
 
-    def pace(self, gateway: str, rate: float | None, /) -> None:
-        """At most so many undeploys a second leave from here on; None is no bound."""
+    def on_pace(self, gateway: str, rate: float | None, /) -> None:
+        """Hear that at most ``rate`` undeploys a second leave from now on; None is no bound."""
+        ...
+
+    def on_lane_request(self, gateway: str, /) -> None:
+        """Hear that the lane sends a request that is no single target's: a login, or a page of the list."""
+        ...
+
+    def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
+        """Hear what came back of a request, or that nothing did; logins apart."""
         ...
 
 
@@ -68,16 +81,22 @@ class Lane:
     def __init__(
         self,
         gateway: Gateway,
-        authenticator: Authenticator,
+        material: Material,
+        send: Send,
         environment: Environment,
         run_gate: RunGate,
-        tell: LaneListener,
+        listener: LaneListener,
         learned: Learned = NOTHING,
         act: Act = Act.UNDEPLOY,
     ) -> None:
+        """``material`` is what the gateway's references gave; ``send`` sends one request to it."""
         limits = learned.limits or gateway.limits
         self.gateway = gateway
-        self.authenticator = authenticator
+        self._send = send
+        self.environment = environment
+        self.authenticator = authenticator = Authenticator(
+            gateway, material, environment, send, self.tell_request
+        )
         self.policy = Policy.of(gateway, act)
         self.state = LaneState(
             self.policy,
@@ -89,19 +108,17 @@ class Lane:
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
         """How many requests may be in flight now."""
-        self.hire: Callable[[int], None] = lambda _: None
-        """Told how many workers more there may be, while a wave goes on."""
         self.left = 0
-        """Targets of the present wave that have not ended."""
+        """Targets of the present step that have not ended."""
         self.lacking: set[str] = set()
         """The looks that this gateway turned out not to offer."""
         self._offered: set[str] = set()
         self._refused_looks: Reading | None = None
         """The first look that was refused as not offered with a code of the vendor's."""
         self._under_way: set[TargetId] = set()
-        self._environment = environment
+        self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
-        self._tell = tell
+        self._listener = listener
         self._in_flight = 0
         self._crowded = False
         self._rate_told: float | None = None
@@ -112,6 +129,7 @@ class Lane:
         self._topics: set[str] = set()
         self._changed = anyio.Event()
         self._logging_in = anyio.Lock()
+        self.state_list = StateList(self)
         run_gate.wake(self._broadcast)
         self._tell_pace()
 
@@ -119,7 +137,7 @@ class Lane:
         """Return why no such request may leave in ``wait`` seconds, in this session; None if one may.
 
         ``settling``: a look that is to settle a doubt."""
-        now = self._environment.monotonic() + wait
+        now = self.environment.monotonic() + wait
         if refused := self._run_gate.refuses(act, now, takes=self.gateway.reply_timeout):
             return refused
         return self.state.refusal(act, settling=settling)
@@ -136,7 +154,7 @@ class Lane:
             if held_up := self._held_up(turn):
                 await self._wait(held_up)
                 continue
-            match self.state.admit(turn, self._environment.monotonic()):
+            match self.state.admit(turn, self.environment.monotonic()):
                 case Go() if self.authenticator.ready:
                     return None
                 case Go() if self.state.given_up:
@@ -159,7 +177,7 @@ class Lane:
             self._crowded = True
             return math.inf
         if self._run_gate.paused and not turn.settling:
-            return self._run_gate.until_refused(turn.act, self._environment.monotonic(), self.gateway)
+            return self._run_gate.until_refused(turn.act, self.environment.monotonic(), self.gateway)
         return 0.0
 
     def _end_doubts(self) -> str | None:
@@ -181,6 +199,12 @@ class Lane:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
+    async def send(self, request: Request) -> Reply | Lost:
+        """Send one request, once; return what comes back."""
+        answer = await self._send(request)
+        self._listener.on_answer(self.gateway.name, answer)
+        return answer
+
     @contextmanager
     def flight(self) -> Iterator[None]:
         """One request is in flight for the block, from its intent to its result."""
@@ -196,13 +220,23 @@ class Lane:
     def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
         """Put other limits in force at once; what is not given stays as it is."""
         if rate != "same":
-            self.state.limit(rate, self._environment.monotonic())
+            self.state.limit(rate, self.environment.monotonic())
             self._tell_pace()
         if concurrency is not None:
             more, self.concurrency = concurrency - self.concurrency, concurrency
             if more > 0:
-                self.hire(more)
+                self._hire(more)
         self._broadcast()
+
+    def begin_step(self, targets: int, hire: Callable[[int], None] | None = None) -> None:
+        """Begin with a step's targets. ``hire`` is called with how many workers more there may be, each time
+        somebody raises the lane's concurrency before ``end_step``."""
+        self.left = targets
+        self._hire = hire or _hire_nobody
+
+    def end_step(self) -> None:
+        """End a step: nobody takes its targets any more."""
+        self._hire = _hire_nobody
 
     def enter(self, target: TargetId) -> None:
         """A worker has taken a target, and keeps it until it leaves."""
@@ -231,14 +265,14 @@ class Lane:
         pause = self.state.observe(
             turn,
             reading,
-            self._environment.monotonic(),
+            self.environment.monotonic(),
             began=began,
             left=self.left,
             within_reach=len(self._under_way),
             status=status,
         )
         if pause is not None:
-            self._tell.lane(self.gateway.name, "paused", describe(reading), pause)
+            self._listener.on_lane_state(self.gateway.name, "paused", describe(reading), pause)
         self._tell_state()
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
         self._tell_absurd(reading)
@@ -250,10 +284,10 @@ class Lane:
         rate = self.state.undeploys.rate
         if rate == self._rate_told:
             return
-        now = self._environment.monotonic()
+        now = self.environment.monotonic()
         if at_once or now - self._rate_told_at >= PACE_TOLD_EVERY:
             self._rate_told, self._rate_told_at = rate, now
-            self._tell.pace(self.gateway.name, rate)
+            self._listener.on_pace(self.gateway.name, rate)
 
     def _tell_absurd(self, reading: Reading) -> None:
         if self._absurd_told or reading.wait is None or reading.wait <= self.gateway.park_for:
@@ -295,7 +329,7 @@ class Lane:
         Returns whether a token came of it: no other one's login counts."""
         async with self._logging_in:
             # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
-            if self.authenticator.ready or self.state.held(self._environment.monotonic()):
+            if self.authenticator.ready or self.state.held(self.environment.monotonic()):
                 return False
             match await self.authenticator.enter():
                 case Denied(reason):
@@ -311,7 +345,7 @@ class Lane:
 
     def _put_off_login(self, reason: str, wait: float | None) -> None:
         """Pause before the next login; give the lane up once none has been answered for ``park_for``."""
-        now = self._environment.monotonic()
+        now = self.environment.monotonic()
         if self._no_login_since is None:
             self._no_login_since = now
         left = self._no_login_since + self.gateway.park_for - now
@@ -319,11 +353,15 @@ class Lane:
             self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
         else:
             pause = self.state.pause_for(wait, now, most=left)
-            self._tell.lane(self.gateway.name, "paused", reason, pause)
+            self._listener.on_lane_state(self.gateway.name, "paused", reason, pause)
+
+    def tell_request(self) -> None:
+        """Tell the listener of a request that is no single target's."""
+        self._listener.on_lane_request(self.gateway.name)
 
     def warn(self, text: str) -> None:
         """Have something said in the report that concerns the gateway as a whole."""
-        self._tell.lane(self.gateway.name, "warning", text, None)
+        self._listener.on_lane_state(self.gateway.name, "warning", text, None)
 
     def warn_once(self, topic: str, text: str) -> None:
         """Warn as ``warn`` does, but only the first time on a ``topic``."""
@@ -347,7 +385,7 @@ class Lane:
 
     def _changing(self, change: Callable[[float], None]) -> None:
         """Change the state, and tell it to all whom it concerns."""
-        change(self._environment.monotonic())
+        change(self.environment.monotonic())
         self._tell_state()
         self._broadcast()
 
@@ -358,4 +396,8 @@ class Lane:
             state = "given_up"
         if state != self._state_told:
             self._state_told = state
-            self._tell.lane(self.gateway.name, state, self.state.reason, None)
+            self._listener.on_lane_state(self.gateway.name, state, self.state.reason, None)
+
+
+def _hire_nobody(_more: int) -> None:
+    """Between two steps a higher concurrency finds nobody a place."""

@@ -7,20 +7,21 @@ not on it is looked at by itself, since a credential without all grants gets a l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.lanes.environment import Environment
-from orchestrator.lanes.lane import Lane
-from orchestrator.model.http import Reply, Send
+from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Page, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import TargetHistory, backoff
+
+if TYPE_CHECKING:
+    from orchestrator.lanes.lane import Lane
 
 FRESH = 60.0
 """Seconds for which a list's "not deployed" is believed."""
@@ -60,32 +61,25 @@ class Deferred(NamedTuple):
 class StateList:
     """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
 
-    def __init__(
-        self,
-        lane: Lane,
-        send: Send,
-        environment: Environment,
-        on_request: Callable[[], None],
-        *,
-        keeps: frozenset[tuple[str, ...]] = frozenset(),
-    ) -> None:
-        """``keeps`` are the parts of the targets whose entries are kept as reads of them, whatever the plan
-        says of looks."""
-        self._keeps = keeps
+    def __init__(self, lane: Lane) -> None:
+        self._keeps: frozenset[tuple[str, ...]] = frozenset()
         self._entries: dict[tuple[str, ...], Reading] = {}
         self._lane = lane
-        self._send = send
-        self._environment = environment
-        self._on_request = on_request
+        self._environment = lane.environment
         self._states: dict[tuple[str, ...], Verdict] = {}
         self._taken: float | None = None
         self._rests_until = -math.inf
         self._lock = anyio.Lock()
-        self._offered = (bool(keeps) or lane.policy.always_look) and lane.gateway.LISTS
+        self._offered = lane.policy.always_look and lane.gateway.LISTS
         self._deferred: list[Deferred] = []
         self._told_gaps = self._told_length = False
         self._spares = WORTH
         """How many looks the next list is to spare."""
+
+    def keep_entries(self, targets: Iterable[Target]) -> None:
+        """Keep the entries of these targets as reads of them, whatever the plan says of looks."""
+        self._keeps = frozenset(target.parts for target in targets)
+        self._offered = self._lane.gateway.LISTS
 
     @property
     def serves(self) -> bool:
@@ -233,9 +227,9 @@ class StateList:
         if active is None:
             return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
         request = lane.gateway.list_request(offset, active.access, now=self._environment.now())
-        self._on_request()
+        lane.tell_request()
         began = self._environment.monotonic()
-        answer = await self._send(request)
+        answer = await lane.send(request)
         mask = lane.authenticator.mask
         if not isinstance(answer, Reply):
             return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))

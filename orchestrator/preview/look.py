@@ -14,10 +14,9 @@ from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LaneStatus
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, SiblingDeployments, TargetState
@@ -193,8 +192,10 @@ class _GatewayVisit:
             warnings=tuple(self._warnings),
         )
 
-    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None) -> None:
-        """Take in how the lane is doing; see ``lane.Teller``."""
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
+    ) -> None:
+        """Take in how the lane is doing; see ``LaneListener``."""
         if state == "paused":
             self._watch.waits(gateway, reason or "", seconds or 0.0)
         elif state != "open" and reason and reason not in self._warnings:
@@ -202,8 +203,12 @@ class _GatewayVisit:
         if state != "warning" and not self._answers:
             self._cause = reason or self._cause
 
-    def pace(self, gateway: str, rate: float | None) -> None:
-        """See ``lane.Teller``; looks have no pace that is told."""
+    def on_pace(self, gateway: str, rate: float | None) -> None:
+        """Do nothing: a preview sends no undeploys, and tells no pace."""
+
+    def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a visit has one lane
+        """Count a login, or a page of the list."""
+        self._requests += 1
 
     async def run(self, material: Material, tally: _ProgressCounter, ends: anyio.CancelScope | None) -> None:
         """Look at every target, then at what shares something with those that would go down.
@@ -213,24 +218,22 @@ class _GatewayVisit:
         self._watch = tally.watch
         self._heard_at = self._environment.monotonic()
         async with open_connection(self._environment, self.gateway) as send:
-            authenticator = Authenticator(self.gateway, material, self._environment, send, self._count)
-            lane = Lane(self.gateway, authenticator, self._environment, RunGate(), self)
+            lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._break_silence, group.cancel_scope)
-                await self._look(lane, self._hearing(send, authenticator), tally)
+                await self._look(lane, tally)
                 group.cancel_scope.cancel()
-            self._until = self._end_of(authenticator)
+            self._until = self._end_of(lane.authenticator)
         if not self._answers and self.silence is None:
             self.silence = f"it gave no answer ({self._cause})"
         self._leave_untold(tally)
         if ends is not None and self.silence is not None:
             ends.cancel()
 
-    async def _look(self, lane: Lane, send: Send, tally: _ProgressCounter) -> None:
-        wanted = frozenset(target.parts for _, target in self._turns)
-        state_list = StateList(lane, send, self._environment, self._count, keeps=wanted)
-        lane.left = len(self._turns)
-        looker = _TargetReader(self, lane, send, state_list)
+    async def _look(self, lane: Lane, tally: _ProgressCounter) -> None:
+        lane.state_list.keep_entries(target for _, target in self._turns)
+        lane.begin_step(len(self._turns))
+        looker = _TargetReader(self, lane)
         await looker.all(self._turns, tally)
         if self.gateway.SIBLINGS is not None:
             await looker.family(self.gateway.SIBLINGS)
@@ -257,28 +260,19 @@ class _GatewayVisit:
         renewed = auth.iam or auth.login or (auth.token and auth.token.command)
         return None if renewed or authenticator.active is None else authenticator.active.until
 
-    def _count(self) -> None:
-        self._requests += 1
-
     def answered(self, seconds: float | None) -> None:
         """Count a request for one target, and how long its reply took where one came."""
         self._requests += 1
         if seconds is not None:
             self._seconds.append(seconds)
 
-    def _hearing(self, send: Send, authenticator: Authenticator) -> Send:
-        """Return ``send`` with an ear for whether anything comes back, of lists as of single looks."""
-
-        async def heard(request: Request) -> Reply | Lost:
-            answer = await send(request)
-            if isinstance(answer, Lost):
-                self._cause = authenticator.mask.value(answer.detail)
-            else:
-                self._answers += 1
-                self._heard_at = max(self._heard_at, self._environment.monotonic())
-            return answer
-
-        return heard
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a visit has one lane
+        """Keep whether anything comes back, of lists as of single looks."""
+        if isinstance(answer, Lost):
+            self._cause = self._environment.known.mask.value(answer.detail)
+        else:
+            self._answers += 1
+            self._heard_at = max(self._heard_at, self._environment.monotonic())
 
     def wait_for(self, seconds: float) -> None:
         """It has asked for a pause: until that is over it is not silent."""
@@ -322,11 +316,10 @@ class _GatewayVisit:
 class _TargetReader:
     """Reads the targets of one lane."""
 
-    def __init__(self, visit: _GatewayVisit, lane: Lane, send: Send, state_list: StateList) -> None:
+    def __init__(self, visit: _GatewayVisit, lane: Lane) -> None:
         self._visit = visit
         self._lane = lane
-        self._send = send
-        self._state_list = state_list
+        self._state_list = lane.state_list
         self._environment = visit._environment
 
     async def all(self, turns: Sequence[tuple[WaveStep, Target]], tally: _ProgressCounter) -> None:
@@ -403,7 +396,7 @@ class _TargetReader:
         self._lane.observe(turn, reading, began)
         if reading.verdict is Verdict.BUSY:
             wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
-            self._visit.lane(self._lane.gateway.name, "paused", describe(reading), wait)
+            self._visit.on_lane_state(self._lane.gateway.name, "paused", describe(reading), wait)
             self._visit.wait_for(wait)
         if reading.verdict is Verdict.DENIED:
             await self._lane.renew(generation, reading)
@@ -423,7 +416,7 @@ class _TargetReader:
         with self._lane.flight():
             began = self._environment.monotonic()
             gateway, now = self._lane.gateway, self._environment.now()
-            answer = await self._send(gateway.request(ask, target, active.access, note=None, now=now))
+            answer = await self._lane.send(gateway.request(ask, target, active.access, note=None, now=now))
             lasted = self._environment.monotonic() - began
         self._visit.answered(lasted if isinstance(answer, Reply) else None)
         return began, active.generation, answer

@@ -82,11 +82,8 @@ class Scene:
     def _keep(self, one: Found) -> None:
         self.found.append(one.parts[0])
 
-    def lane(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
+    def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         self.told.append((state, reason))
-
-    def pace(self, gateway: str, rate: float | None, /) -> None:
-        pass
 
     def _environment(self) -> Environment:
         async def credential(_: Gateway) -> Material:

@@ -72,13 +72,12 @@ def target_run(
         here = environment(lambda _: Secret(next(given)))
         first = Secret(next(given))
         run_gate = RunGate(closes=closes)
-        way = lane(gateway(**fields), here, run_gate, material=first)
-        way.left = 1000
+        way = lane(gateway(**fields), here, run_gate, material=first, send=wire.send)
+        way.begin_step(1000)
         one = TargetRun(
             target(),
             history or TargetHistory(),
             way,
-            wire.send,
             RunResources(
                 environment=here,
                 run_gate=run_gate,

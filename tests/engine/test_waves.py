@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.engine.control import Controller
 from orchestrator.engine.pauses import Prompt
 from orchestrator.engine.target_run import RunResources
-from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
@@ -24,7 +24,6 @@ from orchestrator.journal.pending import Pending, WaveStep, recall, split
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Access, Keys, Material, Secret
 from orchestrator.model.events import (
     AnyEvent,
@@ -173,18 +172,17 @@ def ran(
             tools=tools,
             prompt=prompt,
         )
-        lanes = {entry.name: lane(entry, here, run_gate, material=material) for entry in gateways}
+        lanes = {
+            entry.name: lane(entry, here, run_gate, material=material, send=wires[entry.name].send)
+            for entry in gateways
+        }
         controller = Controller(
             run=RunId("r"), plan=plan, lanes=lanes, learned={}, pending=pending, record=record, tools=tools
         )
         async with anyio.create_task_group() as group:
             if steer is not None:
                 group.start_soon(steer, controller)
-            ways = {}
-            for name, one in lanes.items():
-                send = wires[name].send
-                ways[name] = Way(one, send, StateList(one, send, here, lambda: None))
-            await execute(crew, ways)
+            await execute(crew, lanes)
             group.cancel_scope.cancel()
         at = anyio.current_time()
         if ends:

@@ -893,7 +893,7 @@ def test_the_second_prober_goes_when_the_first_one_has_failed() -> None:
     async def main() -> list[tuple[float, str]]:
         lane = lane_of()
         at: list[tuple[float, str]] = []
-        lane.left = MANY
+        lane.begin_step(MANY)
         for number in range(5):
             landed(lane, TargetId(f"gw/{number}"), DOUBT)
 
@@ -916,7 +916,7 @@ def test_a_lane_tells_what_becomes_of_it_once() -> None:
 
     async def main() -> None:
         lane = lane_of(heard=heard)
-        lane.left = MANY
+        lane.begin_step(MANY)
         landed(lane, A, busy(2.0))
         landed(lane, B, busy(2.0))
         for number in range(6):

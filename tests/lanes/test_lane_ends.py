@@ -150,7 +150,7 @@ def test_whatever_has_happened_and_though_nothing_is_answered_whoever_asks_is_to
             park_for=PARK_FOR,
             limits=Limits(rate=rate),
         )
-        way.left = 8
+        way.begin_step(8)
         flying: dict[int, AdmissionRequest] = {}
         for step in steps:
             await happens(way, step, flying)

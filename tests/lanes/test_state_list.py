@@ -13,13 +13,13 @@ import pytest
 from msgspec import Struct
 
 from orchestrator.engine.target_run import RunResources
-from orchestrator.engine.waves import Crew, Way, execute
+from orchestrator.engine.waves import Crew, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH, StateList
+from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH
 from orchestrator.model.credentials import Access, Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
@@ -179,7 +179,6 @@ def session(
         stop_when=CALM,
     )
     heard = Heard()
-    pages: list[None] = []
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()
 
@@ -195,9 +194,8 @@ def session(
                 environment=here, run_gate=stopped, record=record, emit=lambda _: None, note=None
             ),
         )
-        way = lane(entry, here, stopped, heard, material=KEYS if keys else Secret(credentials[0]))
-        state_list = StateList(way, wire.send, here, lambda: pages.append(None))
-        await execute(crew, {"gw": Way(way, wire.send, state_list)})
+        material = KEYS if keys else Secret(credentials[0])
+        await execute(crew, {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)})
 
     played(main)
     rows = list(database.rows("SELECT id, outcome, reason FROM target ORDER BY seq"))
@@ -206,7 +204,7 @@ def session(
         {name: reason for name, _, reason in rows},
         wire,
         heard.warnings,
-        len(pages),
+        heard.requests,
     )
 
 

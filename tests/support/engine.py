@@ -10,7 +10,6 @@ import msgspec
 
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import NOTHING, Lane, LaneStatus, Learned
-from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -172,21 +171,31 @@ class Journal:
 
 
 class Heard:
-    """Keeps what is told of a lane, in order: its states with their reasons, its warnings, its paces."""
+    """Keeps what is told of a lane, in order: its states with their reasons, its warnings, its paces,
+    and how many requests were its own."""
 
     def __init__(self) -> None:
         self.states: list[tuple[str, str | None]] = []
         self.warnings: list[str] = []
         self.paces: list[float | None] = []
+        self.requests = 0
 
-    def lane(self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /) -> None:
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+    ) -> None:
         if state == "warning":
             self.warnings.append(reason or "")
         else:
             self.states.append((state, reason))
 
-    def pace(self, gateway: str, rate: float | None, /) -> None:
+    def on_pace(self, gateway: str, rate: float | None, /) -> None:
         self.paces.append(rate)
+
+    def on_lane_request(self, gateway: str, /) -> None:
+        self.requests += 1
+
+    def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
+        return
 
 
 def lane(
@@ -200,5 +209,4 @@ def lane(
     learned: Learned = NOTHING,
 ) -> Lane:
     """A lane of its own, with a token unless another credential is given."""
-    authenticator = Authenticator(entry, material or Secret("the-token"), here, send)
-    return Lane(entry, authenticator, here, run_gate, heard or Heard(), learned)
+    return Lane(entry, material or Secret("the-token"), send, here, run_gate, heard or Heard(), learned)
