@@ -49,11 +49,11 @@ def seen(
 def preview(
     *seen_targets: SeenTarget, window: Window | None = None, seconds: float = 0.1, **more: object
 ) -> Preview:
-    places = tuple(
+    gateways = tuple(
         PreviewedGateway(name=one.name, kind=one.KIND, requests=1, seconds=(seconds,) if seconds else ())
         for one in PLAN.gateways
     )
-    fields = {"places": places} | more
+    fields = {"gateways": gateways} | more
     return Preview(
         plan="p",
         reason=None,
