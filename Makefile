@@ -2,11 +2,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# Some tests wait for seconds and most for nothing: who has none left takes from the other.
+# Some tests wait for seconds and most for nothing: a worker without tests takes some from the other.
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types layers docs lock simulate bench-control shape clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench-control shape clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -27,10 +27,13 @@ $(READY): requirements.lock pyproject.toml
 run: setup  ## the main job: the example plan against the embedded simulators
 	$(BIN)/undeploy rehearse plans/example.yaml
 
-test: setup  ## the tests
-	$(BIN)/python -m pytest $(WORKERS)
+test: setup  ## all tests but the long ones: under two minutes on two cores
+	$(BIN)/python -m pytest $(WORKERS) -m "not long" $(PYTEST_ARGS)
 
-check: setup lint types layers  ## everything that CI runs: `docs` is among the tests
+test-all: setup  ## all tests, with those that run real processes for long
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
+
+check: setup lint types layers  ## everything that CI runs on the source: lint, types, layers, all tests, coverage
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 format: setup  ## write the code in the house format

@@ -9,6 +9,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.source
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "orchestrator"
 
@@ -87,6 +91,44 @@ def test_a_new_package_must_be_given_its_place(tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert "orchestrator.utilities" in ended.stdout
+
+
+def read_aiohttp_imports(path: Path) -> set[str]:
+    """Return what a module takes from aiohttp: ``web`` is its server, all else its client."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            parts = [alias.name.split(".") for alias in node.names]
+            names |= {"".join(rest[:1]) or "ClientSession" for root, *rest in parts if root == "aiohttp"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "aiohttp":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aiohttp."):
+            names.add(str(node.module).split(".")[1].partition("_")[0])
+    return names
+
+
+def find_misplaced_aiohttp(package: Path) -> list[str]:
+    """Return the modules that take the server outside the simulator, or the client outside transport."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        home = path.relative_to(package).parts[0]
+        taken = read_aiohttp_imports(path)
+        if ("web" in taken and home != "simulator") or (taken - {"web"} and home != "transport"):
+            found.append(path.relative_to(package).as_posix())
+    return found
+
+
+def test_the_server_of_aiohttp_is_in_the_simulator_and_its_client_in_transport(tmp_path: Path) -> None:
+    """import-linter knows aiohttp only as a whole."""
+    lines = [
+        ("simulator/server.py", "from aiohttp import ClientSession"),
+        ("simulator/process.py", "import aiohttp"),
+        ("transport/client.py", "from aiohttp import web"),
+        ("transport/tls.py", "from aiohttp.web_runner import AppRunner"),
+    ]
+
+    assert find_misplaced_aiohttp(PACKAGE) == []
+    assert find_misplaced_aiohttp(copy(tmp_path, lines) / "orchestrator") == sorted(path for path, _ in lines)
 
 
 def test_nothing_catches_everything() -> None:

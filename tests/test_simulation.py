@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine import session, target_run
 from orchestrator.engine.control import SetLimits
-from orchestrator.engine.waves import Feed
+from orchestrator.engine.queue import TargetQueue
 from orchestrator.gateways.apinizer import gateway
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
@@ -151,7 +151,7 @@ def test_two_changes_of_one_proxy_at_a_time_are_caught(monkeypatch: pytest.Monke
 
 
 def test_a_worker_that_is_never_woken_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Feed, "release", lambda self, target: None)
+    monkeypatch.setattr(TargetQueue, "release", lambda self, target: None)
 
     assert caught("every task waits for another one")
 

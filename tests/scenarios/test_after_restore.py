@@ -12,6 +12,8 @@ from orchestrator.simulator.faults import Fault, On
 from tests.support.back import ACCEPT, BEST, deployed, down, restored
 from tests.support.stage import Ended, Stage, kill, until
 
+pytestmark = pytest.mark.long("runs, restores and resumes are processes of their own")
+
 ALONE = "limits: {concurrency: 1}, retry: {attempts: 2, first: 5ms, ceiling: 10ms}"
 HANGS = Fault(kind=Kind.HANG, effect=True, times=0)
 AFTER = "--after-restore"

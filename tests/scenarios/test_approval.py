@@ -18,6 +18,8 @@ from orchestrator.preview.approval import Approval, add_seal, decode_approval, e
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
 
+pytestmark = pytest.mark.long("previews and runs are processes of their own")
+
 KEY = "a key that is long enough"
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.scenarios.test_lies import recorder
 from tests.support.stage import INSTANCE, Stage, roma_id
 
+pytestmark = pytest.mark.long("waits for real timeouts and repeats")
+
 FEW = "retry: {attempts: 1}, park_for: 1s"
 EVERYWHERE = ("report.json", "report.md", "report.html", "report.xml", "report.csv")
 

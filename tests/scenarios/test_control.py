@@ -20,6 +20,8 @@ from orchestrator.errors import UsageError
 from orchestrator.runs.control_socket import Question, ask
 from tests.support.stage import Stage, apim_id, kill, most_within, until
 
+pytestmark = pytest.mark.long("steers running processes")
+
 SLOW = "limits: {concurrency: 4, rate: 20/s}"
 
 

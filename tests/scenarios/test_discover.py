@@ -21,6 +21,8 @@ from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import BackendSeed
 from tests.support.stage import Ended, Stage, backend, roma_id
 
+pytestmark = pytest.mark.long("each search is a process of its own")
+
 ROMA_TOKEN, APINIZER_TOKEN = "{token: {env: ROMA_TOKEN}}", "{token: {env: APINIZER_TOKEN}}"
 WRONG = "M4rk3r-wrong"
 

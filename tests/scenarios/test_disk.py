@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.long("fills and remounts real disks under running processes")
+
 QUICK = "retry: {first: 5ms, ceiling: 20ms}"
 
 

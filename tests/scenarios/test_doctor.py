@@ -16,6 +16,8 @@ from orchestrator.simulator.keys import Key
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import Ended, Stage
 
+pytestmark = pytest.mark.long("each examination is a process of its own")
+
 MOST_REQUESTS = 12
 ROMA_TOKEN, APINIZER_TOKEN = "{token: {env: ROMA_TOKEN}}", "{token: {env: APINIZER_TOKEN}}"
 WRONG = "M4rk3r-wrong"

@@ -15,6 +15,8 @@ import pytest
 from orchestrator.simulator.process import Running, simulators
 from tests.support.stage import Stage, seed_of, until
 
+pytestmark = pytest.mark.long("kills and starts simulators while a process runs")
+
 SLOW = "limits: {concurrency: 4, rate: 25/s}, timeout: 2s"
 
 

@@ -20,6 +20,8 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import Stage, roma_id, until
 
+pytestmark = pytest.mark.long("interrupts processes at many moments")
+
 WITHIN = 5.0
 """Seconds from the second interrupt to the end of the process."""
 

@@ -12,6 +12,8 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator.faults import Storm
 from tests.support.stage import CONCURRENCY, FINISHED, Stage, first_acts, kill
 
+pytestmark = pytest.mark.long("kills a process again and again")
+
 KILLS = 7
 STORM = (
     "500",

@@ -17,6 +17,8 @@ from orchestrator.simulator.limits import Expiry, Rate
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own, and some wait for real timeouts")
+
 PATIENT = "stop_when: {failed: 100%, unknown: 100%, surprising: 100%}"
 # Between the targets that are lied about others are answered, or the lanes would rightly park.
 FEW = "limits: {concurrency: 2}, retry: {attempts: 2, first: 1ms, ceiling: 2ms}"

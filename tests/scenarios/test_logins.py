@@ -20,6 +20,8 @@ from orchestrator.simulator.keys import Key
 from tests.scenarios.test_secrets import forms_of
 from tests.support.stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 PLANS = Path(__file__).parents[2] / "plans"
 PASSWORD = 'M4rk3r pass"w\\ord&=+%'
 KEY = Key(access="TESTKEY0000000000000", secret="M4rk3rSecretKey/+=0000000000000000000000")

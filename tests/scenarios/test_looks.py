@@ -13,6 +13,8 @@ from orchestrator.simulator.limits import Expiry
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import Stage, backend, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 MANY = 300
 DOWN = range(0, MANY, 10)
 HANDFUL = 8

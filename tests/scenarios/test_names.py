@@ -12,6 +12,8 @@ import pytest
 from tests.scenarios.test_lies import recorder
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 HOSTILE = ["../", "..", "x/../../y", "..;x", "%2e%2e", "%252e%252e%252f", "a%5c..", "", "/", "a//b"]
 ODD = ["a/b", "100%", "a%zz", "a;b", "...", "..a", "%25252e", "o\u0308deme", "a?b", "#"]
 REFUSAL = json.dumps({"error": "not_found", "error_description": "API Proxy not found"}).encode()

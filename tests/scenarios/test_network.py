@@ -17,6 +17,8 @@ from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.forwarding import Forward, forwarding
 from tests.support.stage import Ended, Stage, until
 
+pytestmark = pytest.mark.long("starts proxies and TLS servers beside processes")
+
 PASSWORD = "a-password-that-nobody-may-see"
 TRUSTED = "tls: {ca_file: trust/ca.pem}"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")

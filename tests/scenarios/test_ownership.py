@@ -23,6 +23,8 @@ from orchestrator.simulator.faults import Fault
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import Ended, Stage, kill, roma_id
 
+pytestmark = pytest.mark.long("starts other interpreters and other users")
+
 HANGS = Fault(kind=Kind.HANG, times=0)
 NOBODY = 65534
 OTHERS = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be, and can make, somebody else")

@@ -18,6 +18,8 @@ from orchestrator.simulator.faults import Fault, On
 from orchestrator.simulator.limits import Rate
 from tests.support.stage import Stage, gaps, most_within, roma_id
 
+pytestmark = pytest.mark.long("measures rates on the real clock")
+
 
 def _arrivals(stage: Stage, gateway: str, act: Act = Act.UNDEPLOY, after: int = 0) -> list[float]:
     return [seen.at for seen in stage.seen(after) if (seen.gateway, seen.act) == (gateway, act)]

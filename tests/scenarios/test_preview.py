@@ -15,6 +15,8 @@ from orchestrator.simulator.faults import Fault, On, Storm
 from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.stage import Ended, Stage, apim_id, backend, roma_id
 
+pytestmark = pytest.mark.long("previews are processes of their own")
+
 MANY = 60
 QUICK = "retry: {first: 1ms, ceiling: 2ms}"
 

@@ -12,6 +12,8 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import Stage, apim_id, kill, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 HANGS = Fault(kind=Kind.HANG, times=0)
 
 

@@ -31,6 +31,8 @@ from tests.support.back import (
 )
 from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, kill, roma_id, until
 
+pytestmark = pytest.mark.long("runs and restores are processes of their own")
+
 QUICK = "retry: {attempts: 8, first: 5ms, ceiling: 20ms}, timeout: 600ms"
 ALONE = f"limits: {{concurrency: 1}}, {QUICK}"
 STORM = (

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from orchestrator.model.reading import Act
 from tests.support.back import ACCEPT, BEST, deployed, down, orders, restored
 from tests.support.stage import Stage, apim_id, roma_id
+
+pytestmark = pytest.mark.long("several runs and their restore are processes of their own")
 
 CHAIN = "--chain"
 ALONE = "limits: {concurrency: 1}, retry: {attempts: 2, first: 5ms, ceiling: 10ms}"

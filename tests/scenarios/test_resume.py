@@ -14,6 +14,8 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import Stage, apim_id, first_acts, kill, roma_id
 
+pytestmark = pytest.mark.long("runs and resumes are processes of their own")
+
 HANGS = Fault(kind=Kind.HANG, times=0)
 
 

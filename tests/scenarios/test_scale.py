@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.long("runs ten thousand targets")
+
 TARGETS = 10_000
 
 

@@ -15,6 +15,8 @@ from orchestrator.simulator.faults import Fault
 from tests.support.spelling import SPELLINGS
 from tests.support.stage import Stage, apim_id, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 MARKERS = ("M4rk3r-roma/+=.tok~en", 'M4rk3r"apinizer\\tok&en')
 TWICE = "retry: {attempts: 2, first: 1ms, ceiling: 2ms}"
 PATIENT = f"{TWICE}, park_for: 1s"

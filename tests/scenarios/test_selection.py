@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.stage import Stage, apim_id, backend, roma_id, until
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 
 def _down(stage: Stage) -> set[str]:
     return {name for name, facts in stage.platform.books().targets.items() if facts.down}

@@ -15,6 +15,8 @@ from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import CONCURRENCY, Stage, first_acts, kill, roma_id, until
 
+pytestmark = pytest.mark.long("signals, stops and continues processes")
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HANGS = Fault(kind=Kind.HANG, times=0)
 

@@ -13,6 +13,8 @@ from orchestrator.simulator.seed import FAKE_TOKEN
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id, backend, roma_id
 
+pytestmark = pytest.mark.long("runs are processes of their own")
+
 REQUIRED = "snapshot: required"
 LOOK_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
 TWICE = (LOOK_500, LOOK_500)

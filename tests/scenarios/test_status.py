@@ -16,6 +16,8 @@ from orchestrator.simulator.faults import Fault, On
 from tests.support.back import BEST
 from tests.support.stage import Ended, Stage, apim_id, kill, roma_id, until
 
+pytestmark = pytest.mark.long("asks running processes")
+
 DEAD = Fault(kind=Kind.STATUS, status=500, on=On.UNDEPLOY, times=0)
 HANGS = Fault(kind=Kind.HANG, times=0)
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.stage import Stage, apim_id, roma_id
 
+pytestmark = pytest.mark.long("waits for stray replies on real sockets")
+
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 REFUSAL = b'{"error_code": "APIG.1005", "error_msg": "No permissions"}'
 DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import Ended, Stage, apim_id, backend, kill, roma_id, until
+
+pytestmark = pytest.mark.long("lets two processes compete")
 
 HANGS = Fault(kind=Kind.HANG, times=0)
 RUNS = Path(".undeploy/runs")

@@ -8,12 +8,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from orchestrator.engine.control import Continue
 from orchestrator.errors import RunError
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
 from orchestrator.simulator.faults import Fault
 from tests.support.stage import Stage, apim_id, backend, roma_id, until
+
+pytestmark = pytest.mark.long("waits for pauses on the real clock")
 
 REFUSED = Fault(kind=Kind.STATUS, status=403, times=0)
 

@@ -12,6 +12,8 @@ import pytest
 from orchestrator.model.reading import Act
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.long("waits for windows on the real clock")
+
 
 def _window(opens: float, closes: float) -> str:
     return "/".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (opens, closes))

@@ -1,0 +1,63 @@
+"""Every promise has tests that prove it, and every long test says why it is long."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PROMISES = TESTS.parent / "docs" / "promises.md"
+
+
+def read_promise_numbers() -> list[int]:
+    """Return the numbers of the list in docs/promises.md, in its order."""
+    return [
+        int(number) for number in re.findall(r"^(\d+)\. ", PROMISES.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+
+def find_marks(name: str) -> Iterator[tuple[Path, ast.expr]]:
+    """Yield each use of ``pytest.mark.<name>`` in the tests, with its arguments where it has some."""
+    for path in sorted(TESTS.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        for node in ast.walk(tree):
+            mark = node.func if isinstance(node, ast.Call) else node
+            if (
+                isinstance(node, ast.expr)
+                and ast.unparse(mark) == f"pytest.mark.{name}"
+                and id(node) not in called
+            ):
+                yield path, node
+
+
+def first_argument(mark: ast.expr) -> object:
+    """Return what a mark was given; None for a mark without arguments."""
+    if isinstance(mark, ast.Call) and mark.args and isinstance(mark.args[0], ast.Constant):
+        return mark.args[0].value
+    return None
+
+
+def test_the_promises_are_numbered_in_order() -> None:
+    numbers = read_promise_numbers()
+
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
+
+
+def test_every_promise_has_tests_and_every_mark_names_a_promise() -> None:
+    marked = {first_argument(mark) for _, mark in find_marks("promise")}
+
+    assert marked == set(read_promise_numbers())
+
+
+def test_every_long_test_says_why_it_is_long() -> None:
+    silent = [
+        f"{path.relative_to(TESTS)}:{mark.lineno}"
+        for path, mark in find_marks("long")
+        if not isinstance(first_argument(mark), str)
+    ]
+
+    assert silent == []
