@@ -3,8 +3,8 @@
     python -m docs.packages          write them
     python -m docs.packages --check  only tell whether they are as the code is
 
-The layers come from import-linter's contract in pyproject.toml, the sentences from the packages' docstrings, the
-arrows from their imports. An arrow that follows from two others is left out: what is drawn can be read.
+The layers come from import-linter's contract in pyproject.toml, the sentences from the packages' docstrings,
+the arrows from their imports. An arrow that follows from two others is left out: what is drawn can be read.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def draw(layers: list[list[str]]) -> Iterator[str]:
     """Yield the lines of the picture, as Mermaid."""
     yield "```mermaid"
     yield "flowchart TB"
-    for number, rooms in enumerate(layers):
-        rooms = [room for room in rooms if room != "__main__"]
+    for number, layer in enumerate(layers):
+        rooms = [room for room in layer if room != "__main__"]
         if rooms:
             yield f'  subgraph layer{number}[" "]'
             yield "    direction LR"
