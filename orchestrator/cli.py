@@ -145,12 +145,12 @@ def undeploy(ctx: click.Context, state: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status. ``arguments`` are those of the process if None."""
-    from orchestrator.system.interrupts import take_over
+    from orchestrator.system.interrupts import end_on_second_signal
     from orchestrator.system.streams import Standard, hold_descriptors
 
     hold_descriptors()
     streams = Standard()
-    take_over()
+    end_on_second_signal()
     status = execute(sys.argv[1:] if arguments is None else arguments)
     _exit_process(streams, status)
 
@@ -161,7 +161,7 @@ def _exit_process(streams: Standard, status: int) -> NoReturn:
     import os
     from threading import active_count
 
-    from orchestrator.system.interrupts import let_go
+    from orchestrator.system.interrupts import ignore_signals
     from orchestrator.system.streams import PATIENCE
 
     try:
@@ -170,7 +170,7 @@ def _exit_process(streams: Standard, status: int) -> NoReturn:
         pass  # execute has told
     except KeyboardInterrupt:
         status = 130
-    let_go()
+    ignore_signals()
     if active_count() > 1:
         os._exit(status)
     sys.exit(status)

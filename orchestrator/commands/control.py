@@ -62,17 +62,17 @@ def _check_is_live(folder: RunFolder) -> None:
 
 def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     """Return what is asked for; raises ``UsageError``."""
-    from orchestrator.engine.control import Continue, Pause, Skip, Stop
+    from orchestrator.engine.control import ContinueRun, PauseRun, SkipTargets, StopRun
 
     match act, arguments:
         case "pause", ():
-            return Pause()
+            return PauseRun()
         case "continue", ():
-            return Continue()
+            return ContinueRun()
         case "stop", ():
-            return Stop()
+            return StopRun()
         case "skip", (pattern,) if pattern:
-            return Skip(pattern)
+            return SkipTargets(pattern)
         case "skip", _:
             raise UsageError("skip: give one pattern of target ids, in quotes: skip 'apim/Retail/**'")
         case "limits", (gateway, _, *_):

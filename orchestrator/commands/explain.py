@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from orchestrator.report.words import span, visible
-from orchestrator.rules.steps import step_bounds
+from orchestrator.rules.steps import end_steps
 from orchestrator.rules.stop_rules import SHARES_FROM
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _list_limits(gateway: Gateway) -> Iterator[str]:
 
 def describe_pace(wave: Wave, targets: int) -> str:
     """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
-    steps = step_bounds(wave.sizes, targets)
+    steps = end_steps(wave.sizes, targets)
     is_split = len(steps) > 1
     words: list[str] = []
     if is_split:

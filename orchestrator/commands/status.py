@@ -12,7 +12,7 @@ from orchestrator.commands.options import run_or_none_argument, state_option
 from orchestrator.commands.screen import format_state_option, tell
 
 if TYPE_CHECKING:
-    from orchestrator.engine.standing import LaneStanding, Standing
+    from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
     from orchestrator.journal.account import JournalReportSource
     from orchestrator.journal.folder import RunFolder
     from orchestrator.report.values import Report
@@ -60,12 +60,12 @@ def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
     return [folder for folder in kept if folder.holding() is not None] or [find_run(state, "latest")]
 
 
-def ask_standing(folder: RunFolder) -> Standing | None:
+def ask_standing(folder: RunFolder) -> LiveStatus | None:
     """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
     import msgspec
 
-    from orchestrator.engine.control import Status
-    from orchestrator.engine.standing import Standing
+    from orchestrator.engine.control import ReadStatus
+    from orchestrator.engine.live_status import LiveStatus
     from orchestrator.errors import OrchestratorError
     from orchestrator.runs.control_socket import Question, ask
 
@@ -74,14 +74,14 @@ def ask_standing(folder: RunFolder) -> Standing | None:
         return None
     try:
         return msgspec.json.decode(
-            ask(folder.path, Question(command=Status()), patience=PATIENCE), type=Standing
+            ask(folder.path, Question(command=ReadStatus()), patience=PATIENCE), type=LiveStatus
         )
     except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
         tell(f"{folder.id} goes on and was asked in vain ({error}); this is what its journal says")
         return None
 
 
-def render_json(account: JournalReportSource, live: Standing | None) -> str:
+def render_json(account: JournalReportSource, live: LiveStatus | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
     import msgspec
 
@@ -103,20 +103,20 @@ def _format_instant(at: float | None) -> str | None:
     return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _describe_forecast(live: Standing) -> dict[str, Any] | None:
+def _describe_forecast(live: LiveStatus) -> dict[str, Any] | None:
     from orchestrator.rules.forecast import forecast_values
 
     return None if live.forecast is None else forecast_values(live.forecast)
 
 
-def _describe_lane(lane: LaneStanding) -> dict[str, Any]:
+def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
     from msgspec.structs import asdict
 
     instants = {name: _format_instant(getattr(lane, name)) for name in ("until", "probe_at", "gives_up_at")}
     return {**asdict(lane), **instants}
 
 
-def _describe_wave(account: JournalReportSource, live: Standing | None) -> dict[str, Any] | None:
+def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dict[str, Any] | None:
     """Return the wave that the run has come to, counted from 1; None before the first one."""
     if (wave_step := account.wave_step()) is None:
         return None
@@ -138,7 +138,7 @@ def _describe_wait(report: Report) -> str | None:
 
 
 def render_text(
-    account: JournalReportSource, live: Standing | None, *, held: str | None, state: str = ""
+    account: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield the same for people."""
     from orchestrator.report.words import act_of, headline, hours, visible, worked
@@ -158,15 +158,15 @@ def render_text(
     yield from _render_live(live) if live else _render_ended(report, state)
 
 
-def _render_live(live: Standing) -> Iterator[str]:
+def _render_live(live: LiveStatus) -> Iterator[str]:
     from orchestrator.display.phrases import done_text, late_texts, window_text
-    from orchestrator.engine.standing import lane_waits
+    from orchestrator.engine.live_status import describe_lane_wait
     from orchestrator.report.words import visible
 
     for lane in live.lanes:
         at_most = f", at most {lane.rate:.1f}/s" if lane.rate is not None else ""
         yield (
-            f"lane      {lane_waits(lane)}; {lane.left:,} left, {lane.in_flight} in flight,"
+            f"lane      {describe_lane_wait(lane)}; {lane.left:,} left, {lane.in_flight} in flight,"
             f" {lane.repeating} to be repeated{at_most}"
         )
     if live.waits_for:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from orchestrator.engine.standing import Standing
+from orchestrator.engine.live_status import LiveStatus
 from orchestrator.engine.target_run import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import Pending
@@ -26,28 +26,28 @@ from orchestrator.model.settings import MOST_IN_FLIGHT, Limits, PerSecond
 from orchestrator.plan.patterns import Patterns, fault
 
 
-class Pause(Struct, frozen=True, tag="pause", tag_field="act"):
+class PauseRun(Struct, frozen=True, tag="pause", tag_field="act"):
     """Let nothing new start until told to go on."""
 
     def __str__(self) -> str:
         return "pause"
 
 
-class Continue(Struct, frozen=True, tag="continue", tag_field="act"):
+class ContinueRun(Struct, frozen=True, tag="continue", tag_field="act"):
     """Go on: end a pause, or the rest between two waves."""
 
     def __str__(self) -> str:
         return "continue"
 
 
-class Stop(Struct, frozen=True, tag="stop", tag_field="act"):
+class StopRun(Struct, frozen=True, tag="stop", tag_field="act"):
     """Start nothing more; what flies lands, doubts are looked at, the rest is left for a resume."""
 
     def __str__(self) -> str:
         return "stop"
 
 
-class Skip(Struct, frozen=True, tag="skip", tag_field="act"):
+class SkipTargets(Struct, frozen=True, tag="skip", tag_field="act"):
     """Pass over the targets whose id matches and for which nothing was sent."""
 
     pattern: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -72,17 +72,17 @@ class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
         return " ".join(["limits", self.gateway, *given])
 
 
-class Status(Struct, frozen=True, tag="status", tag_field="act"):
-    """Say where the run stands, as JSON (``standing.Standing``). It changes nothing, and is not kept."""
+class ReadStatus(Struct, frozen=True, tag="status", tag_field="act"):
+    """Say where the run stands, as JSON (``live_status.LiveStatus``). It changes nothing, and is not kept."""
 
     def __str__(self) -> str:
         return "status"
 
 
-ControlCommand: TypeAlias = Pause | Continue | Stop | Skip | SetLimits | Status
+ControlCommand: TypeAlias = PauseRun | ContinueRun | StopRun | SkipTargets | SetLimits | ReadStatus
 
 
-class Who(Struct, frozen=True, kw_only=True):
+class Operator(Struct, frozen=True, kw_only=True):
     """Who asks, as far as the system knows: the user, and from where."""
 
     user: str
@@ -112,7 +112,7 @@ class Controller:
         pending: Pending,
         record: Record,
         tools: RunResources,
-        stands: Callable[[], Standing] = lambda: Standing(at=0.0),
+        stands: Callable[[], LiveStatus] = lambda: LiveStatus(at=0.0),
     ) -> None:
         """``stands`` says where the run stands at the moment."""
         self._stands = stands
@@ -127,43 +127,43 @@ class Controller:
         self._emit = tools.emit
         self._environment = tools.environment
 
-    async def do(self, command: ControlCommand, who: Who) -> str:
+    async def execute(self, command: ControlCommand, operator: Operator) -> str:
         """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
-        if isinstance(command, Status):
+        if isinstance(command, ReadStatus):
             return msgspec.json.encode(self._stands()).decode()
-        answer = self._check(command)
+        answer = self._answer(command)
         at = self._environment.now()
-        kept = Kept(act=str(command), by=who.user, origin=who.origin, command=command)
+        kept = Kept(act=str(command), by=operator.user, origin=operator.origin, command=command)
         self._record.note(at, "control", text=msgspec.json.encode(kept).decode())
-        self._emit(Controlled(at=at, act=kept.act, by=who.user, origin=who.origin))
-        self._act(command, who)
+        self._emit(Controlled(at=at, act=kept.act, by=operator.user, origin=operator.origin))
+        self._apply(command, operator)
         await self._record.flush()
         return answer
 
-    def complain(self, text: str) -> None:
+    def warn_uncontrollable(self, text: str) -> None:
         """Keep and tell that the run cannot be steered."""
         at, gateway = self._environment.now(), self._plan.gateways[0].name
         self._record.note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
-    def _check(self, command: ControlCommand) -> str:
+    def _answer(self, command: ControlCommand) -> str:
         match command:
-            case Pause():
+            case PauseRun():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
-            case Continue():
+            case ContinueRun():
                 waits = self._run_gate.paused or self._run_gate.rests
                 return "it goes on" if waits else "it was not waiting; nothing has changed"
-            case Stop():
+            case StopRun():
                 return f"it stops; `undeploy resume {self.run}` goes on with what is left"
-            case Skip(pattern):
-                return self._count(pattern)
-            case Status():
+            case SkipTargets(pattern):
+                return self._count_skipped(pattern)
+            case ReadStatus():
                 return ""
             case SetLimits():
-                self._gateway(command)
+                self._find_gateway(command)
                 return f"in force: {str(command).removeprefix('limits ')}"
 
-    def _count(self, pattern: str) -> str:
+    def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
         count = sum(patterns.first(name) is not None for _, name in self._pending.untouched())
         if not count:
@@ -175,7 +175,7 @@ class Controller:
             )
         return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
 
-    def _gateway(self, command: SetLimits) -> Gateway:
+    def _find_gateway(self, command: SetLimits) -> Gateway:
         found = next((entry for entry in self._plan.gateways if entry.name == command.gateway), None)
         if found is None:
             names = ", ".join(entry.name for entry in self._plan.gateways)
@@ -184,27 +184,27 @@ class Controller:
             raise UsageError("give concurrency=N, rate=N/s, or both")
         return found
 
-    def _act(self, command: ControlCommand, who: Who) -> None:
+    def _apply(self, command: ControlCommand, operator: Operator) -> None:
         match command:
-            case Pause() if not self._run_gate.paused:
+            case PauseRun() if not self._run_gate.paused:
                 self._run_gate.pause()
                 self._emit(RunWaiting(at=self._environment.now(), why="paused"))
-            case Continue() if self._run_gate.paused or self._run_gate.rests:
+            case ContinueRun() if self._run_gate.paused or self._run_gate.rests:
                 if self._run_gate.paused:
                     self._emit(RunContinued(at=self._environment.now()))
                 self._run_gate.go_on()
-            case Stop():
-                self._run_gate.stop("control", f"{who.user} stopped it ({who.origin})")
-            case Skip(pattern):
-                self._run_gate.skip(pattern, who.user)
+            case StopRun():
+                self._run_gate.stop("control", f"{operator.user} stopped it ({operator.origin})")
+            case SkipTargets(pattern):
+                self._run_gate.skip(pattern, operator.user)
             case SetLimits():
-                self._limit(command)
+                self._set_limits(command)
             case _:
                 pass
 
-    def _limit(self, command: SetLimits) -> None:
+    def _set_limits(self, command: SetLimits) -> None:
         before = self.learned.get(command.gateway, Learned())
-        self.learned[command.gateway] = _changed(before, self._gateway(command), command)
+        self.learned[command.gateway] = _replace_limits(before, self._find_gateway(command), command)
         if lane := self._lanes.get(command.gateway):
             given = command.unbounded or command.rate is not None
             lane.limit(concurrency=command.concurrency, rate=command.rate if given else "same")
@@ -219,7 +219,7 @@ def no_control(_: Controller) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
 
-def recalled(
+def recall_controls(
     gateways: Iterable[Gateway], rates: Mapping[str, float], acts: Iterable[str]
 ) -> tuple[dict[str, Learned], dict[str, str]]:
     """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
@@ -230,15 +230,15 @@ def recalled(
     for each in (msgspec.json.decode(act, type=Kept) for act in acts):
         match each.command:
             case SetLimits(gateway=name) as command if name in entries:
-                learned[name] = _changed(learned.get(name, Learned()), entries[name], command)
-            case Skip(pattern):
+                learned[name] = _replace_limits(learned.get(name, Learned()), entries[name], command)
+            case SkipTargets(pattern):
                 skips.setdefault(pattern, each.by)
             case _:
                 pass
     return learned, skips
 
 
-def _changed(learned: Learned, gateway: Gateway, command: SetLimits) -> Learned:
+def _replace_limits(learned: Learned, gateway: Gateway, command: SetLimits) -> Learned:
     limits = learned.limits or gateway.limits
     return replace(
         learned,

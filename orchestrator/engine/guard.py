@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Guard(Struct, frozen=True):
+class ProtectionSummary(Struct, frozen=True):
     """What keeps targets from a run, as it is told at the start."""
 
     patterns: int

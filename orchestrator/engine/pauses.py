@@ -17,31 +17,31 @@ Prompt: TypeAlias = Callable[[str], Awaitable[bool]]
 """Asks whether to go on after the wave of that name; may be cancelled."""
 
 
-async def rest(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
+async def pause_after_wave(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
     """Wait for as long as a wave says, then until somebody says to go on where it asks for that.
 
     A run that stops waits no longer, nor does one whose window closes. ``control continue`` ends either wait.
     """
     if wave.pause_after is not None:
         await _wait(wave, tools, "pause_after", wave.pause_after)
-    await asked(wave, tools, prompt)
+    await wait_to_proceed(wave, tools, prompt)
 
 
-async def asked(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
+async def wait_to_proceed(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
     """Wait until somebody says to go on after a wave, where it asks for that."""
     if wave.proceed == "ask":
         async with anyio.create_task_group() as group:
             if prompt is not None and tools.run_gate.kind is None:
-                group.start_soon(_ask, wave, tools, prompt)
+                group.start_soon(_ask_operator, wave, tools, prompt)
             await _wait(wave, tools, "proceed", math.inf, answers=prompt is not None)
             group.cancel_scope.cancel()
 
 
-async def _ask(wave: Wave, tools: RunResources, prompt: Prompt) -> None:
+async def _ask_operator(wave: Wave, tools: RunResources, prompt: Prompt) -> None:
     if await prompt(wave.name):
         tools.run_gate.go_on()
     else:
-        tools.run_gate.stop("control", f"it was not to go on after wave {wave.name}")
+        tools.run_gate.stop("control", f"the operator declined to continue after wave {wave.name}")
 
 
 async def _wait(

@@ -58,34 +58,34 @@ class DependencyTracker:
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
-        self._feeds: list[TargetQueue] = []
+        self._queues: list[TargetQueue] = []
 
-    def join(self, feed: TargetQueue) -> None:
+    def attach(self, queue: TargetQueue) -> None:
         """Have a feed told of its targets that need not wait any more."""
-        self._feeds.append(feed)
+        self._queues.append(queue)
 
     def settle(self, seq: int, outcome: Outcome | None) -> None:
         """A target has ended; None is that nobody works on it any more."""
         if self.dependencies.settle(seq, outcome):
-            self._tell()
+            self._unblock()
 
     def abandon(self, gateway: str) -> None:
         """The lane of a gateway has ended for this leg."""
         if self.dependencies.abandon(gateway):
-            self._tell()
+            self._unblock()
 
-    def _tell(self) -> None:
-        freed = self.dependencies.freed()
-        for feed in self._feeds:
-            feed.freed(freed)
+    def _unblock(self) -> None:
+        freed = self.dependencies.take_unblocked()
+        for queue in self._queues:
+            queue.unblock(freed)
 
 
-class Taken(NamedTuple):
-    """A target for a worker. ``broken`` is why it will not be started, where that is so."""
+class QueuedTarget(NamedTuple):
+    """A target for a worker. ``refusal`` is why it will not be started, where that is so."""
 
     target: Target
     history: TargetHistory
-    broken: str | None = None
+    refusal: str | None = None
 
 
 class TargetQueue:
@@ -112,9 +112,9 @@ class TargetQueue:
         self._aside_count = 0
         self._waiting: dict[int, tuple[Target, TargetHistory]] = {}
         self._ready: deque[tuple[Target, TargetHistory]] = deque()
-        order.join(self)
+        order.attach(self)
 
-    async def take(self) -> Taken | None:
+    async def take(self) -> QueuedTarget | None:
         """Return the next target that may go now, or None when there is none left to wait for."""
         while True:
             taken = self._from_ready() or self._from_aside() or self._from_plan()
@@ -126,20 +126,20 @@ class TargetQueue:
         """Let the next of those that this target excluded go."""
         self._claims.release(self._gateway.exclusive(target))
 
-    def freed(self, seqs: list[int]) -> None:
+    def unblock(self, seqs: list[int]) -> None:
         """These need not wait for another target any more."""
         own = [self._waiting.pop(seq) for seq in seqs if seq in self._waiting]
         if own:
             self._ready.extend(own)
             self._claims.wake()
 
-    def _from_ready(self) -> Taken | None:
+    def _from_ready(self) -> QueuedTarget | None:
         while self._ready:
             if taken := self._offer(self._ready.popleft()):
                 return taken
         return None
 
-    def _from_aside(self) -> Taken | None:
+    def _from_aside(self) -> QueuedTarget | None:
         key = next((key for key in self._aside if self._claims.claim(key)), None)
         if key is None:
             return None
@@ -148,24 +148,24 @@ class TargetQueue:
         self._aside_count -= 1
         if not waiting:
             del self._aside[key]
-        return Taken(*item)
+        return QueuedTarget(*item)
 
-    def _from_plan(self) -> Taken | None:
+    def _from_plan(self) -> QueuedTarget | None:
         while self._aside_count + len(self._waiting) < LOOK_AHEAD and (item := self._read()) is not None:
-            if self._dependencies.waits(item[0].seq):
+            if self._dependencies.is_waiting(item[0].seq):
                 self._waiting[item[0].seq] = item
             elif taken := self._offer(item):
                 return taken
         return None
 
-    def _offer(self, item: tuple[Target, TargetHistory]) -> Taken | None:
+    def _offer(self, item: tuple[Target, TargetHistory]) -> QueuedTarget | None:
         """Hand a target out, or put it aside behind its like."""
-        if (broken := self._dependencies.broken(item[0].seq)) is not None:
-            return Taken(*item, broken)
+        if (broken := self._dependencies.refusal(item[0].seq)) is not None:
+            return QueuedTarget(*item, broken)
         key = self._gateway.exclusive(item[0])
         # Behind others of its like that stand aside it waits its turn.
         if key is None or (key not in self._aside and self._claims.claim(key)):
-            return Taken(*item)
+            return QueuedTarget(*item)
         self._aside.setdefault(key, deque()).append(item)
         self._aside_count += 1
         return None

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from orchestrator.display.progress import Progress
 from orchestrator.engine.control import Controller, ControlSocket, no_control
-from orchestrator.engine.guard import Guard
+from orchestrator.engine.guard import ProtectionSummary
+from orchestrator.engine.live_status import read_live_status
 from orchestrator.engine.pauses import Prompt
-from orchestrator.engine.signals import Signals
-from orchestrator.engine.standing import standing
+from orchestrator.engine.signals import SignalSource
 from orchestrator.engine.storage import Storage
 from orchestrator.engine.target_run import RunResources
 from orchestrator.engine.waves import Crew, execute
@@ -49,7 +49,7 @@ from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import UNDEPLOY, Act, Ask
 from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import consented
-from orchestrator.rules.exit_status import end_state, exit_status, left_undone
+from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
 from orchestrator.rules.forecast import last_starts
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.transport.tls import warnings
@@ -87,7 +87,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """Asks whether to go on after a wave, where somebody sits there."""
     expires: float | None = None
     """The Unix time from which the approval file of a new run is void, if no request has left by then."""
-    guard: Guard | None = None
+    guard: ProtectionSummary | None = None
     """What keeps targets from the run; None in a restore, from which nothing does."""
 
 
@@ -170,7 +170,9 @@ class Session:
             pending=self._pending,
             record=self._record,
             tools=self._tools,
-            stands=lambda: standing(self._progress, self._lanes, environment.now(), environment.monotonic()),
+            stands=lambda: read_live_status(
+                self._progress, self._lanes, environment.now(), environment.monotonic()
+            ),
         )
         self._told_late: set[str] = set()
         """The gateways of which it was told that the window lets nothing of them start."""
@@ -178,7 +180,7 @@ class Session:
         self._cut = False
         self._void: str | None = None
 
-    async def run(self, signals: Signals, *, received: str | None = None) -> Finish:
+    async def run(self, signals: SignalSource, *, received: str | None = None) -> Finish:
         """Do the session. Raises what a bug raises, after the journal is closed.
 
         ``received`` is a signal that came before the session could heed it.
@@ -389,9 +391,9 @@ class Session:
         self._run_gate.stop("control", self._void)
         return True
 
-    async def _watch_signals(self, signals: Signals, scope: anyio.CancelScope) -> None:
+    async def _watch_signals(self, signals: SignalSource, scope: anyio.CancelScope) -> None:
         """The first signal lets what is in flight land, the second ends the session at once."""
-        async for name in signals.received():
+        async for name in signals.receive():
             if self._run_gate.kind == "interrupt":
                 self._cut = True
                 scope.cancel()
@@ -419,7 +421,7 @@ class Session:
             status = self._status(counts)
             await self._record.finish(
                 at,
-                state=end_state(status),
+                state=name_end_state(status),
                 stopped_by=self._stopped_by(counts, status),
                 exit_status=status,
                 seconds=self._environment.monotonic() - self._began,
@@ -427,7 +429,7 @@ class Session:
         except DiskError:
             interrupted = self._run_gate.kind == "interrupt"
             status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
-        self._emit(RunEnded(at=at, state=end_state(status), exit_status=status))
+        self._emit(RunEnded(at=at, state=name_end_state(status), exit_status=status))
         interrupted = self._run_gate.kind == "interrupt"
         return Finish(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
 
@@ -459,7 +461,7 @@ class Session:
                     self._record.leave(seq, reason, at)
 
     def _status(self, counts: Counts) -> ExitStatus:
-        status = exit_status(
+        status = choose_exit_status(
             counts,
             interrupted=self._run_gate.kind == "interrupt",
             restores=self._start.change.act is Act.DEPLOY,
@@ -469,7 +471,7 @@ class Session:
     def _stopped_by(self, counts: Counts, status: ExitStatus) -> str | None:
         if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
             return None
-        return self._run_gate.reason or left_undone(counts)
+        return self._run_gate.reason or find_undone_reason(counts)
 
 
 def _part(plan: Plan, wave_step: WaveStep, left: Mapping[tuple[WaveStep, str], int]) -> PartLeft:

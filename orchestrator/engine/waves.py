@@ -9,8 +9,8 @@ from itertools import zip_longest
 import anyio
 from msgspec import Struct
 
-from orchestrator.engine.pauses import Prompt, asked, rest
-from orchestrator.engine.queue import DependencyTracker, ExclusiveKeys, Taken, TargetQueue
+from orchestrator.engine.pauses import Prompt, pause_after_wave, wait_to_proceed
+from orchestrator.engine.queue import DependencyTracker, ExclusiveKeys, QueuedTarget, TargetQueue
 from orchestrator.engine.target_run import RunResources, TargetRun
 from orchestrator.errors import DiskError
 from orchestrator.journal.pending import Pending, WaveStep
@@ -22,7 +22,7 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY, Act
 from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.retry import End, blocked
-from orchestrator.rules.stop_rules import StopRules, fruitless
+from orchestrator.rules.stop_rules import StopRules, is_fruitless
 
 
 class Crew(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ async def execute(crew: Crew, lanes: dict[str, Lane]) -> None:
         and wave_steps[0] not in begun
         and (wave := _wave_before(crew.plan, wave_steps[0]))
     ):
-        await asked(wave, crew.tools, crew.prompt)  # the session before ended without an answer
+        await wait_to_proceed(wave, crew.tools, crew.prompt)  # the session before ended without an answer
     before: WaveStep | None = None
     for wave_step, following in zip_longest(wave_steps, wave_steps[1:]):
         here = {name: left[wave_step, name] for name in lanes if left.get((wave_step, name))}
@@ -68,7 +68,7 @@ async def execute(crew: Crew, lanes: dict[str, Lane]) -> None:
         if following is not None:
             # Who goes on past a stop has seen how the legs went that had begun before.
             await _judge(crew, lanes, wave_step, accepted=crew.tally.past_stop and wave_step in begun)
-            await rest(crew.plan.waves[wave_step.wave], crew.tools, crew.prompt)
+            await pause_after_wave(crew.plan.waves[wave_step.wave], crew.tools, crew.prompt)
 
 
 def _wave_before(plan: Plan, wave_step: WaveStep) -> Wave | None:
@@ -103,18 +103,18 @@ async def _run_leg(
     async with anyio.create_task_group() as group:
         for name, count in here.items():
             gateway = lanes[name].gateway
-            feed = TargetQueue(crew.pending, wave_step, gateway, claims[gateway.installation], order)
-            group.start_soon(_staff, crew, lanes[name], feed, order, count)
+            queue = TargetQueue(crew.pending, wave_step, gateway, claims[gateway.installation], order)
+            group.start_soon(_staff, crew, lanes[name], queue, order, count)
 
 
-async def _staff(crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker, count: int) -> None:
+async def _staff(crew: Crew, lane: Lane, queue: TargetQueue, order: DependencyTracker, count: int) -> None:
     """Keep as many workers at a lane as it may have requests in flight, until its targets are taken; then
     look at those that have waited for that, however the other lanes are doing."""
     async with anyio.create_task_group() as group:
 
         def hire(more: int) -> None:
             for _ in range(more):
-                group.start_soon(_work, crew, lane, feed, order)
+                group.start_soon(_work, crew, lane, queue, order)
 
         lane.begin_step(count, hire)
         hire(min(lane.concurrency, count))
@@ -131,9 +131,9 @@ async def _judge(crew: Crew, lanes: dict[str, Lane], wave_step: WaveStep, *, acc
     except DiskError as error:
         run_gate.stop("disk", str(error))
         return
-    if breach := crew.tally.breach():
+    if breach := crew.tally.find_breach():
         run_gate.stop("stop_rule", breach)
-    elif not (accepted or _is_too_late(crew, lanes)) and fruitless(
+    elif not (accepted or _is_too_late(crew, lanes)) and is_fruitless(
         crew.pending.outcomes(wave_step), left=_left_in(crew, wave_step)
     ):
         where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
@@ -161,15 +161,15 @@ def _left_in(crew: Crew, wave_step: WaveStep) -> int:
     return sum(count for (other, _), count in crew.pending.left().items() if other == wave_step)
 
 
-async def _work(crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker) -> None:
+async def _work(crew: Crew, lane: Lane, queue: TargetQueue, order: DependencyTracker) -> None:
     """One worker: take a target, bring it to its outcome, take the next."""
-    while lane.refusal() is None and (taken := await feed.take()) is not None:
+    while lane.refusal() is None and (taken := await queue.take()) is not None:
         try:
-            if taken.broken is None:
-                await _undeploy(crew, lane, feed, order, taken)
+            if taken.refusal is None:
+                await _undeploy(crew, lane, queue, order, taken)
             elif lane.refusal() is None:
                 target_run = TargetRun(taken.target, taken.history, lane, crew.tools)
-                end = blocked(taken.history, taken.broken)
+                end = blocked(taken.history, taken.refusal)
                 _keep(crew, order, end, target_run, 0.0, doubted=taken.history.requests > 0)
         except DiskError as error:
             crew.tools.run_gate.stop("disk", str(error))
@@ -179,18 +179,18 @@ async def _work(crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTrac
 
 
 async def _undeploy(
-    crew: Crew, lane: Lane, feed: TargetQueue, order: DependencyTracker, taken: Taken
+    crew: Crew, lane: Lane, queue: TargetQueue, order: DependencyTracker, taken: QueuedTarget
 ) -> None:
     target, history, _ = taken
     # Whoever is waited for is looked at by itself: the shared look comes when all others are done.
-    state_list = None if order.dependencies.needed(target.seq) else lane.state_list
+    state_list = None if order.dependencies.is_awaited(target.seq) else lane.state_list
     target_run = TargetRun(target, history, lane, crew.tools, state_list=state_list)
     lane.enter(target.id)
     began = crew.tools.environment.monotonic()
     try:
         end = await target_run.run()
     finally:
-        feed.release(target)
+        queue.release(target)
     if isinstance(end, End):
         seconds = crew.tools.environment.monotonic() - began
         _keep(crew, order, end, target_run, seconds, doubted=history.requests > 0)

@@ -17,7 +17,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.reading import Act, Reading
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import split_id
-from orchestrator.rules.dependencies import Need
+from orchestrator.rules.dependencies import Prerequisite
 from orchestrator.rules.precheck import Approved
 from orchestrator.rules.retry import TargetHistory, replay_all
 from orchestrator.text.names import shown, why_vanishing
@@ -126,11 +126,11 @@ class Pending:
         texts = self._database.rows("SELECT text FROM note WHERE kind = 'leg'")
         return frozenset(WaveStep(*map(int, text.split())) for (text,) in texts)
 
-    def needs(self, wave_step: WaveStep) -> Iterator[Need]:
+    def needs(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
         """Yield what the open targets of a leg wait for."""
         for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
-            yield Need(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
+            yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
 
     def untouched(self) -> Iterator[tuple[int, TargetId]]:
         """Yield the number and the id of each open target that no undeploy was sent for."""

@@ -138,7 +138,7 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
         breach = next(filter(None, breaches), None)
         if breach is None and number < len(wave_steps):
             down = any(end.outcome in DONE for end in ends)
-            breach = tally.breach() or (None if down else "nothing in it was undeployed")
+            breach = tally.find_breach() or (None if down else "nothing in it was undeployed")
         if breach:
             name = plan.waves[wave_step[0].target.wave].name
             where = (

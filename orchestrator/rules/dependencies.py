@@ -10,7 +10,7 @@ from orchestrator.model.outcome import DONE, Outcome, Reason
 from orchestrator.model.target import TargetId
 
 
-class Need(NamedTuple):
+class Prerequisite(NamedTuple):
     """The target numbered ``seq`` may go only once another one, ``needs``, is down."""
 
     seq: int
@@ -29,30 +29,30 @@ class Dependencies:
     Whoever waits for one that did not end down will not be started. Memory grows with those that wait only.
     """
 
-    def __init__(self, needs: Iterable[Need]) -> None:
+    def __init__(self, needs: Iterable[Prerequisite]) -> None:
         self._waits: defaultdict[int, set[int]] = defaultdict(set)
         self._followers: defaultdict[int, list[int]] = defaultdict(list)
-        self._open: dict[int, Need] = {}
+        self._open: dict[int, Prerequisite] = {}
         self._broken: dict[int, str] = {}
         self._freed: deque[int] = deque()
         for need in needs:
             if need.outcome in DONE:
                 continue
             if need.outcome is not None or not need.beside:
-                self._broken.setdefault(need.seq, _why(need, need.outcome))
+                self._broken.setdefault(need.seq, _explain_refusal(need, need.outcome))
             self._waits[need.seq].add(need.needs)
             self._followers[need.needs].append(need.seq)
             self._open[need.needs] = need
 
-    def waits(self, seq: int) -> bool:
+    def is_waiting(self, seq: int) -> bool:
         """Tell whether a target has to wait still."""
         return bool(self._waits.get(seq)) and seq not in self._broken
 
-    def broken(self, seq: int) -> str | None:
+    def refusal(self, seq: int) -> str | None:
         """Return why a target will not be started, or None."""
         return self._broken.get(seq)
 
-    def needed(self, seq: int) -> bool:
+    def is_awaited(self, seq: int) -> bool:
         """Tell whether somebody waits for this target."""
         return seq in self._open
 
@@ -64,8 +64,8 @@ class Dependencies:
         for follower in self._followers.pop(seq):
             self._waits[follower].discard(seq)
             if outcome not in DONE:
-                self._broken.setdefault(follower, _why(need, outcome))
-            if not self.waits(follower):
+                self._broken.setdefault(follower, _explain_refusal(need, outcome))
+            if not self.is_waiting(follower):
                 self._freed.append(follower)
         return True
 
@@ -76,12 +76,12 @@ class Dependencies:
             self.settle(seq, None)
         return bool(left)
 
-    def freed(self) -> list[int]:
+    def take_unblocked(self) -> list[int]:
         """Return who need not wait any more since this was asked last, be it that they are broken."""
         freed, self._freed = list(self._freed), deque()
         return freed
 
 
-def _why(need: Need, outcome: Outcome | None) -> str:
+def _explain_refusal(need: Prerequisite, outcome: Outcome | None) -> str:
     became = "was not reached" if outcome is None else f"is {outcome.replace('_', ' ')}"
     return f"{Reason.DEPENDENCY}: {need.id}, which comes first, {became}"

@@ -20,10 +20,10 @@ LEFT_UNDONE = frozenset(
 )
 
 
-State = Literal["complete", "stopped", "interrupted"]
+EndState = Literal["complete", "stopped", "interrupted"]
 
 
-def left_undone(counts: Counts) -> str | None:
+def find_undone_reason(counts: Counts) -> str | None:
     """Return a word for why something was left for a resume, or None where nothing was."""
     for (outcome, word), count in counts.items():
         if count and outcome in (Outcome.NOT_STARTED, Outcome.UNKNOWN) and word in LEFT_UNDONE:
@@ -31,9 +31,9 @@ def left_undone(counts: Counts) -> str | None:
     return None
 
 
-def exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) -> ExitStatus:
+def choose_exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) -> ExitStatus:
     """Return the status with which a session ends that began to work; in a restore, skipped counts."""
-    undone = left_undone(counts)
+    undone = find_undone_reason(counts)
     if interrupted and undone:
         return ExitStatus.INTERRUPTED
     if undone:
@@ -47,7 +47,7 @@ def exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) ->
     return ExitStatus.DONE
 
 
-def end_state(status: ExitStatus) -> State:
+def name_end_state(status: ExitStatus) -> EndState:
     """Return the state that a report gives to a run that ended with this status."""
     match status:
         case ExitStatus.INTERRUPTED:

@@ -11,7 +11,7 @@ SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
 
 
-def surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool:
+def is_surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool:
     """Tell whether an outcome is a sign of a wrong file or a wrong environment."""
     word = (reason or "").partition(":")[0]
     if word in (Reason.ABSENT, Reason.DRIFTED):
@@ -37,7 +37,7 @@ class StopRules:
         self.past_stop = past_stop
         self._run: Counter[str] = Counter()
         for (outcome, word), count in () if past_stop else before.items():
-            for rule in self._counted(outcome, word):
+            for rule in self._match(outcome, word):
                 self._run[rule] += count
         self._wave: Counter[str] = Counter()
         self._ended = 0
@@ -56,7 +56,7 @@ class StopRules:
         Returns which rule fires now, in words, or None.
         """
         self._ended += 1
-        return self.breach(shares_from=SHARES_FROM) if self._ended == SHARES_FROM else None
+        return self.find_breach(shares_from=SHARES_FROM) if self._ended == SHARES_FROM else None
 
     def add(self, outcome: Outcome, reason: str | None, *, doubted: bool, waited: bool = False) -> str | None:
         """Count a target; return which rule fires now, in words, or None.
@@ -67,14 +67,14 @@ class StopRules:
             return None
         ended = outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
         self._ended += ended - waited
-        counted = self._counted(outcome, reason)
+        counted = self._match(outcome, reason)
         for rule in counted:
             self._run[rule] += 1
             self._wave[rule] += 1
         # The target that makes a wave large enough for shares may itself be one that no rule counts.
-        return self.breach(shares_from=SHARES_FROM) if counted or self._ended == SHARES_FROM else None
+        return self.find_breach(shares_from=SHARES_FROM) if counted or self._ended == SHARES_FROM else None
 
-    def breach(self, *, shares_from: int = 1) -> str | None:
+    def find_breach(self, *, shares_from: int = 1) -> str | None:
         """Return which rule is broken, in words, or None."""
         for rule, threshold in self._rules.items():
             if threshold.count is not None and self._run[rule] > threshold.count:
@@ -84,22 +84,24 @@ class StopRules:
             if threshold.share is not None and self._ended >= max(shares_from, 1):
                 share = self._wave[rule] / self._ended
                 if share > threshold.share:
-                    counted = f"{self._wave[rule]:,} of {self._ended:,} ({_percent(share)}) in {self._where}"
-                    return f"{rule}: {counted}, limit {_percent(threshold.share)}"
+                    counted = (
+                        f"{self._wave[rule]:,} of {self._ended:,} ({_format_percent(share)}) in {self._where}"
+                    )
+                    return f"{rule}: {counted}, limit {_format_percent(threshold.share)}"
         return None
 
-    def _counted(self, outcome: Outcome, reason: str | None) -> list[str]:
+    def _match(self, outcome: Outcome, reason: str | None) -> list[str]:
         rules = [rule for rule in ("failed", "unknown") if rule == outcome]
-        if surprising(outcome, reason, first_run=self._first_run):
+        if is_surprising(outcome, reason, first_run=self._first_run):
             rules.append("surprising")
         return rules
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{100 * share:.4g}%"
 
 
-def fruitless(counts: Counts, *, left: int = 0) -> bool:
+def is_fruitless(counts: Counts, *, left: int = 0) -> bool:
     """Tell whether nothing of a wave is down, though not everything in it was held back.
 
     ``left`` counts its targets that have no outcome yet.

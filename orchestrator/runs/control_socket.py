@@ -20,7 +20,7 @@ from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Struct, field
 
-from orchestrator.engine.control import ControlCommand, Controller, ControlSocket, Who
+from orchestrator.engine.control import ControlCommand, Controller, ControlSocket, Operator
 from orchestrator.errors import OrchestratorError, RunError, UsageError
 
 SOCKET = "control"
@@ -69,7 +69,7 @@ def control_socket_in(folder: Path) -> ControlSocket:
     @asynccontextmanager
     async def control_socket(controller: Controller) -> AsyncIterator[None]:
         path = folder / SOCKET
-        listener = await _listener(path, controller.complain)
+        listener = await _listener(path, controller.warn_uncontrollable)
         try:
             async with anyio.create_task_group() as meetings, anyio.create_task_group() as listening:
                 if listener is not None:
@@ -109,7 +109,7 @@ async def _meet(controller: Controller, stream: SocketStream) -> None:
 async def _answer(line: bytes, stream: SocketStream, controller: Controller) -> Answer:
     try:
         question = msgspec.json.decode(line, type=Question)
-        return Answer(done=True, text=await controller.do(question.command, _who(stream, question)))
+        return Answer(done=True, text=await controller.execute(question.command, _who(stream, question)))
     except msgspec.MsgspecError as error:
         return Answer(done=False, text=f"this is no demand: {error}")
     except OrchestratorError as error:
@@ -118,11 +118,13 @@ async def _answer(line: bytes, stream: SocketStream, controller: Controller) -> 
         return Answer(done=False, text=f"a bug of ours: {bug!r}; the run goes on")
 
 
-def _who(stream: SocketStream, question: Question) -> Who:
+def _who(stream: SocketStream, question: Question) -> Operator:
     process, user = _peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
     told = [socket.gethostname(), f"process {process}", _plain(question.terminal)]
     remote = _plain(question.remote)
-    return Who(user=user, origin=", ".join([*filter(None, told), *([f"from {remote}"] if remote else [])]))
+    return Operator(
+        user=user, origin=", ".join([*filter(None, told), *([f"from {remote}"] if remote else [])])
+    )
 
 
 def _peer(connection: socket.socket) -> tuple[int, str]:

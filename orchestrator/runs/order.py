@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.engine.control import ControlSocket, no_control
 from orchestrator.engine.pauses import Prompt
-from orchestrator.engine.signals import NoSignals, Signals
+from orchestrator.engine.signals import NoSignals, SignalSource
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import ExitStatus
 from orchestrator.journal.folder import RunFolder
@@ -34,7 +34,7 @@ class RunRequest(Struct, frozen=True, kw_only=True):
 
     options: RunOptions
     listeners: Sequence[Listener] = ()
-    signals: Signals = NoSignals()
+    signals: SignalSource = NoSignals()
     on_start: OnStart = lambda _: None
     rehearsal: bool = False
     control_socket: Callable[[Path], ControlSocket] = lambda _: no_control

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.engine.control import recalled
+from orchestrator.engine.control import recall_controls
 from orchestrator.engine.session import SessionSpec, check_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
@@ -68,7 +68,7 @@ async def go_on(
         except BaseException:
             database.close()
             raise
-        with order.signals.held() as held:
+        with order.signals.hold() as held:
             order.on_start(folder)
             if start is None:
                 database.close()
@@ -124,7 +124,7 @@ async def _prepare_resume(
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, hours.window, options, environment)
     start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
-    learned, skips = recalled(plan.gateways, *recall(database))
+    learned, skips = recall_controls(plan.gateways, *recall(database))
     guard = guard_of(database, plan, options) if change == UNDEPLOY else None
     return replace(start, learned=learned, skips=skips, guard=guard)
 

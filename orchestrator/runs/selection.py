@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
-from orchestrator.engine.guard import Guard
+from orchestrator.engine.guard import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, Pending, hold_back, split
@@ -15,7 +15,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.plan.lookalikes import lookalikes
 from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
-from orchestrator.rules.steps import step_bounds
+from orchestrator.rules.steps import end_steps
 from orchestrator.runs.options import RunOptions
 from orchestrator.text.names import normal
 
@@ -44,10 +44,10 @@ def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
         raise UsageError("\n".join(told))
 
 
-def guard_of(database: Database, plan: Plan, options: RunOptions) -> Guard:
+def guard_of(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
     """Return what keeps targets from a run, once ``protections`` have held them back in ``database``."""
     held = Pending(database, plan, resumed=False).outcomes()
-    return Guard(
+    return ProtectionSummary(
         len(protecting(plan, options).texts),
         held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
         (*idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
@@ -106,7 +106,7 @@ def hold(database: Database, plan: Plan, options: RunOptions) -> None:
 
 def split_waves(database: Database, plan: Plan) -> None:
     """Split the waves that have sizes into steps, by how many of their targets are left to be done."""
-    sized = [(index, partial(step_bounds, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes]
+    sized = [(index, partial(end_steps, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes]
     if sized:
         split(database, sized)
 

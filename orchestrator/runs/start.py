@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.engine.session import Session, SessionSpec, check_window
-from orchestrator.engine.signals import Held
+from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, UsageError
 from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
@@ -75,7 +75,7 @@ async def begin(
         folder = publish(place, path)
         with folder.locked() as holder:
             gate.close()
-            with order.signals.held() as held:
+            with order.signals.hold() as held:
                 order.on_start(folder)
                 played = _without_waits(plan) if order.rehearsal else plan
                 start = _start(folder, played, hours, 1, holder, order, materials, change)
@@ -127,7 +127,7 @@ def _open(folder: RunFolder) -> Database:
         raise JournalError(f"{error}; nothing was sent") from error
 
 
-async def _work(folder: RunFolder, session: Session, held: Held, order: RunRequest) -> RunResult:
+async def _work(folder: RunFolder, session: Session, held: HeldSignal, order: RunRequest) -> RunResult:
     finish = await session.run(order.signals, received=held.name)
     if finish.void is not None:
         shutil.rmtree(folder.path, ignore_errors=True)  # as after every refusal: nothing is left to resume
@@ -137,7 +137,7 @@ async def _work(folder: RunFolder, session: Session, held: Held, order: RunReque
         told = f"the reports were not written; `undeploy report {folder.id}` makes them"
         return _result(folder, finish.status, (told,))
     try:
-        with order.signals.held(before=finish.interrupted):
+        with order.signals.hold(before=finish.interrupted):
             return _reported(folder, order.options, finish.status)
     except KeyboardInterrupt:
         told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"

@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 from orchestrator.simulator.control import PREFIX, control
 from orchestrator.simulator.exchange import Answer, Delivery, Manner
 from orchestrator.simulator.platforms import Platforms
-from orchestrator.system.interrupts import hearing
+from orchestrator.system.interrupts import handle_signals
 
 HOST = "127.0.0.1"
 _GRACE = 0.05
@@ -78,7 +78,7 @@ async def serve_until_told(
         loop.add_reader(orphan, told.set)
     try:
         async with serving(platforms, port=port) as urls:
-            with hearing(lambda _: loop.call_soon_threadsafe(told.set)):
+            with handle_signals(lambda _: loop.call_soon_threadsafe(told.set)):
                 ready(urls)
                 await told.wait()
     finally:

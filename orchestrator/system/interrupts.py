@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 LAST_RESORT = 4.6
 """Seconds after the second signal in which a program ends by itself, before it is ended."""
 
-TOGETHER = 0.25
+HANGUP_ECHO = 0.25
 """Seconds in which a second SIGHUP is the first one: where a terminal closes, its shell tells the
 programs, and the kernel tells them again when the shell has gone."""
 
@@ -29,80 +29,80 @@ _STDERR = 2
 _LAST_WORDS = b"\x1b[?25h\rended at once; a run's journal is intact, `undeploy resume` goes on with it\r\n"
 """A live display may have hidden the cursor."""
 
-_hearers: list[Callable[[str], object]] = []
+_handlers: list[Callable[[str], object]] = []
 """Who hears a signal: the last of them."""
-_counted: list[int] | None = None
+_received: list[int] | None = None
 """The signals so far, where this process is a program that the second one ends."""
 _hung_up = -math.inf
 """Monotonic time of the last SIGHUP that counted."""
 
 
 @contextmanager
-def hearing(hear: Callable[[str], object]) -> Iterator[None]:
+def handle_signals(hear: Callable[[str], object]) -> Iterator[None]:
     """Have ``hear`` called with the name of each signal, for the block, on the main thread.
 
     Inside another such block the inner one alone hears. The handlers of before are put back after it.
     """
-    _hearers.append(hear)
-    earlier = {number: signal.signal(number, _heed) for number in _heeded()}
+    _handlers.append(hear)
+    earlier = {number: signal.signal(number, _handle_signal) for number in _list_handled_signals()}
     try:
         yield
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
-        _hearers.remove(hear)
+        _handlers.remove(hear)
 
 
-def _heed(number: int, _frame: FrameType | None) -> None:
-    if number == signal.SIGHUP and _is_told_again():
+def _handle_signal(number: int, _frame: FrameType | None) -> None:
+    if number == signal.SIGHUP and _is_repeated_hangup():
         return
-    if _counted is not None:
-        _counted.append(number)
-        if len(_counted) == 2:
+    if _received is not None:
+        _received.append(number)
+        if len(_received) == 2:
             signal.setitimer(signal.ITIMER_REAL, LAST_RESORT)
-    if not _hearers:
+    if not _handlers:
         raise KeyboardInterrupt
-    _hearers[-1](signal.Signals(number).name)
+    _handlers[-1](signal.Signals(number).name)
 
 
-def _is_told_again() -> bool:
+def _is_repeated_hangup() -> bool:
     """Whether this SIGHUP is of the terminal whose end has just been told."""
     global _hung_up  # noqa: PLW0603 - signals belong to the process
     now = time.monotonic()
-    if now - _hung_up < TOGETHER:
+    if now - _hung_up < HANGUP_ECHO:
         return True
     _hung_up = now
     return False
 
 
-def _heeded() -> list[signal.Signals]:
+def _list_handled_signals() -> list[signal.Signals]:
     """Return the signals that are not ignored."""
-    return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    return [number for number in END_SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
-def take_over() -> None:
+def end_on_second_signal() -> None:
     """For a whole program: SIGTERM and SIGHUP are as SIGINT, and the second signal ends it whatever it does.
 
     What does not end by itself then (a look-up of a name, a command, a terminal that takes no more) is left:
     nothing that is durable is in its hands.
     """
-    global _counted  # noqa: PLW0603 - signals belong to the process
-    _counted = []
-    signal.signal(signal.SIGALRM, _leave)
-    for number in _heeded():
-        signal.signal(number, _heed)
+    global _received  # noqa: PLW0603 - signals belong to the process
+    _received = []
+    signal.signal(signal.SIGALRM, _end_process)
+    for number in _list_handled_signals():
+        signal.signal(number, _handle_signal)
 
 
-def let_go() -> None:
+def ignore_signals() -> None:
     """For a whole program whose exit status stands: no further signal changes it while the rest is put away.
 
     The interpreter gives signals back to the system before it has ended, and the system would kill it.
     """
-    for number in _heeded():
+    for number in _list_handled_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _end_process(_number: int, _frame: FrameType | None) -> None:
     with suppress(OSError):
         if select.select([], [_STDERR], [], 0)[1]:
             os.write(_STDERR, _LAST_WORDS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.commands.control import parse_control
-from orchestrator.engine.control import Continue, ControlCommand, Pause, SetLimits, Skip, Stop
+from orchestrator.engine.control import ContinueRun, ControlCommand, PauseRun, SetLimits, SkipTargets, StopRun
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.exchange import Kind
@@ -30,10 +30,10 @@ Undeploy = Callable[..., "Ended"]
 @pytest.mark.parametrize(
     ("typed", "demand"),
     [
-        ("pause", Pause()),
-        ("continue", Continue()),
-        ("stop", Stop()),
-        ("skip apim/Retail/**", Skip("apim/Retail/**")),
+        ("pause", PauseRun()),
+        ("continue", ContinueRun()),
+        ("stop", StopRun()),
+        ("skip apim/Retail/**", SkipTargets("apim/Retail/**")),
         ("limits apim concurrency=2", SetLimits("apim", concurrency=2)),
         ("limits apim rate=90/m", SetLimits("apim", rate=1.5)),
         ("limits apim rate=none", SetLimits("apim", unbounded=True)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from orchestrator.engine.standing import LaneStanding, Standing
+from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
 from orchestrator.journal.folder import RunFolder
 from orchestrator.rules.forecast import Forecast, GatewayForecast
 from orchestrator.runs import control_socket
@@ -38,10 +38,10 @@ def run(platform: Running, plan: Write, undeploy: Undeploy) -> str:
 
 
 @pytest.fixture
-def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Standing | OSError], None]:
+def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OSError], None]:
     """Lets the run go on, and gives what it answers."""
 
-    def answer(given: Standing | OSError) -> None:
+    def answer(given: LiveStatus | OSError) -> None:
         def ask(*_: Any, **__: Any) -> bytes:
             if isinstance(given, OSError):
                 raise given
@@ -53,8 +53,8 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Standing | OSEr
     return answer
 
 
-def parked(**more: Any) -> Standing:
-    lane = LaneStanding(
+def parked(**more: Any) -> LiveStatus:
+    lane = LiveLaneStatus(
         name="apim",
         state="parked",
         reason="HTTP 503",
@@ -65,7 +65,7 @@ def parked(**more: Any) -> Standing:
         probe_at=NOON + 5,
         gives_up_at=NOON + 600,
     )
-    return Standing(
+    return LiveStatus(
         at=NOON,
         wave="targets",
         step=1,
@@ -100,7 +100,7 @@ def test_a_run_that_ended_as_json(run: str, undeploy: Undeploy) -> None:
 
 
 def test_a_run_that_goes_on_is_asked(
-    run: str, undeploy: Undeploy, live: Callable[[Standing | OSError], None]
+    run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None]
 ) -> None:
     late = GatewayForecast(name="apim", late=3, starts_until=NOON + 60, done=NOON + 200)
     live(parked(stopping="stop by ada", forecast=Forecast(done=NOON + 200, spare=-140.0, gateways=(late,))))
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_is_asked(
 
 
 def test_a_run_that_gives_no_answer_is_read_from_its_journal(
-    run: str, undeploy: Undeploy, live: Callable[[Standing | OSError], None]
+    run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None]
 ) -> None:
     live(TimeoutError("no answer"))
     ended = undeploy("status", run)

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.display.progress import TROUBLES, Pace, Progress
-from orchestrator.engine.standing import lane_waits, standing
+from orchestrator.engine.live_status import describe_lane_wait, read_live_status
 from orchestrator.model.events import AttemptStarted, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
@@ -155,9 +155,9 @@ def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
     for n in range(100):
         progress.observe(ended(f"apim/{n}", at=START + n / 10))
     progress.observe(parked("roma-eu", START + 5))
-    held = standing(progress, {}, START + 10, 10.0)
+    held = read_live_status(progress, {}, START + 10, 10.0)
     progress.observe(parked("roma-eu", START + 10, given_up=True))
-    left = standing(progress, {}, START + 10, 10.0)
+    left = read_live_status(progress, {}, START + 10, 10.0)
 
     assert (held.waits_for, held.forecast and held.forecast.done) == (
         "roma-eu is parked: five faults in a row",
@@ -167,7 +167,7 @@ def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
     assert left.forecast is not None
     assert (left.forecast.done, left.forecast.hindered) == (START + 20, None)
     (lane,) = (lane for lane in left.lanes if lane.name == "roma-eu")
-    assert lane_waits(lane) == "roma-eu is parked, given up until a resume: five faults in a row"
+    assert describe_lane_wait(lane) == "roma-eu is parked, given up until a resume: five faults in a row"
 
 
 def test_a_brief_pause_is_part_of_the_pace() -> None:

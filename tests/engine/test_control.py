@@ -12,16 +12,16 @@ import msgspec
 import pytest
 
 from orchestrator.engine.control import (
-    Continue,
+    ContinueRun,
     ControlCommand,
     Controller,
     Kept,
-    Pause,
+    Operator,
+    PauseRun,
     SetLimits,
-    Skip,
-    Stop,
-    Who,
-    recalled,
+    SkipTargets,
+    StopRun,
+    recall_controls,
 )
 from orchestrator.engine.target_run import RunResources
 from orchestrator.errors import DiskError, ExitStatus, UsageError
@@ -49,7 +49,7 @@ from tests.engine.test_waves import (
 )
 from tests.support.engine import EPOCH, Answer, Heard, environment, gateway, lane, played, reading, target
 
-ADA = Who(user="ada", origin="ops-1, process 7, pts/3")
+ADA = Operator(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
 
 
@@ -60,7 +60,7 @@ def asking(*demands: tuple[float, ControlCommand], answers: list[str] | None = N
         for at, command in demands:
             await anyio.sleep(at - anyio.current_time())
             try:
-                answer = await controller.do(command, ADA)
+                answer = await controller.execute(command, ADA)
             except UsageError as error:
                 answer = f"no: {error}"
             if answers is not None:
@@ -82,7 +82,7 @@ def test_a_pause_lets_land_what_flies_and_starts_nothing_until_it_is_told_to_go_
         tmp_path,
         targets(5),
         gateways=(narrow(concurrency=2),),
-        steer=asking((1.5, Pause()), (100.0, Continue()), answers=answers),
+        steer=asking((1.5, PauseRun()), (100.0, ContinueRun()), answers=answers),
     )
 
     assert went.wires["gw"].times() == [0.0, 0.0, 1.0, 1.0, 100.0]
@@ -102,7 +102,7 @@ def test_doubts_are_looked_at_while_a_run_is_paused_and_nothing_is_repeated(tmp_
         targets(3),
         lambda act, _: DOWN if act is Act.LOOK else DOUBT,
         gateways=(narrow(concurrency=1, retry=Retry(attempts=1)),),
-        steer=asking((0.5, Pause()), (50.0, Continue())),
+        steer=asking((0.5, PauseRun()), (50.0, ContinueRun())),
     )
 
     assert went.wires["gw"].told[:3] == [
@@ -132,7 +132,7 @@ def test_a_run_that_stays_paused_ends_with_its_window(
         targets(3),
         answers,
         gateways=(narrow(concurrency=1, look=look),),
-        steer=asking((pauses, Pause())),
+        steer=asking((pauses, PauseRun())),
         closes=100.0,
         ends=True,
     )
@@ -150,7 +150,7 @@ def test_continue_ends_the_rest_between_two_waves(tmp_path: Path) -> None:
         tmp_path,
         [target(1), target(2, wave=1), target(3, wave=2)],
         waves=(Wave(name="a", pause_after=300.0), Wave(name="b", proceed="ask"), Wave(name="c")),
-        steer=asking((0.5, Continue()), (10.0, Continue()), (20.0, Continue()), answers=answers),
+        steer=asking((0.5, ContinueRun()), (10.0, ContinueRun()), (20.0, ContinueRun()), answers=answers),
     )
 
     assert went.wires["gw"].times() == [0.0, 10.0, 20.0]
@@ -162,7 +162,7 @@ def test_a_pause_during_the_rest_holds_what_comes_after_it(tmp_path: Path) -> No
         tmp_path,
         [target(1), target(2, wave=1)],
         waves=(Wave(name="a", pause_after=30.0), Wave(name="b")),
-        steer=asking((10.0, Pause()), (90.0, Continue())),
+        steer=asking((10.0, PauseRun()), (90.0, ContinueRun())),
     )
 
     assert went.wires["gw"].times() == [0.0, 90.0]
@@ -178,7 +178,7 @@ def test_a_stop_starts_nothing_more_and_leaves_the_rest_for_a_resume(tmp_path: P
         tmp_path,
         targets(6),
         gateways=(narrow(concurrency=2),),
-        steer=asking((1.5, Stop()), answers=answers),
+        steer=asking((1.5, StopRun()), answers=answers),
         ends=True,
     )
 
@@ -196,7 +196,7 @@ def test_a_stop_lets_doubts_be_looked_at(tmp_path: Path) -> None:
         targets(2),
         lambda act, _: UP if act is Act.LOOK else DOUBT,
         gateways=(narrow(concurrency=1),),
-        steer=asking((0.5, Stop())),
+        steer=asking((0.5, StopRun())),
         ends=True,
     )
 
@@ -206,7 +206,7 @@ def test_a_stop_lets_doubts_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_a_pause_and_a_rest(tmp_path: Path) -> None:
-    for name, demands in (("pause", [(0.5, Pause()), (9.0, Stop())]), ("rest", [(9.0, Stop())])):
+    for name, demands in (("pause", [(0.5, PauseRun()), (9.0, StopRun())]), ("rest", [(9.0, StopRun())])):
         (tmp_path / name).mkdir()
         went = ran(
             tmp_path / name,
@@ -231,7 +231,7 @@ def test_what_is_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_p
         tmp_path,
         [target(seq) for seq in (1, 2, 31, 32, 33, 40)],
         gateways=(narrow(concurrency=1),),
-        steer=asking((0.5, Skip("gw/t3*")), (0.6, Skip("gw/nothing")), answers=answers),
+        steer=asking((0.5, SkipTargets("gw/t3*")), (0.6, SkipTargets("gw/nothing")), answers=answers),
     )
 
     assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t2", "gw/t40"]
@@ -266,7 +266,7 @@ def test_one_that_is_skipped_while_in_doubt_is_looked_at_and_never_undeployed_ag
         targets(2),
         lambda act, name: look if act is Act.LOOK else DOUBT if name == "gw/t1" else REMOVED,
         gateways=(narrow(concurrency=1, retry=Retry(first=20.0)),),
-        steer=asking((5.0, Skip("gw/*"))),
+        steer=asking((5.0, SkipTargets("gw/*"))),
     )
 
     assert went.wires["gw"].times() == [0.0]
@@ -284,7 +284,7 @@ def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -
         [target(seq) for seq in (1, 21, 22, 30, 31)],
         gateways=(narrow(concurrency=1),),
         waves=(Wave(name="a", sizes=sizes(1, 3, 1.0)),),
-        steer=asking((0.5, Skip("gw/t2*"))),
+        steer=asking((0.5, SkipTargets("gw/t2*"))),
     )
 
     assert went.run_gate.kind is None
@@ -299,7 +299,7 @@ def test_who_comes_after_one_that_is_skipped_is_not_started_for_that(tmp_path: P
         targets(3),
         gateways=(narrow(concurrency=1),),
         needs=[(3, "gw/t2")],
-        steer=asking((0.5, Skip("gw/t2"))),
+        steer=asking((0.5, SkipTargets("gw/t2"))),
     )
 
     assert went.reasons["gw/t3"] == "dependency: gw/t2, which comes first, is not started"
@@ -391,13 +391,13 @@ def test_limits_that_cannot_be_set_change_and_keep_nothing(
 # --- what is kept ---------------------------------------------------------------------------------------
 
 ACTS: list[ControlCommand] = [
-    Pause(),
-    Continue(),
-    Skip("gw/t9"),
+    PauseRun(),
+    ContinueRun(),
+    SkipTargets("gw/t9"),
     SetLimits("gw", concurrency=2),
     SetLimits("gw", rate=5.0),
     SetLimits("gw", unbounded=True),
-    Stop(),
+    StopRun(),
 ]
 
 
@@ -463,7 +463,7 @@ def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
     async def main() -> tuple[list[float], float, int]:
         disk = Slow(2.0)
         controller = steering_on(disk, lambda _: None, RunGate())
-        await controller.do(Pause(), ADA)
+        await controller.execute(PauseRun(), ADA)
         return disk.flushed, anyio.current_time(), len(disk.posted)
 
     assert played(main) == ([2.0], 2.0, 1)
@@ -471,7 +471,7 @@ def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
 
 def test_where_it_cannot_be_kept_nobody_is_told_that_it_was() -> None:
     async def main() -> None:
-        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, RunGate()).do(Pause(), ADA)
+        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, RunGate()).execute(PauseRun(), ADA)
 
     with pytest.raises(DiskError):
         played(main)
@@ -482,7 +482,7 @@ def test_a_run_that_cannot_be_steered_is_told_so() -> None:
 
     async def main() -> int:
         disk = Slow(0.0)
-        steering_on(disk, events.append, RunGate()).complain("no socket")
+        steering_on(disk, events.append, RunGate()).warn_uncontrollable("no socket")
         return len(disk.posted)
 
     assert played(main) == 1
@@ -498,20 +498,20 @@ def kept(command: ControlCommand, by: str = "ada") -> str:
 
 def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:
     entries = (gateway("gw", limits=Limits(concurrency=3, rate=7.0)), gateway("other"), gateway("third"))
-    learned, skips = recalled(
+    learned, skips = recall_controls(
         entries,
         {"gw": 12.5, "third": 3.0},
         [
             kept(SetLimits("gw", concurrency=2)),
-            kept(Pause()),
+            kept(PauseRun()),
             kept(SetLimits("other", rate=5.0)),
-            kept(Skip("gw/a*")),
+            kept(SkipTargets("gw/a*")),
             kept(SetLimits("other", concurrency=9)),
             kept(SetLimits("gone", rate=1.0)),
-            kept(Skip("gw/a*"), by="bob"),
-            kept(Skip("gw/b"), by="bob"),
+            kept(SkipTargets("gw/a*"), by="bob"),
+            kept(SkipTargets("gw/b"), by="bob"),
             kept(SetLimits("gw", unbounded=True)),
-            kept(Stop()),
+            kept(StopRun()),
         ],
     )
 

@@ -18,7 +18,7 @@ from orchestrator.model.events import TargetEnded
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.rules.dependencies import Dependencies, Need
+from orchestrator.rules.dependencies import Dependencies, Prerequisite
 from tests.engine.test_waves import DOUBT, REFUSED, REMOVED, UNCLEAR, UNSENT, Executed, narrow, ran, signed
 from tests.support.engine import EPOCH, Answer, reading, target
 
@@ -27,8 +27,8 @@ ELSEWHERE = reading(Verdict.ELSEWHERE, message="no instance")
 
 def need(
     seq: int, needs: int, outcome: Outcome | None = None, *, beside: bool = True, gateway: str = "gw"
-) -> Need:
-    return Need(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, outcome, beside)
+) -> Prerequisite:
+    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, outcome, beside)
 
 
 # --- the rule -------------------------------------------------------------------------------------------
@@ -36,16 +36,16 @@ def need(
 
 def test_a_target_waits_until_all_that_come_first_are_down() -> None:
     order = Dependencies([need(3, 1), need(3, 2)])
-    assert order.waits(3)
-    assert not order.waits(1)
-    assert order.needed(1)
-    assert not order.needed(3)
+    assert order.is_waiting(3)
+    assert not order.is_waiting(1)
+    assert order.is_awaited(1)
+    assert not order.is_awaited(3)
 
     assert order.settle(1, Outcome.UNDEPLOYED)
-    assert (order.waits(3), order.freed()) == (True, [])
+    assert (order.is_waiting(3), order.take_unblocked()) == (True, [])
     assert order.settle(2, Outcome.ALREADY_UNDEPLOYED)
-    assert (order.waits(3), order.freed(), order.broken(3)) == (False, [3], None)
-    assert order.freed() == []
+    assert (order.is_waiting(3), order.take_unblocked(), order.refusal(3)) == (False, [3], None)
+    assert order.take_unblocked() == []
     assert not order.settle(2, Outcome.UNDEPLOYED)
 
 
@@ -55,11 +55,11 @@ def test_one_that_did_not_end_down_breaks_all_that_come_after_it_at_once(outcome
     order.settle(1, outcome)
 
     why = f"dependency: gw/t1, which comes first, is {outcome.replace('_', ' ')}"
-    assert order.freed() == [3, 4]
-    assert [order.broken(seq) for seq in (3, 4)] == [why, why]
-    assert not order.waits(3)
+    assert order.take_unblocked() == [3, 4]
+    assert [order.refusal(seq) for seq in (3, 4)] == [why, why]
+    assert not order.is_waiting(3)
     order.settle(2, Outcome.FAILED)
-    assert order.broken(3) == why
+    assert order.refusal(3) == why
 
 
 def test_what_an_earlier_leg_has_settled_is_known_from_the_start() -> None:
@@ -72,8 +72,8 @@ def test_what_an_earlier_leg_has_settled_is_known_from_the_start() -> None:
         ]
     )
 
-    assert [order.waits(seq) for seq in (5, 6, 7, 8)] == [False] * 4
-    assert [order.broken(seq) for seq in (5, 6, 7, 8)] == [
+    assert [order.is_waiting(seq) for seq in (5, 6, 7, 8)] == [False] * 4
+    assert [order.refusal(seq) for seq in (5, 6, 7, 8)] == [
         None,
         "dependency: gw/t2, which comes first, is unknown",
         "dependency: gw/t3, which comes first, was not reached",
@@ -85,9 +85,9 @@ def test_a_lane_that_ends_settles_what_it_did_not_reach() -> None:
     order = Dependencies([need(2, 1, gateway="one"), need(4, 3, gateway="two")])
 
     assert order.abandon("one")
-    assert order.freed() == [2]
-    assert order.broken(2) == "dependency: one/t1, which comes first, was not reached"
-    assert order.waits(4)
+    assert order.take_unblocked() == [2]
+    assert order.refusal(2) == "dependency: one/t1, which comes first, was not reached"
+    assert order.is_waiting(4)
     assert not order.abandon("one")
 
 

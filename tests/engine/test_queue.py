@@ -8,7 +8,7 @@ from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKe
 from orchestrator.journal.pending import Cursor, WaveStep
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target, TargetId
-from orchestrator.rules.dependencies import Dependencies, Need
+from orchestrator.rules.dependencies import Dependencies, Prerequisite
 from orchestrator.rules.retry import TargetHistory
 from tests.support.engine import gateway, played, target
 
@@ -41,9 +41,9 @@ def feed(*likes: str | None) -> TargetQueue:
     return feed_of(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
 
 
-def need(seq: int, needs: int, *, gateway: str = "gw") -> Need:
+def need(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
     """That one target of this leg comes after another one of it."""
-    return Need(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, beside=True)
+    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, beside=True)
 
 
 async def taken(source: TargetQueue) -> Target | None:
@@ -150,7 +150,7 @@ def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason
         for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
             item = await source.take()
             assert item
-            broken.append(item.broken)
+            broken.append(item.refusal)
             order.settle(item.target.seq, outcome)
         assert await source.take() is None
         return broken
@@ -174,7 +174,7 @@ def test_who_waits_for_a_lane_that_has_ended_is_woken() -> None:
 
             group.start_soon(end)
             item = await source.take()
-        return anyio.current_time(), item and item.broken
+        return anyio.current_time(), item and item.refusal
 
     assert played(main) == (4.0, "dependency: other/t9, which comes first, was not reached")
 

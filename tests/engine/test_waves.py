@@ -41,8 +41,8 @@ from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.targets import Place
-from orchestrator.rules.exit_status import exit_status
-from orchestrator.rules.steps import step_bounds
+from orchestrator.rules.exit_status import choose_exit_status
+from orchestrator.rules.steps import end_steps
 from orchestrator.rules.stop_rules import StopRules
 from tests.support.engine import (
     EPOCH,
@@ -148,7 +148,7 @@ def ran(
     split(
         database,
         [
-            (index, lambda count, sizes=wave.sizes: step_bounds(sizes, count))
+            (index, lambda count, sizes=wave.sizes: end_steps(sizes, count))
             for index, wave in enumerate(waves)
             if wave.sizes
         ],
@@ -195,7 +195,7 @@ def ran(
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
     kept = recall(database)[1]
-    status = exit_status(pending.outcomes(), interrupted=run_gate.kind == "interrupt")
+    status = choose_exit_status(pending.outcomes(), interrupted=run_gate.kind == "interrupt")
     draft.close()
     return Executed(
         {name: outcome for name, outcome, *_ in rows},
@@ -644,7 +644,7 @@ def test_a_wave_that_asks_stops_the_run_when_somebody_says_no(tmp_path: Path) ->
     )
 
     assert went.at == 41.0
-    assert went.reasons["gw/t2"] == "interrupt: it was not to go on after wave a"
+    assert went.reasons["gw/t2"] == "interrupt: the operator declined to continue after wave a"
     assert went.status is ExitStatus.STOPPED
 
 

@@ -22,7 +22,7 @@ from orchestrator.journal.pending import (
 )
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.target import TargetId
-from orchestrator.rules.dependencies import Need
+from orchestrator.rules.dependencies import Prerequisite
 from tests.support.journals import draft, finish, journal, place, plan, target
 
 NAMES = ["roma/a1", "apim/p/x/test", "roma/a2", "apim/p/y/test", "roma/a3", "roma/b1"]
@@ -286,10 +286,10 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
         first, second = (list(asked.needs(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
-    assert first == [Need(2, 1, one, "roma", Outcome.FAILED, beside=True)]
+    assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, beside=True)]
     assert second == [
-        Need(5, 1, one, "roma", Outcome.FAILED, beside=False),
-        Need(6, 5, TargetId("roma/a5"), "roma", None, beside=True),
+        Prerequisite(5, 1, one, "roma", Outcome.FAILED, beside=False),
+        Prerequisite(6, 5, TargetId("roma/a5"), "roma", None, beside=True),
     ]
 
 

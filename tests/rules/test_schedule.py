@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from orchestrator.errors import ExitStatus
 from orchestrator.model.outcome import Counts, Outcome, Reason
 from orchestrator.model.plan import Size, StopWhen, Threshold
-from orchestrator.rules.exit_status import end_state, exit_status, left_undone
-from orchestrator.rules.steps import step_bounds
-from orchestrator.rules.stop_rules import StopRules, fruitless, surprising
+from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
+from orchestrator.rules.steps import end_steps
+from orchestrator.rules.stop_rules import StopRules, is_fruitless, is_surprising
 
 UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
 FAILED, UNKNOWN, NOT_STARTED = Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED
@@ -62,7 +62,7 @@ def count(counting: StopRules, ends: Iterable[Ended], *, doubted: bool = False) 
     ],
 )
 def test_what_is_surprising(outcome: Outcome, reason: str | None, first_run: bool, is_one: bool) -> None:
-    assert surprising(outcome, reason, first_run=first_run) is is_one
+    assert is_surprising(outcome, reason, first_run=first_run) is is_one
 
 
 def test_who_waits_for_the_shared_look_counts_as_ended_and_once() -> None:
@@ -81,9 +81,9 @@ def test_who_waited_and_was_not_started_after_all_has_not_ended() -> None:
     counting.add(NOT_STARTED, "window: it closed", doubted=False, waited=True)
     count(counting, [BAD, GOOD])
 
-    assert counting.breach() is None
+    assert counting.find_breach() is None
     assert count(counting, [BAD]) == []
-    assert counting.breach() == "failed: 2 of 3 (66.67%) in the wave, limit 50%"
+    assert counting.find_breach() == "failed: 2 of 3 (66.67%) in the wave, limit 50%"
 
 
 def test_the_twentieth_that_waits_asks_the_shares() -> None:
@@ -121,27 +121,27 @@ def test_a_rule_says_its_name_count_share_wave_and_limit() -> None:
     assert count(counting, [BAD]) == ["failed: 3 of 21 (14.29%) in wave canary, limit 12.5%"]
     counting.next_wave("rest", "step 2 of 3")
     assert count(counting, [BAD]) == []
-    assert counting.breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
+    assert counting.find_breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
 
 
 def test_before_the_next_wave_shares_count_at_any_number() -> None:
     counting = tally(failed=Threshold(share=0.2))
     count(counting, [GOOD, BAD])
 
-    assert counting.breach() == "failed: 1 of 2 (50%) in the wave, limit 20%"
+    assert counting.find_breach() == "failed: 1 of 2 (50%) in the wave, limit 20%"
     counting.next_wave()
-    assert counting.breach() is None
+    assert counting.find_breach() is None
     count(counting, [GOOD, GOOD])
-    assert counting.breach() is None
+    assert counting.find_breach() is None
 
 
 def test_what_was_not_started_has_not_ended_unless_it_drifted() -> None:
     counting = tally(failed=Threshold(share=0.2))
     count(counting, [(NOT_STARTED, "window: shut")] * 30 + [BAD])
 
-    assert counting.breach() == "failed: 1 of 1 (100%) in the wave, limit 20%"
+    assert counting.find_breach() == "failed: 1 of 1 (100%) in the wave, limit 20%"
     count(counting, [(NOT_STARTED, "drifted: changed")] * 4)
-    assert counting.breach() is None
+    assert counting.find_breach() is None
 
 
 def test_a_count_counts_the_run_and_not_the_wave() -> None:
@@ -208,7 +208,7 @@ def test_the_defaults_are_those_of_the_product() -> None:
 )
 def test_a_wave_in_which_nothing_went_down_stops_the_run(counts: Counts, left: int, stops: bool) -> None:
     """Also one whose targets nobody took, since their lane had closed in the wave before."""
-    assert fruitless(counts, left=left) is stops
+    assert is_fruitless(counts, left=left) is stops
 
 
 # --- exit statuses --------------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ HELD_BACK = ["filtered", "protected", "skipped"]
 def test_what_a_resume_would_go_on_with_is_status_4(outcome: Outcome, word: str) -> None:
     counts = {(outcome, word): 1, (FAILED, "refused"): 5, (UNDEPLOYED, ""): 9}
 
-    assert exit_status(counts, interrupted=False) is ExitStatus.STOPPED
-    assert exit_status(counts, interrupted=True) is ExitStatus.INTERRUPTED
-    assert left_undone(counts) == word
+    assert choose_exit_status(counts, interrupted=False) is ExitStatus.STOPPED
+    assert choose_exit_status(counts, interrupted=True) is ExitStatus.INTERRUPTED
+    assert find_undone_reason(counts) == word
 
 
 @pytest.mark.parametrize(
@@ -240,31 +240,31 @@ def test_what_a_resume_would_go_on_with_is_status_4(outcome: Outcome, word: str)
     ],
 )
 def test_an_end_that_is_not_success_is_status_1(end: tuple[Outcome, str]) -> None:
-    assert exit_status({end: 1, (UNDEPLOYED, ""): 9}, interrupted=False) is ExitStatus.UNFINISHED
+    assert choose_exit_status({end: 1, (UNDEPLOYED, ""): 9}, interrupted=False) is ExitStatus.UNFINISHED
 
 
 def test_success_and_what_was_held_back_on_purpose_is_status_0() -> None:
     counts = {(UNDEPLOYED, ""): 3, (ALREADY, "absent"): 1} | {(NOT_STARTED, word): 1 for word in HELD_BACK}
 
-    assert exit_status(counts, interrupted=False) is ExitStatus.DONE
-    assert exit_status({}, interrupted=False) is ExitStatus.DONE
+    assert choose_exit_status(counts, interrupted=False) is ExitStatus.DONE
+    assert choose_exit_status({}, interrupted=False) is ExitStatus.DONE
 
 
 def test_an_interrupt_that_came_when_all_was_done_changes_nothing() -> None:
-    assert exit_status({(UNDEPLOYED, ""): 3}, interrupted=True) is ExitStatus.DONE
-    assert exit_status({(FAILED, "refused"): 3}, interrupted=True) is ExitStatus.UNFINISHED
+    assert choose_exit_status({(UNDEPLOYED, ""): 3}, interrupted=True) is ExitStatus.DONE
+    assert choose_exit_status({(FAILED, "refused"): 3}, interrupted=True) is ExitStatus.UNFINISHED
 
 
 def test_the_order_of_the_counts_does_not_matter() -> None:
     ends = [(UNDEPLOYED, ""), (FAILED, "refused"), (UNKNOWN, "spent"), (NOT_STARTED, "window")]
-    found = {exit_status(dict.fromkeys(order, 1), interrupted=False) for order in permutations(ends)}
+    found = {choose_exit_status(dict.fromkeys(order, 1), interrupted=False) for order in permutations(ends)}
 
     assert found == {ExitStatus.STOPPED}
 
 
 def test_a_count_of_nought_is_no_count() -> None:
     assert (
-        exit_status({(NOT_STARTED, "window"): 0, (FAILED, "refused"): 0}, interrupted=False)
+        choose_exit_status({(NOT_STARTED, "window"): 0, (FAILED, "refused"): 0}, interrupted=False)
         is ExitStatus.DONE
     )
 
@@ -275,7 +275,9 @@ def test_statuses_are_tested_in_the_product_s_order() -> None:
 
 def test_every_reason_leads_to_one_status() -> None:
     """A new reason must be given its place."""
-    statuses = {str(word): int(exit_status({(NOT_STARTED, word): 1}, interrupted=False)) for word in Reason}
+    statuses = {
+        str(word): int(choose_exit_status({(NOT_STARTED, word): 1}, interrupted=False)) for word in Reason
+    }
 
     assert {word for word, status in statuses.items() if status == 4} == set(RESUMABLE)
     assert {word for word, status in statuses.items() if status == 0} == set(HELD_BACK)
@@ -287,7 +289,7 @@ def test_every_reason_leads_to_one_status() -> None:
     [(130, "interrupted"), (4, "stopped"), (1, "complete"), (0, "complete")],
 )
 def test_the_state_of_a_run_follows_its_status(status: int, state: str) -> None:
-    assert end_state(ExitStatus(status)) == state
+    assert name_end_state(ExitStatus(status)) == state
 
 
 # --- steps ----------------------------------------------------------------------------------------------
@@ -320,7 +322,7 @@ ALL = Size(share=1.0)
 def test_shares_round_up_and_empty_steps_vanish(
     sizes: tuple[Size, ...], count: int, expected: tuple[int, ...]
 ) -> None:
-    assert step_bounds(sizes, count) == expected
+    assert end_steps(sizes, count) == expected
 
 
 SIZES = st.lists(
@@ -330,7 +332,7 @@ SIZES = st.lists(
 
 @given(SIZES, st.integers(0, 10_000_000))
 def test_steps_go_on_to_the_end_and_are_no_more_than_their_sizes(sizes: list[Size], count: int) -> None:
-    bounds = step_bounds((*sizes, ALL), count)
+    bounds = end_steps((*sizes, ALL), count)
 
     assert all(before < after for before, after in pairwise((0, *bounds)))
     assert bounds[-1:] == ((count,) if count else ())
@@ -339,6 +341,6 @@ def test_steps_go_on_to_the_end_and_are_no_more_than_their_sizes(sizes: list[Siz
 
 @given(st.integers(1, 10_000_000), st.integers(1, 10_000))
 def test_a_share_of_whole_percents_is_exact(count: int, percent: int) -> None:
-    bounds = step_bounds((Size(share=percent / 100 / 100), ALL), count)
+    bounds = end_steps((Size(share=percent / 100 / 100), ALL), count)
 
     assert bounds[0] == min(count, -(-count * percent // 10_000))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.engine.control import Continue, Pause, SetLimits, Skip
+from orchestrator.engine.control import ContinueRun, PauseRun, SetLimits, SkipTargets
 from orchestrator.errors import UsageError
 from orchestrator.runs.control_socket import Question, ask
 from tests.support.stage import Stage, apim_id, kill, most_within, until
@@ -70,7 +70,7 @@ def test_a_pause_holds_back_all_that_is_new_until_it_is_continued(staged: Callab
 def test_a_stop_leaves_the_rest_for_a_resume(staged: Callable[..., Stage]) -> None:
     stage = staged(30, 10, latency=0.05)
     with _going(stage, 10) as process:
-        stage.steer(Pause())
+        stage.steer(PauseRun())
         stopped = stage.control("stop")
         _, err = process.communicate(timeout=20)
     run, reasons, outcomes = stage.report()["run"], stage.reasons(), stage.outcomes()
@@ -93,10 +93,10 @@ def test_a_stop_leaves_the_rest_for_a_resume(staged: Callable[..., Stage]) -> No
 def test_what_is_skipped_is_left_alone_and_does_not_count(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 12, latency=0.02)
     with _going(stage, 4, waves=True) as process:
-        stage.steer(Pause())
+        stage.steer(PauseRun())
         missed = stage.control("skip", "apim/*")
         skipped = stage.control("skip", "apim/**/proxy-?/test")
-        stage.steer(Continue())
+        stage.steer(ContinueRun())
         _, err = process.communicate(timeout=20)
     again = stage.undeploy("resume", "latest")
     spared = {apim_id(number) for number in range(10)}
@@ -117,7 +117,7 @@ def test_what_is_skipped_is_left_alone_and_does_not_count(staged: Callable[..., 
 def test_limits_and_skips_hold_after_a_kill(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 12, latency=0.1)
     with _going(stage, 4, waves=True) as process:
-        stage.steer(Skip("apim/**/proxy-?/test"))
+        stage.steer(SkipTargets("apim/**/proxy-?/test"))
         stage.steer(SetLimits("roma-eu", concurrency=1))
         stage.steer(SetLimits("apim", rate=5.0))
         kill(process)
@@ -126,8 +126,8 @@ def test_limits_and_skips_hold_after_a_kill(staged: Callable[..., Stage]) -> Non
     stale, resumes = door.exists(), time.time()
     with stage.started("resume", "latest") as process:
         until(lambda: bool(_arrivals(stage, "roma-eu", resumes)))
-        taken_over = stage.steer(Pause())
-        stage.steer(Continue())
+        taken_over = stage.steer(PauseRun())
+        stage.steer(ContinueRun())
         _, err = process.communicate(timeout=20)
     spared = {name for name, reason in stage.reasons().items() if reason.startswith("skipped: ")}
 
@@ -171,7 +171,7 @@ def test_a_wrong_gateway_changes_nothing(staged: Callable[..., Stage]) -> None:
     with _going(stage, 2) as process:
         with pytest.raises(UsageError, match="the plan has no gateway 'roma'; it has roma-eu"):
             stage.steer(SetLimits("roma", rate=1.0))
-        idle = stage.steer(Continue())
+        idle = stage.steer(ContinueRun())
         _, err = process.communicate(timeout=20)
 
     assert "it was not waiting" in idle
@@ -184,7 +184,7 @@ def test_a_run_in_a_deep_folder_is_steered(staged: Callable[..., Stage]) -> None
     deep = "/".join(["a-folder-with-a-long-name"] * 8)
     with _going(stage, 2, "--state", deep) as process:
         (door,) = (stage.folder / deep / "runs").glob("*/control")
-        ask(door.parent, Question(command=Pause()))
+        ask(door.parent, Question(command=PauseRun()))
         paused = stage.control("pause", state=deep)
         assert stage.control("continue", state=deep).status == 0
         _, err = process.communicate(timeout=20)

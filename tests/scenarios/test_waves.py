@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.control import Continue
+from orchestrator.engine.control import ContinueRun
 from orchestrator.errors import RunError
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Kind
@@ -58,7 +58,7 @@ def _arrived(stage: Stage) -> dict[str, float]:
 def _continues(stage: Stage) -> bool:
     """Tell whether the newest run was waiting, and goes on."""
     with suppress(RunError):  # it is just starting
-        return stage.steer(Continue()) == "it goes on"
+        return stage.steer(ContinueRun()) == "it goes on"
     return False
 
 
@@ -103,7 +103,7 @@ def test_without_a_terminal_a_question_waits_for_control(staged: Callable[..., S
         time.sleep(0.3)
         waiting = stage.requests()
         assert process.poll() is None
-        answer = stage.steer(Continue())
+        answer = stage.steer(ContinueRun())
         _, err = process.communicate(timeout=20)
 
     assert waiting == 3

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from orchestrator.engine.control import Continue, ControlCommand, Controller, ControlSocket, Who
+from orchestrator.engine.control import ContinueRun, ControlCommand, Controller, ControlSocket, Operator
 from orchestrator.errors import OrchestratorError
 
-WHO = Who(user="simulated", origin="seed")
+WHO = Operator(user="simulated", origin="seed")
 
 EVERY = 20.0
 """Virtual seconds between two words to go on: nothing waits for somebody for ever."""
@@ -37,8 +37,8 @@ async def _steer(controller: Controller, acts: Sequence[tuple[float, ControlComm
     for at, demand in acts:
         await anyio.sleep(max(0.0, began + at - anyio.current_time()))
         with suppress(OrchestratorError):  # a pattern that matches nothing, a disk that is full
-            await controller.do(demand, WHO)
+            await controller.execute(demand, WHO)
     for _ in range(TIMES):
         await anyio.sleep(EVERY)
         with suppress(OrchestratorError):
-            await controller.do(Continue(), WHO)
+            await controller.execute(ContinueRun(), WHO)

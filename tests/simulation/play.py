@@ -308,7 +308,7 @@ class _Signals(NoSignals):
     def __init__(self, times: Sequence[float]) -> None:
         self._times = times
 
-    async def received(self) -> AsyncIterator[str]:
+    async def receive(self) -> AsyncIterator[str]:
         began = anyio.current_time()
         for at in self._times:
             await anyio.sleep(max(0.0, began + at - anyio.current_time()))

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.control import Continue, ControlCommand, Pause, SetLimits, Skip, Stop
+from orchestrator.engine.control import ContinueRun, ControlCommand, PauseRun, SetLimits, SkipTargets, StopRun
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
@@ -174,10 +174,10 @@ def _acts(
     if random.random() < 0.7:
         return ()
     made: list[Callable[[], ControlCommand]] = [
-        Pause,
-        Continue,
-        Stop,
-        lambda: Skip(random.choice([random.choice(names), f"{random.choice(gateways).name}/**"])),
+        PauseRun,
+        ContinueRun,
+        StopRun,
+        lambda: SkipTargets(random.choice([random.choice(names), f"{random.choice(gateways).name}/**"])),
         lambda: SetLimits(random.choice(gateways).name, random.randint(1, 12)),
         lambda: SetLimits(random.choice(gateways).name, rate=random.choice([0.2, 2.0, 30.0])),
         lambda: SetLimits(random.choice(gateways).name, unbounded=True),

@@ -17,7 +17,7 @@ MOST_LANES = 60
 """So many lanes are told of, and so many waves: an answer is one line of bounded length."""
 
 
-class LaneStanding(Struct, frozen=True, kw_only=True):
+class LiveLaneStatus(Struct, frozen=True, kw_only=True):
     """One lane. Instants are Unix times."""
 
     name: str
@@ -41,7 +41,7 @@ class LaneStanding(Struct, frozen=True, kw_only=True):
     """It is parked, and nothing waits for it any more in this session."""
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class LiveStatus(Struct, frozen=True, kw_only=True):
     """Where a run stands at the Unix time ``at``."""
 
     at: float
@@ -56,20 +56,22 @@ class Standing(Struct, frozen=True, kw_only=True):
     """When that is over at the latest, or looked at again; None where nobody can tell."""
     stopping: str | None = None
     closes: float | None = None
-    lanes: tuple[LaneStanding, ...] = ()
+    lanes: tuple[LiveLaneStatus, ...] = ()
     forecast: Forecast | None = None
 
 
-def standing(progress: Progress, lanes: Mapping[str, Lane], now: float, monotonic: float) -> Standing:
+def read_live_status(
+    progress: Progress, lanes: Mapping[str, Lane], now: float, monotonic: float
+) -> LiveStatus:
     """Return where a run stands by its events and its lanes, at one moment on both clocks."""
     told = tuple(
-        _lane(lane, lanes.get(lane.name), now, monotonic)
+        _read_lane_status(lane, lanes.get(lane.name), now, monotonic)
         for lane in list(progress.lanes.values())[:MOST_LANES]
     )
     step = progress.step
-    waits_for, until = _waits(progress, told, now)
+    waits_for, until = _find_wait(progress, told, now)
     forecast = progress.forecast(now)
-    return Standing(
+    return LiveStatus(
         at=now,
         wave=progress.wave,
         step=step.number if step else None,
@@ -86,10 +88,10 @@ def standing(progress: Progress, lanes: Mapping[str, Lane], now: float, monotoni
     )
 
 
-def _lane(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LaneStanding:
+def _read_lane_status(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
     state = told.standing(now)
     probe, gives_up = lane.state.probes() if lane and state == "parked" else (None, None)
-    return LaneStanding(
+    return LiveLaneStatus(
         name=told.name,
         state=state,
         reason=told.why if state != "open" else None,
@@ -104,22 +106,24 @@ def _lane(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -
     )
 
 
-def _waits(progress: Progress, lanes: Sequence[LaneStanding], now: float) -> tuple[str | None, float | None]:
+def _find_wait(
+    progress: Progress, lanes: Sequence[LiveLaneStatus], now: float
+) -> tuple[str | None, float | None]:
     if progress.waiting is not None:
         return waiting_text(progress, now), progress.waiting.until
     held = [lane for lane in lanes if lane.left and lane.state in ("paused", "parked") and not lane.given_up]
     if not held:
         return None, None
     instants = [at for lane in held if (at := lane.until or lane.probe_at) is not None]
-    return "; ".join(map(lane_waits, held)), min(instants, default=None)
+    return "; ".join(map(describe_lane_wait, held)), min(instants, default=None)
 
 
-def lane_waits(lane: LaneStanding) -> str:
+def describe_lane_wait(lane: LiveLaneStatus) -> str:
     """Return what a lane that is paused or parked waits for, with its times."""
-    return f"{visible(lane.name)} is {lane.state}{''.join(_times(lane))}"
+    return f"{visible(lane.name)} is {lane.state}{''.join(_describe_times(lane))}"
 
 
-def _times(lane: LaneStanding) -> Iterator[str]:
+def _describe_times(lane: LiveLaneStatus) -> Iterator[str]:
     if lane.until is not None:
         yield f" until {clock(lane.until)}"
     if lane.probe_at is not None:
