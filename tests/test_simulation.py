@@ -158,7 +158,7 @@ def test_a_worker_that_is_never_woken_is_caught(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.promise(10)
 def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "open_way", lambda environment, gateway: environment.connect(gateway))
+    monkeypatch.setattr(session, "open_connection", lambda environment, gateway: environment.connect(gateway))
 
     assert caught("promise 10: it has not ended")
 
@@ -183,7 +183,7 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
 
 
 def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "aimed", lambda policy, act, reading: reading)
+    monkeypatch.setattr(target_run, "mirror_reading", lambda policy, act, reading: reading)
 
     assert caught("is not up everywhere")
 
