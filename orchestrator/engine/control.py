@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from orchestrator.engine.live_status import LiveStatus
-from orchestrator.engine.target_run import RunResources
+from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record

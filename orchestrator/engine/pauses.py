@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from orchestrator.engine.target_run import RunResources
+from orchestrator.engine.resources import RunResources
 from orchestrator.model.events import RunContinued, RunWaiting
 from orchestrator.model.plan import Wave
 

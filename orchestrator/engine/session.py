@@ -15,9 +15,9 @@ from orchestrator.engine.control import Controller, ControlSocket, no_control
 from orchestrator.engine.guard import ProtectionSummary
 from orchestrator.engine.live_status import read_live_status
 from orchestrator.engine.pauses import Prompt
+from orchestrator.engine.resources import RunResources
 from orchestrator.engine.signals import SignalSource
 from orchestrator.engine.storage import Storage
-from orchestrator.engine.target_run import RunResources
 from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.account import consent_of

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from orchestrator.lanes.environment import Environment
+from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import StateList
-from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
+from orchestrator.model.events import AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import UNDEPLOY, Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.precheck import Approved, judged, unseen
+from orchestrator.rules.precheck import judged, unseen
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     End,
@@ -40,32 +38,6 @@ from orchestrator.rules.retry import (
     mirror_reading,
     passing,
 )
-
-
-class Recording(Protocol):
-    """Where intents and results are kept; the journal's record is one."""
-
-    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None: ...
-    def result(
-        self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
-    ) -> None: ...
-    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None: ...
-
-
-class RunResources(Struct, frozen=True, kw_only=True):
-    """What every target of a session is undeployed with."""
-
-    environment: Environment
-    run_gate: RunGate
-    record: Recording
-    emit: Callable[[AnyEvent], None]
-    note: str | None
-    """The text for a vendor's history record, where a target has none of its own."""
-    change: Ask = UNDEPLOY
-    """What is done to the targets: to undeploy them, or in a restore to deploy them."""
-    snapshot: Literal["best", "required", "off"] = "off"
-    approved: Callable[[int], Approved | None] = lambda _: None
-    """What an approval saw of the target with a number, where there is one."""
 
 
 class Wait(Struct, frozen=True):

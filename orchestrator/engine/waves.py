@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from orchestrator.engine.pauses import Prompt, pause_after_wave, wait_to_proceed
 from orchestrator.engine.queue import DependencyTracker, ExclusiveKeys, QueuedTarget, TargetQueue
-from orchestrator.engine.target_run import RunResources, TargetRun
+from orchestrator.engine.resources import RunResources
+from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
 from orchestrator.journal.pending import Pending, WaveStep
 from orchestrator.journal.record import Record

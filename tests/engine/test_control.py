@@ -23,7 +23,7 @@ from orchestrator.engine.control import (
     StopRun,
     recall_controls,
 )
-from orchestrator.engine.target_run import RunResources
+from orchestrator.engine.resources import RunResources
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record

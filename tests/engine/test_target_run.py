@@ -8,7 +8,8 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine.target_run import RunResources, TargetRun
+from orchestrator.engine.resources import RunResources
+from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Secret

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.engine.control import Controller
 from orchestrator.engine.pauses import Prompt
-from orchestrator.engine.target_run import RunResources
+from orchestrator.engine.resources import RunResources
 from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value

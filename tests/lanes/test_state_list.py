@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from orchestrator.engine.target_run import RunResources
+from orchestrator.engine.resources import RunResources
 from orchestrator.engine.waves import Crew, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
