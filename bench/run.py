@@ -66,8 +66,8 @@ from pathlib import Path
 import anyio
 from orchestrator.api import RunOptions, load_plan, run
 from orchestrator import report
-import orchestrator.report.html, orchestrator.report.json, orchestrator.report.csv
-import orchestrator.report.junit, orchestrator.report.markdown
+import orchestrator.report.formats.html, orchestrator.report.formats.json, orchestrator.report.formats.csv
+import orchestrator.report.formats.junit, orchestrator.report.formats.markdown
 from orchestrator.model.events import RunStarted, RunEnded
 
 os.environ["BENCH_TOKEN"] = "token"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from orchestrator.api import RunOptions, RunResult, prepare_restore, restore, resume, run
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
-    from orchestrator.report import write_report
     from orchestrator.report.values import Report
+    from orchestrator.report.writing import write_report
     from orchestrator.runs.load import LoadedPlan, load_plan
     from orchestrator.runs.restore import Choice, Restoration
     from orchestrator.streaming import stream
@@ -45,7 +45,7 @@ _HOMES = {
     "resume": "api",
     "run": "api",
     "stream": "streaming",
-    "write_report": "report",
+    "write_report": "report.writing",
 }
 
 __all__ = [

@@ -64,7 +64,9 @@ PLANTED = {
     "A gateway knows no other": [
         ("gateways/roma/gateway.py", "from orchestrator.gateways.apinizer import gateway"),
     ],
-    "A report's format knows no other": [("report/csv.py", "from orchestrator.report import html")],
+    "A report's format knows no other": [
+        ("report/formats/csv.py", "from orchestrator.report.formats import html")
+    ],
 }
 
 

@@ -10,15 +10,8 @@ import click
 
 from orchestrator.commands.options import output_option, run_argument, state_option
 from orchestrator.commands.screen import tell
+from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.system.writing import check_place, whole_file
-
-# The names of orchestrator.report.FORMATS, which --help does without; a test compares them.
-FORMATS = ("json", "junit", "html", "markdown", "csv")
-ENDINGS = {
-    ".json": "json", ".xml": "junit", ".html": "html", ".htm": "html", ".md": "markdown",
-    ".markdown": "markdown", ".csv": "csv",
-}  # fmt: skip
-"""The formats that the ending of a file's name stands for, whatever its case."""
 
 
 @click.command("report")
@@ -26,7 +19,7 @@ ENDINGS = {
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(tuple(FORMATS)),
     help="Its form; by default that of FILE's ending, else json.",
 )
 @click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
@@ -40,12 +33,12 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
     stdout, or to FILE.
     """
     from orchestrator.journal.folder import RunFolder, find_run
-    from orchestrator.report import write_report
+    from orchestrator.report.writing import write_report
 
     folder = find_run(state, run)
     if output is not None:
         check_place(output, replace=force)
-    form = form or ENDINGS.get(output.suffix.lower() if output else "", "json")
+    form = form or (find_format(output.suffix) if output else None) or "json"
     if chain:
         from orchestrator.journal.chain import chain_account, find_chain
 

@@ -86,7 +86,7 @@ def render_json(folders: Sequence[RunFolder]) -> str:
 
 
 def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
-    from orchestrator.report.json import head_json
+    from orchestrator.report.formats.json import head_json
 
     place = {"id": folder.id, "folder": str(folder.path)}
     try:

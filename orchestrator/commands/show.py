@@ -62,7 +62,7 @@ def render_json(kept: KeptTarget) -> str:
     """Return the target's object of report.json, with ``snapshot``."""
     import msgspec
 
-    from orchestrator.report.json import target_json
+    from orchestrator.report.formats.json import target_json
 
     return msgspec.json.encode({**target_json(kept.target), "snapshot": kept.snapshot}).decode()
 

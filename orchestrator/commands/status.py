@@ -85,7 +85,7 @@ def render_json(account: JournalReportSource, live: LiveStatus | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
     import msgspec
 
-    from orchestrator.report.json import head_json
+    from orchestrator.report.formats.json import head_json
     from orchestrator.report.values import SCHEMA
 
     found: dict[str, Any] = {"schema": SCHEMA, **head_json(account.report)}

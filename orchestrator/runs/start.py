@@ -28,7 +28,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Ask
-from orchestrator.report import write_all
+from orchestrator.report.writing import write_all
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.order import RunRequest, RunResult
 from orchestrator.runs.selection import (

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.commands.report import FORMATS
 from orchestrator.errors import UsageError
-from orchestrator.report import FORMATS as WRITTEN
+from orchestrator.report.formats import FORMATS
 from orchestrator.simulator.process import Running
 from orchestrator.system.writing import whole_file
 
@@ -19,16 +18,12 @@ Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]
 
 
-def test_the_formats_of_the_option_are_those_that_can_be_written() -> None:
-    assert set(FORMATS) == set(WRITTEN)
-
-
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_report_made_again_is_the_one_of_the_run(
     platform: Running, plan: Write, undeploy: Undeploy, folder: Path, form: str
 ) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
-    kept = (folder / ".undeploy" / "runs" / run / WRITTEN[form].file).read_text(encoding="utf-8")
+    kept = (folder / ".undeploy" / "runs" / run / FORMATS[form].file).read_text(encoding="utf-8")
 
     assert undeploy("report", "latest", "--format", form).out == kept
     assert undeploy("report", run, "--format", form, "-o", "again").out == ""

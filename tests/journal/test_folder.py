@@ -22,7 +22,8 @@ from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
 from orchestrator.journal.holder import Holder, look, take
-from orchestrator.report import FORMATS, write_all
+from orchestrator.report.formats import FORMATS
+from orchestrator.report.writing import write_all
 from tests.support.journals import START, small
 
 NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', 'x')"

@@ -20,7 +20,8 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan
-from orchestrator.report import FORMATS, write_report
+from orchestrator.report.formats import FORMATS
+from orchestrator.report.writing import write_report
 from tests.support.journals import START, draft, finish, plan, roma, target
 
 Ends = dict[str, tuple[str | None, list[tuple[str, str | None]]]]

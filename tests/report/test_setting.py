@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report import FORMATS
+from orchestrator.report.formats import FORMATS
 from orchestrator.report.values import ApprovalReport, Consent, SessionReport, WindowReport
 from orchestrator.report.words import advice, headline
 from tests.support.runs import STARTED, FakeAccount, a_run, a_target, written

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.reading import Act
-from orchestrator.report import write_report
 from orchestrator.report.values import (
     AttemptReport,
     Control,
@@ -27,6 +26,7 @@ from orchestrator.report.values import (
     Totals,
     WaveReport,
 )
+from orchestrator.report.writing import write_report
 
 STARTED = datetime(2026, 11, 22, 19, 0, 3, 412_000, tzinfo=UTC)
 KINDS = {"roma-eu": "roma", "apim": "apinizer", "roma-me": "roma"}

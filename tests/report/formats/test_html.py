@@ -12,7 +12,7 @@ import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report import html
+from orchestrator.report.formats import html
 from tests.support.runs import (
     HOSTILE,
     FakeAccount,

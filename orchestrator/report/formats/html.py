@@ -16,9 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.chart import bar, pace_chart, ranges, time_line
 from orchestrator.report.failures import Group, grouped
-from orchestrator.report.rows import chosen, document
+from orchestrator.report.page.chart import bar, pace_chart, ranges, time_line
+from orchestrator.report.page.rows import chosen, document
 from orchestrator.report.values import OUTCOMES_OF, ReportSource
 from orchestrator.report.words import (
     OUTCOME_WORDS,

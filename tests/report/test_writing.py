@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.report import FORMATS, ReportError, write_all, write_report
+from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.report.values import TargetReport
+from orchestrator.report.writing import ReportError, write_all, write_report
 from tests.support.runs import FakeAccount, a_run, a_target, made_up, written
 
 FILES = {
@@ -32,14 +33,22 @@ def test_the_table_names_the_five_formats_and_their_files() -> None:
 
 def test_importing_the_package_imports_no_format_and_no_template_engine() -> None:
     code = (
-        "import sys, orchestrator.report as r; "
-        "heavy = {'jinja2', *(form.module for form in r.FORMATS.values())}; "
+        "import sys, orchestrator.report.writing; from orchestrator.report.formats import FORMATS; "
+        "heavy = {'jinja2', *(form.module for form in FORMATS.values())}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("ending", "name"),
+    [(".json", "json"), (".XML", "junit"), (".htm", "html"), (".markdown", "markdown"), ("", None)],
+)
+def test_the_ending_of_a_file_stands_for_a_format(ending: str, name: str | None) -> None:
+    assert find_format(ending) == name
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -55,7 +64,7 @@ def test_no_format_imports_another(name: str) -> None:
 
 
 def test_an_unknown_format_is_told_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'pdf'.*json, csv, junit, markdown, html"):
+    with pytest.raises(UsageError, match=r"'pdf'.*json, junit, html, markdown, csv"):
         write_report("pdf", made_up(1), StringIO())
 
 

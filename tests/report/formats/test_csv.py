@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.csv import COLUMNS
+from orchestrator.report.formats.csv import COLUMNS
 from tests.support.runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.chart import WIDTH, bar, pace_chart, ranges, time_line
+from orchestrator.report.page.chart import WIDTH, bar, pace_chart, ranges, time_line
 from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
 from tests.support.runs import a_pacing, made_up
 

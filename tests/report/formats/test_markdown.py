@@ -7,7 +7,7 @@ import re
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.markdown import ROWS
+from orchestrator.report.formats.markdown import ROWS
 from orchestrator.report.values import WaveReport
 from tests.support.runs import (
     HOSTILE,

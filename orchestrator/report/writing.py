@@ -1,0 +1,58 @@
+"""Writes a run's reports: one to a stream, or all of them into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.report.formats import FORMATS, ReportFormat
+from orchestrator.report.values import ReportSource
+from orchestrator.system.writing import written
+
+
+class ReportError(OrchestratorError):
+    """Some reports could not be written. ``failures`` tells by file name why; the others were written."""
+
+    def __init__(self, folder: Path, run: str, failures: Mapping[str, str]) -> None:
+        told = "; ".join(f"{file}: {why}" for file, why in failures.items())
+        super().__init__(
+            f"could not write all reports to {folder} ({told}). The journal is not affected: mend the cause "
+            f"and make them again with `undeploy report {run} --format FORMAT`"
+        )
+        self.failures = dict(failures)
+
+
+def write_report(name: str, source: ReportSource, out: TextIO) -> None:
+    """Write the report in format ``name`` to ``out``, target by target.
+
+    Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` where ``out`` cannot be written,
+    and what ``source`` raises.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"no report format is called {name!r}; choose one of {', '.join(FORMATS)}")
+    FORMATS[name].load_writer()(source, out)
+
+
+def write_all(source: ReportSource, folder: Path) -> None:
+    """Write every format into ``folder``, which exists, each whole or not at all (mode 0600, durable).
+
+    A report that was there before is replaced. Where one format cannot be written the others still are, and
+    ``ReportError`` at the end names each that is missing.
+    """
+    failures = {}
+    for form in FORMATS.values():
+        try:
+            _write_file(form, source, folder)
+        except OSError as error:
+            failures[form.file] = error.strerror or str(error)
+        except OrchestratorError as error:
+            failures[form.file] = str(error)
+    if failures:
+        raise ReportError(folder, source.report.run.id, failures)
+
+
+def _write_file(form: ReportFormat, source: ReportSource, folder: Path) -> None:
+    with written(folder / form.file) as out:
+        form.load_writer()(source, out)
