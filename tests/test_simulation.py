@@ -22,7 +22,7 @@ from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import End, Policy, Send, Step, TargetHistory, decide, first_step
 from orchestrator.runs import restore
@@ -79,9 +79,9 @@ def test_so_many_may_be_in_doubt_as_somebody_has_let_be_in_flight() -> None:
 
 
 def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def posted(self: Record, target: Target, number: int, ask: Ask, at: float) -> None:
+    async def posted(self: Record, target: Target, number: int, operation: Operation, at: float) -> None:
         statement = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
-        self._writing.post(statement, (target.seq, number, ask.act.value, ask.via, at))
+        self._writing.post(statement, (target.seq, number, operation.act.value, operation.via, at))
 
     monkeypatch.setattr(Record, "intent", posted)
 
@@ -89,7 +89,7 @@ def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.M
 
 
 def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def removed(self: object, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def removed(self: object, operation: Operation, target: Target, reply: Reply) -> Reading:
         return Reading(verdict=Verdict.REMOVED, evidence="204")
 
     monkeypatch.setattr(Roma, "read", removed)

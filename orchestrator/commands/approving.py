@@ -122,7 +122,7 @@ def load_hmac_key(reference: str | None) -> Secret | None:
     """Return the key that ``--hmac-key`` refers to, None without one; raises ``UsageError``."""
     if reference is None:
         return None
-    from orchestrator.model.settings import Reference
+    from orchestrator.model.settings import CredentialReference
     from orchestrator.preview.approval import check_key_length
     from orchestrator.transport.credentials import text_of
 
@@ -130,7 +130,7 @@ def load_hmac_key(reference: str | None) -> Secret | None:
     if not (colon and name) or form not in ("env", "file"):
         # Somebody may have typed the key itself: it is not repeated.
         raise UsageError("--hmac-key is neither env:NAME nor file:PATH; a key itself does not belong there")
-    found = Reference(env=name) if form == "env" else Reference(file=name)
+    found = CredentialReference(env=name) if form == "env" else CredentialReference(file=name)
     return check_key_length(text_of(found, Path(), "--hmac-key"))
 
 

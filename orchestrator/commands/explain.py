@@ -13,7 +13,7 @@ from orchestrator.rules.stop_rules import SHARES_FROM
 if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
     from orchestrator.model.plan import StopWhen, Threshold, Wave
-    from orchestrator.model.settings import Auth, Reference
+    from orchestrator.model.settings import Auth, CredentialReference
 
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
 _RULES = {
@@ -47,7 +47,7 @@ def _describe_credential(auth: Auth) -> str:
     )
 
 
-def _describe_source(reference: Reference) -> str:
+def _describe_source(reference: CredentialReference) -> str:
     """Name what a reference refers to; of a command the program alone, since arguments may say more."""
     if reference.command is not None:
         return f"command {visible(reference.command[0])}"

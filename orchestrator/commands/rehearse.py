@@ -166,15 +166,15 @@ def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Seed:
 
 def make_rehearsal_credential(gateway: Gateway) -> Material:
     """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
-    from orchestrator.model.credentials import Keys, Password, Secret
+    from orchestrator.model.credentials import AccessKeys, LoginPassword, Secret
     from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
 
     auth = gateway.auth
     if auth.iam is not None or auth.login is not None:
-        return Password(Secret(FAKE_PASSWORD))
+        return LoginPassword(Secret(FAKE_PASSWORD))
     if auth.access_key is not None:
         token = None if auth.security_token is None else Secret(FAKE_SECURITY_TOKEN)
-        return Keys(Secret(FAKE_KEYS.access), Secret(FAKE_KEYS.secret), token)
+        return AccessKeys(Secret(FAKE_KEYS.access), Secret(FAKE_KEYS.secret), token)
     return Secret(FAKE_TOKEN)
 
 

@@ -10,15 +10,15 @@ from orchestrator.discover.survey import GatewaySurvey, SurveyListener, SurveyRe
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.search import Found, Wanted
+from orchestrator.model.search import FoundTarget, TargetFilter
 
-KeepTarget = Callable[[Gateway, Found], str | None]
+KeepTarget = Callable[[Gateway, FoundTarget], str | None]
 """Takes a target that was found; says why it cannot be kept, where it cannot."""
 
 
 async def survey_gateways(
     gateways: Sequence[Gateway],
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[str, TargetFilter],
     environment: Environment,
     tell: SurveyListener,
     keep: KeepTarget,
@@ -45,9 +45,9 @@ async def survey_gateways(
 
 
 def _make_survey(
-    gateway: Gateway, wanted: Wanted, environment: Environment, tell: SurveyListener, keep: KeepTarget
+    gateway: Gateway, wanted: TargetFilter, environment: Environment, tell: SurveyListener, keep: KeepTarget
 ) -> GatewaySurvey:
-    def take(found: Found) -> None:
+    def take(found: FoundTarget) -> None:
         if why := keep(gateway, found):
             survey.miss(why)
 

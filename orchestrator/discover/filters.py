@@ -11,7 +11,7 @@ from msgspec import Struct
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import matcher
-from orchestrator.model.search import Found, Wanted
+from orchestrator.model.search import FoundTarget, TargetFilter
 from orchestrator.text.names import normal
 
 BEFORE = "deployed-before"
@@ -46,7 +46,7 @@ def _quote(text: str) -> str:
     return text if re.fullmatch(r"[\w*?./:+-]+", text) else f"'{text}'"
 
 
-def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> dict[str, Wanted]:
+def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> dict[str, TargetFilter]:
     """Return what is wanted of each gateway, by name.
 
     A filter holds for the gateways whose kind can answer it. A gateway that cannot answer one must be
@@ -82,7 +82,7 @@ def _build_wanted(
     tests: Mapping[str, Callable[[str], bool]],
     answered: Mapping[str, frozenset[str]],
     common: set[str],
-) -> Wanted:
+) -> TargetFilter:
     own = answered[gateway.name]
     missing = [name for name in filters.given if name not in own]
     if missing and not own - common:
@@ -92,7 +92,7 @@ def _build_wanted(
             f" name the gateways that are meant, or give it a filter of its own ({other})"
         )
     literal = {name: tuple(t for t in filters.texts.get(name, ()) if not set(t) & set("*?")) for name in own}
-    return Wanted(
+    return TargetFilter(
         filters={name: test for name, test in tests.items() if name in own},
         literals=literal,
         before=read_before(filters.before) if filters.before else None,
@@ -162,7 +162,7 @@ def read_before(text: str) -> datetime:
     return moment
 
 
-def choose_group(by: str | None, gateway: str, found: Found) -> str | None:
+def choose_group(by: str | None, gateway: str, found: FoundTarget) -> str | None:
     """Return what the target's wave is called after; its gateway where it has nothing of the sort.
 
     None where there is one wave for all.

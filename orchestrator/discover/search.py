@@ -23,7 +23,7 @@ from orchestrator.discover.survey import SurveyListener, SurveyResult
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.search import Found
+from orchestrator.model.search import FoundTarget
 from orchestrator.plan.frame import Frame, paths_in
 from orchestrator.plan.nodes import Entries
 from orchestrator.plan.patterns import Patterns
@@ -79,7 +79,7 @@ class Discovery:
             gateways, self._wanted, self._environment, self._tell, self._keep
         )
 
-    def _keep(self, gateway: Gateway, found: Found) -> str | None:
+    def _keep(self, gateway: Gateway, found: FoundTarget) -> str | None:
         return self._spool.add(gateway, found, choose_group(self._order.group_by, gateway.name, found))
 
     def result(self, entries: Entries, *, stdout: bool) -> DiscoveredPlan:

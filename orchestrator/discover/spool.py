@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.search import Found
+from orchestrator.model.search import FoundTarget
 from orchestrator.model.target_id import target_id
 from orchestrator.plan.shape import check
 from orchestrator.plan.written import comment, flow
@@ -32,7 +32,7 @@ class FoundTargets:
         self._places: dict[str | None, list[tuple[str, tuple[str, ...], int, int]]] = defaultdict(list)
         self._end = 0
 
-    def add(self, gateway: Gateway, found: Found, group: str | None) -> str | None:
+    def add(self, gateway: Gateway, found: FoundTarget, group: str | None) -> str | None:
         """Take a target; return why it cannot stand in a plan, where it cannot."""
         first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
@@ -46,7 +46,7 @@ class FoundTargets:
         self._keep(gateway, found, group)
         return None
 
-    def _keep(self, gateway: Gateway, found: Found, group: str | None) -> None:
+    def _keep(self, gateway: Gateway, found: FoundTarget, group: str | None) -> None:
         names = [coordinate.name for coordinate in gateway.COORDINATES]
         line = _format_line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
         data = line.encode()
@@ -79,7 +79,7 @@ def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts if "".join(parts).isascii() else tuple(map(normal, parts))
 
 
-def _find_fault(gateway: Gateway, found: Found) -> str | None:
+def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:
     """Return why a target that is live cannot stand in a plan; None where it can."""
     for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
         try:
@@ -89,7 +89,7 @@ def _find_fault(gateway: Gateway, found: Found) -> str | None:
     return None
 
 
-def _format_line(keys: Mapping[str, str], found: Found) -> str:
+def _format_line(keys: Mapping[str, str], found: FoundTarget) -> str:
     notes = [*found.notes, *([f"since {found.since}"] if found.since else [])]
     seen = comment(", ".join(notes))
     return f"- {flow(keys)}{f'  # {seen}' if seen else ''}"

@@ -20,7 +20,7 @@ from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.reading import Act, Reading, Verdict
-from orchestrator.model.search import Found, Part, Query, Wanted
+from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import backoff
@@ -73,10 +73,10 @@ class GatewaySurvey:
     def __init__(
         self,
         gateway: Gateway,
-        wanted: Wanted,
+        wanted: TargetFilter,
         environment: Environment,
         tell: SurveyListener,
-        keep: Callable[[Found], None],
+        keep: Callable[[FoundTarget], None],
     ) -> None:
         """``keep`` takes each target as it is found; it may be told of one more than once."""
         self.gateway = gateway
@@ -85,7 +85,7 @@ class GatewaySurvey:
         self._environment = environment
         self._tell = tell
         self._keep = keep
-        self._left: list[Iterator[Query]] = []
+        self._left: list[Iterator[SearchQuery]] = []
         self._asking = 0
         self._taken = 0
         self._unanswered = 0
@@ -128,7 +128,7 @@ class GatewaySurvey:
                 self._asking -= 1
                 self._wake()
 
-    async def _next(self) -> Query | None:
+    async def _next(self) -> SearchQuery | None:
         """Return the next query, as soon as there is one; None where no more will come."""
         while True:
             while self._left and not self._given_up:
@@ -145,7 +145,7 @@ class GatewaySurvey:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
-    def _take(self, part: Part) -> None:
+    def _take(self, part: QueryResult) -> None:
         tally = self.tally
         tally.seen += part.seen
         tally.deployed += part.deployed
@@ -154,7 +154,7 @@ class GatewaySurvey:
         for gap in part.gaps:
             self.miss(gap)
         tally.remarks += [remark for remark in part.remarks if remark not in tally.remarks]
-        self._left.append(iter(part.ask))
+        self._left.append(iter(part.queries))
 
     def miss(self, gap: str) -> None:
         """Keep what could not be seen."""
@@ -163,14 +163,14 @@ class GatewaySurvey:
         else:
             self.tally.more_gaps += 1
 
-    def _give_up(self, reason: str) -> Part:
+    def _give_up(self, reason: str) -> QueryResult:
         """Ask nothing more. What was still to be asked is not known by name."""
         if self._given_up:
-            return Part()
+            return QueryResult()
         self._given_up = True
-        return Part(gaps=(f"all that was not asked yet: {reason}",))
+        return QueryResult(gaps=(f"all that was not asked yet: {reason}",))
 
-    async def _answer(self, query: Query, lane: Lane) -> Part:
+    async def _answer(self, query: SearchQuery, lane: Lane) -> QueryResult:
         """Return what a query gave in the end."""
         self._taken += 1
         name = TargetId(f"({self._taken})")
@@ -179,7 +179,7 @@ class GatewaySurvey:
         finally:
             lane.leave(name)
 
-    async def _tried(self, query: Query, name: TargetId, lane: Lane) -> Part:
+    async def _tried(self, query: SearchQuery, name: TargetId, lane: Lane) -> QueryResult:
         failures = denials = 0
         while True:
             turn = AdmissionRequest(name, Act.LOOK)
@@ -190,8 +190,8 @@ class GatewaySurvey:
             try:
                 read = await self._ask(query, turn, lane)
             except ValueError as error:
-                return Part(gaps=(f"{query.name}: {error}",))
-            if isinstance(read, Part):
+                return QueryResult(gaps=(f"{query.name}: {error}",))
+            if isinstance(read, QueryResult):
                 self._unanswered = 0
                 return read
             denials += read.verdict is Verdict.DENIED
@@ -205,7 +205,7 @@ class GatewaySurvey:
                 return self._unheard(query, read)
             await anyio.sleep(backoff(lane.policy, failures, self._environment.roll()))
 
-    def _unheard(self, query: Query, read: Reading) -> Part:
+    def _unheard(self, query: SearchQuery, read: Reading) -> QueryResult:
         self._unanswered += 1
         if self._unanswered < MOST_UNANSWERED:
             return _describe_unanswered(query, read)
@@ -219,7 +219,7 @@ class GatewaySurvey:
             wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
             self._tell.on_lane_state(self.gateway.name, "paused", describe_fault(read), wait)
 
-    async def _ask(self, query: Query, turn: AdmissionRequest, lane: Lane) -> Part | Reading:
+    async def _ask(self, query: SearchQuery, turn: AdmissionRequest, lane: Lane) -> QueryResult | Reading:
         active = lane.authenticator.active
         if active is None:
             return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
@@ -232,7 +232,7 @@ class GatewaySurvey:
             if not isinstance(answer, Reply):
                 return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
             read = query.read(answer)
-            if isinstance(read, Part):
+            if isinstance(read, QueryResult):
                 lane.accepted(active.generation)
                 lane.observe(turn, _ANSWERED, began)
                 return _mask_part(read, mask)
@@ -244,7 +244,7 @@ class GatewaySurvey:
             return read
 
 
-def _mask_part(part: Part, mask: Mask) -> Part:
+def _mask_part(part: QueryResult, mask: Mask) -> QueryResult:
     """Return a part as it may be shown. A name that repeats a credential is left out: no id is blotted."""
     found = tuple(each for each in part.found if mask.value(each.parts) == each.parts)
     hidden = len(part.found) - len(found)
@@ -261,10 +261,10 @@ _ANSWERED = Reading(verdict=Verdict.UP)
 """To a lane, a reply that tells something is a look that was answered."""
 
 
-def _describe_unanswered(query: Query, read: Reading) -> Part:
+def _describe_unanswered(query: SearchQuery, read: Reading) -> QueryResult:
     if query.failed is not None:
         return query.failed(read)
-    return Part(gaps=(f"{query.name}: {describe_fault(read)}",))
+    return QueryResult(gaps=(f"{query.name}: {describe_fault(read)}",))
 
 
 def describe_fault(read: Reading) -> str:

@@ -22,7 +22,7 @@ from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
-from orchestrator.model.reading import Ask, Check, Reading, Verdict
+from orchestrator.model.reading import HealthCheck, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import describe
 
@@ -142,7 +142,9 @@ class _GatewayExamination:
         active = await self._enter(authenticator)
         await self._check(send, authenticator, active)
         seen = await self._look(send, authenticator, active)
-        self.found.append(findings.judge_looks(self._looks, [ask.via for ask in self._gateway.LOOKS]))
+        self.found.append(
+            findings.judge_looks(self._looks, [operation.via for operation in self._gateway.LOOKS])
+        )
         self.found.append(findings.judge_targets(seen, self._patient.total))
         self._tell_dialect()
 
@@ -246,29 +248,34 @@ class _GatewayExamination:
         seen: list[Reading] = []
         for target in self._patient.samples:
             readings: dict[str, Reading] = {}
-            ask: Ask | Reading | None = None
+            operation: Operation | Reading | None = None
             left = list(self._gateway.LOOKS) if target is self._patient.samples[0] else []
-            while not isinstance(ask, Reading):
+            while not isinstance(operation, Reading):
                 lacking = frozenset(via for via, offered in self._looks.items() if not offered)
-                ask = left.pop(0) if left else self._gateway.next_look(target, readings, lacking, None)
-                if isinstance(ask, Ask):
-                    reading = await self._read(ask, target, send, authenticator, active)
-                    readings[ask.via] = reading
+                operation = left.pop(0) if left else self._gateway.next_look(target, readings, lacking, None)
+                if isinstance(operation, Operation):
+                    reading = await self._read(operation, target, send, authenticator, active)
+                    readings[operation.via] = reading
                     if reading.verdict in {Verdict.BUSY, Verdict.DENIED}:
                         return [*seen, reading]
-            seen.append(ask)
+            seen.append(operation)
         return seen
 
     async def _read(
-        self, ask: Ask, target: Target, send: Send, authenticator: Authenticator, active: ActiveCredential
+        self,
+        operation: Operation,
+        target: Target,
+        send: Send,
+        authenticator: Authenticator,
+        active: ActiveCredential,
     ) -> Reading:
         now = self._environment.now()
-        answer = await send(self._gateway.request(ask, target, active.access, note=None, now=now))
+        answer = await send(self._gateway.request(operation, target, active.access, note=None, now=now))
         if isinstance(answer, Lost):
             return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))
-        reading = authenticator.mask.reading(self._gateway.read(ask, target, answer))
+        reading = authenticator.mask.reading(self._gateway.read(operation, target, answer))
         if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
-            self._looks[ask.via] = reading.verdict is not Verdict.NOT_OFFERED
+            self._looks[operation.via] = reading.verdict is not Verdict.NOT_OFFERED
         return reading
 
 
@@ -276,7 +283,7 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 """This read is not there, which another version may explain."""
 
 
-async def _ask_check(check: Check, send: Send, authenticator: Authenticator) -> str | Reading:
+async def _ask_check(check: HealthCheck, send: Send, authenticator: Authenticator) -> str | Reading:
     answer = await send(check.request)
     if isinstance(answer, Lost):
         return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))

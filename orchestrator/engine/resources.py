@@ -10,7 +10,7 @@ from msgspec import Struct
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import AnyEvent
-from orchestrator.model.reading import UNDEPLOY, Ask, Reading, Snapshot
+from orchestrator.model.reading import UNDEPLOY, Operation, Reading, Snapshot
 from orchestrator.model.target import Target
 from orchestrator.rules.precheck import Approved
 
@@ -18,7 +18,7 @@ from orchestrator.rules.precheck import Approved
 class Recording(Protocol):
     """Where intents and results are kept; the journal's record is one."""
 
-    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None: ...
+    async def intent(self, target: Target, number: int, ask: Operation, at: float) -> None: ...
     def result(
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
     ) -> None: ...
@@ -34,7 +34,7 @@ class RunResources(Struct, frozen=True, kw_only=True):
     emit: Callable[[AnyEvent], None]
     note: str | None
     """The text for a vendor's history record, where a target has none of its own."""
-    change: Ask = UNDEPLOY
+    change: Operation = UNDEPLOY
     """What is done to the targets: to undeploy them, or in a restore to deploy them."""
     snapshot: Literal["best", "required", "off"] = "off"
     approved: Callable[[int], Approved | None] = lambda _: None

@@ -46,7 +46,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.outcome import Counts, Reason
 from orchestrator.model.plan import Plan, RunId, Window
-from orchestrator.model.reading import UNDEPLOY, Act, Ask
+from orchestrator.model.reading import UNDEPLOY, Act, Operation
 from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import consented
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
@@ -81,7 +81,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """What earlier sessions have left for each lane, by name."""
     skips: Mapping[str, str] = {}
     """Patterns that somebody has had passed over in an earlier session, and who."""
-    change: Ask = UNDEPLOY
+    change: Operation = UNDEPLOY
     """What is done to the targets: to undeploy them, or in a restore to deploy them."""
     prompt: Prompt | None = None
     """Asks whether to go on after a wave, where somebody sits there."""

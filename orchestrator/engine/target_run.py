@@ -20,7 +20,7 @@ from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import AttemptEnded, AttemptStarted, RetryPlanned, SnapshotMissed
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.precheck import judged, unseen
@@ -229,7 +229,7 @@ class TargetRun:
             return mirror_reading(self._lane.policy, Act.LOOK, reading)
         seen: dict[str, Reading] = {}
         found, first = self._after_read(seen), True
-        while isinstance(found, Ask):
+        while isinstance(found, Operation):
             if not first:
                 turn = self._turn(Act.LOOK)
                 if refused := await self._lane.admit(turn):
@@ -238,13 +238,13 @@ class TargetRun:
             first = False
             answer = await self._exchange(turn, found, partial(self._conclude, seen, found.via))
             # What was put off is asked again, and only that: starting over would never end at a slow gateway.
-            if isinstance(answer, Ask) or answer.verdict not in (Verdict.BUSY, Verdict.DENIED):
+            if isinstance(answer, Operation) or answer.verdict not in (Verdict.BUSY, Verdict.DENIED):
                 found = answer
         if self._state_list and (warning := self._state_list.seen_alone(self.target, found)):
             self._lane.warn(warning)
         return found
 
-    def _conclude(self, seen: dict[str, Reading], via: str, reading: Reading) -> Reading | Ask:
+    def _conclude(self, seen: dict[str, Reading], via: str, reading: Reading) -> Reading | Operation:
         """Return what the look amounts to after this reading, or the read that it still needs."""
         if reading.verdict in (Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT):
             return reading
@@ -253,55 +253,55 @@ class TargetRun:
             seen[via] = reading
         return self._after_read(seen)
 
-    def _after_read(self, seen: dict[str, Reading]) -> Reading | Ask:
+    def _after_read(self, seen: dict[str, Reading]) -> Reading | Operation:
         gateway, lacking = self._lane.gateway, frozenset(self._lane.lacking)
         look = gateway.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
         return look(self.target, seen, lacking, self.history.doubted)
 
     async def _exchange(
-        self, turn: AdmissionRequest, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
-    ) -> Reading | Ask:
+        self, turn: AdmissionRequest, operation: Operation, conclude: Callable[[Reading], Reading | Operation]
+    ) -> Reading | Operation:
         """Send one request between two rows of the journal; return what ``conclude`` makes of its reply.
 
         The journal keeps the conclusion with the last of several reads: that is what a resume goes by.
         """
         with self._lane.flight():
-            return await self._exchange_in_flight(turn, ask, conclude)
+            return await self._exchange_in_flight(turn, operation, conclude)
 
     async def _exchange_in_flight(
-        self, turn: AdmissionRequest, ask: Ask, conclude: Callable[[Reading], Reading | Ask]
-    ) -> Reading | Ask:
+        self, turn: AdmissionRequest, operation: Operation, conclude: Callable[[Reading], Reading | Operation]
+    ) -> Reading | Operation:
         lane, target = self._lane, self.target
         number = self.history.requests + 1
         self.history = replace(self.history, requests=number)
         at = self._environment.now()
-        await self._record.intent(target, number, lane.authenticator.mask.ask(ask), at)
+        await self._record.intent(target, number, lane.authenticator.mask.ask(operation), at)
         self._emit(
-            AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=ask.act)
+            AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=operation.act)
         )
         active = lane.authenticator.active
         began = self._environment.monotonic()
         # While the intent became durable the lane may have been closed: nothing more may reach it then.
-        refused = lane.refusal(ask.act, settling=turn.settling)
+        refused = lane.refusal(operation.act, settling=turn.settling)
         if refused or active is None:
             answer: Reply | Lost = Lost(sent=False, detail=refused or "the credential is being renewed")
         else:
             now = self._environment.now()
-            request = lane.gateway.request(ask, target, active.access, note=self._note, now=now)
+            request = lane.gateway.request(operation, target, active.access, note=self._note, now=now)
             answer = await lane.send(request)
         seconds = self._environment.monotonic() - began
-        reading = _read(lane, ask, target, answer)
+        reading = _read(lane, operation, target, answer)
         concluded = conclude(reading)
         if isinstance(concluded, Reading):
             reading = concluded = lane.authenticator.mask.reading(
-                mirror_reading(lane.policy, ask.act, concluded)
+                mirror_reading(lane.policy, operation.act, concluded)
             )
         elif lane.policy.act is Act.DEPLOY:  # half a look says nothing yet of what is wanted
             reading = replace(reading, verdict=Verdict.TOLD)
         self._status = status = answer.status if isinstance(answer, Reply) else None
         sent = not isinstance(answer, Lost) or answer.sent
         self._record.result(target, number, reading, seconds=seconds, status=status, sent=sent)
-        self._tell_end(number, ask.act, reading, seconds, status)
+        self._tell_end(number, operation.act, reading, seconds, status)
         lane.observe(turn, reading, began, status)
         if active is not None and reading.verdict is Verdict.DENIED:
             await lane.renew(active.generation, reading)
@@ -339,10 +339,10 @@ def _wanted_wait(state: RetryCallState) -> float:
     return step.wait
 
 
-def _read(lane: Lane, ask: Ask, target: Target, answer: Reply | Lost) -> Reading:
+def _read(lane: Lane, operation: Operation, target: Target, answer: Reply | Lost) -> Reading:
     """Read a reply, then mask its texts; a lost one is doubt only if it was sent."""
     mask = lane.authenticator.mask
     if isinstance(answer, Reply):
-        return mask.reading(lane.gateway.read(ask, target, answer))
-    lost = Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT
+        return mask.reading(lane.gateway.read(operation, target, answer))
+    lost = Verdict.UNCLEAR if operation.act is Act.LOOK else Verdict.DOUBT
     return Reading(verdict=lost if answer.sent else Verdict.UNSENT, message=mask.value(answer.detail))

@@ -17,7 +17,7 @@ import msgspec
 from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
 from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.text import shown
-from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply, Request
 
 NO_SECOND_FACTOR = "multi-factor authentication is not supported; use a token or access keys"
@@ -75,26 +75,28 @@ def _refuse(text: Secret, name: str) -> None:
         raise ValueError(f"the {name} of a login is empty, or holds bytes that are not UTF-8")
 
 
-def read_iam(reply: Reply, project_id: str) -> Granted | Rejected | Unclear:
+def read_iam(reply: Reply, project_id: str) -> LoginGranted | LoginRejected | LoginUnclear:
     """Return what IAM's answer means. Never raises, whatever the bytes; only a 201 with a token grants, and
     none that is for another project than ``project_id``."""
     fields = json_object(reply) or {}
     if reply.status == 201:
         token = _token(reply.headers.get("x-subject-token"))
         if names_another(_project(fields.get("token")), project_id):
-            return Unclear(None, f"IAM answered with a token that is not for the project {project_id}", None)
+            return LoginUnclear(
+                None, f"IAM answered with a token that is not for the project {project_id}", None
+            )
         if token is not None:
-            return Granted(token, _ends(fields.get("token")))
+            return LoginGranted(token, _ends(fields.get("token")))
         return _unclear(reply, fields, "IAM answered 201 without a token in X-Subject-Token")
     if reply.status not in {400, 401, 403, 404}:
         return _unclear(reply, fields, f"{nature(reply)} is not how IAM answers a login; check its url")
     code, reason = _reason(reply, fields)
     if "required_auth_methods" in fields or _SECOND_FACTOR.search(f"{code} {reason}"):
-        return Rejected(code, f"{NO_SECOND_FACTOR} ({reason})")
-    return Rejected(code, reason)
+        return LoginRejected(code, f"{NO_SECOND_FACTOR} ({reason})")
+    return LoginRejected(code, reason)
 
 
-def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
+def read_apinizer(reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
     """Return what the manager's answer means. Never raises, whatever the bytes.
 
     Only a 200 with a typed token grants.
@@ -105,11 +107,11 @@ def read_apinizer(reply: Reply) -> Granted | Rejected | Unclear:
         if token is not None:
             # expires_in is documented as 3600, as a time in milliseconds, and as a number without a unit: to
             # believe one of them is to renew at every request, or never, by the others. A 401 tells it.
-            return Granted(token, until=None)
+            return LoginGranted(token, until=None)
         return _unclear(reply, fields, "the manager answered 200 without a token in access_token")
     limited = fields.get("error") == "rate_limit_exceeded"  # documented without a status of its own
     if reply.status in {400, 401, 403} and not limited:
-        return Rejected(*_reason(reply, fields))
+        return LoginRejected(*_reason(reply, fields))
     return _unclear(reply, fields, f"{nature(reply)} is not how the manager answers a login; check url")
 
 
@@ -135,10 +137,10 @@ def _ends(token: object) -> float | None:
     return end.timestamp() if end.tzinfo is not None else None
 
 
-def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> Unclear:
+def _unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> LoginUnclear:
     """A body that is no error's is not quoted, since it may hold a token; ``otherwise`` stands for it."""
     code, reason = _reason(reply, fields) if reply.status >= 400 else _said(fields)
-    return Unclear(code, reason or otherwise, seconds(fields.get("retry_after")) or wait_asked(reply))
+    return LoginUnclear(code, reason or otherwise, seconds(fields.get("retry_after")) or wait_asked(reply))
 
 
 def _reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:

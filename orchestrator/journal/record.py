@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.writer import Writing
-from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import End
 
@@ -36,12 +36,12 @@ class Record:
         """Keep that this session began; durable when it returns."""
         await self._writing.write(_BEGIN, (self.session, at, holder, options))
 
-    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None:
+    async def intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
         """Keep that a request is about to leave. Only when this returns may it leave.
 
         Raises DiskError where that failed: then the intent is not in the journal.
         """
-        await self._writing.write(INTENT, (target.seq, number, ask.act.value, ask.via, at))
+        await self._writing.write(INTENT, (target.seq, number, operation.act.value, operation.via, at))
 
     def result(
         self,

@@ -21,13 +21,13 @@ from orchestrator.lanes.masking import TOO_SHORT, Mask
 from orchestrator.model.credentials import (
     SHORT,
     Access,
-    Granted,
-    Keys,
+    AccessKeys,
+    LoginGranted,
+    LoginPassword,
+    LoginRejected,
+    LoginUnclear,
     Material,
-    Password,
-    Rejected,
     Secret,
-    Unclear,
 )
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
@@ -96,7 +96,7 @@ class Authenticator:
         self._secrets = frozenset[str]()
         self._keep((*secrets_of(material), *(each.reveal() for each in environment.passwords(gateway))))
         self.active: ActiveCredential | None = None
-        if not isinstance(material, Password):
+        if not isinstance(material, LoginPassword):
             self._issue(material)
 
     def _keep(self, secrets: Iterable[str]) -> None:
@@ -117,7 +117,7 @@ class Authenticator:
     @property
     def alone(self) -> bool:
         """Whether the first request must go alone: five bad signatures lock an access key."""
-        return isinstance(self._material, Keys)
+        return isinstance(self._material, AccessKeys)
 
     @property
     def ready(self) -> bool:
@@ -148,7 +148,7 @@ class Authenticator:
             return self._refused
 
     async def _renew(self, active: ActiveCredential, reading: Reading) -> Denied | None:
-        if isinstance(active.access, Keys):
+        if isinstance(active.access, AccessKeys):
             return Denied(f"the signature was rejected ({describe(reading)})")
         if active.generation > 1 and not active.worked:
             return Denied(f"the renewed credential was refused too ({describe(reading)})")
@@ -161,7 +161,7 @@ class Authenticator:
     def _replace(self, active: ActiveCredential, material: Material, reading: Reading) -> Denied | None:
         self._material = material
         self._keep(secrets_of(material))
-        if isinstance(material, Password):
+        if isinstance(material, LoginPassword):
             active.renew_at, active.until = 0.0, None  # whoever is admitted next logs in
             return None
         if material == active.access:
@@ -176,19 +176,19 @@ class Authenticator:
             self.active.worked = True
 
     async def _log_in(self) -> Admission:
-        assert isinstance(self._material, Password)  # noqa: S101 - only a login's token ends
+        assert isinstance(self._material, LoginPassword)  # noqa: S101 - only a login's token ends
         self._on_login()
         answer = await self._send(self._gateway.login(self._material.secret))
         match self._read(answer):
-            case Granted(token, until):
+            case LoginGranted(token, until):
                 self._unanswered = 0
                 self._keep(secrets_of(token))
                 return self._issue(token, until)
-            case Rejected(code, message):
+            case LoginRejected(code, message):
                 return Denied(f"the login was refused ({self._told(code, message)})")
-            case Unclear() if (active := self._kept()) is not None:
+            case LoginUnclear() if (active := self._kept()) is not None:
                 return active
-            case Unclear(code, message, wait):
+            case LoginUnclear(code, message, wait):
                 self._unanswered += 1
                 told = self._told(code, message)
                 return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
@@ -201,9 +201,9 @@ class Authenticator:
         active.renew_at = min(active.until, now + RENEW_AGAIN)
         return active
 
-    def _read(self, answer: Reply | Lost) -> Granted | Rejected | Unclear:
+    def _read(self, answer: Reply | Lost) -> LoginGranted | LoginRejected | LoginUnclear:
         if isinstance(answer, Lost):
-            return Unclear(None, answer.detail, None)
+            return LoginUnclear(None, answer.detail, None)
         return self._gateway.read_login(answer)
 
     def _told(self, *texts: str | None) -> str:
@@ -225,9 +225,9 @@ def secrets_of(material: Material) -> tuple[str, ...]:
     match material:
         case Secret():
             found = (material,)
-        case Password(secret):
+        case LoginPassword(secret):
             found = (secret,)
-        case Keys(_, secret, security_token):
+        case AccessKeys(_, secret, security_token):
             found = (secret, *((security_token,) if security_token else ()))
     return tuple(each.reveal() for each in found)
 

@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.model.credentials import SHORT
-from orchestrator.model.reading import Ask, Reading, Snapshot
+from orchestrator.model.reading import Operation, Reading, Snapshot
 
 BLOT = "•••"
 
@@ -145,10 +145,10 @@ class Mask:
             return masked
         return replace(masked, deploy=None, message="what brings it back repeats the credential")
 
-    def ask(self, ask: Ask) -> Ask:
+    def ask(self, operation: Operation) -> Operation:
         """Return a request's kind as it may be kept; which read it is may hold an id that a vendor gave."""
-        kind, _, given = ask.via.partition("/")
-        return replace(ask, via=f"{kind}/{self.value(given)}") if given else ask
+        kind, _, given = operation.via.partition("/")
+        return replace(operation, via=f"{kind}/{self.value(given)}") if given else operation
 
     def _inside(self, value: Any) -> Any:
         match value:

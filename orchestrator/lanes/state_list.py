@@ -14,7 +14,7 @@ import anyio
 from msgspec.structs import replace
 
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Page, Reading, Verdict
+from orchestrator.model.reading import Act, Reading, StatePage, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.admission import AdmissionRequest
@@ -184,7 +184,7 @@ class StateList:
                 break
         self._taken = None
 
-    def _take(self, page: Page, states: dict[tuple[str, ...], Verdict]) -> None:
+    def _take(self, page: StatePage, states: dict[tuple[str, ...], Verdict]) -> None:
         """Take in a page. Of an entry that two pages show in two states nothing is known."""
         for parts, verdict in page.states.items():
             states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
@@ -199,7 +199,7 @@ class StateList:
                 f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
             )
 
-    async def _page(self, offset: int, wanted_by: TargetId) -> Page | None:
+    async def _page(self, offset: int, wanted_by: TargetId) -> StatePage | None:
         """Return one page, or None where the list cannot be had."""
         faults = 0
         for failures in range(1, TRIES + 1):
@@ -209,7 +209,7 @@ class StateList:
             if needless or await self._lane.admit(turn):
                 return None
             found = await self._ask(turn, offset)
-            if isinstance(found, Page):
+            if isinstance(found, StatePage):
                 return found
             if found.verdict is Verdict.NOT_OFFERED:
                 self._offered = False
@@ -222,7 +222,7 @@ class StateList:
         self._rests_until = self._environment.monotonic() + GIVEN_UP_FOR
         return None
 
-    async def _ask(self, turn: AdmissionRequest, offset: int) -> Page | Reading:
+    async def _ask(self, turn: AdmissionRequest, offset: int) -> StatePage | Reading:
         lane, active = self._lane, self._lane.authenticator.active
         if active is None:
             return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
@@ -234,7 +234,7 @@ class StateList:
         if not isinstance(answer, Reply):
             return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
         found = lane.gateway.read_list(answer)
-        if isinstance(found, Page):
+        if isinstance(found, StatePage):
             lane.accepted(active.generation)
             lane.observe(turn, Reading(verdict=Verdict.UP), began)
             large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)

@@ -41,7 +41,7 @@ class Secret:
         raise TypeError("a secret is not stored")
 
 
-class Keys(Struct, frozen=True):
+class AccessKeys(Struct, frozen=True):
     """An access key and its secret key; temporary ones come with a security token.
 
     Raises ``ValueError`` where one is empty or holds what no key has: a line break that came along with a
@@ -67,31 +67,31 @@ def _refuse(key: Secret, name: str) -> None:
         )
 
 
-class Password(Struct, frozen=True):
+class LoginPassword(Struct, frozen=True):
     """What a login is made with; the token that it gives is what lets requests in."""
 
     secret: Secret
 
 
-Access: TypeAlias = Secret | Keys
+Access: TypeAlias = Secret | AccessKeys
 """What lets a request in."""
 
 
-class Granted(Struct, frozen=True):
+class LoginGranted(Struct, frozen=True):
     """A login was accepted. ``until`` is the Unix time at which the token ends, where that is known."""
 
     token: Secret
     until: float | None
 
 
-class Rejected(Struct, frozen=True):
+class LoginRejected(Struct, frozen=True):
     """A login was refused; trying again may lock the account."""
 
     code: str | None
     message: str
 
 
-class Unclear(Struct, frozen=True):
+class LoginUnclear(Struct, frozen=True):
     """A login got no answer that can be used. It may be tried again, after ``wait`` seconds if told so."""
 
     code: str | None
@@ -99,5 +99,5 @@ class Unclear(Struct, frozen=True):
     wait: float | None
 
 
-Material: TypeAlias = Access | Password
+Material: TypeAlias = Access | LoginPassword
 """What the references of a gateway give: what lets requests in, or what a login is made with."""

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec import Struct
 
-from orchestrator.model.credentials import Access, Granted, Rejected, Secret, Unclear
+from orchestrator.model.credentials import Access, LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply, Request
 
 if TYPE_CHECKING:
-    from orchestrator.model.search import Query, Wanted
-from orchestrator.model.reading import Ask, Check, Dialect, Facts, Page, Reading, Snapshot
+    from orchestrator.model.search import SearchQuery, TargetFilter
+from orchestrator.model.reading import (
+    ApiVersion,
+    HealthCheck,
+    LookFacts,
+    Operation,
+    Reading,
+    Snapshot,
+    StatePage,
+)
 from orchestrator.model.settings import Auth, Limits, Retry, Seconds, Tls, Url
 from orchestrator.model.target import Target
 
@@ -56,9 +64,9 @@ class Gateway(Struct, frozen=True, kw_only=True):
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
     LISTS: ClassVar[bool] = False
     """Whether this kind can list its targets with their state."""
-    SIBLINGS: ClassVar[Ask | None] = None
+    SIBLINGS: ClassVar[Operation | None] = None
     """The read of a target that says where else its proxy, or the like (``exclusive``), is deployed."""
-    LOOKS: ClassVar[tuple[Ask, ...]]
+    LOOKS: ClassVar[tuple[Operation, ...]]
     """Every read of a target's live state that some version of this kind offers."""
     FILTERS: ClassVar[Mapping[str, frozenset[str]]] = {}
     """What `undeploy discover` may choose targets of this kind by, and the values that each filter knows
@@ -90,7 +98,9 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Return a key: targets that share one never run at the same moment. None shares with nobody."""
         raise NotImplementedError
 
-    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+    def request(
+        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
         """Say what to send at ``now`` (Unix seconds, which a signature holds).
 
         ``note`` is for the vendor's history record, where the target has no text of its own.
@@ -101,26 +111,26 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Say how to get the page of the list that begins behind ``offset`` entries."""
         raise NotImplementedError
 
-    def read_list(self, reply: Reply) -> Page | Reading:
+    def read_list(self, reply: Reply) -> StatePage | Reading:
         """Say what a reply to that means: a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR."""
         raise NotImplementedError
 
-    def catalog(self, wanted: Wanted) -> Query:
+    def catalog(self, wanted: TargetFilter) -> SearchQuery:
         """Say what to ask first to learn which of its targets are deployed and ``wanted``."""
         raise NotImplementedError
 
-    def greeting(self) -> Check:
+    def greeting(self) -> HealthCheck:
         """Say how to find out, without any credential, whether such a gateway answers at all."""
         raise NotImplementedError
 
-    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:
+    def checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:
         """Say which reads show that the credential is accepted, and which version answers.
 
         The first one is of the version that the plan means. ``now`` as in ``request``.
         """
         raise NotImplementedError
 
-    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:
         """Say what the checks that were ``answered``, by name, and the looks that are offered amount to.
 
         ``looks`` holds, by ``via``, only those of which it is known.
@@ -131,31 +141,31 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Say how to get a token for the password of ``auth``'s ``iam`` or ``login``."""
         raise NotImplementedError
 
-    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         """Say what a reply to a login means. Never raises, whatever the bytes."""
         raise NotImplementedError
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Say what a reply means. Never raises, whatever the bytes."""
         raise NotImplementedError
 
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
-    ) -> Ask | Snapshot:
+    ) -> Operation | Snapshot:
         """Return the next read that a snapshot needs, or what the reads so far amount to.
 
         ``seen`` and ``lacking`` are as in ``next_look``; a read that failed is in ``seen`` with its reading.
         A kind that knows no more than its looks keeps nothing that a restore could go by.
         """
         found = self.next_look(target, seen, lacking, None)
-        if isinstance(found, Ask):
+        if isinstance(found, Operation):
             return found
         return Snapshot(
             verdict=found.verdict,
             code=found.code,
             message=found.message,
             hidden=found.hidden,
-            facts=found.facts or Facts(),
+            facts=found.facts or LookFacts(),
             obstacles=("missing-history",),
         )
 
@@ -173,13 +183,13 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         """As ``next_look``, where the question is whether a target is deployed in full."""
         return self.next_look(target, seen, lacking, about)
 
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         """Return the next read that a look needs, or what the reads so far amount to.
 
         That is UP, DOWN, ABSENT, PARTIAL, UNCLEAR or NOT_OFFERED. ``seen`` holds the readings of this look by

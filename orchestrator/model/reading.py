@@ -22,17 +22,17 @@ class Act(StrEnum):
     DEPLOY = "deploy"
 
 
-class Ask(Struct, frozen=True):
+class Operation(Struct, frozen=True):
     """One request of a kind: the act, and for a look the vendor's read that it goes through."""
 
     act: Act
     via: str = ""
 
 
-UNDEPLOY = Ask(Act.UNDEPLOY)
+UNDEPLOY = Operation(Act.UNDEPLOY)
 
 
-DEPLOY = Ask(Act.DEPLOY)
+DEPLOY = Operation(Act.DEPLOY)
 
 
 class Verdict(Enum):
@@ -59,7 +59,7 @@ class Verdict(Enum):
     ELSEWHERE = "elsewhere"  # lane: this is not the place that the plan means
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class LookFacts(Struct, frozen=True, kw_only=True):
     """What a look saw, as far as the vendor says it; ``None`` is "not said"."""
 
     deployed: bool | None = None
@@ -113,7 +113,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     pod_count: int = 0
     """With PARTIAL: how many pods (or rows) the reply named in all."""
     hint: str = ""
-    facts: Facts | None = None
+    facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None
     """With TOLD: what the vendor said, as far as it is needed later."""
 
@@ -129,14 +129,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     code: str | None = None
     message: str | None = None
     hidden: bool = False
-    facts: Facts = Facts()
+    facts: LookFacts = LookFacts()
     fronts: tuple[FrontEnd, ...] = ()
     deploy: str | None = None
     """JSON that the vendor's deploy needs; None where what was read is not enough for one."""
     obstacles: tuple[Obstacle, ...] = ()
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class StatePage(Struct, frozen=True, kw_only=True):
     """One page of a gateway's list: UP, DOWN or UNCLEAR by a target's parts.
 
     ``size`` counts the entries of the page, ``total`` those of the whole list.
@@ -149,7 +149,7 @@ class Page(Struct, frozen=True, kw_only=True):
     """What the first read of ``next_portrait`` would give, where the list says as much."""
 
 
-class Check(Struct, frozen=True):
+class HealthCheck(Struct, frozen=True):
     """One read that is about a gateway as a whole: what to send, and what a reply to it says.
 
     ``read`` gives what it saw, in words, or the reading of a fault. It never raises, whatever the bytes.
@@ -160,7 +160,7 @@ class Check(Struct, frozen=True):
     read: Callable[[Reply], str | Reading]
 
 
-class Dialect(Struct, frozen=True):
+class ApiVersion(Struct, frozen=True):
     """Which version of its API a gateway speaks. ``hint`` is what to change where it is not the plan's."""
 
     text: str

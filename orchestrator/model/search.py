@@ -1,7 +1,7 @@
 """What is live on a gateway, read query by query: what is wanted, what is asked, what a reply gives. Pure.
 
-A kind's ``catalog`` gives a first ``Query``; each reply gives a ``Part``, which may ask further. Whoever
-reads a catalog takes the queries in any order, as many side by side as the gateway's limits allow.
+A kind gives a first ``SearchQuery``; each reply gives a ``QueryResult``, which may hold further queries. The
+reader takes the queries in any order, as many side by side as the limits of the gateway allow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Traits = Mapping[str, tuple[str, ...]]
 """What a target is, by the filter that asks for it; of some it has several texts, or none."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class FoundTarget(Struct, frozen=True, kw_only=True):
     """One target that is deployed and wanted."""
 
     parts: tuple[str, ...]
@@ -36,21 +36,21 @@ class Found(Struct, frozen=True, kw_only=True):
     """When it was deployed, where that was asked or told, as the vendor writes it."""
 
 
-class Part(Struct, frozen=True, kw_only=True):
-    """What one reply gave. ``ask`` may be long, and is taken one by one."""
+class QueryResult(Struct, frozen=True, kw_only=True):
+    """What one reply gave. ``queries`` may be long, and is taken one by one."""
 
     seen: int = 0
     """Of how many targets this tells the state, deployed or not."""
     deployed: int = 0
-    found: tuple[Found, ...] = ()
-    ask: Iterable[Query] = ()
+    found: tuple[FoundTarget, ...] = ()
+    queries: Iterable[SearchQuery] = ()
     gaps: tuple[str, ...] = ()
     """What could not be seen, by name."""
     remarks: tuple[str, ...] = ()
     """How it was seen, where there are several ways."""
 
 
-class Query(Struct, frozen=True, kw_only=True):
+class SearchQuery(Struct, frozen=True, kw_only=True):
     """One read. ``name`` says of what.
 
     ``request`` raises ``ValueError`` for a name that cannot be a part of a URL. ``read`` never raises,
@@ -61,11 +61,11 @@ class Query(Struct, frozen=True, kw_only=True):
 
     name: str
     request: Callable[[Access, float], Request]
-    read: Callable[[Reply], Part | Reading]
-    failed: Callable[[Reading], Part] | None = None
+    read: Callable[[Reply], QueryResult | Reading]
+    failed: Callable[[Reading], QueryResult] | None = None
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class TargetFilter(Struct, frozen=True, kw_only=True):
     """Which targets are wanted: each filter that is given says yes to one of a target's texts for it."""
 
     filters: Mapping[str, Callable[[str], bool]] = {}

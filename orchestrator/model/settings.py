@@ -20,7 +20,7 @@ Url = Annotated[str, Meta(extra={"form": "url"})]
 PerSecond = Annotated[float, Meta(ge=1 / 3600, le=100_000, extra={"form": "rate"})]
 
 
-class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a credential is found; exactly one field is set. Never the credential itself."""
 
     env: str | None = None
@@ -38,7 +38,7 @@ class Reference(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{{{name}: {value[0] + ' …' if name == 'command' else value}}}"
 
 
-class Iam(Struct, frozen=True, kw_only=True):
+class IamLogin(Struct, frozen=True, kw_only=True):
     """A user of Huawei's IAM, who logs in with a password for a token of 24 hours."""
 
     url: Url
@@ -46,25 +46,25 @@ class Iam(Struct, frozen=True, kw_only=True):
     user: str
     domain: str
     """The account that the user belongs to."""
-    password: Reference
+    password: CredentialReference
 
 
-class Login(Struct, frozen=True, kw_only=True):
+class ManagerLogin(Struct, frozen=True, kw_only=True):
     """A user of an Apinizer manager, who logs in with a password for a token."""
 
     user: str
-    password: Reference
+    password: CredentialReference
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a gateway lets us in, in exactly one way: a token, a login, or an access key and its secret key."""
 
-    token: Reference | None = None
-    iam: Iam | None = None
-    login: Login | None = None
-    access_key: Reference | None = None
-    secret_key: Reference | None = None
-    security_token: Reference | None = None
+    token: CredentialReference | None = None
+    iam: IamLogin | None = None
+    login: ManagerLogin | None = None
+    access_key: CredentialReference | None = None
+    secret_key: CredentialReference | None = None
+    security_token: CredentialReference | None = None
     """Comes with temporary access keys only."""
 
 

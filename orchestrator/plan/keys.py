@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
-from orchestrator.model.settings import Auth, Iam, Limits, Login, Reference, Retry, Tls
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry, Tls
 
 READS_VERSION = 1
 
@@ -47,10 +47,10 @@ NOT_YET: dict[type[Struct], frozenset[str]] = {
 FORMS: dict[type[Struct], dict[str, str]] = {
     Header: {"protect": "pattern", "reason": "prose"},
     Gateway: {"proxy": "proxy"},
-    Iam: {"user": "account", "domain": "account"},
-    Login: {"user": "account"},
+    IamLogin: {"user": "account", "domain": "account"},
+    ManagerLogin: {"user": "account"},
     Tls: {"ca_file": "path", "cert_file": "path", "key_file": "path"},
-    Reference: {"env": "variable", "file": "path", "command": "argument", "keyring": "keyring"},
+    CredentialReference: {"env": "variable", "file": "path", "command": "argument", "keyring": "keyring"},
 }
 """How a text is written where its type does not say; of a list, how each of its texts is."""
 
@@ -104,14 +104,14 @@ ABOUT: dict[type[Struct], dict[str, str]] = {
         "secret_key": "Its secret key, by reference.",
         "security_token": "Comes with temporary access keys only.",
     },
-    Iam: {
+    IamLogin: {
         "url": "IAM's base address.",
         "user": "The name of the user.",
         "domain": "The account that the user belongs to.",
         "password": "The password, by reference.",
     },
-    Login: {"user": "The name of the user.", "password": "The password, by reference."},
-    Reference: {
+    ManagerLogin: {"user": "The name of the user.", "password": "The password, by reference."},
+    CredentialReference: {
         "env": "The name of an environment variable.",
         "file": "A path, relative to the plan.",
         "command": "A program and its arguments, run without a shell; it prints the credential.",

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, inspect
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Size, Threshold
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
@@ -97,7 +97,7 @@ def _tell_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problem
         problems.add(node.at, path, f"found {kind_of(node)}, expected {keys}")
         return
     message = "a credential never stands in the plan itself" if isinstance(node, Scalar) else "found a list"
-    hint = _REFERENCES if cls in {Auth, Reference} else f"write {keys}"
+    hint = _REFERENCES if cls in {Auth, CredentialReference} else f"write {keys}"
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 
@@ -137,7 +137,7 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
 
 
 def _struct(node: Node, cls: type[Struct], path: str, problems: Problems) -> Any:
-    if cls is Reference:
+    if cls is CredentialReference:
         return _reference(node, path, problems)
     values = read_record(node, cls, path, problems)
     if values is None:
@@ -153,14 +153,14 @@ def _is_bare(cls: type[Struct], key: str) -> bool:
 
 
 def _reference(node: Node, path: str, problems: Problems) -> Any:
-    values = read_record(node, Reference, path, problems)
+    values = read_record(node, CredentialReference, path, problems)
     if values is None:
         return UNSET
     if len(values) != 1:
-        forms = ", ".join(fields_of(Reference))
+        forms = ", ".join(fields_of(CredentialReference))
         problems.add(node.at, path, f"expected exactly one of {forms}", _REFERENCES)
         return UNSET
-    return Reference(**values)
+    return CredentialReference(**values)
 
 
 _LISTS = {

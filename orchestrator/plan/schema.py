@@ -12,7 +12,7 @@ from msgspec import Struct, inspect
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.plan import Size, Threshold, Wave
-from orchestrator.model.settings import Auth, Reference, Tls
+from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
@@ -159,7 +159,7 @@ def _record(cls: type[Struct]) -> Schema:
     }
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     schema["required"] = [key for key, field in fields.items() if field.required]
-    if cls is Reference:
+    if cls is CredentialReference:
         schema |= {"minProperties": 1, "maxProperties": 1}
     if cls is Tls:
         schema["dependentRequired"] = {"key_file": ["cert_file"]}

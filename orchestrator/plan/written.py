@@ -11,7 +11,7 @@ from msgspec import Struct, inspect
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Size, Threshold, Wave
-from orchestrator.model.settings import Reference
+from orchestrator.model.settings import CredentialReference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.keys import READS_VERSION, Header
 from orchestrator.plan.records import fields_of
@@ -157,7 +157,7 @@ def _value(value: Any, kind: inspect.Type, moved: Moved) -> str:
 def _struct(value: Struct, cls: type[Struct], moved: Moved) -> str:
     if isinstance(value, Threshold | Size):
         return str(value.count) if value.share is None else f"{_decimal(value.share * 100)}%"
-    if isinstance(value, Reference) and value.command:
+    if isinstance(value, CredentialReference) and value.command:
         program, *arguments = value.command
         # A program without a slash is looked for in PATH, wherever the plan is.
         return _mapping(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from orchestrator.lanes.state_list import WORTH
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
-from orchestrator.model.reading import Ask, Facts, Reading, Verdict
+from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
 
@@ -132,8 +132,8 @@ def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset
     """Count the reads of a look that finds a target down."""
     readings: dict[str, Reading] = {}
     found = gateway.next_look(seen.target, readings, lacking, None)
-    while isinstance(found, Ask):
-        readings[found.via] = Reading(verdict=Verdict.DOWN, facts=Facts(deployed=False))
+    while isinstance(found, Operation):
+        readings[found.via] = Reading(verdict=Verdict.DOWN, facts=LookFacts(deployed=False))
         found = gateway.next_look(seen.target, readings, lacking, None)
     return len(readings)
 

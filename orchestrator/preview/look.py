@@ -17,7 +17,7 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply
-from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, SiblingDeployments, TargetState
 from orchestrator.rules.admission import AdmissionRequest
@@ -376,23 +376,23 @@ class _TargetReader:
         if warning := self._state_list.seen_alone(target, Reading(verdict=snapshot.verdict)):
             self._lane.warn(warning)
 
-    async def _ask(self, ask: Ask, target: Target) -> Reading | str:
+    async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
-        answer = await self._asked(AdmissionRequest(target.id, Act.LOOK), ask, target)
+        answer = await self._asked(AdmissionRequest(target.id, Act.LOOK), operation, target)
         return answer if isinstance(answer, str) else answer[0]
 
     async def _asked(
-        self, turn: AdmissionRequest, ask: Ask, target: Target
+        self, turn: AdmissionRequest, operation: Operation, target: Target
     ) -> tuple[Reading, Reply | Lost] | str:
         """Return a look's reading and what came back, or why none may be sent; the lane heeds both."""
-        answer = await self._exchange(turn, ask, target)
+        answer = await self._exchange(turn, operation, target)
         if isinstance(answer, str):
             return answer
         (began, generation, reply), mask = answer, self._lane.authenticator.mask
         if isinstance(reply, Lost):
             reading = Reading(verdict=Verdict.UNCLEAR, message=mask.value(reply.detail))
         else:
-            reading = mask.reading(self._lane.gateway.read(ask, target, reply))
+            reading = mask.reading(self._lane.gateway.read(operation, target, reply))
         self._lane.observe(turn, reading, began)
         if reading.verdict is Verdict.BUSY:
             wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
@@ -405,7 +405,7 @@ class _TargetReader:
         return reading, reply
 
     async def _exchange(
-        self, turn: AdmissionRequest, ask: Ask, target: Target
+        self, turn: AdmissionRequest, operation: Operation, target: Target
     ) -> tuple[float, int, Reply | Lost] | str:
         """Send one look as soon as the lane lets it; return when it left, by which credential, the reply."""
         while True:
@@ -416,12 +416,14 @@ class _TargetReader:
         with self._lane.flight():
             began = self._environment.monotonic()
             gateway, now = self._lane.gateway, self._environment.now()
-            answer = await self._lane.send(gateway.request(ask, target, active.access, note=None, now=now))
+            answer = await self._lane.send(
+                gateway.request(operation, target, active.access, note=None, now=now)
+            )
             lasted = self._environment.monotonic() - began
         self._visit.answered(lasted if isinstance(answer, Reply) else None)
         return began, active.generation, answer
 
-    async def family(self, ask: Ask) -> None:
+    async def family(self, operation: Operation) -> None:
         """Ask where else that is deployed whose targets would go down, once for each."""
         going: Mapping[str, Target] = {
             key: seen.target
@@ -432,7 +434,7 @@ class _TargetReader:
         if len(going) > MOST_SIBLINGS:
             return
         for asked, target in enumerate(going.values()):
-            told = await self._told(ask, target)
+            told = await self._told(operation, target)
             found = None if told is None else self._lane.gateway.read_siblings(target, told)
             if found is None:
                 if asked or told is None:  # a version that does not say it answers so at the first one
@@ -444,11 +446,11 @@ class _TargetReader:
                 SiblingDeployments(target, frozenset(map(self._lane.authenticator.mask.value, found)))
             )
 
-    async def _told(self, ask: Ask, target: Target) -> Reply | None:
+    async def _told(self, operation: Operation, target: Target) -> Reply | None:
         """Return the reply about all environments of a thing; None where a passing fault does not pass."""
         failures = 0
         while self._visit.given_up() is None:
-            answer = await self._asked(AdmissionRequest(TargetId("(family)"), Act.LOOK), ask, target)
+            answer = await self._asked(AdmissionRequest(TargetId("(family)"), Act.LOOK), operation, target)
             if isinstance(answer, str):
                 return None
             reading, reply = answer

@@ -11,7 +11,7 @@ from typing import TextIO
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
 from orchestrator.report.words import OUTCOME_WORDS, ending, moment
 from orchestrator.text.names import shown, why_not_prose
@@ -91,7 +91,7 @@ def _runs_commands(rest: Rest) -> bool:
     return any(reference.command for gateway in rest.plan.gateways for reference in _references(gateway.auth))
 
 
-def _references(auth: Auth) -> Iterator[Reference]:
+def _references(auth: Auth) -> Iterator[CredentialReference]:
     passwords = (way.password for way in (auth.iam, auth.login) if way is not None)
     given = (auth.token, auth.access_key, auth.secret_key, auth.security_token, *passwords)
     yield from (reference for reference in given if reference is not None)

@@ -27,7 +27,7 @@ from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, Window
-from orchestrator.model.reading import DEPLOY, UNDEPLOY, Ask
+from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
 from orchestrator.report.writing import write_all
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.order import RunRequest, RunResult
@@ -42,7 +42,12 @@ from orchestrator.system.writing import check_folder
 
 
 async def begin(
-    plan: Plan, draft: Draft, place: Path, order: RunRequest, environment: Environment, change: Ask = UNDEPLOY
+    plan: Plan,
+    draft: Draft,
+    place: Path,
+    order: RunRequest,
+    environment: Environment,
+    change: Operation = UNDEPLOY,
 ) -> RunResult:
     """Start the run of a draft, whose folder ``place`` becomes the run's. See ``api.run``.
 
@@ -159,7 +164,7 @@ def _start(
     holder: str,
     order: RunRequest,
     materials: Mapping[str, Material],
-    change: Ask,
+    change: Operation,
 ) -> SessionSpec:
     options = order.options
     past_stop = number > 1 and options.past_stop

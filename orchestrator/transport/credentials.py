@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 from orchestrator.errors import CredentialError
-from orchestrator.model.credentials import SHORT, Keys, Password, Secret
+from orchestrator.model.credentials import SHORT, AccessKeys, LoginPassword, Secret
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Reference
+from orchestrator.model.settings import CredentialReference
 from orchestrator.system.reading import FileRefusedError, read_any
 
 LARGEST = 64 * 1024
@@ -23,7 +23,7 @@ COMMAND_TIMEOUT = 30.0
 """Seconds that a command may take to print a credential."""
 
 
-def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
+def resolve(gateway: Gateway, folder: Path) -> Secret | AccessKeys | LoginPassword:
     """Read what a gateway's references give, anew at each call; paths are relative to ``folder``.
 
     Raises CredentialError where one is missing, empty, or holds what it cannot hold. The text names the
@@ -32,12 +32,12 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
     where = f"gateway {gateway.name}:"
     auth = gateway.auth
     if auth.iam is not None:
-        return Password(_password(auth.iam.password, folder, where))
+        return LoginPassword(_password(auth.iam.password, folder, where))
     if auth.login is not None:
-        return Password(_password(auth.login.password, folder, where))
+        return LoginPassword(_password(auth.login.password, folder, where))
     if auth.access_key is not None and auth.secret_key is not None:
         token = auth.security_token
-        return Keys(
+        return AccessKeys(
             _word(auth.access_key, folder, f"{where} the access_key"),
             _word(auth.secret_key, folder, f"{where} the secret_key"),
             None if token is None else _word(token, folder, f"{where} the security_token"),
@@ -47,7 +47,7 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | Keys | Password:
     return _word(auth.token, folder, f"{where} the token")
 
 
-def short_ones(gateway: Gateway, folder: Path) -> tuple[Reference, ...]:
+def short_ones(gateway: Gateway, folder: Path) -> tuple[CredentialReference, ...]:
     """Return the references of a gateway that are seen to give fewer than ``SHORT`` characters.
 
     Seen without resolving one: by the length of a variable that is set, or the size of a file. An access
@@ -59,7 +59,7 @@ def short_ones(gateway: Gateway, folder: Path) -> tuple[Reference, ...]:
     return tuple(each for each in given if each is not None and _length(each, folder) < SHORT)
 
 
-def _length(reference: Reference, folder: Path) -> int:
+def _length(reference: CredentialReference, folder: Path) -> int:
     """Return how many characters, or bytes, a reference gives at most; what nobody can see is long enough."""
     if reference.env is not None:
         return len(os.environ.get(reference.env, " " * SHORT))
@@ -69,12 +69,12 @@ def _length(reference: Reference, folder: Path) -> int:
         return SHORT
 
 
-def text_of(reference: Reference, folder: Path, what: str) -> Secret:
+def text_of(reference: CredentialReference, folder: Path, what: str) -> Secret:
     """Read what a single reference gives; raises CredentialError whose text begins with ``what``."""
     return Secret(_text(reference, folder, what))
 
 
-def _word(reference: Reference, folder: Path, what: str) -> Secret:
+def _word(reference: CredentialReference, folder: Path, what: str) -> Secret:
     """Return a text that a header can carry."""
     text = _text(reference, folder, what)
     if any(ord(character) < 0x21 or ord(character) > 0x7E for character in text):
@@ -84,7 +84,7 @@ def _word(reference: Reference, folder: Path, what: str) -> Secret:
     return Secret(text)
 
 
-def _password(reference: Reference, folder: Path, where: str) -> Secret:
+def _password(reference: CredentialReference, folder: Path, where: str) -> Secret:
     """Return a text that may hold anything but what cannot be typed."""
     text = _text(reference, folder, f"{where} the password")
     if any(not character.isprintable() for character in text):
@@ -94,14 +94,14 @@ def _password(reference: Reference, folder: Path, where: str) -> Secret:
     return Secret(text)
 
 
-def _text(reference: Reference, folder: Path, what: str) -> str:
+def _text(reference: CredentialReference, folder: Path, what: str) -> str:
     text = _read(reference, folder, f"{what} {reference}")
     if not text:
         raise CredentialError(f"{what} {reference} is empty")
     return text
 
 
-def _read(reference: Reference, folder: Path, what: str) -> str:
+def _read(reference: CredentialReference, folder: Path, what: str) -> str:
     if reference.env is not None:
         text = os.environ.get(reference.env)
         if text is None:

@@ -16,10 +16,10 @@ from orchestrator.discover.filters import (
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.search import Found, Wanted
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.search import FoundTarget, TargetFilter
+from orchestrator.model.settings import Auth, CredentialReference
 
-AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
+AUTH = Auth(token=CredentialReference(env="NOBODY_SETS_THIS"))
 ROMA: Gateway = KINDS["roma"](name="roma-eu", url="https://r", auth=AUTH, project_id="p", instance_id="i")
 APIM: Gateway = KINDS["apinizer"](name="apim", url="https://a", auth=AUTH)
 
@@ -29,7 +29,7 @@ def of(
     before: str | None = None,
     regexes: tuple[str, ...] = (),
     **texts: tuple[str, ...],
-) -> Wanted:
+) -> TargetFilter:
     return assign_filters(DiscoveryFilters(texts=texts, regexes=regexes, before=before), [gateway])[
         gateway.name
     ]
@@ -153,11 +153,11 @@ def test_only_what_is_strictly_earlier_is_before() -> None:
     assert wanted.in_time("2026-01-31T00:00:00Z") is False
     assert wanted.in_time("2026-01-30") is None
     assert wanted.in_time(None) is None
-    assert Wanted().in_time(None) is True
+    assert TargetFilter().in_time(None) is True
 
 
 def test_a_target_is_grouped_by_what_it_has_or_by_its_gateway() -> None:
-    found = Found(parts=("P", "p", "e"), traits={"project": ("P",)})
+    found = FoundTarget(parts=("P", "p", "e"), traits={"project": ("P",)})
 
     assert choose_group("project", "apim", found) == "P"
     assert choose_group("application", "apim", found) == "apim"

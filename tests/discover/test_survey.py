@@ -12,16 +12,16 @@ from msgspec.structs import replace
 
 from orchestrator.discover.survey import MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import Access, Keys, Material, Secret
+from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.search import Found, Part, Query, Wanted
-from orchestrator.model.settings import Auth, Limits, Reference, Retry
+from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
+from orchestrator.model.settings import Auth, CredentialReference, Limits, Retry
 from tests.simulation.clock import VirtualLoop, play
 
-AUTH = Auth(token=Reference(env="NOBODY_SETS_THIS"))
-Answer = Part | Reading | Lost
+AUTH = Auth(token=CredentialReference(env="NOBODY_SETS_THIS"))
+Answer = QueryResult | Reading | Lost
 
 
 class Shelf(Gateway, frozen=True, kw_only=True):
@@ -34,24 +34,26 @@ class Shelf(Gateway, frozen=True, kw_only=True):
     BOOKS: ClassVar[int] = 0
     TAKEN: ClassVar[list[int]] = []
 
-    def catalog(self, wanted: Wanted) -> Query:
-        return query("list", lambda: Part(ask=self.books()))
+    def catalog(self, wanted: TargetFilter) -> SearchQuery:
+        return query("list", lambda: QueryResult(queries=self.books()))
 
-    def books(self) -> Iterator[Query]:
+    def books(self) -> Iterator[SearchQuery]:
         for number in range(self.BOOKS):
             self.TAKEN.append(number)
-            yield query(str(number), lambda number=number: Part(seen=1, found=(found(number),)))
+            yield query(str(number), lambda number=number: QueryResult(seen=1, found=(found(number),)))
 
 
-def found(number: int) -> Found:
-    return Found(parts=(str(number),), traits={})
+def found(number: int) -> FoundTarget:
+    return FoundTarget(parts=(str(number),), traits={})
 
 
-def query(name: str, good: Callable[[], Part], failed: Any = None) -> Query:
-    def read(reply: Reply) -> Part | Reading:
+def query(name: str, good: Callable[[], QueryResult], failed: Any = None) -> SearchQuery:
+    def read(reply: Reply) -> QueryResult | Reading:
         return ANSWERS[reply.status] if reply.status else good()
 
-    return Query(name=name, request=lambda access, now: Request("GET", name, {}), read=read, failed=failed)
+    return SearchQuery(
+        name=name, request=lambda access, now: Request("GET", name, {}), read=read, failed=failed
+    )
 
 
 ANSWERS = {
@@ -77,9 +79,9 @@ class Scene:
         self.flying = self.most = 0
         self.material: Material = Secret("token")
         self._statuses = statuses
-        self.survey = GatewaySurvey(self.gateway, Wanted(), self._environment(), self, self._keep)
+        self.survey = GatewaySurvey(self.gateway, TargetFilter(), self._environment(), self, self._keep)
 
-    def _keep(self, one: Found) -> None:
+    def _keep(self, one: FoundTarget) -> None:
         self.found.append(one.parts[0])
 
     def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
@@ -231,7 +233,7 @@ def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_e
 @pytest.mark.promise(5)
 def test_access_keys_are_tried_alone_first() -> None:
     scene = Scene(10, lambda *_: 401)
-    scene.material = Keys(Secret("AK"), Secret("SK"))
+    scene.material = AccessKeys(Secret("AK"), Secret("SK"))
     scene.play()
 
     assert len(scene.times) == 1
@@ -242,9 +244,11 @@ def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None
         raise ValueError("'..' cannot be a part of a URL's path")
 
     class Odd(Shelf, frozen=True, kw_only=True):
-        def catalog(self, wanted: Wanted) -> Query:
-            bad = Query(name="the project ..", request=impossible, read=lambda _: Part())
-            return query("list", lambda: Part(ask=(bad, query("good", lambda: Part(seen=1)))))
+        def catalog(self, wanted: TargetFilter) -> SearchQuery:
+            bad = SearchQuery(name="the project ..", request=impossible, read=lambda _: QueryResult())
+            return query(
+                "list", lambda: QueryResult(queries=(bad, query("good", lambda: QueryResult(seen=1))))
+            )
 
     scene = Scene(0)
     scene.survey.gateway = Odd(name="gw", url="https://gw", auth=AUTH)

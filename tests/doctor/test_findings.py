@@ -7,17 +7,17 @@ import pytest
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import CHECKS, Finding, FindingState, GatewayDiagnosis, complete_findings
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 
 NOW = 1_795_000_000.0
 HOUR, DAY = 3600.0, 86400.0
-ENV = Reference(env="TOKEN")
+ENV = CredentialReference(env="TOKEN")
 TOKEN = Auth(token=ENV)
-COMMAND = Auth(token=Reference(command=("mint", "--secret-flag")))
+COMMAND = Auth(token=CredentialReference(command=("mint", "--secret-flag")))
 KEYS = Auth(access_key=ENV, secret_key=ENV)
 TEMPORARY = Auth(access_key=ENV, secret_key=ENV, security_token=ENV)
-LOGIN = Auth(login=Login(user="ops", password=ENV))
-IAM = Auth(iam=Iam(url="https://iam.example.com", user="ops", domain="corp", password=ENV))
+LOGIN = Auth(login=ManagerLogin(user="ops", password=ENV))
+IAM = Auth(iam=IamLogin(url="https://iam.example.com", user="ops", domain="corp", password=ENV))
 
 
 @pytest.mark.parametrize(

@@ -20,18 +20,18 @@ from orchestrator.doctor.findings import FindingState, GatewayDiagnosis
 from orchestrator.doctor.visit import GatewayProbe, visit_gateway
 from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer.gateway import Apinizer
-from orchestrator.model.credentials import Keys, Material, Password, Secret
+from orchestrator.model.credentials import AccessKeys, LoginPassword, Material, Secret
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Auth, Login, Reference
+from orchestrator.model.settings import Auth, CredentialReference, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.runs.machine import real_environment
 from orchestrator.transport.client import connect
 from tests.support.peer import Peer, gateway, reset, saying, serving, silence
 
-ENV = Reference(env="X")
+ENV = CredentialReference(env="X")
 TOKEN = "a-token-that-nobody-may-see"
 SIGNED = Auth(access_key=ENV, secret_key=ENV)
-KEYS = Keys(Secret("FAKEAK"), Secret("a-key-that-nobody-may-see"))
+KEYS = AccessKeys(Secret("FAKEAK"), Secret("a-key-that-nobody-may-see"))
 
 
 def reply(status: int, body: object, *, ahead: float = 0.0) -> bytes:
@@ -115,7 +115,7 @@ async def test_the_first_request_shows_no_credential() -> None:
 
 @pytest.mark.parametrize("material", [Secret(TOKEN), KEYS])
 async def test_a_refused_credential_is_sent_once_and_not_repeated_in_what_is_told(material: Material) -> None:
-    auth = SIGNED if isinstance(material, Keys) else Auth(token=ENV)
+    auth = SIGNED if isinstance(material, AccessKeys) else Auth(token=ENV)
     async with serving(saying(refused())) as peer:
         found = await visited(peer, material, samples=3, auth=auth)
 
@@ -205,7 +205,7 @@ async def test_a_gateway_is_given_up_on_in_the_end() -> None:
 
 
 MANAGER = Apinizer(
-    name="apim", url="http://127.0.0.1", auth=Auth(login=Login(user="ops", password=ENV)), timeout=5.0
+    name="apim", url="http://127.0.0.1", auth=Auth(login=ManagerLogin(user="ops", password=ENV)), timeout=5.0
 )
 HEALTHY = reply(200, b"OK")
 
@@ -213,7 +213,7 @@ HEALTHY = reply(200, b"OK")
 async def test_a_refused_password_is_tried_once() -> None:
     no = reply(401, {"error": "invalid_client", "error_description": "no such user for hunter2-hunter2"})
     async with serving(saying(HEALTHY, no)) as peer:
-        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+        found = await visited(peer, LoginPassword(Secret("hunter2-hunter2")), entry=MANAGER)
 
     assert [request.split(maxsplit=2)[:2] for request in peer.requests] == [
         [b"GET", b"/apiops/test/healthcheck"],
@@ -226,7 +226,7 @@ async def test_a_refused_password_is_tried_once() -> None:
 
 async def test_a_login_without_an_answer_is_not_repeated() -> None:
     async with serving(saying(HEALTHY, reply(502, b""))) as peer:
-        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+        found = await visited(peer, LoginPassword(Secret("hunter2-hunter2")), entry=MANAGER)
 
     assert len(peer.requests) == 2
     assert told(found, "credential")[0] is FindingState.FAIL
@@ -236,7 +236,7 @@ async def test_a_user_without_projects_is_warned_of() -> None:
     granted = reply(200, {"access_token": "t0ken", "expires_in": 3600})
     hello, none = reply(200, b"Hello undeploy"), reply(200, {"status": "SUCCESS", "resultList": []})
     async with serving(saying(HEALTHY, granted, hello, none)) as peer:
-        found = await visited(peer, Password(Secret("hunter2-hunter2")), entry=MANAGER)
+        found = await visited(peer, LoginPassword(Secret("hunter2-hunter2")), entry=MANAGER)
 
     assert told(found, "credential") == (FindingState.WARN, "the token's user may see no project")
     assert told(found, "life")[1] == "renewed by a login when it ends"

@@ -24,7 +24,7 @@ from orchestrator.journal.pending import Pending, WaveStep, recall, split
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.credentials import Access, Keys, Material, Secret
+from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.events import (
     AnyEvent,
     RunContinued,
@@ -36,7 +36,7 @@ from orchestrator.model.events import (
 )
 from orchestrator.model.http import Lost, Request
 from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave
-from orchestrator.model.reading import Act, Ask, Verdict
+from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.patterns import Patterns
@@ -411,7 +411,7 @@ def test_nothing_starts_that_cannot_end_before_the_window_closes(tmp_path: Path)
 
 # --- a gateway that is dead -----------------------------------------------------------------------------
 
-KEYS = Keys(Secret("access-1"), Secret("secret-1"))
+KEYS = AccessKeys(Secret("access-1"), Secret("secret-1"))
 UNSENT = Lost(sent=False, detail="refused")
 RESET = Lost(sent=True, detail="reset")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 500")
@@ -421,8 +421,10 @@ UNCLEAR = reading(Verdict.UNCLEAR, message="HTTP 500")
 class Signed(Scripted, frozen=True, kw_only=True):
     """A scripted kind that is let in by keys, too."""
 
-    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
-        return Request(ask.act, target.id, {"token": "signed"})
+    def request(
+        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
+        return Request(operation.act, target.id, {"token": "signed"})
 
 
 def signed(name: str, concurrency: int = 8) -> Signed:

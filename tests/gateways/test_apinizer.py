@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Facts, Reading, Verdict
+from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Verdict
 from orchestrator.rules.retry import End, Policy, TargetHistory, decide
 from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
@@ -16,8 +16,10 @@ APIM = gateway("apinizer")
 OURS = target(*PARTS["apinizer"])
 STATUS, HEALTH, HISTORIES, PROXY = ASKS["apinizer"][2:]
 
-UP = Reading(verdict=Verdict.UP, evidence="look", facts=Facts(deployed=True))
-DOWN = Reading(verdict=Verdict.DOWN, evidence="look", facts=Facts(deployed=False, revision="7", edited=True))
+UP = Reading(verdict=Verdict.UP, evidence="look", facts=LookFacts(deployed=True))
+DOWN = Reading(
+    verdict=Verdict.DOWN, evidence="look", facts=LookFacts(deployed=False, revision="7", edited=True)
+)
 UNCLEAR = Reading(verdict=Verdict.UNCLEAR, message="502")
 LACKING = Reading(verdict=Verdict.NOT_OFFERED)
 ABSENT = Reading(verdict=Verdict.ABSENT, hidden=True)
@@ -27,15 +29,15 @@ DOUBT = Reading(verdict=Verdict.DOUBT)
 
 def health(active: int, responded: int, *serving: str, deployed: bool | None = None) -> Reading:
     verdict = Verdict.UNCLEAR if responded == 0 else Verdict.UP if active else Verdict.DOWN
-    facts = Facts(deployed=deployed, pods_active=active, pods_responded=responded, serving=serving)
+    facts = LookFacts(deployed=deployed, pods_active=active, pods_responded=responded, serving=serving)
     return Reading(verdict=verdict, facts=facts)
 
 
-def settle(seen: dict[str, Reading], *lacking: str, about: Reading | None = None) -> Ask | Reading:
+def settle(seen: dict[str, Reading], *lacking: str, about: Reading | None = None) -> Operation | Reading:
     return APIM.next_look(OURS, seen, frozenset(lacking), about)
 
 
-def verdict(settled: Ask | Reading) -> Verdict:
+def verdict(settled: Operation | Reading) -> Verdict:
     assert isinstance(settled, Reading)
     return settled.verdict
 
@@ -60,13 +62,13 @@ def verdict(settled: Ask | Reading) -> Verdict:
         "x%5c..",
     ],
 )
-@pytest.mark.parametrize("ask", ASKS["apinizer"], ids=lambda ask: ask.via or "undeploy")
-def test_no_url_is_built_that_would_delete_the_proxy(ask: Ask, name: str, place: int) -> None:
+@pytest.mark.parametrize("operation", ASKS["apinizer"], ids=lambda operation: operation.via or "undeploy")
+def test_no_url_is_built_that_would_delete_the_proxy(operation: Operation, name: str, place: int) -> None:
     parts = list(PARTS["apinizer"])
     parts[place] = name
 
     with pytest.raises(ValueError, match="would name something else"):
-        APIM.request(ask, target(*parts), TOKEN, note=None, now=0.0)
+        APIM.request(operation, target(*parts), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("environment", ["?", "#", "a/b", "..a/b", "%", "%2", "a;b/c", " "])
@@ -81,7 +83,10 @@ def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
 
 
 def test_only_an_undeploy_is_a_delete() -> None:
-    methods = {ask.act: APIM.request(ask, OURS, TOKEN, note=None, now=0.0).method for ask in ASKS["apinizer"]}
+    methods = {
+        operation.act: APIM.request(operation, OURS, TOKEN, note=None, now=0.0).method
+        for operation in ASKS["apinizer"]
+    }
 
     assert methods == {Act.UNDEPLOY: "DELETE", Act.DEPLOY: "POST", Act.LOOK: "GET"}
 
@@ -186,7 +191,7 @@ def test_what_the_reads_amount_to(
     ],
 )
 def test_an_older_manager_is_asked_for_its_records(
-    seen: dict[str, Reading], lacking: tuple[str, ...], wanted: Ask
+    seen: dict[str, Reading], lacking: tuple[str, ...], wanted: Operation
 ) -> None:
     assert settle(seen, *lacking) == wanted
 
@@ -220,7 +225,9 @@ def test_the_facts_of_both_reads_are_kept() -> None:
 
     assert isinstance(settled, Reading)
     assert settled.evidence == "look"
-    assert settled.facts == Facts(deployed=False, revision="7", edited=True, pods_active=0, pods_responded=2)
+    assert settled.facts == LookFacts(
+        deployed=False, revision="7", edited=True, pods_active=0, pods_responded=2
+    )
 
 
 def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
@@ -263,7 +270,7 @@ def test_a_revision_that_cannot_be_kept_as_it_is_is_none(revision: object) -> No
     body = {"status": "SUCCESS", "resultCount": 1, "resultList": [row]}
     found = APIM.read(STATUS, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
 
-    assert found.facts == Facts(deployed=True, revision=None, edited=False)
+    assert found.facts == LookFacts(deployed=True, revision=None, edited=False)
 
 
 @pytest.mark.promise(3)
@@ -278,4 +285,4 @@ def test_a_row_deep_below_that_is_false_is_found() -> None:
 def test_a_read_that_is_not_known_says_nothing() -> None:
     reply = Reply(200, {}, b'{"status": "SUCCESS", "resultList": [{"deployed": false}]}', 0.0)
 
-    assert APIM.read(Ask(Act.LOOK, "elsewhere"), OURS, reply).verdict is Verdict.UNCLEAR
+    assert APIM.read(Operation(Act.LOOK, "elsewhere"), OURS, reply).verdict is Verdict.UNCLEAR

@@ -6,14 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.snapshot import next_proof, with_revision
-from orchestrator.model.reading import Act, Ask, Facts, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
 
 APIM = gateway("apinizer")
 OURS = target(*PARTS["apinizer"])
 READ = {sample.name.removeprefix("apinizer/"): sample.read() for sample in samples("apinizer")}
 STATUS, HEALTH, HISTORIES, PROXY = (
-    Ask(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
+    Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
 )
 OLD = frozenset(("deploy-status", "route-health"))
 NONE: frozenset[str] = frozenset()
@@ -29,13 +29,13 @@ def seen(**readings: Reading | str) -> dict[str, Reading]:
 
 
 def pods(active: int, responded: int, *, recorded: bool | None = None) -> Reading:
-    facts = Facts(deployed=recorded, pods_active=active, pods_responded=responded)
+    facts = LookFacts(deployed=recorded, pods_active=active, pods_responded=responded)
     if not responded:
         return Reading(verdict=Verdict.UNCLEAR, message="no pod answered the manager", facts=facts)
     return Reading(verdict=Verdict.UP if active else Verdict.DOWN, evidence="look", facts=facts)
 
 
-def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Ask | Snapshot:
+def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Operation | Snapshot:
     return APIM.next_snapshot_read(OURS, seen(**readings), lacking)
 
 
@@ -103,7 +103,7 @@ def test_a_manager_without_any_look_cannot_be_portrayed() -> None:
 
 def test_a_revision_that_is_known_comes_back_whatever_was_edited_since() -> None:
     edited = Snapshot(
-        verdict=Verdict.UP, facts=Facts(revision="7"), deploy="{}", obstacles=("unpublished-edits",)
+        verdict=Verdict.UP, facts=LookFacts(revision="7"), deploy="{}", obstacles=("unpublished-edits",)
     )
     unknown = Snapshot(verdict=Verdict.UP, deploy="{}", obstacles=("missing-history",))
 
@@ -124,7 +124,7 @@ def proof(
     about: Reading | None = None,
     known: int = 0,
     **readings: Reading | str,
-) -> Ask | Reading:
+) -> Operation | Reading:
     return next_proof(seen(**readings), lacking, about, known)
 
 

@@ -17,7 +17,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.gateways.envelope import json_object
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from tests.support.recorded import (
     ASKS,
     PARTS,
@@ -32,7 +32,7 @@ from tests.support.recorded import (
 
 ALL = [sample for kind in KINDS for sample in samples(kind)]
 SENT = [recorded for kind in KINDS for recorded in recorded_requests(kind)]
-EVERY_ASK = [(kind, ask) for kind in KINDS for ask in ASKS[kind]]
+EVERY_ASK = [(kind, operation) for kind in KINDS for operation in ASKS[kind]]
 
 OF_AN_UNDEPLOY = {
     "removed",
@@ -98,7 +98,10 @@ def test_a_404_of_somebody_else_is_the_wrong_place_for_an_undeploy_and_no_look_c
     kind: str, body: bytes
 ) -> None:
     reply = Reply(404, {}, body, 0.0)
-    readings = {ask: gateway(kind).read(ask, target(*PARTS[kind]), reply).verdict for ask in ASKS[kind]}
+    readings = {
+        operation: gateway(kind).read(operation, target(*PARTS[kind]), reply).verdict
+        for operation in ASKS[kind]
+    }
 
     undeploy, deploy, *looks = readings.values()
     assert {undeploy, deploy} == {Verdict.ELSEWHERE}
@@ -129,9 +132,11 @@ def test_a_recorded_request_is_sent_byte_for_byte(recorded: Recorded) -> None:
 
 
 @pytest.mark.promise(9)
-@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
-def test_a_credential_travels_in_a_header_and_nowhere_else(kind: str, ask: Ask) -> None:
-    request = gateway(kind).request(ask, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1", now=0.0)
+@pytest.mark.parametrize(("kind", "operation"), EVERY_ASK)
+def test_a_credential_travels_in_a_header_and_nowhere_else(kind: str, operation: Operation) -> None:
+    request = gateway(kind).request(
+        operation, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1", now=0.0
+    )
 
     assert "marker-token" not in request.url + repr(request) + str(request.body)
     assert sum("marker-token" in value for value in request.headers.values()) == 1
@@ -209,21 +214,23 @@ def _fully_proven(reply: Reply) -> bool:
 
 
 @pytest.mark.promise(3)
-@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
+@pytest.mark.parametrize(("kind", "operation"), EVERY_ASK)
 @given(reply=replies)
-def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, ask: Ask, reply: Reply) -> None:
-    reading = gateway(kind).read(ask, target(*PARTS[kind]), reply)
+def test_no_reply_makes_read_raise_and_none_is_success_by_accident(
+    kind: str, operation: Operation, reply: Reply
+) -> None:
+    reading = gateway(kind).read(operation, target(*PARTS[kind]), reply)
 
     assert isinstance(reading, Reading)
     assert reading.message is None or (len(reading.message) <= 256 and reading.message.isprintable())
     assert reading.wait is None or reading.wait > 0
     if reading.verdict not in (Verdict.REMOVED, Verdict.UP, Verdict.DOWN, Verdict.TOLD):
         assert reading.code or reading.message, "whatever went wrong is told in words, at least by its status"
-    if reading.verdict is Verdict.REMOVED and (kind, ask.act) == ("roma", "deploy"):
+    if reading.verdict is Verdict.REMOVED and (kind, operation.act) == ("roma", "deploy"):
         assert reply.status == 200
         assert msgspec.json.decode(reply.body)["ld_api_id"] == PARTS["roma"][0]
     elif reading.verdict is Verdict.REMOVED:
-        assert ask.act != "look"
+        assert operation.act != "look"
         assert reply.status == 204 if kind == "roma" else reply.status == 200 and _fully_proven(reply)
 
 
@@ -247,7 +254,9 @@ def test_evidence_with_one_value_exchanged_must_still_prove_it(
     holder[last] = data.draw(
         st.sampled_from([None, False, True, "true", 1, 0, "SUCCESS", "test", [], {}, [True]])
     )
-    reading = sample.gateway.read(sample.ask, sample.target, Reply(200, {}, msgspec.json.encode(body), 0.0))
+    reading = sample.gateway.read(
+        sample.operation, sample.target, Reply(200, {}, msgspec.json.encode(body), 0.0)
+    )
 
     if reading.verdict is Verdict.REMOVED:
         assert _fully_proven(Reply(200, {}, msgspec.json.encode(body), 0.0))
@@ -268,7 +277,7 @@ def test_evidence_of_which_one_word_means_something_else_is_none(sample: Sample)
     changed = [(path, other) for path in meant for other in _OTHERS]
 
     def verdict(body: bytes) -> Verdict:
-        return sample.gateway.read(sample.ask, sample.target, Reply(200, {}, body, 0.0)).verdict
+        return sample.gateway.read(sample.operation, sample.target, Reply(200, {}, body, 0.0)).verdict
 
     for (*way, last), other in changed:
         body = msgspec.json.decode(sample.reply.body)
@@ -292,7 +301,7 @@ def test_no_cut_of_full_evidence_is_success(name: str) -> None:
     read = sample.gateway.read
     cuts = [Reply(200, whole.headers, whole.body[:end], whole.at) for end in range(len(whole.body))]
 
-    assert {read(sample.ask, sample.target, cut).verdict for cut in cuts} == {Verdict.STRANGE}
+    assert {read(sample.operation, sample.target, cut).verdict for cut in cuts} == {Verdict.STRANGE}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -330,23 +339,23 @@ def test_the_kinds_defaults_hold_where_the_plan_is_silent(kind: str) -> None:
 def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is not asked to look elsewhere"):
         gateway(kind).request(
-            Ask(Act.LOOK, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
+            Operation(Act.LOOK, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
         )
 
 
 @pytest.mark.promise(6)
-@pytest.mark.parametrize(("kind", "ask"), EVERY_ASK)
+@pytest.mark.parametrize(("kind", "operation"), EVERY_ASK)
 @pytest.mark.parametrize(
     ("asked", "wait"),
     [("3", 3.0), ("3 seconds", 3.0), ('"3"', 3.0), ("1, 3", 3.0), ("soon", None), ("", None)],
 )
 def test_a_503_with_a_wait_in_any_form_concerns_the_lane_and_a_bare_one_its_target(
-    kind: str, ask: Ask, asked: str, wait: float | None
+    kind: str, operation: Operation, asked: str, wait: float | None
 ) -> None:
     page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
     read, ours = gateway(kind).read, target(*PARTS[kind])
-    told = read(ask, ours, Reply(503, {"retry-after": asked, "content-type": "text/html"}, page, 0.0))
-    bare = read(ask, ours, Reply(503, {"content-type": "text/html"}, page, 0.0))
+    told = read(operation, ours, Reply(503, {"retry-after": asked, "content-type": "text/html"}, page, 0.0))
+    bare = read(operation, ours, Reply(503, {"content-type": "text/html"}, page, 0.0))
 
     assert (told.verdict, told.wait) == (Verdict.BUSY, wait)
-    assert bare.verdict is (Verdict.UNCLEAR if ask.act is Act.LOOK else Verdict.DOUBT)
+    assert bare.verdict is (Verdict.UNCLEAR if operation.act is Act.LOOK else Verdict.DOUBT)

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from orchestrator.gateways.logins import read_apinizer
-from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Facts, Page, Reading, Verdict
+from orchestrator.model.reading import Act, LookFacts, Operation, Reading, StatePage, Verdict
 from orchestrator.rules.retry import End, Look, Policy, TargetHistory, decide
 from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
-SHOW = Ask(Act.LOOK, "show")
+SHOW = Operation(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")
 STATUS, HEALTH, HISTORIES, DETAILS = (
-    Ask(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
+    Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
 )
 
 
@@ -93,7 +93,7 @@ def test_the_deployment_history_is_no_evidence_under_either_of_its_names(version
     entry = gateway("roma", api_version=version)
     history = reply(200, {"size": 1, "total": 1, key: [{"ld_api_id": API.parts[0], "status": 4}]})
 
-    assert [ask.via for ask in entry.LOOKS] == ["show"]
+    assert [operation.via for operation in entry.LOOKS] == ["show"]
     assert entry.read(SHOW, API, history).verdict is Verdict.UNCLEAR
     assert isinstance(entry.read_list(history), Reading)
 
@@ -106,7 +106,7 @@ def test_the_list_is_the_same_in_both_versions(version: str) -> None:
     page = entry.read_list(reply(200, {"size": 4, "total": 9, "apis": apis}))
 
     assert f"/{version}/" in entry.list_request(0, TOKEN, now=0.0).url
-    assert isinstance(page, Page)
+    assert isinstance(page, StatePage)
     assert (page.size, page.total) == (4, 9)
     told = [Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR, Verdict.UNCLEAR]
     assert dict(page.states) == dict(zip([("a",), ("b",), ("c",), ("d",)], told, strict=True))
@@ -387,7 +387,7 @@ def test_the_life_of_apinizers_token_has_three_forms_and_none_is_believed(expire
     """Seconds in the prose, a time in milliseconds in the old page, a number without a unit in OpenAPI."""
     fields = {"access_token": "t0ken", "expires_in": expires_in}
 
-    assert read_apinizer(reply(200, fields)) == Granted(Secret("t0ken"), until=None)
+    assert read_apinizer(reply(200, fields)) == LoginGranted(Secret("t0ken"), until=None)
 
 
 def test_a_login_of_apinizer_keeps_the_old_envelope_and_may_have_the_new_one() -> None:
@@ -395,10 +395,10 @@ def test_a_login_of_apinizer_keeps_the_old_envelope_and_may_have_the_new_one() -
     old = {"error": "unauthorized_client", "error_description": "Invalid token"}
     new = {"status": "FAILURE", "resultMessage": "Invalid token"}
 
-    assert read_apinizer(reply(401, old)) == Rejected("unauthorized_client", "Invalid token")
-    assert read_apinizer(reply(401, new)) == Rejected(None, "Invalid token")
+    assert read_apinizer(reply(401, old)) == LoginRejected("unauthorized_client", "Invalid token")
+    assert read_apinizer(reply(401, new)) == LoginRejected(None, "Invalid token")
     limited = read_apinizer(reply(400, {"error": "rate_limit_exceeded", "retry_after": 4}))
-    assert isinstance(limited, Unclear)
+    assert isinstance(limited, LoginUnclear)
     assert limited.wait == 4.0
 
 
@@ -438,7 +438,7 @@ def test_the_managers_own_word_in_route_health_is_optional() -> None:
     (status,) = apinizer("deploy-status-undeployed")
 
     def settled(deployed: bool | None) -> Verdict:
-        facts = Facts(deployed=deployed, pods_active=0, pods_responded=2)
+        facts = LookFacts(deployed=deployed, pods_active=0, pods_responded=2)
         seen = {STATUS.via: status, HEALTH.via: Reading(verdict=Verdict.DOWN, facts=facts)}
         found = gateway("apinizer").next_look(PROXY, seen, frozenset(), None)
         assert isinstance(found, Reading)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.credentials import Keys, Secret
+from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Check, Reading, Verdict
+from orchestrator.model.reading import HealthCheck, Reading, Verdict
 from tests.support.recorded import TOKEN, gateway
 
 NOW = 1_795_000_000.0
-KEYS = Keys(Secret("FAKEAK"), Secret("fakeSk"))
+KEYS = AccessKeys(Secret("FAKEAK"), Secret("fakeSk"))
 
 
 def reply(status: int, body: Any = b"", **headers: str) -> Reply:
@@ -25,11 +25,11 @@ def reply(status: int, body: Any = b"", **headers: str) -> Reply:
     return Reply(status, headers, raw, NOW)
 
 
-def checks(kind: str, **fields: Any) -> list[Check]:
+def checks(kind: str, **fields: Any) -> list[HealthCheck]:
     return [*gateway(kind, **fields).checks(Secret(TOKEN), now=NOW)]
 
 
-def verdict(check: Check, answer: Reply) -> Verdict | str:
+def verdict(check: HealthCheck, answer: Reply) -> Verdict | str:
     read = check.read(answer)
     return read if isinstance(read, str) else read.verdict
 
@@ -196,7 +196,7 @@ def test_apinizer_s_dialect(answered: set[str], looks: dict[str, bool], served: 
 def test_every_look_of_a_kind_is_named(kind: str) -> None:
     """Whatever a look goes through is among them."""
     entry = gateway(kind)
-    named = [ask.via for ask in entry.LOOKS]
+    named = [operation.via for operation in entry.LOOKS]
 
     assert named == list(dict.fromkeys(named))
     assert (

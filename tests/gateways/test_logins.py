@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.gateways.logins import NO_SECOND_FACTOR, apinizer_request, iam_request, read_apinizer
 from orchestrator.gateways.logins import read_iam as read_iam_for
-from orchestrator.model.credentials import Granted, Rejected, Secret, Unclear
+from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from tests.support.recorded import PROJECT
 
@@ -35,7 +35,7 @@ RECEIPT = (
 )
 
 
-def read_iam(answer: Reply) -> Granted | Rejected | Unclear:
+def read_iam(answer: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
     return read_iam_for(answer, PROJECT)
 
 
@@ -126,12 +126,12 @@ def expiring(when: str) -> bytes:
     return msgspec.json.encode({"token": {"expires_at": when, "methods": ["password"]}})
 
 
-def granted(until: float | None = None) -> Granted:
-    return Granted(Secret(TOKEN), until)
+def granted(until: float | None = None) -> LoginGranted:
+    return LoginGranted(Secret(TOKEN), until)
 
 
-def unclear(message: str, wait: float | None = None, code: str | None = None) -> Unclear:
-    return Unclear(code, message, wait)
+def unclear(message: str, wait: float | None = None, code: str | None = None) -> LoginUnclear:
+    return LoginUnclear(code, message, wait)
 
 
 NO_IAM_TOKEN = unclear("IAM answered 201 without a token in X-Subject-Token")
@@ -172,41 +172,41 @@ OF_IAM = {
         reply(302, location="https://login.example.com/"),
         unclear("HTTP 302 to login.example.com is not how IAM answers a login; check its url"),
     ),
-    "401, wrong password": (reply(401, KEYSTONE), Rejected(None, "The username or password is wrong.")),
+    "401, wrong password": (reply(401, KEYSTONE), LoginRejected(None, "The username or password is wrong.")),
     "401, IAM's envelope": (
         reply(401, b'{"error_code": "IAM.0001", "error_msg": "The user is locked"}'),
-        Rejected("IAM.0001", "The user is locked"),
+        LoginRejected("IAM.0001", "The user is locked"),
     ),
     "401, the gateway's envelope": (
         reply(401, b'{"error_code": "APIGW.0301", "error_msg": "Incorrect IAM", "request_id": "1"}'),
-        Rejected("APIGW.0301", "Incorrect IAM"),
+        LoginRejected("APIGW.0301", "Incorrect IAM"),
     ),
-    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a body")),
-    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401, an HTML page (50 bytes)")),
+    "401, empty": (reply(401), LoginRejected(None, "HTTP 401 without a body")),
+    "401, HTML": (reply(401, HTML), LoginRejected(None, "HTTP 401, an HTML page (50 bytes)")),
     "401, cut short": (
         reply(401, b'{"error_code": "IAM.0'),
-        Rejected(None, "HTTP 401, JSON without a message (21 bytes)"),
+        LoginRejected(None, "HTTP 401, JSON without a message (21 bytes)"),
     ),
-    "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), Rejected("IAM.0001", "IAM.0001")),
+    "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), LoginRejected("IAM.0001", "IAM.0001")),
     "401, a second factor by its receipt": (
         reply(401, RECEIPT),
-        Rejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message (132 bytes))"),
+        LoginRejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message (132 bytes))"),
     ),
     "403, a second factor in words": (
         reply(403, b'{"error_code": "IAM.0101", "error_msg": "MFA authentication is required."}'),
-        Rejected("IAM.0101", f"{NO_SECOND_FACTOR} (MFA authentication is required.)"),
+        LoginRejected("IAM.0101", f"{NO_SECOND_FACTOR} (MFA authentication is required.)"),
     ),
     "400": (
         reply(400, b'{"error": {"code": 400, "message": "Expecting to find domain in user."}}'),
-        Rejected(None, "Expecting to find domain in user."),
+        LoginRejected(None, "Expecting to find domain in user."),
     ),
     "403": (
         reply(403, b'{"error_code": "IAM.0002", "error_msg": "no\\npermission"}'),
-        Rejected("IAM.0002", "no\\npermission"),
+        LoginRejected("IAM.0002", "no\\npermission"),
     ),
     "404": (
         reply(404, b'{"error_code": "APIGW.0101", "error_msg": "The API does not exist"}'),
-        Rejected("APIGW.0101", "The API does not exist"),
+        LoginRejected("APIGW.0101", "The API does not exist"),
     ),
     "429": (
         reply(429, b'{"error_code": "APIGW.0308", "error_msg": "threshold"}', retry_after="30"),
@@ -255,25 +255,25 @@ OF_APINIZER = {
     ),
     "400, OAuth": (
         reply(400, b'{"error": "unsupported_grant_type", "error_description": "JSON is not accepted"}'),
-        Rejected("unsupported_grant_type", "JSON is not accepted"),
+        LoginRejected("unsupported_grant_type", "JSON is not accepted"),
     ),
     "401, OAuth": (
         reply(401, b'{"error": "invalid_client", "error_description": "Bad credentials"}'),
-        Rejected("invalid_client", "Bad credentials"),
+        LoginRejected("invalid_client", "Bad credentials"),
     ),
     "401, OAuth without a text": (
         reply(401, b'{"error": "invalid_client"}'),
-        Rejected("invalid_client", "invalid_client"),
+        LoginRejected("invalid_client", "invalid_client"),
     ),
     "401, the other envelope": (
         reply(401, b'{"status": "FAILURE", "resultMessage": "Bad credentials"}'),
-        Rejected(None, "Bad credentials"),
+        LoginRejected(None, "Bad credentials"),
     ),
-    "401, HTML": (reply(401, HTML), Rejected(None, "HTTP 401, an HTML page (50 bytes)")),
-    "401, empty": (reply(401), Rejected(None, "HTTP 401 without a body")),
+    "401, HTML": (reply(401, HTML), LoginRejected(None, "HTTP 401, an HTML page (50 bytes)")),
+    "401, empty": (reply(401), LoginRejected(None, "HTTP 401 without a body")),
     "403": (
         reply(403, b'{"error": "forbidden", "error_description": "no"}'),
-        Rejected("forbidden", "no"),
+        LoginRejected("forbidden", "no"),
     ),
     "400, limited": (
         reply(400, b'{"error": "rate_limit_exceeded", "error_description": "slow", "retry_after": 7}'),
@@ -311,7 +311,7 @@ def test_a_token_for_another_project_lets_nobody_in(project: object, lets_in: bo
     answer = reply(201, msgspec.json.encode({"token": {"project": project}}), x_subject_token=TOKEN)
     meaning = read_iam(answer)
 
-    assert isinstance(meaning, Granted if lets_in else Unclear)
+    assert isinstance(meaning, LoginGranted if lets_in else LoginUnclear)
     assert lets_in or PROJECT in getattr(meaning, "message", "")
 
 
@@ -328,10 +328,10 @@ def test_one_status_grants_and_few_reject(status: int) -> None:
 
     of_iam, of_manager = read_iam(answer), read_apinizer(answer)
 
-    assert isinstance(of_iam, Granted) == (status == 201)
-    assert isinstance(of_manager, Granted) == (status == 200)
-    assert isinstance(of_iam, Rejected) == (status in {400, 401, 403, 404})
-    assert isinstance(of_manager, Rejected) == (status in {400, 401, 403})
+    assert isinstance(of_iam, LoginGranted) == (status == 201)
+    assert isinstance(of_manager, LoginGranted) == (status == 200)
+    assert isinstance(of_iam, LoginRejected) == (status in {400, 401, 403, 404})
+    assert isinstance(of_manager, LoginRejected) == (status in {400, 401, 403})
 
 
 JSON_VALUES = st.recursive(
@@ -358,7 +358,7 @@ BODIES = st.binary() | FIELDS.map(lambda fields: json.dumps(fields).encode())
 def test_no_answer_raises_and_each_says_something(status: int, body: bytes, headers: dict[str, str]) -> None:
     for read in (read_iam, read_apinizer):
         meaning = read(Reply(status, headers, body, 0.0))
-        if isinstance(meaning, Granted):
+        if isinstance(meaning, LoginGranted):
             assert meaning.token.reveal().isascii()
         else:
             assert meaning.message
@@ -367,7 +367,9 @@ def test_no_answer_raises_and_each_says_something(status: int, body: bytes, head
 
 @pytest.mark.promise(9)
 @pytest.mark.parametrize("table", [OF_IAM, OF_APINIZER], ids=["iam", "apinizer"])
-def test_no_reading_shows_a_token(table: dict[str, tuple[Reply, Granted | Rejected | Unclear]]) -> None:
+def test_no_reading_shows_a_token(
+    table: dict[str, tuple[Reply, LoginGranted | LoginRejected | LoginUnclear]],
+) -> None:
     read = read_iam if table is OF_IAM else read_apinizer
     for answer, _ in table.values():
         meaning = read(answer)

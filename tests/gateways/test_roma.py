@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
-SHOW = Ask(Act.LOOK, "show")
+SHOW = Operation(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")
 API = target(*PARTS["roma"])
 NOTHING_LACKS: frozenset[str] = frozenset()
@@ -72,11 +72,11 @@ def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-@pytest.mark.parametrize("ask", ASKS["roma"], ids=lambda ask: ask.via or "undeploy")
+@pytest.mark.parametrize("operation", ASKS["roma"], ids=lambda operation: operation.via or "undeploy")
 @pytest.mark.parametrize("api", ["", "..", "../a?b", "a/b", "a%2fb", "a;b", "ş", "a" * 65, "a\n"])
-def test_no_request_is_made_for_what_is_no_id(ask: Ask, version: str, api: str) -> None:
+def test_no_request_is_made_for_what_is_no_id(operation: Operation, version: str, api: str) -> None:
     with pytest.raises(ValueError, match="would name something else"):
-        gateway("roma", api_version=version).request(ask, target(api), TOKEN, note=None, now=0.0)
+        gateway("roma", api_version=version).request(operation, target(api), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("key", ["project_id", "instance_id"])

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.gateways.roma.snapshot import DEFINITION, HISTORY
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, FrontEnd, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, FrontEnd, Operation, Reading, Snapshot, Verdict
 from orchestrator.rules.precheck import judged
 from orchestrator.rules.retry import Policy
 from tests.support.recorded import PARTS, gateway, samples, target
@@ -34,7 +34,7 @@ WHOLE = {
 UP, HISTORY_OF, PUBLISHED = READ["definition-deployed"], READ["history-v2"], READ["front-200"]
 
 
-def portrait(*lacking: str, **seen: Reading) -> Ask | Snapshot:
+def portrait(*lacking: str, **seen: Reading) -> Operation | Snapshot:
     """What follows from reads by their ways; ``front`` is that of the sample."""
     ways = {FRONT if way == "front" else way: reading for way, reading in seen.items()}
     return ROMA.next_snapshot_read(OURS, ways, frozenset(lacking))
@@ -63,8 +63,8 @@ def recorded(**fields: Any) -> Reading:
 def test_it_is_three_reads_one_after_the_other() -> None:
     assert portrait() == DEFINITION
     assert portrait(definition=UP) == HISTORY
-    assert portrait(definition=UP, history=HISTORY_OF) == Ask(Act.LOOK, FRONT)
-    assert portrait(definition=UP, history=READ["history-v1"]) == Ask(Act.LOOK, FRONT)
+    assert portrait(definition=UP, history=HISTORY_OF) == Operation(Act.LOOK, FRONT)
+    assert portrait(definition=UP, history=READ["history-v1"]) == Operation(Act.LOOK, FRONT)
 
 
 @pytest.mark.parametrize("name", ["show-in-development", "show-to-be-developed", "show-gone", "show-500"])
@@ -88,7 +88,9 @@ def test_all_that_was_published_comes_back_under_a_new_id() -> None:
 def test_the_newest_deployment_counts_wherever_it_stands_in_the_list() -> None:
     records = (HISTORY_OF.kept or {})["histories"]
 
-    assert portrait(definition=UP, history=told(HISTORY_OF, histories=records[::-1])) == Ask(Act.LOOK, FRONT)
+    assert portrait(definition=UP, history=told(HISTORY_OF, histories=records[::-1])) == Operation(
+        Act.LOOK, FRONT
+    )
 
 
 def test_the_backend_s_application_counts_since_another_one_is_refused() -> None:
@@ -192,13 +194,13 @@ def test_without_the_definition_that_was_deployed_nobody_can_tell() -> None:
 def test_records_of_another_backend_say_nothing() -> None:
     found = portrait(definition=UP, history=recorded(ld_api_id="0" * 32))
 
-    assert found == Ask(Act.LOOK, "front/0f918d104dc84480a75166ba99efff20")
+    assert found == Operation(Act.LOOK, "front/0f918d104dc84480a75166ba99efff20")
 
 
 @pytest.mark.parametrize(("version", "where"), [("v1", "/v1/"), ("v2", "/v2/")])
 def test_the_front_end_api_is_read_under_the_same_prefix(version: str, where: str) -> None:
     sent = gateway("roma", api_version=version).request(
-        Ask(Act.LOOK, FRONT), OURS, Secret("t"), note=None, now=0.0
+        Operation(Act.LOOK, FRONT), OURS, Secret("t"), note=None, now=0.0
     )
 
     assert sent.url.endswith(f"/apis/{FRONT[6:]}")

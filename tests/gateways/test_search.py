@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters
 from orchestrator.gateways import KINDS
 from orchestrator.gateways.roma.search import MOST_PAGES
-from orchestrator.model.credentials import Keys, Secret
+from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.search import Part, Query, Wanted, instant
+from orchestrator.model.search import QueryResult, SearchQuery, TargetFilter, instant
 from tests.gateways.test_contract import replies
 from tests.support.recorded import SAMPLES, gateway
 
@@ -42,13 +42,13 @@ def reply(folder: Path) -> Reply:
     return Reply(fields["status"], headers, body.read_bytes() if body.exists() else b"", 0.0)
 
 
-def wanted(kind: str, texts: dict[str, Any]) -> Wanted:
+def wanted(kind: str, texts: dict[str, Any]) -> TargetFilter:
     globs = {key: tuple(value) for key, value in texts.items() if key != "deployed-before"}
     filters = DiscoveryFilters(texts=globs, before=texts.get("deployed-before"))
     return assign_filters(filters, [gateway(kind)])["gw"]
 
 
-def query_of(folder: Path) -> Query:
+def query_of(folder: Path) -> SearchQuery:
     """Go through the samples that come before this one; what follows is always the first that is asked."""
     kind, said = folder.parts[-3], expected(folder)
     query = gateway(kind, **said.get("gateway", {})).catalog(wanted(kind, said.get("wanted", {})))
@@ -57,18 +57,18 @@ def query_of(folder: Path) -> Query:
         if isinstance(read, Reading):
             assert query.failed is not None
             read = query.failed(read)
-        query = next(iter(read.ask))
+        query = next(iter(read.queries))
     return query
 
 
-def told(part: Part) -> dict[str, Any]:
+def told(part: QueryResult) -> dict[str, Any]:
     """What a part says, without what it says nothing of."""
     found = [{"parts": list(one.parts), "notes": list(one.notes), "since": one.since} for one in part.found]
     said = {
         "seen": part.seen,
         "deployed": part.deployed,
         "found": [{key: value for key, value in one.items() if value} for one in found],
-        "ask": [query.name for query in part.ask],
+        "ask": [query.name for query in part.queries],
         "gaps": list(part.gaps),
         "remarks": list(part.remarks),
     }
@@ -80,7 +80,7 @@ def test_a_sample_is_read_as_it_wants(folder: Path) -> None:
     read, said = query_of(folder).read(reply(folder)), expected(folder)
 
     if "part" in said:
-        assert isinstance(read, Part), read
+        assert isinstance(read, QueryResult), read
         assert told(read) == said["part"]
     else:
         assert isinstance(read, Reading), read
@@ -94,12 +94,12 @@ ONE_OF_EACH = list({query_of(folder).name: folder for folder in FOLDERS}.values(
 """Samples that lead to each sort of query."""
 
 
-def reachable(query: Query, answer: Reply, deep: int = 3) -> Iterator[Query]:
+def reachable(query: SearchQuery, answer: Reply, deep: int = 3) -> Iterator[SearchQuery]:
     """Every kind of query that follows from the same answer, a few of each."""
     yield query
     read = query.read(answer)
-    part = read if isinstance(read, Part) else query.failed(read) if query.failed else Part()
-    for below in islice(part.ask, 3) if deep else ():
+    part = read if isinstance(read, QueryResult) else query.failed(read) if query.failed else QueryResult()
+    for below in islice(part.queries, 3) if deep else ():
         yield from reachable(below, answer, deep - 1)
 
 
@@ -109,9 +109,9 @@ def reachable(query: Query, answer: Reply, deep: int = 3) -> Iterator[Query]:
 def test_no_reply_makes_a_catalog_raise_or_say_what_it_cannot_know(folder: Path, answer: Reply) -> None:
     for query in reachable(query_of(folder), answer):
         read = query.read(answer)
-        if isinstance(read, Part):
+        if isinstance(read, QueryResult):
             assert not read.found or answer.status == 200
-            list(islice(read.ask, 10))
+            list(islice(read.queries, 10))
         else:
             assert read.verdict not in {Verdict.UP, Verdict.DOWN, Verdict.REMOVED}
 
@@ -127,8 +127,8 @@ def test_a_query_is_a_read_and_holds_its_credential_in_one_header(folder: Path) 
 
 
 def test_a_query_of_roma_is_signed_where_there_are_keys() -> None:
-    keys = Keys(Secret("FAKEAK"), Secret("fakeSk"))
-    request = gateway("roma").catalog(Wanted()).request(keys, 0.0)
+    keys = AccessKeys(Secret("FAKEAK"), Secret("fakeSk"))
+    request = gateway("roma").catalog(TargetFilter()).request(keys, 0.0)
 
     assert request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")
 
@@ -141,12 +141,12 @@ def test_a_kind_says_what_it_can_be_filtered_by(kind: str) -> None:
 @pytest.mark.parametrize("project", ["..", ".", "a/b", "50% off", "Sipariş"])
 def test_a_name_that_would_vanish_from_the_path_is_never_asked_for(project: str) -> None:
     rows = msgspec.json.encode({"status": "SUCCESS", "resultList": [{"name": project}], "resultCount": 1})
-    first = gateway("apinizer").catalog(Wanted())
+    first = gateway("apinizer").catalog(TargetFilter())
     part = first.read(Reply(200, {}, rows, 0.0))
-    assert isinstance(part, Part)
-    (report,) = part.ask
+    assert isinstance(part, QueryResult)
+    (report,) = part.queries
     assert report.failed is not None
-    (query,) = report.failed(Reading(verdict=Verdict.REFUSED)).ask
+    (query,) = report.failed(Reading(verdict=Verdict.REFUSED)).queries
 
     if project in {".", ".."}:
         with pytest.raises(ValueError, match="cannot be a part"):
@@ -186,7 +186,7 @@ class Moving:
 
 def collected(there: Moving, changes: list[Any]) -> tuple[set[str], list[str]]:
     """Read the whole list; after each page the next of ``changes`` is made to it."""
-    asked: list[Query] = [gateway("roma").catalog(Wanted())]
+    asked: list[SearchQuery] = [gateway("roma").catalog(TargetFilter())]
     found: set[str] = set()
     gaps: list[str] = []
     while asked:
@@ -195,10 +195,10 @@ def collected(there: Moving, changes: list[Any]) -> tuple[set[str], list[str]]:
         if changes:
             changes.pop(0)(there.ids)
         part = query.read(answer)
-        assert isinstance(part, Part)
+        assert isinstance(part, QueryResult)
         found.update(one.parts[0] for one in part.found)
         gaps += part.gaps
-        asked += part.ask
+        asked += part.queries
         assert there.pages < 500
     return found, gaps
 
@@ -240,13 +240,13 @@ def test_a_list_that_never_stands_still_is_said_to_be_partial() -> None:
 
 def test_a_server_that_has_no_pages_ends() -> None:
     """It sends the same entries whatever the offset."""
-    asked = [gateway("roma").catalog(Wanted())]
+    asked = [gateway("roma").catalog(TargetFilter())]
     pages, gaps = 0, []
     while asked:
         pages += 1
         part = asked.pop().read(page(["a", "b"], 5))
-        assert isinstance(part, Part)
-        asked += part.ask
+        assert isinstance(part, QueryResult)
+        asked += part.queries
         gaps += part.gaps
 
     assert pages < 20
@@ -266,7 +266,7 @@ def test_a_server_that_has_no_pages_ends() -> None:
 )
 def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], most: int) -> None:
     """By its own word it has a thousand million million entries."""
-    asked = [gateway("roma").catalog(Wanted())]
+    asked = [gateway("roma").catalog(TargetFilter())]
     pages, gaps = 0, list[str]()
     while asked:
         query, pages = asked.pop(), pages + 1
@@ -274,8 +274,8 @@ def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], 
         apis = [{"id": one, "status": 3} for one in entries(offset)]
         body = msgspec.json.encode({"size": len(apis), "total": 10**15, "apis": apis})
         part = query.read(Reply(200, {}, body, 0.0))
-        assert isinstance(part, Part)
-        asked += part.ask
+        assert isinstance(part, QueryResult)
+        asked += part.queries
         gaps += part.gaps
 
     assert pages <= most
@@ -299,8 +299,8 @@ def test_an_entry_in_two_states_is_named_and_not_taken() -> None:
         {"id": "b", "status": 4},
     ]
     body = msgspec.json.encode({"size": 4, "total": 2, "apis": apis})
-    part = gateway("roma").catalog(Wanted()).read(Reply(200, {}, body, 0.0))
+    part = gateway("roma").catalog(TargetFilter()).read(Reply(200, {}, body, 0.0))
 
-    assert isinstance(part, Part)
+    assert isinstance(part, QueryResult)
     assert [one.parts for one in part.found] == [("b",)]
     assert part.gaps == ("the backend API a: it is listed twice, in two states",)

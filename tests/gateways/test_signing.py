@@ -17,14 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.roma.signing import canonical_request, signed
-from orchestrator.model.credentials import Keys, Secret
+from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Request
 from tests.support.recorded import INSTANCE, PROJECT
 
 ACCESS = "FAKEAKFAKEAKFAKEAK00"
 SECRET = "fakeSkFakeSkFakeSkFakeSkFakeSkFakeSk0000"
 SECURITY_TOKEN = "FAKE-SECURITY-TOKEN"
-KEYS = Keys(Secret(ACCESS), Secret(SECRET))
+KEYS = AccessKeys(Secret(ACCESS), Secret(SECRET))
 TEMPORARY = replace(KEYS, security_token=Secret(SECURITY_TOKEN))
 API = "bd42841c20184da6bbf457c6d8a06e37"
 CLOUD = "https://roma.cn-north-4.myhuaweicloud.com"
@@ -42,7 +42,7 @@ class Vector(Struct, frozen=True):
     names: str
     digest: str
     signature: str
-    keys: Keys = KEYS
+    keys: AccessKeys = KEYS
 
 
 VECTORS = {
@@ -110,7 +110,7 @@ host;x-sdk-date
 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"""
 
 
-def of(request: Request, keys: Keys = KEYS, now: datetime = THEN) -> str:
+def of(request: Request, keys: AccessKeys = KEYS, now: datetime = THEN) -> str:
     """The signature alone."""
     return signed(request, keys, now=now).headers["Authorization"].rpartition("Signature=")[2]
 
@@ -161,7 +161,7 @@ class Received(Struct, frozen=True):
     names: str
     signature: str
     body: bytes | None = None
-    keys: Keys = KEYS
+    keys: AccessKeys = KEYS
 
     @property
     def headers(self) -> dict[str, str]:

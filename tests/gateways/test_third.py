@@ -26,7 +26,7 @@ from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request, Send
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.plan.schema import plan_schema
 from orchestrator.runs.load import load_plan
@@ -36,8 +36,8 @@ from orchestrator.runs.order import RunRequest
 from orchestrator.runs.resume import go_on
 from orchestrator.runs.start import begin
 
-GET = Ask(Act.LOOK, "route")
-UNDEPLOY = Ask(Act.UNDEPLOY)
+GET = Operation(Act.LOOK, "route")
+UNDEPLOY = Operation(Act.UNDEPLOY)
 
 
 class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
@@ -51,7 +51,7 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
         Coordinate(name="stage", plural="", pattern="[a-z]+", doc="Its stage."),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token"})
-    LOOKS: ClassVar[tuple[Ask, ...]] = (GET,)
+    LOOKS: ClassVar[tuple[Operation, ...]] = (GET,)
     CONCURRENCY: ClassVar[int] = 3
     TIMEOUT: ClassVar[float] = 20.0
 
@@ -62,16 +62,18 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
     def exclusive(self, target: Target) -> str | None:
         return None
 
-    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+    def request(
+        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
         assert isinstance(access, Secret)
         route, stage = target.parts
         url = f"{self.url}/{self.tenant}/{stage}/{route}"
         headers = {"X-Beacon": access.reveal()}
-        return Request("PATCH" if ask.act is Act.UNDEPLOY else "GET", url, headers)
+        return Request("PATCH" if operation.act is Act.UNDEPLOY else "GET", url, headers)
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         if reply.status >= 500:
-            look = ask.act is Act.LOOK
+            look = operation.act is Act.LOOK
             return Reading(verdict=Verdict.UNCLEAR if look else Verdict.DOUBT, message="HTTP 5xx")
         if reply.status == 404:
             return Reading(verdict=Verdict.ABSENT, code="B404", message="no such route", evidence="code")
@@ -80,7 +82,7 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
 
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         return seen.get(GET.via, GET)
 
 

@@ -12,7 +12,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.record import Record, reading_of
 from orchestrator.journal.writer import Writer
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import UNDEPLOY, Act, Ask, Reading, Verdict
+from orchestrator.model.reading import UNDEPLOY, Act, Operation, Reading, Verdict
 from orchestrator.rules.retry import End
 from tests.support.journals import START, small, target
 
@@ -35,7 +35,7 @@ def stored(folder: Path, query: str) -> list[tuple[Any, ...]]:
 @pytest.mark.promise(2)
 async def test_an_intent_is_in_the_journal_when_it_returns(record: Record, tmp_path: Path) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
-    await record.intent(ONE, 2, Ask(Act.LOOK, "show"), START + 1)
+    await record.intent(ONE, 2, Operation(Act.LOOK, "show"), START + 1)
     rows = stored(tmp_path, "SELECT seq, number, act, via, started, verdict FROM attempt")
     assert rows == [(1, 1, "undeploy", "", START, None), (1, 2, "look", "show", START + 1, None)]
 

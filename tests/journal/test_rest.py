@@ -16,7 +16,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.rest import rest_of
 from orchestrator.model.plan import Plan, Wave, Window
-from orchestrator.model.settings import Auth, Reference, Tls
+from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import target_id
 from orchestrator.plan.reader import Loaded, read_plan
@@ -38,7 +38,7 @@ class Story:
         self.folder.mkdir()
         gateways = (
             roma("roma"),
-            replace(apim("1apim"), auth=Auth(token=Reference(file="t")), tls=Tls(ca_file="ca.pem")),
+            replace(apim("1apim"), auth=Auth(token=CredentialReference(file="t")), tls=Tls(ca_file="ca.pem")),
         )
         waves = tuple(Wave(name=name) for name in ("yes", "rest", "empty"))
         self.plan = Plan(name="no", gateways=gateways, waves=waves, window=Window(None, None), at_most=100)
@@ -163,7 +163,7 @@ def test_paths_are_absolute_wherever_the_folder_is_another(tmp_path: Path) -> No
     for folder, path in ((None, "/ca.pem"), (tmp_path, "/ca.pem"), (Path("/"), "ca.pem")):
         loaded, _ = read(tmp_path, story.remainder(folder))
         assert loaded.plan.gateways[1].tls.ca_file == path
-        assert loaded.plan.gateways[1].auth.token == Reference(file="/t" if path[0] == "/" else "t")
+        assert loaded.plan.gateways[1].auth.token == CredentialReference(file="/t" if path[0] == "/" else "t")
 
 
 def test_a_run_that_goes_on_has_no_remainder(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from orchestrator.journal.pending import START, Pending, WaveStep
 from orchestrator.journal.schema import INTENT
 from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
 from orchestrator.model.plan import RunId
-from orchestrator.model.reading import Facts, Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.report.values import Lost, WayBack
 from tests.support.journals import plan, writable
 
 UP = Snapshot(
-    verdict=Verdict.UP, facts=Facts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)
+    verdict=Verdict.UP, facts=LookFacts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)
 )
 
 Attempts = list[tuple[str, str | None]]

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.credentials import Keys, Material, Secret
+from orchestrator.model.credentials import AccessKeys, Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
@@ -983,7 +983,7 @@ def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> 
     """Whoever waits for it is woken, also where the first one never comes again."""
 
     async def main() -> tuple[float, str | None]:
-        keys = Keys(Secret("access"), Secret("secret"))
+        keys = AccessKeys(Secret("access"), Secret("secret"))
         lane = lane_of(lambda _: keys)
         assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
         async with anyio.create_task_group() as group:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.credentials import Granted, Keys, Material, Password, Rejected, Secret, Unclear
+from orchestrator.model.credentials import (
+    AccessKeys,
+    LoginGranted,
+    LoginPassword,
+    LoginRejected,
+    LoginUnclear,
+    Material,
+    Secret,
+)
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
@@ -25,8 +33,8 @@ PARK_FOR = 60.0
 SECRET = Secret("the-password")
 MATERIALS: dict[str, Material] = {
     "token": Secret("the-token"),
-    "keys": Keys(Secret("access"), Secret("secret")),
-    "login": Password(SECRET),
+    "keys": AccessKeys(Secret("access"), Secret("secret")),
+    "login": LoginPassword(SECRET),
 }
 DOUBT, REMOVED = reading(Verdict.DOUBT), reading(Verdict.REMOVED)
 
@@ -39,11 +47,11 @@ class WithLogin(Scripted, frozen=True, kw_only=True):
     def login(self, password: Secret) -> Request:
         return Request("LOGIN", "login", {})
 
-    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         if "wait" in reply.headers:
-            return Unclear(None, "HTTP 503", float(reply.headers["wait"]))
+            return LoginUnclear(None, "HTTP 503", float(reply.headers["wait"]))
         lasts = float(reply.headers["lasts"])
-        return Granted(Secret(f"token-{lasts}"), EPOCH + anyio.current_time() + lasts)
+        return LoginGranted(Secret(f"token-{lasts}"), EPOCH + anyio.current_time() + lasts)
 
 
 def lane_with(material: str, logins: Callable[[], Reply | Lost], run_gate: RunGate, **fields: Any) -> Lane:

@@ -13,7 +13,15 @@ from orchestrator.errors import CredentialError
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, end_of, secrets_of
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.credentials import Granted, Keys, Material, Password, Rejected, Secret, Unclear
+from orchestrator.model.credentials import (
+    AccessKeys,
+    LoginGranted,
+    LoginPassword,
+    LoginRejected,
+    LoginUnclear,
+    Material,
+    Secret,
+)
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Verdict
@@ -198,14 +206,14 @@ class LogsIn(Scripted, frozen=True, kw_only=True):
     def login(self, password: Secret) -> Request:
         return Request("login", "https://iam.example", {}, password.reveal().encode())
 
-    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         kind, text, number = msgspec.json.decode(reply.body, type=tuple[str, str, float | None])
         match kind:
             case "granted":
-                return Granted(Secret(text), number)
+                return LoginGranted(Secret(text), number)
             case "rejected":
-                return Rejected("E.1", text)
-        return Unclear("E.5", text, number)
+                return LoginRejected("E.1", text)
+        return LoginUnclear("E.5", text, number)
 
 
 class Iam:
@@ -224,7 +232,7 @@ class Iam:
 
 def logging_in(iam: Iam, heard: Heard | None = None) -> Lane:
     entry = LogsIn(name="gw", url="https://gw.example", auth=gateway().auth)
-    return opened(lambda _: Password(Secret("pass word")), entry=entry, send=iam, heard=heard)
+    return opened(lambda _: LoginPassword(Secret("pass word")), entry=entry, send=iam, heard=heard)
 
 
 @pytest.mark.promise(5)
@@ -360,7 +368,7 @@ def test_a_login_waits_as_long_as_it_is_told_to() -> None:
 
 # --- access keys ----------------------------------------------------------------------------------------
 
-KEYS = Keys(Secret("access-1"), Secret("secret-1"))
+KEYS = AccessKeys(Secret("access-1"), Secret("secret-1"))
 
 
 @pytest.mark.promise(5)
@@ -428,7 +436,7 @@ def test_a_first_signed_request_that_was_lost_lets_the_next_one_go_alone() -> No
 
 @pytest.mark.promise(9)
 def test_a_key_s_id_is_no_secret_and_its_secret_parts_are_masked() -> None:
-    keys = Keys(Secret("AKID"), Secret("sk"), Secret("st"))
+    keys = AccessKeys(Secret("AKID"), Secret("sk"), Secret("st"))
 
     assert secrets_of(keys) == ("sk", "st")
 

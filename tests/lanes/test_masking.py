@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.lanes.masking import BLOT, LAYERS, PIECE, SHORT, Mask
-from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
+from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from tests.support.spelling import SPELLINGS, json_all
 
 SECRETS = (
@@ -134,12 +134,12 @@ def test_a_short_credential_is_a_word_of_its_own(secret: str, text: str, masked:
 def test_what_a_program_goes_by_loses_long_credentials_only() -> None:
     snapshot = Snapshot(
         verdict=Verdict.UP,
-        facts=Facts(name="test M4rk3r-roma", revision="1", serving=("pod-1", "M4rk3r%2Droma")),
+        facts=LookFacts(name="test M4rk3r-roma", revision="1", serving=("pod-1", "M4rk3r%2Droma")),
         fronts=(FrontEnd(id="M4rk3r-roma"),),
         deploy='{"name": "test", "x": "M4rk3r\\u002droma"}',
     )
     masked = Mask(["test", "1", "M4rk3r-roma"]).value(snapshot)
-    assert masked.facts == Facts(name=f"test {BLOT}", revision="1", serving=("pod-1", BLOT))
+    assert masked.facts == LookFacts(name=f"test {BLOT}", revision="1", serving=("pod-1", BLOT))
     assert masked.fronts[0].id == BLOT
     assert masked.deploy == f'{{"name": "test", "x": "{BLOT}"}}'
     assert Mask(["test", "1"]).value(snapshot) is snapshot
@@ -160,7 +160,7 @@ def test_a_text_that_repeats_nothing_costs_little() -> None:
     mask = Mask([SECRETS[-1], "a-token-of-a-usual-length-0123456789"])
     snapshot = Snapshot(
         verdict=Verdict.UP,
-        facts=Facts(name="Orders and returns", revision="2026-03-01T09:30:00Z", path="/orders/v1"),
+        facts=LookFacts(name="Orders and returns", revision="2026-03-01T09:30:00Z", path="/orders/v1"),
         fronts=(FrontEnd(id="5f918d104dc84480a75166ba99efff21", name="orders", path="/orders"),),
         deploy='{"deploy_front_api": true, "group_id": "c77f5e81d9cb4424bf704ef2b0ac7600"}' * 3,
     )

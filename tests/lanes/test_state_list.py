@@ -23,8 +23,8 @@ from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH
 from orchestrator.model.credentials import Access, Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import Act, Ask, Page, Reading, Verdict
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.reading import Act, Operation, Reading, StatePage, Verdict
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target
 from orchestrator.plan.targets import Place
 from orchestrator.rules.stop_rules import StopRules
@@ -57,15 +57,17 @@ class Listed(Scripted, frozen=True, kw_only=True):
     def list_request(self, offset: int, access: Access, *, now: float) -> Request:
         return Request("list", str(offset), {"token": _token(access)})
 
-    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+    def request(
+        self, ask: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
         return Request(ask.act, target.id, {"token": _token(access)})
 
-    def read_list(self, reply: Reply) -> Page | Reading:
+    def read_list(self, reply: Reply) -> StatePage | Reading:
         if reply.status != 206:
             return msgspec.json.decode(reply.body, type=Reading)
         shown = msgspec.json.decode(reply.body, type=Shown)
         states: dict[tuple[str, ...], Verdict] = {(name,): verdict for name, verdict in shown.states.items()}
-        return Page(states=states, size=len(shown.states), total=shown.total)
+        return StatePage(states=states, size=len(shown.states), total=shown.total)
 
 
 ListAnswer: TypeAlias = Shown | Reading | Lost
@@ -168,7 +170,7 @@ def session(
     entry = Listed(
         name="gw",
         url="https://gw.example",
-        auth=Auth(token=Reference(env="TOKEN")),
+        auth=Auth(token=CredentialReference(env="TOKEN")),
         look=look,  # type: ignore[arg-type]
     )
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.settings import Auth, Iam, Login, Reference, Tls
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin, Tls
 from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
 from orchestrator.plan.records import fields_of
 from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
@@ -30,31 +30,38 @@ def token(reference: str) -> str:
 
 
 def test_each_way_in_reaches_the_plan(tmp_path: Path) -> None:
-    password = Reference(env="P")
-    keys = Auth(access_key=Reference(env="AK"), secret_key=Reference(env="SK"))
+    password = CredentialReference(env="P")
+    keys = Auth(access_key=CredentialReference(env="AK"), secret_key=CredentialReference(env="SK"))
     temporary = Auth(
-        access_key=Reference(env="AK"), secret_key=Reference(env="SK"), security_token=Reference(env="ST")
+        access_key=CredentialReference(env="AK"),
+        secret_key=CredentialReference(env="SK"),
+        security_token=CredentialReference(env="ST"),
     )
-    iam = Iam(url="https://iam.example.com", user="u", domain="d", password=password)
+    iam = IamLogin(url="https://iam.example.com", user="u", domain="d", password=password)
 
-    assert auth_of(tmp_path, in_by(ROMA, "token")) == Auth(token=Reference(env="T"))
+    assert auth_of(tmp_path, in_by(ROMA, "token")) == Auth(token=CredentialReference(env="T"))
     assert auth_of(tmp_path, in_by(ROMA, "iam")) == Auth(iam=iam)
     assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key")) == keys
     assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key", "security_token")) == temporary
-    assert auth_of(tmp_path, in_by(APIM, "login")) == Auth(login=Login(user="u", password=password))
+    assert auth_of(tmp_path, in_by(APIM, "login")) == Auth(login=ManagerLogin(user="u", password=password))
 
 
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("{env: no}", Reference(env="no")),
-        ("{file: ../a token}", Reference(file="../a token")),
-        ("{command: [./token, 5, no, '$(x);']}", Reference(command=("./token", "5", "no", "$(x);"))),
-        ("{command: [pass]}", Reference(command=("pass",))),
-        ("{keyring: https://a/b/me@example.com}", Reference(keyring="https://a/b/me@example.com")),
+        ("{env: no}", CredentialReference(env="no")),
+        ("{file: ../a token}", CredentialReference(file="../a token")),
+        (
+            "{command: [./token, 5, no, '$(x);']}",
+            CredentialReference(command=("./token", "5", "no", "$(x);")),
+        ),
+        ("{command: [pass]}", CredentialReference(command=("pass",))),
+        ("{keyring: https://a/b/me@example.com}", CredentialReference(keyring="https://a/b/me@example.com")),
     ],
 )
-def test_each_form_of_reference_is_text_as_written(tmp_path: Path, written: str, meant: Reference) -> None:
+def test_each_form_of_reference_is_text_as_written(
+    tmp_path: Path, written: str, meant: CredentialReference
+) -> None:
     assert auth_of(tmp_path, token(written)).token == meant
 
 

@@ -14,11 +14,11 @@ from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import Globs, behind, matcher
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.pattern_text import canonical
 from orchestrator.plan.patterns import Patterns, by_name, fault
 
-AUTH = Auth(token=Reference(env="T"))
+AUTH = Auth(token=CredentialReference(env="T"))
 
 
 def apim(name: str = "apim", url: str = "https://apim.example.com") -> Apinizer:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
-from orchestrator.model.settings import Reference, Retry
+from orchestrator.model.settings import CredentialReference, Retry
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing, Place
 from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
@@ -64,7 +64,7 @@ def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
     assert (plan.gateways[0].limits.rate, plan.gateways[0].park_for) == (None, 600.0)
     assert (apim.concurrency, apim.look, apim.absent, apim.reply_timeout) == (3, "always", "ok", 5400.0)
     assert apim.retry == Retry(attempts=7, first=0.25, ceiling=120.0)
-    assert apim.auth.token == Reference(env="APINIZER_TOKEN")
+    assert apim.auth.token == CredentialReference(env="APINIZER_TOKEN")
 
 
 @pytest.mark.parametrize(

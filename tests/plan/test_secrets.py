@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model.settings import Reference
+from orchestrator.model.settings import CredentialReference
 from tests.support.plans import APIM, ONE, ROMA, TOP, complaints, in_by, load
 
 MARK = "hunter2SECRET"
@@ -96,7 +96,7 @@ def test_a_credential_may_be_in_a_file(tmp_path: Path) -> None:
 
     loaded, _ = load(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
 
-    assert loaded.plan.gateways[0].auth.token == Reference(file="tokens/roma")
+    assert loaded.plan.gateways[0].auth.token == CredentialReference(file="tokens/roma")
 
 
 def test_an_aliased_auth_that_holds_a_credential_is_refused_wherever_it_stands(tmp_path: Path) -> None:

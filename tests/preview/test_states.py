@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.plan import Plan, Size, Wave, Window
-from orchestrator.model.reading import Facts, FrontEnd, Snapshot, Verdict
-from orchestrator.model.settings import Auth, Limits, Reference
+from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
+from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.forecast import forecast_run
 from orchestrator.preview.states import (
@@ -26,7 +26,7 @@ from orchestrator.preview.states import (
 from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends, list_warnings
 
 TAKEN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
-AUTH = Auth(token=Reference(env="T"))
+AUTH = Auth(token=CredentialReference(env="T"))
 ROMA = Roma(name="roma", url="https://r.example", auth=AUTH, project_id="p", instance_id="i")
 APIM = Apinizer(name="apim", url="https://a.example", auth=AUTH)
 PLAN = Plan(name="p", gateways=(ROMA, APIM), waves=(Wave(name="one"), Wave(name="two")))
@@ -201,8 +201,8 @@ def test_what_a_restore_would_not_bring_back_is_told_by_cause() -> None:
 
 
 def test_pods_that_differ_are_told() -> None:
-    uneven = seen(1, gateway="apim", facts=Facts(pods_active=1, pods_responded=2))
-    even = seen(2, gateway="apim", facts=Facts(pods_active=2, pods_responded=2))
+    uneven = seen(1, gateway="apim", facts=LookFacts(pods_active=1, pods_responded=2))
+    even = seen(2, gateway="apim", facts=LookFacts(pods_active=2, pods_responded=2))
     orphan = seen(3, Verdict.PARTIAL, gateway="apim")
     found = kinds(PLAN, preview(uneven, even, orphan))
 

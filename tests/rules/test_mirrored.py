@@ -7,7 +7,7 @@ import pytest
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import FAULTY_TARGETS, FIRST_PROBE, AdmissionRequest, Go, LaneState, Wait
 from orchestrator.rules.retry import (
@@ -214,7 +214,7 @@ def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:
     entry = Roma(
         name="r",
         url="https://r.example",
-        auth=Auth(token=Reference(env="T")),
+        auth=Auth(token=CredentialReference(env="T")),
         project_id="p",
         instance_id="i",
         absent="ok",

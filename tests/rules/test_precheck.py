@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Facts, Obstacle, Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Obstacle, Snapshot, Verdict
 from orchestrator.rules.precheck import Approved, drift, judged
 from orchestrator.rules.retry import End, Policy
 
@@ -79,13 +79,13 @@ def test_what_has_drifted(approved: Approved, now: Approved, change: str | None)
 
 
 def test_an_approval_keeps_three_things() -> None:
-    facts = Facts(revision="7", since="monday", edited=True, path="/x")
+    facts = LookFacts(revision="7", since="monday", edited=True, path="/x")
 
     assert Approved.of(Snapshot(verdict=Verdict.UP, facts=facts)) == seen("up", "7", "monday")
 
 
 def test_what_has_drifted_is_left_alone() -> None:
-    now = Snapshot(verdict=Verdict.UP, facts=Facts(revision="2"))
+    now = Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="2"))
 
     assert judged(FAIL, now, seen("up", "1"), required=False) == End(
         Outcome.NOT_STARTED, "drifted: its revision was 1 when it was approved, and is 2 now"

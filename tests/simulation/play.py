@@ -20,7 +20,7 @@ from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import Material, Password, Secret
+from orchestrator.model.credentials import LoginPassword, Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
@@ -266,7 +266,7 @@ class _Play:
     async def _credential(self, gateway: Gateway) -> Material:
         """The reference gives the second token from the first renewal on; a password stays the same."""
         if gateway.auth.token is None:
-            return Password(Secret(PASSWORD))
+            return LoginPassword(Secret(PASSWORD))
         self._resolved += 1
         settled = 2 * len(self._scene.plan.gateways)
         return Secret(TOKENS[0] if self._resolved <= settled else TOKENS[1])

@@ -14,7 +14,7 @@ from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Size, StopWhen, Threshold, Wave
-from orchestrator.model.settings import Auth, Iam, Limits, Login, Reference, Retry
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.exchange import Kind
@@ -136,12 +136,12 @@ def _with_users(seed: Seed, plan: Plan) -> Seed:
 
 def _auth(random: Random, name: str, url: str) -> Auth:
     """Most gateways are given a token, some log in for one."""
-    reference = Reference(env="UNDEPLOY_SIMULATED")
+    reference = CredentialReference(env="UNDEPLOY_SIMULATED")
     if random.random() < 0.7:
         return Auth(token=reference)
     if name == "roma-eu":
-        return Auth(iam=Iam(url=url, user="cron", domain="acme", password=reference))
-    return Auth(login=Login(user="cron", password=reference))
+        return Auth(iam=IamLogin(url=url, user="cron", domain="acme", password=reference))
+    return Auth(login=ManagerLogin(user="cron", password=reference))
 
 
 def _wave(random: Random, index: int) -> Wave:

@@ -6,19 +6,19 @@ import pytest
 from yarl import URL
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.credentials import Access, Granted, Keys, Rejected, Secret
+from orchestrator.model.credentials import Access, AccessKeys, LoginGranted, LoginRejected, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY
-from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.platforms import Platforms
 from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, Seed
 from tests.support.simulated import BACKEND, INSTANCE, PROJECT
 
 NOW = 1_600_498_693.0
-SOMEWHERE = Reference(env="NOBODY_SETS_THIS")
+SOMEWHERE = CredentialReference(env="NOBODY_SETS_THIS")
 URL_OF = "http://127.0.0.1:38471"
 
 
@@ -51,8 +51,8 @@ def undeployed(platforms: Platforms, entry: Gateway, kind: str, access: Access, 
 
 
 LOGINS = {
-    "roma": Auth(iam=Iam(url=URL_OF, user="ops ş", domain="acme", password=SOMEWHERE)),
-    "apinizer": Auth(login=Login(user="ops ş&=", password=SOMEWHERE)),
+    "roma": Auth(iam=IamLogin(url=URL_OF, user="ops ş", domain="acme", password=SOMEWHERE)),
+    "apinizer": Auth(login=ManagerLogin(user="ops ş&=", password=SOMEWHERE)),
 }
 
 
@@ -63,7 +63,7 @@ def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
 
     granted = entry.read_login(sent(platforms, entry.login(Secret(FAKE_PASSWORD))))
 
-    assert isinstance(granted, Granted)
+    assert isinstance(granted, LoginGranted)
     assert granted.until == (NOW + 86_400 if kind == "roma" else None)
     assert undeployed(platforms, entry, kind, granted.token, NOW + 86_400) == 401
     assert undeployed(platforms, entry, kind, granted.token) in (200, 204)
@@ -73,7 +73,7 @@ def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
 def test_a_wrong_password_is_a_rejection(kind):
     entry = gateway(kind, LOGINS[kind])
 
-    assert isinstance(entry.read_login(sent(world(entry, kind), entry.login(Secret("wrong")))), Rejected)
+    assert isinstance(entry.read_login(sent(world(entry, kind), entry.login(Secret("wrong")))), LoginRejected)
 
 
 @pytest.mark.parametrize("session", [None, FAKE_SECURITY_TOKEN])
@@ -83,7 +83,7 @@ def test_a_signed_undeploy_is_let_in_and_one_with_another_secret_is_not(session)
     platforms = world(entry, "roma")
     more = Secret(session) if session else None
     bad, good = (
-        Keys(Secret(FAKE_KEYS.access), Secret(secret), more) for secret in ("other", FAKE_KEYS.secret)
+        AccessKeys(Secret(FAKE_KEYS.access), Secret(secret), more) for secret in ("other", FAKE_KEYS.secret)
     )
 
     assert [undeployed(platforms, entry, "roma", keys) for keys in (bad, good)] == [401, 204]

@@ -9,7 +9,7 @@ from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import User
 from orchestrator.simulator.keys import Key
@@ -24,7 +24,7 @@ from orchestrator.simulator.seed import (
 )
 from tests.support.simulated import apinizer, roma
 
-AUTH = Auth(token=Reference(env="TOKEN"))
+AUTH = Auth(token=CredentialReference(env="TOKEN"))
 
 
 def plan(roma_auth: Auth = AUTH, apinizer_auth: Auth = AUTH) -> Plan:
@@ -67,10 +67,12 @@ def test_some_targets_may_be_down_or_missing():
 
 
 def test_a_plans_users_have_the_rehearsals_password():
-    secret = Reference(env="PASSWORD")
-    iam = Auth(iam=Iam(url="https://iam", user="u", domain="d", password=secret))
+    secret = CredentialReference(env="PASSWORD")
+    iam = Auth(iam=IamLogin(url="https://iam", user="u", domain="d", password=secret))
 
-    ours, theirs = Seed.from_plan(plan(iam, Auth(login=Login(user="me", password=secret))), []).gateways
+    ours, theirs = Seed.from_plan(
+        plan(iam, Auth(login=ManagerLogin(user="me", password=secret))), []
+    ).gateways
 
     assert ours.users == (User(name="u", domain="d", password=FAKE_PASSWORD),)
     assert theirs.users == (User(name="me", password=FAKE_PASSWORD),)
@@ -78,7 +80,7 @@ def test_a_plans_users_have_the_rehearsals_password():
 
 @pytest.mark.parametrize("token", [None, FAKE_SECURITY_TOKEN])
 def test_a_plans_access_keys_are_the_rehearsals(token):
-    reference = Reference(env="KEY")
+    reference = CredentialReference(env="KEY")
     auth = Auth(access_key=reference, secret_key=reference, security_token=reference if token else None)
 
     ours, _ = Seed.from_plan(plan(auth), []).gateways

@@ -14,8 +14,8 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Lost, Reply, Request
-from orchestrator.model.reading import Act, Ask, Reading, Snapshot, Verdict
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
 from tests.simulation.clock import VirtualLoop, play
 
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 EPOCH = 1_795_000_000.0
 """Unix seconds at second 0 of the virtual clock."""
 
-LOOK = Ask(Act.LOOK, "show")
+LOOK = Operation(Act.LOOK, "show")
 Answer = Reading | Lost
 Told = tuple[float, Act, str]
 """When a request reached the gateway, what for, and about which target."""
@@ -45,16 +45,18 @@ class Scripted(Gateway, frozen=True, kw_only=True):
     def exclusive(self, target: Target) -> str | None:
         return target.parts[1] if len(target.parts) > 1 else None
 
-    def request(self, ask: Ask, target: Target, access: Access, *, note: str | None, now: float) -> Request:
+    def request(
+        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
         assert isinstance(access, Secret)
-        return Request(ask.act, target.id, {"token": access.reveal()})
+        return Request(operation.act, target.id, {"token": access.reveal()})
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         return msgspec.json.decode(reply.body, type=Reading)
 
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         if LOOK.via in lacking:
             return Reading(verdict=Verdict.NOT_OFFERED)
         return seen.get(LOOK.via, LOOK)
@@ -62,7 +64,7 @@ class Scripted(Gateway, frozen=True, kw_only=True):
 
 def gateway(name: str = "gw", **fields: Any) -> Scripted:
     """A gateway of the scripted kind."""
-    auth = Auth(token=Reference(env="TOKEN"))
+    auth = Auth(token=CredentialReference(env="TOKEN"))
     given: dict[str, Any] = {"name": name, "url": "https://gw.example", "auth": auth}
     return Scripted(**given | fields)
 
@@ -155,11 +157,11 @@ class Journal:
         self._fails_at = fails_at
         self._fault = fault
 
-    async def intent(self, target: Target, number: int, ask: Ask, at: float) -> None:
+    async def intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
         await anyio.sleep(self._takes)
         if number == self._fails_at and self._fault is not None:
             raise self._fault
-        self.rows.append(("intent", number, ask.act))
+        self.rows.append(("intent", number, operation.act))
 
     def result(
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool

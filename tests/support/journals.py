@@ -11,12 +11,12 @@ from orchestrator.journal.database import Database, Value, open_database
 from orchestrator.journal.draft import Draft
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.settings import Auth, Reference
+from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 
-AUTH = Auth(token=Reference(env="TOKEN"))
+AUTH = Auth(token=CredentialReference(env="TOKEN"))
 START = 1_795_374_000.0
 
 

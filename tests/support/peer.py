@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.http import Lost, Reply, Request
-from orchestrator.model.settings import Auth, Limits, Reference
+from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.transport.client import connect
 
 CREDENTIAL = "a-credential-that-nobody-may-see"
@@ -145,7 +145,7 @@ def gateway(*, concurrency: int = 8, **fields: Any) -> Roma:
     roma = Roma(
         name="roma",
         url="http://127.0.0.1",
-        auth=Auth(token=Reference(env="TOKEN")),
+        auth=Auth(token=CredentialReference(env="TOKEN")),
         limits=Limits(concurrency=concurrency),
         timeout=5.0,
         project_id="p",

@@ -13,7 +13,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.credentials import Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import Act, Ask, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -26,18 +26,21 @@ PARTS = {
     "roma": ("bd42841c20184da6bbf457c6d8a06e37",),
     "apinizer": ("MyProject", "petstore-api", "production"),
 }
-UNDEPLOY = Ask(Act.UNDEPLOY)
-DEPLOY = Ask(Act.DEPLOY)
+UNDEPLOY = Operation(Act.UNDEPLOY)
+DEPLOY = Operation(Act.DEPLOY)
 ASKS = {
     "roma": [
         UNDEPLOY,
         DEPLOY,
-        *(Ask(Act.LOOK, via) for via in ("show", "definition", "history", "front/5f918d104dc84480a75166ba")),
+        *(
+            Operation(Act.LOOK, via)
+            for via in ("show", "definition", "history", "front/5f918d104dc84480a75166ba")
+        ),
     ],
     "apinizer": [
         UNDEPLOY,
         DEPLOY,
-        *(Ask(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")),
+        *(Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")),
     ],
 }
 
@@ -48,13 +51,13 @@ class Sample(Struct, frozen=True):
     name: str
     kind: str
     gateway: Gateway
-    ask: Ask
+    operation: Operation
     target: Target
     reply: Reply
     wanted: Reading
 
     def read(self) -> Reading:
-        return self.gateway.read(self.ask, self.target, self.reply)
+        return self.gateway.read(self.operation, self.target, self.reply)
 
 
 class Recorded(Struct, frozen=True):
@@ -62,13 +65,13 @@ class Recorded(Struct, frozen=True):
 
     name: str
     gateway: Gateway
-    ask: Ask
+    operation: Operation
     target: Target
     note: str | None
     wanted: Request
 
     def request(self) -> Request:
-        return self.gateway.request(self.ask, self.target, Secret(TOKEN), note=self.note, now=0.0)
+        return self.gateway.request(self.operation, self.target, Secret(TOKEN), note=self.note, now=0.0)
 
 
 def gateway(kind: str, **keys: Any) -> Gateway:
@@ -101,7 +104,7 @@ def _sample(kind: str, folder: Path) -> Sample:
         name=f"{kind}/{folder.name}",
         kind=kind,
         gateway=gateway(kind, **expected.get("gateway", {})),
-        ask=_ask(expected),
+        operation=_ask(expected),
         target=target(*expected["target"], deploy=expected.get("deploy")),
         reply=Reply(reply["status"], headers, _body(folder) or b"", expected.get("at", 0.0)),
         wanted=msgspec.convert({**reading, "verdict": Verdict(reading["verdict"])}, Reading),
@@ -116,15 +119,15 @@ def _recorded(kind: str, folder: Path) -> Recorded:
     return Recorded(
         name=f"{kind}/{folder.name}",
         gateway=gateway(kind, **asked.get("gateway", {})),
-        ask=_ask(asked),
+        operation=_ask(asked),
         target=target(*asked["target"], **options),
         note=asked.get("note"),
         wanted=Request(wanted["method"], url, wanted["headers"], _body(folder)),
     )
 
 
-def _ask(fields: dict[str, Any]) -> Ask:
-    return Ask(Act(fields["act"]), fields.get("via", ""))
+def _ask(fields: dict[str, Any]) -> Operation:
+    return Operation(Act(fields["act"]), fields.get("via", ""))
 
 
 def _body(folder: Path) -> bytes | None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import CredentialError
-from orchestrator.model.credentials import Keys, Password, Secret
-from orchestrator.model.settings import Auth, Iam, Login, Reference
+from orchestrator.model.credentials import AccessKeys, LoginPassword, Secret
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.transport.credentials import LARGEST, resolve, short_ones
 from tests.support.engine import gateway
 
@@ -20,14 +20,14 @@ SECRET = "marker-5f1c-marker"
 
 
 def read(folder: Path, **reference: Any) -> str:
-    found = resolve(gateway(auth=Auth(token=Reference(**reference))), folder)
+    found = resolve(gateway(auth=Auth(token=CredentialReference(**reference))), folder)
     assert isinstance(found, Secret)
     return found.reveal()
 
 
 def complaint(folder: Path, auth: Auth | None = None, **reference: Any) -> str:
     with pytest.raises(CredentialError) as caught:
-        resolve(gateway(auth=auth or Auth(token=Reference(**reference))), folder)
+        resolve(gateway(auth=auth or Auth(token=CredentialReference(**reference))), folder)
     assert SECRET not in repr(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
@@ -273,22 +273,26 @@ def given(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-IAM = Auth(iam=Iam(url="https://iam.example", user="u", domain="d", password=Reference(env="PW")))
-LOGIN = Auth(login=Login(user="u", password=Reference(env="PW")))
-PAIR = Auth(access_key=Reference(env="AK"), secret_key=Reference(env="SK"))
+IAM = Auth(
+    iam=IamLogin(url="https://iam.example", user="u", domain="d", password=CredentialReference(env="PW"))
+)
+LOGIN = Auth(login=ManagerLogin(user="u", password=CredentialReference(env="PW")))
+PAIR = Auth(access_key=CredentialReference(env="AK"), secret_key=CredentialReference(env="SK"))
 TEMPORARY = Auth(
-    access_key=Reference(env="AK"), secret_key=Reference(env="SK"), security_token=Reference(env="ST")
+    access_key=CredentialReference(env="AK"),
+    secret_key=CredentialReference(env="SK"),
+    security_token=CredentialReference(env="ST"),
 )
 
 
 @pytest.mark.usefixtures("given")
 def test_each_way_in_gives_what_it_takes(tmp_path: Path) -> None:
-    password = Password(Secret(f"{SECRET} ü ş"))
+    password = LoginPassword(Secret(f"{SECRET} ü ş"))
 
     assert resolve(gateway(auth=IAM), tmp_path) == password
     assert resolve(gateway(auth=LOGIN), tmp_path) == password
-    assert resolve(gateway(auth=PAIR), tmp_path) == Keys(Secret("ak"), Secret(SECRET))
-    assert resolve(gateway(auth=TEMPORARY), tmp_path) == Keys(
+    assert resolve(gateway(auth=PAIR), tmp_path) == AccessKeys(Secret("ak"), Secret(SECRET))
+    assert resolve(gateway(auth=TEMPORARY), tmp_path) == AccessKeys(
         Secret("ak"), Secret(SECRET), Secret(f"{SECRET}-2")
     )
 
@@ -349,7 +353,7 @@ def test_bytes_of_the_environment_that_are_no_text_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MARKED", f"{SECRET}\udcff")
-    password = Auth(login=Login(user="u", password=Reference(env="MARKED")))
+    password = Auth(login=ManagerLogin(user="u", password=CredentialReference(env="MARKED")))
 
     assert "no header can carry" in complaint(tmp_path, env="MARKED")
     assert "control character" in complaint(tmp_path, password)
@@ -363,16 +367,16 @@ def test_an_auth_without_any_way_in_is_told(tmp_path: Path) -> None:
 def test_a_short_credential_is_seen_without_resolving_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, short: bool
 ) -> None:
-    variable, file = Reference(env="MARKED"), Reference(file="marked")
-    program = Reference(command=("touch", str(tmp_path / "was-run")))
+    variable, file = CredentialReference(env="MARKED"), CredentialReference(file="marked")
+    program = CredentialReference(command=("touch", str(tmp_path / "was-run")))
     if text is not None:
         monkeypatch.setenv("MARKED", text)
         (tmp_path / "marked").write_text(text)
 
-    def seen(**auth: Any) -> tuple[Reference, ...]:
+    def seen(**auth: Any) -> tuple[CredentialReference, ...]:
         return short_ones(gateway(auth=Auth(**auth)), tmp_path)
 
     assert seen(token=variable) == ((variable,) if short else ())
-    assert seen(login=Login(user="me", password=file)) == ((file,) if short else ())
+    assert seen(login=ManagerLogin(user="me", password=file)) == ((file,) if short else ())
     assert seen(access_key=variable, secret_key=program) == ()
     assert not (tmp_path / "was-run").exists()

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
 from orchestrator.model.http import Lost, Reply, Request
-from orchestrator.model.settings import Auth, Iam, Reference, Tls
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
 from orchestrator.transport import client
 from orchestrator.transport.client import connect
 from orchestrator.transport.tls import check_trust, warnings, why_no_tls
@@ -374,7 +374,7 @@ def test_a_credential_in_clear_is_warned_of_unless_it_stays_on_this_machine(url:
 
 
 def test_a_password_in_clear_is_warned_of_too() -> None:
-    iam = Iam(url="http://iam.example.com", user="u", domain="d", password=Reference(env="P"))
+    iam = IamLogin(url="http://iam.example.com", user="u", domain="d", password=CredentialReference(env="P"))
     lane = gateway(url="https://roma.example.com", auth=Auth(iam=iam))
     safe = replace(lane, auth=Auth(iam=replace(iam, url="https://iam.example.com")))
     assert [text.partition(" ")[0] for text in warnings(lane)] == ["auth.iam.url:"]

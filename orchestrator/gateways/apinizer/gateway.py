@@ -27,11 +27,18 @@ from orchestrator.gateways.apinizer.snapshot import next_proof, next_snapshot_re
 from orchestrator.gateways.logins import apinizer_request, read_apinizer
 from orchestrator.gateways.places import place
 from orchestrator.gateways.text import segment
-from orchestrator.model.credentials import Access, Granted, Keys, Rejected, Secret, Unclear
+from orchestrator.model.credentials import (
+    Access,
+    AccessKeys,
+    LoginGranted,
+    LoginRejected,
+    LoginUnclear,
+    Secret,
+)
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import Act, Ask, Check, Dialect, Reading, Snapshot
-from orchestrator.model.search import Query, Wanted
+from orchestrator.model.reading import Act, ApiVersion, HealthCheck, Operation, Reading, Snapshot
+from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
 from orchestrator.text.names import decodings_of, normal, pieces_of
 
@@ -59,9 +66,9 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     )
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
-    LOOKS: ClassVar[tuple[Ask, ...]] = tuple(_PATHS)
+    LOOKS: ClassVar[tuple[Operation, ...]] = tuple(_PATHS)
     FILTERS: ClassVar[Mapping[str, frozenset[str]]] = search.FILTERS
-    SIBLINGS: ClassVar[Ask | None] = PROXY
+    SIBLINGS: ClassVar[Operation | None] = PROXY
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
@@ -87,7 +94,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
 
     def request(
         self,
-        ask: Ask,
+        operation: Operation,
         target: Target,
         access: Access,
         *,
@@ -99,49 +106,51 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         Raises ``ValueError`` where a name would vanish from the path (empty, ``.``, ``..``): what is left
         would be the address that deletes the proxy for good. So it does for an act or a look unknown here.
         """
-        if isinstance(access, Keys):
+        if isinstance(access, AccessKeys):
             raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
         project, proxy, environment = (segment(part) for part in target.parts)
         url = f"{self.url.rstrip('/')}/apiops/projects/{project}/apiProxies/{proxy}/"
         headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json"}
-        if ask in _PATHS:
-            return Request("GET", url + _PATHS[ask].format(environment=environment), headers)
-        if ask.act is Act.LOOK:
-            raise ValueError(f"Apinizer is not asked to {ask.act} {ask.via}".rstrip())
-        if ask.act is Act.DEPLOY and (revision := revision_of(target.deploy)) is not None:
+        if operation in _PATHS:
+            return Request("GET", url + _PATHS[operation].format(environment=environment), headers)
+        if operation.act is Act.LOOK:
+            raise ValueError(f"Apinizer is not asked to {operation.act} {operation.via}".rstrip())
+        if operation.act is Act.DEPLOY and (revision := revision_of(target.deploy)) is not None:
             back = f"deploy-histories/{segment(revision)}/rollback/?environmentName={environment}"
             return Request("POST", url + back, headers)
         body = _body(target, note)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        method = "POST" if ask.act is Act.DEPLOY else "DELETE"
+        method = "POST" if operation.act is Act.DEPLOY else "DELETE"
         return Request(method, f"{url}environments/{environment}/", headers, body)
 
-    def greeting(self) -> Check:
+    def greeting(self) -> HealthCheck:
         """Return the manager's own health check, which asks for no token."""
         request = Request("GET", self._at("test/healthcheck"), {"Accept": "text/plain"})
-        return Check("healthcheck", request, health.read_health)
+        return HealthCheck("healthcheck", request, health.read_health)
 
-    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:  # noqa: ARG002
+    def checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:  # noqa: ARG002
         """Return the vendor's test of a token, and the list of the projects that its user may see."""
-        if isinstance(access, Keys):
+        if isinstance(access, AccessKeys):
             raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
         headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json, text/plain"}
         return (
-            Check("hello", Request("GET", self._at("test/hello/undeploy"), headers), health.read_hello),
-            Check("projects", Request("GET", self._at("projects/"), headers), health.read_projects),
+            HealthCheck("hello", Request("GET", self._at("test/hello/undeploy"), headers), health.read_hello),
+            HealthCheck("projects", Request("GET", self._at("projects/"), headers), health.read_projects),
         )
 
-    def catalog(self, wanted: Wanted) -> Query:
+    def catalog(self, wanted: TargetFilter) -> SearchQuery:
         """Return the list of projects, from which the administrator's report or each project follows."""
         way = search.Way(
             get=self._get,
-            look=lambda ask, target, access, now: self.request(ask, target, access, note=None, now=now),
+            look=lambda operation, target, access, now: self.request(
+                operation, target, access, note=None, now=now
+            ),
         )
         return search.Catalog(way, wanted).first()
 
     def _get(self, path: str, access: Access) -> Request:
-        if isinstance(access, Keys):
+        if isinstance(access, AccessKeys):
             raise ValueError("Apinizer lets nobody in by access keys")  # noqa: TRY004 - as for a name
         headers = {"Authorization": f"Bearer {access.reveal()}", "Accept": "application/json"}
         return Request("GET", self._at(path), headers)
@@ -149,7 +158,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     def _at(self, path: str) -> str:
         return f"{self.url.rstrip('/')}/apiops/{path}"
 
-    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:
         """Return how new the manager is, by the looks that it offers."""
         return health.dialect(answered, looks.get(STATUS.via))
 
@@ -160,15 +169,15 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
             raise ValueError("this gateway has no user to log in")
         return apinizer_request(self.url, login.user, password)
 
-    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         """Return the manager's token, or why there is none."""
         return read_apinizer(reply)
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Return what ``reply`` means. Never raises, whatever the bytes; the status alone proves nothing."""
-        if ask.act is Act.LOOK:
-            return read_look(ask.via, target, reply)
-        if ask.act is Act.DEPLOY and revision_of(target.deploy) is not None:
+        if operation.act is Act.LOOK:
+            return read_look(operation.via, target, reply)
+        if operation.act is Act.DEPLOY and revision_of(target.deploy) is not None:
             return read_rollback(target, reply)
         return read_undeploy(target, reply)
 
@@ -178,7 +187,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
         about: Reading | None,
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         """Return the next read of this look, or what the reads so far amount to."""
         if about is not None and about.pod_count < target.pods:
             about = replace(about, pod_count=target.pods)
@@ -190,7 +199,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
         about: Reading | None,
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         """Return the next read, or whether it is deployed on every pod that answers."""
         return next_proof(seen, lacking, about, target.pods)
 
@@ -203,7 +212,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         target: Target,  # noqa: ARG002
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
-    ) -> Ask | Snapshot:
+    ) -> Operation | Snapshot:
         """Return what is read next for a snapshot: the manager's record, and what its pods serve."""
         return next_snapshot_read(seen, lacking)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
 from orchestrator.gateways.envelope import json_object, nature, text_of
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Dialect, Reading, Verdict
+from orchestrator.model.reading import ApiVersion, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 
 _NAMELESS = Target(0, TargetId(""), "", 0, ())
@@ -57,10 +57,10 @@ def _fault(reply: Reply) -> Reading:
     return reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)
 
 
-def dialect(answered: frozenset[str], status_offered: bool | None) -> Dialect:
+def dialect(answered: frozenset[str], status_offered: bool | None) -> ApiVersion:
     """Return how new a manager is: deploy-status came with 2026.09.0."""
     if not answered:
-        return Dialect("nothing that a manager offers was found", served=False, hint=_WRONG_URL)
+        return ApiVersion("nothing that a manager offers was found", served=False, hint=_WRONG_URL)
     if status_offered is None:
-        return Dialect("APIOps, of a version that only a target could tell")
-    return Dialect("APIOps of 2026.09.0 or newer" if status_offered else "APIOps from before 2026.09.0")
+        return ApiVersion("APIOps, of a version that only a target could tell")
+    return ApiVersion("APIOps of 2026.09.0 or newer" if status_offered else "APIOps from before 2026.09.0")

@@ -25,13 +25,13 @@ from orchestrator.gateways.envelope import count_of, first_text, json_object, wh
 from orchestrator.gateways.naming import OF_ANOTHER, is_named
 from orchestrator.gateways.text import shown, some_of, uncut
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Facts, Reading, Verdict
+from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 
-STATUS = Ask(Act.LOOK, "deploy-status")
-HEALTH = Ask(Act.LOOK, "route-health")
-HISTORIES = Ask(Act.LOOK, "deploy-histories")
-PROXY = Ask(Act.LOOK, "proxy")
+STATUS = Operation(Act.LOOK, "deploy-status")
+HEALTH = Operation(Act.LOOK, "route-health")
+HISTORIES = Operation(Act.LOOK, "deploy-histories")
+PROXY = Operation(Act.LOOK, "proxy")
 
 
 def read_look(via: str, target: Target, reply: Reply) -> Reading:
@@ -64,7 +64,7 @@ def _owners(via: str, body: dict[str, Any] | None) -> list[dict[str, Any]]:
     return _entries(body) if via in (STATUS.via, HEALTH.via) else []
 
 
-def _facts(via: str, target: Target, body: dict[str, Any] | None) -> Facts | None:
+def _facts(via: str, target: Target, body: dict[str, Any] | None) -> LookFacts | None:
     """Return what the read saw, ``None`` where it says nothing that can be believed."""
     match via:
         case "deploy-status":
@@ -78,7 +78,7 @@ def _facts(via: str, target: Target, body: dict[str, Any] | None) -> Facts | Non
     return None
 
 
-def _state(facts: Facts) -> Reading:
+def _state(facts: LookFacts) -> Reading:
     """Judge by the pods where the read asked them (no answer says nothing), else by the manager's word."""
     if facts.pods_responded == 0:
         return Reading(verdict=Verdict.UNCLEAR, message="no pod answered the manager", facts=facts)
@@ -91,12 +91,12 @@ def _entries(body: dict[str, Any] | None) -> list[dict[str, Any]]:
     return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
 
-def _status(entries: list[dict[str, Any]]) -> Facts | None:
+def _status(entries: list[dict[str, Any]]) -> LookFacts | None:
     if len(entries) != 1 or not isinstance(entries[0].get("deployed"), bool):
         return None
     (entry,) = entries
     edited = entry.get("redeployRequired")
-    return Facts(
+    return LookFacts(
         deployed=entry["deployed"],
         revision=_noted(entry.get("revision")),
         since=_noted(entry.get("lastDeployTime")),
@@ -104,7 +104,7 @@ def _status(entries: list[dict[str, Any]]) -> Facts | None:
     )
 
 
-def _health(entries: list[dict[str, Any]]) -> Facts | None:
+def _health(entries: list[dict[str, Any]]) -> LookFacts | None:
     if len(entries) != 1:
         return None
     (entry,) = entries
@@ -116,7 +116,7 @@ def _health(entries: list[dict[str, Any]]) -> Facts | None:
     if _says_otherwise(entry, pods, active or len(named)):
         return None
     deployed, path = entry.get("deployedInManager"), first_text(entry, "servedPath")
-    return Facts(
+    return LookFacts(
         path=path and shown(path),
         deployed=deployed if isinstance(deployed, bool) else None,
         # `routeActive` is false as soon as one pod is down, so it is the count that tells; where the count
@@ -141,7 +141,7 @@ def _serving(pods: list[Any]) -> tuple[str, ...]:
     return tuple(first_text(pod, "workerPodIp") or "unnamed" for pod in active)
 
 
-def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
+def _newest(entries: list[dict[str, Any]], environment: str) -> LookFacts | None:
     """Read the newest record of the environment; the order of the list is not promised."""
     records = [entry for entry in entries if is_named(entry.get("environment"), environment)]
     numbers = [whole_number(record.get("revision")) for record in records]
@@ -151,7 +151,7 @@ def _newest(entries: list[dict[str, Any]], environment: str) -> Facts | None:
     told = [record.get("deploy") for record in records if record["revision"] == newest["revision"]]
     if not isinstance(newest.get("deploy"), bool) or told.count(newest["deploy"]) < len(told):
         return None
-    return Facts(
+    return LookFacts(
         deployed=newest["deploy"],
         revision=_noted(newest["revision"]),
         since=_noted(newest.get("deploymentTime")),
@@ -178,13 +178,13 @@ def _deployments(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
 
 
-def _deployment(entries: list[dict[str, Any]], environment: str) -> Facts | None:
+def _deployment(entries: list[dict[str, Any]], environment: str) -> LookFacts | None:
     """Read the proxy's own list of deployments; older managers send the object without a list around it."""
     ours = [row for row in _deployments(entries) if is_named(row.get("environmentName"), environment)]
     if len(ours) != 1 or not isinstance(ours[0].get("deployed"), bool):
         return None
     edited = ours[0].get("redeployRequired")
-    return Facts(deployed=ours[0]["deployed"], edited=edited if isinstance(edited, bool) else None)
+    return LookFacts(deployed=ours[0]["deployed"], edited=edited if isinstance(edited, bool) else None)
 
 
 def _noted(value: object) -> str | None:
@@ -195,7 +195,9 @@ def _noted(value: object) -> str | None:
     return None if number is None or abs(number) >= 2**63 else str(number)
 
 
-def next_look(seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None) -> Ask | Reading:
+def next_look(
+    seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+) -> Operation | Reading:
     """Return the next read, or what those in ``seen`` amount to (see ``Gateway.next_look``)."""
     doubted = about if about is not None and about.verdict is Verdict.PARTIAL else None
     absent = next((one for one in seen.values() if one.verdict is Verdict.ABSENT), None)
@@ -206,15 +208,15 @@ def next_look(seen: Mapping[str, Reading], lacking: frozenset[str], about: Readi
     return _by_record(seen, lacking, doubted)
 
 
-def offered(ask: Ask, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
+def offered(operation: Operation, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
     """Tell whether this manager has such a read, as far as that is known."""
-    one = seen.get(ask.via)
-    return ask.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
+    one = seen.get(operation.via)
+    return operation.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
 
 
 def _by_status(
     seen: Mapping[str, Reading], lacking: frozenset[str], doubted: Reading | None
-) -> Ask | Reading:
+) -> Operation | Reading:
     status = seen.get(STATUS.via)
     if status is None:
         return STATUS
@@ -228,7 +230,7 @@ def _by_status(
 
 def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
     """Put the manager's "down" and the pods' answer together."""
-    facts = joined(status.facts or Facts(), health.facts or Facts())
+    facts = joined(status.facts or LookFacts(), health.facts or LookFacts())
     if health.verdict is Verdict.UP:
         return Reading(
             verdict=Verdict.PARTIAL,
@@ -250,7 +252,7 @@ def _both(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
     return replace(status, facts=facts)
 
 
-def joined(manager: Facts, pods: Facts) -> Facts:
+def joined(manager: LookFacts, pods: LookFacts) -> LookFacts:
     """Return what the manager and its pods say, together."""
     return replace(
         manager,
@@ -270,15 +272,15 @@ def named(doubted: Reading | None) -> dict[str, Any]:
 
 def _by_record(
     seen: Mapping[str, Reading], lacking: frozenset[str], doubted: Reading | None
-) -> Ask | Reading:
+) -> Operation | Reading:
     """Ask an older manager: its newest record of the environment, then the proxy's own list."""
     unclear = None
-    for ask in (HISTORIES, PROXY):
-        if not offered(ask, seen, lacking):
+    for operation in (HISTORIES, PROXY):
+        if not offered(operation, seen, lacking):
             continue
-        one = seen.get(ask.via)
+        one = seen.get(operation.via)
         if one is None:
-            return ask
+            return operation
         if one.verdict is not Verdict.UNCLEAR:
             return _word_alone(one, doubted)
         unclear = unclear or one

@@ -22,8 +22,8 @@ from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import Ask, Facts, Reading, Verdict
-from orchestrator.model.search import ANY_TEXT, Found, Part, Query, Traits, Wanted
+from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
+from orchestrator.model.search import ANY_TEXT, FoundTarget, QueryResult, SearchQuery, TargetFilter, Traits
 from orchestrator.model.target import Target, TargetId
 from orchestrator.text.names import normal
 
@@ -52,7 +52,7 @@ class Way(Struct, frozen=True):
     """How a manager is asked: a read of a path under ``/apiops/``, and a look at one target."""
 
     get: Callable[[str, Access], Request]
-    look: Callable[[Ask, Target, Access, float], Request]
+    look: Callable[[Operation, Target, Access, float], Request]
 
 
 class _Proxy(Struct, frozen=True):
@@ -70,7 +70,7 @@ class _Proxy(Struct, frozen=True):
 class Catalog:
     """What was learned so far of one manager."""
 
-    def __init__(self, way: Way, wanted: Wanted) -> None:
+    def __init__(self, way: Way, wanted: TargetFilter) -> None:
         self._way = way
         self._wanted = wanted
         self._projects: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Catalog:
         self._whole: set[tuple[str, str]] = set()
         """Proxies that are asked as a whole, since it has not."""
 
-    def first(self) -> Query:
+    def first(self) -> SearchQuery:
         """Return the query for the projects: by it, and not by the report, a bad token is found out."""
         return self._list("the list of projects", ("projects", ""), self._read_projects)
 
@@ -87,10 +87,10 @@ class Catalog:
         self,
         name: str,
         path: tuple[str, ...],
-        take: Callable[[list[dict[str, Any]]], Part],
-        failed: Callable[[Reading], Part] | None = None,
-    ) -> Query:
-        return Query(
+        take: Callable[[list[dict[str, Any]]], QueryResult],
+        failed: Callable[[Reading], QueryResult] | None = None,
+    ) -> SearchQuery:
+        return SearchQuery(
             name=name,
             request=lambda access, _now: self._way.get(
                 "/".join(part and segment(part) for part in path), access
@@ -99,7 +99,7 @@ class Catalog:
             failed=failed,
         )
 
-    def _read_projects(self, entries: list[dict[str, Any]]) -> Part:
+    def _read_projects(self, entries: list[dict[str, Any]]) -> QueryResult:
         names = [name for entry in entries if (name := first_text(entry, "name"))]
         self._projects = tuple(dict.fromkeys(name for name in names if self._wanted.admits("project", name)))
         if self._wanted.asks("type"):  # which may be one of environments, and those the report does not show
@@ -109,33 +109,33 @@ class Catalog:
                 self._read_environments,
                 lambda _: self._by_project(),
             )
-            return Part(ask=(_quietly(environments),))
-        return Part(ask=(self._report({}),))
+            return QueryResult(queries=(_quietly(environments),))
+        return QueryResult(queries=(self._report({}),))
 
-    def _read_environments(self, entries: list[dict[str, Any]]) -> Part:
-        return Part(ask=(self._report(_types(entries)),))
+    def _read_environments(self, entries: list[dict[str, Any]]) -> QueryResult:
+        return QueryResult(queries=(self._report(_types(entries)),))
 
-    def _report(self, types: Mapping[str, str]) -> Query:
+    def _report(self, types: Mapping[str, str]) -> SearchQuery:
         take = partial(self._read_report, types)
         name = "the administrator's report"
         return _quietly(self._list(name, ("reports", "api-proxies"), take, lambda _: self._by_project()))
 
-    def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> Part:
+    def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> QueryResult:
         proxies = [entry for entry in entries if entry.get("apiGroup") is not True]
         if not all(map(self._is_reported, proxies)):
             return self._by_project()  # older managers do not say where it is deployed
         rows = [self._reported(entry, types) for entry in proxies]
         shown_projects = {first_text(entry, "projectName") for entry in entries}
-        return Part(
+        return QueryResult(
             seen=sum(part.seen for part in rows),
             deployed=sum(part.deployed for part in rows),
             found=tuple(found for part in rows for found in part.found),
-            ask=(query for part in rows for query in part.ask),
+            queries=(query for part in rows for query in part.queries),
             gaps=(*(gap for part in rows for gap in part.gaps), *self._unlisted(shown_projects)),
             remarks=(_BY_REPORT,),
         )
 
-    def _reported(self, entry: dict[str, Any], types: Mapping[str, str]) -> Part:
+    def _reported(self, entry: dict[str, Any], types: Mapping[str, str]) -> QueryResult:
         project, name = entry["projectName"], entry["apiName"]
         proxy = _Proxy(project, name, first_text(entry, "apiType") or "", _routes(entry))
         states = _states(entry.get("environmentList"))
@@ -159,7 +159,7 @@ class Catalog:
         states: Mapping[str, bool | None],
         *,
         timed: bool = True,
-    ) -> Part:
+    ) -> QueryResult:
         """Return what the states of a proxy amount to, by environment; None is one that cannot be told.
 
         ``timed``: this manager has a look that tells when a proxy was deployed.
@@ -170,11 +170,11 @@ class Catalog:
         dated = up if self._wanted.before else []
         if not timed:
             gaps += [gap for one in dated for gap in _untimed(proxy, one).gaps]
-        return Part(
+        return QueryResult(
             seen=len(states) - len(blank),
             deployed=len(up),
-            found=() if dated else tuple(_found(proxy, one, types, Facts()) for one in up),
-            ask=(self._status(proxy, one, types, again=True) for one in dated) if timed else (),
+            found=() if dated else tuple(_found(proxy, one, types, LookFacts()) for one in up),
+            queries=(self._status(proxy, one, types, again=True) for one in dated) if timed else (),
             gaps=tuple(gaps),
         )
 
@@ -184,35 +184,37 @@ class Catalog:
             if normal(name) not in known:
                 yield f"the project {shown(name)}: it does not exist, or the token's user may not see it"
 
-    def _by_project(self) -> Part:
+    def _by_project(self) -> QueryResult:
         gaps = list(self._unlisted(set(self._projects)))
         if not self._projects and not gaps:
             gaps = ["any project: none that is wanted is listed for the token's user"]
-        return Part(ask=map(self._environments, self._projects), gaps=tuple(gaps))
+        return QueryResult(queries=map(self._environments, self._projects), gaps=tuple(gaps))
 
-    def _environments(self, project: str) -> Query:
+    def _environments(self, project: str) -> SearchQuery:
         name = f"the environments of the project {shown(project)}"
         return self._list(
             name, ("projects", project, "environments", ""), partial(self._read_places, project)
         )
 
-    def _read_places(self, project: str, entries: list[dict[str, Any]]) -> Part:
+    def _read_places(self, project: str, entries: list[dict[str, Any]]) -> QueryResult:
         types = _types(entries)
         if not any(self._wanted.admits("environment", name) for name in types):
-            return Part()
+            return QueryResult()
         name = f"the proxies of the project {shown(project)}"
         path = ("projects", project, "apiProxies", "")
-        return Part(ask=(self._list(name, path, partial(self._read_proxies, project, types)),))
+        return QueryResult(queries=(self._list(name, path, partial(self._read_proxies, project, types)),))
 
-    def _read_proxies(self, project: str, types: Mapping[str, str], entries: list[dict[str, Any]]) -> Part:
+    def _read_proxies(
+        self, project: str, types: Mapping[str, str], entries: list[dict[str, Any]]
+    ) -> QueryResult:
         proxies = [
             _Proxy(project, name, first_text(entry, "type") or "", (first_text(entry, "relativePath") or "",))
             for entry in entries
             if (name := first_text(entry, "name"))
         ]
-        return Part(ask=self._each(proxies, types))
+        return QueryResult(queries=self._each(proxies, types))
 
-    def _each(self, proxies: list[_Proxy], types: Mapping[str, str]) -> Iterator[Query]:
+    def _each(self, proxies: list[_Proxy], types: Mapping[str, str]) -> Iterator[SearchQuery]:
         """Yield the look at each proxy in each environment, or at each proxy where that is all there is."""
         for proxy in proxies:
             for environment in types:
@@ -225,10 +227,10 @@ class Catalog:
 
     def _status(
         self, proxy: _Proxy, environment: str, types: Mapping[str, str], *, again: bool = False
-    ) -> Query:
+    ) -> SearchQuery:
         """Return the look at one deployment; ``again`` where its state was seen, and its time is wanted."""
         target = _target(proxy, environment)
-        return Query(
+        return SearchQuery(
             name=f"{proxy} in {shown(environment)}",
             request=lambda access, now: self._way.look(STATUS, target, access, now),
             read=lambda reply: self._read_status(proxy, environment, types, reply, again=again),
@@ -236,55 +238,55 @@ class Catalog:
 
     def _read_status(
         self, proxy: _Proxy, environment: str, types: Mapping[str, str], reply: Reply, *, again: bool
-    ) -> Part | Reading:
+    ) -> QueryResult | Reading:
         read = read_look(STATUS.via, _target(proxy, environment), reply)
         counted = 0 if again else 1
         match read.verdict:
             case Verdict.UP:
                 self._has_status = True
-                return self._timed(proxy, environment, types, read.facts or Facts(), counted)
+                return self._timed(proxy, environment, types, read.facts or LookFacts(), counted)
             case Verdict.DOWN:
                 self._has_status = True
-                return Part(seen=counted)
+                return QueryResult(seen=counted)
             case Verdict.ABSENT if not read.hidden:
-                return Part(seen=counted)  # deleted since it was listed
+                return QueryResult(seen=counted)  # deleted since it was listed
             case Verdict.NOT_OFFERED if again:
                 return _untimed(proxy, environment)
             case Verdict.NOT_OFFERED if self._has_status is not True:
                 self._has_status = False
-                return Part(ask=self._as_a_whole(proxy, types))
+                return QueryResult(queries=self._as_a_whole(proxy, types))
             case Verdict.NOT_OFFERED:  # it was offered before, so this is a fault
                 return Reading(verdict=Verdict.UNCLEAR, code=read.code, message=read.message)
         return _final(read, reply)
 
     def _timed(
-        self, proxy: _Proxy, environment: str, types: Mapping[str, str], facts: Facts, counted: int
-    ) -> Part:
+        self, proxy: _Proxy, environment: str, types: Mapping[str, str], facts: LookFacts, counted: int
+    ) -> QueryResult:
         early = self._wanted.in_time(facts.since)
         gaps = _untimed(proxy, environment).gaps if early is None else ()
         found = (_found(proxy, environment, types, facts),) if early else ()
-        return Part(seen=counted, deployed=counted, found=found, gaps=gaps)
+        return QueryResult(seen=counted, deployed=counted, found=found, gaps=gaps)
 
-    def _as_a_whole(self, proxy: _Proxy, types: Mapping[str, str]) -> Iterator[Query]:
+    def _as_a_whole(self, proxy: _Proxy, types: Mapping[str, str]) -> Iterator[SearchQuery]:
         key = (proxy.project, proxy.name)
         if key in self._whole:
             return
         self._whole.add(key)
         target = _target(proxy, next(iter(types)))
-        yield Query(
+        yield SearchQuery(
             name=str(proxy),
             request=lambda access, now: self._way.look(PROXY, target, access, now),
             read=lambda reply: self._read_whole(proxy, types, reply),
         )
 
-    def _read_whole(self, proxy: _Proxy, types: Mapping[str, str], reply: Reply) -> Part | Reading:
+    def _read_whole(self, proxy: _Proxy, types: Mapping[str, str], reply: Reply) -> QueryResult | Reading:
         """Read the proxy's own list of deployments; older managers send it without a list around it."""
         wanted = [one for one in types if self._wanted.admits_all(_traits(proxy, one, types))]
         body = json_object(reply)
         if reply.status != 200 or body is None:
             read = read_look(PROXY.via, _target(proxy, wanted[0]), reply)
             gone = read.verdict is Verdict.ABSENT and not read.hidden
-            return Part(seen=len(wanted)) if gone else _final(read, reply)
+            return QueryResult(seen=len(wanted)) if gone else _final(read, reply)
         listed = body.get("resultList")
         entries = listed if isinstance(listed, list) else [body]
         own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
@@ -297,10 +299,10 @@ class Catalog:
         return replace(self._told(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
 
 
-def _quietly(query: Query) -> Query:
+def _quietly(query: SearchQuery) -> SearchQuery:
     """Return a query that another way stands in for: a 401 to it is about a role, not about the token."""
 
-    def read(reply: Reply) -> Part | Reading:
+    def read(reply: Reply) -> QueryResult | Reading:
         if reply.status in {401, 403} and rejection(reply, json_object(reply)) is not Verdict.BUSY:
             return reading(Verdict.REFUSED, reply, json_object(reply))
         return query.read(reply)
@@ -308,7 +310,9 @@ def _quietly(query: Query) -> Query:
     return replace(query, read=read)
 
 
-def _listed(name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], Part]) -> Part | Reading:
+def _listed(
+    name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], QueryResult]
+) -> QueryResult | Reading:
     """Return what ``take`` makes of a list, with a gap where the list is shorter than it says."""
     body = json_object(reply)
     entries = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
@@ -373,13 +377,13 @@ def _target(proxy: _Proxy, environment: str) -> Target:
     return Target(0, TargetId(""), "", 0, (proxy.project, proxy.name, environment))
 
 
-def _untimed(proxy: _Proxy, environment: str) -> Part:
-    return Part(gaps=(f"{proxy} in {shown(environment)}: when it was deployed last is not told",))
+def _untimed(proxy: _Proxy, environment: str) -> QueryResult:
+    return QueryResult(gaps=(f"{proxy} in {shown(environment)}: when it was deployed last is not told",))
 
 
-def _found(proxy: _Proxy, environment: str, types: Mapping[str, str], facts: Facts) -> Found:
+def _found(proxy: _Proxy, environment: str, types: Mapping[str, str], facts: LookFacts) -> FoundTarget:
     said = (proxy.type, *proxy.paths, types.get(environment, ""), "edited since" if facts.edited else "")
-    return Found(
+    return FoundTarget(
         parts=(proxy.project, proxy.name, environment),
         traits=_traits(proxy, environment, types),
         notes=tuple(note for text in said if (note := shown(text))),

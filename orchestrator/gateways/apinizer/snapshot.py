@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, joined, named, next_look, offered
-from orchestrator.model.reading import Ask, Facts, Obstacle, Reading, Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Obstacle, Operation, Reading, Snapshot, Verdict
 
 PLAIN = "{}"
 """What a snapshot keeps for a deploy: there is nothing to say but which proxy, and where."""
@@ -38,27 +38,29 @@ class _Deploy(Struct):
     revision: str | None = None
 
 
-def next_snapshot_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Ask | Snapshot:
+def next_snapshot_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     found = next_look(seen, lacking, None)
-    if isinstance(found, Ask):
+    if isinstance(found, Operation):
         return found
     if found.verdict is not Verdict.UP:
-        return _snapshot(found, found.facts or Facts())
+        return _snapshot(found, found.facts or LookFacts())
     if not offered(STATUS, seen, lacking):
         # An older manager has no word for unpublished edits, nor for the revision that is deployed.
-        return replace(_snapshot(found, found.facts or Facts()), deploy=PLAIN, obstacles=("missing-history",))
+        return replace(
+            _snapshot(found, found.facts or LookFacts()), deploy=PLAIN, obstacles=("missing-history",)
+        )
     if offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
         return HEALTH
     health = seen.get(HEALTH.via)
-    facts = joined(found.facts or Facts(), (health.facts if health else None) or Facts())
+    facts = joined(found.facts or LookFacts(), (health.facts if health else None) or LookFacts())
     obstacles: list[Obstacle] = ["unpublished-edits"] if facts.edited else []
     if facts.edited is None:
         obstacles.append("missing-history")
     return replace(_snapshot(found, facts), deploy=PLAIN, obstacles=tuple(obstacles))
 
 
-def _snapshot(found: Reading, facts: Facts) -> Snapshot:
+def _snapshot(found: Reading, facts: LookFacts) -> Snapshot:
     return Snapshot(
         verdict=found.verdict, code=found.code, message=found.message, hidden=found.hidden, facts=facts
     )
@@ -66,12 +68,12 @@ def _snapshot(found: Reading, facts: Facts) -> Snapshot:
 
 def next_proof(
     seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None, pods: int = 0
-) -> Ask | Reading:
+) -> Operation | Reading:
     """Return the next read, or whether the proxy is deployed: by the manager's word and on every pod that
     answers. There must be no fewer of them than the deploy's own reply named, or than ``pods``."""
     if not offered(STATUS, seen, lacking):
         found = next_look(seen, lacking, None)
-        return found if isinstance(found, Ask) else _record_alone(found, about)
+        return found if isinstance(found, Operation) else _record_alone(found, about)
     status, health = seen.get(STATUS.via), seen.get(HEALTH.via)
     if status is None:
         return STATUS
@@ -92,7 +94,7 @@ def _record_alone(manager: Reading, about: Reading | None) -> Reading:
 def _proof(status: Reading, health: Reading, about: Reading | None, wanted: int) -> Reading:
     if health.verdict is Verdict.ABSENT:
         return health
-    facts = joined(status.facts or Facts(), health.facts or Facts())
+    facts = joined(status.facts or LookFacts(), health.facts or LookFacts())
     doubted = named(about if about is not None and about.verdict is Verdict.PARTIAL else None)
     if health.verdict not in (Verdict.UP, Verdict.DOWN):
         return replace(health, facts=facts, **doubted)

@@ -23,11 +23,28 @@ from orchestrator.gateways.places import place
 from orchestrator.gateways.roma import health, search, snapshot
 from orchestrator.gateways.roma.signing import signed
 from orchestrator.gateways.text import segment, shown, uncut
-from orchestrator.model.credentials import Access, Granted, Keys, Rejected, Secret, Unclear
+from orchestrator.model.credentials import (
+    Access,
+    AccessKeys,
+    LoginGranted,
+    LoginRejected,
+    LoginUnclear,
+    Secret,
+)
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import Act, Ask, Check, Dialect, Facts, Page, Reading, Snapshot, Verdict
-from orchestrator.model.search import Query, Wanted
+from orchestrator.model.reading import (
+    Act,
+    ApiVersion,
+    HealthCheck,
+    LookFacts,
+    Operation,
+    Reading,
+    Snapshot,
+    StatePage,
+    Verdict,
+)
+from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
 
 _ID = r"[A-Za-z0-9_-]{1,64}"
@@ -76,7 +93,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
     LISTS: ClassVar[bool] = True
-    LOOKS: ClassVar[tuple[Ask, ...]] = (_SHOW,)
+    LOOKS: ClassVar[tuple[Operation, ...]] = (_SHOW,)
     FILTERS: ClassVar[Mapping[str, frozenset[str]]] = search.FILTERS
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
@@ -92,7 +109,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
 
     def request(
         self,
-        ask: Ask,
+        operation: Operation,
         target: Target,
         access: Access,
         *,
@@ -104,10 +121,10 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         Raises ``ValueError`` for a look that is unknown here, and for an id that is none: it could turn into
         another path.
         """
-        return self._let_in(self._request(ask, target), access, now)
+        return self._let_in(self._request(operation, target), access, now)
 
     def _let_in(self, request: Request, access: Access, now: float) -> Request:
-        if isinstance(access, Keys):
+        if isinstance(access, AccessKeys):
             scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
             return signed(scoped, access, now=datetime.fromtimestamp(now, UTC))
         return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
@@ -120,7 +137,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         url = f"{self._apis}?limit={_LONGEST_PAGE}&offset={offset}"
         return self._let_in(Request("GET", url, {"Accept": "application/json"}), access, now)
 
-    def read_list(self, reply: Reply) -> Page | Reading:
+    def read_list(self, reply: Reply) -> StatePage | Reading:
         """Return a page of LdApiInfo, or what else the reply means."""
         fields = json_object(reply) if reply.status == 200 else None
         apis, total = (fields or {}).get("apis"), count_of((fields or {}).get("total"))
@@ -133,9 +150,9 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
                 key = (api["id"],)
                 entries[key] = _agreed(entries.get(key), _read_fields(api, api))
         states = {key: entry.verdict for key, entry in entries.items()}
-        return Page(states=states, size=len(apis), total=total, entries=entries)
+        return StatePage(states=states, size=len(apis), total=total, entries=entries)
 
-    def catalog(self, wanted: Wanted) -> Query:
+    def catalog(self, wanted: TargetFilter) -> SearchQuery:
         """Return the first page of the list, without the status filter: an undeploy would shift its pages."""
         way = search.Way(
             page=lambda offset, access, now: self.list_request(offset, access, now=now),
@@ -152,15 +169,15 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         request = Request("GET", f"{self._apis}/{_checked(api)}/deploy", {"Accept": "application/json"})
         return self._let_in(request, access, now)
 
-    def _request(self, ask: Ask, target: Target) -> Request:
+    def _request(self, operation: Operation, target: Target) -> Request:
         headers = {"Accept": "application/json"}
         (api,) = map(_checked, target.parts)
-        if ask.act is Act.LOOK:
-            return Request("GET", self._looked_at(ask.via, api), headers)
+        if operation.act is Act.LOOK:
+            return Request("GET", self._looked_at(operation.via, api), headers)
         headers["Content-Type"] = "application/json"
         named = {"ld_api_id": api} if self.api_version == "v1" else {}
-        body = named | (msgspec.json.decode(target.deploy or "{}") if ask.act is Act.DEPLOY else {})
-        path = ask.act.value if self.api_version == "v1" else f"{api}/{ask.act.value}"
+        body = named | (msgspec.json.decode(target.deploy or "{}") if operation.act is Act.DEPLOY else {})
+        path = operation.act.value if self.api_version == "v1" else f"{api}/{operation.act.value}"
         return Request("POST", f"{self._apis}/{path}", headers, _json(body))
 
     def _looked_at(self, via: str, api: str) -> str:
@@ -180,12 +197,12 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         base = self.url.rstrip("/")
         return f"{base}/{self.api_version}/{project}/apic/instances/{instance}/livedata-apis"
 
-    def greeting(self) -> Check:
+    def greeting(self) -> HealthCheck:
         """Return the list, asked for by nobody: a ROMA Connect refuses it, a login page does not."""
         request = Request("GET", self._shortest_list, {"Accept": "application/json"})
-        return Check("greeting", request, health.read_refusal)
+        return HealthCheck("greeting", request, health.read_refusal)
 
-    def checks(self, access: Access, *, now: float) -> tuple[Check, ...]:
+    def checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:
         """Return the shortest list of each version, that of the plan first."""
         ours, other = self._versions
         return (
@@ -197,16 +214,20 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     def _versions(self) -> tuple[Literal["v1", "v2"], Literal["v1", "v2"]]:
         return ("v1", "v2") if self.api_version == "v1" else ("v2", "v1")
 
-    def _listing(self, version: Literal["v1", "v2"], access: Access, now: float, read: health.Read) -> Check:
+    def _listing(
+        self, version: Literal["v1", "v2"], access: Access, now: float, read: health.Read
+    ) -> HealthCheck:
         there = replace(self, api_version=version)
         request = Request("GET", there._shortest_list, {"Accept": "application/json"})
-        return Check(version, self._let_in(request, access, now), partial(read, otherwise=self._read_fault))
+        return HealthCheck(
+            version, self._let_in(request, access, now), partial(read, otherwise=self._read_fault)
+        )
 
     @property
     def _shortest_list(self) -> str:
         return f"{self._apis}?limit=1&offset=0"
 
-    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> Dialect:  # noqa: ARG002
+    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:  # noqa: ARG002
         """Return which of the two versions answer."""
         return health.dialect(self._versions, answered)
 
@@ -217,18 +238,18 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
             raise ValueError("this gateway has no IAM user")
         return iam_request(iam.url, iam.user, iam.domain, password, self.project_id)
 
-    def read_login(self, reply: Reply) -> Granted | Rejected | Unclear:
+    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         """Return IAM's token, or why there is none."""
         return read_iam(reply, self.project_id)
 
-    def read(self, ask: Ask, target: Target, reply: Reply) -> Reading:
+    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Return what ``reply`` means. Never raises, whatever the bytes; only 204 is a success, and for a
         deploy 200 with its record."""
-        if ask.act is Act.LOOK:
-            return _read_via(ask.via, target.parts[0], reply)
-        if ask.act is Act.DEPLOY and reply.status == 200:
+        if operation.act is Act.LOOK:
+            return _read_via(operation.via, target.parts[0], reply)
+        if operation.act is Act.DEPLOY and reply.status == 200:
             return snapshot.read_deployed(target.parts[0], reply)
-        if ask.act is Act.UNDEPLOY and reply.status == 204:
+        if operation.act is Act.UNDEPLOY and reply.status == 204:
             return _REMOVED
         return self._read_fault(reply, target.parts[0])
 
@@ -254,7 +275,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
         about: Reading | None,  # noqa: ARG002
-    ) -> Ask | Reading:
+    ) -> Operation | Reading:
         """Return ``show``, the only look there is, or what it amounted to."""
         if _SHOW.via in lacking:
             return Reading(verdict=Verdict.NOT_OFFERED)
@@ -265,7 +286,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         target: Target,
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
-    ) -> Ask | Snapshot:
+    ) -> Operation | Snapshot:
         """Return what is read next for a snapshot: the definition, its deployments, its front-end API."""
         return snapshot.next_snapshot_read(target.parts[0], seen, lacking)
 
@@ -412,7 +433,7 @@ def _read_fields(
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)
     changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
-    facts = Facts(deployed=verdict is Verdict.UP, revision=changed and uncut(changed))
+    facts = LookFacts(deployed=verdict is Verdict.UP, revision=changed and uncut(changed))
     return Reading(verdict=verdict, evidence="look", facts=facts, kept=kept)
 
 

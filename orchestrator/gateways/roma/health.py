@@ -7,7 +7,7 @@ from typing import Protocol
 
 from orchestrator.gateways.envelope import count_of, json_object, nature
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Dialect, Reading, Verdict
+from orchestrator.model.reading import ApiVersion, Reading, Verdict
 
 
 class Read(Protocol):
@@ -53,14 +53,14 @@ def read_other(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str | 
     return Reading(verdict=Verdict.NOT_OFFERED, code=read.code, message=read.message)
 
 
-def dialect(versions: Sequence[str], answered: frozenset[str]) -> Dialect:
+def dialect(versions: Sequence[str], answered: frozenset[str]) -> ApiVersion:
     """Return which of the ``versions`` answer; the first one is the plan's."""
     ours, other = versions
     if ours in answered:
-        return Dialect(f"{ours}, and {other} answers too" if other in answered else ours)
+        return ApiVersion(f"{ours}, and {other} answers too" if other in answered else ours)
     if other in answered:
         text = f"{ours}, which the plan means, does not answer; {other} does"
-        return Dialect(text, served=False, hint=f"write api_version: {other}")
-    return Dialect(
+        return ApiVersion(text, served=False, hint=f"write api_version: {other}")
+    return ApiVersion(
         f"neither {ours} nor {other} answers", served=False, hint="check url, project_id and instance_id"
     )

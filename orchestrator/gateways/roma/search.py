@@ -19,7 +19,16 @@ from orchestrator.gateways.text import shown
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.search import ANY_TEXT, MOST_LISTED, Found, Part, Query, Traits, Wanted, instant
+from orchestrator.model.search import (
+    ANY_TEXT,
+    MOST_LISTED,
+    FoundTarget,
+    QueryResult,
+    SearchQuery,
+    TargetFilter,
+    Traits,
+    instant,
+)
 
 FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -52,7 +61,7 @@ class Way(Struct, frozen=True):
 class Catalog:
     """What was read so far of one instance."""
 
-    def __init__(self, way: Way, wanted: Wanted) -> None:
+    def __init__(self, way: Way, wanted: TargetFilter) -> None:
         self._way = way
         self._wanted = wanted
         self._known: set[str] = set()
@@ -64,25 +73,25 @@ class Catalog:
         self._anchor: str | None = None
         """Id of the entry that the next page begins with."""
 
-    def first(self) -> Query:
+    def first(self) -> SearchQuery:
         """Return the query for the first page."""
         return self._page(0)
 
-    def _page(self, offset: int) -> Query:
-        return Query(
+    def _page(self, offset: int) -> SearchQuery:
+        return SearchQuery(
             name="the list of backend APIs" if not offset else f"the list of backend APIs from {offset:,} on",
             request=lambda access, now: self._way.page(offset, access, now),
             read=partial(self._read, offset),
             failed=self._failed,
         )
 
-    def _failed(self, reading: Reading) -> Part:
+    def _failed(self, reading: Reading) -> QueryResult:
         said = " ".join(part for part in (reading.code, reading.message) if part) or "no reason was given"
         hint = f"; {reading.hint}" if reading.hint else ""
         seen = f"; {len(self._known):,} of {self._total:,} were seen" if self._total else ""
-        return Part(gaps=(f"the list of backend APIs: {said}{hint}{seen}",))
+        return QueryResult(gaps=(f"the list of backend APIs: {said}{hint}{seen}",))
 
-    def _read(self, offset: int, reply: Reply) -> Part | Reading:
+    def _read(self, offset: int, reply: Reply) -> QueryResult | Reading:
         if reply.status != 200:
             return self._way.fault(reply)
         fields = json_object(reply) or {}
@@ -99,11 +108,11 @@ class Catalog:
             gaps.append("an entry of the list of backend APIs that has no id")
         if isinstance(after, str):
             gaps.append(after)
-        return Part(
+        return QueryResult(
             seen=len(new),
             deployed=sum(whole_number(api.get("status")) == _DEPLOYED for api in new),
             found=tuple(found),
-            ask=[*([after] if isinstance(after, Query) else []), *asked],
+            queries=[*([after] if isinstance(after, SearchQuery) else []), *asked],
             gaps=tuple(gaps),
         )
 
@@ -119,7 +128,7 @@ class Catalog:
             [api for api in listed if len(states[api["id"]]) > 1],
         )
 
-    def _after(self, offset: int, entries: list[Any], total: int) -> Query | str | None:
+    def _after(self, offset: int, entries: list[Any], total: int) -> SearchQuery | str | None:
         """Return the next page; nothing at a good end; or what is to be told of a bad one."""
         moved = self._has_moved(offset, entries, total)
         end = offset + len(entries)
@@ -150,10 +159,10 @@ class Catalog:
         self._of_pass.update(one for one in ids if isinstance(one, str))
         return moved
 
-    def _sorted(self, apis: list[dict[str, Any]]) -> tuple[list[Found], list[Query], list[str]]:
+    def _sorted(self, apis: list[dict[str, Any]]) -> tuple[list[FoundTarget], list[SearchQuery], list[str]]:
         """Return what is wanted, what must be asked for its time first, and what cannot be told."""
-        found: list[Found] = []
-        asked: list[Query] = []
+        found: list[FoundTarget] = []
+        asked: list[SearchQuery] = []
         gaps: list[str] = []
         for api in apis:
             traits = _traits(api)
@@ -165,13 +174,13 @@ class Catalog:
             elif self._wanted.before is not None:
                 asked.append(self._history(api, traits))
             else:
-                found.append(Found(parts=(api["id"],), traits=traits, notes=_notes(api)))
+                found.append(FoundTarget(parts=(api["id"],), traits=traits, notes=_notes(api)))
         return found, asked, gaps
 
-    def _history(self, api: dict[str, Any], traits: Traits) -> Query:
+    def _history(self, api: dict[str, Any], traits: Traits) -> SearchQuery:
         one: str = api["id"]
         notes, name = _notes(api), _named(api)
-        return Query(
+        return SearchQuery(
             name=f"the deployment history of {name}",
             request=lambda access, now: self._way.history(one, access, now),
             read=lambda reply: self._dated(one, traits, notes, name, reply),
@@ -179,10 +188,10 @@ class Catalog:
 
     def _dated(
         self, one: str, traits: Traits, notes: tuple[str, ...], name: str, reply: Reply
-    ) -> Part | Reading:
+    ) -> QueryResult | Reading:
         if reply.status != 200:
             fault = self._way.fault(reply)
-            return Part() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
+            return QueryResult() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
         fields = json_object(reply) or {}
         listed = fields.get("histories", fields.get("deploys"))
         if not isinstance(listed, list):
@@ -192,9 +201,9 @@ class Catalog:
         since = max(told)[1] if told and len(told) == len(listed) else None
         early = self._wanted.in_time(since)
         if early is None:
-            return Part(gaps=(f"{name}: when it was deployed last is not told",))
-        found = Found(parts=(one,), traits=traits, notes=notes, since=since)
-        return Part(found=(found,) if early else ())
+            return QueryResult(gaps=(f"{name}: when it was deployed last is not told",))
+        found = FoundTarget(parts=(one,), traits=traits, notes=notes, since=since)
+        return QueryResult(found=(found,) if early else ())
 
 
 def _text(api: Mapping[str, Any], key: str) -> str:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from hmac import new as keyed_hash
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from orchestrator.model.credentials import Keys
+from orchestrator.model.credentials import AccessKeys
 from orchestrator.model.http import Request
 
 ALGORITHM = "SDK-HMAC-SHA256"
@@ -28,7 +28,9 @@ _OWN_PORTS = {"http": ":80", "https": ":443"}
 _CARRIED = re.compile(r"[\x20-\x7e]*")
 
 
-def signed(request: Request, keys: Keys, *, now: datetime, sign: Sequence[str] | None = None) -> Request:
+def signed(
+    request: Request, keys: AccessKeys, *, now: datetime, sign: Sequence[str] | None = None
+) -> Request:
     """Return ``request`` with Host, X-Sdk-Date, X-Security-Token (if there is one) and Authorization.
 
     These four replace what the request holds under their names, so a signed request may be signed again.
@@ -50,7 +52,7 @@ def signed(request: Request, keys: Keys, *, now: datetime, sign: Sequence[str] |
     return _with(dated, {"Authorization": f"{ALGORITHM} {proof}"})
 
 
-def _dated(request: Request, keys: Keys, date: str) -> Request:
+def _dated(request: Request, keys: AccessKeys, date: str) -> Request:
     bare = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
     own = {"Host": _host(request.url), "X-Sdk-Date": date}
     if keys.security_token is not None:

@@ -18,12 +18,21 @@ from orchestrator.gateways.envelope import first_text, json_object
 from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.text import shown
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Ask, Facts, FrontEnd, Obstacle, Reading, Snapshot, Verdict
+from orchestrator.model.reading import (
+    Act,
+    FrontEnd,
+    LookFacts,
+    Obstacle,
+    Operation,
+    Reading,
+    Snapshot,
+    Verdict,
+)
 
-SHOW = Ask(Act.LOOK, "show")
-DEFINITION = Ask(Act.LOOK, "definition")
+SHOW = Operation(Act.LOOK, "show")
+DEFINITION = Operation(Act.LOOK, "definition")
 """The same request as SHOW; more of its reply is kept."""
-HISTORY = Ask(Act.LOOK, "history")
+HISTORY = Operation(Act.LOOK, "history")
 FRONT = "front"
 
 _RECORDS = ("deploys", "histories")
@@ -47,7 +56,7 @@ _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 def next_snapshot_read(
     ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]
-) -> Ask | Snapshot:
+) -> Operation | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     show = seen.get(DEFINITION.via)
     if show is None:
@@ -69,7 +78,7 @@ def next_snapshot_read(
     if not _FRONT_ID.fullmatch(front):
         return _lost(show, newest, front)
     read = seen.get(f"{FRONT}/{front}")
-    return Ask(Act.LOOK, f"{FRONT}/{front}") if read is None else _portrait(show, newest, read, front)
+    return Operation(Act.LOOK, f"{FRONT}/{front}") if read is None else _portrait(show, newest, read, front)
 
 
 def _as_seen(show: Reading) -> Snapshot:
@@ -78,7 +87,7 @@ def _as_seen(show: Reading) -> Snapshot:
         code=show.code,
         message=show.message,
         hidden=show.hidden,
-        facts=replace(show.facts or Facts(), name=_called(show.kept)),
+        facts=replace(show.facts or LookFacts(), name=_called(show.kept)),
     )
 
 
