@@ -19,7 +19,7 @@ from orchestrator.commands.approving import (
     load_hmac_key,
     preview_with_progress,
 )
-from orchestrator.commands.options import bundle_options
+from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.prompt import can_ask, read_answer
 from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.options import FILE, bundle_options
+from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.files import FILE
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import whole_file
 

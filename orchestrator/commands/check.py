@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import (
-    PlanOptions,
+from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.options.protection import (
     merge_protect_problems,
-    plan_options,
     protect_file_option,
     read_protect_files,
 )
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 @click.command("check")
 @plan_options
 @protect_file_option
-def command(chosen: PlanOptions, protect_files: tuple[Path, ...]) -> None:
+def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     """Validate a plan offline and print its counts and digest.
 
     Resolves no credential and sends nothing. Every problem is told at once, with its file, line and column.
@@ -47,7 +46,7 @@ def command(chosen: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         with merge_protect_problems(options.protect_files):
-            loaded = read_plan(chosen.plan, draft, instead=chosen.targets())
+            loaded = read_plan(plan.path, draft, instead=plan.list_targets())
         tell_warnings(loaded.warnings)
         refuse_dead(loaded.plan, options)
         lines = [

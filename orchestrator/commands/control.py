@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import run_argument, state_option
+from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:

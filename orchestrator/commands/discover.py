@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.options import FILE, bundle_options
+from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.files import FILE
 from orchestrator.errors import ExitStatus
 from orchestrator.system.writing import check_place, whole_file
 

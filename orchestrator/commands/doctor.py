@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.options import PlanOptions, plan_options
+from orchestrator.commands.options.display import format_option, no_color_option
+from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
@@ -21,16 +22,9 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "brigh
 @click.command("doctor")
 @plan_options
 @click.option("--table", is_flag=True, help="Every check of every gateway, as a table.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="JSON holds every check.",
-)
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
-def command(chosen: PlanOptions, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
+@format_option("text", "json", help_text="JSON holds every check.", show_default=True)
+@no_color_option
+def command(plan: PlanOptions, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
     """Ask a plan's gateways how they are; changes nothing.
 
     Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
@@ -43,7 +37,7 @@ def command(chosen: PlanOptions, table: bool, form: Literal["text", "json"], no_
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.runs.machine import real_environment
 
-    with chosen.load() as loaded:
+    with plan.load() as loaded:
         diagnoses = run_interruptibly(examine_gateways, loaded, real_environment(loaded.folder))
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)

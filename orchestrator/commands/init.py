@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.options import FILE
+from orchestrator.commands.options.files import FILE
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import whole_file
 

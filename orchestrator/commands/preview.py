@@ -16,7 +16,9 @@ from orchestrator.commands.approving import (
     preview_with_progress,
     save_approval,
 )
-from orchestrator.commands.options import Aim, PlanOptions, aim_options, plan_options
+from orchestrator.commands.options.display import format_option, no_color_option
+from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.options.selection import SelectionOptions, selection_options_without_wait
 from orchestrator.commands.screen import discard_stdout, tell
 from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.system.writing import check_place
@@ -30,7 +32,7 @@ Form = Literal["table", "json", "markdown"]
 
 @click.command("preview")
 @plan_options
-@aim_options
+@selection_options_without_wait
 @click.option(
     "--save",
     "file",
@@ -39,19 +41,12 @@ Form = Literal["table", "json", "markdown"]
     help="Write an approval of what is shown, for `run --approval`.",
 )
 @hmac_key_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "markdown"]),
-    default="table",
-    show_default=True,
-    help="JSON names every target.",
-)
+@format_option("table", "json", "markdown", help_text="JSON names every target.", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@no_color_option
 def command(
-    chosen: PlanOptions,
-    aim: Aim,
+    plan: PlanOptions,
+    selection: SelectionOptions,
     file: Path | None,
     hmac_key: str | None,
     form: Form,
@@ -64,16 +59,14 @@ def command(
     with it, how many requests a run needs, and whether it fits the window. Exits with 1 where the state of
     some target is not known.
     """
-    from orchestrator.commands.run import build_run_options
-
     if hmac_key is not None and file is None:
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
     key = load_hmac_key(hmac_key)
     if file is not None:
         check_place(file, streams=False)
         check_replaceable(file)
-    options = build_run_options(aim.selection(), Path(), None)
-    shown = show_preview(chosen, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
+    options = selection.build_run_options()
+    shown = show_preview(plan, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:
         approval = save_approval(shown, file, key)
         signed = "" if approval.hmac else ", not signed"
@@ -82,10 +75,10 @@ def command(
 
 
 def show_preview(
-    chosen: PlanOptions, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
+    plan: PlanOptions, options: RunOptions, form: Form, *, guarded: bool, quiet: bool, color: bool
 ) -> AssessedPreview:
     """Look at live state, print what was seen, and return it. ``guarded``: it is to become an approval."""
-    with chosen.load(options.protect_files) as loaded:
+    with plan.load(options.protect_files) as loaded:
         shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet)
     _print_preview(shown, form, color=color)
     return shown

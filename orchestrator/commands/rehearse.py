@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from orchestrator.commands.agreement import targets_of
-from orchestrator.commands.options import (
-    FILE,
-    DisplayOptions,
-    PlanOptions,
-    SelectionOptions,
-    bundle_options,
-    display_options,
-    plan_options,
-    report_dir_option,
-    selection_options,
-    state_option,
-)
-from orchestrator.commands.run import build_run_options
+from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.files import FILE, report_dir_option
+from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.screen import print_result, run_with_display, tell
 from orchestrator.errors import ExitStatus, UsageError
 
@@ -89,13 +82,13 @@ fault_options = bundle_options(
 @report_dir_option
 @display_options
 def command(
-    chosen: PlanOptions,
+    plan: PlanOptions,
     weather: FaultOptions,
     preview: Path | None,
     selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: DisplayOptions,
+    display: DisplayOptions,
 ) -> int:
     """Run a plan against built-in simulators, with faults.
 
@@ -106,8 +99,8 @@ def command(
     from orchestrator.preview.states import TargetState
     from orchestrator.simulator.process import simulators
 
-    options = build_run_options(selection, state, report_dir)
-    with chosen.load(options.protect_files) as loaded, ExitStack() as stack:
+    options = selection.build_run_options(state=state, report_dir=report_dir)
+    with plan.load(options.protect_files) as loaded, ExitStack() as stack:
         seen = _load_preview(loaded, preview)
         running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
         result = run_with_display(
@@ -120,12 +113,12 @@ def command(
                 signals=True,
                 on_start=started,
             ),
-            view,
+            display,
             state=state,
         )
         books = running.books()
     with result.folder.account() as account:
-        write = tell if view.events == "-" else print_result
+        write = tell if display.events == "-" else print_result
         missing = seen.ids(TargetState.ABSENT) if seen else frozenset[str]()
         return judge_report(books, account, result.exit_status, write=write, missing=missing)
 

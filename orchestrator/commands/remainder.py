@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.options import REHEARSALS, output_option, run_argument, state_option
-from orchestrator.commands.report import open_destination
+from orchestrator.commands.options.files import force_option, open_output, output_option
+from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
 from orchestrator.commands.screen import tell
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import check_place
@@ -17,7 +17,7 @@ from orchestrator.system.writing import check_place
 @click.command("remainder")
 @run_argument
 @output_option
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@force_option
 @state_option
 def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     """Write a plan of what a run did not finish.
@@ -42,7 +42,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
         if not rest.count:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")
-        with open_destination(output, force=force) as out:
+        with open_output(output, force=force) as out:
             write(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
         if rest.stuck_count:
             tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")

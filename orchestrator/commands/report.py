@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TextIO, cast
 
 import click
 
-from orchestrator.commands.options import output_option, run_argument, state_option
+from orchestrator.commands.options.files import force_option, open_output, output_option
+from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.commands.screen import tell
 from orchestrator.report.formats import FORMATS, find_format
-from orchestrator.system.writing import check_place, whole_file
+from orchestrator.system.writing import check_place
 
 
 @click.command("report")
@@ -24,7 +23,7 @@ from orchestrator.system.writing import check_place, whole_file
 )
 @click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
 @output_option
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@force_option
 @state_option
 def command(run: str, form: str | None, chain: bool, output: Path | None, force: bool, state: Path) -> None:
     """Make any report of a run again from its journal.
@@ -45,15 +44,8 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         found = find_chain(RunFolder(folder.path.resolve()), state)
         for remark in found.remarks:
             tell(remark)
-        with chain_account(found.runs) as whole, open_destination(output, force=force) as out:
+        with chain_account(found.runs) as whole, open_output(output, force=force) as out:
             write_report(form, whole, out)
         return
-    with folder.account() as account, open_destination(output, force=force) as out:
+    with folder.account() as account, open_output(output, force=force) as out:
         write_report(form, account, out)
-
-
-def open_destination(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
-    """Open what a report is written to: ``output``, or stdout for None."""
-    if output is not None:
-        return whole_file(output, replace=force)
-    return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))

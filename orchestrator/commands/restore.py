@@ -20,16 +20,11 @@ from orchestrator.commands.agreement import (
     list_first,
 )
 from orchestrator.commands.approving import current_user
-from orchestrator.commands.options import (
-    DisplayOptions,
-    WindowOptions,
-    bundle_options,
-    display_options,
-    report_dir_option,
-    run_argument,
-    state_option,
-    window_options,
-)
+from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.runs import run_argument, state_option
+from orchestrator.commands.options.selection import WindowOptions, window_options
 from orchestrator.commands.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.screen import run_with_display, tell
 from orchestrator.errors import UsageError
@@ -95,10 +90,10 @@ def command(
     dry_run: bool,
     wishes: RestoreOptions,
     consent: ConsentOptions,
-    hours: WindowOptions,
+    window: WindowOptions,
     state: Path,
     report_dir: Path | None,
-    view: DisplayOptions,
+    display: DisplayOptions,
 ) -> int:
     """Bring back what a run took down, in reverse order.
 
@@ -110,7 +105,7 @@ def command(
     from orchestrator.api import RunOptions, restore
     from orchestrator.journal.folder import find_run
 
-    options = RunOptions(state=state, report_dir=report_dir, window=hours.window_value(), wait=hours.wait)
+    options = RunOptions(state=state, report_dir=report_dir, window=window.read_window(), wait=window.wait)
     parent = find_run(state, run)
     runs = _find_chain(parent, state) if wishes.chain else ()
     with ExitStack() as stack:
@@ -126,7 +121,7 @@ def command(
             lambda listeners, started: restore(
                 restoration, options, listeners=listeners, signals=True, on_start=started
             ),
-            view,
+            display,
             state=state,
         )
     return result.exit_status

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.options import (
-    REHEARSALS,
-    DisplayOptions,
-    SelectionOptions,
-    display_options,
-    report_dir_option,
-    run_argument,
-    selection_options,
-    state_option,
-)
-from orchestrator.commands.run import build_run_options
+from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
+from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.screen import run_with_display
 from orchestrator.errors import UsageError
 
@@ -36,7 +29,7 @@ def command(
     selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: DisplayOptions,
+    display: DisplayOptions,
 ) -> int:
     """Go on with a run that ended early.
 
@@ -49,8 +42,8 @@ def command(
     from orchestrator.commands.prompt import ask_to_continue, can_ask
     from orchestrator.journal.folder import find_run
 
-    options = build_run_options(
-        selection, state, report_dir, past_stop=past_stop, after_restore=after_restore
+    options = selection.build_run_options(
+        state=state, report_dir=report_dir, past_stop=past_stop, after_restore=after_restore
     )
     folder = find_run(state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
@@ -65,7 +58,7 @@ def command(
             on_start=started,
             prompt=ask_to_continue if can_ask() else None,
         ),
-        view,
+        display,
         state=state,
     )
     return result.exit_status

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.commands.agreement import ConsentOptions, agree, consent_options
 from orchestrator.commands.approving import ApprovalOptions, approval_options
-from orchestrator.commands.options import (
-    DisplayOptions,
-    PlanOptions,
-    SelectionOptions,
-    display_options,
-    plan_options,
-    report_dir_option,
-    selection_options,
-    state_option,
-)
+from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.screen import run_with_display
 from orchestrator.errors import UsageError
-
-if TYPE_CHECKING:
-    from orchestrator.runs.options import RunOptions
 
 
 @click.command("run")
@@ -38,13 +29,13 @@ if TYPE_CHECKING:
 @click.option("--serve", hidden=True)
 @click.option("--on", hidden=True)
 def command(
-    chosen: PlanOptions,
+    plan: PlanOptions,
     consent: ConsentOptions,
     approving: ApprovalOptions,
     selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
-    view: DisplayOptions,
+    display: DisplayOptions,
     dry_run: bool,
     **later: str | None,
 ) -> int:
@@ -58,14 +49,14 @@ def command(
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")
     if dry_run:
-        return _run_dry(chosen, selection, view)
+        return _run_dry(plan, selection, display)
     from orchestrator.api import run
     from orchestrator.commands.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
     check_state(state)  # here, too: nobody is to be asked first
-    options = build_run_options(selection, state, report_dir)
-    with chosen.load(options.protect_files) as loaded:
+    options = selection.build_run_options(state=state, report_dir=report_dir)
+    with plan.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approving)
         result = run_with_display(
             lambda listeners, started: run(
@@ -76,40 +67,17 @@ def command(
                 on_start=started,
                 prompt=ask_to_continue if can_ask() else None,
             ),
-            view,
+            display,
             state=state,
         )
     return result.exit_status
 
 
-def _run_dry(chosen: PlanOptions, selection: SelectionOptions, view: DisplayOptions) -> int:
+def _run_dry(plan: PlanOptions, selection: SelectionOptions, display: DisplayOptions) -> int:
     from orchestrator.commands.preview import choose_exit_status, show_preview
 
-    options = build_run_options(selection, Path(), None)
-    shown = show_preview(chosen, options, "table", guarded=False, quiet=view.quiet, color=not view.no_color)
-    return choose_exit_status(shown)
-
-
-def build_run_options(
-    selection: SelectionOptions,
-    state: Path,
-    report_dir: Path | None,
-    *,
-    past_stop: bool = False,
-    after_restore: bool = False,
-) -> RunOptions:
-    """Return what the engine is told of the command line; raises ``UsageError``."""
-    from orchestrator.runs.options import RunOptions
-
-    return RunOptions(
-        state=state,
-        report_dir=report_dir,
-        only=selection.only,
-        skip=selection.skip,
-        waves=selection.waves,
-        window=selection.window_value(),
-        wait=selection.wait,
-        past_stop=past_stop,
-        after_restore=after_restore,
-        protect_files=selection.protecting(),
+    options = selection.build_run_options()
+    shown = show_preview(
+        plan, options, "table", guarded=False, quiet=display.quiet, color=not display.no_color
     )
+    return choose_exit_status(shown)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from orchestrator.commands.options import state_option
+from orchestrator.commands.options.display import format_option
+from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.options.times import parse_age
 from orchestrator.commands.screen import tell
-from orchestrator.commands.times import parse_age
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -30,13 +31,7 @@ HEADINGS = (
 @click.option(
     "--prune", metavar="AGE", help="Remove complete runs that ended longer ago than AGE, such as 30d."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text, or JSON for programs.",
-)
+@format_option("text", "json", help_text="text, or JSON for programs.")
 @click.option(
     "--with-snapshots", is_flag=True, help="With --prune, also what holds the last snapshot of what is down."
 )

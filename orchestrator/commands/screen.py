@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.options import DEFAULT_STATE, REHEARSALS, DisplayOptions
+from orchestrator.commands.options.display import DisplayOptions
+from orchestrator.commands.options.runs import REHEARSALS, format_state_option
 from orchestrator.system.streams import Outlet
 from orchestrator.system.writing import appended
 
@@ -55,33 +56,33 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def is_live(view: DisplayOptions) -> bool:
+def is_live(display: DisplayOptions) -> bool:
     """Whether a live display has a terminal of its own to draw on, one that can show its characters."""
-    shared = view.events == "-" and sys.stdout.isatty()
+    shared = display.events == "-" and sys.stdout.isatty()
     able = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
-    return sys.stderr.isatty() and able and not view.quiet and not shared
+    return sys.stderr.isatty() and able and not display.quiet and not shared
 
 
 @contextmanager
-def open_listeners(view: DisplayOptions) -> Iterator[list[Listener]]:
-    """Give the listeners that ``view`` asks for; what they hold open is closed at the end."""
+def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
+    """Give the listeners that ``display`` asks for; what they hold open is closed at the end."""
     with ExitStack() as stack:
         listeners: list[Listener] = []
-        if view.events:
-            listeners.append(_open_event_lines(view.events, stack))
-        if logged := bool(view.log_level or view.log_format):
+        if display.events:
+            listeners.append(_open_event_lines(display.events, stack))
+        if logged := bool(display.log_level or display.log_format):
             from orchestrator.display.log import log_events
 
-            listeners.append(log_events(view.log_level or "info", view.log_format or "text"))
-        if is_live(view):
+            listeners.append(log_events(display.log_level or "info", display.log_format or "text"))
+        if is_live(display):
             from orchestrator.display.live import LiveDisplay, terminal
 
-            display = LiveDisplay(terminal(color=not view.no_color))
-            listeners.append(stack.enter_context(display))
-        elif view.quiet or not logged:  # without a terminal the log says all that the lines would
+            live = LiveDisplay(terminal(color=not display.no_color))
+            listeners.append(stack.enter_context(live))
+        elif display.quiet or not logged:  # without a terminal the log says all that the lines would
             from orchestrator.display.plain import PlainLines
 
-            listeners.append(PlainLines(tell, quiet=view.quiet))
+            listeners.append(PlainLines(tell, quiet=display.quiet))
         yield listeners
 
 
@@ -102,43 +103,38 @@ def _close_quietly(close: Callable[[], None]) -> None:
         close()
 
 
-def run_with_display(engine: Engine, view: DisplayOptions, *, state: Path) -> RunResult:
-    """Run ``engine`` to its end under the listeners that ``view`` asks for, then tell how it ended."""
+def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) -> RunResult:
+    """Run ``engine`` to its end under the listeners that ``display`` asks for, then tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
 
     def started(folder: RunFolder) -> None:
-        if view.events != "-":
+        if display.events != "-":
             print_result(f"run: {folder.id}")
         for remark in folder.remarks:
             tell(remark)
 
-    with open_listeners(view) as listeners:
+    with open_listeners(display) as listeners:
         result = run_interruptibly(engine, tuple(listeners), started)
     with suppress(OSError):  # the run is over, whether or not anybody still reads how it went
-        _tell_ending(result, view, state)
+        _tell_ending(result, display, state)
     return result
 
 
-def format_state_option(state: Path) -> str:
-    """Return what a command that is advised has to say of the state folder."""
-    return "" if state == DEFAULT_STATE else f" --state {state}"
-
-
-def _tell_ending(result: RunResult, view: DisplayOptions, state: Path) -> None:
+def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> None:
     from orchestrator.display.summary import ending_line, next_steps
 
     report = result.report
-    if not view.quiet:
-        _show_counts(result, view)
+    if not display.quiet:
+        _show_counts(result, display)
         _tell_troubles(result)
-    if not view.quiet or result.exit_status:
+    if not display.quiet or result.exit_status:
         tell(ending_line(report))
         if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
             for line in next_steps(report, state=format_state_option(state)):
                 tell(line)
     for warning in result.warnings:
         tell(warning)
-    if view.events != "-":
+    if display.events != "-":
         print_result(f"reports: {result.folder.path}")
 
 
@@ -157,14 +153,14 @@ def _tell_troubles(result: RunResult) -> None:
             tell(f"{visible(gateway.name)}: {visible(warning)}")
 
 
-def _show_counts(result: RunResult, view: DisplayOptions) -> None:
+def _show_counts(result: RunResult, display: DisplayOptions) -> None:
     from orchestrator.display.summary import aligned, count_rows, headings
 
     rows = count_rows(result.report)
-    if is_live(view):
+    if is_live(display):
         from orchestrator.display.live import terminal
 
-        print_table(headings(result.report), rows, terminal(color=not view.no_color))
+        print_table(headings(result.report), rows, terminal(color=not display.no_color))
     else:
         for line in aligned([headings(result.report), *rows]):
             tell(line)

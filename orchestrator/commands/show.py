@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.commands.options import run_argument, state_option
+from orchestrator.commands.options.display import format_option
+from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +21,7 @@ if TYPE_CHECKING:
 @click.command("show")
 @run_argument
 @click.argument("target", metavar="TARGET")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text, or JSON for programs.",
-)
+@format_option("text", "json", help_text="text, or JSON for programs.")
 @state_option
 def command(run: str, target: str, form: str, state: Path) -> None:
     """Show everything that a run keeps about one target.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.commands.options import run_or_none_argument, state_option
-from orchestrator.commands.screen import format_state_option, tell
+from orchestrator.commands.options.display import format_option
+from orchestrator.commands.options.runs import format_state_option, run_or_none_argument, state_option
+from orchestrator.commands.screen import tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
@@ -23,13 +24,7 @@ PATIENCE = 2.0
 
 @click.command("status")
 @run_or_none_argument
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text, or JSON, one run a line.",
-)
+@format_option("text", "json", help_text="text, or JSON, one run a line.")
 @state_option
 def command(run: str | None, form: str, state: Path) -> None:
     """Tell where a run stands, and what it waits for.

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.commands.times import parse_age, parse_close_at, parse_window
+from orchestrator.commands.options.times import parse_age, parse_close_at, parse_window
 from orchestrator.errors import UsageError
 
 EVENING = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)

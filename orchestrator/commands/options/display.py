@@ -1,0 +1,58 @@
+"""Options that say how a command shows what it has to show."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import click
+
+from orchestrator.commands.options.bundles import Command, bundle_options
+
+_VERBOSE = f"{__name__}.verbose"
+
+
+class DisplayOptions(NamedTuple):
+    """How a run is shown while it goes on."""
+
+    events: str | None
+    quiet: bool
+    log_level: str | None
+    log_format: Literal["text", "json"] | None
+    no_color: bool
+
+
+def format_option(*forms: str, help_text: str, show_default: bool = False) -> Command:
+    """Return the option ``--format``, which gives one of ``forms`` as ``form``; the first is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms),
+        default=forms[0],
+        show_default=show_default,
+        help=help_text,
+    )
+
+
+no_color_option = click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+display_options = bundle_options(
+    "display",
+    DisplayOptions,
+    click.option("--events", metavar="-|FILE", help="Write each event as a line of JSON to stdout or FILE."),
+    click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong."),
+    click.option(
+        "-v",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, _, given: ctx.meta.update({_VERBOSE: given}),
+        help="The same as --log-level info.",
+    ),
+    click.option(
+        "--log-level",
+        callback=lambda ctx, _, given: given or ("info" if ctx.meta.get(_VERBOSE) else None),
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Log to stderr from this level on; debug tells of each request.",
+    ),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."),
+    no_color_option,
+)

@@ -1,0 +1,35 @@
+"""Options that name files, and where the result of a command goes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TextIO, cast
+
+import click
+
+from orchestrator.system.writing import whole_file
+
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    callback=lambda _ctx, _param, given: None if str(given) == "-" else given,
+    help="Write it here, whole or not at all.",
+)
+"""Where the result of a command goes. None is stdout, which ``-`` names, too."""
+force_option = click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+report_dir_option = click.option(
+    "--report-dir", type=PATH, metavar="DIR", help="Write the reports here as well as into the run's folder."
+)
+
+
+def open_output(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
+    """Open the file that ``--output`` names, or stdout for None."""
+    if output is not None:
+        return whole_file(output, replace=force)
+    return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))

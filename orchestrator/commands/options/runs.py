@@ -1,0 +1,55 @@
+"""Options that name a run, and the folder where runs are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from orchestrator.commands.options.files import PATH
+
+DEFAULT_STATE = Path(".undeploy")
+REHEARSALS = "rehearsals"
+"""The folder of rehearsals in a state folder."""
+MOST_COMPLETED = 50
+"""Runs that a shell is offered, the newest first."""
+
+state_option = click.option(
+    "--state",
+    type=PATH,
+    default=DEFAULT_STATE,
+    show_default=True,
+    metavar="DIR",
+    help="Where runs are kept; UNDEPLOY_STATE names another default.",
+)
+
+
+def format_state_option(state: Path) -> str:
+    """Return ``--state`` as a command that the program advises needs it; empty for the default folder."""
+    return "" if state == DEFAULT_STATE else f" --state {state}"
+
+
+def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of runs that begin with ``incomplete``; none where the state folder cannot be read."""
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.journal.folder import list_runs
+
+    state = _find_state_folder(ctx)
+    try:
+        runs = (*list_runs(state), *list_runs(state, rehearsals=True))
+    except (OrchestratorError, OSError):
+        return []
+    ids = ["latest", *(run.id for run in runs)]
+    return [name for name in ids if name.startswith(incomplete)][:MOST_COMPLETED]
+
+
+def _find_state_folder(ctx: click.Context) -> Path:
+    """Return the state folder that an unfinished command line names, behind the subcommand or before it."""
+    if ctx.get_parameter_source("state") is ParameterSource.COMMANDLINE:
+        return Path(ctx.params["state"])
+    return Path(ctx.find_root().params.get("state") or DEFAULT_STATE)
+
+
+run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)
+run_or_none_argument = click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
