@@ -223,11 +223,11 @@ def _report_error(error: BaseException) -> int:
 
 
 def _tell(message: str) -> None:
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     with suppress(OSError):  # nobody reads stderr any more; the exit status still tells
         for line in message.splitlines():
-            click.echo(visible(line), err=True)
+            click.echo(make_visible(line), err=True)
 
 
 def _end_without_reader() -> int:

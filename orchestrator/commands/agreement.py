@@ -144,9 +144,9 @@ def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
 
 def list_first(names: Iterable[str], whole: int) -> Iterator[str]:
     """Yield the first of so many targets by name, and how many more there are."""
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
-    yield from (f"           {visible(name)}" for name in islice(names, MOST_NAMED))
+    yield from (f"           {make_visible(name)}" for name in islice(names, MOST_NAMED))
     if whole > MOST_NAMED:
         yield f"           … and {whole - MOST_NAMED:,} more"
 
@@ -248,22 +248,28 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import describe_pace
     from orchestrator.display.summary import aligned
-    from orchestrator.report.words import guarded, visible
+    from orchestrator.report.words import guarded
     from orchestrator.runs.selection import protecting
+    from orchestrator.text.characters import make_visible
 
     plan = loaded.plan
     urls = {gateway.name: gateway.url for gateway in plan.gateways}
-    yield f"plan       {visible(plan.name)}" + (f" ({visible(plan.reason)})" if plan.reason else "")
+    yield f"plan       {make_visible(plan.name)}" + (f" ({make_visible(plan.reason)})" if plan.reason else "")
     yield f"window     {describe_window(options.window or plan.window)}"
     rows = [
-        (visible(plan.waves[wave].name), visible(gateway), visible(urls[gateway]), f"{count:,}")
+        (
+            make_visible(plan.waves[wave].name),
+            make_visible(gateway),
+            make_visible(urls[gateway]),
+            f"{count:,}",
+        )
         for (wave, gateway), count in sorted(counts.going.items(), key=lambda item: item[0][0])
     ]
     yield from aligned([("wave", "gateway", "", "targets"), *rows], left=3)
     for index, wave in enumerate(plan.waves):
         going = sum(count for (at, _), count in counts.going.items() if at == index)
         if going and (words := describe_pace(wave, going)):
-            yield f"pace       {visible(wave.name)}: {words}"
+            yield f"pace       {make_visible(wave.name)}: {words}"
     yield f"protect    {guarded(len(protecting(plan, options).texts), counts.protected)}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"

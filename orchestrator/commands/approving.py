@@ -70,10 +70,13 @@ class ProgressLine:
 
     def waits(self, gateway: str, reason: str, seconds: float) -> None:
         """A gateway wants fewer requests."""
-        from orchestrator.report.words import span, visible
+        from orchestrator.text.characters import make_visible
+        from orchestrator.text.formats import format_span
 
         self._note = (
-            f"; {visible(gateway)} asked to wait {span(seconds)}: {visible(reason)}" if seconds else ""
+            f"; {make_visible(gateway)} asked to wait {format_span(seconds)}: {make_visible(reason)}"
+            if seconds
+            else ""
         )
 
     def close(self) -> None:

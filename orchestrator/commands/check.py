@@ -17,6 +17,7 @@ from orchestrator.commands.options.protection import (
     read_protect_files,
 )
 from orchestrator.commands.screen import tell_warnings
+from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,24 +63,27 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
 def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
     """Yield a warning for each credential that is seen to be too short to be masked well."""
     from orchestrator.lanes.masking import TOO_SHORT
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
     from orchestrator.transport.credentials import short_ones
 
     for gateway in loaded.plan.gateways:
         for reference in short_ones(gateway, loaded.folder):
-            yield f"warning: gateway {visible(gateway.name)}: {visible(str(reference))}: {TOO_SHORT}"
+            where = f"gateway {make_visible(gateway.name)}: {make_visible(str(reference))}"
+            yield f"warning: {where}: {TOO_SHORT}"
 
 
 def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
     from orchestrator.display.summary import aligned
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
-    yield f"plan: {visible(loaded.plan.name)}"
+    yield f"plan: {make_visible(loaded.plan.name)}"
     yield f"targets: {loaded.targets}"
     kinds = {gateway.name: gateway.KIND for gateway in loaded.plan.gateways}
-    rows = [("gateway", visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()]
-    rows += [("wave", visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
+    rows = [
+        ("gateway", make_visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()
+    ]
+    rows += [("wave", make_visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
     yield from aligned(rows, left=3)
 
 
@@ -92,8 +96,9 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
         describe_pace,
         describe_stop_rules,
     )
-    from orchestrator.report.words import in_force, visible
+    from orchestrator.report.words import in_force
     from orchestrator.runs.selection import protecting
+    from orchestrator.text.characters import make_visible
 
     plan = loaded.plan
     kept = count_protected(plan, draft, options)
@@ -103,13 +108,13 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
     yield from describe_limits(plan.gateways)
     for index, wave in enumerate(plan.waves):
         if words := describe_pace(wave, loaded.by_wave[wave.name] - kept[index]):
-            yield f"wave {visible(wave.name)}: {words}"
+            yield f"wave {make_visible(wave.name)}: {words}"
     if following := draft.dependents():
-        yield f"after: {following:,} {'target comes' if following == 1 else 'targets come'} after another"
+        yield f"after: {count_noun(following, 'target comes', 'targets come')} after another"
     patterns = len(protecting(plan, options).texts)
     yield f"protect: {in_force(patterns)}"
     if patterns:
-        yield f"protected: {kept.total():,} {'target' if kept.total() == 1 else 'targets'}"
+        yield f"protected: {count_noun(kept.total(), 'target')}"
     yield from describe_stop_rules(plan.stop_when)
     yield from list_warnings(plan, draft, options)
 
@@ -117,16 +122,16 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
     from orchestrator.plan.lookalikes import lookalikes
-    from orchestrator.report.words import visible
     from orchestrator.runs.selection import idle_warnings
+    from orchestrator.text.characters import make_visible
     from orchestrator.transport.tls import warnings
 
     for gateway in plan.gateways:
-        yield from (f"warning: {visible(gateway.name)}: {text}" for text in warnings(gateway))
+        yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in warnings(gateway))
     for _, text in idle_warnings(draft.database, plan, options, most=None):
-        yield f"warning: {visible(text)}"
+        yield f"warning: {make_visible(text)}"
     for _, text in lookalikes(plan.gateways):
-        yield f"warning: {visible(text)}"
+        yield f"warning: {make_visible(text)}"
 
 
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:

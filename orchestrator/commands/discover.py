@@ -153,6 +153,6 @@ def _tell_result(result: DiscoveredPlan, *, quiet: bool) -> None:
 
 
 def _tell_line(line: str) -> None:
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
-    click.echo(visible(line), err=True)
+    click.echo(make_visible(line), err=True)

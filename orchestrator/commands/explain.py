@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from orchestrator.report.words import span, visible
 from orchestrator.rules.steps import end_steps
 from orchestrator.rules.stop_rules import SHARES_FROM
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import format_span
 
 if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
@@ -26,14 +28,14 @@ _RULES = {
 def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
     """Yield a line a gateway: where it is, and where what lets us in comes from; never what that is."""
     for gateway in gateways:
-        through = f" through {visible(gateway.proxy)}" if gateway.proxy is not None else ""
-        place = f"{visible(gateway.url)}{through}"
-        yield f"gateway {visible(gateway.name)}: {place}; {_describe_credential(gateway.auth)}"
+        through = f" through {make_visible(gateway.proxy)}" if gateway.proxy is not None else ""
+        place = f"{make_visible(gateway.url)}{through}"
+        yield f"gateway {make_visible(gateway.name)}: {place}; {_describe_credential(gateway.auth)}"
 
 
 def _describe_credential(auth: Auth) -> str:
     if auth.iam is not None:
-        return f"logs in at {visible(auth.iam.url)}, password from {_describe_source(auth.iam.password)}"
+        return f"logs in at {make_visible(auth.iam.url)}, password from {_describe_source(auth.iam.password)}"
     if auth.login is not None:
         return f"logs in, password from {_describe_source(auth.login.password)}"
     parts = {
@@ -50,24 +52,24 @@ def _describe_credential(auth: Auth) -> str:
 def _describe_source(reference: CredentialReference) -> str:
     """Name what a reference refers to; of a command the program alone, since arguments may say more."""
     if reference.command is not None:
-        return f"command {visible(reference.command[0])}"
+        return f"command {make_visible(reference.command[0])}"
     name = next(name for name in ("env", "file", "keyring") if getattr(reference, name) is not None)
-    return f"{name} {visible(getattr(reference, name))}"
+    return f"{name} {make_visible(getattr(reference, name))}"
 
 
 def describe_limits(gateways: Iterable[Gateway]) -> Iterator[str]:
     """Yield a line a gateway: how hard it may be used, and how long it is waited for."""
     for gateway in gateways:
-        yield f"gateway {visible(gateway.name)}: {'; '.join(_list_limits(gateway))}"
+        yield f"gateway {make_visible(gateway.name)}: {'; '.join(_list_limits(gateway))}"
 
 
 def _list_limits(gateway: Gateway) -> Iterator[str]:
     count = gateway.concurrency
-    yield f"{count:,} {'request' if count == 1 else 'requests'} in flight at most"
+    yield f"{count_noun(count, 'request')} in flight at most"
     if gateway.limits.rate is not None:
         rate = format_rate(gateway.limits.rate)
         yield f"{rate} undeploys and {rate} looks at most"
-    yield f"parked for {span(gateway.park_for)} at most"
+    yield f"parked for {format_span(gateway.park_for)} at most"
 
 
 def describe_pace(wave: Wave, targets: int) -> str:
@@ -79,7 +81,7 @@ def describe_pace(wave: Wave, targets: int) -> str:
         parts = ", ".join(f"{last - first:,}" for first, last in pairwise((0, *steps)))
         words.append(f"steps of {parts} targets")
     if wave.pause_after is not None:
-        words.append(f"pauses {span(wave.pause_after)} after {'each' if is_split else 'it'}")
+        words.append(f"pauses {format_span(wave.pause_after)} after {'each' if is_split else 'it'}")
     if wave.proceed == "ask":
         words.append("asks before it goes on")
     return "; ".join(words)
@@ -114,5 +116,5 @@ def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
 
 def _describe_threshold(threshold: Threshold) -> str:
     if threshold.count is not None:
-        return f"{threshold.count:,} {'target' if threshold.count == 1 else 'targets'} of the run"
+        return f"{count_noun(threshold.count, 'target')} of the run"
     return f"{format_percent(threshold.share or 0)} of the ended targets"

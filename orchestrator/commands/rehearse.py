@@ -213,7 +213,7 @@ def compare_counts(books: Books, account: ReportSource) -> Iterator[tuple[str, s
 
 def find_disagreements(books: Books, account: ReportSource, missing: Collection[str] = ()) -> Iterator[str]:
     """Yield each thing that the report does not tell as it was."""
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     if books.requests != account.report.totals.requests:
         yield f"{books.requests:,} requests arrived, the report counts {account.report.totals.requests:,}"
@@ -221,9 +221,9 @@ def find_disagreements(books: Books, account: ReportSource, missing: Collection[
         facts = books.targets.get(target.id)
         wrong = _find_invention(target, missing) if facts is None else _find_false_claim(facts, target)
         if wrong:
-            yield f"{visible(target.id)}: {wrong}"
+            yield f"{make_visible(target.id)}: {wrong}"
     for destroyed in books.destroyed:
-        yield f"{visible(destroyed)}: its definition was deleted for good"
+        yield f"{make_visible(destroyed)}: its definition was deleted for good"
 
 
 def _count_undeploys(target: TargetReport) -> int:

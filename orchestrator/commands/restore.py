@@ -28,6 +28,7 @@ from orchestrator.commands.options.selection import WindowOptions, window_option
 from orchestrator.commands.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.screen import run_with_display, tell
 from orchestrator.errors import UsageError
+from orchestrator.text.counting import choose_form
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
@@ -175,18 +176,18 @@ def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[Ru
 
 def describe_restore(restoration: Restoration) -> Iterator[str]:
     """Yield what somebody should know before agreeing, and the digest that stands for it."""
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     if len(restoration.runs) > 1:
-        yield f"restore of {len(restoration.runs):,} runs ({visible(restoration.plan.name)})"
+        yield f"restore of {len(restoration.runs):,} runs ({make_visible(restoration.plan.name)})"
         yield from (f"            {run}" for run in restoration.runs)
     else:
-        yield f"restore of {restoration.parent} ({visible(restoration.plan.name)})"
+        yield f"restore of {restoration.parent} ({make_visible(restoration.plan.name)})"
     yield f"comes back: {restoration.coming:,}"
     if restoration.left_out:
         yield f"left out:   {restoration.left_out:,}"
     for obstacle, count in sorted(restoration.left.items()):
-        yield f"            {count:,} of them want{'s' if count == 1 else ''} --accept {obstacle}"
+        yield f"            {count:,} of them {choose_form(count, 'wants', 'want')} --accept {obstacle}"
     for accepted in sorted(restoration.choice.accept):
         yield f"accepted:   {accepted}"
     if restoration.unseen:

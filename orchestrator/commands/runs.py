@@ -100,18 +100,19 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
 
     ``restores`` are those that are kept beside it.
     """
-    from orchestrator.report.words import done, visible
+    from orchestrator.report.words import done
+    from orchestrator.text.characters import make_visible
 
     try:
         with folder.account(among=restores) as account:
             report = account.report
     except OrchestratorError as error:
-        return (folder.id, "", f"unreadable: {visible(str(error))}", *[""] * (len(HEADINGS) - 3))
+        return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals
     counts = (totals.targets, done(totals), totals.failed, totals.unknown, totals.not_started)
     told = (
         folder.id,
-        visible(report.run.plan),
+        make_visible(report.run.plan),
         report.run.state,
         _format_minute(report.run.started),
         report.run.act,

@@ -37,10 +37,10 @@ def tell(line: str) -> None:
 
 def tell_warnings(warnings: Sequence[Problem]) -> None:
     """Write to stderr what a plan is warned of."""
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     for warning in warnings:
-        tell(f"warning: {visible(str(warning))}")
+        tell(f"warning: {make_visible(str(warning))}")
 
 
 def print_result(line: str) -> None:
@@ -141,7 +141,7 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
 def _tell_troubles(result: RunResult) -> None:
     """Tell which targets are failed or unknown, and what the lanes warn of."""
     from orchestrator.display.summary import trouble_lines
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
@@ -150,7 +150,7 @@ def _tell_troubles(result: RunResult) -> None:
                 tell(line)
     for gateway in report.gateways:
         for warning in gateway.warnings:
-            tell(f"{visible(gateway.name)}: {visible(warning)}")
+            tell(f"{make_visible(gateway.name)}: {make_visible(warning)}")
 
 
 def _show_counts(result: RunResult, display: DisplayOptions) -> None:

@@ -40,17 +40,17 @@ def command(run: str, target: str, form: str, state: Path) -> None:
 def find_target(account: JournalReportSource, ref: str) -> str:
     """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
     from orchestrator.journal.account import MOST_NAMED
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     found = account.find(ref)
     if len(found) == 1:
         return found[0]
     run = account.report.run.id
     if not found:
-        raise UsageError(f"run {run} has no target {visible(ref)}; its report names all")
-    names = "".join(f"\n    {visible(name)}" for name in found[:MOST_NAMED])
+        raise UsageError(f"run {run} has no target {make_visible(ref)}; its report names all")
+    names = "".join(f"\n    {make_visible(name)}" for name in found[:MOST_NAMED])
     more = "\n    and more" if len(found) > MOST_NAMED else ""
-    raise UsageError(f"{visible(ref)} means several targets of run {run}; say which:{names}{more}")
+    raise UsageError(f"{make_visible(ref)} means several targets of run {run}; say which:{names}{more}")
 
 
 def render_json(kept: KeptTarget) -> str:
@@ -64,47 +64,51 @@ def render_json(kept: KeptTarget) -> str:
 
 def render_text(kept: KeptTarget) -> Iterator[str]:
     """Yield the same for people, with what an approval saw and what restores did."""
-    from orchestrator.report.words import OUTCOME_WORDS, span, visible
+    from orchestrator.report.words import OUTCOME_WORDS
+    from orchestrator.text.characters import make_visible
+    from orchestrator.text.formats import format_span
 
     target = kept.target
-    yield f"target    {visible(target.id)}"
-    yield f"gateway   {visible(target.gateway)} ({target.kind}), wave {visible(target.wave)}"
-    why = f": {visible(target.reason)}" if target.reason else ""
+    yield f"target    {make_visible(target.id)}"
+    yield f"gateway   {make_visible(target.gateway)} ({target.kind}), wave {make_visible(target.wave)}"
+    why = f": {make_visible(target.reason)}" if target.reason else ""
     yield f"outcome   {OUTCOME_WORDS[target.outcome]}{why}"
     if target.evidence:
         yield f"evidence  {target.evidence}"
     if target.seconds is not None:
-        yield f"took      {span(target.seconds)}"
+        yield f"took      {format_span(target.seconds)}"
     if approved := kept.approved:
         known = [("revision", approved.revision), ("last deploy", approved.since)]
-        more = "".join(f", {name} {visible(value)}" for name, value in known if value)
+        more = "".join(f", {name} {make_visible(value)}" for name, value in known if value)
         yield f"approved  as {approved.state}{more}"
     for restored in kept.restores:
         told = f"{restored.outcome or 'not ended'}{f': {restored.reason}' if restored.reason else ''}"
-        yield f"restore   {restored.restore}: {visible(told)}"
+        yield f"restore   {restored.restore}: {make_visible(told)}"
     yield from _render_snapshot(kept)
     yield f"requests  {len(target.attempts)}"
     yield from map(_render_attempt, target.attempts)
 
 
 def _render_snapshot(kept: KeptTarget) -> Iterator[str]:
-    from orchestrator.report.words import moment, visible
+    from orchestrator.text.characters import make_visible
+    from orchestrator.text.formats import format_moment
 
     if kept.snapshot is None:
         yield "snapshot  none"
         return
     taken = kept.snapshot["taken"]
-    yield f"snapshot  {kept.snapshot['verdict']}" + (f", taken {moment(taken)}" if taken else "")
+    yield f"snapshot  {kept.snapshot['verdict']}" + (f", taken {format_moment(taken)}" if taken else "")
     for name, value in kept.snapshot.items():
         if name not in ("taken", "verdict") and value not in (None, [], {}, False):
-            yield f"          {name}: {visible(value if isinstance(value, str) else json.dumps(value))}"
+            yield f"          {name}: {make_visible(value if isinstance(value, str) else json.dumps(value))}"
 
 
 def _render_attempt(attempt: AttemptReport) -> str:
-    from orchestrator.report.words import moment, span, visible
+    from orchestrator.text.characters import make_visible
+    from orchestrator.text.formats import format_moment, format_span
 
     status = "no reply" if attempt.status is None else str(attempt.status)
     said = " ".join(filter(None, (attempt.code, attempt.message)))
-    took = f" after {span(attempt.seconds)}" if attempt.seconds is not None else ""
-    line = f"{attempt.number:>4} {attempt.act.value:<8} {moment(attempt.started)}  {status}{took}"
-    return f"      {line}{f': {visible(said)}' if said else ''}"
+    took = f" after {format_span(attempt.seconds)}" if attempt.seconds is not None else ""
+    line = f"{attempt.number:>4} {attempt.act.value:<8} {format_moment(attempt.started)}  {status}{took}"
+    return f"      {line}{f': {make_visible(said)}' if said else ''}"

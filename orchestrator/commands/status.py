@@ -136,10 +136,12 @@ def render_text(
     account: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield the same for people."""
-    from orchestrator.report.words import act_of, headline, hours, visible, worked
+    from orchestrator.report.words import act_of, headline, hours, worked
+    from orchestrator.text.characters import make_visible
 
     report = account.report
-    yield f"run       {report.run.id}: {act_of(report.run)} of {visible(report.run.plan)}, {report.run.state}"
+    plan = make_visible(report.run.plan)
+    yield f"run       {report.run.id}: {act_of(report.run)} of {plan}, {report.run.state}"
     if held and report.run.state == "running":
         yield f"session   {len(report.run.sessions)}, {held}"
     elif report.run.sessions:
@@ -147,7 +149,7 @@ def render_text(
     yield f"targets   {headline(report)}"
     if wave := _describe_wave(account, live):
         step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
-        yield f"wave      {wave['number']} of {wave['of']}, {visible(wave['name'])}{step}"
+        yield f"wave      {wave['number']} of {wave['of']}, {make_visible(wave['name'])}{step}"
     if report.run.window:
         yield f"window    {hours(report.run.window)}"
     yield from _render_live(live) if live else _render_ended(report, state)
@@ -156,7 +158,7 @@ def render_text(
 def _render_live(live: LiveStatus) -> Iterator[str]:
     from orchestrator.display.phrases import done_text, late_texts, window_text
     from orchestrator.engine.live_status import describe_lane_wait
-    from orchestrator.report.words import visible
+    from orchestrator.text.characters import make_visible
 
     for lane in live.lanes:
         at_most = f", at most {lane.rate:.1f}/s" if lane.rate is not None else ""
@@ -167,7 +169,7 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
     if live.waits_for:
         yield f"waits for {live.waits_for}"
     if live.stopping:
-        yield f"stopping  {visible(live.stopping)}"
+        yield f"stopping  {make_visible(live.stopping)}"
     if ahead := live.forecast:
         done = done_text(ahead, live.at).removeprefix("forecast: ")
         yield f"forecast  {', '.join(filter(None, (done, window_text(ahead))))}"

@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import matcher
 from orchestrator.model.search import FoundTarget, TargetFilter
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 BEFORE = "deployed-before"
 _FOR_ALL = frozenset({"name", "path", BEFORE})
@@ -128,8 +128,8 @@ def _build_tests(filters: DiscoveryFilters) -> dict[str, Callable[[str], bool]]:
 
 def _match_globs(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
     """Return what matches globs. A path has parts; in a name a slash is a letter like any other."""
-    match = matcher(normal(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
-    return lambda text: match(normal(text if whole else _hide_slashes(text))) is not None
+    match = matcher(to_nfc(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
+    return lambda text: match(to_nfc(text if whole else _hide_slashes(text))) is not None
 
 
 def _hide_slashes(text: str) -> str:

@@ -12,7 +12,8 @@ from orchestrator.model.search import FoundTarget
 from orchestrator.model.target_id import target_id
 from orchestrator.plan.shape import check
 from orchestrator.plan.written import comment, flow
-from orchestrator.text.names import normal, shown
+from orchestrator.text.characters import show_name
+from orchestrator.text.names import to_nfc
 
 
 class FoundTargets:
@@ -42,7 +43,8 @@ class FoundTargets:
         else:
             why = "its name is that of another target, written with other characters for the same letters"
         if why:
-            return f"{shown('/'.join(found.parts))} is live and left out; it cannot be named in a plan: {why}"
+            shown = show_name("/".join(found.parts))
+            return f"{shown} is live and left out; it cannot be named in a plan: {why}"
         self._keep(gateway, found, group)
         return None
 
@@ -60,7 +62,7 @@ class FoundTargets:
         """Return the waves' names, sorted, each with the group that it is of; no two are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
-            plain = normal(comment(group or "")).strip() or "unnamed"
+            plain = to_nfc(comment(group or "")).strip() or "unnamed"
             name, number = plain, 1
             while name in names:
                 number += 1
@@ -76,7 +78,7 @@ class FoundTargets:
 
 
 def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return parts if "".join(parts).isascii() else tuple(map(normal, parts))
+    return parts if "".join(parts).isascii() else tuple(map(to_nfc, parts))
 
 
 def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:

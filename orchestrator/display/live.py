@@ -19,21 +19,20 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.display.phrases import (
-    clock,
     control_text,
     done_text,
     late_texts,
     protect_text,
     rate_text,
     setting_text,
-    time_of_day,
     waiting_text,
     window_text,
 )
 from orchestrator.display.progress import GIVEN_UP, TROUBLES, LaneProgress, Progress
 from orchestrator.model.events import AnyEvent, RunStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.words import span, visible
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
 FRAMES = 6
 """Pictures a second. Between two of them an event costs a few counters and nothing else."""
@@ -97,7 +96,7 @@ def curve(counts: tuple[int, ...]) -> str:
 def _lane_text(lane: LaneProgress, now: float) -> Text:
     state = lane.standing(now)
     if state == "paused" and lane.until is not None:
-        return Text(f"paused {span(ceil(lane.until - now))}", LANE_STYLES[state])
+        return Text(f"paused {format_span(ceil(lane.until - now))}", LANE_STYLES[state])
     return Text("done" if state == "open" and lane.ended >= lane.total else state, LANE_STYLES[state])
 
 
@@ -108,7 +107,7 @@ def _pace(lane: LaneProgress, now: float) -> str:
 
 def _ends(lane: LaneProgress, ends: Mapping[str, float | None]) -> str:
     at = ends.get(lane.name) if lane.state in ("open", "paused") else None
-    return f"~{clock(at)}" if at is not None else ""
+    return f"~{format_clock(at)}" if at is not None else ""
 
 
 def _counted(count: int, outcome: Outcome) -> Text:
@@ -141,14 +140,14 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
             _lane_text(lane, now),
         )
         shown = (cell for cell, (_, _, needed) in zip(cells, COLUMNS, strict=True) if width >= needed)
-        table.add_row(Text(visible(lane.name), "bold"), OutcomeBar(lane), *shown)
+        table.add_row(Text(make_visible(lane.name), "bold"), OutcomeBar(lane), *shown)
     return table
 
 
 def _wave_text(progress: Progress) -> Text:
     if not progress.wave:
         return Text("no wave yet", "bright_black")
-    text = Text.assemble(("wave ", "bright_black"), (visible(progress.wave), "bold"))
+    text = Text.assemble(("wave ", "bright_black"), (make_visible(progress.wave), "bold"))
     if progress.step is not None:
         text.append(f" · step {progress.step.number}/{progress.step.steps}")
     return text
@@ -171,13 +170,13 @@ def _closes_text(started: RunStarted, now: float, *, wide: bool) -> Text:
     until = started.closes - now
     if until <= 0:
         return Text("window closed", "bold yellow")
-    closes = f"closes {time_of_day(started.closes, now)}"
-    return Text(f"window {closes}, in {span(round(until))}" if wide else closes)
+    closes = f"closes {format_time_of_day(started.closes, now)}"
+    return Text(f"window {closes}, in {format_span(round(until))}" if wide else closes)
 
 
 def _trouble(event: TargetEnded) -> Text:
-    line = Text(f"{SIGNS[event.outcome]} {visible(event.target)}  ", STYLES[event.outcome])
-    return line.append(visible(event.reason or ""), "default")
+    line = Text(f"{SIGNS[event.outcome]} {make_visible(event.target)}  ", STYLES[event.outcome])
+    return line.append(make_visible(event.reason or ""), "default")
 
 
 def _late(progress: Progress, now: float) -> Iterator[Text]:
@@ -195,14 +194,14 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
         yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
     for lane in progress.lanes.values():
         if lane.warning:
-            yield Text(f"! {visible(lane.name)}: {visible(lane.warning)}", "yellow")
+            yield Text(f"! {make_visible(lane.name)}: {make_visible(lane.warning)}", "yellow")
         state = lane.standing(now)
         if lane.why and state != "open":
-            why = visible(lane.why.removeprefix(f"{state}: "))
+            why = make_visible(lane.why.removeprefix(f"{state}: "))
             stands = GIVEN_UP if lane.given_up else state
-            yield Text(f"! {visible(lane.name)} {stands}: {why}", LANE_STYLES[state])
+            yield Text(f"! {make_visible(lane.name)} {stands}: {why}", LANE_STYLES[state])
         elif lane.waiting and lane.fault:
-            yield Text(f"↻ {visible(lane.name)} repeats: {visible(lane.fault)}", "yellow")
+            yield Text(f"↻ {make_visible(lane.name)} repeats: {make_visible(lane.fault)}", "yellow")
     yield from _late(progress, now)
     yield from _lost(progress)
     for event in progress.controls:
@@ -213,7 +212,7 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
         yield Text(f"latest {len(troubles)} of {wrong:,} failed or unknown", "bright_black")
         yield from (_trouble(event) for event in troubles)
     if progress.stopping:
-        yield Text(f"stopping: {visible(progress.stopping)}", "bold yellow")
+        yield Text(f"stopping: {make_visible(progress.stopping)}", "bold yellow")
         if progress.in_flight:
             again = "; interrupt again to leave at once" if progress.stopping.startswith("interrupt") else ""
             yield Text(f"nothing new starts; {progress.in_flight} in flight will land{again}", "yellow")
@@ -237,7 +236,7 @@ def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
     started = progress.started
     if started is None:
         return Text("")
-    title = f"{_act_text(started)}{visible(started.plan)} · run {started.run}" + (
+    title = f"{_act_text(started)}{make_visible(started.plan)} · run {started.run}" + (
         " · resumed" if started.resumed else ""
     )
     body = Group(
@@ -263,7 +262,7 @@ def _head(progress: Progress, started: RunStarted, now: float, *, wide: bool) ->
     )
     for left, right in (
         (_wave_text(progress), counts),
-        (Text(f"{span(round(now - started.at))} so far"), pace),
+        (Text(f"{format_span(round(now - started.at))} so far"), pace),
         (_forecast_text(progress, now), _closes_text(started, now, wide=wide)),
     ):
         line = Table.grid(expand=True, padding=(0, 1, 0, 0))

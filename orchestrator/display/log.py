@@ -36,7 +36,7 @@ from orchestrator.model.events import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.report.words import visible
+from orchestrator.text.characters import make_visible
 
 Format = Literal["text", "json"]
 
@@ -94,7 +94,7 @@ def _stamp(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> Muta
 
 
 def _harmless(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: visible(value) if isinstance(value, str) else value for key, value in fields.items()}
+    return {key: make_visible(value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
 def _json(fields: Any, **_options: Any) -> str:

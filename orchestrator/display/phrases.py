@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from math import ceil
 
 from orchestrator.display.progress import GIVEN_UP, Progress
@@ -16,32 +15,23 @@ from orchestrator.model.events import (
     RunStarted,
     RunWaiting,
 )
-from orchestrator.report.words import guarded, span, told_act, visible
+from orchestrator.report.words import guarded, told_act
 from orchestrator.rules.forecast import Forecast, last_starts
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
 SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
-
-
-def clock(at: float) -> str:
-    """Return the Unix time ``at`` as a local time of day."""
-    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
-
-
-def time_of_day(at: float, now: float) -> str:
-    """Return the Unix time ``at`` as local hours and minutes; with its day if that is another one."""
-    then = datetime.fromtimestamp(at).astimezone()
-    today = datetime.fromtimestamp(now).astimezone()
-    if then.date() == today.date():
-        return f"{then:%H:%M}"
-    return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
 
 
 def done_text(forecast: Forecast, now: float) -> str:
     """Return the full minute by which all will be done, or that nobody can tell."""
     if forecast.done is not None:
-        return f"done by {time_of_day(ceil(forecast.done / 60) * 60, now)}"
+        return f"done by {format_time_of_day(ceil(forecast.done / 60) * 60, now)}"
     return (
-        f"{visible(forecast.hindered)}: nobody can tell" if forecast.hindered else "forecast: not yet known"
+        f"{make_visible(forecast.hindered)}: nobody can tell"
+        if forecast.hindered
+        else "forecast: not yet known"
     )
 
 
@@ -58,15 +48,16 @@ def late_texts(forecast: Forecast) -> Iterator[str]:
     """Yield for each gateway how many of its targets cannot start, and from when on it starts none."""
     for gateway in forecast.gateways:
         if gateway.late and gateway.starts_until is not None:
-            targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
-            begins = f"starts nothing after {clock(gateway.starts_until)}"
-            yield f"{visible(gateway.name)} {begins}: at least {targets} of it cannot start in the window"
+            targets = count_noun(gateway.late, "target")
+            begins = f"starts nothing after {format_clock(gateway.starts_until)}"
+            name = make_visible(gateway.name)
+            yield f"{name} {begins}: at least {targets} of it cannot start in the window"
 
 
 def _last_starts_text(event: RunStarted) -> Iterator[str]:
     """Yield until when each gateway starts something, where there is a window."""
     last = last_starts(event.closes, event.timeouts)
-    told = [f"{visible(name)} {clock(last[name])}" for name in event.left if name in last]
+    told = [f"{make_visible(name)} {format_clock(last[name])}" for name in event.left if name in last]
     if told:
         yield f"the window lets them start undeploys until, one timeout before it closes: {', '.join(told)}"
 
@@ -74,7 +65,7 @@ def _last_starts_text(event: RunStarted) -> Iterator[str]:
 def _about(spare: float) -> str:
     """In whole minutes where it has any: what is to spare is rounded down, what is missing up."""
     unit = 60 if abs(spare) >= 60 else 1
-    return span(abs(spare // unit * unit))
+    return format_span(abs(spare // unit * unit))
 
 
 def rate_text(rate: float) -> str:
@@ -87,11 +78,13 @@ def waiting_text(progress: Progress, now: float) -> str:
     event = progress.waiting
     if event is None:
         return ""
-    left = span(ceil(max(0.0, event.until - now))) if event.until is not None else ""
+    left = format_span(ceil(max(0.0, event.until - now))) if event.until is not None else ""
     goes_on = f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
     match event.why:
         case "window":
-            opens = f" at {time_of_day(event.until, now)}, in {left}" if event.until is not None else ""
+            opens = (
+                f" at {format_time_of_day(event.until, now)}, in {left}" if event.until is not None else ""
+            )
             return f"waits for the window to open{opens}"
         case "pause_after":
             return f"pause after {_ended_part(progress, event)}{left and f', {left} left'}"
@@ -104,7 +97,7 @@ def waiting_text(progress: Progress, now: float) -> str:
 
 def _ended_part(progress: Progress, event: RunWaiting) -> str:
     """Name the wave that has ended, or the step of it."""
-    name, step = visible(event.wave or progress.wave), progress.step
+    name, step = make_visible(event.wave or progress.wave), progress.step
     if step is not None and step.wave == event.wave and step.number < step.steps:
         return f"wave {name}, step {step.number} of {step.steps}"
     return f"wave {name}"
@@ -112,11 +105,11 @@ def _ended_part(progress: Progress, event: RunWaiting) -> str:
 
 def setting_text(event: RunStarted) -> str:
     """Return what is done where, within which hours, and who agreed to it."""
-    places = ", ".join(f"{visible(name)} {visible(url)}" for name, url in event.urls.items())
+    places = ", ".join(f"{make_visible(name)} {make_visible(url)}" for name, url in event.urls.items())
     stand_in = "simulators in place of " if event.rehearsal else ""
     told = [f"{told_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
     if event.approval:
-        told.append(f"approved: {visible(event.approval)}")
+        told.append(f"approved: {make_visible(event.approval)}")
     return "; ".join(told)
 
 
@@ -129,9 +122,11 @@ def protect_text(event: RunStarted) -> str:
 
 def _hours(event: RunStarted) -> Iterator[str]:
     if event.opens is not None or event.closes is not None:
-        opens = f"from {time_of_day(event.opens, event.at)} " if event.opens is not None else ""
+        opens = f"from {format_time_of_day(event.opens, event.at)} " if event.opens is not None else ""
         closes = (
-            f"until {time_of_day(event.closes, event.at)}" if event.closes is not None else "without an end"
+            f"until {format_time_of_day(event.closes, event.at)}"
+            if event.closes is not None
+            else "without an end"
         )
         yield f"window {opens}{closes}"
     if event.session > 1:
@@ -140,8 +135,8 @@ def _hours(event: RunStarted) -> Iterator[str]:
 
 def control_text(event: Controlled) -> str:
     """Return who did what to the run, and from where."""
-    origin = f" ({visible(event.origin)})" if event.origin else ""
-    return f"{visible(event.by)}{origin}: {visible(event.act)}"
+    origin = f" ({make_visible(event.origin)})" if event.origin else ""
+    return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
 
 
 def lane_text(event: LaneChanged) -> str:
@@ -150,6 +145,6 @@ def lane_text(event: LaneChanged) -> str:
     words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}
     text = words.get(event.state, event.state)
     if event.state == "paused" and event.seconds is not None:
-        text += f" for {span(event.seconds)}"
+        text += f" for {format_span(event.seconds)}"
     # A reason begins with its word, which may be the state itself.
-    return f"{text}: {visible(event.reason.removeprefix(f'{event.state}: '))}" if event.reason else text
+    return f"{text}: {make_visible(event.reason.removeprefix(f'{event.state}: '))}" if event.reason else text

@@ -8,7 +8,6 @@ from datetime import datetime
 from orchestrator.display.phrases import (
     SILENT,
     _last_starts_text,
-    clock,
     control_text,
     done_text,
     lane_text,
@@ -36,7 +35,8 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.words import visible
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_clock
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress, where the next tenth of the work takes longer."""
@@ -67,21 +67,22 @@ class PlainLines:
             return
         lines = self._wrong(event) if self._quiet else self._lines(event)
         for line in lines:
-            self._write(f"{clock(event.at)} {line}")
+            self._write(f"{format_clock(event.at)} {line}")
 
     def _wrong(self, event: AnyEvent) -> Iterator[str]:
         match event:
             case TargetEnded() if event.outcome in TROUBLED:
-                why = visible(event.reason or "no reason given")
-                yield f"{event.outcome.value}: {visible(event.target)}: {why} (attempts: {event.attempts})"
+                why = make_visible(event.reason or "no reason given")
+                target = make_visible(event.target)
+                yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"
             case GatewayWarned():
-                yield f"warning: {visible(event.gateway)}: {visible(event.text)}"
+                yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {lane_text(event)}"
             case RunStopping():
                 again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
                 landing = f"{self._progress.in_flight} in flight will land"
-                yield f"stopping: {visible(event.reason)}; {landing}{again}"
+                yield f"stopping: {make_visible(event.reason)}; {landing}{again}"
             case RunWaiting(why="proceed" | "paused"):
                 yield waiting_text(self._progress, event.at)
             case _:
@@ -94,9 +95,9 @@ class PlainLines:
                 self._told_at = event.at
                 yield from self._started(event)
             case WaveStarted():
-                yield f"wave {visible(event.wave)} starts: {event.left:,} to do"
+                yield f"wave {make_visible(event.wave)} starts: {event.left:,} to do"
             case WaveEnded():
-                yield f"wave {visible(event.wave)} ended: {self._standing(event.at)}"
+                yield f"wave {make_visible(event.wave)} ended: {self._standing(event.at)}"
             case LaneChanged() if self._is_news(event):
                 yield f"{event.gateway}: {lane_text(event)}"
             case TargetEnded() if self._is_due(event.at):
@@ -110,7 +111,7 @@ class PlainLines:
         match event:
             case StepStarted():
                 step = f"step {event.number} of {event.steps}"
-                yield f"wave {visible(event.wave)}, {step} starts: {event.left:,} to do"
+                yield f"wave {make_visible(event.wave)}, {step} starts: {event.left:,} to do"
             case RunWaiting(why="window" | "pause_after"):
                 yield waiting_text(self._progress, event.at)
             case RunContinued():
@@ -127,7 +128,7 @@ class PlainLines:
         verb = "goes on" if event.resumed else "starts"
         day = f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %z}"
         yield (
-            f"run {event.run} of {visible(event.plan)} {verb} ({day}): "
+            f"run {event.run} of {make_visible(event.plan)} {verb} ({day}): "
             f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
         )
         if event.urls:

@@ -7,7 +7,9 @@ from itertools import islice
 
 from orchestrator.display.progress import TROUBLED
 from orchestrator.report.values import Report, TargetReport, Totals
-from orchestrator.report.words import advice, headline, span, visible
+from orchestrator.report.words import advice, headline
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_span
 
 HEADINGS = ("", "targets", "undeployed", "already", "failed", "unknown", "not started", "requests", "retries")
 RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in HEADINGS)
@@ -22,7 +24,7 @@ def headings(report: Report) -> tuple[str, ...]:
 
 def count_rows(report: Report) -> list[tuple[str, ...]]:
     """Return a row a gateway under ``headings``, and one for all of them where there are several."""
-    rows = [_count_row(visible(gateway.name), gateway.totals) for gateway in report.gateways]
+    rows = [_count_row(make_visible(gateway.name), gateway.totals) for gateway in report.gateways]
     return rows if len(rows) == 1 else [*rows, _count_row("all", report.totals)]
 
 
@@ -53,7 +55,7 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
 
 def ending_line(report: Report) -> str:
     """Return how the run ended, in one line."""
-    return f"{headline(report)} ({span(report.run.seconds)} of work)"
+    return f"{headline(report)} ({format_span(report.run.seconds)} of work)"
 
 
 def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
@@ -71,6 +73,7 @@ def trouble_lines(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[s
         return
     named = (target for target in trouble if target.outcome in TROUBLED)
     for target in islice(named, min(TROUBLE_SHOWN, wrong)):
-        yield f"{target.outcome.value:<8} {visible(target.id)}: {visible(target.reason or 'no reason given')}"
+        why = make_visible(target.reason or "no reason given")
+        yield f"{target.outcome.value:<8} {make_visible(target.id)}: {why}"
     if wrong > TROUBLE_SHOWN:
         yield f"… and {wrong - TROUBLE_SHOWN:,} more; the reports name them all"

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.settings import Auth
-from orchestrator.report.words import span
+from orchestrator.text.formats import format_span, format_time_left
 
 CERTIFICATE_SOON = 14 * 86400.0
 """A certificate that ends within this is told, so that it can be renewed before it does."""
@@ -109,7 +109,7 @@ def failure(check: str, text: str, advice: str, value: float | None = None) -> F
 def judge_certificate(ends: float, *, now: float, closes: float | None) -> Finding:
     """Judge a certificate that is believed, by its end and the close of the plan's window."""
     left = ends - now
-    text = f"the certificate is believed and ends in {format_life(left)}"
+    text = f"the certificate is believed and ends in {format_time_left(left)}"
     if closes is not None and ends < closes:
         return warning("tls", f"{text}, before the window closes", "have it renewed before the window", left)
     if left < CERTIFICATE_SOON:
@@ -121,10 +121,10 @@ def judge_clock(difference: float, *, signs: bool) -> Finding:
     """Judge how far the gateway's clock is ahead of ours; ``signs`` where access keys are in use."""
     far = abs(difference)
     side = "ahead of" if difference > 0 else "behind"
-    text = f"the gateway's clock is {span(float(round(far)))} {side} this machine's"
+    text = f"the gateway's clock is {format_span(float(round(far)))} {side} this machine's"
     advice = "set this machine's clock (NTP), unless it is the gateway's that is wrong"
     if far > CLOCK_LIMIT and signs:
-        text = f"{text}: signatures more than {span(CLOCK_LIMIT)} off are refused, so none was sent"
+        text = f"{text}: signatures more than {format_span(CLOCK_LIMIT)} off are refused, so none was sent"
         return failure("clock", text, advice, difference)
     if far >= CLOCK_WARN:
         return warning("clock", text, advice, difference)
@@ -137,12 +137,12 @@ def judge_lifetime(ends: float | None, auth: Auth, *, now: float, closes: float 
         return ok("life", "access keys have no end of their own")
     left = None if ends is None else ends - now
     if auth.iam is not None or auth.login is not None:
-        until = "" if left is None else f"; this token lasts {format_life(left)}"
+        until = "" if left is None else f"; this token lasts {format_time_left(left)}"
         return ok("life", f"renewed by a login when it ends{until}", left)
     if left is None:
         return unknown("life", "the credential does not say when it ends")
     if auth.token is not None and auth.token.command is not None:
-        return ok("life", f"ends in {format_life(left)}, and is then had again from its command", left)
+        return ok("life", f"ends in {format_time_left(left)}, and is then had again from its command", left)
     return _judge_fixed_life(left, closes=None if closes is None else closes - now)
 
 
@@ -150,22 +150,13 @@ def _judge_fixed_life(left: float, *, closes: float | None) -> Finding:
     advice = "have a new one put where its reference points to"
     if left <= 0:
         return warning("life", "by its own words the credential has ended", advice, left)
-    text = f"the credential ends in {format_life(left)}"
+    text = f"the credential ends in {format_time_left(left)}"
     if closes is not None and left < closes:
-        text = f"{text}, before the window closes ({format_life(closes)} from now)"
+        text = f"{text}, before the window closes ({format_time_left(closes)} from now)"
         return warning("life", text, advice, left)
     if closes is None and left < LIFE_SOON:
         return warning("life", text, advice, left)
     return ok("life", text, left)
-
-
-def format_life(seconds: float) -> str:
-    """Return a time that is left, in words, rounded down: ``41 days``, ``3 h 20 min``, ``no time``."""
-    if seconds < 60:
-        return "less than a minute" if seconds > 0 else "no time"
-    if seconds >= 2 * 86400:
-        return f"{int(seconds // 86400):,} days"
-    return span(seconds // 60 * 60)
 
 
 def judge_fault(check: str, reading: Reading) -> Finding:
@@ -239,4 +230,4 @@ def judge_latency(seconds: Sequence[float]) -> Finding:
     if not seconds:
         return unknown("latency", "no reply")
     middle = median(seconds)
-    return ok("latency", f"{span(middle)} (median of {len(seconds)})", middle)
+    return ok("latency", f"{format_span(middle)} (median of {len(seconds)})", middle)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis
-from orchestrator.report.words import visible
+from orchestrator.text.characters import make_visible
 
 SCHEMA = 1
 HEADINGS = ("gateway", "check", "state", "found", "what to do")
@@ -18,9 +18,9 @@ _SUMMARY = ("life", "version", "targets", "latency")
 
 def list_summaries(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[str]:
     """Yield a line a gateway: its name, its state, and what matters most."""
-    width = max((len(visible(one.gateway)) for one in diagnoses), default=0)
+    width = max((len(make_visible(one.gateway)) for one in diagnoses), default=0)
     for one in diagnoses:
-        yield f"{visible(one.gateway).ljust(width)}  {one.state:<4}  {_summarize(one)}"
+        yield f"{make_visible(one.gateway).ljust(width)}  {one.state:<4}  {_summarize(one)}"
 
 
 def _summarize(one: GatewayDiagnosis) -> str:
@@ -28,14 +28,14 @@ def _summarize(one: GatewayDiagnosis) -> str:
     if not worst:
         found = {finding.check: finding for finding in one.findings}
         known = (found[check] for check in _SUMMARY if found[check].state is FindingState.OK)
-        return "; ".join(visible(finding.text) for finding in known)
+        return "; ".join(make_visible(finding.text) for finding in known)
     more = f" (and {len(worst) - 1} more: --table)" if len(worst) > 1 else ""
     return f"{_format_finding(worst[0])}{more}"
 
 
 def _format_finding(finding: Finding) -> str:
     advice = f"; {finding.advice}" if finding.advice else ""
-    return visible(f"{finding.check}: {finding.text}{advice}")
+    return make_visible(f"{finding.check}: {finding.text}{advice}")
 
 
 def list_rows(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[tuple[str, ...]]:
@@ -43,7 +43,7 @@ def list_rows(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[tuple[str, ...]
     for one in diagnoses:
         for finding in one.findings:
             cells = (one.gateway, finding.check, finding.state.value, finding.text, finding.advice)
-            yield tuple(visible(cell) for cell in cells)
+            yield tuple(make_visible(cell) for cell in cells)
 
 
 def render_json(plan: str, diagnoses: Sequence[GatewayDiagnosis], *, at: float) -> bytes:

@@ -24,6 +24,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, RunId
 from orchestrator.model.settings import MOST_IN_FLIGHT, Limits, PerSecond
 from orchestrator.plan.patterns import Patterns, fault
+from orchestrator.text.counting import count_noun
 
 
 class PauseRun(Struct, frozen=True, tag="pause", tag_field="act"):
@@ -173,7 +174,7 @@ class Controller:
                 f"{pattern} matches no target that nothing was sent for (in a pattern * stays inside one"
                 f" part of an id, ** crosses parts{hint}); nothing has changed"
             )
-        return f"{count:,} target{'' if count == 1 else 's'} will be passed over"
+        return f"{count_noun(count, 'target')} will be passed over"
 
     def _find_gateway(self, command: SetLimits) -> Gateway:
         found = next((entry for entry in self._plan.gateways if entry.name == command.gateway), None)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.display.phrases import clock, waiting_text
+from orchestrator.display.phrases import waiting_text
 from orchestrator.display.progress import GIVEN_UP, LaneProgress, Progress
 from orchestrator.lanes.lane import Lane
-from orchestrator.report.words import visible
 from orchestrator.rules.forecast import Forecast
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_clock
 
 MOST_LANES = 60
 """So many lanes are told of, and so many waves: an answer is one line of bounded length."""
@@ -120,17 +121,17 @@ def _find_wait(
 
 def describe_lane_wait(lane: LiveLaneStatus) -> str:
     """Return what a lane that is paused or parked waits for, with its times."""
-    return f"{visible(lane.name)} is {lane.state}{''.join(_describe_times(lane))}"
+    return f"{make_visible(lane.name)} is {lane.state}{''.join(_describe_times(lane))}"
 
 
 def _describe_times(lane: LiveLaneStatus) -> Iterator[str]:
     if lane.until is not None:
-        yield f" until {clock(lane.until)}"
+        yield f" until {format_clock(lane.until)}"
     if lane.probe_at is not None:
-        yield f", probed at {clock(lane.probe_at)}"
+        yield f", probed at {format_clock(lane.probe_at)}"
     if lane.gives_up_at is not None:
-        yield f", given up at {clock(lane.gives_up_at)}"
+        yield f", given up at {format_clock(lane.gives_up_at)}"
     if lane.given_up:
         yield f", {GIVEN_UP}"
     if lane.reason:
-        yield f": {visible(lane.reason.removeprefix(f'{lane.state}: '))}"
+        yield f": {make_visible(lane.reason.removeprefix(f'{lane.state}: '))}"

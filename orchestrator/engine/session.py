@@ -52,6 +52,7 @@ from orchestrator.report.words import consented
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
 from orchestrator.rules.forecast import last_starts
 from orchestrator.rules.stop_rules import StopRules
+from orchestrator.text.counting import count_noun
 from orchestrator.transport.tls import warnings
 
 LAST_WRITES = 3.0
@@ -437,7 +438,7 @@ class Session:
         for name, count in self._pending.not_started(Reason.WINDOW).items():
             if name in self._lanes and name not in self._told_late:
                 lane = self._lanes[name]
-                targets = "1 target was" if count == 1 else f"{count:,} targets were"
+                targets = count_noun(count, "target was", "targets were")
                 lane.warn(f"{self._stops(lane.gateway)}; {targets} left")
 
     def _stops(self, gateway: Gateway) -> str:

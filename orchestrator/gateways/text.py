@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
-from orchestrator.text.names import shown as shown_name
+from orchestrator.text.characters import show_name as shown_name
 from orchestrator.text.names import why_vanishing
 
 SHOWN = 256
@@ -41,7 +41,7 @@ def shown(text: str) -> str | None:
 
 
 def uncut(text: str) -> str | None:
-    """Return ``text`` if it can be kept as it is; ``None`` where ``shown`` would cut or change it.
+    """Return ``text`` if it can be kept as it is; ``None`` where ``show_name`` would cut or change it.
 
     For what is sent again later: a value that was cut is another value.
     """

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
@@ -100,7 +100,7 @@ class Database:
                 check_same_thread=False,
                 timeout=BUSY_TIMEOUT,
             )
-            self._connection.create_function("nfc", 1, normal, deterministic=True)
+            self._connection.create_function("nfc", 1, to_nfc, deterministic=True)
 
     def make_durable(self) -> None:
         """From here on every commit is on disk when it returns (WAL, synchronous=FULL)."""

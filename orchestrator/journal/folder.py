@@ -21,7 +21,7 @@ from orchestrator.journal.mounts import network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.restores import Restore, restores_in, restores_of
 from orchestrator.model.plan import RunId
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 MOST_LISTED = 20
 """Runs that are named where several may be meant."""
@@ -234,7 +234,7 @@ def _kept(state: Path, ref: str) -> Path | None:
         return begun[0].path
     if ref == "latest":
         return _latest(state, runs).path
-    named = (run for run in runs if run.act == "undeploy" and normal(run.plan_name) == normal(ref))
+    named = (run for run in runs if run.act == "undeploy" and to_nfc(run.plan_name) == to_nfc(ref))
     newest = next(named, None)
     return Path(ref) if newest is None else newest.path
 

@@ -18,6 +18,7 @@ from orchestrator.journal.folder import RunFolder, list_runs, make_private
 from orchestrator.journal.holder import HeldError, Holder, take
 from orchestrator.journal.pending import KEPT, WORD
 from orchestrator.plan.stored import plan_from_json
+from orchestrator.text.counting import count_noun
 
 Wanted = Callable[[str, int], bool]
 """Called with a target's id and the index of its wave."""
@@ -108,8 +109,9 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
             ) from error
         if count:
             raise RunError(
-                f"run {run.id} is going on ({holder}) and touches {_counted(count)} of this one, the first is"
-                f" {first}; nothing was sent. {_advice(run, holder)}, or leave them out with --skip"
+                f"run {run.id} is going on ({holder}) and touches {count_noun(count, 'target')} of this one,"
+                f" the first is {first}; nothing was sent. {_advice(run, holder)}, or leave them out with"
+                " --skip"
             )
 
 
@@ -117,10 +119,6 @@ def _advice(run: RunFolder, holder: Holder) -> str:
     if holder.unseen:
         return run.unseen_end(holder)
     return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
-
-
-def _counted(count: int) -> str:
-    return "1 target" if count == 1 else f"{count:,} targets"
 
 
 def _shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:

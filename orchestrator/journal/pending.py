@@ -20,7 +20,8 @@ from orchestrator.model.target_id import split_id
 from orchestrator.rules.dependencies import Prerequisite
 from orchestrator.rules.precheck import Approved
 from orchestrator.rules.retry import TargetHistory, replay_all
-from orchestrator.text.names import shown, why_vanishing
+from orchestrator.text.characters import show_name
+from orchestrator.text.names import why_vanishing
 
 BATCH = 500
 
@@ -89,7 +90,7 @@ def _why_no_target(name: str) -> str | None:
         _, parts = split_id(name)
     except UnfitError as unfit:
         return unfit.message
-    return next((f'"{shown(part)}" {why}' for part in parts if (why := why_vanishing(part))), None)
+    return next((f'"{show_name(part)}" {why}' for part in parts if (why := why_vanishing(part))), None)
 
 
 class Pending:
@@ -147,7 +148,9 @@ class Pending:
         """
         for (name,) in self._database.rows(_COULD_VANISH):
             if why := _why_no_target(name):
-                raise JournalError(f"{self._database.path}: it names {shown(name)}: {why}; nothing was sent")
+                raise JournalError(
+                    f"{self._database.path}: it names {show_name(name)}: {why}; nothing was sent"
+                )
 
     def approved(self, seq: int) -> Approved | None:
         """Return what an approval saw of the target with a number, where the run has one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.target import TargetId
-from orchestrator.text.names import in_quotes
+from orchestrator.text.characters import quote_text
 
 _STRAY = re.compile(r"%(?!25|2F)")
 
@@ -24,6 +24,6 @@ def split_id(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the gateway's name and the parts. Raises ``UnfitError`` for what no target is called."""
     if _STRAY.search(text):
         hint = "write %25 for %, %2F for / inside a part, and nothing else so"
-        raise UnfitError(f"{in_quotes(text)} holds a % that is neither %25 nor %2F", hint)
+        raise UnfitError(f"{quote_text(text)} holds a % that is neither %25 nor %2F", hint)
     gateway, *parts = text.split("/")
     return gateway, tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)

@@ -12,7 +12,8 @@ from orchestrator.plan.naming import split_known
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, step
 from orchestrator.plan.targets import Astray, Place
-from orchestrator.text.names import in_quotes, normal
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import to_nfc
 
 After = Sequence[tuple[TargetId, Place]]
 """The targets that go first, each with the place where it is named."""
@@ -51,9 +52,9 @@ def take(text: str, at: Place, gateways: Mapping[str, NamedGateway], found: dict
     one's targets.
     """
     known, _ = split_known(text, gateways)
-    name = TargetId(normal(text))
+    name = TargetId(to_nfc(text))
     if name in found:
-        raise UnfitError(f"{in_quotes(text)} is given twice in one list")
+        raise UnfitError(f"{quote_text(text)} is given twice in one list")
     if known.kind is not None:
         found[name] = at
 
@@ -64,7 +65,7 @@ def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
     unread = "mend the other problems first: the entry of that target may have one" if problems else ""
     hinted = 0
     for fault in faults:
-        name = in_quotes(fault.ids[0])
+        name = quote_text(fault.ids[0])
         match fault.why:
             case "unknown":
                 hint = _meant(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
@@ -85,7 +86,7 @@ def _meant(name: str, among: Sequence[str]) -> str:
     gateway, slash, rest = name.partition("/")
     begin = gateway + slash
     close = get_close_matches(rest, [one[len(begin) :] for one in among if one.startswith(begin)], n=1)
-    return f"did you mean {in_quotes(begin + close[0])}?" if close else ""
+    return f"did you mean {quote_text(begin + close[0])}?" if close else ""
 
 
 def _shown_circle(ids: Sequence[str]) -> str:

@@ -34,7 +34,8 @@ from orchestrator.plan.scalars import WHOLE
 from orchestrator.plan.source import Source
 from orchestrator.plan.targets import Place
 from orchestrator.plan.unfilled import warn_of_unfilled
-from orchestrator.text.names import in_quotes, normal
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import to_nfc
 
 try:
     from yaml import cyaml
@@ -205,10 +206,10 @@ class Document:
         self.waves[-1] = Wave(**values)
         node = wave.values["name"]
         assert node is not None  # noqa: S101 - it was read
-        first = self._names.setdefault(normal(values["name"]), node.at)
+        first = self._names.setdefault(to_nfc(values["name"]), node.at)
         if first != node.at:
             message = (
-                f"a wave named {in_quotes(values['name'])} stands already at {self._problems.where(first)}"
+                f"a wave named {quote_text(values['name'])} stands already at {self._problems.where(first)}"
             )
             self._problems.add(node.at, f"{path}.name", message)
 

@@ -23,7 +23,7 @@ from orchestrator.plan.records import kind_of
 from orchestrator.plan.scalars import flag, prose
 from orchestrator.plan.shape import Shape, check, make_shape
 from orchestrator.plan.targets import Place
-from orchestrator.text.names import in_quotes
+from orchestrator.text.characters import quote_text
 
 MOST_IN_A_MATRIX = 1_000_000
 """Targets that one entry may name; and the dependencies that it may make of them."""
@@ -115,7 +115,7 @@ class EntryReader:
             return None
         if value.text not in self._gateways:
             hint = nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
-            message = f"no gateway is named {in_quotes(value.text)}"
+            message = f"no gateway is named {quote_text(value.text)}"
             self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
             return None
         return self._gateways[value.text]
@@ -137,14 +137,14 @@ class EntryReader:
         assert known.kind is not None  # noqa: S101 - the caller has seen to it
         kind = known.kind.KIND
         if any(key in _keys_of(other) for other in KINDS.values()):
-            message = f"does not belong to a target of {in_quotes(known.name)}, a gateway of kind {kind}"
+            message = f"does not belong to a target of {quote_text(known.name)}, a gateway of kind {kind}"
             self._problems.add(
                 at, child(path, key), message, f"its keys are {', '.join(_keys_of(known.kind))}"
             )
             return
         keys = _keys_of(known.kind)
         hint = nearest(key, keys) or f"the keys here are {', '.join(keys)}"
-        self._problems.add(at, path, f"unknown key {in_quotes(key)}", hint)
+        self._problems.add(at, path, f"unknown key {quote_text(key)}", hint)
 
     def _axis(self, node: Entries, coordinate: Coordinate, path: str) -> list[_Value]:
         name, plural = coordinate.name, coordinate.plural

@@ -18,7 +18,7 @@ from orchestrator.plan.nodes import Entries, Node, Scalar, child
 from orchestrator.plan.problems import Problems, UnreadableError, nearest
 from orchestrator.plan.records import fields_of, kind_of, read_record
 from orchestrator.plan.scalars import GATEWAY, WHOLE
-from orchestrator.text.names import in_quotes
+from orchestrator.text.characters import quote_text
 
 _NAMED_ABOVE = frozenset({"name", "kind"})
 
@@ -81,7 +81,7 @@ def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -
     path = child("gateways", name)
     if not re.fullmatch(GATEWAY, name):
         hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
-        problems.add(among.keys[name], "gateways", f"{in_quotes(name)} is no name for a gateway", hint)
+        problems.add(among.keys[name], "gateways", f"{quote_text(name)} is no name for a gateway", hint)
     if not isinstance(node, Entries):
         if node is not None:
             problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with kind, url and auth")
@@ -106,7 +106,7 @@ def _kind(node: Entries, path: str, problems: Problems) -> type[Gateway] | None:
         return KINDS[value.text]
     if isinstance(value, Scalar):
         hint = nearest(value.text, KINDS) or f"the kinds are {', '.join(KINDS)}"
-        problems.add(value.at, f"{path}.kind", f"{in_quotes(value.text)} is no kind of gateway", hint)
+        problems.add(value.at, f"{path}.kind", f"{quote_text(value.text)} is no kind of gateway", hint)
     elif value is not None:
         problems.add(value.at, f"{path}.kind", f"found {kind_of(value)}, expected {' or '.join(KINDS)}")
     return None

@@ -20,7 +20,8 @@ from orchestrator.plan.problems import Problems, UnreadableError, nearest
 from orchestrator.plan.shape import Shape, make_shape
 from orchestrator.plan.source import Fingerprint, is_within, lines, open_list
 from orchestrator.plan.targets import Place
-from orchestrator.text.names import in_quotes, trimmed, why_not_prose
+from orchestrator.text.characters import quote_text, trim_spaces, why_not_prose
+from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -65,7 +66,7 @@ class Includes:
             file = self._file(name.text)
             stream = open_list(file)
         except UnfitError as unfit:
-            self._problems.add(name.at, path, f"{in_quotes(name.text)} {unfit.message}", unfit.hint)
+            self._problems.add(name.at, path, f"{quote_text(name.text)} {unfit.message}", unfit.hint)
             return
         index = self._problems.file(str(file))
         self.fingerprints.append(Fingerprint())
@@ -76,7 +77,7 @@ class Includes:
         except UnreadableError as error:
             self._problems.add(error.place, error.path, error.message, error.hint)
         except OSError as error:
-            self._problems.add(name.at, path, f"{in_quotes(name.text)} cannot be read: {error.strerror}")
+            self._problems.add(name.at, path, f"{quote_text(name.text)} cannot be read: {error.strerror}")
 
     def _file(self, name: str) -> Path:
         if not name or (why := why_not_prose(name)):
@@ -152,7 +153,7 @@ class _Table:
     def _header(self, table: Reader) -> list[str] | None:
         """Return the names of the columns; None where the file has none. Rows with nothing in them may stand
         before."""
-        filled = (row for row in table if any(map(trimmed, row)))
+        filled = (row for row in table if any(map(trim_spaces, row)))
         first: list[str] = next(filled, [])
         if first and first[0].lower() in ("sep=", "sep=,") and not any(first[1:]):
             first = next(filled, [])
@@ -160,7 +161,7 @@ class _Table:
             return None
         if found := _SEPARATOR.fullmatch(first[0]):
             hint = "separate the columns with commas, and take this line out"
-            self._tell(table.line_num, "", f"the columns are separated by {in_quotes(found[1])}", hint)
+            self._tell(table.line_num, "", f"the columns are separated by {quote_text(found[1])}", hint)
             self._rows += 1
             return None
         return self._trimmed(first, [], table.line_num)
@@ -170,12 +171,12 @@ class _Table:
 
         Empty ones behind the last column are left out, too: a spreadsheet writes them for its widest row.
         """
-        cells = [cell if cell.isalnum() else trimmed(cell) for cell in row]
+        cells = [cell if cell.isalnum() else trim_spaces(cell) for cell in row]
         if cells != row:
             index = next(i for i, cell in enumerate(cells) if cell != row[i])
             key = columns[index] if index < len(columns) else ""
             if any(cells):
-                self._warn(line, key, f"the spaces at an end of {in_quotes(row[index])} are left out")
+                self._warn(line, key, f"the spaces at an end of {quote_text(row[index])} are left out")
         while len(cells) > len(columns) and not cells[-1]:
             del cells[-1]
         return cells if any(cells) else []
@@ -198,12 +199,12 @@ class _Table:
             return
         for index, name in enumerate(found):
             if name in found[:index]:
-                self._tell(line, "", f"the {what} {in_quotes(name)} is given twice")
+                self._tell(line, "", f"the {what} {quote_text(name)} is given twice")
             elif name not in {*known, "gateway"}:
                 hint = nearest(name, known) or f"the {what}s are {', '.join(known)}"
                 if any(mark in name for mark in ";\t|"):
                     hint = "separate the columns with commas"
-                self._tell(line, "", f"unknown {what} {in_quotes(name)}", hint)
+                self._tell(line, "", f"unknown {what} {quote_text(name)}", hint)
         for name in names:
             if name not in found:
                 self._tell(line, "", f"the {what} {name} is missing")
@@ -212,9 +213,7 @@ class _Table:
         self._rows += 1
         if len(cells) != width:
             hint = "a text that holds a comma stands in double quotes" if len(cells) > width else ""
-            found = (
-                f"found {len(cells)} cell{'s' * (len(cells) != 1)} under {width} column{'s' * (width != 1)}"
-            )
+            found = f"found {count_noun(len(cells), 'cell')} under {count_noun(width, 'column')}"
             self._tell(line, "", found, hint)
         elif shape is not None:
             self._warn_of_spoilt(cells, line)
@@ -223,12 +222,12 @@ class _Table:
 
     def _warn_of_spoilt(self, cells: Sequence[str], line: int) -> None:
         if cells[0].startswith("#") and not _SPOILT.fullmatch(cells[0]):
-            found = f"{in_quotes(cells[0])} is read as a name: no row of a table is a comment"
+            found = f"{quote_text(cells[0])} is read as a name: no row of a table is a comment"
             self._warn(line, "", found, "take the row out if it is not meant")
         for cell in cells:
             if cell[:1] in _SPOILT_BEGINS and _SPOILT.fullmatch(cell):
                 self._warn(
-                    line, "", f"{in_quotes(cell)} looks like what a spreadsheet has made of a text", _RETYPED
+                    line, "", f"{quote_text(cell)} looks like what a spreadsheet has made of a text", _RETYPED
                 )
 
     def _row(self, shape: Shape, texts: Sequence[str], line: int, after: Sequence[str] = ()) -> None:
@@ -300,5 +299,5 @@ def _text(key: str, value: object) -> str:
             raise UnfitError("persistent is neither true nor false", "write true or false, without quotes")
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise UnfitError(f"the value of {in_quotes(key)} is no text", "write it in double quotes")
+        raise UnfitError(f"the value of {quote_text(key)} is no text", "write it in double quotes")
     return value

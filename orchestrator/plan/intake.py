@@ -13,7 +13,8 @@ from orchestrator.model.target_id import target_id
 from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError
 from orchestrator.plan.targets import Place, TargetSink
 from orchestrator.plan.unfilled import SEEMS
-from orchestrator.text.names import in_quotes, normal, path_end, placeholder
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
 
 MOST_TARGETS = 10_000_000
 """More than this is no plan but a slip in a list."""
@@ -101,12 +102,12 @@ class Intake:
             raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
 
     def _note_doubt(self, name: TargetId, parts: Sequence[str], description: str, at: Place) -> None:
-        found = placeholder("/".join(parts)) or placeholder(description)
+        found = find_placeholder("/".join(parts)) or find_placeholder(description)
         if found is not None:
-            why = f"{in_quotes(found)} in the target {in_quotes(name)} {SEEMS}"
-        elif (sign := next(filter(None, map(path_end, parts)), None)) is not None:
+            why = f"{quote_text(found)} in the target {quote_text(name)} {SEEMS}"
+        elif (sign := next(filter(None, map(find_path_end, parts)), None)) is not None:
             why = (
-                f"the target {in_quotes(name)} holds {sign}: where something on its way decodes an address,"
+                f"the target {quote_text(name)} holds {sign}: where something on its way decodes an address,"
                 " the address ends there, and what is left is the address of something else"
             )
         else:
@@ -130,7 +131,7 @@ class Options:
     """Keeps what a plan says of the targets with the given ids, and lets the others go."""
 
     def __init__(self, ids: Iterable[str]) -> None:
-        self._wanted = frozenset(map(normal, ids))
+        self._wanted = frozenset(map(to_nfc, ids))
         self._kept: dict[str, Listed] = {}
 
     def begin(self, wave: int) -> None:
@@ -151,7 +152,7 @@ class Options:
         at: Place,  # noqa: ARG002
     ) -> None:
         """Keep what is said of the target if it is wanted."""
-        name = normal(target_id(gateway, parts))
+        name = to_nfc(target_id(gateway, parts))
         if name in self._wanted:
             self._kept.setdefault(name, (parts, description, persistent))
 
@@ -160,4 +161,4 @@ class Options:
 
         Its parts are as the plan writes them: an accent may be written in two ways, and a gateway knows one.
         """
-        return self._kept.get(normal(target_id(gateway, parts)), (parts, None, None))
+        return self._kept.get(to_nfc(target_id(gateway, parts)), (parts, None, None))

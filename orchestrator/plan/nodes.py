@@ -18,7 +18,7 @@ from yaml.events import (
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.problems import Problems, UnreadableError, nearest, step
 from orchestrator.plan.targets import Place
-from orchestrator.text.names import in_quotes, why_hidden
+from orchestrator.text.characters import quote_text, why_hidden
 
 MOST_DEPTH = 20
 MOST_IN_AN_ANCHOR = 1_000
@@ -132,11 +132,11 @@ class Composer:
             return None
         if why := why_hidden(key):
             self._problems.add(
-                at, path, f"{'a key' if is_secret(path) else f'the key {in_quotes(key)}'} {why}"
+                at, path, f"{'a key' if is_secret(path) else f'the key {quote_text(key)}'} {why}"
             )
             return None
         if key in known:
-            named = "a key" if is_secret(path) else f"the key {in_quotes(key)}"
+            named = "a key" if is_secret(path) else f"the key {quote_text(key)}"
             where = self._problems.where(known[key])
             self._problems.add(at, path, f"{named} is given twice; first at {where}")
             return None

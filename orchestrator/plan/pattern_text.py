@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.errors import UnfitError
-from orchestrator.text.names import in_quotes, normal, why_hidden
+from orchestrator.text.characters import quote_text, why_hidden
+from orchestrator.text.names import to_nfc
 
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _KEPT = {"%": "%25", "/": "%2F", "*": "%2A", "?": "%3F"}
@@ -17,7 +18,7 @@ _NEVER_IN_A_FILE = re.compile(r"[{},^$\\\"'#]")
 
 def canonical(pattern: str) -> str:
     """Return a pattern in NFC, with ``%XX`` decoded as far as that can be told from its own signs."""
-    return normal(_ENCODED.sub(_decoded, pattern) if "%" in pattern else pattern)
+    return to_nfc(_ENCODED.sub(_decoded, pattern) if "%" in pattern else pattern)
 
 
 def _decoded(found: re.Match[str]) -> str:
@@ -35,20 +36,20 @@ def fault_of_text(pattern: str, *, in_file: bool = False) -> UnfitError | None:
     """
     plain = canonical(pattern)
     if hidden := why_hidden(plain):
-        return UnfitError(f"{in_quotes(pattern)} {hidden}, and no id does", "remove it")
+        return UnfitError(f"{quote_text(pattern)} {hidden}, and no id does", "remove it")
     if in_file and (sign := _NEVER_IN_A_FILE.search(pattern)):
         hint = f"a line is one pattern and nothing else; in a name it is written %{ord(sign[0]):02X}"
         return UnfitError(
-            f"{in_quotes(pattern)}: the character {sign[0]} may not stand in a protect file", hint
+            f"{quote_text(pattern)}: the character {sign[0]} may not stand in a protect file", hint
         )
     if "://" in pattern:
         return UnfitError(
-            f"{in_quotes(pattern)} is a URL, and matches no target's id",
+            f"{quote_text(pattern)} is a URL, and matches no target's id",
             "a pattern begins with a gateway's name or with a host alone",
         )
     if stray := _STRAY.search(plain):
         hint = "%25 is a %, %2F a / inside a part; ? stands for any one character"
-        return UnfitError(f'{in_quotes(pattern)} matches no target\'s id: no id holds "{stray[0]}"', hint)
+        return UnfitError(f'{quote_text(pattern)} matches no target\'s id: no id holds "{stray[0]}"', hint)
     return _fault_of_parts(pattern, plain.split("/"))
 
 
@@ -56,10 +57,10 @@ def _fault_of_parts(pattern: str, parts: Sequence[str]) -> UnfitError | None:
     if "" in parts:
         where = "begins with a /" if not parts[0] else "ends with a /" if not parts[-1] else "holds //"
         hint = f'write "{pattern}**" for all below' if where.startswith("ends") and len(pattern) < 60 else ""
-        return UnfitError(f"{in_quotes(pattern)} {where}, and no part of an id is empty", hint)
+        return UnfitError(f"{quote_text(pattern)} {where}, and no part of an id is empty", hint)
     if any(part != part.strip() for part in parts):
-        return UnfitError(f"{in_quotes(pattern)} holds a part with a space at an end, which no id has")
+        return UnfitError(f"{quote_text(pattern)} holds a part with a space at an end, which no id has")
     if len(parts) == 1 and "**" not in parts[0]:
         hint = f'an id is gateway/part/...; "{pattern}/**" is all of a gateway of that name'
-        return UnfitError(f"{in_quotes(pattern)} matches no target's id", hint if len(pattern) < 60 else "")
+        return UnfitError(f"{quote_text(pattern)} matches no target's id", hint if len(pattern) < 60 else "")
     return None

@@ -20,7 +20,8 @@ from orchestrator.model.target_id import split_id, target_id
 from orchestrator.plan.pattern_text import canonical, fault_of_text
 from orchestrator.plan.problems import nearest
 from orchestrator.plan.shape import check
-from orchestrator.text.names import in_quotes, normal
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import to_nfc
 
 _WILD = re.compile(r"[*?]+")
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
@@ -124,7 +125,7 @@ class _Behind:
         self._globs = Globs(self._indices)
 
     def matching(self, rest: str) -> Iterator[int]:
-        for found in self._globs.matching(normal(rest)):
+        for found in self._globs.matching(to_nfc(rest)):
             yield from self._indices[self._globs.patterns[found]]
 
 
@@ -198,7 +199,7 @@ def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
     wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # .* is what it is elsewhere
     widens = len(pattern) < 60 and _can_match(_named(canonical(wide), named))
     return UnfitError(
-        f"{in_quotes(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
+        f"{quote_text(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
         f'write "{wide}" for all below' if widens else "",
     )
 
@@ -206,7 +207,7 @@ def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
 def _unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitError:
     names = [one.name for one in gateways]
     hint = nearest(pattern.partition("/")[0], names) or f"the gateways are {', '.join(names)}"
-    return UnfitError(f"{in_quotes(pattern)} matches no target's id: the plan has no such gateway", hint)
+    return UnfitError(f"{quote_text(pattern)} matches no target's id: the plan has no such gateway", hint)
 
 
 def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
@@ -214,12 +215,12 @@ def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
     first, _, rest = plain.partition("/")
     if not _NAMEABLE.fullmatch(first):
         hint = "a pattern is gateway/part/... or host/part/..."
-        return UnfitError(f"{in_quotes(pattern)} begins with neither a gateway's name nor a host", hint)
+        return UnfitError(f"{quote_text(pattern)} begins with neither a gateway's name nor a host", hint)
     kinds = [kind.COORDINATES for kind in KINDS.values()]
     if "**" in first or any(_fits(rest, coordinates) for coordinates in kinds):
         return None
     forms = " or ".join(_form(first, coordinates) for coordinates in kinds)
-    return UnfitError(f"{in_quotes(pattern)} matches no target's id: ids look like {forms}")
+    return UnfitError(f"{quote_text(pattern)} matches no target's id: ids look like {forms}")
 
 
 def _form(name: str, coordinates: Sequence[Coordinate]) -> str:

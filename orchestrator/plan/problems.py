@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from orchestrator.errors import PlanError, Problem
 from orchestrator.plan.targets import Place
-from orchestrator.text.names import in_quotes
+from orchestrator.text.characters import quote_text
 
 MOST_PRINTED = 200
 """Problems told in full; the rest is counted."""
@@ -113,7 +113,7 @@ class Problems:
 
 def step(key: str) -> str:
     """Return ``key`` as a step of a key path."""
-    return in_quotes(key)[1:-1]
+    return quote_text(key)[1:-1]
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -21,7 +21,8 @@ from orchestrator.plan.problems import Problems, UnreadableError
 from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.source import digest, open_regular
 from orchestrator.plan.targets import Place, TargetSink
-from orchestrator.text.names import in_quotes, normal
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import to_nfc
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -167,7 +168,7 @@ def _give(
         else:
             intake.put(known.name, *options.of(known.name, parts), at)
             if seems := seems_else(one):
-                problems.warn(at, "", f"{in_quotes(one.text)} {seems}")
+                problems.warn(at, "", f"{quote_text(one.text)} {seems}")
     if not ids:
         problems.add(Place(problems.file(ON_THE_LINE), 0, 0), "", "no target is given")
 
@@ -185,11 +186,13 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], pro
         is_placed = twice.first.line or twice.first.column
         where = f"first at {problems.where(twice.first)}" if is_placed else ""
         if twice.first_id == twice.again_id:
-            message = f"the target {in_quotes(twice.again_id)} is given twice"
-        elif normal(twice.first_id) == normal(twice.again_id):
-            message = f"the target {in_quotes(twice.again_id)} is given twice, with another form of an accent"
+            message = f"the target {quote_text(twice.again_id)} is given twice"
+        elif to_nfc(twice.first_id) == to_nfc(twice.again_id):
+            message = (
+                f"the target {quote_text(twice.again_id)} is given twice, with another form of an accent"
+            )
         else:
-            message = f"the target {in_quotes(twice.again_id)} is the same as {in_quotes(twice.first_id)}"
+            message = f"the target {quote_text(twice.again_id)} is the same as {quote_text(twice.first_id)}"
         problems.add(twice.again, "", message, where)
 
 

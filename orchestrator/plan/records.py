@@ -17,7 +17,7 @@ from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, nearest
 from orchestrator.plan.steps import steps_fit
-from orchestrator.text.names import in_quotes
+from orchestrator.text.characters import quote_text
 
 _REFERENCES = (
     "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
@@ -112,7 +112,7 @@ def tell_key(
         problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
     else:
         hint = nearest(key, known) or f"the keys here are {', '.join(known)}"
-        problems.add(at, path, f"unknown key {in_quotes(key)}", hint)
+        problems.add(at, path, f"unknown key {quote_text(key)}", hint)
 
 
 def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Problems) -> Any:

@@ -14,7 +14,8 @@ from orchestrator.model.plan import Size, Threshold
 from orchestrator.plan.nodes import Scalar
 from orchestrator.plan.pattern_text import fault_of_text
 from orchestrator.plan.problems import nearest
-from orchestrator.text.names import CONTROL, in_quotes, why_at_ends, why_hidden, why_not_prose
+from orchestrator.text.characters import CONTROL, quote_text, why_hidden, why_not_prose
+from orchestrator.text.names import why_at_ends
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
 DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)"
@@ -51,9 +52,9 @@ def _line(text: str, why: str | None) -> str:
         raise UnfitError("is empty; a text is expected")
     if CONTROL.search(text):
         hint = "in a folded text write >- for >" if text.endswith("\n") else ""
-        raise UnfitError(f"holds a line break or a control character: {in_quotes(text)}", hint)
+        raise UnfitError(f"holds a line break or a control character: {quote_text(text)}", hint)
     if why:
-        raise UnfitError(f"{in_quotes(text)} {why}")
+        raise UnfitError(f"{quote_text(text)} {why}")
     return text
 
 
@@ -61,14 +62,14 @@ def text(scalar: Scalar, pattern: str | None = None) -> str:
     """Return a text as written that ``pattern`` finds something in, as JSON Schema has it."""
     value = line_of_text(scalar.text)
     if pattern is not None and not re.search(pattern, value):
-        raise UnfitError(f"{in_quotes(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
+        raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
     return value
 
 
 def whole(scalar: Scalar, bounds: inspect.IntType) -> int:
     """Return a whole number within ``bounds``: plain decimal digits only, not YAML's other spellings."""
     if not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
-        found = in_quotes(scalar.text) if scalar.plain else f"the text {in_quotes(scalar.text)}"
+        found = quote_text(scalar.text) if scalar.plain else f"the text {quote_text(scalar.text)}"
         raise UnfitError(f"{found} is not a whole number", "write decimal digits only, without quotes")
     value = int(scalar.text)
     low = -1 if bounds.ge is None else bounds.ge
@@ -82,7 +83,7 @@ def flag(scalar: Scalar) -> bool:
     """Return true or false, which is neither yes nor on."""
     if not scalar.plain or scalar.text not in {"true", "false"}:
         raise UnfitError(
-            f"{in_quotes(scalar.text)} is neither true nor false", "write true or false, without quotes"
+            f"{quote_text(scalar.text)} is neither true nor false", "write true or false, without quotes"
         )
     return scalar.text == "true"
 
@@ -91,7 +92,7 @@ def choice(scalar: Scalar, allowed: Sequence[str]) -> str:
     """Return one of ``allowed``."""
     if scalar.text not in allowed:
         words = " or ".join(allowed)
-        raise UnfitError(f"{in_quotes(scalar.text)} is not {words}", nearest(scalar.text, allowed))
+        raise UnfitError(f"{quote_text(scalar.text)} is not {words}", nearest(scalar.text, allowed))
     return scalar.text
 
 
@@ -100,13 +101,13 @@ def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
     found = re.fullmatch(DURATION, scalar.text)
     if found is None:
         raise UnfitError(
-            f"{in_quotes(scalar.text)} is no duration", "write a number with ms, s, m or h, such as 30s"
+            f"{quote_text(scalar.text)} is no duration", "write a number with ms, s, m or h, such as 30s"
         )
     seconds = float(found[1]) * UNITS[found[2]]
     if seconds <= 0:
-        raise UnfitError(f"{in_quotes(scalar.text)} is not longer than nothing")
+        raise UnfitError(f"{quote_text(scalar.text)} is not longer than nothing")
     if bounds.le is not None and seconds > bounds.le:
-        raise UnfitError(f"{in_quotes(scalar.text)} is longer than {bounds.le / 3600:g}h")
+        raise UnfitError(f"{quote_text(scalar.text)} is longer than {bounds.le / 3600:g}h")
     return seconds
 
 
@@ -119,16 +120,16 @@ def read_rate(text: str) -> float:
     """Return how many a second, above 0; raises ``UnfitError``."""
     found = re.fullmatch(RATE, text)
     if found is None:
-        raise UnfitError(f"{in_quotes(text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
+        raise UnfitError(f"{quote_text(text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
     per_second = float(found[1]) / UNITS[found[2]]
     if per_second <= 0:
         raise UnfitError(
-            f"{in_quotes(text)} would let nothing through", "leave the key out for no fixed rate"
+            f"{quote_text(text)} would let nothing through", "leave the key out for no fixed rate"
         )
     if per_second > MOST_A_SECOND:
-        raise UnfitError(f"{in_quotes(text)} is more than {MOST_A_SECOND}/s")
+        raise UnfitError(f"{quote_text(text)} is more than {MOST_A_SECOND}/s")
     if per_second < LEAST_A_SECOND:
-        raise UnfitError(f"{in_quotes(text)} is less than one an hour")
+        raise UnfitError(f"{quote_text(text)} is less than one an hour")
     return per_second
 
 
@@ -139,7 +140,9 @@ def size(scalar: Scalar) -> Size:
         return Size(share=float(share[1]) / 100)
     if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
         hint = "write a share such as 10% or a count such as 5"
-        raise UnfitError(f"{in_quotes(scalar.text)} is neither a share above 0% up to 100% nor a count", hint)
+        raise UnfitError(
+            f"{quote_text(scalar.text)} is neither a share above 0% up to 100% nor a count", hint
+        )
     return Size(count=int(scalar.text))
 
 
@@ -150,7 +153,7 @@ def threshold(scalar: Scalar) -> Threshold:
         return Threshold(share=float(share[1]) / 100)
     if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
         hint = "write a share such as 20% or a count such as 50"
-        raise UnfitError(f"{in_quotes(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
+        raise UnfitError(f"{quote_text(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
     return Threshold(count=int(scalar.text))
 
 
@@ -159,13 +162,13 @@ def moment(scalar: Scalar) -> datetime:
     example = "write it as 2026-11-22T22:00:00+03:00"
     found = re.fullmatch(MOMENT, scalar.text)
     if found is None:
-        raise UnfitError(f"{in_quotes(scalar.text)} is no time", example)
+        raise UnfitError(f"{quote_text(scalar.text)} is no time", example)
     if found[1] is None:
-        raise UnfitError(f"the time {in_quotes(scalar.text)} has no offset from UTC", example)
+        raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", example)
     try:
         return datetime.fromisoformat(scalar.text.upper())
     except ValueError:
-        raise UnfitError(f"{in_quotes(scalar.text)} is no time that exists", example) from None
+        raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
 
 
 def url(scalar: Scalar, login: str = "put a reference under auth") -> str:

@@ -17,7 +17,7 @@ from orchestrator.plan import scalars
 from orchestrator.plan.access import ways_in
 from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
 from orchestrator.plan.records import fields_of
-from orchestrator.text.names import STRANGE_SPACES, UNSEEN
+from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
 

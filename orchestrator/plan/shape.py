@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.plan.scalars import prose
-from orchestrator.text.names import in_quotes, is_name, why_no_name, why_not_prose
+from orchestrator.text.characters import quote_text, why_not_prose
+from orchestrator.text.names import is_name, why_no_name
 
 _FLAGS = {"true": True, "false": False}
 
@@ -27,14 +28,14 @@ def check(coordinate: Coordinate, text: str) -> None:
     if not text:
         raise UnfitError("is empty; a text is expected")
     if coordinate.pattern is not None:
-        raise UnfitError(f"{in_quotes(text)} does not fit the pattern {coordinate.pattern}")
-    raise UnfitError(f"{in_quotes(text)} {why_no_name(text)}")
+        raise UnfitError(f"{quote_text(text)} does not fit the pattern {coordinate.pattern}")
+    raise UnfitError(f"{quote_text(text)} {why_no_name(text)}")
 
 
 def check_flag(text: str) -> None:
     """Raise ``UnfitError`` unless ``text`` is true or false."""
     if text not in _FLAGS:
-        raise UnfitError(f"{in_quotes(text)} is neither true nor false")
+        raise UnfitError(f"{quote_text(text)} is neither true nor false")
 
 
 class Shape:
@@ -100,7 +101,7 @@ class Shape:
         elif key == "gateway":
             if text != self.gateway:
                 raise UnfitError(
-                    f"{in_quotes(text)} is not {in_quotes(self.gateway)}, which the entry in the plan names"
+                    f"{quote_text(text)} is not {quote_text(self.gateway)}, which the entry in the plan names"
                 )
         elif text or not self._blank:
             (prose if key == "description" else check_flag)(text)

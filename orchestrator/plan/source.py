@@ -17,7 +17,7 @@ from orchestrator.plan.problems import UnreadableError
 from orchestrator.plan.targets import Place
 from orchestrator.system import reading
 from orchestrator.system.reading import LARGEST, FileRefusedError
-from orchestrator.text.names import why_hidden
+from orchestrator.text.characters import why_hidden
 
 MOST_IN_A_LINE = 1 << 20
 """Bytes. Read past this without a line's end, a file is no plan, and its reader would hold all of it."""

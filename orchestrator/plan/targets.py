@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.order import circles, depths
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 
 class Place(Struct, frozen=True, order=True):
@@ -104,7 +104,7 @@ class Listing:
     def astray(self) -> Iterator[Astray]:
         """Yield what was required and cannot be."""
         by_seq = {target.seq: target for target in self.targets}
-        by_id = {normal(target.id): target for target in reversed(self.targets)}
+        by_id = {to_nfc(target.id): target for target in reversed(self.targets)}
         at: dict[tuple[int, int], Place] = {}
         yield from dict.fromkeys(self._astray(by_seq, by_id, at))
         for circle in circles(self.needs):
@@ -122,7 +122,7 @@ class Listing:
             needed = by_id.get(name)
             if needed is None:
                 yield Astray(place, "unknown", (name,), among)
-            elif name == normal(by_seq[seq].id):
+            elif name == to_nfc(by_seq[seq].id):
                 yield Astray(place, "itself", (name,))
             elif needed.wave > by_seq[seq].wave:
                 yield Astray(place, "later", (name,))
@@ -134,7 +134,7 @@ class Listing:
         """Yield each target that stands again, with the place where it stood first."""
         seen: dict[tuple[str, tuple[str, ...]], int] = {}
         for index, target in enumerate(self.targets):
-            key = (installations.get(target.gateway, target.gateway), tuple(map(normal, target.parts)))
+            key = (installations.get(target.gateway, target.gateway), tuple(map(to_nfc, target.parts)))
             first = seen.setdefault(key, index)
             if first != index:
                 yield Duplicate(self.places[first], self.targets[first].id, self.places[index], target.id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child
 from orchestrator.plan.problems import Problems
-from orchestrator.text.names import in_quotes, placeholder
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import find_placeholder
 
 SEEMS = "looks like a placeholder that nobody has filled"
 
@@ -25,6 +26,6 @@ def warn_of_unfilled(node: Node | None, path: str, problems: Problems) -> None:
 
 
 def _warn(scalar: Scalar, path: str, problems: Problems) -> None:
-    found = placeholder(scalar.text)
+    found = find_placeholder(scalar.text)
     if found:
-        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else in_quotes(found)} {SEEMS}")
+        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else quote_text(found)} {SEEMS}")

@@ -12,7 +12,6 @@ from orchestrator.preview.phrases import (
     MOST_IN_WARNING,
     MOST_SHOWN,
     count_cells,
-    count_noun,
     describe_completeness,
     describe_sending,
     describe_target,
@@ -23,7 +22,10 @@ from orchestrator.preview.phrases import (
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
-from orchestrator.report.words import DASH, guarded, span, visible
+from orchestrator.report.words import guarded
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import DASH, format_span
 
 MOST_BEFORE_QUESTION = 5
 """How many targets of a group are named before the question, which the rest must not push out of sight."""
@@ -50,16 +52,18 @@ def render_before_question(shown: AssessedPreview) -> Iterator[str]:
 
 
 def _render_heading(preview: Preview) -> Iterator[str]:
-    yield f"plan      {visible(preview.plan)}" + (f" ({visible(preview.reason)})" if preview.reason else "")
+    yield f"plan      {make_visible(preview.plan)}" + (
+        f" ({make_visible(preview.reason)})" if preview.reason else ""
+    )
     yield f"digest    {preview.digest}"
-    effort = f"{count_noun(preview.requests, 'request')} in {span(preview.seconds)}"
+    effort = f"{count_noun(preview.requests, 'request')} in {format_span(preview.seconds)}"
     yield f"taken     {format_taken(preview)}, by {effort}"
 
 
 def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     """Yield the counts by wave and gateway, and what a run will need."""
     rows = [
-        (name_wave_step(shown.plan, wave, step), visible(gateway), *count_cells(seen_targets))
+        (name_wave_step(shown.plan, wave, step), make_visible(gateway), *count_cells(seen_targets))
         for (wave, step, gateway), seen_targets in group_by_wave_step(shown.preview.targets)
     ]
     if len(rows) > 1:
@@ -86,7 +90,9 @@ def _render_group(
         return
     yield ""
     yield f"{GROUP_WORDS[group]}: {len(here):,}"
-    rows = [(f"  {visible(seen.target.id)}", visible(describe_target(seen))) for seen in here[:most]]
+    rows = [
+        (f"  {make_visible(seen.target.id)}", make_visible(describe_target(seen))) for seen in here[:most]
+    ]
     yield from aligned(rows, left=2)
     if len(here) > most:
         yield f"  … and {len(here) - most:,} more"
@@ -108,7 +114,7 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
     yield ""
     yield f"deleted with them: {count_noun(len(found), 'front-end API')}"
     rows = [
-        (f"  {visible(front.id)}", visible(front.name or DASH), visible(front.path or DASH))
+        (f"  {make_visible(front.id)}", make_visible(front.name or DASH), make_visible(front.path or DASH))
         for _, front in found[:MOST_SHOWN]
     ]
     yield from aligned(rows, left=3)
@@ -119,8 +125,8 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
 def _render_warnings(warnings: Iterable[PreviewWarning]) -> Iterator[str]:
     """Yield a line a warning, with the first targets that it is about."""
     for warning in warnings:
-        where = f"{visible(warning.gateway)}: " if warning.gateway else ""
-        yield f"warning   {where}{visible(warning.text)}"
-        yield from (f"          {visible(name)}" for name in warning.targets[:MOST_IN_WARNING])
+        where = f"{make_visible(warning.gateway)}: " if warning.gateway else ""
+        yield f"warning   {where}{make_visible(warning.text)}"
+        yield from (f"          {make_visible(name)}" for name in warning.targets[:MOST_IN_WARNING])
         if len(warning.targets) > MOST_IN_WARNING:
             yield f"          … and {len(warning.targets) - MOST_IN_WARNING:,} more"

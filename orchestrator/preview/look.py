@@ -25,6 +25,7 @@ from orchestrator.rules.retry import LOOKS_PER_DOUBT, backoff, describe, passing
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.selection import guard_of, hold, refuse_dead, refuse_idle, split_waves
+from orchestrator.text.counting import count_noun
 from orchestrator.transport.tls import warnings
 
 LOOK_WITHIN = 30.0
@@ -439,7 +440,7 @@ class _TargetReader:
             if found is None:
                 if asked or told is None:  # a version that does not say it answers so at the first one
                     untold = len(going) - asked
-                    things = "1 thing" if untold == 1 else f"{untold:,} things"
+                    things = count_noun(untold, "thing")
                     self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
                 return
             self._visit.siblings.append(

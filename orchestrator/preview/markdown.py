@@ -14,7 +14,6 @@ from orchestrator.preview.phrases import (
     MOST_IN_WARNING,
     MOST_SHOWN,
     count_cells,
-    count_noun,
     describe_completeness,
     describe_sending,
     describe_target,
@@ -25,12 +24,14 @@ from orchestrator.preview.phrases import (
 )
 from orchestrator.preview.states import Preview, PreviewGroup
 from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
-from orchestrator.report.words import DASH, visible
+from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import DASH
+from orchestrator.text.markdown import escape_markdown, format_code
 
 
 def render_markdown(shown: AssessedPreview) -> Iterator[str]:
     """Yield the lines of the preview as Markdown."""
-    yield f"# Preview of {_plain(shown.preview.plan)}"
+    yield f"# Preview of {escape_markdown(shown.preview.plan)}"
     yield ""
     yield f"**{describe_completeness(shown.preview)}**"
     yield ""
@@ -48,8 +49,8 @@ def render_markdown(shown: AssessedPreview) -> Iterator[str]:
 def _render_facts(shown: AssessedPreview) -> Iterator[str]:
     preview = shown.preview
     rows = [
-        ("Reason", _plain(preview.reason or DASH)),
-        ("Digest", _code(preview.digest)),
+        ("Reason", escape_markdown(preview.reason or DASH)),
+        ("Digest", format_code(preview.digest)),
         ("Taken", format_taken(preview)),
         ("Requests", f"{preview.requests:,}"),
         ("A run", describe_sending(shown.forecast)),
@@ -60,7 +61,11 @@ def _render_facts(shown: AssessedPreview) -> Iterator[str]:
 
 def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     rows = [
-        (_plain(name_wave_step(shown.plan, wave, step)), _plain(gateway), *count_cells(seen_targets))
+        (
+            escape_markdown(name_wave_step(shown.plan, wave, step)),
+            escape_markdown(gateway),
+            *count_cells(seen_targets),
+        )
         for (wave, step, gateway), seen_targets in group_by_wave_step(shown.preview.targets)
     ]
     whole = ("all", "", *count_cells(shown.preview.targets))
@@ -71,7 +76,9 @@ def _render_group(preview: Preview, group: PreviewGroup) -> Iterator[str]:
     here = [seen for seen in preview.targets if seen.group is group]
     if here:
         yield from _render_section(f"{GROUP_WORDS[group].capitalize()}: {len(here):,}")
-        yield from _render_list(f"{_code(seen.target.id)} {_code(describe_target(seen))}" for seen in here)
+        yield from _render_list(
+            f"{format_code(seen.target.id)} {format_code(describe_target(seen))}" for seen in here
+        )
 
 
 def _render_front_ends(preview: Preview) -> Iterator[str]:
@@ -79,15 +86,15 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
     if fronts:
         yield from _render_section(f"Deleted with them: {count_noun(len(fronts), 'front-end API')}")
         yield from _render_list(
-            f"{_code(front.id)} {_code(front.path or front.name or DASH)}" for front in fronts
+            f"{format_code(front.id)} {format_code(front.path or front.name or DASH)}" for front in fronts
         )
 
 
 def _describe_warning(warning: PreviewWarning) -> str:
-    where = f"{_code(warning.gateway)}: " if warning.gateway else ""
+    where = f"{format_code(warning.gateway)}: " if warning.gateway else ""
     more = " …" if len(warning.targets) > MOST_IN_WARNING else ""
-    named = ", ".join(map(_code, warning.targets[:MOST_IN_WARNING])) + more
-    return f"{where}{_plain(warning.text)}{f' ({named})' if named else ''}"
+    named = ", ".join(map(format_code, warning.targets[:MOST_IN_WARNING])) + more
+    return f"{where}{escape_markdown(warning.text)}{f' ({named})' if named else ''}"
 
 
 def _render_section(title: str) -> Iterator[str]:
@@ -112,16 +119,3 @@ def _render_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Ite
     yield f"| {' | '.join(headings)} |"
     yield f"|{'---|' * len(headings)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
-_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {
-    ord(sign): f"\\{sign}" for sign in "*_[]~#"
-}
-
-
-def _plain(text: str) -> str:
-    return visible(text).translate(_MARKUP)
-
-
-def _code(text: str) -> str:
-    return f"<code>{visible(text).translate(_MARKUP)}</code>"

@@ -9,7 +9,9 @@ from itertools import groupby
 from orchestrator.model.plan import Plan
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
-from orchestrator.report.words import moment, span, visible
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import format_moment, format_span
 
 MOST_SHOWN = 10
 """How many targets of a group are named; the JSON names them all."""
@@ -35,7 +37,7 @@ GROUP_ORDER = (
 
 def format_taken(preview: Preview) -> str:
     """Return when the preview was taken."""
-    return moment(datetime.fromtimestamp(preview.taken, UTC))
+    return format_moment(datetime.fromtimestamp(preview.taken, UTC))
 
 
 def describe_sending(forecast: RunForecast) -> str:
@@ -46,13 +48,17 @@ def describe_sending(forecast: RunForecast) -> str:
 
 def describe_time(forecast: RunForecast) -> str:
     """Return how long a run takes at the least, and what the window leaves."""
-    takes = "cannot be told" if forecast.seconds is None else f"at least {span(round(forecast.seconds, 1))}"
+    takes = (
+        "cannot be told"
+        if forecast.seconds is None
+        else f"at least {format_span(round(forecast.seconds, 1))}"
+    )
     if forecast.left is None:
         return takes
     if forecast.left <= 0:
         return f"{takes}; the window is over"
     fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
-    return f"{takes}; the window leaves {span(forecast.left)}{fits}"
+    return f"{takes}; the window leaves {format_span(forecast.left)}{fits}"
 
 
 def describe_completeness(preview: Preview) -> str:
@@ -98,7 +104,7 @@ def group_by_wave_step(
 
 def name_wave_step(plan: Plan, wave: int, step: int) -> str:
     """Return a wave's name, with the number of its step where the plan splits it into steps."""
-    name = visible(plan.waves[wave].name)
+    name = make_visible(plan.waves[wave].name)
     return f"{name}, step {step + 1}" if plan.waves[wave].sizes else name
 
 
@@ -106,8 +112,3 @@ def count_cells(seen_targets: Iterable[SeenTarget]) -> tuple[str, ...]:
     """Return how many targets are of each of ``GROUP_WORDS``, as the cells of a row."""
     counts = count_by_group(seen_targets)
     return tuple(f"{counts[group.value]:,}" for group in GROUP_WORDS)
-
-
-def count_noun(count: int, noun: str) -> str:
-    """Return ``1 target``, ``2 targets``."""
-    return f"{count:,} {noun if count == 1 else f'{noun}s'}"

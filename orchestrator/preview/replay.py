@@ -10,6 +10,7 @@ from msgspec import Struct
 from orchestrator.errors import UsageError
 from orchestrator.preview.json import SCHEMA
 from orchestrator.preview.states import TargetState
+from orchestrator.text.counting import count_noun
 
 
 class ReplayedTarget(Struct, frozen=True, kw_only=True):
@@ -63,5 +64,5 @@ def list_differences(seen: ReplayedPreview) -> Iterator[str]:
         (TargetState.PARTIAL, "still served in part"),
     ):
         if count := len(seen.ids(state)):
-            noun = "target" if count == 1 else "targets"
-            yield f"{count:,} {noun} of which the preview says {state.value} ({why}): deployed here"
+            targets = count_noun(count, "target")
+            yield f"{targets} of which the preview says {state.value} ({why}): deployed here"

@@ -16,6 +16,7 @@ from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
 from orchestrator.rules.retry import End, Policy, absent
 from orchestrator.rules.stop_rules import StopRules
+from orchestrator.text.counting import count_noun
 
 
 class PreviewWarning(Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ def _warn_about(
 ) -> Iterator[PreviewWarning]:
     ids = tuple(str(seen.target.id) for seen in seen_targets)
     if ids:
-        counted = f"{len(ids):,} {'target' if len(ids) == 1 else 'targets'}"
+        counted = f"{count_noun(len(ids), 'target')}"
         yield PreviewWarning(kind=kind, text=text.replace("{targets}", counted), gateway=gateway, targets=ids)
 
 
@@ -95,7 +96,7 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
     for gateway in ahead.timing.gateways:
         if gateway.late and gateway.starts_until is not None:
             starts = datetime.fromtimestamp(gateway.starts_until, UTC)
-            targets = "1 target" if gateway.late == 1 else f"{gateway.late:,} targets"
+            targets = count_noun(gateway.late, "target")
             text = (
                 f"the window lets nothing of it start after {starts:%Y-%m-%d %H:%M:%S} UTC, one timeout"
                 f" before it closes: at least {targets} cannot start and would be left for a resume"
@@ -185,8 +186,8 @@ def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
         seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE and seen.snapshot.fronts
     ]
     count = sum(1 for _ in list_deleted_front_ends(seen_targets))
-    noun = "front-end API is" if count == 1 else "front-end APIs are"
-    text = f"{count:,} {noun} deleted with {{targets}}: with their ids, authorizations and bindings"
+    front_ends = count_noun(count, "front-end API is", "front-end APIs are")
+    text = f"{front_ends} deleted with {{targets}}: with their ids, authorizations and bindings"
     yield from _warn_about("front_end", text, seen_targets)
 
 

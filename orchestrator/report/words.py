@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +18,9 @@ from orchestrator.report.values import (
     WayBack,
     WindowReport,
 )
-from orchestrator.text.names import INVISIBLE, escaped
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import choose_form, count_noun
+from orchestrator.text.formats import format_moment
 
 OUTCOME_WORDS = {
     Outcome.UNDEPLOYED: "undeployed",
@@ -31,8 +31,6 @@ OUTCOME_WORDS = {
     Outcome.UNKNOWN: "unknown",
     Outcome.NOT_STARTED: "not started",
 }
-DASH = "\N{EN DASH}"
-"""Stands for what is not known or not there."""
 
 WINDOW_OPTION = " --window OPENS/CLOSES"
 _LEADS = {
@@ -42,8 +40,6 @@ _LEADS = {
     "interrupted": "Interrupted: ",
     "killed": "Killed: ",
 }
-# All that cannot be seen or turns the text around it: an id could show as another. Pictures keep their form.
-_INVISIBLE = re.compile(f"(?![\ufe0e\ufe0f])[{INVISIBLE}]")
 
 
 REHEARSAL = "Rehearsal"
@@ -69,11 +65,6 @@ class Advice(Struct, frozen=True):
     command: str = ""
 
 
-def visible(text: str) -> str:
-    """Return ``text`` with every character that could mislead the eye written as ``\\uXXXX``."""
-    return _INVISIBLE.sub(lambda found: escaped(found[0]), text)
-
-
 def in_force(patterns: int) -> str:
     """Return in words how many patterns are in force."""
     return {0: "no pattern is", 1: "1 pattern is"}.get(patterns, f"{patterns:,} patterns are") + " in force"
@@ -83,7 +74,7 @@ def guarded(patterns: int, protected: int) -> str:
     """Return in words how many patterns are in force, and how many targets they protect."""
     if not patterns:
         return in_force(patterns)
-    return f"{in_force(patterns)}, {protected:,} {'target is' if protected == 1 else 'targets are'} protected"
+    return f"{in_force(patterns)}, {count_noun(protected, 'target is', 'targets are')} protected"
 
 
 def done(totals: Totals) -> int:
@@ -128,7 +119,7 @@ def _share(totals: Totals, end: str) -> str:
         case 0, targets:
             return f"none of {targets:,} targets is {end}"
         case count, targets:
-            return f"{count:,} of {targets:,} targets {'is' if count == 1 else 'are'} {end}"
+            return f"{count:,} of {targets:,} targets {choose_form(count, 'is', 'are')} {end}"
 
 
 def _up_again(report: Report) -> str:
@@ -138,21 +129,21 @@ def _up_again(report: Report) -> str:
         return ""
     if up == targets:
         return "the one target is up again" if up == 1 else f"all {up:,} targets are up again"
-    return f"{up:,} of {targets:,} targets {'is' if up == 1 else 'are'} up again"
+    return f"{up:,} of {targets:,} targets {choose_form(up, 'is', 'are')} up again"
 
 
 def _rest(report: Report) -> Iterator[str]:
     totals, up = as_it_is(report), sum(report.up_again.values())
     if up and not _up_again(report):
-        yield f"{up:,} {'is' if up == 1 else 'are'} up again"
+        yield f"{up:,} {choose_form(up, 'is', 'are')} up again"
     if already := _already(totals):
-        yield f"{already:,} already {'was' if already == 1 else 'were'}"
+        yield f"{already:,} already {choose_form(already, 'was', 'were')}"
     if totals.failed:
         yield f"{totals.failed:,} failed"
     if totals.unknown:
-        yield f"{totals.unknown:,} {'is' if totals.unknown == 1 else 'are'} unknown"
+        yield f"{totals.unknown:,} {choose_form(totals.unknown, 'is', 'are')} unknown"
     if missed := _missed(report):
-        yield f"{missed:,} {'was' if missed == 1 else 'were'} not started"
+        yield f"{missed:,} {choose_form(missed, 'was', 'were')} not started"
     for word, count in report.kept_out.items():
         yield f"{count:,} {_KEPT_OUT_WORDS[word]}"
 
@@ -200,10 +191,10 @@ def _restored(report: Report) -> Iterator[Advice]:
     if not report.restores:
         return
     newest, up = report.restores[-1], sum(report.up_again.values())
-    begun = f"began on {moment(newest.begun)}" if newest.begun else "is about to begin"
+    begun = f"began on {format_moment(newest.begun)}" if newest.begun else "is about to begin"
     going = ", and goes on" if newest.live and newest.begun else ""
     many = f"{len(report.restores):,} restores; the newest, {newest.id}," if len(report.restores) > 1 else ""
-    these = f"{up:,} of {report.totals.targets:,} {'is' if up == 1 else 'are'} up again"
+    these = f"{up:,} of {report.totals.targets:,} {choose_form(up, 'is', 'are')} up again"
     yield Advice(f"{many or f'Restore {newest.id}'} {begun}{going}: {these}.")
 
 
@@ -218,7 +209,7 @@ def _way_back(report: Report) -> Iterator[Advice]:
         yield Advice(f"To bring back {these}, when the time comes:", _restore_command(report, report.run.id))
         for accepted, count in back.wants.items():
             yield Advice(
-                f"{count:,} of them come{'s' if count == 1 else ''} back only with --accept {accepted}."
+                f"{count:,} of them {choose_form(count, 'comes', 'come')} back only with --accept {accepted}."
             )
 
 
@@ -233,13 +224,13 @@ def _returning(back: WayBack) -> Iterator[str]:
 
 
 def _lanes(report: Report) -> Iterator[Advice]:
-    closed = [visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
-    parked = [visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
+    closed = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
+    parked = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
     if closed:
         yield Advice(f"Mend what the warnings say about {_listed(closed)}: closed for the rest of this run.")
     if parked:
         yield Advice(
-            f"See whether {_listed(parked)} {'is' if len(parked) == 1 else 'are'} well again:"
+            f"See whether {_listed(parked)} {choose_form(len(parked), 'is', 'are')} well again:"
             " parked, for want of answers."
         )
 
@@ -300,11 +291,11 @@ def _open_ends(report: Report) -> Iterator[Advice]:
     if (dependent := report.dependent) and complete:
         end = SPEECH[report.run.act].end
         yield Advice(
-            f"{dependent:,} {'was' if dependent == 1 else 'were'} not started, because what "
-            f"{'it comes' if dependent == 1 else 'they come'} after is not {end}: see to that first."
+            f"{dependent:,} {choose_form(dependent, 'was', 'were')} not started, because what "
+            f"{choose_form(dependent, 'it comes', 'they come')} after is not {end}: see to that first."
         )
     if (missed := _missed(report) - dependent) and complete:
-        yield Advice(f"Read why {missed:,} {'was' if missed == 1 else 'were'} not started.")
+        yield Advice(f"Read why {missed:,} {choose_form(missed, 'was', 'were')} not started.")
     if complete and report.run.exit_status == 1 and report.run.act == "undeploy":
         yield Advice(
             "Once the causes are mended, make a plan of what is left:",
@@ -322,7 +313,7 @@ def _once_more(report: Report) -> Iterator[Advice]:
     if more:
         these = "it would not come back as it was" if left == 1 else "they would not come back as they were"
         yield Advice(
-            f"{left:,} {'was' if left == 1 else 'were'} left out, because {these}. To accept that:",
+            f"{left:,} {choose_form(left, 'was', 'were')} left out, because {these}. To accept that:",
             _restore_command(report, run.parent, *sorted((*accepted, *more))),
         )
     elif done(report.totals) < report.totals.targets:
@@ -342,7 +333,7 @@ def _restore_command(report: Report, run: str | None, *options: str) -> str:
 
 
 def _them(count: int) -> str:
-    return "it" if count == 1 else "them"
+    return choose_form(count, "it", "them")
 
 
 def act_of(run: RunReport) -> str:
@@ -359,14 +350,14 @@ def worked(session: SessionReport) -> str:
     """Who worked on a session, when, and how it ended."""
     by = " on ".join(filter(None, (session.by, session.host))) or "nobody known"
     if session.ended is None:
-        return f"{moment(session.started)}, by {by}; its end is not known"
+        return f"{format_moment(session.started)}, by {by}; its end is not known"
     status = "" if session.exit_status is None else f", exit status {session.exit_status}"
-    return f"{moment(session.started)} to {moment(session.ended)}, by {by}{status}"
+    return f"{format_moment(session.started)} to {format_moment(session.ended)}, by {by}{status}"
 
 
 def agreed(consent: Consent) -> str:
     """How a run was agreed to, by whom and when."""
-    return f"{consented(consent)}, {moment(consent.at)}"
+    return f"{consented(consent)}, {format_moment(consent.at)}"
 
 
 def consented(consent: Consent) -> str:
@@ -386,32 +377,8 @@ _HOW: dict[How, str] = {
 
 def hours(window: WindowReport) -> str:
     """When the run might work, and where that was not the plan's own window."""
-    opens = f"from {moment(window.opens)} " if window.opens else ""
-    until = f"until {moment(window.closes)}" if window.closes else "without an end"
+    opens = f"from {format_moment(window.opens)} " if window.opens else ""
+    until = f"until {format_moment(window.closes)}" if window.closes else "without an end"
     return f"{opens}{until}" + (
         ", by --window or --close-at, not by the plan" if window.origin == "option" else ""
     )
-
-
-def moment(at: datetime | None) -> str:
-    """A time for people, in UTC to the second; a dash where there is none."""
-    return DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def per_second(rate: float) -> str:
-    """A rate for people: ``87.5/s``."""
-    return f"{rate:,.1f}".removesuffix(".0") + "/s"
-
-
-def span(seconds: float | None) -> str:
-    """A duration for people: ``84 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 05 min``; a dash for None."""
-    if seconds is None:
-        return DASH
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
-    if seconds < 59.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02} min"

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.text.counting import count_noun
 
 LOOKS_PER_DOUBT = 3
 LOOKS_BEFORE = 2
@@ -390,7 +391,7 @@ def _partial(reading: Reading) -> End:
 
 
 def _requests(policy: Policy, history: TargetHistory) -> str:
-    return f"{history.charged} {policy.act.value} request{'' if history.charged == 1 else 's'}"
+    return f"{count_noun(history.charged, f'{policy.act.value} request')}"
 
 
 def _spent_while_up(policy: Policy, history: TargetHistory, about: Reading | None) -> End:

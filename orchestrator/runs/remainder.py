@@ -13,8 +13,10 @@ from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
-from orchestrator.report.words import OUTCOME_WORDS, ending, moment
-from orchestrator.text.names import shown, why_not_prose
+from orchestrator.report.words import OUTCOME_WORDS, ending
+from orchestrator.text.characters import show_name, why_not_prose
+from orchestrator.text.counting import choose_form
+from orchestrator.text.formats import format_moment
 
 
 def write(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
@@ -47,7 +49,7 @@ def _moved(folder: Path) -> Moved:
         whole = str(folder / path)
         if why := why_not_prose(whole):
             raise UsageError(
-                f"the path {shown(whole)} {why}, which no plan may; "
+                f"the path {show_name(whole)} {why}, which no plan may; "
                 "write the remainder into the folder of its run's plan with -o"
             )
         return whole
@@ -58,7 +60,7 @@ def _moved(folder: Path) -> Moved:
 def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
-    began, ended = moment(report.run.started), moment(report.run.ended)
+    began, ended = format_moment(report.run.started), format_moment(report.run.ended)
     yield f"It began {began} and ended {ended}: {comment(ending(report.run))}."
     yield ""
     for group in rest.groups():
@@ -67,7 +69,7 @@ def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
         yield f"  {group.targets:,} {OUTCOME_WORDS[group.outcome]}{said}"
     yield ""
     if kept := report.kept_out.get("protected"):
-        yield f"Not in here: {kept:,} that {'is' if kept == 1 else 'are'} protected."
+        yield f"Not in here: {kept:,} that {choose_form(kept, 'is', 'are')} protected."
     if report.restores:
         up, newest = sum(report.up_again.values()), comment(report.restores[-1].id)
         yield f"Not in here: {up:,} that restore {newest} brought back, or one before it."

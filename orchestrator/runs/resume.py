@@ -24,7 +24,6 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import DEPLOY, UNDEPLOY
 from orchestrator.plan.stored import plan_from_json
-from orchestrator.report.words import moment
 from orchestrator.runs.load import sha256
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.order import RunRequest, RunResult
@@ -47,6 +46,7 @@ from orchestrator.runs.start import (
     _work,
 )
 from orchestrator.system.writing import check_folder
+from orchestrator.text.formats import format_moment
 
 
 async def go_on(
@@ -151,7 +151,9 @@ def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions
     if newest.begun is None:
         said = f"restore {newest.id} of it is about to begin"
     else:
-        said = f"restore {newest.id} of it began on {moment(datetime.fromtimestamp(newest.begun, UTC))}"
+        said = (
+            f"restore {newest.id} of it began on {format_moment(datetime.fromtimestamp(newest.begun, UTC))}"
+        )
     raise UsageError(
         f"run {run} is not resumed: {said}, so that what this run took down is coming up again. Nothing was"
         " sent. --after-restore goes on all the same, with what was not started or is unknown; what the"

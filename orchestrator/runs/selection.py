@@ -17,7 +17,7 @@ from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import end_steps
 from orchestrator.runs.options import RunOptions
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 MOST_NAMED = 10
 """So many patterns of a sort are named in one warning; the others are counted."""
@@ -90,8 +90,8 @@ def _ids(database: Database) -> Iterator[str]:
 
 def hold(database: Database, plan: Plan, options: RunOptions) -> None:
     """Keep out of the run what is protected, and what the filters leave out."""
-    known = {normal(wave.name) for wave in plan.waves}
-    unknown = [name for name in options.waves if normal(name) not in known]
+    known = {to_nfc(wave.name) for wave in plan.waves}
+    unknown = [name for name in options.waves if to_nfc(name) not in known]
     if unknown:
         names = ", ".join(wave.name for wave in plan.waves)
         named = " or ".join(map(repr, unknown))
@@ -116,8 +116,8 @@ def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     # What lets through goes by the name as written, what holds back by every name of the same place.
     only = Patterns(options.only, plan.gateways, by_name)
     skip = Patterns(options.skip, plan.gateways)
-    named = set(map(normal, options.waves))
-    waves = {index for index, wave in enumerate(plan.waves) if normal(wave.name) in named}
+    named = set(map(to_nfc, options.waves))
+    waves = {index for index, wave in enumerate(plan.waves) if to_nfc(wave.name) in named}
 
     def wanted(name: str, wave: int) -> bool:
         if options.waves and wave not in waves:

@@ -8,27 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import category, name, normalize
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
 
-UNSEEN = (
-    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-)
-"""Of a character class: controls, line breaks, and what leaves no mark of its own; in four digits each."""
+from orchestrator.text.characters import why_hidden
 
-INVISIBLE = rf"{UNSEEN}\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-"""The same with halves of surrogate pairs, and with the characters that take more digits."""
-
-STRANGE_SPACES = r"\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""Of a character class: every space but the ordinary one, which looks the same and is another character."""
-
-# These join or vary the visible character before them, and are part of some scripts and of many pictures.
-_SHAPING = "\u200c\u200d\ufe0e\ufe0f"
-_NOT_IN_NAMES = re.compile(f"[{INVISIBLE}{STRANGE_SPACES}]")
-_NOT_IN_PROSE = re.compile(f"(?![{_SHAPING}])[{INVISIBLE}]")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, line breaks of any kind, and halves of surrogate pairs."""
 # Nearly all names look so. None of them can vanish, and each is its own NFC.
 _PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.-])?").fullmatch
 
@@ -39,7 +23,7 @@ _DECODED = ("", ", once % is decoded", ", once % is decoded twice")
 """How often a name may be decoded on its way, beyond what is meant, in words."""
 
 
-def _overlong(code: int) -> dict[bytes, bytes]:
+def _encode_overlong(code: int) -> dict[bytes, bytes]:
     """Return the forms that UTF-8 forbids for an ASCII character, and that lenient decoders take for it."""
     last, middle = bytes([0x80 | code & 0x3F]), bytes([0x80 | code >> 6])
     plain = bytes([code])
@@ -50,17 +34,16 @@ def _overlong(code: int) -> dict[bytes, bytes]:
     }
 
 
-_OVERLONG = {form: plain for code in b"./\\;%" for form, plain in _overlong(code).items()}
+_OVERLONG = {form: plain for code in b"./\\;%" for form, plain in _encode_overlong(code).items()}
 _ANY_OVERLONG = re.compile(b"|".join(map(re.escape, _OVERLONG)))
 
-_ENDS = re.compile(rf"\A[ \t{STRANGE_SPACES}]+|[ \t{STRANGE_SPACES}]+\Z")
 _PLACEHOLDER = re.compile(
     r"\$\{[^{}]*\}|\{\{.*?\}\}|__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__|\$\[\[.*?\]\]|#\{[^{}]*\}|<%.*?%>"
     r"|\$\([\w. -]+\)|\$[A-Z_][A-Z0-9_]+|@[A-Za-z_][\w.-]*@|%[A-Z_][A-Z0-9_]+%|(?<![^/])<[\w. -]+>(?![^/])"
 )
 
 
-def normal(text: str) -> str:
+def to_nfc(text: str) -> str:
     """Return ``text`` in NFC, the form in which names are compared: an accent may be written in two ways."""
     return text if text.isascii() else normalize("NFC", text)
 
@@ -80,18 +63,6 @@ def why_no_name(text: str) -> str | None:
     return why_hidden(text) or why_at_ends(text) or why_vanishing(text)
 
 
-def why_hidden(text: str) -> str | None:
-    """Return which character of a name cannot be seen for what it is, as a clause; None without one."""
-    found = _NOT_IN_NAMES.search(text)
-    return f"holds {described(found[0])}" if found else None
-
-
-def why_not_prose(text: str) -> str | None:
-    """As ``why_hidden``, of a text for people, in which a non-breaking space and a picture may stand."""
-    found = _NOT_IN_PROSE.search(text)
-    return f"holds {described(found[0])}" if found else None
-
-
 def why_at_ends(text: str) -> str | None:
     """Return that a text begins or ends with a space, as a clause; None where it does not."""
     if text[:1] == " ":
@@ -105,31 +76,31 @@ def why_vanishing(text: str) -> str | None:
     Pieces stand between ``/`` and ``\\``, each up to its first ``;``; and so again after ``%`` was decoded
     once and twice, which may bring new pieces. Judged in NFC, which turns one more character into ``;``.
     """
-    for decodings, seen in enumerate(decodings_of(text)):
+    for decodings, seen in enumerate(decode_repeatedly(text)):
         for piece in _SEPARATOR.split(seen):
             if (left := piece.partition(";")[0]) in _VANISHING:
                 return _why_vanishing(left, whole=left == text, decodings=decodings)
     return None
 
 
-def decodings_of(text: str) -> Iterator[str]:
+def decode_repeatedly(text: str) -> Iterator[str]:
     """Give ``text`` as it stands, and as it reads once ``%`` was decoded, and was decoded twice; in NFC."""
-    seen = normal(text)
+    seen = to_nfc(text)
     yield seen
     for _ in range(1, len(_DECODED)):
         if "%" not in seen:
             return
-        seen = normal(_decoded(seen))
+        seen = to_nfc(_decode_once(seen))
         yield seen
 
 
-def path_end(name: str) -> str | None:
+def find_path_end(name: str) -> str | None:
     """Return the sign of a name that ends an address once it is decoded, ``?`` or ``#``; None without one."""
-    found = next(filter(None, map(_PATH_ENDS.search, decodings_of(name))), None)
+    found = next(filter(None, map(_PATH_ENDS.search, decode_repeatedly(name))), None)
     return found[0] if found else None
 
 
-def pieces_of(path: str) -> tuple[str, ...]:
+def split_path(path: str) -> tuple[str, ...]:
     """Return the pieces of a path as whoever cuts most of it sees them: it ends at ``?`` or ``#``, a slash at
     its end is none of it, and a piece ends at its first ``;``."""
     left = _PATH_ENDS.split(path, maxsplit=1)[0].rstrip("/")
@@ -145,44 +116,13 @@ def _why_vanishing(left: str, *, whole: bool, decodings: int) -> str:
     return f"holds {piece}{_DECODED[decodings]}; on its way it could turn into the address of something else"
 
 
-def _decoded(text: str) -> str:
+def _decode_once(text: str) -> str:
     """Decode ``%`` once, as leniently as the worst of servers."""
     data = unquote_to_bytes(text.encode("utf-8", "surrogatepass"))
     return _ANY_OVERLONG.sub(lambda found: _OVERLONG[found[0]], data).decode("utf-8", "replace")
 
 
-def placeholder(text: str) -> str | None:
+def find_placeholder(text: str) -> str | None:
     """Return what in ``text`` looks like a placeholder that nobody has filled; None without one."""
     found = _PLACEHOLDER.search(text)
     return found[0] if found else None
-
-
-def described(letter: str) -> str:
-    r"""Return in words what cannot be seen: ``an invisible character, \u200b (zero width space)``."""
-    if CONTROL.match(letter):
-        return f"a control character or a line break, {escaped(letter)}"
-    called = name(letter, "").lower()
-    kind = "a space that is no ordinary one" if category(letter) == "Zs" else "an invisible character"
-    return f"{kind}, {escaped(letter)}{f' ({called})' if called else ''}"
-
-
-def escaped(letter: str) -> str:
-    r"""Return a character as ``\uXXXX``, or ``\UXXXXXXXX`` where four digits are not enough."""
-    code = ord(letter)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def shown(text: str) -> str:
-    """Return ``text`` with every character escaped that cannot be seen for what it is."""
-    return _NOT_IN_NAMES.sub(lambda found: escaped(found[0]), text)
-
-
-def trimmed(cell: str) -> str:
-    """Return ``cell`` without the spaces at its ends, of any width."""
-    return _ENDS.sub("", cell)
-
-
-def in_quotes(text: str) -> str:
-    """Return ``text`` in quotes for a message: at most 60 characters, what cannot be seen made visible."""
-    cut = text if len(text) <= 60 else f"{text[:57]}..."
-    return f'"{shown(cut)}"'

@@ -5,9 +5,9 @@ import pytest
 from rich.console import Console
 
 from orchestrator.display.live import CURVE, LiveDisplay, curve, picture
-from orchestrator.display.phrases import clock
 from orchestrator.display.progress import Progress
 from orchestrator.model.outcome import Outcome
+from orchestrator.text.formats import format_clock
 from tests.support import story
 from tests.support.story import START, ended, parked, paused, sent, started, stopping
 
@@ -69,7 +69,7 @@ def test_a_gateway_that_cannot_start_all_has_a_line_of_its_own() -> None:
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
     text = drawn(progress_of(started({"apim": 300}, closes=START + 15), *work))
 
-    assert f"! apim starts nothing after {clock(START + 15)}: at least" in text
+    assert f"! apim starts nothing after {format_clock(START + 15)}: at least" in text
     assert "starts nothing" not in drawn(progress_of(started({"apim": 300}, closes=START + 600), *work))
 
 
@@ -121,7 +121,7 @@ def test_the_wave_is_named_with_its_step() -> None:
 @pytest.mark.parametrize(
     ("why", "expected"),
     [
-        ("window", f"waits for the window to open at {clock(START + 725)[:5]}, in 11 min 55 s"),
+        ("window", f"waits for the window to open at {format_clock(START + 725)[:5]}, in 11 min 55 s"),
         ("pause_after", "pause after wave everything, 11 min 55 s left"),
         ("proceed", "wave everything has ended: `undeploy control r1 continue` goes on with the next"),
         ("paused", "paused; `undeploy control r1 continue` goes on"),

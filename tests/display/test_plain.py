@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from orchestrator.display.json_lines import EventLines
-from orchestrator.display.phrases import clock, done_text, window_text
+from orchestrator.display.phrases import done_text, window_text
 from orchestrator.display.plain import PlainLines
 from orchestrator.model.events import AnyEvent, Controlled
 from orchestrator.model.outcome import Outcome
 from orchestrator.rules.forecast import Forecast
+from orchestrator.text.formats import format_clock
 from tests.support import story
 from tests.support.story import START, ended, parked, paused, reopened, started, stopping
 
@@ -93,7 +94,7 @@ def test_only_an_interrupt_can_be_repeated() -> None:
 def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
     lines = lines_of(started(), story.waiting("window"), story.goes_on(), story.waiting("pause_after"))[1:]
 
-    opens = clock(START + 725)[:5]
+    opens = format_clock(START + 725)[:5]
     assert lines == [
         f"waits for the window to open at {opens}, in 12 min 05 s",
         "goes on",
@@ -141,11 +142,11 @@ def test_of_the_bounds_only_the_first_is_told_and_not_too_often() -> None:
 
 def test_progress_ends_with_the_forecast() -> None:
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(120)]
-    done = clock(START + 60)[:5]
+    done = format_clock(START + 60)[:5]
 
     assert lines_of(started({"apim": 300}), *work)[-1].endswith(f"/s, done by {done}")
     line = lines_of(started({"apim": 300}, closes=START + 25), *work)[-1]
-    stops = f"apim starts nothing after {clock(START + 25)}"
+    stops = f"apim starts nothing after {format_clock(START + 25)}"
     late = rf"{stops}: at least \d+ targets of it cannot start in the window"
     assert re.search(rf"/s, done by {done}, misses the window by \d s, {late}$", line)
     assert lines_of(started({"apim": 300, "roma-eu": 1}), *work)[-1].endswith(", forecast: not yet known")
@@ -158,7 +159,7 @@ def test_a_start_in_a_window_says_until_when_each_gateway_starts_something() -> 
 
     assert lines_of(begun)[-1] == (
         "the window lets them start undeploys until, one timeout before it closes:"
-        f" apim {clock(START + 150)}, roma-eu {clock(START + 270)}"
+        f" apim {format_clock(START + 150)}, roma-eu {format_clock(START + 270)}"
     )
 
 

@@ -8,6 +8,7 @@ from orchestrator.doctor import findings
 from orchestrator.doctor.findings import CHECKS, Finding, FindingState, GatewayDiagnosis, complete_findings
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
+from orchestrator.text.formats import format_time_left
 
 NOW = 1_795_000_000.0
 HOUR, DAY = 3600.0, 86400.0
@@ -88,7 +89,7 @@ def test_only_what_cannot_be_renewed_is_warned_of(
 
 
 def test_a_life_is_never_rounded_up() -> None:
-    assert [findings.format_life(seconds) for seconds in (0, 1, 61, 3599, 12_000, 41.9 * DAY)] == [
+    assert [format_time_left(seconds) for seconds in (0, 1, 61, 3599, 12_000, 41.9 * DAY)] == [
         "no time",
         "less than a minute",
         "1 min",

@@ -16,7 +16,8 @@ from orchestrator.model.target import Target
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
 from orchestrator.plan.written import comment, head, target_line, text, wave_lines
-from orchestrator.text.names import CONTROL, is_name, why_not_prose
+from orchestrator.text.characters import CONTROL, why_not_prose
+from orchestrator.text.names import is_name
 from tests.plan.test_schema import faults
 from tests.support.plans import APIM, GATEWAYS, ONE, ROMA, TOP, in_by, load
 

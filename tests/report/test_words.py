@@ -9,17 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.report.values import ChainedRun, GatewayReport, Percentiles, Report, Totals, WayBack
-from orchestrator.report.words import (
-    DASH,
-    advice,
-    dangers,
-    ending,
-    headline,
-    moment,
-    per_second,
-    span,
-    visible,
-)
+from orchestrator.report.words import advice, dangers, ending, headline
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import DASH, format_moment, format_per_second, format_span
 from tests.support.runs import a_run, made_up, written
 
 
@@ -200,31 +192,31 @@ def test_the_ending_names_what_stopped_the_run() -> None:
     ],
 )  # fmt: skip
 def test_durations_are_told_with_their_unit(seconds: float | None, text: str) -> None:
-    assert span(seconds) == text
+    assert format_span(seconds) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.9996, "1 s"), (59.96, "1 min"), (3_599.6, "1 h 00 min")])
 def test_a_duration_that_rounds_up_takes_the_next_unit(seconds: float, text: str) -> None:
-    assert span(seconds) == text
+    assert format_span(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("rate", "text"), [(0, "0/s"), (87.54, "87.5/s"), (100.0, "100/s"), (1234.5, "1,234.5/s")]
 )
 def test_rates_are_told_to_a_tenth(rate: float, text: str) -> None:
-    assert per_second(rate) == text
+    assert format_per_second(rate) == text
 
 
 def test_moments_are_told_in_utc() -> None:
     at = datetime(2026, 11, 22, 22, 0, tzinfo=timezone(timedelta(hours=3)))
 
-    assert moment(at) == "2026-11-22 19:00:00 UTC"
-    assert moment(None) == DASH
+    assert format_moment(at) == "2026-11-22 19:00:00 UTC"
+    assert format_moment(None) == DASH
 
 
 def test_what_misleads_the_eye_is_made_visible() -> None:
-    assert visible("a\u202eb\x00\x1b\n\u200b\ufeff") == "a\\u202eb\\u0000\\u001b\\u000a\\u200b\\ufeff"
-    assert visible("müşteri 顧客 \U0001f600") == "müşteri 顧客 \U0001f600"
+    assert make_visible("a\u202eb\x00\x1b\n\u200b\ufeff") == "a\\u202eb\\u0000\\u001b\\u000a\\u200b\\ufeff"
+    assert make_visible("müşteri 顧客 \U0001f600") == "müşteri 顧客 \U0001f600"
 
 
 def test_verification_switched_off_is_said_where_nobody_can_miss_it() -> None:

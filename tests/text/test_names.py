@@ -10,18 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.text.names import (
-    described,
-    is_name,
-    normal,
-    placeholder,
-    shown,
-    trimmed,
-    why_hidden,
-    why_no_name,
-    why_not_prose,
-    why_vanishing,
-)
+from orchestrator.text.characters import describe_character, show_name, trim_spaces, why_hidden, why_not_prose
+from orchestrator.text.names import find_placeholder, is_name, to_nfc, why_no_name, why_vanishing
 
 VANISHING = [
     "", ".", "..", "/", "\\", "//", "a/", "/a", "a//b", "a\\", "\\a", "a\\\\b", "../", "../..", "a/..",
@@ -107,8 +97,8 @@ def test_what_cannot_be_seen_is_in_no_name(name: str) -> None:
 
     assert not is_name(text)
     assert why_hidden(text)
-    assert shown(text).isprintable()
-    assert shown(text) != text
+    assert show_name(text).isprintable()
+    assert show_name(text) != text
 
 
 @pytest.mark.parametrize("text", [" a", "a ", " "])
@@ -133,10 +123,12 @@ VISIBLE_FORMATS = frozenset(
 
 
 def test_what_cannot_be_seen_is_described() -> None:
-    assert described("\u200b") == "an invisible character, \\u200b (zero width space)"
-    assert described("\u00a0") == "a space that is no ordinary one, \\u00a0 (no-break space)"
-    assert described("\U000e0041") == "an invisible character, \\U000e0041 (tag latin capital letter a)"
-    assert shown("x\u00a0") == "x\\u00a0"
+    assert describe_character("\u200b") == "an invisible character, \\u200b (zero width space)"
+    assert describe_character("\u00a0") == "a space that is no ordinary one, \\u00a0 (no-break space)"
+    assert (
+        describe_character("\U000e0041") == "an invisible character, \\U000e0041 (tag latin capital letter a)"
+    )
+    assert show_name("x\u00a0") == "x\\u00a0"
 
 
 def test_prose_may_hold_pictures_and_non_breaking_spaces() -> None:
@@ -147,7 +139,7 @@ def test_prose_may_hold_pictures_and_non_breaking_spaces() -> None:
 
 
 def test_both_forms_of_an_accent_are_one_name() -> None:
-    assert normal("o\u0308deme") == normal("ödeme") == "ödeme"
+    assert to_nfc("o\u0308deme") == to_nfc("ödeme") == "ödeme"
 
 
 @pytest.mark.parametrize(
@@ -156,13 +148,13 @@ def test_both_forms_of_an_accent_are_one_name() -> None:
      "$[[ inputs.x ]]", "#{ENV}#"],
 )  # fmt: skip
 def test_a_placeholder_that_nobody_filled_is_seen(text: str) -> None:
-    assert placeholder(text)
+    assert find_placeholder(text)
 
 
 @pytest.mark.parametrize("text", ["a__b", "__a", "a__", "{id}", "$5", "a_b_c", "____", "100%"])
 def test_what_only_looks_a_little_like_one_is_none(text: str) -> None:
-    assert placeholder(text) is None
+    assert find_placeholder(text) is None
 
 
 def test_a_cell_loses_the_spaces_at_its_ends() -> None:
-    assert trimmed("\u00a0 a b\t\u3000") == "a b"
+    assert trim_spaces("\u00a0 a b\t\u3000") == "a b"

@@ -40,7 +40,7 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, ApiVersion, HealthCheck, Operation, Reading, Snapshot
 from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
-from orchestrator.text.names import decodings_of, normal, pieces_of
+from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
 
 _PATHS = {
     STATUS: "environments/{environment}/deploy-status/",
@@ -82,14 +82,14 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         what stands behind ``?`` or ``#`` is lost, once a proxy has decoded it."""
         project, proxy, environment = parts
         path = f"{project}/apiProxies/{proxy}/environments/{environment}"
-        for read in decodings_of(path):
-            for pieces in (tuple(read.split("/")), pieces_of(read)):
+        for read in decode_repeatedly(path):
+            for pieces in (tuple(read.split("/")), split_path(read)):
                 if len(pieces) == _PIECES and (pieces[1], pieces[3]) == ("apiProxies", "environments"):
                     yield pieces[0], pieces[2], pieces[4]
 
     def exclusive(self, target: Target) -> str | None:
         """Deployments and the revision counter belong to the proxy, so its environments take turns."""
-        project, proxy, _ = map(normal, target.parts)
+        project, proxy, _ = map(to_nfc, target.parts)
         return f"{segment(project)}/{segment(proxy)}"
 
     def request(

@@ -10,6 +10,7 @@ from orchestrator.gateways.envelope import json_object, nature, text_of
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import ApiVersion, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
+from orchestrator.text.counting import count_noun
 
 _NAMELESS = Target(0, TargetId(""), "", 0, ())
 """These reads are about no target, so no names need to be taken out of their texts."""
@@ -40,7 +41,7 @@ def read_projects(reply: Reply) -> str | Reading:
     if not listed:
         hint = "let an administrator add the token's user to the projects of the plan"
         return Reading(verdict=Verdict.REFUSED, message="the token's user may see no project", hint=hint)
-    return "sees 1 project" if len(listed) == 1 else f"sees {len(listed):,} projects"
+    return f"sees {count_noun(len(listed), 'project')}"
 
 
 def _fault(reply: Reply) -> Reading:

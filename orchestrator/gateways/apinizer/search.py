@@ -25,7 +25,7 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
 from orchestrator.model.search import ANY_TEXT, FoundTarget, QueryResult, SearchQuery, TargetFilter, Traits
 from orchestrator.model.target import Target, TargetId
-from orchestrator.text.names import normal
+from orchestrator.text.names import to_nfc
 
 ENVIRONMENT_TYPES = frozenset({"PRODUCTION", "SANDBOX", "TEST"})
 PROXY_TYPES = frozenset({"REST", "SOAP", "GRPC", "WEBSOCKET"})
@@ -179,9 +179,9 @@ class Catalog:
         )
 
     def _unlisted(self, projects: set[str | None]) -> Iterator[str]:
-        known = {normal(name) for name in projects if name}
+        known = {to_nfc(name) for name in projects if name}
         for name in self._wanted.literals.get("project", ()):
-            if normal(name) not in known:
+            if to_nfc(name) not in known:
                 yield f"the project {shown(name)}: it does not exist, or the token's user may not see it"
 
     def _by_project(self) -> QueryResult:

@@ -31,11 +31,10 @@ from orchestrator.report.words import (
     dangers,
     headline,
     hours,
-    moment,
-    span,
-    visible,
     worked,
 )
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_moment, format_span
 
 CAP = 20_000
 """A page with more targets than this opens slowly; those that are down are left out first."""
@@ -92,9 +91,9 @@ def _environment() -> Environment:
         act_of=act_of,
         agreed=agreed,
         hours=hours,
-        moment=moment,
-        span=span,
-        visible=visible,
+        moment=format_moment,
+        span=format_span,
+        visible=make_visible,
         worked=worked,
         count=_count,
         link=_link,

@@ -18,7 +18,6 @@ from orchestrator.report.values import (
     WaveReport,
 )
 from orchestrator.report.words import (
-    DASH,
     OUTCOME_WORDS,
     REHEARSAL,
     SIMULATED,
@@ -30,30 +29,30 @@ from orchestrator.report.words import (
     ending,
     headline,
     hours,
-    moment,
-    span,
-    visible,
     worked,
 )
+from orchestrator.text.counting import choose_form
+from orchestrator.text.formats import DASH, format_moment, format_span
+from orchestrator.text.markdown import escape_markdown, format_code
 
 ROWS = 40
 """At most so many rows in a table; the rest is counted and left to report.csv."""
 
 _OTHERS = ("failed", "unknown", "not_started", "requests", "retries")
-# Trackers differ in what a backslash does inside a table, before a pipe or HTML: those become entities.
-_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {ord(sign): f"\\{sign}" for sign in "*_[]~"}
 
 
 def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
     report = source.report
     act = report.run.act
-    title = f"{_plain(report.run.plan)}: {_what(report)} {_code(report.run.id)}"
+    title = f"{escape_markdown(report.run.plan)}: {_what(report)} {format_code(report.run.id)}"
     out.write(f"# {title}\n\n**{headline(report)}**\n\n")
     if report.run.rehearsal:
         out.write(f"> **{REHEARSAL}: {SIMULATED}.**\n\n")
     # Markdown knows no colour of its own; the sign is red everywhere.
-    out.writelines(f"> 🔴 **{_code(name)}: {_plain(text)}**\n\n" for name, text in dangers(report)[:ROWS])
+    out.writelines(
+        f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n" for name, text in dangers(report)[:ROWS]
+    )
     out.writelines(_facts(report))
     out.writelines(_sessions(report.run.sessions))
     out.writelines(_chain(report.chain))
@@ -74,24 +73,24 @@ def _what(report: Report) -> str:
 def _facts(report: Report) -> Iterable[str]:
     run = report.run
     goes_back = "Continues" if run.act == "undeploy" else "Parent"
-    parent = {goes_back: _code(run.parent)} if run.parent else {}
+    parent = {goes_back: format_code(run.parent)} if run.parent else {}
     facts = {
         "Act": act_of(run),
-        "Plan": _plain(run.plan),
+        "Plan": escape_markdown(run.plan),
         **parent,
-        "Reason": _plain(run.reason or DASH),
-        "State": _plain(ending(run)),
-        "Started": moment(run.started),
-        "Ended": moment(run.ended),
-        "Working time": span(run.seconds),
-        "Digest": _code(run.digest),
+        "Reason": escape_markdown(run.reason or DASH),
+        "State": escape_markdown(ending(run)),
+        "Started": format_moment(run.started),
+        "Ended": format_moment(run.ended),
+        "Working time": format_span(run.seconds),
+        "Digest": format_code(run.digest),
     }
     if run.window is not None:
-        facts["Window"] = _plain(hours(run.window))
+        facts["Window"] = escape_markdown(hours(run.window))
     if report.consent is not None:
-        facts["Approved"] = _plain(agreed(report.consent))
+        facts["Approved"] = escape_markdown(agreed(report.consent))
     if report.accepted:
-        facts["Accepted"] = ", ".join(map(_code, report.accepted))
+        facts["Accepted"] = ", ".join(map(format_code, report.accepted))
     if report.snapshots is not None:
         facts["Snapshots"] = f"{report.snapshots:,} of {report.totals.targets:,} targets"
     yield "| | |\n|---|---|\n"
@@ -105,13 +104,13 @@ def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     yield _header(["run", "continues", "started", "ended", "state", *_short("undeploy")])
     for each in chain[-ROWS:]:
         run = each.run
-        parent = _code(run.parent) if run.parent else DASH
+        parent = format_code(run.parent) if run.parent else DASH
         yield _row(
             (
-                _code(run.id),
+                format_code(run.id),
                 parent,
-                moment(run.started),
-                moment(run.ended),
+                format_moment(run.started),
+                format_moment(run.ended),
                 run.state,
                 *_counts(each.totals, run.act),
             )
@@ -121,15 +120,15 @@ def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
 
 def _sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
     """Of one session the facts have told all, but who it was."""
-    yield f"\n## Session{'' if len(sessions) == 1 else 's'}\n\n" if sessions else ""
-    yield from (f"- {_plain(worked(session))}\n" for session in sessions[-ROWS:])
+    yield f"\n## Session{choose_form(len(sessions), '', 's')}\n\n" if sessions else ""
+    yield from (f"- {escape_markdown(worked(session))}\n" for session in sessions[-ROWS:])
     yield from _rest(len(sessions), "sessions before these", "report.json")
 
 
 def _steps(report: Report) -> Iterable[str]:
     for step in advice(report):
-        command = f" {_code(step.command)}" if step.command else ""
-        yield f"- {_plain(step.text)}{command}\n"
+        command = f" {format_code(step.command)}" if step.command else ""
+        yield f"- {escape_markdown(step.text)}{command}\n"
 
 
 def _names(act: str) -> tuple[str, ...]:
@@ -153,10 +152,10 @@ def _causes(groups: Sequence[Group], act: str) -> Iterable[str]:
             (
                 f"{group.count:,}",
                 OUTCOME_WORDS[group.outcome],
-                _code(group.label),
-                _plain(group.text or DASH),
+                format_code(group.label),
+                escape_markdown(group.text or DASH),
                 _bounded(group.gateways),
-                ", ".join(map(_code, group.examples)) + _more(group.more),
+                ", ".join(map(format_code, group.examples)) + _more(group.more),
             )
         )
     yield from _rest(len(groups), "causes")
@@ -167,21 +166,21 @@ def _gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
     yield _header(["gateway", "kind", "url", "lane", *_short(act), "p50", "p95", "p99"])
     for gateway in gateways[:ROWS]:
         seconds = gateway.seconds
-        latency = (span(seconds.p50), span(seconds.p95), span(seconds.p99))
-        told = (_code(gateway.name), gateway.kind, _code(gateway.url), gateway.lane)
+        latency = (format_span(seconds.p50), format_span(seconds.p95), format_span(seconds.p99))
+        told = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
         yield _row((*told, *_counts(gateway.totals, act), *latency))
     yield from _rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:
         yield "\nWarnings:\n\n"
-        yield from (f"- {_code(name)}: {_plain(text)}\n" for name, text in warnings[:ROWS])
+        yield from (f"- {format_code(name)}: {escape_markdown(text)}\n" for name, text in warnings[:ROWS])
         yield from _rest(len(warnings), "warnings")
 
 
 def _waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield "\n## Waves\n\n"
     yield _header(["wave", *_short(act)])
-    yield from (_row((_code(wave.name), *_counts(wave.totals, act))) for wave in waves[:ROWS])
+    yield from (_row((format_code(wave.name), *_counts(wave.totals, act))) for wave in waves[:ROWS])
     yield from _rest(len(waves), "waves")
 
 
@@ -191,8 +190,8 @@ def _controls(controls: Sequence[Control]) -> Iterable[str]:
     yield "\n## Steered by hand\n\n"
     yield _header(["time", "who", "from", "what"])
     for control in controls[:ROWS]:
-        who = (_plain(text or DASH) for text in (control.by, control.origin))
-        yield _row((moment(control.at), *who, _code(control.act)))
+        who = (escape_markdown(text or DASH) for text in (control.by, control.origin))
+        yield _row((format_moment(control.at), *who, format_code(control.act)))
     yield from _rest(len(controls), "acts", "report.json")
 
 
@@ -214,7 +213,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _bounded(names: Sequence[str]) -> str:
-    return ", ".join(map(_code, names[:5])) + (_more(len(names) - 5))
+    return ", ".join(map(format_code, names[:5])) + (_more(len(names) - 5))
 
 
 def _more(count: int) -> str:
@@ -224,16 +223,3 @@ def _more(count: int) -> str:
 def _rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
     if count > ROWS:
         yield f"\nand {count - ROWS:,} more {what}, see {where}\n"
-
-
-def _plain(text: str) -> str:
-    """Return ``text`` so that it shows as it is: no table, emphasis, link, mention or HTML comes of it."""
-    return visible(text).translate(_MARKUP)
-
-
-def _code(text: str) -> str:
-    """Return ``text`` as code. A span cannot hold a backtick, nor a pipe inside a table: those go as HTML."""
-    shown = visible(text)
-    if not shown.strip() or "|" in shown or "`" in shown or "\\" in shown:
-        return f"<code>{shown.translate(_MARKUP)}</code>"
-    return f"`{shown}`"

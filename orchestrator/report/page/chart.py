@@ -10,7 +10,8 @@ from msgspec.structs import asdict
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import GatewayReport, Pacing, Percentiles, Timeline, Totals
-from orchestrator.report.words import OUTCOME_WORDS, per_second, span
+from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.text.formats import format_per_second, format_span
 
 WIDTH = 1000.0
 _LEAST = 5.0
@@ -117,7 +118,7 @@ def _slots(timeline: Timeline, top: int) -> Iterator[Slot]:
     for index, (bucket, requests) in enumerate(zip(timeline.ended, timeline.requests, strict=True)):
         parts, at = [], 100.0
         told = [
-            f"{span(index * timeline.width)} to {span((index + 1) * timeline.width)}",
+            f"{format_span(index * timeline.width)} to {format_span((index + 1) * timeline.width)}",
             f"{requests:,} requests",
         ]
         for outcome, count in _counts(bucket):
@@ -157,9 +158,9 @@ def _pace_told(pacing: Pacing) -> Iterator[str]:
     buckets = zip(pacing.sent, pacing.bound, pacing.in_flight, pacing.refused, strict=True)
     for index, (sent, bound, in_flight, refused) in enumerate(buckets):
         told = [
-            f"{span(index * pacing.width)} to {span((index + 1) * pacing.width)}",
-            f"{per_second(sent)} sent",
-            "no bound" if bound is None else f"at most {per_second(bound)}",
+            f"{format_span(index * pacing.width)} to {format_span((index + 1) * pacing.width)}",
+            f"{format_per_second(sent)} sent",
+            "no bound" if bound is None else f"at most {format_per_second(bound)}",
             f"{in_flight:.1f} in flight",
         ]
         yield ", ".join(told if not refused else [*told, f"{refused:,} refused"])
@@ -181,7 +182,7 @@ def _height(value: float, top: float) -> float:
 
 
 def _ticks(whole: float) -> tuple[str, ...]:
-    return tuple(span(whole * quarter / 4) for quarter in range(5))
+    return tuple(format_span(whole * quarter / 4) for quarter in range(5))
 
 
 def _counts(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:

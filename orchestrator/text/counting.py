@@ -1,0 +1,13 @@
+"""Counts with the words that go with them: ``1 target is``, ``2,000 targets are``."""
+
+from __future__ import annotations
+
+
+def count_noun(count: int, noun: str, plural: str = "") -> str:
+    """Return ``1 target``, ``2,000 targets``; the ``plural`` is the noun with an s if it is not given."""
+    return f"{count:,} {choose_form(count, noun, plural or f'{noun}s')}"
+
+
+def choose_form(count: int, one: str, many: str) -> str:
+    """Return the form of a word that goes with ``count``: ``choose_form(2, "is", "are")`` is ``are``."""
+    return one if count == 1 else many

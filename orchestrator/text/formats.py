@@ -1,0 +1,57 @@
+"""Times, durations and rates as people read them. Other programs get numbers and ISO times instead."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+DASH = "\N{EN DASH}"
+"""Stands for a value that is unknown or missing."""
+
+
+def format_moment(at: datetime | None) -> str:
+    """Format a time in UTC, to the second; a dash for None."""
+    return DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def format_clock(at: float) -> str:
+    """Format the Unix time ``at`` as a local time of day."""
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def format_time_of_day(at: float, now: float) -> str:
+    """Format the Unix time ``at`` as local hours and minutes; with its day if ``now`` is on another day."""
+    then = datetime.fromtimestamp(at).astimezone()
+    today = datetime.fromtimestamp(now).astimezone()
+    if then.date() == today.date():
+        return f"{then:%H:%M}"
+    # Within six days the name of the weekday is unambiguous.
+    return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
+
+
+def format_span(seconds: float | None) -> str:
+    """Format a duration: ``84 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 05 min``; a dash for None."""
+    if seconds is None:
+        return DASH
+    # Compare with what the digits would round to: 59.96 s would read "60.0 s".
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def format_time_left(seconds: float) -> str:
+    """Format a time that is left, rounded down: ``41 days``, ``3 h 20 min``, ``no time``."""
+    if seconds < 60:
+        return "less than a minute" if seconds > 0 else "no time"
+    if seconds >= 2 * 86400:
+        return f"{int(seconds // 86400):,} days"
+    return format_span(seconds // 60 * 60)
+
+
+def format_per_second(rate: float) -> str:
+    """Format a rate: ``87.5/s``."""
+    return f"{rate:,.1f}".removesuffix(".0") + "/s"
