@@ -119,7 +119,7 @@ def command(
         books = running.books()
     with result.folder.account() as account:
         write = tell if display.events == "-" else print_result
-        missing = seen.ids(TargetState.ABSENT) if seen else frozenset[str]()
+        missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()
         return judge_report(books, account, result.exit_status, write=write, missing=missing)
 
 
@@ -151,8 +151,8 @@ def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Seed:
     return Seed.from_plan(
         loaded.plan,
         targets_of(loaded),
-        down=seen.ids(TargetState.UNDEPLOYED),
-        missing=seen.ids(TargetState.ABSENT),
+        down=seen.list_ids(TargetState.UNDEPLOYED),
+        missing=seen.list_ids(TargetState.ABSENT),
         edited=seen.edited,
     )
 

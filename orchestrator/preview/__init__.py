@@ -1,1 +1,1 @@
-"""What a run would do, by the live state of its targets; and the file in which somebody approves of that."""
+"""What a run would do, judged by the live state of its targets; and the file that approves of it."""

@@ -1,7 +1,7 @@
-"""The file in which somebody approves of what a preview showed. Pure: bytes in, bytes out.
+"""An approval: a file by which a person approves of what a preview showed. Pure: bytes in, bytes out.
 
-Its seal is a digest of everything else in it, so a slip of an editor is found, whichever key it hit. Somebody
-who means harm can make another seal: against that there is the HMAC, over all but itself and the seal.
+The seal is a digest of everything else in the file, so it reveals a slip of an editor in any key. An attacker
+can compute another seal; the HMAC protects against that, and covers everything but itself and the seal.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from orchestrator.preview.states import Preview, TargetState
 
 SCHEMA: Literal[2] = 2
 UNSEALED_SCHEMA = 1
-"""The schema of files whose digest covered the states of the targets, and no other key."""
+"""The schema of older files, whose digest covers the states of the targets and no other key."""
 LIFETIME = timedelta(hours=24)
 """How long an approval holds where the plan has no window that closes."""
 
 SHORTEST_KEY = 16
-"""Characters. Whoever has the file can try keys at leisure."""
+"""Characters of a signing key. A reader of the file can try shorter keys at leisure."""
 
 MOST_NAMED = 3
 """How many targets a refusal names."""
-
 
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class ApprovedTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One target as it was when it was approved. ``state`` is one of ``TargetState``."""
+    """One target as it was when it was approved."""
 
     id: str
     state: TargetState
@@ -46,7 +45,7 @@ class ApprovedTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who has approved."""
+    """The person who approved, and the host where that was done."""
 
     user: str
     host: str
@@ -55,16 +54,17 @@ class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Approval(
     Struct, frozen=True, kw_only=True, tag="approval", tag_field="kind", forbid_unknown_fields=True
 ):
-    """What the file says. ``incomplete`` names the targets of which nobody could tell: approved, too."""
+    """All that the file says."""
 
     schema: Literal[2] = SCHEMA
     plan: str
     digest: str
-    """The plan's."""
+    """The digest of the plan."""
     taken: Instant
     expires: Instant
     by: Approver
     incomplete: tuple[str, ...]
+    """The targets whose state was unknown. They are approved, too."""
     targets: tuple[ApprovedTarget, ...]
     hmac: str | None = None
     seal: str = ""
@@ -72,7 +72,10 @@ class Approval(
 
 
 def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | None = None) -> Approval:
-    """Return the approval of what a preview shows; with a ``key`` it is signed."""
+    """Return the approval of what a preview shows, signed if a ``key`` is given.
+
+    It expires when the window closes, or after ``LIFETIME`` where there is no such end.
+    """
     closes = preview.window.closes if preview.window else None
     targets = tuple(
         ApprovedTarget(
@@ -96,25 +99,25 @@ def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | No
 
 
 def compute_hmac(approval: Approval, key: Secret) -> str:
-    """Return the HMAC-SHA256 over the JSON of all but itself and the seal."""
+    """Return the HMAC-SHA256 over the JSON of the approval without ``hmac`` and ``seal``."""
     return hmac.new(
         key.reveal().encode(), _encode_without(approval, "hmac", "seal"), hashlib.sha256
     ).hexdigest()
 
 
 def add_seal(approval: Approval) -> Approval:
-    """Return the approval with the seal that fits it: the SHA-256 over the JSON of all but the seal."""
+    """Return the approval with its seal: the SHA-256 over the JSON of the approval without ``seal``."""
     return replace(approval, seal=hashlib.sha256(_encode_without(approval, "seal")).hexdigest())
 
 
-def _encode_without(approval: Approval, *but: str) -> bytes:
-    """Return all that the file says but some keys, as JSON with sorted keys and no space between."""
-    said = {name: value for name, value in _to_keys(approval).items() if name not in but}
-    return msgspec.json.encode(said, order="sorted")
+def _encode_without(approval: Approval, *left_out: str) -> bytes:
+    """Return the file without some keys, as JSON with sorted keys and no space between."""
+    keys = {name: value for name, value in _to_keys(approval).items() if name not in left_out}
+    return msgspec.json.encode(keys, order="sorted")
 
 
 def _to_keys(approval: Approval) -> dict[str, Any]:
-    """Return the keys of the file; an unsigned one has no ``hmac``."""
+    """Return the keys of the file; an unsigned file has no ``hmac``."""
     keys: dict[str, Any] = msgspec.to_builtins(approval)
     if keys["hmac"] is None:
         del keys["hmac"]
@@ -122,16 +125,16 @@ def _to_keys(approval: Approval) -> dict[str, Any]:
 
 
 def encode_approval(approval: Approval) -> bytes:
-    """Return the file: one key a line, one target a line."""
-    said = _to_keys(approval)
-    targets = said.pop("targets")
-    head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in said.items()]
+    """Return the bytes of the file: one key a line, one target a line."""
+    keys = _to_keys(approval)
+    targets = keys.pop("targets")
+    head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in keys.items()]
     rows = ",\n".join(f"  {msgspec.json.encode(target).decode()}" for target in targets)
     return ("{" + ",\n".join([*head, f'"targets": [\n{rows}\n]']) + "}\n").encode()
 
 
 def decode_approval(data: bytes) -> Approval:
-    """Return the approval that a file holds. Raises UsageError where it holds none, or was edited."""
+    """Return the approval that a file holds; raises ``UsageError`` where it holds none, or was edited."""
     try:
         approval = msgspec.json.decode(data, type=Approval)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -143,42 +146,45 @@ def decode_approval(data: bytes) -> Approval:
 
 
 def _refuse_duplicates(targets: Iterable[ApprovedTarget]) -> None:
-    """Refuse an id that stands twice: the two could say different things."""
+    """Raise ``UsageError`` for an id that stands twice, since the two could say different things."""
     known: set[str] = set()
-    for one in targets:
-        if one.id in known:
-            raise UsageError(f"it names {one.id} twice")
-        known.add(one.id)
+    for target in targets:
+        if target.id in known:
+            raise UsageError(f"it names {target.id} twice")
+        known.add(target.id)
 
 
 def is_approval(data: bytes) -> bool:
-    """Say whether bytes are an approval of any version, sound or not, and not something else."""
+    """Return whether ``data`` is an approval of any version, be it sound or not."""
     try:
-        said = msgspec.json.decode(data)
+        keys = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return isinstance(said, dict) and said.get("kind") == "approval"
+    return isinstance(keys, dict) and keys.get("kind") == "approval"
 
 
 def _explain_refusal(data: bytes, error: Exception) -> str:
     try:
-        said = msgspec.json.decode(data)
+        keys = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"it is not JSON: {error}"
-    if not isinstance(said, dict) or said.get("kind") != "approval":
+    if not isinstance(keys, dict) or keys.get("kind") != "approval":
         return "it is no approval; `undeploy preview PLAN --save FILE` writes one"
-    if said.get("schema") == UNSEALED_SCHEMA:
+    if keys.get("schema") == UNSEALED_SCHEMA:
         return (
             "an older version of the program wrote it, whose digest does not cover every key; "
             "make a new one with `undeploy preview PLAN --save FILE`"
         )
-    if said.get("schema") != SCHEMA:
-        return f"it has schema {said.get('schema')!r}; this version of the program reads schema {SCHEMA}"
+    if keys.get("schema") != SCHEMA:
+        return f"it has schema {keys.get('schema')!r}; this version of the program reads schema {SCHEMA}"
     return f"it is no whole approval: {error}"
 
 
 def check_approval(approval: Approval, digest: str, *, now: datetime, key: Secret | None) -> None:
-    """Return if an approval holds for the plan with a digest; raises UsageError that says why it does not."""
+    """Raise ``UsageError``, with the reason, where an approval does not hold for the plan with ``digest``.
+
+    A signed approval needs its ``key``, and a ``key`` needs a signed approval.
+    """
     if key is None and approval.hmac is not None:
         raise UsageError("it is signed; give its key with --hmac-key")
     if key is not None:
@@ -196,8 +202,8 @@ def check_approval(approval: Approval, digest: str, *, now: datetime, key: Secre
 
 
 def check_names_all(approval: Approval, wanted: Iterable[str]) -> None:
-    """Return if an approval names every target that is ``wanted``; or raise UsageError with the others."""
-    named = {one.id for one in approval.targets}
+    """Raise ``UsageError`` where an approval does not name every target that is ``wanted``."""
+    named = {target.id for target in approval.targets}
     missing = [name for name in wanted if name not in named]
     if missing:
         more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
@@ -207,7 +213,7 @@ def check_names_all(approval: Approval, wanted: Iterable[str]) -> None:
 
 
 def check_key_length(key: Secret) -> Secret:
-    """Return a key that is long enough to sign with; raises UsageError for another."""
+    """Return ``key`` if it is long enough to sign with; raises ``UsageError`` for a shorter one."""
     if len(key.reveal()) < SHORTEST_KEY:
         raise UsageError(f"--hmac-key gives a key of less than {SHORTEST_KEY} characters")
     return key

@@ -1,4 +1,4 @@
-"""How many requests a run will need for what a preview saw, and how long that takes at the least. Pure."""
+"""The requests that a run will need for what a preview saw, and the time that they take at least. Pure."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
 
 LONGEST_PAGE = 500
+"""Targets on one page of a gateway's list, at the most."""
 
 
 class RequestLoad(Struct, frozen=True, kw_only=True):
-    """The requests of a run to one gateway, in one step of a wave."""
+    """The requests of a run to one gateway in one step of a wave."""
 
     looks: int = 0
     undeploys: int = 0
     chain: int = 0
-    """The most requests for one target, which go one after the other."""
+    """The most requests for one target. They go one after the other."""
 
 
 class RunForecast(Struct, frozen=True, kw_only=True):
-    """What a run will need at the least: nothing of it fails, and undeploys answer as fast as looks did."""
+    """What a run needs at least: if no request fails, and undeploys answer as fast as looks did."""
 
     looks: int
     undeploys: int
     seconds: float | None
-    """None where nothing was answered, so that nothing can be said."""
+    """None where no look was answered: then no reply time is known."""
     left: float | None
-    """What is left of the window when a run may begin, in seconds; negative where it is over."""
+    """Seconds that the window leaves from the moment a run may begin; negative where the window is over."""
     timing: Forecast
-    """When it is done if it begins as soon as it may, and which gateway the window stops."""
+    """When a run that begins as soon as it may is done, and which gateway the window stops."""
 
     @property
     def fits(self) -> bool | None:
-        """Whether all can start in the window; None without one, or where nothing can be said."""
+        """Whether every target can start in the window; None without a window, or where that is unknown."""
         if self.left is not None and self.left < 0:
             return False
         return self.timing.fits
@@ -54,29 +55,31 @@ class RunForecast(Struct, frozen=True, kw_only=True):
 
 
 def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
-    """Return the forecast; ``guarded`` where the run compares each target with an approval."""
+    """Return the forecast. ``guarded``: the run compares each target with an approval, which costs reads."""
     gateways = {gateway.name: gateway for gateway in plan.gateways}
-    middles = {gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds}
+    reply_seconds_of = {
+        gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds
+    }
     lacking = {gateway.name: gateway.lacking for gateway in preview.gateways}
-    portrayed = guarded or plan.snapshot != "off"
+    with_snapshots = guarded or plan.snapshot != "off"
     loads = list[RequestLoad]()
     parts = list[Part]()
     for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
         work = list[Work]()
         for name, here in _group_by_gateway(wave_step):
-            load = count_requests(gateways[name], here, lacking[name], portrayed=portrayed)
+            load = count_requests(gateways[name], here, lacking[name], with_snapshots=with_snapshots)
             loads.append(load)
-            work.append(estimate_work(gateways[name], load, middles.get(name)))
+            work.append(estimate_work(gateways[name], load, reply_seconds_of.get(name)))
         named = plan.waves[wave]
         parts.append(Part(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
     begins, last = _bound_run(plan, preview)
-    ahead = foresee(parts, now=begins, last=last)
+    timing = foresee(parts, now=begins, last=last)
     return RunForecast(
         looks=sum(load.looks for load in loads),
         undeploys=sum(load.undeploys for load in loads),
-        seconds=None if ahead.done is None else ahead.done - begins,
+        seconds=None if timing.done is None else timing.done - begins,
         left=measure_window_left(preview.window, preview.taken),
-        timing=ahead,
+        timing=timing,
     )
 
 
@@ -87,7 +90,7 @@ def _group_by_gateway(wave_step: Iterable[SeenTarget]) -> Iterator[tuple[str, li
 
 
 def _bound_run(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
-    """Return when a run may begin, and until when each gateway starts an undeploy; Unix times."""
+    """Return when a run may begin, and until when an undeploy may start at each gateway, in Unix times."""
     window = preview.window
     opens = window.opens if window else None
     closes = window.closes if window else None
@@ -96,40 +99,44 @@ def _bound_run(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
     return begins, last_starts(None if closes is None else _to_unix(closes), timeouts)
 
 
-def estimate_work(gateway: Gateway, load: RequestLoad, middle: float | None) -> Work:
-    """Return a gateway's part of a wave as work, where each request takes ``middle`` seconds."""
-    seconds = None if middle is None else estimate_seconds(gateway, load, middle)
+def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | None) -> Work:
+    """Return a gateway's part of a wave as work; a request takes ``reply_seconds``, None if unknown."""
+    seconds = None if reply_seconds is None else estimate_seconds(gateway, load, reply_seconds)
     return Work(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
 def count_requests(
-    gateway: Gateway, seen_targets: Iterable[SeenTarget], lacking: frozenset[str], *, portrayed: bool
+    gateway: Gateway, seen_targets: Iterable[SeenTarget], lacking: frozenset[str], *, with_snapshots: bool
 ) -> RequestLoad:
-    """Count the requests for targets of one gateway that go together."""
+    """Count the requests for the targets of one gateway in one step of a wave.
+
+    ``with_snapshots``: the run reads each target's snapshot first.
+    """
     always = gateway.look == "always"
     looks = undeploys = changing = chain = 0
     for seen in seen_targets:
         before = looks + undeploys
         group = seen.group
         sends = group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)
-        if portrayed:
+        if with_snapshots:
             looks += max(seen.reads, 1)
         elif always:
             looks += 1
         else:
-            sends = True  # nothing tells the run that it is down already
+            sends = True  # without a read, the run cannot know that the target is down already
         undeploys += sends
         if sends and always:
             changing += 1
             looks += count_looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
+    # The run then reads the gateway's list page by page, in place of one look for each target.
     if always and gateway.LISTS and changing >= WORTH:
         looks += -(-changing // LONGEST_PAGE) - changing
     return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
 
 
 def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str]) -> int:
-    """Count the reads of a look that finds a target down."""
+    """Return how many reads a look takes that finds the target down."""
     readings: dict[str, Reading] = {}
     found = gateway.next_look(seen.target, readings, lacking, None)
     while isinstance(found, Operation):
@@ -138,15 +145,15 @@ def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset
     return len(readings)
 
 
-def estimate_seconds(gateway: Gateway, load: RequestLoad, middle: float) -> float:
-    """Return how long so many requests take at the least, in seconds, if each takes ``middle``."""
-    in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * middle
+def estimate_seconds(gateway: Gateway, load: RequestLoad, reply_seconds: float) -> float:
+    """Return how many seconds the requests take at least, if each takes ``reply_seconds``."""
+    in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * reply_seconds
     rate = gateway.limits.rate
     return in_flight if rate is None else max(in_flight, load.looks / rate, load.undeploys / rate)
 
 
 def measure_window_left(window: Window | None, now: float) -> float | None:
-    """Return how much of a window is left for a run that begins as soon as it may; None without an end."""
+    """Return how many seconds of a window a run has that begins as soon as it may; None without an end."""
     if window is None or window.closes is None:
         return None
     opens = _to_unix(window.opens) if window.opens else now

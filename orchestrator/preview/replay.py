@@ -1,4 +1,4 @@
-"""A preview's JSON read again, so that a rehearsal begins with what it saw. Pure."""
+"""The JSON of a preview, read again, so that a rehearsal begins with the state that it saw. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.text.counting import count_noun
 
 
 class ReplayedTarget(Struct, frozen=True, kw_only=True):
-    """One target as a preview has seen it."""
+    """One target as the preview saw it."""
 
     id: str
     state: TargetState
@@ -22,25 +22,25 @@ class ReplayedTarget(Struct, frozen=True, kw_only=True):
 
 
 class ReplayedPreview(Struct, frozen=True, kw_only=True):
-    """What of a preview's JSON a rehearsal needs."""
+    """The part of a preview's JSON that a rehearsal needs."""
 
     schema: int
     kind: str
     digest: str
     targets: tuple[ReplayedTarget, ...]
 
-    def ids(self, state: TargetState) -> frozenset[str]:
-        """Return the targets that were in a state."""
-        return frozenset(one.id for one in self.targets if one.state is state)
+    def list_ids(self, state: TargetState) -> frozenset[str]:
+        """Return the ids of the targets in a state."""
+        return frozenset(target.id for target in self.targets if target.state is state)
 
     @property
     def edited(self) -> frozenset[str]:
-        """The targets with edits that were never deployed."""
-        return frozenset(one.id for one in self.targets if one.edited)
+        """The ids of the targets with edits that were never deployed."""
+        return frozenset(target.id for target in self.targets if target.edited)
 
 
 def read_preview(data: bytes, digest: str) -> ReplayedPreview:
-    """Return what a preview of the plan with this digest has seen; raises UsageError that says why not."""
+    """Return the preview in ``data``; raises ``UsageError`` unless it is one of the plan with ``digest``."""
     try:
         found = msgspec.json.decode(data, type=ReplayedPreview)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -58,11 +58,11 @@ def read_preview(data: bytes, digest: str) -> ReplayedPreview:
 
 
 def list_differences(seen: ReplayedPreview) -> Iterator[str]:
-    """Yield what a rehearsal of it cannot show as it is."""
+    """Yield, as lines, the states that a rehearsal cannot reproduce."""
     for state, why in (
         (TargetState.UNKNOWN, "nobody could tell"),
         (TargetState.PARTIAL, "still served in part"),
     ):
-        if count := len(seen.ids(state)):
+        if count := len(seen.list_ids(state)):
             targets = count_noun(count, "target")
             yield f"{targets} of which the preview says {state.value} ({why}): deployed here"

@@ -1,4 +1,4 @@
-"""What was seen of a plan's targets, as values, and what a run would make of it. Pure.
+"""The live state of a plan's targets, as values, and what a run would do about each. Pure.
 
 Instants are Unix times, durations are seconds.
 """
@@ -19,18 +19,18 @@ from orchestrator.rules.retry import describe
 
 
 class TargetState(StrEnum):
-    """How a target is, as previews and approvals write it."""
+    """The live state of a target, as previews and approvals write it."""
 
     DEPLOYED = "deployed"
     UNDEPLOYED = "undeployed"
     PARTIAL = "partial"
-    """The manager calls it undeployed, and it is still served."""
+    """Its manager calls the target undeployed, and pods still serve it."""
     ABSENT = "absent"
     UNKNOWN = "unknown"
 
 
 class PreviewGroup(StrEnum):
-    """What a run would make of a target."""
+    """What a run would do about a target, as the preview groups them."""
 
     WILL_CHANGE = "will_change"
     ALREADY_SO = "already_so"
@@ -55,28 +55,28 @@ _GROUPS = {
 
 
 class SeenTarget(Struct, frozen=True, kw_only=True):
-    """One target as it was seen."""
+    """One target as the preview saw it."""
 
     target: Target
     step: int
     """The step of its wave, from 0."""
     snapshot: Snapshot
     reads: int = 0
-    """How many of the vendor's reads it takes to see it so."""
+    """How many of the vendor's reads the snapshot took."""
 
     @property
     def state(self) -> TargetState:
-        """How it is; UNKNOWN where nobody could tell."""
+        """The live state; UNKNOWN where the gateway could not tell."""
         return _STATES.get(self.snapshot.verdict, TargetState.UNKNOWN)
 
     @property
     def group(self) -> PreviewGroup:
-        """What a run would make of it."""
+        """What a run would do about the target."""
         return _GROUPS[self.state]
 
     @property
     def why(self) -> str | None:
-        """Return why it cannot be told, or in whose words it does not exist; None where nothing is to say."""
+        """Why the state is unknown, or the gateway's words for an absent target; None where neither is so."""
         seen = self.snapshot
         said = seen.code or seen.message
         told = describe(Reading(verdict=seen.verdict, code=seen.code, message=seen.message))
@@ -92,30 +92,31 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
 
 
 class PreviewedGateway(Struct, frozen=True, kw_only=True):
-    """One gateway as the preview met it."""
+    """One gateway as the preview found it."""
 
     name: str
     kind: str
     requests: int
-    """HTTP requests that were sent to it, logins and pages of its list included."""
+    """HTTP requests that the preview sent to the gateway, with logins and pages of its list."""
     seconds: tuple[float, ...]
-    """How long each reply to a look took."""
+    """How long the reply to each look took."""
     lacking: frozenset[str] = frozenset()
-    """The reads that it turned out not to offer."""
+    """The reads that the gateway turned out not to offer."""
     until: float | None = None
-    """When its credential ends, where it says so and nobody renews it."""
+    """When the credential ends, where it says so and the program cannot renew it."""
     warnings: tuple[str, ...] = ()
 
 
 class SiblingDeployments(Struct, frozen=True):
-    """Where a thing is deployed: the environments of the targets that share it with ``target``."""
+    """Where else the same API is deployed as ``target``."""
 
     target: Target
     deployed: frozenset[str]
+    """The environments, that of ``target`` among them."""
 
 
 class Preview(Struct, frozen=True, kw_only=True):
-    """All that was seen, and of which plan."""
+    """All that a look at the live state of a plan's targets found."""
 
     plan: str
     reason: str | None
@@ -132,11 +133,11 @@ class Preview(Struct, frozen=True, kw_only=True):
     patterns: int = 0
     """How many patterns of ``protect`` and of protect files are in force."""
     guard_warnings: tuple[tuple[str, str], ...] = ()
-    """What there is to warn of about them and about gateways that may be one place: a gateway, and words."""
+    """Warnings about these patterns, and about gateways that may be one place: a gateway, and the words."""
 
     @property
     def unknown(self) -> tuple[SeenTarget, ...]:
-        """The targets of which nobody could tell."""
+        """The targets whose state could not be found out."""
         return tuple(seen for seen in self.targets if seen.group is PreviewGroup.UNKNOWN)
 
     @property
@@ -146,17 +147,17 @@ class Preview(Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """How many HTTP requests the preview has sent."""
+        """How many HTTP requests the preview sent."""
         return sum(place.requests for place in self.gateways)
 
 
 def count_by_group(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
-    """Count targets by group; every group is there."""
+    """Return how many targets there are, and how many of each group; a group without any is there, too."""
     counts = Counter(seen.group for seen in seen_targets)
     return {"targets": counts.total(), **{group.value: counts[group] for group in PreviewGroup}}
 
 
 def build_approved(state: str, revision: str | None, since: str | None) -> Approved:
-    """Return what a run compares a target with: ``state`` is a ``TargetState``'s value."""
+    """Return what a guarded run compares a target with; ``state`` is the value of a ``TargetState``."""
     verdict = _VERDICTS.get(TargetState(state), Verdict.UNCLEAR)
     return Approved(state=verdict.value, revision=revision, since=since)

@@ -1,4 +1,4 @@
-"""What somebody should know before they agree to what a preview shows. Pure."""
+"""The warnings that a person should read before agreeing to what a preview shows. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from orchestrator.text.counting import count_noun
 
 
 class PreviewWarning(Struct, frozen=True, kw_only=True):
-    """One warning: a word for programs, a sentence for people, and the targets that it is about, if any."""
+    """One warning.
+
+    ``kind`` is a word for programs, ``text`` a sentence for people. ``targets`` holds the ids of the targets
+    that the warning is about, if any.
+    """
 
     kind: str
     text: str
@@ -29,7 +33,7 @@ class PreviewWarning(Struct, frozen=True, kw_only=True):
 
 
 def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[PreviewWarning, ...]:
-    """Return all that there is to warn of, the gravest first."""
+    """Return all warnings about a run of what the preview saw, the gravest first."""
     return tuple(
         chain(
             _warn_of_unknown(preview),
@@ -48,7 +52,7 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
 
 
 def list_deleted_front_ends(seen_targets: Iterable[SeenTarget]) -> Iterator[tuple[SeenTarget, FrontEnd]]:
-    """Yield what is deleted with the targets that go down: the front-end APIs that are published for them."""
+    """Yield the front-end APIs that an undeploy deletes, each with the target for which it is published."""
     for seen in seen_targets:
         if seen.group is PreviewGroup.WILL_CHANGE:
             yield from ((seen, front) for front in seen.snapshot.fronts)
@@ -67,7 +71,8 @@ _TO_APPROVE = "to approve is to approve of these, too"
 
 
 def _warn_of_unknown(preview: Preview) -> Iterator[PreviewWarning]:
-    # A look that is refused with a code of the vendor's (no such instance) is no version without looks.
+    # A look refused with a code of the vendor's, such as "no such instance", does not prove a version without
+    # looks.
     blind = [seen for seen in preview.unknown if _is_without_looks(seen.snapshot)]
     others = [seen for seen in preview.unknown if not _is_without_looks(seen.snapshot)]
     text = f"{{targets}} could not be looked at or told of: {_TO_APPROVE}"
@@ -125,34 +130,31 @@ def _warn_of_absent(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
 
 
 def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
-    """The first wave or step after which a stop rule would end the run, if all that is up goes down."""
-    tally = StopRules(plan.stop_when, {}, first_run=True)
+    """Yield the first wave or step in which a stop rule would end the run, if every undeploy succeeds."""
+    stop_rules = StopRules(plan.stop_when, {}, first_run=True)
     wave_steps = [
         list(wave_step)
         for _, wave_step in groupby(preview.targets, key=lambda one: (one.target.wave, one.step))
     ]
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     for number, wave_step in enumerate(wave_steps, 1):
-        tally.next_wave()
+        stop_rules.next_wave()
         ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
-        breaches = [tally.add(end.outcome, end.reason, doubted=False) for end in ends]
+        breaches = [stop_rules.add(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
         if breach is None and number < len(wave_steps):
             down = any(end.outcome in DONE for end in ends)
-            breach = tally.find_breach() or (None if down else "nothing in it was undeployed")
+            breach = stop_rules.find_breach() or (None if down else "nothing in it was undeployed")
         if breach:
             name = plan.waves[wave_step[0].target.wave].name
-            where = (
-                f"step {wave_step[0].step + 1} of wave {name}"
-                if plan.waves[wave_step[0].target.wave].sizes
-                else name
-            )
+            is_split = bool(plan.waves[wave_step[0].target.wave].sizes)
+            where = f"step {wave_step[0].step + 1} of wave {name}" if is_split else name
             yield PreviewWarning(kind="stop_rule", text=f"a stop rule would end the run in {where}: {breach}")
             return
 
 
 def _predict_end(gateway: Gateway, seen: SeenTarget) -> End:
-    """Return how a target would end as it is now."""
+    """Return how a target would end, by its present state."""
     match seen.state:
         case TargetState.ABSENT:
             hidden = seen.snapshot.hidden
@@ -164,7 +166,7 @@ def _predict_end(gateway: Gateway, seen: SeenTarget) -> End:
 
 
 def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:
-    """Things that would be deployed nowhere any more, by what their own gateway says of all environments."""
+    """Yield the targets whose API would be deployed nowhere any more, by what their gateway says."""
     last: list[SeenTarget] = []
     for family in preview.siblings:
         head = family.target.parts[:-1]
