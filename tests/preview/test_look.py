@@ -140,7 +140,7 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
         (refuses, SILENT_FOR + 1, "it gave no answer (connection refused)"),
         (falling_silent(8), SILENT_FOR + 2, "it gave no answer for 60 s (no reply within 30 s)"),
     ],
-    list_ids=["hangs", "refuses", "falls silent"],
+    ids=["hangs", "refuses", "falls silent"],
 )
 def test_before_a_question_it_ends_all_with_its_name_and_cause(
     tmp_path: Path, mute: Answering, most: float, cause: str
