@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Window
     from orchestrator.model.target import Target
     from orchestrator.preview.approval import Approver
-    from orchestrator.report.values import How
+    from orchestrator.report.values import ApprovalMethod
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.runs.options import RunOptions
 
@@ -102,7 +102,7 @@ def agree(
 
 def _agree_by_file(
     loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approving: ApprovalOptions
-) -> tuple[How, Approver]:
+) -> tuple[ApprovalMethod, Approver]:
     """Return how the approval file was given, and who has approved; raises ``UsageError``."""
     assert approving.approval is not None  # noqa: S101 - the caller has looked
     if loaded.plan.approval == "signed" and approving.hmac_key is None:
@@ -170,7 +170,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     return True
 
 
-def encode_agreement(how: How, by: Approver) -> str:
+def encode_agreement(how: ApprovalMethod, by: Approver) -> str:
     """Return how somebody has agreed, and who, as the journal keeps it."""
     import msgspec
 
@@ -248,7 +248,7 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import describe_pace
     from orchestrator.display.summary import aligned
-    from orchestrator.report.words import guarded
+    from orchestrator.report.words import describe_protection
     from orchestrator.runs.selection import protecting
     from orchestrator.text.characters import make_visible
 
@@ -270,7 +270,7 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
         going = sum(count for (at, _), count in counts.going.items() if at == index)
         if going and (words := describe_pace(wave, going)):
             yield f"pace       {make_visible(wave.name)}: {words}"
-    yield f"protect    {guarded(len(protecting(plan, options).texts), counts.protected)}"
+    yield f"protect    {describe_protection(len(protecting(plan, options).texts), counts.protected)}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"
     if counts.filtered:

@@ -96,7 +96,7 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
         describe_pace,
         describe_stop_rules,
     )
-    from orchestrator.report.words import in_force
+    from orchestrator.report.words import describe_patterns
     from orchestrator.runs.selection import protecting
     from orchestrator.text.characters import make_visible
 
@@ -112,7 +112,7 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
     if following := draft.dependents():
         yield f"after: {count_noun(following, 'target comes', 'targets come')} after another"
     patterns = len(protecting(plan, options).texts)
-    yield f"protect: {in_force(patterns)}"
+    yield f"protect: {describe_patterns(patterns)}"
     if patterns:
         yield f"protected: {count_noun(kept.total(), 'target')}"
     yield from describe_stop_rules(plan.stop_when)

@@ -33,7 +33,7 @@ from orchestrator.text.counting import choose_form
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.reading import Obstacle
-    from orchestrator.report.values import How
+    from orchestrator.report.values import ApprovalMethod
     from orchestrator.runs.restore import Choice, Restoration
 
 OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
@@ -160,8 +160,8 @@ def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
         if run.path.resolve() == own.path:
             continue
         with run.account() as account:
-            back = account.report.way_back
-        if back and (count := back.taken + back.doubtful):
+            back = account.report.restore_outlook
+        if back and (count := back.undeployed + back.doubtful):
             yield run.id, count
 
 
@@ -206,7 +206,7 @@ def _agree(
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
     """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
-    how: How = "yes"
+    how: ApprovalMethod = "yes"
     if consent.approve is not None:
         check_digest(consent.approve, restoration.digest, of="restore")
         how = "digest"

@@ -100,7 +100,7 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
 
     ``restores`` are those that are kept beside it.
     """
-    from orchestrator.report.words import done
+    from orchestrator.report.counts import count_done
     from orchestrator.text.characters import make_visible
 
     try:
@@ -109,7 +109,7 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals
-    counts = (totals.targets, done(totals), totals.failed, totals.unknown, totals.not_started)
+    counts = (totals.targets, count_done(totals), totals.failed, totals.unknown, totals.not_started)
     told = (
         folder.id,
         make_visible(report.run.plan),

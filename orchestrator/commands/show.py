@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.journal.account import JournalReportSource
-    from orchestrator.report.values import AttemptReport, KeptTarget
+    from orchestrator.report.values import AttemptReport, TargetRecord
 
 
 @click.command("show")
@@ -53,7 +53,7 @@ def find_target(account: JournalReportSource, ref: str) -> str:
     raise UsageError(f"{make_visible(ref)} means several targets of run {run}; say which:{names}{more}")
 
 
-def render_json(kept: KeptTarget) -> str:
+def render_json(kept: TargetRecord) -> str:
     """Return the target's object of report.json, with ``snapshot``."""
     import msgspec
 
@@ -62,7 +62,7 @@ def render_json(kept: KeptTarget) -> str:
     return msgspec.json.encode({**target_json(kept.target), "snapshot": kept.snapshot}).decode()
 
 
-def render_text(kept: KeptTarget) -> Iterator[str]:
+def render_text(kept: TargetRecord) -> Iterator[str]:
     """Yield the same for people, with what an approval saw and what restores did."""
     from orchestrator.report.words import OUTCOME_WORDS
     from orchestrator.text.characters import make_visible
@@ -89,7 +89,7 @@ def render_text(kept: KeptTarget) -> Iterator[str]:
     yield from map(_render_attempt, target.attempts)
 
 
-def _render_snapshot(kept: KeptTarget) -> Iterator[str]:
+def _render_snapshot(kept: TargetRecord) -> Iterator[str]:
     from orchestrator.text.characters import make_visible
     from orchestrator.text.formats import format_moment
 

@@ -124,9 +124,9 @@ def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dic
 
 def _describe_wait(report: Report) -> str | None:
     """Return what a run that does not go on waits for: the command that goes on with it."""
-    from orchestrator.report.words import advice
+    from orchestrator.report.advice import advise
 
-    commands = [step.command for step in advice(report) if step.command.startswith("undeploy resume")]
+    commands = [step.command for step in advise(report) if step.command.startswith("undeploy resume")]
     return (
         f"somebody who goes on with it: {commands[0]}" if commands and report.run.state != "running" else None
     )
@@ -136,22 +136,23 @@ def render_text(
     account: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield the same for people."""
-    from orchestrator.report.words import act_of, headline, hours, worked
+    from orchestrator.report.headline import compose_headline
+    from orchestrator.report.words import describe_act, describe_session, describe_window
     from orchestrator.text.characters import make_visible
 
     report = account.report
     plan = make_visible(report.run.plan)
-    yield f"run       {report.run.id}: {act_of(report.run)} of {plan}, {report.run.state}"
+    yield f"run       {report.run.id}: {describe_act(report.run)} of {plan}, {report.run.state}"
     if held and report.run.state == "running":
         yield f"session   {len(report.run.sessions)}, {held}"
     elif report.run.sessions:
-        yield f"session   {len(report.run.sessions)}, {worked(report.run.sessions[-1])}"
-    yield f"targets   {headline(report)}"
+        yield f"session   {len(report.run.sessions)}, {describe_session(report.run.sessions[-1])}"
+    yield f"targets   {compose_headline(report)}"
     if wave := _describe_wave(account, live):
         step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
         yield f"wave      {wave['number']} of {wave['of']}, {make_visible(wave['name'])}{step}"
     if report.run.window:
-        yield f"window    {hours(report.run.window)}"
+        yield f"window    {describe_window(report.run.window)}"
     yield from _render_live(live) if live else _render_ended(report, state)
 
 

@@ -15,7 +15,7 @@ from orchestrator.model.events import (
     RunStarted,
     RunWaiting,
 )
-from orchestrator.report.words import guarded, told_act
+from orchestrator.report.words import describe_protection, name_act
 from orchestrator.rules.forecast import Forecast, last_starts
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
@@ -107,7 +107,7 @@ def setting_text(event: RunStarted) -> str:
     """Return what is done where, within which hours, and who agreed to it."""
     places = ", ".join(f"{make_visible(name)} {make_visible(url)}" for name, url in event.urls.items())
     stand_in = "simulators in place of " if event.rehearsal else ""
-    told = [f"{told_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
+    told = [f"{name_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
     if event.approval:
         told.append(f"approved: {make_visible(event.approval)}")
     return "; ".join(told)
@@ -117,7 +117,7 @@ def protect_text(event: RunStarted) -> str:
     """Return how many patterns are in force and how many targets they keep; nothing of a restore."""
     if event.patterns is None:
         return ""
-    return f"protect: {guarded(event.patterns, event.protected)}"
+    return f"protect: {describe_protection(event.patterns, event.protected)}"
 
 
 def _hours(event: RunStarted) -> Iterator[str]:

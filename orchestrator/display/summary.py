@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from orchestrator.display.progress import TROUBLED
+from orchestrator.report.advice import advise
+from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import Report, TargetReport, Totals
-from orchestrator.report.words import advice, headline
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_span
 
@@ -55,12 +56,12 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
 
 def ending_line(report: Report) -> str:
     """Return how the run ended, in one line."""
-    return f"{headline(report)} ({format_span(report.run.seconds)} of work)"
+    return f"{compose_headline(report)} ({format_span(report.run.seconds)} of work)"
 
 
 def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
     """Yield what to do next; ``state`` is put behind each command to type."""
-    for step in advice(report):
+    for step in advise(report):
         yield step.text
         if step.command:
             yield f"    {step.command}{state}"

@@ -48,7 +48,7 @@ from orchestrator.model.outcome import Counts, Reason
 from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import UNDEPLOY, Act, Operation
 from orchestrator.plan.patterns import Patterns
-from orchestrator.report.words import consented
+from orchestrator.report.words import describe_consent
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
 from orchestrator.rules.forecast import last_starts
 from orchestrator.rules.stop_rules import StopRules
@@ -275,7 +275,7 @@ class Session:
     def _approval(self) -> str:
         for (text,) in self._reader.rows("SELECT value FROM meta WHERE key = 'approved'"):
             if consent := consent_of(text):
-                return consented(consent)
+                return describe_consent(consent)
         return ""
 
     @asynccontextmanager

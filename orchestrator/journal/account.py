@@ -25,23 +25,23 @@ from orchestrator.model.plan import Plan, RunId, Window
 from orchestrator.model.reading import Act
 from orchestrator.plan.stored import plan_from_json
 from orchestrator.report.values import (
+    ApprovalMethod,
     ApprovalReport,
     ApprovedState,
     AttemptReport,
-    Consent,
-    Control,
+    ControlReport,
     GatewayReport,
-    How,
-    KeptTarget,
-    Pacing,
-    Percentiles,
+    LatencyPercentiles,
+    PaceTimeline,
     Report,
     RestoredTarget,
     RestoreReport,
+    RunApproval,
     RunReport,
+    RunTimeline,
     SessionReport,
+    TargetRecord,
     TargetReport,
-    Timeline,
     Totals,
     WaveReport,
     WindowReport,
@@ -235,12 +235,12 @@ class JournalReportSource:
         names = (name for (name,) in self._database.rows("SELECT id FROM target ORDER BY seq"))
         return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
 
-    def kept(self, name: str) -> KeptTarget:
+    def kept(self, name: str) -> TargetRecord:
         """Return all that is kept about the target with that id, which the run has."""
         seq = self._database.one("SELECT seq FROM target WHERE id = ?", (name,))[0]
         seen = "SELECT taken, value FROM snapshot WHERE seq = ?"
         approved = "SELECT state, revision, since FROM approved WHERE seq = ?"
-        return KeptTarget(
+        return TargetRecord(
             target=next(iter(self._stream(f"seq = {seq}"))),
             snapshot=next(starmap(_snapshot, self._database.rows(seen, (seq,))), None),
             approved=next(starmap(ApprovedState, self._database.rows(approved, (seq,))), None),
@@ -252,7 +252,7 @@ class JournalReportSource:
             if (said := told_by(restore, self.plan.gateways, name)) is not None:
                 yield RestoredTarget(restore.id, *said)
 
-    def timeline(self, buckets: int) -> Timeline:
+    def timeline(self, buckets: int) -> RunTimeline:
         """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
         width = max(self.report.run.seconds, 0.001) / buckets
         ended: list[Counter[str]] = [Counter() for _ in range(buckets)]
@@ -265,9 +265,9 @@ class JournalReportSource:
             for bucket, count in self._database.rows(_SENT_BY_BUCKET, values):
                 requests[bucket] += count
             offset += session.seconds
-        return Timeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
+        return RunTimeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
 
-    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         """Give the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""
         refusing = {row[0] for row in self._database.rows(_REFUSING)}
         bound = {row[0] for row in self._database.rows(_BOUND)}
@@ -277,7 +277,7 @@ class JournalReportSource:
             if place in refusing or gateway.name in bound
         )
 
-    def _pacing(self, place: int, name: str, buckets: int) -> Pacing:
+    def _pacing(self, place: int, name: str, buckets: int) -> PaceTimeline:
         width = max(self.report.run.seconds, 0.001) / buckets
         starts, ends = _Instants(buckets), _Instants(buckets)
         bounds: dict[int, float | None] = {}
@@ -292,7 +292,7 @@ class JournalReportSource:
                 ends.add(*row)
             offset += session.seconds
         flown = zip(starts.integral(width), ends.integral(width), strict=True)
-        return Pacing(
+        return PaceTimeline(
             gateway=name,
             width=width,
             bound=tuple(_held(bounds, buckets)),
@@ -340,7 +340,7 @@ class JournalReportSource:
             dependent=self._database.one(_DEPENDENT)[0],
             cut_off=self._database.one(_CUT_OFF)[0],
             controls=tuple(_control(at, text) for at, text in self._database.rows(_CONTROLS)),
-            consent=self._consent,
+            approval=self._consent,
             restores=tuple(map(_restore, self._restores)),
             up_again=dict(self._database.rows(_UP_AGAIN)),
             **self._of_snapshots(),
@@ -350,16 +350,16 @@ class JournalReportSource:
         """Say what a restore goes by: for a run what it has kept, for a restore what was accepted."""
         if self._meta.get("act", "undeploy") == "restore":
             reasons = "".join(text for (text,) in self._database.rows(_LEFT_OUT))
-            in_the_way = tuple(sorted(set(_ACCEPT.findall(reasons))))
+            unaccepted = tuple(sorted(set(_ACCEPT.findall(reasons))))
             return {
                 "accepted": msgspec.json.decode(self._meta["accept"], type=tuple[str, ...]),
-                "in_the_way": in_the_way,
+                "unaccepted": unaccepted,
                 "brings_back": len(brings_back(self._meta)),
                 "unseen": self._meta.get("unseen", 0),
             }
         back = None if self._meta.get("rehearsal") else way_back(self._database, self.plan.snapshot)
         known = None if self.plan.snapshot == "off" else self._database.one(_SNAPSHOTS)[0]
-        return {"snapshots": known, "way_back": back}
+        return {"snapshots": known, "restore_outlook": back}
 
     def _run_report(self) -> RunReport:
         ended, state, stopped_by, exit_status = (None, None, None, None)
@@ -431,13 +431,13 @@ class JournalReportSource:
             cell["requests"], cell["retries"] = requests, retries
         return {key: Totals(**cell) for key, cell in counts.items()}
 
-    def _percentiles(self, gateway: int) -> Percentiles:
+    def _percentiles(self, gateway: int) -> LatencyPercentiles:
         """Give the smallest times that 50, 95 and 99 of a hundred replies did not exceed."""
         seconds = array("d", (row[0] for row in self._database.rows(_LATENCIES, (gateway,))))
         if not seconds:
-            return Percentiles()
+            return LatencyPercentiles()
         p50, p95, p99 = (seconds[-(-len(seconds) * share // 100) - 1] for share in (50, 95, 99))
-        return Percentiles(p50=p50, p95=p95, p99=p99)
+        return LatencyPercentiles(p50=p50, p95=p95, p99=p99)
 
     def _lane(self, gateway: str) -> Literal["open", "parked", "closed"]:
         query = (
@@ -518,15 +518,15 @@ class _Act(Struct):
     origin: str = ""
 
 
-def _control(at: float, text: str) -> Control:
+def _control(at: float, text: str) -> ControlReport:
     try:
         said = msgspec.json.decode(text, type=_Act)
     except (msgspec.DecodeError, UnicodeError):
         said = _Act(act=text)
-    return Control(at=_instant(at), act=said.act, by=said.by, origin=said.origin)
+    return ControlReport(at=_instant(at), act=said.act, by=said.by, origin=said.origin)
 
 
-_HOW: dict[str, How] = {
+_HOW: dict[str, ApprovalMethod] = {
     "--yes": "yes",
     "digest typed": "prompt",
     "digest given": "digest",
@@ -589,20 +589,20 @@ class _Said(Struct):
             return cls()
 
 
-def _approval(consent: Consent | None) -> ApprovalReport:
+def _approval(consent: RunApproval | None) -> ApprovalReport:
     return ApprovalReport(how="none") if consent is None else ApprovalReport(how=consent.how, by=consent.by)
 
 
-def consent_of(text: str | None) -> Consent | None:
+def consent_of(text: str | None) -> RunApproval | None:
     """Return how somebody agreed to a run, as its journal's meta ``approved`` holds it."""
     if text is None:
         return None
     try:
         said = msgspec.json.decode(text, type=_Agreed)
-        how = msgspec.convert(_HOW.get(said.how, said.how), How)
+        how = msgspec.convert(_HOW.get(said.how, said.how), ApprovalMethod)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError):
         return None
-    return Consent(how=how, by=f"{said.user} on {said.host}", at=_instant(said.at))
+    return RunApproval(how=how, by=f"{said.user} on {said.host}", at=_instant(said.at))
 
 
 class _Attempts:

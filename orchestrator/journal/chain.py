@@ -25,7 +25,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.plan.stored import plan_to_json
-from orchestrator.report.values import ChainedRun, Pacing, Report, TargetReport, Timeline
+from orchestrator.report.values import ChainedRun, PaceTimeline, Report, RunTimeline, TargetReport
 
 _WAVE = 1 << 32
 """Targets are numbered wave by wave, also those that only a later run has."""
@@ -212,13 +212,13 @@ class ChainReportSource:
         """Yield the targets that are not down after all of the runs."""
         return self._account.trouble()
 
-    def timeline(self, buckets: int) -> Timeline:
+    def timeline(self, buckets: int) -> RunTimeline:
         """Count what ended and what was sent over the working time of all runs, in ``buckets`` parts."""
         return self._account.timeline(buckets)
 
-    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         """Give the curves of the gateways over the same time."""
-        return self._account.pacings(buckets)
+        return self._account.pace_timelines(buckets)
 
 
 @contextmanager

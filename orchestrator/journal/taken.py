@@ -12,7 +12,7 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.report.values import Lost, WayBack
+from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
 
 # Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
 # up after one undeploy may have gone down by the next, be that refused.
@@ -88,7 +88,7 @@ def order_of(database: Database) -> Iterator[tuple[int, int]]:
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
-def way_back(database: Database, mode: str) -> WayBack:
+def way_back(database: Database, mode: str) -> RestoreOutlook:
     """Count what a restore of the run could bring back, and why not the rest.
 
     ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``.
@@ -102,13 +102,13 @@ def way_back(database: Database, mode: str) -> WayBack:
             # Without a code of the vendor's it is the version that has no look, however it says so.
             bare = verdict == Verdict.NOT_OFFERED.value and not code
             lost[_since(verdict, "" if bare else f"{code} {message}".strip(), mode)] += count
-    return WayBack(
-        taken=counts[True, True] + counts[True, False],
-        kept=counts[True, True],
+    return RestoreOutlook(
+        undeployed=counts[True, True] + counts[True, False],
+        restorable=counts[True, True],
         doubtful=counts[False, True] + counts[False, False],
-        doubtful_kept=counts[False, True],
-        wants=dict(database.rows(_WANTS)),
-        lost=tuple(_grouped(lost)),
+        doubtful_restorable=counts[False, True],
+        to_accept=dict(database.rows(_WANTS)),
+        unrestorable=tuple(_grouped(lost)),
     )
 
 
@@ -133,11 +133,13 @@ def _since(verdict: str | None, text: str, mode: str) -> str:
             return "the look before the undeploy did not see it deployed in full"
 
 
-def _grouped(lost: Counter[str]) -> Iterator[Lost]:
+def _grouped(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
     ranked = lost.most_common()
-    yield from (Lost(since, count) for since, count in ranked[:_CAUSES])
+    yield from (UnrestorableTargets(since, count) for since, count in ranked[:_CAUSES])
     if more := sum(count for _, count in ranked[_CAUSES:]):
-        yield Lost(f"the looks before the undeploy met {len(ranked) - _CAUSES:,} other causes", more)
+        yield UnrestorableTargets(
+            f"the looks before the undeploy met {len(ranked) - _CAUSES:,} other causes", more
+        )
 
 
 def keep(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:

@@ -22,7 +22,7 @@ from orchestrator.preview.phrases import (
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
-from orchestrator.report.words import guarded
+from orchestrator.report.words import describe_protection
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH, format_span
@@ -75,7 +75,7 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
 
 
 def _render_left_alone(preview: Preview) -> Iterator[str]:
-    yield f"protect   {guarded(preview.patterns, preview.protected)}"
+    yield f"protect   {describe_protection(preview.patterns, preview.protected)}"
     if preview.protected:
         yield f"protected {preview.protected:,}: left alone, and not looked at"
     if preview.filtered:

@@ -16,7 +16,7 @@ _OTHER = "other causes"
 _NONE = "no reason given"
 
 
-class Group(Struct, frozen=True, kw_only=True):
+class CauseGroup(Struct, frozen=True, kw_only=True):
     """Targets with one outcome for one cause.
 
     ``label`` is the vendor's code, or the word with which the reason begins; ``text`` is what the first of
@@ -42,7 +42,7 @@ class Group(Struct, frozen=True, kw_only=True):
         return self.count - len(self.examples)
 
 
-def grouped(trouble: Iterable[TargetReport]) -> list[Group]:
+def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
     """Group ``trouble`` by outcome and cause: failed, then unknown, then not started, the largest first.
 
     Memory is bounded: beyond 200 different causes the rest share one group an outcome.
@@ -52,7 +52,7 @@ def grouped(trouble: Iterable[TargetReport]) -> list[Group]:
     gateways: defaultdict[tuple[Outcome, str], dict[str, None]] = defaultdict(dict)
     examples: defaultdict[tuple[Outcome, str], list[str]] = defaultdict(list)
     for target in trouble:
-        label, text = cause(target)
+        label, text = find_cause(target)
         if (target.outcome, label) not in counts and len(counts) >= _MOST:
             label, text = _OTHER, None
         key = target.outcome, label
@@ -63,7 +63,7 @@ def grouped(trouble: Iterable[TargetReport]) -> list[Group]:
         if len(examples[key]) < EXAMPLES:
             examples[key].append(target.id)
     groups = [
-        Group(
+        CauseGroup(
             outcome=key[0],
             label=key[1],
             text=texts[key],
@@ -77,7 +77,7 @@ def grouped(trouble: Iterable[TargetReport]) -> list[Group]:
     return sorted(groups, key=lambda group: (order.index(group.outcome), -group.count, group.label))
 
 
-def cause(target: TargetReport) -> tuple[str, str | None]:
+def find_cause(target: TargetReport) -> tuple[str, str | None]:
     """The label and the text of why ``target`` is not down."""
     word = (target.reason or "").partition(":")[0]
     if target.outcome is Outcome.NOT_STARTED or word == "partial":

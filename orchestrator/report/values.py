@@ -18,13 +18,13 @@ OUTCOMES_OF = {
     "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
     "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
 }
-"""The outcomes that are an act's own: as it should be by this run, and as it should be already."""
+"""The two good outcomes of each act: the run reached its goal, or the target was there already."""
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """Counts; the same keys for the run, a gateway and a wave. A restore has ``restored`` and
-    ``already_deployed`` in place of ``undeployed`` and ``already_undeployed``.
+    """Counts of targets by outcome, with the same keys for the run, a gateway and a wave.
 
+    A restore has ``restored`` and ``already_deployed`` in place of ``undeployed`` and ``already_undeployed``.
     ``requests`` counts every HTTP request that was sent; ``retries`` the undeploys after a target's first.
     """
 
@@ -40,16 +40,16 @@ class Totals(Struct, frozen=True, kw_only=True):
     retries: int = 0
 
 
-class Percentiles(Struct, frozen=True, kw_only=True):
-    """Seconds of the replies to undeploys; None where there was none."""
+class LatencyPercentiles(Struct, frozen=True, kw_only=True):
+    """Seconds until the replies to undeploys came; None if no reply came."""
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
 
 
-How = Literal["none", "yes", "prompt", "digest", "file", "signed"]
-"""How somebody agreed to a run: ``none`` where nobody was asked, as for a rehearsal or a call from Python."""
+ApprovalMethod = Literal["none", "yes", "prompt", "digest", "file", "signed"]
+"""How a person approved a run. ``none``: the program did not ask, as for a rehearsal or a Python call."""
 
 
 class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
@@ -61,15 +61,17 @@ class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"})
 
 
 class ApprovalReport(Struct, frozen=True, kw_only=True):
-    """How somebody agreed to the run before it began, and who (``user on host``)."""
+    """How the run was approved before it began, and by whom (``user on host``)."""
 
-    how: How
+    how: ApprovalMethod
     by: str | None = None
 
 
 class SessionReport(Struct, frozen=True, kw_only=True):
-    """One time that a process worked on the run. ``ended`` and ``exit_status`` are None where it was killed,
-    or still works."""
+    """One time that a process worked on the run.
+
+    ``ended`` and ``exit_status`` are None if the process was killed, or is still at work.
+    """
 
     started: datetime
     ended: datetime | None
@@ -87,7 +89,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     plan: str
     digest: str
     rehearsal: bool = False
-    """Simulators stood in for the gateways: nothing of it has happened to them."""
+    """Simulators stood in for the gateways, which the run did not touch."""
     window: WindowReport | None = None
     approval: ApprovalReport = ApprovalReport(how="none")
     sessions: tuple[SessionReport, ...] = ()
@@ -107,7 +109,7 @@ class GatewayReport(Struct, frozen=True, kw_only=True):
     kind: str
     url: str = ""
     totals: Totals
-    seconds: Percentiles
+    seconds: LatencyPercentiles
     lane: Literal["open", "parked", "closed"]
     warnings: tuple[str, ...] = ()
 
@@ -120,7 +122,7 @@ class WaveReport(Struct, frozen=True, kw_only=True):
 
 
 class AttemptReport(Struct, frozen=True, kw_only=True):
-    """One HTTP exchange. ``seconds`` is None where the process ended before a result was kept."""
+    """One HTTP exchange. ``seconds`` is None if the process ended before it kept the result."""
 
     number: int
     act: Act
@@ -132,8 +134,11 @@ class AttemptReport(Struct, frozen=True, kw_only=True):
 
 
 class TargetReport(Struct, frozen=True, kw_only=True):
-    """One target. ``coordinates`` are its own keys by name, in order (``ld_api_id``, or project, proxy ...);
-    in report.json they stand beside the other keys."""
+    """One target.
+
+    ``coordinates`` are the target's own keys in order (``ld_api_id``, or project, proxy and environment). In
+    report.json they stand beside the other keys.
+    """
 
     id: str
     gateway: str
@@ -147,8 +152,8 @@ class TargetReport(Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptReport, ...]
 
 
-class Control(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
-    """One time that somebody steered the run: what (``limits roma-eu rate=5/s``), who, and from where."""
+class ControlReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
+    """One time that a person steered the run: what (``limits roma-eu rate=5/s``), by whom, and from where."""
 
     at: datetime
     act: str
@@ -163,10 +168,10 @@ class ChainedRun(Struct, frozen=True, kw_only=True):
     totals: Totals
 
 
-class Consent(Struct, frozen=True, kw_only=True):
-    """How somebody agreed to a run before it began, who, and when."""
+class RunApproval(Struct, frozen=True, kw_only=True):
+    """How, by whom and when a run was approved before it began."""
 
-    how: How
+    how: ApprovalMethod
     by: str
     at: datetime
 
@@ -180,7 +185,7 @@ class RestoreReport(Struct, frozen=True, kw_only=True):
 
 
 class ApprovedState(Struct, frozen=True):
-    """What an approval saw of a target."""
+    """How a target was when its undeploy was approved."""
 
     state: str
     revision: str | None
@@ -188,14 +193,14 @@ class ApprovedState(Struct, frozen=True):
 
 
 class RestoredTarget(Struct, frozen=True):
-    """What a restore did with a target; ``outcome`` is None as long as it has none."""
+    """What a restore did with a target; ``outcome`` is None until the target has one."""
 
     restore: str
     outcome: str | None
     reason: str | None
 
 
-class KeptTarget(Struct, frozen=True, kw_only=True):
+class TargetRecord(Struct, frozen=True, kw_only=True):
     """All that a run keeps about one target."""
 
     target: TargetReport
@@ -205,112 +210,117 @@ class KeptTarget(Struct, frozen=True, kw_only=True):
     restores: tuple[RestoredTarget, ...]
 
 
-class Lost(Struct, frozen=True):
-    """How many targets cannot be brought back for one cause: ``since`` what, as a clause."""
+class UnrestorableTargets(Struct, frozen=True):
+    """How many targets a restore cannot bring back for one ``cause``, which is a clause."""
 
-    since: str
+    cause: str
     count: int
 
 
-class WayBack(Struct, frozen=True, kw_only=True):
-    """What of a run a restore could bring back. What is up again is in none of these counts."""
+class RestoreOutlook(Struct, frozen=True, kw_only=True):
+    """What a restore of the run could bring back. No count includes targets that are up again already."""
 
-    taken: int = 0
+    undeployed: int = 0
     """Targets that the run took down: those with the outcome ``undeployed``."""
-    kept: int = 0
-    """Those of them that a restore would deploy."""
+    restorable: int = 0
+    """How many of ``undeployed`` a restore would deploy."""
     doubtful: int = 0
     """Targets with another outcome that an undeploy of the run may have reached."""
-    doubtful_kept: int = 0
-    wants: dict[str, int] = {}
-    """How many of those that it would deploy want something accepted, by the name of that."""
-    lost: tuple[Lost, ...] = ()
-    """Why it would not deploy the others of both, the most frequent cause first."""
+    doubtful_restorable: int = 0
+    """How many of ``doubtful`` a restore would deploy."""
+    to_accept: dict[str, int] = {}
+    """By name of what ``--accept`` must allow: how many of the restorable targets need that."""
+    unrestorable: tuple[UnrestorableTargets, ...] = ()
+    """Why a restore would not deploy the other targets, the most frequent cause first."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A whole report without its targets, which are too many to be held."""
+    """A whole report without its targets, which are too many to hold in memory.
+
+    report.json has ``run``, ``totals``, ``gateways``, ``waves``, ``controls`` and ``chain``. The other values
+    serve the texts for people.
+    """
 
     run: RunReport
     totals: Totals
     gateways: tuple[GatewayReport, ...]
     waves: tuple[WaveReport, ...]
-    kept_out: dict[str, int] = {}
-    """Of those that were not started, how many were kept out on purpose: by ``filtered``, ``protected`` or
-    ``skipped``. Not in report.json, where each target's reason says it."""
-    dependent: int = 0
-    """Of those that were not started, how many come after a target that is not down. Not in report.json."""
-    cut_off: int = 0
-    """Of those that were not started, how many the window left over. Not in report.json."""
-    snapshots: int | None = None
-    """How many targets were seen before anything was done to them; None where the run keeps no snapshots.
-
-    Not in report.json, as is what follows."""
-    way_back: WayBack | None = None
-    """What a restore of this run could do; None for a restore and for a rehearsal."""
-    accepted: tuple[str, ...] = ()
-    """In a restore: what was put up with."""
-    in_the_way: tuple[str, ...] = ()
-    """In a restore: what would have to be accepted for those that were left out."""
-    brings_back: int = 1
-    """In a restore: how many runs it brings back, several for those of a chain."""
-    unseen: int = 0
-    """In a restore: how many more targets those runs took down, or may have, that stay as they are, since no
-    look had seen them deployed before."""
-    controls: tuple[Control, ...] = ()
+    controls: tuple[ControlReport, ...] = ()
     chain: tuple[ChainedRun, ...] = ()
-    """Of a report on several runs that continue one another, these in their order; empty for one run."""
-    consent: Consent | None = None
-    """Not in report.json, as is what follows."""
+    """For a report on several runs that continue one another: these runs in order. Empty for one run."""
+    kept_out: dict[str, int] = {}
+    """How many of the targets not started were ``filtered``, ``protected`` or ``skipped``: left out on
+    purpose."""
+    dependent: int = 0
+    """How many of the targets not started come after a target that is not down."""
+    cut_off: int = 0
+    """How many of the targets not started the window left over."""
+    snapshots: int | None = None
+    """How many targets have a snapshot from before the run changed them; None if the run keeps none."""
+    approval: RunApproval | None = None
     restores: tuple[RestoreReport, ...] = ()
-    """Those of this run that have begun, the oldest first."""
+    """The restores of this run that have begun, the oldest first."""
     up_again: dict[str, int] = {}
     """How many targets a restore has brought back, by the outcome that they have in this run."""
+    restore_outlook: RestoreOutlook | None = None
+    """What a restore of this run could do; None for a restore and for a rehearsal."""
+    accepted: tuple[str, ...] = ()
+    """In a restore: what ``--accept`` allowed."""
+    unaccepted: tuple[str, ...] = ()
+    """In a restore: what ``--accept`` would have to allow for the targets that were left out."""
+    brings_back: int = 1
+    """In a restore: how many runs it brings back, several for a chain."""
+    unseen: int = 0
+    """In a restore: how many further targets those runs took down, or may have.
+
+    These stay as they are, because no look had seen them deployed before."""
 
 
 class ReportSource(Protocol):
     """What a format is written from. The journal satisfies it; so does a three-line fake in a test.
 
-    ``targets`` gives them in the plan's order and can be called again; nothing is held in memory.
-    ``timeline`` gives (second from the start, outcome, count) in buckets of a width that suits the run.
-    ``pacings`` gives the gateways that had a bound or told an undeploy to wait, in the same buckets.
-    ``trouble`` gives the targets that are neither undeployed nor already undeployed, in the plan's order.
+    ``targets`` gives the targets in the plan's order. It can be called again, and holds nothing in memory.
+    ``trouble`` gives, in the same order, the targets that did not reach the act's goal.
+    ``timeline`` counts outcomes and requests in ``buckets`` of equal width.
+    ``pace_timelines`` gives, in the same buckets, the gateways that had a limit or made an undeploy wait.
     """
 
     @property
     def report(self) -> Report: ...
     def targets(self) -> Iterable[TargetReport]: ...
     def trouble(self) -> Iterable[TargetReport]: ...
-    def timeline(self, buckets: int) -> Timeline: ...
-    def pacings(self, buckets: int) -> tuple[Pacing, ...]: ...
+    def timeline(self, buckets: int) -> RunTimeline: ...
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]: ...
 
 
-class Timeline(Struct, frozen=True, kw_only=True):
-    """How the run went over time. ``ended[i]`` counts by outcome the targets that ended within bucket ``i``,
-    ``requests[i]`` the requests that were sent in it. Time with no session in it is left out."""
+class RunTimeline(Struct, frozen=True, kw_only=True):
+    """How the run went over its working time: time without a session is left out."""
 
     width: float
     """Seconds of one bucket."""
     ended: tuple[dict[str, int], ...]
+    """For each bucket: how many targets ended in it, by outcome."""
     requests: tuple[int, ...]
+    """For each bucket: how many requests were sent in it."""
 
 
-class Pacing(Struct, frozen=True, kw_only=True):
-    """How fast one gateway was sent to, by bucket of the time line."""
+class PaceTimeline(Struct, frozen=True, kw_only=True):
+    """How fast the run sent to one gateway, in the buckets of ``RunTimeline``."""
 
     gateway: str
     width: float
     """Seconds of one bucket."""
     bound: tuple[float | None, ...]
-    """Undeploys a second that were allowed when the bucket ended; None without a bound of ours."""
+    """Undeploys a second that the lane allowed at the bucket's end; None without a limit of ours."""
     sent: tuple[float, ...]
     """Undeploys a second that left."""
     refused: tuple[int, ...]
-    """Undeploys that were told to wait: 429, or 503 with ``Retry-After``."""
+    """Undeploys that the gateway told to wait: 429, or 503 with ``Retry-After``."""
     in_flight: tuple[float, ...]
-    """Requests that had no reply yet, on an average over the bucket."""
+    """Requests without a reply, averaged over the bucket."""
 
 
-def milliseconds(seconds: float | None) -> float | None:
-    """Seconds as every format states them: rounded to a millisecond (``round`` takes five times as long)."""
+def round_to_milliseconds(seconds: float | None) -> float | None:
+    """Return ``seconds`` as every format states them."""
+    # A report calls this twice an attempt, and round() takes five times as long.
     return None if seconds is None else int(seconds * 1000 + 0.5) / 1000

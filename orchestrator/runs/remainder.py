@@ -13,7 +13,8 @@ from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
-from orchestrator.report.words import OUTCOME_WORDS, ending
+from orchestrator.report.headline import describe_end
+from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import show_name, why_not_prose
 from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import format_moment
@@ -61,7 +62,7 @@ def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
-    yield f"It began {began} and ended {ended}: {comment(ending(report.run))}."
+    yield f"It began {began} and ended {ended}: {comment(describe_end(report.run))}."
     yield ""
     for group in rest.groups():
         first = ", the first" if group.targets > 1 else ""

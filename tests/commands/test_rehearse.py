@@ -12,11 +12,11 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     AttemptReport,
-    Pacing,
+    PaceTimeline,
     Report,
     RunReport,
+    RunTimeline,
     TargetReport,
-    Timeline,
     Totals,
 )
 from orchestrator.simulator.books import Books, TargetFacts
@@ -101,10 +101,10 @@ class Told:
     def trouble(self) -> Iterable[TargetReport]:
         return ()
 
-    def timeline(self, buckets: int) -> Timeline:
-        return Timeline(width=1.0, ended=(), requests=())
+    def timeline(self, buckets: int) -> RunTimeline:
+        return RunTimeline(width=1.0, ended=(), requests=())
 
-    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         return ()
 
 

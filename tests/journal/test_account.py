@@ -17,7 +17,7 @@ from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, open_database
 from orchestrator.model.plan import RunId
 from orchestrator.model.target import Target
-from orchestrator.report.values import Pacing, Percentiles, Report, TargetReport, Totals
+from orchestrator.report.values import LatencyPercentiles, PaceTimeline, Report, TargetReport, Totals
 from tests.support.journals import START, apim, journal, plan, roma, target
 
 PLAN = plan(roma("roma"), apim("apim"), roma("third"), waves=("canary", "rest", "empty"))
@@ -205,7 +205,7 @@ def test_totals_are_those_of_a_count_by_hand(tmp_path: Path, seed: int) -> None:
         assert wave.totals == rows.totals([each.seq for each in rows.targets if each.wave == index])
 
 
-def percentiles(rows: Rows, seqs: Sequence[int]) -> Percentiles:
+def percentiles(rows: Rows, seqs: Sequence[int]) -> LatencyPercentiles:
     replies = sorted(
         each.seconds
         for each in rows.attempts
@@ -215,7 +215,7 @@ def percentiles(rows: Rows, seqs: Sequence[int]) -> Percentiles:
         and each.seconds is not None
     )
     if not replies:
-        return Percentiles()
+        return LatencyPercentiles()
 
     def least(percent: int) -> float:
         return next(
@@ -224,7 +224,7 @@ def percentiles(rows: Rows, seqs: Sequence[int]) -> Percentiles:
             if sum(each <= value for each in replies) * 100 >= percent * len(replies)
         )
 
-    return Percentiles(p50=least(50), p95=least(95), p99=least(99))
+    return LatencyPercentiles(p50=least(50), p95=least(95), p99=least(99))
 
 
 @pytest.mark.promise(1)
@@ -333,7 +333,7 @@ def test_a_pace_is_that_of_a_count_by_hand(tmp_path: Path, seed: int, buckets: i
     rows = made_up(random)
     bounds = some_bounds(random, rows)
     with account(tmp_path, rows, bounds) as made:
-        told = {pacing.gateway: pacing for pacing in made.pacings(buckets)}
+        told = {pacing.gateway: pacing for pacing in made.pace_timelines(buckets)}
     busy = {
         rows.targets[a.seq - 1].gateway for a in rows.attempts if (a.act, a.verdict) == ("undeploy", "busy")
     }
@@ -356,7 +356,7 @@ def some_bounds(random: Random, rows: Rows) -> list[Note]:
     return [Note(at, random.choice(NAMES), "pace", random.choice([None, "87.5", "9.0"])) for at in moments]
 
 
-def by_hand(rows: Rows, bounds: list[Note], name: str, buckets: int) -> Pacing:
+def by_hand(rows: Rows, bounds: list[Note], name: str, buckets: int) -> PaceTimeline:
     """Follow each request and each bucket on its own, as slow as it is plain."""
     whole = sum(worked for *_, worked in rows.spans())
     width = max(whole, 0.001) / buckets
@@ -388,7 +388,7 @@ def by_hand(rows: Rows, bounds: list[Note], name: str, buckets: int) -> Pacing:
         next((text for at, text in reversed(changes) if min(int(at / width), buckets - 1) <= index), None)
         for index in range(buckets)
     ]
-    return Pacing(
+    return PaceTimeline(
         gateway=name,
         width=pytest.approx(width),
         bound=tuple(None if text is None else float(text) for text in held),
@@ -402,7 +402,7 @@ def test_a_run_without_bound_or_refusal_has_no_pace(tmp_path: Path) -> None:
     sent = Attempt(1, 1, "undeploy", START, 0.1, 204, None, None, "removed", 1)
     whole = Session(1, START, START + 10, "complete", None, 0, 10.0)
     with account(tmp_path, Rows(ONE, OPEN, [sent], [whole]), [Note(START, "roma", "pace", None)]) as made:
-        assert made.pacings(60) == ()
+        assert made.pace_timelines(60) == ()
 
 
 def test_a_bound_ends_with_its_session(tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_a_bound_ends_with_its_session(tmp_path: Path) -> None:
     ]
     bounds = [Note(START + 6, "roma", "pace", "50.0"), Note(START + 106, "roma", "pace", "87.5")]
     with account(tmp_path, Rows(ONE, OPEN, [], sessions), bounds) as made:
-        (pacing,) = made.pacings(4)
+        (pacing,) = made.pace_timelines(4)
     assert pacing.bound == (None, 50.0, None, 87.5)
     assert pacing.in_flight == pacing.sent == (0.0, 0.0, 0.0, 0.0)
 

@@ -16,8 +16,10 @@ from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import INTENT
 from orchestrator.model.plan import RunId
 from orchestrator.model.reading import Snapshot, Verdict
+from orchestrator.report.advice import advise
+from orchestrator.report.counts import count_current_outcomes, count_done
+from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import Report
-from orchestrator.report.words import advice, as_it_is, done, headline
 from tests.support.journals import draft, finish, plan, target, writable
 
 OUTCOMES = ("undeployed", "already_undeployed", "failed", "unknown", "not_started")
@@ -95,39 +97,39 @@ def test_all_counts_are_those_of_the_journal(fates: list[Fate]) -> None:
         report = kept(Path(folder), fates)
     still = [fate for fate in fates if not is_up(fate)]
     counts = Counter(outcome for outcome, _, _ in still)
-    now, back = as_it_is(report), report.way_back
+    now, back = count_current_outcomes(report), report.restore_outlook
 
     assert back is not None
     assert {name: getattr(now, name) for name in OUTCOMES} == {name: counts[name] for name in OUTCOMES}
     assert sum(report.up_again.values()) == len(fates) - len(still)
-    assert back.taken == counts["undeployed"]
-    assert back.kept == sum(fate[:2] == ("undeployed", "up") for fate in still)
+    assert back.undeployed == counts["undeployed"]
+    assert back.restorable == sum(fate[:2] == ("undeployed", "up") for fate in still)
     assert back.doubtful == counts["unknown"] + counts["failed"]
-    assert back.taken + back.doubtful == back.kept + back.doubtful_kept + sum(
-        lost.count for lost in back.lost
+    assert back.undeployed + back.doubtful == back.restorable + back.doubtful_restorable + sum(
+        lost.count for lost in back.unrestorable
     )
     spoken(report, fates)
 
 
 def spoken(report: Report, fates: list[Fate]) -> None:
     """The sentences say these counts and no others."""
-    up, down = sum(map(is_up, fates)), done(as_it_is(report))
-    head = headline(report)
-    told = [step.text for step in advice(report)]
+    up, down = sum(map(is_up, fates)), count_done(count_current_outcomes(report))
+    head = compose_headline(report)
+    told = [step.text for step in advise(report)]
     assert said(head, r"is down|are down", len(fates)) == down
     assert said(head, r"(?:is|are) up again", len(fates)) == up
-    back = report.way_back
+    back = report.restore_outlook
     assert back is not None
     (way,) = [text for text in told if text.startswith("To bring back")] or [""]
-    if back.kept and back.kept < back.taken:
-        assert re.search(rf"\b{back.kept} of the {back.taken} that this run took down", way)
-    elif back.kept:
-        assert re.search(rf"the ({back.kept}|one) that this run took down", way)
+    if back.restorable and back.restorable < back.undeployed:
+        assert re.search(rf"\b{back.restorable} of the {back.undeployed} that this run took down", way)
+    elif back.restorable:
+        assert re.search(rf"the ({back.restorable}|one) that this run took down", way)
     else:
         assert "took down" not in way
-    assert ("may have gone down" in way) == (back.doubtful_kept > 0)
+    assert ("may have gone down" in way) == (back.doubtful_restorable > 0)
     lost = [int(text.split()[0].replace(",", "")) for text in told if "cannot be brought back" in text]
-    assert sum(lost) == back.taken + back.doubtful - back.kept - back.doubtful_kept
+    assert sum(lost) == back.undeployed + back.doubtful - back.restorable - back.doubtful_restorable
     if up or any(map(is_touched, fates)):
         assert f"{up} of {len(fates)} " in told[0]
 

@@ -14,7 +14,7 @@ from orchestrator.journal.schema import INTENT
 from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
 from orchestrator.model.plan import RunId
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
-from orchestrator.report.values import Lost, WayBack
+from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
 from tests.support.journals import plan, writable
 
 UP = Snapshot(
@@ -44,8 +44,8 @@ def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None],
     return database
 
 
-def way_back(database: Database) -> WayBack:
-    found = JournalReportSource(database, RunId("r1"), held=False).report.way_back
+def way_back(database: Database) -> RestoreOutlook:
+    found = JournalReportSource(database, RunId("r1"), held=False).report.restore_outlook
     assert found is not None
     return found
 
@@ -91,7 +91,7 @@ def test_what_an_undeploy_may_have_reached(
 
     assert [row.id for row in taken_down(database)] == (["roma/a1"] if taken else [])
     back = way_back(database)
-    assert (back.kept + back.doubtful_kept, back.lost) == (taken, ())
+    assert (back.restorable + back.doubtful_restorable, back.unrestorable) == (taken, ())
     assert unseen(database) == 0
 
 
@@ -108,11 +108,11 @@ def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
     database = filled(tmp_path, (None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
 
     assert unseen(database) == 1
-    assert way_back(database) == WayBack(
-        taken=2,
-        kept=1,
-        wants={"missing-history": 1},
-        lost=(Lost("no look was made before the undeploy", 1),),
+    assert way_back(database) == RestoreOutlook(
+        undeployed=2,
+        restorable=1,
+        to_accept={"missing-history": 1},
+        unrestorable=(UnrestorableTargets("no look was made before the undeploy", 1),),
     )
 
 
@@ -130,15 +130,15 @@ def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
         (busy, [("undeploy", "refused")], "failed"),  # it was never down
     )
 
-    assert way_back(database) == WayBack(
-        taken=3,
-        kept=1,
+    assert way_back(database) == RestoreOutlook(
+        undeployed=3,
+        restorable=1,
         doubtful=2,
-        doubtful_kept=1,
-        wants={"missing-history": 2},
-        lost=(
-            Lost("the look before the undeploy could not tell: busy", 2),
-            Lost("this version of the gateway offers no look", 1),
+        doubtful_restorable=1,
+        to_accept={"missing-history": 2},
+        unrestorable=(
+            UnrestorableTargets("the look before the undeploy could not tell: busy", 2),
+            UnrestorableTargets("this version of the gateway offers no look", 1),
         ),
     )
 

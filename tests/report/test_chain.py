@@ -282,5 +282,5 @@ def test_the_time_line_covers_all_runs(account: ChainReportSource) -> None:
     assert timeline.width == 5.0
     assert timeline.requests == (4, 0, 1, 0)
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == 4
-    assert account.pacings(4) == ()
+    assert account.pace_timelines(4) == ()
     assert [each.id for each in account.trouble()] == ["roma/b", "roma/c"]

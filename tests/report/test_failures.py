@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.failures import EXAMPLES, cause, grouped
+from orchestrator.report.failures import EXAMPLES, find_cause, group_by_cause
 from orchestrator.report.values import AttemptReport
 from tests.support.runs import a_target, an_attempt, made_up
 
@@ -30,7 +30,7 @@ def test_the_cause_is_the_vendors_code_or_our_own_word(
     attempts: tuple[AttemptReport, ...],
     expected: tuple[str, str | None],
 ) -> None:
-    assert cause(a_target("roma-eu/a", outcome, reason, attempts=attempts)) == expected
+    assert find_cause(a_target("roma-eu/a", outcome, reason, attempts=attempts)) == expected
 
 
 def test_groups_stand_by_outcome_then_by_size() -> None:
@@ -45,7 +45,7 @@ def test_groups_stand_by_outcome_then_by_size() -> None:
     ]
     targets = [a_target(f"roma-eu/{n}", outcome, reason) for n, (outcome, reason) in enumerate(kinds)]
 
-    assert [(group.outcome.value, group.label, group.count) for group in grouped(targets)] == [
+    assert [(group.outcome.value, group.label, group.count) for group in group_by_cause(targets)] == [
         ("failed", "refused", 3),
         ("failed", "absent", 1),
         ("unknown", "spent", 2),
@@ -56,7 +56,7 @@ def test_groups_stand_by_outcome_then_by_size() -> None:
 def test_examples_are_the_first_and_the_rest_is_counted() -> None:
     targets = [a_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x") for n in range(12)]
 
-    group = grouped(targets)[0]
+    group = group_by_cause(targets)[0]
 
     assert group.examples == tuple(f"roma-eu/{n}" for n in range(EXAMPLES))
     assert group.more == 12 - EXAMPLES
@@ -68,7 +68,7 @@ def test_a_thousand_different_codes_do_not_fill_the_memory_and_none_is_lost() ->
         for n in range(1_000)
     ]
 
-    groups = grouped(targets)
+    groups = group_by_cause(targets)
 
     assert len(groups) == 201
     assert sum(group.count for group in groups) == 1_000
@@ -80,6 +80,6 @@ def test_every_target_that_is_not_down_is_in_one_group() -> None:
 
     counts = account.report.totals
 
-    assert sum(group.count for group in grouped(account.trouble())) == (
+    assert sum(group.count for group in group_by_cause(account.trouble())) == (
         counts.failed + counts.unknown + counts.not_started
     )

@@ -14,16 +14,17 @@ from msgspec.structs import replace
 from orchestrator.display.summary import count_rows, headings
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
+from orchestrator.report.advice import advise
+from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import (
     GatewayReport,
-    Lost,
-    Percentiles,
+    LatencyPercentiles,
     Report,
+    RestoreOutlook,
     RestoreReport,
     Totals,
-    WayBack,
+    UnrestorableTargets,
 )
-from orchestrator.report.words import advice, headline
 from tests.support.runs import FakeAccount, a_run, a_target, an_attempt, written
 
 PARENT = "20261122-190003-7f3a"
@@ -58,7 +59,9 @@ def account(run: Any = RESTORE, **more: Any) -> FakeAccount:
 def report(run: dict[str, Any] | None = None, **more: Any) -> Report:
     counts = {name: more.pop(name) for name in tuple(more) if name in Totals.__struct_fields__}
     totals = Totals(targets=sum(counts.values()), **counts)
-    gateway = GatewayReport(name="roma-eu", kind="roma", totals=totals, seconds=Percentiles(), lane="open")
+    gateway = GatewayReport(
+        name="roma-eu", kind="roma", totals=totals, seconds=LatencyPercentiles(), lane="open"
+    )
     return Report(run=replace(RESTORE, **(run or {})), totals=totals, gateways=(gateway,), waves=(), **more)
 
 
@@ -79,7 +82,7 @@ def report(run: dict[str, Any] | None = None, **more: Any) -> Report:
     ],
 )
 def test_how_a_restore_ended_in_one_sentence(counts: dict[str, Any], sentence: str) -> None:
-    assert headline(report(**counts)) == sentence
+    assert compose_headline(report(**counts)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_how_a_restore_ended_in_one_sentence(counts: dict[str, Any], sentence: s
                 "restored": 3,
                 "not_started": 2,
                 "kept_out": {"skipped": 2},
-                "in_the_way": ("new-front-end-id", "unpublished-edits"),
+                "unaccepted": ("new-front-end-id", "unpublished-edits"),
                 "accepted": ("missing-history",),
             },
             [
@@ -137,39 +140,49 @@ def test_how_a_restore_ended_in_one_sentence(counts: dict[str, Any], sentence: s
     ],
 )
 def test_what_to_do_after_a_restore(fields: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
-    assert [(step.text, step.command) for step in advice(report(**fields))] == wanted
+    assert [(step.text, step.command) for step in advise(report(**fields))] == wanted
 
 
 def test_an_undeploy_run_names_its_way_back() -> None:
-    back = WayBack(taken=2, kept=2)
-    done = report({"act": "undeploy", "parent": None, "id": PARENT}, undeployed=2, way_back=back)
-    one = replace(done, way_back=WayBack(taken=1, kept=1))
+    back = RestoreOutlook(undeployed=2, restorable=2)
+    done = report({"act": "undeploy", "parent": None, "id": PARENT}, undeployed=2, restore_outlook=back)
+    one = replace(done, restore_outlook=RestoreOutlook(undeployed=1, restorable=1))
     stopped = replace(done, run=replace(done.run, state="stopped"))
 
-    assert [(step.text, step.command) for step in advice(done)] == [
+    assert [(step.text, step.command) for step in advise(done)] == [
         ("Nothing is left to do.", ""),
         ("To bring back the 2 that this run took down, when the time comes:", f"undeploy restore {PARENT}"),
     ]
-    assert "the one that this run took down" in advice(one)[-1].text
-    assert "restore" not in " ".join(step.command for step in advice(stopped))
+    assert "the one that this run took down" in advise(one)[-1].text
+    assert "restore" not in " ".join(step.command for step in advise(stopped))
 
 
 @pytest.mark.parametrize(
     ("back", "wanted"),
     [
         (
-            WayBack(taken=297, kept=294, lost=(Lost("the gateway answered 503", 3),)),
+            RestoreOutlook(
+                undeployed=297,
+                restorable=294,
+                unrestorable=(UnrestorableTargets("the gateway answered 503", 3),),
+            ),
             [
                 "3 cannot be brought back by a restore, since the gateway answered 503.",
                 "To bring back 294 of the 297 that this run took down, when the time comes:",
             ],
         ),
         (
-            WayBack(doubtful=2, doubtful_kept=2),
+            RestoreOutlook(doubtful=2, doubtful_restorable=2),
             ["To bring back the 2 that may have gone down, when the time comes:"],
         ),
         (
-            WayBack(taken=9, kept=8, doubtful=1, doubtful_kept=1, lost=(Lost("nobody looked", 1),)),
+            RestoreOutlook(
+                undeployed=9,
+                restorable=8,
+                doubtful=1,
+                doubtful_restorable=1,
+                unrestorable=(UnrestorableTargets("nobody looked", 1),),
+            ),
             [
                 "1 cannot be brought back by a restore, since nobody looked.",
                 (
@@ -179,17 +192,19 @@ def test_an_undeploy_run_names_its_way_back() -> None:
             ],
         ),
         (
-            WayBack(taken=2, lost=(Lost("nobody looked", 2),)),
+            RestoreOutlook(undeployed=2, unrestorable=(UnrestorableTargets("nobody looked", 2),)),
             ["2 cannot be brought back by a restore, since nobody looked."],
         ),
-        (WayBack(), []),
+        (RestoreOutlook(), []),
     ],
 )
-def test_what_cannot_be_brought_back_is_told_with_what_can(back: WayBack, wanted: list[str]) -> None:
-    done = report({"act": "undeploy"}, undeployed=back.taken, unknown=back.doubtful, way_back=back)
+def test_what_cannot_be_brought_back_is_told_with_what_can(back: RestoreOutlook, wanted: list[str]) -> None:
+    done = report(
+        {"act": "undeploy"}, undeployed=back.undeployed, unknown=back.doubtful, restore_outlook=back
+    )
 
     assert [
-        step.text for step in advice(done) if "bring back" in step.text or "brought" in step.text
+        step.text for step in advise(done) if "bring back" in step.text or "brought" in step.text
     ] == wanted
 
 
@@ -214,7 +229,7 @@ def test_what_cannot_be_brought_back_is_told_with_what_can(back: WayBack, wanted
 def test_what_a_restore_brought_back_is_not_called_down(
     counts: dict[str, int], up: dict[str, int], sentence: str
 ) -> None:
-    assert headline(report({"act": "undeploy"}, up_again=up, **counts)) == sentence
+    assert compose_headline(report({"act": "undeploy"}, up_again=up, **counts)) == sentence
 
 
 def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
@@ -222,7 +237,7 @@ def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
     run = {"act": "undeploy", "id": PARENT, "state": "interrupted", "exit_status": 130}
     found = report(run, undeployed=38, not_started=2, up_again={"undeployed": 38}, restores=(begun,))
 
-    told = [(step.text, step.command) for step in advice(found)]
+    told = [(step.text, step.command) for step in advise(found)]
     assert told[0] == (
         f"Restore {RESTORE.id} began on 2026-11-22 19:00:03 UTC, and goes on: 38 of 40 are up again.",
         "",

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.advice import advise
 from orchestrator.report.formats import FORMATS
-from orchestrator.report.values import ApprovalReport, Consent, SessionReport, WindowReport
-from orchestrator.report.words import advice, headline
+from orchestrator.report.headline import compose_headline
+from orchestrator.report.values import ApprovalReport, RunApproval, SessionReport, WindowReport
 from tests.support.runs import STARTED, FakeAccount, a_run, a_target, written
 
 RULE = "stop_rule: failed: 5 of 20 (25%) in wave everything, limit 20%"
@@ -32,7 +33,7 @@ def account(*, rehearsal: bool = False) -> FakeAccount:
         sessions=(FIRST, SECOND),
     )
     made = FakeAccount((a_target(outcome=Outcome.FAILED, reason="refused: no"),), run)
-    made.report = replace(made.report, consent=Consent(how="digest", by="alice on ops-1", at=STARTED))
+    made.report = replace(made.report, approval=RunApproval(how="digest", by="alice on ops-1", at=STARTED))
     return made
 
 
@@ -86,6 +87,6 @@ def test_the_window_is_told_with_who_gave_it(name: str, window: str) -> None:
 def test_a_rehearsal_leaves_nothing_to_go_on_with() -> None:
     report = account(rehearsal=True).report
 
-    assert headline(report) == "Rehearsal: stopped early: the one target is not down; 1 failed."
-    assert not [step.command for step in advice(report) if step.command]
-    assert advice(report)[0].text.startswith("This was a rehearsal: simulators stood in for the gateways")
+    assert compose_headline(report) == "Rehearsal: stopped early: the one target is not down; 1 failed."
+    assert not [step.command for step in advise(report) if step.command]
+    assert advise(report)[0].text.startswith("This was a rehearsal: simulators stood in for the gateways")

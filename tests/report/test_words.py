@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.report.values import ChainedRun, GatewayReport, Percentiles, Report, Totals, WayBack
-from orchestrator.report.words import advice, dangers, ending, headline
+from orchestrator.report.advice import advise
+from orchestrator.report.headline import compose_headline, describe_end, find_dangers
+from orchestrator.report.values import (
+    ChainedRun,
+    GatewayReport,
+    LatencyPercentiles,
+    Report,
+    RestoreOutlook,
+    Totals,
+)
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import DASH, format_moment, format_per_second, format_span
 from tests.support.runs import a_run, made_up, written
@@ -17,7 +25,9 @@ from tests.support.runs import a_run, made_up, written
 
 def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:
     totals = Totals(targets=sum(counts.values()), **counts)
-    gateway = GatewayReport(name="roma-eu", kind="roma", totals=totals, seconds=Percentiles(), lane=lane)
+    gateway = GatewayReport(
+        name="roma-eu", kind="roma", totals=totals, seconds=LatencyPercentiles(), lane=lane
+    )
     return Report(run=a_run(**(run or {})), totals=totals, gateways=(gateway,), waves=())
 
 
@@ -51,7 +61,7 @@ def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int)
     ],
 )  # fmt: skip
 def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentence: str) -> None:
-    assert headline(report(run={"state": state}, **counts)) == sentence
+    assert compose_headline(report(run={"state": state}, **counts)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -98,21 +108,21 @@ def test_a_command_is_advised_only_where_it_helps(
     run: dict[str, Any], counts: dict[str, int], commands: list[str]
 ) -> None:
     said = [
-        step.command.replace(a_run().id, "RUN") for step in advice(report(run=run, **counts)) if step.command
+        step.command.replace(a_run().id, "RUN") for step in advise(report(run=run, **counts)) if step.command
     ]
 
     assert said == commands
 
 
 def test_advice_for_a_run_without_open_ends() -> None:
-    assert [step.text for step in advice(report(undeployed=3))] == ["Nothing is left to do."]
+    assert [step.text for step in advise(report(undeployed=3))] == ["Nothing is left to do."]
 
 
 def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
     run = {"state": "stopped", "exit_status": 4}
 
-    assert "roma-eu: closed" in advice(report("closed", run, not_started=1))[0].text
-    assert "roma-eu is well again" in advice(report("parked", run, not_started=1))[0].text
+    assert "roma-eu: closed" in advise(report("closed", run, not_started=1))[0].text
+    assert "roma-eu is well again" in advise(report("parked", run, not_started=1))[0].text
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,7 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
 def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, sentence: str) -> None:
     run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
 
-    *_, last = advice(report(lane, run, unknown=1, not_started=1))
+    *_, last = advise(report(lane, run, unknown=1, not_started=1))
 
     assert last.text == f"{sentence}; what is unknown is looked at first:"
 
@@ -142,7 +152,7 @@ def test_what_the_window_left_over_wants_another_window_whatever_else_was_wrong(
     run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
     found = replace(report(lane, run, unknown=1, not_started=3), cut_off=2)
 
-    *_, last = advice(found)
+    *_, last = advise(found)
 
     assert "in another window" in last.text
     assert last.command.endswith(" --window OPENS/CLOSES")
@@ -150,17 +160,19 @@ def test_what_the_window_left_over_wants_another_window_whatever_else_was_wrong(
 
 def test_a_chain_comes_back_as_a_chain() -> None:
     run = {"state": "complete", "exit_status": 0}
-    one = replace(report("open", run, undeployed=3), way_back=WayBack(taken=3, kept=3))
+    one = replace(
+        report("open", run, undeployed=3), restore_outlook=RestoreOutlook(undeployed=3, restorable=3)
+    )
     several = replace(one, chain=(ChainedRun(run=one.run, totals=one.totals),) * 2)
 
-    assert advice(one)[-1].command == f"undeploy restore {one.run.id}"
-    assert advice(several)[-1].command == f"undeploy restore {one.run.id} --chain"
+    assert advise(one)[-1].command == f"undeploy restore {one.run.id}"
+    assert advise(several)[-1].command == f"undeploy restore {one.run.id} --chain"
 
 
 def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
     found = replace(report(run={"exit_status": 1}, failed=1, not_started=3), dependent=2)
 
-    assert [step.text for step in advice(found)] == [
+    assert [step.text for step in advise(found)] == [
         "Read why 1 failed; a resume does not repeat it.",
         "2 were not started, because what they come after is not down: see to that first.",
         "Read why 1 was not started.",
@@ -169,19 +181,19 @@ def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
 
 
 def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -> None:
-    told = " ".join(step.text for step in advice(report(failed=2, unknown=1, run={"exit_status": 1})))
+    told = " ".join(step.text for step in advise(report(failed=2, unknown=1, run={"exit_status": 1})))
 
     assert "2 failed; a resume does not repeat them" in told
     assert "Look at the 1 unknown on the gateway" in told
 
 
 def test_the_ending_names_what_stopped_the_run() -> None:
-    assert ending(a_run()) == "complete, exit status 0"
+    assert describe_end(a_run()) == "complete, exit status 0"
     assert (
-        ending(a_run(state="stopped", stopped_by="window", exit_status=4))
+        describe_end(a_run(state="stopped", stopped_by="window", exit_status=4))
         == "stopped by window, exit status 4"
     )
-    assert ending(a_run(state="killed", exit_status=None)) == "killed"
+    assert describe_end(a_run(state="killed", exit_status=None)) == "killed"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +239,7 @@ def test_verification_switched_off_is_said_where_nobody_can_miss_it() -> None:
     shaky = replace(first, warnings=(*first.warnings, "the clock is off", text))
     account.report = replace(account.report, gateways=(shaky, *others))
 
-    assert dangers(account.report) == ((first.name, text),)
+    assert find_dangers(account.report) == ((first.name, text),)
     assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in written("html", account)
     assert "> 🔴 **" in written("markdown", account)
     assert f'<property name="warning" value="{first.name}: {text}"/>' in written("junit", account)

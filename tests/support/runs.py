@@ -15,14 +15,14 @@ from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     AttemptReport,
-    Control,
+    ControlReport,
     GatewayReport,
-    Pacing,
-    Percentiles,
+    LatencyPercentiles,
+    PaceTimeline,
     Report,
     RunReport,
+    RunTimeline,
     TargetReport,
-    Timeline,
     Totals,
     WaveReport,
 )
@@ -41,8 +41,8 @@ class FakeAccount:
         run: RunReport,
         lanes: dict[str, GatewayReport] | None = None,
         *,
-        controls: Sequence[Control] = (),
-        curves: Sequence[Pacing] = (),
+        controls: Sequence[ControlReport] = (),
+        curves: Sequence[PaceTimeline] = (),
     ) -> None:
         self._targets = targets
         self._curves = tuple(curves)
@@ -62,7 +62,7 @@ class FakeAccount:
     def trouble(self) -> Iterable[TargetReport]:
         return (target for target in self._targets if target.outcome not in DONE)
 
-    def timeline(self, buckets: int) -> Timeline:
+    def timeline(self, buckets: int) -> RunTimeline:
         width = max(self.report.run.seconds, 0.001) / buckets
         ended: list[Counter[str]] = [Counter() for _ in range(buckets)]
         requests = [0] * buckets
@@ -74,9 +74,9 @@ class FakeAccount:
                 last = target.attempts[-1]
                 end = (last.started - self.report.run.started).total_seconds() + (last.seconds or 0)
                 ended[min(int(end / width), buckets - 1)][target.outcome.value] += 1
-        return Timeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
+        return RunTimeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
 
-    def pacings(self, buckets: int) -> tuple[Pacing, ...]:
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         return self._curves
 
     def _of(self, wave: str) -> list[TargetReport]:
@@ -85,7 +85,7 @@ class FakeAccount:
     def _gateway(self, name: str, lane: GatewayReport | None) -> GatewayReport:
         mine = [target for target in self._targets if target.gateway == name]
         base = lane or GatewayReport(
-            name=name, kind=mine[0].kind, totals=Totals(), seconds=Percentiles(), lane="open"
+            name=name, kind=mine[0].kind, totals=Totals(), seconds=LatencyPercentiles(), lane="open"
         )
         base = replace(base, url=f"https://{name}.example.com")
         return replace(base, totals=totals(mine), seconds=percentiles(mine))
@@ -107,7 +107,7 @@ def totals(targets: Iterable[TargetReport]) -> Totals:
     )
 
 
-def percentiles(targets: Iterable[TargetReport]) -> Percentiles:
+def percentiles(targets: Iterable[TargetReport]) -> LatencyPercentiles:
     seconds = sorted(
         attempt.seconds
         for target in targets
@@ -115,9 +115,9 @@ def percentiles(targets: Iterable[TargetReport]) -> Percentiles:
         if attempt.act is not Act.LOOK and attempt.seconds is not None and attempt.status is not None
     )
     if not seconds:
-        return Percentiles()
+        return LatencyPercentiles()
     p50, p95, p99 = (seconds[int((len(seconds) - 1) * share)] for share in (0.5, 0.95, 0.99))
-    return Percentiles(p50=p50, p95=p95, p99=p99)
+    return LatencyPercentiles(p50=p50, p95=p95, p99=p99)
 
 
 def a_run(
@@ -145,11 +145,11 @@ def a_run(
 
 def a_control(
     act: str = "limits roma-eu rate=5/s", by: str = "alice", origin: str = "host-1, process 4711, pts/3"
-) -> Control:
-    return Control(at=STARTED + timedelta(seconds=3), act=act, by=by, origin=origin)
+) -> ControlReport:
+    return ControlReport(at=STARTED + timedelta(seconds=3), act=act, by=by, origin=origin)
 
 
-def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> Pacing:
+def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> PaceTimeline:
     """Four buckets of two seconds, in which a bound is found in the third; ``curves`` replace one of them."""
     found: dict[str, Any] = {
         "bound": (None, None, 50.0, 87.5),
@@ -157,7 +157,7 @@ def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> Paci
         "refused": (0, 0, 12, 1),
         "in_flight": (10.0, 12.0, 4.0, 8.0),
     }
-    return Pacing(gateway=gateway, width=2.0, **(found | curves))
+    return PaceTimeline(gateway=gateway, width=2.0, **(found | curves))
 
 
 def an_attempt(
@@ -366,7 +366,12 @@ def _lanes() -> dict[str, GatewayReport]:
         "The credential {env: ROMA_ME_TOKEN} was rejected with 401 APIG.1002 and is still the same: renew it."
     )
     closed = GatewayReport(
-        name="roma-me", kind="roma", totals=Totals(), seconds=Percentiles(), lane="closed", warnings=(denied,)
+        name="roma-me",
+        kind="roma",
+        totals=Totals(),
+        seconds=LatencyPercentiles(),
+        lane="closed",
+        warnings=(denied,),
     )
     slow = "429 paused this gateway 3 times, 14 s in all."
     return {"roma-me": closed, "roma-eu": replace(closed, name="roma-eu", lane="open", warnings=(slow,))}
@@ -449,7 +454,12 @@ def hostile() -> FakeAccount:
         exit_status=1, plan=HOSTILE[0], reason=" ".join(HOSTILE), stopped_by=HOSTILE[4], state="stopped"
     )
     lane = GatewayReport(
-        name="roma-eu", kind="roma", totals=Totals(), seconds=Percentiles(), lane="closed", warnings=HOSTILE
+        name="roma-eu",
+        kind="roma",
+        totals=Totals(),
+        seconds=LatencyPercentiles(),
+        lane="closed",
+        warnings=HOSTILE,
     )
     controls = [a_control(text, text, text) for text in HOSTILE]
     curves = [a_pacing(text) for text in HOSTILE]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from msgspec.json import Encoder
 
-from orchestrator.report.values import ReportSource, TargetReport, milliseconds
+from orchestrator.report.values import ReportSource, TargetReport, round_to_milliseconds
 
 COLUMNS = (
     "id", "gateway", "kind", "wave", "outcome", "reason", "evidence", "started", "seconds", "attempts",
@@ -64,7 +64,7 @@ def _safe(text: str | None) -> str | None:
 
 def _times(target: TargetReport) -> tuple[str | None, float | None]:
     """When the first request left, and how long the target took."""
-    seconds = milliseconds(target.seconds)
+    seconds = round_to_milliseconds(target.seconds)
     if not target.attempts:
         return None, seconds
     started = target.attempts[0].started.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -16,22 +16,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.failures import Group, grouped
-from orchestrator.report.page.chart import bar, pace_chart, ranges, time_line
-from orchestrator.report.page.rows import chosen, document
+from orchestrator.report.advice import advise
+from orchestrator.report.failures import CauseGroup, group_by_cause
+from orchestrator.report.headline import compose_headline, find_dangers
+from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
+from orchestrator.report.page.rows import choose_targets, encode_document
 from orchestrator.report.values import OUTCOMES_OF, ReportSource
 from orchestrator.report.words import (
+    ACT_WORDS,
     OUTCOME_WORDS,
     REHEARSAL,
     SIMULATED,
-    SPEECH,
-    act_of,
-    advice,
-    agreed,
-    dangers,
-    headline,
-    hours,
-    worked,
+    describe_act,
+    describe_approval,
+    describe_session,
+    describe_window,
 )
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_moment, format_span
@@ -47,31 +46,31 @@ LINES = 200
 def write(source: ReportSource, out: TextIO) -> None:
     """Write the page, target by target."""
     report = source.report
-    targets, embedded, trouble = chosen(source, CAP)
-    groups = grouped(source.trouble())
+    targets, embedded, trouble = choose_targets(source, CAP)
+    groups = group_by_cause(source.trouble())
     page = _environment().get_template("page.html.jinja")
     stream = page.stream(
         report=report,
         run=report.run,
         order=(*OUTCOMES_OF[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
-        speech=SPEECH[report.run.act],
-        headline=headline(report),
+        speech=ACT_WORDS[report.run.act],
+        headline=compose_headline(report),
         banner=f"{REHEARSAL}: {SIMULATED}." if report.run.rehearsal else "",
         sessions=report.run.sessions[-LINES:],
-        advice=advice(report),
-        dangers=dangers(report),
-        parts=bar(report.totals),
-        chart=time_line(source.timeline(BUCKETS)),
-        paces=[pace_chart(pacing) for pacing in source.pacings(BUCKETS)[:LINES]],
+        advice=advise(report),
+        dangers=find_dangers(report),
+        parts=draw_bar(report.totals),
+        chart=draw_timeline(source.timeline(BUCKETS)),
+        paces=[draw_pace(pacing) for pacing in source.pace_timelines(BUCKETS)[:LINES]],
         controls=report.controls[:LINES],
         chain=report.chain[-LINES:],
-        gateways=list(zip(report.gateways, ranges(report.gateways), strict=True))[:LINES],
-        waves=[(wave, bar(wave.totals)) for wave in report.waves[:LINES]],
+        gateways=list(zip(report.gateways, place_latencies(report.gateways), strict=True))[:LINES],
+        waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:LINES]],
         groups=groups[:CAUSES],
         unlisted=len(groups) - CAUSES,
         embedded=embedded,
         trouble=trouble,
-        document=map(Markup, document(targets, report.run.started)),  # every "<" in it is escaped
+        document=map(Markup, encode_document(targets, report.run.started)),  # every "<" in it is escaped
         **_assets(),
     )
     stream.enable_buffering(50)
@@ -88,13 +87,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        act_of=act_of,
-        agreed=agreed,
-        hours=hours,
+        act_of=describe_act,
+        agreed=describe_approval,
+        hours=describe_window,
         moment=format_moment,
         span=format_span,
         visible=make_visible,
-        worked=worked,
+        worked=describe_session,
         count=_count,
         link=_link,
         selection=_selection,
@@ -129,7 +128,7 @@ def _count(number: int) -> str:
     return f"{number:,}"
 
 
-def _selection(group: Group) -> str:
+def _selection(group: CauseGroup) -> str:
     """The address within the page that shows the targets of ``group``."""
     said = f"&q={quote(group.label, safe='')}" if group.said else ""
     return f"#outcome={group.outcome}{said}"

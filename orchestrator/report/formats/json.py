@@ -16,7 +16,7 @@ from orchestrator.report.values import (
     AttemptReport,
     ChainedRun,
     GatewayReport,
-    Percentiles,
+    LatencyPercentiles,
     Report,
     ReportSource,
     RunReport,
@@ -25,7 +25,7 @@ from orchestrator.report.values import (
     Totals,
     WaveReport,
     WindowReport,
-    milliseconds,
+    round_to_milliseconds,
 )
 
 _ENCODER = Encoder()
@@ -98,7 +98,7 @@ def run_json(run: RunReport) -> RunReport:
         sessions=tuple(map(_session, run.sessions)),
         started=_utc(run.started),
         ended=ended,
-        seconds=milliseconds(run.seconds) or 0.0,
+        seconds=round_to_milliseconds(run.seconds) or 0.0,
     )
 
 
@@ -116,9 +116,11 @@ def _chained(each: ChainedRun) -> dict[str, Any]:
     return {**asdict(run_json(each.run)), "totals": each.totals}
 
 
-def _rounded(seconds: Percentiles) -> Percentiles:
-    return Percentiles(
-        p50=milliseconds(seconds.p50), p95=milliseconds(seconds.p95), p99=milliseconds(seconds.p99)
+def _rounded(seconds: LatencyPercentiles) -> LatencyPercentiles:
+    return LatencyPercentiles(
+        p50=round_to_milliseconds(seconds.p50),
+        p95=round_to_milliseconds(seconds.p95),
+        p99=round_to_milliseconds(seconds.p99),
     )
 
 
@@ -133,7 +135,7 @@ def target_json(target: TargetReport) -> dict[str, Any]:
         "outcome": target.outcome,
         "reason": target.reason,
         "evidence": target.evidence,
-        "seconds": milliseconds(target.seconds),
+        "seconds": round_to_milliseconds(target.seconds),
         "attempts": [_attempt(attempt) for attempt in target.attempts],
     }
 
@@ -143,7 +145,7 @@ def _attempt(attempt: AttemptReport) -> dict[str, Any]:
         "number": attempt.number,
         "act": attempt.act,
         "started": _utc(attempt.started),
-        "seconds": milliseconds(attempt.seconds),
+        "seconds": round_to_milliseconds(attempt.seconds),
         "status": attempt.status,
         "code": attempt.code,
         "message": attempt.message,

@@ -9,8 +9,9 @@ from operator import attrgetter
 from typing import TextIO
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.headline import find_dangers
 from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
-from orchestrator.report.words import agreed, dangers, hours, worked
+from orchestrator.report.words import describe_approval, describe_session, describe_window
 
 # XML 1.0 cannot hold these at all, not even as references.
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
@@ -60,16 +61,16 @@ def _properties(report: Report) -> str:
         "stopped_by": run.stopped_by,
         "act": run.act,
         "rehearsal": "true" if run.rehearsal else "false",
-        "window": None if run.window is None else hours(run.window),
-        "approval": None if report.consent is None else agreed(report.consent),
+        "window": None if run.window is None else describe_window(run.window),
+        "approval": None if report.approval is None else describe_approval(report.approval),
     }
     urls = ((f"url:{gateway.name}", gateway.url) for gateway in report.gateways)
-    sessions = (("session", worked(session)) for session in run.sessions)
+    sessions = (("session", describe_session(session)) for session in run.sessions)
     told = [
         *values.items(),
         *urls,
         *sessions,
-        *(("warning", f"{name}: {text}") for name, text in dangers(report)),
+        *(("warning", f"{name}: {text}") for name, text in find_dangers(report)),
     ]
     lines = (
         f'<property name="{_escaped(name)}" value="{_escaped(value)}"/>\n'

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from orchestrator.report.failures import Group, grouped
+from orchestrator.report.advice import advise
+from orchestrator.report.failures import CauseGroup, group_by_cause
+from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.values import (
     OUTCOMES_OF,
     ChainedRun,
-    Control,
+    ControlReport,
     GatewayReport,
     Report,
     ReportSource,
@@ -18,18 +20,14 @@ from orchestrator.report.values import (
     WaveReport,
 )
 from orchestrator.report.words import (
+    ACT_WORDS,
     OUTCOME_WORDS,
     REHEARSAL,
     SIMULATED,
-    SPEECH,
-    act_of,
-    advice,
-    agreed,
-    dangers,
-    ending,
-    headline,
-    hours,
-    worked,
+    describe_act,
+    describe_approval,
+    describe_session,
+    describe_window,
 )
 from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import DASH, format_moment, format_span
@@ -46,12 +44,13 @@ def write(source: ReportSource, out: TextIO) -> None:
     report = source.report
     act = report.run.act
     title = f"{escape_markdown(report.run.plan)}: {_what(report)} {format_code(report.run.id)}"
-    out.write(f"# {title}\n\n**{headline(report)}**\n\n")
+    out.write(f"# {title}\n\n**{compose_headline(report)}**\n\n")
     if report.run.rehearsal:
         out.write(f"> **{REHEARSAL}: {SIMULATED}.**\n\n")
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(
-        f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n" for name, text in dangers(report)[:ROWS]
+        f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n"
+        for name, text in find_dangers(report)[:ROWS]
     )
     out.writelines(_facts(report))
     out.writelines(_sessions(report.run.sessions))
@@ -60,14 +59,14 @@ def write(source: ReportSource, out: TextIO) -> None:
     out.writelines(_steps(report))
     out.write("\n## Totals\n\n")
     out.writelines(_totals(report.totals, act))
-    out.writelines(_causes(grouped(source.trouble()), act))
+    out.writelines(_causes(group_by_cause(source.trouble()), act))
     out.writelines(_gateways(report.gateways, act))
     out.writelines(_waves(report.waves, act))
     out.writelines(_controls(report.controls))
 
 
 def _what(report: Report) -> str:
-    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{act_of(report.run)} run"
+    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{describe_act(report.run)} run"
 
 
 def _facts(report: Report) -> Iterable[str]:
@@ -75,20 +74,20 @@ def _facts(report: Report) -> Iterable[str]:
     goes_back = "Continues" if run.act == "undeploy" else "Parent"
     parent = {goes_back: format_code(run.parent)} if run.parent else {}
     facts = {
-        "Act": act_of(run),
+        "Act": describe_act(run),
         "Plan": escape_markdown(run.plan),
         **parent,
         "Reason": escape_markdown(run.reason or DASH),
-        "State": escape_markdown(ending(run)),
+        "State": escape_markdown(describe_end(run)),
         "Started": format_moment(run.started),
         "Ended": format_moment(run.ended),
         "Working time": format_span(run.seconds),
         "Digest": format_code(run.digest),
     }
     if run.window is not None:
-        facts["Window"] = escape_markdown(hours(run.window))
-    if report.consent is not None:
-        facts["Approved"] = escape_markdown(agreed(report.consent))
+        facts["Window"] = escape_markdown(describe_window(run.window))
+    if report.approval is not None:
+        facts["Approved"] = escape_markdown(describe_approval(report.approval))
     if report.accepted:
         facts["Accepted"] = ", ".join(map(format_code, report.accepted))
     if report.snapshots is not None:
@@ -121,12 +120,12 @@ def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
 def _sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
     """Of one session the facts have told all, but who it was."""
     yield f"\n## Session{choose_form(len(sessions), '', 's')}\n\n" if sessions else ""
-    yield from (f"- {escape_markdown(worked(session))}\n" for session in sessions[-ROWS:])
+    yield from (f"- {escape_markdown(describe_session(session))}\n" for session in sessions[-ROWS:])
     yield from _rest(len(sessions), "sessions before these", "report.json")
 
 
 def _steps(report: Report) -> Iterable[str]:
-    for step in advice(report):
+    for step in advise(report):
         command = f" {format_code(step.command)}" if step.command else ""
         yield f"- {escape_markdown(step.text)}{command}\n"
 
@@ -142,10 +141,10 @@ def _totals(totals: Totals, act: str) -> Iterable[str]:
     yield _row(_counts(totals, act))
 
 
-def _causes(groups: Sequence[Group], act: str) -> Iterable[str]:
+def _causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
     if not groups:
         return
-    yield f"\n## What is not {SPEECH[act].end}, by cause\n\n"
+    yield f"\n## What is not {ACT_WORDS[act].end}, by cause\n\n"
     yield _header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
     for group in groups[:ROWS]:
         yield _row(
@@ -184,7 +183,7 @@ def _waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield from _rest(len(waves), "waves")
 
 
-def _controls(controls: Sequence[Control]) -> Iterable[str]:
+def _controls(controls: Sequence[ControlReport]) -> Iterable[str]:
     if not controls:
         return
     yield "\n## Steered by hand\n\n"

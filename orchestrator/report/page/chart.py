@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.values import GatewayReport, Pacing, Percentiles, Timeline, Totals
+from orchestrator.report.values import GatewayReport, LatencyPercentiles, PaceTimeline, RunTimeline, Totals
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.formats import format_per_second, format_span
 
@@ -18,7 +18,7 @@ _LEAST = 5.0
 """One target of ten thousand is still seen: no part of a bar is narrower, in units of ``WIDTH``."""
 
 
-class Part(Struct, frozen=True):
+class BarPart(Struct, frozen=True):
     """A piece of a bar: ``at`` and ``size`` along it, both in the bar's own units."""
 
     outcome: str
@@ -26,17 +26,17 @@ class Part(Struct, frozen=True):
     size: float
 
 
-class Slot(Struct, frozen=True):
+class TimeSlot(Struct, frozen=True):
     """One bucket of the time line: its parts stand on each other, in units of 0 (top) to 100."""
 
-    told: str
-    parts: tuple[Part, ...]
+    tooltip: str
+    parts: tuple[BarPart, ...]
 
 
-class Chart(Struct, frozen=True):
+class TimeChart(Struct, frozen=True):
     """The time line. ``line`` is the path of the requests; ``top`` is the count at the top of the scale."""
 
-    slots: tuple[Slot, ...]
+    slots: tuple[TimeSlot, ...]
     line: str
     top: int
     ticks: tuple[str, ...]
@@ -47,7 +47,7 @@ class Chart(Struct, frozen=True):
 class PaceSlot(Struct, frozen=True):
     """One bucket of a pace chart; ``refused`` is how high the bar of its refusals is, 0 without one."""
 
-    told: str
+    tooltip: str
     refused: float
 
 
@@ -73,7 +73,7 @@ class PaceChart(Struct, frozen=True):
         return any(slot.refused for slot in self.slots)
 
 
-class Range(Struct, frozen=True):
+class LatencyRange(Struct, frozen=True):
     """Latency of one gateway on a scale that all gateways share, 0 to 100."""
 
     p50: float
@@ -81,7 +81,7 @@ class Range(Struct, frozen=True):
     p99: float
 
 
-def bar(totals: Totals) -> tuple[Part, ...]:
+def draw_bar(totals: Totals) -> tuple[BarPart, ...]:
     """The outcomes side by side over ``WIDTH``; empty where there is no target."""
     counts = {outcome.value: count for outcome, count in _counts(asdict(totals)) if count}
     if not counts:
@@ -91,12 +91,12 @@ def bar(totals: Totals) -> tuple[Part, ...]:
     parts, at = [], 0.0
     for outcome, count in counts.items():
         size = round(_LEAST + spare * count / total, 2)
-        parts.append(Part(outcome, round(at, 2), size))
+        parts.append(BarPart(outcome, round(at, 2), size))
         at += size
     return tuple(parts)
 
 
-def time_line(timeline: Timeline) -> Chart | None:
+def draw_timeline(timeline: RunTimeline) -> TimeChart | None:
     """Return the chart; None where nothing was sent and nothing ended."""
     ended = [sum(bucket.values()) for bucket in timeline.ended]
     highest = max((*ended, *timeline.requests), default=0)
@@ -105,7 +105,7 @@ def time_line(timeline: Timeline) -> Chart | None:
     top = _top(highest)
     slots = tuple(_slots(timeline, top))
     seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
-    return Chart(
+    return TimeChart(
         slots=slots,
         line=_path(timeline.requests, top),
         top=top,
@@ -114,7 +114,7 @@ def time_line(timeline: Timeline) -> Chart | None:
     )
 
 
-def _slots(timeline: Timeline, top: int) -> Iterator[Slot]:
+def _slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
     for index, (bucket, requests) in enumerate(zip(timeline.ended, timeline.requests, strict=True)):
         parts, at = [], 100.0
         told = [
@@ -125,12 +125,12 @@ def _slots(timeline: Timeline, top: int) -> Iterator[Slot]:
             if count:
                 size = round(100 * count / top, 3)
                 at -= size
-                parts.append(Part(outcome.value, round(at, 3), size))
+                parts.append(BarPart(outcome.value, round(at, 3), size))
                 told.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
-        yield Slot(", ".join(told), tuple(parts))
+        yield TimeSlot(", ".join(told), tuple(parts))
 
 
-def pace_chart(pacing: Pacing) -> PaceChart:
+def draw_pace(pacing: PaceTimeline) -> PaceChart:
     """Return the chart. A bound far above all that was sent is drawn at the top of the scale."""
     fastest = max(pacing.sent, default=0.0)
     bounds = [bound for bound in pacing.bound if bound is not None]
@@ -154,7 +154,7 @@ def pace_chart(pacing: Pacing) -> PaceChart:
     )
 
 
-def _pace_told(pacing: Pacing) -> Iterator[str]:
+def _pace_told(pacing: PaceTimeline) -> Iterator[str]:
     buckets = zip(pacing.sent, pacing.bound, pacing.in_flight, pacing.refused, strict=True)
     for index, (sent, bound, in_flight, refused) in enumerate(buckets):
         told = [
@@ -201,14 +201,14 @@ def _top(highest: int) -> int:
     return next(number * scale for number in rounds if number * scale >= highest)
 
 
-def ranges(gateways: tuple[GatewayReport, ...]) -> list[Range | None]:
+def place_latencies(gateways: tuple[GatewayReport, ...]) -> list[LatencyRange | None]:
     """Where each gateway's percentiles stand, in order; None where it answered no undeploy."""
     longest = max((gateway.seconds.p99 or 0.0 for gateway in gateways), default=0.0)
     return [_range(gateway.seconds, longest) for gateway in gateways]
 
 
-def _range(seconds: Percentiles, longest: float) -> Range | None:
+def _range(seconds: LatencyPercentiles, longest: float) -> LatencyRange | None:
     if seconds.p50 is None or seconds.p95 is None or seconds.p99 is None or not longest:
         return None
     p50, p95, p99 = (round(100 * value / longest, 1) for value in (seconds.p50, seconds.p95, seconds.p99))
-    return Range(p50, p95, p99)
+    return LatencyRange(p50, p95, p99)

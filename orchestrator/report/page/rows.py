@@ -10,26 +10,26 @@ from typing import Any
 from msgspec.json import Encoder
 
 from orchestrator.model.outcome import DONE
-from orchestrator.report.values import AttemptReport, ReportSource, TargetReport, milliseconds
-from orchestrator.report.words import done
+from orchestrator.report.counts import count_done
+from orchestrator.report.values import AttemptReport, ReportSource, TargetReport, round_to_milliseconds
 
 _ENCODER = Encoder()
 
 
-def chosen(source: ReportSource, cap: int) -> tuple[Iterable[TargetReport], int, int]:
+def choose_targets(source: ReportSource, cap: int) -> tuple[Iterable[TargetReport], int, int]:
     """Choose the targets to embed; return them, how many they are, and how many of them are not down.
 
     Up to ``cap`` targets are all there, in the plan's order. Above it those that are not down come first.
     """
     totals = source.report.totals
-    trouble = totals.targets - done(totals)
+    trouble = totals.targets - count_done(totals)
     if totals.targets <= cap:
         return source.targets(), totals.targets, trouble
     fine = (target for target in source.targets() if target.outcome in DONE)
     return islice(chain(source.trouble(), fine), cap), cap, min(trouble, cap)
 
 
-def document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str]:
+def encode_document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str]:
     """Give the JSON in pieces, a target each: ``rows`` refer to ``texts`` by index.
 
     A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, an attempt
@@ -39,12 +39,12 @@ def document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str
     separator = ""
     yield f'{{"start":{round(started.timestamp() * 1000)},"rows":[\n'
     for target in targets:
-        yield separator + script_json(_row(target, texts, started))
+        yield separator + encode_for_script(_row(target, texts, started))
         separator = ",\n"
-    yield f'\n],"texts":{script_json(list(texts))}}}'
+    yield f'\n],"texts":{encode_for_script(list(texts))}}}'
 
 
-def script_json(value: object) -> str:
+def encode_for_script(value: object) -> str:
     """Encode ``value`` so that nothing in it can end the script element or open a comment in it."""
     return _ENCODER.encode(value).decode().replace("<", "\\u003c")
 
@@ -57,7 +57,7 @@ def _row(target: TargetReport, texts: dict[str, int], started: datetime) -> list
         _index(target.outcome.value, texts),
         _index(target.reason, texts),
         _index(target.evidence, texts),
-        milliseconds(target.seconds),
+        round_to_milliseconds(target.seconds),
         [_attempt(attempt, texts, started) for attempt in target.attempts],
     ]
 
@@ -66,7 +66,7 @@ def _attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -
     return [
         _index(attempt.act.value, texts),
         round((attempt.started - started).total_seconds() * 1000),
-        milliseconds(attempt.seconds),
+        round_to_milliseconds(attempt.seconds),
         attempt.status,
         _index(attempt.code, texts),
         _index(attempt.message, texts),

@@ -7,13 +7,13 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.page.chart import WIDTH, bar, pace_chart, ranges, time_line
-from orchestrator.report.values import GatewayReport, Percentiles, Timeline, Totals
+from orchestrator.report.page.chart import WIDTH, draw_bar, draw_pace, draw_timeline, place_latencies
+from orchestrator.report.values import GatewayReport, LatencyPercentiles, RunTimeline, Totals
 from tests.support.runs import a_pacing, made_up
 
 
 def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:
-    parts = bar(Totals(targets=60, undeployed=57, failed=2, unknown=1))
+    parts = draw_bar(Totals(targets=60, undeployed=57, failed=2, unknown=1))
 
     assert [part.outcome for part in parts] == ["undeployed", "failed", "unknown"]
     assert parts[0].at == 0
@@ -23,18 +23,18 @@ def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:
 
 
 def test_one_failure_of_a_million_is_still_seen() -> None:
-    assert bar(Totals(targets=1_000_000, undeployed=999_999, failed=1))[1].size >= 5
+    assert draw_bar(Totals(targets=1_000_000, undeployed=999_999, failed=1))[1].size >= 5
 
 
 def test_a_run_without_targets_has_no_bar() -> None:
-    assert bar(Totals()) == ()
+    assert draw_bar(Totals()) == ()
 
 
 @pytest.mark.parametrize(
     ("highest", "top"), [(1, 2), (6, 6), (7, 8), (9, 10), (11, 12), (95, 100), (101, 120), (950, 1_000)]
 )
 def test_the_scale_ends_at_a_round_and_even_number(highest: int, top: int) -> None:
-    chart = time_line(Timeline(width=1.0, ended=({"undeployed": highest},), requests=(0,)))
+    chart = draw_timeline(RunTimeline(width=1.0, ended=({"undeployed": highest},), requests=(0,)))
 
     assert chart is not None
     assert chart.top == top
@@ -42,39 +42,41 @@ def test_the_scale_ends_at_a_round_and_even_number(highest: int, top: int) -> No
 
 
 def test_parts_of_a_slot_stand_on_each_other_from_the_ground_up() -> None:
-    chart = time_line(Timeline(width=2.0, ended=({"failed": 1, "undeployed": 3},), requests=(4,)))
+    chart = draw_timeline(RunTimeline(width=2.0, ended=({"failed": 1, "undeployed": 3},), requests=(4,)))
 
     assert chart is not None
     assert [(part.outcome, part.at, part.size) for part in chart.slots[0].parts] == [
         ("undeployed", 25.0, 75.0),
         ("failed", 0.0, 25.0),
     ]
-    assert chart.slots[0].told == "0 s to 2 s, 4 requests, 3 undeployed, 1 failed"
+    assert chart.slots[0].tooltip == "0 s to 2 s, 4 requests, 3 undeployed, 1 failed"
     assert chart.line == "M0 100V0.0H1V100"
     assert chart.ticks == ("0 s", "500 ms", "1 s", "1.5 s", "2 s")
 
 
 def test_where_nothing_happened_there_is_no_time_line() -> None:
-    assert time_line(Timeline(width=1.0, ended=({},), requests=(0,))) is None
-    assert time_line(Timeline(width=1.0, ended=(), requests=())) is None
+    assert draw_timeline(RunTimeline(width=1.0, ended=({},), requests=(0,))) is None
+    assert draw_timeline(RunTimeline(width=1.0, ended=(), requests=())) is None
 
 
 def test_every_outcome_can_be_drawn() -> None:
-    chart = time_line(Timeline(width=1.0, ended=({outcome.value: 1 for outcome in Outcome},), requests=(5,)))
+    chart = draw_timeline(
+        RunTimeline(width=1.0, ended=({outcome.value: 1 for outcome in Outcome},), requests=(5,))
+    )
 
     assert chart is not None
     assert list(chart.outcomes) == [outcome.value for outcome in Outcome]
 
 
 def test_latencies_share_one_scale_and_a_silent_gateway_has_none() -> None:
-    def gateway(seconds: Percentiles) -> GatewayReport:
+    def gateway(seconds: LatencyPercentiles) -> GatewayReport:
         return GatewayReport(name="g", kind="roma", totals=Totals(), seconds=seconds, lane="open")
 
-    fast, slow, silent = ranges(
+    fast, slow, silent = place_latencies(
         (
-            gateway(Percentiles(p50=0.1, p95=0.2, p99=0.5)),
-            gateway(Percentiles(p50=1.0, p95=1.5, p99=2.0)),
-            gateway(Percentiles()),
+            gateway(LatencyPercentiles(p50=0.1, p95=0.2, p99=0.5)),
+            gateway(LatencyPercentiles(p50=1.0, p95=1.5, p99=2.0)),
+            gateway(LatencyPercentiles()),
         )
     )
 
@@ -96,34 +98,34 @@ def test_a_made_up_run_shows_each_target_that_had_a_request_once() -> None:
 
 class TestPace:
     def test_the_bound_is_a_step_line_that_begins_where_there_is_one(self) -> None:
-        chart = pace_chart(a_pacing(bound=(None, 50.0, 100.0, None), sent=(160.0, 50.0, 100.0, 120.0)))
+        chart = draw_pace(a_pacing(bound=(None, 50.0, 100.0, None), sent=(160.0, 50.0, 100.0, 120.0)))
 
         assert chart.top == 160
         assert chart.bound == "M1 68.75H2V37.5H3"
 
     def test_what_was_sent_goes_through_the_middle_of_each_bucket(self) -> None:
         assert (
-            pace_chart(a_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
+            draw_pace(a_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
         )
 
     def test_what_is_in_flight_has_a_scale_of_its_own(self) -> None:
-        chart = pace_chart(a_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
+        chart = draw_pace(a_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
 
         assert chart.most == 12
         assert chart.in_flight == "M0 100V75.0H1V0.0H2V100.0H3V50.0H4V100"
 
     def test_a_bound_far_above_all_that_was_sent_does_not_press_it_to_the_ground(self) -> None:
-        chart = pace_chart(a_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
+        chart = draw_pace(a_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
 
         assert (chart.top, chart.bound) == (8, "M0 0.0H1V0.0H2V37.5H3V37.5H4")
 
     def test_one_refusal_of_a_thousand_is_still_seen(self) -> None:
-        slots = pace_chart(a_pacing(refused=(0, 1, 1000, 0))).slots
+        slots = draw_pace(a_pacing(refused=(0, 1, 1000, 0))).slots
 
         assert [slot.refused for slot in slots] == [0, 4.01, 16, 0]
 
     def test_each_bucket_tells_its_numbers(self) -> None:
-        told = [slot.told for slot in pace_chart(a_pacing()).slots]
+        told = [slot.tooltip for slot in draw_pace(a_pacing()).slots]
 
         assert told[0] == "0 s to 2 s, 120/s sent, no bound, 10.0 in flight"
         assert told[2] == "4 s to 6 s, 40/s sent, at most 50/s, 4.0 in flight, 12 refused"
@@ -131,6 +133,6 @@ class TestPace:
     def test_a_gateway_that_was_sent_nothing_has_a_chart(self) -> None:
         nothing = (0.0,) * 4
 
-        chart = pace_chart(a_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
+        chart = draw_pace(a_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
 
         assert (chart.top, chart.most, chart.bound) == (2, 2, "")

@@ -1,0 +1,91 @@
+"""How a run ended, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.report.counts import count_already, count_current_outcomes, count_done, count_missed
+from orchestrator.report.values import Report, RunReport, Totals
+from orchestrator.report.words import ACT_WORDS, REHEARSAL
+from orchestrator.text.counting import choose_form
+
+_LEADS = {
+    "complete": "",
+    "running": "Still running: ",
+    "stopped": "Stopped early: ",
+    "interrupted": "Interrupted: ",
+    "killed": "Killed: ",
+}
+
+
+_KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
+
+
+def compose_headline(report: Report) -> str:
+    """How the run ended, and how its targets are now, in one sentence that rounds nothing."""
+    rest = ", ".join(_rest(report))
+    share = _up_again(report) or _share(count_current_outcomes(report), ACT_WORDS[report.run.act].end)
+    lead = _LEADS[report.run.state]
+    if report.run.rehearsal:
+        lead = f"{REHEARSAL}: {lead[:1].lower()}{lead[1:]}"
+    sentence = f"{lead}{share}{'; ' if rest else ''}{rest}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _share(totals: Totals, end: str) -> str:
+    match count_done(totals), totals.targets:
+        case _, 0:
+            return "the run had no targets"
+        case 1, 1:
+            return f"the one target is {end}"
+        case 0, 1:
+            return f"the one target is not {end}"
+        case count, targets if count == targets:
+            return f"all {targets:,} targets are {end}"
+        case 0, targets:
+            return f"none of {targets:,} targets is {end}"
+        case count, targets:
+            return f"{count:,} of {targets:,} targets {choose_form(count, 'is', 'are')} {end}"
+
+
+def _up_again(report: Report) -> str:
+    """Say that targets are up again, where none is down any more."""
+    up, targets = sum(report.up_again.values()), report.totals.targets
+    if not up or count_done(count_current_outcomes(report)):
+        return ""
+    if up == targets:
+        return "the one target is up again" if up == 1 else f"all {up:,} targets are up again"
+    return f"{up:,} of {targets:,} targets {choose_form(up, 'is', 'are')} up again"
+
+
+def _rest(report: Report) -> Iterator[str]:
+    totals, up = count_current_outcomes(report), sum(report.up_again.values())
+    if up and not _up_again(report):
+        yield f"{up:,} {choose_form(up, 'is', 'are')} up again"
+    if already := count_already(totals):
+        yield f"{already:,} already {choose_form(already, 'was', 'were')}"
+    if totals.failed:
+        yield f"{totals.failed:,} failed"
+    if totals.unknown:
+        yield f"{totals.unknown:,} {choose_form(totals.unknown, 'is', 'are')} unknown"
+    if missed := count_missed(report):
+        yield f"{missed:,} {choose_form(missed, 'was', 'were')} not started"
+    for word, count in report.kept_out.items():
+        yield f"{count:,} {_KEPT_OUT_WORDS[word]}"
+
+
+def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return the warnings that no reader may miss, with their gateways: verification switched off."""
+    return tuple(
+        (gateway.name, text)
+        for gateway in report.gateways
+        for text in gateway.warnings
+        if text.startswith("insecure:")
+    )
+
+
+def describe_end(run: RunReport) -> str:
+    """The state, what stopped the run, and the exit status, as far as they are known."""
+    cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""
+    status = "" if run.exit_status is None else f", exit status {run.exit_status}"
+    return f"{run.state}{cause}{status}"
