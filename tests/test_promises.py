@@ -21,7 +21,10 @@ def read_promise_numbers() -> list[int]:
 def find_marks(name: str) -> Iterator[tuple[Path, ast.expr]]:
     """Yield each use of ``pytest.mark.<name>`` in the tests, with its arguments where it has some."""
     for path in sorted(TESTS.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if f"mark.{name}" not in text:
+            continue
+        tree = ast.parse(text)
         called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         for node in ast.walk(tree):
             mark = node.func if isinstance(node, ast.Call) else node

@@ -11,32 +11,34 @@ import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
-from orchestrator.simulator.faults import Faults, Storm
-from orchestrator.simulator.process import Running, simulators
-from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, Seed
+from orchestrator.simulator.faults import FaultScenario, FaultStorm
+from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators, start_simulators
 from orchestrator.streaming import stream
 
 NAMES = tuple(f"proxy-{number}" for number in range(6))
-SEED = Seed(gateways=(ApinizerSeed(name="apim", targets=tuple(("Retail", name, "test") for name in NAMES)),))
+FIXTURE = SimulatorFixture(
+    gateways=(ApinizerFixture(name="apim", targets=tuple(("Retail", name, "test") for name in NAMES)),)
+)
 
 
 @pytest.fixture(scope="module")
-def simulated() -> Iterator[Running]:
-    with simulators(SEED) as running:
+def simulated() -> Iterator[RunningSimulators]:
+    with start_simulators(FIXTURE) as running:
         yield running
 
 
 @pytest.fixture
-def platform(simulated: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+def platform(simulated: RunningSimulators, monkeypatch: pytest.MonkeyPatch) -> RunningSimulators:
     """A manager with all six proxies deployed, and the token that it takes."""
-    simulated.seed(SEED)
-    simulated.expect(Faults())
+    simulated.refill(FIXTURE)
+    simulated.expect(FaultScenario())
     monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
     return simulated
 
 
 @pytest.fixture
-def plan(tmp_path: Path, platform: Running) -> Iterator[orchestrator.LoadedPlan]:
+def plan(tmp_path: Path, platform: RunningSimulators) -> Iterator[orchestrator.LoadedPlan]:
     source = tmp_path / "plan.yaml"
     source.write_text(
         f"""\
@@ -63,7 +65,7 @@ def options(tmp_path: Path) -> orchestrator.RunOptions:
 
 @pytest.mark.promise(1)
 async def test_run_gives_its_result_and_its_folder(
-    plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, platform: Running
+    plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, platform: RunningSimulators
 ) -> None:
     result = await orchestrator.run(plan, options)
 
@@ -89,10 +91,10 @@ async def test_stream_gives_every_event_and_then_the_result(
 
 @pytest.mark.promise(1)
 async def test_a_stream_that_is_left_early_can_be_resumed(
-    plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, platform: Running
+    plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, platform: RunningSimulators
 ) -> None:
     """One target at a time is slow enough to leave while others wait."""
-    platform.expect(Faults(storm=Storm(share=1.0, kinds=("slow@0.05",))))
+    platform.expect(FaultScenario(storm=FaultStorm(share=1.0, kinds=("slow@0.05",))))
     async with stream(plan, options) as events:
         async for event in events:
             if isinstance(event, TargetEnded):
@@ -134,7 +136,7 @@ async def test_what_the_block_raises_leaves_it_as_it_is(
 
 
 async def test_filters_that_leave_nothing_send_nothing(
-    plan: orchestrator.LoadedPlan, tmp_path: Path, platform: Running
+    plan: orchestrator.LoadedPlan, tmp_path: Path, platform: RunningSimulators
 ) -> None:
     nothing = orchestrator.RunOptions(state=tmp_path / "state", only=("roma/**",))
     with pytest.raises(UsageError, match="nothing was sent"):

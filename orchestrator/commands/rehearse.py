@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from orchestrator.preview.replay import ReplayedPreview
     from orchestrator.report.values import ReportSource, TargetReport
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.simulator.books import Books, TargetFacts
-    from orchestrator.simulator.faults import Faults
-    from orchestrator.simulator.seed import Seed
+    from orchestrator.simulator.books import SimulatorBooks, TargetFacts
+    from orchestrator.simulator.faults import FaultScenario
+    from orchestrator.simulator.fixtures import SimulatorFixture
 
 # Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
 DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
@@ -42,14 +42,14 @@ class FaultOptions(NamedTuple):
     seed: int
     faults: Path | None
 
-    def forecast(self) -> Faults:
+    def forecast(self) -> FaultScenario:
         """Return the faults asked for; a storm of our own only where none were. Raises ``UsageError``."""
         from msgspec import structs
 
-        from orchestrator.simulator.faults import Faults, parse_storm
-        from orchestrator.simulator.seed import read_json
+        from orchestrator.simulator.faults import FaultScenario, parse_storm
+        from orchestrator.simulator.fixtures import read_json_file
 
-        faults = read_json(self.faults, Faults, "faults") if self.faults else Faults()
+        faults = read_json_file(self.faults, FaultScenario, "faults") if self.faults else FaultScenario()
         text = self.storm or (None if self.faults else DEFAULT_STORM)
         return structs.replace(faults, storm=parse_storm(text, self.seed)) if text else faults
 
@@ -97,12 +97,12 @@ def command(
     """
     from orchestrator.api import rehearse
     from orchestrator.preview.states import TargetState
-    from orchestrator.simulator.process import simulators
+    from orchestrator.simulator.process import start_simulators
 
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded, ExitStack() as stack:
         seen = _load_preview(loaded, preview)
-        running = stack.enter_context(simulators(_seed(loaded, seen), weather.forecast()))
+        running = stack.enter_context(start_simulators(_seed(loaded, seen), weather.forecast()))
         result = run_with_display(
             lambda listeners, started: rehearse(
                 loaded,
@@ -141,14 +141,14 @@ def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview |
     return seen
 
 
-def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Seed:
+def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> SimulatorFixture:
     """Return the simulated world: everything is up, or as a preview has seen it."""
     from orchestrator.preview.states import TargetState
-    from orchestrator.simulator.seed import Seed
+    from orchestrator.simulator.fixtures import SimulatorFixture
 
     if seen is None:
-        return Seed.from_plan(loaded.plan, targets_of(loaded))
-    return Seed.from_plan(
+        return SimulatorFixture.from_plan(loaded.plan, targets_of(loaded))
+    return SimulatorFixture.from_plan(
         loaded.plan,
         targets_of(loaded),
         down=seen.list_ids(TargetState.UNDEPLOYED),
@@ -160,7 +160,7 @@ def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Seed:
 def make_rehearsal_credential(gateway: Gateway) -> Material:
     """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
     from orchestrator.model.credentials import AccessKeys, LoginPassword, Secret
-    from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
+    from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
 
     auth = gateway.auth
     if auth.iam is not None or auth.login is not None:
@@ -172,7 +172,7 @@ def make_rehearsal_credential(gateway: Gateway) -> Material:
 
 
 def judge_report(
-    books: Books,
+    books: SimulatorBooks,
     account: ReportSource,
     status: ExitStatus,
     *,
@@ -199,7 +199,7 @@ def judge_report(
     return ExitStatus.BUG
 
 
-def compare_counts(books: Books, account: ReportSource) -> Iterator[tuple[str, str, str]]:
+def compare_counts(books: SimulatorBooks, account: ReportSource) -> Iterator[tuple[str, str, str]]:
     """Yield what both count: what it is, what the simulators saw, what the report says."""
     totals = account.report.totals
     undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
@@ -211,7 +211,9 @@ def compare_counts(books: Books, account: ReportSource) -> Iterator[tuple[str, s
     yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
 
 
-def find_disagreements(books: Books, account: ReportSource, missing: Collection[str] = ()) -> Iterator[str]:
+def find_disagreements(
+    books: SimulatorBooks, account: ReportSource, missing: Collection[str] = ()
+) -> Iterator[str]:
     """Yield each thing that the report does not tell as it was."""
     from orchestrator.text.characters import make_visible
 

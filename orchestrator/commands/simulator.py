@@ -11,8 +11,8 @@ import click
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.simulator.faults import Faults
-    from orchestrator.simulator.seed import Seed
+    from orchestrator.simulator.faults import FaultScenario
+    from orchestrator.simulator.fixtures import SimulatorFixture
 
 _READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -63,13 +63,13 @@ def command(
     import asyncio
     import time
 
-    from orchestrator.simulator.platforms import Platforms
-    from orchestrator.simulator.server import serve_until_told
+    from orchestrator.simulator.platforms import SimulatedPlatforms
+    from orchestrator.simulator.server import serve_until_ended
 
-    platforms = Platforms(
+    platforms = SimulatedPlatforms(
         _seed(plan, seed_file, settings), _faults(_Weather(storm, storm_seed, faults)), now=time.time()
     )
-    asyncio.run(serve_until_told(platforms, _print, port=port or 0))
+    asyncio.run(serve_until_ended(platforms, _print, port=port or 0))
 
 
 def _print(urls: Mapping[str, str]) -> None:
@@ -77,26 +77,26 @@ def _print(urls: Mapping[str, str]) -> None:
         click.echo(f"{name} {url}")
 
 
-def _seed(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) -> Seed:
-    from orchestrator.simulator.seed import Seed
+def _seed(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) -> SimulatorFixture:
+    from orchestrator.simulator.fixtures import SimulatorFixture
 
     if (plan is None) == (seed_file is None):
         raise UsageError("the simulators need targets: give either --seed-from PLAN or --seed-file FILE")
-    seed = _seed_of_plan(plan) if plan is not None else Seed.from_file(seed_file or Path())
+    seed = _seed_of_plan(plan) if plan is not None else SimulatorFixture.from_file(seed_file or Path())
     return _adjusted(seed, options)
 
 
-def _seed_of_plan(path: Path) -> Seed:
+def _seed_of_plan(path: Path) -> SimulatorFixture:
     from orchestrator.plan.reader import read_plan
     from orchestrator.plan.targets import Listing
-    from orchestrator.simulator.seed import Seed
+    from orchestrator.simulator.fixtures import SimulatorFixture
 
     listing = Listing()
     loaded = read_plan(path, listing)
-    return Seed.from_plan(loaded.plan, listing.targets)
+    return SimulatorFixture.from_plan(loaded.plan, listing.targets)
 
 
-def _adjusted(seed: Seed, options: dict[str, Any]) -> Seed:
+def _adjusted(seed: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixture:
     from orchestrator.simulator.limits import parse_rate, parse_seconds
 
     common: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def _adjusted(seed: Seed, options: dict[str, Any]) -> Seed:
     apinizer = {name: options[name] for name in ("shape", "errors") if options[name]}
     if options["old"]:
         apinizer |= {"looks": False, "histories": False}
-    return seed.adjusted({"roma": common, "apinizer": common | apinizer})
+    return seed.with_settings({"roma": common, "apinizer": common | apinizer})
 
 
 def _life(text: str) -> float:
@@ -121,13 +121,13 @@ def _life(text: str) -> float:
     return seconds
 
 
-def _faults(weather: _Weather) -> Faults:
+def _faults(weather: _Weather) -> FaultScenario:
     from msgspec import structs
 
-    from orchestrator.simulator.faults import Faults, parse_storm
-    from orchestrator.simulator.seed import read_json
+    from orchestrator.simulator.faults import FaultScenario, parse_storm
+    from orchestrator.simulator.fixtures import read_json_file
 
-    faults = read_json(weather.faults, Faults, "faults") if weather.faults else Faults()
+    faults = read_json_file(weather.faults, FaultScenario, "faults") if weather.faults else FaultScenario()
     if weather.storm is None:
         return faults
     if faults.storm is not None:

@@ -1,5 +1,5 @@
 """Both platforms on loopback, with faults on request.
 
-``platforms`` is the pure heart: requests in, deliveries out, no socket, no clock and no die. ``server`` puts
-it on sockets, ``process`` puts the server into a process of its own.
+``platforms`` is the pure core: it takes requests and returns deliveries, without a socket, a clock or dice.
+``server`` puts it on sockets, and ``process`` puts the server into a process of its own.
 """

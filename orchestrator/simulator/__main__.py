@@ -1,7 +1,7 @@
 """The simulators as a child process: ``python -m orchestrator.simulator``, started by ``process``.
 
-Reads one line of JSON (Errand) from stdin, prints one ``name URL`` a line, and serves until it is told to end
-or until its stdin ends, which happens when its parent does.
+Reads one line of JSON (a ServeOrder) from stdin and prints one ``name URL`` a line. Serves until a signal
+comes, or until its stdin ends, which happens when its parent ends.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.process import Errand
-from orchestrator.simulator.server import serve_until_told
+from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.process import ServeOrder
+from orchestrator.simulator.server import serve_until_ended
 
 
-def _ready(urls: Mapping[str, str]) -> None:
+def _print_urls(urls: Mapping[str, str]) -> None:
     sys.stdout.write("".join(f"{name} {url}\n" for name, url in urls.items()))
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Do the errand that stands in the first line of stdin."""
-    errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
-    platforms = Platforms(errand.seed, errand.faults, now=time.time())
-    # The descriptor of the pipe itself: nothing follows the errand, so what becomes readable is its end.
-    asyncio.run(serve_until_told(platforms, _ready, port=errand.port, orphan=os.dup(sys.stdin.fileno())))
+    """Carry out the order in the first line of stdin."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServeOrder)
+    platforms = SimulatedPlatforms(order.fixture, order.faults, now=time.time())
+    # The descriptor of the pipe itself: nothing follows the order, so only its end makes the pipe readable.
+    asyncio.run(serve_until_ended(platforms, _print_urls, port=order.port, orphan=os.dup(sys.stdin.fileno())))
 
 
 if __name__ == "__main__":

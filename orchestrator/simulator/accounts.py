@@ -1,4 +1,4 @@
-"""Users who log in with a password, and when one of them is locked out. Pure."""
+"""The users of a simulated gateway: their passwords, and their locks after wrong ones. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from orchestrator.simulator.limits import Lockout
 
 
-class User(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SimulatedUser(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A user. ``domain`` is the account that a ROMA user belongs to; Apinizer has none.
 
     With ``second_factor`` the password alone gives no token.
@@ -22,41 +22,43 @@ class User(Struct, frozen=True, kw_only=True, omit_defaults=True):
     second_factor: bool = False
 
 
-class Identity(Enum):
-    """What came of a name and a password."""
+class PasswordVerdict(Enum):
+    """What a name and a password are worth."""
 
     PROVEN = auto()
     WRONG = auto()
-    HALF = auto()  # the password is right, and a second factor is wanted
+    HALF = auto()  # the password is right, but the user needs a second factor
     LOCKED = auto()
 
 
-class Accounts:
-    """Checks passwords. ``lock_after`` wrong ones in a row lock a user for ``lock_seconds``; 0 never does."""
+class UserAccounts:
+    """Checks passwords. ``lock_after`` wrong ones in a row lock a user for ``lock_seconds``; 0: never."""
 
-    def __init__(self, users: tuple[User, ...], *, lock_after: int = 0, lock_seconds: float = 0.0) -> None:
+    def __init__(
+        self, users: tuple[SimulatedUser, ...], *, lock_after: int = 0, lock_seconds: float = 0.0
+    ) -> None:
         self._users = {(user.domain, user.name): user for user in users}
         self._lockout = Lockout(lock_after, lock_seconds)
 
     @property
     def locks(self) -> int:
         """How often a user was locked."""
-        return self._lockout.times
+        return self._lockout.lock_count
 
-    def identify(self, name: str, password: str, now: float, *, domain: str = "") -> Identity:
-        """Say who this is; a wrong password counts."""
+    def check_password(self, name: str, password: str, now: float, *, domain: str = "") -> PasswordVerdict:
+        """Judge a name and a password; a wrong password counts towards a lock."""
         user = self._users.get((domain, name))
         if user is None:
-            return Identity.WRONG
+            return PasswordVerdict.WRONG
         place = f"{domain}\0{name}"
-        if self._lockout.holds(place, now):
-            return Identity.LOCKED
-        well = hmac.compare_digest(_bytes(password), _bytes(user.password))
-        self._lockout.tried(place, now, well=well)
-        if not well:
-            return Identity.WRONG
-        return Identity.HALF if user.second_factor else Identity.PROVEN
+        if self._lockout.is_locked(place, now):
+            return PasswordVerdict.LOCKED
+        correct = hmac.compare_digest(_encode(password), _encode(user.password))
+        self._lockout.record_attempt(place, now, correct=correct)
+        if not correct:
+            return PasswordVerdict.WRONG
+        return PasswordVerdict.HALF if user.second_factor else PasswordVerdict.PROVEN
 
 
-def _bytes(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")

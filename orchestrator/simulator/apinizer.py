@@ -10,102 +10,120 @@ import msgspec
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
-from orchestrator.simulator.apinizer_manager import Manager, Note, Proxy
-from orchestrator.simulator.apinizer_replies import Deployment
-from orchestrator.simulator.apinizer_words import Words
-from orchestrator.simulator.exchange import TWISTS, Answer, Asked, Call, Done, Kind, Objection, always
+from orchestrator.simulator.apinizer_manager import DeploymentNote, SimulatedManager, SimulatedProxy
+from orchestrator.simulator.apinizer_replies import SimulatedDeployment
+from orchestrator.simulator.apinizer_words import ApinizerWording
+from orchestrator.simulator.exchange import (
+    TWISTS,
+    AccessDenial,
+    CallResult,
+    FaultKind,
+    HttpAnswer,
+    PlatformCall,
+    ReceivedRequest,
+    answer_always,
+)
+from orchestrator.simulator.fixtures import ApinizerFixture
 from orchestrator.simulator.gates import ApinizerGate
-from orchestrator.simulator.seed import ApinizerSeed
 
-_Do = Callable[[Proxy, Deployment, float, Kind | None], Done]
+_Do = Callable[[SimulatedProxy, SimulatedDeployment, float, FaultKind | None], CallResult]
 
 
-class Apinizer:
+class SimulatedApinizer:
     """One installation as its API shows it."""
 
-    TWISTS: ClassVar[frozenset[Kind]] = TWISTS
+    TWISTS: ClassVar[frozenset[FaultKind]] = TWISTS
 
-    def __init__(self, seed: ApinizerSeed, now: float) -> None:
-        """Build what a seed describes; ``now`` is the Unix time of its deployments."""
-        self._seed = seed
-        self._say = Words(seed.shape, seed.errors)
-        self._manager = Manager(seed, self._say, now)
-        self.gate = ApinizerGate(seed)
+    def __init__(self, fixture: ApinizerFixture, now: float) -> None:
+        """Build what a fixture describes; ``now`` is the Unix time of its deployments."""
+        self._fixture = fixture
+        self._say = ApinizerWording(fixture.shape, fixture.errors)
+        self._manager = SimulatedManager(fixture, self._say, now)
+        self.gate = ApinizerGate(fixture)
 
     @property
-    def rows(self) -> list[Deployment]:
+    def rows(self) -> list[SimulatedDeployment]:
         return self._manager.rows
 
-    def denied(self, objection: Objection) -> Answer:
+    def denied(self, objection: AccessDenial) -> HttpAnswer:
         return self._say.denied(objection)
 
-    def busy(self, wait: int, _rate: float) -> Answer:
+    def busy(self, wait: int, _rate: float) -> HttpAnswer:
         return self._say.busy(wait)
 
-    def elsewhere(self) -> Answer:
+    def elsewhere(self) -> HttpAnswer:
         return say.unknown_route()
 
-    def error(self, status: int, code: str | None = None, message: str | None = None) -> Answer:
+    def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer:
         return self._say.error(status, message, code)
 
-    def route(self, asked: Asked) -> Call:
+    def route(self, asked: ReceivedRequest) -> PlatformCall:
         path, _, query = asked.raw_path.partition("?")
         if (asked.method, path) == ("POST", "/apiops/auth/token"):
-            return self.gate.login(asked)
+            return self.gate.route_login(asked)
         # A segment is decoded after the split: an encoded slash is part of a name.
         root, *segments = [unquote(segment) for segment in path.split("/")][1:] or [""]
         if root != "apiops" or not segments:
-            return _nowhere()
+            return _route_nowhere()
         if (asked.method, segments[:1]) == ("GET", ["test"]):
-            return _connection_test(segments)
+            return _route_connection_test(segments)
         if (asked.method, segments) == ("GET", ["reports", "api-proxies"]):
-            return self._report()
+            return self._route_report()
         if segments.pop() != "":
-            return _nowhere()
-        return self._resource(asked.method, segments, query, asked.body)
+            return _route_nowhere()
+        return self._route_resource(asked.method, segments, query, asked.body)
 
-    def _resource(self, method: str, segments: list[str], query: str, body: bytes) -> Call:
+    def _route_resource(self, method: str, segments: list[str], query: str, body: bytes) -> PlatformCall:
         match method, segments:
             case "GET", ["environments"]:
-                return self._listing(lambda: self._environments(say.environment))
+                return self._make_listing(lambda: self._list_environments(say.environment))
             case "GET", ["projects"]:
-                shown = [name for name in self._manager.projects if name not in self._seed.hidden]
-                return self._listing(lambda: map(say.project, shown))
+                shown = [name for name in self._manager.projects if name not in self._fixture.hidden]
+                return self._make_listing(lambda: map(say.project, shown))
             case _, ["projects", project, *rest]:
-                return self._in_project(method, project, rest, query, body)
-        return _nowhere()
+                return self._route_in_project(method, project, rest, query, body)
+        return _route_nowhere()
 
-    def _in_project(self, method: str, project: str, rest: list[str], query: str, body: bytes) -> Call:
+    def _route_in_project(
+        self, method: str, project: str, rest: list[str], query: str, body: bytes
+    ) -> PlatformCall:
         proxies = self._manager.projects.get(project)
-        if proxies is None or project in (*self._seed.closed, *self._seed.hidden):
+        if proxies is None or project in (*self._fixture.closed, *self._fixture.hidden):
             text = f"Project ({project}) is not found or user does not have privilege to access it!"
-            return Call(act=_act(method), perform=always(self._say.error(self._seed.unknown_project, text)))
+            return PlatformCall(
+                act=_read_act(method),
+                perform=answer_always(self._say.error(self._fixture.unknown_project, text)),
+            )
         match method, rest:
             case "GET", ["environments"]:
-                return self._listing(lambda: self._environments(say.environment_of_project))
+                return self._make_listing(lambda: self._list_environments(say.environment_of_project))
             case "GET", ["apiProxies"]:
                 ordered = sorted(proxies.values(), key=lambda proxy: proxy.name)
-                return self._listing(
+                return self._make_listing(
                     lambda: (say.proxy_line(proxy.name, proxy.type, proxy.path) for proxy in ordered)
                 )
             case _, ["apiProxies", name, *tail]:
-                return self._on_proxy(method, project, name, tail, query, body)
-        return _nowhere()
+                return self._route_proxy(method, project, name, tail, query, body)
+        return _route_nowhere()
 
-    def _listing(self, rows: Callable[[], Iterable[object]]) -> Call:
-        withheld = self._seed.withheld
-        return Call(act=Act.LOOK, perform=lambda _now, _twist: Done(say.listed(rows(), withheld=withheld)))
+    def _make_listing(self, rows: Callable[[], Iterable[object]]) -> PlatformCall:
+        withheld = self._fixture.withheld
+        return PlatformCall(
+            act=Act.LOOK, perform=lambda _now, _twist: CallResult(say.wrap_list(rows(), withheld=withheld))
+        )
 
-    def _environments(self, line: Callable[[str, str | None], object]) -> Iterable[object]:
-        return (line(name, self._seed.types.get(name)) for name in self._manager.environments)
+    def _list_environments(self, line: Callable[[str, str | None], object]) -> Iterable[object]:
+        return (line(name, self._fixture.types.get(name)) for name in self._manager.environments)
 
-    def _report(self) -> Call:
-        """All proxies of all projects, for an administrator; nobody else learns more than that he is none."""
-        if self._seed.report == "absent":
-            return _nowhere()
-        if self._seed.report == "forbidden":
-            return Call(act=Act.LOOK, perform=always(self._say.error(401, "Unauthorized API Access!")))
-        return self._listing(
+    def _route_report(self) -> PlatformCall:
+        """Answer with all proxies of all projects to an administrator; any other user is only refused."""
+        if self._fixture.report == "absent":
+            return _route_nowhere()
+        if self._fixture.report == "forbidden":
+            return PlatformCall(
+                act=Act.LOOK, perform=answer_always(self._say.error(401, "Unauthorized API Access!"))
+            )
+        return self._make_listing(
             lambda: (
                 say.report_line(project, proxy.name, proxy.type, proxy.places.values())
                 for project, proxies in self._manager.projects.items()
@@ -113,44 +131,50 @@ class Apinizer:
             )
         )
 
-    def _on_proxy(
+    def _route_proxy(
         self, method: str, project: str, name: str, tail: list[str], query: str, body: bytes
-    ) -> Call:
+    ) -> PlatformCall:
         if not self._offers(tail):
-            return _nowhere()
+            return _route_nowhere()
         match method, tail:
             case (("DELETE" | "POST"), ["environments", environment]):
-                do = self._noted(body, self._manager.undeploy if method == "DELETE" else self._manager.deploy)
-                return self._call(_act(method), (project, name, environment), do)
+                do = self._with_note(
+                    body, self._manager.undeploy if method == "DELETE" else self._manager.deploy
+                )
+                return self._make_call(_read_act(method), (project, name, environment), do)
             case "GET", ["environments", environment, "deploy-status"]:
-                return self._call(Act.LOOK, (project, name, environment), self._manager.deploy_status)
+                return self._make_call(Act.LOOK, (project, name, environment), self._manager.deploy_status)
             case "GET", ["environments", environment, "route-health"]:
-                return self._call(Act.LOOK, (project, name, environment), self._manager.route_health)
+                return self._make_call(Act.LOOK, (project, name, environment), self._manager.route_health)
         proxy = self._manager.projects[project].get(name)
         if proxy is None:
             text = f"ApiProxy with name ({name}) is not found!"
             act = Act.LOOK if method == "GET" else None
-            return Call(act=act, perform=always(self._say.error(400, text)))
-        return self._whole_proxy(method, project, proxy, tail, query)
+            return PlatformCall(act=act, perform=answer_always(self._say.error(400, text)))
+        return self._route_whole_proxy(method, project, proxy, tail, query)
 
     def _offers(self, tail: list[str]) -> bool:
         if tail[:1] == ["deploy-histories"]:
-            return self._seed.histories
-        return self._seed.looks or tail[2:] not in (["deploy-status"], ["route-health"])
+            return self._fixture.histories
+        return self._fixture.looks or tail[2:] not in (["deploy-status"], ["route-health"])
 
-    def _whole_proxy(self, method: str, project: str, proxy: Proxy, tail: list[str], query: str) -> Call:
+    def _route_whole_proxy(
+        self, method: str, project: str, proxy: SimulatedProxy, tail: list[str], query: str
+    ) -> PlatformCall:
         match method, tail:
             case "GET", []:
-                return _reading(lambda: [self._details(proxy)], proxy)
+                return _make_reading(lambda: [self._describe_proxy(proxy)], proxy)
             case "DELETE", []:
-                return Call(perform=lambda now, _twist: self._manager.destroy(project, proxy, now))
+                return PlatformCall(perform=lambda now, _twist: self._manager.destroy(project, proxy, now))
             case "GET", ["deploy-histories"]:
-                return _reading(lambda: map(say.history_line, reversed(proxy.records)), proxy)
+                return _make_reading(lambda: map(say.history_line, reversed(proxy.records)), proxy)
             case "GET", ["deploy-histories", revision]:
-                return Call(act=Act.LOOK, perform=lambda _now, _twist: self._manager.detail(proxy, revision))
+                return PlatformCall(
+                    act=Act.LOOK, perform=lambda _now, _twist: self._manager.show_revision(proxy, revision)
+                )
             case "POST", ["deploy-histories", revision, "rollback"]:
                 environment = parse_qs(query).get("environmentName", [""])[-1]
-                return Call(
+                return PlatformCall(
                     act=Act.DEPLOY,
                     row=proxy.places.get(environment),
                     shares=f"{project}/{proxy.name}",
@@ -158,60 +182,77 @@ class Apinizer:
                         (project, proxy), revision, environment, now, twist
                     ),
                 )
-        return _nowhere()
+        return _route_nowhere()
 
-    def _details(self, proxy: Proxy) -> object:
-        shown = self._seed.deployments
+    def _describe_proxy(self, proxy: SimulatedProxy) -> object:
+        shown = self._fixture.deployments
         places = proxy.places.values()
         return say.proxy_details(proxy.name, proxy.type, proxy.path, places, deployments=shown)
 
-    def _call(self, act: Act | None, parts: tuple[str, str, str], do: _Do) -> Call:
+    def _make_call(self, act: Act | None, parts: tuple[str, str, str], do: _Do) -> PlatformCall:
         project, name, environment = parts
         proxy = self._manager.projects[project].get(name)
         row = proxy.places.get(environment) if proxy else None
         if proxy and row is None and act is Act.LOOK and environment in self._manager.environments:
-            return Call(
+            return PlatformCall(
                 act=act, perform=lambda now, twist: do(proxy, say.never_there(environment), now, twist)
             )
         if proxy is None or row is None:
-            return Call(act=act, perform=always(self._say.error(400, self._manager.missing(act, parts))))
+            return PlatformCall(
+                act=act,
+                perform=answer_always(self._say.error(400, self._manager.describe_missing(act, parts))),
+            )
         known, place = proxy, row
-        return Call(
+        return PlatformCall(
             act=act,
             row=row,
             shares=f"{project}/{name}",
             perform=lambda now, twist: do(known, place, now, twist),
         )
 
-    def _noted(self, body: bytes, do: Callable[[Proxy, Deployment, Note, float, Kind | None], Done]) -> _Do:
-        if body and self._seed.body == "reject":
-            return lambda *_: Done(self._say.error(400, "Request body is not supported by this operation!"))
+    def _with_note(
+        self,
+        body: bytes,
+        do: Callable[
+            [SimulatedProxy, SimulatedDeployment, DeploymentNote, float, FaultKind | None], CallResult
+        ],
+    ) -> _Do:
+        if body and self._fixture.body == "reject":
+            return lambda *_: CallResult(
+                self._say.error(400, "Request body is not supported by this operation!")
+            )
         try:
-            note = msgspec.json.decode(body, type=Note) if body and self._seed.body == "accept" else Note()
+            note = (
+                msgspec.json.decode(body, type=DeploymentNote)
+                if body and self._fixture.body == "accept"
+                else DeploymentNote()
+            )
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return lambda *_: Done(self._say.error(400, "Request body is not readable!"))
+            return lambda *_: CallResult(self._say.error(400, "Request body is not readable!"))
         return lambda proxy, row, now, twist: do(proxy, row, note, now, twist)
 
 
-def _reading(rows: Callable[[], Iterable[object]], proxy: Proxy | None = None) -> Call:
+def _make_reading(rows: Callable[[], Iterable[object]], proxy: SimulatedProxy | None = None) -> PlatformCall:
     # What is read of a whole proxy is a look at its target where it has just one.
     row = next(iter(proxy.places.values())) if proxy and len(proxy.places) == 1 else None
-    return Call(act=Act.LOOK, row=row, perform=lambda _now, _twist: Done(say.listed(rows())))
+    return PlatformCall(act=Act.LOOK, row=row, perform=lambda _now, _twist: CallResult(say.wrap_list(rows())))
 
 
-def _act(method: str) -> Act | None:
+def _read_act(method: str) -> Act | None:
     return {"DELETE": Act.UNDEPLOY, "POST": Act.DEPLOY, "GET": Act.LOOK}.get(method)
 
 
-def _nowhere() -> Call:
-    return Call(perform=always(say.unknown_route()))
+def _route_nowhere() -> PlatformCall:
+    return PlatformCall(perform=answer_always(say.unknown_route()))
 
 
-def _connection_test(segments: list[str]) -> Call:
+def _route_connection_test(segments: list[str]) -> PlatformCall:
     plain = {"Content-Type": "text/plain;charset=UTF-8"}
     match segments:
         case ["test", "healthcheck"]:
-            return Call(perform=always(Answer(200, b"OK", plain)), needs_token=False)
+            return PlatformCall(perform=answer_always(HttpAnswer(200, b"OK", plain)), needs_token=False)
         case ["test", "hello", name] if name:
-            return Call(act=Act.LOOK, perform=always(Answer(200, f"Hello {name}".encode(), plain)))
-    return _nowhere()
+            return PlatformCall(
+                act=Act.LOOK, perform=answer_always(HttpAnswer(200, f"Hello {name}".encode(), plain))
+            )
+    return _route_nowhere()

@@ -8,83 +8,85 @@ from msgspec import Struct
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
-from orchestrator.simulator.apinizer_replies import Deployment, Record
-from orchestrator.simulator.apinizer_words import Words, quoted, rolled_back
-from orchestrator.simulator.exchange import Answer, Done, Effect, Kind
-from orchestrator.simulator.seed import ApinizerSeed, ProxySeed
+from orchestrator.simulator.apinizer_replies import HistoryRecord, SimulatedDeployment
+from orchestrator.simulator.apinizer_words import ApinizerWording, quote_booleans, word_rollback
+from orchestrator.simulator.exchange import CallResult, FaultKind, HttpAnswer, RequestEffect
+from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture
 
 _KEPT = 6
-"""How many records of a proxy's history are kept beside the persistent ones: the vendor's default."""
+"""Records of a proxy's history that are kept beside the persistent ones: the vendor's default."""
 
 
-class Note(Struct):
+class DeploymentNote(Struct):
     """The optional body of a deploy or an undeploy."""
 
     description: str | None = None
     persistent: bool | None = None
 
 
-class Proxy:
-    """One proxy: where it is deployed, and what was done to it."""
+class SimulatedProxy:
+    """One proxy: its deployments and its history."""
 
     __slots__ = ("name", "path", "places", "records", "revision", "type")
 
-    def __init__(self, name: str, about: ProxySeed) -> None:
+    def __init__(self, name: str, about: ProxyFixture) -> None:
         self.name = name
         self.type = about.type
         self.path = f"/{quote(name, safe='')}" if about.path is None else about.path
-        self.places: dict[str, Deployment] = {}
-        self.records: list[Record] = []
+        self.places: dict[str, SimulatedDeployment] = {}
+        self.records: list[HistoryRecord] = []
         self.revision = 0
 
-    def record(self, now: float, environment: str, note: Note, *, deploy: bool) -> int:
-        """Write a line of history, forget the oldest ones that are not persistent, return its revision."""
+    def record(self, now: float, environment: str, note: DeploymentNote, *, deploy: bool) -> int:
+        """Add a record to the history, drop the oldest one that is not persistent, return the revision."""
         self.revision += 1
         text = note.description or f"{'Deployed' if deploy else 'Undeployed'} by APIOPS Api"
         keep = bool(note.persistent)
-        self.records.append(Record(self.revision, now, environment, deploy, text, keep))
+        self.records.append(HistoryRecord(self.revision, now, environment, deploy, text, keep))
         passing = [record for record in self.records if not record.persistent]
         if len(passing) > _KEPT:
             self.records.remove(passing[0])
         return self.revision
 
 
-class Manager:
-    """The manager with its worker pods. What ``twist`` asks for is done where it concerns the act."""
+class SimulatedManager:
+    """The manager with its worker pods. A ``twist`` changes the answer of the acts that it concerns."""
 
-    def __init__(self, seed: ApinizerSeed, words: Words, now: float) -> None:
-        """Build the state that a seed describes; ``now`` is the Unix time of its deployments."""
-        self._seed = seed
+    def __init__(self, fixture: ApinizerFixture, words: ApinizerWording, now: float) -> None:
+        """Build the state that a fixture describes; ``now`` is the Unix time of its deployments."""
+        self._fixture = fixture
         self._say = words
-        self.projects: dict[str, dict[str, Proxy]] = {}
+        self.projects: dict[str, dict[str, SimulatedProxy]] = {}
         self.environments: dict[str, None] = {}
-        self.rows: list[Deployment] = []
-        edited = frozenset(seed.edited)
-        for parts in seed.targets:
-            self._seeded(parts, now, up=True, edited=parts in edited)
-        for parts in seed.down:
-            self._seeded(parts, now, up=False, edited=False)
+        self.rows: list[SimulatedDeployment] = []
+        edited = frozenset(fixture.edited)
+        for parts in fixture.targets:
+            self._place(parts, now, up=True, edited=parts in edited)
+        for parts in fixture.down:
+            self._place(parts, now, up=False, edited=False)
 
-    def _seeded(self, parts: tuple[str, str, str], now: float, *, up: bool, edited: bool) -> None:
+    def _place(self, parts: tuple[str, str, str], now: float, *, up: bool, edited: bool) -> None:
         project, name, environment = parts
         proxies = self.projects.setdefault(project, {})
-        proxy = proxies.get(name) or proxies.setdefault(name, self._proxy(project, name))
-        now = self._seed.deployed.get("/".join(parts), now)
-        revision = proxy.record(now, environment, Note("first"), deploy=True)
+        proxy = proxies.get(name) or proxies.setdefault(name, self._make_proxy(project, name))
+        now = self._fixture.deployed.get("/".join(parts), now)
+        revision = proxy.record(now, environment, DeploymentNote("first"), deploy=True)
         if not up:
-            proxy.record(now, environment, Note("gone before"), deploy=False)
-        row = Deployment(id="/".join((self._seed.name, *map(_escaped, parts))), environment=environment)
-        row.recorded, row.serving, row.down = up, self._seed.pods if up else 0, not up
+            proxy.record(now, environment, DeploymentNote("gone before"), deploy=False)
+        row = SimulatedDeployment(
+            id="/".join((self._fixture.name, *map(_escape, parts))), environment=environment
+        )
+        row.recorded, row.serving, row.down = up, self._fixture.pods if up else 0, not up
         row.revision, row.since, row.edited = revision, now, edited
         proxy.places[environment] = row
         self.environments[environment] = None
         self.rows.append(row)
 
-    def _proxy(self, project: str, name: str) -> Proxy:
-        return Proxy(name, self._seed.about.get(f"{project}/{name}", ProxySeed()))
+    def _make_proxy(self, project: str, name: str) -> SimulatedProxy:
+        return SimulatedProxy(name, self._fixture.about.get(f"{project}/{name}", ProxyFixture()))
 
-    def missing(self, act: Act | None, parts: tuple[str, str, str]) -> str:
-        """What is said of a target that is not here, for a project that is."""
+    def describe_missing(self, act: Act | None, parts: tuple[str, str, str]) -> str:
+        """Say in the vendor's words that a known project has no such target."""
         project, name, environment = parts
         if not name or not environment:
             return f"{'environmentName' if name else 'apiProxyName'} value can not be empty!"
@@ -96,83 +98,110 @@ class Manager:
         place = f"can not be deployed to Environment({environment})"
         return f"ApiProxy with name ({name}) {place} because it is not exist!"
 
-    def undeploy(self, proxy: Proxy, row: Deployment, note: Note, now: float, twist: Kind | None) -> Done:
-        """Take it from all pods, or from all but one; 400 where there is nothing to take."""
+    def undeploy(
+        self,
+        proxy: SimulatedProxy,
+        row: SimulatedDeployment,
+        note: DeploymentNote,
+        now: float,
+        twist: FaultKind | None,
+    ) -> CallResult:
+        """Take a proxy from all pods, or from all but one; 400 if it is down by the manager and the pods."""
         # An orphan (undeployed for the manager, still served) may be undeployed: that removes the route.
         if not row.recorded and row.serving == 0:
-            text = self._seed.not_deployed_text
+            text = self._fixture.not_deployed_text
             text = text.replace("{proxy}", proxy.name).replace("{environment}", row.environment)
-            return Done(self._say.error(400, text))
-        if twist in (Kind.INNER_FALSE, Kind.REFUSED_WITH_RESULT):
-            return Done(self._say.acted("Undeployment", row, [False] * self._seed.pods, twist))
-        left = 1 if twist is Kind.PARTIAL else 0
-        reached = [index < self._seed.pods - left for index in range(self._seed.pods)]
-        row.recorded = left > 0 and not self._seed.record_flips
+            return CallResult(self._say.error(400, text))
+        if twist in (FaultKind.INNER_FALSE, FaultKind.REFUSED_WITH_RESULT):
+            return CallResult(self._say.word_result("Undeployment", row, [False] * self._fixture.pods, twist))
+        left = 1 if twist is FaultKind.PARTIAL else 0
+        reached = [index < self._fixture.pods - left for index in range(self._fixture.pods)]
+        row.recorded = left > 0 and not self._fixture.record_flips
         row.serving, row.down, row.edited = left, left == 0, row.edited and row.recorded
         proxy.record(now, row.environment, note, deploy=False)
-        answer = self._say.acted("Undeployment", row, reached, twist)
-        return Done(_quoted(answer, twist), Effect.PART if left else Effect.DOWN)
+        answer = self._say.word_result("Undeployment", row, reached, twist)
+        return CallResult(_quote_if_asked(answer, twist), RequestEffect.PART if left else RequestEffect.DOWN)
 
-    def deploy(self, proxy: Proxy, row: Deployment, note: Note, now: float, twist: Kind | None) -> Done:
-        """Put the current definition on all pods, or on all but one; again where it is deployed."""
-        if twist in (Kind.INNER_FALSE, Kind.REFUSED_WITH_RESULT):
-            return Done(self._say.acted("Deployment", row, [False] * self._seed.pods, twist))
-        missed = 1 if twist is Kind.PARTIAL else 0
-        reached = [index >= missed for index in range(self._seed.pods)]
-        row.recorded, row.serving, row.edited = True, self._seed.pods - missed, False
+    def deploy(
+        self,
+        proxy: SimulatedProxy,
+        row: SimulatedDeployment,
+        note: DeploymentNote,
+        now: float,
+        twist: FaultKind | None,
+    ) -> CallResult:
+        """Put the current definition on all pods, or on all but one, also if it is deployed already."""
+        if twist in (FaultKind.INNER_FALSE, FaultKind.REFUSED_WITH_RESULT):
+            return CallResult(self._say.word_result("Deployment", row, [False] * self._fixture.pods, twist))
+        missed = 1 if twist is FaultKind.PARTIAL else 0
+        reached = [index >= missed for index in range(self._fixture.pods)]
+        row.recorded, row.serving, row.edited = True, self._fixture.pods - missed, False
         row.down = row.serving == 0
         row.revision, row.since = proxy.record(now, row.environment, note, deploy=True), now
-        answer = self._say.acted("Deployment", row, reached, twist)
-        return Done(_quoted(answer, twist), Effect.PART if missed else Effect.UP)
+        answer = self._say.word_result("Deployment", row, reached, twist)
+        return CallResult(_quote_if_asked(answer, twist), RequestEffect.PART if missed else RequestEffect.UP)
 
-    def deploy_status(self, _proxy: Proxy, row: Deployment, _now: float, twist: Kind | None) -> Done:
-        """What the manager believes."""
-        return Done(_quoted(say.deploy_status(row), twist))
+    def deploy_status(
+        self, _proxy: SimulatedProxy, row: SimulatedDeployment, _now: float, twist: FaultKind | None
+    ) -> CallResult:
+        """Answer with what the manager believes."""
+        return CallResult(_quote_if_asked(say.deploy_status(row), twist))
 
-    def route_health(self, proxy: Proxy, row: Deployment, _now: float, twist: Kind | None) -> Done:
-        """What the pods serve."""
-        pods = 0 if twist is Kind.NO_PODS else self._seed.pods
-        answer = say.route_health(row, proxy.path, pods, not_loaded=self._seed.not_loaded)
-        return Done(_quoted(answer, twist))
+    def route_health(
+        self, proxy: SimulatedProxy, row: SimulatedDeployment, _now: float, twist: FaultKind | None
+    ) -> CallResult:
+        """Answer with what the pods serve."""
+        pods = 0 if twist is FaultKind.NO_PODS else self._fixture.pods
+        answer = say.route_health(row, proxy.path, pods, not_loaded=self._fixture.not_loaded)
+        return CallResult(_quote_if_asked(answer, twist))
 
-    def destroy(self, project: str, proxy: Proxy, now: float) -> Done:
+    def destroy(self, project: str, proxy: SimulatedProxy, now: float) -> CallResult:
         """Delete the definition for good and undeploy it everywhere."""
         for row in proxy.places.values():
             row.recorded, row.serving, row.down, row.destroyed, row.down_at = False, 0, True, True, now
         del self.projects[project][proxy.name]
-        return Done(say.listed([]), Effect.DESTROYED)
+        return CallResult(say.wrap_list([]), RequestEffect.DESTROYED)
 
-    def detail(self, proxy: Proxy, revision: str) -> Done:
-        """One record of the history."""
+    def show_revision(self, proxy: SimulatedProxy, revision: str) -> CallResult:
+        """Answer with one record of the history."""
         found = [record for record in proxy.records if str(record.revision) == revision]
-        return Done(say.listed(map(say.history_line, found)) if found else self._no_revision(proxy, revision))
+        return CallResult(
+            say.wrap_list(map(say.history_line, found)) if found else self._refuse_revision(proxy, revision)
+        )
 
-    def _no_revision(self, proxy: Proxy, revision: str) -> Answer:
+    def _refuse_revision(self, proxy: SimulatedProxy, revision: str) -> HttpAnswer:
         text = f"Deploy history with revision ({revision}) is not found for ApiProxy ({proxy.name})!"
         return self._say.error(400, text)
 
     def roll_back(
-        self, place: tuple[str, Proxy], revision: str, environment: str, now: float, twist: Kind | None
-    ) -> Done:
+        self,
+        place: tuple[str, SimulatedProxy],
+        revision: str,
+        environment: str,
+        now: float,
+        twist: FaultKind | None,
+    ) -> CallResult:
         """Bring a revision back and, with an environment, deploy it. Only the text says how that went."""
         project, proxy = place
         if not any(str(record.revision) == revision for record in proxy.records):
-            return Done(self._no_revision(proxy, revision))
+            return CallResult(self._refuse_revision(proxy, revision))
         row = proxy.places.get(environment)
         if environment and row is None:
-            return Done(self._say.error(400, self.missing(Act.DEPLOY, (project, proxy.name, environment))))
+            return CallResult(
+                self._say.error(400, self.describe_missing(Act.DEPLOY, (project, proxy.name, environment)))
+            )
         text = f"ApiProxy ({proxy.name}) rolled back to revision ({revision}) successfully"
         if row is None:
-            return Done(rolled_back(text))
+            return CallResult(word_rollback(text))
         if twist is not None:
-            return Done(rolled_back(f"{text} but deployment failed: Connection refused"))
-        done = self.deploy(proxy, row, Note(f"Rollback to {revision}"), now, None)
-        return Done(rolled_back(f"{text} and deployed"), done.effect)
+            return CallResult(word_rollback(f"{text} but deployment failed: Connection refused"))
+        done = self.deploy(proxy, row, DeploymentNote(f"Rollback to {revision}"), now, None)
+        return CallResult(word_rollback(f"{text} and deployed"), done.effect)
 
 
-def _quoted(answer: Answer, twist: Kind | None) -> Answer:
-    return quoted(answer) if twist is Kind.QUOTED else answer
+def _quote_if_asked(answer: HttpAnswer, twist: FaultKind | None) -> HttpAnswer:
+    return quote_booleans(answer) if twist is FaultKind.QUOTED else answer
 
 
-def _escaped(part: str) -> str:
+def _escape(part: str) -> str:
     return part.replace("%", "%25").replace("/", "%2F")

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from orchestrator.simulator.exchange import Answer, Row, json_answer, page
+from orchestrator.simulator.exchange import HttpAnswer, SimulatedTarget, html_page, json_answer
 
 JSON = "application/json;charset=UTF-8"
 CONTEXT = "/"
 ACCESS_URL = "https://gateway.example.com"
 
 
-class Record(Struct, frozen=True):
+class HistoryRecord(Struct, frozen=True):
     """One line of a proxy's deployment history."""
 
     revision: int
@@ -25,7 +25,7 @@ class Record(Struct, frozen=True):
     persistent: bool
 
 
-class Deployment(Row):
+class SimulatedDeployment(SimulatedTarget):
     """One proxy in one environment. ``recorded``: the manager calls it deployed; ``serving``: how many pods
     do.
 
@@ -41,13 +41,13 @@ class Deployment(Row):
     edited: bool = False
 
 
-def unknown_route() -> Answer:
-    """What answers where no call is: the server in front of the manager, which knows no envelope."""
-    return page(404, "HTTP Status 404 - Not Found")
+def unknown_route() -> HttpAnswer:
+    """Answer as the server in front of the manager, which knows no envelope."""
+    return html_page(404, "HTTP Status 404 - Not Found")
 
 
-def listed(rows: Iterable[object], *, withheld: int = 0) -> Answer:
-    """The list envelope; ``withheld`` rows are counted and not sent."""
+def wrap_list(rows: Iterable[object], *, withheld: int = 0) -> HttpAnswer:
+    """Put rows into the list envelope; ``withheld`` more are counted and not sent."""
     found = list(rows)
     count = len(found) + withheld
     return json_answer(200, {"status": "SUCCESS", "resultList": found, "resultCount": count}, JSON)
@@ -61,35 +61,35 @@ def pod_ip(index: int) -> str:
     return f"10.0.{index // 200}.{11 + index % 200}"
 
 
-def instant(seconds: float) -> str:
-    """A Unix time as the vendor writes it."""
+def format_time(seconds: float) -> str:
+    """Write a Unix time as the vendor writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def deploy_status(row: Deployment) -> Answer:
+def deploy_status(row: SimulatedDeployment) -> HttpAnswer:
     ever = row.revision is not None
     state = {
         "deployed": row.recorded,
-        "lastDeployTime": instant(row.since) if ever else None,
+        "lastDeployTime": format_time(row.since) if ever else None,
         "revision": row.revision,
         "redeployRequired": row.edited,
     }
-    return listed([state])
+    return wrap_list([state])
 
 
-def never_there(environment: str) -> Deployment:
-    """What is known of a proxy in an environment to which it was never deployed."""
-    return Deployment(id="", environment=environment, recorded=False, down=True)
+def never_there(environment: str) -> SimulatedDeployment:
+    """Return the state of a proxy in an environment to which it was never deployed."""
+    return SimulatedDeployment(id="", environment=environment, recorded=False, down=True)
 
 
-def route_health(row: Deployment, path: str, pods: int, *, not_loaded: bool) -> Answer:
-    """What each pod serves. Those that still serve are the last ones; ``pods`` 0: none could be reached."""
+def route_health(row: SimulatedDeployment, path: str, pods: int, *, not_loaded: bool) -> HttpAnswer:
+    """Say what each pod serves. The last pods are those that serve; with 0 ``pods`` none could be reached."""
     serving = min(row.serving, pods)
     active = [index >= pods - serving for index in range(pods)]
     everywhere = bool(active) and all(active)
     state = {
         "routeActive": everywhere,
-        **_served(path, on=any(active)),
+        **_describe_path(path, on=any(active)),
         "apinizerRootContext": CONTEXT,
         "podsResponded": pods,
         "podsActive": serving,
@@ -97,24 +97,24 @@ def route_health(row: Deployment, path: str, pods: int, *, not_loaded: bool) -> 
         "inconsistent": bool(pods) and row.recorded != everywhere,
         "pods": [_pod(index, path, on=on, not_loaded=not_loaded) for index, on in enumerate(active)],
     }
-    return listed([state])
+    return wrap_list([state])
 
 
-def _served(path: str, *, on: bool) -> dict[str, object]:
+def _describe_path(path: str, *, on: bool) -> dict[str, object]:
     return {"servedPath": path if on else None, "methods": ["GET", "POST"] if on else []}
 
 
 def _pod(index: int, path: str, *, on: bool, not_loaded: bool) -> dict[str, object]:
     error = {"error": "API Proxy is not loaded"} if not_loaded and not on else {}
     place = {"workerPodIp": pod_ip(index), "apinizerRootContext": CONTEXT}
-    return {"routeActive": on, **_served(path, on=on), **place, **error}
+    return {"routeActive": on, **_describe_path(path, on=on), **place, **error}
 
 
-def history_line(record: Record) -> dict[str, object]:
+def history_line(record: HistoryRecord) -> dict[str, object]:
     return {
         "revision": record.revision,
         "username": "apiops",
-        "deploymentTime": instant(record.at),
+        "deploymentTime": format_time(record.at),
         "description": record.description,
         "environment": record.environment,
         "deploy": record.deploy,
@@ -128,7 +128,7 @@ def proxy_line(name: str, kind: str, path: str) -> dict[str, object]:
     return {"name": name, "type": kind, "description": "", "relativePath": path, "soapToRest": False}
 
 
-def report_line(project: str, name: str, kind: str, rows: Iterable[Deployment]) -> dict[str, object]:
+def report_line(project: str, name: str, kind: str, rows: Iterable[SimulatedDeployment]) -> dict[str, object]:
     """One proxy as the administrator's report has it, without its endpoints."""
     places = [
         {
@@ -155,7 +155,7 @@ def report_line(project: str, name: str, kind: str, rows: Iterable[Deployment]) 
 
 
 def proxy_details(
-    name: str, kind: str, path: str, rows: Iterable[Deployment], *, deployments: bool
+    name: str, kind: str, path: str, rows: Iterable[SimulatedDeployment], *, deployments: bool
 ) -> dict[str, object]:
     placed = [
         {"environmentName": row.environment, "deployed": row.recorded, "redeployRequired": row.edited}

@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from orchestrator.simulator.apinizer_replies import JSON, Deployment, pod_ip, pod_name
-from orchestrator.simulator.exchange import Answer, Kind, Objection, Why, json_answer
+from orchestrator.simulator.apinizer_replies import JSON, SimulatedDeployment, pod_ip, pod_name
+from orchestrator.simulator.exchange import AccessDenial, DenialReason, FaultKind, HttpAnswer, json_answer
 
 _CODES = {
     400: "bad_request",
@@ -29,19 +29,19 @@ _TEXTS = {
     429: "Rate limit exceeded",
 }
 _DENIALS = {
-    Why.MISSING: "Empty Key! Client must be authenticated to access this resource.",
-    Why.WRONG: "Token is not valid!",
-    Why.EXPIRED: "Token was expired!",
+    DenialReason.MISSING: "Empty Key! Client must be authenticated to access this resource.",
+    DenialReason.WRONG: "Token is not valid!",
+    DenialReason.EXPIRED: "Token was expired!",
 }
 
 
-class Words(Struct, frozen=True):
-    """One installation's way to say things."""
+class ApinizerWording(Struct, frozen=True):
+    """How one installation words its answers."""
 
     shape: Literal["a", "b"]
     errors: Literal["old", "new"]
 
-    def error(self, status: int, message: str | None = None, code: str | None = None) -> Answer:
+    def error(self, status: int, message: str | None = None, code: str | None = None) -> HttpAnswer:
         return json_answer(status, self._envelope(status, message or _TEXTS.get(status, "Error"), code), JSON)
 
     def _envelope(self, status: int, message: str, code: str | None) -> dict[str, object]:
@@ -49,33 +49,48 @@ class Words(Struct, frozen=True):
             return {"status": "FAILURE", "resultMessage": message}
         return {"error": code or _CODES.get(status, _CODES[500]), "error_description": message}
 
-    def denied(self, objection: Objection) -> Answer:
+    def denied(self, objection: AccessDenial) -> HttpAnswer:
         why = objection.why
-        return self.error(401, _TEXTS[401] if self.errors == "old" and why is Why.WRONG else _DENIALS[why])
+        return self.error(
+            401, _TEXTS[401] if self.errors == "old" and why is DenialReason.WRONG else _DENIALS[why]
+        )
 
-    def busy(self, wait: int) -> Answer:
-        """A refusal for haste; the old pages put the seconds into the body."""
+    def busy(self, wait: int) -> HttpAnswer:
+        """Refuse a request that came too fast; the old pages put the seconds into the body."""
         body = self._envelope(429, _TEXTS[429], None)
         if not wait:
             return json_answer(429, body, JSON)
         answer = json_answer(429, body | {"retry_after": wait}, JSON)
-        return Answer(429, answer.body, {**answer.headers, "Retry-After": str(wait)})
+        return HttpAnswer(429, answer.body, {**answer.headers, "Retry-After": str(wait)})
 
-    def acted(self, verb: str, row: Deployment, reached: list[bool], twist: Kind | None) -> Answer:
-        """The result of a deploy or an undeploy; ``reached`` says for each pod whether it obeyed."""
+    def word_result(
+        self, verb: str, row: SimulatedDeployment, reached: list[bool], twist: FaultKind | None
+    ) -> HttpAnswer:
+        """Word the result of a deploy or an undeploy; ``reached`` says of each pod whether it obeyed."""
         if self.shape == "a":
-            body: dict[str, object] = {"success": True, "deploymentResult": self._rows_a(verb, row, reached)}
+            body: dict[str, object] = {
+                "success": True,
+                "deploymentResult": self._build_rows_a(verb, row, reached),
+            }
         else:
-            body = {"status": "SUCCESS", "resultCount": 1, "deploymentResult": self._rows_b(row, reached)}
-        return _twisted(body, twist, self)
+            body = {
+                "status": "SUCCESS",
+                "resultCount": 1,
+                "deploymentResult": self._build_rows_b(row, reached),
+            }
+        return _twist(body, twist, self)
 
-    def _rows_a(self, verb: str, row: Deployment, reached: list[bool]) -> dict[str, object]:
+    def _build_rows_a(self, verb: str, row: SimulatedDeployment, reached: list[bool]) -> dict[str, object]:
         done = all(reached)
-        text = f"{verb} successful" if done else f"{verb} failed on {_names(reached)}: Connection refused"
+        text = (
+            f"{verb} successful"
+            if done
+            else f"{verb} failed on {_list_failed_pods(reached)}: Connection refused"
+        )
         rows = [{"environmentName": row.environment, "success": done, "message": text}]
         return {"success": done, "deploymentResults": rows}
 
-    def _rows_b(self, row: Deployment, reached: list[bool]) -> dict[str, object]:
+    def _build_rows_b(self, row: SimulatedDeployment, reached: list[bool]) -> dict[str, object]:
         rows = [
             {
                 "success": done,
@@ -90,40 +105,40 @@ class Words(Struct, frozen=True):
         return {"success": all(reached), "responseTime": 12 + len(reached), "detailList": rows}
 
 
-def _twisted(body: dict[str, object], twist: Kind | None, words: Words) -> Answer:
+def _twist(body: dict[str, object], twist: FaultKind | None, words: ApinizerWording) -> HttpAnswer:
     result = body["deploymentResult"]
-    if twist is Kind.NO_RESULT:
+    if twist is FaultKind.NO_RESULT:
         del body["deploymentResult"]
-    elif twist is Kind.EMPTY_ROWS and isinstance(result, dict):
+    elif twist is FaultKind.EMPTY_ROWS and isinstance(result, dict):
         result.update({key: [] for key in ("deploymentResults", "detailList") if key in result})
-    elif twist is Kind.REFUSED_WITH_RESULT:
+    elif twist is FaultKind.REFUSED_WITH_RESULT:
         outside = {"success": False} if "success" in body else {"status": "FAILURE"}
         told = msgspec.json.decode(words.error(400, "Undeployment failed").body)
         return json_answer(400, {**outside, "deploymentResult": result, **told}, JSON)
     return json_answer(200, body, JSON)
 
 
-def quoted(answer: Answer) -> Answer:
-    """The same answer with its booleans in quotes."""
+def quote_booleans(answer: HttpAnswer) -> HttpAnswer:
+    """Return the same answer with its booleans in quotes."""
     if not answer.headers.get("Content-Type", "").startswith("application/json"):
         return answer
-    return Answer(
-        answer.status, msgspec.json.encode(_in_quotes(msgspec.json.decode(answer.body))), answer.headers
+    return HttpAnswer(
+        answer.status, msgspec.json.encode(_quote(msgspec.json.decode(answer.body))), answer.headers
     )
 
 
-def _in_quotes(value: object) -> object:
+def _quote(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return {key: _in_quotes(one) for key, one in value.items()}
-    return [_in_quotes(one) for one in value] if isinstance(value, list) else value
+        return {key: _quote(one) for key, one in value.items()}
+    return [_quote(one) for one in value] if isinstance(value, list) else value
 
 
-def _names(reached: list[bool]) -> str:
+def _list_failed_pods(reached: list[bool]) -> str:
     return ", ".join(f"{pod_name(index)} ({pod_ip(index)})" for index, done in enumerate(reached) if not done)
 
 
-def rolled_back(text: str) -> Answer:
-    """A rollback says only this, also where the deploy that went with it failed."""
+def word_rollback(text: str) -> HttpAnswer:
+    """Word a rollback: the text is all that it says, even if the deploy that belongs to it failed."""
     return json_answer(200, {"status": "SUCCESS", "resultMessage": text}, JSON)

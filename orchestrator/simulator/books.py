@@ -1,4 +1,4 @@
-"""What the simulators saw. Never a credential's text: headers and bodies are not kept at all."""
+"""What the simulators saw. The books keep no headers and no bodies, so that no credential stands in them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import re
 from msgspec import Struct
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Call, Delivery, Effect, Manner, Objection, Platform, Row
+from orchestrator.simulator.exchange import (
+    AccessDenial,
+    Delivery,
+    DeliveryManner,
+    PlatformCall,
+    RequestEffect,
+    SimulatedPlatform,
+    SimulatedTarget,
+)
 from orchestrator.simulator.limits import GRANTED
 
 
-class Seen(Struct, frozen=True, kw_only=True, gc=False):
-    """One request. ``at`` is the Unix time of its arrival; ``status`` is None where no answer was meant to
-    come.
+class SeenRequest(Struct, frozen=True, kw_only=True, gc=False):
+    """One request. ``at`` is the Unix time of its arrival; ``status`` is None if a fault withheld the answer.
 
-    ``target`` is None where no known target was meant, ``act`` where the request is neither undeploy, look
-    nor deploy; ``login`` tells a login. ``fault`` names what struck it.
+    ``target`` is None if the request names no known target, ``act`` if it is neither undeploy, look nor
+    deploy; ``login`` marks a login. ``fault`` names the fault that struck it.
     """
 
     number: int
@@ -27,17 +34,17 @@ class Seen(Struct, frozen=True, kw_only=True, gc=False):
     target: str | None
     act: Act | None
     status: int | None
-    manner: Manner
-    effect: Effect
+    manner: DeliveryManner
+    effect: RequestEffect
     fault: str | None
     login: bool = False
 
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
-    """One target. Counts are of requests that arrived, whatever became of them.
+    """One target. The counts are those of requests that arrived, whatever their answers were.
 
-    ``down`` is the truth: nothing serves it. ``down_by`` is the number of the request that took it down last,
-    0 for none; ``down_at`` the Unix time of that.
+    ``down`` is the truth: nothing serves the target. ``down_by`` is the number of the request that took it
+    down last, 0 for none, and ``down_at`` the Unix time of that.
     """
 
     id: str
@@ -51,12 +58,12 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
 
 
 class GatewayFacts(Struct, frozen=True, kw_only=True):
-    """One gateway. ``busy`` counts 429, ``denied`` 401 to anything but a login, ``struck`` requests that a
+    """One gateway. ``busy`` counts 429, ``denied`` 401 to any request but a login, ``struck`` requests that a
     fault changed.
 
     ``together``: the most requests that were open at one moment; ``overlaps``: how often a change began while
-    another one of the same proxy (or backend) was open; ``strays``: undeploys and deploys of what is not
-    here.
+    another one of the same proxy (or backend) was open; ``strays``: undeploys and deploys of
+    unknown targets.
 
     ``logins`` counts those that arrived; ``logins_accepted`` and ``logins_refused`` those that were decided,
     also where the answer was lost on its way. ``bad_signatures`` counts refused signatures, those of a locked
@@ -83,8 +90,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     user_locks: int = 0
 
 
-class Books(Struct, frozen=True, kw_only=True):
-    """All of it. ``destroyed`` names targets whose definition was deleted for good: must never happen."""
+class SimulatorBooks(Struct, frozen=True, kw_only=True):
+    """All facts. ``destroyed`` names targets whose definition was deleted, which must never happen."""
 
     requests: int
     gateways: dict[str, GatewayFacts]
@@ -92,23 +99,23 @@ class Books(Struct, frozen=True, kw_only=True):
     destroyed: tuple[str, ...]
 
 
-class Log:
+class RequestLog:
     """The requests of all gateways in the order of their arrival: all counted, the first ``keep`` kept.
 
-    ``world`` is the number of the seeding whose requests they are.
+    ``generation`` counts how often the platforms were filled until then.
     """
 
-    def __init__(self, keep: int, secrets: frozenset[str], world: int) -> None:
+    def __init__(self, keep: int, secrets: frozenset[str], generation: int) -> None:
         self._keep = keep
-        # The longest first: one secret may begin as another one does.
+        # The longest first: a secret may be the beginning of another one, whose rest would stay visible.
         known = (re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
         self._secret = re.compile("|".join((*known, GRANTED.pattern)))
-        self.world = world
-        self.seen: list[Seen] = []
+        self.generation = generation
+        self.seen: list[SeenRequest] = []
         self.count = 0
 
     def number(self) -> int:
-        """The number of a request that has just arrived, from 1."""
+        """Return the number of a request that has just arrived, from 1."""
         self.count += 1
         return self.count
 
@@ -119,12 +126,12 @@ class Log:
         answer = delivery.answer
         row = delivery.call.row
         self.seen.append(
-            Seen(
+            SeenRequest(
                 number=delivery.number,
                 at=now,
                 gateway=gateway,
                 method=method,
-                path=self._masked(path),
+                path=self._mask(path),
                 target=row.id if row else None,
                 act=delivery.call.act,
                 status=answer.status if answer else None,
@@ -135,12 +142,12 @@ class Log:
             )
         )
 
-    def _masked(self, path: str) -> str:
+    def _mask(self, path: str) -> str:
         return self._secret.sub("•••", path)
 
 
-class Tally:
-    """What one gateway counts as requests come and go."""
+class GatewayCounter:
+    """Counts the requests of one gateway as they arrive and end."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -149,10 +156,10 @@ class Tally:
         self._open = self._together = self._overlaps = 0
         self._changing: dict[str, int] = {}
         self._logins = self._bad_signatures = 0
-        self._decided = dict.fromkeys((Effect.GRANTED, Effect.REFUSED), 0)
+        self._decided = dict.fromkeys((RequestEffect.GRANTED, RequestEffect.REFUSED), 0)
 
-    def nth(self, call: Call) -> int:
-        """Count a request by its purpose. Returns which one for this it is of its target, or gateway."""
+    def count_request(self, call: PlatformCall) -> int:
+        """Count a request; return how many with its purpose its target, or its gateway, has had."""
         self._requests += 1
         self._logins += call.login
         if call.login:
@@ -163,14 +170,14 @@ class Tally:
         if call.row is None:
             self._strays += call.act is not Act.LOOK
             return self._acts[call.act]
-        return _count(call.row, call.act)
+        return _count_act(call.row, call.act)
 
-    def objected(self, objection: Objection) -> None:
-        """Note that a request was not let in."""
-        self._bad_signatures += objection.is_of_a_signature
+    def count_denial(self, objection: AccessDenial) -> None:
+        """Note that a request was denied."""
+        self._bad_signatures += objection.concerns_signature
 
-    def began(self, delivery: Delivery) -> None:
-        """Note that an exchange is open, and what struck it."""
+    def begin(self, delivery: Delivery) -> None:
+        """Note that an exchange is open, and which fault struck it."""
         status = delivery.answer.status if delivery.answer else 0
         self._busy += status == 429
         self._denied += status == 401 and not delivery.call.login
@@ -179,18 +186,18 @@ class Tally:
         self._struck += delivery.fault is not None
         self._open += 1
         self._together = max(self._together, self._open)
-        if (key := _changes(delivery.call)) is not None:
+        if (key := _changed_thing(delivery.call)) is not None:
             self._overlaps += key in self._changing
             self._changing[key] = self._changing.get(key, 0) + 1
 
-    def ended(self, delivery: Delivery) -> None:
-        """Note that its answer left, or that its client went away."""
+    def finish(self, delivery: Delivery) -> None:
+        """Note that the answer left, or that the client went away."""
         self._open -= 1
-        key = _changes(delivery.call)
+        key = _changed_thing(delivery.call)
         if key is not None and (left := self._changing.pop(key) - 1):
             self._changing[key] = left
 
-    def facts(self, platform: Platform) -> GatewayFacts:
+    def summarize(self, platform: SimulatedPlatform) -> GatewayFacts:
         return GatewayFacts(
             name=self._name,
             requests=self._requests,
@@ -205,15 +212,15 @@ class Tally:
             overlaps=self._overlaps,
             down=sum(row.down for row in platform.rows),
             logins=self._logins,
-            logins_accepted=self._decided[Effect.GRANTED],
-            logins_refused=self._decided[Effect.REFUSED],
+            logins_accepted=self._decided[RequestEffect.GRANTED],
+            logins_refused=self._decided[RequestEffect.REFUSED],
             bad_signatures=self._bad_signatures,
             key_locks=platform.gate.key_locks,
             user_locks=platform.gate.user_locks,
         )
 
 
-def _count(row: Row, act: Act) -> int:
+def _count_act(row: SimulatedTarget, act: Act) -> int:
     if act is Act.UNDEPLOY:
         row.undeploys += 1
         return row.undeploys
@@ -224,12 +231,12 @@ def _count(row: Row, act: Act) -> int:
     return row.deploys
 
 
-def _changes(call: Call) -> str | None:
+def _changed_thing(call: PlatformCall) -> str | None:
     return call.shares if call.act in (Act.UNDEPLOY, Act.DEPLOY) else None
 
 
-def target_facts(row: Row) -> TargetFacts:
-    """A target's row as it stands now."""
+def summarize_target(row: SimulatedTarget) -> TargetFacts:
+    """Return the facts of a target at this moment."""
     return TargetFacts(
         id=row.id,
         down=row.down,

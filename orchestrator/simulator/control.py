@@ -1,8 +1,9 @@
-"""The control address: it is on every simulated gateway's port, beside the paths of the vendor.
+"""The control address: every simulated gateway has it on its port, beside the paths of the vendor.
 
-``GET /_books`` answers with Books; ``GET /_requests?after=N&limit=M`` with a list of Seen; ``POST /_faults``
-takes Faults and ``POST /_seed`` a Seed, 204 when done, 400 with a sentence where they do not fit. Requests to
-it are in no books. It asks for no token: it is on loopback, and what it rules is not real.
+``GET /_books`` answers with SimulatorBooks, ``GET /_requests?after=N&limit=M`` with a list of SeenRequest.
+``POST /_faults`` takes a FaultScenario and ``POST /_seed`` a SimulatorFixture; both answer 204, or 400 with a
+sentence if the document does not fit. The books leave requests to this address out. It asks for no token: it
+listens on loopback, and what it controls is not real.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from urllib.parse import parse_qs
 import msgspec
 
 from orchestrator.errors import UsageError
-from orchestrator.simulator.exchange import Answer, json_answer
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import Seed
+from orchestrator.simulator.exchange import HttpAnswer, json_answer
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.platforms import SimulatedPlatforms
 
 PREFIX = "/_"
 
 
-def control(platforms: Platforms, method: str, raw_path: str, body: bytes, *, now: float) -> Answer:
+def control(
+    platforms: SimulatedPlatforms, method: str, raw_path: str, body: bytes, *, now: float
+) -> HttpAnswer:
     """Answer one request to the control address."""
     path, _, query = raw_path.partition("?")
     try:
@@ -32,14 +35,14 @@ def control(platforms: Platforms, method: str, raw_path: str, body: bytes, *, no
                     200, platforms.seen(_number(query, "after", 0), _number(query, "limit", 1000))
                 )
             case "POST", "/_faults":
-                platforms.expect(msgspec.json.decode(body, type=Faults))
-                return Answer(204)
+                platforms.expect(msgspec.json.decode(body, type=FaultScenario))
+                return HttpAnswer(204)
             case "POST", "/_seed":
-                platforms.seed(msgspec.json.decode(body, type=Seed), now=now)
-                return Answer(204)
+                platforms.refill(msgspec.json.decode(body, type=SimulatorFixture), now=now)
+                return HttpAnswer(204)
     except (UsageError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Answer(400, str(error).encode(), {"Content-Type": "text/plain;charset=UTF-8"})
-    return Answer(404, b"there are GET /_books, GET /_requests, POST /_faults and POST /_seed")
+        return HttpAnswer(400, str(error).encode(), {"Content-Type": "text/plain;charset=UTF-8"})
+    return HttpAnswer(404, b"there are GET /_books, GET /_requests, POST /_faults and POST /_seed")
 
 
 def _number(query: str, name: str, default: int) -> int:

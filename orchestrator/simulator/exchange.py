@@ -1,4 +1,4 @@
-"""What passes between a simulated platform, its faults and whatever delivers its answers."""
+"""The values that pass between a simulated platform, its faults and the server that delivers its answers."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from msgspec import Struct
 from orchestrator.model.reading import Act
 
 
-class Manner(StrEnum):
-    """How an answer reaches the client, if it does."""
+class DeliveryManner(StrEnum):
+    """How an answer reaches the client, or does not."""
 
     WHOLE = "whole"
     CUT = "cut"  # the connection closes half-way through the answer
-    HANG = "hang"  # nothing comes, the connection stays open
-    RESET = "reset"  # the connection is reset, nothing comes
+    HANG = "hang"  # no answer; the connection stays open
+    RESET = "reset"  # no answer; the connection is reset
     GARBAGE = "garbage"  # bytes that are not HTTP
 
 
-class Effect(StrEnum):
+class RequestEffect(StrEnum):
     """What a request changed."""
 
     NONE = "none"
     DOWN = "down"
     PART = "part"  # some pods obeyed, not all
     UP = "up"
-    DESTROYED = "destroyed"  # a definition is gone for good; an undeploy never does that
+    DESTROYED = "destroyed"  # a definition is gone for good; an undeploy must never do that
     GRANTED = "granted"  # a login gave a token
-    REFUSED = "refused"  # a login gave none, and may have brought its user nearer to a lock
+    REFUSED = "refused"  # a login gave none, and may have brought its user closer to a lock
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What can go wrong with a request."""
 
     STATUS = "status"
@@ -60,22 +60,22 @@ class Kind(StrEnum):
 
 TWISTS = frozenset(
     (
-        Kind.INNER_FALSE,
-        Kind.PARTIAL,
-        Kind.QUOTED,
-        Kind.NO_RESULT,
-        Kind.EMPTY_ROWS,
-        Kind.REFUSED_WITH_RESULT,
-        Kind.NO_PODS,
+        FaultKind.INNER_FALSE,
+        FaultKind.PARTIAL,
+        FaultKind.QUOTED,
+        FaultKind.NO_RESULT,
+        FaultKind.EMPTY_ROWS,
+        FaultKind.REFUSED_WITH_RESULT,
+        FaultKind.NO_PODS,
     )
 )
 
 
 LOGIN = "login"
-"""What a login is for, where other requests have an act."""
+"""The purpose of a login; other requests have an act as their purpose."""
 
 
-class Why(StrEnum):
+class DenialReason(StrEnum):
     """What is wrong with the credential of a request."""
 
     MISSING = "missing"
@@ -89,21 +89,21 @@ class Why(StrEnum):
     LOCKED = "locked"
 
 
-class Objection(Struct, frozen=True):
-    """Why a request is not let in; ``until`` is the Unix time at which its token ended, ``key`` the access
-    key that nobody has."""
+class AccessDenial(Struct, frozen=True):
+    """Why a request is denied. ``until`` is the Unix time at which its token ended; ``key`` is the unknown
+    access key."""
 
-    why: Why
+    why: DenialReason
     until: float = 0.0
     key: str = ""
 
     @property
-    def is_of_a_signature(self) -> bool:
-        return self.why not in (Why.MISSING, Why.WRONG, Why.EXPIRED)
+    def concerns_signature(self) -> bool:
+        return self.why not in (DenialReason.MISSING, DenialReason.WRONG, DenialReason.EXPIRED)
 
 
-class Asked(Struct, frozen=True):
-    """One request as it arrived; ``raw_path`` has its query, and is still percent-encoded."""
+class ReceivedRequest(Struct, frozen=True):
+    """One request as it arrived; ``raw_path`` includes the query, and is still percent-encoded."""
 
     method: str
     raw_path: str
@@ -111,16 +111,16 @@ class Asked(Struct, frozen=True):
     body: bytes
 
 
-class Answer(Struct, frozen=True):
-    """One whole HTTP answer, without what any server adds (date, length)."""
+class HttpAnswer(Struct, frozen=True):
+    """One whole HTTP answer, without the headers that any server adds (date, length)."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = {}
 
 
-class Row(Struct):
-    """What is known of one target. ``down_by`` is the number of the request that took it down, 0 for none."""
+class SimulatedTarget(Struct):
+    """One target's state. ``down_by`` is the number of the request that took it down, 0 for none."""
 
     id: str
     down: bool = False
@@ -132,59 +132,60 @@ class Row(Struct):
     destroyed: bool = False
 
 
-class Done(Struct, frozen=True):
-    """What a platform answers, and what it changed."""
+class CallResult(Struct, frozen=True):
+    """What a platform answers to a request, and what the request changed."""
 
-    answer: Answer
-    effect: Effect = Effect.NONE
-
-
-Perform = Callable[[float, Kind | None], Done]
-Wording = Callable[[int, str | None, str | None], Answer]
-"""Writes a status in an envelope; code and message are the usual ones where None."""
+    answer: HttpAnswer
+    effect: RequestEffect = RequestEffect.NONE
 
 
-class Call(Struct, frozen=True, kw_only=True):
-    """What a request asks for. Nothing has happened until ``perform`` is called with the Unix time and the
-    twist, if any.
+Perform = Callable[[float, FaultKind | None], CallResult]
+ErrorWording = Callable[[int, str | None, str | None], HttpAnswer]
+"""Writes a status in an envelope; a code or message of None becomes the usual one."""
 
-    ``row`` is None where no known target is meant; ``shares`` names what two calls should not touch at once.
-    A login has no act. ``error`` words a fault's status where the platform's own way is not the one.
+
+class PlatformCall(Struct, frozen=True, kw_only=True):
+    """What a request asks for. Nothing happens before ``perform`` is called with the Unix time and the twist,
+    if any.
+
+    ``row`` is None if the request names no known target; ``shares`` names the thing that two calls should not
+    change at once. A login has no act. ``error`` words the status of a fault where the platform's own wording
+    does not fit.
     """
 
     perform: Perform
     act: Act | None = None
     login: bool = False
-    error: Wording | None = None
-    row: Row | None = None
+    error: ErrorWording | None = None
+    row: SimulatedTarget | None = None
     needs_token: bool = True
     shares: str | None = None
 
     @property
     def purpose(self) -> str | None:
-        """The act, or ``LOGIN``; None for what is neither."""
+        """The act, or ``LOGIN``; None for any other request."""
         return LOGIN if self.login else self.act.value if self.act else None
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """What the client is to get: ``answer`` in its ``manner``, ``delay`` seconds from now.
+    """What the client gets: ``answer`` in its ``manner``, ``delay`` seconds from now.
 
-    ``number`` counts all requests of the world from 1; ``world`` is the number of the seeding. ``answer`` is
-    None only where none exists (HANG, RESET, GARBAGE).
+    ``number`` counts all requests from 1; ``generation`` counts how often the platforms were filled.
+    ``answer`` is None only for HANG, RESET and GARBAGE.
     """
 
     number: int
-    world: int
-    call: Call
-    manner: Manner = Manner.WHOLE
-    answer: Answer | None = None
+    generation: int
+    call: PlatformCall
+    manner: DeliveryManner = DeliveryManner.WHOLE
+    answer: HttpAnswer | None = None
     delay: float = 0.0
-    effect: Effect = Effect.NONE
+    effect: RequestEffect = RequestEffect.NONE
     fault: str | None = None
 
 
-class Gate(Protocol):
-    """Who is let in. ``objection`` counts what it sees: bad signatures lock their key.
+class AccessGate(Protocol):
+    """Decides which requests are let in. ``find_denial`` counts what it sees: bad signatures lock their key.
 
     ``key_locks`` and ``user_locks`` say how often an access key or a user was locked.
     """
@@ -194,51 +195,51 @@ class Gate(Protocol):
     @property
     def user_locks(self) -> int: ...
 
-    def objection(self, asked: Asked, now: float) -> Objection | None: ...
+    def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None: ...
 
 
-class Platform(Protocol):
-    """One kind's state and words. All of it is pure: time comes in, nothing goes out but answers.
+class SimulatedPlatform(Protocol):
+    """The state and the wording of one kind of gateway. Pure: the caller gives the time and gets answers.
 
-    ``route`` changes nothing and never raises. ``error`` writes a status in the vendor's envelope; code and
-    message are the vendor's usual ones where None.
+    ``route`` changes nothing and never raises. ``error`` writes a status in the vendor's envelope; a code or
+    message of None becomes the vendor's usual one.
     """
 
-    TWISTS: ClassVar[frozenset[Kind]]
+    TWISTS: ClassVar[frozenset[FaultKind]]
 
     @property
-    def rows(self) -> Sequence[Row]: ...
+    def rows(self) -> Sequence[SimulatedTarget]: ...
 
     @property
-    def gate(self) -> Gate: ...
+    def gate(self) -> AccessGate: ...
 
-    def route(self, asked: Asked) -> Call: ...
-    def denied(self, objection: Objection) -> Answer: ...
-    def busy(self, wait: int, rate: float) -> Answer: ...
-    def elsewhere(self) -> Answer: ...
-    def error(self, status: int, code: str | None = None, message: str | None = None) -> Answer: ...
+    def route(self, asked: ReceivedRequest) -> PlatformCall: ...
+    def denied(self, objection: AccessDenial) -> HttpAnswer: ...
+    def busy(self, wait: int, rate: float) -> HttpAnswer: ...
+    def elsewhere(self) -> HttpAnswer: ...
+    def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer: ...
 
 
-def always(answer: Answer) -> Perform:
-    """A call that changes nothing, whatever the weather."""
-    done = Done(answer)
+def answer_always(answer: HttpAnswer) -> Perform:
+    """Return a call that changes nothing and always gives this answer, whatever the faults are."""
+    done = CallResult(answer)
     return lambda _now, _twist: done
 
 
-def header(headers: Mapping[str, str], name: str) -> str | None:
-    """The value of a header by its lower-case name, whatever the mapping's own case."""
+def get_header(headers: Mapping[str, str], name: str) -> str | None:
+    """Return the value of a header by its lower-case name, whatever case the mapping has."""
     return next((value for key, value in headers.items() if key.lower() == name), None)
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def json_answer(status: int, value: object, content_type: str = "application/json") -> Answer:
+def json_answer(status: int, value: object, content_type: str = "application/json") -> HttpAnswer:
     """An answer with a JSON body."""
-    return Answer(status, _encode(value), {"Content-Type": content_type})
+    return HttpAnswer(status, _encode(value), {"Content-Type": content_type})
 
 
-def page(status: int, title: str) -> Answer:
+def html_page(status: int, title: str) -> HttpAnswer:
     """An HTML page, as a proxy, a login form or an unknown route would answer."""
     text = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
-    return Answer(status, text.encode(), {"Content-Type": "text/html;charset=UTF-8"})
+    return HttpAnswer(status, text.encode(), {"Content-Type": "text/html;charset=UTF-8"})

@@ -1,4 +1,4 @@
-"""What goes wrong, and when. Pure: a storm's dice come from its seed, not from chance.
+"""What goes wrong, and when. Pure: a storm takes its dice from its seed, not from chance.
 
 A fault as text is ``[ACT:]NAME[-after][@SECONDS]``: ``500``, ``503@2`` (``Retry-After: 2``), ``reset-after``
 (the request took effect first), ``slow@1.5``, ``look:hang``, ``login:500``, ``any:401`` (logins too).
@@ -15,11 +15,11 @@ from msgspec import Meta, Struct, structs
 
 from orchestrator.errors import UsageError
 from orchestrator.simulator.exchange import LOGIN as LOGIN_PURPOSE
-from orchestrator.simulator.exchange import TWISTS, Kind
+from orchestrator.simulator.exchange import TWISTS, FaultKind
 
 
-class On(StrEnum):
-    """Which requests a fault strikes."""
+class FaultScope(StrEnum):
+    """The requests that a fault can strike."""
 
     UNDEPLOY = "undeploy"
     LOOK = "look"
@@ -28,17 +28,17 @@ class On(StrEnum):
     ANY = "any"
 
 
-class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that goes wrong with one request, or with ``times`` of them (0: with all from then on).
 
-    ``effect`` says whether the request took effect all the same; None is the kind's own way (see
+    ``effect`` says whether the request takes effect all the same; None leaves that to the kind (see
     ``takes_effect``). ``delay`` is in seconds. ``retry_after`` is sent as written, seconds or a date.
     ``code`` and ``message`` replace the vendor's usual ones in the envelope of a status; ``body`` replaces
     the whole envelope, and is sent as plain text where it is not empty.
     """
 
-    kind: Kind
-    on: On = On.UNDEPLOY
+    kind: FaultKind
+    on: FaultScope = FaultScope.UNDEPLOY
     times: Annotated[int, Meta(ge=0)] = 1
     status: Annotated[int, Meta(ge=200, le=599)] | None = None
     retry_after: str | None = None
@@ -50,29 +50,29 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request does what it asks for: what is slow or cut does, the others do not."""
+        """Whether the request does what it asks for: by default a slow or a cut one does, others do not."""
         if self.effect is None:
-            return self.kind in (Kind.SLOW, Kind.CUT)
+            return self.kind in (FaultKind.SLOW, FaultKind.CUT)
         return self.effect
 
     def strikes(self, purpose: str | None) -> bool:
-        """Whether a request for this can be struck; one without a purpose only by a fault on any."""
-        return self.on is On.ANY or self.on.value == purpose
+        """Return whether this fault can strike a request for ``purpose``; only ANY strikes one without."""
+        return self.on is FaultScope.ANY or self.on.value == purpose
 
     def __str__(self) -> str:
-        name = str(self.status) if self.kind is Kind.STATUS else self.kind.value
-        after = "-after" if self.takes_effect and self.kind not in (Kind.SLOW, Kind.CUT) else ""
+        name = str(self.status) if self.kind is FaultKind.STATUS else self.kind.value
+        after = "-after" if self.takes_effect and self.kind not in (FaultKind.SLOW, FaultKind.CUT) else ""
         return f"{name}{after}"
 
 
-NAMES = {kind.value: kind for kind in Kind if kind is not Kind.STATUS}
+NAMES = {kind.value: kind for kind in FaultKind if kind is not FaultKind.STATUS}
 _TEXT = re.compile(
     r"(?:(undeploy|look|deploy|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
 )
-_DELAYS = {Kind.SLOW.value: 1.0}
+_DELAYS = {FaultKind.SLOW.value: 1.0}
 
 
-def parse_fault(text: str) -> Fault:
+def parse_fault(text: str) -> InjectedFault:
     """Read a fault from its text. Raises UsageError that lists the names."""
     found = _TEXT.fullmatch(text.strip())
     name = found[2] if found else ""
@@ -80,12 +80,14 @@ def parse_fault(text: str) -> Fault:
         raise UsageError(
             f"no fault is called {text!r}; there are a status (500, 429@2) and {', '.join(NAMES)}"
         )
-    on = On(found[1] or (On.LOOK if name == Kind.NO_PODS else On.UNDEPLOY))
+    on = FaultScope(found[1] or (FaultScope.LOOK if name == FaultKind.NO_PODS else FaultScope.UNDEPLOY))
     effect = True if found[3] else None
     if name.isdigit():
-        return Fault(kind=Kind.STATUS, on=on, status=int(name), retry_after=found[4], effect=effect)
+        return InjectedFault(
+            kind=FaultKind.STATUS, on=on, status=int(name), retry_after=found[4], effect=effect
+        )
     delay = float(found[4]) if found[4] else _DELAYS.get(name, 0.0)
-    return Fault(kind=NAMES[name], on=on, delay=delay, effect=effect)
+    return InjectedFault(kind=NAMES[name], on=on, delay=delay, effect=effect)
 
 
 DEFAULT_STORM: tuple[str, ...] = (
@@ -94,83 +96,89 @@ DEFAULT_STORM: tuple[str, ...] = (
 )  # fmt: skip
 
 
-class Storm(Struct, frozen=True, kw_only=True):
-    """Strikes a ``share`` (0 to 1) of the requests with one of ``kinds`` each, the same ones for the same
-    seed.
+class FaultStorm(Struct, frozen=True, kw_only=True):
+    """Strikes a ``share`` (0 to 1) of the requests with one of ``kinds`` each. The same seed strikes the same
+    requests.
 
-    The roll is made from the seed, the target, the purpose and how often the target was asked that before: it
-    does not depend on the order in which requests arrive. ``first`` spares a target after so many requests
-    of an act; ``gateways`` (names) spares all others; empty is all.
+    The roll follows from the seed, the target, the purpose and how many such requests the target has had. The
+    order in which requests arrive does not change it. ``first`` spares a target after so many requests of an
+    act. ``gateways`` (names) spares all other gateways; if it is empty, the storm strikes all.
     """
 
     share: Annotated[float, Meta(ge=0, le=1)]
     seed: int = 0
-    kinds: tuple[Fault | str, ...] = DEFAULT_STORM
+    kinds: tuple[InjectedFault | str, ...] = DEFAULT_STORM
     first: int | None = None
     gateways: tuple[str, ...] = ()
 
 
-class Faults(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that is to go wrong. ``script`` is keyed by target id, or by a gateway's name for any of its
+class FaultScenario(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All faults to come. The keys of ``script`` are target ids, or the names of gateways for any of their
     requests.
 
-    Of a script each request takes the first fault that strikes its purpose; a target's own script goes before
-    its gateway's, and both before the storm.
+    A request takes the first fault of a script that strikes its purpose. The script of a target goes before
+    that of its gateway, and both go before the storm.
     """
 
-    storm: Storm | None = None
-    script: dict[str, tuple[Fault | str, ...]] = {}
+    storm: FaultStorm | None = None
+    script: dict[str, tuple[InjectedFault | str, ...]] = {}
 
 
-def parse_storm(text: str, seed: int = 0) -> Storm:
+def parse_storm(text: str, seed: int = 0) -> FaultStorm:
     """Read ``SHARE[:FAULT,FAULT…]``; the share is a fraction or a percentage. Raises UsageError."""
     share_text, _, kinds_text = text.partition(":")
     share = parse_share(share_text.strip())
     kinds = tuple(kind for kind in kinds_text.split(",") if kind.strip()) or DEFAULT_STORM
-    return Storm(share=share, seed=seed, kinds=tuple(as_fault(kind) for kind in kinds))
+    return FaultStorm(share=share, seed=seed, kinds=tuple(read_fault(kind) for kind in kinds))
 
 
 def parse_share(text: str) -> float:
     """Read ``0.3`` or ``30%``. Raises UsageError."""
-    if not re.fullmatch(r"\d+(\.\d+)?%?", text) or (share := _share(text)) > 1:
+    if not re.fullmatch(r"\d+(\.\d+)?%?", text) or (share := _parse_fraction(text)) > 1:
         raise UsageError(f"{text!r} is no share; write a fraction such as 0.3, or a percentage such as 30%")
     return share
 
 
-def _share(text: str) -> float:
+def _parse_fraction(text: str) -> float:
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
-def as_fault(fault: Fault | str) -> Fault:
-    """A fault from its value or its text. Raises UsageError."""
+def read_fault(fault: InjectedFault | str) -> InjectedFault:
+    """Return a fault from its value or its text. Raises UsageError."""
     return parse_fault(fault) if isinstance(fault, str) else fault
 
 
-class Weather:
-    """The faults of one gateway, as they are used up."""
+class FaultPicker:
+    """Picks the faults of one gateway, and uses up those of its script."""
 
-    def __init__(self, faults: Faults, gateway: str, twists: frozenset[Kind]) -> None:
+    def __init__(self, faults: FaultScenario, gateway: str, twists: frozenset[FaultKind]) -> None:
         self._gateway = gateway
-        self._script: dict[str, list[Fault]] = {}
+        self._script: dict[str, list[InjectedFault]] = {}
         for place, texts in faults.script.items():
             if place == gateway or place.startswith(f"{gateway}/"):
-                self._script[place] = [_fitting(as_fault(text), gateway, twists) for text in texts]
+                self._script[place] = [_check_fault(read_fault(text), gateway, twists) for text in texts]
         self._storm = faults.storm
-        self._kinds = self._storm_kinds(faults.storm, twists)
+        self._kinds = self._select_storm_kinds(faults.storm, twists)
 
-    def _storm_kinds(self, storm: Storm | None, twists: frozenset[Kind]) -> tuple[Fault, ...]:
+    def _select_storm_kinds(
+        self, storm: FaultStorm | None, twists: frozenset[FaultKind]
+    ) -> tuple[InjectedFault, ...]:
         if storm is None or (storm.gateways and self._gateway not in storm.gateways):
             return ()
-        kinds = (as_fault(kind) for kind in storm.kinds)
+        kinds = (read_fault(kind) for kind in storm.kinds)
         fitting = (fault for fault in kinds if fault.kind not in TWISTS or fault.kind in twists)
-        return tuple(_fitting(fault, self._gateway, twists) for fault in fitting)
+        return tuple(_check_fault(fault, self._gateway, twists) for fault in fitting)
 
-    def pick(self, target: str | None, purpose: str | None, nth: int) -> Fault | None:
-        """The fault that strikes this request, the ``nth`` for this of its target or gateway, or None."""
-        scripted = self._scripted(target, purpose) if target and self._script else None
-        return scripted or self._scripted(self._gateway, purpose) or self._struck(target, purpose, nth)
+    def pick(self, target: str | None, purpose: str | None, nth: int) -> InjectedFault | None:
+        """Return the fault for the ``nth`` request of a target, or gateway, for a purpose, or None."""
+        scripted = self._pick_scripted(target, purpose) if target and self._script else None
+        return (
+            scripted
+            or self._pick_scripted(self._gateway, purpose)
+            or self._pick_from_storm(target, purpose, nth)
+        )
 
-    def _scripted(self, place: str, purpose: str | None) -> Fault | None:
+    def _pick_scripted(self, place: str, purpose: str | None) -> InjectedFault | None:
         script = self._script.get(place, [])
         for index, fault in enumerate(script):
             if fault.strikes(purpose):
@@ -181,7 +189,7 @@ class Weather:
                 return fault
         return None
 
-    def _struck(self, target: str | None, purpose: str | None, nth: int) -> Fault | None:
+    def _pick_from_storm(self, target: str | None, purpose: str | None, nth: int) -> InjectedFault | None:
         storm = self._storm
         if storm is None or purpose is None or (storm.first is not None and nth > storm.first):
             return None
@@ -193,12 +201,12 @@ class Weather:
         return kinds[int.from_bytes(roll[8:]) % len(kinds)]
 
 
-def _fitting(fault: Fault, gateway: str, twists: frozenset[Kind]) -> Fault:
-    if fault.kind is Kind.STATUS and fault.status is None:
+def _check_fault(fault: InjectedFault, gateway: str, twists: frozenset[FaultKind]) -> InjectedFault:
+    if fault.kind is FaultKind.STATUS and fault.status is None:
         raise UsageError(
             f"a fault of the gateway {gateway} has the kind status and says no status, such as 500"
         )
-    if fault.kind in TWISTS and fault.on is On.LOGIN:
+    if fault.kind in TWISTS and fault.on is FaultScope.LOGIN:
         raise UsageError(
             f"a login, here of the gateway {gateway}, cannot have the fault {fault.kind.value!r}"
         )

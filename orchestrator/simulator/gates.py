@@ -1,25 +1,27 @@
-"""Who is let in at each platform: tokens, signatures, and logins that give tokens."""
+"""The credentials of each platform: tokens, signatures, and logins that give tokens."""
 
 from __future__ import annotations
 
-from orchestrator.simulator.accounts import Accounts
-from orchestrator.simulator.apinizer_login import TokenDesk
-from orchestrator.simulator.exchange import Asked, Call, Objection, header
-from orchestrator.simulator.iam import Iam
-from orchestrator.simulator.keys import Keyring
-from orchestrator.simulator.limits import Door
-from orchestrator.simulator.seed import ApinizerSeed, RomaSeed
+from orchestrator.simulator.accounts import UserAccounts
+from orchestrator.simulator.apinizer_login import ApinizerLogin
+from orchestrator.simulator.exchange import AccessDenial, PlatformCall, ReceivedRequest, get_header
+from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture
+from orchestrator.simulator.iam import SimulatedIam
+from orchestrator.simulator.keys import SignatureKeyring
+from orchestrator.simulator.limits import TokenIssuer
 from orchestrator.simulator.signature import ALGORITHM
 
 
 class RomaGate:
-    """Lets in what is signed with a known key, or carries a token; IAM gives more of those."""
+    """Lets in requests that carry a token or are signed with a known key; IAM gives more tokens."""
 
-    def __init__(self, seed: RomaSeed) -> None:
-        self._door = Door(seed.tokens, seed.expiry, life=seed.token_life, name=seed.name)
-        self._keyring = Keyring(seed.keys)
-        self._accounts = Accounts(seed.users, lock_after=seed.lock_after, lock_seconds=seed.lock_seconds)
-        self._iam = Iam(self._accounts, self._door, seed.project_id)
+    def __init__(self, fixture: RomaFixture) -> None:
+        self._issuer = TokenIssuer(fixture.tokens, fixture.expiry, life=fixture.token_life, name=fixture.name)
+        self._keyring = SignatureKeyring(fixture.keys)
+        self._accounts = UserAccounts(
+            fixture.users, lock_after=fixture.lock_after, lock_seconds=fixture.lock_seconds
+        )
+        self._iam = SimulatedIam(self._accounts, self._issuer, fixture.project_id)
 
     @property
     def key_locks(self) -> int:
@@ -29,29 +31,29 @@ class RomaGate:
     def user_locks(self) -> int:
         return self._accounts.locks
 
-    def login(self, asked: Asked) -> Call:
-        return self._iam.call(asked)
+    def route_login(self, asked: ReceivedRequest) -> PlatformCall:
+        return self._iam.route_login(asked)
 
-    def objection(self, asked: Asked, now: float) -> Objection | None:
-        # A signed request may carry a token as well; then the signature decides.
-        if (header(asked.headers, "authorization") or "").startswith(ALGORITHM):
-            return self._keyring.objection(asked, now)
-        return self._door.objection(header(asked.headers, "x-auth-token"), now)
+    def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None:
+        # A signed request may carry a token as well; then the vendor looks at the signature alone.
+        if (get_header(asked.headers, "authorization") or "").startswith(ALGORITHM):
+            return self._keyring.find_denial(asked, now)
+        return self._issuer.find_denial(get_header(asked.headers, "x-auth-token"), now)
 
 
 class ApinizerGate:
-    """Lets in what carries a token; the manager itself gives more of those. Nothing is ever locked."""
+    """Lets in requests that carry a token; the manager itself gives more tokens. Nothing is ever locked."""
 
     key_locks = 0
     user_locks = 0
 
-    def __init__(self, seed: ApinizerSeed) -> None:
-        self._door = Door(seed.tokens, seed.expiry, life=seed.token_life, name=seed.name)
-        self._control_socket = TokenDesk(Accounts(seed.users), self._door, seed.expires_in)
+    def __init__(self, fixture: ApinizerFixture) -> None:
+        self._issuer = TokenIssuer(fixture.tokens, fixture.expiry, life=fixture.token_life, name=fixture.name)
+        self._login = ApinizerLogin(UserAccounts(fixture.users), self._issuer, fixture.expires_in)
 
-    def login(self, asked: Asked) -> Call:
-        return self._control_socket.call(asked)
+    def route_login(self, asked: ReceivedRequest) -> PlatformCall:
+        return self._login.route_login(asked)
 
-    def objection(self, asked: Asked, now: float) -> Objection | None:
-        scheme, _, token = (header(asked.headers, "authorization") or "").partition(" ")
-        return self._door.objection(token.strip() if scheme == "Bearer" else None, now)
+    def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None:
+        scheme, _, token = (get_header(asked.headers, "authorization") or "").partition(" ")
+        return self._issuer.find_denial(token.strip() if scheme == "Bearer" else None, now)

@@ -13,9 +13,17 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Struct
 
-from orchestrator.simulator.accounts import Accounts, Identity
-from orchestrator.simulator.exchange import Answer, Asked, Call, Done, Effect, header, json_answer
-from orchestrator.simulator.limits import Door
+from orchestrator.simulator.accounts import PasswordVerdict, UserAccounts
+from orchestrator.simulator.exchange import (
+    CallResult,
+    HttpAnswer,
+    PlatformCall,
+    ReceivedRequest,
+    RequestEffect,
+    get_header,
+    json_answer,
+)
+from orchestrator.simulator.limits import TokenIssuer
 
 PATH = "/v3/auth/tokens"
 _TITLES: Mapping[int, str] = MappingProxyType(
@@ -29,111 +37,111 @@ _TITLES: Mapping[int, str] = MappingProxyType(
         503: "Service Unavailable",
     }
 )
-_REFUSALS: Mapping[Identity, tuple[int, str]] = MappingProxyType(
+_REFUSALS: Mapping[PasswordVerdict, tuple[int, str]] = MappingProxyType(
     {
-        Identity.WRONG: (401, "The username or password is wrong."),
-        Identity.HALF: (401, "Multi-factor authentication is required: the totp method is missing."),
-        Identity.LOCKED: (403, "The user is locked after too many failed login attempts."),
+        PasswordVerdict.WRONG: (401, "The username or password is wrong."),
+        PasswordVerdict.HALF: (401, "Multi-factor authentication is required: the totp method is missing."),
+        PasswordVerdict.LOCKED: (403, "The user is locked after too many failed login attempts."),
     }
 )
 
 
-class _Domain(Struct):
+class _IamDomain(Struct):
     name: str
 
 
-class _User(Struct):
+class _IamUser(Struct):
     name: str
     password: str
-    domain: _Domain
+    domain: _IamDomain
 
 
-class _Password(Struct):
-    user: _User
+class _IamPassword(Struct):
+    user: _IamUser
 
 
-class _Identity(Struct):
+class _IamIdentity(Struct):
     methods: list[str]
-    password: _Password
+    password: _IamPassword
 
 
-class _Project(Struct):
+class _IamProject(Struct):
     id: str
 
 
-class _Scope(Struct):
-    project: _Project
+class _IamScope(Struct):
+    project: _IamProject
 
 
-class _Auth(Struct):
-    identity: _Identity
-    scope: _Scope
+class _IamAuth(Struct):
+    identity: _IamIdentity
+    scope: _IamScope
 
 
-class _Wish(Struct):
-    auth: _Auth
+class _TokenRequest(Struct):
+    auth: _IamAuth
 
 
-class Iam:
-    """Gives tokens for one project, at the door of its instance."""
+class SimulatedIam:
+    """Gives tokens for one project, which its ROMA instance accepts."""
 
-    def __init__(self, accounts: Accounts, door: Door, project_id: str) -> None:
+    def __init__(self, accounts: UserAccounts, door: TokenIssuer, project_id: str) -> None:
         self._accounts = accounts
-        self._door = door
+        self._issuer = door
         self._project_id = project_id
 
-    def call(self, asked: Asked) -> Call:
-        """What a login asks for."""
-        return Call(
+    def route_login(self, asked: ReceivedRequest) -> PlatformCall:
+        """Return the call that a login asks for."""
+        return PlatformCall(
             login=True,
             needs_token=False,
             perform=lambda now, _twist: self._log_in(asked, now),
             error=lambda status, _code, message: error(status, message),
         )
 
-    def _log_in(self, asked: Asked, now: float) -> Done:
-        if not (header(asked.headers, "content-type") or "").lower().startswith("application/json"):
-            return _refused(400, "The Content-Type must be application/json.")
+    def _log_in(self, asked: ReceivedRequest, now: float) -> CallResult:
+        if not (get_header(asked.headers, "content-type") or "").lower().startswith("application/json"):
+            return _refuse(400, "The Content-Type must be application/json.")
         try:
-            wish = msgspec.json.decode(asked.body, type=_Wish).auth
+            wish = msgspec.json.decode(asked.body, type=_TokenRequest).auth
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return _refused(400, "The request body is invalid.")
+            return _refuse(400, "The request body is invalid.")
         if "password" not in wish.identity.methods:
-            return _refused(400, "The request body is invalid: the password method is missing.")
+            return _refuse(400, "The request body is invalid: the password method is missing.")
         user = wish.identity.password.user
-        identity = self._accounts.identify(user.name, user.password, now, domain=user.domain.name)
+        identity = self._accounts.check_password(user.name, user.password, now, domain=user.domain.name)
         if identity in _REFUSALS:
-            return _refused(*_REFUSALS[identity])
+            return _refuse(*_REFUSALS[identity])
         if wish.scope.project.id != self._project_id:
-            return _refused(404, "Could not find the project.")
-        return Done(self._granted(user, now), Effect.GRANTED)
+            return _refuse(404, "Could not find the project.")
+        return CallResult(self._word_grant(user, now), RequestEffect.GRANTED)
 
-    def _granted(self, user: _User, now: float) -> Answer:
-        grant = self._door.grant(now)
+    def _word_grant(self, user: _IamUser, now: float) -> HttpAnswer:
+        grant = self._issuer.grant(now)
         domain = {"name": user.domain.name}
         token = {
             "methods": ["password"],
-            "issued_at": instant(now),
-            "expires_at": instant(grant.until),
+            "issued_at": format_time(now),
+            "expires_at": format_time(grant.until),
             "user": {"name": user.name, "domain": domain},
             "project": {"id": self._project_id, "domain": domain},
             "roles": [],
             "catalog": [],
         }
         answer = json_answer(201, {"token": token})
-        return Answer(201, answer.body, {**answer.headers, "X-Subject-Token": grant.token})
+        return HttpAnswer(201, answer.body, {**answer.headers, "X-Subject-Token": grant.token})
 
 
-def error(status: int, message: str | None) -> Answer:
+def error(status: int, message: str | None) -> HttpAnswer:
     """An error in IAM's envelope, which is not the instance's."""
     title = _TITLES.get(status, "Error")
     return json_answer(status, {"error": {"code": status, "message": message or title, "title": title}})
 
 
-def _refused(status: int, message: str) -> Done:
-    return Done(error(status, message), Effect.REFUSED)
+def _refuse(status: int, message: str) -> CallResult:
+    return CallResult(error(status, message), RequestEffect.REFUSED)
 
 
-def instant(seconds: float) -> str:
-    """A Unix time as IAM writes it."""
+def format_time(seconds: float) -> str:
+    """Write a Unix time as IAM writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.simulator.books import Books, Seen
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.seed import Seed
+from orchestrator.simulator.books import SeenRequest, SimulatorBooks
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import SimulatorFixture
 
 Value = TypeVar("Value")
 
@@ -31,44 +31,44 @@ _END_TIMEOUT = 5.0
 
 
 class SimulatorError(OrchestratorError):
-    """The simulators' process did not start, or does not answer."""
+    """The process of the simulators did not start, or does not answer."""
 
 
-class Errand(Struct, frozen=True, kw_only=True):
-    """What the child process is to serve."""
+class ServeOrder(Struct, frozen=True, kw_only=True):
+    """What the child process serves."""
 
-    seed: Seed
-    faults: Faults
+    fixture: SimulatorFixture
+    faults: FaultScenario
     port: int = 0
 
 
-class Running:
-    """Simulators that serve in another process. ``urls`` are by gateway name; the calls block, briefly."""
+class RunningSimulators:
+    """Simulators in another process. The keys of ``urls`` are gateway names; the calls block briefly."""
 
     def __init__(self, urls: Mapping[str, str], pid: int) -> None:
         self.urls = urls
         self.pid = pid
 
-    def books(self) -> Books:
-        """What the simulators saw so far. Raises SimulatorError where they do not answer."""
-        return self._asked("/_books", Books)
+    def books(self) -> SimulatorBooks:
+        """Return what the simulators saw so far. Raises SimulatorError if they do not answer."""
+        return self._get("/_books", SimulatorBooks)
 
-    def seen(self, after: int = 0, limit: int = 1000) -> list[Seen]:
-        """Requests in the order of their arrival, from number ``after`` + 1 on."""
-        return self._asked(f"/_requests?after={after}&limit={limit}", list[Seen])
+    def seen(self, after: int = 0, limit: int = 1000) -> list[SeenRequest]:
+        """Return the requests in the order of their arrival, from number ``after`` + 1 on."""
+        return self._get(f"/_requests?after={after}&limit={limit}", list[SeenRequest])
 
-    def expect(self, faults: Faults) -> None:
+    def expect(self, faults: FaultScenario) -> None:
         """Replace all faults to come."""
-        self._told("/_faults", faults)
+        self._post("/_faults", faults)
 
-    def seed(self, seed: Seed) -> None:
-        """Begin anew with other targets and empty books, and without faults."""
-        self._told("/_seed", seed)
+    def refill(self, fixture: SimulatorFixture) -> None:
+        """Begin again with other targets, empty books and no faults."""
+        self._post("/_seed", fixture)
 
-    def _asked(self, path: str, kind: type[Value]) -> Value:
+    def _get(self, path: str, kind: type[Value]) -> Value:
         return msgspec.json.decode(self._exchange("GET", path, None), type=kind)
 
-    def _told(self, path: str, value: Struct) -> None:
+    def _post(self, path: str, value: Struct) -> None:
         self._exchange("POST", path, msgspec.json.encode(value))
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
@@ -88,17 +88,21 @@ class Running:
 
 
 @contextmanager
-def simulators(
-    seed: Seed, faults: Faults | None = None, *, port: int = 0, start_within: float = 30.0
-) -> Iterator[Running]:
+def start_simulators(
+    fixture: SimulatorFixture,
+    faults: FaultScenario | None = None,
+    *,
+    port: int = 0,
+    start_within: float = 30.0,
+) -> Iterator[RunningSimulators]:
     """Start the simulators, and end them on leaving; they end by themselves if this process dies.
 
-    Gives them when every gateway listens. Raises SimulatorError with what they said if that takes longer than
+    Yields when every gateway listens. Raises SimulatorError with their last words if that takes longer than
     ``start_within`` seconds. They have a session of their own: Ctrl-C reaches the caller alone.
     """
-    # The child finds the package where this process found it, whatever the current folder is.
+    # The child imports the package from the place of this one, whatever the current folder is.
     command = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2])]
-    # A file, not a pipe: nobody reads while they serve, and a full pipe would stop them.
+    # A file, not a pipe: a full pipe that this process does not read would stop the simulators.
     with (
         TemporaryFile() as said,
         subprocess.Popen(  # noqa: S603 - our own module
@@ -106,37 +110,41 @@ def simulators(
         ) as child,
     ):
         try:
-            lines = _started(child, Errand(seed=seed, faults=faults or Faults(), port=port), start_within)
-            if len(lines) < len(seed.gateways):
+            lines = _start(
+                child, ServeOrder(fixture=fixture, faults=faults or FaultScenario(), port=port), start_within
+            )
+            if len(lines) < len(fixture.gateways):
                 child.kill()
                 child.wait()
-                raise SimulatorError(f"the simulators did not start: {_last_words(said)}")
-            yield Running({name: url for name, _, url in (line.rpartition(" ") for line in lines)}, child.pid)
+                raise SimulatorError(f"the simulators did not start: {_read_last_words(said)}")
+            yield RunningSimulators(
+                {name: url for name, _, url in (line.rpartition(" ") for line in lines)}, child.pid
+            )
         finally:
             _end(child)
 
 
-def _started(child: subprocess.Popen[bytes], errand: Errand, start_within: float) -> list[str]:
+def _start(child: subprocess.Popen[bytes], order: ServeOrder, start_within: float) -> list[str]:
     # Killing the child ends every wait on its pipes, so one timer bounds the sending and the reading.
     timer = threading.Timer(start_within, child.kill)
     timer.start()
     try:
-        return _handed_over(child, errand)
+        return _hand_over(child, order)
     finally:
         timer.cancel()
 
 
-def _handed_over(child: subprocess.Popen[bytes], errand: Errand) -> list[str]:
+def _hand_over(child: subprocess.Popen[bytes], order: ServeOrder) -> list[str]:
     if child.stdin is None or child.stdout is None:
         return []
     with suppress(BrokenPipeError):
-        child.stdin.write(msgspec.json.encode(errand) + b"\n")
+        child.stdin.write(msgspec.json.encode(order) + b"\n")
         child.stdin.flush()
-    lines = [child.stdout.readline().decode() for _ in errand.seed.gateways]
+    lines = [child.stdout.readline().decode() for _ in order.fixture.gateways]
     return [line.rstrip("\n") for line in lines if line.endswith("\n")]
 
 
-def _last_words(said: IO[bytes]) -> str:
+def _read_last_words(said: IO[bytes]) -> str:
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "they said nothing in the time they had"

@@ -11,9 +11,15 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
-from orchestrator.simulator.exchange import Answer, Objection, Row, Why, json_answer
-from orchestrator.simulator.iam import instant as ended_at
-from orchestrator.simulator.seed import BackendSeed
+from orchestrator.simulator.exchange import (
+    AccessDenial,
+    DenialReason,
+    HttpAnswer,
+    SimulatedTarget,
+    json_answer,
+)
+from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.iam import format_time as ended_at
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
@@ -40,16 +46,16 @@ _USUAL: Mapping[int, tuple[str, str]] = MappingProxyType(
 )
 
 
-class Backend(Row):
+class SimulatedBackend(SimulatedTarget):
     """One backend API. ``deployments`` are the times of its deployments, oldest first."""
 
     status: int = DEPLOYED
     edited: bool = False
-    """Its definition was changed after the last deployment."""
+    """Whether its definition was changed after the last deployment."""
     deployments: tuple[float, ...] = ()
-    about: BackendSeed = BackendSeed()
+    about: BackendFixture = BackendFixture()
     deleted: bool = False
-    """Somebody has taken it off the list, and it is there no more."""
+    """Whether it was deleted while the list was read, and exists no more."""
 
     @property
     def name(self) -> str:
@@ -58,67 +64,69 @@ class Backend(Row):
         return f"backend_{own[:8]}" if self.about.name is None else self.about.name
 
 
-def error(status: int, code: str, message: str) -> Answer:
-    """An error in the service's envelope; those of the cloud's own gateway carry a request id as well."""
+def error(status: int, code: str, message: str) -> HttpAnswer:
+    """Word an error in the service's envelope; an error of the cloud's own gateway has a request id, too."""
     body = {"error_code": code, "error_msg": message}
     if code.startswith("APIGW."):
         body["request_id"] = _GATEWAY_REQUEST
     return json_answer(status, body)
 
 
-def usual_error(status: int, code: str | None, message: str | None) -> Answer:
-    """An error with the code and text that go with a status, as far as none are given."""
+def usual_error(status: int, code: str | None, message: str | None) -> HttpAnswer:
+    """Word an error; a code or message of None becomes the one that belongs to the status."""
     usual = _USUAL.get(status, ("APIG.9999" if status >= 500 else "APIG.2000", "Request not accepted"))
     return error(status, code or usual[0], message or usual[1])
 
 
-def no_such_route() -> Answer:
+def no_such_route() -> HttpAnswer:
     return error(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 
 
-def no_such_instance(instance: str) -> Answer:
+def no_such_instance(instance: str) -> HttpAnswer:
     return error(404, "APIG.3030", f"The instance does not exist;id:{instance}")
 
 
-def no_such_backend(ld_api_id: str) -> Answer:
+def no_such_backend(ld_api_id: str) -> HttpAnswer:
     return error(404, "APIG.3084", f"The livedata API does not exist, id: {ld_api_id}")
 
 
-def no_such_front(api_id: str) -> Answer:
+def no_such_front(api_id: str) -> HttpAnswer:
     # The reference prints no code for this one; 3002 is that of an API elsewhere in the same family.
     return error(404, "APIG.3002", f"The API does not exist,id:{api_id}")
 
 
-def invalid(parameter: str) -> Answer:
+def invalid(parameter: str) -> HttpAnswer:
     text = f"Invalid parameter value,parameterName:{parameter}. Please refer to the support documentation"
     return error(400, "APIG.2011", text)
 
 
-def unreadable() -> Answer:
+def unreadable() -> HttpAnswer:
     return error(400, "APIG.2000", "The request body could not be parsed")
 
 
-def denied(objection: Objection) -> Answer:
-    """What an objection of the door sounds like. The words of CLOCK and SECURITY_TOKEN are made up."""
+def denied(objection: AccessDenial) -> HttpAnswer:
+    """Word a denial. The words of CLOCK and SECURITY_TOKEN are made up."""
     texts = {
-        Why.MISSING: "x-auth-token not found",
-        Why.EXPIRED: f"token expires, expires_at: {ended_at(objection.until)}",
-        Why.NO_KEY: f"ak {objection.key} not exist",
-        Why.SIGNATURE: "verify aksk signature fail",
-        Why.SECURITY_TOKEN: "verify aksk signature fail, the security token is not the one of this ak",
-        Why.CLOCK: "verify aksk signature fail, the signing time differs by more than 15 minutes",
-        Why.LOCKED: "AK access failed to reach the limit,forbidden",
+        DenialReason.MISSING: "x-auth-token not found",
+        DenialReason.EXPIRED: f"token expires, expires_at: {ended_at(objection.until)}",
+        DenialReason.NO_KEY: f"ak {objection.key} not exist",
+        DenialReason.SIGNATURE: "verify aksk signature fail",
+        DenialReason.SECURITY_TOKEN: (
+            "verify aksk signature fail, the security token is not the one of this ak"
+        ),
+        DenialReason.CLOCK: "verify aksk signature fail, the signing time differs by more than 15 minutes",
+        DenialReason.LOCKED: "AK access failed to reach the limit,forbidden",
     }
     if objection.why not in texts:
         return error(401, *_USUAL[401])
     return error(401, "APIGW.0301", f"Incorrect IAM authentication information: {texts[objection.why]}")
 
 
-def busy(wait: int, rate: float) -> Answer:
+def busy(wait: int, rate: float) -> HttpAnswer:
     limit = f"limit:{max(1, round(rate * 60))},time:1 minute"
     text = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
     answer = error(429, "APIGW.0308", text)
-    return Answer(
+    return HttpAnswer(
         answer.status, answer.body, {**answer.headers, **({"Retry-After": str(wait)} if wait else {})}
     )
 
@@ -128,17 +136,17 @@ def instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def front_id(row: Backend, number: int = 0) -> str:
+def front_id(row: SimulatedBackend, number: int = 0) -> str:
     """The id of the front-end API of a deployment, counted from 1 (0: the newest); each makes a new one."""
     return _made_up("front", row, number or len(row.deployments))
 
 
-def _made_up(what: str, row: Backend, number: int) -> str:
+def _made_up(what: str, row: SimulatedBackend, number: int) -> str:
     return blake2b(f"{what}/{row.id}/{number}".encode(), digest_size=16).hexdigest()
 
 
 def definition(
-    row: Backend, ld_api_id: str, instance: str, *, status: int, edited: bool = False
+    row: SimulatedBackend, ld_api_id: str, instance: str, *, status: int, edited: bool = False
 ) -> dict[str, object]:
     """An LdApiInfo; ``edited`` is one with a change that was not deployed."""
     about = row.about
@@ -164,7 +172,7 @@ def definition(
     }
 
 
-def deployment(row: Backend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
+def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
     """The record of a deployment, counted from 1."""
     return {
         "id": _made_up("deployment", row, number),
@@ -177,7 +185,7 @@ def deployment(row: Backend, ld_api_id: str, instance: str, number: int) -> dict
     }
 
 
-def front(row: Backend, ld_api_id: str) -> dict[str, object]:
+def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
     """The front-end API that a deployment published."""
     return {
         "id": front_id(row),

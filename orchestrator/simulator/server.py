@@ -1,4 +1,4 @@
-"""The simulated platforms on loopback sockets; the only aiohttp server."""
+"""Serves the simulated platforms on loopback sockets. The only aiohttp server."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from aiohttp import web
 
 from orchestrator.errors import UsageError
 from orchestrator.simulator.control import PREFIX, control
-from orchestrator.simulator.exchange import Answer, Delivery, Manner
-from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.exchange import Delivery, DeliveryManner, HttpAnswer
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.system.interrupts import handle_signals
 
 HOST = "127.0.0.1"
 _GRACE = 0.05
-"""How long an open answer may still take at the end, in seconds; 0 would be for ever to aiohttp."""
+"""Seconds that an open answer may still take at the end; aiohttp would take 0 for no limit."""
 LONGEST_HEADER = 64 * 1024
-"""Bytes of a header that are read: tokens are documented with 16 KB."""
+"""Bytes of a header that are read: the vendor documents tokens of 16 KB."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @asynccontextmanager
-async def serving(
-    platforms: Platforms, *, port: int = 0, clock: Callable[[], float] = time.time
+async def serve_platforms(
+    platforms: SimulatedPlatforms, *, port: int = 0, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Mapping[str, str]]:
-    """Serve each gateway on a port of its own. Gives their URLs by name.
+    """Serve each gateway on a port of its own. Yields their URLs by name.
 
-    ``port`` is the first gateway's, the others follow on the next ones; 0 takes free ones. On leaving, open
-    connections are closed at once. Raises UsageError where a port is taken.
+    The first gateway listens on ``port``, the others on the ports after it; 0 takes free ports. On
+    leaving, open connections are closed at once. Raises UsageError if a port is taken.
     """
     servers: list[tuple[web.Server, asyncio.Server]] = []
     urls: dict[str, str] = {}
     try:
         for index, name in enumerate(platforms.names):
             protocol = web.Server(
-                _Desk(platforms, name, clock).answer,
+                _RequestHandler(platforms, name, clock).answer,
                 handler_cancellation=True,
                 access_log=None,
                 max_field_size=LONGEST_HEADER,
@@ -61,8 +61,8 @@ async def _listen(protocol: web.Server, port: int) -> asyncio.Server:
         raise UsageError(f"cannot listen on {HOST}:{port}: {error}; choose another --port") from error
 
 
-async def serve_until_told(
-    platforms: Platforms,
+async def serve_until_ended(
+    platforms: SimulatedPlatforms,
     ready: Callable[[Mapping[str, str]], None],
     *,
     port: int = 0,
@@ -70,26 +70,26 @@ async def serve_until_told(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, or until the file descriptor ``orphan`` is at its end.
 
-    ``ready`` is called once with the URLs by gateway name. Wants the main thread's event loop.
+    Calls ``ready`` once with the URLs by gateway name. Needs the event loop of the main thread.
     """
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    ended = asyncio.Event()
     if orphan is not None:
-        loop.add_reader(orphan, told.set)
+        loop.add_reader(orphan, ended.set)
     try:
-        async with serving(platforms, port=port) as urls:
-            with handle_signals(lambda _: loop.call_soon_threadsafe(told.set)):
+        async with serve_platforms(platforms, port=port) as urls:
+            with handle_signals(lambda _: loop.call_soon_threadsafe(ended.set)):
                 ready(urls)
-                await told.wait()
+                await ended.wait()
     finally:
         if orphan is not None:
             loop.remove_reader(orphan)
 
 
-class _Desk:
-    """Where one gateway's requests are taken in and its deliveries carried out."""
+class _RequestHandler:
+    """Takes the requests of one gateway, and carries out its deliveries."""
 
-    def __init__(self, platforms: Platforms, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, platforms: SimulatedPlatforms, name: str, clock: Callable[[], float]) -> None:
         self._platforms = platforms
         self._name = name
         self._clock = clock
@@ -98,41 +98,41 @@ class _Desk:
         body = await request.content.read()
         now = self._clock()
         if request.raw_path.startswith(PREFIX):
-            return _whole(control(self._platforms, request.method, request.raw_path, body, now=now))
+            return _build_response(control(self._platforms, request.method, request.raw_path, body, now=now))
         delivery = self._platforms.handle(
             self._name, request.method, request.raw_path, request.headers, body, now=now
         )
         try:
             return await _carry_out(request, delivery)
         finally:
-            self._platforms.ended(self._name, delivery)
+            self._platforms.finish(self._name, delivery)
 
 
 async def _carry_out(request: web.BaseRequest, delivery: Delivery) -> web.StreamResponse:
     if delivery.delay:
         await asyncio.sleep(delivery.delay)
     match delivery.manner, delivery.answer:
-        case Manner.WHOLE, Answer() as answer:
-            return _whole(answer)
-        case Manner.CUT, Answer() as answer:
-            whole = _raw(answer)
+        case DeliveryManner.WHOLE, HttpAnswer() as answer:
+            return _build_response(answer)
+        case DeliveryManner.CUT, HttpAnswer() as answer:
+            whole = _render(answer)
             await _break_off(
                 request, whole[: -(len(answer.body) // 2 + 1) if answer.body else len(whole) // 2]
             )
-        case Manner.GARBAGE, _:
+        case DeliveryManner.GARBAGE, _:
             await _break_off(request, b"\x16\x03\x01\x02\x00 this is not HTTP\r\n\r\n")
-        case Manner.RESET, _:
+        case DeliveryManner.RESET, _:
             _reset(request)
-    # Nothing more will come: the client's going away cancels this handler.
+    # No answer follows: this handler ends when the client goes away and aiohttp cancels it.
     await asyncio.Event().wait()
     return web.Response()
 
 
-def _whole(answer: Answer) -> web.Response:
+def _build_response(answer: HttpAnswer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
 
 
-def _raw(answer: Answer) -> bytes:
+def _render(answer: HttpAnswer) -> bytes:
     headers = {
         **answer.headers,
         **({} if answer.status == 204 else {"Content-Length": str(len(answer.body))}),
@@ -151,6 +151,6 @@ def _reset(request: web.BaseRequest) -> None:
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
-        # Without lingering, closing sends a reset instead of an orderly end.
+        # Without lingering, a close sends a reset in place of an orderly end.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()

@@ -1,7 +1,7 @@
 """Huawei's request signature ``SDK-HMAC-SHA256``, recomputed from what arrived.
 
-Written from the vendor's rules for whoever checks a signature: nothing of the signer that our own requests
-go through is used here, so that a mistake of one does not hide in the other.
+Written from the vendor's rules for those who check a signature. It shares nothing with the signer of our own
+requests, so that a mistake in one does not hide in the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from msgspec import Struct
 
-from orchestrator.simulator.exchange import Asked, header
+from orchestrator.simulator.exchange import ReceivedRequest, get_header
 
 ALGORITHM = "SDK-HMAC-SHA256"
 _CLAIM = re.compile(
@@ -25,7 +25,7 @@ _CLAIM = re.compile(
 _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
-class Claim(Struct, frozen=True):
+class SignatureClaim(Struct, frozen=True):
     """What an ``Authorization`` header says: by which key, over which headers, and the signature (hex)."""
 
     access: str
@@ -33,15 +33,19 @@ class Claim(Struct, frozen=True):
     signature: str
 
 
-def claim_of(authorization: str) -> Claim | None:
-    """Read an ``Authorization`` header; None where it does not have the algorithm's form."""
+def parse_claim(authorization: str) -> SignatureClaim | None:
+    """Read an ``Authorization`` header; return None if it does not have the form of the algorithm."""
     found = _CLAIM.fullmatch(authorization.strip())
-    return Claim(found["access"], tuple(found["signed"].split(";")), found["signature"]) if found else None
+    return (
+        SignatureClaim(found["access"], tuple(found["signed"].split(";")), found["signature"])
+        if found
+        else None
+    )
 
 
-def signed_at(headers: Mapping[str, str]) -> float | None:
-    """The Unix time in ``X-Sdk-Date``; None where it is missing or has another form."""
-    text = header(headers, "x-sdk-date") or ""
+def parse_signing_time(headers: Mapping[str, str]) -> float | None:
+    """Return the Unix time in ``X-Sdk-Date``; None if it is missing or has another form."""
+    text = get_header(headers, "x-sdk-date") or ""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -50,13 +54,12 @@ def signed_at(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def is_genuine(claim: Claim, asked: Asked, secret: str) -> bool:
-    """Whether the signature is what this secret key gives for the request as it arrived.
+def is_genuine(claim: SignatureClaim, asked: ReceivedRequest, secret: str) -> bool:
+    """Return whether this secret key gives this signature for the request as it arrived.
 
-    It is not where a signed header did not arrive, where the names are not in order, or where the date is not
-    among them.
+    False if a signed header did not arrive, if the names are not in order, or if the date is not among them.
     """
-    values = {name: header(asked.headers, name) for name in claim.signed}
+    values = {name: get_header(asked.headers, name) for name in claim.signed}
     if "x-sdk-date" not in values or list(claim.signed) != sorted(values):
         return False
     lines = [f"{name}:{value.strip()}\n" for name, value in values.items() if value is not None]
@@ -64,28 +67,35 @@ def is_genuine(claim: Claim, asked: Asked, secret: str) -> bool:
         return False
     path, _, query = asked.raw_path.partition("?")
     signed = ";".join(claim.signed)
-    request = [asked.method.upper(), _path(path), _query(query), "".join(lines), signed, _digest(asked.body)]
-    text = f"{ALGORITHM}\n{header(asked.headers, 'x-sdk-date')}\n{_digest(_bytes(chr(10).join(request)))}"
-    expected = hmac.new(_bytes(secret), _bytes(text), sha256).hexdigest()
+    request = [
+        asked.method.upper(),
+        _encode_path(path),
+        _encode_query(query),
+        "".join(lines),
+        signed,
+        _hash(asked.body),
+    ]
+    text = f"{ALGORITHM}\n{get_header(asked.headers, 'x-sdk-date')}\n{_hash(_encode(chr(10).join(request)))}"
+    expected = hmac.new(_encode(secret), _encode(text), sha256).hexdigest()
     return hmac.compare_digest(expected, claim.signature)
 
 
-def _path(path: str) -> str:
-    """The path decoded and encoded again, with a slash at its end even where the request has none."""
+def _encode_path(path: str) -> str:
+    """Decode and encode the path, and end it with a slash even if the request has none."""
     encoded = quote(unquote_to_bytes(path), safe="/")
     return encoded if encoded.endswith("/") else f"{encoded}/"
 
 
-def _query(query: str) -> str:
+def _encode_query(query: str) -> str:
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     decoded = sorted((unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs)
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in decoded)
 
 
-def _digest(body: bytes) -> str:
+def _hash(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def _bytes(text: str) -> bytes:
-    # A header that is not UTF-8 arrives with surrogates in it; whatever they become, it was not signed so.
+def _encode(text: str) -> bytes:
+    # A header that is not UTF-8 arrives with surrogates; no client has signed the bytes that they become.
     return text.encode("utf-8", "backslashreplace")

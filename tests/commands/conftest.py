@@ -7,13 +7,13 @@ from typing import NamedTuple
 import pytest
 
 from orchestrator.cli import execute
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.process import Running, simulators
-from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators, start_simulators
 
 PROXIES = tuple(f"proxy-{number}" for number in range(6))
-SEED = Seed(
-    gateways=(ApinizerSeed(name="apim", targets=tuple(("Retail", name, "test") for name in PROXIES)),)
+FIXTURE = SimulatorFixture(
+    gateways=(ApinizerFixture(name="apim", targets=tuple(("Retail", name, "test") for name in PROXIES)),)
 )
 
 
@@ -33,16 +33,16 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def _platform() -> Iterator[Running]:
-    with simulators(SEED) as running:
+def _platform() -> Iterator[RunningSimulators]:
+    with start_simulators(FIXTURE) as running:
         yield running
 
 
 @pytest.fixture
-def platform(_platform: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+def platform(_platform: RunningSimulators, monkeypatch: pytest.MonkeyPatch) -> RunningSimulators:
     """The simulated manager, with everything deployed, and the token that it takes."""
-    _platform.seed(SEED)
-    _platform.expect(Faults())
+    _platform.refill(FIXTURE)
+    _platform.expect(FaultScenario())
     monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
     return _platform
 

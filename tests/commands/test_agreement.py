@@ -11,7 +11,7 @@ from orchestrator.commands.agreement import check_digest, describe_window
 from orchestrator.commands.options.times import parse_window
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Window
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.process import RunningSimulators
 from tests.support.terminal import on_a_terminal
 
 DIGEST = "4c2577b45238783f20181fa4bf97fc5ed5ddc312a988d8f2bf8a9ba98f6eb275"
@@ -49,7 +49,7 @@ def digest_of(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:
 
 
 def test_the_digest_typed_is_the_consent(
-    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
     status, shown = on_a_terminal(
@@ -82,7 +82,9 @@ def test_the_pace_of_each_wave_is_told_before_the_question(folder: Path) -> None
 
 
 @pytest.mark.parametrize("typed", ["\n", "yes\nyes\nyes\n", "\x04"])
-def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[..., Path], typed: str) -> None:
+def test_anything_else_typed_sends_nothing(
+    platform: RunningSimulators, plan: Callable[..., Path], typed: str
+) -> None:
     status, shown = on_a_terminal(typed, "run", plan(platform.urls["apim"]))
 
     assert status == 2
@@ -91,7 +93,7 @@ def test_anything_else_typed_sends_nothing(platform: Running, plan: Callable[...
 
 
 def test_what_was_typed_before_the_question_is_no_answer(
-    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"])
     short = digest_of(path, undeploy)[:8]
@@ -103,7 +105,7 @@ def test_what_was_typed_before_the_question_is_no_answer(
 
 @pytest.mark.parametrize("look", [(), ("--no-preview",)])
 def test_the_first_targets_are_named_before_the_question(
-    platform: Running, plan: Callable[..., Path], look: tuple[str, ...]
+    platform: RunningSimulators, plan: Callable[..., Path], look: tuple[str, ...]
 ) -> None:
     path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
     path.write_text(path.read_text().replace("environments: [test]", "environments: [test, none]"))
@@ -113,7 +115,7 @@ def test_the_first_targets_are_named_before_the_question(
     assert (named[:4], sorted(set(named))) == (["1", "2", "3", "4"],) * 2
 
 
-def test_more_than_five_targets_are_counted(platform: Running, plan: Callable[..., Path]) -> None:
+def test_more_than_five_targets_are_counted(platform: RunningSimulators, plan: Callable[..., Path]) -> None:
     for look in ((), ("--no-preview",)):
         _, shown = on_a_terminal("\n", "run", plan(platform.urls["apim"]), *look)
 
@@ -122,13 +124,15 @@ def test_more_than_five_targets_are_counted(platform: Running, plan: Callable[..
         assert "… and 1 more" in shown
 
 
-def test_ctrl_c_at_the_question_is_130(platform: Running, plan: Callable[..., Path]) -> None:
+def test_ctrl_c_at_the_question_is_130(platform: RunningSimulators, plan: Callable[..., Path]) -> None:
     status, _ = on_a_terminal("", "run", plan(platform.urls["apim"]), "--no-preview", interrupt=True)
 
     assert (status, platform.books().requests) == (130, 0)
 
 
-def test_live_state_is_shown_before_the_question(platform: Running, plan: Callable[..., Path]) -> None:
+def test_live_state_is_shown_before_the_question(
+    platform: RunningSimulators, plan: Callable[..., Path]
+) -> None:
     path = plan(platform.urls["apim"])
     path.write_text(path.read_text().replace("proxy-5", "nobody"))
     status, shown = on_a_terminal("\n", "run", path)
@@ -141,7 +145,7 @@ def test_live_state_is_shown_before_the_question(platform: Running, plan: Callab
 
 
 def test_what_was_shown_is_what_is_agreed_to(
-    platform: Running, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"])
     status, _ = on_a_terminal(f"{digest_of(path, undeploy)[:8]}\n", "run", path)

@@ -16,9 +16,9 @@ from orchestrator.commands.control import parse_control
 from orchestrator.engine.control import ContinueRun, ControlCommand, PauseRun, SetLimits, SkipTargets, StopRun
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, Faults
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, InjectedFault
+from orchestrator.simulator.process import RunningSimulators
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -84,10 +84,12 @@ def test_a_run_that_is_not_there_is_not_steered(folder: Path, undeploy: Undeploy
     assert "there is no run in .undeploy" in ended.err
 
 
-def test_a_run_that_has_ended_is_not_steered(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_a_run_that_has_ended_is_not_steered(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     complete = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     told = undeploy("control", complete, "stop")
-    platform.expect(Faults(script={"apim": (Fault(kind=Kind.ELSEWHERE, times=0),)}))
+    platform.expect(FaultScenario(script={"apim": (InjectedFault(kind=FaultKind.ELSEWHERE, times=0),)}))
     stopped = undeploy("run", "plan.yaml", "--yes").run
     also = undeploy("control", "latest", "pause")
 
@@ -98,9 +100,9 @@ def test_a_run_that_has_ended_is_not_steered(platform: Running, plan: Write, und
 
 
 def test_a_run_that_was_killed_is_resumed_not_steered(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    platform.expect(Faults(script={"apim": (Fault(kind=Kind.HANG, times=0),)}))
+    platform.expect(FaultScenario(script={"apim": (InjectedFault(kind=FaultKind.HANG, times=0),)}))
     command = [sys.executable, "-m", "orchestrator", "run", plan(platform.urls["apim"]), "--yes"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -115,7 +117,7 @@ def test_a_run_that_was_killed_is_resumed_not_steered(
 
 
 @pytest.fixture
-def held(platform: Running, plan: Write, undeploy: Undeploy) -> RunFolder:
+def held(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> RunFolder:
     """A run that has ended; its lock is free to be taken."""
     undeploy("run", plan(platform.urls["apim"]), "--yes")
     return list_runs(Path(".undeploy"))[0]

@@ -12,9 +12,9 @@ import pytest
 from orchestrator.model.target import Target
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.simulator.faults import Fault, Faults, Kind, On
-from orchestrator.simulator.process import Running
-from orchestrator.simulator.seed import ApinizerSeed, ProxySeed, Seed
+from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault, Kind
+from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators
 
 Undeploy = Callable[..., tuple[int, str, str]]
 
@@ -47,24 +47,24 @@ ODD = (
 
 
 @pytest.fixture
-def there(platform: Running) -> Callable[..., None]:
+def there(platform: RunningSimulators) -> Callable[..., None]:
     """Puts a manager's state in place; what is not given is a little of everything."""
 
-    def seed(**fields: Any) -> None:
+    def refill(**fields: Any) -> None:
         given: dict[str, Any] = {
             "targets": TARGETS,
             "down": DOWN,
-            "about": {"Payments/cards": ProxySeed(type="SOAP", path="/pay/cards")},
+            "about": {"Payments/cards": ProxyFixture(type="SOAP", path="/pay/cards")},
             "deployed": {"Retail/orders-api/test": 100 * DAY},
         }
-        platform.seed(Seed(gateways=(ApinizerSeed(name="apim", **given | fields),)))
+        platform.refill(SimulatorFixture(gateways=(ApinizerFixture(name="apim", **given | fields),)))
 
-    seed()
-    return seed
+    refill()
+    return refill
 
 
 @pytest.fixture
-def frame(folder: Path, platform: Running) -> Callable[..., Path]:
+def frame(folder: Path, platform: RunningSimulators) -> Callable[..., Path]:
     """Writes a plan without targets; ``more`` are further top-level lines."""
 
     def write(more: str = "", *, url: str | None = None, name: str = "gateways.yaml") -> Path:
@@ -124,7 +124,7 @@ def test_everything_that_is_deployed_is_a_target(
 
 
 def test_check_and_run_take_what_was_written(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     written = undeploy("discover", "--from", frame(), "-o", "found.yaml", "--project", "Retail")
     checked = undeploy("check", "found.yaml")
@@ -172,7 +172,7 @@ def test_filters_by_either_way(
 
 
 def test_the_report_costs_two_requests_and_says_so(
-    there: Callable[..., None], platform: Running, frame: Callable[..., Path], undeploy: Undeploy
+    there: Callable[..., None], platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     there(report="allowed")
     status, out, _ = undeploy("discover", "--from", frame())
@@ -183,7 +183,7 @@ def test_the_report_costs_two_requests_and_says_so(
 
 
 def test_a_missing_role_neither_closes_the_lane_nor_renews_anything(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame())
     refused = [entry.path for entry in platform.seen() if entry.status == 401]
@@ -196,7 +196,7 @@ def test_a_missing_role_neither_closes_the_lane_nor_renews_anything(
 @pytest.mark.promise(5)
 def test_a_wrong_token_is_shown_once(
     there: Any,
-    platform: Running,
+    platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
     monkeypatch: pytest.MonkeyPatch,
@@ -211,7 +211,7 @@ def test_a_wrong_token_is_shown_once(
 
 
 def test_an_older_manager_is_asked_for_each_proxy(
-    there: Callable[..., None], platform: Running, found: Callable[..., list[str]]
+    there: Callable[..., None], platform: RunningSimulators, found: Callable[..., list[str]]
 ) -> None:
     there(looks=False, report="absent")
 
@@ -352,7 +352,7 @@ def test_two_live_names_that_no_plan_can_tell_apart_are_told(
 
 
 def test_the_comments_say_when_by_whom_from_where_and_by_which_filters(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, platform: Running
+    there: Any, frame: Callable[..., Path], undeploy: Undeploy, platform: RunningSimulators
 ) -> None:
     _, out, _ = undeploy("discover", "--from", frame(), "--name", "orders*", "--environment", "te?t")
     first, second, third, *_ = out.splitlines()
@@ -411,7 +411,7 @@ def test_two_names_of_one_installation_are_one(
 
 
 def test_a_file_is_not_overwritten_without_force(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "found.yaml").write_text("mine")
     refused = undeploy("discover", "--from", frame(), "-o", "found.yaml")
@@ -427,7 +427,7 @@ def test_a_file_is_not_overwritten_without_force(
 
 @pytest.mark.parametrize("output", ["nowhere/found.yaml", ".", "/dev/null"])
 def test_what_cannot_be_written_is_said_before_anything_is_sent(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy, output: str
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, output: str
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame(), "-o", output, "--force")
 
@@ -466,7 +466,7 @@ def test_on_stdout_the_folder_of_relative_paths_is_said(
 
 
 def test_a_command_in_the_plans_folder_is_not_moved(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "there").mkdir()
     path = frame()
@@ -498,7 +498,7 @@ def test_a_command_in_the_plans_folder_is_not_moved(
 )
 def test_usage_is_2(
     there: Any,
-    platform: Running,
+    platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
     arguments: list[str],
@@ -527,7 +527,7 @@ def test_problems_of_the_plan_are_2(there: Any, frame: Callable[..., Path], unde
 
 def test_a_credential_that_is_not_there_is_2(
     there: Any,
-    platform: Running,
+    platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
     monkeypatch: pytest.MonkeyPatch,
@@ -553,12 +553,16 @@ def test_quiet_tells_only_what_goes_wrong(
 
 @pytest.mark.promise(9)
 def test_a_credential_that_a_vendor_repeats_is_nowhere(
-    there: Any, platform: Running, frame: Callable[..., Path], undeploy: Undeploy
+    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
-    echo = Fault(
-        kind=Kind.STATUS, on=On.LOOK, status=403, message="user of rehearsal-token \x1b[2J may not", times=0
+    echo = InjectedFault(
+        kind=Kind.STATUS,
+        on=FaultScope.LOOK,
+        status=403,
+        message="user of rehearsal-token \x1b[2J may not",
+        times=0,
     )
-    platform.expect(Faults(script={"apim": (echo,)}))
+    platform.expect(FaultScenario(script={"apim": (echo,)}))
     status, out, err = undeploy("discover", "--from", frame())
 
     assert status == 1

@@ -13,12 +13,14 @@ from orchestrator.commands import doctor
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import GatewayDiagnosis, complete_findings
 from orchestrator.doctor.lines import HEADINGS
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.process import RunningSimulators
 
 Undeploy = Callable[..., tuple[int, str, str]]
 
 
-def test_one_line_a_gateway_and_0(platform: Running, plan: Callable[..., Path], undeploy: Undeploy) -> None:
+def test_one_line_a_gateway_and_0(
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Undeploy
+) -> None:
     status, out, err = undeploy("doctor", plan(platform.urls["apim"]))
 
     assert (status, err) == (0, "")
@@ -27,7 +29,10 @@ def test_one_line_a_gateway_and_0(platform: Running, plan: Callable[..., Path], 
 
 
 def test_a_failure_is_1_and_says_what_to_do(
-    platform: Running, plan: Callable[..., Path], undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+    platform: RunningSimulators,
+    plan: Callable[..., Path],
+    undeploy: Undeploy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("APINIZER_TOKEN")
     status, out, err = undeploy("doctor", plan(platform.urls["apim"]))
@@ -36,7 +41,9 @@ def test_a_failure_is_1_and_says_what_to_do(
     assert out.startswith("apim  fail  credential: gateway apim: the token {env: APINIZER_TOKEN} is not set")
 
 
-def test_a_warning_alone_is_0(platform: Running, plan: Callable[..., Path], undeploy: Undeploy) -> None:
+def test_a_warning_alone_is_0(
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Undeploy
+) -> None:
     path = plan(platform.urls["apim"])
     path.write_text(path.read_text().replace("proxy-5", "nobody"))
     status, out, _ = undeploy("doctor", path)
@@ -46,7 +53,7 @@ def test_a_warning_alone_is_0(platform: Running, plan: Callable[..., Path], unde
 
 
 def test_the_table_has_a_row_for_each_check(
-    platform: Running, plan: Callable[..., Path], undeploy: Undeploy
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     status, out, _ = undeploy("doctor", plan(platform.urls["apim"]), "--table")
     lines = out.splitlines()
@@ -57,7 +64,7 @@ def test_the_table_has_a_row_for_each_check(
     assert len({line.index("  ok  ") for line in lines[1:] if "  ok  " in line}) == 1
 
 
-def test_json(platform: Running, plan: Callable[..., Path], undeploy: Undeploy) -> None:
+def test_json(platform: RunningSimulators, plan: Callable[..., Path], undeploy: Undeploy) -> None:
     status, out, _ = undeploy("doctor", plan(platform.urls["apim"]), "--format", "json")
     (gateway,) = json.loads(out)["gateways"]
 
@@ -67,7 +74,7 @@ def test_json(platform: Running, plan: Callable[..., Path], undeploy: Undeploy) 
 
 
 def test_targets_named_on_the_command_line_are_those_looked_at(
-    platform: Running, plan: Callable[..., Path], undeploy: Undeploy
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     undeploy("doctor", plan(platform.urls["apim"]), "--target", "apim/Retail/proxy-4/test")
 

@@ -7,7 +7,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from orchestrator.cli import undeploy as program
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.process import RunningSimulators
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., tuple[int, str, str]]
@@ -18,7 +18,11 @@ def kept_in(folder: Path) -> int:
 
 
 def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_environment(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, monkeypatch: pytest.MonkeyPatch
+    platform: RunningSimulators,
+    plan: Write,
+    undeploy: Undeploy,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = plan(platform.urls["apim"])
     monkeypatch.setenv("UNDEPLOY_STATE", "environment")
@@ -34,12 +38,12 @@ def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_enviro
     assert undeploy("--state", "before", "report", "latest")[0] == 0
 
 
-def test_y_is_yes(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_y_is_yes(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     assert undeploy("run", plan(platform.urls["apim"]), "-y")[0] == 0
 
 
 @pytest.mark.parametrize("command", ["check", "preview", "run", "rehearse", "doctor"])
-def test_f_names_the_plan(platform: Running, plan: Write, undeploy: Undeploy, command: str) -> None:
+def test_f_names_the_plan(platform: RunningSimulators, plan: Write, undeploy: Undeploy, command: str) -> None:
     path = plan(platform.urls["apim"], more="reason: because")
     agreed = ("-y",) if command == "run" else ()
 
@@ -56,7 +60,7 @@ def test_targets_behind_the_option_are_none_of_them_the_plan(plan: Write, undepl
     assert undeploy("check", "-f", plan(), "another.yaml")[0] == 2
 
 
-def test_v_is_the_log_from_info_on(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_v_is_the_log_from_info_on(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     path = plan(platform.urls["apim"])
     told = [undeploy("run", path, "-y", *more)[2] for more in ((), ("-v",), ("-v", "--log-level", "debug"))]
 
@@ -65,7 +69,7 @@ def test_v_is_the_log_from_info_on(platform: Running, plan: Write, undeploy: Und
 
 
 def test_dry_run_is_a_preview_and_sends_nothing(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     path = plan(platform.urls["apim"])
     only = ("--only", "**/proxy-1/*")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.process import Running
-from orchestrator.simulator.seed import ApinizerSeed, Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -36,17 +36,17 @@ KEYS = [
 
 
 @pytest.fixture
-def mixed(platform: Running) -> Running:
+def mixed(platform: RunningSimulators) -> RunningSimulators:
     """Of the plan's six: two up (one of them edited), two down, two not there."""
     places = [("Retail", f"proxy-{number}", "test") for number in range(4)]
-    manager = ApinizerSeed(
+    manager = ApinizerFixture(
         name="apim", targets=tuple(places[:2]), down=tuple(places[2:]), edited=(places[1],)
     )
-    platform.seed(Seed(gateways=(manager,)))
+    platform.refill(SimulatorFixture(gateways=(manager,)))
     return platform
 
 
-def test_the_table_sorts_what_it_saw(mixed: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_the_table_sorts_what_it_saw(mixed: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     ended = undeploy("preview", plan(mixed.urls["apim"]))
 
     assert (ended.status, ended.err) == (0, "")
@@ -60,7 +60,9 @@ def test_the_table_sorts_what_it_saw(mixed: Running, plan: Write, undeploy: Unde
     assert mixed.books().gateways["apim"].undeploys == 0
 
 
-def test_json_has_every_target_and_its_schema(mixed: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_json_has_every_target_and_its_schema(
+    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     found = json.loads(undeploy("preview", plan(mixed.urls["apim"]), "--format", "json").out)
 
     assert (found["schema"], found["kind"], found["complete"]) == (1, "preview", True)
@@ -85,7 +87,7 @@ def test_json_has_every_target_and_its_schema(mixed: Running, plan: Write, undep
 
 
 def test_what_is_in_force_and_what_matches_nothing_is_told(
-    mixed: Running, plan: Write, undeploy: Undeploy, folder: Path
+    mixed: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "site").write_text("apim/Retail/proxy-0/*\napim/Retial/**\n")
     path = plan(mixed.urls["apim"], more="protect: ['127.0.0.1/Retail/proxy-5/test']")
@@ -101,7 +103,7 @@ def test_what_is_in_force_and_what_matches_nothing_is_told(
     ]
 
 
-def test_markdown_is_for_tickets(mixed: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_markdown_is_for_tickets(mixed: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     out = undeploy("preview", plan(mixed.urls["apim"]), "--format", "markdown").out
 
     assert out.startswith("# Preview of clean-up\n")
@@ -109,8 +111,10 @@ def test_markdown_is_for_tickets(mixed: Running, plan: Write, undeploy: Undeploy
     assert "## Does not exist: 2" in out
 
 
-def test_what_would_stop_a_run_is_told(platform: Running, plan: Write, undeploy: Undeploy) -> None:
-    platform.seed(Seed(gateways=(ApinizerSeed(name="apim", targets=(("Retail", "proxy-0", "test"),)),)))
+def test_what_would_stop_a_run_is_told(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
+    platform.refill(
+        SimulatorFixture(gateways=(ApinizerFixture(name="apim", targets=(("Retail", "proxy-0", "test"),)),))
+    )
     path = plan(platform.urls["apim"])
     path.write_text(
         path.read_text().replace("targets:\n", "waves:\n- name: first\n  targets:\n", 1)
@@ -122,7 +126,7 @@ def test_what_would_stop_a_run_is_told(platform: Running, plan: Write, undeploy:
 
 
 def test_an_approval_says_until_when_and_whether_it_is_signed(
-    mixed: Running, plan: Write, undeploy: Undeploy
+    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     ended = undeploy("preview", plan(mixed.urls["apim"]), "--save", "ok.json")
     approval = json.loads(Path("ok.json").read_text())
@@ -143,7 +147,7 @@ def test_an_approval_says_until_when_and_whether_it_is_signed(
     ],
 )
 def test_a_key_that_cannot_be_had_is_2_and_not_repeated(
-    mixed: Running, plan: Write, undeploy: Undeploy, key: str, told: str
+    mixed: RunningSimulators, plan: Write, undeploy: Undeploy, key: str, told: str
 ) -> None:
     Path("short").write_text("brief\n")
     ended = undeploy("preview", plan(mixed.urls["apim"]), "--save", "ok.json", "--hmac-key", key)
@@ -155,7 +159,11 @@ def test_a_key_that_cannot_be_had_is_2_and_not_repeated(
 
 @pytest.mark.parametrize("command", [("preview",), ("run", "--yes")])
 def test_a_key_without_a_file_is_2(
-    mixed: Running, plan: Write, undeploy: Undeploy, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    mixed: RunningSimulators,
+    plan: Write,
+    undeploy: Undeploy,
+    command: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KEY", "a key that is long enough")
     ended = undeploy(command[0], plan(mixed.urls["apim"]), *command[1:], "--hmac-key", "env:KEY")
@@ -164,7 +172,7 @@ def test_a_key_without_a_file_is_2(
 
 
 def test_a_credential_that_cannot_be_had_is_2(
-    platform: Running, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("APINIZER_TOKEN")
     ended = undeploy("preview", plan(platform.urls["apim"]))
@@ -172,8 +180,8 @@ def test_a_credential_that_cannot_be_had_is_2(
     assert (ended.status, ended.out) == (2, "")
 
 
-def test_what_nobody_could_tell_is_1(platform: Running, plan: Write, undeploy: Undeploy) -> None:
-    platform.expect(Faults(script={"apim/Retail/proxy-2/test": ("look:500",) * 3}))
+def test_what_nobody_could_tell_is_1(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-2/test": ("look:500",) * 3}))
     ended = undeploy("preview", plan(platform.urls["apim"]))
 
     assert ended.status == 1
@@ -181,7 +189,9 @@ def test_what_nobody_could_tell_is_1(platform: Running, plan: Write, undeploy: U
     assert ended.out.endswith("State known for 5 of 6 targets.\n")
 
 
-def test_a_rehearsal_begins_with_what_was_seen(mixed: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_a_rehearsal_begins_with_what_was_seen(
+    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     path = plan(
         mixed.urls["apim"], more="snapshot: best\nstop_when: {failed: 100%}".replace("snapshot: best\n", "")
     )
@@ -198,9 +208,11 @@ def test_a_rehearsal_begins_with_what_was_seen(mixed: Running, plan: Write, unde
     assert "The report agrees with the simulators." in ended.out
 
 
-def test_a_rehearsal_says_what_it_takes_for_up(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_a_rehearsal_says_what_it_takes_for_up(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     path = plan(platform.urls["apim"])
-    platform.expect(Faults(script={"apim/Retail/proxy-2/test": ("look:500",) * 3}))
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-2/test": ("look:500",) * 3}))
     Path("seen.json").write_text(undeploy("preview", path, "--format", "json").out)
     ended = undeploy("rehearse", path, "--from", "seen.json", "--storm", "0")
 

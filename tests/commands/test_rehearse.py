@@ -19,7 +19,7 @@ from orchestrator.report.values import (
     TargetReport,
     Totals,
 )
-from orchestrator.simulator.books import Books, TargetFacts
+from orchestrator.simulator.books import SimulatorBooks, TargetFacts
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -127,7 +127,7 @@ def said(outcome: Outcome, undeploys: int = 1) -> TargetReport:
     )
 
 
-def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) -> Books:
+def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) -> SimulatorBooks:
     facts = TargetFacts(
         id="apim/a",
         down=down,
@@ -138,7 +138,7 @@ def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) 
         down_at=0.0,
         destroyed=False,
     )
-    return Books(requests=requests, gateways={}, targets={"apim/a": facts}, destroyed=())
+    return SimulatorBooks(requests=requests, gateways={}, targets={"apim/a": facts}, destroyed=())
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) 
         ),
     ],
 )
-def test_a_report_that_lies_is_found(books: Books, outcome: Outcome, lie: str | None) -> None:
+def test_a_report_that_lies_is_found(books: SimulatorBooks, outcome: Outcome, lie: str | None) -> None:
     found = list(find_disagreements(books, Told(said(outcome), requests=1)))
 
     assert len(found) == (lie is not None)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.process import Running
-from tests.commands.conftest import PROXIES, SEED
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.process import RunningSimulators
+from tests.commands.conftest import FIXTURE, PROXIES
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -22,13 +22,13 @@ def id_of(name: str) -> str:
 
 
 @pytest.fixture
-def half(platform: Running, plan: Write, undeploy: Undeploy) -> str:
+def half(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> str:
     """The id of a run in which one target failed; one was protected and one left out by a filter."""
-    platform.expect(Faults(script={id_of(PROXIES[1]): ("403",)}))
+    platform.expect(FaultScenario(script={id_of(PROXIES[1]): ("403",)}))
     more = f"protect: ['{id_of(PROXIES[2])}']\nstop_when: {{failed: 99%}}\nat_most: 6"
     path = plan(platform.urls["apim"], more)
     ended = undeploy("run", path, "--yes", "--skip", id_of(PROXIES[3]))
-    platform.expect(Faults())
+    platform.expect(FaultScenario())
     assert ended.status == 1, ended.err
     assert f"undeploy remainder {ended.run} -o rest.yaml" in ended.err
     return ended.run
@@ -76,7 +76,7 @@ def test_a_file_that_is_there_is_kept_without_force(half: str, undeploy: Undeplo
 
 
 def test_of_a_finished_run_nothing_is_written(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     ended = undeploy("remainder", run, "-o", "rest.yaml")
@@ -120,17 +120,17 @@ def test_the_digest_covers_the_parent(plan: Write, undeploy: Undeploy) -> None:
 
 
 def test_a_remainder_elsewhere_finds_what_its_plan_named(
-    platform: Running, undeploy: Undeploy, plan: Write, folder: Path
+    platform: RunningSimulators, undeploy: Undeploy, plan: Write, folder: Path
 ) -> None:
     path = plan(platform.urls["apim"])
     (folder / "token").write_text(os.environ["APINIZER_TOKEN"])
     path.write_text(path.read_text().replace("{env: APINIZER_TOKEN}", "{file: token}"))
-    platform.expect(Faults(script={id_of(PROXIES[1]): ("403",)}))
+    platform.expect(FaultScenario(script={id_of(PROXIES[1]): ("403",)}))
     undeploy("run", path, "--yes")
     (folder / "deep" / "er").mkdir(parents=True)
 
     assert undeploy("remainder", "latest", "-o", "deep/er/rest.yaml").status == 0
-    platform.seed(SEED)
-    platform.expect(Faults())
+    platform.refill(FIXTURE)
+    platform.expect(FaultScenario())
     assert undeploy("run", "deep/er/rest.yaml", "--yes").status == 0
     assert platform.books().targets[id_of(PROXIES[1])].down

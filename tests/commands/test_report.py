@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.report.formats import FORMATS
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.process import RunningSimulators
 from orchestrator.system.writing import whole_file
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Undeploy = Callable[..., "Ended"]
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_report_made_again_is_the_one_of_the_run(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, form: str
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path, form: str
 ) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     kept = (folder / ".undeploy" / "runs" / run / FORMATS[form].file).read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_a_report_made_again_is_the_one_of_the_run(
 
 
 def test_a_report_dir_gets_them_as_well(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     undeploy("run", plan(platform.urls["apim"]), "--yes", "--report-dir", "here/too")
 
@@ -77,7 +77,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     [("r.json", "json"), ("r.XML", "junit"), ("r.html", "html"), ("r.md", "markdown"), ("r.csv", "csv")],
 )
 def test_the_ending_of_the_file_chooses_the_form(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, name: str, form: str
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path, name: str, form: str
 ) -> None:
     undeploy("run", plan(platform.urls["apim"]), "--yes")
     wanted = undeploy("report", "latest", "--format", form).out
@@ -89,7 +89,7 @@ def test_the_ending_of_the_file_chooses_the_form(
 
 
 def test_a_file_that_is_there_is_not_replaced_without_force(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     undeploy("run", plan(platform.urls["apim"]), "--yes")
     (folder / "r.html").write_text("mine")

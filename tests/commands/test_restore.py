@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from orchestrator.journal.folder import RunFolder, list_runs
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.process import Running, simulators
-from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.support.terminal import on_a_terminal
 
 if TYPE_CHECKING:
@@ -25,32 +25,32 @@ Write = Callable[..., Path]
 PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789"
 APIS = ("a1", "a2", "a3")
 PROXIES = (("Retail", "p1", "test"), ("Retail", "p2", "test"))
-SEED = Seed(
+FIXTURE = SimulatorFixture(
     gateways=(
-        RomaSeed(name="roma-eu", project_id=PROJECT, instance_id=INSTANCE, targets=APIS),
-        ApinizerSeed(name="apim", targets=PROXIES, edited=PROXIES[:1]),
+        RomaFixture(name="roma-eu", project_id=PROJECT, instance_id=INSTANCE, targets=APIS),
+        ApinizerFixture(name="apim", targets=PROXIES, edited=PROXIES[:1]),
     )
 )
 STATE = Path(".undeploy")
 
 
 @pytest.fixture(scope="session")
-def _both() -> Iterator[Running]:
-    with simulators(SEED) as running:
+def _both() -> Iterator[RunningSimulators]:
+    with start_simulators(FIXTURE) as running:
         yield running
 
 
 @pytest.fixture
-def both(_both: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+def both(_both: RunningSimulators, folder: Path, monkeypatch: pytest.MonkeyPatch) -> RunningSimulators:
     """Both platforms, with everything deployed, and a plan of all of it in ``plan.yaml``."""
-    _both.seed(SEED)
-    _both.expect(Faults())
+    _both.refill(FIXTURE)
+    _both.expect(FaultScenario())
     monkeypatch.setenv("TOKEN", FAKE_TOKEN)
     write(_both, folder)
     return _both
 
 
-def write(running: Running, folder: Path, more: str = "") -> Path:
+def write(running: RunningSimulators, folder: Path, more: str = "") -> Path:
     path = folder / "plan.yaml"
     quick = "auth: {token: {env: TOKEN}}, retry: {attempts: 2, first: 1ms}"
     path.write_text(
@@ -65,11 +65,13 @@ def write(running: Running, folder: Path, more: str = "") -> Path:
     return path
 
 
-def up(running: Running) -> set[str]:
+def up(running: RunningSimulators) -> set[str]:
     return {target.id for target in running.books().targets.values() if not target.down}
 
 
-def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(both: Running, undeploy: Undeploy) -> None:
+def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(
+    both: RunningSimulators, undeploy: Undeploy
+) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     sent = both.books().requests
     ended = undeploy("restore", "latest", "--dry-run")
@@ -97,7 +99,9 @@ def digest(ended: Ended) -> str:
     return ended.out.splitlines()[-1].removeprefix("digest: ")
 
 
-def test_the_digest_of_a_dry_run_approves_that_very_restore(both: Running, undeploy: Undeploy) -> None:
+def test_the_digest_of_a_dry_run_approves_that_very_restore(
+    both: RunningSimulators, undeploy: Undeploy
+) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     whole = digest(undeploy("restore", run, "--dry-run"))
     other = undeploy("restore", run, "--accept", "new-front-end-id", "--approve", whole[:32])
@@ -115,7 +119,7 @@ def test_the_digest_of_a_dry_run_approves_that_very_restore(both: Running, undep
     assert up(both) == {"apim/Retail/p2/test"}
 
 
-def test_another_run_of_the_same_plan_has_another_digest(both: Running, undeploy: Undeploy) -> None:
+def test_another_run_of_the_same_plan_has_another_digest(both: RunningSimulators, undeploy: Undeploy) -> None:
     first = undeploy("run", "plan.yaml", "--yes").run
     undeploy("restore", first, "--yes", "--accept", "new-front-end-id", "--accept", "unpublished-edits")
     second = undeploy("run", "plan.yaml", "--yes").run
@@ -124,7 +128,7 @@ def test_another_run_of_the_same_plan_has_another_digest(both: Running, undeploy
     assert digest(told[0]) != digest(told[1])
 
 
-def test_without_a_terminal_it_wants_to_be_told(both: Running, undeploy: Undeploy) -> None:
+def test_without_a_terminal_it_wants_to_be_told(both: RunningSimulators, undeploy: Undeploy) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     sent = both.books().requests
     ended = undeploy("restore", run)
@@ -134,7 +138,7 @@ def test_without_a_terminal_it_wants_to_be_told(both: Running, undeploy: Undeplo
     assert len(list_runs(STATE)) == 1
 
 
-def test_what_is_refused(both: Running, folder: Path, undeploy: Undeploy) -> None:
+def test_what_is_refused(both: RunningSimulators, folder: Path, undeploy: Undeploy) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     restore = undeploy("restore", run, "--yes", "--only", "apim/Retail/p2/*").run
     rehearsal = undeploy("rehearse", "plan.yaml").run
@@ -161,7 +165,9 @@ def test_what_is_refused(both: Running, folder: Path, undeploy: Undeploy) -> Non
     assert up(both) == {"apim/Retail/p2/test"}
 
 
-def test_a_run_without_snapshots_cannot_be_restored(both: Running, folder: Path, undeploy: Undeploy) -> None:
+def test_a_run_without_snapshots_cannot_be_restored(
+    both: RunningSimulators, folder: Path, undeploy: Undeploy
+) -> None:
     write(both, folder, "snapshot: off")
     undeploy("run", "plan.yaml", "--yes")
     ended = undeploy("restore", "latest", "--yes")
@@ -170,7 +176,7 @@ def test_a_run_without_snapshots_cannot_be_restored(both: Running, folder: Path,
     assert "5 targets went down that no snapshot had seen deployed" in ended.err
 
 
-def test_a_run_whose_plan_is_gone_is_told(both: Running, undeploy: Undeploy) -> None:
+def test_a_run_whose_plan_is_gone_is_told(both: RunningSimulators, undeploy: Undeploy) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     (STATE / "runs" / run / "plan.yaml").unlink()
     ended = undeploy("restore", run, "--yes")
@@ -179,7 +185,9 @@ def test_a_run_whose_plan_is_gone_is_told(both: Running, undeploy: Undeploy) -> 
     assert "cannot be read" in ended.err
 
 
-def test_latest_is_never_a_restore_and_runs_tell_them_apart(both: Running, undeploy: Undeploy) -> None:
+def test_latest_is_never_a_restore_and_runs_tell_them_apart(
+    both: RunningSimulators, undeploy: Undeploy
+) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
     restore = undeploy("restore", "latest", "--yes", "--accept", "new-front-end-id").run
     listed = undeploy("runs").out.splitlines()
@@ -193,7 +201,7 @@ def test_latest_is_never_a_restore_and_runs_tell_them_apart(both: Running, undep
     assert again.run == run
 
 
-def test_the_reports_of_both_name_each_other(both: Running, undeploy: Undeploy) -> None:
+def test_the_reports_of_both_name_each_other(both: RunningSimulators, undeploy: Undeploy) -> None:
     run = undeploy("run", "plan.yaml", "--yes")
     restore = undeploy("restore", "latest", "--yes", "--accept", "new-front-end-id")
     page = undeploy("report", restore.run, "--format", "markdown").out
@@ -219,7 +227,7 @@ def test_the_reports_of_both_name_each_other(both: Running, undeploy: Undeploy) 
 
 @pytest.mark.parametrize(("answer", "accept", "count"), [("y", ["new-front-end-id"], 4), ("n", [], 1)])
 def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
-    both: Running, undeploy: Undeploy, answer: str, accept: list[str], count: int
+    both: RunningSimulators, undeploy: Undeploy, answer: str, accept: list[str], count: int
 ) -> None:
     undeploy("run", "plan.yaml", "--yes")
     options = [word for name in accept for word in ("--accept", name)]
@@ -236,7 +244,7 @@ def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
 
 
 def test_what_is_not_agreed_to_leaves_nothing_behind(
-    both: Running, undeploy: Undeploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    both: RunningSimulators, undeploy: Undeploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undeploy("run", "plan.yaml", "--yes")
     (tmp_path / "temporary").mkdir()

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, Faults
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, InjectedFault
+from orchestrator.simulator.process import RunningSimulators
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]
-REFUSED = Fault(kind=Kind.STATUS, status=403, times=0)
+REFUSED = InjectedFault(kind=FaultKind.STATUS, status=403, times=0)
 
 
-def test_everything_undeployed_is_0(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_everything_undeployed_is_0(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
 
     assert ended.status == 0
@@ -31,8 +31,10 @@ def test_everything_undeployed_is_0(platform: Running, plan: Write, undeploy: Un
     assert platform.books().gateways["apim"].down == 6
 
 
-def test_something_failed_is_1_and_says_what(platform: Running, plan: Write, undeploy: Undeploy) -> None:
-    platform.expect(Faults(script={"apim/Retail/proxy-3/test": (REFUSED,)}))
+def test_something_failed_is_1_and_says_what(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-3/test": (REFUSED,)}))
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
 
     assert ended.status == 1
@@ -40,9 +42,9 @@ def test_something_failed_is_1_and_says_what(platform: Running, plan: Write, und
 
 
 def test_a_stop_rule_is_4_and_resume_goes_on_past_it(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    platform.expect(Faults(script={"apim/Retail/proxy-0/test": (REFUSED,)}))
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-0/test": (REFUSED,)}))
     ended = undeploy("run", plan(platform.urls["apim"], more="stop_when: {failed: 0}"), "--yes")
     refused = undeploy("resume", "latest")
     resumed = undeploy("resume", ended.run, "--past-stop")
@@ -57,7 +59,7 @@ def test_a_stop_rule_is_4_and_resume_goes_on_past_it(
 
 @pytest.mark.parametrize("options", [(), ("--only", "nothing/**")])
 def test_nothing_is_sent_without_a_credential_or_a_target(
-    platform: Running,
+    platform: RunningSimulators,
     plan: Write,
     undeploy: Undeploy,
     monkeypatch: pytest.MonkeyPatch,
@@ -79,7 +81,7 @@ def test_nothing_is_sent_without_a_credential_or_a_target(
     ],
 )
 def test_outside_its_window_nothing_is_sent(
-    platform: Running, plan: Write, undeploy: Undeploy, window: str, told: str
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, window: str, told: str
 ) -> None:
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--window", window)
 
@@ -104,7 +106,7 @@ def test_without_a_terminal_somebody_must_have_agreed(plan: Write, undeploy: Und
 
 
 def test_the_targets_given_run_instead_of_the_plans(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     ids = [f"apim/Retail/proxy-{number}/test" for number in (1, 4)]
     path = plan(platform.urls["apim"])
@@ -116,7 +118,11 @@ def test_the_targets_given_run_instead_of_the_plans(
 
 
 def test_a_protect_file_of_the_site_holds_beside_the_one_given(
-    platform: Running, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch, folder: Path
+    platform: RunningSimulators,
+    plan: Write,
+    undeploy: Undeploy,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
 ) -> None:
     (folder / "site").write_text("# never\n127.0.0.1*/Retail/proxy-0/*\n\n")
     (folder / "mine").write_text("apim/Retail/proxy-1/test\n")
@@ -127,7 +133,9 @@ def test_a_protect_file_of_the_site_holds_beside_the_one_given(
     assert (ended.status, up) == (0, ["apim/Retail/proxy-0/test", "apim/Retail/proxy-1/test"])
 
 
-def test_events_on_stdout_are_all_that_is_there(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_events_on_stdout_are_all_that_is_there(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "-")
     events = [json.loads(line) for line in ended.out.splitlines()]
 
@@ -136,7 +144,7 @@ def test_events_on_stdout_are_all_that_is_there(platform: Running, plan: Write, 
 
 
 def test_events_in_a_file_follow_those_that_are_there(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "events").write_text('{"event":"old"}\n')
     undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "events")
@@ -146,12 +154,14 @@ def test_events_in_a_file_follow_those_that_are_there(
 
 
 def test_quiet_says_nothing_where_nothing_is_wrong(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     assert undeploy("run", plan(platform.urls["apim"]), "--yes", "--quiet").err == ""
 
 
-def test_the_log_takes_the_place_of_the_lines(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_the_log_takes_the_place_of_the_lines(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     ended = undeploy(
         "run", plan(platform.urls["apim"]), "--yes", "--log-format", "json", "--log-level", "debug"
     )
@@ -164,9 +174,9 @@ def test_the_log_takes_the_place_of_the_lines(platform: Running, plan: Write, un
 @pytest.mark.promise(8)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_is_130_and_can_be_resumed(
-    platform: Running, plan: Write, undeploy: Undeploy, folder: Path, number: signal.Signals
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path, number: signal.Signals
 ) -> None:
-    platform.expect(Faults(script={"apim": (Fault(kind=Kind.SLOW, delay=0.4, times=0),)}))
+    platform.expect(FaultScenario(script={"apim": (InjectedFault(kind=FaultKind.SLOW, delay=0.4, times=0),)}))
     path = plan(platform.urls["apim"])
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "run", path, "--yes"],
@@ -179,7 +189,7 @@ def test_an_interrupted_run_is_130_and_can_be_resumed(
             time.sleep(0.02)
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
-    platform.expect(Faults())
+    platform.expect(FaultScenario())
     resumed = undeploy("resume", "latest")
 
     assert process.returncode == 130, err

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.commands.runs import prune_runs
 from orchestrator.journal.folder import list_runs
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, Faults
-from orchestrator.simulator.process import Running
-from orchestrator.simulator.seed import ApinizerSeed, Seed
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, InjectedFault
+from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -27,7 +27,9 @@ def test_an_empty_folder_has_no_runs(undeploy: Undeploy) -> None:
     assert "no runs in .undeploy" in ended.err
 
 
-def test_runs_stand_with_their_state_and_counts(platform: Running, plan: Write, undeploy: Undeploy) -> None:
+def test_runs_stand_with_their_state_and_counts(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     heading, line = undeploy("runs").out.splitlines()
 
@@ -49,7 +51,7 @@ def test_a_journal_that_cannot_be_read_is_said_so_in_its_row(folder: Path, undep
 
 @pytest.mark.parametrize(("age", "removed"), [("30d", False), ("0s", True)])
 def test_prune_removes_what_is_complete_and_old(
-    platform: Running, plan: Write, undeploy: Undeploy, age: str, removed: bool
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, age: str, removed: bool
 ) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     ended = undeploy("runs", "--prune", age, "--with-snapshots")
@@ -60,11 +62,13 @@ def test_prune_removes_what_is_complete_and_old(
 
 
 def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
-    platform: Running, plan: Write, undeploy: Undeploy, capfd: pytest.CaptureFixture[str]
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = plan(platform.urls["apim"], more="stop_when: {failed: 0}")
     undeploy("run", path, "--yes")
-    platform.expect(Faults(script={"apim": (Fault(kind=Kind.STATUS, status=403, times=0),)}))
+    platform.expect(
+        FaultScenario(script={"apim": (InjectedFault(kind=FaultKind.STATUS, status=403, times=0),)})
+    )
     stopped = undeploy("run", path, "--yes").run
     held, complete = list_runs(Path(".undeploy"))
     assert held.id == stopped
@@ -75,7 +79,9 @@ def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
     assert "1 kept that can still be resumed" in capfd.readouterr().err
 
 
-def test_runs_are_told_to_programs(platform: Running, plan: Write, undeploy: Undeploy, folder: Path) -> None:
+def test_runs_are_told_to_programs(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
     run = undeploy("run", plan(platform.urls["apim"]), "--yes").run
     broken = folder / ".undeploy" / "runs" / "20200101-000000-x-1"
     broken.mkdir(parents=True, mode=0o700)
@@ -92,9 +98,9 @@ def test_no_runs_are_an_empty_list_for_programs(undeploy: Undeploy) -> None:
     assert json.loads(undeploy("runs", "--format", "json").out) == {"schema": 1, "runs": []}
 
 
-UP = Seed(
+UP = SimulatorFixture(
     gateways=(
-        ApinizerSeed(
+        ApinizerFixture(
             name="apim", targets=tuple(("Retail", f"proxy-{number}", "test") for number in range(6))
         ),
     )
@@ -108,7 +114,7 @@ def kept_by(path: Path) -> Path:
 
 
 def test_prune_keeps_the_last_snapshot_of_what_is_still_down(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run
     kept = undeploy("runs", "--prune", "0s")
@@ -121,11 +127,11 @@ def test_prune_keeps_the_last_snapshot_of_what_is_still_down(
 
 
 def test_of_two_that_hold_a_snapshot_of_the_same_the_newer_one_is_kept(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     path = kept_by(plan(platform.urls["apim"]))
     older = undeploy("run", path, "--yes").run
-    platform.seed(UP)  # somebody else has deployed them again
+    platform.refill(UP)  # somebody else has deployed them again
     newer = undeploy("run", path, "--yes").run
     pruned = undeploy("runs", "--prune", "0s")
 
@@ -134,7 +140,7 @@ def test_of_two_that_hold_a_snapshot_of_the_same_the_newer_one_is_kept(
 
 
 def test_a_restore_is_kept_with_the_run_that_it_brings_back(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     """Else nobody would know any more what must not be resumed."""
     run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run

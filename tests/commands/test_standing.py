@@ -14,9 +14,9 @@ from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
 from orchestrator.journal.folder import RunFolder
 from orchestrator.rules.forecast import Forecast, GatewayForecast
 from orchestrator.runs import control_socket
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, Faults, On
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
+from orchestrator.simulator.process import RunningSimulators
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -25,13 +25,15 @@ Write = Callable[..., Path]
 Undeploy = Callable[..., "Ended"]
 
 NOON = 1_795_867_200.0
-REFUSED = Fault(kind=Kind.STATUS, status=403, on=On.UNDEPLOY, code="forbidden", message="No right", times=0)
+REFUSED = InjectedFault(
+    kind=FaultKind.STATUS, status=403, on=FaultScope.UNDEPLOY, code="forbidden", message="No right", times=0
+)
 
 
 @pytest.fixture
-def run(platform: Running, plan: Write, undeploy: Undeploy) -> str:
+def run(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> str:
     """A run of six targets of which one was refused."""
-    platform.expect(Faults(script={"apim/Retail/proxy-2/test": (REFUSED,)}))
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-2/test": (REFUSED,)}))
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes")
     assert ended.status == 1, ended
     return ended.run
@@ -152,7 +154,7 @@ def test_one_target_is_its_object_of_the_report(run: str, undeploy: Undeploy) ->
 
 
 def test_a_snapshot_and_what_a_restore_did_are_shown(
-    platform: Running, plan: Write, undeploy: Undeploy
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     path = plan(platform.urls["apim"])
     path.write_text(path.read_text().replace("snapshot: off", "snapshot: best"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.process import Running
+from orchestrator.simulator.process import RunningSimulators
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., tuple[int, str, str]]
@@ -27,7 +27,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def ready(platform: Running, plan: Write, undeploy: Undeploy, folder: Path) -> Path:
+def ready(platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path) -> Path:
     """A folder with a plan, and a run of it that has left something."""
     plan(platform.urls["apim"])
     (folder / "frame.yaml").write_text(FRAME.format(url=platform.urls["apim"]))
@@ -56,7 +56,7 @@ def test_it_is_its_users_alone_whatever_the_umask(ready: Path, undeploy: Undeplo
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("leads", ["victim", "nowhere"])
 def test_no_link_is_written_through(
-    ready: Path, undeploy: Undeploy, platform: Running, name: str, leads: str
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators, name: str, leads: str
 ) -> None:
     (ready / "victim").write_text("precious")
     (ready / "out").symlink_to(leads)
@@ -119,7 +119,7 @@ def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeplo
 
 
 def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
-    ready: Path, undeploy: Undeploy, platform: Running
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators
 ) -> None:
     (ready / "victim").write_text("precious")
     (ready / "reports").mkdir()
@@ -142,7 +142,7 @@ def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
 
 
 def test_an_approval_takes_the_place_of_nothing_but_an_approval(
-    ready: Path, undeploy: Undeploy, platform: Running
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators
 ) -> None:
     text = (ready / "plan.yaml").read_text()
     (ready / "empty").touch()
@@ -170,7 +170,7 @@ def test_a_dash_is_standard_output(ready: Path, undeploy: Undeploy, name: str) -
 
 @pytest.mark.parametrize("place", ["plan.yaml/reports", "plan.yaml/a/b"])
 def test_reports_that_could_not_be_written_are_told_before_anything_is_sent(
-    ready: Path, undeploy: Undeploy, platform: Running, place: str
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators, place: str
 ) -> None:
     sent = platform.books().requests
     status, out, err = undeploy("run", "plan.yaml", "--yes", "--report-dir", place)

@@ -35,7 +35,7 @@ from orchestrator.rules.pacing import (
     RetryBudget,
 )
 from orchestrator.rules.retry import Policy
-from orchestrator.simulator.limits import Bucket, Rate
+from orchestrator.simulator.limits import RateLimit, TokenBucket
 from tests.support.engine import reading
 from tests.support.gateway_at_rate import Drive, Scattered, Windows, drive
 
@@ -290,7 +290,7 @@ def lane(cap: float | None = None, learned: float | None = None) -> LaneState:
 
 
 def steady(per_second: float, burst: float, targets: int, **options: Any) -> Drive:
-    rate = Rate(per_second=per_second, burst=burst)
+    rate = RateLimit(per_second=per_second, burst=burst)
     return drive(lane(), lambda _: rate, targets=targets, **options)
 
 
@@ -317,8 +317,8 @@ def test_an_unknown_limit_is_found_and_kept(
 @pytest.mark.promise(6)
 def test_a_limit_that_changes_in_mid_run_is_found_again() -> None:
     """100 a second, 20 for forty seconds, 100 again: 92 s at best for 6,000."""
-    wide, narrow = Rate(per_second=100.0, burst=100.0), Rate(per_second=20.0, burst=20.0)
-    again = Rate(per_second=100.0, burst=99.0)
+    wide, narrow = RateLimit(per_second=100.0, burst=100.0), RateLimit(per_second=20.0, burst=20.0)
+    again = RateLimit(per_second=100.0, burst=99.0)
     went = drive(
         lane(),
         lambda now: wide if now < 20.0 else narrow if now < 60.0 else again,
@@ -333,7 +333,7 @@ def test_a_limit_that_changes_in_mid_run_is_found_again() -> None:
     ("rate", "burst", "targets"), [(100.0, 100.0, 6000), (100.0, 1.0, 6000), (10.0, 1.0, 600)]
 )
 def test_a_plan_that_names_the_limit_is_refused_nothing(rate: float, burst: float, targets: int) -> None:
-    bucket = Rate(per_second=rate, burst=burst)
+    bucket = RateLimit(per_second=rate, burst=burst)
     went = drive(lane(rate), lambda _: bucket, targets=targets)
 
     assert went.refused == 0
@@ -341,7 +341,7 @@ def test_a_plan_that_names_the_limit_is_refused_nothing(rate: float, burst: floa
 
 
 def test_a_pace_that_was_learned_costs_a_resume_next_to_nothing() -> None:
-    bucket = Rate(per_second=100.0, burst=100.0)
+    bucket = RateLimit(per_second=100.0, burst=100.0)
     went = drive(lane(learned=98.0), lambda _: bucket, targets=6000)
 
     assert went.refused <= 6
@@ -350,7 +350,7 @@ def test_a_pace_that_was_learned_costs_a_resume_next_to_nothing() -> None:
 
 def test_a_rest_in_mid_run_does_not_make_the_pace_small() -> None:
     """Each worker takes one target, all rest for five minutes, then the wave goes on."""
-    bucket = Rate(per_second=100.0, burst=100.0)
+    bucket = RateLimit(per_second=100.0, burst=100.0)
     went = drive(
         lane(), lambda _: bucket, targets=6000, busy_until=lambda now: now if now < 0.05 else max(now, 300.0)
     )
@@ -408,7 +408,7 @@ def test_a_share_that_is_refused_whatever_the_pace_does_not_drive_it_down(
 @pytest.mark.promise(6)
 @pytest.mark.parametrize("share", [0.005, 0.015, 0.05])
 def test_a_limit_is_kept_also_where_others_are_refused_at_random(share: float) -> None:
-    door = Scattered(Missing(share, 1), Bucket(Rate(per_second=100.0, burst=100.0)))
+    door = Scattered(Missing(share, 1), TokenBucket(RateLimit(per_second=100.0, burst=100.0)))
     went = drive(lane(), lambda _: door, targets=3000)
 
     assert went.seconds <= 1.1 * (30.0 + 3000 * share)
@@ -508,7 +508,7 @@ def test_no_more_than_so_many_refusals_in_a_row_are_spared() -> None:
 @pytest.mark.promise(6)
 @pytest.mark.parametrize(("burst", "bound"), [(100.0, 1.05), (10.0, 1.1), (1.0, 1.2)])
 def test_a_proxy_that_limits_by_a_bare_503_is_found_as_one_that_says_429(burst: float, bound: float) -> None:
-    bucket = Bucket(Rate(per_second=100.0, burst=burst))
+    bucket = TokenBucket(RateLimit(per_second=100.0, burst=burst))
     went = drive(lane(), lambda _: bucket, targets=6000, bare=True)
 
     assert went.seconds <= bound * 60.0

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.back import ACCEPT, BEST, deployed, down, restored
 from tests.support.stage import Ended, Stage, kill, until
 
 pytestmark = pytest.mark.long("runs, restores and resumes are processes of their own")
 
 ALONE = "limits: {concurrency: 1}, retry: {attempts: 2, first: 5ms, ceiling: 10ms}"
-HANGS = Fault(kind=Kind.HANG, effect=True, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, effect=True, times=0)
 AFTER = "--after-restore"
 
 
@@ -80,7 +80,7 @@ def test_a_restore_that_was_killed_after_its_first_request_has_begun(staged: Cal
     stage = staged(6, 0)
     run = interrupted(stage)
     sent = stage.requests()
-    stage.expect({"roma-eu": (Fault(kind=Kind.HANG, on=On.LOOK, times=0),)})
+    stage.expect({"roma-eu": (InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK, times=0),)})
     with stage.started("restore", run, "--yes", *ACCEPT) as process:
         stage.wait_for_requests(sent + 1, process)
         kill(process)
@@ -107,7 +107,7 @@ def test_what_a_deploy_may_have_reached_is_left_alone_too(staged: Callable[..., 
     stage = staged(6, 0)
     run = interrupted(stage)
     (first, *_) = sorted(down(stage), reverse=True)
-    stage.expect({first: (Fault(kind=Kind.HANG, on=On.DEPLOY, effect=True),)})
+    stage.expect({first: (InjectedFault(kind=FaultKind.HANG, on=FaultScope.DEPLOY, effect=True),)})
     with stage.started("restore", run, "--yes", *ACCEPT) as process:
         until(lambda: first in deployed(stage) or process.poll() is not None)
         kill(process)
@@ -122,7 +122,7 @@ def test_a_live_restore_and_a_resume_are_kept_apart(staged: Callable[..., Stage]
     stage = staged(6, 0)
     run = interrupted(stage)
     sent = stage.requests()
-    stage.expect({"roma-eu": (Fault(kind=Kind.HANG, on=On.LOOK, times=0),)})
+    stage.expect({"roma-eu": (InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK, times=0),)})
     with stage.started("restore", run, "--yes", *ACCEPT) as process:
         stage.wait_for_requests(sent + 1, process)
         refused = resumed(stage, run)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.cli import execute
 from orchestrator.preview.approval import Approval, add_seal, decode_approval, encode_approval
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("previews and runs are processes of their own")
@@ -308,7 +308,7 @@ def test_another_window_than_the_plans_is_told_in_every_report(staged: Callable[
     assert told["approval"]["how"] == "yes"
     assert "--window" not in (stage.run / "report.md").read_text()
 
-    stage.seed()
+    stage.refill()
     window = f"{soon(-60).isoformat()}/{ends.isoformat()}"
     stage.undeploy("run", "plan.yaml", "--yes", "--window", window)
     assert stage.report()["run"]["window"]["from"] == "option"

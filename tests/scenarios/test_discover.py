@@ -13,12 +13,12 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.seed import BackendSeed
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from tests.support.stage import Ended, Stage, backend, roma_id
 
 pytestmark = pytest.mark.long("each search is a process of its own")
@@ -110,7 +110,7 @@ def test_the_rate_of_the_plan_holds(staged: Callable[..., Stage]) -> None:
 
 
 def test_a_429_slows_the_search_and_loses_nothing(staged: Callable[..., Stage]) -> None:
-    stage = staged(1200, 40, rate=Rate(per_second=40, burst=5))
+    stage = staged(1200, 40, rate=RateLimit(per_second=40, burst=5))
     ended = discover(stage)
     facts = stage.platform.books().gateways
 
@@ -134,8 +134,10 @@ def test_a_gateway_that_is_down_is_named_and_the_other_is_there(staged: Callable
 
 def test_a_gateway_that_dies_meanwhile_is_given_up_on_soon(staged: Callable[..., Stage]) -> None:
     stage = staged(0, 60)
-    well = Fault(kind=Kind.SLOW, on=On.LOOK, times=10, delay=0.001)
-    stage.expect({"apim": (well, Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0))})
+    well = InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK, times=10, delay=0.001)
+    stage.expect(
+        {"apim": (well, InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=500, times=0))}
+    )
     ended = discover(stage, apim="retry: {first: 1ms}")
 
     assert ended.status == 1
@@ -149,11 +151,14 @@ def test_passing_faults_are_asked_again(staged: Callable[..., Stage]) -> None:
     stage.expect(
         {
             "roma-eu": (
-                Fault(kind=Kind.RESET, on=On.LOOK),
-                Fault(kind=Kind.LOGIN_PAGE, on=On.LOOK),
-                Fault(kind=Kind.STATUS, on=On.LOOK, status=502),
+                InjectedFault(kind=FaultKind.RESET, on=FaultScope.LOOK),
+                InjectedFault(kind=FaultKind.LOGIN_PAGE, on=FaultScope.LOOK),
+                InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=502),
             ),
-            "apim": tuple(Fault(kind=kind, on=On.LOOK) for kind in (Kind.CUT, Kind.EMPTY, Kind.ERROR_PAGE)),
+            "apim": tuple(
+                InjectedFault(kind=kind, on=FaultScope.LOOK)
+                for kind in (FaultKind.CUT, FaultKind.EMPTY, FaultKind.ERROR_PAGE)
+            ),
         }
     )
     ended = discover(stage, roma="retry: {first: 1ms}", apim="retry: {first: 1ms}")
@@ -185,10 +190,10 @@ def test_a_list_that_is_partial_is_told(staged: Callable[..., Stage]) -> None:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_roma_by_its_filters(staged: Callable[..., Stage], version: str) -> None:
     about = {
-        backend(0): BackendSeed(name="orders-1", path="/orders/1", application="legacy"),
-        backend(1): BackendSeed(name="orders-2", path="/orders/2", type="function"),
-        backend(2): BackendSeed(name='odd "one": no # comment', application="- legacy"),
-        backend(3): BackendSeed(name="old", deployed=0.0),
+        backend(0): BackendFixture(name="orders-1", path="/orders/1", application="legacy"),
+        backend(1): BackendFixture(name="orders-2", path="/orders/2", type="function"),
+        backend(2): BackendFixture(name='odd "one": no # comment', application="- legacy"),
+        backend(3): BackendFixture(name="old", deployed=0.0),
     }
     stage = staged(10, 0, roma_eu={"about": about})
     wanted = {
@@ -208,7 +213,7 @@ def test_roma_by_its_filters(staged: Callable[..., Stage], version: str) -> None
 
 
 def test_the_history_is_asked_only_of_what_matches_otherwise(staged: Callable[..., Stage]) -> None:
-    stage = staged(50, 0, roma_eu={"about": {backend(7): BackendSeed(name="mine", deployed=0.0)}})
+    stage = staged(50, 0, roma_eu={"about": {backend(7): BackendFixture(name="mine", deployed=0.0)}})
     ended = discover(stage, "--name", "mine", "--deployed-before", "2000-01-01")
 
     assert ended.status == 0, ended
@@ -226,7 +231,7 @@ def test_waves_of_both_kinds(staged: Callable[..., Stage]) -> None:
 
 
 def test_a_token_that_ends_meanwhile_costs_one_renewal(staged: Callable[..., Stage]) -> None:
-    user = User(name="ops", password="right-one")
+    user = SimulatedUser(name="ops", password="right-one")
     stage = staged(0, 30, apim_fields={"users": (user,), "token_life": 86400.0})
     path = frame(stage)
     path.write_text(
@@ -245,7 +250,7 @@ def test_a_token_that_ends_meanwhile_costs_one_renewal(staged: Callable[..., Sta
 def test_a_token_that_was_rejected_closes_the_lane_after_what_was_in_flight(
     staged: Callable[..., Stage],
 ) -> None:
-    stage = staged(0, 60, apim_fields={"expiry": Expiry(requests=20), "tokens": ("rehearsal-token",)})
+    stage = staged(0, 60, apim_fields={"expiry": TokenExpiry(requests=20), "tokens": ("rehearsal-token",)})
     ended = discover(stage)
     facts = stage.platform.books().gateways["apim"]
 
@@ -258,7 +263,7 @@ def test_a_token_that_was_rejected_closes_the_lane_after_what_was_in_flight(
 
 @pytest.mark.promise(5)
 def test_a_bad_signature_is_sent_once(staged: Callable[..., Stage]) -> None:
-    stage = staged(600, 0, roma_eu={"keys": (Key(access="FAKEAK", secret="right-one"),)})
+    stage = staged(600, 0, roma_eu={"keys": (AccessKey(access="FAKEAK", secret="right-one"),)})
     stage.env |= {"AK": "FAKEAK", "SK": "right-one"}
     path = frame(stage)
     keys = "{access_key: {env: AK}, secret_key: {env: SK}}"

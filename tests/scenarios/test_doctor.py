@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.keys import AccessKey
 from tests.support.stage import Ended, Stage
 
 pytestmark = pytest.mark.long("each examination is a process of its own")
@@ -61,7 +61,7 @@ def test_all_is_well_and_nothing_was_changed(staged: Callable[..., Stage]) -> No
 def test_targets_that_are_down_cost_a_second_look_and_no_more(staged: Callable[..., Stage]) -> None:
     stage = staged(0, 3)
     places = tuple(("Retail", f"proxy-{number}", "test") for number in range(3))
-    stage.seed(apim_fields={"targets": (), "down": places})
+    stage.refill(apim_fields={"targets": (), "down": places})
     ended = stage.undeploy("doctor", stage.write_plan())
 
     assert "3 of 3 looked at: 3 not deployed" in told(ended)["apim"]
@@ -116,8 +116,8 @@ def login(stage: Stage, password: str) -> Ended:
 
 def users() -> dict[str, Any]:
     return {
-        "roma_eu": {"users": (User(name="ops", password="right-one", domain="corp"),)},
-        "apim_fields": {"users": (User(name="ops", password="right-one"),)},
+        "roma_eu": {"users": (SimulatedUser(name="ops", password="right-one", domain="corp"),)},
+        "apim_fields": {"users": (SimulatedUser(name="ops", password="right-one"),)},
     }
 
 
@@ -156,13 +156,13 @@ def signed(stage: Stage, secret: str) -> Ended:
 
 @pytest.mark.promise(5)
 def test_a_bad_signature_is_sent_once_and_a_good_one_is_let_in(staged: Callable[..., Stage]) -> None:
-    stage = staged(3, 0, roma_eu={"keys": (Key(access="FAKEAK", secret="right-one"),)})
+    stage = staged(3, 0, roma_eu={"keys": (AccessKey(access="FAKEAK", secret="right-one"),)})
     good = signed(stage, "right-one")
     assert good.status == 0, good
     assert checks(good, "roma-eu")["life"]["text"] == "access keys have no end of their own"
     assert_harmless(stage)
 
-    stage.seed(roma_eu={"keys": (Key(access="FAKEAK", secret="right-one"),)})
+    stage.refill(roma_eu={"keys": (AccessKey(access="FAKEAK", secret="right-one"),)})
     bad = signed(stage, WRONG)
 
     assert bad.status == 1
@@ -190,8 +190,8 @@ def test_a_dead_port_and_a_name_that_nobody_has(staged: Callable[..., Stage]) ->
 def test_a_credential_that_is_repeated_is_not_told(staged: Callable[..., Stage], form: list[str]) -> None:
     stage = staged(3, 3)
     echo = f"user of {FAKE_TOKEN} \x1b[2J may not"
-    script: dict[str, tuple[Fault | str, ...]] = {
-        name: (Fault(kind=Kind.STATUS, on=On.LOOK, status=403, message=echo, times=0),)
+    script: dict[str, tuple[InjectedFault | str, ...]] = {
+        name: (InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=403, message=echo, times=0),)
         for name in ("roma-eu", "apim")
     }
     stage.expect(script)

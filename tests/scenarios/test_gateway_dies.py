@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.simulator.process import Running, simulators
-from tests.support.stage import Stage, seed_of, until
+from orchestrator.simulator.process import RunningSimulators, start_simulators
+from tests.support.stage import Stage, make_fixture, until
 
 pytestmark = pytest.mark.long("kills and starts simulators while a process runs")
 
@@ -21,17 +21,17 @@ SLOW = "limits: {concurrency: 4, rate: 25/s}, timeout: 2s"
 
 
 @contextmanager
-def _roma(count: int, port: int = 0) -> Iterator[tuple[Running, int]]:
+def _roma(count: int, port: int = 0) -> Iterator[tuple[RunningSimulators, int]]:
     """ROMA in a process of its own, and its port."""
-    seed = seed_of(count, 0, latency=0.05)
-    alone = type(seed)(gateways=seed.gateways[:1])
-    with simulators(alone, port=port) as running:
+    fixture = make_fixture(count, 0, latency=0.05)
+    alone = type(fixture)(gateways=fixture.gateways[:1])
+    with start_simulators(alone, port=port) as running:
         found = urlsplit(running.urls["roma-eu"]).port
         assert found is not None
         yield running, found
 
 
-def _die(running: Running) -> None:
+def _die(running: RunningSimulators) -> None:
     os.kill(running.pid, signal.SIGKILL)
 
 
@@ -41,12 +41,12 @@ def stage(staged: Callable[..., Stage]) -> Stage:
     return staged(40, 30, latency=0.05)
 
 
-def _plan(stage: Stage, running: Running, park_for: str) -> Path:
+def _plan(stage: Stage, running: RunningSimulators, park_for: str) -> Path:
     roma = f"{SLOW}, park_for: {park_for}, retry: {{first: 50ms, ceiling: 200ms}}"
     return stage.write_plan(urls=running.urls, roma=roma, apim=SLOW)
 
 
-def _down(running: Running) -> set[str]:
+def _down(running: RunningSimulators) -> set[str]:
     books = running.books()
     return {name for name, facts in books.targets.items() if facts.down}
 
@@ -101,7 +101,7 @@ def test_a_gateway_that_stays_dead_is_left_for_a_resume_and_slows_nobody(stage: 
         plan = _plan(stage, first, "1500ms")
         alone = stage.undeploy("run", plan, "--yes", "--only", "apim/**")
         lane_alone = _span(stage)
-        stage.seed(latency=0.05)
+        stage.refill(latency=0.05)
         with stage.started("run", plan, "--yes") as process:
             until(lambda: first.books().requests >= 12)
             _die(first)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Stage, roma_id, until
 
 pytestmark = pytest.mark.long("interrupts processes at many moments")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.long("interrupts processes at many moments")
 WITHIN = 5.0
 """Seconds from the second interrupt to the end of the process."""
 
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 SLOW_NAMES = """
 import socket, time
 known = socket.getaddrinfo

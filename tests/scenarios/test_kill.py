@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.faults import Storm
+from orchestrator.simulator.faults import FaultStorm
 from tests.support.stage import CONCURRENCY, FINISHED, Stage, first_acts, kill
 
 pytestmark = pytest.mark.long("kills a process again and again")
@@ -52,12 +52,12 @@ def _killed_somewhere(stage: Stage, dice: random.Random) -> None:
     ("seed", "storm"),
     [
         (1, None),
-        (3, Storm(share=0.15, seed=3, kinds=STORM)),
-        (4, Storm(share=0.2, seed=4, kinds=STORM)),
+        (3, FaultStorm(share=0.15, seed=3, kinds=STORM)),
+        (4, FaultStorm(share=0.2, seed=4, kinds=STORM)),
     ],
 )
 def test_killed_again_and_again_no_target_is_lost_and_none_is_sent_twice(
-    staged: Callable[..., Stage], seed: int, storm: Storm | None
+    staged: Callable[..., Stage], seed: int, storm: FaultStorm | None
 ) -> None:
     dice = random.Random(seed)
     stage = staged(60, 30, latency=0.02)

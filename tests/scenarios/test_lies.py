@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own, and some wait for real timeouts")
@@ -122,7 +122,7 @@ def test_a_place_that_is_not_ours_closes_the_lane_and_not_the_other(
     staged: Callable[..., Stage], gateway: str
 ) -> None:
     stage = staged(30, 20, latency=0.05)
-    stage.expect({gateway: (Fault(kind=Kind.ELSEWHERE, times=0),)})
+    stage.expect({gateway: (InjectedFault(kind=FaultKind.ELSEWHERE, times=0),)})
     ended = stage.undeploy("run", stage.write_plan(top=PATIENT), "--yes")
     books, report = stage.platform.books(), stage.report()
     lanes = {entry["name"]: entry for entry in report["gateways"]}
@@ -150,7 +150,7 @@ def test_v1_where_only_v2_answers_is_told(staged: Callable[..., Stage]) -> None:
 
 @pytest.mark.promise(5)
 def test_a_credential_that_dies_costs_its_lane_and_what_was_in_flight(staged: Callable[..., Stage]) -> None:
-    stage = staged(40, 20, latency=0.03, roma_eu={"expiry": Expiry(requests=10)})
+    stage = staged(40, 20, latency=0.03, roma_eu={"expiry": TokenExpiry(requests=10)})
     ended = stage.undeploy("run", stage.write_plan(top=PATIENT), "--yes")
     facts = stage.platform.books().gateways
 
@@ -163,7 +163,9 @@ def test_a_credential_that_dies_costs_its_lane_and_what_was_in_flight(staged: Ca
 
 @pytest.mark.promise(5)
 def test_a_credential_that_is_renewed_goes_on(staged: Callable[..., Stage]) -> None:
-    stage = staged(40, 0, latency=0.05, roma_eu={"expiry": Expiry(requests=10), "tokens": ("old", "new")})
+    stage = staged(
+        40, 0, latency=0.05, roma_eu={"expiry": TokenExpiry(requests=10), "tokens": ("old", "new")}
+    )
     token = stage.folder / "token"
     token.write_text("old\n")
     plan = stage.write_plan()
@@ -186,7 +188,7 @@ def test_a_credential_that_is_renewed_goes_on(staged: Callable[..., Stage]) -> N
 def test_what_does_not_exist(staged: Callable[..., Stage], absent: str, status: int, outcome: str) -> None:
     gone = range(3, 6)
     stage = staged(6, 6)
-    stage.seed(
+    stage.refill(
         roma_eu={"targets": tuple(map(backend, range(3)))},
         apim_fields={"targets": tuple(("Retail", f"proxy-{number}", "test") for number in range(3))},
     )
@@ -203,7 +205,7 @@ def test_what_does_not_exist(staged: Callable[..., Stage], absent: str, status: 
 
 @pytest.mark.promise(6)
 def test_a_rate_limit_slows_its_lane_and_not_the_other(staged: Callable[..., Stage]) -> None:
-    stage = staged(8, 30, roma_eu={"rate": Rate(per_second=2.0, burst=5.0)})
+    stage = staged(8, 30, roma_eu={"rate": RateLimit(per_second=2.0, burst=5.0)})
     ended = stage.undeploy("run", stage.write_plan(), "--yes", "--events", "events")
     facts = stage.platform.books().gateways
     seen = stage.seen()

@@ -12,11 +12,11 @@ import pytest
 
 from orchestrator.lanes.login import LOGIN_TRIES
 from orchestrator.model.reading import Act
-from orchestrator.simulator.accounts import User
+from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.books import GatewayFacts
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.keys import Key
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.keys import AccessKey
 from tests.scenarios.test_secrets import forms_of
 from tests.support.stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
 
@@ -24,8 +24,10 @@ pytestmark = pytest.mark.long("runs are processes of their own")
 
 PLANS = Path(__file__).parents[2] / "plans"
 PASSWORD = 'M4rk3r pass"w\\ord&=+%'
-KEY = Key(access="TESTKEY0000000000000", secret="M4rk3rSecretKey/+=0000000000000000000000")
-TEMPORARY = Key(access="TESTKEY1111111111111", secret=KEY.secret, security_token="M4rk3r-security+/=token")
+KEY = AccessKey(access="TESTKEY0000000000000", secret="M4rk3rSecretKey/+=0000000000000000000000")
+TEMPORARY = AccessKey(
+    access="TESTKEY1111111111111", secret=KEY.secret, security_token="M4rk3r-security+/=token"
+)
 WRONG = "M4rk3r-wrong"
 CALM = "stop_when: {failed: 100%, unknown: 100%}"
 LOGIN = "{login: {user: ops, password: {env: OPS_PASSWORD}}}"
@@ -33,16 +35,19 @@ KEYS = "{access_key: {env: OPS_ACCESS_KEY}, secret_key: {env: OPS_SECRET_KEY}}"
 TEMPORARY_KEYS = f"{KEYS[:-1]}, security_token: {{env: OPS_SECURITY_TOKEN}}}}"
 
 
-def seeds(**fields: Any) -> dict[str, Any]:
-    """Seeds of both gateways in which only the tests' own credentials are known."""
+def known_credentials(**fields: Any) -> dict[str, Any]:
+    """Return fixtures of both gateways in which only the tests' own credentials are known."""
     return {
         "tokens": ("nobody-has-this-one",),
         "roma_eu": {
-            "users": (User(name="ops", password=PASSWORD, domain="corp"),),
+            "users": (SimulatedUser(name="ops", password=PASSWORD, domain="corp"),),
             "keys": (KEY, TEMPORARY),
             **fields.pop("roma_eu", {}),
         },
-        "apim_fields": {"users": (User(name="ops", password=PASSWORD),), **fields.pop("apim_fields", {})},
+        "apim_fields": {
+            "users": (SimulatedUser(name="ops", password=PASSWORD),),
+            **fields.pop("apim_fields", {}),
+        },
         **fields,
     }
 
@@ -82,7 +87,7 @@ def assert_denied(stage: Stage, ended: Ended) -> None:
 
 
 def test_logins_let_all_workers_in_at_the_price_of_one_each(staged: Callable[..., Stage]) -> None:
-    stage = staged(30, 12, **seeds())
+    stage = staged(30, 12, **known_credentials())
     ended = stage.undeploy("run", plan(stage), "--yes")
 
     assert ended.status == 0, ended
@@ -95,7 +100,7 @@ def test_logins_let_all_workers_in_at_the_price_of_one_each(staged: Callable[...
 
 @pytest.mark.parametrize("keys", [KEYS, TEMPORARY_KEYS], ids=["permanent", "temporary"])
 def test_access_keys_sign_each_request(staged: Callable[..., Stage], keys: str) -> None:
-    stage = staged(30, 0, **seeds())
+    stage = staged(30, 0, **known_credentials())
     path = plan(stage, keys)
     if keys is TEMPORARY_KEYS:
         stage.env["OPS_ACCESS_KEY"] = TEMPORARY.access
@@ -110,8 +115,8 @@ def test_access_keys_sign_each_request(staged: Callable[..., Stage], keys: str) 
 @pytest.mark.promise(5)
 def test_a_storm_of_401_costs_one_refresh_and_what_was_in_flight(staged: Callable[..., Stage]) -> None:
     """However many are left: both gateways refuse each token that their logins give."""
-    stage = staged(200, 60, **seeds())
-    refused = Fault(kind=Kind.STATUS, status=401, times=0)
+    stage = staged(200, 60, **known_credentials())
+    refused = InjectedFault(kind=FaultKind.STATUS, status=401, times=0)
     stage.expect({"roma-eu": (refused,), "apim": (refused,)})
     ended = stage.undeploy("run", plan(stage), "--yes")
 
@@ -124,7 +129,7 @@ def test_a_storm_of_401_costs_one_refresh_and_what_was_in_flight(staged: Callabl
 
 @pytest.mark.promise(5)
 def test_a_bad_secret_key_sends_one_request_and_closes_the_lane(staged: Callable[..., Stage]) -> None:
-    stage = staged(200, 0, **seeds())
+    stage = staged(200, 0, **known_credentials())
     stage.env["OPS_SECRET_KEY"] = WRONG
     ended = stage.undeploy("run", plan(stage, KEYS), "--yes")
 
@@ -135,7 +140,7 @@ def test_a_bad_secret_key_sends_one_request_and_closes_the_lane(staged: Callable
 
 @pytest.mark.promise(5)
 def test_a_wrong_password_is_sent_once_to_each(staged: Callable[..., Stage]) -> None:
-    stage = staged(200, 60, **seeds(roma_eu={"lock_after": 2}))
+    stage = staged(200, 60, **known_credentials(roma_eu={"lock_after": 2}))
     stage.env["OPS_PASSWORD"] = WRONG
     ended = stage.undeploy("run", plan(stage), "--yes")
 
@@ -147,8 +152,8 @@ def test_a_wrong_password_is_sent_once_to_each(staged: Callable[..., Stage]) -> 
 
 @pytest.mark.promise(5)
 def test_a_second_factor_is_said_to_be_wanting(staged: Callable[..., Stage]) -> None:
-    user = User(name="ops", password=PASSWORD, domain="corp", second_factor=True)
-    stage = staged(30, 0, **seeds(roma_eu={"users": (user,)}))
+    user = SimulatedUser(name="ops", password=PASSWORD, domain="corp", second_factor=True)
+    stage = staged(30, 0, **known_credentials(roma_eu={"users": (user,)}))
     ended = stage.undeploy("run", plan(stage), "--yes")
 
     assert_denied(stage, ended)
@@ -164,7 +169,9 @@ def test_a_token_that_ends_in_mid_run_goes_unnoticed_by_the_targets(staged: Call
     lives for three and says that it lives for an hour.
     """
     short = {"roma_eu": {"token_life": 6.0}, "apim_fields": {"token_life": 3.0, "expires_in": "3600"}}
-    stage = staged(28 * CONCURRENCY["roma-eu"], 28 * CONCURRENCY["apim"], **seeds(latency=0.15, **short))
+    stage = staged(
+        28 * CONCURRENCY["roma-eu"], 28 * CONCURRENCY["apim"], **known_credentials(latency=0.15, **short)
+    )
     ended = stage.undeploy("run", plan(stage), "--yes")
 
     assert ended.status == 0, ended
@@ -179,11 +186,13 @@ def test_a_token_that_ends_in_mid_run_goes_unnoticed_by_the_targets(staged: Call
 
 
 def test_a_login_that_fails_in_passing_is_tried_again(staged: Callable[..., Stage]) -> None:
-    stage = staged(6, 3, **seeds())
+    stage = staged(6, 3, **known_credentials())
     stage.expect(
         {
-            "roma-eu": (Fault(kind=Kind.STATUS, status=503, on=On.LOGIN, retry_after="1"),),
-            "apim": (Fault(kind=Kind.RESET, on=On.LOGIN),),
+            "roma-eu": (
+                InjectedFault(kind=FaultKind.STATUS, status=503, on=FaultScope.LOGIN, retry_after="1"),
+            ),
+            "apim": (InjectedFault(kind=FaultKind.RESET, on=FaultScope.LOGIN),),
         }
     )
     ended = stage.undeploy("run", plan(stage), "--yes")
@@ -214,11 +223,11 @@ def left_behind(stage: Stage, ended: Ended) -> dict[str, bytes]:
     return {"stdout": ended.out.encode(), "stderr": ended.err.encode(), **files}
 
 
-def echoing(secrets: tuple[str, ...]) -> dict[str, tuple[Fault | str, ...]]:
+def echoing(secrets: tuple[str, ...]) -> dict[str, tuple[InjectedFault | str, ...]]:
     """Refusals of targets that repeat what their gateway knows: ROMA these secrets, Apinizer the password."""
     told = {roma_id(number): secret for number, secret in enumerate(secrets)} | {apim_id(0): PASSWORD}
     return {
-        name: (Fault(kind=Kind.STATUS, status=403, message=f"user with {secret} may not"),)
+        name: (InjectedFault(kind=FaultKind.STATUS, status=403, message=f"user with {secret} may not"),)
         for name, secret in told.items()
     }
 
@@ -227,7 +236,7 @@ def echoing(secrets: tuple[str, ...]) -> dict[str, tuple[Fault | str, ...]]:
 @pytest.mark.parametrize("roma", ["", TEMPORARY_KEYS], ids=["iam", "keys"])
 def test_no_password_key_or_token_is_found_anywhere(staged: Callable[..., Stage], roma: str) -> None:
     used = (KEY.secret, TEMPORARY.security_token or "") if roma else (PASSWORD,)
-    stage = staged(6, 6, **seeds())
+    stage = staged(6, 6, **known_credentials())
     stage.expect(echoing(used))
     path = plan(stage, roma)
     if roma:
@@ -254,8 +263,10 @@ def test_no_password_key_or_token_is_found_anywhere(staged: Callable[..., Stage]
 
 @pytest.mark.promise(9)
 def test_a_refused_login_that_repeats_the_password_is_told_without_it(staged: Callable[..., Stage]) -> None:
-    stage = staged(3, 3, **seeds())
-    refusal = Fault(kind=Kind.STATUS, status=401, on=On.LOGIN, message=f"bad password {PASSWORD} of ops")
+    stage = staged(3, 3, **known_credentials())
+    refusal = InjectedFault(
+        kind=FaultKind.STATUS, status=401, on=FaultScope.LOGIN, message=f"bad password {PASSWORD} of ops"
+    )
     stage.expect({"roma-eu": (refusal,), "apim": (refusal,)})
     ended = stage.undeploy("run", plan(stage), "--yes", "--log-level", "debug")
 
@@ -268,7 +279,7 @@ def test_a_refused_login_that_repeats_the_password_is_told_without_it(staged: Ca
 
 def test_a_resume_logs_in_again_and_sends_only_what_is_left(staged: Callable[..., Stage]) -> None:
     """A token is never on disk, so each session has a login of its own."""
-    stage = staged(6, 3, **seeds())
+    stage = staged(6, 3, **known_credentials())
     stage.env["OPS_PASSWORD"] = WRONG
     stage.undeploy("run", plan(stage), "--yes")
     stage.env["OPS_PASSWORD"] = PASSWORD
@@ -287,7 +298,7 @@ def test_a_resume_logs_in_again_and_sends_only_what_is_left(staged: Callable[...
 @pytest.mark.promise(10)
 def test_where_nobody_answers_a_login_everything_ends_and_says_so(staged: Callable[..., Stage]) -> None:
     """The other gateway's work ends as always. Side by side, since each waits for the same pauses."""
-    stage = staged(3, 4, **seeds())
+    stage = staged(3, 4, **known_credentials())
     path = plan(stage, hurried=True)
     nowhere = f"http://127.0.0.1:{closed_port()}"
     text = path.read_text().replace("snapshot: off", "snapshot: best")
@@ -312,9 +323,9 @@ def test_where_nobody_answers_a_login_everything_ends_and_says_so(staged: Callab
 def test_tokens_that_die_in_mid_run_while_no_login_is_answered_leave_the_rest_for_a_resume(
     staged: Callable[..., Stage],
 ) -> None:
-    stage = staged(12, 8, **seeds(token_life=0.5, latency=0.3))
-    first = Fault(kind=Kind.SLOW, on=On.LOGIN)
-    ill = Fault(kind=Kind.STATUS, status=503, on=On.LOGIN, times=0)
+    stage = staged(12, 8, **known_credentials(token_life=0.5, latency=0.3))
+    first = InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOGIN)
+    ill = InjectedFault(kind=FaultKind.STATUS, status=503, on=FaultScope.LOGIN, times=0)
     stage.expect({"roma-eu": (first, ill), "apim": (first, ill)})
     ended = stage.undeploy("run", plan(stage, hurried=True), "--yes")
     reasons = stage.reasons()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.limits import Expiry
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.limits import TokenExpiry
 from tests.support.stage import Stage, backend, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
@@ -93,7 +93,13 @@ def test_a_list_that_faults_costs_looks_at_each_and_no_wrong_word(staged: Callab
     down = tuple(map(backend, range(0, count, 10)))
     up = tuple(backend(number) for number in range(count) if number % 10)
     stage = staged(count, 0, roma_eu={"targets": up, "down": down})
-    stage.expect({"roma-eu": (Fault(kind=Kind.STATUS, status=404, on=On.ANY, body="<html>no</html>"),)})
+    stage.expect(
+        {
+            "roma-eu": (
+                InjectedFault(kind=FaultKind.STATUS, status=404, on=FaultScope.ANY, body="<html>no</html>"),
+            )
+        }
+    )
     ended = stage.undeploy("run", stage.write_plan(roma=ALWAYS), "--yes")
 
     assert ended.status == 0, ended
@@ -107,7 +113,7 @@ def test_a_list_that_faults_costs_looks_at_each_and_no_wrong_word(staged: Callab
 def test_a_204_that_did_nothing_is_found_out_by_the_list(staged: Callable[..., Stage]) -> None:
     stage = partly_down(staged)
     liar = roma_id(1)
-    stage.expect({liar: (Fault(kind=Kind.STATUS, status=204, body=""),)})
+    stage.expect({liar: (InjectedFault(kind=FaultKind.STATUS, status=204, body=""),)})
     ended = stage.undeploy("run", stage.write_plan(roma=ALWAYS), "--yes")
 
     assert ended.status == 0, ended
@@ -122,7 +128,7 @@ ANOTHER_EACH_TIME = "if [ -e asked ]; then echo {later}; else touch asked; echo 
 @pytest.mark.promise(5)
 def test_a_token_that_has_ended_is_renewed_once_for_lists_and_targets(staged: Callable[..., Stage]) -> None:
     """The first page of the list gets the 401, and the command gives another token when it is run again."""
-    stage = partly_down(staged, tokens=("ends-soon", FAKE_TOKEN), expiry=Expiry(requests=0))
+    stage = partly_down(staged, tokens=("ends-soon", FAKE_TOKEN), expiry=TokenExpiry(requests=0))
     (stage.folder / "token.sh").write_text(ANOTHER_EACH_TIME.format(first="ends-soon", later=FAKE_TOKEN))
     plan = stage.write_plan(roma=ALWAYS)
     plan.write_text(plan.read_text().replace("{env: ROMA_TOKEN}", "{command: [sh, token.sh]}"))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.forwarding import Forward, forwarding
 from tests.support.stage import Ended, Stage, until
 

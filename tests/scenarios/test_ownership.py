@@ -18,14 +18,14 @@ import pytest
 from orchestrator.cli import execute
 from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder, find_run
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.stage import Ended, Stage, kill, roma_id
 
 pytestmark = pytest.mark.long("starts other interpreters and other users")
 
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 NOBODY = 65534
 OTHERS = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be, and can make, somebody else")
 Told = Callable[[Sequence[str]], tuple[int, str]]

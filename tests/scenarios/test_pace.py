@@ -13,9 +13,9 @@ import pytest
 
 from orchestrator.model.reading import Act
 from orchestrator.rules.pacing import LATE
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.limits import Rate
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.limits import RateLimit
 from tests.support.stage import Stage, gaps, most_within, roma_id
 
 pytestmark = pytest.mark.long("measures rates on the real clock")
@@ -74,7 +74,7 @@ def test_a_machine_that_sleeps_makes_up_for_nothing(staged: Callable[..., Stage]
 
 @pytest.mark.promise(6)
 def test_the_pace_that_a_gateway_bears_is_found_and_kept_for_a_resume(staged: Callable[..., Stage]) -> None:
-    stage = staged(150, 0, latency=0.02, rate=Rate(per_second=40, burst=10))
+    stage = staged(150, 0, latency=0.02, rate=RateLimit(per_second=40, burst=10))
     plan = stage.write_plan(roma="limits: {concurrency: 20}")
     with stage.started("run", plan, "--yes") as process:
         stage.wait_for_requests(80, process)
@@ -116,7 +116,7 @@ def test_what_one_target_is_asked_to_wait_its_whole_lane_waits(staged: Callable[
 @pytest.mark.promise(6)
 def test_a_refusal_to_be_looked_at_holds_back_looks_alone(staged: Callable[..., Stage]) -> None:
     stage = staged(30, 0, latency=0.05)
-    busy = Fault(kind=Kind.STATUS, status=429, on=On.LOOK, retry_after="1")
+    busy = InjectedFault(kind=FaultKind.STATUS, status=429, on=FaultScope.LOOK, retry_after="1")
     stage.expect({roma_id(0): ("cut", busy)})
     plan = stage.write_plan(roma="limits: {concurrency: 3, rate: 20/s}, retry: {attempts: 1}")
     ended = stage.undeploy("run", plan, "--yes")

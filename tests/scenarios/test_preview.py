@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On, Storm
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.stage import Ended, Stage, apim_id, backend, roma_id
 
 pytestmark = pytest.mark.long("previews are processes of their own")
@@ -103,7 +103,7 @@ def test_where_else_a_proxy_is_deployed_is_asked_again_after_a_passing_fault(
     """One fault must not hide that all the others are deployed nowhere else; what stays untold is said."""
     stage = staged(0, 4)
     stage.write_plan(apim=QUICK)
-    fault = Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0)
+    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=500, times=0)
     # Two reads of each target come before; then the second proxy is asked about.
     stage.expect(
         {apim_id(1): (*(("look:slow@0",) * 2), *((fault,) if lasting else ("look:500", "look:429@1")))}
@@ -125,7 +125,7 @@ def test_an_unclear_look_is_repeated_three_times_at_most(staged: Callable[..., S
     stage.expect(
         {
             roma_id(0): ("look:500", "look:502"),
-            roma_id(1): (Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0),),
+            roma_id(1): (InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=500, times=0),),
         }
     )
     ended, found = previewed(stage)
@@ -143,7 +143,7 @@ def test_an_unclear_look_is_repeated_three_times_at_most(staged: Callable[..., S
 def test_a_gateway_that_never_answers_is_given_up(staged: Callable[..., Stage]) -> None:
     stage = staged(49, 2)
     stage.write_plan(roma=f"{QUICK}, limits: {{concurrency: 1}}")
-    stage.expect({"roma-eu": (Fault(kind=Kind.RESET, on=On.ANY, times=0),)})
+    stage.expect({"roma-eu": (InjectedFault(kind=FaultKind.RESET, on=FaultScope.ANY, times=0),)})
     ended, found = previewed(stage)
 
     assert ended.status == 1
@@ -168,7 +168,7 @@ def test_a_closed_lane_leaves_its_targets_untold_and_locks_nobody_out(staged: Ca
 def test_an_old_manager_offers_no_look_and_its_targets_are_named(staged: Callable[..., Stage]) -> None:
     stage = staged(1, 4)
     stage.write_plan()
-    bare = Fault(kind=Kind.STATUS, on=On.ANY, status=404, times=0, body="not here")
+    bare = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=404, times=0, body="not here")
     stage.expect({"apim": (bare,)})
     ended = stage.undeploy("preview", "plan.yaml", "--save", "ok.json")
 
@@ -214,7 +214,7 @@ def test_a_storm_never_makes_up_a_state(staged: Callable[..., Stage]) -> None:
     stage = staged(40, 5, roma_eu={"targets": up, "down": down})
     stage.write_plan(roma=QUICK, apim=QUICK)
     kinds = ("look:500", "look:reset", "look:garbage", "look:cut", "look:502")
-    stage.expect(storm=Storm(share=0.3, seed=5, kinds=kinds))
+    stage.expect(storm=FaultStorm(share=0.3, seed=5, kinds=kinds))
     _, found = previewed(stage)
 
     for target, state in states(found).items():
@@ -245,7 +245,13 @@ def test_a_vendors_text_that_repeats_the_credential_is_masked(staged: Callable[.
     stage = staged(2, 0)
     stage.write_plan(roma=QUICK)
     text = f"bad token {FAKE_TOKEN}"
-    stage.expect({roma_id(0): (Fault(kind=Kind.STATUS, on=On.LOOK, status=500, times=0, message=text),)})
+    stage.expect(
+        {
+            roma_id(0): (
+                InjectedFault(kind=FaultKind.STATUS, on=FaultScope.LOOK, status=500, times=0, message=text),
+            )
+        }
+    )
     ended, found = previewed(stage, "--save", "ok.json")
 
     assert "bad token •••" in found["targets"][0]["why"]

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Stage, apim_id, kill, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 
 
 def _chain(stage: Stage) -> dict[str, Any]:

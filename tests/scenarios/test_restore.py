@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On, Storm
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from tests.support.back import (
     ACCEPT,
     BEST,
@@ -48,7 +48,7 @@ STORM = (
     "look:500",
     "look:reset",
 )
-HTTP_500 = Fault(kind=Kind.STATUS, status=500, on=On.DEPLOY)
+HTTP_500 = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.DEPLOY)
 
 
 def quick(stage: Stage, *options: str, top: str = BEST) -> str:
@@ -128,8 +128,8 @@ def test_a_front_end_api_is_published_again_as_it_was(staged: Callable[..., Stag
 
 def test_without_its_history_a_backend_comes_back_alone(staged: Callable[..., Stage]) -> None:
     stage = staged(1, 0)
-    look_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
-    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), look_500, look_500)})
+    look_500 = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.LOOK)
+    stage.expect({roma_id(0): (InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK), look_500, look_500)})
     run = quick(stage)
     assert restored(stage, run).status == 1
     assert "--accept missing-history" in stage.reasons()[roma_id(0)]
@@ -172,8 +172,12 @@ def test_what_was_deleted_meanwhile_fails_in_the_vendor_s_words(staged: Callable
     stage = staged(2, 2)
     run = quick(stage)
     by_hand(stage, "apim", "DELETE", PROXY_0)
-    gone = Fault(
-        kind=Kind.STATUS, status=404, on=On.LOOK, code="APIG.3084", message="The livedata API does not exist"
+    gone = InjectedFault(
+        kind=FaultKind.STATUS,
+        status=404,
+        on=FaultScope.LOOK,
+        code="APIG.3084",
+        message="The livedata API does not exist",
     )
     stage.expect({roma_id(0): (gone,)})
     ended = restored(stage, run)
@@ -241,7 +245,7 @@ def test_a_storm_costs_no_blind_deploy_and_no_wrong_word(staged: Callable[..., S
     stage = staged(20, 12)
     run = undeployed(stage, roma=f"{QUICK}, park_for: 20s", apim=f"{QUICK}, park_for: 20s")
     sent = stage.settled()
-    stage.expect(storm=Storm(share=0.25, seed=seed, kinds=STORM))
+    stage.expect(storm=FaultStorm(share=0.25, seed=seed, kinds=STORM))
     ended = restored(stage, run, timeout=60.0)
 
     assert ended.status in (0, 1), ended
@@ -277,8 +281,12 @@ def test_success_in_words_alone_is_found_out(staged: Callable[..., Stage]) -> No
     evidence = msgspec.json.encode(whole).decode()
     stage.expect(
         {
-            roma_id(0): (Fault(kind=Kind.STATUS, status=200, on=On.DEPLOY, body=record),),
-            apim_id(0): (Fault(kind=Kind.STATUS, status=200, on=On.DEPLOY, body=evidence),),
+            roma_id(0): (
+                InjectedFault(kind=FaultKind.STATUS, status=200, on=FaultScope.DEPLOY, body=record),
+            ),
+            apim_id(0): (
+                InjectedFault(kind=FaultKind.STATUS, status=200, on=FaultScope.DEPLOY, body=evidence),
+            ),
         }
     )
     ended = restored(stage, run)
@@ -293,7 +301,7 @@ def test_success_in_words_alone_is_found_out(staged: Callable[..., Stage]) -> No
 def test_every_pod_must_serve_it(staged: Callable[..., Stage], times: int, outcome: str) -> None:
     stage = staged(0, 2)
     run = undeployed(stage, apim="retry: {attempts: 2, first: 5ms, ceiling: 20ms}")
-    stage.expect({apim_id(0): (Fault(kind=Kind.PARTIAL, on=On.DEPLOY, times=times),)})
+    stage.expect({apim_id(0): (InjectedFault(kind=FaultKind.PARTIAL, on=FaultScope.DEPLOY, times=times),)})
     ended = restored(stage, run)
 
     assert stage.outcomes() == {apim_id(0): outcome, apim_id(1): "restored"}
@@ -361,7 +369,7 @@ def test_a_revision_that_is_gone_is_no_proxy_that_is_gone(staged: Callable[..., 
 def test_429_slows_the_whole_lane_of_a_restore(staged: Callable[..., Stage]) -> None:
     stage = staged(8, 0)
     run = quick(stage)
-    busy = Fault(kind=Kind.STATUS, status=429, on=On.DEPLOY, retry_after="1")
+    busy = InjectedFault(kind=FaultKind.STATUS, status=429, on=FaultScope.DEPLOY, retry_after="1")
     stage.expect({roma_id(7): (busy,)})
     ended = restored(stage, run)
 
@@ -388,7 +396,9 @@ def test_a_rate_of_the_plan_holds_for_deploys(staged: Callable[..., Stage]) -> N
 def test_a_token_that_ends_costs_one_refresh_and_then_the_lane(staged: Callable[..., Stage]) -> None:
     stage = staged(10, 0)
     run = quick(stage)
-    stage.seed(roma_eu={"targets": (), "down": tuple(map(backend, range(10))), "expiry": Expiry(requests=6)})
+    stage.refill(
+        roma_eu={"targets": (), "down": tuple(map(backend, range(10))), "expiry": TokenExpiry(requests=6)}
+    )
     ended = restored(stage, run)
 
     assert ended.status == 4, ended
@@ -404,7 +414,9 @@ def test_a_gateway_that_is_ill_is_parked_and_resume_goes_on_as_a_restore(
     stage = staged(20, 3)
     run = undeployed(stage, roma=f"{QUICK}, park_for: 300ms", apim=QUICK)
     sent = stage.requests()
-    stage.expect({"roma-eu": (Fault(kind=Kind.STATUS, status=500, on=On.DEPLOY, times=0),)})
+    stage.expect(
+        {"roma-eu": (InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.DEPLOY, times=0),)}
+    )
     ended = restored(stage, run)
     parked = stage.report()
     restore = stage.run.name
@@ -440,7 +452,7 @@ def test_a_dead_gateway_is_parked_by_its_looks_and_not_hammered(
     run = undeployed(stage, roma=keys, apim=keys)
     sent = stage.requests()
     gateway = "roma-eu" if counts[0] else "apim"
-    stage.expect({gateway: (Fault(kind=Kind.STATUS, status=500, on=On.ANY, times=0),)})
+    stage.expect({gateway: (InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.ANY, times=0),)})
     ended = restored(stage, run)
     asked = stage.requests() - sent
     stage.expect()
@@ -536,7 +548,7 @@ def test_only_some_of_it(staged: Callable[..., Stage]) -> None:
 def test_a_restore_keeps_away_from_a_run_on_the_same_targets(staged: Callable[..., Stage]) -> None:
     stage = staged(4, 0)
     run = quick(stage)
-    hang = Fault(kind=Kind.HANG, on=On.LOOK, times=0)
+    hang = InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK, times=0)
     stage.expect({roma_id(0): (hang,)})
     with stage.started("run", stage.write_plan(top=BEST), "--yes") as process:
         sent = stage.requests()
@@ -553,7 +565,7 @@ def test_a_restore_leaves_no_doubt_where_the_look_is_not_offered(staged: Callabl
     """An old manager: its record is all there is, and a row that said false outweighs it."""
     stage = staged(0, 2, apim_fields={"looks": False})
     run = undeployed(stage, apim="retry: {attempts: 2, first: 5ms}")
-    stage.expect({apim_id(0): (Fault(kind=Kind.PARTIAL, on=On.DEPLOY, times=0),)})
+    stage.expect({apim_id(0): (InjectedFault(kind=FaultKind.PARTIAL, on=FaultScope.DEPLOY, times=0),)})
     ended = restored(stage, run, "--accept", "missing-history")
 
     assert ended.status == 1, ended
@@ -575,7 +587,9 @@ def test_nothing_in_a_wave_stops_the_restore_in_its_own_words(staged: Callable[.
 def test_no_secret_is_in_a_restore_s_folder(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 1)
     run = quick(stage)
-    leak = Fault(kind=Kind.STATUS, status=500, on=On.DEPLOY, message=f"cannot resolve {FAKE_TOKEN}")
+    leak = InjectedFault(
+        kind=FaultKind.STATUS, status=500, on=FaultScope.DEPLOY, message=f"cannot resolve {FAKE_TOKEN}"
+    )
     stage.expect(dict.fromkeys(stage.ids, (leak,)))
     ended = restored(stage, run)
 
@@ -589,7 +603,7 @@ def test_a_ceiling_that_the_gateway_sets_is_found_in_a_restore(staged: Callable[
     stage = staged(10, 0)
     run = quick(stage)
     down_now = {"targets": (), "down": tuple(map(backend, range(10)))}
-    stage.seed(roma_eu={**down_now, "rate": Rate(per_second=12.0, burst=2, retry_after=True)})
+    stage.refill(roma_eu={**down_now, "rate": RateLimit(per_second=12.0, burst=2, retry_after=True)})
     ended = restored(stage, run)
 
     assert ended.status == 0, ended

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Stage, apim_id, first_acts, kill, roma_id
 
 pytestmark = pytest.mark.long("runs and resumes are processes of their own")
 
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 
 
 def _killed(stage: Stage) -> None:

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.spelling import SPELLINGS
 from tests.support.stage import Stage, apim_id, roma_id
 
@@ -34,9 +34,11 @@ def test_a_credential_is_found_nowhere(staged: Callable[..., Stage]) -> None:
     stage = staged(6, 6, tokens=(), latency=0.1)
     stage.env |= {"ROMA_TOKEN": MARKERS[0], "APINIZER_TOKEN": MARKERS[1]}
     echoes = [
-        Fault(kind=Kind.STATUS, status=403, message=f"user with {token} may not", times=0)
+        InjectedFault(kind=FaultKind.STATUS, status=403, message=f"user with {token} may not", times=0)
         if number < 3
-        else Fault(kind=Kind.STATUS, status=500, body=f"trace: Authorization: Bearer {token} <end>", times=0)
+        else InjectedFault(
+            kind=FaultKind.STATUS, status=500, body=f"trace: Authorization: Bearer {token} <end>", times=0
+        )
         for token in MARKERS
         for number in range(6)
     ]
@@ -72,7 +74,7 @@ def test_a_gateway_may_repeat_the_credential_of_another_one(staged: Callable[...
     stage.env |= {"ROMA_TOKEN": MARKERS[0], "APINIZER_TOKEN": MARKERS[1]}
     stage.expect(
         {
-            target: (Fault(kind=Kind.STATUS, status=403, message=f"no: {token}"),)
+            target: (InjectedFault(kind=FaultKind.STATUS, status=403, message=f"no: {token}"),)
             for target, token in zip(stage.ids, reversed(MARKERS), strict=True)
         }
     )
@@ -95,7 +97,7 @@ def test_a_credential_is_found_in_no_spelling_of_it(staged: Callable[..., Stage]
     stage.env["ROMA_TOKEN"] = secret
     stage.expect(
         {
-            roma_id(number): (Fault(kind=Kind.STATUS, status=403, message=f"no: <{text}>."),)
+            roma_id(number): (InjectedFault(kind=FaultKind.STATUS, status=403, message=f"no: <{text}>."),)
             for number, text in enumerate(spelt)
         }
     )
@@ -126,7 +128,7 @@ def spellings_of(secret: str) -> list[str]:
 def test_a_password_that_is_a_word_of_the_replies_changes_nothing_of_what_they_mean(
     staged: Callable[..., Stage], password: str
 ) -> None:
-    users = {"users": (User(name="ops", password=password),)}
+    users = {"users": (SimulatedUser(name="ops", password=password),)}
     stage = staged(0, 3, tokens=("nobody-has-this-one",), apim_fields=users)
     stage.env["OPS_PASSWORD"] = password
     path = stage.write_plan()

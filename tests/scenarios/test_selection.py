@@ -241,7 +241,7 @@ def test_a_closing_time_that_has_passed_sends_nothing(staged: Callable[..., Stag
 def test_what_is_down_already_is_looked_at_and_not_sent_to(staged: Callable[..., Stage], old: bool) -> None:
     stage = staged(6, 6)
     down = range(3)
-    stage.seed(
+    stage.refill(
         roma_eu={"targets": tuple(map(backend, range(3, 6))), "down": tuple(map(backend, down))},
         apim_fields={
             "targets": tuple(("Retail", f"proxy-{number}", "test") for number in range(3, 6)),

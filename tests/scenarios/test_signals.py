@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import CONCURRENCY, Stage, first_acts, kill, roma_id, until
 
 pytestmark = pytest.mark.long("signals, stops and continues processes")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 
 
 @pytest.mark.promise(8)

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
-from orchestrator.simulator.seed import FAKE_TOKEN
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id, backend, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
 REQUIRED = "snapshot: required"
-LOOK_500 = Fault(kind=Kind.STATUS, status=500, on=On.LOOK)
+LOOK_500 = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.LOOK)
 TWICE = (LOOK_500, LOOK_500)
-BUSY = Fault(kind=Kind.STATUS, status=503, on=On.LOOK, message="busy")
+BUSY = InjectedFault(kind=FaultKind.STATUS, status=503, on=FaultScope.LOOK, message="busy")
 SPARING = 60
 """Requests that a dead gateway gets at most in ten minutes."""
 
@@ -80,7 +80,7 @@ def test_a_target_that_cannot_be_read_is_left_where_a_snapshot_is_required(
 def test_required_wants_the_deployment_too(staged: Callable[..., Stage]) -> None:
     """The definition is read, its history is not."""
     stage = staged(1, 0)
-    stage.expect({roma_id(0): (Fault(kind=Kind.SLOW, on=On.LOOK), *TWICE)})
+    stage.expect({roma_id(0): (InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK), *TWICE)})
     ended = stage.undeploy("run", stage.write_plan(top=REQUIRED), "--yes")
 
     assert ended.status == 1, ended
@@ -91,14 +91,19 @@ def test_required_wants_the_deployment_too(staged: Callable[..., Stage]) -> None
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(kind=Kind.STATUS, on=On.LOOK, status=500, message=f"cannot resolve {FAKE_TOKEN} here"),
-        Fault(
-            kind=Kind.STATUS, on=On.LOOK, status=200, body=f'{{"status": 4, "modified_time": "{FAKE_TOKEN}"}}'
+        InjectedFault(
+            kind=FaultKind.STATUS, on=FaultScope.LOOK, status=500, message=f"cannot resolve {FAKE_TOKEN} here"
+        ),
+        InjectedFault(
+            kind=FaultKind.STATUS,
+            on=FaultScope.LOOK,
+            status=200,
+            body=f'{{"status": 4, "modified_time": "{FAKE_TOKEN}"}}',
         ),
     ],
 )
 def test_a_vendor_that_repeats_the_token_does_not_bring_it_into_a_snapshot(
-    staged: Callable[..., Stage], fault: Fault
+    staged: Callable[..., Stage], fault: InjectedFault
 ) -> None:
     stage = staged(1, 0)
     stage.expect({roma_id(0): (fault, fault)})
@@ -124,7 +129,7 @@ def test_look_always_does_not_look_twice_before(staged: Callable[..., Stage]) ->
 
 def test_a_resume_keeps_what_was_seen_before_the_first_undeploy(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 0)
-    stage.expect({roma_id(0): (Fault(kind=Kind.HANG, effect=True),)})
+    stage.expect({roma_id(0): (InjectedFault(kind=FaultKind.HANG, effect=True),)})
     with stage.started("run", stage.write_plan(top=BEST), "--yes") as process:
         stage.wait_for_requests(8, process)
         process.kill()
@@ -145,8 +150,11 @@ def test_a_read_that_met_a_passing_fault_is_made_once_more(staged: Callable[...,
     stage.expect(
         {
             roma_id(0): (BUSY,),
-            roma_id(1): (Fault(kind=Kind.RESET, on=On.LOOK),),
-            roma_id(2): (Fault(kind=Kind.SLOW, on=On.LOOK), BUSY),  # the second of its reads
+            roma_id(1): (InjectedFault(kind=FaultKind.RESET, on=FaultScope.LOOK),),
+            roma_id(2): (
+                InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK),
+                BUSY,
+            ),  # the second of its reads
             apim_id(0): (BUSY,),
         }
     )
@@ -162,7 +170,9 @@ def test_a_read_that_met_a_passing_fault_is_made_once_more(staged: Callable[...,
 
 def test_what_is_refused_is_not_asked_again(staged: Callable[..., Stage]) -> None:
     stage = staged(1, 0)
-    stage.expect({roma_id(0): (Fault(kind=Kind.STATUS, status=403, on=On.LOOK, times=0),)})
+    stage.expect(
+        {roma_id(0): (InjectedFault(kind=FaultKind.STATUS, status=403, on=FaultScope.LOOK, times=0),)}
+    )
     undeployed(stage)
 
     assert stage.platform.books().targets[roma_id(0)].looks == 1
@@ -207,7 +217,7 @@ def test_a_dead_gateway_is_left_alone_for_all_its_snapshots(
     """It answers 500 to everything; the lane parks, and neither snapshots nor doubts hammer it."""
     counts = {"roma-eu": (300, 0), "apim": (0, 300)}
     stage = staged(*counts[gateway])
-    stage.expect({gateway: (Fault(kind=Kind.STATUS, status=500, on=On.ANY, times=0),)})
+    stage.expect({gateway: (InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.ANY, times=0),)})
     keys: dict[str, Any] = {"roma": "park_for: 4s"} if gateway == "roma-eu" else {"apim": "park_for: 4s"}
     ended = stage.undeploy("run", stage.write_plan(top=BEST, **keys), "--yes")
 

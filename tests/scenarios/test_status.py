@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault, On
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.back import BEST
 from tests.support.stage import Ended, Stage, apim_id, kill, roma_id, until
 
 pytestmark = pytest.mark.long("asks running processes")
 
-DEAD = Fault(kind=Kind.STATUS, status=500, on=On.UNDEPLOY, times=0)
-HANGS = Fault(kind=Kind.HANG, times=0)
+DEAD = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.UNDEPLOY, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 
 
 def asked(stage: Stage, *arguments: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_without_a_name_it_tells_of_all_that_go_on_else_of_the_latest(staged: Ca
     assert stage.undeploy("run", stage.write_plan(), "--yes").status == 0
     assert asked(stage)["run"]["state"] == "complete"
     assert asked(stage)["waits_for"] is None
-    stage.seed()
+    stage.refill()
     stage.expect({"roma-eu": (HANGS,), "apim": (HANGS,)})
     plan = stage.write_plan()
     with (

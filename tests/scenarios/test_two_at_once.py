@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Ended, Stage, apim_id, backend, kill, roma_id, until
 
 pytestmark = pytest.mark.long("lets two processes compete")
 
-HANGS = Fault(kind=Kind.HANG, times=0)
+HANGS = InjectedFault(kind=FaultKind.HANG, times=0)
 RUNS = Path(".undeploy/runs")
 
 

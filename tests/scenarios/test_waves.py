@@ -13,13 +13,13 @@ import pytest
 from orchestrator.engine.control import ContinueRun
 from orchestrator.errors import RunError
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import Fault
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Stage, apim_id, backend, roma_id, until
 
 pytestmark = pytest.mark.long("waits for pauses on the real clock")
 
-REFUSED = Fault(kind=Kind.STATUS, status=403, times=0)
+REFUSED = InjectedFault(kind=FaultKind.STATUS, status=403, times=0)
 
 
 def _plan(stage: Stage, waves: str) -> Path:
@@ -186,7 +186,9 @@ def test_a_failed_predecessor_holds_back_what_comes_after_it(staged: Callable[..
 
 def test_a_predecessor_that_is_mended_lets_a_resume_go_on(staged: Callable[..., Stage]) -> None:
     stage = staged(4, 4)
-    stage.expect({"apim": (Fault(kind=Kind.ELSEWHERE, times=0),)})  # the wrong place: its lane closes
+    stage.expect(
+        {"apim": (InjectedFault(kind=FaultKind.ELSEWHERE, times=0),)}
+    )  # the wrong place: its lane closes
     plan = _plan(stage, _wave("all", _roma(0, after=apim_id(0)), _roma(1, 2, 3), _apim(0, 1, 2, 3)))
     ended = stage.undeploy("run", plan, "--yes")
     left = _not_started(stage)

@@ -12,8 +12,8 @@ from yarl import URL
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Delivery, Manner
-from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.exchange import Delivery, DeliveryManner
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.disk import Fate
 from tests.simulation.scene import ECHO, Ill, Scene
 
@@ -26,7 +26,7 @@ class Network:
 
     def __init__(
         self,
-        platforms: Platforms,
+        platforms: SimulatedPlatforms,
         random: Random,
         fate: Fate,
         *,
@@ -95,7 +95,7 @@ class Network:
     def _end(self, gateway: str, delivery: Delivery) -> None:
         if (gateway, delivery) in self._open:
             self._open.remove((gateway, delivery))
-            self._platforms.ended(gateway, delivery)
+            self._platforms.finish(gateway, delivery)
 
     def cut(self) -> None:
         """End what was open when the process died."""
@@ -108,11 +108,11 @@ class Network:
         if self._strikes(self._scene.stray):
             return Lost(sent=True, detail="the reply is not HTTP: bytes that nobody asked for came before it")
         match delivery.manner:
-            case Manner.WHOLE if delivery.answer is not None:
+            case DeliveryManner.WHOLE if delivery.answer is not None:
                 headers = {name.lower(): value for name, value in delivery.answer.headers.items()}
                 body = delivery.answer.body.replace(ECHO.encode(), _credential(request).encode())
                 return Reply(delivery.answer.status, headers, body, self._now())
-            case Manner.HANG:
+            case DeliveryManner.HANG:
                 await anyio.sleep_forever()
         return Lost(sent=True, detail=f"the connection broke ({delivery.manner.value})")
 

@@ -32,8 +32,8 @@ from orchestrator.runs.options import RunOptions
 from orchestrator.runs.order import RunRequest, RunResult
 from orchestrator.runs.resume import go_on
 from orchestrator.runs.start import begin
-from orchestrator.simulator.books import Books
-from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.books import SimulatorBooks
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.clock import CrashError, VirtualLoop, play
 from tests.simulation.disk import Fate, SlowDisk
 from tests.simulation.hands import hands
@@ -90,7 +90,7 @@ class _Play:
         self._scene = scene
         self._folder = folder
         self._random = Random(number + 1)
-        self._platforms = Platforms(scene.seed, scene.faults, now=EPOCH)
+        self._platforms = SimulatedPlatforms(scene.seed, scene.faults, now=EPOCH)
         self._witness = Witness(scene)
         self._elapsed = 0.0
         self._began = 0.0
@@ -130,7 +130,7 @@ class _Play:
         self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
         return SESSIONS
 
-    def _bring_back(self, before: Books, broken: list[str]) -> int:
+    def _bring_back(self, before: SimulatorBooks, broken: list[str]) -> int:
         """Restore what the run took down, under misfortunes of the same sort."""
         parent, counted = self._runs()[0], len(self._platforms.seen())
         try:

@@ -17,7 +17,7 @@ from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.rules.retry import LOOKS_PER_DOUBT
-from orchestrator.simulator.books import Books
+from orchestrator.simulator.books import SimulatorBooks
 from tests.simulation.scene import PASSWORD, TOKENS, Scene
 
 RATE_SPAN = 10.0
@@ -150,7 +150,7 @@ def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
         database.close()
 
 
-def check_end(scene: Scene, books: Books, folder: RunFolder) -> Iterator[str]:
+def check_end(scene: Scene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
     """Yield what is wrong when the run has reached its end."""
     with folder.account() as account:
         targets = list(account.targets())
@@ -170,7 +170,7 @@ def check_end(scene: Scene, books: Books, folder: RunFolder) -> Iterator[str]:
             yield f"{facts.name}: two changes of one proxy overlapped"
 
 
-def _check_target(scene: Scene, books: Books, target: TargetReport) -> Iterator[str]:
+def _check_target(scene: Scene, books: SimulatorBooks, target: TargetReport) -> Iterator[str]:
     facts = books.targets.get(target.id)
     gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
     absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")

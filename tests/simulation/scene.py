@@ -16,11 +16,11 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Size, StopWhen, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry
 from orchestrator.model.target import Target, TargetId
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Kind
-from orchestrator.simulator.faults import DEFAULT_STORM, Fault, Faults, Storm
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.seed import Seed
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """What the reference gives before and after it was renewed; must be found nowhere afterwards."""
@@ -56,8 +56,8 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     plan: Plan
     targets: tuple[Target, ...]
-    seed: Seed
-    faults: Faults
+    seed: SimulatorFixture
+    faults: FaultScenario
     unsent: float
     """The share of requests that cannot be sent at all."""
     stuck: float
@@ -95,11 +95,11 @@ def make_scene(number: int) -> Scene:
     names = [target.id for target in targets]
     down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
     missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
-    seed = Seed.from_plan(plan, targets, down=down, missing=missing)
+    seed = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
     return Scene(
         plan=plan,
         targets=targets,
-        seed=_with_users(seed.adjusted({"roma": _roma(random), "apinizer": _apinizer(random)}), plan),
+        seed=_with_users(seed.with_settings({"roma": _roma(random), "apinizer": _apinizer(random)}), plan),
         faults=_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
         stuck=random.choice([0.0, 0.0, 0.0, 0.0, 0.02]),
@@ -122,10 +122,13 @@ def interrupts(random: Random, share: float) -> tuple[float, ...]:
     return (first, first + random.choice([0.0, 0.5, 3.0])) if random.random() < 0.4 else (first,)
 
 
-def _with_users(seed: Seed, plan: Plan) -> Seed:
+def _with_users(seed: SimulatorFixture, plan: Plan) -> SimulatorFixture:
     """Return the seed with whom the plan's logins are for."""
     logins = {gateway.name for gateway in plan.gateways if not gateway.auth.token}
-    users = (User(name="cron", password=PASSWORD, domain="acme"), User(name="cron", password=PASSWORD))
+    users = (
+        SimulatedUser(name="cron", password=PASSWORD, domain="acme"),
+        SimulatedUser(name="cron", password=PASSWORD),
+    )
     return replace(
         seed,
         gateways=tuple(
@@ -282,23 +285,23 @@ def _apinizer(random: Random) -> dict[str, object]:
     }
 
 
-def _rate(random: Random) -> Rate | None:
+def _rate(random: Random) -> RateLimit | None:
     if random.random() < 0.75:
         return None
-    return Rate(
+    return RateLimit(
         per_second=random.uniform(2, 20), burst=random.randint(1, 5), retry_after=random.random() < 0.7
     )
 
 
-def _expiry(random: Random) -> Expiry | None:
-    return Expiry(requests=random.randint(1, 30)) if random.random() < 0.2 else None
+def _expiry(random: Random) -> TokenExpiry | None:
+    return TokenExpiry(requests=random.randint(1, 30)) if random.random() < 0.2 else None
 
 
-def _faults(random: Random, number: int, names: list[TargetId]) -> Faults:
+def _faults(random: Random, number: int, names: list[TargetId]) -> FaultScenario:
     kinds = DEFAULT_STORM if random.random() < 0.5 else tuple(random.sample(_UGLY, random.randint(1, 12)))
-    storm = Storm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
-    leak = Fault(kind=Kind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
-    return Faults(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
+    storm = FaultStorm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
+    leak = InjectedFault(kind=FaultKind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
+    return FaultScenario(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
 
 
 def _outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, Outage]:

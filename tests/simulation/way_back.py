@@ -18,15 +18,15 @@ from orchestrator.model.reading import Obstacle
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.runs.restore import Choice, Restoration, prepare
-from orchestrator.simulator.books import Books
-from orchestrator.simulator.exchange import Effect
-from orchestrator.simulator.faults import Fault, Faults, On
-from orchestrator.simulator.platforms import Platforms
+from orchestrator.simulator.books import SimulatorBooks
+from orchestrator.simulator.exchange import RequestEffect
+from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import Scene, interrupts
 
 _ALL: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
-_CHANGES = (Effect.UP, Effect.DOWN, Effect.PART)
+_CHANGES = (RequestEffect.UP, RequestEffect.DOWN, RequestEffect.PART)
 _UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
 _MAY_HAVE_ARRIVED = (None, "doubt", "strange", "removed", "partial")
 
@@ -89,21 +89,21 @@ def _turned_round(targets: Sequence[Target], parent: RunFolder) -> dict[int, tup
     return needs
 
 
-def _of_deploys(faults: Faults) -> Faults:
+def _of_deploys(faults: FaultScenario) -> FaultScenario:
     """Return the same faults as they strike deploys; those of looks stay."""
     storm = faults.storm and replace(faults.storm, kinds=tuple(map(_of_deploy, faults.storm.kinds)))
     script = {place: tuple(map(_of_deploy, faults)) for place, faults in faults.script.items()}
-    return Faults(storm=storm, script=script)
+    return FaultScenario(storm=storm, script=script)
 
 
-def _of_deploy(fault: Fault | str) -> Fault | str:
-    if isinstance(fault, Fault):
-        return replace(fault, on=On.DEPLOY) if fault.on is On.UNDEPLOY else fault
+def _of_deploy(fault: InjectedFault | str) -> InjectedFault | str:
+    if isinstance(fault, InjectedFault):
+        return replace(fault, on=FaultScope.DEPLOY) if fault.on is FaultScope.UNDEPLOY else fault
     act, colon, name = fault.partition(":")
     return f"deploy:{name if colon else act}" if not colon or act == "undeploy" else fault
 
 
-def nothing_to_bring_back(books: Books, parent: RunFolder, refused: RunError) -> Iterator[str]:
+def nothing_to_bring_back(books: SimulatorBooks, parent: RunFolder, refused: RunError) -> Iterator[str]:
     """Yield what is wrong where a restore was refused since there is nothing to restore."""
     if "can be restored" not in str(refused):
         yield f"the restore was refused: {refused}"
@@ -111,7 +111,11 @@ def nothing_to_bring_back(books: Books, parent: RunFolder, refused: RunError) ->
 
 
 def check_brought_back(
-    way: WayBack, before: Books, platforms: Platforms, counted: int, runs: Sequence[RunFolder]
+    way: WayBack,
+    before: SimulatorBooks,
+    platforms: SimulatedPlatforms,
+    counted: int,
+    runs: Sequence[RunFolder],
 ) -> Iterator[str]:
     """Yield what is wrong when the restore has reached its end.
 
@@ -126,7 +130,7 @@ def check_brought_back(
         yield "the restore does not say what it is, or of which run"
     if [target.id for target in targets] != [target.id for target in way.scene.targets]:
         yield "promise 1: the restore's report does not hold each target once, in its order"
-    last: dict[str, Effect] = {}
+    last: dict[str, RequestEffect] = {}
     for seen in platforms.seen(counted):
         if seen.target is not None and seen.effect in _CHANGES:
             last[seen.target] = seen.effect
@@ -141,9 +145,9 @@ def check_brought_back(
     yield from _blind(way.scene, runs[0])
 
 
-def _check(scene: Scene, target: TargetReport, last: Effect | None, *, down: bool) -> Iterator[str]:
+def _check(scene: Scene, target: TargetReport, last: RequestEffect | None, *, down: bool) -> Iterator[str]:
     blind = not offers_look(scene, target.gateway)
-    if target.outcome in _UP and (down or (last is Effect.PART and not blind)):
+    if target.outcome in _UP and (down or (last is RequestEffect.PART and not blind)):
         yield f"promise 3: {target.id} is reported {target.outcome}, and is not up everywhere"
     if target.outcome is Outcome.NOT_STARTED and last is not None:
         yield f"{target.id} is reported as not started, and we deployed it"
@@ -153,7 +157,7 @@ def _check(scene: Scene, target: TargetReport, last: Effect | None, *, down: boo
         yield f"{target.id} is reported {target.outcome} by a restore"
 
 
-def _left_alone(before: Books, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
+def _left_alone(before: SimulatorBooks, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
     """Yield each target that the run took down, as it says itself, and that its restore passes over."""
     database = parent.open()
     try:

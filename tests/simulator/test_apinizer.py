@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.simulator.exchange import Effect
-from orchestrator.simulator.limits import Rate
+from orchestrator.simulator.exchange import RequestEffect
+from orchestrator.simulator.limits import RateLimit
 from tests.support.simulated import PROXY, TEST, World, apinizer, document, status
 
 TARGET = "apim/Retail/petstore/test"
@@ -25,7 +25,7 @@ def test_shape_a_has_a_row_for_the_environment():
         "success": True,
         "deploymentResult": {"success": True, "deploymentResults": [row]},
     }
-    assert delivery.effect is Effect.DOWN
+    assert delivery.effect is RequestEffect.DOWN
 
 
 def test_shape_b_has_a_row_for_each_pod():
@@ -107,7 +107,7 @@ def test_the_new_envelope_has_neither_error_nor_404():
 def test_a_path_without_its_slash_or_off_the_api_is_a_404_without_an_envelope(path):
     delivery = World(apinizer()).ask("DELETE", path)
 
-    assert (status(delivery), delivery.effect) == (404, Effect.NONE)
+    assert (status(delivery), delivery.effect) == (404, RequestEffect.NONE)
     assert delivery.answer.body.startswith(b"<!doctype html>")
 
 
@@ -131,7 +131,7 @@ def test_a_look_that_an_old_version_lacks_is_a_404_without_an_envelope(fields, p
 def test_a_token_that_is_not_accepted_is_a_401(token, errors, text):
     delivery = World(apinizer(errors=errors)).ask("DELETE", TEST, token=token)
 
-    assert (status(delivery), delivery.effect) == (401, Effect.NONE)
+    assert (status(delivery), delivery.effect) == (401, RequestEffect.NONE)
     assert text in document(delivery).values()
 
 
@@ -187,7 +187,7 @@ def test_a_deploy_brings_it_back():
 
     delivery = world.ask("POST", TEST, {"description": "back"})
 
-    assert (status(delivery), delivery.effect) == (200, Effect.UP)
+    assert (status(delivery), delivery.effect) == (200, RequestEffect.UP)
     assert first(world, "deploy-status")["deployed"] is True
     assert first(world, "route-health")["podsActive"] == 2
 
@@ -198,7 +198,7 @@ def test_a_rollback_deploys_and_says_so_in_its_text_only():
 
     delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
 
-    assert delivery.effect is Effect.UP
+    assert delivery.effect is RequestEffect.UP
     assert document(delivery).keys() == {"status", "resultMessage"}
 
 
@@ -209,7 +209,7 @@ def test_a_rollback_whose_deploy_failed_is_still_a_success():
 
     delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
 
-    assert (status(delivery), delivery.effect) == (200, Effect.NONE)
+    assert (status(delivery), delivery.effect) == (200, RequestEffect.NONE)
     assert "but deployment failed" in document(delivery)["resultMessage"]
 
 
@@ -218,7 +218,7 @@ def test_a_delete_without_the_environments_tail_destroys_and_the_books_say_so():
 
     delivery = world.ask("DELETE", PROXY)
 
-    assert (status(delivery), delivery.effect) == (200, Effect.DESTROYED)
+    assert (status(delivery), delivery.effect) == (200, RequestEffect.DESTROYED)
     assert set(world.platforms.books().destroyed) == {
         f"apim/Retail/petstore/{place}" for place in ("test", "production", "old")
     }
@@ -234,7 +234,7 @@ def test_names_of_any_kind_are_decoded_segment_by_segment():
         "/apiops/projects/Sipari%C5%9F%20Y%C3%B6netimi/apiProxies/a%2Fb%25c%3Fd%23e%2Bf/environments/prod%20ortam%C4%B1/",
     )
 
-    assert delivery.effect is Effect.DOWN
+    assert delivery.effect is RequestEffect.DOWN
     assert delivery.call.row.id == "apim/Sipariş Yönetimi/a%2Fb%25c?d#e+f/prod ortamı"  # noqa: RUF001 - Turkish
 
 
@@ -260,7 +260,7 @@ def test_a_proxy_shows_its_deployments():
 
 
 def test_haste_is_a_429_with_the_seconds_in_header_and_body():
-    world = World(apinizer(rate=Rate(per_second=1)))
+    world = World(apinizer(rate=RateLimit(per_second=1)))
     world.ask("GET", "/apiops/projects/")
 
     delivery = world.ask("GET", "/apiops/projects/")
@@ -293,7 +293,7 @@ class TestTwists:
         told = document(delivery)
         assert told.get("success", told.get("status")) in (True, "SUCCESS")
         assert told["deploymentResult"]["success"] is False
-        assert delivery.effect is Effect.NONE
+        assert delivery.effect is RequestEffect.NONE
         assert first(world, "route-health")["podsActive"] == 2
 
     def test_one_pod_of_two_goes_on_serving_while_both_flags_look_clean(self):
@@ -316,19 +316,19 @@ class TestTwists:
     def test_an_orphan_can_be_undeployed_again(self):
         world, _ = self.struck("partial")
 
-        assert world.ask("DELETE", TEST).effect is Effect.DOWN
+        assert world.ask("DELETE", TEST).effect is RequestEffect.DOWN
         assert first(world, "route-health")["podsActive"] == 0
 
     def test_booleans_in_quotes_are_a_done_deed(self):
         _, delivery = self.struck("quoted")
 
         assert document(delivery)["success"] == "true"
-        assert delivery.effect is Effect.DOWN
+        assert delivery.effect is RequestEffect.DOWN
 
     def test_a_result_may_be_missing(self):
         _, delivery = self.struck("no-result")
 
-        assert (document(delivery), delivery.effect) == ({"success": True}, Effect.DOWN)
+        assert (document(delivery), delivery.effect) == ({"success": True}, RequestEffect.DOWN)
 
     @pytest.mark.parametrize(("shape", "rows"), [("a", "deploymentResults"), ("b", "detailList")])
     def test_rows_may_be_missing(self, shape, rows):
@@ -339,7 +339,7 @@ class TestTwists:
     def test_a_400_may_carry_a_result(self):
         _, delivery = self.struck("refused-with-result")
 
-        assert (status(delivery), delivery.effect) == (400, Effect.NONE)
+        assert (status(delivery), delivery.effect) == (400, RequestEffect.NONE)
         assert document(delivery)["deploymentResult"]["success"] is False
 
     def test_no_pod_may_be_reachable(self):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.exchange import Answer
-from orchestrator.simulator.faults import Fault
-from orchestrator.simulator.seed import ApinizerSeed, BackendSeed, ProxySeed, RomaSeed
+from orchestrator.simulator.exchange import HttpAnswer
+from orchestrator.simulator.faults import InjectedFault
+from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, ProxyFixture, RomaFixture
 from tests.simulator.test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
 from tests.support.simulated import BACKEND, PLACE, World, apinizer, document, roma, status
 
@@ -26,14 +26,18 @@ def history(version: str) -> tuple[str, str, bytes]:
     return "GET", f"/{version}/{PLACE}/livedata-apis/{BACKEND}/deploy", b""
 
 
-ROMA: dict[str, tuple[dict[str, Any], Fault | str, tuple[str, str, bytes]]] = {
+ROMA: dict[str, tuple[dict[str, Any], InjectedFault | str, tuple[str, str, bytes]]] = {
     "list": (BOTH, "", page()),
     "list-first-page": (THREE, "", page(2)),
     "list-second-page": (THREE, "", page(2, 1)),
     "list-empty": ({"targets": (), "down": ()}, "", page()),
     "list-short-of-its-total": ({"down": (), "miscount": 1}, "", page()),
-    "list-unknown-status": ({"down": (), "about": {BACKEND: BackendSeed(status=2)}}, "", page()),
-    "list-type-not-given-yet": ({"down": (), "about": {BACKEND: BackendSeed(status=1, type="")}}, "", page()),
+    "list-unknown-status": ({"down": (), "about": {BACKEND: BackendFixture(status=2)}}, "", page()),
+    "list-type-not-given-yet": (
+        {"down": (), "about": {BACKEND: BackendFixture(status=1, type="")}},
+        "",
+        page(),
+    ),
     "list-401": ({"tokens": ("another",)}, "", page()),
     "list-404-not-published": ({"dialects": ("v2",)}, "", page()),
     "list-404-no-instance": ({"instance_id": "other"}, "", page()),
@@ -49,7 +53,7 @@ OWN = ("GET", "/apiops/projects/MyProject/environments/", b"")
 PROXIES = ("GET", "/apiops/projects/MyProject/apiProxies/", b"")
 WHOLE = ("GET", PROXY, b"")
 STATUS = ("GET", f"{PLACED}deploy-status/", b"")
-APINIZER: dict[str, tuple[dict[str, Any], Fault | str, tuple[str, str, bytes]]] = {
+APINIZER: dict[str, tuple[dict[str, Any], InjectedFault | str, tuple[str, str, bytes]]] = {
     "projects": ({}, "", PROJECTS),
     "projects-none": ({"targets": ()}, "", PROJECTS),
     "projects-fewer-than-counted": ({"withheld": 2}, "", PROJECTS),
@@ -74,8 +78,8 @@ APINIZER: dict[str, tuple[dict[str, Any], Fault | str, tuple[str, str, bytes]]] 
 }  # fmt: skip
 
 
-def answered(seed: RomaSeed | ApinizerSeed, request: tuple[str, str, bytes]) -> Answer:
-    answer = World(seed).ask(*request).answer
+def answered(fixture: RomaFixture | ApinizerFixture, request: tuple[str, str, bytes]) -> HttpAnswer:
+    answer = World(fixture).ask(*request).answer
     assert answer is not None
     return answer
 
@@ -104,7 +108,7 @@ def test_every_sample_that_is_judged_is_there() -> None:
 
 
 def test_what_a_backend_is_like_shows_in_its_document() -> None:
-    about = BackendSeed(
+    about = BackendFixture(
         name="orders", path="/o", application="legacy", application_id="a1", type="function", deployed=0.0
     )
     (api,) = document(World(roma(down=(), about={BACKEND: about})).ask(*page()))["apis"]
@@ -124,7 +128,7 @@ def test_a_list_shifts_as_often_as_it_is_told_to() -> None:
 
 
 def test_a_name_finds_what_is_called_so() -> None:
-    world = World(roma(**BOTH, about={OTHER: BackendSeed(name="orders")}))
+    world = World(roma(**BOTH, about={OTHER: BackendFixture(name="orders")}))
 
     found = document(world.ask("GET", f"/v1/{PLACE}/livedata-apis?name=orders&precise_search=name"))["apis"]
 
@@ -132,8 +136,8 @@ def test_a_name_finds_what_is_called_so() -> None:
 
 
 def test_the_report_tells_where_each_proxy_is_deployed() -> None:
-    seed = apinizer(report="allowed", about={"Retail/petstore": ProxySeed(type="SOAP")})
-    (row,) = document(World(seed).ask(*REPORT))["resultList"]
+    fixture = apinizer(report="allowed", about={"Retail/petstore": ProxyFixture(type="SOAP")})
+    (row,) = document(World(fixture).ask(*REPORT))["resultList"]
 
     assert (row["projectName"], row["apiName"], row["apiType"]) == ("Retail", "petstore", "SOAP")
     assert {one["environmentName"]: one["deployed"] for one in row["environmentList"]} == {
@@ -144,8 +148,8 @@ def test_the_report_tells_where_each_proxy_is_deployed() -> None:
 
 
 def test_environments_have_their_types_and_proxies_their_paths() -> None:
-    seed = apinizer(types={"old": "SANDBOX"}, about={"Retail/petstore": ProxySeed(path="/pets")})
-    world = World(seed)
+    fixture = apinizer(types={"old": "SANDBOX"}, about={"Retail/petstore": ProxyFixture(path="/pets")})
+    world = World(fixture)
     types = {one["name"]: one["type"] for one in document(world.ask(*ENVIRONMENTS))["resultList"]}
     (proxy,) = document(world.ask("GET", "/apiops/projects/Retail/apiProxies/"))["resultList"]
 
@@ -154,13 +158,13 @@ def test_environments_have_their_types_and_proxies_their_paths() -> None:
 
 
 def test_a_hidden_project_is_not_listed_and_a_closed_one_cannot_be_looked_into() -> None:
-    seed = apinizer(
+    fixture = apinizer(
         targets=(("Open", "a", "test"), ("Closed", "b", "test"), ("Hidden", "c", "test")),
         down=(),
         closed=("Closed",),
         hidden=("Hidden",),
     )
-    world = World(seed)
+    world = World(fixture)
     listed = [one["name"] for one in document(world.ask(*PROJECTS))["resultList"]]
     answers = [
         status(world.ask("GET", f"/apiops/projects/{name}/apiProxies/"))
@@ -172,18 +176,20 @@ def test_a_hidden_project_is_not_listed_and_a_closed_one_cannot_be_looked_into()
 
 
 def test_where_a_proxy_never_was_deploy_status_says_so() -> None:
-    seed = apinizer(targets=(("Retail", "petstore", "test"), ("Retail", "orders", "production")), down=())
+    fixture = apinizer(targets=(("Retail", "petstore", "test"), ("Retail", "orders", "production")), down=())
     place = "/apiops/projects/Retail/apiProxies/petstore/environments/production/deploy-status/"
 
-    assert document(World(seed).ask("GET", place))["resultList"] == [
+    assert document(World(fixture).ask("GET", place))["resultList"] == [
         {"deployed": False, "lastDeployTime": None, "revision": None, "redeployRequired": False}
     ]
 
 
 def test_a_deployment_has_the_time_that_it_is_given() -> None:
-    seed = apinizer(deployed={"Retail/petstore/test": 0.0})
+    fixture = apinizer(deployed={"Retail/petstore/test": 0.0})
     (state,) = document(
-        World(seed).ask("GET", "/apiops/projects/Retail/apiProxies/petstore/environments/test/deploy-status/")
+        World(fixture).ask(
+            "GET", "/apiops/projects/Retail/apiProxies/petstore/environments/test/deploy-status/"
+        )
     )["resultList"]
 
     assert state["lastDeployTime"].startswith("1970-01-01T00:00:00")

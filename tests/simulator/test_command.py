@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.commands.simulator import command
-from orchestrator.simulator.seed import FAKE_PASSWORD, FAKE_TOKEN, Seed
+from orchestrator.simulator.fixtures import FAKE_PASSWORD, FAKE_TOKEN, SimulatorFixture
 from tests.support.simulated import TEST, apinizer, roma
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def asked(url: str, method: str, path: str, token: str = FAKE_TOKEN) -> tuple[in
 @pytest.fixture
 def seed_file(tmp_path: Path) -> str:
     path = tmp_path / "seed.json"
-    path.write_bytes(msgspec.json.encode(Seed(gateways=(roma(), apinizer()))))
+    path.write_bytes(msgspec.json.encode(SimulatorFixture(gateways=(roma(), apinizer()))))
     return str(path)
 
 

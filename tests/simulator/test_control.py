@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from orchestrator.simulator.books import Books
+from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.control import control
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.seed import Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import SimulatorFixture
 from tests.support.simulated import BACKEND, PLACE, World, roma, status
 
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
@@ -23,7 +23,7 @@ def test_the_books_come_as_they_are():
     world = World(roma())
     world.ask("GET", SHOW)
 
-    told = msgspec.json.decode(asked(world, "GET", "/_books").body, type=Books)
+    told = msgspec.json.decode(asked(world, "GET", "/_books").body, type=SimulatorBooks)
 
     assert told == world.platforms.books()
 
@@ -42,9 +42,12 @@ def test_requests_come_page_by_page():
 def test_faults_and_seed_are_taken():
     world = World(roma())
 
-    assert asked(world, "POST", "/_faults", Faults(script={"roma-eu": ("any:500",)})).status == 204
+    assert asked(world, "POST", "/_faults", FaultScenario(script={"roma-eu": ("any:500",)})).status == 204
     assert status(world.ask("GET", SHOW)) == 500
-    assert asked(world, "POST", "/_seed", Seed(gateways=(roma(targets=("a",), down=()),))).status == 204
+    assert (
+        asked(world, "POST", "/_seed", SimulatorFixture(gateways=(roma(targets=("a",), down=()),))).status
+        == 204
+    )
     assert set(world.platforms.books().targets) == {"roma-eu/a"}
 
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import TWISTS, Kind
+from orchestrator.simulator.exchange import TWISTS, FaultKind
 from orchestrator.simulator.faults import (
     DEFAULT_STORM,
     NAMES,
-    Fault,
-    Faults,
-    On,
-    Storm,
-    Weather,
+    FaultPicker,
+    FaultScenario,
+    FaultScope,
+    FaultStorm,
+    InjectedFault,
     parse_fault,
     parse_storm,
 )
@@ -24,21 +24,21 @@ from orchestrator.simulator.faults import (
 TARGET = "apim/P/x/test"
 
 
-def weather(**faults: object) -> Weather:
-    return Weather(Faults(**faults), "apim", TWISTS)
+def weather(**faults: object) -> FaultPicker:
+    return FaultPicker(FaultScenario(**faults), "apim", TWISTS)
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("500", Fault(kind=Kind.STATUS, status=500)),
-        ("503@2", Fault(kind=Kind.STATUS, status=503, retry_after="2")),
-        ("500-after", Fault(kind=Kind.STATUS, status=500, effect=True)),
-        ("reset-after", Fault(kind=Kind.RESET, effect=True)),
-        ("slow@1.5", Fault(kind=Kind.SLOW, delay=1.5)),
-        ("look:hang", Fault(kind=Kind.HANG, on=On.LOOK)),
-        ("any:401", Fault(kind=Kind.STATUS, on=On.ANY, status=401)),
-        ("no-pods", Fault(kind=Kind.NO_PODS, on=On.LOOK)),
+        ("500", InjectedFault(kind=FaultKind.STATUS, status=500)),
+        ("503@2", InjectedFault(kind=FaultKind.STATUS, status=503, retry_after="2")),
+        ("500-after", InjectedFault(kind=FaultKind.STATUS, status=500, effect=True)),
+        ("reset-after", InjectedFault(kind=FaultKind.RESET, effect=True)),
+        ("slow@1.5", InjectedFault(kind=FaultKind.SLOW, delay=1.5)),
+        ("look:hang", InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK)),
+        ("any:401", InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=401)),
+        ("no-pods", InjectedFault(kind=FaultKind.NO_PODS, on=FaultScope.LOOK)),
     ],
 )
 def test_a_fault_is_read_from_its_text(text, fault):
@@ -84,11 +84,18 @@ def test_each_request_takes_the_first_fault_of_its_act():
 
 
 def test_a_fault_may_strike_often_or_for_ever():
-    faults = weather(script={TARGET: (Fault(kind=Kind.RESET, times=2), Fault(kind=Kind.HANG, times=0))})
+    faults = weather(
+        script={
+            TARGET: (
+                InjectedFault(kind=FaultKind.RESET, times=2),
+                InjectedFault(kind=FaultKind.HANG, times=0),
+            )
+        }
+    )
 
     picked = [faults.pick(TARGET, Act.UNDEPLOY, n).kind for n in range(1, 6)]
 
-    assert picked == [Kind.RESET] * 2 + [Kind.HANG] * 3
+    assert picked == [FaultKind.RESET] * 2 + [FaultKind.HANG] * 3
 
 
 def test_a_targets_script_goes_before_its_gateways():
@@ -106,14 +113,14 @@ def test_only_a_fault_on_any_strikes_what_has_no_act():
 
 def test_a_twist_of_another_platform_is_refused_in_a_script_and_left_out_of_a_storm():
     with pytest.raises(UsageError, match="'partial'"):
-        Weather(Faults(script={"roma-eu": ("partial",)}), "roma-eu", frozenset())
-    storm = Faults(storm=Storm(share=1.0, kinds=("partial", "500")))
-    assert Weather(storm, "roma-eu", frozenset()).pick("roma-eu/a", Act.UNDEPLOY, 1).status == 500
+        FaultPicker(FaultScenario(script={"roma-eu": ("partial",)}), "roma-eu", frozenset())
+    storm = FaultScenario(storm=FaultStorm(share=1.0, kinds=("partial", "500")))
+    assert FaultPicker(storm, "roma-eu", frozenset()).pick("roma-eu/a", Act.UNDEPLOY, 1).status == 500
 
 
 @given(seed=st.integers(), share=st.sampled_from([0.0, 0.2, 1.0]))
 def test_a_storm_strikes_its_share_and_the_same_requests_again(seed, share):
-    storms = [weather(storm=Storm(share=share, seed=seed, kinds=("500",))) for _ in range(2)]
+    storms = [weather(storm=FaultStorm(share=share, seed=seed, kinds=("500",))) for _ in range(2)]
 
     struck = [[storm.pick(f"apim/{n}", Act.UNDEPLOY, 1) is not None for n in range(500)] for storm in storms]
 
@@ -123,19 +130,19 @@ def test_a_storm_strikes_its_share_and_the_same_requests_again(seed, share):
 
 def test_a_storm_does_not_depend_on_the_order_of_arrival():
     def rolled(order: list[int]) -> dict[int, bool]:
-        storm = weather(storm=Storm(share=0.5, kinds=("500",)))
+        storm = weather(storm=FaultStorm(share=0.5, kinds=("500",)))
         return {n: storm.pick(f"apim/{n}", Act.UNDEPLOY, 1) is not None for n in order}
 
     assert rolled(list(range(100))) == rolled(list(reversed(range(100))))
 
 
 def test_a_storm_may_spare_a_target_after_some_requests_and_other_gateways():
-    storm = Storm(share=1.0, kinds=("500",), first=2)
+    storm = FaultStorm(share=1.0, kinds=("500",), first=2)
 
     assert [bool(weather(storm=storm).pick(TARGET, Act.UNDEPLOY, n)) for n in (1, 2, 3)] == [
         True,
         True,
         False,
     ]
-    elsewhere = Storm(share=1.0, kinds=("500",), gateways=("roma-eu",))
+    elsewhere = FaultStorm(share=1.0, kinds=("500",), gateways=("roma-eu",))
     assert weather(storm=elsewhere).pick(TARGET, Act.UNDEPLOY, 1) is None

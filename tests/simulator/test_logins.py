@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Delivery, Effect, Manner
-from orchestrator.simulator.faults import Faults, Storm
-from orchestrator.simulator.limits import Rate
-from orchestrator.simulator.seed import FAKE_PASSWORD
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import Delivery, DeliveryManner, RequestEffect
+from orchestrator.simulator.faults import FaultScenario, FaultStorm
+from orchestrator.simulator.fixtures import FAKE_PASSWORD
+from orchestrator.simulator.limits import RateLimit
 from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
 
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
@@ -36,7 +36,7 @@ def iam(world: World, body: object, kind: str = "application/json;charset=utf8")
 
 
 def ours(**fields: Any) -> World:
-    user = User(name="ops", domain="acme", password=FAKE_PASSWORD)
+    user = SimulatedUser(name="ops", domain="acme", password=FAKE_PASSWORD)
     return World(roma(**{"users": (user,)} | fields))
 
 
@@ -46,7 +46,7 @@ def manager(world: World, kind: str = FORM, **form: str) -> Delivery:
 
 
 def theirs(**fields: Any) -> World:
-    return World(apinizer(**{"users": (User(name="ops", password=FAKE_PASSWORD),)} | fields))
+    return World(apinizer(**{"users": (SimulatedUser(name="ops", password=FAKE_PASSWORD),)} | fields))
 
 
 class TestIam:
@@ -56,7 +56,7 @@ class TestIam:
         delivery = iam(world, wish())
 
         token = delivery.answer.headers["X-Subject-Token"]
-        assert (status(delivery), delivery.effect) == (201, Effect.GRANTED)
+        assert (status(delivery), delivery.effect) == (201, RequestEffect.GRANTED)
         ends = datetime.fromisoformat(document(delivery)["token"]["expires_at"])
         assert ends.timestamp() == world.now + 30
         assert token not in delivery.answer.body.decode()
@@ -117,10 +117,10 @@ class TestIam:
 
         delivery = iam(ours(), body)
 
-        assert (status(delivery), delivery.effect) == (expected, Effect.REFUSED)
+        assert (status(delivery), delivery.effect) == (expected, RequestEffect.REFUSED)
 
     def test_a_user_with_a_second_factor_gets_no_token_for_a_password(self):
-        user = User(name="ops", domain="acme", password=FAKE_PASSWORD, second_factor=True)
+        user = SimulatedUser(name="ops", domain="acme", password=FAKE_PASSWORD, second_factor=True)
         world = ours(users=(user,))
 
         delivery = iam(world, wish())
@@ -168,7 +168,11 @@ class TestManager:
         delivery = manager(world)
 
         body = document(delivery)
-        assert (status(delivery), delivery.effect, body["token_type"]) == (200, Effect.GRANTED, "Bearer")
+        assert (status(delivery), delivery.effect, body["token_type"]) == (
+            200,
+            RequestEffect.GRANTED,
+            "Bearer",
+        )
         assert body["expires_in"] == told(world.now)
         assert status(world.ask("DELETE", TEST, token=body["access_token"])) == 200
 
@@ -208,7 +212,7 @@ class TestManager:
         assert status(theirs().send("POST", MANAGER, {"Content-Type": "application/json"}, body)) == 400
 
     def test_a_password_of_any_kind_is_decoded_as_a_form_is(self):
-        users = (User(name="Ayşe +&=%", password="ğ p+w&d=%20"),)
+        users = (SimulatedUser(name="Ayşe +&=%", password="ğ p+w&d=%20"),)
         world = theirs(users=users)
 
         assert status(manager(world, client_id=users[0].name, client_secret=users[0].password)) == 200
@@ -224,14 +228,14 @@ LOGIN = {"roma-eu": (ours, lambda world: iam(world, wish()), 201), "apim": (thei
 @pytest.mark.parametrize(
     ("fault", "manner", "expected", "accepted"),
     [
-        ("login:500", Manner.WHOLE, 500, 0),
-        ("login:503@7", Manner.WHOLE, 503, 0),
-        ("login:reset", Manner.RESET, 0, 0),
-        ("login:reset-after", Manner.RESET, 0, 1),
-        ("login:hang", Manner.HANG, 0, 0),
-        ("login:slow@2", Manner.WHOLE, None, 1),
-        ("login:login-page", Manner.WHOLE, 200, 0),
-        ("any:429", Manner.WHOLE, 429, 0),
+        ("login:500", DeliveryManner.WHOLE, 500, 0),
+        ("login:503@7", DeliveryManner.WHOLE, 503, 0),
+        ("login:reset", DeliveryManner.RESET, 0, 0),
+        ("login:reset-after", DeliveryManner.RESET, 0, 1),
+        ("login:hang", DeliveryManner.HANG, 0, 0),
+        ("login:slow@2", DeliveryManner.WHOLE, None, 1),
+        ("login:login-page", DeliveryManner.WHOLE, 200, 0),
+        ("any:429", DeliveryManner.WHOLE, 429, 0),
     ],
 )
 def test_faults_strike_logins_too(gateway, fault, manner, expected, accepted):
@@ -273,13 +277,13 @@ def test_a_login_cannot_lie_as_an_undeploy_can():
 
 def test_a_storm_strikes_logins_where_it_names_them():
     world = ours()
-    world.platforms.expect(Faults(storm=Storm(share=1, kinds=("login:502", "500"))))
+    world.platforms.expect(FaultScenario(storm=FaultStorm(share=1, kinds=("login:502", "500"))))
 
     assert status(iam(world, wish())) == 502
 
 
 def test_the_books_tell_a_login_from_other_requests_and_a_rate_does_not_count_it():
-    world = ours(rate=Rate(per_second=1))
+    world = ours(rate=RateLimit(per_second=1))
     iam(world, wish())
     iam(world, wish("wrong"))
     world.ask("GET", SHOW)
@@ -287,8 +291,8 @@ def test_the_books_tell_a_login_from_other_requests_and_a_rate_does_not_count_it
     seen = world.platforms.seen()
 
     assert [(one.login, one.effect, one.status) for one in seen] == [
-        (True, Effect.GRANTED, 201),
-        (True, Effect.REFUSED, 401),
-        (False, Effect.NONE, 200),
+        (True, RequestEffect.GRANTED, 201),
+        (True, RequestEffect.REFUSED, 401),
+        (False, RequestEffect.NONE, 200),
     ]
     assert (world.facts().requests, world.facts().looks) == (3, 1)

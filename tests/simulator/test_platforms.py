@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
 from orchestrator.model.reading import Act
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.exchange import Effect, Manner
-from orchestrator.simulator.faults import NAMES, Faults, Storm
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_KEYS, FAKE_TOKEN, Seed
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
+from orchestrator.simulator.faults import NAMES, FaultScenario, FaultStorm
+from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
@@ -33,25 +33,25 @@ BOTH = {
 @pytest.mark.parametrize(
     ("fault", "manner", "answer", "effect"),
     [
-        ("500", Manner.WHOLE, 500, Effect.NONE),
-        ("500-after", Manner.WHOLE, 500, Effect.DOWN),
-        ("slow@3", Manner.WHOLE, None, Effect.DOWN),
-        ("hang", Manner.HANG, 0, Effect.NONE),
-        ("hang-after", Manner.HANG, 0, Effect.DOWN),
-        ("reset", Manner.RESET, 0, Effect.NONE),
-        ("reset-after", Manner.RESET, 0, Effect.DOWN),
-        ("garbage", Manner.GARBAGE, 0, Effect.NONE),
-        ("cut", Manner.CUT, None, Effect.DOWN),
-        ("login-page", Manner.WHOLE, 200, Effect.NONE),
-        ("error-page", Manner.WHOLE, 502, Effect.NONE),
-        ("empty", Manner.WHOLE, 200, Effect.NONE),
-        ("redirect", Manner.WHOLE, 302, Effect.NONE),
-        ("elsewhere", Manner.WHOLE, 404, Effect.NONE),
+        ("500", DeliveryManner.WHOLE, 500, RequestEffect.NONE),
+        ("500-after", DeliveryManner.WHOLE, 500, RequestEffect.DOWN),
+        ("slow@3", DeliveryManner.WHOLE, None, RequestEffect.DOWN),
+        ("hang", DeliveryManner.HANG, 0, RequestEffect.NONE),
+        ("hang-after", DeliveryManner.HANG, 0, RequestEffect.DOWN),
+        ("reset", DeliveryManner.RESET, 0, RequestEffect.NONE),
+        ("reset-after", DeliveryManner.RESET, 0, RequestEffect.DOWN),
+        ("garbage", DeliveryManner.GARBAGE, 0, RequestEffect.NONE),
+        ("cut", DeliveryManner.CUT, None, RequestEffect.DOWN),
+        ("login-page", DeliveryManner.WHOLE, 200, RequestEffect.NONE),
+        ("error-page", DeliveryManner.WHOLE, 502, RequestEffect.NONE),
+        ("empty", DeliveryManner.WHOLE, 200, RequestEffect.NONE),
+        ("redirect", DeliveryManner.WHOLE, 302, RequestEffect.NONE),
+        ("elsewhere", DeliveryManner.WHOLE, 404, RequestEffect.NONE),
     ],
 )
 def test_what_each_fault_does(gateway, fault, manner, answer, effect):
-    seed, path, method, target = BOTH[gateway]
-    world = World(seed())
+    fixture, path, method, target = BOTH[gateway]
+    world = World(fixture())
     world.expect(script={target: (fault,)})
 
     delivery = world.ask(method, path)
@@ -59,7 +59,7 @@ def test_what_each_fault_does(gateway, fault, manner, answer, effect):
     usual = {"roma-eu": 204, "apim": 200}[gateway]
     assert (delivery.manner, delivery.effect) == (manner, effect)
     assert (delivery.answer.status if delivery.answer else 0) == (usual if answer is None else answer)
-    assert world.platforms.books().targets[target].down == (effect is Effect.DOWN)
+    assert world.platforms.books().targets[target].down == (effect is RequestEffect.DOWN)
     assert delivery.delay == (3.0 if fault == "slow@3" else 0.0)
 
 
@@ -78,7 +78,7 @@ def test_latency_delays_every_answer():
 
 
 def test_who_is_turned_away_uses_up_no_scripted_fault():
-    world = World(roma(rate=Rate(per_second=1)))
+    world = World(roma(rate=RateLimit(per_second=1)))
     world.expect(script={TARGET: ("500",)})
 
     statuses = [status(world.ask("POST", UNDEPLOY, token="wrong"))]
@@ -90,7 +90,7 @@ def test_who_is_turned_away_uses_up_no_scripted_fault():
 
 
 def test_an_expired_token_is_a_401_until_a_new_one_comes():
-    world = World(roma(tokens=("first-token", "second-token"), expiry=Expiry(requests=1)))
+    world = World(roma(tokens=("first-token", "second-token"), expiry=TokenExpiry(requests=1)))
 
     tokens = ("first-token", "first-token", "second-token", "second-token")
     assert [status(world.ask("GET", SHOW, token=token)) for token in tokens] == [200, 401, 200, 200]
@@ -129,16 +129,16 @@ def test_every_request_is_seen_in_the_order_of_its_arrival():
 
     assert [one.number for one in seen] == [1, 2, 3]
     assert [(one.act, one.target, one.status, one.effect, one.fault) for one in seen] == [
-        (Act.UNDEPLOY, TARGET, None, Effect.DOWN, "reset-after"),
-        (Act.LOOK, TARGET, 200, Effect.NONE, None),
-        (None, None, 404, Effect.NONE, None),
+        (Act.UNDEPLOY, TARGET, None, RequestEffect.DOWN, "reset-after"),
+        (Act.LOOK, TARGET, 200, RequestEffect.NONE, None),
+        (None, None, 404, RequestEffect.NONE, None),
     ]
     assert seen[1].path == SHOW + "?x=1"
     assert world.platforms.seen(after=1, limit=1) == [seen[1]]
 
 
 def test_the_books_keep_so_many_requests_and_count_all():
-    platforms = Platforms(Seed(gateways=(roma(),), keep=2))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(),), keep=2))
     for _ in range(5):
         platforms.handle("roma-eu", "GET", SHOW, {}, b"", now=0.0)
 
@@ -149,8 +149,8 @@ def test_the_books_keep_so_many_requests_and_count_all():
 def test_no_credential_is_in_the_books():
     secrets = ("s3cret-token", "s3cret-password", "s3cret-key", "s3cret-session")
     token, password, secret, session = secrets
-    users = (User(name="u", domain="d", password=password),)
-    keys = (Key(access="ak", secret=secret, security_token=session),)
+    users = (SimulatedUser(name="u", domain="d", password=password),)
+    keys = (AccessKey(access="ak", secret=secret, security_token=session),)
     world = World(roma(tokens=(token,), users=users, keys=keys))
     body = {"auth": {"identity": {"methods": ["password"], "password": {
         "user": {"name": "u", "password": password, "domain": {"name": "d"}}}},
@@ -167,14 +167,14 @@ def test_no_credential_is_in_the_books():
 
 
 def test_changes_of_one_proxy_that_overlap_are_noticed():
-    platforms = Platforms(Seed(gateways=(apinizer(),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(apinizer(),)))
     headers = {"authorization": f"Bearer {FAKE_TOKEN}"}
     paths = [TEST, TEST.replace("test", "production")]
 
     open_ones = [platforms.handle("apim", "DELETE", path, headers, b"", now=0.0) for path in paths]
     facts = platforms.books().gateways["apim"]
     for delivery in open_ones:
-        platforms.ended("apim", delivery)
+        platforms.finish("apim", delivery)
     platforms.handle("apim", "DELETE", TEST, headers, b"", now=0.0)
 
     assert (facts.together, facts.overlaps) == (2, 1)
@@ -183,11 +183,13 @@ def test_changes_of_one_proxy_that_overlap_are_noticed():
 
 def test_a_bad_seed_or_fault_is_refused_in_a_sentence():
     with pytest.raises(UsageError, match="same name"):
-        Platforms(Seed(gateways=(roma(), roma())))
+        SimulatedPlatforms(SimulatorFixture(gateways=(roma(), roma())))
     with pytest.raises(UsageError, match="no gateway"):
-        Platforms(Seed(gateways=()))
+        SimulatedPlatforms(SimulatorFixture(gateways=()))
     with pytest.raises(UsageError, match="the gateways are roma-eu"):
-        Platforms(Seed(gateways=(roma(),)), Faults(script={"apim/a/b/c": ("500",)}))
+        SimulatedPlatforms(
+            SimulatorFixture(gateways=(roma(),)), FaultScenario(script={"apim/a/b/c": ("500",)})
+        )
 
 
 def test_new_faults_replace_the_old_ones_or_change_nothing():
@@ -204,38 +206,40 @@ def test_new_faults_replace_the_old_ones_or_change_nothing():
 def test_a_new_seed_begins_with_empty_books():
     world = World(roma())
     world.ask("POST", UNDEPLOY)
-    world.platforms.seed(Seed(gateways=(roma(targets=("a", "b"), down=()),)), now=world.now)
+    world.platforms.refill(SimulatorFixture(gateways=(roma(targets=("a", "b"), down=()),)), now=world.now)
 
     books = world.platforms.books()
     assert (books.requests, set(books.targets)) == (0, {"roma-eu/a", "roma-eu/b"})
     with pytest.raises(UsageError, match="roma-eu"):
-        world.platforms.seed(Seed(gateways=(apinizer(),)), now=world.now)
+        world.platforms.refill(SimulatorFixture(gateways=(apinizer(),)), now=world.now)
 
 
 def test_an_answer_that_was_open_when_the_world_began_anew_ends_without_a_trace():
-    platforms = Platforms(Seed(gateways=(roma(),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(),)))
     headers = {"X-Auth-Token": FAKE_TOKEN}
     old = platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
-    platforms.seed(Seed(gateways=(roma(),)), now=0.0)
+    platforms.refill(SimulatorFixture(gateways=(roma(),)), now=0.0)
 
     new = platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
-    platforms.ended("roma-eu", old)
+    platforms.finish("roma-eu", old)
     platforms.handle("roma-eu", "POST", UNDEPLOY, headers, b"", now=0.0)
     facts = platforms.books().gateways["roma-eu"]
-    platforms.ended("roma-eu", new)
+    platforms.finish("roma-eu", new)
 
     assert (facts.together, facts.overlaps) == (2, 1)
 
 
 def test_a_new_seed_that_does_not_fit_changes_nothing():
-    platforms = Platforms(Seed(gateways=(roma(),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(),)))
     opened = platforms.handle("roma-eu", "POST", UNDEPLOY, {"X-Auth-Token": FAKE_TOKEN}, b"", now=0.0)
 
     with pytest.raises(UsageError, match="partial"):
-        platforms.seed(Seed(gateways=(roma(),)), Faults(script={TARGET: ("partial",)}), now=0.0)
+        platforms.refill(
+            SimulatorFixture(gateways=(roma(),)), FaultScenario(script={TARGET: ("partial",)}), now=0.0
+        )
 
     assert (platforms.books().requests, len(platforms.seen())) == (1, 1)
-    platforms.ended("roma-eu", opened)
+    platforms.finish("roma-eu", opened)
 
 
 SEGMENTS = st.sampled_from(
@@ -268,9 +272,9 @@ BODIES = st.binary(max_size=40) | st.recursive(
     kind=st.sampled_from(["application/json", "application/x-www-form-urlencoded", "ş"]),
 )
 def test_no_request_makes_the_core_raise(method, path, body, fault, token, authorization, kind):
-    storm = Faults(storm=Storm(share=0.5, kinds=(f"any:{fault}",)))
-    seed = Seed(gateways=(roma(keys=(FAKE_KEYS,)), apinizer(shape="b")))
-    platforms = Platforms(seed, storm)
+    storm = FaultScenario(storm=FaultStorm(share=0.5, kinds=(f"any:{fault}",)))
+    fixture = SimulatorFixture(gateways=(roma(keys=(FAKE_KEYS,)), apinizer(shape="b")))
+    platforms = SimulatedPlatforms(fixture, storm)
 
     for name in platforms.names:
         headers = {
@@ -281,6 +285,6 @@ def test_no_request_makes_the_core_raise(method, path, body, fault, token, autho
             "X-Odd": "\udc80\ud800",
         }
         delivery = platforms.handle(name, method, path, headers, body, now=1.0)
-        platforms.ended(name, delivery)
-        assert delivery.answer is not None or delivery.manner is not Manner.WHOLE
+        platforms.finish(name, delivery)
+        assert delivery.answer is not None or delivery.manner is not DeliveryManner.WHOLE
     assert msgspec.json.encode([platforms.books(), platforms.seen()])

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.process import SimulatorError, simulators
-from orchestrator.simulator.seed import FAKE_TOKEN, Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.process import SimulatorError, start_simulators
 from tests.support.simulated import BACKEND, PLACE, apinizer, roma
 
-SEED = Seed(gateways=(roma(), apinizer()))
+FIXTURE = SimulatorFixture(gateways=(roma(), apinizer()))
 TARGET = f"roma-eu/{BACKEND}"
 
 
@@ -51,13 +51,13 @@ def ends(pid: int, within: float = 10.0) -> bool:
 
 def test_they_serve_tell_their_books_and_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with simulators(SEED, Faults(script={TARGET: ("500",)})) as running:
+    with start_simulators(FIXTURE, FaultScenario(script={TARGET: ("500",)})) as running:
         assert [undeploy(running.urls["roma-eu"]) for _ in range(2)] == [500, 204]
         books = running.books()
         seen = running.seen(after=1)
-        running.expect(Faults(script={TARGET: ("409",)}))
+        running.expect(FaultScenario(script={TARGET: ("409",)}))
         assert undeploy(running.urls["roma-eu"]) == 409
-        running.seed(SEED)
+        running.refill(FIXTURE)
         assert running.books().requests == 0
 
     assert list(running.urls) == ["roma-eu", "apim"]
@@ -69,15 +69,15 @@ def test_they_serve_tell_their_books_and_end(tmp_path, monkeypatch):
 
 
 def test_they_end_when_the_body_raises():
-    with pytest.raises(ZeroDivisionError), simulators(SEED) as running:
+    with pytest.raises(ZeroDivisionError), start_simulators(FIXTURE) as running:
         raise ZeroDivisionError
 
     assert ends(running.pid)
 
 
 def test_what_they_refuse_is_told():
-    with simulators(SEED) as running, pytest.raises(SimulatorError, match="moon"):
-        running.expect(Faults(script={"moon": ("500",)}))
+    with start_simulators(FIXTURE) as running, pytest.raises(SimulatorError, match="moon"):
+        running.expect(FaultScenario(script={"moon": ("500",)}))
 
 
 def test_a_start_that_fails_says_why():
@@ -85,22 +85,23 @@ def test_a_start_that_fails_says_why():
         port = taken.getsockname()[1]
         with (
             pytest.raises(SimulatorError, match=f"cannot listen on 127.0.0.1:{port}"),
-            simulators(SEED, port=port),
+            start_simulators(FIXTURE, port=port),
         ):
             pass
 
 
 def test_a_start_that_takes_too_long_is_given_up():
-    with pytest.raises(SimulatorError, match="did not start"), simulators(SEED, start_within=0.001):
+    with pytest.raises(SimulatorError, match="did not start"), start_simulators(FIXTURE, start_within=0.001):
         pass
 
 
 PARENT = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from orchestrator.simulator.process import simulators
-from orchestrator.simulator.seed import RomaSeed, Seed
-with simulators(Seed(gateways=(RomaSeed(name="r", project_id="p", instance_id="i"),))) as running:
+from orchestrator.simulator.process import start_simulators
+from orchestrator.simulator.fixtures import RomaFixture, SimulatorFixture
+roma = RomaFixture(name="r", project_id="p", instance_id="i")
+with start_simulators(SimulatorFixture(gateways=(roma,))) as running:
     print(running.pid, flush=True)
     time.sleep(60)
 """
@@ -118,11 +119,11 @@ def test_they_end_when_their_parent_is_killed():
 
 
 def test_an_interrupt_of_the_terminal_does_not_reach_them():
-    with simulators(SEED) as running:
+    with start_simulators(FIXTURE) as running:
         assert os.getsid(running.pid) != os.getsid(0)
 
 
 def test_a_large_world_starts():
     many = tuple(("P", f"proxy-{index}", "test") for index in range(10_000))
-    with simulators(Seed(gateways=(apinizer(targets=many, down=()),))) as running:
+    with start_simulators(SimulatorFixture(gateways=(apinizer(targets=many, down=()),))) as running:
         assert len(running.books().targets) == 10_000

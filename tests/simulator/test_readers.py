@@ -13,8 +13,8 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, Seed
+from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, SimulatorFixture
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import BACKEND, INSTANCE, PROJECT
 
 NOW = 1_600_498_693.0
@@ -32,12 +32,12 @@ def target(kind: str) -> Target:
     return Target(1, TargetId("/".join(("there", *parts))), "there", 0, parts)
 
 
-def world(entry: Gateway, kind: str) -> Platforms:
+def world(entry: Gateway, kind: str) -> SimulatedPlatforms:
     plan = Plan(name="plan", gateways=(entry,), waves=(Wave(name="all"),))
-    return Platforms(Seed.from_plan(plan, [target(kind)]), now=NOW)
+    return SimulatedPlatforms(SimulatorFixture.from_plan(plan, [target(kind)]), now=NOW)
 
 
-def sent(platforms: Platforms, request: Request, now: float = NOW) -> Reply:
+def sent(platforms: SimulatedPlatforms, request: Request, now: float = NOW) -> Reply:
     path = URL(request.url, encoded=True).raw_path_qs
     body = request.body or b""
     delivery = platforms.handle("there", request.method, path, request.headers, body, now=now)
@@ -46,7 +46,9 @@ def sent(platforms: Platforms, request: Request, now: float = NOW) -> Reply:
     return Reply(delivery.answer.status, headers, delivery.answer.body, now)
 
 
-def undeployed(platforms: Platforms, entry: Gateway, kind: str, access: Access, now: float = NOW) -> int:
+def undeployed(
+    platforms: SimulatedPlatforms, entry: Gateway, kind: str, access: Access, now: float = NOW
+) -> int:
     return sent(platforms, entry.request(UNDEPLOY, target(kind), access, note="why", now=now), now).status
 
 

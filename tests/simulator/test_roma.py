@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from orchestrator.simulator.exchange import Effect
-from orchestrator.simulator.faults import On
-from orchestrator.simulator.limits import Rate
+from orchestrator.simulator.exchange import RequestEffect
+from orchestrator.simulator.faults import FaultScope
+from orchestrator.simulator.limits import RateLimit
 from tests.support.simulated import BACKEND, INSTANCE, OFF, PLACE, PROJECT, World, document, roma, status
 
 DEPLOY = {"auth_type": "APP", "group_id": "g", "env_id": "e", "protocol": "HTTPS"}
@@ -26,7 +26,7 @@ def test_an_undeploy_gives_204_without_a_body_and_takes_it_down(dialect):
 
     delivery = undeploy(world, dialect)
 
-    assert (delivery.answer.status, delivery.answer.body, delivery.effect) == (204, b"", Effect.DOWN)
+    assert (delivery.answer.status, delivery.answer.body, delivery.effect) == (204, b"", RequestEffect.DOWN)
     assert document(world.ask("GET", f"/{dialect}/{PLACE}/livedata-apis/{BACKEND}"))["status"] == 3
 
 
@@ -35,7 +35,7 @@ def test_what_an_undeploy_of_a_developing_backend_gives_is_a_setting(again, code
     delivery = undeploy(World(roma(again=again)), "v2", OFF)
 
     assert status(delivery) == again
-    assert delivery.effect is Effect.NONE
+    assert delivery.effect is RequestEffect.NONE
     assert code is None or document(delivery)["error_code"] == code
 
 
@@ -95,7 +95,7 @@ def test_a_token_that_is_not_accepted_is_a_401_and_changes_nothing(token, code):
 
 
 def test_haste_is_a_429_that_says_how_long_to_wait():
-    world = World(roma(rate=Rate(per_second=0.5, on=On.UNDEPLOY)))
+    world = World(roma(rate=RateLimit(per_second=0.5, on=FaultScope.UNDEPLOY)))
     undeploy(world, "v1")
 
     delivery = undeploy(world, "v1")
@@ -116,7 +116,7 @@ def test_the_front_end_api_goes_with_the_undeploy_and_comes_back_as_another():
     assert status(world.ask("GET", front)) == 404
 
     deployed = world.ask("POST", history, DEPLOY)
-    assert (status(deployed), deployed.effect) == (200, Effect.UP)
+    assert (status(deployed), deployed.effect) == (200, RequestEffect.UP)
     assert document(deployed)["api_id"] != record["api_id"]
     assert status(world.ask("GET", front)) == 404
     assert [one["id"] for one in document(world.ask("GET", history))["histories"]][1] == record["id"]
@@ -142,7 +142,7 @@ def test_a_v1_deploy_names_the_backend_in_its_body():
 
     delivery = world.ask("POST", f"/v1/{PLACE}/livedata-apis/deploy", DEPLOY | {"ld_api_id": OFF})
 
-    assert (status(delivery), delivery.effect) == (200, Effect.UP)
+    assert (status(delivery), delivery.effect) == (200, RequestEffect.UP)
 
 
 def test_a_lagging_instance_shows_a_backend_as_deployed_for_a_while():

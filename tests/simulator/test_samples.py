@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.exchange import Answer, Effect, Kind
-from orchestrator.simulator.faults import Fault
-from orchestrator.simulator.limits import Rate
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import ApinizerSeed, RomaSeed, Seed
+from orchestrator.simulator.exchange import FaultKind, HttpAnswer, RequestEffect
+from orchestrator.simulator.faults import InjectedFault
+from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.limits import RateLimit
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, World, apinizer, roma
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -25,8 +25,8 @@ SHOW = ("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}", b"")
 HISTORY_OF = f"/{{}}/{PLACE}/livedata-apis/{BACKEND}/deploy"
 DEPLOY = ("POST", f"/v1/{PLACE}/livedata-apis/deploy", {"ld_api_id": BACKEND, "deploy_front_api": False})
 DOWN = {"targets": (), "down": (BACKEND,)}
-BARE = Fault(kind=Kind.STATUS, status=503, retry_after="20", body="")
-HASTY = Rate(per_second=0.1, burst=0)
+BARE = InjectedFault(kind=FaultKind.STATUS, status=503, retry_after="20", body="")
+HASTY = RateLimit(per_second=0.1, burst=0)
 
 # The sample, the instance's settings, what goes wrong, the request.
 ROMA = {
@@ -40,7 +40,7 @@ ROMA = {
     "undeploy-400-body-not-parsed": ({}, "", (V1[0], V1[1], b"{")),
     "undeploy-400-invalid-parameter": ({}, "", (V1[0], V1[1].replace(INSTANCE, "a%20b"), V1[2])),
     "undeploy-401-bad-token": ({"tokens": ("another",)}, "", V1),
-    "undeploy-403-black-list": ({}, Fault(kind=Kind.STATUS, status=403, code="APIGW.0302"), V1),
+    "undeploy-403-black-list": ({}, InjectedFault(kind=FaultKind.STATUS, status=403, code="APIGW.0302"), V1),
     "undeploy-429-retry-after": ({"rate": HASTY}, "", V1),
     "undeploy-429-policy-in-minutes": ({"rate": HASTY}, "", V1),
     "undeploy-500": ({}, "500", V1),
@@ -137,9 +137,12 @@ APINIZER = {
 
 
 def answered(
-    seed: RomaSeed | ApinizerSeed, target: str, fault: str | Fault, request: tuple[str, str, object]
-) -> Answer:
-    world = World(seed)
+    fixture: RomaFixture | ApinizerFixture,
+    target: str,
+    fault: str | InjectedFault,
+    request: tuple[str, str, object],
+) -> HttpAnswer:
+    world = World(fixture)
     if fault:
         world.expect(script={target: (fault,)})
     answer = world.ask(*request).answer
@@ -160,7 +163,7 @@ def unlike(sample: object, ours: object, where: str = "body") -> list[str]:
     return [] if type(sample) is type(ours) else [f"{where} is {ours!r} for {sample!r}"]
 
 
-def compare(kind: str, name: str, answer: Answer) -> None:
+def compare(kind: str, name: str, answer: HttpAnswer) -> None:
     folder = SAMPLES / kind / name
     reply = json.loads((folder / "reply.json").read_text())
     body = (folder / "body").read_bytes() if (folder / "body").exists() else b""
@@ -193,9 +196,9 @@ def test_roma_can_say_what_the_sample_says(name):
 def test_apinizer_can_say_what_the_sample_says(name):
     fields, fault, request = APINIZER[name]
 
-    seed = apinizer(**{"targets": (OURS,), "down": ()} | fields)
+    fixture = apinizer(**{"targets": (OURS,), "down": ()} | fields)
 
-    compare("apinizer", name, answered(seed, "apim/MyProject/petstore-api/production", fault, request))
+    compare("apinizer", name, answered(fixture, "apim/MyProject/petstore-api/production", fault, request))
 
 
 def test_roma_shows_a_front_end_api_as_the_sample_does():
@@ -216,15 +219,17 @@ def test_every_sample_request_is_understood(folder):
     request = json.loads((folder / "request.json").read_text())
     body = (folder / "body").read_bytes() if (folder / "body").exists() else b""
     turkish = ("Sipariş Yönetimi", "a/b%c?d#e+f", "prod ortamı")  # noqa: RUF001 - Turkish
-    seed: RomaSeed | ApinizerSeed = apinizer(targets=(OURS, turkish), down=(), tokens=("FAKE-TOKEN",))
+    fixture: RomaFixture | ApinizerFixture = apinizer(
+        targets=(OURS, turkish), down=(), tokens=("FAKE-TOKEN",)
+    )
     if folder.parts[-3] == "roma":
-        seed = roma(tokens=("FAKE-TOKEN",), project_id=PROJECT)
-    platforms = Platforms(Seed(gateways=(seed,)))
+        fixture = roma(tokens=("FAKE-TOKEN",), project_id=PROJECT)
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(fixture,)))
 
     delivery = platforms.handle(
-        seed.name, request["method"], request["path"], request["headers"], body, now=0.0
+        fixture.name, request["method"], request["path"], request["headers"], body, now=0.0
     )
 
     assert delivery.answer is not None
     assert 200 <= delivery.answer.status < 300
-    assert (delivery.effect is Effect.DOWN) == folder.name.startswith("undeploy")
+    assert (delivery.effect is RequestEffect.DOWN) == folder.name.startswith("undeploy")

@@ -14,12 +14,12 @@ import pytest
 from yarl import URL
 
 from orchestrator.errors import UsageError
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.limits import Expiry, Rate
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN, Seed
-from orchestrator.simulator.server import serving
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
+from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.server import serve_platforms
 from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, apinizer, roma
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
@@ -64,14 +64,14 @@ async def undeployed(session: aiohttp.ClientSession, urls: dict[str, str], gatew
     return await sent(session, urls[gateway], method, path)
 
 
-def both(*faults: str) -> Platforms:
+def both(*faults: str) -> SimulatedPlatforms:
     script = dict.fromkeys(TARGETS.values(), faults)
-    return Platforms(Seed(gateways=(roma(), apinizer())), Faults(script=script))
+    return SimulatedPlatforms(SimulatorFixture(gateways=(roma(), apinizer())), FaultScenario(script=script))
 
 
 @pytest.mark.parametrize(("gateway", "expected"), [("roma-eu", 204), ("apim", 200)])
 async def test_each_gateway_answers_on_a_port_of_its_own(session, gateway, expected):
-    async with serving(both()) as urls:
+    async with serve_platforms(both()) as urls:
         status, _ = await undeployed(session, urls, gateway)
 
     assert status == expected
@@ -79,15 +79,15 @@ async def test_each_gateway_answers_on_a_port_of_its_own(session, gateway, expec
 
 
 async def test_a_204_has_neither_body_nor_type(session):
-    async with serving(both()) as urls, session.post(urls["roma-eu"] + UNDEPLOY) as reply:
+    async with serve_platforms(both()) as urls, session.post(urls["roma-eu"] + UNDEPLOY) as reply:
         assert (await reply.read(), reply.headers.get("Content-Type")) == (b"", None)
 
 
 async def test_the_path_is_used_as_it_came(session):
     parts = ("a/b", "c d", "e%")
-    platforms = Platforms(Seed(gateways=(apinizer(targets=(parts,), down=()),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(apinizer(targets=(parts,), down=()),)))
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         path = "/apiops/projects/a%2Fb/apiProxies/c%20d/environments/e%25/"
         status, _ = await sent(session, urls["apim"], "DELETE", path)
 
@@ -108,7 +108,7 @@ async def test_a_lost_reply_is_lost_with_or_without_the_effect(session, gateway,
     platforms = both(fault)
     error, effect = LOST[fault]
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         with pytest.raises(error):
             await undeployed(session, urls, gateway)
 
@@ -117,7 +117,7 @@ async def test_a_lost_reply_is_lost_with_or_without_the_effect(session, gateway,
 
 
 async def test_a_reset_is_a_reset_and_no_orderly_end(session):
-    async with serving(both("reset")) as urls:
+    async with serve_platforms(both("reset")) as urls:
         with pytest.raises(aiohttp.ClientOSError) as lost:
             await undeployed(session, urls, "roma-eu")
 
@@ -128,7 +128,7 @@ async def test_a_reset_is_a_reset_and_no_orderly_end(session):
     ("gateway", "error"), [("roma-eu", aiohttp.ServerDisconnectedError), ("apim", aiohttp.ClientPayloadError)]
 )
 async def test_a_cut_answer_breaks_off_in_its_body_or_its_head(session, gateway, error):
-    async with serving(both("cut")) as urls:
+    async with serve_platforms(both("cut")) as urls:
         with pytest.raises(error):
             await undeployed(session, urls, gateway)
 
@@ -137,7 +137,7 @@ async def test_a_cut_answer_breaks_off_in_its_body_or_its_head(session, gateway,
 async def test_a_hanging_request_gets_nothing_until_its_client_leaves(session, fault, effect):
     platforms = both(fault)
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         with pytest.raises(TimeoutError):
             await sent(session, urls["roma-eu"], "POST", UNDEPLOY, timeout=aiohttp.ClientTimeout(total=0.1))
         status, _ = await undeployed(session, urls, "roma-eu")
@@ -149,7 +149,7 @@ async def test_a_hanging_request_gets_nothing_until_its_client_leaves(session, f
 async def test_a_late_answer_has_had_its_effect_at_once(session):
     platforms = both("slow@5")
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         with pytest.raises(TimeoutError):
             await sent(session, urls["apim"], "DELETE", TEST, timeout=aiohttp.ClientTimeout(total=0.1))
 
@@ -157,7 +157,7 @@ async def test_a_late_answer_has_had_its_effect_at_once(session):
 
 
 async def test_a_slow_answer_comes_whole(session):
-    async with serving(both("slow@0.01")) as urls:
+    async with serve_platforms(both("slow@0.01")) as urls:
         assert (await undeployed(session, urls, "roma-eu"))[0] == 204
 
 
@@ -168,7 +168,7 @@ async def test_a_slow_answer_comes_whole(session):
 )  # fmt: skip
 @pytest.mark.parametrize("gateway", TARGETS)
 async def test_a_strange_answer_comes_as_it_is(session, gateway, fault, expected, start):
-    async with serving(both(fault)) as urls:
+    async with serve_platforms(both(fault)) as urls:
         status, body = await undeployed(session, urls, gateway)
 
     assert (status, body[:5]) == (expected, start)
@@ -176,17 +176,19 @@ async def test_a_strange_answer_comes_as_it_is(session, gateway, fault, expected
 
 async def test_the_rate_limit_goes_by_the_servers_clock(session):
     times = iter([0.0, 0.0, 0.0, 0.5, 1.0])
-    seed = roma(rate=Rate(per_second=1, burst=2))
-    async with serving(Platforms(Seed(gateways=(seed,))), clock=lambda: next(times)) as urls:
+    fixture = roma(rate=RateLimit(per_second=1, burst=2))
+    async with serve_platforms(
+        SimulatedPlatforms(SimulatorFixture(gateways=(fixture,))), clock=lambda: next(times)
+    ) as urls:
         statuses = [(await undeployed(session, urls, "roma-eu"))[0] for _ in range(5)]
 
     assert statuses == [204, 204, 429, 429, 204]
 
 
 async def test_a_token_may_expire_in_mid_run(session):
-    platforms = Platforms(Seed(gateways=(roma(expiry=Expiry(requests=2)),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(expiry=TokenExpiry(requests=2)),)))
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         statuses = [(await undeployed(session, urls, "roma-eu"))[0] for _ in range(3)]
 
     assert statuses == [204, 204, 401]
@@ -194,13 +196,13 @@ async def test_a_token_may_expire_in_mid_run(session):
 
 async def test_a_login_at_iam_gives_a_token_that_ends(session):
     clock = iter([0.0, 1.0, 61.0])
-    user = User(name="ops", domain="acme", password=FAKE_PASSWORD)
-    platforms = Platforms(Seed(gateways=(roma(users=(user,), token_life=60),)))
+    user = SimulatedUser(name="ops", domain="acme", password=FAKE_PASSWORD)
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(users=(user,), token_life=60),)))
     who = {"name": "ops", "password": FAKE_PASSWORD, "domain": {"name": "acme"}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": who}},
                      "scope": {"project": {"id": PROJECT}}}}  # fmt: skip
 
-    async with serving(platforms, clock=lambda: next(clock)) as urls:
+    async with serve_platforms(platforms, clock=lambda: next(clock)) as urls:
         url = urls["roma-eu"] + "/v3/auth/tokens?nocatalog=true"
         async with session.post(url, json=body) as reply:
             token = reply.headers["X-Subject-Token"]
@@ -212,11 +214,11 @@ async def test_a_login_at_iam_gives_a_token_that_ends(session):
 
 
 async def test_a_login_at_the_manager_gives_a_token(session):
-    seed = apinizer(users=(User(name="ops", password="p w+d&ş"),))
+    fixture = apinizer(users=(SimulatedUser(name="ops", password="p w+d&ş"),))
     form = {"grant_type": "client_credentials", "client_id": "ops", "client_secret": "p w+d&ş"}
     plain = {"Content-Type": "application/x-www-form-urlencoded"}
 
-    async with serving(Platforms(Seed(gateways=(seed,)))) as urls:
+    async with serve_platforms(SimulatedPlatforms(SimulatorFixture(gateways=(fixture,)))) as urls:
         async with session.post(urls["apim"] + "/apiops/auth/token", data=form, headers=plain) as reply:
             token = (await reply.json())["access_token"]
         status, _ = await sent(
@@ -227,9 +229,9 @@ async def test_a_login_at_the_manager_gives_a_token(session):
 
 
 async def test_a_signature_over_the_address_of_the_socket_is_let_in(session):
-    platforms = Platforms(Seed(gateways=(roma(keys=(FAKE_KEYS,)),)))
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(roma(keys=(FAKE_KEYS,)),)))
 
-    async with serving(platforms, clock=lambda: 1_600_498_693.0) as urls:
+    async with serve_platforms(platforms, clock=lambda: 1_600_498_693.0) as urls:
         host = urls["roma-eu"].removeprefix("http://")
         headers = signed(host, f"{UNDEPLOY}/", "20200919T065813Z")
         replies = [
@@ -248,10 +250,10 @@ async def test_the_world_may_begin_anew_while_a_request_is_open(session):
         arrived.set()
         return 0.0
 
-    async with serving(platforms, clock=clock) as urls:
+    async with serve_platforms(platforms, clock=clock) as urls:
         waiting = asyncio.ensure_future(undeployed(session, urls, "roma-eu"))
         await arrived.wait()
-        platforms.seed(Seed(gateways=(roma(), apinizer())), now=0.0)
+        platforms.refill(SimulatorFixture(gateways=(roma(), apinizer())), now=0.0)
         status, _ = await waiting
 
     assert (status, platforms.books().requests) == (204, 0)
@@ -260,7 +262,7 @@ async def test_the_world_may_begin_anew_while_a_request_is_open(session):
 async def test_the_control_address_is_on_every_port_and_in_no_books(session):
     platforms = both()
 
-    async with serving(platforms) as urls:
+    async with serve_platforms(platforms) as urls:
         replies = [await sent(session, url, "GET", "/_books") for url in urls.values()]
         await sent(session, urls["apim"], "POST", "/_faults", data=b'{"script": {"apim": ["any:503@3"]}}')
         status, _ = await undeployed(session, urls, "apim")
@@ -273,7 +275,7 @@ async def test_a_taken_port_is_refused_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
-            async with serving(both(), port=port):
+            async with serve_platforms(both(), port=port):
                 pass
 
 
@@ -284,7 +286,7 @@ async def test_open_requests_do_not_hold_the_end_up(session):
         arrived.set()
         return 0.0
 
-    async with serving(both("hang"), clock=clock) as urls:
+    async with serve_platforms(both("hang"), clock=clock) as urls:
         waiting = asyncio.ensure_future(undeployed(session, urls, "roma-eu"))
         await arrived.wait()
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from msgspec import Struct, structs
 
-from orchestrator.simulator.exchange import Asked, Delivery
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.signature import claim_of, is_genuine, signed_at
+from orchestrator.simulator.exchange import Delivery, ReceivedRequest
+from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.signature import is_genuine, parse_claim, parse_signing_time
 from tests.support.simulated import BACKEND, PLACE, PROJECT, World, apinizer, document, roma, status
 
 SECRET = "fakeSkFakeSkFakeSkFakeSkFakeSkFakeSk0000"
-KEY = Key(access="FAKEAKFAKEAKFAKEAK00", secret=SECRET)
+KEY = AccessKey(access="FAKEAKFAKEAKFAKEAK00", secret=SECRET)
 TEMPORARY = structs.replace(KEY, security_token="FAKE-SECURITY-TOKEN")
 ONE = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
 V1 = f"/v1/{PLACE}/livedata-apis/undeploy"
@@ -29,14 +29,14 @@ class Vector(Struct, frozen=True):
     signature: str
     headers: dict[str, str]
     body: bytes = b""
-    key: Key = KEY
+    key: AccessKey = KEY
 
-    def asked(self, **changes: Any) -> Asked:
+    def asked(self, **changes: Any) -> ReceivedRequest:
         signed = ";".join(sorted(name.lower() for name in self.headers))
         claim = f"Access={self.key.access}, SignedHeaders={signed}, Signature={self.signature}"
         headers = {**self.headers, "Authorization": f"SDK-HMAC-SHA256 {claim}"}
         whole = {"method": self.method, "raw_path": self.path, "headers": headers, "body": self.body}
-        return Asked(**whole | changes)
+        return ReceivedRequest(**whole | changes)
 
 
 def known(method: str, path: str, signature: str, body: bytes = b"", **more: str) -> Vector:
@@ -110,20 +110,20 @@ VECTORS = {
 }  # fmt: skip
 
 
-def genuine(asked: Asked, secret: str = SECRET) -> bool:
-    claim = claim_of(asked.headers["Authorization"])
+def genuine(asked: ReceivedRequest, secret: str = SECRET) -> bool:
+    claim = parse_claim(asked.headers["Authorization"])
     assert claim is not None
     return is_genuine(claim, asked, secret)
 
 
-def sent(world: World, asked: Asked) -> Delivery:
+def sent(world: World, asked: ReceivedRequest) -> Delivery:
     return world.send(asked.method, asked.raw_path, asked.headers, asked.body)
 
 
 def at(vector: Vector, later: float = 0.0, **fields: Any) -> World:
     """A world that knows the vector's key, so many seconds after it was signed."""
     world = World(roma(keys=(vector.key,), **fields))
-    world.now = signed_at(vector.headers) + later
+    world.now = parse_signing_time(vector.headers) + later
     return world
 
 
@@ -214,12 +214,12 @@ def test_a_refused_signature_is_a_401_in_the_gateways_words(change, text):
 def test_a_temporary_key_wants_its_security_token():
     vector = VECTORS["recorded undeploy"]
     world = World(roma(keys=(TEMPORARY,)))
-    world.now = signed_at(vector.headers)
+    world.now = parse_signing_time(vector.headers)
 
     assert "security token" in document(sent(world, vector.asked()))["error_msg"]
 
 
-def bad(vector: Vector) -> Asked:
+def bad(vector: Vector) -> ReceivedRequest:
     return vector.asked(method="PUT")
 
 
@@ -246,7 +246,7 @@ def test_more_than_five_bad_signatures_in_a_row_lock_the_key_for_five_minutes():
 def test_another_key_is_not_locked_with_it():
     other = structs.replace(KEY, access="OTHERAK0000000000000")
     world = World(roma(keys=(other, KEY)))
-    world.now = signed_at(PLAIN.headers)
+    world.now = parse_signing_time(PLAIN.headers)
     strange = structs.replace(PLAIN, key=other).asked(method="PUT")
     for _ in range(7):
         sent(world, strange)

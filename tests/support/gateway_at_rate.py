@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Wait
-from orchestrator.simulator.limits import Bucket, Rate
+from orchestrator.simulator.limits import RateLimit, TokenBucket
 from tests.support.engine import reading
 
 WAKES = 0.1
@@ -68,7 +68,7 @@ class Scattered:
         return self._behind.take(now) if self._behind is not None else 0.0
 
 
-def drive(lane: LaneState, doors: Callable[[float], Rate | Door], **options: Any) -> Drive:
+def drive(lane: LaneState, doors: Callable[[float], RateLimit | Door], **options: Any) -> Drive:
     """Send an undeploy for each target through ``lane`` to a gateway whose limit ``doors`` gives."""
     return _Road(lane, doors, **options).run()
 
@@ -79,7 +79,7 @@ class _Road:
     def __init__(
         self,
         lane: LaneState,
-        doors: Callable[[float], Rate | Door],
+        doors: Callable[[float], RateLimit | Door],
         *,
         targets: int,
         concurrency: int = 8,
@@ -97,7 +97,7 @@ class _Road:
         self._todo = iter(range(targets))
         self._order = count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._buckets: dict[Rate, Door] = {}
+        self._buckets: dict[RateLimit, Door] = {}
         self._left: list[float] = []
         self._refused = self._ended = 0
 
@@ -130,7 +130,7 @@ class _Road:
 
     def _arrive(self, turn: AdmissionRequest, began: float, now: float) -> None:
         limit = self._doors(now)
-        door = self._buckets.setdefault(limit, Bucket(limit)) if isinstance(limit, Rate) else limit
+        door = self._buckets.setdefault(limit, TokenBucket(limit)) if isinstance(limit, RateLimit) else limit
         self._at(now + self._latency / 2, partial(self._land, turn, began, door.take(now)))
 
     def _land(self, turn: AdmissionRequest, began: float, wait: float, now: float) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestrator.simulator.books import GatewayFacts
 from orchestrator.simulator.exchange import Delivery
-from orchestrator.simulator.faults import Faults
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+from orchestrator.simulator.faults import FaultScenario
+from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.platforms import SimulatedPlatforms
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
@@ -21,7 +21,7 @@ PROXY = "/apiops/projects/Retail/apiProxies/petstore/"
 TEST = f"{PROXY}environments/test/"
 
 
-def roma(**fields: Any) -> RomaSeed:
+def roma(**fields: Any) -> RomaFixture:
     """A ROMA instance with one backend that is deployed and one that is not."""
     given = {
         "name": "roma-eu",
@@ -30,25 +30,25 @@ def roma(**fields: Any) -> RomaSeed:
         "targets": (BACKEND,),
         "down": (OFF,),
     }
-    return RomaSeed(**given | fields)
+    return RomaFixture(**given | fields)
 
 
-def apinizer(**fields: Any) -> ApinizerSeed:
+def apinizer(**fields: Any) -> ApinizerFixture:
     """An Apinizer with one proxy, deployed to two environments and taken from a third."""
     targets = (("Retail", "petstore", "test"), ("Retail", "petstore", "production"))
     given = {"name": "apim", "targets": targets, "down": (("Retail", "petstore", "old"),)}
-    return ApinizerSeed(**given | fields)
+    return ApinizerFixture(**given | fields)
 
 
 class World:
     """Platforms, and the requests a client with the right token would send them."""
 
-    def __init__(self, *gateways: RomaSeed | ApinizerSeed) -> None:
-        self.platforms = Platforms(Seed(gateways=gateways), now=1_000_000.0)
+    def __init__(self, *gateways: RomaFixture | ApinizerFixture) -> None:
+        self.platforms = SimulatedPlatforms(SimulatorFixture(gateways=gateways), now=1_000_000.0)
         self.now = 1_000_060.0
 
     def expect(self, **faults: Any) -> None:
-        self.platforms.expect(Faults(**faults))
+        self.platforms.expect(FaultScenario(**faults))
 
     def ask(
         self, method: str, path: str, body: bytes | object = b"", *, token: str | None = FAKE_TOKEN
@@ -63,7 +63,7 @@ class World:
         """A request with just these headers, to the first gateway."""
         gateway = next(iter(self.platforms.names))
         delivery = self.platforms.handle(gateway, method, path, headers, body, now=self.now)
-        self.platforms.ended(gateway, delivery)
+        self.platforms.finish(gateway, delivery)
         return delivery
 
     def facts(self) -> GatewayFacts:

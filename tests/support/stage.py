@@ -22,10 +22,10 @@ import msgspec
 from orchestrator.engine.control import ControlCommand
 from orchestrator.model.reading import Act
 from orchestrator.runs.control_socket import Question, ask
-from orchestrator.simulator.books import Seen
-from orchestrator.simulator.faults import Fault, Faults, Storm
-from orchestrator.simulator.process import Running
-from orchestrator.simulator.seed import FAKE_TOKEN, ApinizerSeed, RomaSeed, Seed
+from orchestrator.simulator.books import SeenRequest
+from orchestrator.simulator.faults import FaultScenario, FaultStorm, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.process import RunningSimulators
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
@@ -79,7 +79,7 @@ def apim_id(number: int) -> str:
 class Stage:
     """One test's folder and platforms. Paths of commands are relative to ``folder``."""
 
-    def __init__(self, folder: Path, platform: Running, roma: int, apim: int) -> None:
+    def __init__(self, folder: Path, platform: RunningSimulators, roma: int, apim: int) -> None:
         self.folder = folder
         self.platform = platform
         self.roma = roma
@@ -143,15 +143,17 @@ class Stage:
         path.write_text("\n".join(lines) + "\n")
         return path
 
-    def seed(self, **fields: Any) -> None:
-        """Begin anew: all targets up, empty books, no faults. ``fields`` are of both gateways' seeds."""
-        self.platform.seed(seed_of(self.roma, self.apim, **fields))
+    def refill(self, **fields: Any) -> None:
+        """Begin anew: all targets up, empty books, no faults. ``fields`` are of both gateways' fixtures."""
+        self.platform.refill(make_fixture(self.roma, self.apim, **fields))
 
     def expect(
-        self, script: dict[str, tuple[Fault | str, ...]] | None = None, storm: Storm | None = None
+        self,
+        script: dict[str, tuple[InjectedFault | str, ...]] | None = None,
+        storm: FaultStorm | None = None,
     ) -> None:
         """Replace all faults to come."""
-        self.platform.expect(Faults(script=script or {}, storm=storm))
+        self.platform.expect(FaultScenario(script=script or {}, storm=storm))
 
     def undeploy(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> Ended:
         """Run a command to its end."""
@@ -239,7 +241,7 @@ class Stage:
         """How many requests have arrived so far."""
         return self.platform.books().requests
 
-    def seen(self, after: int = 0) -> list[Seen]:
+    def seen(self, after: int = 0) -> list[SeenRequest]:
         """The requests behind the first ``after``, in the order of their arrival."""
         return self.platform.seen(after, 100_000)
 
@@ -275,12 +277,12 @@ class Stage:
             assert kept.undeploys - kept.open_intents <= sent <= kept.undeploys, (target, kept, sent)
 
 
-def seed_of(roma: int, apim: int, **fields: Any) -> Seed:
+def make_fixture(roma: int, apim: int, **fields: Any) -> SimulatorFixture:
     """A world in which so many targets of each kind are deployed."""
     own = {name: fields.pop(name, {}) for name in ("roma_eu", "apim_fields")}
-    return Seed(
+    return SimulatorFixture(
         gateways=(
-            RomaSeed(
+            RomaFixture(
                 **{
                     "name": "roma-eu",
                     "project_id": PROJECT,
@@ -290,7 +292,7 @@ def seed_of(roma: int, apim: int, **fields: Any) -> Seed:
                 | fields
                 | own["roma_eu"]
             ),
-            ApinizerSeed(
+            ApinizerFixture(
                 **{
                     "name": "apim",
                     "targets": tuple(("Retail", f"proxy-{number}", "test") for number in range(apim)),
@@ -330,7 +332,7 @@ def gaps(moments: Iterable[float]) -> list[float]:
     return [after - before for before, after in pairwise(times)]
 
 
-def first_acts(seen: list[Seen]) -> dict[str, Act | None]:
+def first_acts(seen: list[SeenRequest]) -> dict[str, Act | None]:
     """What the first request of each target was."""
     acts: dict[str, Act | None] = {}
     for entry in seen:

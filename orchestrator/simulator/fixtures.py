@@ -1,7 +1,7 @@
 """What the simulated gateways are like at first, and which targets they hold.
 
-A seed is a value that is also a JSON document, so it can be written by hand, sent to another process, or made
-from a plan.
+A fixture is a value and a JSON document: people write it by hand, a process sends it to another one, and
+``from_plan`` makes it of a plan. The command line calls its file a seed file.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan
 from orchestrator.model.settings import Auth
 from orchestrator.model.target import Target
-from orchestrator.simulator.accounts import User
+from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.apinizer_login import ExpiresIn
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.limits import Expiry, Rate
+from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.system.reading import FileRefusedError, read_regular
 
 Document = TypeVar("Document")
 
-# They open nothing but a simulator on loopback.
+# These credentials open nothing but a simulator on loopback.
 FAKE_TOKEN = "rehearsal-token"  # noqa: S105
 FAKE_PASSWORD = "rehearsal-password"  # noqa: S105
 FAKE_SECURITY_TOKEN = "rehearsal-security-token"  # noqa: S105
-FAKE_KEYS = Key(access="REHEARSALKEY00000000", secret="rehearsalSecretKeyRehearsalSecretKey0000")  # noqa: S106
+FAKE_KEYS = AccessKey(access="REHEARSALKEY00000000", secret="rehearsalSecretKeyRehearsalSecretKey0000")  # noqa: S106
 
 TokenLife = Annotated[float, Meta(gt=0, le=10 * 365 * 86_400)]
 
 
-class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What any simulated gateway has.
+class GatewayFixture(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """The keys of any simulated gateway.
 
     ``tokens`` are accepted (none: any that is not empty); ``users`` may log in for another one, which is
     accepted for ``token_life`` seconds; ``latency`` is added to every answer, in seconds; ``down`` are
@@ -45,10 +45,10 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 
     name: str
     tokens: tuple[str, ...] = (FAKE_TOKEN,)
-    expiry: Expiry | None = None
-    rate: Rate | None = None
+    expiry: TokenExpiry | None = None
+    rate: RateLimit | None = None
     latency: Annotated[float, Meta(ge=0)] = 0.0
-    users: tuple[User, ...] = ()
+    users: tuple[SimulatedUser, ...] = ()
     token_life: TokenLife = 86_400.0
 
     @property
@@ -57,11 +57,11 @@ class GatewaySeed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
         return (*self.tokens, *(user.password for user in self.users))
 
 
-class BackendSeed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a backend API is like where it is not like all others; a text that is None is made up.
+class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a backend API differs from all others; a text of None is made up.
 
-    ``deployed`` is the Unix time of its only deployment. ``status`` is what its document says, whatever is
-    so.
+    ``deployed`` is the Unix time of its only deployment. ``status`` is what its document says, true or
+    not.
     """
 
     name: str | None = None
@@ -73,7 +73,7 @@ class BackendSeed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int | None = None
 
 
-class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
+class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
     """A ROMA Connect instance and its IAM, at the same address; targets are backend API ids.
 
     ``keys`` may sign instead of sending a token. ``lock_after`` wrong passwords in a row lock a user for
@@ -96,10 +96,10 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
     dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
-    about: Mapping[str, BackendSeed] = {}
+    about: Mapping[str, BackendFixture] = {}
     shifts: Annotated[int, Meta(ge=0)] = 0
     miscount: int = 0
-    keys: tuple[Key, ...] = ()
+    keys: tuple[AccessKey, ...] = ()
     lock_after: Annotated[int, Meta(ge=0)] = 5
     lock_seconds: Annotated[float, Meta(ge=0)] = 900.0
 
@@ -110,14 +110,14 @@ class RomaSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="
         return (*self.tokens, *(user.password for user in self.users), *own)
 
 
-class ProxySeed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a proxy is like where it is not like all others; without a ``path`` one is made up."""
+class ProxyFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a proxy differs from all others; a ``path`` of None is made up."""
 
     type: str = "REST"
     path: str | None = None
 
 
-class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
+class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
     """An Apinizer manager; targets are (project, proxy, environment).
 
     ``shape``: which of the two documented success bodies. ``errors``: ``old`` is error/error_description,
@@ -148,7 +148,7 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     record_flips: bool = True
     not_loaded: bool = False
     expires_in: ExpiresIn = "3600"
-    about: Mapping[str, ProxySeed] = {}
+    about: Mapping[str, ProxyFixture] = {}
     types: Mapping[str, Literal["PRODUCTION", "SANDBOX", "TEST"]] = {}
     deployed: Mapping[str, float] = {}
     report: Literal["allowed", "forbidden", "absent"] = "forbidden"
@@ -159,10 +159,10 @@ class ApinizerSeed(GatewaySeed, frozen=True, kw_only=True, omit_defaults=True, t
     not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
 
 
-class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All gateways of a simulated world. ``keep``: how many requests the books hold in full."""
+class SimulatorFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All simulated gateways. ``keep``: how many requests the books hold in full."""
 
-    gateways: tuple[RomaSeed | ApinizerSeed, ...]
+    gateways: tuple[RomaFixture | ApinizerFixture, ...]
     keep: int = 100_000
 
     @classmethod
@@ -174,8 +174,8 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
         down: Collection[str] = (),
         missing: Collection[str] = (),
         edited: Collection[str] = (),
-    ) -> Seed:
-        """The world in which every target of a plan is deployed, and its credentials are the rehearsal ones.
+    ) -> SimulatorFixture:
+        """Return gateways that hold every target of a plan as deployed and accept a rehearsal's credentials.
 
         A login's user has the password FAKE_PASSWORD; where a plan has access keys they are FAKE_KEYS, with
         FAKE_SECURITY_TOKEN where it has a security token. FAKE_TOKEN is accepted everywhere. ``down``,
@@ -192,13 +192,13 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
                 changed[target.gateway].append(target.parts)
         return cls(
             gateways=tuple(
-                _gateway(entry, up[entry.name], off[entry.name], changed[entry.name])
+                _make_gateway(entry, up[entry.name], off[entry.name], changed[entry.name])
                 for entry in plan.gateways
             )
         )
 
-    def adjusted(self, settings: Mapping[str, Mapping[str, Any]]) -> Seed:
-        """The same gateways with further fields set, by kind: ``{"apinizer": {"shape": "b"}}``."""
+    def with_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> SimulatorFixture:
+        """Return the same gateways with more fields set, by kind: ``{"apinizer": {"shape": "b"}}``."""
         return structs.replace(
             self,
             gateways=tuple(
@@ -208,44 +208,44 @@ class Seed(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     @classmethod
-    def from_file(cls, path: Path) -> Seed:
-        """Read a seed's JSON. Raises UsageError that says where it does not fit."""
-        return read_json(path, cls, "a seed")
+    def from_file(cls, path: Path) -> SimulatorFixture:
+        """Read a fixture from JSON. Raises UsageError that says what does not fit."""
+        return read_json_file(path, cls, "a seed")
 
 
-def _gateway(
+def _make_gateway(
     entry: Gateway,
     up: list[tuple[str, ...]],
     off: list[tuple[str, ...]],
     edited: list[tuple[str, ...]],
-) -> RomaSeed | ApinizerSeed:
+) -> RomaFixture | ApinizerFixture:
     fields: dict[str, Any] = {"kind": entry.KIND, "name": entry.name, "targets": up, "down": off}
     fields["edited"] = edited
-    fields["users"] = _users(entry.auth)
+    fields["users"] = _make_users(entry.auth)
     if entry.KIND == "roma":
-        fields["keys"] = _keys(entry.auth)
+        fields["keys"] = _make_keys(entry.auth)
         place = {name: getattr(entry, name) for name in ("project_id", "instance_id")}
         own = {"targets": up, "down": off, "edited": edited}
         fields |= place | {name: [parts[0] for parts in listed] for name, listed in own.items()}
     elif entry.KIND != "apinizer":
         raise UsageError(f"the gateway {entry.name} is of kind {entry.KIND}, for which there is no simulator")
-    return msgspec.convert(fields, RomaSeed | ApinizerSeed)
+    return msgspec.convert(fields, RomaFixture | ApinizerFixture)
 
 
-def _users(auth: Auth) -> tuple[User, ...]:
+def _make_users(auth: Auth) -> tuple[SimulatedUser, ...]:
     if auth.iam is not None:
-        return (User(name=auth.iam.user, domain=auth.iam.domain, password=FAKE_PASSWORD),)
-    return (User(name=auth.login.user, password=FAKE_PASSWORD),) if auth.login is not None else ()
+        return (SimulatedUser(name=auth.iam.user, domain=auth.iam.domain, password=FAKE_PASSWORD),)
+    return (SimulatedUser(name=auth.login.user, password=FAKE_PASSWORD),) if auth.login is not None else ()
 
 
-def _keys(auth: Auth) -> tuple[Key, ...]:
+def _make_keys(auth: Auth) -> tuple[AccessKey, ...]:
     if auth.access_key is None:
         return ()
     temporary = auth.security_token is not None
     return (structs.replace(FAKE_KEYS, security_token=FAKE_SECURITY_TOKEN) if temporary else FAKE_KEYS,)
 
 
-def read_json(path: Path, kind: type[Document], what: str) -> Document:
+def read_json_file(path: Path, kind: type[Document], what: str) -> Document:
     """Read a JSON document of a type. Raises UsageError that names the file and what does not fit."""
     try:
         return msgspec.json.decode(read_regular(path), type=kind)

@@ -11,17 +11,17 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
-from orchestrator.simulator.accounts import User
-from orchestrator.simulator.keys import Key
-from orchestrator.simulator.platforms import Platforms
-from orchestrator.simulator.seed import (
+from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.fixtures import (
     FAKE_KEYS,
     FAKE_PASSWORD,
     FAKE_SECURITY_TOKEN,
-    ApinizerSeed,
-    RomaSeed,
-    Seed,
+    ApinizerFixture,
+    RomaFixture,
+    SimulatorFixture,
 )
+from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import apinizer, roma
 
 AUTH = Auth(token=CredentialReference(env="TOKEN"))
@@ -50,32 +50,41 @@ def targets() -> list[Target]:
 
 
 def test_a_plans_targets_are_deployed_under_their_own_ids():
-    seed = Seed.from_plan(plan(), targets())
+    fixture = SimulatorFixture.from_plan(plan(), targets())
 
-    assert seed.gateways[0] == RomaSeed(name="roma-eu", project_id="p", instance_id="i", targets=("a", "b"))
-    assert seed.gateways[1] == ApinizerSeed(name="apim", targets=(("P", "x/y", "test"), ("P", "z", "test")))
-    books = Platforms(seed).books()
+    assert fixture.gateways[0] == RomaFixture(
+        name="roma-eu", project_id="p", instance_id="i", targets=("a", "b")
+    )
+    assert fixture.gateways[1] == ApinizerFixture(
+        name="apim", targets=(("P", "x/y", "test"), ("P", "z", "test"))
+    )
+    books = SimulatedPlatforms(fixture).books()
     assert list(books.targets) == [target.id for target in targets()]
     assert not any(facts.down for facts in books.targets.values())
 
 
 def test_some_targets_may_be_down_or_missing():
-    seed = Seed.from_plan(plan(), targets(), down={"roma-eu/b"}, missing={"apim/P/z/test"})
+    fixture = SimulatorFixture.from_plan(plan(), targets(), down={"roma-eu/b"}, missing={"apim/P/z/test"})
 
-    assert (seed.gateways[0].targets, seed.gateways[0].down) == (("a",), ("b",))
-    assert seed.gateways[1].targets == (("P", "x/y", "test"),)
+    assert (fixture.gateways[0].targets, fixture.gateways[0].down) == (("a",), ("b",))
+    assert fixture.gateways[1].targets == (("P", "x/y", "test"),)
 
 
 def test_a_plans_users_have_the_rehearsals_password():
     secret = CredentialReference(env="PASSWORD")
     iam = Auth(iam=IamLogin(url="https://iam", user="u", domain="d", password=secret))
 
+<<<<<<< HEAD:tests/simulator/test_seed.py
     ours, theirs = Seed.from_plan(
         plan(iam, Auth(login=ManagerLogin(user="me", password=secret))), []
+=======
+    ours, theirs = SimulatorFixture.from_plan(
+        plan(iam, Auth(login=Login(user="me", password=secret))), []
+>>>>>>> 981c727 (Name the simulator's parts for what they are, and call what fills one a fixture):tests/simulator/test_fixtures.py
     ).gateways
 
-    assert ours.users == (User(name="u", domain="d", password=FAKE_PASSWORD),)
-    assert theirs.users == (User(name="me", password=FAKE_PASSWORD),)
+    assert ours.users == (SimulatedUser(name="u", domain="d", password=FAKE_PASSWORD),)
+    assert theirs.users == (SimulatedUser(name="me", password=FAKE_PASSWORD),)
 
 
 @pytest.mark.parametrize("token", [None, FAKE_SECURITY_TOKEN])
@@ -83,9 +92,9 @@ def test_a_plans_access_keys_are_the_rehearsals(token):
     reference = CredentialReference(env="KEY")
     auth = Auth(access_key=reference, secret_key=reference, security_token=reference if token else None)
 
-    ours, _ = Seed.from_plan(plan(auth), []).gateways
+    ours, _ = SimulatorFixture.from_plan(plan(auth), []).gateways
 
-    assert ours.keys == (Key(access=FAKE_KEYS.access, secret=FAKE_KEYS.secret, security_token=token),)
+    assert ours.keys == (AccessKey(access=FAKE_KEYS.access, secret=FAKE_KEYS.secret, security_token=token),)
 
 
 def test_a_kind_without_a_simulator_is_refused():
@@ -95,29 +104,29 @@ def test_a_kind_without_a_simulator_is_refused():
     other = Plan(name="plan", gateways=(Other(name="o", url="https://o", auth=AUTH),), waves=())
 
     with pytest.raises(UsageError, match="of kind other"):
-        Seed.from_plan(other, [])
+        SimulatorFixture.from_plan(other, [])
 
 
 def test_every_kind_of_gateway_has_a_simulator():
-    assert {gateway.__struct_config__.tag for gateway in (RomaSeed, ApinizerSeed)} == KINDS.keys()
+    assert {gateway.__struct_config__.tag for gateway in (RomaFixture, ApinizerFixture)} == KINDS.keys()
 
 
 def test_settings_go_to_the_gateways_of_their_kind():
-    adjusted = Seed(gateways=(roma(), apinizer())).adjusted(
+    adjusted = SimulatorFixture(gateways=(roma(), apinizer())).with_settings(
         {"roma": {"again": 400}, "apinizer": {"shape": "b"}}
     )
 
-    assert adjusted == Seed(gateways=(roma(again=400), apinizer(shape="b")))
+    assert adjusted == SimulatorFixture(gateways=(roma(again=400), apinizer(shape="b")))
 
 
 def test_a_seed_survives_its_json(tmp_path):
-    users = (User(name="u", domain="d", password="p", second_factor=True),)
+    users = (SimulatedUser(name="u", domain="d", password="p", second_factor=True),)
     ours = roma(again=409, users=users, keys=(FAKE_KEYS,), lock_after=2, token_life=3)
-    seed = Seed(gateways=(ours, apinizer(looks=False, users=users, expires_in="epoch")))
+    fixture = SimulatorFixture(gateways=(ours, apinizer(looks=False, users=users, expires_in="epoch")))
     path = tmp_path / "seed.json"
-    path.write_bytes(msgspec.json.encode(seed))
+    path.write_bytes(msgspec.json.encode(fixture))
 
-    assert Seed.from_file(path) == seed
+    assert SimulatorFixture.from_file(path) == fixture
 
 
 @pytest.mark.parametrize(
@@ -134,4 +143,4 @@ def test_a_seed_that_cannot_be_read_says_where(tmp_path, text, said):
         path.write_text(text)
 
     with pytest.raises(UsageError, match=said):
-        Seed.from_file(path)
+        SimulatorFixture.from_file(path)
