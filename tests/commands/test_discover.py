@@ -12,7 +12,7 @@ import pytest
 from orchestrator.model.target import Target
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault, Kind
+from orchestrator.simulator.faults import FaultKind, FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
 
@@ -556,7 +556,7 @@ def test_a_credential_that_a_vendor_repeats_is_nowhere(
     there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     echo = InjectedFault(
-        kind=Kind.STATUS,
+        kind=FaultKind.STATUS,
         on=FaultScope.LOOK,
         status=403,
         message="user of rehearsal-token \x1b[2J may not",

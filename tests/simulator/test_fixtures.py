@@ -74,13 +74,8 @@ def test_a_plans_users_have_the_rehearsals_password():
     secret = CredentialReference(env="PASSWORD")
     iam = Auth(iam=IamLogin(url="https://iam", user="u", domain="d", password=secret))
 
-<<<<<<< HEAD:tests/simulator/test_seed.py
-    ours, theirs = Seed.from_plan(
-        plan(iam, Auth(login=ManagerLogin(user="me", password=secret))), []
-=======
     ours, theirs = SimulatorFixture.from_plan(
-        plan(iam, Auth(login=Login(user="me", password=secret))), []
->>>>>>> 981c727 (Name the simulator's parts for what they are, and call what fills one a fixture):tests/simulator/test_fixtures.py
+        plan(iam, Auth(login=ManagerLogin(user="me", password=secret))), []
     ).gateways
 
     assert ours.users == (SimulatedUser(name="u", domain="d", password=FAKE_PASSWORD),)
