@@ -16,7 +16,7 @@ from orchestrator.system.writing import check_place, whole_file
 
 if TYPE_CHECKING:
     from orchestrator.discover.filters import DiscoveryFilters
-    from orchestrator.discover.page import DiscoveredPlan
+    from orchestrator.discover.plan_text import DiscoveredPlan
 
 
 class FilterOptions(NamedTuple):
@@ -106,7 +106,7 @@ def command(
 
     Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
     """
-    from orchestrator.discover.page import render_plan
+    from orchestrator.discover.plan_text import render_plan
     from orchestrator.discover.search import Discovery, SearchRequest
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.plan.frame import moved, read_frame
@@ -143,7 +143,7 @@ class _LaneMessages:
 
 
 def _tell_result(result: DiscoveredPlan, *, quiet: bool) -> None:
-    from orchestrator.discover.page import list_gaps, list_summary
+    from orchestrator.discover.plan_text import list_gaps, list_summary
 
     if not quiet:
         for line in list_summary(result):

@@ -1,1 +1,1 @@
-"""From what is live on the gateways of a plan to a plan that takes it down; reads only."""
+"""Finds what is live on the gateways of a plan, and writes a plan that takes it down; sends only reads."""

@@ -1,4 +1,4 @@
-"""All gateways that are to be looked at, side by side, each through a lane of its own."""
+"""Surveys all gateways of a search side by side, each through a lane of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import FoundTarget, TargetFilter
 
 KeepTarget = Callable[[Gateway, FoundTarget], str | None]
-"""Takes a target that was found; says why it cannot be kept, where it cannot."""
+"""Takes a target that was found, and returns why a plan cannot hold it; None where the plan can."""
 
 
 async def survey_gateways(
@@ -23,10 +23,10 @@ async def survey_gateways(
     tell: SurveyListener,
     keep: KeepTarget,
 ) -> dict[str, SurveyResult]:
-    """Return what each gateway's survey has come to, by name.
+    """Return the result of each gateway's survey, by the gateway's name.
 
-    Raises CredentialError and UsageError before anything is sent, where a credential, a certificate or a
-    proxy cannot be used. What a gateway does is among the gaps of its tally.
+    Raises ``CredentialError`` and ``UsageError`` before anything is sent, where a credential, a certificate
+    or a proxy cannot be used. A fault of a gateway is no error: it is among the gaps of its result.
     """
     for gateway in gateways:
         environment.check(environment.reach(gateway))

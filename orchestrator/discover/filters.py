@@ -1,4 +1,4 @@
-"""What is wanted of which gateway, and how it is grouped. Pure."""
+"""The filters of a search: which of them each gateway can answer, and how its targets are grouped. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from orchestrator.text.names import to_nfc
 
 BEFORE = "deployed-before"
 _FOR_ALL = frozenset({"name", "path", BEFORE})
-"""Filters that every kind can answer."""
+"""Filters that every kind of gateway can answer."""
 
 
 class DiscoveryFilters(Struct, frozen=True, kw_only=True):
-    """What was asked for, as written. Of several texts for one filter one is enough; all filters must agree.
+    """The filters as they were given.
 
-    ``texts`` are globs by the name of their filter; of ``type`` they are the vendors' own words.
+    A target must match every filter, and of a filter with several texts any one of them. ``texts`` holds
+    globs by the name of their filter; those of ``type`` are the vendors' own words, and no globs.
     """
 
     texts: Mapping[str, tuple[str, ...]] = {}
@@ -36,7 +37,7 @@ class DiscoveryFilters(Struct, frozen=True, kw_only=True):
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Return the names of the filters that are given; a regular expression is one of ``name``."""
+        """The names of the filters that are given; a regular expression counts as ``name``."""
         names = [name for name, texts in self.texts.items() if texts]
         more = [("name", self.regexes), (BEFORE, self.before)]
         return tuple(dict.fromkeys([*names, *(name for name, is_given in more if is_given)]))
@@ -47,11 +48,11 @@ def _quote(text: str) -> str:
 
 
 def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> dict[str, TargetFilter]:
-    """Return what is wanted of each gateway, by name.
+    """Return what to look for on each gateway, by the gateway's name.
 
-    A filter holds for the gateways whose kind can answer it. A gateway that cannot answer one must be
-    narrowed by another that not all of them can answer; else it would give what nobody has asked for. Raises
-    ``UsageError`` for that, for a filter that no gateway can answer, and for one that cannot be read.
+    A filter holds for the gateways whose kind can answer it. Raises ``UsageError`` for a filter that no
+    gateway can answer, and for one that cannot be read. Raises it, too, for a gateway that cannot answer some
+    filter and has no filter of its own instead: all of its targets would match, and so be taken down.
     """
     for gateway in gateways:
         if not gateway.FILTERS:
@@ -127,7 +128,10 @@ def _build_tests(filters: DiscoveryFilters) -> dict[str, Callable[[str], bool]]:
 
 
 def _match_globs(patterns: Sequence[str], *, whole: bool) -> Callable[[str], bool]:
-    """Return what matches globs. A path has parts; in a name a slash is a letter like any other."""
+    """Return the test whether any of the globs matches.
+
+    ``whole``: the text is a path, whose parts a ``*`` does not cross; in a name a slash is a mere letter.
+    """
     match = matcher(to_nfc(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
     return lambda text: match(to_nfc(text if whole else _hide_slashes(text))) is not None
 
@@ -149,7 +153,10 @@ def _match_both(one: Callable[[str], bool] | None, other: Callable[[str], bool])
 
 
 def read_before(text: str) -> datetime:
-    """Return the time of ``2026-01-31``, which begins at midnight UTC, or of one with its offset from UTC."""
+    """Return the time that ``--deployed-before`` names; raises ``UsageError``.
+
+    A day such as ``2026-01-31`` begins at midnight UTC; a time has its offset from UTC.
+    """
     try:
         if len(text) == len("2026-01-31"):
             return datetime.combine(date.fromisoformat(text), time(), UTC)
@@ -163,9 +170,9 @@ def read_before(text: str) -> datetime:
 
 
 def choose_group(by: str | None, gateway: str, found: FoundTarget) -> str | None:
-    """Return what the target's wave is called after; its gateway where it has nothing of the sort.
+    """Return the group whose wave a target belongs to; None where there is one wave for all.
 
-    None where there is one wave for all.
+    A target without a trait called ``by`` belongs to the group of its gateway.
     """
     if by is None:
         return None
@@ -174,7 +181,7 @@ def choose_group(by: str | None, gateway: str, found: FoundTarget) -> str | None
 
 
 def check_group(by: str | None, gateways: Sequence[Gateway]) -> None:
-    """Raise ``UsageError`` where no gateway has what targets are to be grouped by."""
+    """Raise ``UsageError`` where no gateway knows the trait that targets are to be grouped by."""
     if by not in {None, "gateway"} and not any(by in gateway.FILTERS for gateway in gateways):
         kinds = " or ".join(sorted({gateway.KIND for gateway in gateways}))
         raise UsageError(f"--group-by {by}: gateways of kind {kinds} have no such thing")

@@ -1,4 +1,4 @@
-"""One search: from the gateways that were chosen to everything that a plan of them is made of."""
+"""One search for targets, from the chosen gateways to the parts of the plan that is written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from orchestrator.discover.explore import survey_gateways
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters, check_group, choose_group
-from orchestrator.discover.page import DiscoveredPlan, PlanOrigin, SurveySummary
-from orchestrator.discover.spool import FoundTargets
+from orchestrator.discover.found_targets import FoundTargets
+from orchestrator.discover.plan_text import DiscoveredPlan, PlanOrigin, SurveySummary
 from orchestrator.discover.survey import SurveyListener, SurveyResult
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
@@ -32,11 +32,14 @@ from orchestrator.runs.machine import real_environment
 from orchestrator.transport.client import connect
 
 LARGEST_REPLY = 64 * 1024 * 1024
-"""Bytes of one reply that are read: the vendors' lists have long pages, or none."""
+"""Bytes of one reply that are read. Some lists of the vendors have long pages, others have no pages."""
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True):
-    """What is to be looked for. ``source`` is the plan as it was named; no ``gateways`` are all of them."""
+    """What to search for, and where.
+
+    ``source`` is the plan as the person named it. An empty ``gateways`` means all gateways of the plan.
+    """
 
     frame: Frame
     source: str
@@ -46,14 +49,15 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
 
 
 class Discovery:
-    """Looks at gateways, and keeps what was found on disk while it is open."""
+    """Surveys gateways, and keeps the targets that it finds in a file while ``spooling``."""
 
     def __init__(
         self, order: SearchRequest, tell: SurveyListener, environment: Environment | None = None
     ) -> None:
-        """Raises ``UsageError`` for a gateway, a filter or a grouping that cannot be. Sends nothing.
+        """Check the request, without sending anything.
 
-        ``environment`` is this machine's if not given.
+        Raises ``UsageError`` for a gateway, a filter or a grouping that the plan's gateways do not have.
+        ``environment`` is this machine's if it is not given.
         """
         self._order = order
         self._tell = tell
@@ -66,14 +70,14 @@ class Discovery:
 
     @contextmanager
     def spooling(self) -> Iterator[None]:
-        """Hold the file that takes what is found; results can be read within the block only."""
+        """Hold the file of found targets open. Results can be read only within the block."""
         with tempfile.TemporaryFile() as file:
             frame = self._order.frame
             self._spool = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).first)
             yield
 
     async def run(self) -> None:
-        """Look. Raises CredentialError and UsageError before anything is sent."""
+        """Survey the gateways; raises ``CredentialError`` and ``UsageError`` before anything is sent."""
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
         self._tallies = await survey_gateways(
             gateways, self._wanted, self._environment, self._tell, self._keep
@@ -83,7 +87,7 @@ class Discovery:
         return self._spool.add(gateway, found, choose_group(self._order.group_by, gateway.name, found))
 
     def result(self, entries: Entries, *, stdout: bool) -> DiscoveredPlan:
-        """Return what the plan is made of; ``entries`` are those of the frame as they are to be written."""
+        """Return the parts of the plan; ``entries`` are the frame's, with paths for the new plan's place."""
         frame = self._order.frame
         origin = PlanOrigin(
             at=f"{datetime.fromtimestamp(self._environment.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -124,7 +128,7 @@ def _choose_gateways(frame: Frame, names: Sequence[str]) -> list[Gateway]:
 
 
 def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:
-    """Return the gateways that are the same installation as one before them, with that one's name."""
+    """Return the gateways that are the same installation as an earlier gateway, with that one's name."""
     first: dict[str, str] = {}
     twins: dict[str, str] = {}
     for gateway in gateways:

@@ -1,1 +1,1 @@
-"""What is wrong with a plan's gateways before anything is sent that changes them."""
+"""Finds out what is wrong with a plan's gateways, by requests that change nothing."""

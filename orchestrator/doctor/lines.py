@@ -13,11 +13,11 @@ from orchestrator.text.characters import make_visible
 SCHEMA = 1
 HEADINGS = ("gateway", "check", "state", "found", "what to do")
 _SUMMARY = ("life", "version", "targets", "latency")
-"""What is told of a gateway with which all is well."""
+"""The checks that the line of a healthy gateway shows."""
 
 
 def list_summaries(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[str]:
-    """Yield a line a gateway: its name, its state, and what matters most."""
+    """Yield a line for each gateway: its name, its state, and the most important finding."""
     width = max((len(make_visible(one.gateway)) for one in diagnoses), default=0)
     for one in diagnoses:
         yield f"{make_visible(one.gateway).ljust(width)}  {one.state:<4}  {_summarize(one)}"
@@ -39,7 +39,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def list_rows(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[tuple[str, ...]]:
-    """Yield every finding of every gateway as the cells of a row under ``HEADINGS``."""
+    """Yield every finding of every gateway, as the cells of a row under ``HEADINGS``."""
     for one in diagnoses:
         for finding in one.findings:
             cells = (one.gateway, finding.check, finding.state.value, finding.text, finding.advice)
@@ -47,7 +47,7 @@ def list_rows(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[tuple[str, ...]
 
 
 def render_json(plan: str, diagnoses: Sequence[GatewayDiagnosis], *, at: float) -> bytes:
-    """Return all of it as JSON of schema 1 (see docs/doctor.md)."""
+    """Return the diagnoses as JSON of schema 1 (see docs/doctor.md). ``at`` is a Unix time."""
     document = {
         "schema": SCHEMA,
         "plan": plan,

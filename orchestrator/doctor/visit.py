@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.doctor import findings
-from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings, failure
-from orchestrator.doctor.reach import RouteCheck, check_route
+from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis, complete_findings
+from orchestrator.doctor.route import RouteCheck, check_route
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.login import ActiveCredential, Authenticator, Denied, Later, secrets_of
@@ -65,7 +65,7 @@ async def visit_gateway(
             await examination.run()
     if scope.cancelled_caught:
         text = f"gave up after {patience:g} s"
-        examination.found.append(failure("answer", text, "see whether the gateway is well"))
+        examination.found.append(Finding.failure("answer", text, "see whether the gateway is well"))
     return GatewayDiagnosis(
         gateway=gateway.name,
         kind=gateway.KIND,
@@ -102,7 +102,7 @@ class _GatewayExamination:
                 finally:
                     self.found.append(findings.judge_latency(self._seconds))
         except (CredentialError, UsageError) as error:
-            self._last(failure("answer", str(error), "set the plan right"))
+            self._last(Finding.failure("answer", str(error), "set the plan right"))
 
     def _last(self, finding: Finding) -> None:
         self.found.append(finding)
@@ -112,7 +112,7 @@ class _GatewayExamination:
         try:
             return await self._environment.credential(self._gateway)
         except CredentialError as error:
-            self.found.append(failure("credential", str(error), "set what the reference points to"))
+            self.found.append(Finding.failure("credential", str(error), "set what the reference points to"))
             return None
 
     async def _reach(self) -> None:
@@ -160,22 +160,24 @@ class _GatewayExamination:
         check = self._gateway.greeting()
         answer = await send(check.request)
         if isinstance(answer, Lost):
-            self._last(failure("answer", mask.value(answer.detail), "see whether the gateway is well"))
+            self._last(
+                Finding.failure("answer", mask.value(answer.detail), "see whether the gateway is well")
+            )
             return
         self._tell_clock(answer)
         read = check.read(answer)
         if isinstance(read, Reading):
             self._last(findings.judge_fault("answer", mask.reading(read)))
             return
-        self.found.append(findings.ok("answer", mask.text(read)))
-        if any(found.check == "clock" and found.state is findings.FindingState.FAIL for found in self.found):
+        self.found.append(Finding.ok("answer", mask.text(read)))
+        if any(found.check == "clock" and found.state is FindingState.FAIL for found in self.found):
             raise _VisitEnded  # a signature would be refused, and five of those lock the key
 
     def _tell_clock(self, reply: Reply) -> None:
         try:
             date = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
         except (ValueError, OverflowError):
-            self.found.append(findings.unknown("clock", "the gateway does not say its time"))
+            self.found.append(Finding.unknown("clock", "the gateway does not say its time"))
             return
         # It was written at some moment between the request and the reply, and cut to the second.
         difference = date + 0.5 - (reply.at - self._seconds[-1] / 2)
@@ -190,10 +192,10 @@ class _GatewayExamination:
                 return active
             case Denied(reason):
                 advice = "set the right password; each further try may lock the account"
-                self.found.append(failure("credential", reason, advice))
+                self.found.append(Finding.failure("credential", reason, advice))
             case Later(reason):
                 advice = "see whether the place of the login is well and can be reached"
-                self.found.append(failure("credential", reason, advice))
+                self.found.append(Finding.failure("credential", reason, advice))
         raise _VisitEnded
 
     def _tell_fault(self, fault: Reading, *, works: bool) -> None:
@@ -201,7 +203,7 @@ class _GatewayExamination:
         found = findings.judge_fault("credential", fault)
         if not works:
             self._last(found)
-        self.found.append(replace(found, state=findings.FindingState.WARN))
+        self.found.append(replace(found, state=FindingState.WARN))
 
     def _tell_life(self, active: ActiveCredential) -> None:
         auth, closes = self._gateway.auth, self._patient.closes
@@ -217,7 +219,7 @@ class _GatewayExamination:
             read = await _ask_check(check, send, authenticator)
             if isinstance(read, str):
                 answered.append(check.name)
-                self.found.append(findings.ok("credential", f"accepted; {read}"))
+                self.found.append(Finding.ok("credential", f"accepted; {read}"))
             elif read.verdict in _LACKING:
                 self._refused = self._refused or read
             else:
@@ -226,7 +228,7 @@ class _GatewayExamination:
                     break
         self._answered = frozenset(answered)
         if authenticator.warning and answered:
-            self.found.append(findings.warning("credential", "accepted", authenticator.warning))
+            self.found.append(Finding.warning("credential", "accepted", authenticator.warning))
         if faults:
             self._tell_fault(faults[0], works=bool(answered))
         if not self._tell_dialect():
@@ -234,10 +236,10 @@ class _GatewayExamination:
 
     def _tell_dialect(self) -> bool:
         dialect = self._gateway.dialect(self._answered, self._looks)
-        good = findings.ok("version", dialect.text)
+        good = Finding.ok("version", dialect.text)
         said = f": {describe(self._refused)}" if self._refused and not self._answered else ""
         self.found.append(
-            good if dialect.served else failure("version", f"{dialect.text}{said}", dialect.hint)
+            good if dialect.served else Finding.failure("version", f"{dialect.text}{said}", dialect.hint)
         )
         return dialect.served
 

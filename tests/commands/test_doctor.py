@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.commands import doctor
 from orchestrator.doctor import findings
-from orchestrator.doctor.findings import GatewayDiagnosis, complete_findings
+from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings
 from orchestrator.doctor.lines import HEADINGS
 from orchestrator.simulator.process import RunningSimulators
 
@@ -104,7 +104,7 @@ def test_a_plan_with_problems_is_2(folder: Path, undeploy: Undeploy) -> None:
 def test_the_table_of_a_terminal_shows_the_texts_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(record=True, width=120, force_terminal=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     monkeypatch.setattr("rich.console.Console", lambda **_: console)
-    found = complete_findings([findings.failure("name", "[red]nowhere[/red]", "check the url")])
+    found = complete_findings([Finding.failure("name", "[red]nowhere[/red]", "check the url")])
     doctor._draw(
         [GatewayDiagnosis(gateway="roma-eu", kind="roma", url="https://g", findings=found, requests=0)],
         color=True,

@@ -172,18 +172,18 @@ def diagnosis(*found: Finding) -> GatewayDiagnosis:
 
 
 def test_the_first_failure_is_the_cause_and_beats_every_warning() -> None:
-    late = findings.failure("credential", "denied", "mend it")
-    early = findings.failure("clock", "off", "set it")
-    one = diagnosis(late, findings.warning("tls", "ends soon", "renew it"), early)
+    late = Finding.failure("credential", "denied", "mend it")
+    early = Finding.failure("clock", "off", "set it")
+    one = diagnosis(late, Finding.warning("tls", "ends soon", "renew it"), early)
 
     assert (one.state, one.worst) == (FindingState.FAIL, (early, late))
-    assert diagnosis(findings.warning("tls", "ends soon", "renew it")).state is FindingState.WARN
+    assert diagnosis(Finding.warning("tls", "ends soon", "renew it")).state is FindingState.WARN
     assert diagnosis().state is FindingState.OK
     assert diagnosis().worst == ()
 
 
 def test_every_check_has_one_finding_and_the_newest_counts() -> None:
-    found = complete_findings([findings.ok("version", "v1"), findings.ok("version", "v2")])
+    found = complete_findings([Finding.ok("version", "v1"), Finding.ok("version", "v2")])
 
     assert tuple(finding.check for finding in found) == CHECKS
     assert {finding.text for finding in found} == {"v2", "not checked"}

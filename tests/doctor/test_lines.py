@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.doctor import findings, lines
+from orchestrator.doctor import lines
 from orchestrator.doctor.findings import CHECKS, Finding, GatewayDiagnosis, complete_findings
 
 FINE = (
-    findings.ok("version", "v1"),
-    findings.ok("targets", "3 of 5 looked at: 3 deployed"),
-    findings.ok("latency", "12 ms (median of 6)", 0.012),
+    Finding.ok("version", "v1"),
+    Finding.ok("targets", "3 of 5 looked at: 3 deployed"),
+    Finding.ok("latency", "12 ms (median of 6)", 0.012),
 )
 
 
@@ -21,11 +21,11 @@ def diagnosis(name: str, *found: Finding) -> GatewayDiagnosis:
 
 
 WELL = diagnosis("roma-eu", *FINE)
-WARNED = diagnosis("apim", *FINE, findings.warning("tls", "ends in 3 days", "have it renewed", 259200.0))
+WARNED = diagnosis("apim", *FINE, Finding.warning("tls", "ends in 3 days", "have it renewed", 259200.0))
 ILL = diagnosis(
     "x",
-    findings.failure("name", "the name x.invalid cannot be resolved", "check the url"),
-    findings.failure("credential", "TOKEN is not set", "set it"),
+    Finding.failure("name", "the name x.invalid cannot be resolved", "check the url"),
+    Finding.failure("credential", "TOKEN is not set", "set it"),
 )
 
 
@@ -62,7 +62,7 @@ def test_the_json_holds_every_check_and_its_number() -> None:
 
 
 def test_what_could_mislead_the_eye_is_made_visible() -> None:
-    hostile = diagnosis("x", findings.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
+    hostile = diagnosis("x", Finding.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
 
     for text in [
         *lines.list_summaries([hostile]),

@@ -1,4 +1,4 @@
-"""What was found, kept on disk as the lines of a plan until all of it can be put in order."""
+"""The targets that a search finds, kept in a file as the lines of a plan until all can be sorted."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from orchestrator.text.names import to_nfc
 
 
 class FoundTargets:
-    """Takes targets in any order, each once; gives their lines by wave, in the order of their ids.
+    """Takes targets in any order, and gives their lines by wave, in the order of their ids.
 
-    In memory it holds the parts of each target and the place of its line.
+    A target that is found twice counts once. The lines are in a file; memory holds only the parts of each
+    target's id and the place of its line.
     """
 
     def __init__(self, file: BinaryIO, protected: Callable[[str], str | None]) -> None:
-        """``file`` is empty and can be read again; ``protected`` says by which pattern an id is."""
+        """``file`` is empty, to read and write. ``protected`` returns the pattern that protects an id."""
         self.matched: Counter[str] = Counter()
-        """Targets that were taken, by gateway."""
+        """How many targets were taken, by gateway."""
         self.protected = 0
         self._file = file
         self._protection = protected
@@ -34,7 +35,7 @@ class FoundTargets:
         self._end = 0
 
     def add(self, gateway: Gateway, found: FoundTarget, group: str | None) -> str | None:
-        """Take a target; return why it cannot stand in a plan, where it cannot."""
+        """Take a target; return why a plan cannot name it, or None where the target is kept."""
         first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
             why = _find_fault(gateway, found)
@@ -59,7 +60,7 @@ class FoundTargets:
         self.protected += self._protection(target_id(gateway.name, found.parts)) is not None
 
     def groups(self) -> list[tuple[str, str | None]]:
-        """Return the waves' names, sorted, each with the group that it is of; no two are equal."""
+        """Return the name of each wave with its group, sorted; no two names are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
             plain = to_nfc(comment(group or "")).strip() or "unnamed"
@@ -71,7 +72,7 @@ class FoundTargets:
         return list(names.items())
 
     def lines(self, group: str | None) -> Iterator[str]:
-        """Yield the lines of a group's targets."""
+        """Yield the lines of a group's targets, in the order of their ids."""
         for _, _, start, size in sorted(self._places[group]):
             self._file.seek(start)
             yield self._file.read(size).decode()
@@ -82,7 +83,7 @@ def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:
-    """Return why a target that is live cannot stand in a plan; None where it can."""
+    """Return why a plan cannot name a live target; None where it can."""
     for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
         try:
             check(coordinate, part)

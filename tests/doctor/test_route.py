@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import trustme
 
-from orchestrator.doctor import reach as reaching
+from orchestrator.doctor import route as reaching
 from orchestrator.doctor.findings import Finding, FindingState
-from orchestrator.doctor.reach import RouteCheck, check_route
+from orchestrator.doctor.route import RouteCheck, check_route
 from orchestrator.model.settings import Tls
 from tests.support.forwarding import forwarding
 from tests.support.peer import NO_CONTENT, Peer, gateway, listening, saying, serving

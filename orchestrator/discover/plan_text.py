@@ -1,4 +1,4 @@
-"""The plan that `undeploy discover` writes: what was seen, and what was not, above what can be run. Pure."""
+"""The text of the plan that `undeploy discover` writes, with comments about what was not seen. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.discover.spool import FoundTargets
+from orchestrator.discover.found_targets import FoundTargets
 from orchestrator.discover.survey import SurveyResult
 from orchestrator.plan.frame import block
 from orchestrator.plan.nodes import Entries
@@ -16,29 +16,29 @@ EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot 
 
 
 class PlanOrigin(Struct, frozen=True, kw_only=True):
-    """When, by whom, from what and by which filters a plan was made."""
+    """When a discovered plan was made, by whom, from which plan, and by which filters."""
 
     at: str
     who: str
     source: str
     filters: str
     folder: str | None = None
-    """Where paths in it begin, if that has to be said."""
+    """The folder where relative paths in the plan begin; None where they begin beside the plan itself."""
 
 
 class SurveySummary(Struct, frozen=True, kw_only=True):
-    """What has come of one gateway."""
+    """What the survey of one gateway found."""
 
     gateway: str
     url: str
     tally: SurveyResult
     matched: int
     twin: str | None = None
-    """The gateway that is the same installation and was read in its place."""
+    """The gateway that is the same installation, and was surveyed in place of this one."""
 
 
 class DiscoveredPlan(Struct, frozen=True, kw_only=True):
-    """All that a plan is made of."""
+    """All that the plan is made of."""
 
     origin: PlanOrigin
     surveys: Sequence[SurveySummary]
@@ -48,17 +48,17 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def matched(self) -> int:
-        """How many targets it has."""
+        """How many targets the plan has."""
         return self.spool.matched.total()
 
     @property
     def whole(self) -> bool:
-        """Whether everything that was asked for could be seen."""
+        """Whether every gateway could be read to its end, without a gap."""
         return all(survey.tally.whole for survey in self.surveys)
 
     @property
     def excess(self) -> str | None:
-        """Why the plan is refused as it is, if so: it names more targets than it allows itself."""
+        """Why a run will refuse the plan, None where it will not: there are more targets than ``at_most``."""
         if self.at_most is None or self.matched <= self.at_most:
             return None
         return (
@@ -68,7 +68,7 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
 
 
 def list_summary(result: DiscoveredPlan) -> Iterator[str]:
-    """Yield what was seen of each gateway, and what was not, for people."""
+    """Yield for people what was seen of each gateway, a line each."""
     for survey in result.surveys:
         tally = survey.tally
         if survey.twin is not None:
@@ -86,7 +86,7 @@ def list_summary(result: DiscoveredPlan) -> Iterator[str]:
 
 
 def list_gaps(result: DiscoveredPlan) -> Iterator[str]:
-    """Yield what could not be seen, by name."""
+    """Yield what could not be seen, a line each, with the gateway's name."""
     for survey in result.surveys:
         yield from (f"{survey.gateway}: {gap}" for gap in survey.tally.gaps)
         if survey.tally.more_gaps:
