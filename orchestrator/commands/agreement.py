@@ -247,10 +247,10 @@ def targets_of(loaded: LoadedPlan) -> Iterator[Target]:
 def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets) -> Iterator[str]:
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import describe_pace
-    from orchestrator.display.summary import aligned
     from orchestrator.report.words import describe_protection
     from orchestrator.runs.selection import protecting
     from orchestrator.text.characters import make_visible
+    from orchestrator.text.columns import align_columns
 
     plan = loaded.plan
     urls = {gateway.name: gateway.url for gateway in plan.gateways}
@@ -265,7 +265,7 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
         )
         for (wave, gateway), count in sorted(counts.going.items(), key=lambda item: item[0][0])
     ]
-    yield from aligned([("wave", "gateway", "", "targets"), *rows], left=3)
+    yield from align_columns([("wave", "gateway", "", "targets"), *rows], left=3)
     for index, wave in enumerate(plan.waves):
         going = sum(count for (at, _), count in counts.going.items() if at == index)
         if going and (words := describe_pace(wave, going)):

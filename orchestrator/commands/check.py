@@ -74,8 +74,8 @@ def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
 
 def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
-    from orchestrator.display.summary import aligned
     from orchestrator.text.characters import make_visible
+    from orchestrator.text.columns import align_columns
 
     yield f"plan: {make_visible(loaded.plan.name)}"
     yield f"targets: {loaded.targets}"
@@ -84,7 +84,7 @@ def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
         ("gateway", make_visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()
     ]
     rows += [("wave", make_visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
-    yield from aligned(rows, left=3)
+    yield from align_columns(rows, left=3)
 
 
 def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:

@@ -47,8 +47,8 @@ def command(plan: PlanOptions, table: bool, form: Literal["text", "json"], no_co
 def _show(
     plan: str, diagnoses: Sequence[GatewayDiagnosis], form: Literal["text", "json", "table"], *, color: bool
 ) -> None:
-    from orchestrator.display.summary import aligned
     from orchestrator.doctor import lines
+    from orchestrator.text.columns import align_columns
 
     if form == "json":
         click.echo(lines.render_json(plan, diagnoses, at=time.time()))
@@ -59,7 +59,7 @@ def _show(
         _draw(diagnoses, color=color)
     else:
         table = [lines.HEADINGS, *lines.list_rows(diagnoses)]
-        for line in aligned(table, left=len(lines.HEADINGS)):
+        for line in align_columns(table, left=len(lines.HEADINGS)):
             click.echo(line)
 
 

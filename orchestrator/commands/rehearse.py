@@ -183,10 +183,10 @@ def judge_report(
 
     ``missing`` are the targets that the simulators were not to know.
     """
-    from orchestrator.display.summary import aligned
+    from orchestrator.text.columns import align_columns
 
     lies = list(find_disagreements(books, account, missing))
-    for line in aligned([("", "simulators saw", "report says"), *compare_counts(books, account)]):
+    for line in align_columns([("", "simulators saw", "report says"), *compare_counts(books, account)]):
         write(line)
     if not lies:
         write("The report agrees with the simulators.")

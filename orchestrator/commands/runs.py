@@ -58,13 +58,13 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     if not folders:
         tell(f"no {'rehearsals' if rehearsals else 'runs'} in {state}")
         return
-    from orchestrator.display.summary import aligned
+    from orchestrator.text.columns import align_columns
 
     restores = restores_in(folders[0].path.parent)
     rows = [build_row(folder, restores) for folder in folders]
     # The last column, of what restores have begun, is there only where one has.
     shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
-    for line in aligned([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
+    for line in align_columns([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
         click.echo(line)
 
 

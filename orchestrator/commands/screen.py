@@ -75,27 +75,27 @@ def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
 
             listeners.append(log_events(display.log_level or "info", display.log_format or "text"))
         if is_live(display):
-            from orchestrator.display.live import LiveDisplay, terminal
+            from orchestrator.display.live import LiveDisplay, open_terminal
 
-            live = LiveDisplay(terminal(color=not display.no_color))
+            live = LiveDisplay(open_terminal(color=not display.no_color))
             listeners.append(stack.enter_context(live))
         elif display.quiet or not logged:  # without a terminal the log says all that the lines would
-            from orchestrator.display.plain import PlainLines
+            from orchestrator.display.plain import PlainDisplay
 
-            listeners.append(PlainLines(tell, quiet=display.quiet))
+            listeners.append(PlainDisplay(tell, quiet=display.quiet))
         yield listeners
 
 
 def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
-    from orchestrator.display.json_lines import EventLines
+    from orchestrator.display.json_lines import JsonLinesWriter
 
     if destination == "-":
-        return EventLines(sys.stdout.buffer, tell)
+        return JsonLinesWriter(sys.stdout.buffer, tell)
     handle = appended(Path(destination))
     stack.callback(_close_quietly, partial(os.close, handle))
     out = Outlet(handle, strict=True)  # it may be a pipe whose reader stops
     stack.callback(out.drain)
-    return EventLines(out, tell)
+    return JsonLinesWriter(out, tell)
 
 
 def _close_quietly(close: Callable[[], None]) -> None:
@@ -121,16 +121,16 @@ def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) ->
 
 
 def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> None:
-    from orchestrator.display.summary import ending_line, next_steps
+    from orchestrator.display.summary import describe_ending, list_next_steps
 
     report = result.report
     if not display.quiet:
         _show_counts(result, display)
         _tell_troubles(result)
     if not display.quiet or result.exit_status:
-        tell(ending_line(report))
+        tell(describe_ending(report))
         if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
-            for line in next_steps(report, state=format_state_option(state)):
+            for line in list_next_steps(report, state=format_state_option(state)):
                 tell(line)
     for warning in result.warnings:
         tell(warning)
@@ -140,13 +140,13 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
 
 def _tell_troubles(result: RunResult) -> None:
     """Tell which targets are failed or unknown, and what the lanes warn of."""
-    from orchestrator.display.summary import trouble_lines
+    from orchestrator.display.summary import list_trouble
     from orchestrator.text.characters import make_visible
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
         with result.folder.account() as account:
-            for line in trouble_lines(account.trouble(), report.totals):
+            for line in list_trouble(account.trouble(), report.totals):
                 tell(line)
     for gateway in report.gateways:
         for warning in gateway.warnings:
@@ -154,15 +154,16 @@ def _tell_troubles(result: RunResult) -> None:
 
 
 def _show_counts(result: RunResult, display: DisplayOptions) -> None:
-    from orchestrator.display.summary import aligned, count_rows, headings
+    from orchestrator.display.summary import choose_headings, list_counts
+    from orchestrator.text.columns import align_columns
 
-    rows = count_rows(result.report)
+    rows = list_counts(result.report)
     if is_live(display):
-        from orchestrator.display.live import terminal
+        from orchestrator.display.live import open_terminal
 
-        print_table(headings(result.report), rows, terminal(color=not display.no_color))
+        print_table(choose_headings(result.report), rows, open_terminal(color=not display.no_color))
     else:
-        for line in aligned([headings(result.report), *rows]):
+        for line in align_columns([choose_headings(result.report), *rows]):
             tell(line)
 
 

@@ -99,9 +99,9 @@ def _format_instant(at: float | None) -> str | None:
 
 
 def _describe_forecast(live: LiveStatus) -> dict[str, Any] | None:
-    from orchestrator.rules.forecast import forecast_values
+    from orchestrator.rules.forecast import encode_forecast
 
-    return None if live.forecast is None else forecast_values(live.forecast)
+    return None if live.forecast is None else encode_forecast(live.forecast)
 
 
 def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def render_text(
 
 
 def _render_live(live: LiveStatus) -> Iterator[str]:
-    from orchestrator.display.phrases import done_text, late_texts, window_text
+    from orchestrator.display.phrases import describe_done, describe_window_fit, list_late_gateways
     from orchestrator.engine.live_status import describe_lane_wait
     from orchestrator.text.characters import make_visible
 
@@ -172,14 +172,14 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
     if live.stopping:
         yield f"stopping  {make_visible(live.stopping)}"
     if ahead := live.forecast:
-        done = done_text(ahead, live.at).removeprefix("forecast: ")
-        yield f"forecast  {', '.join(filter(None, (done, window_text(ahead))))}"
-        yield from (f"          {text}" for text in late_texts(ahead))
+        done = describe_done(ahead, live.at).removeprefix("forecast: ")
+        yield f"forecast  {', '.join(filter(None, (done, describe_window_fit(ahead))))}"
+        yield from (f"          {text}" for text in list_late_gateways(ahead))
 
 
 def _render_ended(report: Report, state: str) -> Iterator[str]:
-    from orchestrator.display.summary import next_steps
+    from orchestrator.display.summary import list_next_steps
 
     for gateway in report.gateways:
         yield f"lane      {gateway.name} is {gateway.lane}"
-    yield from next_steps(report, state=state)
+    yield from list_next_steps(report, state=state)

@@ -14,7 +14,7 @@ from orchestrator.model.events import (
 )
 
 
-class EventLines:
+class JsonLinesWriter:
     """Listener: writes each event as a line of JSON, the version of their schema first.
 
     Each line is handed to the system at once, so that a program that follows them is never behind. Once

@@ -19,16 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.display.phrases import (
-    control_text,
-    done_text,
-    late_texts,
-    protect_text,
-    rate_text,
-    setting_text,
-    waiting_text,
-    window_text,
+    describe_control,
+    describe_done,
+    describe_protect,
+    describe_setting,
+    describe_wait,
+    describe_window_fit,
+    format_short_rate,
+    list_late_gateways,
 )
-from orchestrator.display.progress import GIVEN_UP, TROUBLES, LaneProgress, Progress
+from orchestrator.display.progress import GIVEN_UP, TROUBLES_KEPT, LaneProgress, RunProgress
 from orchestrator.model.events import AnyEvent, RunStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.characters import make_visible
@@ -85,7 +85,7 @@ class OutcomeBar:
         yield Segment("─" * (width - drawn), Style.parse("bright_black"))
 
 
-def curve(counts: tuple[int, ...]) -> str:
+def draw_curve(counts: tuple[int, ...]) -> str:
     """Return ``counts`` as a line of little columns, the highest as high as a line."""
     top = max(counts, default=0)
     if not top:
@@ -114,7 +114,7 @@ def _counted(count: int, outcome: Outcome) -> Text:
     return Text(f"{count:,}", STYLES[outcome]) if count else Text("·")
 
 
-def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
+def draw_lanes(progress: RunProgress, now: float, *, width: int = ROOMY) -> Table:
     """Draw one line a gateway; where there is no room, without what can be guessed."""
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style="bright_black")
     table.add_column("gateway", no_wrap=True, max_width=min(24, max(10, width - 100)))
@@ -135,7 +135,7 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
             _counted(lane.outcomes[Outcome.FAILED], Outcome.FAILED),
             _counted(lane.outcomes[Outcome.UNKNOWN], Outcome.UNKNOWN),
             _pace(lane, now),
-            f"≤ {rate_text(lane.bound)}" if lane.bound is not None else "·",
+            f"≤ {format_short_rate(lane.bound)}" if lane.bound is not None else "·",
             _ends(lane, ends),
             _lane_text(lane, now),
         )
@@ -144,7 +144,7 @@ def lanes_table(progress: Progress, now: float, *, width: int = ROOMY) -> Table:
     return table
 
 
-def _wave_text(progress: Progress) -> Text:
+def _wave_text(progress: RunProgress) -> Text:
     if not progress.wave:
         return Text("no wave yet", "bright_black")
     text = Text.assemble(("wave ", "bright_black"), (make_visible(progress.wave), "bold"))
@@ -153,12 +153,12 @@ def _wave_text(progress: Progress) -> Text:
     return text
 
 
-def _forecast_text(progress: Progress, now: float) -> Text:
+def _forecast_text(progress: RunProgress, now: float) -> Text:
     forecast = progress.forecast(now)
     if forecast is None:
         return Text("")
-    text = Text(done_text(forecast, now), "yellow" if forecast.hindered else "")
-    if fits := window_text(forecast):
+    text = Text(describe_done(forecast, now), "yellow" if forecast.hindered else "")
+    if fits := describe_window_fit(forecast):
         text.append(", ")
         text.append(fits, "bold yellow" if forecast.spare is not None and forecast.spare < 0 else "")
     return text
@@ -179,18 +179,18 @@ def _trouble(event: TargetEnded) -> Text:
     return line.append(make_visible(event.reason or ""), "default")
 
 
-def _late(progress: Progress, now: float) -> Iterator[Text]:
+def _late(progress: RunProgress, now: float) -> Iterator[Text]:
     if (forecast := progress.forecast(now)) is not None:
-        yield from (Text(f"! {text}", "yellow") for text in late_texts(forecast))
+        yield from (Text(f"! {text}", "yellow") for text in list_late_gateways(forecast))
 
 
-def _lost(progress: Progress) -> Iterator[Text]:
+def _lost(progress: RunProgress) -> Iterator[Text]:
     if progress.lost:
         yield Text(f"! {progress.lost:,} went down, or may have, that a restore cannot bring back", "yellow")
 
 
-def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
-    if waiting := waiting_text(progress, now):
+def _below(progress: RunProgress, now: float) -> Iterator[RenderableType]:
+    if waiting := describe_wait(progress, now):
         yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
     for lane in progress.lanes.values():
         if lane.warning:
@@ -205,9 +205,9 @@ def _below(progress: Progress, now: float) -> Iterator[RenderableType]:
     yield from _late(progress, now)
     yield from _lost(progress)
     for event in progress.controls:
-        yield Text(f"» {control_text(event)}", "cyan", no_wrap=False)
+        yield Text(f"» {describe_control(event)}", "cyan", no_wrap=False)
     # Who steered may take two lines each; the picture does not become higher for it.
-    if troubles := progress.troubles[2 * len(progress.controls) - TROUBLES :]:
+    if troubles := progress.troubles[2 * len(progress.controls) - TROUBLES_KEPT :]:
         wrong = progress.count(Outcome.FAILED) + progress.count(Outcome.UNKNOWN)
         yield Text(f"latest {len(troubles)} of {wrong:,} failed or unknown", "bright_black")
         yield from (_trouble(event) for event in troubles)
@@ -226,12 +226,12 @@ def _act_text(started: RunStarted) -> str:
 
 def _setting(started: RunStarted) -> Iterator[Text]:
     if started.urls:
-        yield Text(setting_text(started), "bright_black", no_wrap=True, overflow="ellipsis")
-    if told := protect_text(started):
+        yield Text(describe_setting(started), "bright_black", no_wrap=True, overflow="ellipsis")
+    if told := describe_protect(started):
         yield Text(told, "bright_black", no_wrap=True, overflow="ellipsis")
 
 
-def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
+def draw_picture(progress: RunProgress, now: float, *, width: int) -> RenderableType:
     """Draw the whole display as it stands at the Unix time ``now``."""
     started = progress.started
     if started is None:
@@ -243,7 +243,7 @@ def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
         *_setting(started),
         *_head(progress, started, now, wide=width >= WIDE),
         Text(""),
-        lanes_table(progress, now, width=width),
+        draw_lanes(progress, now, width=width),
         *_spaced(_below(progress, now)),
     )
     return Panel(
@@ -251,11 +251,11 @@ def picture(progress: Progress, now: float, *, width: int) -> RenderableType:
     )
 
 
-def _head(progress: Progress, started: RunStarted, now: float, *, wide: bool) -> Iterator[Table]:
+def _head(progress: RunProgress, started: RunStarted, now: float, *, wide: bool) -> Iterator[Table]:
     """Draw three lines that are always there, each cut before it would wrap."""
     rate = progress.pace.rate(now)
     pace = Text.assemble(
-        (curve(progress.pace.history(now)), "green"), "" if rate is None else f" {rate:.1f}/s"
+        (draw_curve(progress.pace.history(now)), "green"), "" if rate is None else f" {rate:.1f}/s"
     )
     counts = Text.assemble(
         (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
@@ -289,7 +289,7 @@ class LiveDisplay:
     def __init__(self, console: Console, *, now: Callable[[], float] = time.time) -> None:
         self._console = console
         self._now = now
-        self._progress = Progress()
+        self._progress = RunProgress()
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -318,9 +318,9 @@ class LiveDisplay:
 
     def _picture(self) -> RenderableType:
         # Ctrl-C shows as ^C behind the last line: without room for it there, the picture would slip down.
-        return picture(self._progress, self._now(), width=self._console.width - MARGIN)
+        return draw_picture(self._progress, self._now(), width=self._console.width - MARGIN)
 
 
-def terminal(*, color: bool) -> Console:
+def open_terminal(*, color: bool) -> Console:
     """Return the console of stderr; without ``color`` (or with NO_COLOR set) it only uses bold and dim."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False, no_color=None if color else True)

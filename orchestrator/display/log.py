@@ -38,7 +38,7 @@ from orchestrator.model.events import (
 )
 from orchestrator.text.characters import make_visible
 
-Format = Literal["text", "json"]
+LogFormat = Literal["text", "json"]
 
 LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
@@ -101,13 +101,13 @@ def _json(fields: Any, **_options: Any) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-def _renderers(form: Format) -> list[Callable[..., Any]]:
+def _renderers(form: LogFormat) -> list[Callable[..., Any]]:
     if form == "json":
         return [structlog.processors.JSONRenderer(serializer=_json)]
     return [_harmless, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
 
 
-def log_events(level: str = "info", form: Format = "text", out: TextIO | None = None) -> Listener:
+def log_events(level: str = "info", form: LogFormat = "text", out: TextIO | None = None) -> Listener:
     """Return a listener that logs what is at least as grave as ``level``, to ``out`` or else to stderr."""
     logger = structlog.wrap_logger(
         structlog.WriteLogger(out or _CurrentStderr()),  # type: ignore[arg-type]  # it needs write and flush only

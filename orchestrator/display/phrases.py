@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from orchestrator.display.progress import GIVEN_UP, Progress
+from orchestrator.display.progress import GIVEN_UP, RunProgress
 from orchestrator.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -16,7 +16,7 @@ from orchestrator.model.events import (
     RunWaiting,
 )
 from orchestrator.report.words import describe_protection, name_act
-from orchestrator.rules.forecast import Forecast, last_starts
+from orchestrator.rules.forecast import Forecast, find_last_starts
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_clock, format_span, format_time_of_day
@@ -24,7 +24,7 @@ from orchestrator.text.formats import format_clock, format_span, format_time_of_
 SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
 
 
-def done_text(forecast: Forecast, now: float) -> str:
+def describe_done(forecast: Forecast, now: float) -> str:
     """Return the full minute by which all will be done, or that nobody can tell."""
     if forecast.done is not None:
         return f"done by {format_time_of_day(ceil(forecast.done / 60) * 60, now)}"
@@ -35,7 +35,7 @@ def done_text(forecast: Forecast, now: float) -> str:
     )
 
 
-def window_text(forecast: Forecast) -> str:
+def describe_window_fit(forecast: Forecast) -> str:
     """Return whether that fits the window; empty where there is none, or nobody can tell."""
     if forecast.spare is None:
         return "misses the window" if forecast.late else ""
@@ -44,7 +44,7 @@ def window_text(forecast: Forecast) -> str:
     return f"fits the window, {_about(forecast.spare)} to spare"
 
 
-def late_texts(forecast: Forecast) -> Iterator[str]:
+def list_late_gateways(forecast: Forecast) -> Iterator[str]:
     """Yield for each gateway how many of its targets cannot start, and from when on it starts none."""
     for gateway in forecast.gateways:
         if gateway.late and gateway.starts_until is not None:
@@ -54,9 +54,9 @@ def late_texts(forecast: Forecast) -> Iterator[str]:
             yield f"{name} {begins}: at least {targets} of it cannot start in the window"
 
 
-def _last_starts_text(event: RunStarted) -> Iterator[str]:
+def list_last_starts(event: RunStarted) -> Iterator[str]:
     """Yield until when each gateway starts something, where there is a window."""
-    last = last_starts(event.closes, event.timeouts)
+    last = find_last_starts(event.closes, event.timeouts)
     told = [f"{make_visible(name)} {format_clock(last[name])}" for name in event.left if name in last]
     if told:
         yield f"the window lets them start undeploys until, one timeout before it closes: {', '.join(told)}"
@@ -68,12 +68,12 @@ def _about(spare: float) -> str:
     return format_span(abs(spare // unit * unit))
 
 
-def rate_text(rate: float) -> str:
+def format_short_rate(rate: float) -> str:
     """Return so many a second, in a few digits."""
     return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
-def waiting_text(progress: Progress, now: float) -> str:
+def describe_wait(progress: RunProgress, now: float) -> str:
     """Return what the run waits for, how long still, and how it is told to go on; empty where it does not."""
     event = progress.waiting
     if event is None:
@@ -95,7 +95,7 @@ def waiting_text(progress: Progress, now: float) -> str:
             return f"paused; {goes_on}"
 
 
-def _ended_part(progress: Progress, event: RunWaiting) -> str:
+def _ended_part(progress: RunProgress, event: RunWaiting) -> str:
     """Name the wave that has ended, or the step of it."""
     name, step = make_visible(event.wave or progress.wave), progress.step
     if step is not None and step.wave == event.wave and step.number < step.steps:
@@ -103,7 +103,7 @@ def _ended_part(progress: Progress, event: RunWaiting) -> str:
     return f"wave {name}"
 
 
-def setting_text(event: RunStarted) -> str:
+def describe_setting(event: RunStarted) -> str:
     """Return what is done where, within which hours, and who agreed to it."""
     places = ", ".join(f"{make_visible(name)} {make_visible(url)}" for name, url in event.urls.items())
     stand_in = "simulators in place of " if event.rehearsal else ""
@@ -113,7 +113,7 @@ def setting_text(event: RunStarted) -> str:
     return "; ".join(told)
 
 
-def protect_text(event: RunStarted) -> str:
+def describe_protect(event: RunStarted) -> str:
     """Return how many patterns are in force and how many targets they keep; nothing of a restore."""
     if event.patterns is None:
         return ""
@@ -133,13 +133,13 @@ def _hours(event: RunStarted) -> Iterator[str]:
         yield f"session {event.session}"
 
 
-def control_text(event: Controlled) -> str:
+def describe_control(event: Controlled) -> str:
     """Return who did what to the run, and from where."""
     origin = f" ({make_visible(event.origin)})" if event.origin else ""
     return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
 
 
-def lane_text(event: LaneChanged) -> str:
+def describe_lane(event: LaneChanged) -> str:
     """Return the state of a lane in words: ``paused for 12 s: 429``."""
     parked = GIVEN_UP if event.given_up else "parked, being probed"
     words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}

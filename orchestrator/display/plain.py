@@ -7,17 +7,17 @@ from datetime import datetime
 
 from orchestrator.display.phrases import (
     SILENT,
-    _last_starts_text,
-    control_text,
-    done_text,
-    lane_text,
-    late_texts,
-    protect_text,
-    setting_text,
-    waiting_text,
-    window_text,
+    describe_control,
+    describe_done,
+    describe_lane,
+    describe_protect,
+    describe_setting,
+    describe_wait,
+    describe_window_fit,
+    list_last_starts,
+    list_late_gateways,
 )
-from orchestrator.display.progress import TROUBLED, Progress
+from orchestrator.display.progress import TROUBLE_OUTCOMES, RunProgress
 from orchestrator.model.events import (
     AnyEvent,
     Controlled,
@@ -46,13 +46,13 @@ BOUND_EVERY = 30.0
 """Seconds between two lines on a gateway's bound."""
 
 
-class PlainLines:
+class PlainDisplay:
     """Listener: writes a line for what matters; with ``quiet`` only for what went wrong."""
 
     def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
         self._write = write
         self._quiet = quiet
-        self._progress = Progress()
+        self._progress = RunProgress()
         self._told_at = 0.0
         self._told_tenth = 0
         self._pause_told: dict[str, float] = {}
@@ -71,20 +71,20 @@ class PlainLines:
 
     def _wrong(self, event: AnyEvent) -> Iterator[str]:
         match event:
-            case TargetEnded() if event.outcome in TROUBLED:
+            case TargetEnded() if event.outcome in TROUBLE_OUTCOMES:
                 why = make_visible(event.reason or "no reason given")
                 target = make_visible(event.target)
                 yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"
             case GatewayWarned():
                 yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
-                yield f"{event.gateway}: {lane_text(event)}"
+                yield f"{event.gateway}: {describe_lane(event)}"
             case RunStopping():
                 again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
                 landing = f"{self._progress.in_flight} in flight will land"
                 yield f"stopping: {make_visible(event.reason)}; {landing}{again}"
             case RunWaiting(why="proceed" | "paused"):
-                yield waiting_text(self._progress, event.at)
+                yield describe_wait(self._progress, event.at)
             case _:
                 pass
 
@@ -99,7 +99,7 @@ class PlainLines:
             case WaveEnded():
                 yield f"wave {make_visible(event.wave)} ended: {self._standing(event.at)}"
             case LaneChanged() if self._is_news(event):
-                yield f"{event.gateway}: {lane_text(event)}"
+                yield f"{event.gateway}: {describe_lane(event)}"
             case TargetEnded() if self._is_due(event.at):
                 yield self._standing(event.at)
             case RunEnded():
@@ -113,11 +113,11 @@ class PlainLines:
                 step = f"step {event.number} of {event.steps}"
                 yield f"wave {make_visible(event.wave)}, {step} starts: {event.left:,} to do"
             case RunWaiting(why="window" | "pause_after"):
-                yield waiting_text(self._progress, event.at)
+                yield describe_wait(self._progress, event.at)
             case RunContinued():
                 yield "goes on"
             case Controlled():
-                yield control_text(event)
+                yield describe_control(event)
             case PaceChanged() if self._is_first_bound(event):
                 yield f"{event.gateway}: at most {event.rate:.1f}/s from here on"
             case _:
@@ -132,10 +132,10 @@ class PlainLines:
             f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
         )
         if event.urls:
-            yield setting_text(event)
-        if told := protect_text(event):
+            yield describe_setting(event)
+        if told := describe_protect(event):
             yield told
-        yield from _last_starts_text(event)
+        yield from list_last_starts(event)
 
     def _is_news(self, event: LaneChanged) -> bool:
         """A throttling gateway pauses its lane every second: once in a while is enough to know."""
@@ -193,5 +193,8 @@ class PlainLines:
         if rate and progress.ended is None:
             counts.append(f"{rate:.1f}/s")
         if (forecast := progress.forecast(at)) is not None:
-            counts += filter(None, (done_text(forecast, at), window_text(forecast), *late_texts(forecast)))
+            counts += filter(
+                None,
+                (describe_done(forecast, at), describe_window_fit(forecast), *list_late_gateways(forecast)),
+            )
         return ", ".join(counts)

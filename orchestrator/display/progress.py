@@ -28,25 +28,25 @@ from orchestrator.model.events import (
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
-from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
+from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
 
-RATE_SPAN = 20.0
+RATE_SECONDS = 20.0
 """Seconds over which a rate is taken."""
-HISTORY = 40
+HISTORY_SECONDS = 40
 """Seconds of which the number of ended targets is kept, for the curve."""
-TROUBLES = 8
+TROUBLES_KEPT = 8
 """How many of the latest failed and unknown targets are kept."""
-CONTROLS = 3
+CONTROLS_KEPT = 3
 """How many of the latest times that somebody steered the run are kept."""
 GIVEN_UP = "given up until a resume"
 """What a parked lane is called once it is not probed any more."""
-BRIEF = 5.0
+BRIEF_PAUSE = 5.0
 """Seconds up to which a pause is part of a lane's pace; after a longer one nobody can tell how it goes on."""
 
-TROUBLED = (Outcome.FAILED, Outcome.UNKNOWN)
+TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
-class Pace:
+class PaceMeter:
     """How many ended in the last seconds. Times are Unix times."""
 
     __slots__ = ("_counts", "_second", "_since")
@@ -54,7 +54,7 @@ class Pace:
     def __init__(self, since: float) -> None:
         self._since = since
         self._second = int(since)
-        self._counts: deque[int] = deque([0], maxlen=HISTORY)
+        self._counts: deque[int] = deque([0], maxlen=HISTORY_SECONDS)
 
     def count(self, at: float) -> None:
         """Count one more, ended at ``at``."""
@@ -63,12 +63,12 @@ class Pace:
 
     def history(self, now: float) -> tuple[int, ...]:
         """Return how many ended in each of the last seconds, oldest first, the running second last."""
-        idle = min(max(int(now) - self._second, 0), HISTORY)
-        return (*self._counts, *[0] * idle)[-HISTORY:]
+        idle = min(max(int(now) - self._second, 0), HISTORY_SECONDS)
+        return (*self._counts, *[0] * idle)[-HISTORY_SECONDS:]
 
     def rate(self, now: float) -> float | None:
         """Return how many end a second; None in the first second, when nobody can tell."""
-        span = min(now - self._since, RATE_SPAN)
+        span = min(now - self._since, RATE_SECONDS)
         if span < 1:
             return None
         return sum(self.history(now)[-int(span) - 1 :]) / span
@@ -79,7 +79,7 @@ class Pace:
         self._second += int(seconds)
 
     def _forward(self, second: int) -> None:
-        for _ in range(min(second - self._second, HISTORY)):
+        for _ in range(min(second - self._second, HISTORY_SECONDS)):
             self._counts.append(0)
         self._second = max(second, self._second)
 
@@ -123,7 +123,7 @@ class LaneProgress:
         self.in_flight = 0
         self.waiting: set[TargetId] = set()
         self.outcomes = dict.fromkeys(Outcome, 0)
-        self.pace = Pace(at)
+        self.pace = PaceMeter(at)
         self.idle_since: float | None = None
         """Unix time since which it waits for the other gateways of a part: that says nothing of its pace."""
         self.state = "open"
@@ -148,7 +148,7 @@ class LaneProgress:
     def hindrance(self, now: float) -> str | None:
         """Return the state that keeps the lane from going on with what is left, if one does."""
         state = self.standing(now)
-        brief = state == "paused" and self.until is not None and self.paused_for <= BRIEF
+        brief = state == "paused" and self.until is not None and self.paused_for <= BRIEF_PAUSE
         held = state in ("paused", "parked") and not brief and not self.given_up
         return state if held and self.ended < self.total else None
 
@@ -169,7 +169,7 @@ class LaneProgress:
             self.idle_since = None
 
 
-class Progress:
+class RunProgress:
     """What a display shows of a run; ``observe`` is told every event and costs next to nothing.
 
     Another thread may read while ``observe`` writes: a number may be one event old, nothing else.
@@ -182,7 +182,7 @@ class Progress:
         self.step: StepStarted | None = None
         self.waiting: RunWaiting | None = None
         self.lanes: dict[str, LaneProgress] = {}
-        self.pace = Pace(0.0)
+        self.pace = PaceMeter(0.0)
         self.retries = 0
         self._begun: set[TargetId] = set()  # an undeploy or deploy was begun, and there is no outcome yet
         self.troubles: tuple[TargetEnded, ...] = ()
@@ -224,20 +224,20 @@ class Progress:
         return foresee(
             [*self._ahead(now)],
             now=now if until is None else max(now, until),
-            last=last_starts(self.started.closes, self.started.timeouts),
+            last=find_last_starts(self.started.closes, self.started.timeouts),
             hindered=hindered,
         )
 
-    def _ahead(self, now: float) -> Iterator[Part]:
+    def _ahead(self, now: float) -> Iterator[RunPart]:
         """Yield what is left; where nothing goes on, nobody can tell how long it takes."""
         for part in self._parts:
             work = tuple(
-                Work(gateway=name, targets=left, seconds=self._seconds_for(name, left, now))
+                GatewayWork(gateway=name, targets=left, seconds=self._seconds_for(name, left, now))
                 for name, left in part.left.items()
                 if left > 0 and not self._lane(name).over
             )
             if work:
-                yield Part(wave=part.wave, work=work, rest=part.rest)
+                yield RunPart(wave=part.wave, work=work, rest=part.rest)
 
     def _seconds_for(self, name: str, targets: int, now: float) -> float | None:
         lane = self._lane(name)
@@ -261,7 +261,7 @@ class Progress:
                 self._lane_changed(event)
             case RunStarted():
                 self.started = event
-                self.pace = Pace(event.at)
+                self.pace = PaceMeter(event.at)
                 self._parts = [_PartProgress(part) for part in event.parts or (_whole(event),)]
                 self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
                 self._set_idle(event.at)
@@ -287,13 +287,13 @@ class Progress:
             case RunContinued():
                 self.waiting = None
                 for lane in self.lanes.values():  # the time that was waited says nothing of their pace
-                    lane.pace = Pace(event.at)
+                    lane.pace = PaceMeter(event.at)
             case PaceChanged():
                 self._lane(event.gateway).bound = event.rate
             case SnapshotMissed():
                 self._missed.add(event.target)
             case Controlled():
-                self.controls = (*self.controls[1 - CONTROLS :], event)
+                self.controls = (*self.controls[1 - CONTROLS_KEPT :], event)
             case _:
                 pass
 
@@ -349,8 +349,8 @@ class Progress:
         if event.outcome is not Outcome.NOT_STARTED:
             lane.pace.count(event.at)
             self.pace.count(event.at)
-        if event.outcome in TROUBLED:
-            self.troubles = (*self.troubles[1 - TROUBLES :], event)
+        if event.outcome in TROUBLE_OUTCOMES:
+            self.troubles = (*self.troubles[1 - TROUBLES_KEPT :], event)
 
     def _count_down(self, lane: LaneProgress, event: TargetEnded) -> None:
         """Take a target from what is left of the part that goes on."""
@@ -369,9 +369,9 @@ class Progress:
         if event.state == "paused" and lane.state == "parked":
             return  # a probe was told to wait: parked it stays
         if lane.hindrance(event.at) is not None and event.state == "open":
-            lane.pace = Pace(event.at)
-        if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF:
-            lane.pace = Pace(event.at + event.seconds)  # it is over without a further event
+            lane.pace = PaceMeter(event.at)
+        if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF_PAUSE:
+            lane.pace = PaceMeter(event.at + event.seconds)  # it is over without a further event
         lane.state, lane.why, lane.given_up = event.state, event.reason, event.given_up
         lane.until = event.at + event.seconds if event.seconds is not None else None
         lane.paused_for = event.seconds or 0.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from orchestrator.display.progress import TROUBLED
+from orchestrator.display.progress import TROUBLE_OUTCOMES
 from orchestrator.report.advice import advise
 from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import Report, TargetReport, Totals
@@ -18,13 +18,13 @@ TROUBLE_SHOWN = 10
 """How many targets that went wrong are named; the reports name them all."""
 
 
-def headings(report: Report) -> tuple[str, ...]:
-    """Return what stands above ``count_rows``."""
+def choose_headings(report: Report) -> tuple[str, ...]:
+    """Return what stands above ``list_counts``."""
     return RESTORE_HEADINGS if report.run.act == "restore" else HEADINGS
 
 
-def count_rows(report: Report) -> list[tuple[str, ...]]:
-    """Return a row a gateway under ``headings``, and one for all of them where there are several."""
+def list_counts(report: Report) -> list[tuple[str, ...]]:
+    """Return a row a gateway under ``choose_headings``, and one for all of them where there are several."""
     rows = [_count_row(make_visible(gateway.name), gateway.totals) for gateway in report.gateways]
     return rows if len(rows) == 1 else [*rows, _count_row("all", report.totals)]
 
@@ -43,23 +43,12 @@ def _count_row(name: str, totals: Totals) -> tuple[str, ...]:
     return (name, *(f"{count:,}" for count in counts))
 
 
-def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
-    """Yield ``rows`` as lines in columns: the first ``left`` of them to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        texts = [
-            cell.ljust(width) if n < left else cell.rjust(width) for n, (cell, width) in enumerate(cells)
-        ]
-        yield "  ".join(texts).rstrip()
-
-
-def ending_line(report: Report) -> str:
+def describe_ending(report: Report) -> str:
     """Return how the run ended, in one line."""
     return f"{compose_headline(report)} ({format_span(report.run.seconds)} of work)"
 
 
-def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
+def list_next_steps(report: Report, *, state: str = "") -> Iterator[str]:
     """Yield what to do next; ``state`` is put behind each command to type."""
     for step in advise(report):
         yield step.text
@@ -67,12 +56,12 @@ def next_steps(report: Report, *, state: str = "") -> Iterator[str]:
             yield f"    {step.command}{state}"
 
 
-def trouble_lines(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[str]:
+def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[str]:
     """Yield a line for each of the first targets that are failed or unknown, and how many more there are."""
     wrong = totals.failed + totals.unknown
     if not wrong:
         return
-    named = (target for target in trouble if target.outcome in TROUBLED)
+    named = (target for target in trouble if target.outcome in TROUBLE_OUTCOMES)
     for target in islice(named, min(TROUBLE_SHOWN, wrong)):
         why = make_visible(target.reason or "no reason given")
         yield f"{target.outcome.value:<8} {make_visible(target.id)}: {why}"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.display.phrases import waiting_text
-from orchestrator.display.progress import GIVEN_UP, LaneProgress, Progress
+from orchestrator.display.phrases import describe_wait
+from orchestrator.display.progress import GIVEN_UP, LaneProgress, RunProgress
 from orchestrator.lanes.lane import Lane
 from orchestrator.rules.forecast import Forecast
 from orchestrator.text.characters import make_visible
@@ -62,7 +62,7 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
 
 
 def read_live_status(
-    progress: Progress, lanes: Mapping[str, Lane], now: float, monotonic: float
+    progress: RunProgress, lanes: Mapping[str, Lane], now: float, monotonic: float
 ) -> LiveStatus:
     """Return where a run stands by its events and its lanes, at one moment on both clocks."""
     told = tuple(
@@ -108,10 +108,10 @@ def _read_lane_status(told: LaneProgress, lane: Lane | None, now: float, monoton
 
 
 def _find_wait(
-    progress: Progress, lanes: Sequence[LiveLaneStatus], now: float
+    progress: RunProgress, lanes: Sequence[LiveLaneStatus], now: float
 ) -> tuple[str | None, float | None]:
     if progress.waiting is not None:
-        return waiting_text(progress, now), progress.waiting.until
+        return describe_wait(progress, now), progress.waiting.until
     held = [lane for lane in lanes if lane.left and lane.state in ("paused", "parked") and not lane.given_up]
     if not held:
         return None, None

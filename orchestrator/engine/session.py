@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import anyio
 from msgspec import Struct
 
-from orchestrator.display.progress import Progress
+from orchestrator.display.progress import RunProgress
 from orchestrator.engine.control import Controller, ControlSocket, no_control
 from orchestrator.engine.guard import ProtectionSummary
 from orchestrator.engine.live_status import read_live_status
@@ -50,7 +50,7 @@ from orchestrator.model.reading import UNDEPLOY, Act, Operation
 from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_consent
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
-from orchestrator.rules.forecast import last_starts
+from orchestrator.rules.forecast import find_last_starts
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.counting import count_noun
 from orchestrator.transport.tls import warnings
@@ -138,7 +138,7 @@ class Session:
         storage = storage or Storage()
         self._writing = storage.writing(database)
         self._record = Record(self._writing, start.number)
-        self._progress = Progress()
+        self._progress = RunProgress()
         self._emit = EventDispatcher(
             [self._progress.observe, *listeners],
             lambda text: self._record.note(environment.now(), "warning", text=text),
@@ -452,7 +452,7 @@ class Session:
         """Return the last Unix time at which a gateway starts an undeploy; None without an end."""
         window = self._start.window
         closes = window.closes.timestamp() if window and window.closes else None
-        return last_starts(closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
+        return find_last_starts(closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
 
     def _leave_skipped(self, at: float) -> None:
         """What somebody had passed over stays so, also where nobody came to it."""

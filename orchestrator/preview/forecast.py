@@ -14,7 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.rules.forecast import Forecast, Part, Work, foresee, last_starts
+from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
 
 LONGEST_PAGE = 500
 """Targets on one page of a gateway's list, at the most."""
@@ -63,15 +63,15 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     lacking = {gateway.name: gateway.lacking for gateway in preview.gateways}
     with_snapshots = guarded or plan.snapshot != "off"
     loads = list[RequestLoad]()
-    parts = list[Part]()
+    parts = list[RunPart]()
     for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
-        work = list[Work]()
+        work = list[GatewayWork]()
         for name, here in _group_by_gateway(wave_step):
             load = count_requests(gateways[name], here, lacking[name], with_snapshots=with_snapshots)
             loads.append(load)
             work.append(estimate_work(gateways[name], load, reply_seconds_of.get(name)))
         named = plan.waves[wave]
-        parts.append(Part(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
+        parts.append(RunPart(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
     begins, last = _bound_run(plan, preview)
     timing = foresee(parts, now=begins, last=last)
     return RunForecast(
@@ -96,13 +96,13 @@ def _bound_run(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
     closes = window.closes if window else None
     begins = preview.taken if opens is None else max(preview.taken, _to_unix(opens))
     timeouts = {gateway.name: gateway.reply_timeout for gateway in plan.gateways}
-    return begins, last_starts(None if closes is None else _to_unix(closes), timeouts)
+    return begins, find_last_starts(None if closes is None else _to_unix(closes), timeouts)
 
 
-def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | None) -> Work:
+def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | None) -> GatewayWork:
     """Return a gateway's part of a wave as work; a request takes ``reply_seconds``, None if unknown."""
     seconds = None if reply_seconds is None else estimate_seconds(gateway, load, reply_seconds)
-    return Work(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
+    return GatewayWork(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
 def count_requests(

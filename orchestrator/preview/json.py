@@ -14,7 +14,7 @@ from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.phrases import group_by_wave_step
 from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, count_by_group
-from orchestrator.rules.forecast import forecast_values
+from orchestrator.rules.forecast import encode_forecast
 
 SCHEMA = 1
 
@@ -58,7 +58,7 @@ def _encode_forecast(forecast: RunForecast) -> dict[str, Any]:
         "seconds_at_least": _round(forecast.seconds),
         "window_left": _round(forecast.left),
         "fits": forecast.fits,
-        **forecast_values(forecast.timing, "late", "gateways", "waves"),
+        **encode_forecast(forecast.timing, "late", "gateways", "waves"),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.display.summary import aligned
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.phrases import (
     GROUP_ORDER,
@@ -24,6 +23,7 @@ from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
 from orchestrator.report.words import describe_protection
 from orchestrator.text.characters import make_visible
+from orchestrator.text.columns import align_columns
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH, format_span
 
@@ -68,7 +68,7 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     ]
     if len(rows) > 1:
         rows.append(("all", "", *count_cells(shown.preview.targets)))
-    yield from aligned([("wave", "gateway", *GROUP_WORDS.values()), *rows], left=2)
+    yield from align_columns([("wave", "gateway", *GROUP_WORDS.values()), *rows], left=2)
     yield ""
     yield f"a run     {describe_sending(shown.forecast)}"
     yield f"time      {describe_time(shown.forecast)}"
@@ -93,7 +93,7 @@ def _render_group(
     rows = [
         (f"  {make_visible(seen.target.id)}", make_visible(describe_target(seen))) for seen in here[:most]
     ]
-    yield from aligned(rows, left=2)
+    yield from align_columns(rows, left=2)
     if len(here) > most:
         yield f"  … and {len(here) - most:,} more"
 
@@ -117,7 +117,7 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
         (f"  {make_visible(front.id)}", make_visible(front.name or DASH), make_visible(front.path or DASH))
         for _, front in found[:MOST_SHOWN]
     ]
-    yield from aligned(rows, left=3)
+    yield from align_columns(rows, left=3)
     if len(found) > MOST_SHOWN:
         yield f"  … and {len(found) - MOST_SHOWN:,} more"
 

@@ -4,23 +4,23 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestrator.display.live import CURVE, LiveDisplay, curve, picture
-from orchestrator.display.progress import Progress
+from orchestrator.display.live import CURVE, LiveDisplay, draw_curve, draw_picture
+from orchestrator.display.progress import RunProgress
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.formats import format_clock
 from tests.support import story
 from tests.support.story import START, ended, parked, paused, sent, started, stopping
 
 
-def drawn(progress: Progress, *, at: float = START + 10, width: int = 120) -> str:
+def drawn(progress: RunProgress, *, at: float = START + 10, width: int = 120) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
-    console.print(picture(progress, at, width=width))
+    console.print(draw_picture(progress, at, width=width))
     return out.getvalue()
 
 
-def progress_of(*events: object) -> Progress:
-    progress = Progress()
+def progress_of(*events: object) -> RunProgress:
+    progress = RunProgress()
     for event in events:
         progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
     return progress
@@ -78,7 +78,7 @@ def test_that_the_window_is_missed_is_bold_and_yellow() -> None:
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system="standard", _environ={})
     console.print(
-        picture(progress_of(started({"apim": 300}, closes=START + 15), *work), START + 10, width=120)
+        draw_picture(progress_of(started({"apim": 300}, closes=START + 15), *work), START + 10, width=120)
     )
 
     assert "\x1b[1;33mmisses the window by 15 s\x1b[0m" in out.getvalue()
@@ -215,8 +215,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_the_curve_reaches_from_nothing_to_full_height() -> None:
-    assert curve((0, 1, 50, 100)) == f" {CURVE[1]}{CURVE[4]}{CURVE[8]}"
-    assert curve((0, 0)) == ""
+    assert draw_curve((0, 1, 50, 100)) == f" {CURVE[1]}{CURVE[4]}{CURVE[8]}"
+    assert draw_curve((0, 0)) == ""
 
 
 def test_the_display_lives_from_the_first_event_and_leaves_the_cursor_visible() -> None:

@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from orchestrator.display.log import EVENT_LEVELS, LEVELS, Format, log_events
+from orchestrator.display.log import EVENT_LEVELS, LEVELS, LogFormat, log_events
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.outcome import Outcome
 from tests.support import story
 from tests.support.story import START, ended, parked, paused, stopping
 
 
-def logged(*events: AnyEvent, level: str = "info", form: Format = "json") -> list[str]:
+def logged(*events: AnyEvent, level: str = "info", form: LogFormat = "json") -> list[str]:
     out = io.StringIO()
     listen = log_events(level, form, out)
     for event in events:

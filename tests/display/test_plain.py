@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.display.json_lines import EventLines
-from orchestrator.display.phrases import done_text, window_text
-from orchestrator.display.plain import PlainLines
+from orchestrator.display.json_lines import JsonLinesWriter
+from orchestrator.display.phrases import describe_done, describe_window_fit
+from orchestrator.display.plain import PlainDisplay
 from orchestrator.model.events import AnyEvent, Controlled
 from orchestrator.model.outcome import Outcome
 from orchestrator.rules.forecast import Forecast
@@ -20,7 +20,7 @@ from tests.support.story import START, ended, parked, paused, reopened, started,
 
 def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
     lines: list[str] = []
-    listen = PlainLines(lines.append, quiet=quiet)
+    listen = PlainDisplay(lines.append, quiet=quiet)
     for event in events:
         listen(event)
     return [line.partition(" ")[2] for line in lines]
@@ -178,7 +178,7 @@ NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
 def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
     seconds: int, text: str
 ) -> None:
-    assert done_text(Forecast(done=NOON + seconds), NOON) == text
+    assert describe_done(Forecast(done=NOON + seconds), NOON) == text
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
     ],
 )
 def test_what_is_to_spare_is_rounded_down_and_what_is_missing_up(spare: float | None, text: str) -> None:
-    assert window_text(Forecast(done=NOON, spare=spare)) == text
+    assert describe_window_fit(Forecast(done=NOON, spare=spare)) == text
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\u202e", "\n"])
@@ -213,7 +213,7 @@ def test_a_vendors_text_moves_no_cursor(hostile: str) -> None:
 
 def told(*events: AnyEvent) -> list[dict[str, Any]]:
     out = io.BytesIO()
-    listen = EventLines(out, pytest.fail)
+    listen = JsonLinesWriter(out, pytest.fail)
     for event in events:
         listen(event)
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -241,7 +241,7 @@ class Full(io.BytesIO):
 
 def test_a_full_disk_is_told_once_and_does_not_end_the_run() -> None:
     complaints: list[str] = []
-    listen = EventLines(Full(), complaints.append)
+    listen = JsonLinesWriter(Full(), complaints.append)
     for event in story.short_run():
         listen(event)
 

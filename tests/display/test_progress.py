@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.display.progress import TROUBLES, Pace, Progress
+from orchestrator.display.progress import TROUBLES_KEPT, PaceMeter, RunProgress
 from orchestrator.engine.live_status import describe_lane_wait, read_live_status
 from orchestrator.model.events import AttemptStarted, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
@@ -10,8 +10,8 @@ from tests.support import story
 from tests.support.story import START, ended, parked, paused, reopened, retry, sent, started
 
 
-def told(*events: object) -> Progress:
-    progress = Progress()
+def told(*events: object) -> RunProgress:
+    progress = RunProgress()
     for event in events:
         progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
     return progress
@@ -48,7 +48,9 @@ def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
 def test_keeps_the_latest_troubles_and_no_more() -> None:
     progress = told(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
 
-    assert [event.target for event in progress.troubles] == [f"apim/{n}" for n in range(100 - TROUBLES, 100)]
+    assert [event.target for event in progress.troubles] == [
+        f"apim/{n}" for n in range(100 - TROUBLES_KEPT, 100)
+    ]
     assert progress.count(Outcome.UNKNOWN) == 100
 
 
@@ -74,21 +76,21 @@ def test_a_gateway_with_nothing_left_to_do_may_still_change_its_state() -> None:
 
 class TestPace:
     def test_nobody_can_tell_in_the_first_second(self) -> None:
-        pace = Pace(START)
+        pace = PaceMeter(START)
         pace.count(START + 0.2)
 
         assert pace.rate(START + 0.9) is None
 
     @pytest.mark.parametrize("per_second", [1, 5, 50])
     def test_a_steady_pace_is_its_own_rate(self, per_second: int) -> None:
-        pace = Pace(START)
+        pace = PaceMeter(START)
         for n in range(60 * per_second):
             pace.count(START + n / per_second)
 
         assert pace.rate(START + 60) == pytest.approx(per_second, rel=0.06)
 
     def test_the_rate_falls_while_nothing_ends(self) -> None:
-        pace = Pace(START)
+        pace = PaceMeter(START)
         for _ in range(100):
             pace.count(START + 1)
         rates = [pace.rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
@@ -96,14 +98,14 @@ class TestPace:
         assert rates == [50, 10, pytest.approx(5.26, abs=0.01), 0, 0]
 
     def test_a_clock_that_jumps_back_loses_nothing(self) -> None:
-        pace = Pace(START)
+        pace = PaceMeter(START)
         pace.count(START + 5)
         pace.count(START + 1)
 
         assert sum(pace.history(START + 5)) == 2
 
 
-def ends(progress: Progress, now: float) -> tuple[float | None, float | None, str | None]:
+def ends(progress: RunProgress, now: float) -> tuple[float | None, float | None, str | None]:
     """Return when it is done (seconds from the start), what the window spares, and what hinders it."""
     forecast = progress.forecast(now)
     assert forecast is not None
@@ -125,7 +127,7 @@ def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
     assert ends(progress, START + 10) == (None, None, None)
 
 
-def steady(*events: object, closes: float | None = None) -> Progress:
+def steady(*events: object, closes: float | None = None) -> RunProgress:
     """Ten a second for ten seconds, of two hundred; then ``events``."""
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
     return told(started({"apim": 200}, closes=closes), *work, *events)

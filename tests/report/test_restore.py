@@ -11,7 +11,7 @@ import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 from msgspec.structs import replace
 
-from orchestrator.display.summary import count_rows, headings
+from orchestrator.display.summary import choose_headings, list_counts
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.report.advice import advise
@@ -249,8 +249,8 @@ def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
 def test_the_screen_s_columns_are_the_act_s() -> None:
     found = account().report
 
-    assert headings(found)[:4] == ("", "targets", "restored", "already")
-    assert count_rows(found) == [("roma-eu", "6", "3", "1", "1", "0", "1", "12", "0")]
+    assert choose_headings(found)[:4] == ("", "targets", "restored", "already")
+    assert list_counts(found) == [("roma-eu", "6", "3", "1", "1", "0", "1", "12", "0")]
 
 
 def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:

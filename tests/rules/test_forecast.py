@@ -6,23 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.rules.forecast import Forecast, Part, Work, forecast_values, foresee, last_starts
+from orchestrator.rules.forecast import (
+    Forecast,
+    GatewayWork,
+    RunPart,
+    encode_forecast,
+    find_last_starts,
+    foresee,
+)
 
 NOW = 1_795_374_000.0
 
 
-def work(gateway: str, targets: int, seconds: float | None) -> Work:
-    return Work(gateway=gateway, targets=targets, seconds=seconds)
+def work(gateway: str, targets: int, seconds: float | None) -> GatewayWork:
+    return GatewayWork(gateway=gateway, targets=targets, seconds=seconds)
 
 
-def part(wave: str, *here: Work, rest: float = 0.0) -> Part:
-    return Part(wave=wave, work=here, rest=rest)
+def part(wave: str, *here: GatewayWork, rest: float = 0.0) -> RunPart:
+    return RunPart(wave=wave, work=here, rest=rest)
 
 
 def seen(
-    *parts: Part, closes: float | None = None, hindered: str | None = None, **timeouts: float
+    *parts: RunPart, closes: float | None = None, hindered: str | None = None, **timeouts: float
 ) -> Forecast:
-    last = last_starts(None if closes is None else NOW + closes, timeouts)
+    last = find_last_starts(None if closes is None else NOW + closes, timeouts)
     return foresee(parts, now=NOW, last=last, hindered=hindered)
 
 
@@ -108,7 +115,7 @@ PARTS = st.lists(
 
 @given(parts=PARTS, closes=st.floats(-100, 2e4), roma=st.floats(1, 300), apim=st.floats(1, 300))
 def test_it_fits_if_and_only_if_none_is_late(
-    parts: list[Part], closes: float, roma: float, apim: float
+    parts: list[RunPart], closes: float, roma: float, apim: float
 ) -> None:
     found = seen(*parts, closes=closes, roma=roma, apim=apim)
 
@@ -118,7 +125,7 @@ def test_it_fits_if_and_only_if_none_is_late(
 
 
 @given(parts=PARTS, closes=st.floats(0, 2e4), more=st.floats(0, 1e4))
-def test_a_longer_window_leaves_no_more_out(parts: list[Part], closes: float, more: float) -> None:
+def test_a_longer_window_leaves_no_more_out(parts: list[RunPart], closes: float, more: float) -> None:
     assert (
         seen(*parts, closes=closes + more, roma=30, apim=150).late
         <= seen(*parts, closes=closes, roma=30, apim=150).late
@@ -126,7 +133,7 @@ def test_a_longer_window_leaves_no_more_out(parts: list[Part], closes: float, mo
 
 
 def test_programs_read_it_as_utc() -> None:
-    values = forecast_values(seen(part("all", work("roma", 100, 200.0)), closes=180, roma=30))
+    values = encode_forecast(seen(part("all", work("roma", 100, 200.0)), closes=180, roma=30))
 
     assert values["done"] == "2026-11-22T19:03:20Z"
     assert values["spare"] == -50
@@ -141,4 +148,4 @@ def test_programs_read_it_as_utc() -> None:
 
 @pytest.mark.parametrize("empty", [{}, {"roma": 30.0}])
 def test_without_a_close_nobody_stops(empty: dict[str, float]) -> None:
-    assert last_starts(None, empty) == {}
+    assert find_last_starts(None, empty) == {}
