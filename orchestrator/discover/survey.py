@@ -13,9 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.lanes.environment import Environment
+from orchestrator.lanes.exchange import Question, exchange
 from orchestrator.lanes.lane import Lane, LaneStatus
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
@@ -91,7 +93,7 @@ class GatewaySurvey:
         self._unanswered = 0
         self._given_up = False
         self._told_busy = False
-        self._changed = anyio.Event()
+        self._changed = Wakeup()
         self._mask: Callable[[], Mask] = Mask
 
     async def run(self, material: Material, send: Send) -> None:
@@ -116,8 +118,9 @@ class GatewaySurvey:
         """Count a login."""
         self.tally.requests += 1
 
-    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
-        """Do nothing: each query reads its own answer."""
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a survey has one lane
+        """Count the request of a query."""
+        self.tally.requests += 1
 
     async def _work(self, lane: Lane) -> None:
         while (query := await self._next()) is not None:
@@ -126,7 +129,7 @@ class GatewaySurvey:
                 self._take(part)
             finally:
                 self._asking -= 1
-                self._wake()
+                self._changed.ring()
 
     async def _next(self) -> SearchQuery | None:
         """Return the next query, as soon as there is one; None where no more will come."""
@@ -140,10 +143,6 @@ class GatewaySurvey:
             if not self._asking:
                 return None
             await self._changed.wait()
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
 
     def _take(self, part: QueryResult) -> None:
         tally = self.tally
@@ -164,7 +163,7 @@ class GatewaySurvey:
             self.tally.more_gaps += 1
 
     def _give_up(self, reason: str) -> QueryResult:
-        """Ask nothing more. What was still to be asked is not known by name."""
+        """Operation nothing more. What was still to be asked is not known by name."""
         if self._given_up:
             return QueryResult()
         self._given_up = True
@@ -198,7 +197,7 @@ class GatewaySurvey:
             if read.verdict is Verdict.BUSY or (read.verdict is Verdict.DENIED and denials <= MOST_DENIALS):
                 continue
             failures += 1
-            if read.verdict is not Verdict.UNCLEAR:
+            if read.verdict not in (Verdict.UNCLEAR, Verdict.UNSENT):
                 self._unanswered = 0
                 return _describe_unanswered(query, read)
             if failures >= MOST_TRIES or self._given_up:
@@ -220,28 +219,11 @@ class GatewaySurvey:
             self._tell.on_lane_state(self.gateway.name, "paused", describe_fault(read), wait)
 
     async def _ask(self, query: SearchQuery, turn: AdmissionRequest, lane: Lane) -> QueryResult | Reading:
-        active = lane.authenticator.active
-        if active is None:
-            return Reading(verdict=Verdict.BUSY, message="the credential is being renewed")
-        request = query.request(active.access, self._environment.now())
-        mask = lane.authenticator.mask
-        with lane.flight():
-            self.tally.requests += 1
-            began = self._environment.monotonic()
-            answer = await lane.send(request)
-            if not isinstance(answer, Reply):
-                return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
-            read = query.read(answer)
-            if isinstance(read, QueryResult):
-                lane.accepted(active.generation)
-                lane.observe(turn, _ANSWERED, began)
-                return _mask_part(read, mask)
-            read = mask.reading(read)
-            lane.observe(turn, read, began)
-            self._tell_busy(read)
-            if read.verdict is Verdict.DENIED:
-                await lane.renew(active.generation, read)
-            return read
+        found = (await exchange(lane, turn, Question(Act.LOOK, query.request, query.read))).found
+        if isinstance(found, QueryResult):
+            return _mask_part(found, lane.authenticator.mask)
+        self._tell_busy(found)
+        return found
 
 
 def _mask_part(part: QueryResult, mask: Mask) -> QueryResult:
@@ -255,10 +237,6 @@ def _mask_part(part: QueryResult, mask: Mask) -> QueryResult:
         gaps=(*part.gaps, *gaps),
         remarks=mask.value(part.remarks),
     )
-
-
-_ANSWERED = Reading(verdict=Verdict.UP)
-"""To a lane, a reply that tells something is a look that was answered."""
 
 
 def _describe_unanswered(query: SearchQuery, read: Reading) -> QueryResult:

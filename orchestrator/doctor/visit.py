@@ -17,6 +17,7 @@ from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis
 from orchestrator.doctor.route import RouteCheck, check_route
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
+from orchestrator.lanes.exchange import read_answer
 from orchestrator.lanes.login import ActiveCredential, Authenticator, Denied, Later, secrets_of
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Material
@@ -156,7 +157,7 @@ class _GatewayExamination:
         return self._environment.known.mask
 
     async def _greet(self, send: Send, mask: Mask) -> None:
-        """Ask without a credential first: whoever is not the gateway should not be shown one."""
+        """Operation without a credential first: whoever is not the gateway should not be shown one."""
         check = self._gateway.greeting()
         answer = await send(check.request)
         if isinstance(answer, Lost):
@@ -273,9 +274,9 @@ class _GatewayExamination:
     ) -> Reading:
         now = self._environment.now()
         answer = await send(self._gateway.request(operation, target, active.access, note=None, now=now))
-        if isinstance(answer, Lost):
-            return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))
-        reading = authenticator.mask.reading(self._gateway.read(operation, target, answer))
+        reading = read_answer(
+            authenticator.mask, answer, lambda reply: self._gateway.read(operation, target, reply)
+        )
         if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
             self._looks[operation.via] = reading.verdict is not Verdict.NOT_OFFERED
         return reading
@@ -287,7 +288,5 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 
 async def _ask_check(check: HealthCheck, send: Send, authenticator: Authenticator) -> str | Reading:
     answer = await send(check.request)
-    if isinstance(answer, Lost):
-        return Reading(verdict=Verdict.UNCLEAR, message=authenticator.mask.value(answer.detail))
-    read = check.read(answer)
-    return authenticator.mask.reading(read) if isinstance(read, Reading) else authenticator.mask.text(read)
+    read = read_answer(authenticator.mask, answer, check.read)
+    return read if isinstance(read, Reading) else authenticator.mask.text(read)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-import anyio
-
 from orchestrator.journal.pending import START, Pending, WaveStep
+from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target
@@ -25,7 +24,7 @@ class ExclusiveKeys:
 
     def __init__(self) -> None:
         self._held: set[str] = set()
-        self._changed = anyio.Event()
+        self._changed = Wakeup()
 
     def claim(self, key: str | None) -> bool:
         """Take the key if it is free; None is always free."""
@@ -45,8 +44,7 @@ class ExclusiveKeys:
 
     def wake(self) -> None:
         """Have those who wait look again."""
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        self._changed.ring()
 
     async def wait(self) -> None:
         """Wait until some key is given back, or until somebody is woken for another reason."""

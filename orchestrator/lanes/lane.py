@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import anyio
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.lanes.environment import Environment, exchange_within
 from orchestrator.lanes.login import Authenticator, Denied, Later
+from orchestrator.lanes.offered_looks import OfferedLooks
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import StateList
+from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.outcome import Reason
-from orchestrator.model.reading import Act, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Reading
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Refuse, Wait
@@ -110,11 +111,7 @@ class Lane:
         """How many requests may be in flight now."""
         self.left = 0
         """Targets of the present step that have not ended."""
-        self.lacking: set[str] = set()
-        """The looks that this gateway turned out not to offer."""
-        self._offered: set[str] = set()
-        self._refused_looks: Reading | None = None
-        """The first look that was refused as not offered with a code of the vendor's."""
+        self.offered_looks = OfferedLooks()
         self._under_way: set[TargetId] = set()
         self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
@@ -127,10 +124,10 @@ class Lane:
         self._state_told: LaneStatus = "open"
         self._no_login_since: float | None = None
         self._topics: set[str] = set()
-        self._changed = anyio.Event()
+        self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
-        run_gate.wake(self._broadcast)
+        run_gate.wake(self._wakeup.ring)
         self._tell_pace()
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
@@ -152,7 +149,7 @@ class Lane:
             if refused := self.refusal(turn.act, settling=turn.settling) or self._skipped(turn):
                 return refused
             if held_up := self._held_up(turn):
-                await self._wait(held_up)
+                await self._wakeup.wait(held_up)
                 continue
             match self.state.admit(turn, self.environment.monotonic()):
                 case Go() if self.authenticator.ready:
@@ -163,12 +160,12 @@ class Lane:
                     turn.due = await self._log_in()
                 case Refuse(reason):
                     self._tell_state()
-                    self._broadcast()
+                    self._wakeup.ring()
                     return reason
                 case Wait(seconds):
                     if refused := self.refusal(turn.act, seconds, settling=turn.settling):
                         return refused
-                    await self._wait(seconds)
+                    await self._wakeup.wait(seconds)
 
     def _held_up(self, turn: AdmissionRequest) -> float:
         """Return for how long a request waits for others in flight or for whoever has paused the run, unless
@@ -183,21 +180,12 @@ class Lane:
     def _end_doubts(self) -> str | None:
         """Let no look leave any more: a lane that was given up logs in no more."""
         self.state.end_doubts()
-        self._broadcast()
+        self._wakeup.ring()
         return self.state.reason
 
     def _skipped(self, turn: AdmissionRequest) -> str | None:
         """Return why a target is passed over, unless a look is to settle what was sent for it."""
         return None if turn.settling else self._run_gate.skipped(turn.target)
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait for time to pass, for the lane to change, or for the run to stop."""
-        with anyio.move_on_after(seconds):
-            await self._changed.wait()
-
-    def _broadcast(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
 
     async def send(self, request: Request) -> Reply | Lost:
         """Send one request, once; return what comes back."""
@@ -215,7 +203,7 @@ class Lane:
             self._in_flight -= 1
             if self._crowded:
                 self._crowded = False
-                self._broadcast()
+                self._wakeup.ring()
 
     def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
         """Put other limits in force at once; what is not given stays as it is."""
@@ -226,7 +214,7 @@ class Lane:
             more, self.concurrency = concurrency - self.concurrency, concurrency
             if more > 0:
                 self._hire(more)
-        self._broadcast()
+        self._wakeup.ring()
 
     def begin_step(self, targets: int, hire: Callable[[int], None] | None = None) -> None:
         """Begin with a step's targets. ``hire`` is called with how many workers more there may be, each time
@@ -251,7 +239,7 @@ class Lane:
     def release(self, target: TargetId) -> None:
         """A target sends nothing more for now: where it went alone, another one may."""
         if self.state.leave(target):
-            self._broadcast()
+            self._wakeup.ring()
 
     def observe(
         self, turn: AdmissionRequest, reading: Reading, began: float, status: int | None = None
@@ -277,7 +265,7 @@ class Lane:
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
         self._tell_absurd(reading)
         if pause is not None or self.state.state != before or before == "parked" or one_by_one:
-            self._broadcast()
+            self._wakeup.ring()
 
     def _tell_pace(self, *, at_once: bool = True) -> None:
         """Tell the bound that is in force, where it has changed: not every hair's breadth of its growth."""
@@ -296,32 +284,6 @@ class Lane:
         bound = self.gateway.park_for
         asked = f"{reading.wait:.0f} s" if reading.wait <= YEAR else "more than a year"
         self.warn(f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)")
-
-    def found(self, via: str, reading: Reading) -> Reading:
-        """Take in what a look gave, and keep for the whole lane whether it is offered.
-
-        A look that was answered once is offered: a later "no such look" is a fault, and tells nothing.
-        """
-        if reading.verdict is Verdict.NOT_OFFERED and via in self._offered:
-            return replace(reading, verdict=Verdict.UNCLEAR)
-        if reading.verdict is Verdict.NOT_OFFERED:
-            self.lacking.add(via)
-            if reading.code and self._refused_looks is None:
-                self._refused_looks = reading
-        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
-            self._offered.add(via)
-        return reading
-
-    def in_its_words(self, snapshot: Snapshot) -> Snapshot:
-        """Return a snapshot that no look was offered for with the words in which such a look was refused.
-
-        An error of the vendor's own (no such instance) is not the same as a version without looks, and what
-        is one cause to the gateway is told as one.
-        """
-        refused = self._refused_looks
-        if snapshot.verdict is not Verdict.NOT_OFFERED or snapshot.code or refused is None:
-            return snapshot
-        return replace(snapshot, code=refused.code, message=refused.message)
 
     async def _log_in(self) -> bool:
         """Get a token; where that fails the lane is closed, or pauses before the next try.
@@ -369,13 +331,13 @@ class Lane:
             self._topics.add(topic)
             self.warn(text)
 
-    def accepted(self, generation: int) -> None:
+    def confirm_credential(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
-        self.authenticator.accepted(generation)
+        self.authenticator.confirm(generation)
         if self.state.prove():
-            self._broadcast()
+            self._wakeup.ring()
 
-    async def renew(self, generation: int, reading: Reading) -> None:
+    async def renew_credential(self, generation: int, reading: Reading) -> None:
         """Get another credential after a 401, once for the whole lane; or close the lane."""
         if self.state.state != "closed" and (denied := await self.authenticator.renew(generation, reading)):
             self._close(denied.reason)
@@ -387,7 +349,7 @@ class Lane:
         """Change the state, and tell it to all whom it concerns."""
         change(self.environment.monotonic())
         self._tell_state()
-        self._broadcast()
+        self._wakeup.ring()
 
     def _tell_state(self) -> None:
         """Tell the state, where it has changed since that was done last."""

@@ -170,7 +170,7 @@ class Authenticator:
         self._issue(material)
         return None
 
-    def accepted(self, generation: int) -> None:
+    def confirm(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
         if self.active is not None and generation == self.active.generation:
             self.active.worked = True

@@ -7,8 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import anyio
-
+from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act
@@ -51,8 +50,8 @@ class RunGate:
         self._rests = False
         self.closes = math.inf if closes is None else closes
         self._announce = announce
-        self._stopped = anyio.Event()
-        self._changed = anyio.Event()
+        self._stopped = Wakeup()
+        self._changed = Wakeup()
         self._wakes: list[Callable[[], None]] = []
         self.skips: dict[str, str] = {}
         """Patterns of targets that are passed over, and who wants that."""
@@ -68,8 +67,7 @@ class RunGate:
         if self.kind is not None and _RANK[kind] <= _RANK[self.kind]:
             return
         self.kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
-        stopped, self._stopped = self._stopped, anyio.Event()
-        stopped.set()
+        self._stopped.ring()
         self._tell_change()
         self._announce(self.reason)
 
@@ -105,8 +103,7 @@ class RunGate:
         return f"{Reason.SKIPPED}: {pattern}, by {self.skips[pattern]}"
 
     def _tell_change(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        self._changed.ring()
         for call in self._wakes:
             call()
 
@@ -128,10 +125,8 @@ class RunGate:
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the run stops (or stops for a graver reason)."""
-        with anyio.move_on_after(seconds):
-            await self._stopped.wait()
+        await self._stopped.wait(seconds)
 
     async def change(self, seconds: float) -> None:
         """Wait, but no longer than until something has changed here: it stops, is paused, or goes on."""
-        with anyio.move_on_after(seconds):
-            await self._changed.wait()
+        await self._changed.wait(seconds)

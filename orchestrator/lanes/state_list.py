@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 from msgspec.structs import replace
 
+from orchestrator.lanes.exchange import Question, count_as_unclear, exchange
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Reading, StatePage, Verdict
 from orchestrator.model.search import MOST_LISTED
@@ -223,27 +224,19 @@ class StateList:
         return None
 
     async def _ask(self, turn: AdmissionRequest, offset: int) -> StatePage | Reading:
-        lane, active = self._lane, self._lane.authenticator.active
-        if active is None:
-            return Reading(verdict=Verdict.UNCLEAR, message="the credential is being renewed")
-        request = lane.gateway.list_request(offset, active.access, now=self._environment.now())
-        lane.tell_request()
-        began = self._environment.monotonic()
-        answer = await lane.send(request)
-        mask = lane.authenticator.mask
-        if not isinstance(answer, Reply):
-            return Reading(verdict=Verdict.UNCLEAR, message=mask.value(answer.detail))
-        found = lane.gateway.read_list(answer)
-        if isinstance(found, StatePage):
-            lane.accepted(active.generation)
-            lane.observe(turn, Reading(verdict=Verdict.UP), began)
-            large = len(answer.body) > LARGEST_ENTRY * max(1, found.size)
-            return replace(found, entries={}) if large else found
-        found = mask.reading(found)
-        lane.observe(turn, found, began)
-        if found.verdict is Verdict.DENIED:
-            await lane.renew(active.generation, found)
-        return found
+        gateway = self._lane.gateway
+        question = Question(
+            Act.LOOK,
+            lambda access, now: gateway.list_request(offset, access, now=now),
+            gateway.read_list,
+        )
+        self._lane.tell_request()
+        exchanged = await exchange(self._lane, turn, question)
+        found, answer = exchanged.found, exchanged.answer
+        if isinstance(found, Reading):
+            return count_as_unclear(found)
+        is_large = isinstance(answer, Reply) and len(answer.body) > LARGEST_ENTRY * max(1, found.size)
+        return replace(found, entries={}) if is_large else found
 
 
 _LIST = TargetId("(list)")

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import START, Pending, WaveStep
 from orchestrator.lanes.environment import Environment, open_connection
+from orchestrator.lanes.exchange import Exchanged, ask_target, count_as_unclear, exchange
 from orchestrator.lanes.lane import Lane, LaneStatus
 from orchestrator.lanes.login import Authenticator
+from orchestrator.lanes.offered_looks import OfferedLooks
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -168,9 +170,7 @@ class _GatewayVisit:
         self._requests = 0
         self._seconds: list[float] = []
         self._warnings = list(warnings(gateway))
-        self._none: dict[str, Reading] = {}
-        """The answers of the reads that are not offered."""
-        self._told: set[str] = set()
+        self._offered_looks = OfferedLooks()
         self._in_a_row = 0
         self._until: float | None = None
         self._watch: PreviewListener = SilentListener()
@@ -188,7 +188,7 @@ class _GatewayVisit:
             kind=self.gateway.KIND,
             requests=self._requests,
             seconds=tuple(self._seconds),
-            lacking=frozenset(self._none),
+            lacking=self._offered_looks.lacking,
             until=self._until,
             warnings=tuple(self._warnings),
         )
@@ -220,6 +220,7 @@ class _GatewayVisit:
         self._heard_at = self._environment.monotonic()
         async with open_connection(self._environment, self.gateway) as send:
             lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
+            self._offered_looks = lane.offered_looks
             async with anyio.create_task_group() as group:
                 group.start_soon(self._break_silence, group.cancel_scope)
                 await self._look(lane, tally)
@@ -279,21 +280,6 @@ class _GatewayVisit:
         """It has asked for a pause: until that is over it is not silent."""
         self._heard_at = max(self._heard_at, self._environment.monotonic() + seconds)
 
-    def found(self, lane: Lane, via: str, reading: Reading) -> Reading:
-        """Take in a read, and keep whether such reads are offered: one that has told something is."""
-        if reading.verdict is Verdict.NOT_OFFERED and via in self._told:
-            return replace(reading, verdict=Verdict.UNCLEAR)
-        if reading.verdict is Verdict.TOLD:
-            self._told.add(via)
-        reading = lane.found(via, reading)
-        if reading.verdict is Verdict.NOT_OFFERED:
-            self._none[via] = reading
-        return reading
-
-    def not_offered(self, via: str) -> Reading | None:
-        """Return the answer of a read that is not offered: it is not asked again."""
-        return self._none.get(via)
-
     def keep(self, seen: SeenTarget) -> None:
         """Keep what was seen of a target."""
         self.targets.append(seen)
@@ -348,11 +334,13 @@ class _TargetReader:
         failures = 0
         listed = await self._listed(target)
         while True:
-            found = gateway.next_snapshot_read(target, seen, frozenset(self._lane.lacking))
+            found = gateway.next_snapshot_read(target, seen, self._lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
                 self._tell_gap(target, found)
-                return self._lane.authenticator.mask.snapshot(self._lane.in_its_words(found)), len(seen)
-            known = listed or self._visit.not_offered(found.via)
+                return self._lane.authenticator.mask.snapshot(self._lane.offered_looks.explain(found)), len(
+                    seen
+                )
+            known = listed or self._lane.offered_looks.refusal(found.via)
             if known is not None:
                 seen[found.via], listed = known, None
                 continue
@@ -361,7 +349,7 @@ class _TargetReader:
                 return _untellable(reading), len(seen)
             if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
-            reading = self._visit.found(self._lane, found.via, reading)
+            reading = self._lane.offered_looks.learn(found.via, reading)
             if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
                 await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
                 continue
@@ -379,53 +367,25 @@ class _TargetReader:
 
     async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
-        answer = await self._asked(AdmissionRequest(target.id, Act.LOOK), operation, target)
-        return answer if isinstance(answer, str) else answer[0]
+        exchanged = await self._send(AdmissionRequest(target.id, Act.LOOK), operation, target)
+        return exchanged if isinstance(exchanged, str) else count_as_unclear(exchanged.found)
 
-    async def _asked(
+    async def _send(
         self, turn: AdmissionRequest, operation: Operation, target: Target
-    ) -> tuple[Reading, Reply | Lost] | str:
-        """Return a look's reading and what came back, or why none may be sent; the lane heeds both."""
-        answer = await self._exchange(turn, operation, target)
-        if isinstance(answer, str):
-            return answer
-        (began, generation, reply), mask = answer, self._lane.authenticator.mask
-        if isinstance(reply, Lost):
-            reading = Reading(verdict=Verdict.UNCLEAR, message=mask.value(reply.detail))
-        else:
-            reading = mask.reading(self._lane.gateway.read(operation, target, reply))
-        self._lane.observe(turn, reading, began)
-        if reading.verdict is Verdict.BUSY:
-            wait = min(reading.wait or 0.0, self._lane.gateway.park_for)
-            self._visit.on_lane_state(self._lane.gateway.name, "paused", describe(reading), wait)
+    ) -> Exchanged[Reading] | str:
+        """Send one look as soon as the lane admits it; return what came of it, or why none may be sent."""
+        if refused := await self._lane.admit(turn):
+            return refused
+        exchanged = await exchange(self._lane, turn, ask_target(self._lane, operation, target))
+        self._visit.answered(exchanged.seconds if isinstance(exchanged.answer, Reply) else None)
+        if exchanged.found.verdict is Verdict.BUSY:
+            wait = min(exchanged.found.wait or 0.0, self._lane.gateway.park_for)
+            self._visit.on_lane_state(self._lane.gateway.name, "paused", describe(exchanged.found), wait)
             self._visit.wait_for(wait)
-        if reading.verdict is Verdict.DENIED:
-            await self._lane.renew(generation, reading)
-        elif isinstance(reply, Reply):
-            self._lane.accepted(generation)
-        return reading, reply
-
-    async def _exchange(
-        self, turn: AdmissionRequest, operation: Operation, target: Target
-    ) -> tuple[float, int, Reply | Lost] | str:
-        """Send one look as soon as the lane lets it; return when it left, by which credential, the reply."""
-        while True:
-            if refused := await self._lane.admit(turn):
-                return refused
-            if (active := self._lane.authenticator.active) is not None:
-                break
-        with self._lane.flight():
-            began = self._environment.monotonic()
-            gateway, now = self._lane.gateway, self._environment.now()
-            answer = await self._lane.send(
-                gateway.request(operation, target, active.access, note=None, now=now)
-            )
-            lasted = self._environment.monotonic() - began
-        self._visit.answered(lasted if isinstance(answer, Reply) else None)
-        return began, active.generation, answer
+        return exchanged
 
     async def family(self, operation: Operation) -> None:
-        """Ask where else that is deployed whose targets would go down, once for each."""
+        """Operation where else that is deployed whose targets would go down, once for each."""
         going: Mapping[str, Target] = {
             key: seen.target
             for seen in self._visit.targets
@@ -451,11 +411,11 @@ class _TargetReader:
         """Return the reply about all environments of a thing; None where a passing fault does not pass."""
         failures = 0
         while self._visit.given_up() is None:
-            answer = await self._asked(AdmissionRequest(TargetId("(family)"), Act.LOOK), operation, target)
-            if isinstance(answer, str):
+            exchanged = await self._send(AdmissionRequest(TargetId("(family)"), Act.LOOK), operation, target)
+            if isinstance(exchanged, str):
                 return None
-            reading, reply = answer
-            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+            reply = exchanged.answer
+            if exchanged.found.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
             if isinstance(reply, Reply) and not passing(reply.status):
                 return reply

@@ -24,7 +24,9 @@ class Approved(Struct, frozen=True, kw_only=True):
         return cls(state=snapshot.verdict.value, revision=facts.revision, since=facts.since)
 
 
-def judged(policy: Policy, snapshot: Snapshot, approved: Approved | None, *, required: bool) -> End | None:
+def judge_snapshot(
+    policy: Policy, snapshot: Snapshot, approved: Approved | None, *, required: bool
+) -> End | None:
     """Return how a target ends by what was seen of it, or None where it is to be undeployed."""
     if approved is not None and (change := drift(approved, Approved.of(snapshot))):
         return End(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}")
@@ -68,7 +70,7 @@ def _word(state: str) -> str:
     return words.get(state, state)
 
 
-def unseen(snapshot: Snapshot) -> str:
+def explain_miss(snapshot: Snapshot) -> str:
     """Return why a snapshot does not bring its target back."""
     if snapshot.verdict is Verdict.PARTIAL:
         return f"it was not deployed in full: {describe(_reading(snapshot))}"

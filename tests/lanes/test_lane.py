@@ -1022,22 +1022,6 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
     assert grown == sorted(grown, key=lambda rate: rate or 0.0)
 
 
-def test_a_look_that_was_answered_once_is_offered() -> None:
-    """A proxy's bare 404 later on must not take the look away from the whole lane."""
-
-    async def main() -> None:
-        lane = lane_of()
-        missing = reading(Verdict.NOT_OFFERED)
-
-        assert lane.found("health", missing) == missing
-        assert lane.lacking == {"health"}
-        lane.found("status", reading(Verdict.UP))
-        assert lane.found("status", missing).verdict is Verdict.UNCLEAR
-        assert lane.lacking == {"health"}
-
-    played(main)
-
-
 @pytest.mark.promise(6)
 def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
     """A refused look costs its target nothing, so the lane must bound how long it may go on."""

@@ -128,7 +128,7 @@ async def happens(way: Lane, step: Step, flying: dict[int, AdmissionRequest]) ->
         case "land" if step.number in flying:
             way.observe(flying.pop(step.number), step.said, anyio.current_time())
         case "renew" if way.authenticator.active is not None:
-            await way.renew(way.authenticator.active.generation, step.said)
+            await way.renew_credential(way.authenticator.active.generation, step.said)
         case "leave":
             way.leave(target)
         case "wait":

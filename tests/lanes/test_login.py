@@ -77,7 +77,7 @@ def test_many_401_at_once_cost_one_renewal() -> None:
         lane = opened(reference)
         async with anyio.create_task_group() as group:
             for _ in range(50):
-                group.start_soon(lane.renew, 1, DENIED)
+                group.start_soon(lane.renew_credential, 1, DENIED)
         return lane
 
     lane = played(main)
@@ -95,9 +95,9 @@ def test_the_same_credential_again_closes_the_lane() -> None:
 
     async def main() -> Lane:
         lane = opened(reference, heard=heard)
-        lane.accepted(1)
+        lane.confirm_credential(1)
         for _ in range(10):
-            await lane.renew(1, DENIED)
+            await lane.renew_credential(1, DENIED)
         return lane
 
     lane = played(main)
@@ -118,7 +118,7 @@ def test_a_renewal_in_vain_is_made_once_for_all_that_wait(second: str | Credenti
         lane = opened(reference)
         async with anyio.create_task_group() as group:
             for _ in range(50):
-                group.start_soon(lane.renew, 1, DENIED)
+                group.start_soon(lane.renew_credential, 1, DENIED)
         return lane
 
     assert (played(main).state.state, reference.read) == ("closed", 2)
@@ -130,9 +130,9 @@ def test_a_new_credential_that_is_refused_at_once_closes_the_lane() -> None:
 
     async def main() -> Lane:
         lane = opened(reference)
-        lane.accepted(1)
-        await lane.renew(1, DENIED)
-        await lane.renew(2, DENIED)
+        lane.confirm_credential(1)
+        await lane.renew_credential(1, DENIED)
+        await lane.renew_credential(2, DENIED)
         return lane
 
     lane = played(main)
@@ -148,8 +148,8 @@ def test_a_credential_that_had_worked_is_renewed_again() -> None:
     async def main() -> Lane:
         lane = opened(reference)
         for generation in (1, 2):
-            lane.accepted(generation)
-            await lane.renew(generation, DENIED)
+            lane.confirm_credential(generation)
+            await lane.renew_credential(generation, DENIED)
         return lane
 
     lane = played(main)
@@ -165,10 +165,10 @@ def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new_one() -> No
 
     async def main() -> Lane:
         lane = opened(reference)
-        await lane.renew(1, DENIED)
-        lane.accepted(1)
-        await lane.renew(1, DENIED)
-        await lane.renew(2, DENIED)
+        await lane.renew_credential(1, DENIED)
+        lane.confirm_credential(1)
+        await lane.renew_credential(1, DENIED)
+        await lane.renew_credential(2, DENIED)
         return lane
 
     lane = played(main)
@@ -181,7 +181,7 @@ def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
 
     async def main() -> str | None:
         lane = opened(reference)
-        await lane.renew(1, DENIED)
+        await lane.renew_credential(1, DENIED)
         return await lane.admit(AdmissionRequest(A, UNDEPLOY))
 
     assert played(main) == "denied: the token {file: t} cannot be read (E.401 bad token)"
@@ -191,7 +191,7 @@ def test_a_reference_that_cannot_be_read_any_more_closes_the_lane() -> None:
 def test_every_credential_that_was_in_use_is_masked() -> None:
     async def main() -> Lane:
         lane = opened(Reference('o"ne', "zwö"))
-        await lane.renew(1, DENIED)
+        await lane.renew_credential(1, DENIED)
         return lane
 
     assert played(main).authenticator.mask.secrets == {'o"ne', "zwö"}
@@ -300,10 +300,10 @@ def test_a_login_s_token_that_dies_early_is_renewed_once_for_all() -> None:
     async def main() -> tuple[object, str]:
         lane = logging_in(iam)
         await lane.admit(AdmissionRequest(A, UNDEPLOY))
-        lane.accepted(1)
+        lane.confirm_credential(1)
         async with anyio.create_task_group() as group:
             for _ in range(20):
-                group.start_soon(lane.renew, 1, DENIED)
+                group.start_soon(lane.renew_credential, 1, DENIED)
         await lane.admit(AdmissionRequest(A, UNDEPLOY))
         assert lane.authenticator.active is not None
         return lane.authenticator.active.access, lane.state.state
@@ -347,8 +347,8 @@ def test_a_token_that_was_refused_is_not_used_for_want_of_another() -> None:
     async def main() -> str | None:
         lane = logging_in(iam)
         await lane.admit(AdmissionRequest(A, UNDEPLOY))
-        lane.accepted(1)
-        await lane.renew(1, DENIED)
+        lane.confirm_credential(1)
+        await lane.renew_credential(1, DENIED)
         return await lane.admit(AdmissionRequest(A, UNDEPLOY))
 
     assert played(main) == "parked: no token could be had: E.5 system error"
@@ -386,7 +386,7 @@ def test_the_first_signed_request_goes_alone() -> None:
             for target, act in ((A, LOOK), (B, UNDEPLOY), (C, UNDEPLOY)):
                 group.start_soon(worker, target, act)
             await anyio.sleep(3.0)
-            lane.accepted(1)
+            lane.confirm_credential(1)
         return at
 
     assert played(main) == [(0.0, A), (3.0, B), (3.0, C)]
@@ -403,7 +403,7 @@ def test_the_first_401_to_a_signature_closes_the_lane() -> None:
     async def main() -> tuple[str | None, str | None]:
         lane = opened(reference)
         await lane.admit(AdmissionRequest(A, UNDEPLOY))
-        await lane.renew(1, DENIED)
+        await lane.renew_credential(1, DENIED)
         return lane.state.reason, await lane.admit(AdmissionRequest(B, UNDEPLOY))
 
     why = "denied: the signature was rejected (E.401 bad token)"

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import LookFacts, Obstacle, Snapshot, Verdict
-from orchestrator.rules.precheck import Approved, drift, judged
+from orchestrator.rules.precheck import Approved, drift, judge_snapshot
 from orchestrator.rules.retry import End, Policy
 
 FAIL, OK = Policy(), Policy(absent_ok=True)
@@ -45,7 +45,7 @@ def test_what_a_snapshot_makes_of_a_target(
     seen: Snapshot, policy: Policy, best: str | None, required: str | None
 ) -> None:
     for needed, wanted in ((False, best), (True, required)):
-        end = judged(policy, seen, None, required=needed)
+        end = judge_snapshot(policy, seen, None, required=needed)
         assert (end and " ".join(filter(None, (end.outcome, end.reason)))) == wanted
 
 
@@ -87,6 +87,6 @@ def test_an_approval_keeps_three_things() -> None:
 def test_what_has_drifted_is_left_alone() -> None:
     now = Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="2"))
 
-    assert judged(FAIL, now, seen("up", "1"), required=False) == End(
+    assert judge_snapshot(FAIL, now, seen("up", "1"), required=False) == End(
         Outcome.NOT_STARTED, "drifted: its revision was 1 when it was approved, and is 2 now"
     )

@@ -1,0 +1,120 @@
+"""The requests for one target, each kept between two rows of the journal.
+
+The order is what makes a run survive a crash: the intent is durable before its request leaves, and the result
+is kept after the reply. A resume finds at most one intent without a result, and begins with a look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.exchange import ask_target, exchange
+from orchestrator.lanes.lane import Lane
+from orchestrator.model.events import AttemptEnded, AttemptStarted
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Act, Operation, Reading
+from orchestrator.model.target import Target
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.retry import LOOKS_PER_DOUBT, TargetHistory, mirror_reading
+
+Conclude = Callable[[Reading], Reading]
+
+
+def request_change(target: Target, act: Act, history: TargetHistory) -> AdmissionRequest:
+    """Return what an undeploy (in a restore, a deploy) asks its lane for."""
+    return AdmissionRequest(target.id, act, repeats=history.charged > 0 or history.unsent > 0)
+
+
+def request_look(target: Target, history: TargetHistory) -> AdmissionRequest:
+    """Return what a look asks its lane for. A look after an undeploy is to settle a doubt."""
+    settling = history.charged > 0
+    last = settling and history.looks >= LOOKS_PER_DOUBT - 1
+    return AdmissionRequest(target.id, Act.LOOK, settling=settling, last=last)
+
+
+class TargetAttempts:
+    """Numbers one target's attempts, and sends them through its lane."""
+
+    def __init__(self, lane: Lane, resources: RunResources, count: int) -> None:
+        """``count`` attempts were made in earlier sessions."""
+        self.lane = lane
+        self.count = count
+        self.status: int | None = None
+        """The HTTP status of the newest reply; None where none came."""
+        self._resources = resources
+
+    async def send(
+        self,
+        target: Target,
+        admitted: AdmissionRequest,
+        operation: Operation,
+        conclude: Conclude = lambda reading: reading,
+    ) -> Reading:
+        """Make one attempt; return what ``conclude`` makes of its reading.
+
+        The journal keeps that conclusion, since a resume goes by what the journal says. Raises DiskError
+        where the intent could not be kept: then nothing was sent.
+        """
+        self.count += 1
+        rows = _AttemptRows(self.lane, self._resources, target, self.count, operation, conclude)
+        question = ask_target(self.lane, operation, target, self._resources.note)
+        exchanged = await exchange(self.lane, admitted, question, rows)
+        self.status = _status(exchanged.answer)
+        return exchanged.found
+
+
+class _AttemptRows:
+    """The two rows of one attempt, each with its event."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        resources: RunResources,
+        target: Target,
+        number: int,
+        operation: Operation,
+        conclude: Conclude,
+    ) -> None:
+        self._lane = lane
+        self._resources = resources
+        self._target = target
+        self._number = number
+        self._operation = operation
+        self._conclude = conclude
+
+    async def begin(self) -> None:
+        target, number, operation = self._target, self._number, self._operation
+        at = self._resources.environment.now()
+        await self._resources.record.intent(target, number, self._lane.authenticator.mask.ask(operation), at)
+        self._resources.emit(
+            AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=operation.act)
+        )
+
+    def end(self, answer: Reply | Lost, reading: Reading, seconds: float) -> Reading:
+        # A conclusion may quote what an earlier read of the same look kept, so its texts are masked again.
+        concluded = mirror_reading(self._lane.policy, self._operation.act, self._conclude(reading))
+        concluded = self._lane.authenticator.mask.reading(concluded)
+        status = _status(answer)
+        sent = not isinstance(answer, Lost) or answer.sent
+        self._resources.record.result(
+            self._target, self._number, concluded, seconds=seconds, status=status, sent=sent
+        )
+        self._resources.emit(
+            AttemptEnded(
+                at=self._resources.environment.now(),
+                target=self._target.id,
+                gateway=self._target.gateway,
+                number=self._number,
+                act=self._operation.act,
+                seconds=seconds,
+                status=status,
+                code=concluded.code,
+                message=concluded.message,
+            )
+        )
+        return concluded
+
+
+def _status(answer: Reply | Lost) -> int | None:
+    return answer.status if isinstance(answer, Reply) else None

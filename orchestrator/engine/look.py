@@ -1,0 +1,77 @@
+"""One look at the live state of a target, through as many of the vendor's reads as that takes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from orchestrator.engine.attempts import TargetAttempts, request_look
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.retry import TargetHistory
+
+
+async def look_at(
+    attempts: TargetAttempts, target: Target, history: TargetHistory, admitted: AdmissionRequest
+) -> Reading | str:
+    """Return what a look amounts to, or why its lane admits no further read of it.
+
+    The lane has ``admitted`` the first read; the others ask for themselves.
+    """
+    return await _Look(attempts, target, history).read(admitted)
+
+
+class _Look:
+    """The reads of one look so far."""
+
+    def __init__(self, attempts: TargetAttempts, target: Target, history: TargetHistory) -> None:
+        self._attempts = attempts
+        self._target = target
+        self._history = history
+        self._seen: dict[str, Reading] = {}
+        self._found = self._conclude()
+        """What the reads so far amount to, or the read that is still needed."""
+
+    async def read(self, admitted: AdmissionRequest) -> Reading | str:
+        turn: AdmissionRequest | None = admitted
+        found = self._found
+        while isinstance(found, Operation):
+            if turn is None:
+                turn = request_look(self._target, self._history)
+                if refused := await self._attempts.lane.admit(turn):
+                    return refused
+            reading = await self._attempts.send(self._target, turn, found, partial(self._take_in, found.via))
+            turn, found = None, self._found
+            if isinstance(found, Reading):
+                return reading
+        return found
+
+    def _take_in(self, via: str, reading: Reading) -> Reading:
+        """Take in the newest reading; return what the journal keeps of it.
+
+        The journal keeps the conclusion with the last of several reads: a resume goes by that row.
+        """
+        if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+            # The same read is asked again, and only that: starting over would never end at a slow gateway.
+            return reading
+        if reading.verdict is Verdict.UNSENT:
+            self._found = reading
+            return reading
+        reading = self._attempts.lane.offered_looks.learn(via, reading)
+        if reading.verdict is not Verdict.NOT_OFFERED:
+            self._seen[via] = reading
+        self._found = self._conclude()
+        if isinstance(self._found, Reading):
+            return self._found
+        if self._attempts.lane.policy.act is Act.DEPLOY:
+            # Half a look says nothing yet of what is wanted, and a restore would take it for an answer.
+            return replace(reading, verdict=Verdict.TOLD)
+        return reading
+
+    def _conclude(self) -> Reading | Operation:
+        lane = self._attempts.lane
+        # A restore asks for more: deployed in full is more than deployed at all.
+        conclude = lane.gateway.next_proof if lane.policy.act is Act.DEPLOY else lane.gateway.next_look
+        return conclude(self._target, self._seen, lane.offered_looks.lacking, self._history.doubted)

@@ -1,0 +1,115 @@
+"""What is read of a target before its undeploy, for a restore and for the drift guard."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from orchestrator.engine.attempts import TargetAttempts, request_look
+from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.exchange import count_as_unclear
+from orchestrator.model.events import SnapshotMissed
+from orchestrator.model.reading import Reading, Snapshot, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.precheck import Approved, explain_miss, judge_snapshot
+from orchestrator.rules.retry import End, TargetHistory, backoff, blocked, passing
+
+
+class Precheck(NamedTuple):
+    """What came of the snapshot: the target and its history with what was seen, and how the target ends."""
+
+    target: Target
+    history: TargetHistory
+    end: End | None = None
+    """None where the target is to be undeployed."""
+    is_up: bool = False
+
+
+class SnapshotTaker:
+    """Takes the snapshot of one target, where the plan or an approval wants one."""
+
+    def __init__(self, attempts: TargetAttempts, resources: RunResources) -> None:
+        self._attempts = attempts
+        self._lane = attempts.lane
+        self._resources = resources
+
+    async def check(self, target: Target, history: TargetHistory) -> Precheck:
+        """Take a snapshot where one is wanted, and keep it; say what follows for the target."""
+        approved = self._resources.approved(target.seq)
+        # After an undeploy was sent, a snapshot would show our own work.
+        if history.charged or (self._resources.snapshot == "off" and approved is None):
+            return Precheck(target, history)
+        snapshot = await self._read(target, history)
+        if isinstance(snapshot, str):
+            return self._go_without(target, history, approved, snapshot)
+        snapshot = self._lane.authenticator.mask.snapshot(self._lane.offered_looks.explain(snapshot))
+        target = replace(target, pods=snapshot.facts.pods_responded or 0)
+        self._resources.record.snapshot(target, snapshot, self._resources.environment.now())
+        is_up = snapshot.verdict is Verdict.UP
+        history = replace(history, exists=is_up or snapshot.verdict is Verdict.PARTIAL)
+        required = self._resources.snapshot == "required"
+        end = judge_snapshot(self._lane.policy, snapshot, approved, required=required)
+        if end is None and not is_up:
+            self._miss(target, snapshot)
+        return Precheck(target, history, end, is_up)
+
+    def _go_without(
+        self, target: Target, history: TargetHistory, approved: Approved | None, refused: str
+    ) -> Precheck:
+        """Say what follows where the lane admits no look: the undeploy goes first, if it may go without."""
+        if (
+            self._resources.snapshot == "required"
+            or approved is not None
+            or self._is_undeploy_refused(target)
+        ):
+            return Precheck(target, history, blocked(history, refused))
+        self._miss(target, Snapshot(verdict=Verdict.UNCLEAR, message=refused))
+        return Precheck(target, history)
+
+    def _is_undeploy_refused(self, target: Target) -> bool:
+        """Return whether the undeploy itself is refused as well, and not only looks are."""
+        refused = self._lane.refusal(self._lane.policy.act) or self._resources.run_gate.skipped(target.id)
+        return refused is not None
+
+    def _miss(self, target: Target, snapshot: Snapshot) -> None:
+        """Keep and tell that the target goes on without what a restore needs."""
+        at, why = self._resources.environment.now(), explain_miss(snapshot)
+        self._resources.record.snapshot(target, snapshot, at)
+        self._resources.emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))
+        if snapshot.verdict is Verdict.NOT_OFFERED and snapshot.code:
+            return  # an error of the vendor's, which the undeploy will meet as well: nothing goes down
+        text = f"{why}: {target.id} may go down, and a restore could not bring it back"
+        self._lane.warn_once(f"{snapshot.verdict.value} {snapshot.code}", text)
+
+    async def _read(self, target: Target, history: TargetHistory) -> Snapshot | str:
+        """Read what a snapshot needs; return the snapshot, or why the lane admits no read.
+
+        Each read is made once, and once more after a passing fault.
+        """
+        seen: dict[str, Reading] = {}
+        repeated: set[str] = set()
+        while True:
+            looks = self._lane.offered_looks
+            found = self._lane.gateway.next_snapshot_read(target, seen, looks.lacking)
+            if isinstance(found, Snapshot):
+                return found
+            turn = request_look(target, history)
+            if refused := await self._lane.admit(turn):
+                return refused
+            reading = count_as_unclear(await self._attempts.send(target, turn, found))
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue
+            if self._is_passing(reading) and found.via not in repeated:
+                repeated.add(found.via)
+                await self._wait_before_repeat()
+                continue
+            seen[found.via] = looks.learn(found.via, reading)
+
+    def _is_passing(self, reading: Reading) -> bool:
+        """Return whether the newest reading could not tell for a cause that may be over in a moment."""
+        return reading.verdict is Verdict.UNCLEAR and passing(self._attempts.status)
+
+    async def _wait_before_repeat(self) -> None:
+        wait = backoff(self._lane.policy, 1, self._resources.environment.roll())
+        await self._resources.run_gate.sleep(wait)

@@ -1,0 +1,135 @@
+"""One request through a lane: take the credential, send, read, mask, tell the lane, renew the credential.
+
+Every request of a run, a preview and a search goes through ``exchange``, once its lane has admitted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.lanes.masking import Mask
+from orchestrator.model.credentials import Access
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.admission import AdmissionRequest
+
+if TYPE_CHECKING:
+    from orchestrator.lanes.lane import Lane
+
+Content = TypeVar("Content")
+
+
+class ExchangeRows(Protocol):
+    """Keeps an exchange in a journal: a row before its request leaves, and a row after its reply."""
+
+    async def begin(self) -> None:
+        """Keep the intent. The request leaves only after this has returned, so the intent must be durable."""
+        ...
+
+    def end(self, answer: Reply | Lost, reading: Reading, seconds: float, /) -> Reading:
+        """Keep the result after ``seconds``; return the reading that the lane is to observe."""
+        ...
+
+
+class Question(Struct, Generic[Content], frozen=True):
+    """What to send, and how to read the reply."""
+
+    act: Act
+    build: Callable[[Access, float], Request]
+    """Builds the request from a credential and the Unix time."""
+    read: Callable[[Reply], Content | Reading]
+    """Reads a reply: what was asked for, or the reading of a fault."""
+
+
+class Exchanged(Struct, Generic[Content], frozen=True):
+    """What came of one request."""
+
+    found: Content | Reading
+    """What was asked for, or what the lane observed in its place, with its texts masked."""
+    answer: Reply | Lost
+    seconds: float
+
+
+ANSWERED = Reading(verdict=Verdict.UP)
+"""What a lane observes where a reply is no reading of its own, as a page of a list is none: a look was
+answered."""
+
+
+async def exchange(
+    lane: Lane, admitted: AdmissionRequest, question: Question[Content], rows: ExchangeRows | None = None
+) -> Exchanged[Content]:
+    """Send one request that the lane has admitted, and tell the lane what came of it.
+
+    Nothing is repeated: what follows from a fault, the caller decides. Raises what ``question.read`` raises,
+    and what ``rows.begin`` raises: then nothing was sent.
+    """
+    with lane.flight():
+        if rows is not None:
+            await rows.begin()
+        active = lane.authenticator.active
+        assert active is not None  # noqa: S101 - a lane admits nothing before its first login
+        began = lane.environment.monotonic()
+        answer = await _send(lane, admitted, question, active.access)
+        seconds = lane.environment.monotonic() - began
+        lost = Verdict.UNCLEAR if question.act is Act.LOOK else Verdict.DOUBT
+        mask = lane.authenticator.mask
+        found = read_answer(mask, answer, question.read, lost=lost, unsent=Verdict.UNSENT)
+        observed = found if isinstance(found, Reading) else ANSWERED
+        if rows is not None:
+            found = observed = rows.end(answer, observed, seconds)
+        status = answer.status if isinstance(answer, Reply) else None
+        lane.observe(admitted, observed, began, status)
+        if observed.verdict is Verdict.DENIED:
+            await lane.renew_credential(active.generation, observed)
+        elif status is not None:
+            lane.confirm_credential(active.generation)
+        return Exchanged(found, answer, seconds)
+
+
+async def _send(
+    lane: Lane, admitted: AdmissionRequest, question: Question[Content], access: Access
+) -> Reply | Lost:
+    # While the intent became durable the lane may have been closed: nothing more may reach the gateway then.
+    if refused := lane.refusal(question.act, settling=admitted.settling):
+        return Lost(sent=False, detail=refused)
+    return await lane.send(question.build(access, lane.environment.now()))
+
+
+def read_answer(
+    mask: Mask,
+    answer: Reply | Lost,
+    read: Callable[[Reply], Content | Reading],
+    *,
+    lost: Verdict = Verdict.UNCLEAR,
+    unsent: Verdict = Verdict.UNCLEAR,
+) -> Content | Reading:
+    """Return what a reply says, with the texts of a reading masked.
+
+    ``lost`` is the verdict where no reply came, and ``unsent`` where the request did not even leave.
+    """
+    if isinstance(answer, Lost):
+        return Reading(verdict=lost if answer.sent else unsent, message=mask.value(answer.detail))
+    found = read(answer)
+    return mask.reading(found) if isinstance(found, Reading) else found
+
+
+def ask_target(
+    lane: Lane, operation: Operation, target: Target, note: str | None = None
+) -> Question[Reading]:
+    """Return the question that an operation means for one target. ``note`` is for the vendor's history."""
+    gateway = lane.gateway
+    return Question(
+        operation.act,
+        lambda access, now: gateway.request(operation, target, access, note=note, now=now),
+        lambda reply: gateway.read(operation, target, reply),
+    )
+
+
+def count_as_unclear(reading: Reading) -> Reading:
+    """Return an unsent look as one that could not tell: about a target, both say the same."""
+    return replace(reading, verdict=Verdict.UNCLEAR) if reading.verdict is Verdict.UNSENT else reading

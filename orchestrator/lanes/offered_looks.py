@@ -1,0 +1,51 @@
+"""Which of a vendor's looks one gateway offers, as its replies show."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrator.model.reading import Reading, Snapshot, Verdict
+
+
+class OfferedLooks:
+    """What the lane's replies have shown so far. A look that was never asked for counts as offered."""
+
+    def __init__(self) -> None:
+        self._offered: set[str] = set()
+        self._refusals: dict[str, Reading] = {}
+        self._explained: Reading | None = None
+        """The first refusal that came with a code of the vendor's."""
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The looks, by ``via``, that this gateway does not offer."""
+        return frozenset(self._refusals)
+
+    def refusal(self, via: str) -> Reading | None:
+        """Return the reply by which a look turned out not to be offered; None if it may be offered."""
+        return self._refusals.get(via)
+
+    def learn(self, via: str, reading: Reading) -> Reading:
+        """Take in the reading of a look; return the reading as the target is to take it."""
+        if reading.verdict is Verdict.NOT_OFFERED and via in self._offered:
+            # A look that was once offered stays offered: a version does not lose a look while we watch, so
+            # a later "no such look" comes from a proxy or a restarting node, and tells nothing.
+            return replace(reading, verdict=Verdict.UNCLEAR)
+        if reading.verdict is Verdict.NOT_OFFERED:
+            self._refusals[via] = reading
+            if reading.code and self._explained is None:
+                self._explained = reading
+        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
+            self._offered.add(via)
+        return reading
+
+    def explain(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot for which no look was offered with the vendor's words for that, if it had any.
+
+        An error of the vendor's own (no such instance) is not the same as a version without looks, and people
+        should read the same cause at each target.
+        """
+        refusal = self._explained
+        if snapshot.verdict is not Verdict.NOT_OFFERED or snapshot.code or refusal is None:
+            return snapshot
+        return replace(snapshot, code=refusal.code, message=refusal.message)

@@ -1,0 +1,35 @@
+"""Which looks a gateway offers, as its replies show."""
+
+from __future__ import annotations
+
+from orchestrator.lanes.offered_looks import OfferedLooks
+from orchestrator.model.reading import Snapshot, Verdict
+from tests.support.engine import reading
+
+MISSING = reading(Verdict.NOT_OFFERED)
+
+
+def test_a_look_that_was_answered_once_stays_offered() -> None:
+    """A proxy's bare 404 later on must not take the look away from the whole lane."""
+    looks = OfferedLooks()
+
+    assert looks.learn("health", MISSING) == MISSING
+    assert looks.lacking == {"health"}
+    looks.learn("status", reading(Verdict.UP))
+    assert looks.learn("status", MISSING).verdict is Verdict.UNCLEAR
+    assert looks.lacking == {"health"}
+    assert looks.refusal("health") == MISSING
+    assert looks.refusal("status") is None
+
+
+def test_a_snapshot_without_looks_has_the_vendors_words_of_the_first_refusal() -> None:
+    looks = OfferedLooks()
+    looks.learn("status", reading(Verdict.NOT_OFFERED, code="E.1", message="no such instance"))
+    looks.learn("health", reading(Verdict.NOT_OFFERED, code="E.2", message="later"))
+
+    explained = looks.explain(Snapshot(verdict=Verdict.NOT_OFFERED))
+    assert (explained.code, explained.message) == ("E.1", "no such instance")
+    own = Snapshot(verdict=Verdict.NOT_OFFERED, code="E.3", message="its own")
+    assert looks.explain(own) is own
+    up = Snapshot(verdict=Verdict.UP)
+    assert looks.explain(up) is up
