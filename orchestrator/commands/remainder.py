@@ -28,13 +28,13 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     """
     from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.journal.rest import rest_of
-    from orchestrator.plan.keys import RUN
+    from orchestrator.model.plan import RUN_ID
     from orchestrator.runs.remainder import write
 
     folder = RunFolder(find_run(state, run).path.resolve())
     if folder.path.parent.name == REHEARSALS:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
-    if re.search(RUN, folder.id) is None:
+    if re.search(RUN_ID, folder.id) is None:
         raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
     if output is not None:
         check_place(output, replace=force)

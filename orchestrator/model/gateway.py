@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from orchestrator.model.credentials import Access, LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply, Request
@@ -21,7 +21,7 @@ from orchestrator.model.reading import (
     Snapshot,
     StatePage,
 )
-from orchestrator.model.settings import Auth, Limits, Retry, Seconds, Tls, Url
+from orchestrator.model.settings import Auth, Limits, ProxyUrl, Retry, Seconds, Tls, Url
 from orchestrator.model.target import Target
 
 
@@ -43,18 +43,33 @@ class Gateway(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    url: Url
-    auth: Auth
-    limits: Limits = Limits()
-    retry: Retry = Retry()
-    look: Literal["doubt", "always"] = "doubt"
-    absent: Literal["fail", "ok"] = "fail"
-    timeout: Seconds | None = None
-    park_for: Seconds = 600.0
-    """How long a lane whose gateway is ill is probed before its targets are left for a resume."""
-    tls: Tls = Tls()
-    proxy: Url | None = None
-    """The proxy to go through; None takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."""
+    url: Annotated[
+        Url, Meta(description="Base address: http or https, without user information, query and fragment.")
+    ]
+    auth: Annotated[Auth, Meta(description="Where the credential is found; never the credential itself.")]
+    limits: Annotated[Limits, Meta(description="How hard the gateway may be used.")] = Limits()
+    retry: Annotated[Retry, Meta(description="How a target is repeated.")] = Retry()
+    look: Annotated[
+        Literal["doubt", "always"],
+        Meta(description="doubt: only where a reply leaves doubt. always: before and after each target."),
+    ] = "doubt"
+    absent: Annotated[
+        Literal["fail", "ok"],
+        Meta(description="fail: a target that does not exist has failed. ok: it is already undeployed."),
+    ] = "fail"
+    timeout: Annotated[Seconds | None, Meta(description="How long one reply may take.")] = None
+    park_for: Annotated[
+        Seconds,
+        Meta(
+            description="How long it is probed while it is ill, before its targets are left; 10m if not"
+            " given."
+        ),
+    ] = 600.0
+    tls: Annotated[Tls, Meta(description="What an https gateway is trusted by, and what we show it.")] = Tls()
+    proxy: Annotated[
+        ProxyUrl | None,
+        Meta(description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given."),
+    ] = None
 
     KIND: ClassVar[str]
     AUTH: ClassVar[frozenset[str]]

@@ -1,18 +1,26 @@
-"""A plan apart from its targets. Times are aware datetimes, durations seconds, shares fractions of 1."""
+"""A plan apart from its targets. Times are aware datetimes, durations seconds, shares fractions of 1.
+
+Each field is one key of the plan's file. The reader, the writer, the JSON Schema and the form that a journal
+keeps all go by these fields, so a new key is named here and nowhere else.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal, NewType
+from typing import Annotated, Literal, NewType
 
 from msgspec import Meta, Struct
 
-if TYPE_CHECKING:
-    pass
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Seconds
+from orchestrator.model.settings import Prose, Seconds
 
 RunId = NewType("RunId", str)
+
+RUN_ID = r"^[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}$(?!\n)"
+"""What the id of a run looks like."""
+
+IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]
+"""A pattern of target ids."""
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
@@ -25,16 +33,28 @@ class Threshold(Struct, frozen=True, kw_only=True):
 class StopWhen(Struct, frozen=True, kw_only=True):
     """The stop rules of a plan."""
 
-    failed: Threshold = Threshold(share=0.2)
-    unknown: Threshold = Threshold(share=0.2)
-    surprising: Threshold = Threshold(share=0.5)
+    failed: Annotated[
+        Threshold, Meta(description="Stops when more targets than this failed; 20% if not given.")
+    ] = Threshold(share=0.2)
+    unknown: Annotated[
+        Threshold, Meta(description="Stops when more targets than this are unknown; 20% if not given.")
+    ] = Threshold(share=0.2)
+    surprising: Annotated[
+        Threshold,
+        Meta(description="Stops when more than this did not exist or were down already; 50% if not given."),
+    ] = Threshold(share=0.5)
 
 
 class Window(Struct, frozen=True):
     """When undeploys may start: from ``opens`` until one timeout before ``closes``; ``None`` is unbounded."""
 
-    opens: datetime | None
-    closes: datetime | None
+    opens: Annotated[
+        datetime | None, Meta(description="No undeploy starts before; a time with its offset from UTC.")
+    ]
+    closes: Annotated[
+        datetime | None,
+        Meta(description="No undeploy starts that could end later; a time with its offset from UTC."),
+    ]
 
 
 class Size(Struct, frozen=True, kw_only=True):
@@ -47,29 +67,69 @@ class Size(Struct, frozen=True, kw_only=True):
 class Wave(Struct, frozen=True, kw_only=True):
     """Targets that may go together; the next wave starts when this one has ended."""
 
-    name: str
-    pause_after: Seconds | None = None
-    """How long the run waits after each of its steps, before the next step or wave."""
-    proceed: Literal["automatic", "ask"] = "automatic"
-    """Whether somebody is asked before the next step or wave."""
-    sizes: tuple[Size, ...] = ()
-    """Where the wave is split into steps, cumulatively; the last is 100 %. Empty is one step."""
+    name: Annotated[str, Meta(description="What the wave is called; each name once.")]
+    pause_after: Annotated[
+        Seconds | None,
+        Meta(description="How long the run waits after each of its steps, before the next step or wave."),
+    ] = None
+    proceed: Annotated[
+        Literal["automatic", "ask"],
+        Meta(description="ask: somebody is asked before the next step or wave. automatic: nobody is."),
+    ] = "automatic"
+    sizes: Annotated[
+        tuple[Size, ...],
+        Meta(description="How far each step goes: counts or shares of the wave's targets; the last is 100%."),
+    ] = ()
+    """Cumulative: each step includes the targets of the steps before it. Empty is one step."""
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class PlanHeader(Struct, frozen=True, kw_only=True):
+    """The keys at the top of a plan, apart from its version, its gateways and its targets."""
+
+    name: Annotated[str, Meta(description="What the plan is called in reports.")]
+    parent: Annotated[
+        Annotated[str, Meta(pattern=RUN_ID)] | None,
+        Meta(
+            description="Id of the run whose remainder this is: reports name it, report --chain adds up.",
+        ),
+    ] = None
+    reason: Annotated[
+        Prose | None,
+        Meta(description="Why: in the reports, and in Apinizer's history where a target has no description."),
+    ] = None
+    window: Annotated[Window | None, Meta(description="When undeploys may start.")] = None
+    stop_when: Annotated[
+        StopWhen,
+        Meta(
+            description="When a run stops by itself: a share of a wave's ended targets, or a count of the"
+            " run."
+        ),
+    ] = StopWhen()
+    protect: Annotated[
+        tuple[IdPattern, ...],
+        Meta(description="Patterns of target ids that are never touched, whatever else the plan says."),
+    ] = ()
+    at_most: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="The plan is refused if it has more targets.")
+    ] = None
+    snapshot: Annotated[
+        Literal["best", "required", "off"],
+        Meta(
+            description="best: keep what a restore needs, go on where it cannot be read. required: leave a"
+            " target whose snapshot cannot be read. off: keep nothing."
+        ),
+    ] = "best"
+    approval: Annotated[
+        Literal["none", "digest", "file", "signed"],
+        Meta(
+            description="What a run wants before it begins. none: --yes is enough. digest: --approve."
+            " file: --approval. signed: --approval with --hmac-key."
+        ),
+    ] = "none"
+
+
+class Plan(PlanHeader, frozen=True, kw_only=True):
     """What a plan says apart from its targets, which are too many to be held: they live in the journal."""
 
-    name: str
-    parent: str | None = None
-    """Id of the run whose remainder this is."""
-    reason: str | None = None
-    window: Window | None = None
     gateways: tuple[Gateway, ...]
-    stop_when: StopWhen = StopWhen()
-    protect: tuple[str, ...] = ()
-    at_most: Annotated[int, Meta(ge=1)] | None = None
     waves: tuple[Wave, ...]
-    snapshot: Literal["best", "required", "off"] = "best"
-    """Whether what a restore needs is kept before each undeploy."""
-    approval: Literal["none", "digest", "file", "signed"] = "none"
-    """What a run of this plan wants before it begins."""

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-if TYPE_CHECKING:
-    pass
-
-
-# `form` names how a plan writes the value; the type is what it means once read.
+# `form` names how a plan writes the value, where its type does not say; the type is what it means once read.
 Seconds = Annotated[float, Meta(gt=0, le=86400, extra={"form": "duration"})]
-
-
-Url = Annotated[str, Meta(extra={"form": "url"})]
-
-
 PerSecond = Annotated[float, Meta(ge=1 / 3600, le=100_000, extra={"form": "rate"})]
+Url = Annotated[str, Meta(extra={"form": "url"})]
+ProxyUrl = Annotated[str, Meta(extra={"form": "proxy"})]
+Prose = Annotated[str, Meta(extra={"form": "prose"})]
+"""A text for people."""
+FilePath = Annotated[str, Meta(extra={"form": "path"})]
+AccountName = Annotated[str, Meta(extra={"form": "account"})]
+VariableName = Annotated[str, Meta(extra={"form": "variable"})]
+KeyringEntry = Annotated[str, Meta(extra={"form": "keyring"})]
+Argument = Annotated[str, Meta(extra={"form": "argument"})]
+"""A program, or one of its arguments."""
 
 
 class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a credential is found; exactly one field is set. Never the credential itself."""
 
-    env: str | None = None
-    file: str | None = None
-    """A path, relative to the plan."""
-    command: tuple[str, ...] | None = None
-    """A program and its arguments, run without a shell; what it prints is the credential."""
-    keyring: str | None = None
-    """``service/user`` of the system's keyring."""
+    env: Annotated[VariableName | None, Meta(description="The name of an environment variable.")] = None
+    file: Annotated[FilePath | None, Meta(description="A path, relative to the plan.")] = None
+    command: Annotated[
+        tuple[Argument, ...] | None,
+        Meta(description="A program and its arguments, run without a shell; it prints the credential."),
+    ] = None
+    keyring: Annotated[KeyringEntry | None, Meta(description="service/user of the system's keyring.")] = None
 
     def __str__(self) -> str:
         name = next(name for name in self.__struct_fields__ if getattr(self, name) is not None)
@@ -41,31 +42,38 @@ class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True)
 class IamLogin(Struct, frozen=True, kw_only=True):
     """A user of Huawei's IAM, who logs in with a password for a token of 24 hours."""
 
-    url: Url
-    """IAM's base address."""
-    user: str
-    domain: str
-    """The account that the user belongs to."""
-    password: CredentialReference
+    url: Annotated[Url, Meta(description="IAM's base address.")]
+    user: Annotated[AccountName, Meta(description="The name of the user.")]
+    domain: Annotated[AccountName, Meta(description="The account that the user belongs to.")]
+    password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
 
 
 class ManagerLogin(Struct, frozen=True, kw_only=True):
     """A user of an Apinizer manager, who logs in with a password for a token."""
 
-    user: str
-    password: CredentialReference
+    user: Annotated[AccountName, Meta(description="The name of the user.")]
+    password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a gateway lets us in, in exactly one way: a token, a login, or an access key and its secret key."""
 
-    token: CredentialReference | None = None
-    iam: IamLogin | None = None
-    login: ManagerLogin | None = None
-    access_key: CredentialReference | None = None
-    secret_key: CredentialReference | None = None
-    security_token: CredentialReference | None = None
-    """Comes with temporary access keys only."""
+    token: Annotated[CredentialReference | None, Meta(description="A token, by reference.")] = None
+    iam: Annotated[
+        IamLogin | None, Meta(description="A user of Huawei's IAM, who logs in with a password.")
+    ] = None
+    login: Annotated[
+        ManagerLogin | None, Meta(description="A user of the manager, who logs in with a password.")
+    ] = None
+    access_key: Annotated[
+        CredentialReference | None, Meta(description="An access key, by reference; with secret_key.")
+    ] = None
+    secret_key: Annotated[CredentialReference | None, Meta(description="Its secret key, by reference.")] = (
+        None
+    )
+    security_token: Annotated[
+        CredentialReference | None, Meta(description="Comes with temporary access keys only.")
+    ] = None
 
 
 class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,13 +82,23 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Paths are relative to the plan.
     """
 
-    ca_file: str | None = None
-    """Certificates (PEM) that are trusted as well."""
-    cert_file: str | None = None
-    """Our own certificate (PEM), for gateways that ask for one."""
-    key_file: str | None = None
-    insecure: bool = False
-    """Believe any certificate. Said in every report."""
+    ca_file: Annotated[
+        FilePath | None,
+        Meta(
+            description="Certificates (PEM) that are trusted beside the system's; a path, relative to the"
+            " plan."
+        ),
+    ] = None
+    cert_file: Annotated[
+        FilePath | None,
+        Meta(
+            description="Our certificate (PEM), where one is asked for; with its key if key_file is not"
+            " given."
+        ),
+    ] = None
+    key_file: Annotated[FilePath | None, Meta(description="The key (PEM) of our certificate.")] = None
+    insecure: Annotated[bool, Meta(description="true: believe any certificate.")] = False
+    """Every report says so."""
 
 
 MOST_IN_FLIGHT = 1000
@@ -94,8 +112,17 @@ class Limits(Struct, frozen=True, kw_only=True):
     many undeploys a second, and apart from them so many looks; ``None`` is none but what it refuses.
     """
 
-    concurrency: Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None = None
-    rate: PerSecond | None = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None,
+        Meta(description="How many requests may be in flight to this gateway."),
+    ] = None
+    rate: Annotated[
+        PerSecond | None,
+        Meta(
+            description="At most so many undeploys, and apart from them so many looks; no fixed rate if not"
+            " given."
+        ),
+    ] = None
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -107,6 +134,12 @@ class Retry(Struct, frozen=True, kw_only=True):
     0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
     """
 
-    attempts: Annotated[int, Meta(ge=1, le=100)] = 5
-    first: Seconds = 0.5
-    ceiling: Seconds = 30.0
+    attempts: Annotated[
+        int, Meta(ge=1, le=100, description="Undeploy requests a target at most; 5 if not given.")
+    ] = 5
+    first: Annotated[
+        Seconds, Meta(description="The longest first wait; doubles with each further one; 0.5s if not given.")
+    ] = 0.5
+    ceiling: Annotated[
+        Seconds, Meta(description="No wait is longer, unless the gateway asks for it; 30s if not given.")
+    ] = 30.0

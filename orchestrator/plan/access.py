@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Auth
-from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
 from orchestrator.plan.nodes import Entries, Scalar
 from orchestrator.plan.problems import Problems
-from orchestrator.plan.records import fields_of
+from orchestrator.plan.records import list_keys
+
+WAYS_IN = (("token",), ("iam",), ("login",), ("access_key", "secret_key"))
+"""The forms of ``auth``: keys that are given together, and with no others but the next ones."""
+
+WITH_KEYS = "security_token"
+"""The key of ``auth`` that may come with the last form."""
 
 
 def ways_in(kind: type[Gateway]) -> list[tuple[str, ...]]:
@@ -22,7 +27,7 @@ def auth_fits(gateway: Entries, kind: type[Gateway], path: str, problems: Proble
     auth, path = gateway.values.get("auth"), f"{path}.auth"
     if not isinstance(auth, Entries):
         return True
-    given = [key for key in fields_of(Auth) if key in auth.keys]
+    given = [key for key in list_keys(Auth) if key in auth.keys]
     strange = [key for key in given if key not in kind.AUTH]
     for key in strange:
         message = f"gateways of kind {kind.KIND} have no such way in"

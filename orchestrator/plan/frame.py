@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import PlanHeader
 from orchestrator.plan.header import read_header
 from orchestrator.plan.intake import Options
-from orchestrator.plan.keys import Header
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.protect import tell_dead
 from orchestrator.plan.reader import read_once
@@ -30,7 +30,7 @@ _FILES = frozenset({"file", "ca_file", "cert_file", "key_file"})
 class Frame(Struct, frozen=True, kw_only=True):
     """The header and the gateways of a plan, typed and as written. ``folder`` is absolute."""
 
-    header: Header
+    header: PlanHeader
     gateways: tuple[Gateway, ...]
     entries: Entries
     """Every key at the top but ``waves`` and ``targets``."""

@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Window
+from orchestrator.model.plan import PlanHeader, Window
 from orchestrator.model.settings import Retry
 from orchestrator.plan.access import auth_fits, tls_fits
-from orchestrator.plan.keys import ELSEWHERE_IN_HEADER, READS_VERSION, Header
+from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.nodes import Entries, Node, Scalar, child
 from orchestrator.plan.problems import Problems, UnreadableError, nearest
-from orchestrator.plan.records import fields_of, kind_of, read_record
+from orchestrator.plan.records import kind_of, list_keys, read_record, read_value
 from orchestrator.plan.scalars import GATEWAY, WHOLE
 from orchestrator.text.characters import quote_text
 
+_READ_ELSEWHERE = ("gateways", "waves", "targets")
 _NAMED_ABOVE = frozenset({"name", "kind"})
 
 
@@ -41,13 +42,23 @@ def refuse_other_version(node: Node | None) -> None:
         raise UnreadableError(node.at, message, path="version")
 
 
-def read_header(header: Entries, problems: Problems) -> Header | None:
-    """Return the keys at the top of the plan; ``None`` where something was told."""
-    values = read_record(header, Header, "", problems, beside=ELSEWHERE_IN_HEADER)
-    if values is None:
+def read_header(header: Entries, problems: Problems) -> PlanHeader | None:
+    """Return the keys at the top of the plan; ``None`` after adding a problem."""
+    is_version = _check_version(header, problems)
+    values = read_record(header, PlanHeader, "", problems, before=("version",), beside=_READ_ELSEWHERE)
+    if values is None or not is_version:
         return None
     window = values.get("window")
-    return Header(**values) if _in_order(window, header.values.get("window"), problems) else None
+    return PlanHeader(**values) if _in_order(window, header.values.get("window"), problems) else None
+
+
+def _check_version(header: Entries, problems: Problems) -> bool:
+    """Return whether the plan gives the version that this program reads; add a problem if it does not."""
+    if "version" not in header.keys:
+        problems.add(header.at, "", "the key version is missing")
+        return False
+    bounds = inspect.IntType(ge=READS_VERSION, le=READS_VERSION)
+    return read_value(header.values["version"], bounds, "version", problems) is not UNSET
 
 
 def _in_order(window: Window | None, node: Node | None, problems: Problems) -> bool:
@@ -88,7 +99,7 @@ def _gateway(name: str, node: Node | None, among: Entries, problems: Problems) -
         return NamedGateway(name, None, None)
     kind = _kind(node, path, problems)
     if kind is None:
-        common = {key: value for key, value in node.values.items() if key in fields_of(Gateway)}
+        common = {key: value for key, value in node.values.items() if key in list_keys(Gateway)}
         keys = {key: node.keys[key] for key in common}
         read_record(Entries(keys, common, node.at), Gateway, path, problems, beside=_NAMED_ABOVE)
         tls_fits(node, path, problems)
@@ -113,7 +124,7 @@ def _kind(node: Entries, path: str, problems: Problems) -> type[Gateway] | None:
 
 
 def _own_keys(node: Entries, kind: type[Gateway], path: str, problems: Problems) -> Mapping[str, Any] | None:
-    strange = [key for key in node.values if key not in fields_of(kind) and _kind_with(key)]
+    strange = [key for key in node.values if key not in list_keys(kind) and _kind_with(key)]
     for key in strange:
         message = f"belongs to gateways of kind {_kind_with(key)}, not {kind.KIND}"
         problems.add(node.keys[key], f"{path}.{key}", message)
@@ -130,7 +141,7 @@ def _own_keys(node: Entries, kind: type[Gateway], path: str, problems: Problems)
 
 
 def _kind_with(key: str) -> str:
-    return next((name for name, kind in KINDS.items() if key in fields_of(kind)), "")
+    return next((name for name, kind in KINDS.items() if key in list_keys(kind)), "")
 
 
 def tell_missing(header: Entries, problems: Problems, *, targets: bool = True) -> None:

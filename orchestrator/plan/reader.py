@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from orchestrator.errors import Problem, UnfitError
-from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.plan import Plan, PlanHeader, Wave
 from orchestrator.plan.after import tell_astray
 from orchestrator.plan.document import Document
 from orchestrator.plan.given import ON_THE_LINE, Given, seems_else
 from orchestrator.plan.header import NamedGateway, read_header, tell_missing
 from orchestrator.plan.intake import Intake, Options, TargetCollector
-from orchestrator.plan.keys import SHORT_WAVE, Header
+from orchestrator.plan.keys import SHORT_WAVE
 from orchestrator.plan.naming import split_known
 from orchestrator.plan.problems import Problems, UnreadableError
 from orchestrator.plan.protect import tell_dead
@@ -76,7 +76,7 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str | Given] | 
     assert header is not None  # noqa: S101 - else there were problems
     prints = [document.source.fingerprint, *document.includes.fingerprints]
     return Loaded(
-        plan=_plan(header, entries, waves),
+        plan=Plan(**asdict(header), gateways=entries, waves=waves),
         digest=digest(prints, None if given is None else [one.text for one in given]),
         folder=path.absolute().parent,
         source=path.absolute(),
@@ -124,22 +124,6 @@ def read_once(
         problems.add(error.place, error.path, error.message, error.hint)
     problems.settle()
     raise AssertionError("an unreadable plan has a problem")
-
-
-def _plan(header: Header, gateways: tuple[Gateway, ...], waves: tuple[Wave, ...]) -> Plan:
-    return Plan(
-        name=header.name,
-        parent=header.parent,
-        reason=header.reason,
-        window=header.window,
-        gateways=gateways,
-        stop_when=header.stop_when,
-        protect=header.protect,
-        at_most=header.at_most,
-        waves=waves,
-        snapshot=header.snapshot,
-        approval=header.approval,
-    )
 
 
 def _given(ids: Sequence[str | Given]) -> list[Given]:
@@ -196,7 +180,7 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], pro
         problems.add(twice.again, "", message, where)
 
 
-def _tell_too_many(document: Document, header: Header | None, targets: int, problems: Problems) -> None:
+def _tell_too_many(document: Document, header: PlanHeader | None, targets: int, problems: Problems) -> None:
     if header is None or header.at_most is None or targets <= header.at_most:
         return
     node = document.header.values["at_most"]

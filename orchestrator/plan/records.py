@@ -13,7 +13,7 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Size, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
-from orchestrator.plan.keys import FORMS, NOT_YET, is_secret
+from orchestrator.plan.keys import NOT_YET, is_secret
 from orchestrator.plan.nodes import Entries, Items, Node, Scalar
 from orchestrator.plan.problems import Problems, nearest
 from orchestrator.plan.steps import steps_fit
@@ -28,36 +28,37 @@ _OF_ONE_TEXT: dict[type[Struct], Callable[[Scalar], Any]] = {Threshold: scalars.
 """Values that have fields and are written as one text."""
 
 
-class FieldOf(Struct, frozen=True):
-    """A key that a value has: its type without ``None``, and whether it must be given."""
+class KeyField(Struct, frozen=True):
+    """A key that a value has: its type without ``None``, and whether a plan must give it."""
 
     type: inspect.Type
     required: bool
+    description: str = ""
+    """What the key means, for editors."""
 
 
 @cache
-def fields_of(cls: type[Struct]) -> Mapping[str, FieldOf]:
-    """Return the keys of ``cls`` in order. A field that may be ``None`` may be left out."""
+def list_keys(cls: type[Struct]) -> Mapping[str, KeyField]:
+    """Return the keys of ``cls`` in order. A plan may leave out a field that may be ``None``."""
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - every Struct is one
-    forms = {key: form for base in cls.__mro__ for key, form in FORMS.get(base, {}).items()}
-    return {field.encode_name: _field(field, forms.get(field.encode_name)) for field in info.fields}
+    return {field.encode_name: _make_key_field(field) for field in info.fields}
 
 
-def _field(field: inspect.Field, form: str | None) -> FieldOf:
-    kind = field.type
+def _make_key_field(field: inspect.Field) -> KeyField:
+    kind, description = _split_description(field.type)
     if not isinstance(kind, inspect.UnionType):
-        return FieldOf(_formed(kind, form), field.required)
+        return KeyField(kind, field.required, description)
     (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
-    return FieldOf(_formed(inner, form), required=False)
+    return KeyField(inner, required=False, description=description)
 
 
-def _formed(kind: inspect.Type, form: str | None) -> inspect.Type:
-    if form is None:
-        return kind
-    if isinstance(kind, inspect.VarTupleType):
-        return inspect.VarTupleType(_formed(kind.item_type, form))
-    return inspect.Metadata(type=kind, extra={"form": form})
+def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
+    """Separate a type from its description, so that types are compared by what they are."""
+    if not isinstance(kind, inspect.Metadata) or not kind.extra_json_schema:
+        return kind, ""
+    description: str = kind.extra_json_schema["description"]
+    return inspect.Metadata(type=kind.type, extra=kind.extra) if kind.extra else kind.type, description
 
 
 def not_yet(cls: type[Struct]) -> Collection[str]:
@@ -66,23 +67,30 @@ def not_yet(cls: type[Struct]) -> Collection[str]:
 
 
 def read_record(
-    node: Node | None, cls: type[Struct], path: str, problems: Problems, *, beside: Collection[str] = ()
+    node: Node | None,
+    cls: type[Struct],
+    path: str,
+    problems: Problems,
+    *,
+    before: Collection[str] = (),
+    beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """Return the values of the keys of ``cls`` that are given and right; ``None`` if one is wrong or missing.
 
-    The keys ``beside`` are somebody else's and are passed over.
+    Another function reads the keys ``before`` and ``beside``. A hint lists the keys of ``cls`` between them.
     """
     if not isinstance(node, Entries):
         if node is not None:
             _tell_no_mapping(node, cls, path, problems)
         return None
-    fields = {key: field for key, field in fields_of(cls).items() if key not in beside}
+    elsewhere = {*before, *beside}
+    fields = {key: field for key, field in list_keys(cls).items() if key not in elsewhere}
     values: dict[str, Any] = {}
     for key, value in node.values.items():
         if key in fields:
             values[key] = read_value(value, fields[key].type, f"{path}.{key}" if path else key, problems)
-        elif key not in beside:
-            tell_key(node, key, path, [*fields, *beside], not_yet(cls), problems)
+        elif key not in elsewhere:
+            tell_key(node, key, path, [*before, *fields, *beside], not_yet(cls), problems)
             values[key] = UNSET
     for key, field in fields.items():
         if field.required and key not in node.keys:
@@ -92,7 +100,7 @@ def read_record(
 
 
 def _tell_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
-    keys = f"a mapping with the keys {', '.join(fields_of(cls))}"
+    keys = f"a mapping with the keys {', '.join(list_keys(cls))}"
     if not is_secret(path):
         problems.add(node.at, path, f"found {kind_of(node)}, expected {keys}")
         return
@@ -142,7 +150,7 @@ def _struct(node: Node, cls: type[Struct], path: str, problems: Problems) -> Any
     values = read_record(node, cls, path, problems)
     if values is None:
         return UNSET
-    missing = {key: None for key, field in fields_of(cls).items() if key not in values and _is_bare(cls, key)}
+    missing = {key: None for key, field in list_keys(cls).items() if key not in values and _is_bare(cls, key)}
     return cls(**missing, **values)
 
 
@@ -157,7 +165,7 @@ def _reference(node: Node, path: str, problems: Problems) -> Any:
     if values is None:
         return UNSET
     if len(values) != 1:
-        forms = ", ".join(fields_of(CredentialReference))
+        forms = ", ".join(list_keys(CredentialReference))
         problems.add(node.at, path, f"expected exactly one of {forms}", _REFERENCES)
         return UNSET
     return CredentialReference(**values)

@@ -11,12 +11,12 @@ from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.plan import Size, Threshold, Wave
+from orchestrator.model.plan import PlanHeader, Size, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
-from orchestrator.plan.access import ways_in
-from orchestrator.plan.keys import ABOUT, WAYS_IN, WITH_KEYS, Header
-from orchestrator.plan.records import fields_of
+from orchestrator.plan.access import WAYS_IN, WITH_KEYS, ways_in
+from orchestrator.plan.keys import READS_VERSION
+from orchestrator.plan.records import list_keys
 from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
@@ -57,10 +57,18 @@ _FORMS: dict[str, Schema] = {
 
 def plan_schema() -> Schema:
     """Return the schema of a plan, after JSON Schema 2020-12."""
-    top = _record(Header)
+    top = _record(PlanHeader)
     waves = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/wave"}}
     targets = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/target"}}
     kinds = [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]
+    version: Schema = {
+        "type": "integer",
+        "minimum": READS_VERSION,
+        "maximum": READS_VERSION,
+        "description": f"The version of the plan's format: {READS_VERSION}.",
+    }
+    top["properties"] = {"version": version, **top["properties"]}
+    top["required"].insert(0, "version")
     top["properties"]["gateways"] = {
         "type": "object",
         "description": "The installations that are talked to, by name.",
@@ -107,7 +115,7 @@ def _gateway(name: str, kind: type[Gateway]) -> Schema:
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
     schema["required"].insert(0, "kind")
-    schema["properties"]["auth"] = _auth(kind) | {"description": ABOUT[Gateway]["auth"]}
+    schema["properties"]["auth"] = _auth(kind) | {"description": list_keys(Gateway)["auth"].description}
     schema["dependentSchemas"] = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
     return schema
 
@@ -151,10 +159,9 @@ def _record(cls: type[Struct]) -> Schema:
     if cls in {Threshold, Size}:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is Size)}]}
-    fields = fields_of(cls)
-    about = {key: text for base in reversed(cls.__mro__) for key, text in ABOUT.get(base, {}).items()}
+    fields = list_keys(cls)
     properties = {
-        key: _value(field.type) | ({"description": about[key]} if key in about else {})
+        key: _value(field.type) | ({"description": field.description} if field.description else {})
         for key, field in fields.items()
     }
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}

@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Struct, inspect
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, Size, Threshold, Wave
+from orchestrator.model.plan import Plan, PlanHeader, Size, Threshold, Wave
 from orchestrator.model.settings import CredentialReference
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.keys import READS_VERSION, Header
-from orchestrator.plan.records import fields_of
+from orchestrator.plan.keys import READS_VERSION
+from orchestrator.plan.records import list_keys
 from orchestrator.plan.scalars import UNITS
 
 LONGEST_COMMENT = 500
@@ -31,7 +31,7 @@ _BARE = re.compile(
     r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_./-]{0,200}\Z", re.IGNORECASE | re.ASCII
 )
 _SHORT = {"\\": "\\\\", '"': '\\"'}
-_BESIDE = frozenset({"version", "name", "parent", "window"})
+_BESIDE = frozenset({"name", "parent", "window"})
 """Keys at the top that are not taken from the plan as they are."""
 
 Moved = Callable[[str], str]
@@ -46,7 +46,7 @@ def head(plan: Plan, parent: str, moved: Moved) -> Iterator[str]:
     yield f"version: {READS_VERSION}\n"
     yield f"name: {text(plan.name)}\n"
     yield f"parent: {text(parent)}\n"
-    for key, value, kind in _given(plan, Header):
+    for key, value, kind in _given(plan, PlanHeader):
         if key not in _BESIDE:
             yield f"{key}: {_value(value, kind, moved)}\n"
     yield "\ngateways:\n"
@@ -127,7 +127,7 @@ def _escaped(letter: str) -> str:
 def _given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
     """Yield those ``keys`` of ``value`` that do not have their default, with their values and types."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(type(value))}
-    for key, field in fields_of(keys).items():
+    for key, field in list_keys(keys).items():
         held = getattr(value, key, None)
         if held is not None and held != defaults.get(key, msgspec.NODEFAULT):
             yield key, held, field.type

@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin, Tls
-from orchestrator.plan.keys import WAYS_IN, WITH_KEYS
-from orchestrator.plan.records import fields_of
+from orchestrator.plan.access import WAYS_IN, WITH_KEYS
+from orchestrator.plan.records import list_keys
 from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
 
 APIM_AUTH = "gateways.apim.auth"
@@ -185,7 +185,7 @@ def test_a_literal_under_another_kinds_way_in_is_told_as_well(tmp_path: Path) ->
 def test_every_key_of_auth_belongs_to_a_way_in_and_to_a_kind() -> None:
     keys = {key for way in WAYS_IN for key in way} | {WITH_KEYS}
 
-    assert keys == set(fields_of(Auth))
+    assert keys == set(list_keys(Auth))
     assert keys == {key for kind in KINDS.values() for key in kind.AUTH}
 
 
