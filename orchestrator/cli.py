@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -16,81 +16,59 @@ if TYPE_CHECKING:
 PROGRAM = "undeploy"
 
 
-class CommandEntry(NamedTuple):
-    """A subcommand: the module whose ``command`` it is, and its line in ``undeploy --help``."""
-
-    module: str
-    help: str
-
-
-# The line stands here as well as in the module, so that --help imports none of them; a test compares the two.
-COMMANDS: Mapping[str, CommandEntry] = {
-    "check": CommandEntry(
-        "orchestrator.commands.check", "Validate a plan offline and print its counts and digest."
-    ),
-    "doctor": CommandEntry(
-        "orchestrator.commands.doctor", "Ask a plan's gateways how they are; changes nothing."
-    ),
-    "discover": CommandEntry(
-        "orchestrator.commands.discover", "Write a plan from what is live; changes nothing."
-    ),
-    "preview": CommandEntry(
-        "orchestrator.commands.preview", "Look at live state and show what a run would do."
-    ),
-    "run": CommandEntry("orchestrator.commands.run", "Undeploy what a plan names."),
-    "resume": CommandEntry("orchestrator.commands.resume", "Go on with a run that ended early."),
-    "status": CommandEntry("orchestrator.commands.status", "Tell where a run stands, and what it waits for."),
-    "control": CommandEntry("orchestrator.commands.control", "Steer a run that goes on."),
-    "restore": CommandEntry("orchestrator.commands.restore", "Bring back what a run took down."),
-    "report": CommandEntry(
-        "orchestrator.commands.report", "Make any report of a run again from its journal."
-    ),
-    "show": CommandEntry("orchestrator.commands.show", "Show everything that a run keeps about one target."),
-    "remainder": CommandEntry(
-        "orchestrator.commands.remainder", "Write a plan of what a run did not finish."
-    ),
-    "runs": CommandEntry("orchestrator.commands.runs", "List the runs kept here, or remove old ones."),
-    "rehearse": CommandEntry(
-        "orchestrator.commands.rehearse", "Run a plan against built-in simulators, with faults."
-    ),
-    "simulator": CommandEntry(
-        "orchestrator.commands.simulator", "Serve the simulators of both platforms on loopback."
-    ),
-    "init": CommandEntry("orchestrator.commands.init", "Write a commented starter plan."),
-    "schema": CommandEntry("orchestrator.commands.schema", "Print the JSON Schema of a plan, for editors."),
-    "completion": CommandEntry("orchestrator.commands.completion", "Print the completion script of a shell."),
-    "help": CommandEntry("orchestrator.commands.help", "Show the help of a command."),
+# The help line stands here as well as in the command's module, so that --help imports no module; a test
+# compares the two.
+COMMANDS: Mapping[str, str] = {
+    "check": "Validate a plan offline and print its counts and digest.",
+    "doctor": "Ask a plan's gateways how they are; changes nothing.",
+    "discover": "Write a plan from what is live; changes nothing.",
+    "preview": "Look at live state and show what a run would do.",
+    "run": "Undeploy what a plan names.",
+    "resume": "Go on with a run that ended early.",
+    "status": "Tell where a run stands, and what it waits for.",
+    "control": "Steer a run that goes on.",
+    "restore": "Bring back what a run took down.",
+    "report": "Make any report of a run again from its journal.",
+    "show": "Show everything that a run keeps about one target.",
+    "remainder": "Write a plan of what a run did not finish.",
+    "runs": "List the runs kept here, or remove old ones.",
+    "rehearse": "Run a plan against built-in simulators, with faults.",
+    "simulator": "Serve the simulators of both platforms on loopback.",
+    "init": "Write a commented starter plan.",
+    "schema": "Print the JSON Schema of a plan, for editors.",
+    "completion": "Print the completion script of a shell.",
+    "help": "Show the help of a command.",
 }
+"""The subcommands, each with its line in ``undeploy --help``; ``orchestrator/commands/NAME.py`` is the command."""
 
 
 INTERRUPTED_PATIENCE = 0.5
-"""Seconds that whoever reads the output gets, where the program was interrupted."""
+"""Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
 PLANNED_COMMANDS = frozenset(("watch", "worker", "attach", "schedule"))
-"""Commands that are fixed and not there yet; one that comes to COMMANDS leaves this list."""
+"""Names that are reserved for commands to come; a command that enters ``COMMANDS`` leaves this list."""
 
 
 class CommandTable(click.Group):
-    """The subcommands of ``COMMANDS``, each imported when it is asked for."""
+    """The subcommands of ``COMMANDS``; each is imported only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(entry.module).command
+        command: click.Command = import_module(f"orchestrator.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # caught here, since click would make an exit status of its own of it
+        except BrokenPipeError:  # click would turn the error into an exit status of its own
             return _end_without_reader()
 
     def resolve_command(
@@ -139,12 +117,12 @@ def undeploy(ctx: click.Context, state: str | None) -> None:
 
     Start with `undeploy init plan.yaml`, then `undeploy check plan.yaml` and `undeploy rehearse plan.yaml`.
     """
-    if state:  # a --state behind the subcommand goes before it
+    if state:  # a --state behind the subcommand takes precedence
         ctx.default_map = {name: {"state": state} for name in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its status. ``arguments`` are those of the process if None."""
+    """Run the command line, and exit with its status. None stands for the arguments of the process."""
     from orchestrator.system.interrupts import end_on_second_signal
     from orchestrator.system.streams import Standard, hold_descriptors
 
@@ -156,8 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _exit_process(streams: Standard, status: int) -> NoReturn:
-    """Write what is left, and end. A thread that still waits for somebody else (a look-up of a name, a
-    credential's command, a terminal) is not waited for: all that must last is written."""
+    """Write the rest of the output, and end the process.
+
+    Some threads may still wait for an answer: the look-up of a name, the command of a credential, a terminal.
+    The process ends without them, since everything that must last is written.
+    """
     import os
     from threading import active_count
 
@@ -167,7 +148,7 @@ def _exit_process(streams: Standard, status: int) -> NoReturn:
     try:
         streams.drain(INTERRUPTED_PATIENCE if status == 130 else PATIENCE)
     except OSError:
-        pass  # execute has told
+        pass  # ``execute`` has told about it already
     except KeyboardInterrupt:
         status = 130
     ignore_signals()
@@ -177,12 +158,12 @@ def _exit_process(streams: Standard, status: int) -> NoReturn:
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run the command line; return its exit status, with its messages on stderr."""
+    """Run the command line, with its messages on stderr; return its exit status."""
     try:
         status = undeploy.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
-    except KeyboardInterrupt as error:  # while nothing of click's was there to catch it
+    except KeyboardInterrupt as error:  # it came while click was not there to catch it
         status = _report_error(error)
-    except Exception as error:  # noqa: BLE001 - the last resort: nothing is hidden, all has its status
+    except Exception as error:  # noqa: BLE001 - the last resort: every error gets a message and a status
         status = _report_error(error)
     try:
         sys.stdout.flush()
@@ -194,12 +175,12 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def _report_error(error: BaseException) -> int:
-    """Tell what went wrong, and return the exit status that it has."""
+    """Write what went wrong to stderr, and return the exit status of that error."""
     from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
     from orchestrator.system.streams import WriteError
 
     match error:
-        case click.Abort() | KeyboardInterrupt():  # click's word for it; a run heeds its signals by itself
+        case click.Abort() | KeyboardInterrupt():  # a run handles its signals by itself
             _tell("Interrupted.")
             return ExitStatus.INTERRUPTED
         case click.ClickException():
@@ -225,13 +206,13 @@ def _report_error(error: BaseException) -> int:
 def _tell(message: str) -> None:
     from orchestrator.text.characters import make_visible
 
-    with suppress(OSError):  # nobody reads stderr any more; the exit status still tells
+    with suppress(OSError):  # stderr is closed, and the exit status tells enough
         for line in message.splitlines():
             click.echo(make_visible(line), err=True)
 
 
 def _end_without_reader() -> int:
-    """Whoever read stdout (``head``, a pager) has seen enough: that is no failure."""
+    """Return the status of a command whose reader (``head``, a pager) has seen enough: that is no failure."""
     from orchestrator.commands.screen import discard_stdout
 
     discard_stdout()
@@ -245,7 +226,7 @@ def _format_traceback(error: BaseException) -> str:
 
 
 def _mask_secrets(text: str) -> str:
-    """Take out every credential that this process holds: a library may have put one into its message."""
+    """Mask every credential that this process holds: a library may have put one into its message."""
     import gc
     import os
 
@@ -254,7 +235,7 @@ def _mask_secrets(text: str) -> str:
     from orchestrator.model.credentials import Secret
     from orchestrator.transport.proxy import passwords
 
-    # Where a bug happened nobody can say who holds them; the frames of the traceback keep them alive.
+    # After a bug, the objects that held the secrets are unknown; the frames of the traceback keep them alive.
     held = [found for found in gc.get_objects() if isinstance(found, Secret)]
     with suppress(UsageError):
         held += passwords(None, os.environ)

@@ -137,15 +137,15 @@ def test_a_command_line_that_makes_no_sense_is_2(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_says_what_the_command_says(name: str) -> None:
-    command = import_module(COMMANDS[name].module).command
+    command = import_module(f"orchestrator.commands.{name}").command
 
     assert command.name == name
-    assert command.help.startswith(COMMANDS[name].help.rstrip("."))
+    assert command.help.startswith(COMMANDS[name].rstrip("."))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_explains_itself(name: str) -> None:
-    command: click.Command = import_module(COMMANDS[name].module).command
+    command: click.Command = import_module(f"orchestrator.commands.{name}").command
     options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
 
     assert [option.name for option in options if not option.help] == []
