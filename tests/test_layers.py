@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -155,3 +156,50 @@ def test_nothing_catches_everything() -> None:
         "journal/writer.py",
         "runs/control_socket.py",
     ]
+
+
+STATEMENT = re.compile(
+    r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|PRAGMA|WITH|CREATE|DROP|ALTER|ATTACH|BEGIN|COMMIT)\s+"
+    r"[\w*(]"
+)
+"""How a text begins that SQLite would run. A lone word is none: ``DELETE`` is a method of HTTP as well."""
+
+
+def statements(text: str) -> list[int]:
+    """Return the lines of the constants in a module's text that begin like an SQL statement."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value)
+    ]
+
+
+def test_only_the_journal_speaks_sql() -> None:
+    elsewhere = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.parent.name != "journal"
+        for line in statements(path.read_text(encoding="utf-8"))
+    ]
+
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'rows = database.rows("SELECT id, wave FROM target")',
+        'meta = dict(database.rows("SELECT key, value FROM meta"))',
+        'database.run("PRAGMA user_version")',
+        'NTH = f"SELECT seq FROM target WHERE {where}"',
+        'NOTE = """\nINSERT INTO note VALUES (1)"""',
+        'database.run("UPDATE target SET step = 1")',
+    ],
+)
+def test_a_statement_is_found_wherever_it_begins(line: str) -> None:
+    assert statements(line) == [1]
+
+
+@pytest.mark.parametrize("line", ['method = "DELETE"', 'said = "Update the plan"', 'text = "select one"'])
+def test_a_word_alone_is_no_statement(line: str) -> None:
+    assert statements(line) == []

@@ -25,6 +25,7 @@ from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.journal.meta import StoredConsent
     from orchestrator.model.plan import Window
     from orchestrator.model.target import Target
     from orchestrator.preview.approval import Approver
@@ -74,6 +75,7 @@ def agree(
 ) -> None:
     """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
     raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
+    from orchestrator.journal.meta import RunMeta
     from orchestrator.runs.selection import refuse_dead
 
     refuse_dead(loaded.plan, options)
@@ -97,19 +99,21 @@ def agree(
     else:
         _agree_by_typing(loaded, options, approving)
         how = "prompt"
-    loaded.draft.keep({"approved": encode_agreement(how, by)})
+    loaded.draft.keep(RunMeta(approved=consent_by(how, by)))
 
 
 def _agree_by_file(
     loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approving: ApprovalOptions
 ) -> tuple[ApprovalMethod, Approver]:
     """Return how the approval file was given, and who has approved; raises ``UsageError``."""
+    from orchestrator.journal.meta import RunMeta
+
     assert approving.approval is not None  # noqa: S101 - the caller has looked
     if loaded.plan.approval == "signed" and approving.hmac_key is None:
         raise UsageError(_SIGNED_WANTED)
     approval = load_approval(approving.approval, loaded, options, load_hmac_key(approving.hmac_key))
     keep_approved_states(loaded, approval)
-    loaded.draft.keep({"approval_ends": approval.expires.timestamp()})
+    loaded.draft.keep(RunMeta(approval_ends=approval.expires.timestamp()))
     if consent.approve is not None:
         check_digest(consent.approve, loaded.digest)
     return "signed" if approval.hmac else "file", approval.by
@@ -170,12 +174,11 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     return True
 
 
-def encode_agreement(how: ApprovalMethod, by: Approver) -> str:
-    """Return how somebody has agreed, and who, as the journal keeps it."""
-    import msgspec
+def consent_by(how: ApprovalMethod, by: Approver) -> StoredConsent:
+    """Return the consent that a person gives now, for the journal."""
+    from orchestrator.journal.meta import StoredConsent
 
-    said = {"how": how, "user": by.user, "host": by.host, "at": time.time()}
-    return msgspec.json.encode(said).decode()
+    return StoredConsent(how=how, user=by.user, host=by.host, at=time.time())
 
 
 def check_digest(given: str, digest: str, *, of: str = "plan") -> None:

@@ -136,8 +136,9 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
 
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
     """Count by index of the wave which targets the plan or a protect file keeps from being touched."""
+    from orchestrator.journal.targets import list_ids
     from orchestrator.runs.selection import protections
 
     holds = protections(plan, options)
-    rows = draft.database.rows("SELECT id, wave FROM target") if holds else ()
+    rows = list_ids(draft.database) if holds else ()
     return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))

@@ -15,8 +15,8 @@ from orchestrator.commands.agreement import (
     ConsentOptions,
     ask_for_digest,
     check_digest,
+    consent_by,
     consent_options,
-    encode_agreement,
     list_first,
 )
 from orchestrator.commands.approving import current_user
@@ -206,6 +206,8 @@ def _agree(
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
     """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
+    from orchestrator.journal.meta import RunMeta
+
     how: ApprovalMethod = "yes"
     if consent.approve is not None:
         check_digest(consent.approve, restoration.digest, of="restore")
@@ -224,7 +226,7 @@ def _agree(
             tell(line)
         ask_for_digest(restoration.digest, restoration.coming, "restore")
         how = "prompt"
-    restoration.draft.keep({"approved": encode_agreement(how, current_user())})
+    restoration.draft.keep(RunMeta(approved=consent_by(how, current_user())))
     return restoration
 
 

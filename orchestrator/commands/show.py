@@ -14,7 +14,7 @@ from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.journal.account import JournalReportSource
+    from orchestrator.journal.report_source import JournalReportSource
     from orchestrator.report.values import AttemptReport, TargetRecord
 
 
@@ -39,7 +39,7 @@ def command(run: str, target: str, form: str, state: Path) -> None:
 
 def find_target(account: JournalReportSource, ref: str) -> str:
     """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
-    from orchestrator.journal.account import MOST_NAMED
+    from orchestrator.journal.report_source import MOST_NAMED
     from orchestrator.text.characters import make_visible
 
     found = account.find(ref)

@@ -14,8 +14,8 @@ from orchestrator.commands.screen import tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
-    from orchestrator.journal.account import JournalReportSource
     from orchestrator.journal.folder import RunFolder
+    from orchestrator.journal.report_source import JournalReportSource
     from orchestrator.report.values import Report
 
 PATIENCE = 2.0
@@ -115,7 +115,7 @@ def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dic
     """Return the wave that the run has come to, counted from 1; None before the first one."""
     if (wave_step := account.wave_step()) is None:
         return None
-    wave, step, steps = wave_step
+    (wave, step), steps = wave_step
     number = {"number": wave + 1, "of": len(account.plan.waves)}
     if live and live.step is not None:
         step, steps = live.step - 1, live.steps or steps

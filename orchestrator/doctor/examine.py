@@ -9,16 +9,14 @@ import anyio
 from orchestrator.doctor.findings import GatewayDiagnosis
 from orchestrator.doctor.visit import PATIENCE, GatewayProbe, visit_gateway
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import parts_of
+from orchestrator.journal.targets import read_nth
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
-from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target import Target
 from orchestrator.runs.load import LoadedPlan
 
 SAMPLES = 3
 """Targets that are looked at, of each gateway."""
-
-_NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
 
 
 async def examine_gateways(
@@ -66,5 +64,4 @@ def _find_close(plan: Plan, now: float) -> float | None:
 def choose_samples(database: Database, gateway: int, name: str, total: int) -> Sequence[Target]:
     """Return the first, the middle and the last of a gateway's ``total`` targets, or as many as there are."""
     places = sorted({0, total // 2, total - 1}) if total else []
-    rows = [database.one(_NTH, (gateway, place)) for place in places[:SAMPLES]]
-    return [Target(seq, TargetId(text), name, wave, parts_of(text)) for seq, text, wave in rows]
+    return [read_nth(database, gateway, name, place) for place in places[:SAMPLES]]

@@ -10,12 +10,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from orchestrator.engine.live_status import LiveStatus
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError
+from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane, Learned
@@ -91,15 +92,6 @@ class Operator(Struct, frozen=True, kw_only=True):
     """Host, process, terminal."""
 
 
-class Kept(Struct, frozen=True, kw_only=True):
-    """An act as the journal keeps it."""
-
-    act: str
-    by: str
-    origin: str
-    command: ControlCommand = field(name="demand")
-
-
 class Controller:
     """Does what is asked of one session of a run."""
 
@@ -134,9 +126,10 @@ class Controller:
             return msgspec.json.encode(self._stands()).decode()
         answer = self._answer(command)
         at = self._environment.now()
-        kept = Kept(act=str(command), by=operator.user, origin=operator.origin, command=command)
-        self._record.note(at, "control", text=msgspec.json.encode(kept).decode())
-        self._emit(Controlled(at=at, act=kept.act, by=operator.user, origin=operator.origin))
+        encoded = msgspec.Raw(msgspec.json.encode(command))
+        note = ControlNote(act=str(command), by=operator.user, origin=operator.origin, command=encoded)
+        self._record.control(at, note)
+        self._emit(Controlled(at=at, act=note.act, by=operator.user, origin=operator.origin))
         self._apply(command, operator)
         await self._record.flush()
         return answer
@@ -221,19 +214,19 @@ def no_control(_: Controller) -> AbstractAsyncContextManager[None]:
 
 
 def recall_controls(
-    gateways: Iterable[Gateway], rates: Mapping[str, float], acts: Iterable[str]
+    gateways: Iterable[Gateway], rates: Mapping[str, float], notes: Iterable[ControlNote]
 ) -> tuple[dict[str, Learned], dict[str, str]]:
     """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
-    that somebody set, and the patterns that are passed over with who wanted that. ``acts`` are JSON."""
+    that somebody set, and the patterns that are passed over with who wanted that."""
     learned = {name: Learned(rate=rate) for name, rate in rates.items()}
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
-    for each in (msgspec.json.decode(act, type=Kept) for act in acts):
-        match each.command:
+    for note in notes:
+        match msgspec.json.decode(note.command, type=ControlCommand):
             case SetLimits(gateway=name) as command if name in entries:
                 learned[name] = _replace_limits(learned.get(name, Learned()), entries[name], command)
             case SkipTargets(pattern):
-                skips.setdefault(pattern, each.by)
+                skips.setdefault(pattern, note.by)
             case _:
                 pass
     return learned, skips

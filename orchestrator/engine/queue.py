@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from orchestrator.journal.pending import START, Pending, WaveStep
+from orchestrator.journal.pending import START, Pending
 from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.target import Target
 from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.retry import TargetHistory

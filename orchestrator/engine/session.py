@@ -20,10 +20,12 @@ from orchestrator.engine.signals import SignalSource
 from orchestrator.engine.storage import Storage
 from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus, UsageError
-from orchestrator.journal.account import consent_of
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Pending, WaveStep
+from orchestrator.journal.meta import read_meta
+from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
+from orchestrator.journal.run_report import consent_of
+from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LaneStatus, Learned
 from orchestrator.lanes.login import Authenticator
@@ -45,7 +47,7 @@ from orchestrator.model.events import (
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.outcome import Counts, Reason
-from orchestrator.model.plan import Plan, RunId, Window
+from orchestrator.model.plan import Plan, RunId, WaveStep, Window
 from orchestrator.model.reading import UNDEPLOY, Act, Operation
 from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_consent
@@ -76,8 +78,8 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """What the references of the gateways gave, by name; of those that have something left."""
     past_stop: bool = False
     """What a stop rule counted so far was accepted: counts begin afresh."""
-    options: str
-    """The options of this session as JSON, for the journal."""
+    options: SessionOptions
+    """The options of this session, for the journal."""
     learned: Mapping[str, Learned] = {}
     """What earlier sessions have left for each lane, by name."""
     skips: Mapping[str, str] = {}
@@ -273,10 +275,8 @@ class Session:
             await execute(crew, self._lanes)
 
     def _approval(self) -> str:
-        for (text,) in self._reader.rows("SELECT value FROM meta WHERE key = 'approved'"):
-            if consent := consent_of(text):
-                return describe_consent(consent)
-        return ""
+        consent = consent_of(read_meta(self._reader).approved)
+        return "" if consent is None else describe_consent(consent)
 
     @asynccontextmanager
     async def _open_lanes(self, names: list[str]) -> AsyncIterator[None]:
@@ -352,7 +352,7 @@ class Session:
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell what bounds a lane's undeploys."""
         at = self._environment.now()
-        self._record.note(at, "pace", gateway=gateway, text=None if rate is None else f"{rate:.6g}")
+        self._record.pace(at, gateway, rate)
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:

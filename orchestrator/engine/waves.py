@@ -14,12 +14,12 @@ from orchestrator.engine.queue import DependencyTracker, ExclusiveKeys, QueuedTa
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
-from orchestrator.journal.pending import Pending, WaveStep
+from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.state_list import Deferred
 from orchestrator.model.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
-from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.plan import Plan, Wave, WaveStep
 from orchestrator.model.reading import UNDEPLOY, Act
 from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.retry import End, blocked
@@ -85,7 +85,7 @@ def _tell_wave(crew: Crew, wave_step: WaveStep, left: int) -> None:
 
 def _tell_step(crew: Crew, wave_step: WaveStep, left: int) -> None:
     at, wave = crew.tools.environment.now(), crew.plan.waves[wave_step.wave]
-    crew.record.note(at, "leg", text=f"{wave_step.wave} {wave_step.step}")
+    crew.record.wave_step(at, wave_step)
     steps = crew.pending.steps(wave_step.wave) if wave.sizes else 1
     crew.tally.next_wave(wave.name, f"step {wave_step.step + 1} of {steps}" if steps > 1 else "")
     if steps > 1:

@@ -11,20 +11,20 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, Row, Value, create, open_database
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan, read_meta
+from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, RunId, Wave
-from orchestrator.plan.stored import plan_to_json
 from orchestrator.report.values import ChainedRun, PaceTimeline, Report, RunTimeline, TargetReport
 
 _WAVE = 1 << 32
@@ -114,8 +114,6 @@ _ORDER_SESSIONS = (
     "UPDATE session SET number = -(SELECT turn FROM turn WHERE turn.number = session.number)",
     "UPDATE session SET number = -number",
 )
-# What the whole has from its newest run.
-_NEWEST = "SELECT key, value FROM meta WHERE key IN ('approved', 'folder')"
 _NOTES = "SELECT session, at, gateway, kind, text FROM note ORDER BY number"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 
@@ -144,15 +142,15 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
                 raise
             remarks.append(f"run {run.id} may belong to this and cannot be read: {error}")
             continue
-        if meta.get("rehearsal"):
+        if meta.rehearsal:
             if run is folder:
                 raise UsageError(f"run {run.id} was a rehearsal; it continues no run")
             continue
-        if meta.get("act", "undeploy") != "undeploy":
+        if meta.act != "undeploy":
             if run is folder:
-                raise UsageError(f"run {run.id} is a restore and continues no run; name {meta['parent']}")
+                raise UsageError(f"run {run.id} is a restore and continues no run; name {meta.parent}")
             continue
-        parents[run.id] = meta.get("parent")
+        parents[run.id] = meta.parent
     first = _first(folder.id, parents)
     if (lost := parents[first]) is not None and lost not in parents:
         remarks.insert(0, f"run {lost}, which {first} continues, is not in {home}: what it did is not told")
@@ -160,9 +158,9 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
     return Chain(tuple(folders[run] for run in runs), tuple(remarks))
 
 
-def _meta(run: RunFolder) -> Mapping[str, Any]:
+def _meta(run: RunFolder) -> RunMeta:
     with closing(open_database(run.journal, write=False, whole=False)) as database:
-        return dict(database.rows("SELECT key, value FROM meta WHERE key IN ('act', 'parent', 'rehearsal')"))
+        return read_meta(database)
 
 
 def _first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
@@ -251,7 +249,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
     runs: list[ChainedRun] = []
     frame = _Frame()
     plan: Plan | None = None
-    meta: dict[str, Value] = {}
+    newest = RunMeta()
     with whole.transaction():
         for statement in _TABLES:
             whole.run(statement)
@@ -260,17 +258,21 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
                 account = JournalReportSource(database, folder.id, held=folder.holder() is not None)
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
-                meta = dict(database.rows(_NEWEST))
+                newest = read_meta(database)
                 _add(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:
             whole.run(statement)
         assert plan is not None  # noqa: S101 - a chain has one run at least
-        meta |= {
-            "plan": plan_to_json(frame.whole(plan)).decode(),
-            "digest": runs[-1].run.digest,
-            "created": runs[0].run.started.timestamp(),
-        }
-        whole.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+        insert_plan(whole, frame.whole(plan))
+        insert_meta(
+            whole,
+            RunMeta(
+                digest=newest.digest,
+                folder=newest.folder,
+                created=runs[0].run.started.timestamp(),
+                approved=newest.approved,
+            ),
+        )
         whole.run(AFTER_LOADING)
     return tuple(runs)
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.journal.database import Row, Value, create
+from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
 from orchestrator.journal.schema import AFTER_LOADING
+from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.order import circles, depths
 from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
@@ -196,22 +198,24 @@ class Draft:
             self.database.run_many(_INSERT, self._batch)
         self._batch.clear()
 
-    def finish(self, gateways: tuple[str, ...], meta: Mapping[str, Value]) -> None:
-        """Number the gateways as the plan does, keep what goes first and ``meta``, and commit."""
+    def finish(self, plan: Plan, meta: RunMeta) -> None:
+        """Number the gateways as the plan does, keep what goes first, the plan and ``meta``, and commit."""
         self._settle()
-        order = [(gateways.index(name), index) for name, index in self._gateways.items()]
+        names = [gateway.name for gateway in plan.gateways]
+        order = [(names.index(name), index) for name, index in self._gateways.items()]
         with self.database.translated():
             if any(new != old for new, old in order):
                 cases = " ".join(f"WHEN {old} THEN {new}" for new, old in order)
                 self.database.run(f"UPDATE target SET gateway = CASE gateway {cases} END")
-            self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+            insert_plan(self.database, plan)
+            insert_meta(self.database, meta)
             self.database.run(AFTER_LOADING)
             self.database.run("COMMIT")
 
-    def keep(self, meta: Mapping[str, Value]) -> None:
-        """Keep more about the run, once it is finished."""
+    def keep(self, meta: RunMeta) -> None:
+        """Keep more about the run, once it is finished: the keys of ``meta`` that are not at a default."""
         with self.database.transaction():
-            self.database.run_many("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+            insert_meta(self.database, meta)
 
     def approve(self, approved: Iterable[tuple[str, Approved]]) -> None:
         """Keep what an approval saw of each target, by its id, once it is finished."""

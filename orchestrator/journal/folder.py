@@ -14,12 +14,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
-from orchestrator.journal.account import Ending, JournalReportSource
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import HeldError, Holder, look, take
+from orchestrator.journal.meta import read_meta, read_plan_name
 from orchestrator.journal.mounts import network_file_system
 from orchestrator.journal.ownership import check_run, check_state
+from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, restores_in, restores_of
+from orchestrator.journal.run_report import Ending
 from orchestrator.model.plan import RunId
 from orchestrator.text.names import to_nfc
 
@@ -72,22 +74,18 @@ class RunFolder:
     @property
     def act(self) -> str:
         """What the run does: undeploy, or restore; the first where that cannot be read."""
-        return self._meta("value", "act") or "undeploy"
+        return self._read(lambda database: read_meta(database).act) or "undeploy"
 
     @property
     def plan_name(self) -> str:
         """What its plan is called; empty where that cannot be read."""
-        return self._meta("value ->> 'name'", "plan")
+        return self._read(read_plan_name)
 
-    def _meta(self, what: str, key: str) -> str:
+    def _read(self, read: Callable[[Database], str]) -> str:
         check_run(self.path)
-        with suppress(JournalError):
-            database = open_database(self.journal, write=False, whole=False)
-            try:
-                for (value,) in database.rows(f"SELECT {what} FROM meta WHERE key = ?", (key,)):
-                    return str(value)
-            finally:
-                database.close()
+        opened = suppress(JournalError)
+        with opened, closing(open_database(self.journal, write=False, whole=False)) as database:
+            return read(database)
         return ""
 
     def restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:

@@ -16,8 +16,8 @@ from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.folder import RunFolder, list_runs, make_private
 from orchestrator.journal.holder import HeldError, Holder, take
+from orchestrator.journal.meta import read_plan
 from orchestrator.journal.pending import KEPT, WORD
-from orchestrator.plan.stored import plan_from_json
 from orchestrator.text.counting import count_noun
 
 Wanted = Callable[[str, int], bool]
@@ -142,11 +142,8 @@ def _shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
 
 def _lay_out(database: Database) -> bool:
     """Number the installations that both plans name; False where there is none."""
-    sides = {}
-    for side, schema in (("theirs", "main"), ("ours", "ours")):
-        stored = database.one(f"SELECT value FROM {schema}.meta WHERE key = 'plan'")[0]
-        gateways = plan_from_json(stored.encode()).gateways
-        sides[side] = [gateway.installation for gateway in gateways]
+    plans = {"theirs": read_plan(database), "ours": read_plan(database, schema="ours")}
+    sides = {side: [gateway.installation for gateway in plan.gateways] for side, plan in plans.items()}
     common = sorted(set(sides["theirs"]).intersection(sides["ours"]))
     with database.translated():
         database.script(_SAME)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import JournalError, UnfitError
 from orchestrator.journal.database import Database, Row
+from orchestrator.journal.ended import KILLED
+from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import reading_of
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model.outcome import Outcome, Reason
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, WaveStep
 from orchestrator.model.reading import Act, Reading
 from orchestrator.model.target import Target, TargetId
-from orchestrator.model.target_id import split_id
+from orchestrator.model.target_id import decode_parts, split_id
 from orchestrator.rules.dependencies import Prerequisite
 from orchestrator.rules.precheck import Approved
 from orchestrator.rules.retry import TargetHistory, replay_all
@@ -72,13 +73,6 @@ _COULD_VANISH = (
 _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
 
 
-class WaveStep(NamedTuple):
-    """What goes together: a step of a wave, both as indices. A wave without steps has the one step 0."""
-
-    wave: int
-    step: int
-
-
 Cursor = tuple[int, int]
 """How far a leg was read: the depth and the number of the last target."""
 
@@ -124,8 +118,7 @@ class Pending:
         """Return the legs that had begun before this session."""
         if not self._resumed:
             return frozenset()
-        texts = self._database.rows("SELECT text FROM note WHERE kind = 'leg'")
-        return frozenset(WaveStep(*map(int, text.split())) for (text,) in texts)
+        return frozenset(list_begun(self._database))
 
     def needs(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
         """Yield what the open targets of a leg wait for."""
@@ -254,7 +247,7 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
     killed session left is named so first; what was held back stays so.
     """
     with database.transaction():
-        database.run(_KILLED, (f"{Reason.INTERRUPT}: the run was killed",))
+        database.run(_KILLED, (KILLED,))
         again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
         database.run_many(_REOPEN, again)
     return len(again)
@@ -264,7 +257,7 @@ def leave_up(database: Database, restore: str) -> frozenset[str]:
     """Return the ids of the unfinished targets in ``touched_again``, which a resume leaves alone; an outcome
     that the session before did not give them is given now, and the reason names the ``restore``."""
     with database.transaction():
-        database.run(_KILLED, (f"{Reason.INTERRUPT}: the run was killed",))
+        database.run(_KILLED, (KILLED,))
         rows = list(database.rows(_LEFT_UP))
         told = f"left up, since restore {restore} brought it back or may have; before that "
         database.run_many(_TELL_LEFT_UP, [(told, seq) for seq, _ in rows])
@@ -278,7 +271,7 @@ def _target(row: Row, gateway: str) -> Target:
         TargetId(name),
         gateway,
         wave,
-        parts_of(name),
+        decode_parts(name),
         description,
         None if persistent is None else bool(persistent),
         deploy,
@@ -286,21 +279,7 @@ def _target(row: Row, gateway: str) -> Target:
     )
 
 
-def parts_of(target: str) -> tuple[str, ...]:
-    """Return the coordinates in a target's id, decoded; the gateway's name is left out."""
-    parts = target.split("/")[1:]
-    if "%" not in target:
-        return tuple(parts)
-    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)
-
-
-def recall(database: Database) -> tuple[dict[str, float], list[str]]:
-    """Return what earlier sessions have left for the lanes: the pace that each had in the end, and each act
-    of somebody who has steered them, as JSON."""
-    paces = database.rows("SELECT gateway, text FROM note WHERE kind = 'pace' ORDER BY number")
-    last: dict[str, str | None] = dict(paces)
-    kept = database.rows("SELECT text FROM note WHERE kind = 'control' ORDER BY number")
-    return (
-        {name: float(rate) for name, rate in last.items() if rate is not None},
-        [text for (text,) in kept],
-    )
+def recall(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
+    """Return what earlier sessions have left for the lanes: the last bound of each, in undeploys a second,
+    and what was asked of the run, the oldest first."""
+    return read_paces(database), [note for _, note in list_controls(database)]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
+from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import Writing
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import End
@@ -32,9 +35,9 @@ class Record:
         self._writing = writing
         self.session = session
 
-    async def begin(self, at: float, holder: str, options: str) -> None:
+    async def begin(self, at: float, holder: str, options: SessionOptions) -> None:
         """Keep that this session began; durable when it returns."""
-        await self._writing.write(_BEGIN, (self.session, at, holder, options))
+        await self._writing.write(_BEGIN, (self.session, at, holder, options.encode()))
 
     async def intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
         """Keep that a request is about to leave. Only when this returns may it leave.
@@ -69,7 +72,19 @@ class Record:
             ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)
         )
 
-    def note(self, at: float, kind: str, *, gateway: str | None = None, text: str | None = None) -> None:
+    def wave_step(self, at: float, wave_step: WaveStep) -> None:
+        """Keep that a step of a wave began."""
+        self.note(at, "leg", text=encode_wave_step(wave_step))
+
+    def pace(self, at: float, gateway: str, rate: float | None) -> None:
+        """Keep what bounds a lane's undeploys, in requests a second; None says that nothing does any more."""
+        self.note(at, "pace", gateway=gateway, text=encode_pace(rate))
+
+    def control(self, at: float, note: ControlNote) -> None:
+        """Keep what a person asked of the run."""
+        self.note(at, "control", text=encode_control(note))
+
+    def note(self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None) -> None:
         """Keep what happened to a lane, or to the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _clean(text)))
 

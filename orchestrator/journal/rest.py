@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.errors import RunError, UsageError
-from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.pending import WORD, parts_of
+from orchestrator.journal.meta import read_meta
+from orchestrator.journal.pending import WORD
+from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import decode_parts
 from orchestrator.report.values import Report
 
 _WORDS = ", ".join(f"'{word}'" for word in Reason)
@@ -115,7 +117,7 @@ class Rest:
         before = _Before(self._database)
         for seq, name, gateway, wave, description, persistent, outcome, reason in self._database.rows(_LEFT):
             flag = None if persistent is None else bool(persistent)
-            target = Target(seq, TargetId(name), names[gateway], wave, parts_of(name), description, flag)
+            target = Target(seq, TargetId(name), names[gateway], wave, decode_parts(name), description, flag)
             yield Left(target, Outcome(outcome), reason, before.of(seq))
 
     def stuck(self) -> Iterator[tuple[str, str]]:
@@ -146,19 +148,19 @@ def rest_of(folder: RunFolder) -> Iterator[Rest]:
     """
     database = folder.open()
     try:
-        meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
-        if meta.get("rehearsal"):
+        meta = read_meta(database)
+        if meta.rehearsal:
             raise UsageError(
                 f"run {folder.id} was a rehearsal: what it left was never up; run the plan itself"
             )
-        if meta.get("act", "undeploy") != "undeploy":
-            raise UsageError(f"run {folder.id} was a {meta['act']}, which has no remainder to undeploy")
+        if meta.act != "undeploy":
+            raise UsageError(f"run {folder.id} was a {meta.act}, which has no remainder to undeploy")
         account = JournalReportSource(database, folder.id, held=False, restores=folder.restores())
         # Asked once the moment that is read is fixed: whoever begins later changes nothing of it.
         if holder := folder.holder():
             raise RunError(
                 f"run {folder.id} is going on ({holder}): what it leaves is known once it has ended"
             )
-        yield Rest(database, account, meta["folder"])
+        yield Rest(database, account, meta.folder)
     finally:
         database.close()

@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import look
+from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import RunId
-from orchestrator.plan.stored import plan_from_json
 
-_META = "SELECT key, value FROM meta WHERE key IN ('act', 'parent', 'brings_back')"
 # Logins and lists are kept as notes; an intent that never left says so.
 _BEGUN = """
 SELECT MIN(at) FROM (
@@ -73,25 +70,18 @@ def _read(folder: Path) -> Restore | None:
     journal = folder / "journal.sqlite"
     opened = suppress(JournalError, OSError)
     with opened, closing(open_database(journal, write=False, whole=False)) as database:
-        meta: dict[str, Any] = dict(database.rows(_META))
-        if meta.get("act") != "restore":
+        meta = read_meta(database)
+        if meta.act != "restore":
             return None
         return Restore(
             id=RunId(folder.name),
             journal=journal,
-            brings_back=brings_back(meta),
+            brings_back=meta.restored_runs,
             begun=database.one(_BEGUN)[0],
             live=_is_live(folder),
             whole=any(state == "complete" for (state,) in database.rows(_STATE)),
         )
     return None
-
-
-def brings_back(meta: Mapping[str, Any]) -> tuple[RunId, ...]:
-    """Return the runs that a restore brings back, by its journal's meta."""
-    if (said := meta.get("brings_back")) is not None:
-        return msgspec.json.decode(said, type=tuple[RunId, ...])
-    return (RunId(meta["parent"]),)
 
 
 def _is_live(folder: Path) -> bool:
@@ -130,8 +120,7 @@ def told_by(restore: Restore, gateways: Iterable[Gateway], name: str) -> tuple[s
 
 def _places(database: Database) -> dict[str, str]:
     """Return the installation of each gateway of a journal's plan, by its name."""
-    stored = database.one("SELECT value FROM meta WHERE key = 'plan'")[0]
-    return {gateway.name: gateway.installation for gateway in plan_from_json(stored.encode()).gateways}
+    return {gateway.name: gateway.installation for gateway in read_plan(database).gateways}
 
 
 def _gather(

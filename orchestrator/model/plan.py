@@ -7,7 +7,7 @@ keeps all go by these fields, so a new key is named here and nowhere else.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal, NamedTuple, NewType
 
 from msgspec import Meta, Struct
 
@@ -81,6 +81,13 @@ class Wave(Struct, frozen=True, kw_only=True):
         Meta(description="How far each step goes: counts or shares of the wave's targets; the last is 100%."),
     ] = ()
     """Cumulative: each step includes the targets of the steps before it. Empty is one step."""
+
+
+class WaveStep(NamedTuple):
+    """Targets that go together: a step of a wave, both as indices. A wave without sizes has one step."""
+
+    wave: int
+    step: int
 
 
 class PlanHeader(Struct, frozen=True, kw_only=True):

@@ -20,10 +20,22 @@ def target_id(gateway: str, parts: Sequence[str]) -> TargetId:
     return TargetId(f"{gateway}/{whole}")
 
 
+def decode_parts(text: str) -> tuple[str, ...]:
+    """Return the parts of a valid id, without the gateway's name."""
+    parts = text.split("/")[1:]
+    if "%" not in text:  # nearly every id: journals of many targets are read with this
+        return tuple(parts)
+    return tuple(map(_decode, parts))
+
+
+def _decode(part: str) -> str:
+    return part.replace("%2F", "/").replace("%25", "%")
+
+
 def split_id(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the gateway's name and the parts. Raises ``UnfitError`` for what no target is called."""
     if _STRAY.search(text):
         hint = "write %25 for %, %2F for / inside a part, and nothing else so"
         raise UnfitError(f"{quote_text(text)} holds a % that is neither %25 nor %2F", hint)
     gateway, *parts = text.split("/")
-    return gateway, tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)
+    return gateway, tuple(map(_decode, parts))

@@ -9,7 +9,7 @@ import anyio
 from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
-from orchestrator.journal.pending import START, Pending, WaveStep
+from orchestrator.journal.pending import START, Pending
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import Exchanged, ask_target, count_as_unclear, exchange
 from orchestrator.lanes.lane import Lane, LaneStatus
@@ -19,6 +19,7 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, SiblingDeployments, TargetState

@@ -16,10 +16,10 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.journal.draft import Draft
-from orchestrator.model.plan import Plan
+from orchestrator.journal.meta import RunMeta
+from orchestrator.model.plan import Plan, RunId
 from orchestrator.plan.given import Given
 from orchestrator.plan.reader import Loaded, read_plan
-from orchestrator.plan.stored import plan_to_json
 from orchestrator.version import __version__
 
 
@@ -68,7 +68,7 @@ def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> Lo
         draft = Draft(place / "journal.sqlite")
         loaded = read_plan(path, draft, instead=targets)
         _copy_source(loaded, place / "plan.yaml")
-        draft.finish(tuple(gateway.name for gateway in loaded.plan.gateways), _meta(loaded))
+        draft.finish(loaded.plan, _meta(loaded))
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError | OSError):
@@ -92,16 +92,14 @@ def _copy_source(loaded: Loaded, copy: Path) -> None:
         raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
 
 
-def _meta(loaded: Loaded) -> dict[str, str | None]:
-    return {
-        "plan": plan_to_json(loaded.plan).decode(),
-        "digest": loaded.digest,
-        "folder": str(loaded.folder),
-        "source": loaded.source_digest,
-        "program": __version__,
-        "act": "undeploy",
-        "parent": loaded.plan.parent,
-    }
+def _meta(loaded: Loaded) -> RunMeta:
+    return RunMeta(
+        digest=loaded.digest,
+        folder=str(loaded.folder),
+        source=loaded.source_digest,
+        program=__version__,
+        parent=None if loaded.plan.parent is None else RunId(loaded.plan.parent),
+    )
 
 
 def sha256(path: Path) -> str:

@@ -13,24 +13,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.chain import put_together
-from orchestrator.journal.database import Database, Value
+from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.pending import parts_of
+from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.taken import Taken, keep, leave, order_of, taken_down, unseen
+from orchestrator.journal.targets import list_first_open
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, StopWhen, Threshold, Wave
 from orchestrator.model.reading import Obstacle, Snapshot
 from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import decode_parts
 from orchestrator.plan.patterns import Patterns, by_name
-from orchestrator.plan.stored import plan_from_json, plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.version import __version__
 
@@ -71,8 +72,7 @@ class Restoration(NamedTuple):
 
     def first(self, count: int) -> list[TargetId]:
         """Return the ids of the first targets that are to come back, in order, at most ``count`` of them."""
-        query = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
-        return [TargetId(name) for (name,) in self.draft.database.rows(query, (count,))]
+        return list_first_open(self.draft.database, count)
 
     def forget(self) -> None:
         """Remove what was made ready, unless it was run."""
@@ -94,7 +94,7 @@ def prepare(parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunF
                 f"run {run.id} is going on: {holder}; stop it first: undeploy control {run.id} stop"
             )
     with _opened(parent, chain) as database:
-        meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
+        meta = read_meta(database)
         _refuse(parent, meta)
         draft = Draft(place / "journal.sqlite")
         try:
@@ -115,11 +115,11 @@ def _opened(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]
             yield database
 
 
-def _refuse(parent: RunFolder, meta: dict[str, Any]) -> None:
-    if meta.get("rehearsal"):
+def _refuse(parent: RunFolder, meta: RunMeta) -> None:
+    if meta.rehearsal:
         raise UsageError(f"run {parent.id} was a rehearsal; nothing of it is down")
-    if meta.get("act", "undeploy") != "undeploy":
-        raise UsageError(f"run {parent.id} is a restore itself; restore the run {meta.get('parent')}")
+    if meta.act != "undeploy":
+        raise UsageError(f"run {parent.id} is a restore itself; restore the run {meta.parent}")
 
 
 class _Filling:
@@ -129,7 +129,7 @@ class _Filling:
         self,
         runs: Sequence[RunFolder],
         database: Database,
-        meta: dict[str, Any],
+        meta: RunMeta,
         choice: Choice,
         draft: Draft,
     ) -> None:
@@ -139,11 +139,11 @@ class _Filling:
         self._meta = meta
         self._choice = choice
         self._draft = draft
-        self._plan = _reversed(plan_from_json(meta["plan"].encode()))
+        self._plan = _reversed(read_plan(database))
         self._kept: list[tuple[int, Snapshot]] = []
         self._left: list[tuple[int, str]] = []
         self._counts: Counter[Obstacle] = Counter()
-        self._said = hashlib.sha256(_said(meta["digest"], " ".join(self._runs), choice))
+        self._said = hashlib.sha256(_said(meta.digest, " ".join(self._runs), choice))
 
     def fill(self, place: Path) -> Restoration:
         """Take all of them over, and return what came of it."""
@@ -151,17 +151,19 @@ class _Filling:
         count = self._take_over()
         self._flush()
         left_alone = unseen(self._database)
-        keys = {"folder": self._meta["folder"], "source": source, "program": __version__}
-        own: dict[str, Value] = {
-            "plan": plan_to_json(self._plan).decode(),
-            "digest": self._said.hexdigest(),
-            "act": "restore",
-            "parent": self._parent.id,
-            "brings_back": json.dumps(self._runs),
-            "accept": json.dumps(sorted(self._choice.accept)),
-            "unseen": left_alone,
-        }
-        self._draft.finish(tuple(gateway.name for gateway in self._plan.gateways), keys | own)
+        meta = RunMeta(
+            digest=self._said.hexdigest(),
+            folder=self._meta.folder,
+            source=source,
+            program=__version__,
+            act="restore",
+            parent=self._parent.id,
+            brings_back=self._runs,
+            accept=tuple(sorted(self._choice.accept)),
+            unaccepted=tuple(sorted(self._counts)),
+            unseen=left_alone,
+        )
+        self._draft.finish(self._plan, meta)
         leave(self._draft.database, self._left)
         return Restoration(
             parent=self._parent.id,
@@ -169,7 +171,7 @@ class _Filling:
             plan=self._plan,
             draft=self._draft,
             place=place,
-            folder=Path(self._meta["folder"]),
+            folder=Path(self._meta.folder),
             digest=self._said.hexdigest(),
             choice=self._choice,
             coming=count - len(self._left),
@@ -212,7 +214,7 @@ class _Filling:
 
     def _target(self, row: Taken, seq: int) -> Target:
         gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
-        return Target(seq, row.id, gateway, wave, parts_of(row.id), persistent=row.persistent)
+        return Target(seq, row.id, gateway, wave, decode_parts(row.id), persistent=row.persistent)
 
     def _note(self, row: Taken, seq: int) -> None:
         """Keep a target's snapshot, and why it is left out where it is."""

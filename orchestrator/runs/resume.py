@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.engine.control import recall_controls
@@ -16,14 +15,15 @@ from orchestrator.engine.session import SessionSpec, check_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
+from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.pending import hold_back, leave_up, recall, reopen
 from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
+from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
-from orchestrator.model.plan import Plan, RunId, Window
+from orchestrator.model.plan import Plan, RunId
 from orchestrator.model.reading import DEPLOY, UNDEPLOY
-from orchestrator.plan.stored import plan_from_json
 from orchestrator.runs.load import sha256
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.order import RunRequest, RunResult
@@ -62,8 +62,8 @@ async def go_on(
     with ExitStack() as gate, folder.locked() as holder:
         database = _open(folder)
         try:
-            meta: dict[str, Any] = dict(database.rows("SELECT key, value FROM meta"))
-            environment = environment_of(Path(meta["folder"]))
+            meta = read_meta(database)
+            environment = environment_of(Path(meta.folder))
             start = await _prepare_resume(folder, database, meta, order, environment, holder, gate)
         except BaseException:
             database.close()
@@ -81,35 +81,34 @@ async def go_on(
 async def _prepare_resume(
     folder: RunFolder,
     database: Database,
-    meta: Mapping[str, Any],
+    meta: RunMeta,
     order: RunRequest,
     environment: Environment,
     holder: str,
     gate: ExitStack,
 ) -> SessionSpec | None:
     """Open again what a resume may go on with; None where the run has reached its end."""
-    plan = plan_from_json(meta["plan"].encode())
-    change = UNDEPLOY if meta.get("act", "undeploy") == "undeploy" else DEPLOY
+    plan = read_plan(database)
+    change = UNDEPLOY if meta.act == "undeploy" else DEPLOY
     options = order.options
     if change == DEPLOY:  # what is protected is to be up: nothing keeps a restore from it
         options = replace(options, protect=(), protect_files=())
-    if meta.get("rehearsal"):
+    if meta.rehearsal:
         raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
-    sessions = list(database.rows("SELECT number, state, stopped_by, options FROM session ORDER BY number"))
-    number, state, stopped_by, said = sessions[-1] if sessions else (0, None, None, "{}")
+    newest = next(reversed(read_sessions(database)), None)
     refuse_restored(folder.id, _restores(folder, options), options)
-    if state == "complete":
+    if newest is not None and newest.state == "complete":
         return None
-    if sha256(folder.plan) != meta["source"]:
+    if sha256(folder.plan) != meta.source:
         raise RunError(
             f"{folder.plan} was edited after run {folder.id} began; a run goes on with the plan that was"
             " approved. Put the file back, or start a new run with the edited plan"
         )
-    if (stopped_by or "").startswith(Reason.STOP_RULE) and not options.past_stop:
+    stopped_by = (newest and newest.stopped_by) or ""
+    if stopped_by.startswith(Reason.STOP_RULE) and not options.past_stop:
         raise UsageError(f"run {folder.id} was stopped ({stopped_by}); --past-stop goes on all the same")
-    earlier = msgspec.json.decode(said)
-    had = msgspec.convert(earlier.get("window"), Window | None)
-    hours = _hours(options.window, had or plan.window, _origin(had, earlier, plan))
+    earlier = _options_of(newest, folder)
+    hours = _hours(options.window, earlier.window or plan.window, _origin(earlier, plan))
     check_window(hours.window, environment.now(), wait=options.wait, takes=_shortest_timeout(plan.gateways))
     refuse_dead(plan, options)
     refuse_idle(database, plan, options)
@@ -123,17 +122,30 @@ async def _prepare_resume(
     reopen(database, lambda name, wave: name not in left_up and wanted(name, wave))
     hold_back(database, protections(plan, options))
     materials = await _check_start(database, plan, hours.window, options, environment)
-    start = _start(folder, plan, hours, number + 1, holder, order, materials, change)
+    number = 1 if newest is None else newest.number + 1
+    start = _start(folder, plan, hours, number, holder, order, materials, change)
     learned, skips = recall_controls(plan.gateways, *recall(database))
     guard = guard_of(database, plan, options) if change == UNDEPLOY else None
     return replace(start, learned=learned, skips=skips, guard=guard)
 
 
-def _origin(had: Window | None, earlier: Mapping[str, Any], plan: Plan) -> Literal["plan", "option"]:
-    """Say where the window of the session before came from; older journals do not."""
-    if had is None or had == plan.window:
+def _options_of(newest: SessionRow | None, folder: RunFolder) -> SessionOptions:
+    """Return the options of the session before. Raises RunError where they cannot be read.
+
+    Nothing is guessed in their place: a resume without that session's window could send outside of it.
+    """
+    if newest is None:
+        return SessionOptions()
+    if newest.options is None:
+        raise RunError(f"{folder.journal}: the options of session {newest.number} cannot be read")
+    return newest.options
+
+
+def _origin(earlier: SessionOptions, plan: Plan) -> Literal["plan", "option"]:
+    """Return where the window of the session before came from; older journals do not say it."""
+    if earlier.window is None or earlier.window == plan.window:
         return "plan"
-    return "plan" if earlier.get("window_from") == "plan" else "option"
+    return "plan" if earlier.window_from == "plan" else "option"
 
 
 def _restores(folder: RunFolder, options: RunOptions) -> tuple[Restore, ...]:

@@ -9,6 +9,7 @@ from orchestrator.engine.guard import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, Pending, hold_back, split
+from orchestrator.journal.targets import list_ids
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
@@ -85,7 +86,7 @@ def _places(plan: Plan, options: RunOptions) -> dict[str, str]:
 
 
 def _ids(database: Database) -> Iterator[str]:
-    return (name for (name,) in database.rows("SELECT id FROM target"))
+    return (name for name, _ in list_ids(database))
 
 
 def hold(database: Database, plan: Plan, options: RunOptions) -> None:

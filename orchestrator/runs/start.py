@@ -9,19 +9,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.engine.session import Session, SessionSpec, check_window
 from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, UsageError
-from orchestrator.journal.account import Ending
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, new_folder, publish
+from orchestrator.journal.meta import RunMeta, read_meta
 from orchestrator.journal.overlap import stand_alone
 from orchestrator.journal.ownership import check_state
 from orchestrator.journal.pending import Pending
+from orchestrator.journal.run_report import Ending
+from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -64,8 +65,8 @@ async def begin(
     guard = guard_of(draft.database, plan, options) if change == UNDEPLOY else None
     hours = _hours(options.window, None if order.rehearsal else plan.window)
     materials = await _check_start(draft.database, plan, hours.window, options, environment)
-    expires = _approval_ends(draft.database)
-    draft.keep({"created": environment.now(), "rehearsal": order.rehearsal})
+    expires = read_meta(draft.database).approval_ends
+    draft.keep(RunMeta(created=environment.now(), rehearsal=order.rehearsal))
     draft.close()
     path = new_folder(
         options.state,
@@ -101,13 +102,6 @@ def _hours(
 ) -> _Hours:
     """Return the window that is ``asked`` for on the command line, else the other one and its ``origin``."""
     return _Hours(otherwise, origin) if asked is None else _Hours(asked, "option")
-
-
-def _approval_ends(database: Database) -> float | None:
-    """Return when the approval file that a new run is begun with expires; None where it has none."""
-    for (ends,) in database.rows("SELECT value FROM meta WHERE key = 'approval_ends'"):
-        return float(ends)
-    return None
 
 
 def _without_waits(plan: Plan) -> Plan:
@@ -168,13 +162,6 @@ def _start(
 ) -> SessionSpec:
     options = order.options
     past_stop = number > 1 and options.past_stop
-    said = {
-        "only": options.only,
-        "skip": options.skip,
-        "waves": options.waves,
-        "window": hours.window,
-        "window_from": hours.origin,
-    }
     return SessionSpec(
         run=folder.id,
         plan=plan,
@@ -184,7 +171,13 @@ def _start(
         holder=holder,
         materials=materials,
         past_stop=past_stop,
-        options=msgspec.json.encode(said).decode(),
+        options=SessionOptions(
+            only=options.only,
+            skip=options.skip,
+            waves=options.waves,
+            window=hours.window,
+            window_from=hours.origin,
+        ),
         change=change,
         prompt=order.prompt,
     )

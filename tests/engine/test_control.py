@@ -15,7 +15,6 @@ from orchestrator.engine.control import (
     ContinueRun,
     ControlCommand,
     Controller,
-    Kept,
     Operator,
     PauseRun,
     SetLimits,
@@ -25,6 +24,7 @@ from orchestrator.engine.control import (
 )
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Learned
@@ -418,9 +418,9 @@ def test_each_act_is_kept_and_told_with_who_asked_for_it(tmp_path: Path) -> None
         "limits gw rate=none",
         "stop",
     ]
-    kept = [msgspec.json.decode(text, type=Kept) for text in went.kept]
-    assert [(one.act, one.by, one.origin, one.command) for one in kept] == [
-        (word, "ada", ADA.origin, command) for word, command in zip(words, ACTS, strict=True)
+    assert went.kept == [
+        ControlNote(act=word, by="ada", origin=ADA.origin, command=msgspec.Raw(msgspec.json.encode(command)))
+        for word, command in zip(words, ACTS, strict=True)
     ]
     told = [one for one in went.events if isinstance(one, Controlled)]
     assert [(one.act, one.by, one.origin) for one in told] == [(word, "ada", ADA.origin) for word in words]
@@ -492,8 +492,9 @@ def test_a_run_that_cannot_be_steered_is_told_so() -> None:
 # --- what an earlier session leaves ---------------------------------------------------------------------
 
 
-def kept(command: ControlCommand, by: str = "ada") -> str:
-    return msgspec.json.encode(Kept(act=str(command), by=by, origin="x", command=command)).decode()
+def kept(command: ControlCommand, by: str = "ada") -> ControlNote:
+    encoded = msgspec.Raw(msgspec.json.encode(command))
+    return ControlNote(act=str(command), by=by, origin="x", command=encoded)
 
 
 def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:

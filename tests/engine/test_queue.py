@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio
 
 from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, TargetQueue
-from orchestrator.journal.pending import Cursor, WaveStep
+from orchestrator.journal.pending import Cursor
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.dependencies import Dependencies, Prerequisite
 from orchestrator.rules.retry import TargetHistory

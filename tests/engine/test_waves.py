@@ -20,7 +20,9 @@ from orchestrator.engine.waves import Crew, execute
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.pending import Pending, WaveStep, recall, split
+from orchestrator.journal.meta import RunMeta
+from orchestrator.journal.notes import ControlNote
+from orchestrator.journal.pending import Pending, recall, split
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
@@ -35,7 +37,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.http import Lost, Request
-from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave, WaveStep
 from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
@@ -99,7 +101,7 @@ class Executed(NamedTuple):
     status: ExitStatus
     wave_steps: dict[str, WaveStep]
     lanes: dict[str, Lane]
-    kept: list[str]
+    kept: list[ControlNote]
 
     def waits(self) -> list[tuple[float, str]]:
         """When the run has waited for something, and for what."""
@@ -140,11 +142,12 @@ def ran(
     for seq, name in needs:
         draft.require(seq, TargetId(name), Place(0, seq, 1))
     names = tuple(entry.name for entry in gateways)
-    draft.finish(names, {})
-    database = draft.database
     waves = waves or tuple(
         Wave(name=f"wave-{index}") for index in range(max(one.wave for one in targets) + 1)
     )
+    plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when)
+    draft.finish(plan, RunMeta())
+    database = draft.database
     split(
         database,
         [
@@ -153,7 +156,6 @@ def ran(
             if wave.sizes
         ],
     )
-    plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when)
     events: list[AnyEvent] = []
     wires = {name: Wire(answers, takes) for name in names}
     run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).first)

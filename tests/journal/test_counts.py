@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.journal.account import JournalReportSource
+from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import INTENT
 from orchestrator.model.plan import RunId

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.journal.database import open_database
+from orchestrator.journal.meta import RunMeta, read_meta
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.targets import Astray, Listing
 from tests.support.journals import apim, draft, finish, journal, place, plan, roma, target
@@ -138,10 +139,10 @@ def test_an_unfinished_draft_is_no_journal_with_targets(tmp_path: Path) -> None:
 def test_more_can_be_kept_once_it_is_finished(tmp_path: Path) -> None:
     made = draft(tmp_path / "j", [target(1, "roma/a")])
     finish(made, plan())
-    made.keep({"approved": "yes"})
+    made.keep(RunMeta(approval_ends=2.5))
     made.close()
     with closing(open_database(tmp_path / "j", write=False)) as database:
-        assert database.one("SELECT value FROM meta WHERE key = 'approved'") == ("yes",)
+        assert read_meta(database).approval_ends == 2.5
 
 
 def test_a_hundred_thousand_targets_take_about_a_second(tmp_path: Path) -> None:

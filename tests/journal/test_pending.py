@@ -6,21 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.gateways.text import segment
 from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import (
     BATCH,
     START,
     Hold,
     Pending,
-    WaveStep,
     hold_back,
-    parts_of,
     recall,
     reopen,
     split,
 )
 from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.target import TargetId
 from orchestrator.rules.dependencies import Prerequisite
 from tests.support.journals import draft, finish, journal, place, plan, target
@@ -113,25 +112,6 @@ def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> 
     about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].about
     assert about is not None
     assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        ("Retail", "petstore-api", "test"),
-        ("50%", "a/b", "%2F"),
-        ("%25", "%252F", "%%//"),
-        ("ü ", "\u2028", "%2f"),
-    ],
-)
-def test_a_part_with_signs_of_its_own_comes_back_whole(parts: tuple[str, ...]) -> None:
-    written = "/".join(("apim", *(part.replace("%", "%25").replace("/", "%2F") for part in parts)))
-    assert parts_of(written) == parts
-
-
-def test_parts_of_a_name_that_a_url_would_encode(tmp_path: Path) -> None:
-    assert segment("a b") != "a b"  # a URL's encoding is another one
-    assert parts_of("apim/a b/c+d/ü") == ("a b", "c+d", "ü")
 
 
 def only(*names: str) -> Callable[[str, int], str | None]:
@@ -319,4 +299,4 @@ def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Da
         (None, "control", "two"),
     ]:
         database.run(note, row)
-    assert recall(database) == ({"roma": 12.5}, ["one", "two"])
+    assert recall(database) == ({"roma": 12.5}, [ControlNote(act="one"), ControlNote(act="two")])

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.errors import DiskError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.record import Record, reading_of
+from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import Writer
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Operation, Reading, Verdict
@@ -122,7 +123,7 @@ async def test_what_one_gateway_leaves_is_not_what_the_others_do(record: Record,
 
 
 async def test_a_session_is_kept_from_its_begin_to_its_end(record: Record, tmp_path: Path) -> None:
-    await record.begin(START, '{"pid": 1}', "{}")
+    await record.begin(START, '{"pid": 1}', SessionOptions())
     assert stored(tmp_path, "SELECT started, ended, state FROM session") == [(START, None, None)]
     record.note(START + 1, "parked", gateway="roma", text="parked: five faults")
     await record.finish(START + 9, state="stopped", stopped_by="window: x", exit_status=4, seconds=9.0)

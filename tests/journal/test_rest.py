@@ -74,7 +74,6 @@ class Story:
                 made.require(seq, self.targets[needs - 1].id, place(seq))
         assert list(made.astray()) == []
         finish(made, self.plan)
-        made.keep({"rehearsal": 0})
         made.close()
         with closing(open_database(self.folder / "journal.sqlite", write=True)) as database:
             ended = [(*end, seq) for seq, end in self.outcomes.items()]

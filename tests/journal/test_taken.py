@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.journal.account import JournalReportSource
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import START, Pending, WaveStep
+from orchestrator.journal.pending import START, Pending
+from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.schema import INTENT
 from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
-from orchestrator.model.plan import RunId
+from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
 from tests.support.journals import plan, writable

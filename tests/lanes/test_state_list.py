@@ -16,6 +16,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.engine.waves import Crew, execute
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
+from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
 from orchestrator.lanes.run_gate import RunGate
@@ -149,11 +150,29 @@ def journaled(folder: Path, targets: list[Target]) -> Iterator[Database]:
     draft = Draft(folder / "journal.sqlite")
     for one in targets:
         draft.add(one, Place(0, one.seq, 1))
-    draft.finish(("gw",), {})
+    draft.finish(plan_of(max(one.wave for one in targets) + 1), RunMeta())
     try:
         yield draft.database
     finally:
         draft.close()
+
+
+def listed(look: str = "always") -> Listed:
+    return Listed(
+        name="gw",
+        url="https://gw.example",
+        auth=Auth(token=CredentialReference(env="TOKEN")),
+        look=look,  # type: ignore[arg-type]
+    )
+
+
+def plan_of(waves: int, look: str = "always") -> Plan:
+    return Plan(
+        name="p",
+        gateways=(listed(look),),
+        waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
+        stop_when=CALM,
+    )
 
 
 def session(
@@ -167,19 +186,8 @@ def session(
     keys: bool = False,
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
-    entry = Listed(
-        name="gw",
-        url="https://gw.example",
-        auth=Auth(token=CredentialReference(env="TOKEN")),
-        look=look,  # type: ignore[arg-type]
-    )
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
-    plan = Plan(
-        name="p",
-        gateways=(entry,),
-        waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
-        stop_when=CALM,
-    )
+    plan, entry = plan_of(waves, look), listed(look)
     heard = Heard()
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()

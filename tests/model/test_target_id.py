@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.target_id import split_id, target_id
+from orchestrator.gateways.text import segment
+from orchestrator.model.target_id import decode_parts, split_id, target_id
 
 PARTS = st.lists(st.text(st.sampled_from("a/%2F5 ğ"), min_size=1), min_size=1, max_size=3)
 
@@ -13,11 +14,31 @@ PARTS = st.lists(st.text(st.sampled_from("a/%2F5 ğ"), min_size=1), min_size=1, 
 @given(PARTS)
 def test_an_id_leads_back_to_its_parts(parts: list[str]) -> None:
     assert split_id(target_id("g", parts)) == ("g", tuple(parts))
+    assert decode_parts(target_id("g", parts)) == tuple(parts)
 
 
 @given(PARTS, PARTS)
 def test_other_parts_have_another_id(first: list[str], other: list[str]) -> None:
     assert (target_id("g", first) == target_id("g", other)) == (first == other)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Retail", "petstore-api", "test"),
+        ("50%", "a/b", "%2F"),
+        ("%25", "%252F", "%%//"),
+        ("ü ", "\u2028", "%2f"),
+    ],
+)
+def test_a_part_with_signs_of_its_own_comes_back_whole(parts: tuple[str, ...]) -> None:
+    written = "/".join(("apim", *(part.replace("%", "%25").replace("/", "%2F") for part in parts)))
+    assert decode_parts(written) == parts
+
+
+def test_the_parts_of_an_id_are_not_those_of_a_url() -> None:
+    assert segment("a b") != "a b"  # a URL's encoding is another one
+    assert decode_parts("apim/a b/c+d/ü") == ("a b", "c+d", "ü")
 
 
 def test_an_id_that_nobody_would_write_is_refused() -> None:

@@ -18,8 +18,9 @@ from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.chain import ChainReportSource, chain_account, find_chain
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
+from orchestrator.journal.meta import RunMeta
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, RunId
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_report
 from tests.support.journals import START, draft, finish, plan, roma, target
@@ -53,7 +54,7 @@ class State:
             [target(seq, name, (waves or {}).get(name, 0)) for seq, name in enumerate(ends, 1)],
         )
         finish(made, of)
-        made.keep({"parent": None if parent is None else self.id(parent), "rehearsal": 0})
+        made.keep(RunMeta(parent=None if parent is None else RunId(self.id(parent))))
         made.close()
         began = START + 3600 * number if at is None else at
         with closing(open_database(path / "journal.sqlite", write=True)) as database, database.transaction():

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
+from orchestrator.journal.meta import RunMeta
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.target import TargetId
 from orchestrator.plan.targets import Place
@@ -37,7 +38,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     for seq, name in enumerate(IDS, start=1):
         made = target(seq, name.partition("/")[0], wave=0 if seq < 3 else 1)
         draft.add(type(made)(seq, TargetId(name), made.gateway, made.wave, made.parts), Place(0, seq, 1))
-    draft.finish(("apim", "roma"), {})
+    draft.finish(PLAN, RunMeta())
     yield draft.database
     draft.close()
 

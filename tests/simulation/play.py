@@ -19,13 +19,13 @@ from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.meta import RunMeta
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import LoginPassword, Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.model.target import TargetId
-from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 from orchestrator.runs.load import sha256
 from orchestrator.runs.options import RunOptions
@@ -224,14 +224,8 @@ class _Play:
         source.write_text("version: 1\n")
         plan = self._scene.plan
         draft.finish(
-            tuple(gateway.name for gateway in plan.gateways),
-            {
-                "plan": plan_to_json(plan).decode(),
-                "digest": "0" * 64,
-                "folder": str(self._folder),
-                "source": sha256(source),
-                "act": "undeploy",
-            },
+            plan,
+            RunMeta(digest="0" * 64, folder=str(self._folder), source=sha256(source)),
         )
         return draft, place
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
-from orchestrator.journal.database import Database, Value, open_database
+from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.draft import Draft
+from orchestrator.journal.meta import RunMeta
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.stored import plan_to_json
 from orchestrator.plan.targets import Place
 
 AUTH = Auth(token=CredentialReference(env="TOKEN"))
@@ -64,14 +64,7 @@ def journal(folder: Path, of: Plan, targets: Iterable[Target]) -> Path:
 
 
 def finish(made: Draft, of: Plan) -> None:
-    meta: dict[str, Value] = {
-        "plan": plan_to_json(of).decode(),
-        "digest": "d" * 64,
-        "folder": "/",
-        "source": "s",
-        "created": START,
-    }
-    made.finish(tuple(gateway.name for gateway in of.gateways), meta)
+    made.finish(of, RunMeta(digest="d" * 64, folder="/", source="s", created=START))
 
 
 def small(folder: Path, count: int = 3) -> Path:

@@ -1,0 +1,121 @@
+"""The notes of a journal: what happened to a lane, or to the run as a whole, in order.
+
+The text of a note is encoded and decoded here and nowhere else, whatever its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, TypeAlias, cast
+
+import msgspec
+from msgspec import Struct, field
+
+from orchestrator.journal.database import Database
+from orchestrator.model.plan import WaveStep
+
+LaneNote: TypeAlias = Literal["open", "paused", "parked", "closed"]
+NoteKind: TypeAlias = LaneNote | Literal["leg", "pace", "control", "request", "warning", "stopping"]
+"""``leg`` says that a step of a wave began, ``request`` that a login or a page of a list was sent."""
+
+_TEXTS = "SELECT text FROM note WHERE kind = ? AND text IS NOT NULL ORDER BY number"
+_LAST_WAVE_STEP = "SELECT text FROM note WHERE kind = 'leg' ORDER BY number DESC LIMIT 1"
+_PACES = "SELECT gateway, text FROM note WHERE kind = 'pace' ORDER BY number"
+_CONTROLS = "SELECT at, text FROM note WHERE kind = 'control' AND text IS NOT NULL ORDER BY number"
+_REQUESTS = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
+_LANE = """
+SELECT kind FROM note WHERE gateway = ? AND kind IN ('open', 'parked', 'closed')
+AND session = (SELECT MAX(number) FROM session) ORDER BY number DESC LIMIT 1
+"""
+# A lane that was parked and is well again must not read as if it still were.
+_WARNINGS = """
+SELECT told FROM (
+    SELECT number, CASE
+        WHEN kind = 'parked' AND EXISTS (
+            SELECT 1 FROM note AS later
+            WHERE later.number > note.number AND later.session = note.session
+              AND later.gateway = note.gateway AND later.kind = 'open'
+        ) THEN 'was parked: ' || CASE WHEN text LIKE 'parked: %' THEN substr(text, 9) ELSE text END
+            || '; answered again'
+        ELSE text
+    END AS told
+    FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
+) GROUP BY told ORDER BY MIN(number) LIMIT 20
+"""
+
+
+class ControlNote(Struct, frozen=True, kw_only=True):
+    """What a person asked of a live run: in words, by whom, and from where."""
+
+    act: str = ""
+    by: str = ""
+    origin: str = ""
+    """Host, process, terminal."""
+    command: msgspec.Raw = field(name="demand", default=msgspec.Raw(b"null"))
+    """The command itself, as JSON in the words of the control socket."""
+
+
+def encode_wave_step(wave_step: WaveStep) -> str:
+    """Return the text of a ``leg``: the two indices."""
+    return f"{wave_step.wave} {wave_step.step}"
+
+
+def decode_wave_step(text: str) -> WaveStep:
+    """Return the step of a wave that a ``leg`` names."""
+    wave, step = map(int, text.split())
+    return WaveStep(wave, step)
+
+
+def encode_pace(rate: float | None) -> str | None:
+    """Return the text of a ``pace``: undeploys a second; None where nothing bounds the lane any more."""
+    return None if rate is None else f"{rate:.6g}"
+
+
+def encode_control(note: ControlNote) -> str:
+    """Return the text of a ``control``."""
+    return msgspec.json.encode(note).decode()
+
+
+def decode_control(text: str) -> ControlNote:
+    """Return what a ``control`` says. A text that is no JSON is the act in words."""
+    try:
+        return msgspec.json.decode(text, type=ControlNote)
+    except (msgspec.DecodeError, UnicodeError):
+        return ControlNote(act=text)
+
+
+def list_begun(database: Database) -> Iterator[WaveStep]:
+    """Yield the steps of waves that have begun."""
+    return (decode_wave_step(text) for (text,) in database.rows(_TEXTS, ("leg",)))
+
+
+def read_last_begun(database: Database) -> WaveStep | None:
+    """Return the step of a wave that began last; None before the first one."""
+    return next((decode_wave_step(text) for (text,) in database.rows(_LAST_WAVE_STEP)), None)
+
+
+def read_paces(database: Database) -> dict[str, float]:
+    """Return the last bound of each lane that has one, in undeploys a second, by the gateway's name."""
+    last: dict[str, str | None] = dict(database.rows(_PACES))
+    return {gateway: float(text) for gateway, text in last.items() if text is not None}
+
+
+def list_controls(database: Database) -> Iterator[tuple[float, ControlNote]]:
+    """Yield what was asked of the run, with the Unix time at which that was."""
+    return ((at, decode_control(text)) for at, text in database.rows(_CONTROLS))
+
+
+def count_requests(database: Database) -> dict[str, int]:
+    """Count the requests that belong to no single target, by the gateway's name."""
+    return dict(database.rows(_REQUESTS))
+
+
+def read_lane(database: Database, gateway: str) -> Literal["open", "parked", "closed"]:
+    """Return how the lane of a gateway stood last, in the newest session."""
+    kind = next((kind for (kind,) in database.rows(_LANE, (gateway,))), "open")
+    return cast("Literal['open', 'parked', 'closed']", kind)
+
+
+def list_warnings(database: Database, gateway: str) -> tuple[str, ...]:
+    """Return what was told about a gateway, each text once, in the order in which it was told first."""
+    return tuple(text for (text,) in database.rows(_WARNINGS, (gateway,)))

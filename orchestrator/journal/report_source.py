@@ -1,0 +1,163 @@
+"""A journal as the source of a report: counts by query, targets as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice, starmap
+from typing import Any
+
+import msgspec
+
+from orchestrator.journal.database import Database
+from orchestrator.journal.ended import KILLED, create_ended_view
+from orchestrator.journal.meta import read_meta, read_plan
+from orchestrator.journal.notes import read_last_begun
+from orchestrator.journal.restores import Restore, gather_up, told_by
+from orchestrator.journal.run_report import Ending, RunSummary, build_report, instant
+from orchestrator.journal.sessions import measure_sessions, read_sessions
+from orchestrator.journal.taken import still_down
+from orchestrator.journal.target_reports import stream_targets
+from orchestrator.journal.timeline import WorkingTimeCurves
+from orchestrator.model.globs import matcher
+from orchestrator.model.outcome import DONE
+from orchestrator.model.plan import Plan, RunId, WaveStep
+from orchestrator.report.values import (
+    ApprovedState,
+    PaceTimeline,
+    Report,
+    RestoredTarget,
+    RunTimeline,
+    TargetRecord,
+    TargetReport,
+)
+
+_TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted(DONE))})"
+_STEPS = "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?"
+_SEQ = "SELECT seq FROM target WHERE id = ?"
+_SNAPSHOT = "SELECT taken, value FROM snapshot WHERE seq = ?"
+_APPROVED = "SELECT state, revision, since FROM approved WHERE seq = ?"
+_IDS = "SELECT id FROM target ORDER BY seq"
+_IDS_WHERE = "SELECT id FROM target WHERE {where} ORDER BY seq LIMIT {most}"
+
+MOST_NAMED = 20
+"""So many targets are named where a text means several."""
+
+
+class JournalReportSource:
+    """Satisfies ``report.values.ReportSource`` for one run.
+
+    ``held`` says whether a process works on the run now. ``ending`` stands in for the end of the newest
+    session where the journal has none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        run: RunId,
+        *,
+        held: bool,
+        ending: Ending | None = None,
+        restores: Iterable[Restore] = (),
+    ) -> None:
+        self._database = database
+        self._restores = tuple(restores)
+        with database.translated():
+            database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
+        create_ended_view(database, _reason_of_open(held=held, ending=ending))
+        self.plan: Plan = read_plan(database)
+        sessions = read_sessions(database)
+        self._working_times = measure_sessions(database, sessions)
+        gather_up(database, self.plan.gateways, self._restores)
+        self.report: Report = build_report(
+            database,
+            RunSummary(
+                run=run,
+                plan=self.plan,
+                meta=read_meta(database),
+                sessions=sessions,
+                working_times=self._working_times,
+                held=held,
+                ending=ending,
+                restores=self._restores,
+            ),
+        )
+
+    def targets(self) -> Iterator[TargetReport]:
+        """Yield every target in the plan's order."""
+        return stream_targets(self._database, self.plan)
+
+    def trouble(self) -> Iterator[TargetReport]:
+        """Yield the targets that are not as the run wants them."""
+        return stream_targets(self._database, self.plan, _TROUBLE)
+
+    def timeline(self, buckets: int) -> RunTimeline:
+        """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
+        return self._curves(buckets).count_events()
+
+    def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
+        """Return the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""
+        return self._curves(buckets).trace_pacings()
+
+    def _curves(self, buckets: int) -> WorkingTimeCurves:
+        names = [gateway.name for gateway in self.plan.gateways]
+        return WorkingTimeCurves(self._database, names, self._working_times, buckets)
+
+    def wave_step(self) -> tuple[WaveStep, int] | None:
+        """Return the step of a wave that the run came to last, and how many steps that wave has."""
+        if (begun := read_last_begun(self._database)) is None:
+            return None
+        return begun, self._database.one(_STEPS, (begun.wave,))[0]
+
+    def still_down(self) -> Iterator[str]:
+        """Yield the place of each target that is down by this run and has a snapshot that brings it back: its
+        installation, and what follows the gateway's name in its id."""
+        installations = [gateway.installation for gateway in self.plan.gateways]
+        for name, gateway in still_down(self._database):
+            yield f"{installations[gateway]}/{name.partition('/')[2]}"
+
+    def find(self, ref: str) -> list[str]:
+        """Return the ids of the targets that ``ref`` may mean, ``MOST_NAMED`` of them and one more at most:
+        the target of that id, else those that match it as a pattern, else those that end with it, or hold
+        it."""
+        return (
+            self._list_ids("id = ?1", ref)
+            or self._list_matching(ref)
+            or self._list_ids("substr(id, -length(?1)) = ?1", ref)
+            or self._list_ids("instr(id, ?1)", ref)
+        )
+
+    def _list_ids(self, where: str, ref: str) -> list[str]:
+        query = _IDS_WHERE.format(where=where, most=MOST_NAMED + 1)
+        return [name for (name,) in self._database.rows(query, (ref,))]
+
+    def _list_matching(self, pattern: str) -> list[str]:
+        matches = matcher((pattern,))
+        names = (name for (name,) in self._database.rows(_IDS))
+        return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
+
+    def kept(self, name: str) -> TargetRecord:
+        """Return all that is kept about the target with that id, which the run has."""
+        seq = self._database.one(_SEQ, (name,))[0]
+        return TargetRecord(
+            target=next(stream_targets(self._database, self.plan, f"seq = {seq}")),
+            snapshot=next(starmap(_report_snapshot, self._database.rows(_SNAPSHOT, (seq,))), None),
+            approved=next(starmap(ApprovedState, self._database.rows(_APPROVED, (seq,))), None),
+            restores=tuple(self._list_restored(name)),
+        )
+
+    def _list_restored(self, name: str) -> Iterator[RestoredTarget]:
+        for restore in self._restores:
+            if (outcome := told_by(restore, self.plan.gateways, name)) is not None:
+                yield RestoredTarget(restore.id, *outcome)
+
+
+def _reason_of_open(*, held: bool, ending: Ending | None) -> str | None:
+    """Return why a target has no outcome: the run's own words, that it was killed, or None while it works."""
+    if ending is not None:
+        return ending.reason
+    return None if held else KILLED
+
+
+def _report_snapshot(taken: float, value: str) -> dict[str, Any]:
+    """Return a snapshot as JSON's types; ``taken`` is null in a restore, whose parent took it."""
+    return {"taken": instant(taken) if taken else None, **msgspec.json.decode(value)}

@@ -1,0 +1,283 @@
+"""The report of a run without its targets: counts by query, and what the journal says of the run itself."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from orchestrator.journal.database import Database
+from orchestrator.journal.meta import RunMeta, StoredConsent
+from orchestrator.journal.notes import (
+    ControlNote,
+    count_requests,
+    list_controls,
+    list_warnings,
+    read_lane,
+)
+from orchestrator.journal.pending import KEPT, WORD
+from orchestrator.journal.restores import Restore
+from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
+from orchestrator.journal.taken import way_back
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Reason
+from orchestrator.model.plan import Plan, RunId
+from orchestrator.report.values import (
+    ApprovalReport,
+    ControlReport,
+    GatewayReport,
+    LatencyPercentiles,
+    Report,
+    RestoreReport,
+    RunApproval,
+    RunReport,
+    SessionReport,
+    Totals,
+    WaveReport,
+    WindowReport,
+)
+
+_CELLS = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
+_REQUESTS = """
+SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
+    SELECT seq, COUNT(*) AS requests, SUM(act <> 'look') AS undeploys
+    FROM attempt WHERE sent IS NOT 0 GROUP BY seq
+) JOIN target USING (seq) GROUP BY gateway, wave
+"""
+_LATENCIES = """
+SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
+WHERE t.gateway = ? AND a.act <> 'look' AND a.status IS NOT NULL ORDER BY a.seconds
+"""
+_KEPT_OUT = f"""
+SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
+"""
+_NOT_STARTED = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = ?"
+_SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"
+_UP_AGAIN = "SELECT outcome, COUNT(*) FROM ended JOIN up_again USING (id) GROUP BY outcome"
+_LEFT_OUT = (
+    f"SELECT DISTINCT reason FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.SKIPPED}'"
+)
+_ACCEPT_OPTION = re.compile(r"--accept ([a-z-]+)")
+
+
+class Ending(NamedTuple):
+    """How the newest session ended, in the words of its own process: the journal could not be told."""
+
+    state: SessionState
+    reason: str
+    exit_status: int
+
+
+class RunSummary(Struct, frozen=True, kw_only=True):
+    """What the report of a run is made from, beside the rows of its targets."""
+
+    run: RunId
+    plan: Plan
+    meta: RunMeta
+    sessions: Sequence[SessionRow]
+    working_times: Sequence[WorkingTime]
+    held: bool
+    """A process works on the run now."""
+    ending: Ending | None
+    """Stands in for the end of the newest session where the journal has none."""
+    restores: tuple[Restore, ...]
+
+
+def build_report(database: Database, summary: RunSummary) -> Report:
+    """Return the report. ``database`` has the view ``ended`` and the table ``up_again``."""
+    plan, consent = summary.plan, consent_of(summary.meta.approved)
+    cells = _count_cells(database)
+    besides = count_requests(database)
+    return Report(
+        run=_report_run(summary, consent),
+        totals=_add([*cells.values(), Totals(requests=sum(besides.values()))]),
+        gateways=tuple(
+            _report_gateway(database, place, gateway, cells, besides.get(gateway.name, 0))
+            for place, gateway in enumerate(plan.gateways)
+        ),
+        waves=tuple(
+            WaveReport(
+                name=wave.name,
+                totals=_add(totals for (_, index), totals in cells.items() if index == place),
+            )
+            for place, wave in enumerate(plan.waves)
+        ),
+        kept_out=dict(database.rows(_KEPT_OUT)),
+        dependent=_count_not_started(database, Reason.DEPENDENCY),
+        cut_off=_count_not_started(database, Reason.WINDOW),
+        controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
+        approval=consent,
+        restores=tuple(map(_report_restore, summary.restores)),
+        up_again=dict(database.rows(_UP_AGAIN)),
+        **_report_snapshots(database, summary),
+    )
+
+
+def consent_of(approved: StoredConsent | None) -> RunApproval | None:
+    """Return a consent as a report tells it."""
+    if approved is None:
+        return None
+    return RunApproval(how=approved.how, by=approved.by, at=instant(approved.at))
+
+
+def instant(at: float) -> datetime:
+    """Return a Unix time as a report tells it."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _count_cells(database: Database) -> dict[tuple[int, int], Totals]:
+    """Count by gateway and wave."""
+    counts: dict[tuple[int, int], dict[str, int]] = {}
+    for gateway, wave, outcome, count in database.rows(_CELLS):
+        cell = counts.setdefault((gateway, wave), {"targets": 0})
+        cell[outcome] = count
+        cell["targets"] += count
+    for gateway, wave, requests, retries in database.rows(_REQUESTS):
+        cell = counts[gateway, wave]
+        cell["requests"], cell["retries"] = requests, retries
+    return {key: Totals(**cell) for key, cell in counts.items()}
+
+
+def _count_not_started(database: Database, word: Reason) -> int:
+    count: int = database.one(_NOT_STARTED, (word.value,))[0]
+    return count
+
+
+def _report_gateway(
+    database: Database,
+    place: int,
+    gateway: Gateway,
+    cells: dict[tuple[int, int], Totals],
+    besides: int,
+) -> GatewayReport:
+    """``besides`` counts the requests to the gateway that belong to no single target."""
+    own = [totals for (index, _), totals in cells.items() if index == place]
+    return GatewayReport(
+        name=gateway.name,
+        kind=gateway.KIND,
+        url=gateway.url,
+        totals=_add([*own, Totals(requests=besides)]),
+        seconds=_measure_replies(database, place),
+        lane=read_lane(database, gateway.name),
+        warnings=list_warnings(database, gateway.name),
+    )
+
+
+def _measure_replies(database: Database, gateway: int) -> LatencyPercentiles:
+    """Return the smallest times that 50, 95 and 99 of a hundred replies did not exceed."""
+    seconds = array("d", (row[0] for row in database.rows(_LATENCIES, (gateway,))))
+    if not seconds:
+        return LatencyPercentiles()
+    p50, p95, p99 = (seconds[-(-len(seconds) * share // 100) - 1] for share in (50, 95, 99))
+    return LatencyPercentiles(p50=p50, p95=p95, p99=p99)
+
+
+def _report_run(summary: RunSummary, consent: RunApproval | None) -> RunReport:
+    meta, plan = summary.meta, summary.plan
+    newest = summary.sessions[-1] if summary.sessions else None
+    end = _end_of(newest, summary.ending)
+    began = summary.sessions[0].started if summary.sessions else meta.created
+    return RunReport(
+        id=summary.run,
+        act=meta.act,
+        parent=meta.parent,
+        plan=plan.name,
+        digest=meta.digest,
+        rehearsal=meta.rehearsal,
+        window=_report_window(plan, newest),
+        approval=ApprovalReport(how="none") if consent is None else _report_approval(consent),
+        sessions=tuple(map(_report_session, summary.sessions)),
+        reason=plan.reason,
+        started=instant(began),
+        ended=None if newest is None or newest.ended is None else instant(newest.ended),
+        seconds=sum(session.seconds for session in summary.working_times),
+        state=("running" if summary.held else "killed") if end is None else end.state,
+        stopped_by=None if end is None else end.reason,
+        exit_status=None if end is None else end.exit_status,
+    )
+
+
+class _SessionEnd(NamedTuple):
+    """How a session ended."""
+
+    state: SessionState
+    reason: str | None
+    exit_status: int | None
+
+
+def _end_of(newest: SessionRow | None, ending: Ending | None) -> _SessionEnd | None:
+    """Return how the newest session ended; None where it was killed, or still works."""
+    if newest is not None and newest.state is not None:
+        return _SessionEnd(newest.state, newest.stopped_by, newest.exit_status)
+    return None if ending is None else _SessionEnd(*ending)
+
+
+def _report_approval(consent: RunApproval) -> ApprovalReport:
+    return ApprovalReport(how=consent.how, by=consent.by)
+
+
+def _report_window(plan: Plan, newest: SessionRow | None) -> WindowReport | None:
+    """Return the window of the newest session; before there is one, the plan's."""
+    options = None if newest is None else newest.options
+    window = (plan if newest is None else options or SessionOptions()).window
+    if window is None:
+        return None
+    origin = options.window_from if options else None
+    return WindowReport(
+        opens=window.opens,
+        closes=window.closes,
+        origin=origin or ("plan" if window == plan.window else "option"),
+    )
+
+
+def _report_session(session: SessionRow) -> SessionReport:
+    return SessionReport(
+        started=instant(session.started),
+        ended=None if session.ended is None else instant(session.ended),
+        exit_status=session.exit_status,
+        by=session.holder.user,
+        host=session.holder.host,
+    )
+
+
+def _report_control(at: float, note: ControlNote) -> ControlReport:
+    return ControlReport(at=instant(at), act=note.act, by=note.by, origin=note.origin)
+
+
+def _report_restore(restore: Restore) -> RestoreReport:
+    begun = None if restore.begun is None else instant(restore.begun)
+    return RestoreReport(id=restore.id, begun=begun, live=restore.live)
+
+
+def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:
+    """Return what a restore goes by: of a run what it has kept, of a restore what was accepted."""
+    meta, plan = summary.meta, summary.plan
+    if meta.act == "restore":
+        return {
+            "accepted": meta.accept,
+            "unaccepted": _list_obstacles(database) if meta.unaccepted is None else meta.unaccepted,
+            "brings_back": len(meta.restored_runs),
+            "unseen": meta.unseen,
+        }
+    return {
+        "snapshots": None if plan.snapshot == "off" else database.one(_SNAPSHOTS)[0],
+        "restore_outlook": None if meta.rehearsal else way_back(database, plan.snapshot),
+    }
+
+
+def _list_obstacles(database: Database) -> tuple[str, ...]:
+    """Return the obstacles that left targets out of a restore whose journal has them in its reasons alone."""
+    reasons: Iterator[str] = (text for (text,) in database.rows(_LEFT_OUT))
+    return tuple(sorted({obstacle for text in reasons for obstacle in _ACCEPT_OPTION.findall(text)}))
+
+
+def _add(cells: Iterable[Totals]) -> Totals:
+    sums = dict.fromkeys(Totals.__struct_fields__, 0)
+    for cell in cells:
+        for key in sums:
+            sums[key] += getattr(cell, key)
+    return Totals(**sums)

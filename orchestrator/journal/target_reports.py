@@ -1,0 +1,77 @@
+"""The targets of a run with their attempts, as a stream: a journal may hold more than fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from orchestrator.gateways import KINDS
+from orchestrator.journal.database import Database, Row
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan
+from orchestrator.model.reading import Act
+from orchestrator.model.target_id import decode_parts
+from orchestrator.report.values import AttemptReport, TargetReport
+
+EVERY = "1"
+"""The condition that every target meets."""
+
+_TARGETS = """
+SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds FROM ended WHERE {where} ORDER BY seq
+"""
+_ATTEMPTS = (
+    "SELECT seq, number, act, started, seconds, status, code, message FROM attempt{only} ORDER BY seq, number"
+)
+_ONLY = " WHERE seq IN (SELECT seq FROM ended WHERE {where})"
+
+
+def stream_targets(database: Database, plan: Plan, where: str = EVERY) -> Iterator[TargetReport]:
+    """Yield the targets that meet a condition on the view ``ended``, in the plan's order."""
+    kinds = [KINDS[gateway.KIND] for gateway in plan.gateways]
+    coordinates = [tuple(part.name for part in kind.COORDINATES) for kind in kinds]
+    attempts = _AttemptStream(database, where)
+    for seq, name, gateway, wave, outcome, *rest in database.rows(_TARGETS.format(where=where)):
+        reason, evidence, seconds = rest
+        yield TargetReport(
+            id=name,
+            gateway=plan.gateways[gateway].name,
+            kind=kinds[gateway].KIND,
+            wave=plan.waves[wave].name,
+            coordinates=dict(zip(coordinates[gateway], decode_parts(name), strict=True)),
+            outcome=Outcome(outcome),
+            reason=reason,
+            evidence=evidence,
+            seconds=seconds,
+            attempts=attempts.read(seq),
+        )
+
+
+class _AttemptStream:
+    """The attempts of a stream of targets, read alongside: both come in the order of ``seq``."""
+
+    def __init__(self, database: Database, where: str) -> None:
+        only = "" if where == EVERY else _ONLY.format(where=where)
+        self._rows = database.rows(_ATTEMPTS.format(only=only))
+        self._next: Row | None = next(self._rows, None)
+
+    def read(self, seq: int) -> tuple[AttemptReport, ...]:
+        """Return the attempts of the target, which comes after every target that was read before."""
+        found: list[AttemptReport] = []
+        while self._next is not None and self._next[0] <= seq:
+            if self._next[0] == seq:
+                found.append(_attempt(self._next))
+            self._next = next(self._rows, None)
+        return tuple(found)
+
+
+def _attempt(row: Row) -> AttemptReport:
+    _, number, act, started, seconds, status, code, message = row
+    return AttemptReport(
+        number=number,
+        act=Act(act),
+        started=datetime.fromtimestamp(started, UTC),
+        seconds=seconds,
+        status=status,
+        code=code,
+        message=message,
+    )

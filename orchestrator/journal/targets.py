@@ -1,0 +1,29 @@
+"""The targets of a journal as its plan names them, whatever has become of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.journal.database import Database
+from orchestrator.model.target import Target, TargetId
+from orchestrator.model.target_id import decode_parts
+
+_IDS = "SELECT id, wave FROM target"
+_FIRST_OPEN = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
+_NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
+
+
+def list_ids(database: Database) -> Iterator[tuple[TargetId, int]]:
+    """Yield the id of each target, and the index of its wave."""
+    return ((TargetId(name), wave) for name, wave in database.rows(_IDS))
+
+
+def list_first_open(database: Database, count: int) -> list[TargetId]:
+    """Return the ids of the first ``count`` targets without an outcome, in the order in which they go."""
+    return [TargetId(name) for (name,) in database.rows(_FIRST_OPEN, (count,))]
+
+
+def read_nth(database: Database, gateway: int, name: str, place: int) -> Target:
+    """Return the target at a place, from 0, among those of a gateway: its index in the plan, and its name."""
+    seq, text, wave = database.one(_NTH, (gateway, place))
+    return Target(seq, TargetId(text), name, wave, decode_parts(text))
