@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from orchestrator.display.progress import GIVEN_UP, RunProgress
+from orchestrator.display.lane_progress import GIVEN_UP
+from orchestrator.display.progress import RunProgress
 from orchestrator.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -137,6 +138,12 @@ def describe_control(event: Controlled) -> str:
     """Return who did what to the run, and from where."""
     origin = f" ({make_visible(event.origin)})" if event.origin else ""
     return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
+
+
+def describe_landing(progress: RunProgress, reason: str) -> str:
+    """Return what still goes on in a run that stops for ``reason``, and how to leave at once."""
+    again = "; interrupt again to leave at once" if reason.startswith("interrupt") else ""
+    return f"{progress.in_flight} in flight will land{again}"
 
 
 def describe_lane(event: LaneChanged) -> str:

@@ -9,6 +9,7 @@ from orchestrator.display.phrases import (
     SILENT,
     describe_control,
     describe_done,
+    describe_landing,
     describe_lane,
     describe_protect,
     describe_setting,
@@ -80,9 +81,8 @@ class PlainDisplay:
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {describe_lane(event)}"
             case RunStopping():
-                again = "; interrupt again to leave at once" if event.reason.startswith("interrupt") else ""
-                landing = f"{self._progress.in_flight} in flight will land"
-                yield f"stopping: {make_visible(event.reason)}; {landing}{again}"
+                landing = describe_landing(self._progress, event.reason)
+                yield f"stopping: {make_visible(event.reason)}; {landing}"
             case RunWaiting(why="proceed" | "paused"):
                 yield describe_wait(self._progress, event.at)
             case _:
@@ -187,8 +187,8 @@ class PlainDisplay:
             for outcome in Outcome
             if progress.count(outcome)
         ]
-        if progress.lost:
-            counts.append(f"{progress.lost:,} cannot be brought back")
+        if progress.unrestorable:
+            counts.append(f"{progress.unrestorable:,} cannot be brought back")
         rate = progress.pace.rate(at)
         if rate and progress.ended is None:
             counts.append(f"{rate:.1f}/s")

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
 from orchestrator.display.phrases import describe_wait
-from orchestrator.display.progress import GIVEN_UP, LaneProgress, RunProgress
+from orchestrator.display.progress import RunProgress
 from orchestrator.lanes.lane import Lane
 from orchestrator.rules.forecast import Forecast
 from orchestrator.text.characters import make_visible
@@ -90,17 +91,17 @@ def read_live_status(
 
 
 def _read_lane_status(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
-    state = told.standing(now)
+    state = told.state_at(now)
     probe, gives_up = lane.state.probes() if lane and state == "parked" else (None, None)
     return LiveLaneStatus(
         name=told.name,
         state=state,
-        reason=told.why if state != "open" else None,
+        reason=told.reason if state != "open" else None,
         left=told.total - told.ended,
         in_flight=told.in_flight,
         repeating=len(told.waiting),
         rate=told.bound,
-        until=told.until if state == "paused" else None,
+        until=told.paused_until if state == "paused" else None,
         probe_at=None if probe is None else max(now, now + probe - monotonic),
         gives_up_at=None if gives_up is None else now + gives_up - monotonic,
         given_up=told.given_up,

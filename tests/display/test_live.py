@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestrator.display.live import CURVE, LiveDisplay, draw_curve, draw_picture
+from orchestrator.display.live import LiveDisplay
+from orchestrator.display.picture import CURVE, draw_curve, draw_picture
 from orchestrator.display.progress import RunProgress
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.formats import format_clock

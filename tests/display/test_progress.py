@@ -1,6 +1,7 @@
 import pytest
 
-from orchestrator.display.progress import TROUBLES_KEPT, PaceMeter, RunProgress
+from orchestrator.display.pace import PaceMeter
+from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
 from orchestrator.engine.live_status import describe_lane_wait, read_live_status
 from orchestrator.model.events import AttemptStarted, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
@@ -64,7 +65,7 @@ def test_what_was_not_started_ends_without_counting_as_pace() -> None:
 def test_a_pause_knows_when_it_is_over() -> None:
     lane = told(started(), paused("apim", START + 5, 12.0)).lanes["apim"]
 
-    assert (lane.state, lane.why, lane.until) == ("paused", "429", START + 17)
+    assert (lane.state, lane.reason, lane.paused_until) == ("paused", "429", START + 17)
 
 
 def test_a_gateway_with_nothing_left_to_do_may_still_change_its_state() -> None:
@@ -197,7 +198,7 @@ def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events:
 def test_a_probe_that_is_told_to_wait_leaves_its_lane_parked() -> None:
     lane = told(started(), parked(), paused()).lanes["apim"]
 
-    assert (lane.state, lane.why) == ("parked", "five faults in a row")
+    assert (lane.state, lane.reason) == ("parked", "five faults in a row")
 
 
 def test_a_closed_lane_takes_no_more_time_and_what_has_ended_needs_no_forecast() -> None:

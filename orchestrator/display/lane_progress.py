@@ -1,0 +1,143 @@
+"""The progress of one lane, counted from its events."""
+
+from __future__ import annotations
+
+from orchestrator.display.pace import PaceMeter
+from orchestrator.model.events import LaneChanged, TargetEnded
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.target import TargetId
+
+GIVEN_UP = "given up until a resume"
+"""What the displays call a parked lane that is not probed any more."""
+BRIEF_PAUSE = 5.0
+"""Seconds. A shorter pause is part of a lane's pace; after a longer one the pace must be measured anew."""
+
+
+class LaneProgress:
+    """One gateway: this session has to do ``total`` targets, and ``ended`` of them have an outcome."""
+
+    __slots__ = (
+        "bound",
+        "ended",
+        "fault",
+        "given_up",
+        "idle_since",
+        "in_flight",
+        "name",
+        "outcomes",
+        "pace",
+        "paused_for",
+        "paused_until",
+        "reason",
+        "state",
+        "total",
+        "waiting",
+        "warning",
+    )
+
+    def __init__(self, name: str, total: int, at: float) -> None:
+        self.name = name
+        self.total = total
+        self.ended = 0
+        self.in_flight = 0
+        """Requests that have no reply yet."""
+        self.waiting: set[TargetId] = set()
+        """Targets that wait for their next request."""
+        self.outcomes = dict.fromkeys(Outcome, 0)
+        self.pace = PaceMeter(at)
+        self.idle_since: float | None = None
+        """Unix time since which the lane waits for the other gateways of a part."""
+        self.state = "open"
+        self.given_up = False
+        """The lane is parked, and this session does not probe it any more."""
+        self.reason: str | None = None
+        """Why the lane is in its ``state``."""
+        self.warning: str | None = None
+        self.fault: str | None = None
+        """What the newest reply said, or why none came; None if it said nothing."""
+        self.paused_until: float | None = None
+        """Unix time at which a pause ends."""
+        self.paused_for = 0.0
+        """Seconds of the latest pause."""
+        self.bound: float | None = None
+        """Undeploys a second that the lane allows; None without a limit of ours."""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether this session does nothing more for the gateway, even if targets are left."""
+        return self.state == "closed" or self.given_up
+
+    def state_at(self, now: float) -> str:
+        """Return the state of the lane at the Unix time ``now``."""
+        # No event tells that a pause is over.
+        over = self.state == "paused" and self.paused_until is not None and self.paused_until <= now
+        return "open" if over else self.state
+
+    def find_hindrance(self, now: float) -> str | None:
+        """Return the state that keeps the lane from going on with what is left; None if nothing does."""
+        state = self.state_at(now)
+        brief = state == "paused" and self.paused_until is not None and self.paused_for <= BRIEF_PAUSE
+        held = state in ("paused", "parked") and not brief and not self.given_up
+        return state if held and self.ended < self.total else None
+
+    def estimate_seconds(self, targets: int, now: float) -> float | None:
+        """Return how long ``targets`` targets take at the present pace; None if the pace is unknown or 0."""
+        rate = self.pace.rate(now if self.idle_since is None else self.idle_since)
+        return targets / rate if rate else None
+
+    def start_attempt(self, target: TargetId) -> None:
+        """Count a request that leaves."""
+        self.in_flight += 1
+        self.waiting.discard(target)
+
+    def end_attempt(self, fault: str | None) -> None:
+        """Count a request that has its reply, or is lost, and keep what was wrong."""
+        self.in_flight -= 1
+        self.fault = fault
+
+    def plan_retry(self, target: TargetId) -> None:
+        """Note that ``target`` waits for its next request."""
+        self.waiting.add(target)
+
+    def end_target(self, event: TargetEnded) -> None:
+        """Count a target that has its outcome."""
+        self.ended += 1
+        self.outcomes[event.outcome] += 1
+        self.waiting.discard(event.target)
+        # A thousand targets can end as not started in an instant, which tells nothing about the gateway.
+        if event.outcome is not Outcome.NOT_STARTED:
+            self.pace.count(event.at)
+
+    def warn(self, text: str) -> None:
+        """Keep the newest warning about the gateway."""
+        self.warning = text
+
+    def limit(self, rate: float | None) -> None:
+        """Note how many undeploys a second the lane allows from now on."""
+        self.bound = rate
+
+    def change_state(self, event: LaneChanged) -> None:
+        """Take over the state that ``event`` tells of."""
+        if event.state == "paused" and self.state == "parked":
+            return  # the gateway told a probe to wait, and the lane stays parked
+        if self.find_hindrance(event.at) is not None and event.state == "open":
+            self.restart_pace(event.at)
+        if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF_PAUSE:
+            self.restart_pace(event.at + event.seconds)
+        self.state, self.reason, self.given_up = event.state, event.reason, event.given_up
+        self.paused_until = event.at + event.seconds if event.seconds is not None else None
+        self.paused_for = event.seconds or 0.0
+
+    def restart_pace(self, at: float) -> None:
+        """Measure the pace anew from ``at`` on, because the lane stood still before."""
+        self.pace = PaceMeter(at)
+
+    def start_idling(self, at: float) -> None:
+        """Note that the lane has nothing to do until the other gateways have ended their part."""
+        self.idle_since = at
+
+    def stop_idling(self, at: float) -> None:
+        """Note that the lane has work again, and keep the pace that it had before it was idle."""
+        if self.idle_since is not None:
+            self.pace.skip(at - self.idle_since)
+            self.idle_since = None

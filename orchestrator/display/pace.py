@@ -1,0 +1,49 @@
+"""How fast targets end: a count for each of the last seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+
+RATE_SECONDS = 20.0
+"""Seconds over which a rate is measured."""
+HISTORY_SECONDS = 40
+"""Seconds of which the count is kept, for the curve."""
+
+
+class PaceMeter:
+    """Counts the targets that ended in each of the last seconds. Times are Unix times."""
+
+    __slots__ = ("_counts", "_second", "_since")
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._second = int(since)
+        self._counts: deque[int] = deque([0], maxlen=HISTORY_SECONDS)
+
+    def count(self, at: float) -> None:
+        """Count one target that ended at ``at``."""
+        self._forward(int(at))
+        self._counts[-1] += 1
+
+    def history(self, now: float) -> tuple[int, ...]:
+        """Return the counts of the last seconds, the oldest first and the running second last."""
+        idle = min(max(int(now) - self._second, 0), HISTORY_SECONDS)
+        return (*self._counts, *[0] * idle)[-HISTORY_SECONDS:]
+
+    def rate(self, now: float) -> float | None:
+        """Return how many targets end a second; None in the first second, which is too short to measure."""
+        seconds = min(now - self._since, RATE_SECONDS)
+        if seconds < 1:
+            return None
+        return sum(self.history(now)[-int(seconds) - 1 :]) / seconds
+
+    def skip(self, seconds: float) -> None:
+        """Leave out the ``seconds`` that have just passed, because the gateway had nothing to do in them."""
+        self._since += seconds
+        self._second += int(seconds)
+
+    def _forward(self, second: int) -> None:
+        for _ in range(min(second - self._second, HISTORY_SECONDS)):
+            self._counts.append(0)
+        # A clock that jumps back must not lose what was counted.
+        self._second = max(second, self._second)
