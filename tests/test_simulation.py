@@ -24,7 +24,15 @@ from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.retry import End, Policy, Send, Step, TargetHistory, decide, first_step
+from orchestrator.rules.retry import (
+    RetryPolicy,
+    SendStep,
+    Step,
+    TargetEnd,
+    TargetHistory,
+    choose_first_step,
+    decide,
+)
 from orchestrator.runs import restore
 from tests.simulation.clock import CrashError, DeadlockError, StandstillError, VirtualLoop, play
 from tests.simulation.play import play_seed
@@ -100,14 +108,14 @@ def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pyt
 
 def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        target_run, "decide", lambda policy, history, *_, **__: (history, End(Outcome.UNDEPLOYED))
+        target_run, "decide", lambda policy, history, *_, **__: (history, TargetEnd(Outcome.UNDEPLOYED))
     )
 
     assert caught("promise 3")
 
 
 def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "first_step", lambda policy, history: Send())
+    monkeypatch.setattr(target_run, "first_step", lambda policy, history: SendStep())
 
     assert caught("promise 2", seeds=60)
 
@@ -122,15 +130,15 @@ def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
     """A target is repeated as long as the reply leaves doubt."""
 
     def forgetful(
-        policy: Policy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
+        policy: RetryPolicy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
     ) -> tuple[TargetHistory, Step]:
         history, step = decide(policy, history, act, reading, roll=roll)
         if (
-            isinstance(step, End)
+            isinstance(step, TargetEnd)
             and step.outcome is Outcome.FAILED
             and (step.reason or "").startswith("spent")
         ):
-            return replace(history, charged=0), Send(1.0)
+            return replace(history, charged=0), SendStep(1.0)
         return history, step
 
     monkeypatch.setattr(target_run, "decide", forgetful)
@@ -174,8 +182,12 @@ def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(policy: Policy, history: TargetHistory) -> Step:
-        return Send() if policy.act is Act.DEPLOY and not history.doubt else first_step(policy, history)
+    def blind(policy: RetryPolicy, history: TargetHistory) -> Step:
+        return (
+            SendStep()
+            if policy.act is Act.DEPLOY and not history.doubt
+            else choose_first_step(policy, history)
+        )
 
     monkeypatch.setattr(target_run, "first_step", blind)
 

@@ -25,7 +25,7 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import backoff
+from orchestrator.rules.retry import draw_backoff
 
 MOST_TRIES = 4
 """Requests for one query, before it counts as unanswered; those that were refused for haste do not count."""
@@ -202,7 +202,7 @@ class GatewaySurvey:
                 return _describe_unanswered(query, read)
             if failures >= MOST_TRIES or self._given_up:
                 return self._unheard(query, read)
-            await anyio.sleep(backoff(lane.policy, failures, self._environment.roll()))
+            await anyio.sleep(draw_backoff(lane.policy, failures, self._environment.roll()))
 
     def _unheard(self, query: SearchQuery, read: Reading) -> QueryResult:
         self._unanswered += 1

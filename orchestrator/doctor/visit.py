@@ -18,7 +18,7 @@ from orchestrator.doctor.route import RouteCheck, check_route
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import read_answer
-from orchestrator.lanes.login import ActiveCredential, Authenticator, Denied, Later, secrets_of
+from orchestrator.lanes.login import ActiveCredential, Authenticator, LoginDelayed, LoginDenied, list_secrets
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -150,7 +150,7 @@ class _GatewayExamination:
         self._tell_dialect()
 
     def _mask(self, material: Material | None) -> Mask:
-        known = () if material is None else secrets_of(material)
+        known = () if material is None else list_secrets(material)
         self._environment.known.add(
             (*known, *(each.reveal() for each in self._environment.passwords(self._gateway)))
         )
@@ -191,10 +191,10 @@ class _GatewayExamination:
             case ActiveCredential() as active:
                 self._tell_life(active)
                 return active
-            case Denied(reason):
+            case LoginDenied(reason):
                 advice = "set the right password; each further try may lock the account"
                 self.found.append(Finding.failure("credential", reason, advice))
-            case Later(reason):
+            case LoginDelayed(reason):
                 advice = "see whether the place of the login is well and can be reached"
                 self.found.append(Finding.failure("credential", reason, advice))
         raise _VisitEnded

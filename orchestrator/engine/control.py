@@ -19,7 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
-from orchestrator.lanes.lane import Lane, Learned
+from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, RunId
@@ -101,7 +101,7 @@ class Controller:
         run: RunId,
         plan: Plan,
         lanes: Mapping[str, Lane],
-        learned: dict[str, Learned],
+        learned: dict[str, LearnedLimits],
         pending: Pending,
         record: Record,
         tools: RunResources,
@@ -197,7 +197,7 @@ class Controller:
                 pass
 
     def _set_limits(self, command: SetLimits) -> None:
-        before = self.learned.get(command.gateway, Learned())
+        before = self.learned.get(command.gateway, LearnedLimits())
         self.learned[command.gateway] = _replace_limits(before, self._find_gateway(command), command)
         if lane := self._lanes.get(command.gateway):
             given = command.unbounded or command.rate is not None
@@ -215,16 +215,16 @@ def no_control(_: Controller) -> AbstractAsyncContextManager[None]:
 
 def recall_controls(
     gateways: Iterable[Gateway], rates: Mapping[str, float], notes: Iterable[ControlNote]
-) -> tuple[dict[str, Learned], dict[str, str]]:
+) -> tuple[dict[str, LearnedLimits], dict[str, str]]:
     """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
     that somebody set, and the patterns that are passed over with who wanted that."""
-    learned = {name: Learned(rate=rate) for name, rate in rates.items()}
+    learned = {name: LearnedLimits(rate=rate) for name, rate in rates.items()}
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
     for note in notes:
         match msgspec.json.decode(note.command, type=ControlCommand):
             case SetLimits(gateway=name) as command if name in entries:
-                learned[name] = _replace_limits(learned.get(name, Learned()), entries[name], command)
+                learned[name] = _replace_limits(learned.get(name, LearnedLimits()), entries[name], command)
             case SkipTargets(pattern):
                 skips.setdefault(pattern, note.by)
             case _:
@@ -232,7 +232,7 @@ def recall_controls(
     return learned, skips
 
 
-def _replace_limits(learned: Learned, gateway: Gateway, command: SetLimits) -> Learned:
+def _replace_limits(learned: LearnedLimits, gateway: Gateway, command: SetLimits) -> LearnedLimits:
     limits = learned.limits or gateway.limits
     return replace(
         learned,

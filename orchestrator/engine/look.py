@@ -20,10 +20,10 @@ async def look_at(
 
     The lane has ``admitted`` the first read; the others ask for themselves.
     """
-    return await _Look(attempts, target, history).read(admitted)
+    return await _ReadSequence(attempts, target, history).read(admitted)
 
 
-class _Look:
+class _ReadSequence:
     """The reads of one look so far."""
 
     def __init__(self, attempts: TargetAttempts, target: Target, history: TargetHistory) -> None:

@@ -12,7 +12,7 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.reading import UNDEPLOY, Operation, Reading, Snapshot
 from orchestrator.model.target import Target
-from orchestrator.rules.precheck import Approved
+from orchestrator.rules.precheck import StateAtApproval
 
 
 class Recording(Protocol):
@@ -37,5 +37,5 @@ class RunResources(Struct, frozen=True, kw_only=True):
     change: Operation = UNDEPLOY
     """What is done to the targets: to undeploy them, or in a restore to deploy them."""
     snapshot: Literal["best", "required", "off"] = "off"
-    approved: Callable[[int], Approved | None] = lambda _: None
+    approved: Callable[[int], StateAtApproval | None] = lambda _: None
     """What an approval saw of the target with a number, where there is one."""

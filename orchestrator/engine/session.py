@@ -27,7 +27,7 @@ from orchestrator.journal.record import Record
 from orchestrator.journal.run_report import consent_of
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment, open_connection
-from orchestrator.lanes.lane import Lane, LaneStatus, Learned
+from orchestrator.lanes.lane import Lane, LaneStatus, LearnedLimits
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
@@ -80,7 +80,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """What a stop rule counted so far was accepted: counts begin afresh."""
     options: SessionOptions
     """The options of this session, for the journal."""
-    learned: Mapping[str, Learned] = {}
+    learned: Mapping[str, LearnedLimits] = {}
     """What earlier sessions have left for each lane, by name."""
     skips: Mapping[str, str] = {}
     """Patterns that somebody has had passed over in an earlier session, and who."""
@@ -296,7 +296,7 @@ class Session:
             self._environment,
             self._run_gate,
             self,
-            self._controller.learned.get(gateway.name, Learned()),
+            self._controller.learned.get(gateway.name, LearnedLimits()),
             self._tools.change.act,
         )
         texts = [

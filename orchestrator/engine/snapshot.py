@@ -12,8 +12,8 @@ from orchestrator.lanes.exchange import count_as_unclear
 from orchestrator.model.events import SnapshotMissed
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.precheck import Approved, explain_miss, judge_snapshot
-from orchestrator.rules.retry import End, TargetHistory, backoff, blocked, passing
+from orchestrator.rules.precheck import StateAtApproval, explain_miss, judge_snapshot
+from orchestrator.rules.retry import TargetEnd, TargetHistory, draw_backoff, end_blocked, is_passing_fault
 
 
 class Precheck(NamedTuple):
@@ -21,7 +21,7 @@ class Precheck(NamedTuple):
 
     target: Target
     history: TargetHistory
-    end: End | None = None
+    end: TargetEnd | None = None
     """None where the target is to be undeployed."""
     is_up: bool = False
 
@@ -55,7 +55,7 @@ class SnapshotTaker:
         return Precheck(target, history, end, is_up)
 
     def _go_without(
-        self, target: Target, history: TargetHistory, approved: Approved | None, refused: str
+        self, target: Target, history: TargetHistory, approved: StateAtApproval | None, refused: str
     ) -> Precheck:
         """Say what follows where the lane admits no look: the undeploy goes first, if it may go without."""
         if (
@@ -63,7 +63,7 @@ class SnapshotTaker:
             or approved is not None
             or self._is_undeploy_refused(target)
         ):
-            return Precheck(target, history, blocked(history, refused))
+            return Precheck(target, history, end_blocked(history, refused))
         self._miss(target, Snapshot(verdict=Verdict.UNCLEAR, message=refused))
         return Precheck(target, history)
 
@@ -108,8 +108,8 @@ class SnapshotTaker:
 
     def _is_passing(self, reading: Reading) -> bool:
         """Return whether the newest reading could not tell for a cause that may be over in a moment."""
-        return reading.verdict is Verdict.UNCLEAR and passing(self._attempts.status)
+        return reading.verdict is Verdict.UNCLEAR and is_passing_fault(self._attempts.status)
 
     async def _wait_before_repeat(self) -> None:
-        wait = backoff(self._lane.policy, 1, self._resources.environment.roll())
+        wait = draw_backoff(self._lane.policy, 1, self._resources.environment.roll())
         await self._resources.run_gate.sleep(wait)

@@ -23,14 +23,14 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import (
-    End,
-    Look,
-    Send,
+    LookStep,
+    SendStep,
     Step,
+    TargetEnd,
     TargetHistory,
-    blocked,
+    choose_first_step,
     decide,
-    first_step,
+    end_blocked,
     mirror_reading,
 )
 
@@ -58,33 +58,33 @@ class TargetRun:
         self._lane = lane
         self._resources = resources
         self._attempts = TargetAttempts(lane, resources, history.requests)
-        self._step: Step = first_step(lane.policy, history)
+        self._step: Step = choose_first_step(lane.policy, history)
         self._state_list = state_list
         self._last_look = last_look
         self._no_repeat: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
-    async def run(self) -> End | LookDeferred:
+    async def run(self) -> TargetEnd | LookDeferred:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
         if end := await self._check_before():
             return end
         step = await self._advance()
-        if isinstance(step, End | LookDeferred):
+        if isinstance(step, TargetEnd | LookDeferred):
             return step
         await self._resources.run_gate.sleep(step.wait)
         repeat = AsyncRetrying(
             retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._resources.run_gate.sleep
         )
-        end_or_deferral: End | LookDeferred = await repeat(self._advance)
+        end_or_deferral: TargetEnd | LookDeferred = await repeat(self._advance)
         return end_or_deferral
 
-    async def _check_before(self) -> End | None:
+    async def _check_before(self) -> TargetEnd | None:
         """Take the snapshot that is wanted; return how the target ends by that, if it does."""
         check = await SnapshotTaker(self._attempts, self._resources).check(self.target, self.history)
         self.target = check.target
         self.history = replace(check.history, requests=self._attempts.count)
-        if check.end is None and check.is_up and isinstance(self._step, Look):
-            self._step = Send()  # the snapshot was the look that was due
+        if check.end is None and check.is_up and isinstance(self._step, LookStep):
+            self._step = SendStep()  # the snapshot was the look that was due
         return check.end
 
     async def _advance(self) -> Step | LookDeferred:
@@ -105,7 +105,7 @@ class TargetRun:
         return self._step
 
     def _act_of(self, step: Step) -> Act:
-        return Act.LOOK if isinstance(step, Look) else self._lane.policy.act
+        return Act.LOOK if isinstance(step, LookStep) else self._lane.policy.act
 
     def _request_admission(self, act: Act) -> AdmissionRequest:
         if act is Act.LOOK:
@@ -142,12 +142,12 @@ class TargetRun:
     def _may_defer_look(self, reading: Reading) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
         may_defer = self._state_list is not None and not self._last_look and self._state_list.puts_off
-        return may_defer and reading.verdict is Verdict.REMOVED and isinstance(self._step, Look)
+        return may_defer and reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
 
     def _plan_next(self) -> str | None:
         """Announce the wait before the next step, or return why that step must not be waited for."""
         step = self._step
-        if isinstance(step, End):
+        if isinstance(step, TargetEnd):
             return self._no_repeat or self._lane.state.hopeless if step.outcome is Outcome.UNKNOWN else None
         act = self._act_of(step)
         settling = act is Act.LOOK and self.history.charged > 0
@@ -161,18 +161,18 @@ class TargetRun:
 
     def _go_on_without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
-        if isinstance(self._step, Send) and self.history.doubt and self._no_repeat is None:
+        if isinstance(self._step, SendStep) and self.history.doubt and self._no_repeat is None:
             self._no_repeat = refused
             if self._lane.refusal(Act.LOOK, settling=True) is None:
-                return Look()
-        return blocked(self.history, self._no_repeat or refused)
+                return LookStep()
+        return end_blocked(self.history, self._no_repeat or refused)
 
 
 def _goes_on(step: Step | LookDeferred) -> bool:
-    return not isinstance(step, End | LookDeferred)
+    return not isinstance(step, TargetEnd | LookDeferred)
 
 
 def _wanted_wait(state: RetryCallState) -> float:
     """Return the wait that the step itself carries, so that policy and loop cannot disagree."""
-    step: Send | Look = state.outcome.result() if state.outcome else Send()
+    step: SendStep | LookStep = state.outcome.result() if state.outcome else SendStep()
     return step.wait

@@ -17,12 +17,12 @@ from orchestrator.errors import DiskError
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.state_list import Deferred
+from orchestrator.lanes.state_list import DeferredTarget
 from orchestrator.model.events import StepStarted, TargetEnded, WaveEnded, WaveStarted
 from orchestrator.model.plan import Plan, Wave, WaveStep
 from orchestrator.model.reading import UNDEPLOY, Act
 from orchestrator.rules.dependencies import Dependencies
-from orchestrator.rules.retry import End, blocked
+from orchestrator.rules.retry import TargetEnd, end_blocked
 from orchestrator.rules.stop_rules import StopRules, is_fruitless
 
 
@@ -170,7 +170,7 @@ async def _work(crew: Crew, lane: Lane, queue: TargetQueue, order: DependencyTra
                 await _undeploy(crew, lane, queue, order, taken)
             elif lane.refusal() is None:
                 target_run = TargetRun(taken.target, taken.history, lane, crew.tools)
-                end = blocked(taken.history, taken.refusal)
+                end = end_blocked(taken.history, taken.refusal)
                 _keep(crew, order, end, target_run, 0.0, doubted=taken.history.requests > 0)
         except DiskError as error:
             crew.tools.run_gate.stop("disk", str(error))
@@ -192,14 +192,14 @@ async def _undeploy(
         end = await target_run.run()
     finally:
         queue.release(target)
-    if isinstance(end, End):
+    if isinstance(end, TargetEnd):
         seconds = crew.tools.environment.monotonic() - began
         _keep(crew, order, end, target_run, seconds, doubted=history.requests > 0)
     else:
-        await _defer(crew, lane, order, Deferred(target, target_run.history, began))
+        await _defer(crew, lane, order, DeferredTarget(target, target_run.history, began))
 
 
-async def _defer(crew: Crew, lane: Lane, order: DependencyTracker, waiting: Deferred) -> None:
+async def _defer(crew: Crew, lane: Lane, order: DependencyTracker, waiting: DeferredTarget) -> None:
     """Let a target wait for the look that many share."""
     lane.state_list.defer(waiting)
     if breach := crew.tally.wait():
@@ -220,7 +220,7 @@ async def _look_at_deferred(crew: Crew, lane: Lane, order: DependencyTracker, wo
             group.start_soon(_finish, crew, lane, order, turns)
 
 
-async def _finish(crew: Crew, lane: Lane, order: DependencyTracker, turns: Iterator[Deferred]) -> None:
+async def _finish(crew: Crew, lane: Lane, order: DependencyTracker, turns: Iterator[DeferredTarget]) -> None:
     for target, history, began in turns:
         target_run = TargetRun(target, history, lane, crew.tools, state_list=lane.state_list, last_look=True)
         try:
@@ -230,7 +230,7 @@ async def _finish(crew: Crew, lane: Lane, order: DependencyTracker, turns: Itera
             return
         finally:
             lane.release(target.id)
-        if isinstance(end, End):
+        if isinstance(end, TargetEnd):
             seconds = crew.tools.environment.monotonic() - began
             _keep(crew, order, end, target_run, seconds, doubted=False, waited=True)
 
@@ -238,7 +238,7 @@ async def _finish(crew: Crew, lane: Lane, order: DependencyTracker, turns: Itera
 def _keep(
     crew: Crew,
     order: DependencyTracker,
-    end: End,
+    end: TargetEnd,
     target_run: TargetRun,
     seconds: float,
     *,

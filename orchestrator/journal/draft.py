@@ -12,7 +12,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.order import circles, depths
 from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
-from orchestrator.rules.precheck import Approved
+from orchestrator.rules.precheck import StateAtApproval
 
 _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
@@ -217,7 +217,7 @@ class Draft:
         with self.database.transaction():
             insert_meta(self.database, meta)
 
-    def approve(self, approved: Iterable[tuple[str, Approved]]) -> None:
+    def approve(self, approved: Iterable[tuple[str, StateAtApproval]]) -> None:
         """Keep what an approval saw of each target, by its id, once it is finished."""
         rows = [(name, one.state, one.revision, one.since) for name, one in approved]
         with self.database.transaction():

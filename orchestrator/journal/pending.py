@@ -19,7 +19,7 @@ from orchestrator.model.reading import Act, Reading
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts, split_id
 from orchestrator.rules.dependencies import Prerequisite
-from orchestrator.rules.precheck import Approved
+from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.retry import TargetHistory, replay_all
 from orchestrator.text.characters import show_name
 from orchestrator.text.names import why_vanishing
@@ -145,7 +145,7 @@ class Pending:
                     f"{self._database.path}: it names {show_name(name)}: {why}; nothing was sent"
                 )
 
-    def approved(self, seq: int) -> Approved | None:
+    def approved(self, seq: int) -> StateAtApproval | None:
         """Return what an approval saw of the target with a number, where the run has one."""
         if self._has_approval is None:
             self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
@@ -153,7 +153,8 @@ class Pending:
             return None
         rows = self._database.rows("SELECT state, revision, since FROM approved WHERE seq = ?", (seq,))
         return next(
-            (Approved(state=state, revision=revision, since=since) for state, revision, since in rows), None
+            (StateAtApproval(state=state, revision=revision, since=since) for state, revision, since in rows),
+            None,
         )
 
     def targets(self) -> int:

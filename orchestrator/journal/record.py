@@ -11,7 +11,7 @@ from orchestrator.journal.writer import Writing
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.retry import End
+from orchestrator.rules.retry import TargetEnd
 
 # What an earlier session has seen is not lost to a later one that saw nothing.
 _SNAPSHOT = """
@@ -66,7 +66,7 @@ class Record:
         value = _clean(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 
-    def ended(self, target: Target, end: End, *, seconds: float, at: float) -> None:
+    def ended(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
         self._writing.post(
             ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)

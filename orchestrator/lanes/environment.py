@@ -1,6 +1,6 @@
-"""Everything that a lane takes from outside, handed in: time, chance, the network, credentials.
+"""Everything that a lane takes from the outside world: time, chance, the network, credentials.
 
-A real run takes those of the machine; a simulated one takes a virtual clock, a seed and a network of its own.
+A real run takes those of the machine. A simulated run takes a virtual clock, a seed and a network of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.model.http import Lost, Reply, Request, Send
 
 
 class Environment(Struct, frozen=True, kw_only=True):
-    """Where time, chance and the rest come from. Waiting itself is the event loop's."""
+    """Where time, chance, connections and credentials come from. Waiting itself is the event loop's."""
 
     now: Callable[[], float]
     """Unix seconds; may jump."""
@@ -27,34 +27,37 @@ class Environment(Struct, frozen=True, kw_only=True):
     roll: Callable[[], float]
     """A number from 0 up to 1."""
     connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
-    """Opens what one lane sends through, sized to its limits and with its timeouts."""
+    """Opens the connections of one lane, as many as its limits allow and with its timeouts."""
     check: Callable[[Gateway], None] = lambda _: None
-    """Raises where a gateway cannot be connected to as the plan says: a certificate, a proxy."""
+    """Raises UsageError if the plan's certificates or proxy for a gateway cannot be used."""
     passwords: Callable[[Gateway], tuple[Secret, ...]] = lambda _: ()
-    """What else lets requests through to a gateway: the passwords of its proxies."""
+    """Returns the passwords of the proxies in front of a gateway: replies may repeat them."""
     known: KnownSecrets = field(default_factory=KnownSecrets)
-    """The credentials that were in use so far, of all gateways."""
+    """The credentials that were in use so far, of all gateways: one may repeat another's."""
     credential: Callable[[Gateway], Awaitable[Material]]
-    """Resolves a gateway's references, anew at each call; raises CredentialError."""
+    """Resolves a gateway's references, again at each call; raises CredentialError."""
     reach: Callable[[Gateway], Gateway] = lambda gateway: gateway
-    """Where a gateway is reached: a rehearsal puts a simulator's address in its place."""
+    """Returns the gateway with the address to use: a rehearsal uses a simulator's."""
 
 
 GRACE = 15.0
-"""Seconds beyond a reply's timeout (or as long again, where that is shorter) in which a connection must stand
-and the sender itself must have noticed that no reply has come."""
+"""Seconds beyond a reply's timeout, for connecting and for the sender to notice the timeout by itself. A timeout
+shorter than this is doubled instead."""
 
 
-def exchange_within(gateway: Gateway) -> float:
-    """Return the seconds that one exchange with a gateway may take, connecting included, whoever sends it."""
+def compute_exchange_limit(gateway: Gateway) -> float:
+    """Return how many seconds one exchange with a gateway may take, connecting included."""
     return gateway.reply_timeout + min(GRACE, gateway.reply_timeout)
 
 
 @asynccontextmanager
 async def open_connection(environment: Environment, gateway: Gateway) -> AsyncIterator[Send]:
-    """Open what one lane sends through. No exchange outlasts ``exchange_within``: a request that does is
-    lost, and may have arrived."""
-    seconds = exchange_within(gateway)
+    """Open the connections of one lane.
+
+    No exchange takes longer than ``compute_exchange_limit``: a request without a reply by then is lost, and
+    may have arrived.
+    """
+    seconds = compute_exchange_limit(gateway)
     async with environment.connect(gateway) as send:
 
         async def send_within(request: Request) -> Reply | Lost:

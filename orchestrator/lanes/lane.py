@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import anyio
 from msgspec import Struct
 
-from orchestrator.lanes.environment import Environment, exchange_within
-from orchestrator.lanes.login import Authenticator, Denied, Later
+from orchestrator.lanes.environment import Environment, compute_exchange_limit
+from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import StateList
@@ -26,13 +26,19 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Refuse, Wait
-from orchestrator.rules.retry import Policy, describe
+from orchestrator.rules.admission import (
+    AdmissionDelayed,
+    AdmissionGranted,
+    AdmissionRefused,
+    AdmissionRequest,
+    LaneState,
+)
+from orchestrator.rules.retry import RetryPolicy, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACE_TOLD_EVERY = 1.0
+PACE_REPORT_INTERVAL = 1.0
 """Seconds between two words about a pace that grows; a cut is told at once."""
 
 YEAR = 366 * 86_400.0
@@ -64,7 +70,7 @@ class LaneListener(Protocol):
         ...
 
 
-class Learned(Struct, frozen=True, kw_only=True):
+class LearnedLimits(Struct, frozen=True, kw_only=True):
     """What earlier sessions of the run have left for a lane."""
 
     rate: float | None = None
@@ -73,7 +79,7 @@ class Learned(Struct, frozen=True, kw_only=True):
     """What somebody has put in the place of the plan's limits."""
 
 
-NOTHING = Learned()
+NOTHING_LEARNED = LearnedLimits()
 
 
 class Lane:
@@ -87,7 +93,7 @@ class Lane:
         environment: Environment,
         run_gate: RunGate,
         listener: LaneListener,
-        learned: Learned = NOTHING,
+        learned: LearnedLimits = NOTHING_LEARNED,
         act: Act = Act.UNDEPLOY,
     ) -> None:
         """``material`` is what the gateway's references gave; ``send`` sends one request to it."""
@@ -98,14 +104,14 @@ class Lane:
         self.authenticator = authenticator = Authenticator(
             gateway, material, environment, send, self.tell_request
         )
-        self.policy = Policy.of(gateway, act)
+        self.policy = RetryPolicy.of(gateway, act)
         self.state = LaneState(
             self.policy,
             gateway.park_for,
             limits=limits,
             learned=learned.rate,
             first_alone=authenticator.alone,
-            takes=exchange_within(gateway),
+            takes=compute_exchange_limit(gateway),
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
         """How many requests may be in flight now."""
@@ -152,17 +158,17 @@ class Lane:
                 await self._wakeup.wait(held_up)
                 continue
             match self.state.admit(turn, self.environment.monotonic()):
-                case Go() if self.authenticator.ready:
+                case AdmissionGranted() if self.authenticator.ready:
                     return None
-                case Go() if self.state.given_up:
+                case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
-                case Go():
+                case AdmissionGranted():
                     turn.due = await self._log_in()
-                case Refuse(reason):
+                case AdmissionRefused(reason):
                     self._tell_state()
                     self._wakeup.ring()
                     return reason
-                case Wait(seconds):
+                case AdmissionDelayed(seconds):
                     if refused := self.refusal(turn.act, seconds, settling=turn.settling):
                         return refused
                     await self._wakeup.wait(seconds)
@@ -273,7 +279,7 @@ class Lane:
         if rate == self._rate_told:
             return
         now = self.environment.monotonic()
-        if at_once or now - self._rate_told_at >= PACE_TOLD_EVERY:
+        if at_once or now - self._rate_told_at >= PACE_REPORT_INTERVAL:
             self._rate_told, self._rate_told_at = rate, now
             self._listener.on_pace(self.gateway.name, rate)
 
@@ -294,11 +300,11 @@ class Lane:
             if self.authenticator.ready or self.state.held(self.environment.monotonic()):
                 return False
             match await self.authenticator.enter():
-                case Denied(reason):
+                case LoginDenied(reason):
                     self._close(reason)
-                case Later(reason, _, True):
+                case LoginDelayed(reason, _, True):
                     self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
-                case Later(reason, wait, False):
+                case LoginDelayed(reason, wait, False):
                     self._put_off_login(reason, wait)
                 case _:
                     self._no_login_since = None

@@ -55,13 +55,13 @@ class ActiveCredential(Struct):
     worked: bool = False
 
 
-class Denied(Struct, frozen=True):
+class LoginDenied(Struct, frozen=True):
     """Nothing lets this lane in any more."""
 
     reason: str
 
 
-class Later(Struct, frozen=True):
+class LoginDelayed(Struct, frozen=True):
     """A login went unanswered; ``final`` where it has been tried often enough."""
 
     reason: str
@@ -69,7 +69,7 @@ class Later(Struct, frozen=True):
     final: bool
 
 
-Admission: TypeAlias = ActiveCredential | Denied | Later
+LoginResult: TypeAlias = ActiveCredential | LoginDenied | LoginDelayed
 
 
 class Authenticator:
@@ -90,11 +90,11 @@ class Authenticator:
         self._lock = anyio.Lock()
         self._unanswered = 0
         self._generation = 0
-        self._refused: Denied | None = None
+        self._refused: LoginDenied | None = None
         """Why the newest credential cannot be renewed."""
         self._on_login = on_login
         self._secrets = frozenset[str]()
-        self._keep((*secrets_of(material), *(each.reveal() for each in environment.passwords(gateway))))
+        self._keep((*list_secrets(material), *(each.reveal() for each in environment.passwords(gateway))))
         self.active: ActiveCredential | None = None
         if not isinstance(material, LoginPassword):
             self._issue(material)
@@ -125,14 +125,14 @@ class Authenticator:
         active = self.active
         return active is not None and (active.renew_at is None or self._environment.now() < active.renew_at)
 
-    async def enter(self) -> Admission:
+    async def enter(self) -> LoginResult:
         """Return what lets a request in now, after a login where one is due."""
         async with self._lock:
             if self.ready and self.active is not None:
                 return self.active
             return await self._log_in()
 
-    async def renew(self, generation: int, reading: Reading) -> Denied | None:
+    async def renew(self, generation: int, reading: Reading) -> LoginDenied | None:
         """Get another credential after a 401, once for the whole lane, or say that none lets us in.
 
         A worker whose credential is not the newest any more has nothing to do. A credential that never
@@ -147,26 +147,26 @@ class Authenticator:
                 self._refused = await self._renew(active, reading)
             return self._refused
 
-    async def _renew(self, active: ActiveCredential, reading: Reading) -> Denied | None:
+    async def _renew(self, active: ActiveCredential, reading: Reading) -> LoginDenied | None:
         if isinstance(active.access, AccessKeys):
-            return Denied(f"the signature was rejected ({describe(reading)})")
+            return LoginDenied(f"the signature was rejected ({describe(reading)})")
         if active.generation > 1 and not active.worked:
-            return Denied(f"the renewed credential was refused too ({describe(reading)})")
+            return LoginDenied(f"the renewed credential was refused too ({describe(reading)})")
         try:
             material = await self._environment.credential(self._gateway)
         except CredentialError as error:
-            return Denied(f"{error} ({describe(reading)})")
+            return LoginDenied(f"{error} ({describe(reading)})")
         return self._replace(active, material, reading)
 
-    def _replace(self, active: ActiveCredential, material: Material, reading: Reading) -> Denied | None:
+    def _replace(self, active: ActiveCredential, material: Material, reading: Reading) -> LoginDenied | None:
         self._material = material
-        self._keep(secrets_of(material))
+        self._keep(list_secrets(material))
         if isinstance(material, LoginPassword):
             active.renew_at, active.until = 0.0, None  # whoever is admitted next logs in
             return None
         if material == active.access:
             why = "the credential was rejected, and its reference gives no other one"
-            return Denied(f"{why} ({describe(reading)})")
+            return LoginDenied(f"{why} ({describe(reading)})")
         self._issue(material)
         return None
 
@@ -175,23 +175,23 @@ class Authenticator:
         if self.active is not None and generation == self.active.generation:
             self.active.worked = True
 
-    async def _log_in(self) -> Admission:
+    async def _log_in(self) -> LoginResult:
         assert isinstance(self._material, LoginPassword)  # noqa: S101 - only a login's token ends
         self._on_login()
         answer = await self._send(self._gateway.login(self._material.secret))
         match self._read(answer):
             case LoginGranted(token, until):
                 self._unanswered = 0
-                self._keep(secrets_of(token))
+                self._keep(list_secrets(token))
                 return self._issue(token, until)
             case LoginRejected(code, message):
-                return Denied(f"the login was refused ({self._told(code, message)})")
+                return LoginDenied(f"the login was refused ({self._told(code, message)})")
             case LoginUnclear() if (active := self._kept()) is not None:
                 return active
             case LoginUnclear(code, message, wait):
                 self._unanswered += 1
                 told = self._told(code, message)
-                return Later(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
+                return LoginDelayed(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
 
     def _kept(self) -> ActiveCredential | None:
         """Return the token in use where it is not over yet: its renewal is tried again a while later."""
@@ -212,7 +212,7 @@ class Authenticator:
     def _issue(self, access: Access, until: float | None = None) -> ActiveCredential:
         self._generation += 1
         now = self._environment.now()
-        ends = until if until is not None else end_of(access)
+        ends = until if until is not None else read_token_end(access)
         # A token that is over before it has begun says that the clocks differ: then a 401 is what tells.
         lasts = None if until is None or until <= now else until - now
         renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
@@ -220,7 +220,7 @@ class Authenticator:
         return self.active
 
 
-def secrets_of(material: Material) -> tuple[str, ...]:
+def list_secrets(material: Material) -> tuple[str, ...]:
     """Return what of a credential may not be repeated. An access key's id is no secret: texts may name it."""
     match material:
         case Secret():
@@ -232,7 +232,7 @@ def secrets_of(material: Material) -> tuple[str, ...]:
     return tuple(each.reveal() for each in found)
 
 
-def end_of(access: Access) -> float | None:
+def read_token_end(access: Access) -> float | None:
     """Return the Unix time at which a token ends, where it says so itself (the ``exp`` of a JSON Web Token).
 
     What it says is not checked: it is a hint for people, and a 401 is the only truth.
@@ -244,10 +244,10 @@ def end_of(access: Access) -> float | None:
         return None
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(claims, type=_Claims).exp
+        return msgspec.json.decode(claims, type=_TokenClaims).exp
     except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
 
 
-class _Claims(Struct):
+class _TokenClaims(Struct):
     exp: float | None = None

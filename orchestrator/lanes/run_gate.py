@@ -18,9 +18,9 @@ LOOKS_PAST_CLOSE = 30.0
 
 Matcher = Callable[[Sequence[str]], Callable[[TargetId], str | None]]
 
-Kind = Literal["stop_rule", "control", "disk", "interrupt"]
-_RANK: dict[Kind, int] = {"stop_rule": 1, "control": 1, "disk": 2, "interrupt": 3}
-_WORDS: dict[Kind, Reason] = {
+StopKind = Literal["stop_rule", "control", "disk", "interrupt"]
+_RANK: dict[StopKind, int] = {"stop_rule": 1, "control": 1, "disk": 2, "interrupt": 3}
+_WORDS: dict[StopKind, Reason] = {
     "stop_rule": Reason.STOP_RULE,
     "control": Reason.INTERRUPT,
     "disk": Reason.DISK,
@@ -43,7 +43,7 @@ class RunGate:
         matcher: Matcher = lambda _: lambda _: None,
     ) -> None:
         """``matcher`` makes, of patterns of targets, the test for the first one that matches an id."""
-        self.kind: Kind | None = None
+        self.kind: StopKind | None = None
         self.reason: str | None = None
         self.paused = False
         """Somebody has paused it."""
@@ -62,7 +62,7 @@ class RunGate:
         """Have ``call`` called whenever something here has changed for those who wait."""
         self._wakes.append(call)
 
-    def stop(self, kind: Kind, text: str) -> None:
+    def stop(self, kind: StopKind, text: str) -> None:
         """Let nothing new start. A graver kind replaces a lesser one; of equals the first stays."""
         if self.kind is not None and _RANK[kind] <= _RANK[self.kind]:
             return

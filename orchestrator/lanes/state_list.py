@@ -19,7 +19,7 @@ from orchestrator.model.reading import Act, Reading, StatePage, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import TargetHistory, backoff
+from orchestrator.rules.retry import TargetHistory, draw_backoff
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -50,7 +50,7 @@ GIVEN_UP_FOR = 300.0
 """Seconds for which a list that was given up is not asked for again."""
 
 
-class Deferred(NamedTuple):
+class DeferredTarget(NamedTuple):
     """A target with the vendor's full evidence, whose look is still owed."""
 
     target: Target
@@ -72,7 +72,7 @@ class StateList:
         self._rests_until = -math.inf
         self._lock = anyio.Lock()
         self._offered = lane.policy.always_look and lane.gateway.LISTS
-        self._deferred: list[Deferred] = []
+        self._deferred: list[DeferredTarget] = []
         self._told_gaps = self._told_length = False
         self._spares = WORTH
         """How many looks the next list is to spare."""
@@ -108,11 +108,11 @@ class StateList:
         """
         return self._lane.policy.act is Act.UNDEPLOY or self.serves
 
-    def defer(self, waiting: Deferred) -> None:
+    def defer(self, waiting: DeferredTarget) -> None:
         """Let a target wait for the next list."""
         self._deferred.append(waiting)
 
-    def take_deferred(self) -> list[Deferred]:
+    def take_deferred(self) -> list[DeferredTarget]:
         """Return who waits, and forget them."""
         waiting, self._deferred = self._deferred, []
         self._spares = len(waiting)
@@ -219,7 +219,7 @@ class StateList:
             if faults >= FAULTS:
                 break
             if failures < TRIES:
-                await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
+                await anyio.sleep(draw_backoff(self._lane.policy, failures, self._environment.roll()))
         self._rests_until = self._environment.monotonic() + GIVEN_UP_FOR
         return None
 

@@ -24,7 +24,7 @@ from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdic
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, SiblingDeployments, TargetState
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import LOOKS_PER_DOUBT, backoff, describe, passing
+from orchestrator.rules.retry import LOOKS_PER_DOUBT, describe, draw_backoff, is_passing_fault
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.runs.options import RunOptions
 from orchestrator.runs.selection import guard_of, hold, refuse_dead, refuse_idle, split_waves
@@ -352,7 +352,7 @@ class _TargetReader:
                 continue
             reading = self._lane.offered_looks.learn(found.via, reading)
             if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
-                await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
+                await anyio.sleep(draw_backoff(self._lane.policy, failures, self._environment.roll()))
                 continue
             seen[found.via], failures = reading, 0
 
@@ -418,11 +418,11 @@ class _TargetReader:
             reply = exchanged.answer
             if exchanged.found.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
-            if isinstance(reply, Reply) and not passing(reply.status):
+            if isinstance(reply, Reply) and not is_passing_fault(reply.status):
                 return reply
             if (failures := failures + 1) >= LOOKS_PER_DOUBT:
                 return None
-            await anyio.sleep(backoff(self._lane.policy, failures, self._environment.roll()))
+            await anyio.sleep(draw_backoff(self._lane.policy, failures, self._environment.roll()))
         return None
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules.precheck import Approved
+from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.retry import describe
 
 
@@ -157,7 +157,7 @@ def count_by_group(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
     return {"targets": counts.total(), **{group.value: counts[group] for group in PreviewGroup}}
 
 
-def build_approved(state: str, revision: str | None, since: str | None) -> Approved:
+def build_approved(state: str, revision: str | None, since: str | None) -> StateAtApproval:
     """Return what a guarded run compares a target with; ``state`` is the value of a ``TargetState``."""
     verdict = _VERDICTS.get(TargetState(state), Verdict.UNCLEAR)
-    return Approved(state=verdict.value, revision=revision, since=since)
+    return StateAtApproval(state=verdict.value, revision=revision, since=since)

@@ -14,7 +14,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.reading import FrontEnd, Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
-from orchestrator.rules.retry import End, Policy, absent
+from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.counting import count_noun
 
@@ -153,16 +153,16 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
             return
 
 
-def _predict_end(gateway: Gateway, seen: SeenTarget) -> End:
+def _predict_end(gateway: Gateway, seen: SeenTarget) -> TargetEnd:
     """Return how a target would end, by its present state."""
     match seen.state:
         case TargetState.ABSENT:
             hidden = seen.snapshot.hidden
-            return absent(Policy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
+            return end_absent(RetryPolicy.of(gateway), Reading(verdict=Verdict.ABSENT, hidden=hidden))
         case TargetState.UNDEPLOYED:
-            return End(Outcome.ALREADY_UNDEPLOYED)
+            return TargetEnd(Outcome.ALREADY_UNDEPLOYED)
         case _:
-            return End(Outcome.UNDEPLOYED)
+            return TargetEnd(Outcome.UNDEPLOYED)
 
 
 def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:

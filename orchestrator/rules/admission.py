@@ -12,7 +12,7 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.pacing import LATE, Pacer, RetryBudget
-from orchestrator.rules.retry import Policy, backoff, describe, wrong_place
+from orchestrator.rules.retry import RetryPolicy, describe, describe_wrong_place, draw_backoff
 
 FAULTY_TARGETS = 5
 """A lane parks after faults of this many different targets with no answered undeploy between."""
@@ -43,17 +43,17 @@ _NO_ANSWER = _FAULTS | {Verdict.BUSY, Verdict.DENIED, Verdict.ELSEWHERE}
 NO_LIMITS = Limits()
 
 
-class Go(Struct, frozen=True):
+class AdmissionGranted(Struct, frozen=True):
     """The request may leave now."""
 
 
-class Wait(Struct, frozen=True):
+class AdmissionDelayed(Struct, frozen=True):
     """Ask again after ``seconds``, or when the lane changes."""
 
     seconds: float
 
 
-class Refuse(Struct, frozen=True):
+class AdmissionRefused(Struct, frozen=True):
     """No request may leave in this session any more, for ``reason``."""
 
     reason: str
@@ -95,7 +95,7 @@ class LaneState:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: RetryPolicy,
         park_for: float,
         *,
         limits: Limits = NO_LIMITS,
@@ -172,18 +172,20 @@ class LaneState:
         """Whether pauses have passed and nothing was taken after them: then one at a time finds out."""
         return self._busy_in_a_row >= FRUITLESS
 
-    def admit(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
+    def admit(
+        self, turn: AdmissionRequest, now: float
+    ) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
         """Say whether a request may leave now. Every wait has an end: time alone brings a decision.
 
         A parked lane lets one target go on at a time, as its probe, which is neither spaced by what the
         gateway bears nor counted as a retry.
         """
         if reason := self.refusal(turn.act, settling=turn.settling):
-            return Refuse(reason)
+            return AdmissionRefused(reason)
         if self.state == "parked" and not self.given_up:
             return self._admit_to_parked(turn, now)
         if wait := self._pause_left(turn.act, now):
-            return Wait(wait)
+            return AdmissionDelayed(wait)
         if self.alone or (self.is_fruitless and turn.act is not Act.LOOK):
             return self._admit_alone(turn, now)
         return self._admit_paced(turn, now)
@@ -192,31 +194,31 @@ class LaneState:
         looks = self._looks_paused_until if act is Act.LOOK else 0.0
         return max(0.0, max(self._paused_until, looks) - now)
 
-    def _admit_paced(self, turn: AdmissionRequest, now: float) -> Go | Wait:
+    def _admit_paced(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         if turn.repeats:
             if wait := self._allowance.take(now):
-                return Wait(wait)
+                return AdmissionDelayed(wait)
             turn.repeats = False
         pacer = self._pacer(turn)
         if turn.due:
             pacer.leaves_alone(now)
-            return Go()
+            return AdmissionGranted()
         if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
             turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
         if now < turn.slot:
-            return Wait(turn.slot - now)
+            return AdmissionDelayed(turn.slot - now)
         pacer.leaves(now)
-        return Go()
+        return AdmissionGranted()
 
     def _pacer(self, turn: AdmissionRequest) -> Pacer:
         return self.looks if turn.act is Act.LOOK else self.undeploys
 
-    def _admit_alone(self, turn: AdmissionRequest, now: float) -> Go | Wait:
+    def _admit_alone(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         if self._prober in (None, turn.target) or self._lapses(now) <= 0.0:
             return self._go_alone(turn, now)
-        return Wait(self._lapses(now))
+        return AdmissionDelayed(self._lapses(now))
 
-    def _go_alone(self, turn: AdmissionRequest, now: float) -> Go | Wait:
+    def _go_alone(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         self._prober, self._prober_since = turn.target, now
         return self._by_itself(turn, now)
 
@@ -224,7 +226,7 @@ class LaneState:
         """Return the seconds after which whoever goes alone has not been heard of for too long."""
         return self._prober_since + self._takes - now
 
-    def _by_itself(self, turn: AdmissionRequest, now: float) -> Go | Wait:
+    def _by_itself(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         """Let the one request go that goes alone: the plan's rate is all that it must keep.
 
         What the gateway was found to bear does not bind it, since it is sent to find that out.
@@ -232,10 +234,10 @@ class LaneState:
         pacer = self._pacer(turn)
         if turn.slot is None or turn.epoch != pacer.epoch or now < turn.slot:
             if wait := pacer.until_allowed(now):
-                return Wait(wait)
+                return AdmissionDelayed(wait)
             pacer.leaves_alone(now)
             turn.slot, turn.epoch = now, pacer.epoch
-        return Go()
+        return AdmissionGranted()
 
     def prove(self) -> bool:
         """The credential was let in; returns whether others have waited for that."""
@@ -244,7 +246,9 @@ class LaneState:
         self.alone, self._prober = False, None
         return True
 
-    def _admit_to_parked(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
+    def _admit_to_parked(
+        self, turn: AdmissionRequest, now: float
+    ) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
         """Let the probe go; have the others wait for its answer, at most until the lane is given up.
 
         A look that settles a doubt waits, and is the probe only where nobody else is; the last one that a
@@ -252,14 +256,14 @@ class LaneState:
         """
         ends = self._parked_since + self._park_for
         if turn.dispensable:
-            return Refuse(self.reason or "")
+            return AdmissionRefused(self.reason or "")
         starts = self._probe_starts(turn, now)
         if now >= starts and (now < ends or self._probe_at < ends):
-            return _before(ends, now, self._go_alone(turn, now))
+            return _bound_delay(ends, now, self._go_alone(turn, now))
         waits_for_late_one = self._prober is not None and self._prober_since >= ends > self._probe_at
         last = self._prober_since + self._takes if waits_for_late_one else ends
         if now < last:
-            return Wait(min(starts, last) - now)
+            return AdmissionDelayed(min(starts, last) - now)
         return self._give_up(turn, now)
 
     def _probe_starts(self, turn: AdmissionRequest, now: float) -> float:
@@ -273,7 +277,9 @@ class LaneState:
             return max(paused, self._probe_at)
         return math.inf if turn.last else max(paused, self._probe_at + FOR_OTHERS)
 
-    def _give_up(self, turn: AdmissionRequest, now: float) -> Go | Wait | Refuse:
+    def _give_up(
+        self, turn: AdmissionRequest, now: float
+    ) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
         self.given_up, self._prober = True, None
         return self.admit(turn, now)
 
@@ -317,7 +323,7 @@ class LaneState:
             case Verdict.BUSY:
                 return self._pause(reading, began, now)
             case Verdict.ELSEWHERE:
-                self.close(wrong_place(reading))
+                self.close(describe_wrong_place(reading))
             case verdict if verdict in _FAULTS:
                 if crowded:
                     self.undeploys.refused(began, now, wait=0.0)
@@ -364,7 +370,7 @@ class LaneState:
     def pause_for(self, wait: float | None, now: float, *, most: float) -> float:
         """Pause everything before a login is tried again; returns for how many seconds: ``most`` at most."""
         self._busy_in_a_row += 1
-        longest = backoff(self._policy, self._busy_in_a_row, 1.0)
+        longest = draw_backoff(self._policy, self._busy_in_a_row, 1.0)
         seconds = min(most, max(1.0, longest if wait is None else wait))
         self._paused_until = max(self._paused_until, now + seconds)
         self._looks_paused_until = max(self._looks_paused_until, now + seconds)
@@ -415,7 +421,7 @@ class LaneState:
         """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""
         if reading.wait is not None:
             return min(reading.wait, self._park_for)
-        return max(1.0, backoff(self._policy, in_a_row, 1.0))
+        return max(1.0, draw_backoff(self._policy, in_a_row, 1.0))
 
     def _pause(self, reading: Reading, began_at: float, now: float) -> float | None:
         if self._busy_since is None:
@@ -476,8 +482,10 @@ class LaneState:
             self.state, self.reason = "closed", reason
 
 
-def _before(ends: float, now: float, said: Go | Wait) -> Go | Wait:
+def _bound_delay(
+    ends: float, now: float, said: AdmissionGranted | AdmissionDelayed
+) -> AdmissionGranted | AdmissionDelayed:
     """Return the same, but no wait past ``ends``, where that is still to come."""
-    if isinstance(said, Wait) and now < ends:
-        return Wait(min(said.seconds, ends - now))
+    if isinstance(said, AdmissionDelayed) and now < ends:
+        return AdmissionDelayed(min(said.seconds, ends - now))
     return said

@@ -57,7 +57,7 @@ ROUNDING = 1e-6
 """What sums of floats may lack: who has waited exactly long enough does not wait again."""
 
 
-class Stretch(NamedTuple):
+class RefusalInterval(NamedTuple):
     """What lies between two refusals."""
 
     taken: int
@@ -68,7 +68,7 @@ class Stretch(NamedTuple):
     """The pace, in requests a second, at which the next one was refused."""
 
 
-class _Refusal:
+class _HeededRefusal:
     """The refusal that the lane has heeded last, and what became of the requests that were under way then."""
 
     __slots__ = ("at", "began", "cut", "refused", "taken")
@@ -121,8 +121,8 @@ class Pacer:
         """Requests that were answered since then."""
         self._average = 0.0
         """How many were taken a second on average before that, pauses included."""
-        self._last: _Refusal | None = None
-        self._stretches: deque[Stretch] = deque(maxlen=REMEMBERED)
+        self._last: _HeededRefusal | None = None
+        self._stretches: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
         self._spared = 0
         """Refusals to come that cut nothing."""
         self._spares = 1
@@ -191,7 +191,7 @@ class Pacer:
         # Time in which nothing was asked for says nothing; but at a slow pace answers are far apart.
         passed = min(now - self._answered_at, max(1.0, 2.0 / self._found))
         self._answered_at = now
-        grown = _grown(self._found, self._refused, passed)
+        grown = _grow(self._found, self._refused, passed)
         # Not beyond what a plan's cap lets us try.
         self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
 
@@ -217,7 +217,7 @@ class Pacer:
         else:
             self._found = self._judged(before, cut, most_spared=MOST_SPARED if wait else 1)
         self._refused = max(before, self._found)
-        self._last = _Refusal(began, now, cut)
+        self._last = _HeededRefusal(began, now, cut)
         self._since = self._answered_at = self._active_at = now
         self._taken = self._sent = 0
         self._begin_again(now)
@@ -239,8 +239,8 @@ class Pacer:
 
     def _judged(self, before: float, cut: float, *, most_spared: int) -> float:
         """Return the pace after a refusal: ``cut`` where the pace is to blame, or may be."""
-        stretch = Stretch(self._taken, self._average, before)
-        if any(_acquits(faster, stretch) for faster in self._stretches):
+        stretch = RefusalInterval(self._taken, self._average, before)
+        if any(_acquits_pace(faster, stretch) for faster in self._stretches):
             fastest = max(faster.pace for faster in self._stretches)
             self._stretches.clear()
             self._stretches.append(stretch)
@@ -252,7 +252,7 @@ class Pacer:
         self._stretches.append(stretch)
         return cut
 
-    def _refused_beside(self, last: _Refusal, began: float) -> None:
+    def _refused_beside(self, last: _HeededRefusal, began: float) -> None:
         """Take in that one more was refused of those that were under way together."""
         if not last.is_beside(began):
             return
@@ -262,7 +262,7 @@ class Pacer:
             self._spared, self._spares = 0, 1
 
 
-def _acquits(faster: Stretch, stretch: Stretch) -> bool:
+def _acquits_pace(faster: RefusalInterval, stretch: RefusalInterval) -> bool:
     """Tell whether a pace was refused sooner than one that was faster: no limit of a gateway does that.
 
     Unless it was used up when the stretch began: then few were taken, but not at a lower rate.
@@ -271,7 +271,7 @@ def _acquits(faster: Stretch, stretch: Stretch) -> bool:
     return sooner and stretch.pace <= faster.pace * SLOWER
 
 
-def _grown(pace: float, refused: float, passed: float) -> float:
+def _grow(pace: float, refused: float, passed: float) -> float:
     """Return what a pace has grown to after so many seconds, where ``refused`` was refused last."""
     if pace > OVER * refused:
         return pace * (1.0 + MORE * passed)

@@ -6,11 +6,11 @@ from msgspec import Struct
 
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Reading, Snapshot, Verdict
-from orchestrator.rules.retry import End, Policy, absent, describe
+from orchestrator.rules.retry import RetryPolicy, TargetEnd, describe, end_absent
 
 
-class Approved(Struct, frozen=True, kw_only=True):
-    """What somebody saw of a target when they approved that it is undeployed."""
+class StateAtApproval(Struct, frozen=True, kw_only=True):
+    """The state that a person saw when approving the undeploy of a target."""
 
     state: str
     """A verdict's value."""
@@ -18,44 +18,51 @@ class Approved(Struct, frozen=True, kw_only=True):
     since: str | None = None
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Approved:
-        """Return what of a snapshot an approval keeps."""
+    def of(cls, snapshot: Snapshot) -> StateAtApproval:
+        """Return the part of a snapshot that an approval keeps."""
         facts = snapshot.facts
         return cls(state=snapshot.verdict.value, revision=facts.revision, since=facts.since)
 
 
 def judge_snapshot(
-    policy: Policy, snapshot: Snapshot, approved: Approved | None, *, required: bool
-) -> End | None:
-    """Return how a target ends by what was seen of it, or None where it is to be undeployed."""
-    if approved is not None and (change := drift(approved, Approved.of(snapshot))):
-        return End(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}")
+    policy: RetryPolicy, snapshot: Snapshot, approved: StateAtApproval | None, *, required: bool
+) -> TargetEnd | None:
+    """Return how a target ends by its snapshot, or None if it is to be undeployed.
+
+    ``required``: the plan wants no undeploy that a restore could not undo.
+    """
+    # Drift comes first: a person has approved one state, and another one needs a person again.
+    if approved is not None and (change := describe_drift(approved, StateAtApproval.of(snapshot))):
+        return TargetEnd(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}")
     match snapshot.verdict:
         case Verdict.DOWN:
-            return End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
+            return TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
         case Verdict.ABSENT:
-            return absent(policy, _reading(snapshot))
+            return end_absent(policy, _make_reading(snapshot))
+        # The target is up, and yet a restore would not know which deployment to bring back.
         case Verdict.UP if required and "missing-history" in snapshot.obstacles:
             why = f": {snapshot.message}" if snapshot.message else ""
-            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read{why}")
+            return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read{why}")
         case Verdict.PARTIAL if required:
-            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {describe(_reading(snapshot))}")
+            return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {describe(_make_reading(snapshot))}")
         case Verdict.UNCLEAR | Verdict.NOT_OFFERED if required:
-            return End(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_why(snapshot)}")
+            return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_explain_unreadable(snapshot)}")
         case _:
             return None
 
 
-def drift(approved: Approved, now: Approved) -> str | None:
-    """Return what has changed since the approval, in words; None where nothing has that matters.
+def describe_drift(approved: StateAtApproval, now: StateAtApproval) -> str | None:
+    """Return in words what has changed since the approval; None if nothing relevant has.
 
-    What is down now needs no undeploy, whoever did it; what nobody could tell then or now says nothing.
+    A target that is down now needs no undeploy, whoever took it down. A state that could not be read, then or
+    now, proves no change.
     """
     unclear = (Verdict.UNCLEAR.value, Verdict.NOT_OFFERED.value)
     if now.state in (Verdict.DOWN.value, *unclear):
         return None
     if approved.state not in (now.state, *unclear):
-        return f"it was {_word(approved.state)} when it was approved, and is {_word(now.state)} now"
+        was, is_now = _describe_state(approved.state), _describe_state(now.state)
+        return f"it was {was} when it was approved, and is {is_now} now"
     for what, before, after in (
         ("its revision", approved.revision, now.revision),
         ("its last deploy", approved.since, now.since),
@@ -65,25 +72,25 @@ def drift(approved: Approved, now: Approved) -> str | None:
     return None
 
 
-def _word(state: str) -> str:
+def _describe_state(state: str) -> str:
     words = {"up": "deployed", "down": "undeployed", "absent": "not there", "partial": "half undeployed"}
     return words.get(state, state)
 
 
 def explain_miss(snapshot: Snapshot) -> str:
-    """Return why a snapshot does not bring its target back."""
+    """Return why a restore could not bring a target back from this snapshot."""
     if snapshot.verdict is Verdict.PARTIAL:
-        return f"it was not deployed in full: {describe(_reading(snapshot))}"
-    return _why(snapshot)
+        return f"it was not deployed in full: {describe(_make_reading(snapshot))}"
+    return _explain_unreadable(snapshot)
 
 
-def _why(snapshot: Snapshot) -> str:
+def _explain_unreadable(snapshot: Snapshot) -> str:
     if snapshot.verdict is Verdict.NOT_OFFERED and not snapshot.code:
         return "this version offers no look"
-    return f"it could not be read: {describe(_reading(snapshot))}"
+    return f"it could not be read: {describe(_make_reading(snapshot))}"
 
 
-def _reading(snapshot: Snapshot) -> Reading:
+def _make_reading(snapshot: Snapshot) -> Reading:
     return Reading(
         verdict=snapshot.verdict,
         code=snapshot.code,

@@ -29,7 +29,7 @@ _RESTORE_WORDS = {
 }
 
 
-class Policy(Struct, frozen=True, kw_only=True):
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """The part of a gateway's plan entry that decides about one target. Waits are seconds."""
 
     attempts: int = 5
@@ -41,7 +41,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """What is done to the targets: undeploy, or in a restore deploy."""
 
     @classmethod
-    def of(cls, gateway: Gateway, act: Act = Act.UNDEPLOY) -> Policy:
+    def of(cls, gateway: Gateway, act: Act = Act.UNDEPLOY) -> RetryPolicy:
         retry = gateway.retry
         restores = act is Act.DEPLOY
         return cls(
@@ -84,19 +84,19 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
         return self.disobeyed or self.about
 
 
-class Send(Struct, frozen=True):
+class SendStep(Struct, frozen=True):
     """Send the undeploy after ``wait`` seconds."""
 
     wait: float = 0.0
 
 
-class Look(Struct, frozen=True):
+class LookStep(Struct, frozen=True):
     """Look at the live state after ``wait`` seconds."""
 
     wait: float = 0.0
 
 
-class End(Struct, frozen=True):
+class TargetEnd(Struct, frozen=True):
     """The target has its outcome (provisional where the run stops early)."""
 
     outcome: Outcome
@@ -104,32 +104,32 @@ class End(Struct, frozen=True):
     evidence: str | None = None
 
 
-Step: TypeAlias = Send | Look | End
+Step: TypeAlias = SendStep | LookStep | TargetEnd
 
 
-def first_step(policy: Policy, history: TargetHistory) -> Step:
+def choose_first_step(policy: RetryPolicy, history: TargetHistory) -> Step:
     """Say how to begin, or to go on after a crash: with a look where one is owed.
 
     One is owed too where the attempts are spent: the last session died before it could say so.
     """
     spent = history.charged >= policy.attempts
-    return Look() if history.doubt or history.about or spent or policy.always_look else Send()
+    return LookStep() if history.doubt or history.about or spent or policy.always_look else SendStep()
 
 
-def backoff(policy: Policy, failures: int, roll: float) -> float:
+def draw_backoff(policy: RetryPolicy, failures: int, roll: float) -> float:
     """Return full jitter: ``roll`` (0 up to 1) times ``first`` doubled per failure, at most ``ceiling``."""
     exponent = min(failures - 1, 60)  # 2.0**1024 would not be a float any more
     return roll * min(policy.ceiling, policy.first * 2.0**exponent)
 
 
-def passing(status: int | None) -> bool:
+def is_passing_fault(status: int | None) -> bool:
     """Tell whether a reply with this HTTP status (None is none) is a fault that may be over in a moment."""
     return status is None or status == 408 or status >= 500
 
 
-def blocked(history: TargetHistory, reason: str) -> End:
+def end_blocked(history: TargetHistory, reason: str) -> TargetEnd:
     """End a target that may not go on for a reason of the run or of its lane."""
-    return End(Outcome.UNKNOWN if history.doubt or _owes_look(history) else Outcome.NOT_STARTED, reason)
+    return TargetEnd(Outcome.UNKNOWN if history.doubt or _owes_look(history) else Outcome.NOT_STARTED, reason)
 
 
 def _owes_look(history: TargetHistory) -> bool:
@@ -143,20 +143,20 @@ def _owes_look(history: TargetHistory) -> bool:
 
 
 def decide(
-    policy: Policy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
+    policy: RetryPolicy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
 ) -> tuple[TargetHistory, Step]:
     """Take in a reading; return the new past and what to do next. Never raises.
 
     ``past.requests`` is the caller's: it counts exchanges, of which a look may need several.
     """
     if act is Act.LOOK:
-        history, step = _after_look(policy, history, reading, roll)
+        history, step = _decide_after_look(policy, history, reading, roll)
     else:
-        history, step = _after_undeploy(policy, history, reading, roll)
-    return history, restore_outcome(policy, step) if isinstance(step, End) else step
+        history, step = _decide_after_undeploy(policy, history, reading, roll)
+    return history, restore_outcome(policy, step) if isinstance(step, TargetEnd) else step
 
 
-def mirror_reading(policy: Policy, act: Act, reading: Reading) -> Reading:
+def mirror_reading(policy: RetryPolicy, act: Act, reading: Reading) -> Reading:
     """Return a reading as these rules take it, which speak of a target that is to be down.
 
     In a restore it is to be up, so the two change places; and a deploy that may have arrived is not repeated
@@ -168,7 +168,7 @@ def mirror_reading(policy: Policy, act: Act, reading: Reading) -> Reading:
     return reading if verdict is None else replace(reading, verdict=verdict)
 
 
-def restore_outcome(policy: Policy, end: End) -> End:
+def restore_outcome(policy: RetryPolicy, end: TargetEnd) -> TargetEnd:
     """Return an end in the words of what was done."""
     if policy.act is not Act.DEPLOY:
         return end
@@ -188,7 +188,7 @@ def replay(history: TargetHistory, act: Act, reading: Reading | None) -> TargetH
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
             return replace(history, charged=history.charged + 1, about=reading)
         case _:
-            history = _heard(history, reading)
+            history = _keep_disobedience(history, reading)
             return replace(history, charged=history.charged + 1, arrived=True, doubt=True, about=reading)
 
 
@@ -201,7 +201,7 @@ def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHisto
     return history
 
 
-def _heard(history: TargetHistory, reading: Reading | None) -> TargetHistory:
+def _keep_disobedience(history: TargetHistory, reading: Reading | None) -> TargetHistory:
     """Keep which pods did not obey, until a reply has full evidence for all."""
     match reading.verdict if reading else None:
         case Verdict.PARTIAL:
@@ -219,72 +219,72 @@ def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> TargetHistory:
     return history
 
 
-def _after_undeploy(
-    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+def _decide_after_undeploy(
+    policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     match reading.verdict:
         case Verdict.BUSY | Verdict.DENIED:
-            return replace(history, unsent=0), Send()
+            return replace(history, unsent=0), SendStep()
         case Verdict.UNSENT:
             history = replace(history, unsent=history.unsent + 1)
-            return history, Send(backoff(policy, history.unsent, roll))
+            return history, SendStep(draw_backoff(policy, history.unsent, roll))
         case Verdict.ELSEWHERE:
-            return history, blocked(history, wrong_place(reading))
+            return history, end_blocked(history, describe_wrong_place(reading))
         case Verdict.ABSENT if not history.exists:
-            return history, absent(policy, reading)
+            return history, end_absent(policy, reading)
         case (
             Verdict.ABSENT
         ):  # a look has seen it: one of the two has met another server, or it is gone by now
             history = replace(
                 history, charged=history.charged + 1, unsent=0, looks=0, about=reading, exists=False
             )
-            return history, Look()
+            return history, LookStep()
         case Verdict.CONTESTED | Verdict.REFUSED:
             history = replace(history, charged=history.charged + 1, unsent=0, looks=0, about=reading)
             if reading.verdict is Verdict.REFUSED and not history.arrived:
-                return history, _refused(reading)
-            return history, Look()
+                return history, _end_refused(reading)
+            return history, LookStep()
         case _:
-            return _after_arrival(policy, history, reading, roll)
+            return _decide_after_arrival(policy, history, reading, roll)
 
 
-def _after_arrival(
-    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+def _decide_after_arrival(
+    policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
-    history = _heard(history, reading)
+    history = _keep_disobedience(history, reading)
     history = replace(
         history, charged=history.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading
     )
     match reading.verdict:
         case Verdict.REMOVED if not policy.always_look:
-            return history, End(Outcome.UNDEPLOYED, evidence=reading.evidence)
+            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=reading.evidence)
         case Verdict.DOUBT if history.charged < policy.attempts:
-            return history, Send(max(backoff(policy, history.charged, roll), reading.wait or 0.0))
+            return history, SendStep(max(draw_backoff(policy, history.charged, roll), reading.wait or 0.0))
         case _:
-            return history, Look()
+            return history, LookStep()
 
 
-def _after_look(
-    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+def _decide_after_look(
+    policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     if reading.verdict is Verdict.UNSENT and history.charged:
         # Only looks that were sent count. The lane bounds for how long there may be no other.
         history = replace(history, unsent=history.unsent + 1)
-        return history, Look(backoff(policy, history.unsent, roll))
+        return history, LookStep(draw_backoff(policy, history.unsent, roll))
     history = replace(history, unsent=0)
     match reading.verdict:
         case Verdict.DOWN:
             outcome = Outcome.UNDEPLOYED if history.arrived else Outcome.ALREADY_UNDEPLOYED
-            return history, End(outcome, evidence="look")
+            return history, TargetEnd(outcome, evidence="look")
         case Verdict.ABSENT if not history.exists:
-            return history, absent(policy, reading)
+            return history, end_absent(policy, reading)
         case Verdict.DENIED | Verdict.BUSY:
-            return history, Look()
+            return history, LookStep()
         case Verdict.UP | Verdict.PARTIAL:
             history = replace(history, exists=history.exists or reading.verdict is Verdict.UP)
-            return _still_up(policy, history, reading, roll)
+            return _decide_while_up(policy, history, reading, roll)
         case Verdict.NOT_OFFERED | Verdict.ELSEWHERE:
-            return _cannot_tell(policy, history, reading, roll)
+            return _decide_without_answer(policy, history, reading, roll)
         case _:
             history = replace(
                 history,
@@ -293,37 +293,39 @@ def _after_look(
             )
             before = policy.act is Act.UNDEPLOY and not history.charged
             if history.looks < (LOOKS_BEFORE if before else LOOKS_PER_DOUBT):
-                return history, Look(
-                    backoff(policy, history.looks, roll)
+                return history, LookStep(
+                    draw_backoff(policy, history.looks, roll)
                 )  # the lane keeps what a 429 asks for
-            return _cannot_tell(policy, history, reading, roll)
+            return _decide_without_answer(policy, history, reading, roll)
 
 
-def _still_up(
-    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+def _decide_while_up(
+    policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
     about, half = history.about, reading.verdict is Verdict.PARTIAL
     settling = half or (about and about.verdict is Verdict.REMOVED)
     if history.charged and settling and history.looks + 1 < LOOKS_PER_DOUBT:
         history = replace(history, looks=history.looks + 1, doubt=history.doubt and half)
-        return history, Look(backoff(policy, history.looks, 1.0))  # pods follow their manager with a delay
+        return history, LookStep(
+            draw_backoff(policy, history.looks, 1.0)
+        )  # pods follow their manager with a delay
     if history.charged and half and (policy.act is Act.UNDEPLOY or history.charged >= policy.attempts):
-        return history, _partial(
+        return history, _end_partial(
             reading
         )  # there is no undeploy for the rest; another deploy reaches all pods
     if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
-        return replace(history, doubt=False), _refused(about)
+        return replace(history, doubt=False), _end_refused(about)
     if about and about.verdict is Verdict.ABSENT:
-        return replace(history, doubt=False), _contradicted(policy, about)
+        return replace(history, doubt=False), _end_contradicted(policy, about)
     history = replace(history, doubt=history.doubt and half, looks=0)
     if history.charged >= policy.attempts:
-        return history, _spent_while_up(policy, history, about)
-    return history, Send(backoff(policy, history.charged, roll) if history.charged else 0.0)
+        return history, _end_spent_while_up(policy, history, about)
+    return history, SendStep(draw_backoff(policy, history.charged, roll) if history.charged else 0.0)
 
 
-def _cannot_tell(
-    policy: Policy, history: TargetHistory, reading: Reading, roll: float
+def _decide_without_answer(
+    policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     """No look could settle it: this gateway offers none, or the looks that we may spend are spent.
 
@@ -331,21 +333,21 @@ def _cannot_tell(
     """
     offered = reading.verdict is not Verdict.NOT_OFFERED
     if policy.act is Act.DEPLOY and offered and not history.charged:
-        return history, End(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_untold(reading)}")
+        return history, TargetEnd(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_describe_silence(reading)}")
     proven = history.doubt and (policy.act is Act.UNDEPLOY or not offered)
     match history.about.verdict if history.about else None:
         case Verdict.REMOVED if history.about and proven:  # no look has spoken against the vendor's evidence
-            return history, End(Outcome.UNDEPLOYED, evidence=history.about.evidence)
+            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=history.about.evidence)
         case Verdict.PARTIAL if history.about:
-            return history, _partial(history.about)
+            return history, _end_partial(history.about)
         case Verdict.CONTESTED | Verdict.REFUSED if history.about and not (history.arrived or offered):
-            return history, _refused(history.about)
+            return history, _end_refused(history.about)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
-            return history, _unknown(policy, history, reading)
+            return history, _end_unknown(policy, history, reading)
         case _ if history.charged < policy.attempts and not (history.doubt and offered):
-            return history, Send(backoff(policy, history.charged, roll) if history.charged else 0.0)
+            return history, SendStep(draw_backoff(policy, history.charged, roll) if history.charged else 0.0)
         case _:
-            return history, _unknown(policy, history, reading)
+            return history, _end_unknown(policy, history, reading)
 
 
 def describe(reading: Reading) -> str:
@@ -356,55 +358,61 @@ def describe(reading: Reading) -> str:
     return "the reply said that it was done" if reading.verdict is Verdict.REMOVED else "no reason was given"
 
 
-def wrong_place(reading: Reading) -> str:
+def describe_wrong_place(reading: Reading) -> str:
     """Return the reason for which a lane closes: this gateway is not the place that the plan means."""
     hint = f"; {reading.hint}" if reading.hint else ""
     return f"{Reason.WRONG_PLACE}: {describe(reading)}{hint}"
 
 
-def _refused(reading: Reading) -> End:
+def _end_refused(reading: Reading) -> TargetEnd:
     evidence = "code" if reading.code else None
-    return End(Outcome.FAILED, f"{Reason.REFUSED}: {describe(reading)}", evidence)
+    return TargetEnd(Outcome.FAILED, f"{Reason.REFUSED}: {describe(reading)}", evidence)
 
 
-def absent(policy: Policy, reading: Reading) -> End:
+def end_absent(policy: RetryPolicy, reading: Reading) -> TargetEnd:
     """End a target that does not exist, in the vendor's own words."""
     gone = policy.absent_ok and not reading.hidden
     outcome = Outcome.ALREADY_UNDEPLOYED if gone else Outcome.FAILED
-    return End(outcome, f"{Reason.ABSENT}: {describe(reading)}", "code")
+    return TargetEnd(outcome, f"{Reason.ABSENT}: {describe(reading)}", "code")
 
 
-def _contradicted(policy: Policy, reading: Reading) -> End:
+def _end_contradicted(policy: RetryPolicy, reading: Reading) -> TargetEnd:
     """End a target that the vendor says does not exist, and that a look before and one after have seen."""
     seen = "is deployed" if policy.act is Act.UNDEPLOY else "is not deployed, and exists"
-    return End(
+    return TargetEnd(
         Outcome.FAILED, f"{Reason.ABSENT}: {describe(reading)}; but a look says that it {seen}", "code"
     )
 
 
-def _partial(reading: Reading) -> End:
+def _end_partial(reading: Reading) -> TargetEnd:
     pods = ", ".join(reading.pods) if reading.pods else "something that is not named"
     pods += f" and {reading.more_pods:,} more" if reading.more_pods else ""
     text = f" ({reading.message})" if reading.message else ""
     evidence = reading.evidence or ("look" if reading.facts else None)
-    return End(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
+    return TargetEnd(Outcome.FAILED, f"{Reason.PARTIAL}: not everything obeyed: {pods}{text}", evidence)
 
 
-def _requests(policy: Policy, history: TargetHistory) -> str:
+def _count_requests(policy: RetryPolicy, history: TargetHistory) -> str:
     return f"{count_noun(history.charged, f'{policy.act.value} request')}"
 
 
-def _spent_while_up(policy: Policy, history: TargetHistory, about: Reading | None) -> End:
+def _end_spent_while_up(policy: RetryPolicy, history: TargetHistory, about: Reading | None) -> TargetEnd:
     last = f"; last: {describe(about)}" if about else ""
     still = "still deployed" if policy.act is Act.UNDEPLOY else "still not deployed"
-    return End(Outcome.FAILED, f"{Reason.SPENT}: {still} after {_requests(policy, history)}{last}", "look")
+    return TargetEnd(
+        Outcome.FAILED, f"{Reason.SPENT}: {still} after {_count_requests(policy, history)}{last}", "look"
+    )
 
 
-def _unknown(policy: Policy, history: TargetHistory, reading: Reading) -> End:
+def _end_unknown(policy: RetryPolicy, history: TargetHistory, reading: Reading) -> TargetEnd:
     last = f"; last reply: {describe(history.about)}" if history.about else ""
-    why = "this version offers no look" if reading.verdict is Verdict.NOT_OFFERED else _untold(reading)
-    return End(Outcome.UNKNOWN, f"{Reason.SPENT}: {_requests(policy, history)}, and {why}{last}")
+    why = (
+        "this version offers no look"
+        if reading.verdict is Verdict.NOT_OFFERED
+        else _describe_silence(reading)
+    )
+    return TargetEnd(Outcome.UNKNOWN, f"{Reason.SPENT}: {_count_requests(policy, history)}, and {why}{last}")
 
 
-def _untold(reading: Reading) -> str:
+def _describe_silence(reading: Reading) -> str:
     return f"the looks could not tell: {describe(reading)}"

@@ -27,7 +27,7 @@ from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
-from orchestrator.lanes.lane import Learned
+from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
 from orchestrator.model.plan import Plan, RunId, Wave
@@ -517,16 +517,16 @@ def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_ses
     )
 
     assert learned == {
-        "gw": Learned(rate=12.5, limits=Limits(concurrency=2, rate=None)),
-        "other": Learned(limits=Limits(concurrency=9, rate=5.0)),
-        "third": Learned(rate=3.0),
+        "gw": LearnedLimits(rate=12.5, limits=Limits(concurrency=2, rate=None)),
+        "other": LearnedLimits(limits=Limits(concurrency=9, rate=5.0)),
+        "third": LearnedLimits(rate=3.0),
     }
     assert skips == {"gw/a*": "ada", "gw/b": "bob"}
 
 
 def test_a_lane_begins_with_what_was_learned() -> None:
     heard = Heard()
-    learned = Learned(rate=2.0, limits=Limits(concurrency=1, rate=5.0))
+    learned = LearnedLimits(rate=2.0, limits=Limits(concurrency=1, rate=5.0))
 
     async def main() -> tuple[int, list[float]]:
         begun = lane(gateway(), environment(), RunGate(), heard, learned=learned)

@@ -19,7 +19,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Retry
 from orchestrator.model.target import TargetId
-from orchestrator.rules.retry import End, TargetHistory
+from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import (
     EPOCH,
     Answer,
@@ -45,7 +45,7 @@ CLOSED = "window: one timeout no longer fits before it closes"
 class Played(NamedTuple):
     """How a course went: its end, the second of it, its wire, its journal and its events."""
 
-    end: End
+    end: TargetEnd
     at: float
     wire: Wire
     journal: Journal
@@ -69,7 +69,7 @@ def target_run(
     wire, kept, events = Wire(script(undeploys, looks), takes), journal or Journal(), list[AnyEvent]()
     given = iter([*credentials, *credentials[-1:] * 9])
 
-    async def main() -> tuple[End, float]:
+    async def main() -> tuple[TargetEnd, float]:
         here = environment(lambda _: Secret(next(given)))
         first = Secret(next(given))
         run_gate = RunGate(closes=closes)
@@ -109,7 +109,7 @@ def target_run(
 def test_an_intent_is_kept_before_its_request_and_its_result_after_it() -> None:
     went = target_run([DOUBT, REMOVED], journal=Journal(takes=0.25), takes=1.0)
 
-    assert went.end == End(Outcome.UNDEPLOYED, evidence="204")
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
     assert went.journal.rows == [
         ("intent", 1, Act.UNDEPLOY),
         ("result", 1, Verdict.DOUBT),
@@ -166,10 +166,10 @@ def test_a_look_that_could_not_be_sent_costs_none_of_three_and_ends_after_park_f
     settled = target_run(
         [], [*[refused] * 9, UNCLEAR, refused, UNCLEAR, DOWN], history=replace(IN_DOUBT, charged=5)
     )
-    assert settled.end == End(Outcome.UNDEPLOYED, evidence="look")
+    assert settled.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
 
     ended = target_run([], [refused] * 1000, history=replace(IN_DOUBT, charged=5), park_for=60.0)
-    assert ended.end == End(Outcome.UNKNOWN, "parked: refused")
+    assert ended.end == TargetEnd(Outcome.UNKNOWN, "parked: refused")
     assert 60.0 <= ended.at <= 95.0
 
 
@@ -180,8 +180,8 @@ def test_what_was_just_seen_is_not_gone_by_one_word(how: dict[str, Any]) -> None
     up, absent = (target_run([gone], [UP, last], absent="ok", **how) for last in (UP, gone))
 
     reason = "absent: E.3084 no such API; but a look says that it is deployed"
-    assert up.end == End(Outcome.FAILED, reason, "code")
-    assert absent.end == End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")
+    assert up.end == TargetEnd(Outcome.FAILED, reason, "code")
+    assert absent.end == TargetEnd(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")
     assert len(up.wire.times(Act.LOOK)) == len(absent.wire.times(Act.LOOK)) == 2
 
 
@@ -189,7 +189,7 @@ def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:
     """Before anything was sent an unsent look tells what a fault tells: three of them, then the undeploy."""
     went = target_run([REMOVED], [Lost(sent=False, detail="refused")] * 3 + [DOWN], look="always")
 
-    assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
     assert went.at < 5.0
 
 
@@ -206,7 +206,7 @@ def test_a_429_is_waited_out_and_costs_no_attempt() -> None:
 def test_a_doubt_of_an_earlier_session_is_looked_at_before_anything_is_sent() -> None:
     went = target_run([], [DOWN], history=IN_DOUBT)
 
-    assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
     assert went.journal.rows == [("intent", 4, Act.LOOK), ("result", 4, Verdict.DOWN)]
 
 
@@ -214,13 +214,13 @@ def test_look_always_looks_before_and_after() -> None:
     went = target_run([REMOVED], [UP, DOWN], look="always")
 
     assert [act for _, act, _ in went.wire.told] == [Act.LOOK, Act.UNDEPLOY, Act.LOOK]
-    assert went.end == End(Outcome.UNDEPLOYED, evidence="look")
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
 
 
 def test_what_is_down_already_is_not_sent_to() -> None:
     went = target_run([], [DOWN], look="always")
 
-    assert went.end == End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
+    assert went.end == TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
 
 
 # --- where the run may not go on ------------------------------------------------------------------------
@@ -230,10 +230,10 @@ def test_what_is_down_already_is_not_sent_to() -> None:
 def test_no_repeat_is_scheduled_past_the_close_and_a_look_settles_the_doubt_at_once() -> None:
     """Down: it was us. Up: it was not started, and the reason says why."""
     went = target_run([DOUBT], [DOWN], closes=30.4)
-    assert (went.end, went.at) == (End(Outcome.UNDEPLOYED, evidence="look"), 0.0)
+    assert (went.end, went.at) == (TargetEnd(Outcome.UNDEPLOYED, evidence="look"), 0.0)
 
     went = target_run([DOUBT], [UP], closes=30.4)
-    assert (went.end, went.at) == (End(Outcome.NOT_STARTED, CLOSED), 0.0)
+    assert (went.end, went.at) == (TargetEnd(Outcome.NOT_STARTED, CLOSED), 0.0)
     assert went.wire.times() == [0.0]
 
 
@@ -248,14 +248,14 @@ def test_a_doubt_that_no_look_settles_keeps_the_reason_of_the_window() -> None:
     """So that it counts as left undone, and a resume goes on with it."""
     went = target_run([DOUBT], [UNCLEAR] * 3, closes=30.4)
 
-    assert went.end == End(Outcome.UNKNOWN, CLOSED)
+    assert went.end == TargetEnd(Outcome.UNKNOWN, CLOSED)
     assert went.wire.times(Act.LOOK) == [0.0, 0.5, 1.5]
 
 
 def test_a_doubt_where_no_look_is_offered_ends_with_the_window() -> None:
     went = target_run([DOUBT], [reading(Verdict.NOT_OFFERED)], closes=30.4)
 
-    assert went.end == End(Outcome.UNKNOWN, CLOSED)
+    assert went.end == TargetEnd(Outcome.UNKNOWN, CLOSED)
 
 
 def test_looks_run_thirty_seconds_past_the_close_and_no_longer() -> None:
@@ -263,21 +263,21 @@ def test_looks_run_thirty_seconds_past_the_close_and_no_longer() -> None:
     went = target_run([DOUBT], [UNCLEAR, UNCLEAR, DOWN], takes=29.0, closes=30.0)
 
     assert went.wire.times(Act.LOOK) == [29.0, 58.5]
-    assert went.end == End(Outcome.UNKNOWN, CLOSED)
+    assert went.end == TargetEnd(Outcome.UNKNOWN, CLOSED)
 
 
 def test_a_stop_rule_lets_a_doubt_be_settled() -> None:
     went = target_run([DOUBT], [UP], takes=2.0, stop=(1.0, "stop_rule"))
 
     assert went.wire.times(Act.LOOK) == [2.0]
-    assert went.end == End(Outcome.NOT_STARTED, "stop_rule: now")
+    assert went.end == TargetEnd(Outcome.NOT_STARTED, "stop_rule: now")
 
 
 @pytest.mark.promise(8)
 def test_an_interrupt_lets_land_what_is_in_flight_and_leaves_its_doubt() -> None:
     went = target_run([DOUBT], takes=2.0, stop=(1.0, "interrupt"))
 
-    assert (went.end, went.at) == (End(Outcome.UNKNOWN, "interrupt: now"), 2.0)
+    assert (went.end, went.at) == (TargetEnd(Outcome.UNKNOWN, "interrupt: now"), 2.0)
     assert went.journal.rows[-1] == ("result", 1, Verdict.DOUBT)
 
 
@@ -285,13 +285,13 @@ def test_an_interrupt_lets_land_what_is_in_flight_and_leaves_its_doubt() -> None
 def test_an_interrupt_ends_a_wait_at_once() -> None:
     went = target_run([DOUBT, DOUBT], retry=Retry(first=20.0), stop=(3.0, "interrupt"))
 
-    assert (went.end, went.at) == (End(Outcome.UNKNOWN, "interrupt: now"), 3.0)
+    assert (went.end, went.at) == (TargetEnd(Outcome.UNKNOWN, "interrupt: now"), 3.0)
 
 
 def test_a_first_request_that_may_not_leave_is_not_started() -> None:
     went = target_run([], closes=29.0)
 
-    assert went.end == End(Outcome.NOT_STARTED, CLOSED)
+    assert went.end == TargetEnd(Outcome.NOT_STARTED, CLOSED)
     assert went.journal.rows == []
 
 
@@ -299,7 +299,7 @@ def test_a_first_request_that_may_not_leave_is_not_started() -> None:
 def test_a_wrong_place_ends_the_target_unsent() -> None:
     went = target_run([reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")])
 
-    assert went.end == End(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance")
+    assert went.end == TargetEnd(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance")
 
 
 # --- the credential -------------------------------------------------------------------------------------

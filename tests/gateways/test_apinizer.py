@@ -8,7 +8,7 @@ import pytest
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Verdict
-from orchestrator.rules.retry import End, Policy, TargetHistory, decide
+from orchestrator.rules.retry import RetryPolicy, TargetEnd, TargetHistory, decide
 from tests.support.recorded import ASKS, PARTS, UNDEPLOY, gateway, target
 
 TOKEN = Secret("FAKE-TOKEN")
@@ -235,7 +235,9 @@ def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
     body = {"status": "SUCCESS", "deploymentResult": {"success": False, "detailList": rows}}
     found = APIM.read(UNDEPLOY, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
     settled = settle({STATUS.via: DOWN, HEALTH.via: LACKING}, about=found)
-    end = decide(Policy(), TargetHistory(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0)[1]
+    end = decide(
+        RetryPolicy(), TargetHistory(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0
+    )[1]
 
     assert (found.pods, found.more_pods, found.pod_count) == (
         tuple(f"worker-{number}" for number in range(8)),
@@ -245,7 +247,7 @@ def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
     assert (found.message or "").startswith("7,000 of 7,000 failed: worker-0: xxx")
     assert isinstance(settled, Reading)
     assert (settled.pods, settled.more_pods) == (found.pods, 6992)
-    assert isinstance(end, End)
+    assert isinstance(end, TargetEnd)
     assert "worker-6, worker-7 and 6,992 more" in (end.reason or "")
     assert len(end.reason or "") < 600
 

@@ -15,7 +15,7 @@ from orchestrator.gateways.logins import read_apinizer
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, StatePage, Verdict
-from orchestrator.rules.retry import End, Look, Policy, TargetHistory, decide
+from orchestrator.rules.retry import LookStep, RetryPolicy, TargetEnd, TargetHistory, decide
 from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
@@ -56,12 +56,12 @@ def reply(status: int, fields: Any, **headers: str) -> Reply:
 
 def outcome(reading: Reading, *looks: Reading) -> object:
     """What a target comes to whose undeploy is read so, and whose looks then say this."""
-    policy = Policy.of(gateway("apinizer"))
+    policy = RetryPolicy.of(gateway("apinizer"))
     past, step = decide(policy, TargetHistory(), Act.UNDEPLOY, reading, roll=0.0)
     for look in looks:
-        assert isinstance(step, Look)
+        assert isinstance(step, LookStep)
         past, step = decide(policy, past, Act.LOOK, look, roll=0.0)
-    return step.outcome.value if isinstance(step, End) else step
+    return step.outcome.value if isinstance(step, TargetEnd) else step
 
 
 # --- ROMA Connect ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import Writer
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Operation, Reading, Verdict
-from orchestrator.rules.retry import End
+from orchestrator.rules.retry import TargetEnd
 from tests.support.journals import START, small, target
 
 ONE, TWO, THREE = (target(seq, f"roma/a{seq}") for seq in (1, 2, 3))
@@ -44,7 +44,7 @@ async def test_an_intent_is_in_the_journal_when_it_returns(record: Record, tmp_p
 async def test_a_result_precedes_the_next_intent(record: Record, tmp_path: Path) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
     record.result(ONE, 1, DOUBT, seconds=0.2, status=500, sent=True)
-    record.ended(ONE, End(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
+    record.ended(ONE, TargetEnd(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
     await record.intent(TWO, 1, UNDEPLOY, START + 1)
     rows = stored(tmp_path, "SELECT seconds, status, code, message, verdict, sent FROM attempt WHERE seq = 1")
     assert rows == [(0.2, 500, "APIG.9999", "System error", "doubt", 1)]
@@ -90,7 +90,7 @@ async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
     await record.intent(ONE, 1, UNDEPLOY, START)
     odd = Reading(verdict=Verdict.PARTIAL, code="\ud800", message="a\udfffb", pods=("p\ud800",), pod_count=1)
     record.result(ONE, 1, odd, seconds=0.2, status=200, sent=True)
-    record.ended(ONE, End(Outcome.FAILED, "partial: p\ud800"), seconds=0.3, at=START)
+    record.ended(ONE, TargetEnd(Outcome.FAILED, "partial: p\ud800"), seconds=0.3, at=START)
     record.note(START, "warning", text="x\ud800")
     await record.flush()
     assert stored(tmp_path, "SELECT code, message FROM attempt") == [("?", "a?b")]

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 import orchestrator
-from orchestrator.lanes.environment import exchange_within, open_connection
+from orchestrator.lanes.environment import compute_exchange_limit, open_connection
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from tests.support.engine import environment, gateway, played
@@ -38,7 +38,7 @@ def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: 
         return anyio.current_time(), answer
 
     at, answer = played(main)
-    assert at == ends == exchange_within(gateway(timeout=timeout))
+    assert at == ends == compute_exchange_limit(gateway(timeout=timeout))
     assert answer == Lost(sent=True, detail=f"the exchange did not end within {ends:g} s")
 
 

@@ -21,14 +21,14 @@ from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import (
     FIRST_PROBE,
     FOR_OTHERS,
+    AdmissionDelayed,
+    AdmissionGranted,
+    AdmissionRefused,
     AdmissionRequest,
-    Go,
     LaneState,
-    Refuse,
-    Wait,
 )
 from orchestrator.rules.pacing import FIRST_CUT, IDLE
-from orchestrator.rules.retry import Policy
+from orchestrator.rules.retry import RetryPolicy
 from tests.support import engine
 from tests.support.engine import Heard, environment, gateway, played, reading
 
@@ -50,12 +50,12 @@ def busy(wait: float | None = None) -> Reading:
 
 
 def state() -> LaneState:
-    return LaneState(Policy(), PARK_FOR)
+    return LaneState(RetryPolicy(), PARK_FOR)
 
 
 def ask(
     lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
-) -> Go | Wait | Refuse:
+) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
     return lane.admit(AdmissionRequest(target, act, settling=settling), now)
 
 
@@ -95,9 +95,9 @@ def test_a_429_pauses_the_whole_lane_for_as_long_as_it_asks() -> None:
 
     assert tell(lane, A, busy(12.0), 100.0) == 12.0
     for target in (A, B):
-        assert ask(lane, target, 105.0) == Wait(7.0)
-        assert ask(lane, target, 105.0, LOOK, settling=True) == Wait(7.0)
-        assert ask(lane, target, 112.0) == Go()
+        assert ask(lane, target, 105.0) == AdmissionDelayed(7.0)
+        assert ask(lane, target, 105.0, LOOK, settling=True) == AdmissionDelayed(7.0)
+        assert ask(lane, target, 112.0) == AdmissionGranted()
 
 
 @pytest.mark.promise(6)
@@ -105,9 +105,9 @@ def test_a_429_to_a_look_pauses_the_looks_only() -> None:
     lane = state()
     tell(lane, A, busy(12.0), 100.0, LOOK)
 
-    assert ask(lane, B, 101.0, LOOK) == Wait(11.0)
-    assert ask(lane, B, 101.0) == Go()
-    assert ask(lane, B, 112.0, LOOK) == Go()
+    assert ask(lane, B, 101.0, LOOK) == AdmissionDelayed(11.0)
+    assert ask(lane, B, 101.0) == AdmissionGranted()
+    assert ask(lane, B, 112.0, LOOK) == AdmissionGranted()
 
 
 def test_an_absurd_retry_after_is_bounded() -> None:
@@ -115,7 +115,7 @@ def test_an_absurd_retry_after_is_bounded() -> None:
 
     assert tell(lane, A, busy(1e300), 0.0) == PARK_FOR
     tell(lane, A, busy(1e300), 0.0, LOOK)
-    assert ask(lane, A, PARK_FOR, LOOK) == Go()
+    assert ask(lane, A, PARK_FOR, LOOK) == AdmissionGranted()
 
 
 def test_a_shorter_wait_does_not_shorten_a_pause() -> None:
@@ -124,7 +124,7 @@ def test_a_shorter_wait_does_not_shorten_a_pause() -> None:
 
     assert tell(lane, A, busy(12.0), 0.0) == 12.0
     assert tell(lane, B, busy(2.0), 1.0) is None
-    assert ask(lane, C, 1.0) == Wait(11.0)
+    assert ask(lane, C, 1.0) == AdmissionDelayed(11.0)
 
 
 def test_a_429_without_a_wait_backs_off_and_never_less_than_a_second() -> None:
@@ -229,12 +229,12 @@ def test_a_parked_lane_is_probed_by_one_target_at_a_time_at_growing_intervals() 
     now, at = 0.0, []
     while now < 400.0:
         match ask(lane, A, now):
-            case Wait(seconds):
+            case AdmissionDelayed(seconds):
                 assert seconds is not None
                 now += seconds
                 continue
-        assert isinstance(ask(lane, B, now), Wait)
-        assert ask(lane, A, now) == Go()
+        assert isinstance(ask(lane, B, now), AdmissionDelayed)
+        assert ask(lane, A, now) == AdmissionGranted()
         at.append(now)
         tell(lane, A, DOUBT, now)
 
@@ -246,39 +246,39 @@ def test_what_was_in_flight_when_the_lane_parked_does_not_put_off_its_probe() ->
     for number in range(20):
         tell(lane, TargetId(f"gw/late-{number}"), DOUBT, 1.0)
 
-    assert ask(lane, A, FIRST_PROBE) == Go()
+    assert ask(lane, A, FIRST_PROBE) == AdmissionGranted()
 
 
 @pytest.mark.promise(6)
 def test_a_doubt_waits_while_the_lane_is_parked_and_an_undeploy_is_the_probe() -> None:
     lane = parked()
 
-    assert isinstance(ask(lane, A, 0.0, LOOK, settling=True), Wait)
-    assert isinstance(ask(lane, A, FIRST_PROBE, LOOK, settling=True), Wait)
-    assert ask(lane, B, FIRST_PROBE) == Go()
-    assert isinstance(ask(lane, A, FIRST_PROBE + FOR_OTHERS, LOOK, settling=True), Wait)
+    assert isinstance(ask(lane, A, 0.0, LOOK, settling=True), AdmissionDelayed)
+    assert isinstance(ask(lane, A, FIRST_PROBE, LOOK, settling=True), AdmissionDelayed)
+    assert ask(lane, B, FIRST_PROBE) == AdmissionGranted()
+    assert isinstance(ask(lane, A, FIRST_PROBE + FOR_OTHERS, LOOK, settling=True), AdmissionDelayed)
 
 
 def test_where_only_doubts_are_left_a_look_is_the_probe_and_each_keeps_its_last_one() -> None:
     """Else a gateway that is well again would be waited for to the end of park_for."""
     lane, due = parked(), FIRST_PROBE + FOR_OTHERS
     spent = AdmissionRequest(C, LOOK, settling=True, last=True)
-    assert ask(lane, A, due, LOOK, settling=True) == Go()
-    assert isinstance(ask(lane, B, due, LOOK, settling=True), Wait)
+    assert ask(lane, A, due, LOOK, settling=True) == AdmissionGranted()
+    assert isinstance(ask(lane, B, due, LOOK, settling=True), AdmissionDelayed)
     look(lane, A, Verdict.UNCLEAR, due)
 
     # It failed: the next one waits twice as long, and opens nothing when it is answered, but may be followed.
-    assert ask(lane, B, due, LOOK, settling=True) == Wait(2 * FIRST_PROBE + FOR_OTHERS)
+    assert ask(lane, B, due, LOOK, settling=True) == AdmissionDelayed(2 * FIRST_PROBE + FOR_OTHERS)
     due += 2 * FIRST_PROBE + FOR_OTHERS
-    assert isinstance(lane.admit(spent, due), Wait)
+    assert isinstance(lane.admit(spent, due), AdmissionDelayed)
     for target in (B, A):
-        assert ask(lane, target, due, LOOK, settling=True) == Go()
+        assert ask(lane, target, due, LOOK, settling=True) == AdmissionGranted()
         look(lane, target, Verdict.UP, due)
     assert status(lane) == "parked"
-    assert ask(lane, A, due) == Go()
+    assert ask(lane, A, due) == AdmissionGranted()
     tell(lane, A, REMOVED, due)
     assert status(lane) == "open"
-    assert lane.admit(spent, due) == Go()
+    assert lane.admit(spent, due) == AdmissionGranted()
 
 
 def look(lane: LaneState, target: TargetId, verdict: Verdict, now: float) -> None:
@@ -289,11 +289,11 @@ def look(lane: LaneState, target: TargetId, verdict: Verdict, now: float) -> Non
 
 def test_a_prober_that_ends_makes_room_for_another() -> None:
     lane = parked()
-    assert ask(lane, A, 5.0, LOOK) == Go()
+    assert ask(lane, A, 5.0, LOOK) == AdmissionGranted()
 
     assert lane.leave(B) is False
     assert lane.leave(A) is True
-    assert ask(lane, B, 5.0) == Go()
+    assert ask(lane, B, 5.0) == AdmissionGranted()
 
 
 @pytest.mark.promise(6)
@@ -303,7 +303,7 @@ def test_an_answer_opens_the_lane_again() -> None:
     tell(lane, A, REMOVED, 6.0)
 
     assert (lane.state, lane.reason) == ("open", None)
-    assert ask(lane, B, 6.0) == Go()
+    assert ask(lane, B, 6.0) == AdmissionGranted()
 
 
 @pytest.mark.promise(6)
@@ -312,11 +312,11 @@ def test_a_parked_lane_gives_up_after_park_for() -> None:
     ask(lane, A, 15.0)
     tell(lane, A, DOUBT, 15.0)
 
-    assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == Go()
+    assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == AdmissionGranted()
     tell(lane, A, DOUBT, 10.0 + PARK_FOR)
-    assert ask(lane, B, 10.0 + PARK_FOR) == Refuse("parked: HTTP 502")
+    assert ask(lane, B, 10.0 + PARK_FOR) == AdmissionRefused("parked: HTTP 502")
     assert lane.refusal(UNDEPLOY) == lane.refusal(LOOK) == "parked: HTTP 502"
-    assert ask(lane, A, 1e6, LOOK, settling=True) == Go()  # a doubt may still be settled
+    assert ask(lane, A, 1e6, LOOK, settling=True) == AdmissionGranted()  # a doubt may still be settled
 
 
 @pytest.mark.promise(6)
@@ -325,57 +325,57 @@ def test_the_first_fault_of_a_look_ends_the_doubts_of_a_lane_that_was_given_up(f
     lane = parked()
     until_refused(lane, 0.0)
     for target in (A, B):
-        assert ask(lane, target, 700.0, LOOK, settling=True) == Go()
+        assert ask(lane, target, 700.0, LOOK, settling=True) == AdmissionGranted()
         look(lane, target, Verdict.UP, 700.0)
     look(lane, C, fault, 700.0)
 
-    assert ask(lane, A, 700.0, LOOK, settling=True) == Refuse("parked: HTTP 502")
+    assert ask(lane, A, 700.0, LOOK, settling=True) == AdmissionRefused("parked: HTTP 502")
     assert lane.hopeless == "parked: HTTP 502"
 
 
 def test_a_probe_that_was_due_before_the_end_is_made_by_a_later_wave() -> None:
     """The time counts on between waves, in which nobody is there to probe."""
     lane = parked()
-    assert ask(lane, A, PARK_FOR + 60.0) == Go()
-    assert isinstance(ask(lane, B, PARK_FOR + 60.0), Wait)
+    assert ask(lane, A, PARK_FOR + 60.0) == AdmissionGranted()
+    assert isinstance(ask(lane, B, PARK_FOR + 60.0), AdmissionDelayed)
     tell(lane, A, REMOVED, PARK_FOR + 61.0)
     assert status(lane) == "open"
 
     lane = parked()
-    assert ask(lane, A, PARK_FOR + 60.0) == Go()
+    assert ask(lane, A, PARK_FOR + 60.0) == AdmissionGranted()
     tell(lane, A, DOUBT, PARK_FOR + 61.0)
-    assert ask(lane, B, PARK_FOR + 61.0) == Refuse("parked: HTTP 502")
+    assert ask(lane, B, PARK_FOR + 61.0) == AdmissionRefused("parked: HTTP 502")
 
 
 def test_no_pause_that_a_probe_is_asked_for_outlasts_park_for() -> None:
     lane = parked()
-    assert ask(lane, A, 500.0) == Go()
+    assert ask(lane, A, 500.0) == AdmissionGranted()
     tell(lane, A, busy(400.0), 500.0)
 
-    assert ask(lane, A, 500.0) == Wait(PARK_FOR - 500.0)
-    assert ask(lane, A, PARK_FOR) == Refuse("parked: HTTP 502")
+    assert ask(lane, A, 500.0) == AdmissionDelayed(PARK_FOR - 500.0)
+    assert ask(lane, A, PARK_FOR) == AdmissionRefused("parked: HTTP 502")
 
 
 def test_a_lone_request_that_is_never_heard_of_makes_room() -> None:
     for lane in (alone(), parked()):
-        assert ask(lane, A, FIRST_PROBE) == Go()
+        assert ask(lane, A, FIRST_PROBE) == AdmissionGranted()
         wait = ask(lane, B, FIRST_PROBE)
-        assert wait == Wait(60.0 + Policy().ceiling)
-        assert ask(lane, B, FIRST_PROBE + wait.seconds) == Go()
+        assert wait == AdmissionDelayed(60.0 + RetryPolicy().ceiling)
+        assert ask(lane, B, FIRST_PROBE + wait.seconds) == AdmissionGranted()
 
 
 def test_a_list_is_not_waited_for_while_the_lane_is_parked() -> None:
     """Whoever reads it holds up all that want to see it, the probe among them."""
     lane = parked()
 
-    assert isinstance(lane.admit(AdmissionRequest(A, LOOK, dispensable=True), FIRST_PROBE), Refuse)
+    assert isinstance(lane.admit(AdmissionRequest(A, LOOK, dispensable=True), FIRST_PROBE), AdmissionRefused)
 
 
 def test_park_for_is_never_overslept() -> None:
     lane = parked(now=0.0)
     now = 0.0
-    while not isinstance(said := ask(lane, A, now), Refuse):
-        if isinstance(said, Wait):
+    while not isinstance(said := ask(lane, A, now), AdmissionRefused):
+        if isinstance(said, AdmissionDelayed):
             now += said.seconds
         else:
             tell(lane, A, DOUBT, now)
@@ -448,11 +448,11 @@ def test_park_for_counts_once_until_the_gateway_answers() -> None:
     now = until_refused(lane, 0.0)
     assert now == PARK_FOR
     assert [ask(lane, TargetId(f"gw/later-{number}"), now + number) for number in range(3)] == [
-        Refuse("parked: HTTP 502")
+        AdmissionRefused("parked: HTTP 502")
     ] * 3
 
     lane = parked(now=0.0)
-    assert ask(lane, A, 500.0) == Go()
+    assert ask(lane, A, 500.0) == AdmissionGranted()
     tell(lane, A, REFUSED, 500.0)
     assert status(lane) == "open"
     for number in range(5):
@@ -462,8 +462,8 @@ def test_park_for_counts_once_until_the_gateway_answers() -> None:
 
 def until_refused(lane: LaneState, now: float) -> float:
     """When a lane that only faults come from refuses a target."""
-    while not isinstance(said := ask(lane, A, now), Refuse):
-        if isinstance(said, Wait):
+    while not isinstance(said := ask(lane, A, now), AdmissionRefused):
+        if isinstance(said, AdmissionDelayed):
             now += said.seconds
         else:
             tell(lane, A, DOUBT, now)
@@ -475,13 +475,13 @@ def test_probes_go_at_growing_intervals_and_one_at_a_time() -> None:
     targets = [TargetId(f"gw/{number}") for number in range(8)]
     while len(at) < 6:
         said = [ask(lane, target, now) for target in targets]
-        if Go() in said:
-            assert said.count(Go()) == 1
-            assert sum(isinstance(one, Wait) for one in said) == 7
+        if AdmissionGranted() in said:
+            assert said.count(AdmissionGranted()) == 1
+            assert sum(isinstance(one, AdmissionDelayed) for one in said) == 7
             at.append(now)
-            tell(lane, targets[said.index(Go())], DOUBT, now)
+            tell(lane, targets[said.index(AdmissionGranted())], DOUBT, now)
         else:
-            (wait,) = {one.seconds for one in said if isinstance(one, Wait)}
+            (wait,) = {one.seconds for one in said if isinstance(one, AdmissionDelayed)}
             now += wait
 
     assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0]
@@ -490,87 +490,89 @@ def test_probes_go_at_growing_intervals_and_one_at_a_time() -> None:
 def test_a_probe_that_is_denied_keeps_its_turn() -> None:
     """The next credential is tried by the same one: nobody else goes meanwhile."""
     lane = parked()
-    assert ask(lane, A, 5.0) == Go()
+    assert ask(lane, A, 5.0) == AdmissionGranted()
     tell(lane, A, DENIED, 5.0)
 
-    assert isinstance(ask(lane, B, 5.0), Wait)
-    assert ask(lane, A, 5.0) == Go()
+    assert isinstance(ask(lane, B, 5.0), AdmissionDelayed)
+    assert ask(lane, A, 5.0) == AdmissionGranted()
 
 
 # --- a signature that was never let in ------------------------------------------------------------------
 
 
 def alone() -> LaneState:
-    return LaneState(Policy(), PARK_FOR, first_alone=True)
+    return LaneState(RetryPolicy(), PARK_FOR, first_alone=True)
 
 
 @pytest.mark.promise(5)
 def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other() -> None:
     lane = alone()
     for number in range(5):
-        assert ask(lane, TargetId(f"gw/{number}"), 0.0) == Go()
-        assert isinstance(ask(lane, A, 0.0), Wait)
+        assert ask(lane, TargetId(f"gw/{number}"), 0.0) == AdmissionGranted()
+        assert isinstance(ask(lane, A, 0.0), AdmissionDelayed)
         tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
 
     assert status(lane) == "parked"
-    assert ask(lane, A, 0.0) == Wait(FIRST_PROBE)
+    assert ask(lane, A, 0.0) == AdmissionDelayed(FIRST_PROBE)
     assert until_refused(lane, 0.0) == PARK_FOR
 
 
 @pytest.mark.promise(5)
 def test_a_first_signature_that_is_denied_lets_nobody_else_try() -> None:
     lane = alone()
-    assert ask(lane, A, 0.0) == Go()
+    assert ask(lane, A, 0.0) == AdmissionGranted()
     tell(lane, A, DENIED, 0.0)
 
-    assert isinstance(ask(lane, B, 0.0), Wait)
+    assert isinstance(ask(lane, B, 0.0), AdmissionDelayed)
 
 
 # --- retries --------------------------------------------------------------------------------------------
 
 
-def repeat(lane: LaneState, number: int, now: float) -> Go | Wait | Refuse:
+def repeat(
+    lane: LaneState, number: int, now: float
+) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
     return lane.admit(AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY, repeats=True), now)
 
 
 @pytest.mark.promise(7)
 def test_the_fifty_first_retry_waits_until_time_or_success_gives_one_back() -> None:
     lane = state()
-    assert [repeat(lane, number, 0.0) for number in range(50)] == [Go()] * 50
-    assert repeat(lane, 51, 0.0) == Wait(1.0)
-    assert repeat(lane, 52, 0.25) == Wait(0.75)
-    assert ask(lane, A, 0.25) == Go()  # a first undeploy is no retry
-    assert ask(lane, A, 0.25, LOOK, settling=True) == Go()
+    assert [repeat(lane, number, 0.0) for number in range(50)] == [AdmissionGranted()] * 50
+    assert repeat(lane, 51, 0.0) == AdmissionDelayed(1.0)
+    assert repeat(lane, 52, 0.25) == AdmissionDelayed(0.75)
+    assert ask(lane, A, 0.25) == AdmissionGranted()  # a first undeploy is no retry
+    assert ask(lane, A, 0.25, LOOK, settling=True) == AdmissionGranted()
 
     tell(lane, A, REMOVED, 0.25)
-    assert repeat(lane, 51, 0.25) == Wait(0.25)
+    assert repeat(lane, 51, 0.25) == AdmissionDelayed(0.25)
     tell(lane, A, REMOVED, 0.25)
-    assert repeat(lane, 51, 0.25) == Go()
+    assert repeat(lane, 51, 0.25) == AdmissionGranted()
     tell(lane, A, REFUSED, 0.25)  # answered, but no success
-    assert repeat(lane, 52, 0.5) == Wait(0.5)
-    assert repeat(lane, 52, 1.0) == Go()
+    assert repeat(lane, 52, 0.5) == AdmissionDelayed(0.5)
+    assert repeat(lane, 52, 1.0) == AdmissionGranted()
 
 
 @pytest.mark.promise(7)
 def test_a_probe_needs_no_share_of_the_retries() -> None:
     lane = state()
     for number in range(50):
-        assert repeat(lane, number, 0.0) == Go()
+        assert repeat(lane, number, 0.0) == AdmissionGranted()
     for number in range(5):
         tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
     lane._allowance._at = FIRST_PROBE  # as if no time had passed for it
 
-    assert repeat(lane, 1, FIRST_PROBE) == Go()
+    assert repeat(lane, 1, FIRST_PROBE) == AdmissionGranted()
 
 
 def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
-    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=1.0))
-    assert ask(lane, A, 0.0) == Go()
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=1.0))
+    assert ask(lane, A, 0.0) == AdmissionGranted()
     turn = AdmissionRequest(B, UNDEPLOY, repeats=True)
     for tenth in range(10):
-        assert isinstance(lane.admit(turn, tenth / 10), Wait)
+        assert isinstance(lane.admit(turn, tenth / 10), AdmissionDelayed)
 
-    assert lane.admit(turn, 1.0) == Go()
+    assert lane.admit(turn, 1.0) == AdmissionGranted()
     assert lane._allowance._left == 49.0
 
 
@@ -581,14 +583,14 @@ def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
 @pytest.mark.parametrize("why", ["fruitless", "parked", "first"])
 def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
     """A gateway that asks for pauses of a second is not asked once a second where the plan says 0.05/s."""
-    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=0.05), first_alone=why == "first")
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.05), first_alone=why == "first")
     now, at = 0.0, list[float]()
     if why == "parked":
         for number in range(5):
             tell(lane, TargetId(f"gw/{number}"), DOUBT, now)
     while len(at) < 6:
         turn = AdmissionRequest(A, UNDEPLOY)
-        while isinstance(said := lane.admit(turn, now), Wait):
+        while isinstance(said := lane.admit(turn, now), AdmissionDelayed):
             assert said.seconds
             now += said.seconds
         at.append(now)
@@ -598,33 +600,44 @@ def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
 
 
 def test_a_lone_request_that_waited_for_a_login_goes_at_once_afterwards() -> None:
-    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
     turn = AdmissionRequest(A, UNDEPLOY)
 
-    assert [lane.admit(turn, 0.0), lane.admit(turn, 2.0)] == [Go(), Go()]
+    assert [lane.admit(turn, 0.0), lane.admit(turn, 2.0)] == [AdmissionGranted(), AdmissionGranted()]
     assert lane.leave(A)
-    assert ask(lane, B, 2.0) == Wait(8.0)
+    assert ask(lane, B, 2.0) == AdmissionDelayed(8.0)
 
 
 # --- looks beside undeploys -----------------------------------------------------------------------------
 
 
 def test_looks_and_undeploys_are_paced_apart() -> None:
-    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=2.0))
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
     said = [ask(lane, TargetId(f"gw/{number}"), 0.0, act) for number in range(3) for act in (UNDEPLOY, LOOK)]
 
-    assert said == [Go(), Go(), Wait(0.5), Wait(0.5), Wait(1.0), Wait(1.0)]
+    assert said == [
+        AdmissionGranted(),
+        AdmissionGranted(),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(1.0),
+        AdmissionDelayed(1.0),
+    ]
 
 
 def test_a_lower_rate_is_in_force_at_once_and_slots_from_before_are_void() -> None:
-    lane = LaneState(Policy(), PARK_FOR, limits=Limits(rate=2.0))
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
     turns = [AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY) for number in range(3)]
-    assert [lane.admit(turn, 0.0) for turn in turns] == [Go(), Wait(0.5), Wait(1.0)]
+    assert [lane.admit(turn, 0.0) for turn in turns] == [
+        AdmissionGranted(),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(1.0),
+    ]
 
     lane.limit(0.1, 0.25)
-    assert [lane.admit(turn, 0.5) for turn in turns[1:]] == [Wait(9.5), Wait(19.5)]
+    assert [lane.admit(turn, 0.5) for turn in turns[1:]] == [AdmissionDelayed(9.5), AdmissionDelayed(19.5)]
     lane.limit(None, 1.0)
-    assert [lane.admit(turn, 1.0) for turn in turns[1:]] == [Go(), Go()]
+    assert [lane.admit(turn, 1.0) for turn in turns[1:]] == [AdmissionGranted(), AdmissionGranted()]
 
 
 # --- whatever comes -------------------------------------------------------------------------------------
@@ -642,7 +655,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(first_alone=st.booleans(), rate=st.sampled_from([None, 0.5, 20.0]))
     def begin(self, first_alone: bool, rate: float | None) -> None:
         limits = Limits(rate=rate)
-        self.lane = LaneState(Policy(), PARK_FOR, limits=limits, first_alone=first_alone)
+        self.lane = LaneState(RetryPolicy(), PARK_FOR, limits=limits, first_alone=first_alone)
 
     def name(self, worker: int) -> TargetId:
         return TargetId(f"gw/{worker}")
@@ -655,11 +668,11 @@ class Machine(RuleBasedStateMachine):
         turn = AdmissionRequest(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
         probing = self.lane.alone or (self.lane.state == "parked" and not self.lane.given_up)
         match self.lane.admit(turn, self.now):
-            case Go():
+            case AdmissionGranted():
                 self.flying[worker] = (turn, self.now, probing)
-            case Refuse():
+            case AdmissionRefused():
                 assert self.lane.state != "open" or (looks and self.lane.refusal(LOOK))
-            case Wait(seconds):
+            case AdmissionDelayed(seconds):
                 assert seconds > 0.0
 
     @rule(
@@ -707,7 +720,7 @@ class Machine(RuleBasedStateMachine):
         for worker in range(8):
             self.lane.leave(self.name(worker))
         turn, waits = AdmissionRequest(A, UNDEPLOY, repeats=True), 0
-        while isinstance(said := self.lane.admit(turn, self.now), Wait):
+        while isinstance(said := self.lane.admit(turn, self.now), AdmissionDelayed):
             self.now += said.seconds
             waits += 1
             assert waits < 10
@@ -724,7 +737,7 @@ TestWhateverComes.settings = settings(max_examples=150, stateful_step_count=40, 
 def test_a_wrong_place_closes_the_lane_at_once_and_for_good() -> None:
     lane = state()
     tell(lane, A, ELSEWHERE, 0.0)
-    refused = Refuse("wrong_place: E.3030 no instance")
+    refused = AdmissionRefused("wrong_place: E.3030 no instance")
 
     assert ask(lane, B, 0.0) == refused
     assert ask(lane, B, 0.0, LOOK, settling=True) == refused
@@ -747,7 +760,7 @@ def test_closed_stays_closed_whatever_lands_afterwards(later: list[tuple[int, Re
         tell(lane, TargetId(f"gw/{target}"), said, number * 100.0)
 
     assert (lane.state, lane.reason) == ("closed", "denied: no")
-    assert ask(lane, A, 1e9) == Refuse("denied: no")
+    assert ask(lane, A, 1e9) == AdmissionRefused("denied: no")
 
 
 STEPS = st.lists(
@@ -774,10 +787,10 @@ def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
         turn = turns.setdefault((number, act), AdmissionRequest(TargetId(f"gw/{number}"), act))
         now += passes
         match lane.admit(turn, now):
-            case Go():
+            case AdmissionGranted():
                 del turns[number, act]
                 tell(lane, turn.target, said, now, act)
-            case Wait(seconds):
+            case AdmissionDelayed(seconds):
                 in_line = sum(one.act is act and one.slot is not None for one in turns.values())
                 assert 0.0 < seconds <= (PARK_FOR + IDLE) * max(1, in_line)
 
@@ -787,7 +800,11 @@ def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
     lane, now = state(), 0.0
     sent = []
     for _ in range(6):
-        going = [one for one in (A, B) if isinstance(lane.admit(AdmissionRequest(one, UNDEPLOY), now), Go)]
+        going = [
+            one
+            for one in (A, B)
+            if isinstance(lane.admit(AdmissionRequest(one, UNDEPLOY), now), AdmissionGranted)
+        ]
         sent.append(len(going))
         for one in going:
             tell(lane, one, busy(1.0), now)
@@ -795,7 +812,7 @@ def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
 
     assert sent == [2, 2, 1, 1, 1, 1]
 
-    assert isinstance(lane.admit(AdmissionRequest(A, UNDEPLOY), now), Go)
+    assert isinstance(lane.admit(AdmissionRequest(A, UNDEPLOY), now), AdmissionGranted)
     tell(lane, A, REMOVED, now)
     assert not lane.is_fruitless
 
@@ -1025,7 +1042,7 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
 @pytest.mark.promise(6)
 def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
     """A refused look costs its target nothing, so the lane must bound how long it may go on."""
-    lane = LaneState(Policy(), PARK_FOR)
+    lane = LaneState(RetryPolicy(), PARK_FOR)
     busy = reading(Verdict.BUSY, wait=30.0)
     for second in range(0, int(PARK_FOR) + 30, 30):
         assert lane.refusal(Act.LOOK) is None

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, end_of, secrets_of
+from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, list_secrets, read_token_end
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import (
     AccessKeys,
@@ -438,7 +438,7 @@ def test_a_first_signed_request_that_was_lost_lets_the_next_one_go_alone() -> No
 def test_a_key_s_id_is_no_secret_and_its_secret_parts_are_masked() -> None:
     keys = AccessKeys(Secret("AKID"), Secret("sk"), Secret("st"))
 
-    assert secrets_of(keys) == ("sk", "st")
+    assert list_secrets(keys) == ("sk", "st")
 
 
 @pytest.mark.parametrize(
@@ -448,9 +448,9 @@ def test_a_key_s_id_is_no_secret_and_its_secret_parts_are_masked() -> None:
 def test_a_token_that_says_when_it_ends_is_heard(claims: str, expected: float | None) -> None:
     middle = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
 
-    assert end_of(Secret(f"aa.{middle}.cc")) == expected
+    assert read_token_end(Secret(f"aa.{middle}.cc")) == expected
 
 
 @pytest.mark.parametrize("text", ["plain", "a.b", "a.b.c", "a.%%%.c", "..", "a.é.c"])
 def test_a_token_that_says_nothing_of_its_end_has_none(text: str) -> None:
-    assert end_of(Secret(text)) is None
+    assert read_token_end(Secret(text)) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, Kind, RunGate
+from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, RunGate, StopKind
 from orchestrator.model.reading import Act
 from tests.support.engine import played
 
@@ -44,7 +44,7 @@ def test_without_a_window_nothing_is_too_late() -> None:
 
 @pytest.mark.promise(8)
 @pytest.mark.parametrize("kind", ["interrupt", "disk"])
-def test_an_interrupt_and_a_failed_disk_stop_looks_as_well(kind: Kind) -> None:
+def test_an_interrupt_and_a_failed_disk_stop_looks_as_well(kind: StopKind) -> None:
     run_gate = RunGate(closes=1000.0)
     run_gate.stop(kind, "why")
 
@@ -71,7 +71,9 @@ def test_a_stop_rule_lets_looks_settle_what_is_in_doubt() -> None:
         (["disk", "stop_rule"], "disk: 0", 1),
     ],
 )
-def test_the_gravest_reason_stays_and_of_equals_the_first(kinds: list[Kind], stays: str, told: int) -> None:
+def test_the_gravest_reason_stays_and_of_equals_the_first(
+    kinds: list[StopKind], stays: str, told: int
+) -> None:
     heard: list[str] = []
     run_gate = RunGate(announce=heard.append)
     for number, kind in enumerate(kinds):

@@ -9,24 +9,31 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import FAULTY_TARGETS, FIRST_PROBE, AdmissionRequest, Go, LaneState, Wait
+from orchestrator.rules.admission import (
+    FAULTY_TARGETS,
+    FIRST_PROBE,
+    AdmissionDelayed,
+    AdmissionGranted,
+    AdmissionRequest,
+    LaneState,
+)
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
-    End,
-    Look,
-    Policy,
-    Send,
+    LookStep,
+    RetryPolicy,
+    SendStep,
     Step,
+    TargetEnd,
     TargetHistory,
+    choose_first_step,
     decide,
-    first_step,
     mirror_reading,
     replay_all,
     restore_outcome,
 )
 
-RESTORE = Policy(attempts=3, always_look=True, act=Act.DEPLOY)
-UNDEPLOY = Policy(attempts=3)
+RESTORE = RetryPolicy(attempts=3, always_look=True, act=Act.DEPLOY)
+UNDEPLOY = RetryPolicy(attempts=3)
 
 
 def reading(verdict: Verdict, **fields: object) -> Reading:
@@ -35,9 +42,9 @@ def reading(verdict: Verdict, **fields: object) -> Reading:
 
 def told(history: TargetHistory, *answers: tuple[Act, Verdict]) -> tuple[TargetHistory, Step]:
     """Take in what a gateway answered, as it said it."""
-    step: Step = first_step(RESTORE, history)
+    step: Step = choose_first_step(RESTORE, history)
     for act, verdict in answers:
-        assert isinstance(step, Look if act is Act.LOOK else Send), step
+        assert isinstance(step, LookStep if act is Act.LOOK else SendStep), step
         history, step = decide(
             RESTORE, history, act, mirror_reading(RESTORE, act, reading(verdict, message="vendor")), roll=1.0
         )
@@ -83,8 +90,8 @@ def test_only_up_down_and_doubt_are_taken_otherwise(act: Act, said: Verdict, tak
     ],
 )
 def test_an_end_is_told_in_the_words_of_a_restore(outcome: Outcome, word: Outcome) -> None:
-    assert restore_outcome(RESTORE, End(outcome, "why", "look")) == End(word, "why", "look")
-    assert restore_outcome(UNDEPLOY, End(outcome)) == End(outcome)
+    assert restore_outcome(RESTORE, TargetEnd(outcome, "why", "look")) == TargetEnd(word, "why", "look")
+    assert restore_outcome(UNDEPLOY, TargetEnd(outcome)) == TargetEnd(outcome)
 
 
 @pytest.mark.parametrize(
@@ -127,25 +134,25 @@ def test_a_restore_of_one_target(
 ) -> None:
     _, step = told(TargetHistory(), *answers)
 
-    assert isinstance(step, End)
+    assert isinstance(step, TargetEnd)
     assert step.outcome == outcome
     assert (step.reason or "").startswith(begins or "")
     assert (step.reason is None) == (begins is None)
 
 
 def test_a_look_comes_before_the_first_deploy_and_before_each_repeat() -> None:
-    assert isinstance(first_step(RESTORE, TargetHistory()), Look)
-    assert isinstance(told(TargetHistory(), DOWN)[1], Send)
+    assert isinstance(choose_first_step(RESTORE, TargetHistory()), LookStep)
+    assert isinstance(told(TargetHistory(), DOWN)[1], SendStep)
     for doubt in (DOUBT, STRANGE):
-        assert isinstance(told(TargetHistory(), DOWN, doubt)[1], Look)
+        assert isinstance(told(TargetHistory(), DOWN, doubt)[1], LookStep)
 
 
 def test_pods_that_follow_slowly_get_some_looks_and_then_another_deploy() -> None:
     history, step = told(TargetHistory(), DOWN, DEPLOYED, *[HALF] * (LOOKS_PER_DOUBT - 1))
-    assert isinstance(step, Look)
+    assert isinstance(step, LookStep)
     history, step = decide(RESTORE, history, Act.LOOK, reading(Verdict.PARTIAL), roll=1.0)
 
-    assert isinstance(step, Send)
+    assert isinstance(step, SendStep)
     assert history.doubt  # half of it is up: nobody may call it not started
 
 
@@ -156,7 +163,7 @@ def test_pods_that_never_obey_are_named_in_the_end() -> None:
     half = reading(Verdict.PARTIAL, pods=("pod-2",), message="1 of 2 pods serve it")
     _, step = decide(RESTORE, history, Act.LOOK, half, roll=1.0)
 
-    assert step == End(Outcome.FAILED, "partial: not everything obeyed: pod-2 (1 of 2 pods serve it)")
+    assert step == TargetEnd(Outcome.FAILED, "partial: not everything obeyed: pod-2 (1 of 2 pods serve it)")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | Non
     history = replay_all((act, verdict and reading(verdict)) for act, verdict in attempts)
 
     assert history.doubt is doubt
-    assert isinstance(first_step(RESTORE, history), Look)
+    assert isinstance(choose_first_step(RESTORE, history), LookStep)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,7 @@ def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | Non
     [(Act.DEPLOY, False, "parked"), (Act.DEPLOY, True, "open"), (Act.UNDEPLOY, False, "open")],
 )
 def test_only_looks_before_a_deploy_speak_for_the_breaker(act: Act, settling: bool, state: str) -> None:
-    lane = LaneState(Policy(act=act), 600.0)
+    lane = LaneState(RetryPolicy(act=act), 600.0)
     for number in range(FAULTY_TARGETS):
         turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.LOOK, settling=settling)
         lane.observe(turn, reading(Verdict.UNCLEAR), 1.0, began=0.0, left=100, within_reach=8)
@@ -198,14 +205,14 @@ def test_a_look_that_probes_makes_room_for_the_next_probe_only_when_that_is_due(
         lane.observe(turn, reading(Verdict.UNCLEAR), 0.0, began=0.0, left=100, within_reach=8)
     probe, other = AdmissionRequest(TargetId("gw/8"), Act.LOOK), AdmissionRequest(TargetId("gw/9"), Act.LOOK)
 
-    assert lane.admit(probe, FIRST_PROBE) == Go()
+    assert lane.admit(probe, FIRST_PROBE) == AdmissionGranted()
     lane.observe(probe, reading(Verdict.UNCLEAR), FIRST_PROBE, began=FIRST_PROBE, left=95, within_reach=8)
-    assert lane.admit(other, FIRST_PROBE) == Wait(2 * FIRST_PROBE)
-    assert lane.admit(other, 3 * FIRST_PROBE) == Go()
+    assert lane.admit(other, FIRST_PROBE) == AdmissionDelayed(2 * FIRST_PROBE)
+    assert lane.admit(other, 3 * FIRST_PROBE) == AdmissionGranted()
     lane.observe(other, reading(Verdict.DOWN), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
     assert lane.state == "parked"  # a look alone opens nothing
     deploy = AdmissionRequest(TargetId("gw/9"), Act.DEPLOY)
-    assert lane.admit(deploy, 3 * FIRST_PROBE) == Go()
+    assert lane.admit(deploy, 3 * FIRST_PROBE) == AdmissionGranted()
     lane.observe(deploy, reading(Verdict.REMOVED), 3 * FIRST_PROBE, began=0.0, left=95, within_reach=8)
     assert lane.state == "open"
 
@@ -220,6 +227,6 @@ def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:
         absent="ok",
     )
 
-    policy = Policy.of(entry, Act.DEPLOY)
+    policy = RetryPolicy.of(entry, Act.DEPLOY)
     assert (policy.always_look, policy.absent_ok, policy.act) == (True, False, Act.DEPLOY)
-    assert Policy.of(entry).absent_ok
+    assert RetryPolicy.of(entry).absent_ok

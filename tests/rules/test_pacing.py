@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import AdmissionRequest, Go, LaneState
+from orchestrator.rules.admission import AdmissionGranted, AdmissionRequest, LaneState
 from orchestrator.rules.pacing import (
     CUT,
     FAST,
@@ -34,7 +34,7 @@ from orchestrator.rules.pacing import (
     Pacer,
     RetryBudget,
 )
-from orchestrator.rules.retry import Policy
+from orchestrator.rules.retry import RetryPolicy
 from orchestrator.simulator.limits import RateLimit, TokenBucket
 from tests.support.engine import reading
 from tests.support.gateway_at_rate import Drive, Scattered, Windows, drive
@@ -286,7 +286,7 @@ def test_the_pace_that_an_earlier_session_found_is_where_it_begins() -> None:
 
 
 def lane(cap: float | None = None, learned: float | None = None) -> LaneState:
-    return LaneState(Policy(), 600.0, limits=Limits(rate=cap), learned=learned)
+    return LaneState(RetryPolicy(), 600.0, limits=Limits(rate=cap), learned=learned)
 
 
 def steady(per_second: float, burst: float, targets: int, **options: Any) -> Drive:
@@ -530,7 +530,7 @@ def test_a_bare_503_pauses_nothing_and_slows_nobody_where_nothing_is_answered() 
 
     assert pause is None
     assert state.undeploys.rate is None
-    assert state.admit(AdmissionRequest(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == Go()
+    assert state.admit(AdmissionRequest(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == AdmissionGranted()
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,7 @@ def test_only_a_503_slows_those_of_its_own_sort(
     state = lane()
     for number in range(10):
         turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
-        assert state.admit(turn, number / 10) == Go()
+        assert state.admit(turn, number / 10) == AdmissionGranted()
         answer = Verdict.UP if act is Act.LOOK else Verdict.REMOVED
         state.observe(
             turn, reading(answer), number / 10, began=number / 10, left=9, within_reach=1, status=200

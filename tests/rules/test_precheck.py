@@ -6,10 +6,10 @@ import pytest
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import LookFacts, Obstacle, Snapshot, Verdict
-from orchestrator.rules.precheck import Approved, drift, judge_snapshot
-from orchestrator.rules.retry import End, Policy
+from orchestrator.rules.precheck import StateAtApproval, describe_drift, judge_snapshot
+from orchestrator.rules.retry import RetryPolicy, TargetEnd
 
-FAIL, OK = Policy(), Policy(absent_ok=True)
+FAIL, OK = RetryPolicy(), RetryPolicy(absent_ok=True)
 
 
 def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Snapshot:
@@ -42,15 +42,15 @@ def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Sn
     ],
 )
 def test_what_a_snapshot_makes_of_a_target(
-    seen: Snapshot, policy: Policy, best: str | None, required: str | None
+    seen: Snapshot, policy: RetryPolicy, best: str | None, required: str | None
 ) -> None:
     for needed, wanted in ((False, best), (True, required)):
         end = judge_snapshot(policy, seen, None, required=needed)
         assert (end and " ".join(filter(None, (end.outcome, end.reason)))) == wanted
 
 
-def seen(state: str, revision: str | None = None, since: str | None = None) -> Approved:
-    return Approved(state=state, revision=revision, since=since)
+def seen(state: str, revision: str | None = None, since: str | None = None) -> StateAtApproval:
+    return StateAtApproval(state=state, revision=revision, since=since)
 
 
 @pytest.mark.parametrize(
@@ -74,19 +74,19 @@ def seen(state: str, revision: str | None = None, since: str | None = None) -> A
         (seen("not_offered"), seen("up", "3"), None),
     ],
 )
-def test_what_has_drifted(approved: Approved, now: Approved, change: str | None) -> None:
-    assert drift(approved, now) == change
+def test_what_has_drifted(approved: StateAtApproval, now: StateAtApproval, change: str | None) -> None:
+    assert describe_drift(approved, now) == change
 
 
 def test_an_approval_keeps_three_things() -> None:
     facts = LookFacts(revision="7", since="monday", edited=True, path="/x")
 
-    assert Approved.of(Snapshot(verdict=Verdict.UP, facts=facts)) == seen("up", "7", "monday")
+    assert StateAtApproval.of(Snapshot(verdict=Verdict.UP, facts=facts)) == seen("up", "7", "monday")
 
 
 def test_what_has_drifted_is_left_alone() -> None:
     now = Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="2"))
 
-    assert judge_snapshot(FAIL, now, seen("up", "1"), required=False) == End(
+    assert judge_snapshot(FAIL, now, seen("up", "1"), required=False) == TargetEnd(
         Outcome.NOT_STARTED, "drifted: its revision was 1 when it was approved, and is 2 now"
     )

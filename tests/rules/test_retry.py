@@ -14,27 +14,27 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
-    End,
-    Look,
-    Policy,
-    Send,
+    LookStep,
+    RetryPolicy,
+    SendStep,
     Step,
+    TargetEnd,
     TargetHistory,
-    backoff,
-    blocked,
+    choose_first_step,
     decide,
     describe,
-    first_step,
+    describe_wrong_place,
+    draw_backoff,
+    end_blocked,
     replay,
     replay_all,
-    wrong_place,
 )
 from tests.support.engine import reading
 
-POLICY = Policy()
-ALWAYS = Policy(always_look=True)
-ABSENT_OK = Policy(absent_ok=True)
-ONCE = Policy(attempts=1)
+POLICY = RetryPolicy()
+ALWAYS = RetryPolicy(always_look=True)
+ABSENT_OK = RetryPolicy(absent_ok=True)
+ONCE = RetryPolicy(attempts=1)
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, code="E.500", message="broken")
@@ -65,13 +65,13 @@ def after(history: TargetHistory, about: Reading, **fields: Any) -> TargetHistor
     return replace(history, charged=history.charged + 1, about=about, **fields)
 
 
-def failed(reason: str, evidence: str | None = None) -> End:
-    return End(Outcome.FAILED, reason, evidence)
+def failed(reason: str, evidence: str | None = None) -> TargetEnd:
+    return TargetEnd(Outcome.FAILED, reason, evidence)
 
 
-UNDEPLOYED_204 = End(Outcome.UNDEPLOYED, evidence="204")
-UNDEPLOYED_LOOK = End(Outcome.UNDEPLOYED, evidence="look")
-ALREADY = End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
+UNDEPLOYED_204 = TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+UNDEPLOYED_LOOK = TargetEnd(Outcome.UNDEPLOYED, evidence="look")
+ALREADY = TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
 
 
 @pytest.mark.parametrize(
@@ -79,44 +79,54 @@ ALREADY = End(Outcome.ALREADY_UNDEPLOYED, evidence="look")
     [
         (POLICY, FRESH, REMOVED, UNDEPLOYED_204),
         (POLICY, IN_DOUBT, REMOVED, UNDEPLOYED_204),
-        (ALWAYS, FRESH, REMOVED, Look()),
-        (POLICY, FRESH, DOUBT, Send(0.5)),
-        (POLICY, IN_DOUBT, DOUBT, Send(1.0)),
-        (POLICY, replace(LAST_DOUBT, charged=4), DOUBT, Look()),
-        (ONCE, FRESH, DOUBT, Look()),
-        (POLICY, FRESH, STRANGE, Look()),
-        (POLICY, FRESH, PARTIAL, Look()),
-        (POLICY, FRESH, CONTESTED, Look()),
-        (POLICY, IN_DOUBT, CONTESTED, Look()),
+        (ALWAYS, FRESH, REMOVED, LookStep()),
+        (POLICY, FRESH, DOUBT, SendStep(0.5)),
+        (POLICY, IN_DOUBT, DOUBT, SendStep(1.0)),
+        (POLICY, replace(LAST_DOUBT, charged=4), DOUBT, LookStep()),
+        (ONCE, FRESH, DOUBT, LookStep()),
+        (POLICY, FRESH, STRANGE, LookStep()),
+        (POLICY, FRESH, PARTIAL, LookStep()),
+        (POLICY, FRESH, CONTESTED, LookStep()),
+        (POLICY, IN_DOUBT, CONTESTED, LookStep()),
         (POLICY, FRESH, REFUSED, failed("refused: E.403 not yours", "code")),
-        (POLICY, IN_DOUBT, REFUSED, Look()),
-        (POLICY, SETTLED_UP, REFUSED, Look()),
+        (POLICY, IN_DOUBT, REFUSED, LookStep()),
+        (POLICY, SETTLED_UP, REFUSED, LookStep()),
         (POLICY, FRESH, ABSENT, failed("absent: E.3084 no such API", "code")),
         (POLICY, IN_DOUBT, ABSENT, failed("absent: E.3084 no such API", "code")),
-        (ABSENT_OK, FRESH, ABSENT, End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")),
-        (ABSENT_OK, IN_DOUBT, ABSENT, End(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code")),
+        (
+            ABSENT_OK,
+            FRESH,
+            ABSENT,
+            TargetEnd(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code"),
+        ),
+        (
+            ABSENT_OK,
+            IN_DOUBT,
+            ABSENT,
+            TargetEnd(Outcome.ALREADY_UNDEPLOYED, "absent: E.3084 no such API", "code"),
+        ),
         (ABSENT_OK, FRESH, HIDDEN, failed("absent: E.1 not found or no privilege", "code")),
-        (POLICY, FRESH, BUSY, Send()),
-        (POLICY, LAST_DOUBT, BUSY, Send()),
-        (POLICY, FRESH, DENIED, Send()),
-        (POLICY, FRESH, UNSENT, Send(0.5)),
-        (POLICY, replace(FRESH, unsent=3), UNSENT, Send(4.0)),
+        (POLICY, FRESH, BUSY, SendStep()),
+        (POLICY, LAST_DOUBT, BUSY, SendStep()),
+        (POLICY, FRESH, DENIED, SendStep()),
+        (POLICY, FRESH, UNSENT, SendStep(0.5)),
+        (POLICY, replace(FRESH, unsent=3), UNSENT, SendStep(4.0)),
         (
             POLICY,
             FRESH,
             ELSEWHERE,
-            End(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance; check instance_id"),
+            TargetEnd(Outcome.NOT_STARTED, "wrong_place: E.3030 no instance; check instance_id"),
         ),
         (
             POLICY,
             IN_DOUBT,
             ELSEWHERE,
-            End(Outcome.UNKNOWN, "wrong_place: E.3030 no instance; check instance_id"),
+            TargetEnd(Outcome.UNKNOWN, "wrong_place: E.3030 no instance; check instance_id"),
         ),
     ],
 )
 def test_what_follows_a_reply_to_an_undeploy(
-    policy: Policy, history: TargetHistory, undeploy: Reading, step: Step
+    policy: RetryPolicy, history: TargetHistory, undeploy: Reading, step: Step
 ) -> None:
     assert decide(policy, history, Act.UNDEPLOY, undeploy, roll=1.0)[1] == step
 
@@ -131,14 +141,19 @@ NOT_THERE = "absent: E.3084 no such API"
     [
         # Nobody has seen it: the vendor's word is enough.
         (POLICY, FRESH, [(Act.UNDEPLOY, ABSENT)], failed(NOT_THERE, "code")),
-        (ABSENT_OK, FRESH, [(Act.UNDEPLOY, ABSENT)], End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code")),
+        (
+            ABSENT_OK,
+            FRESH,
+            [(Act.UNDEPLOY, ABSENT)],
+            TargetEnd(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+        ),
         # A look has: another one settles it.
         (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)], failed(NOT_THERE, "code")),
         (
             ABSENT_OK,
             SEEN,
             [(Act.UNDEPLOY, ABSENT), (Act.LOOK, ABSENT)],
-            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+            TargetEnd(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
         ),
         (POLICY, SEEN, [(Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], ALREADY),
         (ABSENT_OK, SEEN, [(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
@@ -156,7 +171,7 @@ NOT_THERE = "absent: E.3084 no such API"
             ABSENT_OK,
             SEEN,
             [(Act.UNDEPLOY, ABSENT), *[(Act.LOOK, UNCLEAR)] * 3],
-            End(
+            TargetEnd(
                 Outcome.UNKNOWN,
                 "spent: 1 undeploy request, and the looks could not tell: HTTP 500;"
                 " last reply: E.3084 no such API",
@@ -167,7 +182,7 @@ NOT_THERE = "absent: E.3084 no such API"
             ABSENT_OK,
             SEEN,
             [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, ABSENT)],
-            End(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
+            TargetEnd(Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"),
         ),
         (ABSENT_OK, SEEN, [(Act.UNDEPLOY, STRANGE), (Act.LOOK, ABSENT), (Act.LOOK, DOWN)], UNDEPLOYED_LOOK),
         (
@@ -179,11 +194,11 @@ NOT_THERE = "absent: E.3084 no such API"
     ],
 )
 def test_what_a_look_has_seen_is_not_gone_by_one_word(
-    policy: Policy, history: TargetHistory, answers: list[tuple[Act, Reading]], end: End
+    policy: RetryPolicy, history: TargetHistory, answers: list[tuple[Act, Reading]], end: TargetEnd
 ) -> None:
-    step: Step = Send()
+    step: Step = SendStep()
     for act, answer in answers:
-        assert isinstance(step, Look if act is Act.LOOK else Send), (act, step)
+        assert isinstance(step, LookStep if act is Act.LOOK else SendStep), (act, step)
         history, step = decide(policy, history, act, answer, roll=0.0)
 
     assert step == end
@@ -193,11 +208,11 @@ def test_a_resume_knows_that_a_word_was_spoken_against() -> None:
     rows: list[tuple[Act, Reading | None]] = [(Act.LOOK, UP), (Act.UNDEPLOY, ABSENT)]
     history = replay_all(rows)
 
-    assert first_step(ABSENT_OK, history) == Look()
+    assert choose_first_step(ABSENT_OK, history) == LookStep()
     assert decide(ABSENT_OK, history, Act.LOOK, UP, roll=0.0)[1] == failed(
         f"{NOT_THERE}; but a look says that it is deployed", "code"
     )
-    assert decide(ABSENT_OK, history, Act.LOOK, ABSENT, roll=0.0)[1] == End(
+    assert decide(ABSENT_OK, history, Act.LOOK, ABSENT, roll=0.0)[1] == TargetEnd(
         Outcome.ALREADY_UNDEPLOYED, NOT_THERE, "code"
     )
 
@@ -210,22 +225,22 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
     [
         # Before anything was sent.
         (ALWAYS, FRESH, DOWN, ALREADY),
-        (ALWAYS, FRESH, UP, Send()),
-        (ALWAYS, FRESH, PARTIAL, Send()),
-        (ALWAYS, FRESH, NOT_OFFERED, Send()),
+        (ALWAYS, FRESH, UP, SendStep()),
+        (ALWAYS, FRESH, PARTIAL, SendStep()),
+        (ALWAYS, FRESH, NOT_OFFERED, SendStep()),
         (ALWAYS, FRESH, ABSENT, failed("absent: E.3084 no such API", "code")),
-        (ALWAYS, replace(FRESH, looks=2), UNCLEAR, Send()),
+        (ALWAYS, replace(FRESH, looks=2), UNCLEAR, SendStep()),
         # After a doubt.
         (POLICY, IN_DOUBT, DOWN, UNDEPLOYED_LOOK),
-        (POLICY, IN_DOUBT, UP, Send(0.5)),
+        (POLICY, IN_DOUBT, UP, SendStep(0.5)),
         (POLICY, IN_DOUBT, ABSENT, failed("absent: E.3084 no such API", "code")),
-        (POLICY, IN_DOUBT, UNCLEAR, Look(0.5)),
-        (POLICY, IN_DOUBT, DENIED, Look()),
-        (POLICY, IN_DOUBT, NOT_OFFERED, Send(0.5)),
+        (POLICY, IN_DOUBT, UNCLEAR, LookStep(0.5)),
+        (POLICY, IN_DOUBT, DENIED, LookStep()),
+        (POLICY, IN_DOUBT, NOT_OFFERED, SendStep(0.5)),
         (POLICY, LAST_DOUBT, DOWN, UNDEPLOYED_LOOK),
         (POLICY, LAST_DOUBT, UP, failed(FIVE_SPENT, "look")),
         # After a reply that says too little to be repeated.
-        (POLICY, after(FRESH, STRANGE, arrived=True, doubt=True), UP, Send(0.5)),
+        (POLICY, after(FRESH, STRANGE, arrived=True, doubt=True), UP, SendStep(0.5)),
         # A refusal of one of several causes.
         (POLICY, after(FRESH, CONTESTED), DOWN, ALREADY),
         (POLICY, after(IN_DOUBT, CONTESTED), DOWN, UNDEPLOYED_LOOK),
@@ -236,8 +251,8 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
         (POLICY, after(IN_DOUBT, REFUSED), UP, failed("refused: E.403 not yours", "code")),
         # Success outside, false inside.
         (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
-        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), UP, Send(0.5)),
-        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), PARTIAL, Look(0.5)),
+        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), UP, SendStep(0.5)),
+        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), PARTIAL, LookStep(0.5)),
         (
             POLICY,
             after(FRESH, PARTIAL, arrived=True, doubt=True, looks=2),
@@ -260,11 +275,11 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
         (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
         (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), NOT_OFFERED, UNDEPLOYED_204),
         (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True, looks=2), UNCLEAR, UNDEPLOYED_204),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), UP, Look(0.5)),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, looks=2), UP, Send(0.5)),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), UP, LookStep(0.5)),
+        (ALWAYS, after(FRESH, REMOVED, arrived=True, looks=2), UP, SendStep(0.5)),
     ],
 )
-def test_what_follows_a_look(policy: Policy, history: TargetHistory, look: Reading, step: Step) -> None:
+def test_what_follows_a_look(policy: RetryPolicy, history: TargetHistory, look: Reading, step: Step) -> None:
     assert decide(policy, history, Act.LOOK, look, roll=1.0)[1] == step
 
 
@@ -284,7 +299,7 @@ def test_what_follows_a_look(policy: Policy, history: TargetHistory, look: Readi
 def test_what_no_look_settles_is_unknown(history: TargetHistory, look: Reading) -> None:
     step = decide(POLICY, history, Act.LOOK, look, roll=1.0)[1]
 
-    assert isinstance(step, End)
+    assert isinstance(step, TargetEnd)
     assert step.outcome is Outcome.UNKNOWN
     assert step.reason is not None
     assert step.reason.startswith(f"spent: {history.charged} undeploy request")
@@ -294,17 +309,17 @@ def test_a_look_that_speaks_against_full_evidence_is_not_forgotten() -> None:
     """204, then a look says "up", then looks tell nothing: that is no ``undeployed`` any more."""
     history, step = decide(ALWAYS, FRESH, Act.UNDEPLOY, REMOVED, roll=1.0)
     for look in (UP, UNCLEAR, UNCLEAR):
-        assert isinstance(step, Look)
+        assert isinstance(step, LookStep)
         history, step = decide(ALWAYS, history, Act.LOOK, look, roll=1.0)
 
-    assert step == Send(0.5)
+    assert step == SendStep(0.5)
 
 
 def test_an_absurd_wait_asked_of_a_look_is_left_to_the_lane() -> None:
     """The lane bounds what a 429 asks for; a target that waited on its own would wait for ever."""
     busy = reading(Verdict.BUSY, wait=1e300)
 
-    assert decide(POLICY, IN_DOUBT, Act.LOOK, busy, roll=1.0)[1] == Look()
+    assert decide(POLICY, IN_DOUBT, Act.LOOK, busy, roll=1.0)[1] == LookStep()
 
 
 @pytest.mark.promise(7)
@@ -327,7 +342,7 @@ def test_what_takes_no_effect_costs_no_attempt() -> None:
     history = IN_DOUBT
     for free in (BUSY, DENIED, UNSENT, UNSENT, BUSY):
         history, step = decide(POLICY, history, Act.UNDEPLOY, free, roll=1.0)
-        assert isinstance(step, Send)
+        assert isinstance(step, SendStep)
 
     assert (history.charged, history.arrived, history.doubt) == (1, True, True)
 
@@ -335,24 +350,24 @@ def test_what_takes_no_effect_costs_no_attempt() -> None:
 @pytest.mark.parametrize(
     ("policy", "history", "step"),
     [
-        (POLICY, FRESH, Send()),
-        (ALWAYS, FRESH, Look()),
-        (POLICY, IN_DOUBT, Look()),
-        (POLICY, after(FRESH, CONTESTED), Look()),
-        (POLICY, SETTLED_UP, Send()),
-        (ONCE, SETTLED_UP, Look()),
+        (POLICY, FRESH, SendStep()),
+        (ALWAYS, FRESH, LookStep()),
+        (POLICY, IN_DOUBT, LookStep()),
+        (POLICY, after(FRESH, CONTESTED), LookStep()),
+        (POLICY, SETTLED_UP, SendStep()),
+        (ONCE, SETTLED_UP, LookStep()),
     ],
 )
-def test_how_a_session_begins_with_a_target(policy: Policy, history: TargetHistory, step: Step) -> None:
+def test_how_a_session_begins_with_a_target(policy: RetryPolicy, history: TargetHistory, step: Step) -> None:
     """A target whose attempts are spent is looked at: the last session died before it could end it."""
-    assert first_step(policy, history) == step
+    assert choose_first_step(policy, history) == step
 
 
 @pytest.mark.promise(7)
 def test_a_crash_behind_the_last_look_gives_no_further_attempt() -> None:
     history = replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)])
 
-    assert first_step(ONCE, history) == Look()
+    assert choose_first_step(ONCE, history) == LookStep()
     spent = decide(ONCE, history, Act.LOOK, UP, roll=1.0)[1]
     assert spent == failed("spent: still deployed after 1 undeploy request", "look")
 
@@ -362,7 +377,7 @@ def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None
     history = replace(replay_all([(Act.UNDEPLOY, DOUBT), (Act.LOOK, UP)]), looks=2)
     step = decide(ONCE, history, Act.LOOK, look, roll=1.0)[1]
 
-    assert isinstance(step, End)
+    assert isinstance(step, TargetEnd)
     assert step.outcome is Outcome.UNKNOWN
 
 
@@ -378,15 +393,15 @@ def test_spent_attempts_stay_spent_where_no_look_can_tell(look: Reading) -> None
     ],
 )
 def test_a_target_that_may_not_go_on_keeps_its_doubt(history: TargetHistory, outcome: str) -> None:
-    assert blocked(history, "window: shut") == End(Outcome(outcome), "window: shut")
+    assert end_blocked(history, "window: shut") == TargetEnd(Outcome(outcome), "window: shut")
 
 
 @pytest.mark.promise(7)
 def test_the_ceiling_of_the_wait_doubles_up_to_its_bound() -> None:
-    waits = [backoff(POLICY, failures, 1.0) for failures in range(1, 12)]
+    waits = [draw_backoff(POLICY, failures, 1.0) for failures in range(1, 12)]
 
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0]
-    assert backoff(POLICY, 10**9, 1.0) == 30.0
+    assert draw_backoff(POLICY, 10**9, 1.0) == 30.0
 
 
 @pytest.mark.promise(7)
@@ -399,27 +414,27 @@ def test_the_ceiling_of_the_wait_doubles_up_to_its_bound() -> None:
 def test_the_jitter_is_full_and_never_leaves_its_bounds(
     failures: int, roll: float, first: float, ceiling: float
 ) -> None:
-    policy = Policy(first=first, ceiling=ceiling)
-    wait = backoff(policy, failures, roll)
+    policy = RetryPolicy(first=first, ceiling=ceiling)
+    wait = draw_backoff(policy, failures, roll)
 
     assert math.isfinite(wait)
     assert 0.0 <= wait <= ceiling
-    assert wait <= backoff(policy, failures + 1, roll) or math.isclose(
-        wait, backoff(policy, failures + 1, roll)
+    assert wait <= draw_backoff(policy, failures + 1, roll) or math.isclose(
+        wait, draw_backoff(policy, failures + 1, roll)
     )
-    assert backoff(policy, failures, 0.0) == 0.0
+    assert draw_backoff(policy, failures, 0.0) == 0.0
 
 
 def test_a_reading_in_words_is_never_empty() -> None:
     assert describe(reading(Verdict.DOUBT)) == "no reason was given"
     assert describe(reading(Verdict.DOUBT, message="odd")) == "odd"
-    assert wrong_place(reading(Verdict.ELSEWHERE, code="E.1")) == "wrong_place: E.1"
+    assert describe_wrong_place(reading(Verdict.ELSEWHERE, code="E.1")) == "wrong_place: E.1"
 
 
 def test_a_success_that_a_look_denies_is_told_as_one() -> None:
-    policy = Policy(attempts=1, always_look=True)
+    policy = RetryPolicy(attempts=1, always_look=True)
     history, step = decide(policy, TargetHistory(), Act.UNDEPLOY, REMOVED, roll=0.0)
-    while isinstance(step, Look):
+    while isinstance(step, LookStep):
         history, step = decide(policy, history, Act.LOOK, UP, roll=0.0)
     told = "spent: still deployed after 1 undeploy request; last: the reply said that it was done"
     assert step == failed(told, "look")
@@ -428,24 +443,26 @@ def test_a_success_that_a_look_denies_is_told_as_one() -> None:
 OF_UNDEPLOY = [REMOVED, DOUBT, STRANGE, PARTIAL, CONTESTED, REFUSED, ABSENT, BUSY, DENIED, UNSENT, ELSEWHERE]
 OF_LOOK = [UP, DOWN, UNCLEAR, NOT_OFFERED, PARTIAL, ABSENT, BUSY, DENIED]
 FREE = {Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT, Verdict.ELSEWHERE}
-POLICIES = st.builds(Policy, attempts=st.integers(1, 4), always_look=st.booleans(), absent_ok=st.booleans())
+POLICIES = st.builds(
+    RetryPolicy, attempts=st.integers(1, 4), always_look=st.booleans(), absent_ok=st.booleans()
+)
 Row = tuple[Act, Reading | None]
 
 
 def act_of(step: Step) -> Act:
-    return Act.LOOK if isinstance(step, Look) else Act.UNDEPLOY
+    return Act.LOOK if isinstance(step, LookStep) else Act.UNDEPLOY
 
 
-def play_on(data: st.DataObject, policy: Policy, rows: list[Row], steps: int) -> Step:
+def play_on(data: st.DataObject, policy: RetryPolicy, rows: list[Row], steps: int) -> Step:
     """One session of at most ``steps`` requests, from what the rows say; appends its own rows."""
     history = replay_all(rows)
-    step = first_step(policy, history)
+    step = choose_first_step(policy, history)
     for _ in range(steps):
         act = act_of(step)
         got = data.draw(st.sampled_from(OF_LOOK if act is Act.LOOK else OF_UNDEPLOY), label=act.value)
         rows.append((act, got))
         history, step = decide(policy, history, act, got, roll=data.draw(st.floats(0, 1, exclude_max=True)))
-        if isinstance(step, End):
+        if isinstance(step, TargetEnd):
             return step
         again = replay_all(rows)
         assert (again.charged, again.arrived, again.doubt) == (
@@ -460,7 +477,7 @@ def play_on(data: st.DataObject, policy: Policy, rows: list[Row], steps: int) ->
 
 
 @given(data=st.data(), policy=POLICIES)
-def test_the_rows_of_a_session_make_its_past_again(data: st.DataObject, policy: Policy) -> None:
+def test_the_rows_of_a_session_make_its_past_again(data: st.DataObject, policy: RetryPolicy) -> None:
     """Whatever the replies, a resume knows as much as the session knew that died."""
     rows: list[Row] = []
     play_on(data, policy, rows, steps=25)
@@ -475,13 +492,13 @@ def charged(rows: list[Row]) -> int:
 @pytest.mark.promise(7)
 @given(data=st.data(), policy=POLICIES, deaths=st.lists(st.integers(0, 6), max_size=4))
 def test_attempts_are_bounded_whatever_the_replies_and_however_often_it_dies(
-    data: st.DataObject, policy: Policy, deaths: list[int]
+    data: st.DataObject, policy: RetryPolicy, deaths: list[int]
 ) -> None:
     """A session may die before it keeps its end, and with an intent that has no result."""
     rows: list[Row] = []
     for steps in [*deaths, 40]:
         play_on(data, policy, rows, steps)
-        going = first_step(policy, replay_all(rows))
+        going = choose_first_step(policy, replay_all(rows))
         if data.draw(st.booleans(), label="dies in flight"):
             rows.append((act_of(going), None))
 
@@ -489,7 +506,7 @@ def test_attempts_are_bounded_whatever_the_replies_and_however_often_it_dies(
 
 
 @given(data=st.data(), policy=POLICIES)
-def test_looks_at_one_doubt_are_bounded(data: st.DataObject, policy: Policy) -> None:
+def test_looks_at_one_doubt_are_bounded(data: st.DataObject, policy: RetryPolicy) -> None:
     rows: list[Row] = []
     play_on(data, policy, rows, steps=40)
     in_a_row = 0
@@ -505,15 +522,15 @@ def test_sending_again_waits_for_a_look_after_an_intent_without_a_result() -> No
     history = replay_all([(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, None)])
 
     assert (history.requests, history.charged, history.arrived, history.doubt) == (2, 2, True, True)
-    assert first_step(POLICY, history) == Look()
+    assert choose_first_step(POLICY, history) == LookStep()
 
 
 @given(data=st.data(), policy=POLICIES)
-def test_an_outcome_has_its_cause_among_the_replies(data: st.DataObject, policy: Policy) -> None:
+def test_an_outcome_has_its_cause_among_the_replies(data: st.DataObject, policy: RetryPolicy) -> None:
     """``undeployed`` needs an arrival, and full evidence or a look; ``unknown`` needs a request."""
     rows: list[Row] = []
     end = play_on(data, policy, rows, steps=40)
-    if not isinstance(end, End):
+    if not isinstance(end, TargetEnd):
         return
     sent = {got.verdict for act, got in rows if act is Act.UNDEPLOY and got}
     seen = {got.verdict for act, got in rows if act is Act.LOOK and got}

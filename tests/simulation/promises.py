@@ -10,7 +10,7 @@ from orchestrator.engine.control import SetLimits
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import ENDED
 from orchestrator.journal.writer import Entry
-from orchestrator.lanes.environment import exchange_within
+from orchestrator.lanes.environment import compute_exchange_limit
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.reading import Act
@@ -127,7 +127,7 @@ def longest(scene: Scene) -> float:
 
 def _longest(scene: Scene, gateway: Gateway) -> float:
     targets = sum(target.gateway == gateway.name for target in scene.targets)
-    each = exchange_within(gateway) + gateway.retry.ceiling + SLOWEST
+    each = compute_exchange_limit(gateway) + gateway.retry.ceiling + SLOWEST
     return 4 * gateway.park_for + targets * (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * each
 
 

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 
 from orchestrator.lanes.environment import Environment
-from orchestrator.lanes.lane import NOTHING, Lane, LaneStatus, Learned
+from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LaneStatus, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -208,7 +208,7 @@ def lane(
     *,
     material: Material | None = None,
     send: Any = None,
-    learned: Learned = NOTHING,
+    learned: LearnedLimits = NOTHING_LEARNED,
 ) -> Lane:
     """A lane of its own, with a token unless another credential is given."""
     return Lane(entry, material or Secret("the-token"), send, here, run_gate, heard or Heard(), learned)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import AdmissionRequest, Go, LaneState, Wait
+from orchestrator.rules.admission import AdmissionDelayed, AdmissionGranted, AdmissionRequest, LaneState
 from orchestrator.simulator.limits import RateLimit, TokenBucket
 from tests.support.engine import reading
 
@@ -121,10 +121,12 @@ class _Road:
 
     def _ask(self, turn: AdmissionRequest, now: float) -> None:
         match self._lane.admit(turn, now):
-            case Go():
+            case AdmissionGranted():
                 self._left.append(now)
                 self._at(now + self._latency / 2, partial(self._arrive, turn, now))
-            case Wait(seconds):  # a lane wakes those who wait when it changes: here they ask now and then
+            case AdmissionDelayed(
+                seconds
+            ):  # a lane wakes those who wait when it changes: here they ask now and then
                 asks = WAKES if seconds is None else min(seconds, WAKES)
                 self._at(now + asks, partial(self._ask, turn))
 
