@@ -41,8 +41,8 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 GRACE = 15.0
-"""Seconds beyond a reply's timeout, for connecting, and for the sender to notice the timeout by itself. Where the
-timeout is shorter than this, the timeout is doubled instead."""
+"""Seconds beyond a reply's timeout, for connecting, and for the sender to notice the timeout by itself. A
+timeout shorter than this is doubled instead."""
 
 
 def compute_exchange_limit(gateway: Gateway) -> float:
