@@ -15,7 +15,9 @@ from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
-from orchestrator.preview.look import LOOK_WITHIN, SILENT_FOR, take_preview
+from orchestrator.preview.gateway_look import LOOK_WITHIN
+from orchestrator.preview.look import take_preview
+from orchestrator.preview.silence import SILENT_FOR
 from orchestrator.preview.states import Preview, TargetState
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.options import RunOptions

@@ -1,0 +1,168 @@
+"""The look at the targets of one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+from msgspec.structs import replace
+
+from orchestrator.lanes.environment import Environment, open_connection
+from orchestrator.lanes.exchange import Exchanged, ask_target, exchange
+from orchestrator.lanes.lane import Lane, LaneStatus
+from orchestrator.lanes.login import Authenticator
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.target import Target, TargetId
+from orchestrator.preview.planned import PlannedTarget
+from orchestrator.preview.progress import LookProgress
+from orchestrator.preview.sibling_reader import SiblingReader
+from orchestrator.preview.silence import AnswerWatch
+from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, make_unknown
+from orchestrator.preview.states import PreviewedGateway, SeenTarget, SiblingDeployments
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.retry import describe
+from orchestrator.transport.tls import warnings
+
+LOOK_WITHIN = 30.0
+"""Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""
+
+
+class GatewayLook:
+    """Looks at the targets of one gateway through a lane, hears that lane, and keeps what is seen."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        environment: Environment,
+        planned: Sequence[PlannedTarget],
+        progress: LookProgress,
+    ) -> None:
+        # No look waits for a deployment on all pods, so it need not take as long as an undeploy may.
+        self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
+        self.targets: list[SeenTarget] = []
+        self.siblings: list[SiblingDeployments] = []
+        self._environment = environment
+        self._planned = planned
+        self._progress = progress
+        self._watch = AnswerWatch(environment.monotonic)
+        self._requests = 0
+        self._seconds: list[float] = []
+        self._warnings = list(warnings(gateway))
+        self._lacking: frozenset[str] = frozenset()
+        self._until: float | None = None
+
+    @property
+    def silence(self) -> str | None:
+        """Why the gateway counts as silent; None where it answers."""
+        return self._watch.silence
+
+    def summarize(self) -> PreviewedGateway:
+        """Return what the look has found out about the gateway as a whole."""
+        return PreviewedGateway(
+            name=self.gateway.name,
+            kind=self.gateway.KIND,
+            requests=self._requests,
+            seconds=tuple(self._seconds),
+            lacking=self._lacking,
+            until=self._until,
+            warnings=tuple(self._warnings),
+        )
+
+    async def run(self, material: Material, cancel_if_silent: anyio.CancelScope | None) -> None:
+        """Look at every target, then at where else the APIs are deployed that would go down.
+
+        Where the gateway gives no answer, the remaining targets are unknown, and ``cancel_if_silent`` is
+        cancelled.
+        """
+        async with open_connection(self._environment, self.gateway) as send:
+            lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._end_when_silent, group.cancel_scope)
+                await self._look(lane)
+                group.cancel_scope.cancel()
+            self._lacking = lane.offered_looks.lacking
+            self._until = _find_end(self.gateway, lane.authenticator)
+        self._watch.conclude()
+        self._keep_unknown()
+        if cancel_if_silent is not None and self.silence is not None:
+            cancel_if_silent.cancel()
+
+    async def _end_when_silent(self, scope: anyio.CancelScope) -> None:
+        await self._watch.wait_for_silence()
+        self._warnings.append(f"{self.silence}, so nothing more was asked")
+        scope.cancel()
+
+    async def _look(self, lane: Lane) -> None:
+        lane.state_list.keep_entries(planned.target for planned in self._planned)
+        lane.begin_step(len(self._planned))
+        doubts = DoubtCounter(self._warnings.append)
+        reader = SnapshotReader(lane, self._send, self._keep, doubts)
+        await reader.read_all(self._planned)
+        if self.gateway.SIBLINGS is not None:
+            siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
+            await siblings.read_all(self.gateway.SIBLINGS, self.targets)
+
+    async def _send(
+        self, lane: Lane, name: TargetId, operation: Operation, target: Target
+    ) -> Exchanged[Reading] | str:
+        """Send one look as soon as the lane admits it; return what came of it, or why none may be sent."""
+        admission = AdmissionRequest(name, Act.LOOK)
+        if refused := await lane.admit(admission):
+            return refused
+        exchanged = await exchange(lane, admission, ask_target(lane, operation, target))
+        self._requests += 1
+        if isinstance(exchanged.answer, Reply):
+            self._seconds.append(exchanged.seconds)
+        if exchanged.found.verdict is Verdict.BUSY:
+            wait = min(exchanged.found.wait or 0.0, self.gateway.park_for)
+            self.on_lane_state(self.gateway.name, "paused", describe(exchanged.found), wait)
+            self._watch.allow_pause(wait)
+        return exchanged
+
+    def _keep(self, seen: SeenTarget) -> None:
+        self.targets.append(seen)
+        self._progress.add_target()
+
+    def _keep_unknown(self) -> None:
+        """Keep the targets that the look did not reach, as unknown: the preview names every target."""
+        reached = {seen.target.seq for seen in self.targets}
+        for planned in self._planned:
+            if planned.target.seq not in reached:
+                snapshot = make_unknown(f"not looked at: {self.silence}")
+                self._keep(SeenTarget(target=planned.target, step=planned.step, snapshot=snapshot))
+
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
+    ) -> None:
+        """Keep warnings, and tell pauses; see ``LaneListener``."""
+        if state == "paused":
+            self._progress.tell_pause(gateway, reason or "", seconds or 0.0)
+        elif state != "open" and reason and reason not in self._warnings:
+            self._warnings.append(reason)
+        if state != "warning" and reason:
+            self._watch.hear_lane(reason)
+
+    def on_pace(self, gateway: str, rate: float | None) -> None:
+        """Do nothing: a preview sends no undeploys, and tells no pace."""
+
+    def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a look has one lane
+        """Count a login, or a page of the list."""
+        self._requests += 1
+
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a look has one lane
+        """Hear whether anything comes back, be it of a list or of a single look."""
+        if isinstance(answer, Lost):
+            self._watch.hear_fault(self._environment.known.mask.value(answer.detail))
+        else:
+            self._watch.hear_answer()
+
+
+def _find_end(gateway: Gateway, authenticator: Authenticator) -> float | None:
+    """Return when the credential ends, None where that is unknown or the program renews it by itself."""
+    auth = gateway.auth
+    renewed = auth.iam or auth.login or (auth.token and auth.token.command)
+    return None if renewed or authenticator.active is None else authenticator.active.until

@@ -1,0 +1,126 @@
+"""Reads the snapshots of the targets of one lane, as a run would read them before it undeploys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+import anyio
+
+from orchestrator.lanes.exchange import Exchanged, count_as_unclear
+from orchestrator.lanes.lane import Lane
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target, TargetId
+from orchestrator.preview.planned import PlannedTarget
+from orchestrator.preview.states import SeenTarget
+from orchestrator.rules.retry import LOOKS_PER_DOUBT, draw_backoff
+
+GIVE_UP_AFTER = 20
+"""Unknown targets in a row after which the remaining targets of their gateway are not looked at."""
+
+SendLook = Callable[[Lane, TargetId, Operation, Target], Awaitable["Exchanged[Reading] | str"]]
+"""Sends one look about a target under a name, and returns what came of it, or why none may be sent."""
+
+
+class DoubtCounter:
+    """Counts the targets in a row whose state a gateway could not tell; after too many, gives it up."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._in_a_row = 0
+
+    def add(self, seen: SeenTarget) -> None:
+        """Count a target that was asked for."""
+        if self.find_refusal():
+            return
+        self._in_a_row = self._in_a_row + 1 if seen.snapshot.verdict is Verdict.UNCLEAR else 0
+        if self._in_a_row >= GIVE_UP_AFTER:
+            reason = f"it could not tell of {GIVE_UP_AFTER} targets in a row ({seen.why})"
+            self._warn(f"{reason}, so the rest was not asked")
+
+    def find_refusal(self) -> str | None:
+        """Return why no further target is looked at; None while the gateway is not given up."""
+        if self._in_a_row < GIVE_UP_AFTER:
+            return None
+        return f"not looked at: the gateway could not tell of {GIVE_UP_AFTER} targets before it"
+
+
+class SnapshotReader:
+    """Reads the snapshots of targets through one lane."""
+
+    def __init__(
+        self, lane: Lane, send: SendLook, keep: Callable[[SeenTarget], None], doubts: DoubtCounter
+    ) -> None:
+        self._lane = lane
+        self._send = send
+        self._keep = keep
+        self._doubts = doubts
+
+    async def read_all(self, planned: Sequence[PlannedTarget]) -> None:
+        """Read every target, as many at a time as the lane may have requests in flight."""
+        left = iter(planned)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._lane.concurrency, len(planned))):
+                group.start_soon(self._work, left)
+
+    async def _work(self, left: Iterator[PlannedTarget]) -> None:
+        for planned in left:
+            snapshot, reads = await self._read(planned.target)
+            seen = SeenTarget(target=planned.target, step=planned.step, snapshot=snapshot, reads=reads)
+            # While the lane is closed no gateway was asked, so an unknown state is not its doubt.
+            if self._lane.refusal(Act.LOOK) is None:
+                self._doubts.add(seen)
+            self._lane.leave(planned.target.id)
+            self._keep(seen)
+
+    async def _read(self, target: Target) -> tuple[Snapshot, int]:
+        """Return the snapshot of a target, and how many of the vendor's reads it took."""
+        if refused := self._lane.refusal(Act.LOOK) or self._doubts.find_refusal():
+            return make_unknown(refused), 0
+        lane, readings = self._lane, dict[str, Reading]()
+        failures = 0
+        listed = await self._read_list(target)
+        while True:
+            found = lane.gateway.next_snapshot_read(target, readings, lane.offered_looks.lacking)
+            if isinstance(found, Snapshot):
+                self._warn_of_gap(target, found)
+                return lane.authenticator.mask.snapshot(lane.offered_looks.explain(found)), len(readings)
+            # An entry of the list answers the first read, and a read that is not offered is not asked again.
+            known = listed or lane.offered_looks.refusal(found.via)
+            if known is not None:
+                readings[found.via], listed = known, None
+                continue
+            reading = await self._ask(found, target)
+            if isinstance(reading, str):
+                return make_unknown(reading), len(readings)
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue  # the lane admits the next look only after the pause, or with a new credential
+            if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
+                await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
+                continue
+            readings[found.via], failures = reading, 0
+
+    async def _read_list(self, target: Target) -> Reading | None:
+        """Return what the gateway's list says of a target; None where there is no list, or no entry."""
+        if await self._lane.state_list.before(target) is None:
+            return None
+        return self._lane.state_list.entry(target)
+
+    async def _ask(self, operation: Operation, target: Target) -> Reading | str:
+        """Return the reading of one look, or why none may be sent."""
+        exchanged = await self._send(self._lane, target.id, operation, target)
+        if isinstance(exchanged, str):
+            return exchanged
+        reading = count_as_unclear(exchanged.found)
+        if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+            return reading
+        return self._lane.offered_looks.learn(operation.via, reading)
+
+    def _warn_of_gap(self, target: Target, snapshot: Snapshot) -> None:
+        """Warn where a look finds a target that the gateway's list lacks."""
+        if warning := self._lane.state_list.seen_alone(target, Reading(verdict=snapshot.verdict)):
+            self._lane.warn(warning)
+
+
+def make_unknown(why: str) -> Snapshot:
+    """Return the snapshot of a target whose state is unknown."""
+    return Snapshot(verdict=Verdict.UNCLEAR, message=why)
