@@ -10,7 +10,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator.engine.pauses import Prompt
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import OnStart, Prompt, RunRequest
 from orchestrator.engine.signals import NoSignals, ProcessSignals
 from orchestrator.errors import DiskError
 from orchestrator.journal.folder import RunFolder
@@ -19,14 +20,13 @@ from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import DEPLOY
 from orchestrator.model.settings import Tls
-from orchestrator.runs.control_socket import control_socket_in
-from orchestrator.runs.load import LoadedPlan, load_plan, no_room
+from orchestrator.runs.control_socket import open_control_socket
+from orchestrator.runs.load import LoadedPlan, explain_no_room, load_plan
 from orchestrator.runs.machine import real_environment
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.order import OnStart, RunRequest, RunResult
-from orchestrator.runs.restore import Choice, Restoration, prepare
-from orchestrator.runs.resume import go_on
-from orchestrator.runs.start import begin
+from orchestrator.runs.restore import Choice, Restoration, build_restoration
+from orchestrator.runs.result import RunResult
+from orchestrator.runs.resume import resume_run
+from orchestrator.runs.start import RunDraft, start_run
 from orchestrator.transport.client import connect
 
 __all__ = [
@@ -60,8 +60,10 @@ async def run(
     request; the folder's ``remarks`` are for people. ``prompt`` asks whether to go on after a wave that wants
     that; without it the run waits for `undeploy control`.
     """
-    order = _order(options, listeners, on_start, prompt, signals=signals)
-    return await begin(loaded.plan, loaded.draft, loaded.place, order, real_environment(loaded.folder))
+    request = _make_request(options, listeners, on_start, prompt, signals=signals)
+    return await start_run(
+        RunDraft(loaded.plan, loaded.draft, loaded.place), request, real_environment(loaded.folder)
+    )
 
 
 async def rehearse(
@@ -79,16 +81,16 @@ async def rehearse(
     No credential of the plan is resolved and no address of it is contacted; the plan's window and pauses are
     not waited for, and nobody is asked. The run is kept apart, among the rehearsals.
     """
-    order = replace(_order(options, listeners, on_start, None, signals=signals), rehearsal=True)
+    request = replace(_make_request(options, listeners, on_start, None, signals=signals), rehearsal=True)
     environment = replace(
         real_environment(loaded.folder),
         # The simulators are on this machine: no proxy, and none of the plan's certificates.
         connect=partial(connect, folder=loaded.folder, environment={}),
         check=lambda _: None,
-        credential=_async(credential),
-        reach=lambda gateway: _at(gateway, urls[gateway.name]),
+        credential=_make_async(credential),
+        reach=lambda gateway: _move_to_simulator(gateway, urls[gateway.name]),
     )
-    return await begin(loaded.plan, loaded.draft, loaded.place, order, environment)
+    return await start_run(RunDraft(loaded.plan, loaded.draft, loaded.place), request, environment)
 
 
 def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder] = ()) -> Restoration:
@@ -100,13 +102,13 @@ def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))
     except OSError as error:
-        raise no_room(error) from error
+        raise explain_no_room(error) from error
     try:
-        return prepare(parent, choice, place, chain)
+        return build_restoration(parent, choice, place, chain)
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError):
-            raise no_room(error) from error
+            raise explain_no_room(error) from error
         raise
 
 
@@ -122,9 +124,10 @@ async def restore(
 
     Each deploy is looked at before it counts. Raises what ``run`` raises.
     """
-    order = _order(options, listeners, on_start, None, signals=signals)
+    request = _make_request(options, listeners, on_start, None, signals=signals)
+    source = RunDraft(restoration.plan, restoration.draft, restoration.place, DEPLOY)
     environment = real_environment(restoration.folder)
-    return await begin(restoration.plan, restoration.draft, restoration.place, order, environment, DEPLOY)
+    return await start_run(source, request, environment)
 
 
 async def resume(
@@ -142,12 +145,12 @@ async def resume(
     reported again, without a request. Raises RunError where somebody holds the run or its plan.yaml was
     edited, and what ``run`` raises.
     """
-    return await go_on(
-        folder, _order(options, listeners, on_start, prompt, signals=signals), real_environment
+    return await resume_run(
+        folder, _make_request(options, listeners, on_start, prompt, signals=signals), real_environment
     )
 
 
-def _order(
+def _make_request(
     options: RunOptions | None,
     listeners: Sequence[Listener],
     on_start: OnStart,
@@ -160,19 +163,19 @@ def _order(
         listeners=listeners,
         signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
-        control_socket=control_socket_in,
+        control_socket=open_control_socket,
         prompt=prompt,
     )
 
 
-def _async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
+def _make_async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
     async def credential(gateway: Gateway) -> Material:
         return given(gateway)
 
     return credential
 
 
-def _at(gateway: Gateway, url: str) -> Gateway:
+def _move_to_simulator(gateway: Gateway, url: str) -> Gateway:
     """Return the gateway as it is at a simulator's address, which logs in by itself."""
     auth = gateway.auth
     if auth.iam is not None:

@@ -151,7 +151,7 @@ def test_nothing_catches_everything() -> None:
 
     assert [place.partition(":")[0] for place in wide] == [
         "cli.py",
-        "engine/session.py",
+        "engine/dispatcher.py",
         "journal/writer.py",
         "journal/writer.py",
         "runs/control_socket.py",

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.engine import session, target_run
-from orchestrator.engine.control import SetLimits
+from orchestrator.engine.control_commands import SetLimits
 from orchestrator.engine.queue import TargetQueue
 from orchestrator.gateways.apinizer import gateway
 from orchestrator.gateways.apinizer.gateway import Apinizer

@@ -25,13 +25,13 @@ from orchestrator.commands.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
     from orchestrator.journal.meta import StoredConsent
     from orchestrator.model.plan import Window
     from orchestrator.model.target import Target
     from orchestrator.preview.approval import Approver
     from orchestrator.report.values import ApprovalMethod
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.options import RunOptions
 
 SHORT_DIGITS = 8
 """How many digits of a digest are typed by somebody who was shown what it stands for."""
@@ -76,9 +76,9 @@ def agree(
     """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
     raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
     from orchestrator.journal.meta import RunMeta
-    from orchestrator.runs.selection import refuse_dead
+    from orchestrator.runs.selection import refuse_dead_patterns
 
-    refuse_dead(loaded.plan, options)
+    refuse_dead_patterns(loaded.plan, options)
     by = current_user()
     if approving.approval is not None:
         how, by = _agree_by_file(loaded, options, consent, approving)
@@ -125,13 +125,13 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approva
             "there is no terminal to ask on, and nothing was sent: "
             f"run it with --yes, or with --approve {loaded.digest[:LONG_DIGITS]} to run this very plan"
         )
-    from orchestrator.runs.selection import guard_of
+    from orchestrator.runs.selection import summarize_protection
 
     counts = count_planned_targets(loaded, options)
     for line in describe_run(loaded, options, counts):
         tell(line)
     if approving.no_preview or not _show_live_state(loaded, options):
-        for _, warning in guard_of(loaded.draft.database, loaded.plan, options).warnings:
+        for _, warning in summarize_protection(loaded.draft.database, loaded.plan, options).warnings:
             tell(f"warning: {warning}")
         for line in list_first(_going(loaded, options), counts.going.total()):
             tell(line)
@@ -140,9 +140,9 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approving: Approva
 
 def _going(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     """Yield the ids of the targets that a run would touch, in its order."""
-    from orchestrator.runs.selection import touched_by
+    from orchestrator.runs.selection import make_touch_test
 
-    touched = touched_by(loaded.plan, options)
+    touched = make_touch_test(loaded.plan, options)
     return (str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave))
 
 
@@ -220,9 +220,9 @@ class PlannedTargets(NamedTuple):
 
 def count_planned_targets(loaded: LoadedPlan, options: RunOptions) -> PlannedTargets:
     """Count what a run of ``loaded`` would touch and what it would leave alone."""
-    from orchestrator.runs.selection import protections, wanted_by
+    from orchestrator.runs.selection import list_protections, make_filter
 
-    holds, wanted = protections(loaded.plan, options), wanted_by(loaded.plan, options)
+    holds, wanted = list_protections(loaded.plan, options), make_filter(loaded.plan, options)
     going: Counter[tuple[int, str]] = Counter()
     protected = filtered = 0
     for target in targets_of(loaded):
@@ -251,7 +251,7 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
     """Yield what somebody should know before agreeing."""
     from orchestrator.commands.explain import describe_pace
     from orchestrator.report.words import describe_protection
-    from orchestrator.runs.selection import protecting
+    from orchestrator.runs.selection import prepare_protection
     from orchestrator.text.characters import make_visible
     from orchestrator.text.columns import align_columns
 
@@ -273,7 +273,7 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedTargets
         going = sum(count for (at, _), count in counts.going.items() if at == index)
         if going and (words := describe_pace(wave, going)):
             yield f"pace       {make_visible(wave.name)}: {words}"
-    yield f"protect    {describe_protection(len(protecting(plan, options).texts), counts.protected)}"
+    yield f"protect    {describe_protection(len(prepare_protection(plan, options).texts), counts.protected)}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"
     if counts.filtered:

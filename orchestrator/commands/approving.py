@@ -19,11 +19,11 @@ from orchestrator.errors import UsageError
 from orchestrator.system.writing import whole_file
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
     from orchestrator.model.credentials import Secret
     from orchestrator.preview.approval import Approval, Approver
     from orchestrator.preview.assessment import AssessedPreview
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.options import RunOptions
 
 REDRAWN_EVERY = 0.1
 """Seconds between two looks of the progress line."""
@@ -194,9 +194,9 @@ def check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOpti
 def _going(loaded: LoadedPlan, options: RunOptions) -> list[str]:
     """Return the ids of the targets that a run would take."""
     from orchestrator.commands.agreement import targets_of
-    from orchestrator.runs.selection import touched_by
+    from orchestrator.runs.selection import make_touch_test
 
-    touched = touched_by(loaded.plan, options)
+    touched = make_touch_test(loaded.plan, options)
     return [str(target.id) for target in targets_of(loaded) if touched(target.id, target.wave)]
 
 

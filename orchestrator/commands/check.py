@@ -22,11 +22,11 @@ from orchestrator.text.counting import count_noun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchestrator.engine.options import RunOptions
     from orchestrator.journal.draft import Draft
     from orchestrator.model.plan import Plan
     from orchestrator.plan.reader import Loaded
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.runs.options import RunOptions
 
 
 @click.command("check")
@@ -39,17 +39,17 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     Tells in words how the plan would go, too: what bounds it and what stops it.
     """
     # Not through orchestrator.api, which brings the whole engine with it.
+    from orchestrator.engine.options import RunOptions
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
-    from orchestrator.runs.options import RunOptions
-    from orchestrator.runs.selection import refuse_dead
+    from orchestrator.runs.selection import refuse_dead_patterns
 
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         with merge_protect_problems(options.protect_files):
             loaded = read_plan(plan.path, draft, instead=plan.list_targets())
         tell_warnings(loaded.warnings)
-        refuse_dead(loaded.plan, options)
+        refuse_dead_patterns(loaded.plan, options)
         lines = [
             *list_counts(loaded),
             *explain_plan(loaded, draft, options),
@@ -97,7 +97,7 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
         describe_stop_rules,
     )
     from orchestrator.report.words import describe_patterns
-    from orchestrator.runs.selection import protecting
+    from orchestrator.runs.selection import prepare_protection
     from orchestrator.text.characters import make_visible
 
     plan = loaded.plan
@@ -111,7 +111,7 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
             yield f"wave {make_visible(wave.name)}: {words}"
     if following := draft.dependents():
         yield f"after: {count_noun(following, 'target comes', 'targets come')} after another"
-    patterns = len(protecting(plan, options).texts)
+    patterns = len(prepare_protection(plan, options).texts)
     yield f"protect: {describe_patterns(patterns)}"
     if patterns:
         yield f"protected: {count_noun(kept.total(), 'target')}"
@@ -122,13 +122,13 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
     from orchestrator.plan.lookalikes import lookalikes
-    from orchestrator.runs.selection import idle_warnings
+    from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.tls import warnings
 
     for gateway in plan.gateways:
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in warnings(gateway))
-    for _, text in idle_warnings(draft.database, plan, options, most=None):
+    for _, text in list_idle_warnings(draft.database, plan, options, most=None):
         yield f"warning: {make_visible(text)}"
     for _, text in lookalikes(plan.gateways):
         yield f"warning: {make_visible(text)}"
@@ -137,8 +137,8 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
     """Count by index of the wave which targets the plan or a protect file keeps from being touched."""
     from orchestrator.journal.targets import list_ids
-    from orchestrator.runs.selection import protections
+    from orchestrator.runs.selection import list_protections
 
-    holds = protections(plan, options)
+    holds = list_protections(plan, options)
     rows = list_ids(draft.database) if holds else ()
     return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))

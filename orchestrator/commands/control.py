@@ -14,7 +14,7 @@ from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.engine.control import ControlCommand, SetLimits
+    from orchestrator.engine.control_commands import ControlCommand, SetLimits
     from orchestrator.journal.folder import RunFolder
 
 ACTS = ("pause", "continue", "stop", "skip", "limits")
@@ -40,13 +40,13 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
                            other limits from now on; rate=none for no fixed rate
     """
     from orchestrator.journal.folder import find_run
-    from orchestrator.runs.control_socket import Question, ask
+    from orchestrator.runs.control_socket import ControlQuestion, send_command
 
     command = parse_control(act, arguments)
     folder = find_run(state, run)
     _check_is_live(folder)
-    question = Question(command=command, terminal=_find_terminal(), remote=_find_remote_address())
-    click.echo(f"{folder.id}: {ask(folder.path, question)}")
+    question = ControlQuestion(command=command, terminal=_find_terminal(), remote=_find_remote_address())
+    click.echo(f"{folder.id}: {send_command(folder.path, question)}")
 
 
 def _check_is_live(folder: RunFolder) -> None:
@@ -62,7 +62,7 @@ def _check_is_live(folder: RunFolder) -> None:
 
 def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     """Return what is asked for; raises ``UsageError``."""
-    from orchestrator.engine.control import ContinueRun, PauseRun, SkipTargets, StopRun
+    from orchestrator.engine.control_commands import ContinueRun, PauseRun, SkipTargets, StopRun
 
     match act, arguments:
         case "pause", ():
@@ -89,7 +89,7 @@ def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
 
 
 def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
-    from orchestrator.engine.control import SetLimits
+    from orchestrator.engine.control_commands import SetLimits
     from orchestrator.errors import UnfitError
     from orchestrator.model.settings import MOST_IN_FLIGHT
     from orchestrator.plan.scalars import read_rate

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from orchestrator.rules.steps import end_steps
-from orchestrator.rules.stop_rules import SHARES_FROM
+from orchestrator.rules.stop_rules import SHARES_FROM, STOP_RULES, list_thresholds
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_span
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.model.settings import Auth, CredentialReference
 
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
-_RULES = {
-    "failed": "failed",
-    "unknown": "are unknown",
-    "surprising": "are surprising: they do not exist, drifted, or (in a first run) were undeployed already",
-}
 
 
 def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
@@ -103,9 +98,9 @@ def format_rate(rate: float) -> str:
 
 def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
     """Yield what stops a run by itself, a line a rule, and how it is counted."""
-    thresholds = {"failed": rules.failed, "unknown": rules.unknown, "surprising": rules.surprising}
-    for rule, threshold in thresholds.items():
-        yield f"stops when more than {_describe_threshold(threshold)} {_RULES[rule]}"
+    thresholds = list_thresholds(rules)
+    for key, threshold in thresholds.items():
+        yield f"stops when more than {_describe_threshold(threshold)} {STOP_RULES[key].words}"
     yield "stops when a wave or step ends with none of its targets undeployed"
     if any(threshold.share is not None for threshold in thresholds.values()):
         yield (

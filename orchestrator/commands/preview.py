@@ -24,8 +24,8 @@ from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
     from orchestrator.preview.assessment import AssessedPreview
-    from orchestrator.runs.options import RunOptions
 
 Form = Literal["table", "json", "markdown"]
 

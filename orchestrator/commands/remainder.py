@@ -29,7 +29,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     from orchestrator.journal.folder import RunFolder, find_run
     from orchestrator.journal.rest import rest_of
     from orchestrator.model.plan import RUN_ID
-    from orchestrator.runs.remainder import write
+    from orchestrator.runs.remainder import write_remainder
 
     folder = RunFolder(find_run(state, run).path.resolve())
     if folder.path.parent.name == REHEARSALS:
@@ -43,6 +43,6 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")
         with open_output(output, force=force) as out:
-            write(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
+            write_remainder(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
         if rest.stuck_count:
             tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")

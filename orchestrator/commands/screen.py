@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.errors import Problem
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
-    from orchestrator.runs.order import RunResult
+    from orchestrator.runs.result import RunResult
 
     Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
 

@@ -59,17 +59,18 @@ def ask_standing(folder: RunFolder) -> LiveStatus | None:
     """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
     import msgspec
 
-    from orchestrator.engine.control import ReadStatus
+    from orchestrator.engine.control_commands import ReadStatus
     from orchestrator.engine.live_status import LiveStatus
     from orchestrator.errors import OrchestratorError
-    from orchestrator.runs.control_socket import Question, ask
+    from orchestrator.runs.control_socket import ControlQuestion, send_command
 
     holder = folder.holding()
     if holder is None:
         return None
     try:
         return msgspec.json.decode(
-            ask(folder.path, Question(command=ReadStatus()), patience=PATIENCE), type=LiveStatus
+            send_command(folder.path, ControlQuestion(command=ReadStatus()), patience=PATIENCE),
+            type=LiveStatus,
         )
     except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
         tell(f"{folder.id} goes on and was asked in vain ({error}); this is what its journal says")

@@ -58,7 +58,7 @@ class TargetAttempts:
         """
         self.count += 1
         rows = _AttemptRows(self.lane, self._resources, target, self.count, operation, conclude)
-        question = ask_target(self.lane, operation, target, self._resources.note)
+        question = ask_target(self.lane, operation, target, self._resources.spec.history_note)
         exchanged = await exchange(self.lane, admitted, question, rows)
         self.status = _status(exchanged.answer)
         return exchanged.found

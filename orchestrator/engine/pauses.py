@@ -1,62 +1,63 @@
-"""What a run waits for between two waves, or two steps of one: a time, or that somebody says to go on."""
+"""The waits between two waves, or two steps of one: for a time, or until an operator continues the run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import anyio
 
+from orchestrator.engine.request import Prompt
 from orchestrator.engine.resources import RunResources
 from orchestrator.model.events import RunContinued, RunWaiting
 from orchestrator.model.plan import Wave
 
-Prompt: TypeAlias = Callable[[str], Awaitable[bool]]
-"""Asks whether to go on after the wave of that name; may be cancelled."""
 
+async def pause_after_wave(wave: Wave, resources: RunResources) -> None:
+    """Wait for a wave's ``pause_after``, then for the operator if it has ``proceed: ask``.
 
-async def pause_after_wave(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
-    """Wait for as long as a wave says, then until somebody says to go on where it asks for that.
-
-    A run that stops waits no longer, nor does one whose window closes. ``control continue`` ends either wait.
+    Either wait ends early when the run stops, when its window closes, or by ``control continue``.
     """
     if wave.pause_after is not None:
-        await _wait(wave, tools, "pause_after", wave.pause_after)
-    await wait_to_proceed(wave, tools, prompt)
+        await _wait(wave, resources, "pause_after", wave.pause_after)
+    await wait_to_proceed(wave, resources)
 
 
-async def wait_to_proceed(wave: Wave, tools: RunResources, prompt: Prompt | None) -> None:
-    """Wait until somebody says to go on after a wave, where it asks for that."""
-    if wave.proceed == "ask":
-        async with anyio.create_task_group() as group:
-            if prompt is not None and tools.run_gate.kind is None:
-                group.start_soon(_ask_operator, wave, tools, prompt)
-            await _wait(wave, tools, "proceed", math.inf, answers=prompt is not None)
-            group.cancel_scope.cancel()
+async def wait_to_proceed(wave: Wave, resources: RunResources) -> None:
+    """Wait until an operator continues the run, if the wave has ``proceed: ask``."""
+    if wave.proceed != "ask":
+        return
+    prompt = resources.spec.request.prompt
+    async with anyio.create_task_group() as group:
+        # The operator at the terminal and ``control continue`` may both answer: the first one counts.
+        if prompt is not None and resources.run_gate.kind is None:
+            group.start_soon(_ask_operator, wave, resources, prompt)
+        await _wait(wave, resources, "proceed", math.inf, answers=prompt is not None)
+        group.cancel_scope.cancel()
 
 
-async def _ask_operator(wave: Wave, tools: RunResources, prompt: Prompt) -> None:
+async def _ask_operator(wave: Wave, resources: RunResources, prompt: Prompt) -> None:
     if await prompt(wave.name):
-        tools.run_gate.go_on()
+        resources.run_gate.go_on()
     else:
-        tools.run_gate.stop("control", f"the operator declined to continue after wave {wave.name}")
+        resources.run_gate.stop("control", f"the operator declined to continue after wave {wave.name}")
 
 
 async def _wait(
     wave: Wave,
-    tools: RunResources,
+    resources: RunResources,
     why: Literal["pause_after", "proceed"],
     seconds: float,
     *,
     answers: bool = False,
 ) -> None:
-    environment, run_gate = tools.environment, tools.run_gate
+    """Wait and tell it. ``answers`` says that an operator is asked at a terminal meanwhile."""
+    environment, run_gate = resources.environment, resources.run_gate
     if run_gate.kind is not None:
         return
     event = partial(RunWaiting, at=environment.now(), why=why, wave=wave.name, answers=answers)
-    tools.emit(event() if math.isinf(seconds) else event(until=environment.now() + seconds))
+    resources.emit(event() if math.isinf(seconds) else event(until=environment.now() + seconds))
     run_gate.rest()
     ends = environment.monotonic() + seconds
     while run_gate.rests:
@@ -65,6 +66,7 @@ async def _wait(
             break
         await run_gate.change(left)
     run_gate.rest(over=True)
-    tools.emit(RunContinued(at=environment.now()))
+    resources.emit(RunContinued(at=environment.now()))
+    # A pause that was asked for meanwhile goes on: tell it again, or a display would show no wait.
     if run_gate.paused:
-        tools.emit(RunWaiting(at=environment.now(), why="paused"))
+        resources.emit(RunWaiting(at=environment.now(), why="paused"))

@@ -1,41 +1,95 @@
-"""What every target of a session is undeployed with."""
+"""What one session begins with, and what everything that works for it shares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from orchestrator.engine.protection import ProtectionSummary
+from orchestrator.engine.request import RunRequest
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.pending import Pending
+from orchestrator.journal.record import Record
+from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment
+from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.model.credentials import Material
 from orchestrator.model.events import AnyEvent
-from orchestrator.model.reading import UNDEPLOY, Operation, Reading, Snapshot
-from orchestrator.model.target import Target
-from orchestrator.rules.precheck import StateAtApproval
+from orchestrator.model.plan import Plan, Window
+from orchestrator.model.reading import UNDEPLOY, Operation
+from orchestrator.rules.stop_rules import StopRules
 
 
-class Recording(Protocol):
-    """Where intents and results are kept; the journal's record is one."""
+class SessionSpec(Struct, frozen=True, kw_only=True):
+    """What a session begins with: the request of the caller, and what was settled before any HTTP request."""
 
-    async def intent(self, target: Target, number: int, ask: Operation, at: float) -> None: ...
-    def result(
-        self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
-    ) -> None: ...
-    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None: ...
+    request: RunRequest
+    folder: RunFolder
+    plan: Plan
+    change: Operation = UNDEPLOY
+    """What is done to each target: an undeploy, or in a restore a deploy."""
+    number: int
+    """1 for the first session of the run."""
+    holder: str
+    """The process that works on the run, as JSON."""
+    window: Window | None
+    window_from: Literal["plan", "option"]
+    materials: Mapping[str, Material]
+    """The credentials by gateway; only of gateways that have open targets."""
+    learned: Mapping[str, LearnedLimits] = {}
+    """What earlier sessions found out about each lane, by gateway."""
+    skips: Mapping[str, str] = {}
+    """Patterns that an operator skipped in an earlier session, each with that operator's name."""
+    expires: float | None = None
+    """The Unix time from which the approval file of a new run is void, if no request has left by then."""
+    protection: ProtectionSummary | None = None
+    """The patterns that keep targets from the run; None in a restore, from which no pattern keeps any."""
+
+    @property
+    def past_stop(self) -> bool:
+        """Whether the operator accepts what the stop rules counted in earlier sessions."""
+        return self.number > 1 and self.request.options.past_stop
+
+    @property
+    def is_restore(self) -> bool:
+        """Whether the session deploys again what an undeploy took down."""
+        return self.change != UNDEPLOY
+
+    @property
+    def snapshot(self) -> Literal["best", "required", "off"]:
+        """Whether to keep what a restore needs before each change; a restore needs none of its own."""
+        return "off" if self.is_restore else self.plan.snapshot
+
+    @property
+    def history_note(self) -> str | None:
+        """The text for a vendor's history record; None without a reason: an older server knows no text."""
+        return f"{self.plan.reason} [{self.folder.id}]" if self.plan.reason else None
+
+    @property
+    def options(self) -> SessionOptions:
+        """What the journal keeps of the caller's options."""
+        options = self.request.options
+        return SessionOptions(
+            only=options.only,
+            skip=options.skip,
+            waves=options.waves,
+            window=self.window,
+            window_from=self.window_from,
+        )
 
 
 class RunResources(Struct, frozen=True, kw_only=True):
-    """What every target of a session is undeployed with."""
+    """What everything that works for one session shares: waves, workers, target runs, the controller."""
 
+    spec: SessionSpec
     environment: Environment
     run_gate: RunGate
-    record: Recording
+    record: Record
+    pending: Pending
+    stop_rules: StopRules
     emit: Callable[[AnyEvent], None]
-    note: str | None
-    """The text for a vendor's history record, where a target has none of its own."""
-    change: Operation = UNDEPLOY
-    """What is done to the targets: to undeploy them, or in a restore to deploy them."""
-    snapshot: Literal["best", "required", "off"] = "off"
-    approved: Callable[[int], StateAtApproval | None] = lambda _: None
-    """What an approval saw of the target with a number, where there is one."""
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    """The lane of each gateway that has open targets; the session opens them before the first wave."""

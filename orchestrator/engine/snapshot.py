@@ -36,9 +36,9 @@ class SnapshotTaker:
 
     async def check(self, target: Target, history: TargetHistory) -> Precheck:
         """Take a snapshot where one is wanted, and keep it; say what follows for the target."""
-        approved = self._resources.approved(target.seq)
+        approved = self._resources.pending.approved(target.seq)
         # After an undeploy was sent, a snapshot would show our own work.
-        if history.charged or (self._resources.snapshot == "off" and approved is None):
+        if history.charged or (self._resources.spec.snapshot == "off" and approved is None):
             return Precheck(target, history)
         snapshot = await self._read(target, history)
         if isinstance(snapshot, str):
@@ -48,7 +48,7 @@ class SnapshotTaker:
         self._resources.record.snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP
         history = replace(history, exists=is_up or snapshot.verdict is Verdict.PARTIAL)
-        required = self._resources.snapshot == "required"
+        required = self._resources.spec.snapshot == "required"
         end = judge_snapshot(self._lane.policy, snapshot, approved, required=required)
         if end is None and not is_up:
             self._miss(target, snapshot)
@@ -59,7 +59,7 @@ class SnapshotTaker:
     ) -> Precheck:
         """Say what follows where the lane admits no look: the undeploy goes first, if it may go without."""
         if (
-            self._resources.snapshot == "required"
+            self._resources.spec.snapshot == "required"
             or approved is not None
             or self._is_undeploy_refused(target)
         ):

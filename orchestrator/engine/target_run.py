@@ -115,7 +115,7 @@ class TargetRun:
     async def _change(self, admitted: AdmissionRequest) -> Reading:
         """Send the undeploy, or in a restore the deploy."""
         self._no_repeat = None
-        return await self._attempts.send(self.target, admitted, self._resources.change)
+        return await self._attempts.send(self.target, admitted, self._resources.spec.change)
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
         """Read the live state: off the list, or by the vendor's reads of this one target."""

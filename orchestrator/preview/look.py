@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import Pending
 from orchestrator.lanes.environment import Environment
@@ -18,8 +19,13 @@ from orchestrator.preview.planned import PlannedTarget, list_planned
 from orchestrator.preview.progress import LookProgress, PreviewListener
 from orchestrator.preview.states import Preview
 from orchestrator.runs.load import LoadedPlan
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.selection import guard_of, hold, refuse_dead, refuse_idle, split_waves
+from orchestrator.runs.selection import (
+    apply_selection,
+    refuse_dead_patterns,
+    refuse_idle_filters,
+    split_waves,
+    summarize_protection,
+)
 
 
 async def take_preview(
@@ -39,7 +45,7 @@ async def take_preview(
     """
     plan, database = loaded.plan, loaded.draft.database
     _hold_back(loaded, options)
-    guard = guard_of(database, plan, options)
+    guard = summarize_protection(database, plan, options)
     held = {reason: count for (_, reason), count in Pending(database, plan, resumed=False).outcomes().items()}
     targets = list(list_planned(loaded))
     if not targets:
@@ -71,9 +77,9 @@ async def take_preview(
 def _hold_back(loaded: LoadedPlan, options: RunOptions) -> None:
     """Mark in the draft what a run would leave alone, and split its waves, as the start of a run does."""
     plan, database = loaded.plan, loaded.draft.database
-    refuse_dead(plan, options)
-    refuse_idle(database, plan, options)
-    hold(database, plan, options)
+    refuse_dead_patterns(plan, options)
+    refuse_idle_filters(database, plan, options)
+    apply_selection(database, plan, options)
     split_waves(database, plan)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.journal.pending import START, Pending
 from orchestrator.model.target import Target
 from orchestrator.runs.load import LoadedPlan
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.selection import protections, touched_by, wanted_by
+from orchestrator.runs.selection import list_protections, make_filter, make_touch_test
 
 
 class PlannedTarget(Struct, frozen=True):
@@ -43,7 +43,7 @@ def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
 
 def list_taken_ids(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     """Yield the ids of the targets that a run with ``options`` would take, in its order."""
-    takes = touched_by(loaded.plan, options)
+    takes = make_touch_test(loaded.plan, options)
     for planned in list_planned(loaded):
         if takes(planned.target.id, planned.target.wave):
             yield str(planned.target.id)
@@ -51,7 +51,7 @@ def list_taken_ids(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
 
 def count_planned(loaded: LoadedPlan, options: RunOptions) -> PlannedCounts:
     """Count the targets that a run with ``options`` would take, and those that it would leave alone."""
-    holds, wanted = protections(loaded.plan, options), wanted_by(loaded.plan, options)
+    holds, wanted = list_protections(loaded.plan, options), make_filter(loaded.plan, options)
     taken: Counter[tuple[int, str]] = Counter()
     protected = filtered = 0
     for planned in list_planned(loaded):

@@ -140,7 +140,7 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
     for number, wave_step in enumerate(wave_steps, 1):
         stop_rules.next_wave()
         ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
-        breaches = [stop_rules.add(end.outcome, end.reason, doubted=False) for end in ends]
+        breaches = [stop_rules.count_end(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
         if breach is None and number < len(wave_steps):
             down = any(end.outcome in DONE for end in ends)

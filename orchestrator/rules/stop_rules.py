@@ -1,8 +1,17 @@
-"""When a run stops by itself: too much failed, unknown or surprising."""
+"""The rules by which a run stops by itself: too much failed, is unknown, or is surprising.
+
+``STOP_RULES`` has one row a rule, and is read by everything that names the rules: the run, the preview, the
+words of ``check``, a restore. Pure.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model.outcome import DONE, HELD_BACK, Counts, Outcome, Reason
 from orchestrator.model.plan import StopWhen, Threshold
@@ -10,91 +19,130 @@ from orchestrator.model.plan import StopWhen, Threshold
 SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
 
+_NEVER = Threshold(share=1.0)
+"""A rule fires strictly above its share, and no share is above 1."""
+
+
+class StopRule(Struct, frozen=True, kw_only=True):
+    """One rule of ``stop_when``, under its key."""
+
+    words: str
+    """What the targets are or did that the rule counts, after "more than 20% of the ended targets"."""
+    counts: Callable[[Outcome, str | None, bool], bool]
+    """Returns whether the rule counts a target of this outcome and reason, in a first session or not."""
+    in_restore: bool = True
+    """Whether the rule makes sense in a restore, too."""
+
 
 def is_surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> bool:
-    """Tell whether an outcome is a sign of a wrong file or a wrong environment."""
+    """Return whether an outcome is a sign of a wrong file or a wrong environment."""
     word = (reason or "").partition(":")[0]
     if word in (Reason.ABSENT, Reason.DRIFTED):
         return True
+    # On a resume the run itself may have taken the target down in an earlier session.
     return first_run and outcome is Outcome.ALREADY_UNDEPLOYED
 
 
-class StopRules:
-    """What the stop rules count: shares within a wave of this session, counts within the whole run.
+STOP_RULES: Mapping[str, StopRule] = MappingProxyType(
+    {
+        "failed": StopRule(words="failed", counts=lambda outcome, _reason, _first: outcome is Outcome.FAILED),
+        "unknown": StopRule(
+            words="are unknown", counts=lambda outcome, _reason, _first: outcome is Outcome.UNKNOWN
+        ),
+        "surprising": StopRule(
+            words=("are surprising: they do not exist, drifted, or (in a first run) were undeployed already"),
+            counts=lambda outcome, reason, first: is_surprising(outcome, reason, first_run=first),
+            in_restore=False,
+        ),
+    }
+)
+"""The rules by their key under ``stop_when``, in the order in which they are tested; each is a field of
+``StopWhen``."""
 
-    A session that goes on past a stop accepts what was counted before it, and the doubts that were open then.
+
+def list_thresholds(stop_when: StopWhen) -> dict[str, Threshold]:
+    """Return the threshold of each rule, by the rule's key."""
+    return {key: getattr(stop_when, key) for key in STOP_RULES}
+
+
+def adapt_to_restore(stop_when: StopWhen) -> StopWhen:
+    """Return the thresholds of a restore: a rule that makes no sense there never fires."""
+    never = {key: _NEVER for key, rule in STOP_RULES.items() if not rule.in_restore}
+    return replace(stop_when, **never)
+
+
+class StopRules:
+    """Counts the outcomes of a run, and tells when a stop rule fires.
+
+    Counts are of the whole run, also of the sessions before (``before``); shares are of a wave, and of this
+    session. A session that goes on past a stop accepts what was counted before it, and the doubts that were
+    open then.
     """
 
     def __init__(
         self, stop_when: StopWhen, before: Counts, *, first_run: bool, past_stop: bool = False
     ) -> None:
-        self._rules: dict[str, Threshold] = {
-            "failed": stop_when.failed,
-            "unknown": stop_when.unknown,
-            "surprising": stop_when.surprising,
-        }
+        self._thresholds = list_thresholds(stop_when)
         self._first_run = first_run
         self.past_stop = past_stop
-        self._run: Counter[str] = Counter()
+        self._in_run: Counter[str] = Counter()
         for (outcome, word), count in () if past_stop else before.items():
-            for rule in self._match(outcome, word):
-                self._run[rule] += count
-        self._wave: Counter[str] = Counter()
+            for key in self._match(outcome, word):
+                self._in_run[key] += count
+        self._in_wave: Counter[str] = Counter()
         self._ended = 0
         self._where = "the wave"
 
     def next_wave(self, name: str = "", step: str = "") -> None:
-        """Begin to count shares afresh, in the wave of that name, or in a step of it (``step 2 of 3``)."""
-        self._wave.clear()
+        """Count shares afresh, in the wave of that name, or in a step of it (``step 2 of 3``)."""
+        self._in_wave.clear()
         self._ended = 0
         self._where = " of ".join(filter(None, (step, f"wave {name}"))) if name else "the wave"
 
-    def wait(self) -> str | None:
-        """Count a target as ended that has the vendor's full evidence and waits for the look that many share.
+    def count_waiting(self) -> str | None:
+        """Count a target as ended that has the vendor's full evidence and waits for the shared look.
 
-        Without it those that were down already, which wait for nothing, would be the whole wave for a while.
-        Returns which rule fires now, in words, or None.
+        Otherwise early shares would count only targets that were already down, since those wait for no look.
+        Returns the rule that fires now, in words, or None.
         """
         self._ended += 1
         return self.find_breach(shares_from=SHARES_FROM) if self._ended == SHARES_FROM else None
 
-    def add(self, outcome: Outcome, reason: str | None, *, doubted: bool, waited: bool = False) -> str | None:
-        """Count a target; return which rule fires now, in words, or None.
+    def count_end(
+        self, outcome: Outcome, reason: str | None, *, doubted: bool, waited: bool = False
+    ) -> str | None:
+        """Count a target that has ended; return the rule that fires now, in words, or None.
 
-        ``doubted``: an earlier session had left it in doubt. ``waited``: it was counted by ``wait``.
+        ``doubted``: an earlier session left it in doubt. ``waited``: ``count_waiting`` counted it before.
         """
         if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
             return None
-        ended = outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
-        self._ended += ended - waited
-        counted = self._match(outcome, reason)
-        for rule in counted:
-            self._run[rule] += 1
-            self._wave[rule] += 1
+        has_ended = outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
+        self._ended += has_ended - waited
+        matching = self._match(outcome, reason)
+        for key in matching:
+            self._in_run[key] += 1
+            self._in_wave[key] += 1
         # The target that makes a wave large enough for shares may itself be one that no rule counts.
-        return self.find_breach(shares_from=SHARES_FROM) if counted or self._ended == SHARES_FROM else None
+        is_due = matching or self._ended == SHARES_FROM
+        return self.find_breach(shares_from=SHARES_FROM) if is_due else None
 
     def find_breach(self, *, shares_from: int = 1) -> str | None:
-        """Return which rule is broken, in words, or None."""
-        for rule, threshold in self._rules.items():
-            if threshold.count is not None and self._run[rule] > threshold.count:
-                return (
-                    f"{rule}: {self._run[rule]:,} in the run, now in {self._where}, limit {threshold.count:,}"
-                )
+        """Return the first rule that fires, in words, or None. Shares count from ``shares_from`` ended on."""
+        for key, threshold in self._thresholds.items():
+            if threshold.count is not None and self._in_run[key] > threshold.count:
+                in_run = f"{self._in_run[key]:,} in the run, now in {self._where}"
+                return f"{key}: {in_run}, limit {threshold.count:,}"
             if threshold.share is not None and self._ended >= max(shares_from, 1):
-                share = self._wave[rule] / self._ended
+                share = self._in_wave[key] / self._ended
                 if share > threshold.share:
-                    counted = (
-                        f"{self._wave[rule]:,} of {self._ended:,} ({_format_percent(share)}) in {self._where}"
-                    )
-                    return f"{rule}: {counted}, limit {_format_percent(threshold.share)}"
+                    in_wave = f"{self._in_wave[key]:,} of {self._ended:,} ({_format_percent(share)})"
+                    return f"{key}: {in_wave} in {self._where}, limit {_format_percent(threshold.share)}"
         return None
 
     def _match(self, outcome: Outcome, reason: str | None) -> list[str]:
-        rules = [rule for rule in ("failed", "unknown") if rule == outcome]
-        if is_surprising(outcome, reason, first_run=self._first_run):
-            rules.append("surprising")
-        return rules
+        """Return the keys of the rules that count a target."""
+        return [key for key, rule in STOP_RULES.items() if rule.counts(outcome, reason, self._first_run)]
 
 
 def _format_percent(share: float) -> str:
@@ -102,7 +150,7 @@ def _format_percent(share: float) -> str:
 
 
 def is_fruitless(counts: Counts, *, left: int = 0) -> bool:
-    """Tell whether nothing of a wave is down, though not everything in it was held back.
+    """Return whether no target of a wave is down, although some were not held back on purpose.
 
     ``left`` counts its targets that have no outcome yet.
     """

@@ -20,7 +20,7 @@ from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Struct, field
 
-from orchestrator.engine.control import ControlCommand, Controller, ControlSocket, Operator
+from orchestrator.engine.control_commands import CommandHandler, ControlCommand, ControlSocket, Operator
 from orchestrator.errors import OrchestratorError, RunError, UsageError
 
 SOCKET = "control"
@@ -47,7 +47,7 @@ _LONGEST_PATH = 100
 """Bytes that every system takes as a socket's address."""
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class ControlQuestion(Struct, frozen=True, kw_only=True):
     """What is asked, and what the asker says of where it sits."""
 
     command: ControlCommand = field(name="demand")
@@ -56,24 +56,24 @@ class Question(Struct, frozen=True, kw_only=True):
     """The address that it has come from, over SSH."""
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class ControlAnswer(Struct, frozen=True, kw_only=True):
     """``done``, and what that amounts to; or why not."""
 
     done: bool
     text: str
 
 
-def control_socket_in(folder: Path) -> ControlSocket:
+def open_control_socket(folder: Path) -> ControlSocket:
     """Return the desk of the run in ``folder``. Where there can be none, the run is told so and goes on."""
 
     @asynccontextmanager
-    async def control_socket(controller: Controller) -> AsyncIterator[None]:
+    async def control_socket(controller: CommandHandler) -> AsyncIterator[None]:
         path = folder / SOCKET
-        listener = await _listener(path, controller.warn_uncontrollable)
+        listener = await _listen(path, controller.warn_uncontrollable)
         try:
             async with anyio.create_task_group() as meetings, anyio.create_task_group() as listening:
                 if listener is not None:
-                    listening.start_soon(listener.serve, partial(_meet, controller), meetings)
+                    listening.start_soon(listener.serve, partial(_serve_connection, controller), meetings)
                 yield
                 listening.cancel_scope.cancel()
                 meetings.cancel_scope.deadline = anyio.current_time() + LAST_WORDS
@@ -86,9 +86,9 @@ def control_socket_in(folder: Path) -> ControlSocket:
     return control_socket
 
 
-async def _listener(path: Path, complain: Callable[[str], None]) -> SocketListener | None:
+async def _listen(path: Path, complain: Callable[[str], None]) -> SocketListener | None:
     try:
-        with _address(path) as address:
+        with _shorten_address(path) as address:
             # Binding takes over what a killed run has left: the run's lock is ours.
             return await anyio.create_unix_listener(address, mode=0o600)
     except OSError as error:
@@ -96,7 +96,7 @@ async def _listener(path: Path, complain: Callable[[str], None]) -> SocketListen
         return None
 
 
-async def _meet(controller: Controller, stream: SocketStream) -> None:
+async def _serve_connection(controller: CommandHandler, stream: SocketStream) -> None:
     """Answer one demand. Nothing that goes wrong here is a reason to end the run."""
     async with stream:
         with suppress(*_GONE):
@@ -106,28 +106,30 @@ async def _meet(controller: Controller, stream: SocketStream) -> None:
             await stream.send(msgspec.json.encode(answer) + b"\n")
 
 
-async def _answer(line: bytes, stream: SocketStream, controller: Controller) -> Answer:
+async def _answer(line: bytes, stream: SocketStream, controller: CommandHandler) -> ControlAnswer:
     try:
-        question = msgspec.json.decode(line, type=Question)
-        return Answer(done=True, text=await controller.execute(question.command, _who(stream, question)))
+        question = msgspec.json.decode(line, type=ControlQuestion)
+        return ControlAnswer(
+            done=True, text=await controller.execute(question.command, _identify_operator(stream, question))
+        )
     except msgspec.MsgspecError as error:
-        return Answer(done=False, text=f"this is no demand: {error}")
+        return ControlAnswer(done=False, text=f"this is no demand: {error}")
     except OrchestratorError as error:
-        return Answer(done=False, text=str(error))
+        return ControlAnswer(done=False, text=str(error))
     except Exception as bug:  # noqa: BLE001 - a bug in steering must not end the run that is steered
-        return Answer(done=False, text=f"a bug of ours: {bug!r}; the run goes on")
+        return ControlAnswer(done=False, text=f"a bug of ours: {bug!r}; the run goes on")
 
 
-def _who(stream: SocketStream, question: Question) -> Operator:
-    process, user = _peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
-    told = [socket.gethostname(), f"process {process}", _plain(question.terminal)]
-    remote = _plain(question.remote)
+def _identify_operator(stream: SocketStream, question: ControlQuestion) -> Operator:
+    process, user = _read_peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
+    told = [socket.gethostname(), f"process {process}", _keep_printable(question.terminal)]
+    remote = _keep_printable(question.remote)
     return Operator(
         user=user, origin=", ".join([*filter(None, told), *([f"from {remote}"] if remote else [])])
     )
 
 
-def _peer(connection: socket.socket) -> tuple[int, str]:
+def _read_peer(connection: socket.socket) -> tuple[int, str]:
     """Return the process and the user at the other end, by the kernel's word."""
     size = struct.calcsize("3i")
     process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
@@ -137,12 +139,12 @@ def _peer(connection: socket.socket) -> tuple[int, str]:
         return process, str(user)
 
 
-def _plain(text: str) -> str:
+def _keep_printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:100]
 
 
 @contextmanager
-def _address(path: Path) -> Iterator[str]:
+def _shorten_address(path: Path) -> Iterator[str]:
     """Yield an address of the socket that is short enough for the system, however deep its folder lies."""
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         yield str(path)
@@ -154,7 +156,7 @@ def _address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def ask(folder: Path, question: Question, *, patience: float = PATIENCE) -> str:
+def send_command(folder: Path, question: ControlQuestion, *, patience: float = PATIENCE) -> str:
     """Ask something of the run that goes on in ``folder``; return its answer within ``patience`` seconds.
 
     Raises UsageError where the run will not, RunError where nobody answers.
@@ -162,11 +164,11 @@ def ask(folder: Path, question: Question, *, patience: float = PATIENCE) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience)
         try:
-            with _address(folder / SOCKET) as address:
+            with _shorten_address(folder / SOCKET) as address:
                 connection.connect(address)
             connection.sendall(msgspec.json.encode(question) + b"\n")
             with connection.makefile("rb") as reader:
-                answer = msgspec.json.decode(reader.readline(LONGEST), type=Answer)
+                answer = msgspec.json.decode(reader.readline(LONGEST), type=ControlAnswer)
         except (OSError, msgspec.MsgspecError) as error:
             why = getattr(error, "strerror", None) or "it gave no answer"
             raise RunError(

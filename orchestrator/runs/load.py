@@ -63,21 +63,21 @@ def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> Lo
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))
     except OSError as error:
-        raise no_room(error) from error
+        raise explain_no_room(error) from error
     try:
         draft = Draft(place / "journal.sqlite")
         loaded = read_plan(path, draft, instead=targets)
         _copy_source(loaded, place / "plan.yaml")
-        draft.finish(loaded.plan, _meta(loaded))
+        draft.finish(loaded.plan, _describe_run(loaded))
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError | OSError):
-            raise no_room(error) from error
+            raise explain_no_room(error) from error
         raise
     return LoadedPlan(loaded, draft, place)
 
 
-def no_room(error: Exception) -> JournalError:
+def explain_no_room(error: Exception) -> JournalError:
     """The draft of a journal cannot be kept: no DiskError, since there is no run yet that could go on."""
     return JournalError(
         f"a plan cannot be prepared in the temporary folder: {error}; nothing was sent."
@@ -88,11 +88,11 @@ def no_room(error: Exception) -> JournalError:
 def _copy_source(loaded: Loaded, copy: Path) -> None:
     """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
     shutil.copyfile(loaded.source, copy)
-    if sha256(copy) != loaded.source_digest:
+    if digest_file(copy) != loaded.source_digest:
         raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
 
 
-def _meta(loaded: Loaded) -> RunMeta:
+def _describe_run(loaded: Loaded) -> RunMeta:
     return RunMeta(
         digest=loaded.digest,
         folder=str(loaded.folder),
@@ -102,7 +102,7 @@ def _meta(loaded: Loaded) -> RunMeta:
     )
 
 
-def sha256(path: Path) -> str:
+def digest_file(path: Path) -> str:
     """Return a file's digest; raises JournalError where it cannot be read."""
     try:
         with path.open("rb") as file:

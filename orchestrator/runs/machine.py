@@ -20,12 +20,12 @@ from orchestrator.transport.credentials import resolve
 from orchestrator.transport.proxy import passwords
 
 
-async def _resolve(gateway: Gateway, folder: Path) -> Material:
+async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
     """Resolve in a thread: a command may take its time, and whoever is interrupted does not wait for it."""
     return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
 
 
-def _monotonic() -> Callable[[], float]:
+def _choose_monotonic_clock() -> Callable[[], float]:
     """Return a clock that never jumps; where there is one, one that goes on while the machine sleeps."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
@@ -36,10 +36,10 @@ def real_environment(folder: Path) -> Environment:
     """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
     return Environment(
         now=time.time,
-        monotonic=_monotonic(),
+        monotonic=_choose_monotonic_clock(),
         roll=random.random,
         connect=partial(connect, folder=folder),
         check=partial(check_connection, folder=folder),
         passwords=lambda gateway: passwords(gateway.proxy, os.environ),
-        credential=partial(_resolve, folder=folder),
+        credential=partial(_resolve_in_thread, folder=folder),
     )

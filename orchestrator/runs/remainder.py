@@ -20,28 +20,30 @@ from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import format_moment
 
 
-def write(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
+def write_remainder(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
     """Write the plan of what the run called ``run`` has left, target by target.
 
     ``folder`` is the one that the plan will lie in; None means that nobody knows, so that every path in it
     becomes absolute. Raises ``UsageError`` where a path cannot be written so.
     """
     away = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
-    lines = [*head(rest.plan, run, _moved(rest.folder) if away else str)]  # small, and may raise: first
-    out.writelines(f"#{' ' if line else ''}{line}\n" for line in _preface(rest, run, away=away))
+    lines = [
+        *head(rest.plan, run, _make_absolute(rest.folder) if away else str)
+    ]  # small, and may raise: first
+    out.writelines(f"#{' ' if line else ''}{line}\n" for line in _describe_remainder(rest, run, away=away))
     out.writelines(lines)
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
     for wave, targets in groupby(rest.targets(), key=lambda left: left.target.wave):
         out.writelines(wave_lines(rest.plan.waves[wave]))
         for left in targets:
-            out.write(f"      # {_why(left)}\n")
+            out.write(f"      # {_describe_left(left)}\n")
             out.write(target_line(left.target, kinds[left.target.gateway], left.after))
     if rest.stuck_count:
         out.write("\n# Left out, since what goes first is protected or left out itself, and so stays up:\n")
         out.writelines(f"#   {comment(name)} comes after {comment(needs)}\n" for name, needs in rest.stuck())
 
 
-def _moved(folder: Path) -> Moved:
+def _make_absolute(folder: Path) -> Moved:
     """Return what makes a path absolute that starts in ``folder``."""
 
     def moved(path: str) -> str:
@@ -58,7 +60,7 @@ def _moved(folder: Path) -> Moved:
     return moved
 
 
-def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
+def _describe_remainder(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
@@ -85,16 +87,18 @@ def _preface(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     yield "Check it with: undeploy check PLAN"
 
 
-def _why(left: Left) -> str:
+def _describe_left(left: Left) -> str:
     said = f": {comment(left.reason)}" if left.reason else ""
     return f"{OUTCOME_WORDS[left.outcome]}{said}"
 
 
 def _runs_commands(rest: Rest) -> bool:
-    return any(reference.command for gateway in rest.plan.gateways for reference in _references(gateway.auth))
+    return any(
+        reference.command for gateway in rest.plan.gateways for reference in _list_references(gateway.auth)
+    )
 
 
-def _references(auth: Auth) -> Iterator[CredentialReference]:
+def _list_references(auth: Auth) -> Iterator[CredentialReference]:
     passwords = (way.password for way in (auth.iam, auth.login) if way is not None)
     given = (auth.token, auth.access_key, auth.secret_key, auth.security_token, *passwords)
     yield from (reference for reference in given if reference is not None)

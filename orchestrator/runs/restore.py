@@ -27,12 +27,13 @@ from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.taken import Taken, keep, leave, order_of, taken_down, unseen
 from orchestrator.journal.targets import list_first_open
 from orchestrator.model.outcome import Reason
-from orchestrator.model.plan import Plan, RunId, StopWhen, Threshold, Wave
+from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.model.reading import Obstacle, Snapshot
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
 from orchestrator.plan.patterns import Patterns, by_name
 from orchestrator.plan.targets import Place
+from orchestrator.rules.stop_rules import adapt_to_restore
 from orchestrator.version import __version__
 
 _NOWHERE = Place(0, 0, 0)
@@ -80,7 +81,9 @@ class Restoration(NamedTuple):
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def prepare(parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunFolder] = ()) -> Restoration:
+def build_restoration(
+    parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunFolder] = ()
+) -> Restoration:
     """Make the journal of a restore in the folder ``place``. Sends nothing.
 
     ``chain`` are the runs of a chain in their order, all of which are brought back then, each target once.
@@ -93,19 +96,19 @@ def prepare(parent: RunFolder, choice: Choice, place: Path, chain: Sequence[RunF
             raise RunError(
                 f"run {run.id} is going on: {holder}; stop it first: undeploy control {run.id} stop"
             )
-    with _opened(parent, chain) as database:
+    with _open_journals(parent, chain) as database:
         meta = read_meta(database)
-        _refuse(parent, meta)
+        _refuse_wrong_run(parent, meta)
         draft = Draft(place / "journal.sqlite")
         try:
-            return _Filling(runs, database, meta, choice, draft).fill(place)
+            return _RestorationBuilder(runs, database, meta, choice, draft).fill(place)
         except BaseException:
             draft.close()
             raise
 
 
 @contextmanager
-def _opened(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
+def _open_journals(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
     """Open the journal of a run, or all journals of a chain as one."""
     if chain:
         with put_together(chain) as (database, _):
@@ -115,14 +118,14 @@ def _opened(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]
             yield database
 
 
-def _refuse(parent: RunFolder, meta: RunMeta) -> None:
+def _refuse_wrong_run(parent: RunFolder, meta: RunMeta) -> None:
     if meta.rehearsal:
         raise UsageError(f"run {parent.id} was a rehearsal; nothing of it is down")
     if meta.act != "undeploy":
         raise UsageError(f"run {parent.id} is a restore itself; restore the run {meta.parent}")
 
 
-class _Filling:
+class _RestorationBuilder:
     """Takes the targets of a run, or of a chain put together, over into the draft of a restore."""
 
     def __init__(
@@ -139,15 +142,15 @@ class _Filling:
         self._meta = meta
         self._choice = choice
         self._draft = draft
-        self._plan = _reversed(read_plan(database))
+        self._plan = _reverse_plan(read_plan(database))
         self._kept: list[tuple[int, Snapshot]] = []
         self._left: list[tuple[int, str]] = []
         self._counts: Counter[Obstacle] = Counter()
-        self._said = hashlib.sha256(_said(meta.digest, " ".join(self._runs), choice))
+        self._said = hashlib.sha256(_encode_choice(meta.digest, " ".join(self._runs), choice))
 
     def fill(self, place: Path) -> Restoration:
         """Take all of them over, and return what came of it."""
-        source = _copied(self._parent.plan, place / "plan.yaml")
+        source = _copy_plan(self._parent.plan, place / "plan.yaml")
         count = self._take_over()
         self._flush()
         left_alone = unseen(self._database)
@@ -209,7 +212,7 @@ class _Filling:
                 continue
             raise UsageError(f"--only {pattern} matches nothing that the run took down; nothing was sent")
         if not used:
-            why = _why_nothing(self._database)
+            why = _explain_nothing(self._database)
             raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
 
     def _target(self, row: Taken, seq: int) -> Target:
@@ -224,7 +227,7 @@ class _Filling:
         self._kept.append((seq, snapshot))
         obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
         if obstacles:
-            self._left.append((seq, f"{Reason.SKIPPED}: {_option(obstacles, snapshot.message)}"))
+            self._left.append((seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot.message)}"))
             self._counts.update(obstacles)
         self._said.update(f"\n{row.id}".encode())
         if len(self._kept) >= _BATCH:
@@ -235,7 +238,7 @@ class _Filling:
         self._kept.clear()
 
 
-def _copied(plan: Path, copy: Path) -> str:
+def _copy_plan(plan: Path, copy: Path) -> str:
     """Copy the plan as it was run; return the digest of its bytes."""
     try:
         shutil.copyfile(plan, copy)
@@ -244,27 +247,25 @@ def _copied(plan: Path, copy: Path) -> str:
         raise RunError(f"{plan}: cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
-def _said(digest: str, parent: str, choice: Choice) -> bytes:
+def _encode_choice(digest: str, parent: str, choice: Choice) -> bytes:
     """Return what stands for this very restore, before its targets in order: the run and what is accepted."""
     said = [digest, parent, sorted(choice.accept), choice.roll_back]
     return json.dumps(said, ensure_ascii=False).encode()
 
 
-def _why_nothing(database: Database) -> str:
+def _explain_nothing(database: Database) -> str:
     if count := unseen(database):
         went = f"{count:,} targets went" if count > 1 else "1 target went"
         return f"{went} down that no snapshot had seen deployed"
     return "it took nothing down"
 
 
-def _reversed(plan: Plan) -> Plan:
+def _reverse_plan(plan: Plan) -> Plan:
     """Return the plan of a restore: the same gateways, the waves backwards, nothing of an undeploy."""
-    never = Threshold(share=1.0)
-    rules = StopWhen(failed=plan.stop_when.failed, unknown=plan.stop_when.unknown, surprising=never)
     return replace(
         plan,
         window=None,
-        stop_when=rules,
+        stop_when=adapt_to_restore(plan.stop_when),
         protect=(),
         at_most=None,
         snapshot="off",
@@ -273,7 +274,7 @@ def _reversed(plan: Plan) -> Plan:
     )
 
 
-def _option(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
+def _explain_obstacles(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
     """Return why a target is left out, with the ``gap`` in its snapshot where it is named, and what takes it
     in."""
     texts = {

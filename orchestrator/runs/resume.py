@@ -1,4 +1,4 @@
-"""How a run goes on: what may have changed since it stopped, then the session."""
+"""The resume of a run: what may have changed since it stopped, then the session, then the reports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.control import recall_controls
-from orchestrator.engine.session import SessionSpec, check_window
+from orchestrator.engine.controller import recall_controls
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
+from orchestrator.engine.resources import SessionSpec
+from orchestrator.engine.session import Session
+from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
@@ -23,156 +27,202 @@ from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessi
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId
-from orchestrator.model.reading import DEPLOY, UNDEPLOY
-from orchestrator.runs.load import sha256
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.order import RunRequest, RunResult
+from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
+from orchestrator.runs.load import digest_file
+from orchestrator.runs.prepare import (
+    ChosenWindow,
+    WindowOrigin,
+    choose_window,
+    find_shortest_timeout,
+    open_journal,
+    resolve_credentials,
+)
+from orchestrator.runs.result import RunResult
 from orchestrator.runs.selection import (
-    guard_of,
-    protections,
-    refuse_dead,
-    refuse_idle,
-    touched_by,
-    wanted_by,
+    list_protections,
+    make_filter,
+    make_touch_test,
+    refuse_dead_patterns,
+    refuse_idle_filters,
+    summarize_protection,
 )
-from orchestrator.runs.start import (
-    _check_start,
-    _hours,
-    _open,
-    _reported,
-    _session,
-    _shortest_timeout,
-    _start,
-    _work,
-)
+from orchestrator.runs.work import work, write_reports
 from orchestrator.system.writing import check_folder
 from orchestrator.text.formats import format_moment
 
 
-async def go_on(
-    folder: RunFolder, order: RunRequest, environment_of: Callable[[Path], Environment]
+async def resume_run(
+    folder: RunFolder, request: RunRequest, environment_of: Callable[[Path], Environment]
 ) -> RunResult:
     """Resume a run. ``environment_of`` takes the folder that the paths of the plan refer to.
 
     See ``api.resume``.
     """
-    if order.options.report_dir is not None:
-        check_folder(order.options.report_dir)
-    # The gate is around the lock: who is refused has let go of the run before the next one looks.
+    if request.options.report_dir is not None:
+        check_folder(request.options.report_dir)
+    # The gate is around the lock: a resume that is refused lets go of the run before the next one looks.
     with ExitStack() as gate, folder.locked() as holder:
-        database = _open(folder)
+        database = open_journal(folder)
         try:
-            meta = read_meta(database)
-            environment = environment_of(Path(meta.folder))
-            start = await _prepare_resume(folder, database, meta, order, environment, holder, gate)
+            kept = _read_kept(folder, database, request.options)
+            environment = environment_of(Path(kept.meta.folder))
+            spec = await _prepare(kept, request, environment, holder, gate)
         except BaseException:
             database.close()
             raise
-        with order.signals.hold() as held:
-            order.on_start(folder)
-            if start is None:
+        with request.signals.hold() as held:
+            request.on_start(folder)
+            if spec is None:
                 database.close()
-                # Whoever killed it may have done so before its reports were written.
-                return _reported(folder, order.options)
-            session = _session(folder, start, database, environment, order)
-        return await _work(folder, session, held, order)
+                # The process before may have been killed before it wrote the reports.
+                return write_reports(folder, request.options)
+            session = Session(spec, database, environment)
+        return await work(session, spec, held)
 
 
-async def _prepare_resume(
-    folder: RunFolder,
-    database: Database,
-    meta: RunMeta,
-    order: RunRequest,
-    environment: Environment,
-    holder: str,
-    gate: ExitStack,
-) -> SessionSpec | None:
-    """Open again what a resume may go on with; None where the run has reached its end."""
-    plan = read_plan(database)
-    change = UNDEPLOY if meta.act == "undeploy" else DEPLOY
-    options = order.options
-    if change == DEPLOY:  # what is protected is to be up: nothing keeps a restore from it
+class _KeptRun(Struct, frozen=True, kw_only=True):
+    """A run as its journal has it before the resume."""
+
+    folder: RunFolder
+    database: Database
+    meta: RunMeta
+    plan: Plan
+    change: Operation
+    newest: SessionRow | None
+    """The newest session; None in a run that was killed before its first one began."""
+    options: RunOptions
+    """The options of this resume, as far as they concern this sort of run."""
+
+
+def _read_kept(folder: RunFolder, database: Database, options: RunOptions) -> _KeptRun:
+    meta = read_meta(database)
+    if meta.act != "undeploy":
+        # What is protected is meant to be up: no pattern keeps a restore from it.
         options = replace(options, protect=(), protect_files=())
-    if meta.rehearsal:
-        raise UsageError(f"run {folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
-    newest = next(reversed(read_sessions(database)), None)
-    refuse_restored(folder.id, _restores(folder, options), options)
-    if newest is not None and newest.state == "complete":
+    return _KeptRun(
+        folder=folder,
+        database=database,
+        meta=meta,
+        plan=read_plan(database),
+        change=UNDEPLOY if meta.act == "undeploy" else DEPLOY,
+        newest=next(reversed(read_sessions(database)), None),
+        options=options,
+    )
+
+
+async def _prepare(
+    kept: _KeptRun, request: RunRequest, environment: Environment, holder: str, gate: ExitStack
+) -> SessionSpec | None:
+    """Open again what a resume may go on with; return None if the run has reached its end.
+
+    Raises as ``api.resume`` says, before anything was sent.
+    """
+    plan, database, options = kept.plan, kept.database, kept.options
+    if kept.meta.rehearsal:
+        raise UsageError(f"run {kept.folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
+    refuse_restored(kept.folder.id, _find_restores(kept), options)
+    if kept.newest is not None and kept.newest.state == "complete":
         return None
-    if sha256(folder.plan) != meta.source:
+    _refuse_edited_or_stopped(kept)
+    chosen = _choose_window(kept)
+    takes = find_shortest_timeout(plan.gateways)
+    refuse_outside_window(chosen.window, environment.now(), wait=options.wait, takes=takes)
+    refuse_dead_patterns(plan, options)
+    refuse_idle_filters(database, plan, options)
+    home = kept.folder.home(options.state)
+    await stand_alone(gate, home, kept.folder.journal, make_touch_test(plan, options))
+    restores = _find_restores(kept)
+    refuse_restored(kept.folder.id, restores, options)  # once more: one may have begun since
+    gate.close()
+    _reopen(kept, restores)
+    materials = await resolve_credentials(database, plan, chosen.window, options, environment)
+    learned, skips = recall_controls(plan.gateways, *recall(database))
+    return SessionSpec(
+        request=request,
+        folder=kept.folder,
+        plan=plan,
+        change=kept.change,
+        number=1 if kept.newest is None else kept.newest.number + 1,
+        holder=holder,
+        window=chosen.window,
+        window_from=chosen.origin,
+        materials=materials,
+        learned=learned,
+        skips=skips,
+        protection=summarize_protection(database, plan, options) if kept.change == UNDEPLOY else None,
+    )
+
+
+def _refuse_edited_or_stopped(kept: _KeptRun) -> None:
+    """Raise RunError for a plan that was edited, UsageError for a stop rule that the operator must accept."""
+    run, plan_file = kept.folder.id, kept.folder.plan
+    if digest_file(plan_file) != kept.meta.source:
         raise RunError(
-            f"{folder.plan} was edited after run {folder.id} began; a run goes on with the plan that was"
+            f"{plan_file} was edited after run {run} began; a run goes on with the plan that was"
             " approved. Put the file back, or start a new run with the edited plan"
         )
-    stopped_by = (newest and newest.stopped_by) or ""
-    if stopped_by.startswith(Reason.STOP_RULE) and not options.past_stop:
-        raise UsageError(f"run {folder.id} was stopped ({stopped_by}); --past-stop goes on all the same")
-    earlier = _options_of(newest, folder)
-    hours = _hours(options.window, earlier.window or plan.window, _origin(earlier, plan))
-    check_window(hours.window, environment.now(), wait=options.wait, takes=_shortest_timeout(plan.gateways))
-    refuse_dead(plan, options)
-    refuse_idle(database, plan, options)
-    await stand_alone(gate, folder.home(options.state), folder.journal, touched_by(plan, options))
-    restores = _restores(folder, options)
-    refuse_restored(folder.id, restores, options)  # once more: one may have begun since
-    gate.close()
-    gather_touched(database, plan.gateways, restores)
-    left_up = leave_up(database, restores[-1].id if restores else "")
-    wanted = wanted_by(plan, options)
-    reopen(database, lambda name, wave: name not in left_up and wanted(name, wave))
-    hold_back(database, protections(plan, options))
-    materials = await _check_start(database, plan, hours.window, options, environment)
-    number = 1 if newest is None else newest.number + 1
-    start = _start(folder, plan, hours, number, holder, order, materials, change)
-    learned, skips = recall_controls(plan.gateways, *recall(database))
-    guard = guard_of(database, plan, options) if change == UNDEPLOY else None
-    return replace(start, learned=learned, skips=skips, guard=guard)
+    stopped_by = (kept.newest and kept.newest.stopped_by) or ""
+    if stopped_by.startswith(Reason.STOP_RULE) and not kept.options.past_stop:
+        raise UsageError(f"run {run} was stopped ({stopped_by}); --past-stop goes on all the same")
 
 
-def _options_of(newest: SessionRow | None, folder: RunFolder) -> SessionOptions:
+def _choose_window(kept: _KeptRun) -> ChosenWindow:
+    """Return the window that is given now, else that of the session before, else the plan's."""
+    earlier = _read_earlier_options(kept)
+    if earlier.window is None or earlier.window == kept.plan.window:
+        return choose_window(kept.options.window, kept.plan.window)
+    # Older journals do not say where a window came from: one that is not the plan's was an option.
+    origin: WindowOrigin = "plan" if earlier.window_from == "plan" else "option"
+    return choose_window(kept.options.window, earlier.window, origin)
+
+
+def _read_earlier_options(kept: _KeptRun) -> SessionOptions:
     """Return the options of the session before. Raises RunError where they cannot be read.
 
     Nothing is guessed in their place: a resume without that session's window could send outside of it.
     """
-    if newest is None:
+    if kept.newest is None:
         return SessionOptions()
-    if newest.options is None:
-        raise RunError(f"{folder.journal}: the options of session {newest.number} cannot be read")
-    return newest.options
+    if kept.newest.options is None:
+        raise RunError(f"{kept.folder.journal}: the options of session {kept.newest.number} cannot be read")
+    return kept.newest.options
 
 
-def _origin(earlier: SessionOptions, plan: Plan) -> Literal["plan", "option"]:
-    """Return where the window of the session before came from; older journals do not say it."""
-    if earlier.window is None or earlier.window == plan.window:
-        return "plan"
-    return "plan" if earlier.window_from == "plan" else "option"
-
-
-def _restores(folder: RunFolder, options: RunOptions) -> tuple[Restore, ...]:
+def _find_restores(kept: _KeptRun) -> tuple[Restore, ...]:
     """Return the restores of a run, those that are kept in our own state folder among them."""
-    places = {folder.path.resolve().parent, runs_folder(options.state).resolve()}
-    found = {each.id: each for place in places for each in restores_in(place)}
-    return restores_of(folder.id, (found[name] for name in sorted(found)))
+    # A run may have been moved to another place since: its restores are beside it, or here.
+    places = {kept.folder.path.resolve().parent, runs_folder(kept.options.state).resolve()}
+    found = {restore.id: restore for place in places for restore in restores_in(place)}
+    return restores_of(kept.folder.id, (found[name] for name in sorted(found)))
+
+
+def _reopen(kept: _KeptRun, restores: Sequence[Restore]) -> None:
+    """Open again the targets that this resume may touch, and hold back what is protected by now."""
+    plan, database, options = kept.plan, kept.database, kept.options
+    gather_touched(database, plan.gateways, restores)
+    left_up = leave_up(database, restores[-1].id if restores else "")
+    is_wanted = make_filter(plan, options)
+    reopen(database, lambda name, wave: name not in left_up and is_wanted(name, wave))
+    hold_back(database, list_protections(plan, options))
 
 
 def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions) -> None:
-    """Raise UsageError where a restore of the run has begun, unless that is known."""
+    """Raise UsageError if a restore of the run has begun, unless ``--after-restore`` accepts that."""
     if not restores or options.after_restore:
         return
     newest = restores[-1]
     if newest.begun is None:
-        said = f"restore {newest.id} of it is about to begin"
+        state = f"restore {newest.id} of it is about to begin"
     else:
-        said = (
-            f"restore {newest.id} of it began on {format_moment(datetime.fromtimestamp(newest.begun, UTC))}"
-        )
+        began = format_moment(datetime.fromtimestamp(newest.begun, UTC))
+        state = f"restore {newest.id} of it began on {began}"
     raise UsageError(
-        f"run {run} is not resumed: {said}, so that what this run took down is coming up again. Nothing was"
+        f"run {run} is not resumed: {state}, so that what this run took down is coming up again. Nothing was"
         " sent. --after-restore goes on all the same, with what was not started or is unknown; what the"
-        f" restore brought back stays up{_with_the_restore(newest)}"
+        f" restore brought back stays up{_advise_on_restore(newest)}"
     )
 
 
-def _with_the_restore(restore: Restore) -> str:
-    unfinished = not (restore.whole or restore.live)
-    return f". `undeploy resume {restore.id}` goes on with the restore" if unfinished else ""
+def _advise_on_restore(restore: Restore) -> str:
+    is_unfinished = not (restore.whole or restore.live)
+    return f". `undeploy resume {restore.id}` goes on with the restore" if is_unfinished else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
-from orchestrator.engine.guard import ProtectionSummary
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import Hold, Pending, hold_back, split
@@ -17,25 +18,24 @@ from orchestrator.plan.lookalikes import lookalikes
 from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import end_steps
-from orchestrator.runs.options import RunOptions
 from orchestrator.text.names import to_nfc
 
 MOST_NAMED = 10
 """So many patterns of a sort are named in one warning; the others are counted."""
 
 
-def refuse_dead(plan: Plan, options: RunOptions) -> None:
+def refuse_dead_patterns(plan: Plan, options: RunOptions) -> None:
     """Raise ``PlanError`` with each line of a protect file that can match no target's id, by its place."""
     given = ProtectFile("protect", tuple(Line(text, 0, 0) for text in options.protect))
     refuse_dead_lines([*options.protect_files, *([given] if given.lines else [])], plan.gateways)
 
 
-def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
+def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> None:
     """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
     told = []
     filters = (("--only", options.only, by_name), ("--skip", options.skip, by_installation))
     for option, patterns, called in filters:
-        for pattern in Patterns(patterns, plan.gateways, called).idle(_ids(database)):
+        for pattern in Patterns(patterns, plan.gateways, called).idle(_list_ids(database)):
             unfit = fault(pattern, plan.gateways)
             hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
             told.append(
@@ -45,26 +45,26 @@ def refuse_idle(database: Database, plan: Plan, options: RunOptions) -> None:
         raise UsageError("\n".join(told))
 
 
-def guard_of(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
-    """Return what keeps targets from a run, once ``protections`` have held them back in ``database``."""
+def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
+    """Return what keeps targets from a run, once ``list_protections`` have held them back in ``database``."""
     held = Pending(database, plan, resumed=False).outcomes()
     return ProtectionSummary(
-        len(protecting(plan, options).texts),
+        len(prepare_protection(plan, options).texts),
         held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
-        (*idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
+        (*list_idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
     )
 
 
-def idle_warnings(
+def list_idle_warnings(
     database: Database, plan: Plan, options: RunOptions, *, most: int | None = MOST_NAMED
 ) -> Iterator[tuple[str, str]]:
     """Yield a gateway, and in words which patterns that name it match no target; those that name none of the
     plan's gateways stand apart. At most ``most`` of a sort are named, None names all."""
     groups: dict[str | None, list[str]] = {}
-    for pattern in protecting(plan, options).idle(_ids(database)):
+    for pattern in prepare_protection(plan, options).idle(_list_ids(database)):
         names = named_by(pattern, plan.gateways)
         groups.setdefault(names[0] if names else None, []).append(pattern)
-    places = _places(plan, options)
+    places = _locate_patterns(plan, options)
     # A display shows a gateway's last warning: what names a gateway of this plan is more likely a slip.
     for gateway, patterns in sorted(groups.items(), key=lambda group: group[0] is not None):
         shown = ", ".join(f"{pattern} ({places[pattern]})" for pattern in patterns[:most])
@@ -76,7 +76,7 @@ def idle_warnings(
         yield gateway or plan.gateways[0].name, f"protect: {count} {shown}{more} {verb} {what}"
 
 
-def _places(plan: Plan, options: RunOptions) -> dict[str, str]:
+def _locate_patterns(plan: Plan, options: RunOptions) -> dict[str, str]:
     """Return where each pattern stands."""
     places = dict.fromkeys(plan.protect, "in the plan")
     for file in options.protect_files:
@@ -85,11 +85,11 @@ def _places(plan: Plan, options: RunOptions) -> dict[str, str]:
     return places | {text: "given" for text in options.protect if text not in places}
 
 
-def _ids(database: Database) -> Iterator[str]:
+def _list_ids(database: Database) -> Iterator[str]:
     return (name for name, _ in list_ids(database))
 
 
-def hold(database: Database, plan: Plan, options: RunOptions) -> None:
+def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None:
     """Keep out of the run what is protected, and what the filters leave out."""
     known = {to_nfc(wave.name) for wave in plan.waves}
     unknown = [name for name in options.waves if to_nfc(name) not in known]
@@ -97,12 +97,12 @@ def hold(database: Database, plan: Plan, options: RunOptions) -> None:
         names = ", ".join(wave.name for wave in plan.waves)
         named = " or ".join(map(repr, unknown))
         raise UsageError(f"no wave is named {named}; the plan has {names}")
-    wanted = wanted_by(plan, options)
+    wanted = make_filter(plan, options)
     filters = Hold(
         Reason.FILTERED,
         lambda name, wave: None if wanted(name, wave) else "left out by --only, --skip or --wave",
     )
-    hold_back(database, [*protections(plan, options), filters])
+    hold_back(database, [*list_protections(plan, options), filters])
 
 
 def split_waves(database: Database, plan: Plan) -> None:
@@ -112,7 +112,7 @@ def split_waves(database: Database, plan: Plan) -> None:
         split(database, sized)
 
 
-def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+def make_filter(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     """Return the test that the filters are, on a target's id and the index of its wave."""
     # What lets through goes by the name as written, what holds back by every name of the same place.
     only = Patterns(options.only, plan.gateways, by_name)
@@ -130,9 +130,9 @@ def wanted_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     return wanted
 
 
-def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
+def make_touch_test(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     """Return the test for what a resume may touch: the filters let it through and nothing protects it."""
-    wanted, holds = wanted_by(plan, options), protections(plan, options)
+    wanted, holds = make_filter(plan, options), list_protections(plan, options)
 
     def touched(name: str, wave: int) -> bool:
         return wanted(name, wave) and all(hold.test(name, wave) is None for hold in holds)
@@ -140,17 +140,17 @@ def touched_by(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     return touched
 
 
-def protections(plan: Plan, options: RunOptions) -> list[Hold]:
+def list_protections(plan: Plan, options: RunOptions) -> list[Hold]:
     """Return what is never touched: by the plan's own patterns, and by the site's."""
-    patterns = protecting(plan, options)
+    patterns = prepare_protection(plan, options)
     return [Hold(Reason.PROTECTED, lambda name, _: patterns.first(name))] if patterns.texts else []
 
 
-def protecting(plan: Plan, options: RunOptions) -> Patterns:
+def prepare_protection(plan: Plan, options: RunOptions) -> Patterns:
     """Return the patterns that are in force."""
-    return _protecting(plan.protect + options.site, plan.gateways)
+    return _prepare_patterns(plan.protect + options.site, plan.gateways)
 
 
 @lru_cache(maxsize=4)  # a start asks several times, and to prepare thousands of patterns takes a moment
-def _protecting(patterns: tuple[str, ...], gateways: tuple[Gateway, ...]) -> Patterns:
+def _prepare_patterns(patterns: tuple[str, ...], gateways: tuple[Gateway, ...]) -> Patterns:
     return Patterns(patterns, gateways)

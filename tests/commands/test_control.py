@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.commands.control import parse_control
-from orchestrator.engine.control import ContinueRun, ControlCommand, PauseRun, SetLimits, SkipTargets, StopRun
+from orchestrator.engine.control_commands import (
+    ContinueRun,
+    ControlCommand,
+    PauseRun,
+    SetLimits,
+    SkipTargets,
+    StopRun,
+)
 from orchestrator.errors import UsageError
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.exchange import FaultKind

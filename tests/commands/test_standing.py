@@ -49,7 +49,7 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OS
                 raise given
             return msgspec.json.encode(given)
 
-        monkeypatch.setattr(control_socket, "ask", ask)
+        monkeypatch.setattr(control_socket, "send_command", ask)
         monkeypatch.setattr(RunFolder, "holding", lambda _: "ada on ops-1")
 
     return answer

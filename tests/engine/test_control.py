@@ -11,26 +11,24 @@ import anyio
 import msgspec
 import pytest
 
-from orchestrator.engine.control import (
+from orchestrator.display.progress import RunProgress
+from orchestrator.engine.control_commands import (
     ContinueRun,
     ControlCommand,
-    Controller,
     Operator,
     PauseRun,
     SetLimits,
     SkipTargets,
     StopRun,
-    recall_controls,
 )
-from orchestrator.engine.resources import RunResources
+from orchestrator.engine.controller import Controller, recall_controls
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.notes import ControlNote
-from orchestrator.journal.pending import Pending
 from orchestrator.journal.record import Record
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
-from orchestrator.model.plan import Plan, RunId, Wave
+from orchestrator.model.plan import Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import TargetId
@@ -47,7 +45,18 @@ from tests.engine.test_waves import (
     ran,
     sizes,
 )
-from tests.support.engine import EPOCH, Answer, Heard, environment, gateway, lane, played, reading, target
+from tests.support.engine import (
+    EPOCH,
+    Answer,
+    Heard,
+    environment,
+    gateway,
+    lane,
+    played,
+    reading,
+    resources,
+    target,
+)
 
 ADA = Operator(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
@@ -446,17 +455,7 @@ class Slow(Direct):
 
 
 def steering_on(disk: Slow, events: Callable[[object], None], run_gate: RunGate) -> Controller:
-    here, entry = environment(), gateway()
-    record = Record(disk, 1)
-    return Controller(
-        run=RunId("r"),
-        plan=Plan(name="p", gateways=(entry,), waves=(Wave(name="w"),)),
-        lanes={},
-        learned={},
-        pending=Pending(None, Plan(name="p", gateways=(), waves=()), resumed=False),  # type: ignore[arg-type]
-        record=record,
-        tools=RunResources(environment=here, run_gate=run_gate, record=record, emit=events, note=None),
-    )
+    return Controller(resources(environment(), run_gate, Record(disk, 1), events), RunProgress())
 
 
 def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.control import Controller
+from orchestrator.engine.controller import Controller
 from orchestrator.engine.queue import LOOK_AHEAD
 from orchestrator.model.events import TargetEnded
 from orchestrator.model.outcome import DONE, Outcome

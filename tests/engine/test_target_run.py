@@ -8,7 +8,6 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine.resources import RunResources
 from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
 from orchestrator.lanes.run_gate import RunGate
@@ -16,6 +15,7 @@ from orchestrator.model.credentials import Secret
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Retry
 from orchestrator.model.target import TargetId
@@ -30,6 +30,7 @@ from tests.support.engine import (
     lane,
     played,
     reading,
+    resources,
     script,
     target,
 )
@@ -75,18 +76,12 @@ def target_run(
         run_gate = RunGate(closes=closes)
         way = lane(gateway(**fields), here, run_gate, material=first, send=wire.send)
         way.begin_step(1000)
+        plan = Plan(name="p", gateways=(way.gateway,), waves=(Wave(name="w"),), snapshot=snapshot)
         one = TargetRun(
             target(),
             history or TargetHistory(),
             way,
-            RunResources(
-                environment=here,
-                run_gate=run_gate,
-                record=kept,
-                emit=events.append,
-                note=None,
-                snapshot=snapshot,
-            ),
+            resources(here, run_gate, kept, events.append, plan=plan),
         )
         async with anyio.create_task_group() as group:
 

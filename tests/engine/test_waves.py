@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.control import Controller
-from orchestrator.engine.pauses import Prompt
-from orchestrator.engine.resources import RunResources
-from orchestrator.engine.waves import Crew, execute
+from orchestrator.display.progress import RunProgress
+from orchestrator.engine.controller import Controller
+from orchestrator.engine.request import Prompt
+from orchestrator.engine.waves import WaveRunner
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
@@ -37,7 +37,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.http import Lost, Request
-from orchestrator.model.plan import Plan, RunId, Size, StopWhen, Threshold, Wave, WaveStep
+from orchestrator.model.plan import Plan, Size, StopWhen, Threshold, Wave, WaveStep
 from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
@@ -56,6 +56,7 @@ from tests.support.engine import (
     lane,
     played,
     reading,
+    resources,
     target,
 )
 
@@ -145,7 +146,7 @@ def ran(
     waves = waves or tuple(
         Wave(name=f"wave-{index}") for index in range(max(one.wave for one in targets) + 1)
     )
-    plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when)
+    plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when, snapshot="off")
     draft.finish(plan, RunMeta())
     database = draft.database
     split(
@@ -163,28 +164,26 @@ def ran(
 
     async def main() -> tuple[float, dict[str, Lane]]:
         here = environment()
-        tools = RunResources(
-            environment=here, run_gate=run_gate, record=record, emit=events.append, note=None
-        )
-        crew = Crew(
-            plan=plan,
-            pending=pending,
-            record=record,
-            tally=StopRules(stop_when, {}, first_run=True),
-            tools=tools,
-            prompt=prompt,
-        )
         lanes = {
             entry.name: lane(entry, here, run_gate, material=material, send=wires[entry.name].send)
             for entry in gateways
         }
-        controller = Controller(
-            run=RunId("r"), plan=plan, lanes=lanes, learned={}, pending=pending, record=record, tools=tools
+        shared = resources(
+            here,
+            run_gate,
+            record,
+            events.append,
+            plan=plan,
+            pending=pending,
+            stop_rules=StopRules(stop_when, {}, first_run=True),
+            lanes=lanes,
+            prompt=prompt,
         )
+        controller = Controller(shared, RunProgress())
         async with anyio.create_task_group() as group:
             if steer is not None:
                 group.start_soon(steer, controller)
-            await execute(crew, lanes)
+            await WaveRunner(shared).run()
             group.cancel_scope.cancel()
         at = anyio.current_time()
         if ends:

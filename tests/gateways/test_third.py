@@ -18,6 +18,8 @@ from msgspec.structs import replace
 
 from orchestrator.api import RunResult
 from orchestrator.cli import execute
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.errors import ExitStatus, PlanError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.folder import RunFolder
@@ -31,10 +33,8 @@ from orchestrator.model.target import Target
 from orchestrator.plan.schema import plan_schema
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.machine import real_environment
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.order import RunRequest
-from orchestrator.runs.resume import go_on
-from orchestrator.runs.start import begin
+from orchestrator.runs.resume import resume_run
+from orchestrator.runs.start import RunDraft, start_run
 
 GET = Operation(Act.LOOK, "route")
 UNDEPLOY = Operation(Act.UNDEPLOY)
@@ -173,10 +173,12 @@ async def ran(plan: Path, lighthouse: Lighthouse) -> RunResult:
             real_environment(folder), connect=connected, credential=credential, check=lambda _: None
         )
 
-    order = RunRequest(options=RunOptions(state=plan.parent / "state"))
+    request = RunRequest(options=RunOptions(state=plan.parent / "state"))
     with load_plan(plan) as loaded:
-        result = await begin(loaded.plan, loaded.draft, loaded.place, order, environment(loaded.folder))
-    resumed = await go_on(RunFolder(result.folder.path), order, environment)
+        result = await start_run(
+            RunDraft(loaded.plan, loaded.draft, loaded.place), request, environment(loaded.folder)
+        )
+    resumed = await resume_run(RunFolder(result.folder.path), request, environment)
     assert resumed.exit_status == result.exit_status
     return result
 

@@ -21,7 +21,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import target_id
 from orchestrator.plan.reader import Loaded, read_plan
 from orchestrator.plan.targets import Listing
-from orchestrator.runs.remainder import write
+from orchestrator.runs.remainder import write_remainder
 from tests.support.journals import apim, draft, finish, place, roma
 
 RUN = "20261122-190003412-retirement-7f3a"
@@ -100,7 +100,7 @@ class Story:
     def remainder(self, folder: Path | None = None) -> str:
         out = StringIO()
         with rest_of(RunFolder(self.folder)) as rest:
-            write(rest, RUN, out, folder=folder)
+            write_remainder(rest, RUN, out, folder=folder)
         return out.getvalue()
 
 

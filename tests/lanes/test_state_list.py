@@ -12,8 +12,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from orchestrator.engine.resources import RunResources
-from orchestrator.engine.waves import Crew, execute
+from orchestrator.engine.waves import WaveRunner
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
@@ -30,7 +29,18 @@ from orchestrator.model.target import Target
 from orchestrator.plan.targets import Place
 from orchestrator.rules.stop_rules import StopRules
 from tests.engine.test_waves import CALM, KEYS, Direct
-from tests.support.engine import Answer, Heard, Scripted, Wire, environment, lane, played, reading, target
+from tests.support.engine import (
+    Answer,
+    Heard,
+    Scripted,
+    Wire,
+    environment,
+    lane,
+    played,
+    reading,
+    resources,
+    target,
+)
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 UP, DOWN, UNCLEAR = (reading(verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))
@@ -172,6 +182,7 @@ def plan_of(waves: int, look: str = "always") -> Plan:
         gateways=(listed(look),),
         waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
         stop_when=CALM,
+        snapshot="off",
     )
 
 
@@ -195,17 +206,18 @@ def session(
     async def main() -> None:
         here = environment(lambda _: Secret(next(given)))
         record = Record(Direct(database), 2 if resumed else 1)
-        crew = Crew(
+        material = KEYS if keys else Secret(credentials[0])
+        lanes = {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)}
+        shared = resources(
+            here,
+            stopped,
+            record,
             plan=plan,
             pending=Pending(database, plan, resumed=resumed),
-            record=record,
-            tally=StopRules(CALM, {}, first_run=not resumed),
-            tools=RunResources(
-                environment=here, run_gate=stopped, record=record, emit=lambda _: None, note=None
-            ),
+            stop_rules=StopRules(CALM, {}, first_run=not resumed),
+            lanes=lanes,
         )
-        material = KEYS if keys else Secret(credentials[0])
-        await execute(crew, {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)})
+        await WaveRunner(shared).run()
 
     played(main)
     rows = list(database.rows("SELECT id, outcome, reason FROM target ORDER BY seq"))

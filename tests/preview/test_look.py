@@ -11,6 +11,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
@@ -20,7 +21,6 @@ from orchestrator.preview.look import take_preview
 from orchestrator.preview.silence import SILENT_FOR
 from orchestrator.preview.states import Preview, TargetState
 from orchestrator.runs.load import load_plan
-from orchestrator.runs.options import RunOptions
 from tests.support.engine import EPOCH, environment, played
 
 PLAN = """

@@ -41,7 +41,7 @@ def tally(
 
 def count(counting: StopRules, ends: Iterable[Ended], *, doubted: bool = False) -> list[str]:
     """Every breach that was told, in order."""
-    told = [counting.add(outcome, reason, doubted=doubted) for outcome, reason in ends]
+    told = [counting.count_end(outcome, reason, doubted=doubted) for outcome, reason in ends]
     return [breach for breach in told if breach]
 
 
@@ -69,16 +69,18 @@ def test_who_waits_for_the_shared_look_counts_as_ended_and_once() -> None:
     """Thirty that were down are no surprise among three hundred, though the others end after them."""
     counting = tally(surprises=Threshold(share=0.5))
 
-    assert [counting.wait() for _ in range(30)] == [None] * 30
+    assert [counting.count_waiting() for _ in range(30)] == [None] * 30
     assert count(counting, [(ALREADY, None)] * 30) == []
-    assert [counting.add(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [None] * 30
+    assert [counting.count_end(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [
+        None
+    ] * 30
     assert count(counting, [(ALREADY, None)]) == ["surprising: 31 of 61 (50.82%) in the wave, limit 50%"]
 
 
 def test_who_waited_and_was_not_started_after_all_has_not_ended() -> None:
     counting = tally(failed=Threshold(share=0.5))
-    counting.wait()
-    counting.add(NOT_STARTED, "window: it closed", doubted=False, waited=True)
+    counting.count_waiting()
+    counting.count_end(NOT_STARTED, "window: it closed", doubted=False, waited=True)
     count(counting, [BAD, GOOD])
 
     assert counting.find_breach() is None
@@ -90,7 +92,9 @@ def test_the_twentieth_that_waits_asks_the_shares() -> None:
     counting = tally(failed=Threshold(share=0.2))
 
     assert count(counting, [BAD] * 10) == []
-    assert [counting.wait() for _ in range(10)][-1] == "failed: 10 of 20 (50%) in the wave, limit 20%"
+    assert [counting.count_waiting() for _ in range(10)][
+        -1
+    ] == "failed: 10 of 20 (50%) in the wave, limit 20%"
 
 
 def test_a_share_is_exceeded_only_strictly() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
@@ -16,8 +17,13 @@ from orchestrator.journal.meta import RunMeta
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.target import TargetId
 from orchestrator.plan.targets import Place
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.selection import guard_of, hold, refuse_idle, touched_by, wanted_by
+from orchestrator.runs.selection import (
+    apply_selection,
+    make_filter,
+    make_touch_test,
+    refuse_idle_filters,
+    summarize_protection,
+)
 from tests.support.engine import gateway, target
 
 IDS = ("apim/Retail/orders/test", "apim/Retail/orders/production", "apim/Payments/pay/production", "roma/a1")
@@ -45,7 +51,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def held(database: Database, plan: Plan = PLAN, **options: Any) -> dict[str, str]:
     """What is held back, and why."""
-    hold(database, plan, RunOptions(**options))
+    apply_selection(database, plan, RunOptions(**options))
     return dict(database.rows("SELECT id, reason FROM target WHERE outcome = 'not_started' ORDER BY seq"))
 
 
@@ -175,7 +181,7 @@ def test_a_resume_opens_what_is_wanted_and_touches_of_that_what_is_not_protected
     waves = (0, 0, 1, 1)
     found = {
         test: [number for number, name in enumerate(IDS) if test(name, waves[number])]
-        for test in (wanted_by(PLAN, chosen), touched_by(PLAN, chosen))
+        for test in (make_filter(PLAN, chosen), make_touch_test(PLAN, chosen))
     }
     assert list(found.values()) == [wanted, touched]
 
@@ -192,15 +198,15 @@ def test_a_filter_that_matches_nothing_is_refused_with_what_may_be_meant(
     database: Database, options: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        refuse_idle(database, PLAN, RunOptions(**options))
+        refuse_idle_filters(database, PLAN, RunOptions(**options))
     assert told in str(caught.value)
 
 
 def test_all_filters_that_match_nothing_are_told_at_once(database: Database) -> None:
     with pytest.raises(UsageError) as idle:
-        refuse_idle(database, PLAN, RunOptions(only=("nobody/x", ""), skip=("z/**",)))
+        refuse_idle_filters(database, PLAN, RunOptions(only=("nobody/x", ""), skip=("z/**",)))
     with pytest.raises(UsageError, match="no wave is named 'a' or 'z'; the plan has"):
-        hold(database, PLAN, RunOptions(waves=("a", "z")))
+        apply_selection(database, PLAN, RunOptions(waves=("a", "z")))
 
     assert [line.partition(" matches")[0] for line in str(idle.value).splitlines()] == [
         "--only nobody/x", "--only ''", "--skip z/**",
@@ -211,8 +217,8 @@ def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database:
     own = ("**/production", "roma/b", "**/production")
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=own)
     options = RunOptions(protect=("crm/**", "apim/Gone/**", *(f"apim/Gone{n}/**" for n in range(20))))
-    hold(database, plan, options)
-    guard = guard_of(database, plan, options)
+    apply_selection(database, plan, options)
+    guard = summarize_protection(database, plan, options)
 
     assert (guard.patterns, guard.protected) == (24, 2)
     assert guard.warnings[:2] == (

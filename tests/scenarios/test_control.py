@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.engine.control import ContinueRun, PauseRun, SetLimits, SkipTargets
+from orchestrator.engine.control_commands import ContinueRun, PauseRun, SetLimits, SkipTargets
 from orchestrator.errors import UsageError
-from orchestrator.runs.control_socket import Question, ask
+from orchestrator.runs.control_socket import ControlQuestion, send_command
 from tests.support.stage import Stage, apim_id, kill, most_within, until
 
 pytestmark = pytest.mark.long("steers running processes")
@@ -184,7 +184,7 @@ def test_a_run_in_a_deep_folder_is_steered(staged: Callable[..., Stage]) -> None
     deep = "/".join(["a-folder-with-a-long-name"] * 8)
     with _going(stage, 2, "--state", deep) as process:
         (door,) = (stage.folder / deep / "runs").glob("*/control")
-        ask(door.parent, Question(command=PauseRun()))
+        send_command(door.parent, ControlQuestion(command=PauseRun()))
         paused = stage.control("pause", state=deep)
         assert stage.control("continue", state=deep).status == 0
         _, err = process.communicate(timeout=20)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.control import ContinueRun
+from orchestrator.engine.control_commands import ContinueRun
 from orchestrator.errors import RunError
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind

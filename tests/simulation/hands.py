@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from orchestrator.engine.control import ContinueRun, ControlCommand, Controller, ControlSocket, Operator
+from orchestrator.engine.control_commands import (
+    CommandHandler,
+    ContinueRun,
+    ControlCommand,
+    ControlSocket,
+    Operator,
+)
 from orchestrator.errors import OrchestratorError
 
 WHO = Operator(user="simulated", origin="seed")
@@ -23,7 +29,7 @@ def hands(acts: Sequence[tuple[float, ControlCommand]]) -> ControlSocket:
     """Return the desk at which ``acts`` are asked for, each so many seconds after the session began."""
 
     @asynccontextmanager
-    async def control_socket(controller: Controller) -> AsyncIterator[None]:
+    async def control_socket(controller: CommandHandler) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             group.start_soon(_steer, controller, acts)
             yield
@@ -32,7 +38,7 @@ def hands(acts: Sequence[tuple[float, ControlCommand]]) -> ControlSocket:
     return control_socket
 
 
-async def _steer(controller: Controller, acts: Sequence[tuple[float, ControlCommand]]) -> None:
+async def _steer(controller: CommandHandler, acts: Sequence[tuple[float, ControlCommand]]) -> None:
     began = anyio.current_time()
     for at, demand in acts:
         await anyio.sleep(max(0.0, began + at - anyio.current_time()))

@@ -14,6 +14,8 @@ from random import Random
 import anyio
 from msgspec import Struct
 
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.engine.signals import NoSignals
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
@@ -27,11 +29,10 @@ from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.model.target import TargetId
 from orchestrator.plan.targets import Place
-from orchestrator.runs.load import sha256
-from orchestrator.runs.options import RunOptions
-from orchestrator.runs.order import RunRequest, RunResult
-from orchestrator.runs.resume import go_on
-from orchestrator.runs.start import begin
+from orchestrator.runs.load import digest_file
+from orchestrator.runs.result import RunResult
+from orchestrator.runs.resume import resume_run
+from orchestrator.runs.start import RunDraft, start_run
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.clock import CrashError, VirtualLoop, play
@@ -197,7 +198,7 @@ class _Play:
         environment = self._environment(loop, fate)
         runs = self._runs()
         stops = self._scene.interrupts if number == 1 else ()
-        order = RunRequest(
+        request = RunRequest(
             options=options,
             signals=_Signals(stops),
             control_socket=lambda _: hands(self._scene.acts if number == 1 else ()),
@@ -206,12 +207,14 @@ class _Play:
             ),
         )
         if runs:
-            return await go_on(runs[0], order, lambda _: environment)
+            return await resume_run(runs[0], request, lambda _: environment)
         if self._way_back is not None:
             ready = self._way_back.ready()
-            return await begin(ready.plan, ready.draft, ready.place, order, environment, DEPLOY)
+            return await start_run(
+                RunDraft(ready.plan, ready.draft, ready.place, DEPLOY), request, environment
+            )
         draft, place = self._draft()
-        return await begin(self._scene.plan, draft, place, order, environment)
+        return await start_run(RunDraft(self._scene.plan, draft, place), request, environment)
 
     def _draft(self) -> tuple[Draft, Path]:
         place = Path(tempfile.mkdtemp(dir=self._folder))
@@ -225,7 +228,7 @@ class _Play:
         plan = self._scene.plan
         draft.finish(
             plan,
-            RunMeta(digest="0" * 64, folder=str(self._folder), source=sha256(source)),
+            RunMeta(digest="0" * 64, folder=str(self._folder), source=digest_file(source)),
         )
         return draft, place
 

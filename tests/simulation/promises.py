@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engine.control import SetLimits
+from orchestrator.engine.control_commands import SetLimits
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import ENDED
 from orchestrator.journal.writer import Entry

@@ -9,7 +9,14 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.control import ContinueRun, ControlCommand, PauseRun, SetLimits, SkipTargets, StopRun
+from orchestrator.engine.control_commands import (
+    ContinueRun,
+    ControlCommand,
+    PauseRun,
+    SetLimits,
+    SkipTargets,
+    StopRun,
+)
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway

@@ -17,7 +17,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Obstacle
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
-from orchestrator.runs.restore import Choice, Restoration, prepare
+from orchestrator.runs.restore import Choice, Restoration, build_restoration
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
@@ -50,7 +50,7 @@ class WayBack:
 
     def ready(self) -> Restoration:
         """Make the restore ready, each time anew: a process may die before its run has a folder."""
-        return prepare(self.parent, self.choice, Path(tempfile.mkdtemp(dir=self._folder)))
+        return build_restoration(self.parent, self.choice, Path(tempfile.mkdtemp(dir=self._folder)))
 
 
 def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) -> Scene:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import anyio
 import msgspec
 
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import Prompt, RunRequest
+from orchestrator.engine.resources import RunResources, SessionSpec
+from orchestrator.journal.folder import RunFolder
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LaneStatus, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
+from orchestrator.model.events import AnyEvent
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.stop_rules import StopRules
 from tests.simulation.clock import VirtualLoop, play
 
 Result = TypeVar("Result")
@@ -212,3 +220,50 @@ def lane(
 ) -> Lane:
     """A lane of its own, with a token unless another credential is given."""
     return Lane(entry, material or Secret("the-token"), send, here, run_gate, heard or Heard(), learned)
+
+
+class NothingPending:
+    """The open targets of a run whose journal the test does without."""
+
+    def approved(self, seq: int) -> None:
+        return None
+
+    def untouched(self) -> tuple[tuple[int, TargetId], ...]:
+        return ()
+
+
+def resources(
+    here: Environment,
+    run_gate: RunGate,
+    record: Any,
+    emit: Callable[[AnyEvent], None] = lambda _: None,
+    *,
+    plan: Plan | None = None,
+    pending: Any = None,
+    stop_rules: StopRules | None = None,
+    lanes: dict[str, Lane] | None = None,
+    prompt: Prompt | None = None,
+    **spec: Any,
+) -> RunResources:
+    """What a session's parts share; its spec is that of a first session unless the test says otherwise."""
+    plan = plan or Plan(name="p", gateways=(gateway(),), waves=(Wave(name="w"),), snapshot="off")
+    given: dict[str, Any] = {
+        "request": RunRequest(options=RunOptions(), prompt=prompt),
+        "folder": RunFolder(Path("r")),
+        "plan": plan,
+        "number": 1,
+        "holder": "{}",
+        "window": None,
+        "window_from": "plan",
+        "materials": {},
+    }
+    return RunResources(
+        spec=SessionSpec(**given | spec),
+        environment=here,
+        run_gate=run_gate,
+        record=record,
+        pending=pending or NothingPending(),
+        stop_rules=stop_rules or StopRules(plan.stop_when, {}, first_run=True),
+        emit=emit,
+        lanes={} if lanes is None else lanes,
+    )

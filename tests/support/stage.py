@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from orchestrator.engine.control import ControlCommand
+from orchestrator.engine.control_commands import ControlCommand
 from orchestrator.model.reading import Act
-from orchestrator.runs.control_socket import Question, ask
+from orchestrator.runs.control_socket import ControlQuestion, send_command
 from orchestrator.simulator.books import SeenRequest
 from orchestrator.simulator.faults import FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
@@ -167,7 +167,7 @@ class Stage:
 
     def steer(self, demand: ControlCommand) -> str:
         """Steer the newest run from here, which is faster than a process."""
-        return ask(self.run, Question(command=demand))
+        return send_command(self.run, ControlQuestion(command=demand))
 
     @contextmanager
     def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:

@@ -14,8 +14,8 @@ from orchestrator.commands.options.times import parse_close_at, parse_window
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
     from orchestrator.model.plan import Window
-    from orchestrator.runs.options import RunOptions
 
 
 class WindowOptions(NamedTuple):
@@ -53,7 +53,7 @@ class SelectionOptions(NamedTuple):
 
         Raises ``UsageError`` for a window that cannot be, and for a protect file that cannot be read.
         """
-        from orchestrator.runs.options import RunOptions
+        from orchestrator.engine.options import RunOptions
 
         return RunOptions(
             state=state,

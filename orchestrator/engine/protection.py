@@ -1,4 +1,4 @@
-"""The patterns that keep targets from a run, as a run tells of them at its start."""
+"""The patterns that keep targets from a run, in numbers: what a session tells of them at its start."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from msgspec import Struct
 
 
 class ProtectionSummary(Struct, frozen=True):
-    """What keeps targets from a run, as it is told at the start."""
+    """What the patterns in force keep from a run."""
 
     patterns: int
     """How many patterns are in force."""
     protected: int
     """How many targets they have kept from the run."""
     warnings: tuple[tuple[str, str], ...] = ()
-    """What to look at, in words, each with the gateway that it is about."""
+    """What an operator should look at, in words, each after the gateway that it is about."""

@@ -1,129 +1,58 @@
-"""What may be asked of a run while it goes on: to pause, go on, stop, pass over targets, change limits.
+"""Carries out what operators ask of a live run.
 
-Each act is in the journal before it is answered, with who, when and from where.
+Each command is in the journal before it is answered, with the operator, the time and the place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Annotated, TypeAlias
+from collections.abc import Iterable, Mapping
 
 import msgspec
-from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.live_status import LiveStatus
+from orchestrator.display.progress import RunProgress
+from orchestrator.engine.control_commands import (
+    ContinueRun,
+    ControlCommand,
+    Operator,
+    PauseRun,
+    ReadStatus,
+    SetLimits,
+    SkipTargets,
+    StopRun,
+)
+from orchestrator.engine.live_status import read_live_status
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.notes import ControlNote
-from orchestrator.journal.pending import Pending
-from orchestrator.journal.record import Record
-from orchestrator.lanes.lane import Lane, LearnedLimits
+from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, RunId
-from orchestrator.model.settings import MOST_IN_FLIGHT, Limits, PerSecond
+from orchestrator.model.settings import Limits
 from orchestrator.plan.patterns import Patterns, fault
 from orchestrator.text.counting import count_noun
 
 
-class PauseRun(Struct, frozen=True, tag="pause", tag_field="act"):
-    """Let nothing new start until told to go on."""
-
-    def __str__(self) -> str:
-        return "pause"
-
-
-class ContinueRun(Struct, frozen=True, tag="continue", tag_field="act"):
-    """Go on: end a pause, or the rest between two waves."""
-
-    def __str__(self) -> str:
-        return "continue"
-
-
-class StopRun(Struct, frozen=True, tag="stop", tag_field="act"):
-    """Start nothing more; what flies lands, doubts are looked at, the rest is left for a resume."""
-
-    def __str__(self) -> str:
-        return "stop"
-
-
-class SkipTargets(Struct, frozen=True, tag="skip", tag_field="act"):
-    """Pass over the targets whose id matches and for which nothing was sent."""
-
-    pattern: Annotated[str, Meta(min_length=1, max_length=1024)]
-
-    def __str__(self) -> str:
-        return f"skip {self.pattern}"
-
-
-class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
-    """Put other limits in force on one gateway; what is not given stays."""
-
-    gateway: str
-    concurrency: Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None = None
-    rate: PerSecond | None = None
-    unbounded: bool = False
-    """No fixed rate any more."""
-
-    def __str__(self) -> str:
-        given = [] if self.concurrency is None else [f"concurrency={self.concurrency}"]
-        if self.unbounded or self.rate is not None:
-            given.append("rate=none" if self.rate is None else f"rate={self.rate:g}/s")
-        return " ".join(["limits", self.gateway, *given])
-
-
-class ReadStatus(Struct, frozen=True, tag="status", tag_field="act"):
-    """Say where the run stands, as JSON (``live_status.LiveStatus``). It changes nothing, and is not kept."""
-
-    def __str__(self) -> str:
-        return "status"
-
-
-ControlCommand: TypeAlias = PauseRun | ContinueRun | StopRun | SkipTargets | SetLimits | ReadStatus
-
-
-class Operator(Struct, frozen=True, kw_only=True):
-    """Who asks, as far as the system knows: the user, and from where."""
-
-    user: str
-    origin: str
-    """Host, process, terminal."""
-
-
 class Controller:
-    """Does what is asked of one session of a run."""
+    """The command handler of one session."""
 
-    def __init__(
-        self,
-        *,
-        run: RunId,
-        plan: Plan,
-        lanes: Mapping[str, Lane],
-        learned: dict[str, LearnedLimits],
-        pending: Pending,
-        record: Record,
-        tools: RunResources,
-        stands: Callable[[], LiveStatus] = lambda: LiveStatus(at=0.0),
-    ) -> None:
-        """``stands`` says where the run stands at the moment."""
-        self._stands = stands
-        self.run = run
-        self.learned = learned
-        """What each lane begins with, and what limits somebody has set since."""
-        self._plan = plan
-        self._lanes = lanes
-        self._pending = pending
-        self._record = record
-        self._run_gate = tools.run_gate
-        self._emit = tools.emit
-        self._environment = tools.environment
+    def __init__(self, resources: RunResources, progress: RunProgress) -> None:
+        """``progress`` has seen every event of the session."""
+        self._resources = resources
+        self._progress = progress
+        self._plan = resources.spec.plan
+        self._record = resources.record
+        self._run_gate = resources.run_gate
+        self._emit = resources.emit
+        self._environment = resources.environment
+        self.learned = dict(resources.spec.learned)
+        """What each lane begins with: its earlier pace, and limits that an operator set."""
 
     async def execute(self, command: ControlCommand, operator: Operator) -> str:
-        """Do what is asked, and say what that amounts to. Raises UsageError where it cannot be done."""
+        """Carry out a command; return the answer for the operator. Raises UsageError if it cannot be done."""
         if isinstance(command, ReadStatus):
-            return msgspec.json.encode(self._stands()).decode()
+            return self._encode_status()
+        # First: a command that cannot be carried out must leave no note.
         answer = self._answer(command)
         at = self._environment.now()
         encoded = msgspec.Raw(msgspec.json.encode(command))
@@ -135,12 +64,18 @@ class Controller:
         return answer
 
     def warn_uncontrollable(self, text: str) -> None:
-        """Keep and tell that the run cannot be steered."""
+        """Keep and tell that the run takes no commands, and why."""
         at, gateway = self._environment.now(), self._plan.gateways[0].name
         self._record.note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
+    def _encode_status(self) -> str:
+        here = self._environment
+        status = read_live_status(self._progress, self._resources.lanes, here.now(), here.monotonic())
+        return msgspec.json.encode(status).decode()
+
     def _answer(self, command: ControlCommand) -> str:
+        """Return what a command will do, in words. Raises UsageError if it cannot be carried out."""
         match command:
             case PauseRun():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
@@ -148,7 +83,8 @@ class Controller:
                 waits = self._run_gate.paused or self._run_gate.rests
                 return "it goes on" if waits else "it was not waiting; nothing has changed"
             case StopRun():
-                return f"it stops; `undeploy resume {self.run}` goes on with what is left"
+                run = self._resources.spec.folder.id
+                return f"it stops; `undeploy resume {run}` goes on with what is left"
             case SkipTargets(pattern):
                 return self._count_skipped(pattern)
             case ReadStatus():
@@ -159,7 +95,8 @@ class Controller:
 
     def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
-        count = sum(patterns.first(name) is not None for _, name in self._pending.untouched())
+        untouched = self._resources.pending.untouched()
+        count = sum(patterns.first(name) is not None for _, name in untouched)
         if not count:
             unfit = fault(pattern, self._plan.gateways)
             hint = f"; {unfit.hint}" if unfit is not None and unfit.hint else ""
@@ -184,6 +121,7 @@ class Controller:
                 self._run_gate.pause()
                 self._emit(RunWaiting(at=self._environment.now(), why="paused"))
             case ContinueRun() if self._run_gate.paused or self._run_gate.rests:
+                # A wait between two waves tells its own end; see ``pauses``.
                 if self._run_gate.paused:
                     self._emit(RunContinued(at=self._environment.now()))
                 self._run_gate.go_on()
@@ -198,26 +136,21 @@ class Controller:
 
     def _set_limits(self, command: SetLimits) -> None:
         before = self.learned.get(command.gateway, LearnedLimits())
+        # Kept also where no lane is open yet: before the window opens, for instance.
         self.learned[command.gateway] = _replace_limits(before, self._find_gateway(command), command)
-        if lane := self._lanes.get(command.gateway):
+        if lane := self._resources.lanes.get(command.gateway):
             given = command.unbounded or command.rate is not None
             lane.limit(concurrency=command.concurrency, rate=command.rate if given else "same")
-
-
-ControlSocket: TypeAlias = Callable[[Controller], AbstractAsyncContextManager[None]]
-"""Where a run takes demands from while the block goes on."""
-
-
-def no_control(_: Controller) -> AbstractAsyncContextManager[None]:
-    """Nobody steers the run."""
-    return nullcontext()
 
 
 def recall_controls(
     gateways: Iterable[Gateway], rates: Mapping[str, float], notes: Iterable[ControlNote]
 ) -> tuple[dict[str, LearnedLimits], dict[str, str]]:
-    """Return what earlier sessions leave to a resume: for each lane the pace that was found and the limits
-    that somebody set, and the patterns that are passed over with who wanted that."""
+    """Return what the operators of earlier sessions leave to a resume.
+
+    The first is for each lane, by gateway: its last pace in ``rates``, and the limits that an operator set.
+    The second has the patterns of skipped targets, each with the operator who skipped them first.
+    """
     learned = {name: LearnedLimits(rate=rate) for name, rate in rates.items()}
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
@@ -233,6 +166,7 @@ def recall_controls(
 
 
 def _replace_limits(learned: LearnedLimits, gateway: Gateway, command: SetLimits) -> LearnedLimits:
+    """Return what is learned with the command's limits; a limit that it does not give stays."""
     limits = learned.limits or gateway.limits
     return replace(
         learned,

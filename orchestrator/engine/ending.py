@@ -1,0 +1,80 @@
+"""The end of a session: an outcome for every target that was not reached, and the session's exit status."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from orchestrator.engine.resources import RunResources
+from orchestrator.engine.window import SessionWindow
+from orchestrator.errors import DiskError, ExitStatus
+from orchestrator.model.outcome import Counts, Reason
+from orchestrator.model.reading import Act
+from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
+
+
+class SessionEnd(Struct, frozen=True, kw_only=True):
+    """How a session ended."""
+
+    status: ExitStatus
+    void: str | None = None
+    """Why nothing was sent, if the session never began in earnest: then there is nothing to resume."""
+    interrupted: bool = False
+    """Whether a signal stopped it."""
+    cut: bool = False
+    """Whether a second signal ended it at once."""
+
+
+async def conclude(resources: RunResources, window: SessionWindow, *, began: float, cut: bool) -> ExitStatus:
+    """Give every target that was not reached its outcome, and keep how the session ended.
+
+    ``began`` is the session's beginning in monotonic seconds; ``cut`` says that a second signal ended it.
+    Durable when it returns, unless the disk refuses.
+    """
+    environment, record, run_gate = resources.environment, resources.record, resources.run_gate
+    at = environment.now()
+    _leave_unreached(resources, at)
+    try:
+        await record.flush()
+        window.warn_of_left(resources.pending, resources.lanes)
+        counts = resources.pending.outcomes()
+        status = ExitStatus.INTERRUPTED if cut else _choose_status(resources, counts)
+        await record.finish(
+            at,
+            state=name_end_state(status),
+            stopped_by=_explain_stop(resources, counts, status),
+            exit_status=status,
+            seconds=environment.monotonic() - began,
+        )
+    except DiskError:
+        return ExitStatus.INTERRUPTED if run_gate.kind == "interrupt" else ExitStatus.STOPPED
+    return status
+
+
+def _leave_unreached(resources: RunResources, at: float) -> None:
+    spec, record, run_gate = resources.spec, resources.record, resources.run_gate
+    # A skipped target is skipped, also if no worker came to it.
+    if run_gate.skips:
+        for seq, name in resources.pending.untouched():
+            if reason := run_gate.skipped(name):
+                record.leave(seq, reason, at)
+    for index, gateway in enumerate(spec.plan.gateways):
+        lane = resources.lanes.get(gateway.name)
+        # What closed the lane comes before the run's own stop: a window, or a signal, came later.
+        if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
+            record.leave_rest(reason, at, gateway=index)
+    rest = run_gate.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
+    record.leave_rest(rest, at)
+
+
+def _choose_status(resources: RunResources, counts: Counts) -> ExitStatus:
+    return choose_exit_status(
+        counts,
+        interrupted=resources.run_gate.kind == "interrupt",
+        restores=resources.spec.is_restore,
+    )
+
+
+def _explain_stop(resources: RunResources, counts: Counts, status: ExitStatus) -> str | None:
+    if status not in (ExitStatus.STOPPED, ExitStatus.INTERRUPTED):
+        return None
+    return resources.run_gate.reason or find_undone_reason(counts)

@@ -1,0 +1,60 @@
+"""What the lanes of a session tell of themselves, kept in the journal and told to the listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.journal.record import Record
+from orchestrator.lanes.lane import LaneStatus
+from orchestrator.model.events import AnyEvent, GatewayWarned, LaneChanged, PaceChanged
+from orchestrator.model.http import Lost, Reply
+
+
+class LaneRecorder:
+    """The listener of all lanes of a session. ``now`` gives Unix seconds."""
+
+    def __init__(self, record: Record, emit: Callable[[AnyEvent], None], now: Callable[[], float]) -> None:
+        self._record = record
+        self._emit = emit
+        self._now = now
+        self._parked: set[str] = set()
+
+    def on_lane_request(self, gateway: str) -> None:
+        """Keep that a lane sends a request that is no single target's: a login, or a page of a list."""
+        self._record.note(self._now(), "request", gateway=gateway)
+
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
+    ) -> None:
+        """Keep and tell a lane's new state, or its warning."""
+        if state == "warning":
+            self.warn(gateway, reason or "")
+            return
+        at, given_up = self._now(), state == "given_up"
+        kept = "parked" if state == "given_up" else state
+        # A parked lane that is given up stays parked: the journal has that state already.
+        if not given_up or gateway not in self._parked:
+            self._record.note(at, kept, gateway=gateway, text=reason)
+        # A pause tells nothing of parking: a parked lane may be paused, too.
+        if kept == "parked":
+            self._parked.add(gateway)
+        elif kept != "paused":
+            self._parked.discard(gateway)
+        self._emit(
+            LaneChanged(at=at, gateway=gateway, state=kept, reason=reason, seconds=seconds, given_up=given_up)
+        )
+
+    def warn(self, gateway: str, text: str) -> None:
+        """Keep and tell a warning about a gateway."""
+        at = self._now()
+        self._record.note(at, "warning", gateway=gateway, text=text)
+        self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
+
+    def on_pace(self, gateway: str, rate: float | None) -> None:
+        """Keep and tell how many undeploys a second a lane sends at most; None is no bound."""
+        at = self._now()
+        self._record.pace(at, gateway, rate)
+        self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
+
+    def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
+        """Do nothing: each target keeps what came back of its own requests."""

@@ -1,0 +1,52 @@
+"""The event with which a session begins: what it has before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.engine.resources import RunResources
+from orchestrator.model.events import PartLeft, RunStarted
+from orchestrator.model.plan import Plan, WaveStep
+
+
+def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
+    """Return the event that tells how many targets are open and where. ``approval`` is in words."""
+    spec, plan, window = resources.spec, resources.spec.plan, resources.spec.window
+    left = resources.pending.left()
+    wave_steps = sorted({wave_step for wave_step, _ in left})
+    by_gateway = _count_by_gateway(plan, left)
+    protection = spec.protection
+    return RunStarted(
+        at=resources.environment.now(),
+        run=spec.folder.id,
+        plan=plan.name,
+        targets=resources.pending.targets(),
+        left=by_gateway,
+        resumed=spec.number > 1,
+        closes=window.closes.timestamp() if window and window.closes else None,
+        timeouts={gateway.name: gateway.reply_timeout for gateway in plan.gateways},
+        rests=sum(plan.waves[wave_step.wave].pause_after or 0.0 for wave_step in wave_steps[:-1]),
+        parts=tuple(_describe_part(plan, wave_step, left) for wave_step in wave_steps),
+        act="restore" if spec.is_restore else "undeploy",
+        rehearsal=spec.request.rehearsal,
+        urls={gateway.name: gateway.url for gateway in plan.gateways if gateway.name in by_gateway},
+        opens=window.opens.timestamp() if window and window.opens else None,
+        session=spec.number,
+        approval=approval,
+        patterns=None if protection is None else protection.patterns,
+        protected=0 if protection is None else protection.protected,
+    )
+
+
+def _count_by_gateway(plan: Plan, left: Mapping[tuple[WaveStep, str], int]) -> dict[str, int]:
+    """Return how many targets each gateway has left, in the plan's order; those without any are left out."""
+    counts = {gateway.name: 0 for gateway in plan.gateways}
+    for (_, name), count in left.items():
+        counts[name] += count
+    return {name: count for name, count in counts.items() if count}
+
+
+def _describe_part(plan: Plan, wave_step: WaveStep, left: Mapping[tuple[WaveStep, str], int]) -> PartLeft:
+    wave = plan.waves[wave_step.wave]
+    here = {name: count for (other, name), count in left.items() if other == wave_step}
+    return PartLeft(wave=wave.name, number=wave_step.step + 1, left=here, rest=wave.pause_after or 0.0)

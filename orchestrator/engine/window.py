@@ -1,0 +1,95 @@
+"""The window of one session: when its undeploys may start, and which warnings follow from that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from orchestrator.errors import UsageError
+from orchestrator.journal.pending import Pending
+from orchestrator.lanes.environment import Environment
+from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.model.events import AnyEvent, RunContinued, RunWaiting
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Reason
+from orchestrator.model.plan import Window
+from orchestrator.rules.forecast import find_last_starts
+from orchestrator.text.counting import count_noun
+
+
+class SessionWindow:
+    """When a session may start undeploys. Instants are Unix seconds unless a name says otherwise."""
+
+    def __init__(self, window: Window | None, environment: Environment) -> None:
+        self.opens = window.opens.timestamp() if window and window.opens else None
+        self.closes = window.closes.timestamp() if window and window.closes else None
+        self._environment = environment
+        self._told_late: set[str] = set()
+        """Gateways whose operator knows already that the window lets none of their targets start."""
+
+    def close_on_monotonic_clock(self) -> float | None:
+        """Return when the window closes, on the clock that never jumps; None if it stays open."""
+        if self.closes is None:
+            return None
+        return self._environment.monotonic() + self.closes - self._environment.now()
+
+    async def wait_until_open(self, run_gate: RunGate, emit: Callable[[AnyEvent], None]) -> None:
+        """Wait until the window opens, or until the run stops."""
+        now = self._environment.now()
+        if self.opens is None or now >= self.opens or run_gate.kind is not None:
+            return
+        emit(RunWaiting(at=now, why="window", until=self.opens))
+        await run_gate.sleep(self.opens - now)
+        emit(RunContinued(at=self._environment.now()))
+
+    def list_warnings(self, lane: Lane) -> Iterator[str]:
+        """Yield the warnings about a lane that was just opened."""
+        ends = lane.authenticator.active.until if lane.authenticator.active else None
+        # No login renews such a credential: after its end the gateway would refuse each undeploy.
+        if ends is not None and self.closes is not None and ends < self.closes:
+            yield f"the credential says that it ends at {format_utc(ends)}, before the window closes"
+        last = self._last_start(lane.gateway)
+        if last is not None and last < self._environment.now():
+            self._told_late.add(lane.gateway.name)
+            why = self._explain_last_start(lane.gateway)
+            yield f"{why}, so nothing of it is started in this session"
+
+    def warn_of_left(self, pending: Pending, lanes: dict[str, Lane]) -> None:
+        """Warn how many targets of each lane the window has left, unless a warning at the start said so."""
+        for name, count in pending.not_started(Reason.WINDOW).items():
+            if name in lanes and name not in self._told_late:
+                lane = lanes[name]
+                targets = count_noun(count, "target was", "targets were")
+                lane.warn(f"{self._explain_last_start(lane.gateway)}; {targets} left")
+
+    def _explain_last_start(self, gateway: Gateway) -> str:
+        return (
+            f"the window lets nothing of it start after {format_utc(self._last_start(gateway) or 0.0)}: "
+            f"one timeout ({gateway.reply_timeout:g} s) no longer fits before it closes"
+        )
+
+    def _last_start(self, gateway: Gateway) -> float | None:
+        """Return the last instant at which a gateway starts an undeploy; None if the window stays open."""
+        return find_last_starts(self.closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
+
+
+def refuse_outside_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:
+    """Raise UsageError before ``opens``, unless the session may ``wait`` for it, and after ``closes``.
+
+    ``takes`` is how many seconds the shortest undeploy may take.
+    """
+    if window is None:
+        return
+    if window.opens is not None and now < window.opens.timestamp() and not wait:
+        raise UsageError(f"the window opens at {window.opens.isoformat()}; --wait waits for it")
+    if window.closes is not None and now + takes > window.closes.timestamp():
+        raise UsageError(
+            f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"
+            " before; --window or --close-at gives another one"
+        )
+
+
+def format_utc(at: float) -> str:
+    """Return a Unix time as a person reads it."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,144 @@
+"""The workers of one lane in one wave step: each takes a target, brings it to its outcome, takes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+
+from orchestrator.engine.queue import DependencyTracker, QueuedTarget, TargetQueue
+from orchestrator.engine.resources import RunResources
+from orchestrator.engine.target_run import TargetRun
+from orchestrator.errors import DiskError
+from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.state_list import DeferredTarget
+from orchestrator.model.events import TargetEnded
+from orchestrator.rules.retry import TargetEnd, end_blocked
+
+
+class LaneWorkers:
+    """As many workers as a lane may have requests in flight, until its targets of a wave step have ended."""
+
+    def __init__(
+        self, resources: RunResources, lane: Lane, queue: TargetQueue, tracker: DependencyTracker
+    ) -> None:
+        self._resources = resources
+        self._environment = resources.environment
+        self._run_gate = resources.run_gate
+        self._lane = lane
+        self._queue = queue
+        self._tracker = tracker
+
+    async def run(self, targets: int) -> None:
+        """Work until the lane's ``targets`` of this step are taken; then make the looks that were put off.
+
+        The other lanes may still be at work then: no lane waits for another one's looks.
+        """
+        lane = self._lane
+        async with anyio.create_task_group() as group:
+
+            def hire(more: int) -> None:
+                for _ in range(more):
+                    group.start_soon(self._work)
+
+            lane.begin_step(targets, hire)
+            hire(min(lane.concurrency, targets))
+        lane.end_step()
+        self._tracker.abandon(lane.gateway.name)
+        await self._look_at_deferred(lane.concurrency)
+
+    async def _work(self) -> None:
+        lane = self._lane
+        while lane.refusal() is None and (queued := await self._queue.take()) is not None:
+            try:
+                if queued.refusal is None:
+                    await self._run_target(queued)
+                elif lane.refusal() is None:
+                    target_run = TargetRun(queued.target, queued.history, lane, self._resources)
+                    end = end_blocked(queued.history, queued.refusal)
+                    self._keep(end, target_run, 0.0, doubted=queued.history.requests > 0)
+            except DiskError as error:
+                self._run_gate.stop("disk", str(error))
+            finally:
+                lane.leave(queued.target.id)
+                # Without an outcome by now the target is not reached, and no other one may wait for it.
+                self._tracker.settle(queued.target.seq, None)
+
+    async def _run_target(self, queued: QueuedTarget) -> None:
+        target, history, _ = queued
+        # A target that others wait for gets a look of its own: the shared look comes after all others.
+        is_awaited = self._tracker.dependencies.is_awaited(target.seq)
+        state_list = None if is_awaited else self._lane.state_list
+        target_run = TargetRun(target, history, self._lane, self._resources, state_list=state_list)
+        self._lane.enter(target.id)
+        began = self._environment.monotonic()
+        try:
+            end = await target_run.run()
+        finally:
+            self._queue.release(target)
+        if isinstance(end, TargetEnd):
+            seconds = self._environment.monotonic() - began
+            self._keep(end, target_run, seconds, doubted=history.requests > 0)
+        else:
+            await self._defer(DeferredTarget(target, target_run.history, began))
+
+    async def _defer(self, waiting: DeferredTarget) -> None:
+        """Put a target's look off until the lane's list is read for many of them."""
+        self._lane.state_list.defer(waiting)
+        if breach := self._resources.stop_rules.count_waiting():
+            self._run_gate.stop("stop_rule", breach)
+        if self._lane.state_list.full:
+            # Only this worker looks: the others go on with their undeploys meanwhile.
+            await self._look_at_deferred(workers=1)
+
+    async def _look_at_deferred(self, workers: int) -> None:
+        """Look at the targets whose look was put off: in a list that is read again, or one by one."""
+        state_list = self._lane.state_list
+        if not (waiting := state_list.take_deferred()):
+            return
+        if state_list.pays(len(waiting)):
+            await state_list.renew()
+        remaining = iter(waiting)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(workers, len(waiting))):
+                group.start_soon(self._finish_deferred, remaining)
+
+    async def _finish_deferred(self, remaining: Iterator[DeferredTarget]) -> None:
+        lane = self._lane
+        for target, history, began in remaining:
+            target_run = TargetRun(
+                target, history, lane, self._resources, state_list=lane.state_list, last_look=True
+            )
+            try:
+                end = await target_run.run()
+            except DiskError as error:
+                self._run_gate.stop("disk", str(error))
+                return
+            finally:
+                lane.release(target.id)
+            if isinstance(end, TargetEnd):
+                seconds = self._environment.monotonic() - began
+                self._keep(end, target_run, seconds, doubted=False, waited=True)
+
+    def _keep(
+        self, end: TargetEnd, target_run: TargetRun, seconds: float, *, doubted: bool, waited: bool = False
+    ) -> None:
+        """Keep a target's outcome, tell it to those that wait for it, and ask the stop rules."""
+        resources, target, at = self._resources, target_run.target, self._environment.now()
+        resources.record.ended(target, end, seconds=seconds, at=at)
+        resources.emit(
+            TargetEnded(
+                at=at,
+                target=target.id,
+                gateway=target.gateway,
+                wave=resources.spec.plan.waves[target.wave].name,
+                outcome=end.outcome,
+                reason=end.reason,
+                evidence=end.evidence,
+                seconds=seconds,
+                attempts=target_run.history.requests,
+            )
+        )
+        if breach := resources.stop_rules.count_end(end.outcome, end.reason, doubted=doubted, waited=waited):
+            self._run_gate.stop("stop_rule", breach)
+        self._tracker.settle(target.seq, end.outcome)

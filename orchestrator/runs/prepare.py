@@ -1,0 +1,68 @@
+"""What a start and a resume have in common before the session: its window, its journal, its credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.window import refuse_outside_window
+from orchestrator.errors import DiskError, JournalError, UsageError
+from orchestrator.journal.database import Database
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.pending import Pending
+from orchestrator.lanes.environment import Environment
+from orchestrator.model.credentials import Material
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Plan, Window
+
+WindowOrigin = Literal["plan", "option"]
+
+
+class ChosenWindow(NamedTuple):
+    """The window that holds for a session, and whether the plan or the command line gave it."""
+
+    window: Window | None
+    origin: WindowOrigin
+
+
+def choose_window(
+    given: Window | None, otherwise: Window | None, origin: WindowOrigin = "plan"
+) -> ChosenWindow:
+    """Return the window that was ``given`` on the command line, else the other one with its ``origin``."""
+    return ChosenWindow(otherwise, origin) if given is None else ChosenWindow(given, "option")
+
+
+def open_journal(folder: RunFolder) -> Database:
+    """Open a run's journal for writing. Raises JournalError where that fails: nothing was sent yet."""
+    try:
+        return folder.open(write=True)
+    except DiskError as error:
+        # No DiskError: the run did not begin, so it is no run that the disk has stopped.
+        raise JournalError(f"{error}; nothing was sent") from error
+
+
+async def resolve_credentials(
+    database: Database, plan: Plan, window: Window | None, options: RunOptions, environment: Environment
+) -> dict[str, Material]:
+    """Return the credentials of the gateways that have open targets, by gateway.
+
+    Raises UsageError if no target is left or the window lets nothing start, and CredentialError.
+    """
+    pending = Pending(database, plan, resumed=False)
+    pending.refuse_vanishing()
+    left = pending.left()
+    if not left and (options.only or options.skip or options.waves):
+        raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
+    names = {name for _, name in left}
+    gateways = [gateway for gateway in plan.gateways if gateway.name in names]
+    takes = find_shortest_timeout(gateways or plan.gateways)
+    refuse_outside_window(window, environment.now(), wait=options.wait, takes=takes)
+    for gateway in gateways:
+        environment.check(environment.reach(gateway))
+    return {gateway.name: await environment.credential(gateway) for gateway in gateways}
+
+
+def find_shortest_timeout(gateways: Iterable[Gateway]) -> float:
+    """Return the fewest seconds that one undeploy may take: a window shorter than that lets nothing start."""
+    return min(gateway.reply_timeout for gateway in gateways)

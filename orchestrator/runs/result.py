@@ -1,0 +1,19 @@
+"""What a run gives back."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from orchestrator.errors import ExitStatus
+from orchestrator.journal.folder import RunFolder
+from orchestrator.report.values import Report
+
+
+class RunResult(Struct, frozen=True, kw_only=True):
+    """How a session ended."""
+
+    exit_status: ExitStatus
+    folder: RunFolder
+    report: Report
+    warnings: tuple[str, ...] = ()
+    """What went wrong beside the targets: reports that could not be written."""

@@ -1,0 +1,73 @@
+"""What a start and a resume have in common from the session on: to run it, then to write the reports."""
+
+from __future__ import annotations
+
+import shutil
+
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.resources import SessionSpec
+from orchestrator.engine.session import Session
+from orchestrator.engine.signals import HeldSignal
+from orchestrator.errors import ExitStatus, OrchestratorError, UsageError
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_report import Ending
+from orchestrator.model.outcome import Reason
+from orchestrator.report.writing import write_all
+from orchestrator.runs.result import RunResult
+from orchestrator.system.writing import check_folder
+
+
+async def work(session: Session, spec: SessionSpec, held: HeldSignal) -> RunResult:
+    """Run a session to its end and write the reports. ``held`` may have a signal that came before it."""
+    folder, request = spec.folder, spec.request
+    end = await session.run(received=held.name)
+    if end.void is not None:
+        # As after every refusal there is nothing to resume, so nothing is left of the run.
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise UsageError(end.void)
+    folder = RunFolder(folder.path, ending=_describe_unkept_end(end.status))
+    if end.cut:
+        told = f"the reports were not written; `undeploy report {folder.id}` makes them"
+        return _read_result(folder, end.status, (told,))
+    try:
+        with request.signals.hold(before=end.interrupted):
+            return write_reports(folder, request.options, end.status)
+    except KeyboardInterrupt:
+        told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"
+        return _read_result(folder, ExitStatus.INTERRUPTED, (told,))
+
+
+def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | None = None) -> RunResult:
+    """Write every report into the run's folder, and into ``report_dir`` if there is one.
+
+    A report that cannot be written is among the result's warnings. Without a ``status`` the run ended in an
+    earlier session, and its journal has the status.
+    """
+    warnings = []
+    with folder.account() as source:
+        for place in [folder.path, options.report_dir]:
+            try:
+                if place is not None:
+                    check_folder(place)
+                    place.mkdir(parents=True, exist_ok=True)
+                    write_all(source, place)
+            except OrchestratorError as error:
+                warnings.append(str(error))
+            except OSError as error:
+                warnings.append(f"the reports cannot be written to {place}: {error.strerror or error}")
+        report = source.report
+    if status is None:
+        status = ExitStatus(report.run.exit_status or 0)
+    return RunResult(exit_status=status, folder=folder, report=report, warnings=tuple(warnings))
+
+
+def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
+    with folder.account() as source:
+        return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
+
+
+def _describe_unkept_end(status: ExitStatus) -> Ending:
+    """Return what the reports say of a session whose end is not in the journal."""
+    if status is ExitStatus.INTERRUPTED:
+        return Ending("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
+    return Ending("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)
