@@ -1,1 +1,1 @@
-"""How a run is shown while it goes on, folded from its events."""
+"""Listeners that show a run while it goes on: live picture, plain lines, JSON lines and log."""

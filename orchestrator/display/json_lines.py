@@ -8,30 +8,27 @@ from typing import BinaryIO
 
 import msgspec
 
-from orchestrator.model.events import (
-    EVENTS_SCHEMA,
-    AnyEvent,
-)
+from orchestrator.model.events import EVENTS_SCHEMA, AnyEvent
 
 
 class JsonLinesWriter:
-    """Listener: writes each event as a line of JSON, the version of their schema first.
+    """Listener: writes each event as a line of JSON. The first line states the version of the schema.
 
-    Each line is handed to the system at once, so that a program that follows them is never behind. Once
-    the other side has gone away the rest is dropped and ``complain`` is told so: the run goes on.
+    Each line is flushed at once, so that a program that follows the lines is never behind. If ``out`` fails,
+    ``complain`` gets one message, further events are dropped, and the run goes on.
     """
 
     def __init__(self, out: BinaryIO | RawIOBase, complain: Callable[[str], None]) -> None:
         self._out: BinaryIO | RawIOBase | None = out
         self._complain = complain
         self._encode = msgspec.json.Encoder().encode
-        self._line({"event": "schema", "schema": EVENTS_SCHEMA})
+        self._write_line({"event": "schema", "schema": EVENTS_SCHEMA})
 
     def __call__(self, event: AnyEvent) -> None:
         """Write ``event``."""
-        self._line(event)
+        self._write_line(event)
 
-    def _line(self, value: object) -> None:
+    def _write_line(self, value: object) -> None:
         if self._out is None:
             return
         try:

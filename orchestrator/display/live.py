@@ -15,8 +15,8 @@ from orchestrator.display.picture import draw_picture
 from orchestrator.display.progress import RunProgress
 from orchestrator.model.events import AnyEvent, RunStarted
 
-FRAMES = 6
-"""Pictures a second. Between two of them an event costs a few counters and nothing else."""
+PICTURES_PER_SECOND = 6
+"""Between two pictures an event only costs its counting."""
 
 MARGIN = 4
 
@@ -44,24 +44,24 @@ class LiveDisplay:
                 self._live.stop()
 
     def __call__(self, event: AnyEvent) -> None:
-        """Take ``event`` in; it is drawn with the next picture."""
+        """Count ``event``; the next picture shows it."""
         self._progress.observe(event)
         if isinstance(event, RunStarted) and self._live is None:
             self._live = Live(
                 console=self._console,
-                get_renderable=self._picture,
-                refresh_per_second=FRAMES,
+                get_renderable=self._draw,
+                refresh_per_second=PICTURES_PER_SECOND,
                 redirect_stdout=False,
                 transient=True,
                 vertical_overflow="crop",
             )
             self._live.start(refresh=True)
 
-    def _picture(self) -> RenderableType:
-        # Ctrl-C shows as ^C behind the last line: without room for it there, the picture would slip down.
+    def _draw(self) -> RenderableType:
+        # The terminal writes ^C behind the last line. Without room for it the picture would move down a line.
         return draw_picture(self._progress, self._now(), width=self._console.width - MARGIN)
 
 
 def open_terminal(*, color: bool) -> Console:
-    """Return the console of stderr; without ``color`` (or with NO_COLOR set) it only uses bold and dim."""
+    """Return the console of stderr; without ``color`` (or with NO_COLOR set) it uses only bold and dim."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False, no_color=None if color else True)

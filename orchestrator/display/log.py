@@ -1,7 +1,7 @@
-"""Listener: the log, through structlog, as text or JSON lines.
+"""The listener that writes the log, through structlog, as text or JSON lines.
 
-A line holds the fields of its event and nothing else; the engine has masked them before. ``info`` speaks of
-the run as a whole; what is said of each target and each request is ``debug``.
+A line holds the fields of its event and nothing else. The engine has masked them before. ``info`` tells of
+the run as a whole, ``debug`` of each target and each request.
 """
 
 from __future__ import annotations
@@ -19,22 +19,15 @@ from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
-    Controlled,
     GatewayWarned,
     LaneChanged,
     Listener,
     PaceChanged,
     RetryPlanned,
-    RunContinued,
-    RunEnded,
-    RunStarted,
     RunStopping,
     RunWaiting,
     SnapshotMissed,
-    StepStarted,
     TargetEnded,
-    WaveEnded,
-    WaveStarted,
 )
 from orchestrator.text.characters import make_visible
 
@@ -47,30 +40,27 @@ LEVELS: Mapping[str, int] = {
     "error": logging.ERROR,
 }
 
+# An event that is not named here is ``info``. One line a request or a target would bury the lines on the run.
 EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
-    RunStarted: logging.INFO,
-    WaveStarted: logging.INFO,
     AttemptStarted: logging.DEBUG,
     AttemptEnded: logging.DEBUG,
     RetryPlanned: logging.DEBUG,
     TargetEnded: logging.DEBUG,
+    PaceChanged: logging.DEBUG,
     SnapshotMissed: logging.WARNING,
     GatewayWarned: logging.WARNING,
-    LaneChanged: logging.INFO,
-    StepStarted: logging.INFO,
-    RunWaiting: logging.INFO,
-    RunContinued: logging.INFO,
-    PaceChanged: logging.DEBUG,
-    Controlled: logging.INFO,
-    WaveEnded: logging.INFO,
     RunStopping: logging.WARNING,
-    RunEnded: logging.INFO,
 }
-NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+LEVEL_NAMES = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+}
 
 
 class _CurrentStderr:
-    """Writes to whatever ``sys.stderr`` is at that moment: a live display puts itself in its place."""
+    """Writes to the ``sys.stderr`` of that moment: a live display puts its own stream there."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -79,48 +69,50 @@ class _CurrentStderr:
         sys.stderr.flush()
 
 
-def event_level(event: AnyEvent) -> int:
-    """Return the level of ``event``'s line, as a number of ``logging``."""
+def find_level(event: AnyEvent) -> int:
+    """Return the level at which ``event`` is logged, as a number of ``logging``."""
     if isinstance(event, LaneChanged):
         return {"open": logging.INFO, "paused": logging.DEBUG}.get(event.state, logging.WARNING)
     if isinstance(event, RunWaiting) and event.why in ("proceed", "paused"):
-        return logging.WARNING  # it goes on when somebody says so, and not before
-    return EVENT_LEVELS[type(event)]
+        return logging.WARNING  # the run stands still until a person answers
+    return EVENT_LEVELS.get(type(event), logging.INFO)
 
 
-def _stamp(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _format_time(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     at = datetime.fromtimestamp(fields.pop("at"), UTC)
     return {"time": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z", **fields}
 
 
-def _harmless(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _make_values_visible(
+    _logger: Any, _method: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     return {key: make_visible(value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
-def _json(fields: Any, **_options: Any) -> str:
+def _encode_json(fields: Any, **_options: Any) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-def _renderers(form: LogFormat) -> list[Callable[..., Any]]:
+def _choose_renderers(form: LogFormat) -> list[Callable[..., Any]]:
     if form == "json":
-        return [structlog.processors.JSONRenderer(serializer=_json)]
-    return [_harmless, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
+        return [structlog.processors.JSONRenderer(serializer=_encode_json)]
+    return [_make_values_visible, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
 
 
 def log_events(level: str = "info", form: LogFormat = "text", out: TextIO | None = None) -> Listener:
-    """Return a listener that logs what is at least as grave as ``level``, to ``out`` or else to stderr."""
+    """Return a listener that logs the events of ``level`` and graver ones, to ``out`` or else to stderr."""
     logger = structlog.wrap_logger(
         structlog.WriteLogger(out or _CurrentStderr()),  # type: ignore[arg-type]  # it needs write and flush only
-        processors=[structlog.processors.add_log_level, _stamp, *_renderers(form)],
+        processors=[structlog.processors.add_log_level, _format_time, *_choose_renderers(form)],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         cache_logger_on_first_use=True,
     )
     least = LEVELS[level]
 
     def listen(event: AnyEvent) -> None:
-        number = event_level(event)
-        if number >= least:
+        grade = find_level(event)
+        if grade >= least:
             fields = msgspec.to_builtins(event)
-            getattr(logger, NAMES[number])(fields.pop("event"), **fields)
+            getattr(logger, LEVEL_NAMES[grade])(fields.pop("event"), **fields)
 
     return listen

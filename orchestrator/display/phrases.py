@@ -1,4 +1,4 @@
-"""The phrases that all displays share."""
+"""Phrases that the live picture, the plain lines and ``undeploy status`` share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from math import ceil
 from orchestrator.display.lane_progress import GIVEN_UP
 from orchestrator.display.progress import RunProgress
 from orchestrator.model.events import (
-    AttemptEnded,
-    AttemptStarted,
     Controlled,
     LaneChanged,
-    RetryPlanned,
     RunStarted,
     RunWaiting,
 )
@@ -22,11 +19,9 @@ from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
-SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
-
 
 def describe_done(forecast: Forecast, now: float) -> str:
-    """Return the full minute by which all will be done, or that nobody can tell."""
+    """Return the full minute by which all will be done, or that this is unknown."""
     if forecast.done is not None:
         return f"done by {format_time_of_day(ceil(forecast.done / 60) * 60, now)}"
     return (
@@ -37,16 +32,16 @@ def describe_done(forecast: Forecast, now: float) -> str:
 
 
 def describe_window_fit(forecast: Forecast) -> str:
-    """Return whether that fits the window; empty where there is none, or nobody can tell."""
+    """Return whether the run fits its window; empty without a window, or if unknown."""
     if forecast.spare is None:
         return "misses the window" if forecast.late else ""
     if forecast.spare < 0:
-        return f"misses the window by {_about(forecast.spare)}"
-    return f"fits the window, {_about(forecast.spare)} to spare"
+        return f"misses the window by {_round_spare(forecast.spare)}"
+    return f"fits the window, {_round_spare(forecast.spare)} to spare"
 
 
 def list_late_gateways(forecast: Forecast) -> Iterator[str]:
-    """Yield for each gateway how many of its targets cannot start, and from when on it starts none."""
+    """Yield, for each gateway that is late, its last start and how many targets that leaves out."""
     for gateway in forecast.gateways:
         if gateway.late and gateway.starts_until is not None:
             targets = count_noun(gateway.late, "target")
@@ -56,26 +51,26 @@ def list_late_gateways(forecast: Forecast) -> Iterator[str]:
 
 
 def list_last_starts(event: RunStarted) -> Iterator[str]:
-    """Yield until when each gateway starts something, where there is a window."""
+    """Yield one line with the last start of each gateway; none without a window."""
     last = find_last_starts(event.closes, event.timeouts)
-    told = [f"{make_visible(name)} {format_clock(last[name])}" for name in event.left if name in last]
-    if told:
-        yield f"the window lets them start undeploys until, one timeout before it closes: {', '.join(told)}"
+    phrases = [f"{make_visible(name)} {format_clock(last[name])}" for name in event.left if name in last]
+    if phrases:
+        yield f"undeploys start until one timeout before the window closes: {', '.join(phrases)}"
 
 
-def _about(spare: float) -> str:
-    """In whole minutes where it has any: what is to spare is rounded down, what is missing up."""
+def _round_spare(spare: float) -> str:
+    # Round down what is to spare, round up what is missing: a forecast must not promise too much.
     unit = 60 if abs(spare) >= 60 else 1
     return format_span(abs(spare // unit * unit))
 
 
 def format_short_rate(rate: float) -> str:
-    """Return so many a second, in a few digits."""
+    """Return ``rate`` (per second) in at most one decimal."""
     return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
 def describe_wait(progress: RunProgress, now: float) -> str:
-    """Return what the run waits for, how long still, and how it is told to go on; empty where it does not."""
+    """Return what the run waits for, how long, and how to make it go on; empty if the run does not wait."""
     event = progress.waiting
     if event is None:
         return ""
@@ -88,16 +83,16 @@ def describe_wait(progress: RunProgress, now: float) -> str:
             )
             return f"waits for the window to open{opens}"
         case "pause_after":
-            return f"pause after {_ended_part(progress, event)}{left and f', {left} left'}"
+            return f"pause after {_name_ended_part(progress, event)}{left and f', {left} left'}"
         case "proceed":
             typed = "type y to go on, n to stop; or " if event.answers else ""
-            return f"{_ended_part(progress, event)} has ended: {typed}{goes_on} with the next"
+            return f"{_name_ended_part(progress, event)} has ended: {typed}{goes_on} with the next"
         case _:
             return f"paused; {goes_on}"
 
 
-def _ended_part(progress: RunProgress, event: RunWaiting) -> str:
-    """Name the wave that has ended, or the step of it."""
+def _name_ended_part(progress: RunProgress, event: RunWaiting) -> str:
+    """Name the wave that has ended, or the step that has ended."""
     name, step = make_visible(event.wave or progress.wave), progress.step
     if step is not None and step.wave == event.wave and step.number < step.steps:
         return f"wave {name}, step {step.number} of {step.steps}"
@@ -105,23 +100,26 @@ def _ended_part(progress: RunProgress, event: RunWaiting) -> str:
 
 
 def describe_setting(event: RunStarted) -> str:
-    """Return what is done where, within which hours, and who agreed to it."""
+    """Return the act, the gateways, the window, the session and the approval of a run."""
     places = ", ".join(f"{make_visible(name)} {make_visible(url)}" for name, url in event.urls.items())
     stand_in = "simulators in place of " if event.rehearsal else ""
-    told = [f"{name_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}", *_hours(event)]
+    phrases = [
+        f"{name_act(event.act, rehearsal=event.rehearsal)} at {stand_in}{places}",
+        *_list_setting(event),
+    ]
     if event.approval:
-        told.append(f"approved: {make_visible(event.approval)}")
-    return "; ".join(told)
+        phrases.append(f"approved: {make_visible(event.approval)}")
+    return "; ".join(phrases)
 
 
 def describe_protect(event: RunStarted) -> str:
-    """Return how many patterns are in force and how many targets they keep; nothing of a restore."""
+    """Return how many patterns are in force, and how many targets they protect; empty for a restore."""
     if event.patterns is None:
         return ""
     return f"protect: {describe_protection(event.patterns, event.protected)}"
 
 
-def _hours(event: RunStarted) -> Iterator[str]:
+def _list_setting(event: RunStarted) -> Iterator[str]:
     if event.opens is not None or event.closes is not None:
         opens = f"from {format_time_of_day(event.opens, event.at)} " if event.opens is not None else ""
         closes = (
@@ -135,7 +133,7 @@ def _hours(event: RunStarted) -> Iterator[str]:
 
 
 def describe_control(event: Controlled) -> str:
-    """Return who did what to the run, and from where."""
+    """Return who steered the run, from where, and how."""
     origin = f" ({make_visible(event.origin)})" if event.origin else ""
     return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
 

@@ -1,4 +1,4 @@
-"""The listener that writes a run as plain lines."""
+"""The listener that writes a run as plain lines, for a log file or a terminal without a live picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from orchestrator.display.phrases import (
-    SILENT,
     describe_control,
     describe_done,
     describe_landing,
@@ -21,10 +20,13 @@ from orchestrator.display.phrases import (
 from orchestrator.display.progress import TROUBLE_OUTCOMES, RunProgress
 from orchestrator.model.events import (
     AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
     Controlled,
     GatewayWarned,
     LaneChanged,
     PaceChanged,
+    RetryPlanned,
     RunContinued,
     RunEnded,
     RunStarted,
@@ -40,37 +42,38 @@ from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 
 PROGRESS_EVERY = 10.0
-"""Seconds between two lines of progress, where the next tenth of the work takes longer."""
-
-
+"""Seconds between two lines of progress, if the next tenth of the work takes longer."""
 BOUND_EVERY = 30.0
 """Seconds between two lines on a gateway's bound."""
 
+# These come by the thousand. The progress counts them, and no line tells of one.
+_SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
+
 
 class PlainDisplay:
-    """Listener: writes a line for what matters; with ``quiet`` only for what went wrong."""
+    """Listener: writes a line for each event that matters; with ``quiet`` only for what went wrong."""
 
     def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
         self._write = write
         self._quiet = quiet
         self._progress = RunProgress()
-        self._told_at = 0.0
-        self._told_tenth = 0
-        self._pause_told: dict[str, float] = {}
+        self._progress_told_at = 0.0
+        self._progress_told_tenth = 0
+        self._pause_told_at: dict[str, float] = {}
         self._parked: set[str] = set()
         self._bounded: set[str] = set()
-        self._bound_told: dict[str, float] = {}
+        self._bound_told_at: dict[str, float] = {}
 
     def __call__(self, event: AnyEvent) -> None:
-        """Take ``event`` in, and write its line if it has one."""
+        """Count ``event``, and write its line if it has one."""
         self._progress.observe(event)
-        if isinstance(event, SILENT):
+        if isinstance(event, _SILENT):
             return
-        lines = self._wrong(event) if self._quiet else self._lines(event)
+        lines = self._describe_trouble(event) if self._quiet else self._describe_event(event)
         for line in lines:
             self._write(f"{format_clock(event.at)} {line}")
 
-    def _wrong(self, event: AnyEvent) -> Iterator[str]:
+    def _describe_trouble(self, event: AnyEvent) -> Iterator[str]:
         match event:
             case TargetEnded() if event.outcome in TROUBLE_OUTCOMES:
                 why = make_visible(event.reason or "no reason given")
@@ -88,26 +91,26 @@ class PlainDisplay:
             case _:
                 pass
 
-    def _lines(self, event: AnyEvent) -> Iterator[str]:
-        yield from self._wrong(event)
+    def _describe_event(self, event: AnyEvent) -> Iterator[str]:
+        yield from self._describe_trouble(event)
         match event:
             case RunStarted():
-                self._told_at = event.at
-                yield from self._started(event)
+                self._progress_told_at = event.at
+                yield from self._describe_start(event)
             case WaveStarted():
                 yield f"wave {make_visible(event.wave)} starts: {event.left:,} to do"
             case WaveEnded():
-                yield f"wave {make_visible(event.wave)} ended: {self._standing(event.at)}"
-            case LaneChanged() if self._is_news(event):
+                yield f"wave {make_visible(event.wave)} ended: {self._describe_standing(event.at)}"
+            case LaneChanged() if self._take_lane_news(event):
                 yield f"{event.gateway}: {describe_lane(event)}"
-            case TargetEnded() if self._is_due(event.at):
-                yield self._standing(event.at)
+            case TargetEnded() if self._take_turn(event.at):
+                yield self._describe_standing(event.at)
             case RunEnded():
-                yield f"{event.state}: {self._standing(event.at)}"
+                yield f"{event.state}: {self._describe_standing(event.at)}"
             case _:
-                yield from self._steered(event)
+                yield from self._describe_course(event)
 
-    def _steered(self, event: AnyEvent) -> Iterator[str]:
+    def _describe_course(self, event: AnyEvent) -> Iterator[str]:
         match event:
             case StepStarted():
                 step = f"step {event.number} of {event.steps}"
@@ -118,12 +121,12 @@ class PlainDisplay:
                 yield "goes on"
             case Controlled():
                 yield describe_control(event)
-            case PaceChanged() if self._is_first_bound(event):
+            case PaceChanged() if self._take_first_bound(event):
                 yield f"{event.gateway}: at most {event.rate:.1f}/s from here on"
             case _:
                 pass
 
-    def _started(self, event: RunStarted) -> Iterator[str]:
+    def _describe_start(self, event: RunStarted) -> Iterator[str]:
         by_gateway = ", ".join(f"{name} {left:,}" for name, left in event.left.items())
         verb = "goes on" if event.resumed else "starts"
         day = f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %z}"
@@ -137,49 +140,51 @@ class PlainDisplay:
             yield told
         yield from list_last_starts(event)
 
-    def _is_news(self, event: LaneChanged) -> bool:
-        """A throttling gateway pauses its lane every second: once in a while is enough to know."""
+    def _take_lane_news(self, event: LaneChanged) -> bool:
+        """Return whether the change of a lane is worth a line, and note that the line is written."""
         match event.state:
             case "parked":
-                self._parked.add(event.gateway)  # told already, as something wrong
+                self._parked.add(event.gateway)  # _describe_trouble has told of it
                 return False
             case "open":
                 back = event.gateway in self._parked
                 self._parked.discard(event.gateway)
                 return back
             case "paused":
-                told = self._pause_told.get(event.gateway, 0.0)
+                # A gateway that throttles pauses its lane every second: a line now and then is enough.
+                told = self._pause_told_at.get(event.gateway, 0.0)
                 if event.at - told < PROGRESS_EVERY:
                     return False
-                self._pause_told[event.gateway] = event.at
+                self._pause_told_at[event.gateway] = event.at
                 return True
             case _:
                 return False
 
-    def _is_first_bound(self, event: PaceChanged) -> bool:
-        """The bound moves all the time; that there is one is worth a line, though not every time anew."""
+    def _take_first_bound(self, event: PaceChanged) -> bool:
+        """Return whether a gateway's new bound is worth a line, and note that the line is written."""
         if event.rate is None:
             self._bounded.discard(event.gateway)
             return False
-        told = self._bound_told.get(event.gateway, 0.0)
+        told = self._bound_told_at.get(event.gateway, 0.0)
         if event.gateway in self._bounded or event.at - told < BOUND_EVERY:
             self._bounded.add(event.gateway)
             return False
         self._bounded.add(event.gateway)
-        self._bound_told[event.gateway] = event.at
+        self._bound_told_at[event.gateway] = event.at
         return True
 
-    def _is_due(self, at: float) -> bool:
-        if at - self._told_at < 1.0:
+    def _take_turn(self, at: float) -> bool:
+        """Return whether a line of progress is due, and note that the line is written."""
+        if at - self._progress_told_at < 1.0:
             return False
         progress = self._progress
         tenth = progress.done * 10 // max(progress.total, 1)
-        if at - self._told_at < PROGRESS_EVERY and tenth <= self._told_tenth:
+        if at - self._progress_told_at < PROGRESS_EVERY and tenth <= self._progress_told_tenth:
             return False
-        self._told_at, self._told_tenth = at, tenth
+        self._progress_told_at, self._progress_told_tenth = at, tenth
         return True
 
-    def _standing(self, at: float) -> str:
+    def _describe_standing(self, at: float) -> str:
         progress = self._progress
         counts = [f"{progress.done:,}/{progress.total:,} ended"]
         counts += [

@@ -12,24 +12,34 @@ from orchestrator.report.values import Report, TargetReport, Totals
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_span
 
-HEADINGS = ("", "targets", "undeployed", "already", "failed", "unknown", "not started", "requests", "retries")
-RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in HEADINGS)
+UNDEPLOY_HEADINGS = (
+    "",
+    "targets",
+    "undeployed",
+    "already",
+    "failed",
+    "unknown",
+    "not started",
+    "requests",
+    "retries",
+)
+RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in UNDEPLOY_HEADINGS)
 TROUBLE_SHOWN = 10
-"""How many targets that went wrong are named; the reports name them all."""
+"""How many of the failed and unknown targets are named; the reports name them all."""
 
 
 def choose_headings(report: Report) -> tuple[str, ...]:
-    """Return what stands above ``list_counts``."""
-    return RESTORE_HEADINGS if report.run.act == "restore" else HEADINGS
+    """Return the headings above the rows of ``list_counts``."""
+    return RESTORE_HEADINGS if report.run.act == "restore" else UNDEPLOY_HEADINGS
 
 
 def list_counts(report: Report) -> list[tuple[str, ...]]:
-    """Return a row a gateway under ``choose_headings``, and one for all of them where there are several."""
-    rows = [_count_row(make_visible(gateway.name), gateway.totals) for gateway in report.gateways]
-    return rows if len(rows) == 1 else [*rows, _count_row("all", report.totals)]
+    """Return a row of counts for each gateway, and one for all of them if there are several."""
+    rows = [_format_counts(make_visible(gateway.name), gateway.totals) for gateway in report.gateways]
+    return rows if len(rows) == 1 else [*rows, _format_counts("all", report.totals)]
 
 
-def _count_row(name: str, totals: Totals) -> tuple[str, ...]:
+def _format_counts(name: str, totals: Totals) -> tuple[str, ...]:
     counts = (
         totals.targets,
         totals.undeployed + totals.restored,
@@ -49,7 +59,7 @@ def describe_ending(report: Report) -> str:
 
 
 def list_next_steps(report: Report, *, state: str = "") -> Iterator[str]:
-    """Yield what to do next; ``state`` is put behind each command to type."""
+    """Yield what to do next, with the commands to type; each command ends in ``state``."""
     for step in advise(report):
         yield step.text
         if step.command:
@@ -57,7 +67,7 @@ def list_next_steps(report: Report, *, state: str = "") -> Iterator[str]:
 
 
 def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[str]:
-    """Yield a line for each of the first targets that are failed or unknown, and how many more there are."""
+    """Yield a line for each of the first failed or unknown targets, and how many more there are."""
     wrong = totals.failed + totals.unknown
     if not wrong:
         return

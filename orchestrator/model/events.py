@@ -1,7 +1,10 @@
-"""What can happen in a run, as values for listeners: the display, the log, ``--events``, a caller's own code.
+"""The events of a run, for its listeners: the display, the log, ``--events``, a caller's own code.
 
-A listener is told after the journal was; it answers nothing and cannot change the run. In JSON each event
-carries its name under ``event``. ``at`` is the Unix time.
+A listener gets an event once the journal has it. A listener returns nothing, and cannot change the run. In
+JSON an event carries its name under ``event``.
+
+A new event is a class here, named in ``AnyEvent``. The log and ``--events`` then have it, and a display
+shows it once ``display/plain.py`` or ``display/progress.py`` knows it.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of every event."""
 
     at: float
+    """Unix time."""
 
 
 class PartLeft(Struct, frozen=True, kw_only=True):
-    """A wave, or one step of it, that has something left when a session begins."""
+    """A wave, or one step of it, that has targets left when a session begins."""
 
     wave: str
     number: int
@@ -32,11 +36,11 @@ class PartLeft(Struct, frozen=True, kw_only=True):
     left: dict[str, int]
     """Targets still to be done, by gateway name."""
     rest: float = 0.0
-    """The ``pause_after`` that follows, in seconds, where another part follows."""
+    """Seconds of the ``pause_after`` that follows, if another part follows."""
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
-    """A run, or its resume, begins. ``targets`` counts the whole plan, ``left`` what is still to be done."""
+    """A session of a run begins. ``targets`` counts the whole plan, ``left`` what this session has to do."""
 
     run: RunId
     plan: str
@@ -45,29 +49,29 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """Targets still to be done, by gateway name, in the plan's order of gateways."""
     resumed: bool
     closes: float | None = None
-    """Unix time at which the window closes, where there is one."""
+    """Unix time at which the window closes; None without a window."""
     timeouts: dict[str, float] = {}
-    """How long one reply may take, by gateway name: no undeploy starts nearer than that to the close."""
+    """Seconds that a reply may take, by gateway name. No undeploy starts closer than that to ``closes``."""
     rests: float = 0.0
-    """Seconds of ``pause_after`` that lie between the waves and steps to be done."""
+    """Seconds of ``pause_after`` between the waves and steps to be done, in all."""
     parts: tuple[PartLeft, ...] = ()
-    """The waves and steps that have something left, in their order."""
+    """The waves and steps that have targets left, in their order."""
     act: Literal["undeploy", "restore"] = "undeploy"
     rehearsal: bool = False
     urls: dict[str, str] = {}
-    """The plan's URL of each gateway that has something left; in a rehearsal simulators stand in for them."""
+    """The plan's URL of each gateway that has targets left. In a rehearsal simulators stand in for them."""
     opens: float | None = None
     session: int = 1
     approval: str = ""
-    """How somebody agreed to the run, and who, in words; empty where nobody was asked."""
+    """How and by whom the run was approved, in words; empty if the program did not ask."""
     patterns: int | None = None
-    """How many patterns of ``protect`` and protect files hold; None in a restore, which heeds none."""
+    """How many patterns of ``protect`` and protect files are in force; None in a restore, which has none."""
     protected: int = 0
-    """How many targets they keep from the run."""
+    """How many targets these patterns keep out of the run."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):
-    """A wave begins with ``left`` targets to be done."""
+    """A wave begins, with ``left`` targets to be done."""
 
     wave: str
     left: int
@@ -83,7 +87,7 @@ class AttemptStarted(Event, tag="attempt_started", frozen=True, kw_only=True):
 
 
 class AttemptEnded(Event, tag="attempt_ended", frozen=True, kw_only=True):
-    """A request got its reply, or was lost. ``status`` is None where no reply came."""
+    """A request has its reply, or is lost. ``status`` is None if no reply came."""
 
     target: TargetId
     gateway: str
@@ -105,7 +109,7 @@ class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
 
 
 class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
-    """A target has its outcome (for this session: a resume may go on with it)."""
+    """A target has its outcome for this session; a resume may go on with it."""
 
     target: TargetId
     gateway: str
@@ -118,7 +122,7 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
 
 
 class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
-    """Nobody could tell how a target is before its undeploy, so that a restore could not bring it back."""
+    """No look could tell how a target was before its undeploy, so a restore could not bring it back."""
 
     target: TargetId
     gateway: str
@@ -126,29 +130,29 @@ class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
 
 
 class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
-    """A lane pauses for ``seconds``, goes on (``open``), is parked, or is closed to the end of the run."""
+    """A lane pauses for ``seconds``, goes on (``open``), is parked, or is closed until the end of the run."""
 
     gateway: str
     state: Literal["open", "paused", "parked", "closed"]
     reason: str | None = None
     seconds: float | None = None
     given_up: bool = False
-    """Parked, and not probed any more in this session: what is left is for a resume."""
+    """The lane is parked, and this session probes it no more: a resume goes on with what is left."""
 
 
 class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):
-    """Something about a gateway that a person should know; it is in the report too."""
+    """A warning about a gateway, which the report repeats."""
 
     gateway: str
     text: str
 
 
 class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
-    """Nothing new starts until the Unix time ``until``, or until somebody says so where that is None.
+    """Nothing new starts until the Unix time ``until``; if that is None, until a person continues the run.
 
-    ``why``: the window has not opened; a wave's (or a step's) ``pause_after``; its ``proceed: ask``; or
-    somebody has paused the run. ``wave`` is the one that has ended, where there is one. ``answers``: it can
-    be answered on the terminal that the run was started from, too.
+    ``why``: the window has not opened, a wave (or a step) has a ``pause_after`` or ``proceed: ask``, or a
+    person has paused the run. ``wave`` is the wave that has just ended, if one has. ``answers``: the terminal
+    that started the run takes an answer, too.
     """
 
     why: Literal["window", "pause_after", "proceed", "paused"]
@@ -158,18 +162,18 @@ class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
 
 
 class RunContinued(Event, tag="run_continued", frozen=True, kw_only=True):
-    """What the run waited for is over."""
+    """A wait of the run is over."""
 
 
 class PaceChanged(Event, tag="pace_changed", frozen=True, kw_only=True):
-    """At most ``rate`` undeploys a second leave for a gateway from here on; None is no bound of ours."""
+    """From now on at most ``rate`` undeploys a second leave for a gateway; None: without a limit of ours."""
 
     gateway: str
     rate: float | None
 
 
 class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
-    """Somebody steered the run: ``act`` in words (``limits roma-eu rate=5/s``), ``by`` whom, from where."""
+    """A person steered the run: ``act`` in words (``limits roma-eu rate=5/s``), ``by`` whom, from where."""
 
     act: str
     by: str
@@ -177,7 +181,7 @@ class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
-    """A step of a wave that has several begins: the ``number``-th of ``steps``, with ``left`` targets."""
+    """Step ``number`` of the ``steps`` of a wave begins, with ``left`` targets to be done."""
 
     wave: str
     number: int
@@ -192,13 +196,13 @@ class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
 
 
 class RunStopping(Event, tag="run_stopping", frozen=True, kw_only=True):
-    """Nothing new starts from here on; what flies lands. ``reason`` begins with a word of ``Reason``."""
+    """From now on no request starts. Those in flight get their reply. ``reason`` begins with a ``Reason``."""
 
     reason: str
 
 
 class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
-    """The session is over; the reports are written next."""
+    """The session is over. The reports are written next."""
 
     state: Literal["complete", "stopped", "interrupted"]
     exit_status: int

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.commands.screen import print_table
-from orchestrator.display.summary import HEADINGS
+from orchestrator.display.summary import UNDEPLOY_HEADINGS
 
 CALM = ("12", "12", "0", "0", "0", "0", "14", "2")
 BUSY = ("1,401", "700", "200", "101", "100", "300", "2,450", "148")
@@ -14,7 +14,7 @@ BUSY = ("1,401", "700", "200", "101", "100", "300", "2,450", "148")
 
 def table(width: int, *rows: tuple[str, ...]) -> str:
     out = StringIO()
-    print_table(HEADINGS, [("roma-eu", *row) for row in rows], Console(file=out, width=width))
+    print_table(UNDEPLOY_HEADINGS, [("roma-eu", *row) for row in rows], Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -33,9 +33,11 @@ def test_a_narrow_terminal_has_fewer_columns_and_whole_ones(
     shown = table(width, row)
 
     assert "…" not in shown
-    assert {heading for heading in HEADINGS if heading not in shown} == missing
+    assert {heading for heading in UNDEPLOY_HEADINGS if heading not in shown} == missing
     assert all(
-        cell in shown for heading, cell in zip(HEADINGS[1:], row, strict=True) if heading not in missing
+        cell in shown
+        for heading, cell in zip(UNDEPLOY_HEADINGS[1:], row, strict=True)
+        if heading not in missing
     )
 
 

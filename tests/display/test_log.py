@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from orchestrator.display.log import EVENT_LEVELS, LEVELS, LogFormat, log_events
+from orchestrator.display.log import EVENT_LEVELS, LEVELS, LogFormat, find_level, log_events
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.outcome import Outcome
 from tests.support import story
@@ -19,13 +19,13 @@ def logged(*events: AnyEvent, level: str = "info", form: LogFormat = "json") -> 
     return out.getvalue().splitlines()
 
 
-def test_the_default_level_says_nothing_of_single_targets() -> None:
+def test_the_default_level_tells_of_no_single_target() -> None:
     events = [json.loads(line)["event"] for line in logged(*story.short_run())]
 
     assert events == ["run_started", "wave_started", "wave_ended", "run_ended"]
 
 
-def test_debug_says_everything() -> None:
+def test_debug_tells_of_every_event() -> None:
     events = story.short_run()
 
     assert len(logged(*events, level="debug")) == len(events)
@@ -35,7 +35,7 @@ def test_debug_says_everything() -> None:
     ("level", "expected"),
     [("debug", 4), ("info", 3), ("warning", 2), ("error", 0)],
 )
-def test_a_level_hides_what_is_less_grave(level: str, expected: int) -> None:
+def test_a_level_hides_the_less_grave_events(level: str, expected: int) -> None:
     lines = logged(story.wave_started(), paused(), parked(), stopping(), level=level)
 
     assert len(lines) == expected
@@ -75,13 +75,14 @@ def test_the_log_follows_stderr_to_where_a_live_display_puts_it(monkeypatch: pyt
     assert "five faults" in later.getvalue()
 
 
-def test_a_wait_that_only_somebody_can_end_is_a_warning() -> None:
+def test_a_wait_that_only_a_person_can_end_is_a_warning() -> None:
     waits = [story.waiting(why) for why in ("window", "pause_after", "proceed", "paused")]
 
     assert len(logged(*waits)) == 4
     assert [json.loads(line)["why"] for line in logged(*waits, level="warning")] == ["proceed", "paused"]
 
 
-def test_every_event_has_a_level() -> None:
-    assert set(EVENT_LEVELS) == set(AnyEvent.__args__)
-    assert set(EVENT_LEVELS.values()) <= set(LEVELS.values())
+def test_an_event_is_info_unless_the_table_gives_it_another_level() -> None:
+    assert set(EVENT_LEVELS) < set(AnyEvent.__args__)
+    assert set(EVENT_LEVELS.values()) == {LEVELS["debug"], LEVELS["warning"]}
+    assert find_level(story.wave_started()) == LEVELS["info"]

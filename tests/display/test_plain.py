@@ -158,7 +158,7 @@ def test_a_start_in_a_window_says_until_when_each_gateway_starts_something() -> 
     )
 
     assert lines_of(begun)[-1] == (
-        "the window lets them start undeploys until, one timeout before it closes:"
+        "undeploys start until one timeout before the window closes:"
         f" apim {format_clock(START + 150)}, roma-eu {format_clock(START + 270)}"
     )
 
