@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Some tests wait for seconds and most for nothing: a worker without tests takes some from the other.
 WORKERS := -n 2 --dist worksteal
+# Many tests start Python anew. Without kept bytecode each of them would compile the program first.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all check format lint types layers docs lock simulate bench-control shape clean
