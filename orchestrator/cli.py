@@ -233,10 +233,10 @@ def _mask_secrets(text: str) -> str:
     from orchestrator.errors import UsageError
     from orchestrator.lanes.masking import Mask
     from orchestrator.model.credentials import Secret
-    from orchestrator.transport.proxy import passwords
+    from orchestrator.transport.proxy import list_passwords
 
     # After a bug, the objects that held the secrets are unknown; the frames of the traceback keep them alive.
     held = [found for found in gc.get_objects() if isinstance(found, Secret)]
     with suppress(UsageError):
-        held += passwords(None, os.environ)
+        held += list_passwords(None, os.environ)
     return Mask(found.reveal() for found in held).text(text)

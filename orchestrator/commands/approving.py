@@ -128,14 +128,14 @@ def load_hmac_key(reference: str | None) -> Secret | None:
         return None
     from orchestrator.model.settings import CredentialReference
     from orchestrator.preview.approval import check_key_length
-    from orchestrator.transport.credentials import text_of
+    from orchestrator.transport.credentials import read_reference
 
     form, colon, name = reference.partition(":")
     if not (colon and name) or form not in ("env", "file"):
         # Somebody may have typed the key itself: it is not repeated.
         raise UsageError("--hmac-key is neither env:NAME nor file:PATH; a key itself does not belong there")
     found = CredentialReference(env=name) if form == "env" else CredentialReference(file=name)
-    return check_key_length(text_of(found, Path(), "--hmac-key"))
+    return check_key_length(read_reference(found, Path(), "--hmac-key"))
 
 
 def check_replaceable(path: Path) -> None:

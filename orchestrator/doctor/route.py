@@ -23,8 +23,8 @@ from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Finding, FindingState
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model.gateway import Gateway
-from orchestrator.transport.proxy import Proxy, read_proxies
-from orchestrator.transport.tls import make_context, warnings, why_no_tls
+from orchestrator.transport.proxy import ProxyServer, read_proxies
+from orchestrator.transport.tls import explain_tls_error, list_warnings, make_context
 
 STEP_SECONDS = 10.0
 """Seconds that each step of the route may take."""
@@ -108,7 +108,7 @@ class _GatewayRoute:
         return finding.state is not FindingState.FAIL
 
     def _judge_plain_http(self) -> Finding:
-        told = warnings(self._gateway)
+        told = list_warnings(self._gateway)
         if told:
             return Finding.warning("tls", "; ".join(told), "write the url with https")
         return Finding.ok("tls", "http:// to this machine itself")
@@ -152,7 +152,7 @@ class _GatewayRoute:
         if insecure and isinstance(strict, str):
             loose = await self._try_handshake(self._context)
             if not isinstance(loose, str):
-                told = "; ".join(warnings(self._gateway))
+                told = "; ".join(list_warnings(self._gateway))
                 return Finding.warning("tls", f"{told} ({strict})", "remove insecure once that is done")
             strict = loose
         if isinstance(strict, str):
@@ -170,7 +170,7 @@ class _GatewayRoute:
         except TimeoutError:
             return f"no TLS handshake with {self._target} in time"
         except ssl.SSLError as error:
-            return why_no_tls(error, self._target.host) or "no TLS was answered"
+            return explain_tls_error(error, self._target.host) or "no TLS was answered"
         except (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.IncompleteRead) as error:
             return f"no TLS was answered by {self._target}: {_describe_error(error)}"
         except _ProxyRefusedError as refusal:
@@ -201,7 +201,7 @@ async def _start_tls(stream: ByteStream, host: str, context: ssl.SSLContext) -> 
     )
 
 
-async def _open_tunnel(stream: ByteStream, proxy: Proxy, target: _Endpoint) -> None:
+async def _open_tunnel(stream: ByteStream, proxy: ProxyServer, target: _Endpoint) -> None:
     """Ask the proxy to connect to the gateway; raises ``_ProxyRefusedError`` where the proxy does not."""
     own = proxy.authorization
     letting = f"Proxy-Authorization: {own.reveal()}\r\n" if own else ""

@@ -1,9 +1,8 @@
-"""The connections that requests leave by: who may use one again, and whose the bytes are that come back.
+"""The connections that carry requests: when one may be used again, and to which request its bytes belong.
 
-HTTP/1.1 does not say which request a reply belongs to; the order alone does. So whatever comes while no reply
-is awaited ends its connection, and a connection is used again only where the last reply is known to have
-ended with the last byte that came. What no client can tell is a stray reply that is still on its way when the
-next request leaves.
+In HTTP/1.1 only the order says to which request a reply belongs. So bytes that come while no reply is awaited
+end their connection, and a connection is used again only if the last reply has certainly ended with the last
+byte that came. No client can detect a stray reply that is still on its way when the next request leaves.
 """
 
 from __future__ import annotations
@@ -18,52 +17,52 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import set_exception
 from msgspec import Struct
 
-from orchestrator.transport.framing import LARGEST_HEAD, Head, HeadReader, UnfitError
+from orchestrator.transport.framing import LARGEST_HEAD, FramingError, HeadReader, ReplyHead
 
 RESOLVED_FOR = 60
-"""Seconds for which a name's addresses are believed, and for which a connection to one of them is used: a
-name may move to another address while a run goes on."""
+"""Seconds for which the addresses of a name are used, and connections to them: a name may move to another
+address during a run."""
 
 MOST_FRAMING = 128 * 1024
-"""Bytes around the pieces of a body (sizes, extensions, trailers) that are read, beside a quarter of it."""
+"""Bytes that may surround the chunks of a body (sizes, extensions, trailers), plus a quarter of the body."""
 
 PIECE = 32 * 1024
-"""Bytes that are parsed at once, before it is seen what they come to."""
+"""Bytes that are parsed at once, before their size as a body is checked."""
 
 TAIL = 5
-"""Bytes of a reply that are kept to see whether it has ended."""
+"""Last bytes of a reply that are kept, to see whether the reply has ended."""
 
 
-class Progress(Struct):
-    """How far one request has come. Until a connection stands, no byte of it can have left."""
+class RequestProgress(Struct):
+    """How far one request has come. Before a connection stands, no byte of the request can have left."""
 
     connected: bool = False
     fresh: bool = False
-    """The connection was made for this request."""
+    """Whether the connection was made for this request."""
 
 
-PROGRESS: ContextVar[Progress] = ContextVar("progress")
-"""That of the request which the present task sends."""
+PROGRESS: ContextVar[RequestProgress] = ContextVar("progress")
+"""The progress of the request that the current task sends."""
 
 
-class UnaskedError(aiohttp.ClientError):
-    """Something came before anything was asked: nothing was sent on this connection."""
+class UnsolicitedDataError(aiohttp.ClientError):
+    """Bytes came before any request was sent on this connection."""
 
 
-class UnreadableError(aiohttp.ClientError):
-    """What came back is no reply that can be read; the text says why, for people."""
+class UnreadableReplyError(aiohttp.ClientError):
+    """The reply cannot be read; the text tells people why."""
 
 
-class Connector(aiohttp.TCPConnector):
-    """A pool of connections that are at rest, each known to be so; it tells how far a request has come.
+class ConnectionPool(aiohttp.TCPConnector):
+    """A pool of idle connections, each checked before it is used again; it notes the progress of a request.
 
-    No exception of aiohttp tells that. Its tracing would, at a tenth of the cost of the whole request.
+    No exception of aiohttp tells that progress. Its tracing would, for a tenth of the cost of a request.
     """
 
     def __init__(self, largest: int, **options: Any) -> None:
         """``largest`` bounds the body of a reply, in bytes."""
         super().__init__(ttl_dns_cache=RESOLVED_FOR, **options)
-        self._factory: Any = partial(Line, loop=self._loop, largest=largest)
+        self._factory: Any = partial(GuardedConnection, loop=self._loop, largest=largest)
 
     async def connect(
         self,
@@ -76,10 +75,10 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
     async def _get(self, key: Any, traces: list[Any]) -> Any:
-        """Return a connection that may be used again, as aiohttp does, and drop those that may not."""
+        """Return a connection that may be used again, as aiohttp does, and close all others."""
         while (connection := await super()._get(key, traces)) is not None:
             line: Any = connection.protocol
-            if line.rests(self._loop.time()):
+            if line.is_idle(self._loop.time()):
                 return connection
             connection.close()
         return None
@@ -94,59 +93,59 @@ class Connector(aiohttp.TCPConnector):
         try:
             return await super()._create_connection(req, traces, timeout)
         except BaseException:
-            self.clear_dns_cache()  # the next one asks where the name is now
+            self.clear_dns_cache()  # the next connection resolves the name again
             raise
 
 
-class Request(aiohttp.ClientRequest):
-    """A request that leaves by a connection only if nothing has come there unasked."""
+class GuardedRequest(aiohttp.ClientRequest):
+    """A request that is written to a connection only if no unsolicited bytes wait there."""
 
     async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
-        """Write it, as aiohttp does; a request without a body goes by ``Line.start_timeout`` instead."""
+        """Write as aiohttp does; without a body aiohttp calls only ``start_timeout``, which also expects."""
         try:
-            conn.protocol.begin()
-        except UnaskedError as error:
+            conn.protocol.expect_reply()
+        except UnsolicitedDataError as error:
             set_exception(conn.protocol, error)
             return
         await super().write_bytes(writer, conn, content_length)
 
 
-class Line(ResponseHandler):
-    """One connection. Its parser sees the bytes of awaited replies, and no others."""
+class GuardedConnection(ResponseHandler):
+    """One connection. Its parser sees only the bytes of awaited replies."""
 
     def __init__(self, loop: Any, largest: int) -> None:
         super().__init__(loop=loop)
         self._largest = largest
         self._made_at = loop.time()
-        self._awaits = False
+        self._is_awaiting = False
         self._used = False
         self._heads = HeadReader()
-        self._head: Head | None = None
+        self._head: ReplyHead | None = None
         self._received = 0
         self._parsed = 0
         self._tail_seen = b""
 
-    def rests(self, now: float) -> bool:
-        """Tell whether nothing has come since the last reply, and whether the connection is not too old."""
+    def is_idle(self, now: float) -> bool:
+        """Return whether no byte has come since the last reply and the connection is not too old."""
         return now - self._made_at < RESOLVED_FOR and not self._has_unread()
 
-    def begin(self) -> None:
-        """Await a reply, from the moment at which the request is written.
+    def expect_reply(self) -> None:
+        """Await a reply from now on, the moment at which the request is written.
 
-        Raises UnaskedError where something is here already; the connection is gone then.
+        Raises UnsolicitedDataError, and ends the connection, if bytes are here already.
         """
         tls = self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
         # A TLS server may send session tickets before it is asked anything; its texts come decrypted.
         unread = self._has_unread() if self._used or not tls else self.transport is None
         if unread:
             self.abort()
-            raise UnaskedError
-        self._awaits = self._used = True
+            raise UnsolicitedDataError
+        self._is_awaiting = self._used = True
         self._heads, self._head, self._payload = HeadReader(), None, None
         self._received, self._parsed, self._tail_seen = 0, 0, b""
 
     def _has_unread(self) -> bool:
-        """Tell whether bytes, or the end, wait in the socket: the event loop has not read them yet."""
+        """Return whether bytes, or the end, wait in the socket and the event loop has not read them yet."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return True
@@ -155,101 +154,104 @@ class Line(ResponseHandler):
         return bool(poll.poll(0))
 
     def set_response_params(self, **options: Any) -> None:
-        """Called by aiohttp before each request; but in a proxy's tunnel after it."""
-        self._awaits = self._awaits and not self._whole
+        """Prepare for a reply; aiohttp calls this before each request, but in a proxy's tunnel after it."""
+        self._is_awaiting = self._is_awaiting and not self._is_complete
         super().set_response_params(**options)
 
     def start_timeout(self) -> None:
-        """Called by aiohttp where it begins to wait: just before a request without a body is written, or just
-        after one with a body was."""
-        if not self._awaits:
-            self.begin()
+        """Begin to wait; aiohttp calls this just before it writes a request without a body, or just after it
+        wrote one with a body."""
+        if not self._is_awaiting:
+            self.expect_reply()
         super().start_timeout()
 
     @property
     def should_close(self) -> bool:
         """Whether the connection must not be used again."""
-        return super().should_close or not self._ended
+        return super().should_close or not self._has_ended
 
     @property
-    def _ended(self) -> bool:
-        """Whether the reply is known to have ended with the last byte that came."""
+    def _has_ended(self) -> bool:
+        """Whether the reply has certainly ended with the last byte that came."""
         head, came = self._head, self._received
         return head is not None and came == self._parsed and head.ends_at(came, self._tail_seen)
 
     def close(self) -> None:
-        """Close at once: a peer that takes nothing more would keep an orderly end from ever coming."""
+        """Close at once: a peer that reads no more would keep an orderly end from ever coming."""
         self.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Give the parser what belongs to the awaited reply; end the connection for anything else."""
+        """Give the bytes of the awaited reply to the parser; end the connection at any other bytes."""
         if not data:
-            super().data_received(data)  # it goes on with what it has held back
-        elif not self._awaits or self._whole:
-            self._awaits, self._head = False, None  # so that it is not used again
+            super().data_received(data)  # the parser goes on with the bytes that it has held back
+        elif not self._is_awaiting or self._is_complete:
+            self._is_awaiting, self._head = False, None  # so that the pool does not use it again
             self.abort()
         else:
-            self._take(data)
+            self._feed(data)
 
-    def _take(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         self._received += len(data)
         try:
-            pieces = self._pieces(data)
-        except UnfitError as error:
+            pieces = self._split(data)
+        except FramingError as error:
             self._fail(str(error))
             return
         for piece in pieces:
             self._parsed += len(piece)
             self._tail_seen = (self._tail_seen + piece)[-TAIL:]
             super().data_received(piece)
-            if self._whole or self._gone_wrong(len(piece)):
+            if self._is_complete or self._lose_if_broken(len(piece)):
                 return
 
     @property
-    def _whole(self) -> bool:
-        """Whether the awaited reply is here."""
+    def _is_complete(self) -> bool:
+        """Whether the whole awaited reply is here."""
         head, payload = self._head, self._payload
         return head is not None and (head.bodiless or (payload is not None and payload.is_eof()))
 
-    def _gone_wrong(self, newest: int) -> bool:
-        """Lose a reply that cannot be read. The parser may hold the ``newest`` bytes back for a while."""
+    def _lose_if_broken(self, newest: int) -> bool:
+        """Lose a reply that cannot be read, and return whether it is lost.
+
+        The parser may hold the ``newest`` bytes back for a while.
+        """
         if self._exception is not None:
-            self._fail("the reply is not HTTP")  # aiohttp leaves who reads the body waiting
+            self._fail("the reply is not HTTP")  # aiohttp would let the reader of the body wait for ever
         elif self._head is not None and self._payload is not None:
             body = self._payload.total_raw_bytes
             held = newest if self._reading_paused else 0
             if self._parsed - len(self._head.data) - held - body > MOST_FRAMING + body // 4:
                 self._fail("the body of the reply comes in too small pieces")
-        return not self._awaits
+        return not self._is_awaiting
 
-    def _pieces(self, data: bytes) -> list[bytes]:
-        """Return what is for the parser, in turn; nothing until the head is whole. Raises UnfitError.
+    def _split(self, data: bytes) -> list[bytes]:
+        """Return the pieces for the parser, in order; none until the head is whole. Raises FramingError.
 
-        The head goes alone: where junk behind a reply fails the parser, the reply is not lost with it.
+        The head goes alone: if junk after the reply fails the parser, the reply is not lost with it.
         """
         if self._head is None:
-            return self._from_head(data)
+            return self._split_after_head(data)
         if self._received > len(self._head.data) + self._largest + LARGEST_HEAD:
-            raise self._too_large()
+            raise self._make_too_large_error()
         return [data[begin : begin + PIECE] for begin in range(0, len(data), PIECE)]
 
-    def _from_head(self, data: bytes) -> list[bytes]:
+    def _split_after_head(self, data: bytes) -> list[bytes]:
         found = self._heads.feed(data)
         if found is None:
             return []
         self._head, body = found
         self._received = len(self._head.data) + len(body)
         if self._head.length is not None and self._head.length > self._largest and not self._head.bodiless:
-            raise self._too_large()
-        return [self._head.data, *(self._pieces(body) if body else ())]
+            raise self._make_too_large_error()
+        return [self._head.data, *(self._split(body) if body else ())]
 
-    def _too_large(self) -> UnfitError:
-        return UnfitError(f"the reply is larger than {self._largest} bytes")
+    def _make_too_large_error(self) -> FramingError:
+        return FramingError(f"the reply is larger than {self._largest} bytes")
 
     def _fail(self, why: str) -> None:
         """Lose the reply, and the connection with it."""
-        payload, error = self._payload, UnreadableError(why)
-        self._awaits = False
+        payload, error = self._payload, UnreadableReplyError(why)
+        self._is_awaiting = False
         self.abort()
         self.set_exception(error)
         if payload is not None:

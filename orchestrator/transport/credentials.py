@@ -1,4 +1,4 @@
-"""References to secrets. The only reader of the environment and of credential files."""
+"""Reads the secrets that references name. The only reader of their variables, files and programs."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from orchestrator.model.settings import CredentialReference
 from orchestrator.system.reading import FileRefusedError, read_any
 
 LARGEST = 64 * 1024
-"""Bytes; what is longer is no credential."""
+"""Bytes; a longer text is no credential."""
 
 COMMAND_TIMEOUT = 30.0
 """Seconds that a command may take to print a credential."""
 
 
 def resolve(gateway: Gateway, folder: Path) -> Secret | AccessKeys | LoginPassword:
-    """Read what a gateway's references give, anew at each call; paths are relative to ``folder``.
+    """Read the references of a gateway, again at each call; paths are relative to ``folder``.
 
-    Raises CredentialError where one is missing, empty, or holds what it cannot hold. The text names the
-    reference, never what it gave. May take as long as a command may take.
+    Raises CredentialError if one is missing, empty, or holds characters that it cannot hold. The text names
+    the reference, never its value. May take as long as a command may take.
     """
     where = f"gateway {gateway.name}:"
     auth = gateway.auth
     if auth.iam is not None:
-        return LoginPassword(_password(auth.iam.password, folder, where))
+        return LoginPassword(_read_password(auth.iam.password, folder, where))
     if auth.login is not None:
-        return LoginPassword(_password(auth.login.password, folder, where))
+        return LoginPassword(_read_password(auth.login.password, folder, where))
     if auth.access_key is not None and auth.secret_key is not None:
         token = auth.security_token
         return AccessKeys(
-            _word(auth.access_key, folder, f"{where} the access_key"),
-            _word(auth.secret_key, folder, f"{where} the secret_key"),
-            None if token is None else _word(token, folder, f"{where} the security_token"),
+            _read_header_text(auth.access_key, folder, f"{where} the access_key"),
+            _read_header_text(auth.secret_key, folder, f"{where} the secret_key"),
+            None if token is None else _read_header_text(token, folder, f"{where} the security_token"),
         )
     if auth.token is None:
         raise CredentialError(f"{where} auth names no credential")
-    return _word(auth.token, folder, f"{where} the token")
+    return _read_header_text(auth.token, folder, f"{where} the token")
 
 
-def short_ones(gateway: Gateway, folder: Path) -> tuple[CredentialReference, ...]:
-    """Return the references of a gateway that are seen to give fewer than ``SHORT`` characters.
+def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialReference, ...]:
+    """Return the references of a gateway that give fewer than ``SHORT`` characters.
 
-    Seen without resolving one: by the length of a variable that is set, or the size of a file. An access
-    key's id is no secret.
+    Judges by the length of a variable that is set, or the size of a file, and resolves none. The id of an
+    access key is no secret.
     """
     auth = gateway.auth
     passwords = [login.password for login in (auth.iam, auth.login) if login is not None]
     given = (auth.token, auth.secret_key, auth.security_token, *passwords)
-    return tuple(each for each in given if each is not None and _length(each, folder) < SHORT)
+    return tuple(each for each in given if each is not None and _measure(each, folder) < SHORT)
 
 
-def _length(reference: CredentialReference, folder: Path) -> int:
-    """Return how many characters, or bytes, a reference gives at most; what nobody can see is long enough."""
+def _measure(reference: CredentialReference, folder: Path) -> int:
+    """Return how many characters, or bytes, a reference gives at most; ``SHORT`` if that cannot be seen."""
     if reference.env is not None:
         return len(os.environ.get(reference.env, " " * SHORT))
     try:
@@ -69,14 +69,14 @@ def _length(reference: CredentialReference, folder: Path) -> int:
         return SHORT
 
 
-def text_of(reference: CredentialReference, folder: Path, what: str) -> Secret:
-    """Read what a single reference gives; raises CredentialError whose text begins with ``what``."""
-    return Secret(_text(reference, folder, what))
+def read_reference(reference: CredentialReference, folder: Path, what: str) -> Secret:
+    """Read a single reference. Raises CredentialError with a text that begins with ``what``."""
+    return Secret(_read_text(reference, folder, what))
 
 
-def _word(reference: CredentialReference, folder: Path, what: str) -> Secret:
+def _read_header_text(reference: CredentialReference, folder: Path, what: str) -> Secret:
     """Return a text that a header can carry."""
-    text = _text(reference, folder, what)
+    text = _read_text(reference, folder, what)
     if any(ord(character) < 0x21 or ord(character) > 0x7E for character in text):
         raise CredentialError(
             f"{what} {reference} holds a space, a line break or another character that no header can carry"
@@ -84,9 +84,9 @@ def _word(reference: CredentialReference, folder: Path, what: str) -> Secret:
     return Secret(text)
 
 
-def _password(reference: CredentialReference, folder: Path, where: str) -> Secret:
-    """Return a text that may hold anything but what cannot be typed."""
-    text = _text(reference, folder, f"{where} the password")
+def _read_password(reference: CredentialReference, folder: Path, where: str) -> Secret:
+    """Return a text that may hold any character that can be typed."""
+    text = _read_text(reference, folder, f"{where} the password")
     if any(not character.isprintable() for character in text):
         raise CredentialError(
             f"{where} the password {reference} holds a line break or another control character"
@@ -94,7 +94,7 @@ def _password(reference: CredentialReference, folder: Path, where: str) -> Secre
     return Secret(text)
 
 
-def _text(reference: CredentialReference, folder: Path, what: str) -> str:
+def _read_text(reference: CredentialReference, folder: Path, what: str) -> str:
     text = _read(reference, folder, f"{what} {reference}")
     if not text:
         raise CredentialError(f"{what} {reference} is empty")
@@ -108,26 +108,26 @@ def _read(reference: CredentialReference, folder: Path, what: str) -> str:
             raise CredentialError(f"{what} is not set in the environment")
         return text
     if reference.command is not None:
-        return _output(reference.command, folder, what)
+        return _run_command(reference.command, folder, what)
     if reference.keyring is not None:
-        return _from_keyring(reference.keyring, what)
-    return _from_file(reference.file or "", folder, what)
+        return _read_keyring(reference.keyring, what)
+    return _read_file(reference.file or "", folder, what)
 
 
-def _from_file(name: str, folder: Path, what: str) -> str:
+def _read_file(name: str, folder: Path, what: str) -> str:
     try:
         data = read_any(folder / Path(name).expanduser(), largest=LARGEST)
     except FileRefusedError as refused:
         raise CredentialError(f"{what} {refused}") from None
     except RuntimeError:
         raise CredentialError(f"{what} begins with the home folder of a user who has none here") from None
-    return _line(data, f"{what} is not text in UTF-8")
+    return _decode_line(data, f"{what} is not text in UTF-8")
 
 
-def _line(data: bytes, otherwise: str) -> str:
+def _decode_line(data: bytes, otherwise: str) -> str:
     """Return the text of ``data``. Raises CredentialError with the text ``otherwise``.
 
-    Editors and programs end it with a line break, which is no part of it; what stands before is.
+    Editors and programs end a file with a line break, which is no part of the text; all before it is.
     """
     try:
         return re.sub(r"\r?\n\Z", "", data.decode("utf-8"))
@@ -135,8 +135,8 @@ def _line(data: bytes, otherwise: str) -> str:
         raise CredentialError(otherwise) from None
 
 
-def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
-    """Return what a program prints, without the line break at its end. Its stderr is nobody's to repeat."""
+def _run_command(command: tuple[str, ...], folder: Path, what: str) -> str:
+    """Return what a program prints, but no last line break; its stderr, which may hold secrets, is lost."""
     try:
         with subprocess.Popen(  # noqa: S603 - an argv that the plan names, without a shell
             command,
@@ -146,7 +146,7 @@ def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                data = _printed(process)
+                data = _read_output(process)
             finally:
                 process.kill()
     except subprocess.TimeoutExpired:
@@ -157,11 +157,11 @@ def _output(command: tuple[str, ...], folder: Path, what: str) -> str:
         raise CredentialError(f"{what} printed more than {LARGEST} bytes, which no credential is")
     if process.returncode:
         raise CredentialError(f"{what} ended with status {process.returncode}; run it by hand to see why")
-    return _line(data, f"{what} did not print text in UTF-8")
+    return _decode_line(data, f"{what} did not print text in UTF-8")
 
 
-def _printed(process: subprocess.Popen[bytes]) -> bytes:
-    """Return all that a program prints until it ends, or more than a credential is, whatever follows.
+def _read_output(process: subprocess.Popen[bytes]) -> bytes:
+    """Return all that a program prints until it ends, or until it has printed more than ``LARGEST`` bytes.
 
     Raises ``TimeoutExpired``.
     """
@@ -181,7 +181,7 @@ def _printed(process: subprocess.Popen[bytes]) -> bytes:
     return data
 
 
-def _from_keyring(place: str, what: str) -> str:
+def _read_keyring(place: str, what: str) -> str:
     try:
         keyring = import_module("keyring")
         errors = import_module("keyring.errors")

@@ -1,4 +1,4 @@
-"""Which certificates a gateway is believed by, which one we show it, and what is wrong with one, in words."""
+"""The certificates that we accept of a gateway and show to it, and what is wrong with one, in words."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _EXPIRED = 10
 _UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
 _OTHER_NAME = frozenset({62, 63, 64})
 
-# Alerts by which the other side refuses our certificate, or that we show none. With TLS 1.3 they come only
-# after our handshake and the request behind it have left.
+# Alerts by which the other side refuses our certificate, or refuses that we show none. With TLS 1.3 they come
+# only after our handshake and the request after it have left.
 _REFUSALS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours; name one under tls: cert_file",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it refused the handshake; it may want a certificate of ours (tls:"
@@ -36,7 +36,7 @@ _REFUSALS = {
 
 
 def check_trust(gateway: Gateway, folder: Path) -> None:
-    """Raise CredentialError where what ``tls`` names cannot be used; sends nothing.
+    """Raise CredentialError if a file that ``tls`` names cannot be used; sends nothing.
 
     The text names the gateway, the key and the file. Paths are relative to ``folder``.
     """
@@ -44,7 +44,7 @@ def check_trust(gateway: Gateway, folder: Path) -> None:
 
 
 def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
-    """Return what all TLS connections of one gateway are made with: its own, its login's, its proxy's.
+    """Return the context of all TLS connections of one gateway: to itself, its login and its proxy.
 
     It trusts the system's store and ``ca_file``. Raises as ``check_trust`` does.
     """
@@ -53,9 +53,9 @@ def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
     tls = gateway.tls
     where = f"gateway {gateway.name}: tls."
     if tls.ca_file is not None:
-        _trust_also(context, folder, tls.ca_file, where)
+        _add_authority(context, folder, tls.ca_file, where)
     if tls.cert_file is not None:
-        _show(context, folder, tls.cert_file, tls.key_file, where)
+        _load_certificate(context, folder, tls.cert_file, tls.key_file, where)
     elif tls.key_file is not None:
         raise CredentialError(f"{where}key_file is given without cert_file, the certificate that it is for")
     if tls.insecure:
@@ -64,9 +64,9 @@ def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
     return context
 
 
-def _trust_also(context: ssl.SSLContext, folder: Path, name: str, where: str) -> None:
-    path = _path(folder, name, f"{where}ca_file")
-    _read(path, name, f"{where}ca_file")
+def _add_authority(context: ssl.SSLContext, folder: Path, name: str, where: str) -> None:
+    path = _resolve_path(folder, name, f"{where}ca_file")
+    _read_file(path, name, f"{where}ca_file")
     try:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
@@ -75,17 +75,17 @@ def _trust_also(context: ssl.SSLContext, folder: Path, name: str, where: str) ->
         ) from None
 
 
-def _show(context: ssl.SSLContext, folder: Path, cert: str, key: str | None, where: str) -> None:
+def _load_certificate(context: ssl.SSLContext, folder: Path, cert: str, key: str | None, where: str) -> None:
     """Load our certificate and its key; without a key file the key stands beside the certificate."""
-    cert_path = _path(folder, cert, f"{where}cert_file")
-    text = _read(cert_path, cert, f"{where}cert_file")
-    key_path = None if key is None else _path(folder, key, f"{where}key_file")
+    cert_path = _resolve_path(folder, cert, f"{where}cert_file")
+    text = _read_file(cert_path, cert, f"{where}cert_file")
+    key_path = None if key is None else _resolve_path(folder, key, f"{where}key_file")
     if key_path is not None and key is not None:
-        _read(key_path, key, f"{where}key_file")
+        _read_file(key_path, key, f"{where}key_file")
     asked = []
 
     def no_passphrase() -> str:
-        """Stand where OpenSSL would ask on the terminal, in the middle of the night."""
+        """Answer in place of OpenSSL's question on the terminal, which would stop an unattended run."""
         asked.append(True)
         return ""
 
@@ -106,7 +106,7 @@ def _show(context: ssl.SSLContext, folder: Path, cert: str, key: str | None, whe
         raise CredentialError(why) from None
 
 
-def _path(folder: Path, name: str, key: str) -> Path:
+def _resolve_path(folder: Path, name: str, key: str) -> Path:
     try:
         return folder / Path(name).expanduser()
     except RuntimeError:
@@ -115,20 +115,20 @@ def _path(folder: Path, name: str, key: str) -> Path:
         ) from None
 
 
-def _read(path: Path, name: str, key: str) -> bytes:
-    """Return a file's bytes: OpenSSL does not say which of several it could not read, and reads anything."""
+def _read_file(path: Path, name: str, key: str) -> bytes:
+    """Return a file's bytes. OpenSSL alone would not say which file it cannot read, and would read a pipe."""
     try:
         return read_regular(path)
     except FileRefusedError as refused:
         raise CredentialError(f"{key} {name} {refused}") from None
 
 
-def warnings(gateway: Gateway) -> list[str]:
-    """Return what a report must say of a gateway that is contacted with less than full protection."""
+def list_warnings(gateway: Gateway) -> list[str]:
+    """Return the warnings that a report shows of a gateway with less than full protection."""
     told = []
-    if _in_clear(gateway.url):
+    if _is_in_clear(gateway.url):
         told.append("http:// sends the credential in clear: whoever listens can use it; use https://")
-    if gateway.auth.iam is not None and _in_clear(gateway.auth.iam.url):
+    if gateway.auth.iam is not None and _is_in_clear(gateway.auth.iam.url):
         told.append(
             "auth.iam.url: http:// sends the password in clear: whoever listens can use it; use https://"
         )
@@ -140,13 +140,13 @@ def warnings(gateway: Gateway) -> list[str]:
     return told
 
 
-def _in_clear(url: str) -> bool:
+def _is_in_clear(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its name or number alone; nothing is resolved."""
+    """Return whether a host is this machine by its name or number alone, without resolving it."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -156,11 +156,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def why_no_tls(error: BaseException, host: str) -> str | None:
-    """Return what is wrong with a certificate or with TLS itself as one clause; None where it is neither."""
+def explain_tls_error(error: BaseException, host: str) -> str | None:
+    """Say in one clause what is wrong with a certificate or with TLS; None if the error is of neither."""
     match error:
         case ssl.SSLCertVerificationError():
-            return _why_not_believed(error.verify_code, error.verify_message, host)
+            return _explain_certificate(error.verify_code, error.verify_message, host)
         case ssl.SSLError():
             reason = getattr(error, "reason", None)  # those that asyncio raises itself have none
             if not reason:
@@ -170,7 +170,7 @@ def why_no_tls(error: BaseException, host: str) -> str | None:
             return None
 
 
-def _why_not_believed(code: int, message: str, host: str) -> str:
+def _explain_certificate(code: int, message: str, host: str) -> str:
     if code == _EXPIRED:
         return f"the certificate of {host} has expired"
     if code == _NOT_YET_VALID:
@@ -185,6 +185,6 @@ def _why_not_believed(code: int, message: str, host: str) -> str:
     return f"the certificate of {host} is not valid ({message})"
 
 
-def refuses_us(error: BaseException | None) -> bool:
-    """Say whether the other side has refused our part of the handshake: then it has read nothing else."""
+def refuses_our_certificate(error: BaseException | None) -> bool:
+    """Return whether the other side refused our part of the handshake, and so has read nothing else."""
     return isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _REFUSALS

@@ -85,7 +85,7 @@ async def test_a_port_that_nobody_listens_on_is_told() -> None:
 async def test_plain_http_is_well_on_the_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(saying(NO_CONTENT)) as peer:
         well = await reached(peer.url)
-        monkeypatch.setattr(reaching, "warnings", lambda _: ["in clear"])
+        monkeypatch.setattr(reaching, "list_warnings", lambda _: ["in clear"])
         ill = await reached(peer.url)
 
     assert well.whole

@@ -140,7 +140,7 @@ async def test_what_has_come_and_was_not_read_yet_answers_nothing(body: bytes | 
 async def test_what_comes_between_the_check_and_the_request_keeps_it_from_being_sent(
     body: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections.Line, "rests", lambda _line, _now: True)
+    monkeypatch.setattr(connections.GuardedConnection, "is_idle", lambda _line, _now: True)
     with saying_too_much() as (url, say_more):
         async with connect(gateway()) as send:
             await ask(send, url, body=body)

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.errors import CredentialError
 from orchestrator.model.credentials import AccessKeys, LoginPassword, Secret
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
-from orchestrator.transport.credentials import LARGEST, resolve, short_ones
+from orchestrator.transport.credentials import LARGEST, find_short_secrets, resolve
 from tests.support.engine import gateway
 
 SECRET = "marker-5f1c-marker"
@@ -374,7 +374,7 @@ def test_a_short_credential_is_seen_without_resolving_it(
         (tmp_path / "marked").write_text(text)
 
     def seen(**auth: Any) -> tuple[CredentialReference, ...]:
-        return short_ones(gateway(auth=Auth(**auth)), tmp_path)
+        return find_short_secrets(gateway(auth=Auth(**auth)), tmp_path)
 
     assert seen(token=variable) == ((variable,) if short else ())
     assert seen(login=ManagerLogin(user="me", password=file)) == ((file,) if short else ())

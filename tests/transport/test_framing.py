@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.transport.framing import LARGEST_HEAD, MOST_LINES, Head, HeadReader, UnfitError
+from orchestrator.transport.framing import LARGEST_HEAD, MOST_LINES, FramingError, HeadReader, ReplyHead
 
 START = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def fed(pieces: Sequence[bytes]) -> tuple[Head, bytes] | None:
+def fed(pieces: Sequence[bytes]) -> tuple[ReplyHead, bytes] | None:
     """What a reader makes of the pieces; what comes after the head is joined."""
     reader = HeadReader()
     for number, piece in enumerate(pieces):
@@ -21,7 +21,7 @@ def fed(pieces: Sequence[bytes]) -> tuple[Head, bytes] | None:
     return None
 
 
-def head_of(data: bytes) -> Head:
+def head_of(data: bytes) -> ReplyHead:
     found = fed([data])
     assert found is not None
     return found[0]
@@ -33,7 +33,7 @@ def test_a_head_is_found_however_it_is_cut(data: st.DataObject, interims: int) -
     whole = INTERIM * interims + head + rest
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
     pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    assert fed(pieces) == (Head(head, length=3), rest)
+    assert fed(pieces) == (ReplyHead(head, length=3), rest)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_head_says_how_its_body_is_framed(lines: bytes, expected: tuple[int | 
     "data", [b"SSH-2.0-x\r\n", b"\x16\x03\x01", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 2x0 a\r\n\r\n"]
 )
 def test_what_is_not_http_is_refused_at_once(data: bytes) -> None:
-    with pytest.raises(UnfitError, match="not HTTP"):
+    with pytest.raises(FramingError, match="not HTTP"):
         fed([data])
 
 
@@ -75,7 +75,7 @@ def test_what_is_not_http_is_refused_at_once(data: bytes) -> None:
     ids=["endless header", "endless interim replies", "many at once", "long", "lines"],
 )
 def test_a_head_is_bounded(pieces: list[bytes], why: str) -> None:
-    with pytest.raises(UnfitError, match=why):
+    with pytest.raises(FramingError, match=why):
         fed(pieces)
 
 

@@ -20,7 +20,7 @@ from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.settings import Tls
 from orchestrator.transport.client import check_connection, connect
-from orchestrator.transport.proxy import Proxy, passwords, read_proxies
+from orchestrator.transport.proxy import ProxyServer, list_passwords, read_proxies
 from tests.support.forwarding import Forward, forwarding
 from tests.support.peer import (
     CREDENTIAL,
@@ -133,14 +133,14 @@ def test_the_loopback_goes_through_the_proxy_unless_it_is_spared() -> None:
 def test_the_gateways_own_proxy_stands_in_place_of_the_environment(scheme: str) -> None:
     environment = {"HTTPS_PROXY": B, "HTTP_PROXY": B, "NO_PROXY": "*"}
     proxy = read_proxies(A, environment).choose(scheme, "roma.example.com", 443)
-    assert proxy == Proxy(A)
+    assert proxy == ProxyServer(A)
 
 
 @pytest.mark.promise(9)
 def test_what_lets_us_through_is_no_part_of_the_address() -> None:
     proxies = read_proxies(None, {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128"})
     proxy = proxies.choose("https", "roma.example.com", 443)
-    assert proxy == Proxy(A, Secret(BASIC))
+    assert proxy == ProxyServer(A, Secret(BASIC))
     assert proxy.place == "a.example.com:3128"
     assert PASSWORD not in repr(proxies)
     assert BASIC not in repr(proxies)
@@ -183,15 +183,15 @@ def test_who_writes_a_password_with_a_sign_of_its_own_is_told_how() -> None:
         read_proxies(None, {"HTTP_PROXY": "http://svc:20#24Gizli@proxy.corp:3128"})
     written = read_proxies(None, {"HTTP_PROXY": "http://svc:20%2324Gizli@proxy.corp:3128"})
     basic = base64.b64encode(b"svc:20#24Gizli").decode()
-    assert written.choose("http", "a", 80) == Proxy("http://proxy.corp:3128", Secret(f"Basic {basic}"))
+    assert written.choose("http", "a", 80) == ProxyServer("http://proxy.corp:3128", Secret(f"Basic {basic}"))
 
 
 @pytest.mark.promise(9)
 def test_a_proxy_s_password_is_known_to_who_masks() -> None:
     environment = {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128", "HTTP_PROXY": B}
-    assert passwords(None, environment) == (Secret(PASSWORD),)
-    assert passwords(A, environment) == ()
-    assert passwords(None, {"HTTP_PROXY": "http://a-token@a.example.com:3128"}) == (Secret("a-token"),)
+    assert list_passwords(None, environment) == (Secret(PASSWORD),)
+    assert list_passwords(A, environment) == ()
+    assert list_passwords(None, {"HTTP_PROXY": "http://a-token@a.example.com:3128"}) == (Secret("a-token"),)
 
 
 def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
 from orchestrator.transport import client
 from orchestrator.transport.client import connect
-from orchestrator.transport.tls import check_trust, warnings, why_no_tls
+from orchestrator.transport.tls import check_trust, explain_tls_error, list_warnings
 from tests.support.peer import (
     CREDENTIAL,
     NO_CONTENT,
@@ -259,7 +259,7 @@ async def test_a_handshake_that_is_dropped_without_a_word_is_no_request(ca: trus
 async def test_a_refusal_proves_that_nothing_was_read_only_on_a_new_connection(
     monkeypatch: pytest.MonkeyPatch, served: int
 ) -> None:
-    monkeypatch.setattr(client, "refuses_us", lambda _: True)
+    monkeypatch.setattr(client, "refuses_our_certificate", lambda _: True)
 
     async def answer(peer: Peer, writer: asyncio.StreamWriter) -> None:
         await (saying(NO_CONTENT) if len(peer.requests) <= served else reset)(peer, writer)
@@ -289,7 +289,7 @@ async def test_a_handshake_that_stalls_sent_nothing(papers: Path) -> None:
     ],
 )
 def test_what_has_no_words_of_its_own_is_told_all_the_same(error: Exception, words: str | None) -> None:
-    assert why_no_tls(error, "roma.example.com") == words
+    assert explain_tls_error(error, "roma.example.com") == words
 
 
 # What is refused before anything is sent.
@@ -370,17 +370,17 @@ def test_a_path_may_be_absolute_or_in_the_home_folder(papers: Path, monkeypatch:
     ],
 )
 def test_a_credential_in_clear_is_warned_of_unless_it_stays_on_this_machine(url: str, told: int) -> None:
-    assert [text.partition(":")[0] for text in warnings(gateway(url=url))] == ["http"] * told
+    assert [text.partition(":")[0] for text in list_warnings(gateway(url=url))] == ["http"] * told
 
 
 def test_a_password_in_clear_is_warned_of_too() -> None:
     iam = IamLogin(url="http://iam.example.com", user="u", domain="d", password=CredentialReference(env="P"))
     lane = gateway(url="https://roma.example.com", auth=Auth(iam=iam))
     safe = replace(lane, auth=Auth(iam=replace(iam, url="https://iam.example.com")))
-    assert [text.partition(" ")[0] for text in warnings(lane)] == ["auth.iam.url:"]
-    assert warnings(safe) == []
+    assert [text.partition(" ")[0] for text in list_warnings(lane)] == ["auth.iam.url:"]
+    assert list_warnings(safe) == []
 
 
 def test_believing_anybody_is_warned_of() -> None:
-    (told,) = warnings(gateway(url="https://roma.example.com", tls=Tls(insecure=True)))
+    (told,) = list_warnings(gateway(url="https://roma.example.com", tls=Tls(insecure=True)))
     assert told.startswith("insecure: any certificate is believed")
