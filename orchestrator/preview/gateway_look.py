@@ -25,7 +25,7 @@ from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, m
 from orchestrator.preview.states import PreviewedGateway, SeenTarget, SiblingDeployments
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe
-from orchestrator.transport.tls import warnings
+from orchestrator.transport.tls import list_warnings
 
 LOOK_WITHIN = 30.0
 """Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""
@@ -51,7 +51,7 @@ class GatewayLook:
         self._watch = AnswerWatch(environment.monotonic)
         self._requests = 0
         self._seconds: list[float] = []
-        self._warnings = list(warnings(gateway))
+        self._warnings = list(list_warnings(gateway))
         self._lacking: frozenset[str] = frozenset()
         self._until: float | None = None
 
