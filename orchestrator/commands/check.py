@@ -64,10 +64,10 @@ def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
     """Yield a warning for each credential that is seen to be too short to be masked well."""
     from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.text.characters import make_visible
-    from orchestrator.transport.credentials import short_ones
+    from orchestrator.transport.credentials import find_short_secrets
 
     for gateway in loaded.plan.gateways:
-        for reference in short_ones(gateway, loaded.folder):
+        for reference in find_short_secrets(gateway, loaded.folder):
             where = f"gateway {make_visible(gateway.name)}: {make_visible(str(reference))}"
             yield f"warning: {where}: {TOO_SHORT}"
 
@@ -124,10 +124,10 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
     from orchestrator.plan.lookalikes import lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
-    from orchestrator.transport.tls import warnings
+    from orchestrator.transport.tls import list_warnings
 
     for gateway in plan.gateways:
-        yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in warnings(gateway))
+        yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
     for _, text in list_idle_warnings(draft.database, plan, options, most=None):
         yield f"warning: {make_visible(text)}"
     for _, text in lookalikes(plan.gateways):

@@ -33,7 +33,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_consent
 from orchestrator.rules.exit_status import name_end_state
 from orchestrator.rules.stop_rules import StopRules
-from orchestrator.transport.tls import warnings
+from orchestrator.transport.tls import list_warnings
 
 LAST_WRITES = 3.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
@@ -174,7 +174,7 @@ class Session:
             self._controller.learned.get(gateway.name, LearnedLimits()),
             self._spec.change.act,
         )
-        texts = [*warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
+        texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):
             lane.warn(warning)
         return lane

@@ -17,7 +17,7 @@ from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.transport.client import check_connection, connect
 from orchestrator.transport.credentials import resolve
-from orchestrator.transport.proxy import passwords
+from orchestrator.transport.proxy import list_passwords
 
 
 async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
@@ -40,6 +40,6 @@ def real_environment(folder: Path) -> Environment:
         roll=random.random,
         connect=partial(connect, folder=folder),
         check=partial(check_connection, folder=folder),
-        passwords=lambda gateway: passwords(gateway.proxy, os.environ),
+        passwords=lambda gateway: list_passwords(gateway.proxy, os.environ),
         credential=partial(_resolve_in_thread, folder=folder),
     )
