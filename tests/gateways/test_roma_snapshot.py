@@ -11,7 +11,7 @@ from orchestrator.gateways.roma.snapshot import DEFINITION, HISTORY
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, FrontEnd, Operation, Reading, Snapshot, Verdict
-from orchestrator.rules.precheck import judged
+from orchestrator.rules.precheck import judge_snapshot
 from orchestrator.rules.retry import RetryPolicy
 from tests.support.recorded import PARTS, gateway, samples, target
 
@@ -123,7 +123,7 @@ def test_without_a_mandatory_field_nothing_is_published(missing: str) -> None:
 )
 def test_a_field_that_cannot_be_kept_whole_is_named_and_never_cut(field: str, value: Any, gap: str) -> None:
     found = snapshot(definition=UP, history=HISTORY_OF, front=told(PUBLISHED, **{field: value}))
-    end = judged(RetryPolicy(), found, None, required=True)
+    end = judge_snapshot(RetryPolicy(), found, None, required=True)
 
     assert (found.deploy, found.obstacles, found.message) == (ALONE, ("missing-history",), gap)
     assert len(msgspec.json.encode(found)) < 2000
