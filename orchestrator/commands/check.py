@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
     from orchestrator.journal.draft import Draft
     from orchestrator.model.plan import Plan
-    from orchestrator.plan.reader import Loaded
+    from orchestrator.plan.reader import ParsedPlan
     from orchestrator.runs.load import LoadedPlan
 
 
@@ -60,7 +60,7 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     click.echo(f"digest: {loaded.digest}")
 
 
-def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
+def _list_short_credentials(loaded: ParsedPlan) -> Iterator[str]:
     """Yield a warning for each credential that is seen to be too short to be masked well."""
     from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.text.characters import make_visible
@@ -72,7 +72,7 @@ def _list_short_credentials(loaded: Loaded) -> Iterator[str]:
             yield f"warning: {where}: {TOO_SHORT}"
 
 
-def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
+def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
     """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
     from orchestrator.text.characters import make_visible
     from orchestrator.text.columns import align_columns
@@ -87,7 +87,7 @@ def list_counts(loaded: Loaded | LoadedPlan) -> Iterator[str]:
     yield from align_columns(rows, left=3)
 
 
-def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[str]:
+def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield how a plan would go, in words; ``options`` hold the protect files."""
     from orchestrator.commands.agreement import describe_window
     from orchestrator.commands.explain import (
@@ -121,7 +121,7 @@ def explain_plan(loaded: Loaded, draft: Draft, options: RunOptions) -> Iterator[
 
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
-    from orchestrator.plan.lookalikes import lookalikes
+    from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.tls import list_warnings
@@ -130,7 +130,7 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
     for _, text in list_idle_warnings(draft.database, plan, options, most=None):
         yield f"warning: {make_visible(text)}"
-    for _, text in lookalikes(plan.gateways):
+    for _, text in find_lookalikes(plan.gateways):
         yield f"warning: {make_visible(text)}"
 
 

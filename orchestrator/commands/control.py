@@ -92,7 +92,7 @@ def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     from orchestrator.engine.control_commands import SetLimits
     from orchestrator.errors import UnfitError
     from orchestrator.model.settings import MOST_IN_FLIGHT
-    from orchestrator.plan.scalars import read_rate
+    from orchestrator.plan.scalars import parse_rate
 
     given: dict[str, str] = {}
     for setting in settings:
@@ -109,7 +109,7 @@ def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     if number is not None and not 1 <= number <= MOST_IN_FLIGHT:
         raise UsageError(f"limits: concurrency={concurrency} is out of bounds; 1 to {MOST_IN_FLIGHT}")
     try:
-        per_second = None if rate in (None, "none") else read_rate(rate)
+        per_second = None if rate in (None, "none") else parse_rate(rate)
     except UnfitError as unfit:
         raise UsageError(f"limits: rate={rate}: {unfit.message}; {unfit.hint}") from None
     return SetLimits(gateway, number, per_second, rate == "none")

@@ -109,9 +109,9 @@ def command(
     from orchestrator.discover.plan_text import render_plan
     from orchestrator.discover.search import Discovery, SearchRequest
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.plan.frame import moved, read_frame
+    from orchestrator.plan.template import move_paths, read_template
 
-    frame = read_frame(source)
+    frame = read_template(source)
     order = SearchRequest(
         frame=frame, source=str(source), gateways=gateways, filters=asked.filters(), group_by=group_by
     )
@@ -119,7 +119,7 @@ def command(
     place = None if output is None or str(output) == "-" else output
     if place is not None:
         check_place(place, replace=force, streams=False)
-    entries = frame.entries if place is None else moved(frame, Path(os.path.realpath(place.parent)))
+    entries = frame.entries if place is None else move_paths(frame, Path(os.path.realpath(place.parent)))
     with search.spooling():
         run_interruptibly(search.run)
         result = search.result(entries, stdout=place is None)

@@ -13,6 +13,6 @@ def command() -> None:
     """
     import json
 
-    from orchestrator.plan.schema import plan_schema
+    from orchestrator.plan.schema import make_plan_schema
 
-    click.echo(json.dumps(plan_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(make_plan_schema(), indent=2, ensure_ascii=False))

@@ -88,10 +88,10 @@ def _seed(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) ->
 
 def _seed_of_plan(path: Path) -> SimulatorFixture:
     from orchestrator.plan.reader import read_plan
-    from orchestrator.plan.targets import Listing
+    from orchestrator.plan.target_sink import TargetList
     from orchestrator.simulator.fixtures import SimulatorFixture
 
-    listing = Listing()
+    listing = TargetList()
     loaded = read_plan(path, listing)
     return SimulatorFixture.from_plan(loaded.plan, listing.targets)
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.globs import matcher
+from orchestrator.model.globs import make_matcher
 from orchestrator.model.search import FoundTarget, TargetFilter
 from orchestrator.text.names import to_nfc
 
@@ -132,7 +132,7 @@ def _match_globs(patterns: Sequence[str], *, whole: bool) -> Callable[[str], boo
 
     ``whole``: the text is a path, whose parts a ``*`` does not cross; in a name a slash is a mere letter.
     """
-    match = matcher(to_nfc(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
+    match = make_matcher(to_nfc(pattern if whole else _hide_slashes(pattern)) for pattern in patterns)
     return lambda text: match(to_nfc(text if whole else _hide_slashes(text))) is not None
 
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import FoundTarget
-from orchestrator.model.target_id import target_id
-from orchestrator.plan.shape import check
-from orchestrator.plan.written import comment, flow
+from orchestrator.model.target_id import join_id
+from orchestrator.plan.target_shape import check_coordinate
+from orchestrator.plan.yaml_text import format_comment, format_flow
 from orchestrator.text.characters import show_name
 from orchestrator.text.names import to_nfc
 
@@ -57,13 +57,13 @@ class FoundTargets:
         self._places[group].append((gateway.name, found.parts, self._end, len(data)))
         self._end += len(data)
         self.matched[gateway.name] += 1
-        self.protected += self._protection(target_id(gateway.name, found.parts)) is not None
+        self.protected += self._protection(join_id(gateway.name, found.parts)) is not None
 
     def groups(self) -> list[tuple[str, str | None]]:
         """Return the name of each wave with its group, sorted; no two names are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
-            plain = to_nfc(comment(group or "")).strip() or "unnamed"
+            plain = to_nfc(format_comment(group or "")).strip() or "unnamed"
             name, number = plain, 1
             while name in names:
                 number += 1
@@ -86,7 +86,7 @@ def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:
     """Return why a plan cannot name a live target; None where it can."""
     for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
         try:
-            check(coordinate, part)
+            check_coordinate(coordinate, part)
         except UnfitError as unfit:
             return f"{coordinate.name} {unfit.message}"
     return None
@@ -94,5 +94,5 @@ def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:
 
 def _format_line(keys: Mapping[str, str], found: FoundTarget) -> str:
     notes = [*found.notes, *([f"since {found.since}"] if found.since else [])]
-    seen = comment(", ".join(notes))
-    return f"- {flow(keys)}{f'  # {seen}' if seen else ''}"
+    seen = format_comment(", ".join(notes))
+    return f"- {format_flow(keys)}{f'  # {seen}' if seen else ''}"

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from orchestrator.discover.found_targets import FoundTargets
 from orchestrator.discover.survey import SurveyResult
-from orchestrator.plan.frame import block
-from orchestrator.plan.nodes import Entries
-from orchestrator.plan.written import comment, text
+from orchestrator.plan.nodes import MappingNode
+from orchestrator.plan.template import format_block
+from orchestrator.plan.yaml_text import format_comment, format_text
 
 EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot be run."
 
@@ -42,7 +42,7 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
 
     origin: PlanOrigin
     surveys: Sequence[SurveySummary]
-    entries: Entries
+    entries: MappingNode
     at_most: int | None
     spool: FoundTargets
 
@@ -95,9 +95,9 @@ def list_gaps(result: DiscoveredPlan) -> Iterator[str]:
 
 def render_plan(result: DiscoveredPlan) -> Iterator[str]:
     """Yield the lines of the plan."""
-    yield from (f"# {comment(line)}".rstrip() for line in _comments(result))
+    yield from (f"# {format_comment(line)}".rstrip() for line in _comments(result))
     yield ""
-    yield from block(result.entries)
+    yield from format_block(result.entries)
     groups = result.spool.groups()
     if len(groups) == 1 and groups[0][1] is None:
         yield "targets:"
@@ -105,7 +105,7 @@ def render_plan(result: DiscoveredPlan) -> Iterator[str]:
     elif groups:
         yield "waves:"
         for name, group in groups:
-            yield f"  - name: {text(name)}"
+            yield f"  - name: {format_text(name)}"
             yield "    targets:"
             yield from (f"      {line}" for line in result.spool.lines(group))
 

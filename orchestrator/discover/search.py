@@ -24,10 +24,10 @@ from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import FoundTarget
-from orchestrator.plan.frame import Frame, paths_in
-from orchestrator.plan.nodes import Entries
+from orchestrator.plan.nodes import MappingNode
 from orchestrator.plan.patterns import Patterns
-from orchestrator.plan.problems import nearest
+from orchestrator.plan.problems import suggest_nearest
+from orchestrator.plan.template import PlanTemplate, has_relative_paths
 from orchestrator.runs.machine import real_environment
 from orchestrator.transport.client import connect
 
@@ -41,7 +41,7 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     ``source`` is the plan as the person named it. An empty ``gateways`` means all gateways of the plan.
     """
 
-    frame: Frame
+    frame: PlanTemplate
     source: str
     gateways: tuple[str, ...] = ()
     filters: DiscoveryFilters = DiscoveryFilters()
@@ -73,7 +73,7 @@ class Discovery:
         """Hold the file of found targets open. Results can be read only within the block."""
         with tempfile.TemporaryFile() as file:
             frame = self._order.frame
-            self._spool = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).first)
+            self._spool = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).find_first)
             yield
 
     async def run(self) -> None:
@@ -86,7 +86,7 @@ class Discovery:
     def _keep(self, gateway: Gateway, found: FoundTarget) -> str | None:
         return self._spool.add(gateway, found, choose_group(self._order.group_by, gateway.name, found))
 
-    def result(self, entries: Entries, *, stdout: bool) -> DiscoveredPlan:
+    def result(self, entries: MappingNode, *, stdout: bool) -> DiscoveredPlan:
         """Return the parts of the plan; ``entries`` are the frame's, with paths for the new plan's place."""
         frame = self._order.frame
         origin = PlanOrigin(
@@ -94,7 +94,7 @@ class Discovery:
             who=_who(),
             source=self._order.source,
             filters=str(self._order.filters),
-            folder=str(frame.folder) if stdout and paths_in(frame) else None,
+            folder=str(frame.folder) if stdout and has_relative_paths(frame) else None,
         )
         return DiscoveredPlan(
             origin=origin,
@@ -118,11 +118,11 @@ def _make_environment(folder: Path) -> Environment:
     return replace(real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
 
 
-def _choose_gateways(frame: Frame, names: Sequence[str]) -> list[Gateway]:
+def _choose_gateways(frame: PlanTemplate, names: Sequence[str]) -> list[Gateway]:
     known = {gateway.name: gateway for gateway in frame.gateways}
     for name in names:
         if name not in known:
-            hint = nearest(name, known) or f"the gateways are {', '.join(known)}"
+            hint = suggest_nearest(name, known) or f"the gateways are {', '.join(known)}"
             raise UsageError(f"the plan names no gateway {name}; {hint}")
     return [gateway for gateway in frame.gateways if gateway.name in names or not names]
 

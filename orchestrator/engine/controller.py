@@ -29,7 +29,7 @@ from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Limits
-from orchestrator.plan.patterns import Patterns, fault
+from orchestrator.plan.patterns import Patterns, find_fault
 from orchestrator.text.counting import count_noun
 
 
@@ -96,9 +96,9 @@ class Controller:
     def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
         untouched = self._resources.pending.untouched()
-        count = sum(patterns.first(name) is not None for _, name in untouched)
+        count = sum(patterns.find_first(name) is not None for _, name in untouched)
         if not count:
-            unfit = fault(pattern, self._plan.gateways)
+            unfit = find_fault(pattern, self._plan.gateways)
             hint = f"; {unfit.hint}" if unfit is not None and unfit.hint else ""
             raise UsageError(
                 f"{pattern} matches no target that nothing was sent for (in a pattern * stays inside one"

@@ -61,7 +61,7 @@ class Session:
         self._run_gate = RunGate(
             closes=self._window.close_on_monotonic_clock(),
             announce=self._announce_stop,
-            matcher=lambda texts: Patterns(texts, spec.plan.gateways).first,
+            matcher=lambda texts: Patterns(texts, spec.plan.gateways).find_first,
         )
         for pattern, operator in spec.skips.items():
             self._run_gate.skip(pattern, operator)

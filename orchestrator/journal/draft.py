@@ -10,8 +10,9 @@ from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.order import circles, depths
-from orchestrator.plan.targets import MOST_AMONG, Astray, Duplicate, Place
+from orchestrator.plan.cycles import compute_depths, find_cycles
+from orchestrator.plan.problems import FilePosition
+from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, Duplicate
 from orchestrator.rules.precheck import StateAtApproval
 
 _INSERT = (
@@ -78,8 +79,8 @@ def _duplicate(row: Row) -> Duplicate:
     return Duplicate(_place(first), TargetId(first[0]), _place(again), TargetId(again[0]))
 
 
-def _place(row: Row) -> Place:
-    return Place(*row[1:])
+def _place(row: Row) -> FilePosition:
+    return FilePosition(*row[1:])
 
 
 class Draft:
@@ -99,7 +100,7 @@ class Draft:
         self._circles: list[list[int]] = []
         self.database.run("BEGIN")
 
-    def add(self, target: Target, place: Place) -> None:
+    def add(self, target: Target, place: FilePosition) -> None:
         """Take one more target."""
         self._is_ascii = self._is_ascii and target.id.isascii()
         gateway = self._gateways.setdefault(target.gateway, len(self._gateways))
@@ -119,25 +120,25 @@ class Draft:
         if len(self._batch) >= _BATCH:
             self._write()
 
-    def require(self, seq: int, needs: TargetId, place: Place) -> None:
+    def require(self, seq: int, needs: TargetId, place: FilePosition) -> None:
         """Take that the target numbered ``seq`` comes after the one called ``needs``."""
         self._required.append((seq, needs, place.file, place.line, place.column))
         if len(self._required) >= _BATCH:
             self._write_required()
 
-    def astray(self) -> Iterator[Astray]:
+    def find_dependency_faults(self) -> Iterator[DependencyFault]:
         """Yield what was required and cannot be, once for each place."""
         self._settle()
         if not self._requires:
             return
-        few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_AMONG + 1,))
+        few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_SUGGESTED + 1,))
         among = tuple(TargetId(name) for (name,) in few)
         for why, needs, *place in self.database.rows(self._comparing(_ASTRAY)):
-            near = among if why == "unknown" and len(among) <= MOST_AMONG else ()
-            yield Astray(Place(*place), why, (TargetId(needs),), near)
+            near = among if why == "unknown" and len(among) <= MOST_SUGGESTED else ()
+            yield DependencyFault(FilePosition(*place), why, (TargetId(needs),), near)
         for circle in self._circles:
-            at = Place(*self.database.one(self._comparing(_REQUIRED_AT), circle[:2]))
-            yield Astray(at, "circle", tuple(map(self._id, circle)))
+            at = FilePosition(*self.database.one(self._comparing(_REQUIRED_AT), circle[:2]))
+            yield DependencyFault(at, "circle", tuple(map(self._id, circle)))
 
     def _comparing(self, statement: str) -> str:
         return statement.replace("nfc(", "(") if self._is_ascii else statement
@@ -164,9 +165,9 @@ class Draft:
         needs: dict[int, list[int]] = {}
         for seq, before in self.database.rows("SELECT seq, needs FROM dependency"):
             needs.setdefault(seq, []).append(before)
-        found = depths(needs)
+        found = compute_depths(needs)
         if len(found) < len(needs):
-            self._circles = list(circles(needs))
+            self._circles = list(find_cycles(needs))
         self.database.run_many(
             "UPDATE target SET depth = ? WHERE seq = ?", [(depth, seq) for seq, depth in found.items()]
         )
@@ -181,7 +182,7 @@ class Draft:
         self._requires = True
         self._required.clear()
 
-    def duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
+    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
         """Yield every target that stands twice, also under two names of one installation."""
         self._write()
         with self.database.translated():

@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, Value
 from orchestrator.model.plan import Plan, RunId
-from orchestrator.plan.stored import plan_from_json, plan_to_json
+from orchestrator.plan.json_form import decode_plan, encode_plan
 from orchestrator.report.values import ApprovalMethod
 
 RunAct: TypeAlias = Literal["undeploy", "restore"]
@@ -138,13 +138,13 @@ def read_plan(database: Database, *, schema: Literal["main", "ours"] = "main") -
     Raises JournalError where there is none.
     """
     for (text,) in database.rows(_PLAN.format(schema=schema)):
-        return plan_from_json(text.encode())
+        return decode_plan(text.encode())
     raise JournalError(f"{database.path}: the journal holds no plan")
 
 
 def insert_plan(database: Database, plan: Plan) -> None:
     """Insert the plan, once."""
-    database.run_many(_INSERT, [("plan", plan_to_json(plan).decode())])
+    database.run_many(_INSERT, [("plan", encode_plan(plan).decode())])
 
 
 def read_plan_name(database: Database) -> str:

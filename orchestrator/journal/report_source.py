@@ -18,7 +18,7 @@ from orchestrator.journal.sessions import measure_sessions, read_sessions
 from orchestrator.journal.taken import still_down
 from orchestrator.journal.target_reports import stream_targets
 from orchestrator.journal.timeline import WorkingTimeCurves
-from orchestrator.model.globs import matcher
+from orchestrator.model.globs import make_matcher
 from orchestrator.model.outcome import DONE
 from orchestrator.model.plan import Plan, RunId, WaveStep
 from orchestrator.report.values import (
@@ -131,7 +131,7 @@ class JournalReportSource:
         return [name for (name,) in self._database.rows(query, (ref,))]
 
     def _list_matching(self, pattern: str) -> list[str]:
-        matches = matcher((pattern,))
+        matches = make_matcher((pattern,))
         names = (name for (name,) in self._database.rows(_IDS))
         return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
 

@@ -44,7 +44,7 @@ class Globs:
         if len(wild) <= FEW:
             self._loose = wild
             return
-        fragments = {index: _fragments(self.patterns[index]) for index in wild}
+        fragments = {index: _cut_fragments(self.patterns[index]) for index in wild}
         shared = Counter(fragment for found in fragments.values() for fragment in found)
         for index, found in fragments.items():
             if found:
@@ -52,7 +52,7 @@ class Globs:
             else:
                 self._loose.append(index)
 
-    def matching(self, text: str) -> Iterator[int]:
+    def find_matches(self, text: str) -> Iterator[int]:
         """Yield the index of each pattern that matches, in no order but that of an exact one first."""
         if (exact := self._exact.get(text)) is not None:
             yield exact
@@ -60,7 +60,7 @@ class Globs:
             if self._test(index)(text):
                 yield index
         if self._fragments:
-            for fragment in _grams(text) & self._fragments:
+            for fragment in _cut_grams(text) & self._fragments:
                 for index in self._filed[fragment]:
                     if self._test(index)(text):
                         yield index
@@ -68,11 +68,11 @@ class Globs:
     def _test(self, index: int) -> Callable[[str], object]:
         test = self._tests.get(index)
         if test is None:
-            test = self._tests[index] = re.compile(_expression(self.patterns[index]), re.DOTALL).match
+            test = self._tests[index] = re.compile(_translate(self.patterns[index]), re.DOTALL).match
         return test
 
 
-def matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
+def make_matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
     """Return what says which of ``patterns`` matches a text as a whole; ``None`` where none does.
 
     Where several match, one without ``*`` and ``?`` is told first, else the first as given.
@@ -80,7 +80,7 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
     globs = Globs(patterns)
 
     def match(text: str) -> str | None:
-        found = list(globs.matching(text))
+        found = list(globs.find_matches(text))
         if not found:
             return None
         exact = globs.patterns[found[0]] == text
@@ -89,19 +89,19 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
     return match
 
 
-def behind(pattern: str, start: str) -> Iterator[str]:
+def match_beginning(pattern: str, start: str) -> Iterator[str]:
     """Yield the patterns of what may follow ``start``: a text that begins with it matches ``pattern`` if
     what follows matches one of them."""
     tokens = _TOKENS.findall(pattern)
-    states = _opened(tokens, {0})
+    states = _skip_stars(tokens, {0})
     for letter in start:
-        states = _opened(tokens, {after for state in states for after in _stepped(tokens, state, letter)})
+        states = _skip_stars(tokens, {after for state in states for after in _step(tokens, state, letter)})
     for state in sorted(states):
         if not (state and state - 1 in states and tokens[state - 1].startswith("*")):
             yield "".join(tokens[state:])
 
 
-def _stepped(tokens: list[str], state: int, letter: str) -> Iterator[int]:
+def _step(tokens: list[str], state: int, letter: str) -> Iterator[int]:
     """Yield where in the pattern one may stand after one more letter."""
     sign = tokens[state] if state < len(tokens) else ""
     if sign.startswith("**") or (sign == "*" and letter != "/"):
@@ -110,7 +110,7 @@ def _stepped(tokens: list[str], state: int, letter: str) -> Iterator[int]:
         yield state + 1
 
 
-def _opened(tokens: list[str], states: set[int]) -> set[int]:
+def _skip_stars(tokens: list[str], states: set[int]) -> set[int]:
     """Add what stands behind stars, which may match nothing."""
     reached = set(states)
     for state in states:
@@ -121,15 +121,15 @@ def _opened(tokens: list[str], states: set[int]) -> set[int]:
     return reached
 
 
-def _grams(text: str) -> set[str]:
+def _cut_grams(text: str) -> set[str]:
     return {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
 
 
-def _fragments(pattern: str) -> set[str]:
-    return {gram for run in _WILD.split(pattern) for gram in _grams(run)}
+def _cut_fragments(pattern: str) -> set[str]:
+    return {gram for run in _WILD.split(pattern) for gram in _cut_grams(run)}
 
 
-def _expression(pattern: str) -> str:
+def _translate(pattern: str) -> str:
     """Return ``pattern`` as a regular expression that takes no more than quadratic time.
 
     Between two stars a text is found at its first place and never looked for again (an atomic group): an
@@ -143,26 +143,28 @@ def _expression(pattern: str) -> str:
         else:
             spans[-1] += piece
     if len(spans) == 1:
-        return _last(spans[0])
-    middle = "".join(f"(?>.*?{_span(span)})" for span in spans[1:-1])
+        return _translate_last(spans[0])
+    middle = "".join(f"(?>.*?{_translate_span(span)})" for span in spans[1:-1])
     return (
-        f"{_span(spans[0])}{middle}.*?{_last(spans[-1])}" if spans[-1] else f"{_span(spans[0])}{middle}.*\\Z"
+        f"{_translate_span(spans[0])}{middle}.*?{_translate_last(spans[-1])}"
+        if spans[-1]
+        else f"{_translate_span(spans[0])}{middle}.*\\Z"
     )
 
 
-def _span(span: str) -> str:
+def _translate_span(span: str) -> str:
     """Return the expression of a span that something follows."""
     first, *rest = span.split("*")
-    return _text(first) + "".join(f"(?>[^/]*?{_text(text)})" for text in rest)
+    return _translate_text(first) + "".join(f"(?>[^/]*?{_translate_text(text)})" for text in rest)
 
 
-def _last(span: str) -> str:
+def _translate_last(span: str) -> str:
     """Return the expression of the span that ends with the id."""
     before, star, last = span.rpartition("*")
     if not star:
-        return f"{_text(last)}\\Z"
-    return f"{_span(before)}[^/]*{_text(last)}\\Z"
+        return f"{_translate_text(last)}\\Z"
+    return f"{_translate_span(before)}[^/]*{_translate_text(last)}\\Z"
 
 
-def _text(text: str) -> str:
+def _translate_text(text: str) -> str:
     return "[^/]".join(map(re.escape, text.split("?")))

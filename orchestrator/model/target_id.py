@@ -12,7 +12,7 @@ from orchestrator.text.characters import quote_text
 _STRAY = re.compile(r"%(?!25|2F)")
 
 
-def target_id(gateway: str, parts: Sequence[str]) -> TargetId:
+def join_id(gateway: str, parts: Sequence[str]) -> TargetId:
     """Return the id of the target with these coordinates."""
     whole = "/".join(parts)
     if "%" in whole or whole.count("/") != len(parts) - 1:

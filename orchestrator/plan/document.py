@@ -22,18 +22,18 @@ from yaml.reader import ReaderError
 
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Wave
-from orchestrator.plan.entries import EntryReader
-from orchestrator.plan.header import NamedGateway, read_gateways, refuse_other_version
-from orchestrator.plan.includes import Includes
-from orchestrator.plan.intake import TargetCollector
+from orchestrator.plan.collectors import TargetCollector
+from orchestrator.plan.gateways import NamedGateway, read_gateways
+from orchestrator.plan.header import refuse_other_version
 from orchestrator.plan.keys import SHORT_WAVE
-from orchestrator.plan.nodes import Composer, Entries, Node, Scalar, child, place_of
-from orchestrator.plan.problems import Problems, UnreadableError
-from orchestrator.plan.records import kind_of, read_record
+from orchestrator.plan.nodes import MappingNode, Node, NodeComposer, ScalarNode, get_position, join_path
+from orchestrator.plan.placeholders import warn_of_placeholders
+from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
+from orchestrator.plan.records import describe_node, read_record
 from orchestrator.plan.scalars import WHOLE
-from orchestrator.plan.source import Source
-from orchestrator.plan.targets import Place
-from orchestrator.plan.unfilled import warn_of_unfilled
+from orchestrator.plan.source import PlanSource
+from orchestrator.plan.target_entries import EntryReader
+from orchestrator.plan.target_files import TargetFiles
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
@@ -43,7 +43,7 @@ except ImportError:  # PyYAML goes without libyaml where that was missing when i
     cyaml = None  # type: ignore[assignment]
 
 
-def _parser(source: Source) -> Any:
+def _make_parser(source: PlanSource) -> Any:
     """Return libyaml's parser of ``source``. Raises ``UsageError`` where PyYAML came without it."""
     if cyaml is None:
         raise UsageError(
@@ -53,7 +53,7 @@ def _parser(source: Source) -> Any:
     return cyaml.CParser(source)  # type: ignore[attr-defined]  # re-exported, though the stub says no
 
 
-class Document:
+class PlanDocument:
     """Reads the file once. Afterwards ``header``, ``gateways`` and ``waves`` hold what is small.
 
     Where targets stand before the gateways they are passed over, and ``skipped`` says so: read the file
@@ -68,34 +68,34 @@ class Document:
         problems: Problems,
         gateways: Mapping[str, NamedGateway] | None = None,
     ) -> None:
-        self.header = Entries({}, {}, Place(0, 1, 1))
+        self.header = MappingNode({}, {}, FilePosition(0, 1, 1))
         self.gateways = gateways
         self.waves: list[Wave] = []
         self.skipped = False
-        self.includes = Includes(path, problems)
-        self.source = Source(stream)
+        self.includes = TargetFiles(path, problems)
+        self.source = PlanSource(stream)
         self._problems = problems
         self._collector = collector
-        parser = _parser(self.source)
+        parser = _make_parser(self.source)
         self._next_event = cast(
             "Callable[[], Event]", parser.get_event
         )  # None comes after the last event only
-        self._composer = Composer(self._next_event, problems)
+        self._composer = NodeComposer(self._next_event, problems)
         self._entries: EntryReader | None = None
-        self._names: dict[str, Place] = {}
+        self._names: dict[str, FilePosition] = {}
 
     def read(self) -> None:
         """Read to the end. Raises ``UnreadableError`` where the rest cannot be read."""
         try:
-            self._document()
+            self._read_document()
         except ReaderError as error:
             code = error.character if isinstance(error.character, int) else ord(error.character)
-            place = self.source.place(error.position)
+            place = self.source.find_position(error.position)
             raise UnreadableError(place, f"the character U+{code:04X} is not allowed in YAML") from None
         except yaml.MarkedYAMLError as error:
-            raise self._no_yaml(error) from None
+            raise self._explain_yaml_error(error) from None
 
-    def _no_yaml(self, error: yaml.MarkedYAMLError) -> UnreadableError:
+    def _explain_yaml_error(self, error: yaml.MarkedYAMLError) -> UnreadableError:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         message = f"cannot be read as YAML: {error.problem or error.context}"
@@ -104,102 +104,102 @@ class Document:
         if "Unicode character escape" in (error.problem or ""):
             hint = "half of a pair names no character; write the character itself"
         else:
-            hint = self.source.odd_character(line) if line else ""
-        return UnreadableError(Place(0, line, column), message, hint)
+            hint = self.source.find_odd_character(line) if line else ""
+        return UnreadableError(FilePosition(0, line, column), message, hint)
 
-    def _document(self) -> None:
+    def _read_document(self) -> None:
         composer = self._composer
-        composer.next()
-        if isinstance(composer.next(), StreamEndEvent):
+        composer.take_event()
+        if isinstance(composer.take_event(), StreamEndEvent):
             raise UnreadableError(
-                Place(0, 0, 0), "the file holds no plan", "undeploy init writes a commented one"
+                FilePosition(0, 0, 0), "the file holds no plan", "undeploy init writes a commented one"
             )
-        root = composer.next()
+        root = composer.take_event()
         if not isinstance(root, MappingStartEvent):
             node = composer.compose(root, "")
-            found = kind_of(node) if node else "no value"
+            found = describe_node(node) if node else "no value"
             keys = "version, name, gateways and waves"
-            at = place_of(root)
-            hint = self.source.odd_character(at.line)
+            at = get_position(root)
+            hint = self.source.find_odd_character(at.line)
             raise UnreadableError(at, f"found {found}, expected a mapping with the keys {keys}", hint)
-        self._refuse_marks(root, "")
-        while not isinstance(event := composer.next(), MappingEndEvent):
+        self._refuse_tag_and_anchor(root, "")
+        while not isinstance(event := composer.take_event(), MappingEndEvent):
             self.source.held = 0
-            self._top(event)
-        composer.next()
-        after = composer.next()
+            self._read_top_key(event)
+        composer.take_event()
+        after = composer.take_event()
         if isinstance(after, DocumentStartEvent):
             raise UnreadableError(
-                place_of(after), "a second document begins", "a plan is one document; remove ---"
+                get_position(after), "a second document begins", "a plan is one document; remove ---"
             )
         self.source.drain()
 
-    def _refuse_marks(self, event: Event, path: str) -> None:
+    def _refuse_tag_and_anchor(self, event: Event, path: str) -> None:
         self._composer.refuse_tag(event, path)
         self._composer.refuse_anchor(event, path)
 
-    def _top(self, event: Event) -> None:
-        key = self._composer.key(event, "", self.header.keys)
-        value = self._composer.next()
+    def _read_top_key(self, event: Event) -> None:
+        key = self._composer.read_key(event, "", self.header.keys)
+        value = self._composer.take_event()
         if key == "waves":
-            self._waves(value)
+            self._read_waves(value)
         elif key == "targets":
             self.waves.append(Wave(name=SHORT_WAVE))
-            self._targets(value, "targets")
+            self._read_targets(value, "targets")
         else:
-            node = self._composer.compose(value, child("", key or ""))
+            node = self._composer.compose(value, join_path("", key or ""))
             if key is not None:
-                self._keep(key, node)
+                self._keep_key(key, node)
 
-    def _keep(self, key: str, node: Node | None) -> None:
+    def _keep_key(self, key: str, node: Node | None) -> None:
         self.header.values[key] = node
-        warn_of_unfilled(node, key, self._problems)
+        warn_of_placeholders(node, key, self._problems)
         if key == "version":
             refuse_other_version(node)
         elif key == "gateways":
             self.gateways = read_gateways(node, self._problems)
-        elif key == "at_most" and isinstance(node, Scalar) and re.fullmatch(WHOLE, node.text):
+        elif key == "at_most" and isinstance(node, ScalarNode) and re.fullmatch(WHOLE, node.text):
             self._collector.admit(int(node.text))
 
-    def _waves(self, event: Event) -> None:
+    def _read_waves(self, event: Event) -> None:
         if not isinstance(event, SequenceStartEvent):
-            self._tell_no_list(event, "waves", "waves")
+            self._add_no_list(event, "waves", "waves")
             return
-        self._refuse_marks(event, "waves")
+        self._refuse_tag_and_anchor(event, "waves")
         count = 0
-        while not isinstance(item := self._composer.next(), SequenceEndEvent):
+        while not isinstance(item := self._composer.take_event(), SequenceEndEvent):
             path = f"waves[{count}]"
             count += 1
             if isinstance(item, MappingStartEvent):
-                self._wave(item, path)
+                self._read_wave(item, path)
             else:
                 node = self._composer.compose(item, path)
-                found = kind_of(node) if node else "an alias"
-                self._problems.add(place_of(item), path, f"found {found}, expected a mapping")
+                found = describe_node(node) if node else "an alias"
+                self._problems.add(get_position(item), path, f"found {found}, expected a mapping")
         if not count:
-            self._problems.add(place_of(event), "waves", "the list of waves is empty")
+            self._problems.add(get_position(event), "waves", "the list of waves is empty")
 
-    def _wave(self, event: Event, path: str) -> None:
-        self._refuse_marks(event, path)
+    def _read_wave(self, event: Event, path: str) -> None:
+        self._refuse_tag_and_anchor(event, path)
         self._collector.begin(len(self.waves))
-        wave = Entries({}, {}, place_of(event))
+        wave = MappingNode({}, {}, get_position(event))
         self.waves.append(Wave(name=path))
-        while not isinstance(item := self._composer.next(), MappingEndEvent):
+        while not isinstance(item := self._composer.take_event(), MappingEndEvent):
             self.source.held = 0
-            key = self._composer.key(item, path, wave.keys)
-            value = self._composer.next()
+            key = self._composer.read_key(item, path, wave.keys)
+            value = self._composer.take_event()
             if key == "targets":
-                self._targets(value, f"{path}.targets")
+                self._read_targets(value, f"{path}.targets")
                 continue
-            node = self._composer.compose(value, child(path, key or ""))
+            node = self._composer.compose(value, join_path(path, key or ""))
             if key is not None:
                 wave.values[key] = node
-        self._name(wave, path)
+        self._finish_wave(wave, path)
 
-    def _name(self, wave: Entries, path: str) -> None:
+    def _finish_wave(self, wave: MappingNode, path: str) -> None:
         if "targets" not in wave.keys:
             self._problems.add(wave.at, path, "the key targets is missing")
-        warn_of_unfilled(wave, path, self._problems)
+        warn_of_placeholders(wave, path, self._problems)
         values = read_record(wave, Wave, path, self._problems, beside=("targets",))
         if values is None:
             return
@@ -208,30 +208,31 @@ class Document:
         assert node is not None  # noqa: S101 - it was read
         first = self._names.setdefault(to_nfc(values["name"]), node.at)
         if first != node.at:
-            message = (
-                f"a wave named {quote_text(values['name'])} stands already at {self._problems.where(first)}"
-            )
+            where = self._problems.format_position(first)
+            message = f"a wave named {quote_text(values['name'])} stands already at {where}"
             self._problems.add(node.at, f"{path}.name", message)
 
-    def _tell_no_list(self, event: Event, path: str, of: str) -> None:
+    def _add_no_list(self, event: Event, path: str, of: str) -> None:
         node = self._composer.compose(event, path)
-        found = kind_of(node) if isinstance(event, ScalarEvent | MappingStartEvent) and node else "an alias"
-        self._problems.add(place_of(event), path, f"found {found}, expected a list of {of}")
+        found = (
+            describe_node(node) if isinstance(event, ScalarEvent | MappingStartEvent) and node else "an alias"
+        )
+        self._problems.add(get_position(event), path, f"found {found}, expected a list of {of}")
 
-    def _targets(self, event: Event, path: str) -> None:
+    def _read_targets(self, event: Event, path: str) -> None:
         if not isinstance(event, SequenceStartEvent):
-            self._tell_no_list(event, path, "targets")
+            self._add_no_list(event, path, "targets")
             return
-        self._refuse_marks(event, path)
+        self._refuse_tag_and_anchor(event, path)
         if self.gateways is None or self.skipped:
             self.skipped = True
             read: EntryReader | None = None
         else:
             read = EntryReader(self.gateways, self._collector, self.includes, self._problems)
-        if not self._stream(read, path):
-            self._problems.add(place_of(event), path, "the list of targets is empty")
+        if not self._read_entries(read, path):
+            self._problems.add(get_position(event), path, "the list of targets is empty")
 
-    def _stream(self, reader: EntryReader | None, path: str) -> int:
+    def _read_entries(self, reader: EntryReader | None, path: str) -> int:
         """Read the entries of one list; return how many there are. Without a reader they are passed over.
 
         Most entries are a mapping of single texts. Those are taken event by event, without a node being
@@ -247,14 +248,14 @@ class Document:
                 while type(last := next_event()) is ScalarEvent:
                     keep(last)
                 is_flat = type(last) is MappingEndEvent and not (source.marked and _is_marked(start, taken))
-                if is_flat and reader and reader.flat(taken, start):
+                if is_flat and reader and reader.put_flat(taken, start):
                     count += 1
                     continue
-                composer.again([*taken, last])
+                composer.give_back([*taken, last])
             where = f"{path}[{count}]"
             node = composer.compose(start, where)
             if reader is not None:
-                reader.read(node, place_of(start), where)
+                reader.read(node, get_position(start), where)
             count += 1
         return count
 

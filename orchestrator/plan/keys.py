@@ -16,7 +16,7 @@ SHORT_WAVE = "targets"
 """The name of the one wave of a plan whose targets stand at the top level, and of targets given by id."""
 
 
-NOT_YET: dict[type[Struct], frozenset[str]] = {
+UNSUPPORTED_KEYS: dict[type[Struct], frozenset[str]] = {
     Gateway: frozenset({"zone"}),
 }
 """Keys that the format knows and this program does not obey: refused, never ignored."""

@@ -10,28 +10,28 @@ from msgspec.structs import replace
 from orchestrator.gateways.places import address, host
 from orchestrator.model.gateway import Gateway
 
-_NAMED = 3
+_MOST_NAMED = 3
 """So many gateways are named; the others are counted."""
 _PORTS = {"http": 80, "https": 443}
 
 
-def lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
+def find_lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
     """Yield the name of a gateway, and in words with which others it is possibly one installation.
 
     That is so where all but the host is equal (kind, scheme, port, path and ids), one host being a name and
     another an IP address; and where all but ``http`` and ``https`` is, each at its own port. No name is
     resolved: what it means may change before the first request.
     """
-    for group in _alike(gateways, _hostless):
+    for group in _group_alike(gateways, _drop_host):
         are_names = {address(host(one.url)) is None for one in group}
         if len(are_names) > 1:
-            yield group[0].name, _told(group, "a host and an address")
-    for group in _alike([one for one in gateways if _has_own_port(one)], _secured):
+            yield group[0].name, _describe_group(group, "a host and an address")
+    for group in _group_alike([one for one in gateways if _has_own_port(one)], _assume_https):
         if len({urlsplit(one.url).scheme for one in group}) > 1:
-            yield group[0].name, _told(group, "http and https at one host")
+            yield group[0].name, _describe_group(group, "http and https at one host")
 
 
-def _alike(
+def _group_alike(
     gateways: Sequence[Gateway], without: Callable[[SplitResult], SplitResult]
 ) -> Iterator[list[Gateway]]:
     """Yield the groups of gateways that are one installation once ``without`` has changed their URLs."""
@@ -47,18 +47,18 @@ def _has_own_port(gateway: Gateway) -> bool:
     return (parts.port or _PORTS[parts.scheme]) == _PORTS[parts.scheme]
 
 
-def _hostless(parts: SplitResult) -> SplitResult:
+def _drop_host(parts: SplitResult) -> SplitResult:
     return parts._replace(netloc=f"host:{parts.port or _PORTS[parts.scheme]}")
 
 
-def _secured(parts: SplitResult) -> SplitResult:
+def _assume_https(parts: SplitResult) -> SplitResult:
     name = parts.hostname or ""
     return parts._replace(scheme="https", netloc=f"[{name}]" if ":" in name else name)
 
 
-def _told(group: Sequence[Gateway], why: str) -> str:
-    names = ", ".join(f"{one.name} ({one.url})" for one in group[:_NAMED])
-    more = f" and {len(group) - _NAMED:,} more" if len(group) > _NAMED else ""
+def _describe_group(group: Sequence[Gateway], why: str) -> str:
+    names = ", ".join(f"{one.name} ({one.url})" for one in group[:_MOST_NAMED])
+    more = f" and {len(group) - _MOST_NAMED:,} more" if len(group) > _MOST_NAMED else ""
     return (
         f"{names}{more} are possibly the same place ({why}); if so, give them one URL: what stands twice, and"
         " what is protected under another name, is known by it"

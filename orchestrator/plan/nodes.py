@@ -16,8 +16,7 @@ from yaml.events import (
 )
 
 from orchestrator.plan.keys import is_secret
-from orchestrator.plan.problems import Problems, UnreadableError, nearest, step
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition, Problems, UnreadableError, quote_key, suggest_nearest
 from orchestrator.text.characters import quote_text, why_hidden
 
 MOST_DEPTH = 20
@@ -26,43 +25,43 @@ MOST_IN_ALL_ANCHORS = 10_000
 MOST_BY_ALIASES = 1_000_000
 
 
-class Scalar(Struct, frozen=True):
+class ScalarNode(Struct, frozen=True):
     """A text as written. ``plain`` is false where it stands in quotes or as a block."""
 
     text: str
     plain: bool
-    at: Place
+    at: FilePosition
 
 
-class Items(Struct, frozen=True):
+class ListNode(Struct, frozen=True):
     """A list. Where an item could not be read it is None, and its problem has been told."""
 
     values: list[Node | None]
-    at: Place
+    at: FilePosition
 
 
-class Entries(Struct, frozen=True):
+class MappingNode(Struct, frozen=True):
     """A mapping: each key's own place, and its value; None likewise."""
 
-    keys: dict[str, Place]
+    keys: dict[str, FilePosition]
     values: dict[str, Node | None]
-    at: Place
+    at: FilePosition
 
 
-Node: TypeAlias = Scalar | Items | Entries
+Node: TypeAlias = ScalarNode | ListNode | MappingNode
 
 
-def place_of(event: Event) -> Place:
+def get_position(event: Event) -> FilePosition:
     """Return where ``event`` begins in the plan."""
     mark = event.start_mark
     assert mark is not None  # noqa: S101 - libyaml gives every event one
-    return Place(0, mark.line + 1, mark.column + 1)
+    return FilePosition(0, mark.line + 1, mark.column + 1)
 
 
-class Composer:
+class NodeComposer:
     """Builds one node after the other from a stream of events, and keeps what anchors name.
 
-    ``next_event`` is libyaml's. Events that were taken from it in vain are given back with ``again``.
+    ``next_event`` is libyaml's. Events that were taken from it in vain are given back with ``give_back``.
     """
 
     def __init__(self, next_event: Callable[[], Event], problems: Problems) -> None:
@@ -74,52 +73,52 @@ class Composer:
         self._anchored = 0
         self._aliased = 0
 
-    def next(self) -> Event:
+    def take_event(self) -> Event:
         """Return the next event."""
         return self._given_back.pop() if self._given_back else self._next_event()
 
-    def again(self, events: list[Event]) -> None:
+    def give_back(self, events: list[Event]) -> None:
         """Give ``events`` back: they come next, in their order."""
         self._given_back.extend(reversed(events))
 
     def compose(self, event: Event, path: str, depth: int = 0) -> Node | None:
         """Return the node that begins with ``event``; None where that was told as a problem."""
         if isinstance(event, AliasEvent):
-            return self._alias(event, path)
+            return self._resolve_alias(event, path)
         if depth > MOST_DEPTH:
-            raise UnreadableError(place_of(event), f"nested deeper than {MOST_DEPTH} levels")
+            raise UnreadableError(get_position(event), f"nested deeper than {MOST_DEPTH} levels")
         before = self._count
         self._count += 1
-        node = self._value(event, path, depth)
+        node = self._compose_value(event, path, depth)
         self.refuse_tag(event, path)
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            self._keep(anchor, node, self._count - before, event, path)
+            self._keep_anchor(anchor, node, self._count - before, event, path)
         return node
 
-    def _value(self, event: Event, path: str, depth: int) -> Node:
-        at = place_of(event)
+    def _compose_value(self, event: Event, path: str, depth: int) -> Node:
+        at = get_position(event)
         if isinstance(event, ScalarEvent):
-            return Scalar(event.value, bool(event.implicit[0]), at)
+            return ScalarNode(event.value, bool(event.implicit[0]), at)
         if isinstance(event, MappingStartEvent):
-            return self._entries(at, path, depth)
+            return self._compose_mapping(at, path, depth)
         values: list[Node | None] = []
-        while not isinstance(event := self.next(), SequenceEndEvent):
+        while not isinstance(event := self.take_event(), SequenceEndEvent):
             values.append(self.compose(event, f"{path}[{len(values)}]", depth + 1))
-        return Items(values, at)
+        return ListNode(values, at)
 
-    def _entries(self, at: Place, path: str, depth: int) -> Entries:
-        entries = Entries({}, {}, at)
-        while not isinstance(event := self.next(), MappingEndEvent):
-            key = self.key(event, path, entries.keys, depth)
-            value = self.compose(self.next(), child(path, key or ""), depth + 1)
+    def _compose_mapping(self, at: FilePosition, path: str, depth: int) -> MappingNode:
+        entries = MappingNode({}, {}, at)
+        while not isinstance(event := self.take_event(), MappingEndEvent):
+            key = self.read_key(event, path, entries.keys, depth)
+            value = self.compose(self.take_event(), join_path(path, key or ""), depth + 1)
             if key is not None:
                 entries.values[key] = value
         return entries
 
-    def key(self, event: Event, path: str, known: dict[str, Place], depth: int = 0) -> str | None:
+    def read_key(self, event: Event, path: str, known: dict[str, FilePosition], depth: int = 0) -> str | None:
         """Return the key that ``event`` is, noted in ``known``; None where it was told why it is none."""
-        at = place_of(event)
+        at = get_position(event)
         if not isinstance(event, ScalarEvent):
             self.compose(event, path, depth + 1)
             self._problems.add(at, path, "a key must be a plain text")
@@ -137,7 +136,7 @@ class Composer:
             return None
         if key in known:
             named = "a key" if is_secret(path) else f"the key {quote_text(key)}"
-            where = self._problems.where(known[key])
+            where = self._problems.format_position(known[key])
             self._problems.add(at, path, f"{named} is given twice; first at {where}")
             return None
         known[key] = at
@@ -146,41 +145,41 @@ class Composer:
     def refuse_tag(self, event: Event, path: str) -> None:
         """Tell an explicit tag as a problem; its text is not repeated, it may be anything."""
         if getattr(event, "tag", None) is not None:
-            self._problems.add(place_of(event), path, "tags (!...) are not supported", "remove the tag")
+            self._problems.add(get_position(event), path, "tags (!...) are not supported", "remove the tag")
 
     def refuse_anchor(self, event: Event, path: str) -> None:
         """Tell an anchor on what cannot be repeated as a problem."""
         if getattr(event, "anchor", None) is not None:
-            self._problems.add(place_of(event), path, "an anchor (&...) cannot stand here", "remove it")
+            self._problems.add(get_position(event), path, "an anchor (&...) cannot stand here", "remove it")
 
-    def _keep(self, anchor: str, node: Node | None, size: int, event: Event, path: str) -> None:
+    def _keep_anchor(self, anchor: str, node: Node | None, size: int, event: Event, path: str) -> None:
         self._anchored += size
         if size > MOST_IN_AN_ANCHOR:
             message = f"the anchor holds {size:,} values, aliases included; at most {MOST_IN_AN_ANCHOR:,} may"
-            self._problems.add(place_of(event), path, message)
+            self._problems.add(get_position(event), path, message)
             node, size = None, 1
         if self._anchored > MOST_IN_ALL_ANCHORS:
             message = f"all anchors together hold more than {MOST_IN_ALL_ANCHORS:,} values"
-            raise UnreadableError(place_of(event), message, "write the values out")
+            raise UnreadableError(get_position(event), message, "write the values out")
         self._anchors[anchor] = (node, size)
 
-    def _alias(self, event: AliasEvent, path: str) -> Node | None:
+    def _resolve_alias(self, event: AliasEvent, path: str) -> Node | None:
         if event.anchor not in self._anchors:
             message = "the alias names no anchor that stands before it"
-            hint = "" if is_secret(path) else nearest(event.anchor or "", self._anchors)
-            self._problems.add(place_of(event), path, message, hint)
+            hint = "" if is_secret(path) else suggest_nearest(event.anchor or "", self._anchors)
+            self._problems.add(get_position(event), path, message, hint)
             return None
         node, size = self._anchors[event.anchor]
         self._count += size
         self._aliased += size
         if self._aliased > MOST_BY_ALIASES:
             message = f"aliases stand for more than {MOST_BY_ALIASES:,} values"
-            raise UnreadableError(place_of(event), message, "write the values out")
+            raise UnreadableError(get_position(event), message, "write the values out")
         return node
 
 
-def child(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
     """Return the path of ``key`` under ``path``; where credentials stand, a key is not repeated."""
     if not key or is_secret(path):
         return path
-    return f"{path}.{step(key)}" if path else step(key)
+    return f"{path}.{quote_key(key)}" if path else quote_key(key)

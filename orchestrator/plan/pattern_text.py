@@ -16,12 +16,12 @@ _STRAY = re.compile(r"%(?!25|2F)")
 _NEVER_IN_A_FILE = re.compile(r"[{},^$\\\"'#]")
 
 
-def canonical(pattern: str) -> str:
+def canonicalize(pattern: str) -> str:
     """Return a pattern in NFC, with ``%XX`` decoded as far as that can be told from its own signs."""
-    return to_nfc(_ENCODED.sub(_decoded, pattern) if "%" in pattern else pattern)
+    return to_nfc(_ENCODED.sub(_decode, pattern) if "%" in pattern else pattern)
 
 
-def _decoded(found: re.Match[str]) -> str:
+def _decode(found: re.Match[str]) -> str:
     try:
         text = bytes.fromhex(found[0].replace("%", "")).decode()
     except UnicodeDecodeError:
@@ -29,12 +29,12 @@ def _decoded(found: re.Match[str]) -> str:
     return "".join(_KEPT.get(letter, letter) for letter in text)
 
 
-def fault_of_text(pattern: str, *, in_file: bool = False) -> UnfitError | None:
+def find_text_fault(pattern: str, *, in_file: bool = False) -> UnfitError | None:
     """Return why a pattern can match no id of any plan, None where its text is sound.
 
     A line of a protect file (``in_file``) must not look like anything but a pattern either.
     """
-    plain = canonical(pattern)
+    plain = canonicalize(pattern)
     if hidden := why_hidden(plain):
         return UnfitError(f"{quote_text(pattern)} {hidden}, and no id does", "remove it")
     if in_file and (sign := _NEVER_IN_A_FILE.search(pattern)):
@@ -50,10 +50,10 @@ def fault_of_text(pattern: str, *, in_file: bool = False) -> UnfitError | None:
     if stray := _STRAY.search(plain):
         hint = "%25 is a %, %2F a / inside a part; ? stands for any one character"
         return UnfitError(f'{quote_text(pattern)} matches no target\'s id: no id holds "{stray[0]}"', hint)
-    return _fault_of_parts(pattern, plain.split("/"))
+    return _find_part_fault(pattern, plain.split("/"))
 
 
-def _fault_of_parts(pattern: str, parts: Sequence[str]) -> UnfitError | None:
+def _find_part_fault(pattern: str, parts: Sequence[str]) -> UnfitError | None:
     if "" in parts:
         where = "begins with a /" if not parts[0] else "ends with a /" if not parts[-1] else "holds //"
         hint = f'write "{pattern}**" for all below' if where.startswith("ends") and len(pattern) < 60 else ""

@@ -15,11 +15,11 @@ from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.gateways.places import authority, host, one_authority
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.globs import Globs, behind
-from orchestrator.model.target_id import split_id, target_id
-from orchestrator.plan.pattern_text import canonical, fault_of_text
-from orchestrator.plan.problems import nearest
-from orchestrator.plan.shape import check
+from orchestrator.model.globs import Globs, match_beginning
+from orchestrator.model.target_id import join_id, split_id
+from orchestrator.plan.pattern_text import canonicalize, find_text_fault
+from orchestrator.plan.problems import suggest_nearest
+from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
@@ -34,31 +34,31 @@ _NAMEABLE = re.compile(
 """What a first part looks like that could name a gateway of some plan."""
 
 
-class Called(NamedTuple):
+class GatewayNames(NamedTuple):
     """What a pattern's first part may call a gateway."""
 
     names: tuple[str, ...]
     hosts: tuple[str, ...]
 
 
-Calling = Callable[[Sequence[Gateway]], Mapping[str, Called]]
+NamingRule = Callable[[Sequence[Gateway]], Mapping[str, GatewayNames]]
 """Returns by name of each gateway what it may be called."""
 
 
-def by_installation(gateways: Sequence[Gateway]) -> Mapping[str, Called]:
+def name_by_installation(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
     """Every name that the installation has in the plan, and its host: for what is left alone."""
     names: dict[str, list[str]] = {}
     for gateway in gateways:
         names.setdefault(gateway.installation, []).append(gateway.name)
-    return {one.name: Called(tuple(names[one.installation]), _hosts(one)) for one in gateways}
+    return {one.name: GatewayNames(tuple(names[one.installation]), _list_hosts(one)) for one in gateways}
 
 
-def by_name(gateways: Sequence[Gateway]) -> Mapping[str, Called]:
+def name_by_entry(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
     """Its own name, and its host: for what a run may touch, which no other name is to widen."""
-    return {gateway.name: Called((gateway.name,), _hosts(gateway)) for gateway in gateways}
+    return {gateway.name: GatewayNames((gateway.name,), _list_hosts(gateway)) for gateway in gateways}
 
 
-def _hosts(gateway: Gateway) -> tuple[str, ...]:
+def _list_hosts(gateway: Gateway) -> tuple[str, ...]:
     return host(gateway.url), authority(gateway.url)
 
 
@@ -66,91 +66,91 @@ class Patterns:
     """Patterns as the gateways of one plan give them their meaning."""
 
     def __init__(
-        self, patterns: Iterable[str], gateways: Sequence[Gateway], called: Calling = by_installation
+        self, patterns: Iterable[str], gateways: Sequence[Gateway], called: NamingRule = name_by_installation
     ) -> None:
         self.texts = tuple(dict.fromkeys(patterns))
-        self._plain = tuple(map(canonical, self.texts))
+        self._plain = tuple(map(canonicalize, self.texts))
         self._called = called(gateways) if self.texts else {}
         # What is let through is never widened: a filter of that sort goes by the id as it is written.
-        self._turning = {one.name: one for one in gateways} if called is by_installation else {}
-        self._behind: dict[Called, _Behind] = {}
+        self._turning = {one.name: one for one in gateways} if called is name_by_installation else {}
+        self._behind: dict[GatewayNames, _RestPatterns] = {}
 
-    def matching(self, target: str) -> Iterator[int]:
+    def find_matches(self, target: str) -> Iterator[int]:
         """Yield the index in ``texts`` of each pattern that matches the id ``target``; one may come twice.
 
         Where patterns mean installations, one that matches what the target's address may turn into on its
         way matches the target: that is what would be met.
         """
         name, _, rest = target.partition("/")
-        called = self._called.get(name) or Called((name,), ())
+        called = self._called.get(name) or GatewayNames((name,), ())
         found = self._behind.get(called)
         if found is None:
-            found = self._behind[called] = _Behind(self._plain, called)
-        yield from found.matching(rest)
+            found = self._behind[called] = _RestPatterns(self._plain, called)
+        yield from found.find_matches(rest)
         if self._turning and _MAY_TURN.search(rest):
-            for other in self._turned(target):
-                yield from found.matching(other)
+            for other in self._list_other_ids(target):
+                yield from found.find_matches(other)
 
-    def _turned(self, target: str) -> Iterator[str]:
+    def _list_other_ids(self, target: str) -> Iterator[str]:
         """Yield the rests of the ids of what the address of ``target`` may turn into."""
         name, parts = split_id(target)
         gateway = self._turning.get(name)
         if gateway is not None and len(parts) == len(gateway.COORDINATES):
             for other in gateway.other_readings(parts):
-                yield target_id("", other)[1:]
+                yield join_id("", other)[1:]
 
-    def first(self, target: str) -> str | None:
+    def find_first(self, target: str) -> str | None:
         """Return the first of the patterns that matches the id ``target``, None where none does."""
-        index = min(self.matching(target), default=None)
+        index = min(self.find_matches(target), default=None)
         return None if index is None else self.texts[index]
 
-    def idle(self, targets: Iterable[str]) -> tuple[str, ...]:
+    def find_idle(self, targets: Iterable[str]) -> tuple[str, ...]:
         """Return the patterns that match none of the ids ``targets``."""
         left = set(range(len(self.texts)))
         for target in targets if left else ():
-            left.difference_update(self.matching(target))
+            left.difference_update(self.find_matches(target))
             if not left:
                 break
         return tuple(self.texts[index] for index in sorted(left))
 
 
-class _Behind:
+class _RestPatterns:
     """What patterns say of the rests of ids, behind the name of one installation."""
 
-    def __init__(self, patterns: Sequence[str], called: Called) -> None:
+    def __init__(self, patterns: Sequence[str], called: GatewayNames) -> None:
         self._indices: dict[str, list[int]] = {}
         for index, pattern in enumerate(patterns):
-            for rest in _rests(pattern, called):
+            for rest in _list_rests(pattern, called):
                 self._indices.setdefault(rest, []).append(index)
         self._globs = Globs(self._indices)
 
-    def matching(self, rest: str) -> Iterator[int]:
-        for found in self._globs.matching(to_nfc(rest)):
+    def find_matches(self, rest: str) -> Iterator[int]:
+        for found in self._globs.find_matches(to_nfc(rest)):
             yield from self._indices[self._globs.patterns[found]]
 
 
-def _rests(pattern: str, called: Called) -> set[str]:
+def _list_rests(pattern: str, called: GatewayNames) -> set[str]:
     """Return what a pattern says of the rest of an id, once its first part is a gateway's."""
-    found = {rest for name in called.names for rest in _rest(pattern, name)}
-    spelled = _host_form(pattern)
-    return found.union(rest for name in called.hosts for rest in _rest(spelled, name))
+    found = {rest for name in called.names for rest in _match_first_part(pattern, name)}
+    spelled = _spell_host(pattern)
+    return found.union(rest for name in called.hosts for rest in _match_first_part(spelled, name))
 
 
-def _rest(pattern: str, name: str) -> Iterable[str]:
+def _match_first_part(pattern: str, name: str) -> Iterable[str]:
     first, slash, rest = pattern.partition("/")
     if not _WILD.search(first):
         return [rest] if slash and first == name else []
-    return behind(pattern, f"{name}/")
+    return match_beginning(pattern, f"{name}/")
 
 
-def _host_form(pattern: str) -> str:
+def _spell_host(pattern: str) -> str:
     """Return a pattern with its first part spelled as ``places`` spells hosts."""
     first, slash, rest = pattern.partition("/")
     lead, stars, tail = first.partition("**")
     return f"{one_authority(lead)}{stars}{tail}{slash}{rest}"
 
 
-def fault(
+def find_fault(
     pattern: str, gateways: Sequence[Gateway] | None = None, *, in_file: bool = False
 ) -> UnfitError | None:
     """Return why a pattern can match no id, None where it could match one.
@@ -159,97 +159,99 @@ def fault(
     pattern of a protect file (``in_file``) may name a gateway that this plan does not have, since it may hold
     for many plans; on the other hand its text must not look like anything but a pattern.
     """
-    found = fault_of_text(pattern, in_file=in_file)
+    found = find_text_fault(pattern, in_file=in_file)
     if found is not None:
         return found
     if gateways is None:
-        return _fault_elsewhere(pattern, canonical(pattern)) if in_file else None
-    return _fault_of_place(pattern, canonical(pattern), gateways, in_file=in_file)
+        return _find_fault_elsewhere(pattern, canonicalize(pattern)) if in_file else None
+    return _find_place_fault(pattern, canonicalize(pattern), gateways, in_file=in_file)
 
 
-def _fault_of_place(
+def _find_place_fault(
     pattern: str, plain: str, gateways: Sequence[Gateway], *, in_file: bool
 ) -> UnfitError | None:
     """Judge whether the parts fit the kinds of the gateways that the first one names."""
-    named = _named(plain, gateways)
+    named = _match_gateways(plain, gateways)
     if _can_match(named):
         return None
     if named:
-        return _unfit_for(pattern, [one for one, _ in named])
-    return _fault_elsewhere(pattern, plain) if in_file else _unknown_gateway(pattern, gateways)
+        return _make_unfit(pattern, [one for one, _ in named])
+    return _find_fault_elsewhere(pattern, plain) if in_file else _make_unknown_gateway(pattern, gateways)
 
 
-def named_by(pattern: str, gateways: Sequence[Gateway]) -> tuple[str, ...]:
+def list_named_gateways(pattern: str, gateways: Sequence[Gateway]) -> tuple[str, ...]:
     """Return the names of the gateways that the first part of a pattern names."""
-    return tuple(one.name for one, _ in _named(canonical(pattern), gateways))
+    return tuple(one.name for one, _ in _match_gateways(canonicalize(pattern), gateways))
 
 
-def _named(plain: str, gateways: Sequence[Gateway]) -> list[tuple[Gateway, set[str]]]:
+def _match_gateways(plain: str, gateways: Sequence[Gateway]) -> list[tuple[Gateway, set[str]]]:
     """Return the gateways that a pattern names, each with what the pattern says of the rests of their ids."""
-    called = by_installation(gateways)
-    return [(one, rests) for one in gateways if (rests := _rests(plain, called[one.name]))]
+    called = name_by_installation(gateways)
+    return [(one, rests) for one in gateways if (rests := _list_rests(plain, called[one.name]))]
 
 
 def _can_match(named: Iterable[tuple[Gateway, set[str]]]) -> bool:
-    return any(_fits(rest, one.COORDINATES) for one, rests in named for rest in rests)
+    return any(_can_match_rest(rest, one.COORDINATES) for one, rests in named for rest in rests)
 
 
-def _unfit_for(pattern: str, named: Sequence[Gateway]) -> UnfitError:
-    forms = list(dict.fromkeys(_form(one.name, one.COORDINATES) for one in named))[:3]
+def _make_unfit(pattern: str, named: Sequence[Gateway]) -> UnfitError:
+    forms = list(dict.fromkeys(_format_id(one.name, one.COORDINATES) for one in named))[:3]
     wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # .* is what it is elsewhere
-    widens = len(pattern) < 60 and _can_match(_named(canonical(wide), named))
+    widens = len(pattern) < 60 and _can_match(_match_gateways(canonicalize(wide), named))
     return UnfitError(
         f"{quote_text(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
         f'write "{wide}" for all below' if widens else "",
     )
 
 
-def _unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitError:
+def _make_unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitError:
     names = [one.name for one in gateways]
-    hint = nearest(pattern.partition("/")[0], names) or f"the gateways are {', '.join(names)}"
+    hint = suggest_nearest(pattern.partition("/")[0], names) or f"the gateways are {', '.join(names)}"
     return UnfitError(f"{quote_text(pattern)} matches no target's id: the plan has no such gateway", hint)
 
 
-def _fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
+def _find_fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
     """Judge a pattern that names no gateway of this plan by whether it could name one of another plan."""
     first, _, rest = plain.partition("/")
     if not _NAMEABLE.fullmatch(first):
         hint = "a pattern is gateway/part/... or host/part/..."
         return UnfitError(f"{quote_text(pattern)} begins with neither a gateway's name nor a host", hint)
     kinds = [kind.COORDINATES for kind in KINDS.values()]
-    if "**" in first or any(_fits(rest, coordinates) for coordinates in kinds):
+    if "**" in first or any(_can_match_rest(rest, coordinates) for coordinates in kinds):
         return None
-    forms = " or ".join(_form(first, coordinates) for coordinates in kinds)
+    forms = " or ".join(_format_id(first, coordinates) for coordinates in kinds)
     return UnfitError(f"{quote_text(pattern)} matches no target's id: ids look like {forms}")
 
 
-def _form(name: str, coordinates: Sequence[Coordinate]) -> str:
+def _format_id(name: str, coordinates: Sequence[Coordinate]) -> str:
     return "/".join([name, *(f"<{item.name}>" for item in coordinates)])
 
 
-def _fits(rest: str, coordinates: Sequence[Coordinate]) -> bool:
+def _can_match_rest(rest: str, coordinates: Sequence[Coordinate]) -> bool:
     """Say whether ``rest`` can match the parts of an id with these coordinates."""
-    return _fit(rest.split("/"), coordinates)
+    return _can_match_parts(rest.split("/"), coordinates)
 
 
-def _fit(parts: Sequence[str], coordinates: Sequence[Coordinate]) -> bool:
+def _can_match_parts(parts: Sequence[str], coordinates: Sequence[Coordinate]) -> bool:
     """Say whether parts can match parts of an id: one with ``**`` one or more of them, any other just one."""
     if not parts or not coordinates:
         return not parts and not coordinates
     first, rest = parts[0], parts[1:]
-    if _fits_part(first, coordinates[0]) and _fit(rest, coordinates[1:]):
+    if _can_match_part(first, coordinates[0]) and _can_match_parts(rest, coordinates[1:]):
         return True
-    return "**" in first and any(_fit(rest, coordinates[count:]) for count in range(2, len(coordinates) + 1))
+    return "**" in first and any(
+        _can_match_parts(rest, coordinates[count:]) for count in range(2, len(coordinates) + 1)
+    )
 
 
-def _fits_part(part: str, coordinate: Coordinate) -> bool:
+def _can_match_part(part: str, coordinate: Coordinate) -> bool:
     """Say whether a pattern of one part can match the coordinate: all that it says literally fits."""
     said = _WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
     wild = _WILD.search(part) is not None
     if coordinate.pattern is not None:
         return (wild and not said) or re.fullmatch(coordinate.pattern, said) is not None
     try:
-        check(coordinate, said)
+        check_coordinate(coordinate, said)
     except UnfitError:
         return wild
     return True

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
+from msgspec import Struct
+
 from orchestrator.errors import PlanError, Problem
-from orchestrator.plan.targets import Place
 from orchestrator.text.characters import quote_text
 
 MOST_PRINTED = 200
@@ -18,10 +19,22 @@ MOST_WARNINGS = 20
 """Warnings told in full; a slip in a generator stands in every line."""
 
 
+class FilePosition(Struct, frozen=True, order=True):
+    """Where something stands. ``file`` 0 is the plan, included files follow in the order of reading.
+
+    ``line`` and ``column`` count from 1; 0 means the file as a whole. Of an id that is one of several on the
+    command line ``column`` is its number.
+    """
+
+    file: int
+    line: int
+    column: int
+
+
 class UnreadableError(Exception):
     """The rest of a file cannot be read. Carries where, and what to tell."""
 
-    def __init__(self, place: Place, message: str, hint: str = "", *, path: str = "") -> None:
+    def __init__(self, place: FilePosition, message: str, hint: str = "", *, path: str = "") -> None:
         super().__init__(message)
         self.place = place
         self.message = message
@@ -29,7 +42,7 @@ class UnreadableError(Exception):
         self.path = path
 
 
-def _number(place: Place) -> str:
+def _format_number(place: FilePosition) -> str:
     """Return which one something is that has no line, such as one of several ids on the command line."""
     return f"number {place.column}" if place.column and not place.line else ""
 
@@ -39,67 +52,70 @@ class Problems:
 
     def __init__(self) -> None:
         self._files: list[str] = []
-        self._kept: list[tuple[Place, Problem]] = []
+        self._kept: list[tuple[FilePosition, Problem]] = []
         self._count = 0
-        self._warned: list[tuple[Place, Problem]] = []
+        self._warned: list[tuple[FilePosition, Problem]] = []
         self._warned_more = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def file(self, name: str) -> int:
+    def add_file(self, name: str) -> int:
         """Return the index by which places refer to the file ``name``, which is read next."""
         self._files.append(name)
         return len(self._files) - 1
 
-    def where(self, place: Place) -> str:
+    def format_position(self, place: FilePosition) -> str:
         """Return ``place`` as text: ``file:line:column``, or which one on the command line."""
         name = self._files[place.file]
         if not place.line:
-            return f"{name} {_number(place)}".rstrip()
+            return f"{name} {_format_number(place)}".rstrip()
         return f"{name}:{place.line}:{place.column}"
 
-    def add(self, place: Place, path: str, message: str, hint: str = "") -> None:
+    def add(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
         """Keep one problem; ``path`` is the path of the key that is wrong."""
         self._count += 1
         self._kept.append((place, self._problem(place, path, message, hint)))
         if len(self._kept) >= 4 * MOST_PRINTED:
             self._trim()
 
-    def _problem(self, place: Place, path: str, message: str, hint: str) -> Problem:
+    def _problem(self, place: FilePosition, path: str, message: str, hint: str) -> Problem:
         return Problem(
             file=self._files[place.file],
             line=place.line,
             column=place.column if place.line else 0,
-            path=path or _number(place),
+            path=path or _format_number(place),
             message=message,
             hint=hint,
         )
 
-    def warn(self, place: Place, path: str, message: str, hint: str = "") -> None:
+    def warn(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
         """Keep what a plan may say although it is hardly meant; the first ones, and how many follow."""
         if len(self._warned) < MOST_WARNINGS:
             self._warned.append((place, self._problem(place, path, message, hint)))
         else:
             self._warned_more += 1
 
-    def warn_more(self, count: int) -> None:
+    def count_warnings(self, count: int) -> None:
         """Count warnings that nobody has kept."""
         self._warned_more += count
 
-    def warnings(self) -> tuple[Problem, ...]:
+    def list_warnings(self) -> tuple[Problem, ...]:
         """Return the warnings in file order."""
         told = tuple(problem for _, problem in sorted(self._warned, key=lambda kept: kept[0]))
-        return (*told, *([self._whole(f"{self._warned_more:,} more warnings")] if self._warned_more else ()))
+        return (
+            *told,
+            *([self._make_file_problem(f"{self._warned_more:,} more warnings")] if self._warned_more else ()),
+        )
 
-    def _whole(self, message: str) -> Problem:
+    def _make_file_problem(self, message: str) -> Problem:
         return Problem(file=self._files[0], line=0, column=0, path="", message=message)
 
     def _trim(self) -> None:
         self._kept.sort(key=lambda kept: kept[0])
         del self._kept[MOST_PRINTED:]
 
-    def settle(self) -> None:
+    def raise_any(self) -> None:
         """Raise ``PlanError`` with the problems in file order; return if there is none."""
         if not self._count:
             return
@@ -107,22 +123,22 @@ class Problems:
         told = tuple(problem for _, problem in self._kept)
         more = self._count - len(told)
         if more:
-            told += (self._whole(f"{more:,} more problems are not shown; mend these first"),)
+            told += (self._make_file_problem(f"{more:,} more problems are not shown; mend these first"),)
         raise PlanError(told)
 
 
-def step(key: str) -> str:
+def quote_key(key: str) -> str:
     """Return ``key`` as a step of a key path."""
     return quote_text(key)[1:-1]
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def suggest_nearest(word: str, words: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` for a slip of the pen, else nothing."""
-    return _nearest(word[:100], tuple(words))
+    return _suggest_nearest(word[:100], tuple(words))
 
 
 @lru_cache(maxsize=1000)  # one slip of a generator stands in every line of its plan
-def _nearest(word: str, words: tuple[str, ...]) -> str:
+def _suggest_nearest(word: str, words: tuple[str, ...]) -> str:
     alike = [one for one in words if one.casefold() == word.casefold()]
     close = alike or get_close_matches(word, words, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else ""

@@ -10,12 +10,11 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
-from orchestrator.plan.header import NamedGateway
-from orchestrator.plan.nodes import Entries, Items, Scalar
-from orchestrator.plan.pattern_text import fault_of_text
-from orchestrator.plan.patterns import fault
-from orchestrator.plan.problems import Problems
-from orchestrator.plan.targets import Place
+from orchestrator.plan.gateways import NamedGateway
+from orchestrator.plan.nodes import ListNode, MappingNode, ScalarNode
+from orchestrator.plan.pattern_text import find_text_fault
+from orchestrator.plan.patterns import find_fault
+from orchestrator.plan.problems import FilePosition, Problems
 from orchestrator.system.reading import FileRefusedError, read_regular
 
 _LINE_END = re.compile("\r\n|\r|\n")
@@ -76,27 +75,27 @@ def refuse_dead_lines(files: Sequence[ProtectFile], gateways: Sequence[Gateway] 
     """
     problems = Problems()
     for file in files:
-        index = problems.file(file.name)
+        index = problems.add_file(file.name)
         if not file.lines:
             hint = "write a pattern a line, such as apim/Payments/**; or do not name the file"
-            problems.add(Place(index, 0, 0), "", "this protect file holds no pattern", hint)
+            problems.add(FilePosition(index, 0, 0), "", "this protect file holds no pattern", hint)
         for line in file.lines:
-            if (unfit := fault(line.pattern, gateways, in_file=True)) is not None:
-                problems.add(Place(index, line.number, line.column), "", unfit.message, unfit.hint)
-    problems.settle()
+            if (unfit := find_fault(line.pattern, gateways, in_file=True)) is not None:
+                problems.add(FilePosition(index, line.number, line.column), "", unfit.message, unfit.hint)
+    problems.raise_any()
 
 
-def tell_dead(header: Entries, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
+def check_own_patterns(header: MappingNode, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
     """Tell each pattern of the plan's own list that can match no id of its gateways.
 
     Where a gateway could not be read, nobody knows what its ids look like: nothing is told then.
     """
     entries = [known.entry for known in gateways.values() if known.entry is not None]
     listed = header.values.get("protect")
-    if not isinstance(listed, Items) or not entries or len(entries) < len(gateways):
+    if not isinstance(listed, ListNode) or not entries or len(entries) < len(gateways):
         return
     for number, node in enumerate(listed.values):
-        if not isinstance(node, Scalar) or fault_of_text(node.text) is not None:
+        if not isinstance(node, ScalarNode) or find_text_fault(node.text) is not None:
             continue  # told where it was read
-        if (unfit := fault(node.text, entries)) is not None:
+        if (unfit := find_fault(node.text, entries)) is not None:
             problems.add(node.at, f"protect[{number}]", unfit.message, unfit.hint)

@@ -10,28 +10,28 @@ from msgspec.structs import asdict
 
 from orchestrator.errors import Problem, UnfitError
 from orchestrator.model.plan import Plan, PlanHeader, Wave
-from orchestrator.plan.after import tell_astray
-from orchestrator.plan.document import Document
-from orchestrator.plan.given import ON_THE_LINE, Given, seems_else
-from orchestrator.plan.header import NamedGateway, read_header, tell_missing
-from orchestrator.plan.intake import Intake, Options, TargetCollector
+from orchestrator.plan.collectors import CountingCollector, OptionsCollector, TargetCollector
+from orchestrator.plan.dependencies import add_dependency_faults
+from orchestrator.plan.document import PlanDocument
+from orchestrator.plan.gateways import NamedGateway, split_known_id
+from orchestrator.plan.given_targets import COMMAND_LINE, GivenTarget, explain_mistake
+from orchestrator.plan.header import check_parts, read_header
 from orchestrator.plan.keys import SHORT_WAVE
-from orchestrator.plan.naming import split_known
-from orchestrator.plan.problems import Problems, UnreadableError
-from orchestrator.plan.protect import tell_dead
-from orchestrator.plan.source import digest, open_regular
-from orchestrator.plan.targets import Place, TargetSink
+from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
+from orchestrator.plan.protect import check_own_patterns
+from orchestrator.plan.source import compute_digest, open_regular
+from orchestrator.plan.target_sink import TargetSink
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
-    """A plan that has been read, and what was counted on the way. The targets are in the sink.
+class ParsedPlan(Struct, frozen=True, kw_only=True):
+    """A plan that has been read, and its counts. Its targets are in the sink.
 
     ``digest`` covers the bytes of the plan and of every file that it includes, and the ids that were given
-    instead of its targets. ``warnings`` tell what is hardly meant, in file order. ``folder`` is absolute;
-    relative paths in the plan start there. ``source`` is the
-    file that was read, ``source_digest`` the SHA-256 of its bytes alone. The counts are in the plan's order.
+    instead of its targets. ``warnings`` name the doubtful texts of the plan, in file order. ``folder`` is
+    absolute; relative paths in the plan start there. ``source`` is the file that was read, ``source_digest``
+    the SHA-256 of its bytes alone. The counts are in the plan's order.
     """
 
     plan: Plan
@@ -45,7 +45,9 @@ class Loaded(Struct, frozen=True, kw_only=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str | Given] | None = None) -> Loaded:
+def read_plan(
+    path: Path, sink: TargetSink, *, instead: Sequence[str | GivenTarget] | None = None
+) -> ParsedPlan:
     """Read the plan at ``path``, and pass its targets to ``sink`` while they are read.
 
     With the ids ``instead`` those are the run's targets, as one wave without steps and ``after``; the options
@@ -53,42 +55,42 @@ def read_plan(path: Path, sink: TargetSink, *, instead: Sequence[str | Given] | 
     in file order, the first 200 of them in full; the sink may hold some targets by then. Resolves no
     credential. Memory does not grow with the targets.
     """
-    intake = Intake(sink)
-    given = None if instead is None else _given(instead)
-    options = None if given is None else Options(one.text for one in given)
-    problems, document = _read(path, intake if options is None else options)
+    intake = CountingCollector(sink)
+    given = None if instead is None else _number_given(instead)
+    options = None if given is None else OptionsCollector(one.text for one in given)
+    problems, document = _read_to_the_end(path, intake if options is None else options)
     header = read_header(document.header, problems)
-    tell_missing(document.header, problems, targets=given is None)
+    check_parts(document.header, problems, targets=given is None)
     gateways = document.gateways or {}
     waves = tuple(document.waves)
     if given is not None and options is not None:
         waves = (Wave(name=SHORT_WAVE),)
-        _give(given, gateways, options, intake, problems)
+        _collect_given(given, gateways, options, intake, problems)
     # Of a plan that has too many targets the sink holds only the first.
     if not intake.is_cut():
-        tell_astray(sink.astray(), problems)
-    tell_dead(document.header, gateways, problems)
-    _tell_duplicates(sink, gateways, problems)
-    _tell_too_many(document, header, intake.count, problems)
-    problems.settle()
-    _warn(intake, problems)
+        add_dependency_faults(sink.find_dependency_faults(), problems)
+    check_own_patterns(document.header, gateways, problems)
+    _check_duplicates(sink, gateways, problems)
+    _check_at_most(document, header, intake.count, problems)
+    problems.raise_any()
+    _warn_of_doubtful(intake, problems)
     entries = tuple(known.entry for known in gateways.values() if known.entry is not None)
     assert header is not None  # noqa: S101 - else there were problems
     prints = [document.source.fingerprint, *document.includes.fingerprints]
-    return Loaded(
+    return ParsedPlan(
         plan=Plan(**asdict(header), gateways=entries, waves=waves),
-        digest=digest(prints, None if given is None else [one.text for one in given]),
+        digest=compute_digest(prints, None if given is None else [one.text for one in given]),
         folder=path.absolute().parent,
         source=path.absolute(),
         source_digest=prints[0].digest().hex(),
         targets=intake.count,
         by_gateway={known: intake.by_gateway.get(known, 0) for known in gateways},
-        by_wave={wave.name: count for wave, count in zip(waves, intake.by_wave(), strict=True)},
-        warnings=problems.warnings(),
+        by_wave={wave.name: count for wave, count in zip(waves, intake.count_by_wave(), strict=True)},
+        warnings=problems.list_warnings(),
     )
 
 
-def _read(path: Path, collector: TargetCollector) -> tuple[Problems, Document]:
+def _read_to_the_end(path: Path, collector: TargetCollector) -> tuple[Problems, PlanDocument]:
     """Read the file, a second time where its targets stand before its gateways."""
     problems, document = read_once(path, collector, None)
     if not document.skipped or not document.gateways:
@@ -96,7 +98,7 @@ def _read(path: Path, collector: TargetCollector) -> tuple[Problems, Document]:
     before = document.source.fingerprint.digest()
     problems, document = read_once(path, collector, document.gateways)
     if document.source.fingerprint.digest() != before:
-        problems.add(Place(0, 0, 0), "", "the file was changed while it was read", "try again")
+        problems.add(FilePosition(0, 0, 0), "", "the file was changed while it was read", "try again")
     return problems, document
 
 
@@ -106,69 +108,69 @@ def read_once(
     gateways: Mapping[str, NamedGateway] | None,
     *,
     pass_over: bool = False,
-) -> tuple[Problems, Document]:
+) -> tuple[Problems, PlanDocument]:
     """Read the file, or all but its targets. Raises ``PlanError`` where the rest of it cannot be read."""
     problems = Problems()
-    problems.file(str(path))
+    problems.add_file(str(path))
     try:
         with open_regular(path) as stream:
-            document = Document(path, stream, collector, problems, gateways)
+            document = PlanDocument(path, stream, collector, problems, gateways)
             document.skipped = pass_over
             document.read()
             return problems, document
     except UnfitError as unfit:
-        problems.add(Place(0, 0, 0), "", unfit.message, unfit.hint)
+        problems.add(FilePosition(0, 0, 0), "", unfit.message, unfit.hint)
     except OSError as error:
-        problems.add(Place(0, 0, 0), "", f"cannot be read: {error.strerror or error}")
+        problems.add(FilePosition(0, 0, 0), "", f"cannot be read: {error.strerror or error}")
     except UnreadableError as error:
         problems.add(error.place, error.path, error.message, error.hint)
-    problems.settle()
+    problems.raise_any()
     raise AssertionError("an unreadable plan has a problem")
 
 
-def _given(ids: Sequence[str | Given]) -> list[Given]:
+def _number_given(ids: Sequence[str | GivenTarget]) -> list[GivenTarget]:
     """Return ids with their places; where there is one alone, its place goes without saying."""
     places = range(1, len(ids) + 1) if len(ids) > 1 else (0,)
     return [
-        one if isinstance(one, Given) else Given(one, place=place)
+        one if isinstance(one, GivenTarget) else GivenTarget(one, place=place)
         for place, one in zip(places, ids, strict=False)
     ]
 
 
-def _give(
-    ids: Sequence[Given],
+def _collect_given(
+    ids: Sequence[GivenTarget],
     gateways: Mapping[str, NamedGateway],
-    options: Options,
-    intake: Intake,
+    options: OptionsCollector,
+    intake: CountingCollector,
     problems: Problems,
 ) -> None:
-    files = {name: problems.file(name) for name in dict.fromkeys(one.file for one in ids)}
+    files = {name: problems.add_file(name) for name in dict.fromkeys(one.file for one in ids)}
     for one in ids:
-        at = Place(files[one.file], one.line, one.place)
+        at = FilePosition(files[one.file], one.line, one.place)
         try:
-            known, parts = split_known(one.text, gateways)
+            known, parts = split_known_id(one.text, gateways)
         except UnfitError as unfit:
             problems.add(at, "", unfit.message, unfit.hint)
         else:
-            intake.put(known.name, *options.of(known.name, parts), at)
-            if seems := seems_else(one):
+            intake.put(known.name, *options.find(known.name, parts), at)
+            if seems := explain_mistake(one):
                 problems.warn(at, "", f"{quote_text(one.text)} {seems}")
     if not ids:
-        problems.add(Place(problems.file(ON_THE_LINE), 0, 0), "", "no target is given")
+        problems.add(FilePosition(problems.add_file(COMMAND_LINE), 0, 0), "", "no target is given")
 
 
-def _warn(intake: Intake, problems: Problems) -> None:
+def _warn_of_doubtful(intake: CountingCollector, problems: Problems) -> None:
     for at, why in intake.doubtful:
         problems.warn(at, "", why)
-    problems.warn_more(intake.doubtful_more)
+    problems.count_warnings(intake.doubtful_more)
 
 
-def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
+def _check_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
     # An entry that could not be read counts as a place of its own; no installation's text is one word.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
-    for twice in sink.duplicates(places):
+    for twice in sink.find_duplicates(places):
         is_placed = twice.first.line or twice.first.column
-        where = f"first at {problems.where(twice.first)}" if is_placed else ""
+        where = f"first at {problems.format_position(twice.first)}" if is_placed else ""
         if twice.first_id == twice.again_id:
             message = f"the target {quote_text(twice.again_id)} is given twice"
         elif to_nfc(twice.first_id) == to_nfc(twice.again_id):
@@ -180,7 +182,9 @@ def _tell_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], pro
         problems.add(twice.again, "", message, where)
 
 
-def _tell_too_many(document: Document, header: PlanHeader | None, targets: int, problems: Problems) -> None:
+def _check_at_most(
+    document: PlanDocument, header: PlanHeader | None, targets: int, problems: Problems
+) -> None:
     if header is None or header.at_most is None or targets <= header.at_most:
         return
     node = document.header.values["at_most"]

@@ -13,18 +13,21 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Size, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
-from orchestrator.plan.keys import NOT_YET, is_secret
-from orchestrator.plan.nodes import Entries, Items, Node, Scalar
-from orchestrator.plan.problems import Problems, nearest
-from orchestrator.plan.steps import steps_fit
+from orchestrator.plan.keys import UNSUPPORTED_KEYS, is_secret
+from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
+from orchestrator.plan.problems import Problems, suggest_nearest
+from orchestrator.plan.sizes import check_sizes
 from orchestrator.text.characters import quote_text
 
-_REFERENCES = (
+_REFERENCE_HINT = (
     "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
 )
 
 
-_OF_ONE_TEXT: dict[type[Struct], Callable[[Scalar], Any]] = {Threshold: scalars.threshold, Size: scalars.size}
+_WRITTEN_AS_ONE_TEXT: dict[type[Struct], Callable[[ScalarNode], Any]] = {
+    Threshold: scalars.read_threshold,
+    Size: scalars.read_size,
+}
 """Values that have fields and are written as one text."""
 
 
@@ -61,9 +64,9 @@ def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
     return inspect.Metadata(type=kind.type, extra=kind.extra) if kind.extra else kind.type, description
 
 
-def not_yet(cls: type[Struct]) -> Collection[str]:
+def list_unsupported_keys(cls: type[Struct]) -> Collection[str]:
     """Return the keys that the format has for ``cls`` and this program does not obey."""
-    return {key for base in cls.__mro__ for key in NOT_YET.get(base, ())}
+    return {key for base in cls.__mro__ for key in UNSUPPORTED_KEYS.get(base, ())}
 
 
 def read_record(
@@ -79,9 +82,9 @@ def read_record(
 
     Another function reads the keys ``before`` and ``beside``. A hint lists the keys of ``cls`` between them.
     """
-    if not isinstance(node, Entries):
+    if not isinstance(node, MappingNode):
         if node is not None:
-            _tell_no_mapping(node, cls, path, problems)
+            _add_no_mapping(node, cls, path, problems)
         return None
     elsewhere = {*before, *beside}
     fields = {key: field for key, field in list_keys(cls).items() if key not in elsewhere}
@@ -90,7 +93,9 @@ def read_record(
         if key in fields:
             values[key] = read_value(value, fields[key].type, f"{path}.{key}" if path else key, problems)
         elif key not in elsewhere:
-            tell_key(node, key, path, [*before, *fields, *beside], not_yet(cls), problems)
+            add_unknown_key(
+                node, key, path, [*before, *fields, *beside], list_unsupported_keys(cls), problems
+            )
             values[key] = UNSET
     for key, field in fields.items():
         if field.required and key not in node.keys:
@@ -99,18 +104,20 @@ def read_record(
     return None if any(value is UNSET for value in values.values()) else values
 
 
-def _tell_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
+def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
     keys = f"a mapping with the keys {', '.join(list_keys(cls))}"
     if not is_secret(path):
-        problems.add(node.at, path, f"found {kind_of(node)}, expected {keys}")
+        problems.add(node.at, path, f"found {describe_node(node)}, expected {keys}")
         return
-    message = "a credential never stands in the plan itself" if isinstance(node, Scalar) else "found a list"
-    hint = _REFERENCES if cls in {Auth, CredentialReference} else f"write {keys}"
+    message = (
+        "a credential never stands in the plan itself" if isinstance(node, ScalarNode) else "found a list"
+    )
+    hint = _REFERENCE_HINT if cls in {Auth, CredentialReference} else f"write {keys}"
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 
-def tell_key(
-    node: Entries, key: str, path: str, known: Collection[str], later: Collection[str], problems: Problems
+def add_unknown_key(
+    node: MappingNode, key: str, path: str, known: Collection[str], later: Collection[str], problems: Problems
 ) -> None:
     """Tell that ``key`` is not obeyed, or not known at all."""
     at = node.keys[key]
@@ -119,7 +126,7 @@ def tell_key(
     elif is_secret(path):
         problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
     else:
-        hint = nearest(key, known) or f"the keys here are {', '.join(known)}"
+        hint = suggest_nearest(key, known) or f"the keys here are {', '.join(known)}"
         problems.add(at, path, f"unknown key {quote_text(key)}", hint)
 
 
@@ -128,45 +135,47 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
     match kind:
         case _ if node is None:
             return UNSET
-        case inspect.StructType(cls=cls) if cls not in _OF_ONE_TEXT:
-            return _struct(node, cls, path, problems)
+        case inspect.StructType(cls=cls) if cls not in _WRITTEN_AS_ONE_TEXT:
+            return _read_struct(node, cls, path, problems)
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": str(form)}) as item):
-            return _items(node, item, form, path, problems)
+            return _read_list(node, item, form, path, problems)
         case inspect.VarTupleType(item_type=inspect.StructType() as item):
-            return _sizes(node, item, path, problems)
-    if not isinstance(node, Scalar):
-        problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+            return _read_sizes(node, item, path, problems)
+    if not isinstance(node, ScalarNode):
+        problems.add(node.at, path, f"found {describe_node(node)}, expected a single value")
         return UNSET
     try:
-        return _scalar(node, kind)
+        return _read_scalar(node, kind)
     except UnfitError as unfit:
         problems.add(node.at, path, unfit.message, unfit.hint)
         return UNSET
 
 
-def _struct(node: Node, cls: type[Struct], path: str, problems: Problems) -> Any:
+def _read_struct(node: Node, cls: type[Struct], path: str, problems: Problems) -> Any:
     if cls is CredentialReference:
-        return _reference(node, path, problems)
+        return _read_reference(node, path, problems)
     values = read_record(node, cls, path, problems)
     if values is None:
         return UNSET
-    missing = {key: None for key, field in list_keys(cls).items() if key not in values and _is_bare(cls, key)}
+    missing = {
+        key: None for key, field in list_keys(cls).items() if key not in values and _has_no_default(cls, key)
+    }
     return cls(**missing, **values)
 
 
 @cache
-def _is_bare(cls: type[Struct], key: str) -> bool:
+def _has_no_default(cls: type[Struct], key: str) -> bool:
     """Say whether a field has no default although it may be ``None``."""
     return any(field.encode_name == key and field.required for field in msgspec.structs.fields(cls))
 
 
-def _reference(node: Node, path: str, problems: Problems) -> Any:
+def _read_reference(node: Node, path: str, problems: Problems) -> Any:
     values = read_record(node, CredentialReference, path, problems)
     if values is None:
         return UNSET
     if len(values) != 1:
         forms = ", ".join(list_keys(CredentialReference))
-        problems.add(node.at, path, f"expected exactly one of {forms}", _REFERENCES)
+        problems.add(node.at, path, f"expected exactly one of {forms}", _REFERENCE_HINT)
         return UNSET
     return CredentialReference(**values)
 
@@ -180,10 +189,10 @@ _LISTS = {
 }
 
 
-def _items(node: Node, item: inspect.Metadata, form: str, path: str, problems: Problems) -> Any:
+def _read_list(node: Node, item: inspect.Metadata, form: str, path: str, problems: Problems) -> Any:
     what, hint = _LISTS[form]
-    if not isinstance(node, Items):
-        problems.add(node.at, path, f"found {kind_of(node)}, expected {what}", hint)
+    if not isinstance(node, ListNode):
+        problems.add(node.at, path, f"found {describe_node(node)}, expected {what}", hint)
         return UNSET
     if form == "argument" and not node.values:
         problems.add(node.at, path, f"found an empty list, expected {what}", hint)
@@ -192,61 +201,61 @@ def _items(node: Node, item: inspect.Metadata, form: str, path: str, problems: P
     return UNSET if UNSET in found else tuple(found)
 
 
-def _sizes(node: Node, item: inspect.StructType, path: str, problems: Problems) -> Any:
-    if not isinstance(node, Items):
-        message = f"found {kind_of(node)}, expected a list of sizes"
+def _read_sizes(node: Node, item: inspect.StructType, path: str, problems: Problems) -> Any:
+    if not isinstance(node, ListNode):
+        message = f"found {describe_node(node)}, expected a list of sizes"
         problems.add(node.at, path, message, "write it as [1, 10%, 100%]")
         return UNSET
     found = [read_value(value, item, f"{path}[{index}]", problems) for index, value in enumerate(node.values)]
-    return tuple(found) if UNSET not in found and steps_fit(node, found, path, problems) else UNSET
+    return tuple(found) if UNSET not in found and check_sizes(node, found, path, problems) else UNSET
 
 
-_FORMS: dict[str, Callable[[Scalar], Any]] = {
-    "account": scalars.account,
-    "argument": scalars.argument,
-    "keyring": scalars.keyring,
-    "path": scalars.path,
-    "pattern": scalars.pattern_of_ids,
-    "prose": lambda scalar: scalars.prose(scalar.text),
-    "proxy": scalars.proxy,
-    "rate": scalars.rate,
-    "url": scalars.url,
-    "variable": scalars.variable,
+_FORMS: dict[str, Callable[[ScalarNode], Any]] = {
+    "account": scalars.read_account,
+    "argument": scalars.read_argument,
+    "keyring": scalars.read_keyring,
+    "path": scalars.read_path,
+    "pattern": scalars.read_pattern,
+    "prose": lambda scalar: scalars.check_prose(scalar.text),
+    "proxy": scalars.read_proxy,
+    "rate": scalars.read_rate,
+    "url": scalars.read_url,
+    "variable": scalars.read_variable,
 }
 
 
-def _scalar(scalar: Scalar, kind: inspect.Type) -> Any:
-    read: Callable[[Scalar], Any]
+def _read_scalar(scalar: ScalarNode, kind: inspect.Type) -> Any:
+    read: Callable[[ScalarNode], Any]
     match kind:
         case inspect.Metadata(type=inspect.FloatType() as bounds, extra={"form": "duration"}):
-            read = partial(scalars.duration, bounds=bounds)
+            read = partial(scalars.read_duration, bounds=bounds)
         case inspect.Metadata(extra={"form": form}):
             read = _FORMS[form]
         case inspect.Metadata(type=inner):
-            read = partial(_scalar, kind=inner)
+            read = partial(_read_scalar, kind=inner)
         case inspect.StrType(pattern=pattern):
-            read = partial(scalars.text, pattern=pattern)
+            read = partial(scalars.read_text, pattern=pattern)
         case inspect.IntType() as bounds:
-            read = partial(scalars.whole, bounds=bounds)
+            read = partial(scalars.read_whole, bounds=bounds)
         case inspect.BoolType():
-            read = scalars.flag
+            read = scalars.read_flag
         case inspect.LiteralType(values=allowed):
-            read = partial(scalars.choice, allowed=[str(value) for value in allowed])
+            read = partial(scalars.read_choice, allowed=[str(value) for value in allowed])
         case inspect.DateTimeType():
-            read = scalars.moment
-        case inspect.StructType(cls=cls) if cls in _OF_ONE_TEXT:
-            read = _OF_ONE_TEXT[cls]
+            read = scalars.read_moment
+        case inspect.StructType(cls=cls) if cls in _WRITTEN_AS_ONE_TEXT:
+            read = _WRITTEN_AS_ONE_TEXT[cls]
         case _:
             raise TypeError(f"no form of the plan reads a {kind}")
     return read(scalar)
 
 
-def kind_of(node: Node) -> str:
+def describe_node(node: Node) -> str:
     """Return what ``node`` is, in words; never its text."""
     match node:
-        case Scalar():
+        case ScalarNode():
             return "a single value"
-        case Items():
+        case ListNode():
             return "a list"
-        case Entries():
+        case MappingNode():
             return "a mapping"

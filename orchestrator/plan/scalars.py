@@ -11,9 +11,9 @@ from msgspec import inspect
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Size, Threshold
-from orchestrator.plan.nodes import Scalar
-from orchestrator.plan.pattern_text import fault_of_text
-from orchestrator.plan.problems import nearest
+from orchestrator.plan.nodes import ScalarNode
+from orchestrator.plan.pattern_text import find_text_fault
+from orchestrator.plan.problems import suggest_nearest
 from orchestrator.text.characters import CONTROL, quote_text, why_hidden, why_not_prose
 from orchestrator.text.names import why_at_ends
 
@@ -37,17 +37,17 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds of each unit of a duration and of a rate; a rate has no ``ms``."""
 
 
-def line_of_text(text: str) -> str:
+def check_line(text: str) -> str:
     """Return a text that names something, as written: one line, every character of which can be seen."""
-    return _line(text, why_hidden(text) or why_at_ends(text))
+    return _check_one_line(text, why_hidden(text) or why_at_ends(text))
 
 
-def prose(text: str) -> str:
+def check_prose(text: str) -> str:
     """Return a text for people, as written: one line, where non-breaking spaces and pictures may stand."""
-    return _line(text, why_not_prose(text))
+    return _check_one_line(text, why_not_prose(text))
 
 
-def _line(text: str, why: str | None) -> str:
+def _check_one_line(text: str, why: str | None) -> str:
     if not text:
         raise UnfitError("is empty; a text is expected")
     if CONTROL.search(text):
@@ -58,15 +58,15 @@ def _line(text: str, why: str | None) -> str:
     return text
 
 
-def text(scalar: Scalar, pattern: str | None = None) -> str:
+def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
     """Return a text as written that ``pattern`` finds something in, as JSON Schema has it."""
-    value = line_of_text(scalar.text)
+    value = check_line(scalar.text)
     if pattern is not None and not re.search(pattern, value):
         raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
     return value
 
 
-def whole(scalar: Scalar, bounds: inspect.IntType) -> int:
+def read_whole(scalar: ScalarNode, bounds: inspect.IntType) -> int:
     """Return a whole number within ``bounds``: plain decimal digits only, not YAML's other spellings."""
     if not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
         found = quote_text(scalar.text) if scalar.plain else f"the text {quote_text(scalar.text)}"
@@ -79,7 +79,7 @@ def whole(scalar: Scalar, bounds: inspect.IntType) -> int:
     return value
 
 
-def flag(scalar: Scalar) -> bool:
+def read_flag(scalar: ScalarNode) -> bool:
     """Return true or false, which is neither yes nor on."""
     if not scalar.plain or scalar.text not in {"true", "false"}:
         raise UnfitError(
@@ -88,15 +88,15 @@ def flag(scalar: Scalar) -> bool:
     return scalar.text == "true"
 
 
-def choice(scalar: Scalar, allowed: Sequence[str]) -> str:
+def read_choice(scalar: ScalarNode, allowed: Sequence[str]) -> str:
     """Return one of ``allowed``."""
     if scalar.text not in allowed:
         words = " or ".join(allowed)
-        raise UnfitError(f"{quote_text(scalar.text)} is not {words}", nearest(scalar.text, allowed))
+        raise UnfitError(f"{quote_text(scalar.text)} is not {words}", suggest_nearest(scalar.text, allowed))
     return scalar.text
 
 
-def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
+def read_duration(scalar: ScalarNode, bounds: inspect.FloatType) -> float:
     """Return a duration in seconds, above 0."""
     found = re.fullmatch(DURATION, scalar.text)
     if found is None:
@@ -111,12 +111,12 @@ def duration(scalar: Scalar, bounds: inspect.FloatType) -> float:
     return seconds
 
 
-def rate(scalar: Scalar) -> float:
+def read_rate(scalar: ScalarNode) -> float:
     """Return how many a second, above 0."""
-    return read_rate(scalar.text)
+    return parse_rate(scalar.text)
 
 
-def read_rate(text: str) -> float:
+def parse_rate(text: str) -> float:
     """Return how many a second, above 0; raises ``UnfitError``."""
     found = re.fullmatch(RATE, text)
     if found is None:
@@ -133,7 +133,7 @@ def read_rate(text: str) -> float:
     return per_second
 
 
-def size(scalar: Scalar) -> Size:
+def read_size(scalar: ScalarNode) -> Size:
     """Return how far a step goes: a share above 0% up to 100%, or a count of 1 or more."""
     share = re.fullmatch(SHARE, scalar.text)
     if share and 0 < float(share[1]) <= 100:
@@ -146,7 +146,7 @@ def size(scalar: Scalar) -> Size:
     return Size(count=int(scalar.text))
 
 
-def threshold(scalar: Scalar) -> Threshold:
+def read_threshold(scalar: ScalarNode) -> Threshold:
     """Return a share of 0% to 100%, or a count."""
     share = re.fullmatch(SHARE, scalar.text)
     if share and float(share[1]) <= 100:
@@ -157,7 +157,7 @@ def threshold(scalar: Scalar) -> Threshold:
     return Threshold(count=int(scalar.text))
 
 
-def moment(scalar: Scalar) -> datetime:
+def read_moment(scalar: ScalarNode) -> datetime:
     """Return an aware time; without an offset from UTC it would mean another one elsewhere."""
     example = "write it as 2026-11-22T22:00:00+03:00"
     found = re.fullmatch(MOMENT, scalar.text)
@@ -171,7 +171,7 @@ def moment(scalar: Scalar) -> datetime:
         raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
 
 
-def url(scalar: Scalar, login: str = "put a reference under auth") -> str:
+def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> str:
     """Return an absolute http(s) address. No message repeats it, since it may hold a credential; ``login``
     says what to do with one."""
     value = scalar.text
@@ -195,34 +195,34 @@ def url(scalar: Scalar, login: str = "put a reference under auth") -> str:
     return value
 
 
-def proxy(scalar: Scalar) -> str:
+def read_proxy(scalar: ScalarNode) -> str:
     """Return the address of a proxy, which has no path. No message repeats it."""
-    value = url(scalar, "name a proxy that wants it by HTTPS_PROXY in the environment")
+    value = read_url(scalar, "name a proxy that wants it by HTTPS_PROXY in the environment")
     if urlsplit(value).path not in {"", "/"}:
         raise UnfitError("the address of a proxy has no path", "write it as http://proxy.example.com:3128")
     return value
 
 
-def variable(scalar: Scalar) -> str:
+def read_variable(scalar: ScalarNode) -> str:
     """Return the name of an environment variable. What does not look like one is not repeated."""
     if not re.fullmatch(VARIABLE, scalar.text):
         raise UnfitError("this is not the name of an environment variable", "letters, digits and _ only")
     return scalar.text
 
 
-def account(scalar: Scalar) -> str:
+def read_account(scalar: ScalarNode) -> str:
     """Return the name of a user or an account, as written. It is not repeated, nor is what cannot be one."""
-    return _unrepeated(scalar.text, why_hidden(scalar.text) or why_at_ends(scalar.text))
+    return _check_unrepeated(scalar.text, why_hidden(scalar.text) or why_at_ends(scalar.text))
 
 
-def argument(scalar: Scalar) -> str:
+def read_argument(scalar: ScalarNode) -> str:
     """Return a program or one of its arguments. What cannot be one is not repeated."""
     hint = "each item is one argument; no shell reads them"
-    return _unrepeated(scalar.text, why_not_prose(scalar.text), hint)
+    return _check_unrepeated(scalar.text, why_not_prose(scalar.text), hint)
 
 
-def _unrepeated(text: str, why: str | None, hint: str = "") -> str:
-    """Return ``text``; where it is refused, at most the one character is told that is the reason."""
+def _check_unrepeated(text: str, why: str | None, hint: str = "") -> str:
+    """Return ``text``. Where it is refused, the message repeats only the character that is wrong."""
     if not text or CONTROL.search(text):
         raise UnfitError("is empty, or holds a line break or a control character", hint)
     if why:
@@ -230,7 +230,7 @@ def _unrepeated(text: str, why: str | None, hint: str = "") -> str:
     return text
 
 
-def keyring(scalar: Scalar) -> str:
+def read_keyring(scalar: ScalarNode) -> str:
     """Return ``service/user``; the service may hold slashes. What cannot be one is not repeated."""
     service, _, user = scalar.text.rpartition("/")
     if not service or not user:
@@ -240,7 +240,7 @@ def keyring(scalar: Scalar) -> str:
     return scalar.text
 
 
-def path(scalar: Scalar) -> str:
+def read_path(scalar: ScalarNode) -> str:
     """Return the path of a file. What cannot be one is not repeated, for it may be what the file holds."""
     if not scalar.text or len(scalar.text) > 4096:
         raise UnfitError("this is not the path of a file")
@@ -249,9 +249,9 @@ def path(scalar: Scalar) -> str:
     return scalar.text
 
 
-def pattern_of_ids(scalar: Scalar) -> str:
+def read_pattern(scalar: ScalarNode) -> str:
     """Return a pattern of target ids, unless its text alone says that no id matches it."""
-    value = line_of_text(scalar.text)
-    if (unfit := fault_of_text(value)) is not None:
+    value = check_line(scalar.text)
+    if (unfit := find_text_fault(value)) is not None:
         raise unfit
     return value

@@ -14,7 +14,7 @@ from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.plan import PlanHeader, Size, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
-from orchestrator.plan.access import WAYS_IN, WITH_KEYS, ways_in
+from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import list_keys
 from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
@@ -55,9 +55,9 @@ _FORMS: dict[str, Schema] = {
 }
 
 
-def plan_schema() -> Schema:
+def make_plan_schema() -> Schema:
     """Return the schema of a plan, after JSON Schema 2020-12."""
-    top = _record(PlanHeader)
+    top = _make_record(PlanHeader)
     waves = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/wave"}}
     targets = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/target"}}
     kinds = [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]
@@ -86,12 +86,12 @@ def plan_schema() -> Schema:
         "title": "A plan for undeploy",
         **top,
         "oneOf": [{"required": ["waves"]}, {"required": ["targets"]}],
-        "$defs": _definitions(targets),
+        "$defs": _make_definitions(targets),
     }
 
 
-def _definitions(targets: Schema) -> Schema:
-    wave = _record(Wave)
+def _make_definitions(targets: Schema) -> Schema:
+    wave = _make_record(Wave)
     wave["properties"]["targets"] = targets
     wave["required"].append("targets")
     entries = [{"$ref": f"#/$defs/{kind}-target"} for kind in KINDS]
@@ -104,35 +104,37 @@ def _definitions(targets: Schema) -> Schema:
             "required": ["gateway", "from_file"],
             "additionalProperties": False,
         },
-        **{name: _gateway(name, kind) for name, kind in KINDS.items()},
-        **{f"{name}-target": _target(kind) for name, kind in KINDS.items()},
+        **{name: _make_gateway(name, kind) for name, kind in KINDS.items()},
+        **{f"{name}-target": _make_target(kind) for name, kind in KINDS.items()},
     }
 
 
-def _gateway(name: str, kind: type[Gateway]) -> Schema:
-    schema = _record(kind)
+def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
+    schema = _make_record(kind)
     del schema["properties"]["name"]
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
     schema["required"].insert(0, "kind")
-    schema["properties"]["auth"] = _auth(kind) | {"description": list_keys(Gateway)["auth"].description}
+    schema["properties"]["auth"] = _make_auth(kind) | {"description": list_keys(Gateway)["auth"].description}
     schema["dependentSchemas"] = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
     return schema
 
 
-def _auth(kind: type[Gateway]) -> Schema:
-    schema = _record(Auth)
+def _make_auth(kind: type[Gateway]) -> Schema:
+    schema = _make_record(Auth)
     schema["properties"] = {key: value for key, value in schema["properties"].items() if key in kind.AUTH}
-    schema["oneOf"] = [{"required": list(way)} for way in ways_in(kind)]
-    keys = WAYS_IN[-1]
-    schema["dependentRequired"] = {key: list(keys) for key in (*keys, WITH_KEYS) if key in kind.AUTH}
+    schema["oneOf"] = [{"required": list(way)} for way in list_auth_forms(kind)]
+    keys = AUTH_FORMS[-1]
+    schema["dependentRequired"] = {
+        key: list(keys) for key in (*keys, WITH_TEMPORARY_KEYS) if key in kind.AUTH
+    }
     return schema
 
 
-def _target(kind: type[Gateway]) -> Schema:
+def _make_target(kind: type[Gateway]) -> Schema:
     properties: Schema = {"gateway": {**_TEXT, "description": "The name of a gateway of this plan."}}
     for coordinate in kind.COORDINATES:
-        one = _coordinate(coordinate)
+        one = _make_coordinate(coordinate)
         properties[coordinate.name] = {**one, "description": coordinate.doc}
         if coordinate.plural:
             properties[coordinate.plural] = {"type": "array", "minItems": 1, "items": one}
@@ -141,27 +143,27 @@ def _target(kind: type[Gateway]) -> Schema:
         "type": "object",
         "properties": properties,
         "required": ["gateway"],
-        "allOf": [_either(coordinate) for coordinate in kind.COORDINATES],
+        "allOf": [_require_either(coordinate) for coordinate in kind.COORDINATES],
         "additionalProperties": False,
     }
 
 
-def _coordinate(coordinate: Coordinate) -> Schema:
+def _make_coordinate(coordinate: Coordinate) -> Schema:
     return _NAME if coordinate.pattern is None else {**_TEXT, "pattern": f"^(?:{coordinate.pattern})$"}
 
 
-def _either(coordinate: Coordinate) -> Schema:
+def _require_either(coordinate: Coordinate) -> Schema:
     names = [name for name in (coordinate.name, coordinate.plural) if name]
     return {"oneOf": [{"required": [name]} for name in names]}
 
 
-def _record(cls: type[Struct]) -> Schema:
+def _make_record(cls: type[Struct]) -> Schema:
     if cls in {Threshold, Size}:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is Size)}]}
     fields = list_keys(cls)
     properties = {
-        key: _value(field.type) | ({"description": field.description} if field.description else {})
+        key: _make_value(field.type) | ({"description": field.description} if field.description else {})
         for key, field in fields.items()
     }
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -173,24 +175,24 @@ def _record(cls: type[Struct]) -> Schema:
     return schema
 
 
-def _value(kind: inspect.Type) -> Schema:
+def _make_value(kind: inspect.Type) -> Schema:
     match kind:
         case inspect.StructType(cls=cls):
-            return _record(cls)
+            return _make_record(cls)
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": form}) as item):
             # A list of arguments begins with a program; a list of patterns may be empty.
-            return {"type": "array", "items": _value(item), "minItems": int(form == "argument")}
+            return {"type": "array", "items": _make_value(item), "minItems": int(form == "argument")}
         case inspect.VarTupleType(item_type=inspect.StructType() as item):
             whole = {"type": "string", "pattern": r"^100(\.0+)?%$"}
-            return {"type": "array", "items": _value(item), "minItems": 1, "contains": whole}
+            return {"type": "array", "items": _make_value(item), "minItems": 1, "contains": whole}
         case inspect.Metadata(extra={"form": form}):
             return dict(_FORMS[form])
         case inspect.Metadata(type=inner, extra_json_schema=more):
-            return _value(inner) | (more or {})
-    return _single(kind)
+            return _make_value(inner) | (more or {})
+    return _make_single(kind)
 
 
-def _single(kind: inspect.Type) -> Schema:
+def _make_single(kind: inspect.Type) -> Schema:
     match kind:
         case inspect.StrType(pattern=str(pattern)):
             return {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}

@@ -12,9 +12,8 @@ from typing import BinaryIO
 from unicodedata import name
 
 from orchestrator.errors import UnfitError
-from orchestrator.plan.pairs import Pairs
-from orchestrator.plan.problems import UnreadableError
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition, UnreadableError
+from orchestrator.plan.surrogates import SurrogateJoiner
 from orchestrator.system import reading
 from orchestrator.system.reading import LARGEST, FileRefusedError
 from orchestrator.text.characters import why_hidden
@@ -62,7 +61,7 @@ class Fingerprint:
         self.size = 0
         self._hash = hashlib.sha256()
 
-    def take(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Take the next bytes in."""
         self.size += len(data)
         self._hash.update(data)
@@ -72,7 +71,7 @@ class Fingerprint:
         return self._hash.digest()
 
 
-def digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> str:
+def compute_digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> str:
     """Return what the plan's approval is bound to: each file's length and SHA-256, then the given ids."""
     total = hashlib.sha256()
     for file in files:
@@ -83,7 +82,7 @@ def digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> str:
     return total.hexdigest()
 
 
-class Source:
+class PlanSource:
     """The stream that libyaml reads the plan from. Raises ``UnreadableError`` where it must stop."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -95,15 +94,15 @@ class Source:
         self._stream = stream
         self._line = 1
         self._line_size = 0
-        self._pairs = Pairs()
+        self._joiner = SurrogateJoiner()
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self, size: int = _BLOCK, /) -> bytes:
         """Return about ``size`` bytes, none at the end; a character that is written as a pair is made one."""
         while data := self._read(size):
-            if joined := self._pairs.feed(data):
+            if joined := self._joiner.feed(data):
                 return joined
-        return self._pairs.rest()
+        return self._joiner.finish()
 
     def _read(self, size: int) -> bytes:
         data = self._stream.read(size)
@@ -111,8 +110,8 @@ class Source:
             self._decode(data, final=not data)
         except UnicodeDecodeError as error:
             offset = self.fingerprint.size + len(data) - len(error.object) + error.start
-            raise self._not_text(offset, error.reason) from None
-        self.fingerprint.take(data)
+            raise self._explain_no_text(offset, error.reason) from None
+        self.fingerprint.add(data)
         self._measure(data)
         return data
 
@@ -123,7 +122,7 @@ class Source:
 
     def _measure(self, data: bytes) -> None:
         if self.fingerprint.size > LARGEST:  # it has grown since it was opened
-            raise UnreadableError(Place(0, self._line, 1), reading.too_large(LARGEST).message)
+            raise UnreadableError(FilePosition(0, self._line, 1), reading.too_large(LARGEST).message)
         ends = data.count(b"\n")
         if ends:
             self._line += ends
@@ -134,26 +133,28 @@ class Source:
         self.marked = self.marked or b"!" in data or b"&" in data
         if self._line_size > MOST_IN_A_LINE:
             raise UnreadableError(
-                Place(0, self._line, 1), "the line is longer than 1 MB", "a plan is text with line breaks"
+                FilePosition(0, self._line, 1),
+                "the line is longer than 1 MB",
+                "a plan is text with line breaks",
             )
         if self.held > MOST_IN_AN_ENTRY:
             hint = "put its targets into a file and name it with from_file"
-            raise UnreadableError(Place(0, self._line, 1), "one entry is longer than 8 MB", hint)
+            raise UnreadableError(FilePosition(0, self._line, 1), "one entry is longer than 8 MB", hint)
 
-    def _not_text(self, offset: int, reason: str) -> UnreadableError:
+    def _explain_no_text(self, offset: int, reason: str) -> UnreadableError:
         self._stream.seek(0)
         if self._stream.read(2) in _UTF_16:
-            found = f"the byte 0x{self._first().hex()} is not UTF-8: the file is UTF-16"
-            return UnreadableError(Place(0, 1, 1), found, "save the file as UTF-8")
+            found = f"the byte 0x{self._read_first_byte().hex()} is not UTF-8: the file is UTF-16"
+            return UnreadableError(FilePosition(0, 1, 1), found, "save the file as UTF-8")
         self._stream.seek(offset)
         found = f"the byte 0x{self._stream.read(1).hex()} is not UTF-8 ({reason})"
-        return UnreadableError(self.place(offset), found, "save the file as UTF-8")
+        return UnreadableError(self.find_position(offset), found, "save the file as UTF-8")
 
-    def _first(self) -> bytes:
+    def _read_first_byte(self) -> bytes:
         self._stream.seek(0)
         return self._stream.read(1)
 
-    def place(self, offset: int) -> Place:
+    def find_position(self, offset: int) -> FilePosition:
         """Return the place of the byte at ``offset``. Moves the stream; only for a message at the end."""
         self._stream.seek(0)
         line, start, position = 1, 0, 0
@@ -167,9 +168,9 @@ class Source:
             position += len(block)
         self._stream.seek(start)
         before = self._stream.read(min(position - start, MOST_IN_A_LINE)).decode("utf-8", "replace")
-        return Place(0, line, len(before.removeprefix("\ufeff")) + 1)
+        return FilePosition(0, line, len(before.removeprefix("\ufeff")) + 1)
 
-    def odd_character(self, line: int) -> str:
+    def find_odd_character(self, line: int) -> str:
         """Return what stands in the line number ``line`` or the one before, and only looks like YAML's own.
 
         Moves the stream; only for a message at the end.
@@ -178,7 +179,7 @@ class Source:
         for _ in range(line - 2):
             self._stream.readline(MOST_IN_A_LINE)
         before = self._stream.readline(MOST_IN_A_LINE) if line > 1 else b""
-        return _odd(self._stream.readline(MOST_IN_A_LINE)) or _odd(before)
+        return _find_odd_character(self._stream.readline(MOST_IN_A_LINE)) or _find_odd_character(before)
 
 
 # What a YAML file is made of, as keyboards, word processors and chats write it.
@@ -188,7 +189,7 @@ _LOOKS_LIKE = {
 }  # fmt: skip
 
 
-def _odd(data: bytes) -> str:
+def _find_odd_character(data: bytes) -> str:
     """Return which character of a line is taken for another one, and what to write; nothing without one."""
     text = data.decode("utf-8", "replace")
     if "\t" in text:
@@ -202,23 +203,23 @@ def _odd(data: bytes) -> str:
     return ""
 
 
-def lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str]:
+def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str]:
     """Yield the lines of an included file with their ends, a byte order mark left out.
 
     A line ends as on any system: LF, CR LF, or CR alone. Raises ``UnreadableError`` at a line that is longer
     than 1 MB or no UTF-8, and where there is no end to them.
     """
-    for number, data in enumerate(_split(stream), 1):
-        fingerprint.take(data)
+    for number, data in enumerate(_split_lines(stream), 1):
+        fingerprint.add(data)
         if len(data) > MOST_IN_A_LINE:
-            raise UnreadableError(Place(file, number, 1), "the line is longer than 1 MB")
+            raise UnreadableError(FilePosition(file, number, 1), "the line is longer than 1 MB")
         if fingerprint.size > LARGEST_LIST:  # it has grown since it was opened
-            raise UnreadableError(Place(file, number, 1), reading.too_large(LARGEST_LIST).message)
-        line = _text(data, Place(file, number, 1))
+            raise UnreadableError(FilePosition(file, number, 1), reading.too_large(LARGEST_LIST).message)
+        line = _decode_line(data, FilePosition(file, number, 1))
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-def _split(stream: BinaryIO) -> Iterator[bytes]:
+def _split_lines(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a stream, and of one that is too long the beginning."""
     rest = b""
     while block := stream.read(_BLOCK):
@@ -231,7 +232,7 @@ def _split(stream: BinaryIO) -> Iterator[bytes]:
     yield from rest.splitlines(keepends=True)
 
 
-def _text(data: bytes, at: Place) -> str:
+def _decode_line(data: bytes, at: FilePosition) -> str:
     if at.line == 1 and data.startswith(_UTF_16):
         raise UnreadableError(at, "the file is UTF-16", "save it as UTF-8")
     if at.line == 1 and data.startswith(_WORKBOOKS):
@@ -241,7 +242,9 @@ def _text(data: bytes, at: Place) -> str:
     except UnicodeDecodeError as error:
         column = len(data[: error.start].decode("utf-8")) + 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        raise UnreadableError(Place(at.file, at.line, column), message, "save the file as UTF-8") from None
+        raise UnreadableError(
+            FilePosition(at.file, at.line, column), message, "save the file as UTF-8"
+        ) from None
     if "\0" in line:
         raise UnreadableError(at, "the line holds the character U+0000", "is this UTF-16? Save it as UTF-8")
     return line

@@ -18,8 +18,8 @@ from orchestrator.errors import (
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.model.plan import Plan, RunId
-from orchestrator.plan.given import Given
-from orchestrator.plan.reader import Loaded, read_plan
+from orchestrator.plan.given_targets import GivenTarget
+from orchestrator.plan.reader import ParsedPlan, read_plan
 from orchestrator.version import __version__
 
 
@@ -29,7 +29,7 @@ class LoadedPlan:
     Close it, or use it in a ``with`` statement: it holds a temporary folder until it is run.
     """
 
-    def __init__(self, loaded: Loaded, draft: Draft, place: Path) -> None:
+    def __init__(self, loaded: ParsedPlan, draft: Draft, place: Path) -> None:
         self.plan: Plan = loaded.plan
         self.digest: str = loaded.digest
         self.folder: Path = loaded.folder
@@ -55,7 +55,7 @@ class LoadedPlan:
         self.close()
 
 
-def load_plan(path: Path, *, targets: Sequence[str | Given] | None = None) -> LoadedPlan:
+def load_plan(path: Path, *, targets: Sequence[str | GivenTarget] | None = None) -> LoadedPlan:
     """Read a plan and the files that it includes. Raises PlanError with every problem; sends nothing.
 
     ``targets`` are ids to take in place of the plan's own targets, of which it then needs none.
@@ -85,14 +85,14 @@ def explain_no_room(error: Exception) -> JournalError:
     )
 
 
-def _copy_source(loaded: Loaded, copy: Path) -> None:
+def _copy_source(loaded: ParsedPlan, copy: Path) -> None:
     """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
     shutil.copyfile(loaded.source, copy)
     if digest_file(copy) != loaded.source_digest:
         raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
 
 
-def _describe_run(loaded: Loaded) -> RunMeta:
+def _describe_run(loaded: ParsedPlan) -> RunMeta:
     return RunMeta(
         digest=loaded.digest,
         folder=str(loaded.folder),

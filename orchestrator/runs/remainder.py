@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
 from orchestrator.model.settings import Auth, CredentialReference
-from orchestrator.plan.written import Moved, comment, head, target_line, wave_lines
+from orchestrator.plan.yaml_text import PathMover, format_comment, format_head, format_target, format_wave
 from orchestrator.report.headline import describe_end
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import show_name, why_not_prose
@@ -28,22 +28,25 @@ def write_remainder(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -
     """
     away = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
     lines = [
-        *head(rest.plan, run, _make_absolute(rest.folder) if away else str)
+        *format_head(rest.plan, run, _make_absolute(rest.folder) if away else str)
     ]  # small, and may raise: first
     out.writelines(f"#{' ' if line else ''}{line}\n" for line in _describe_remainder(rest, run, away=away))
     out.writelines(lines)
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
     for wave, targets in groupby(rest.targets(), key=lambda left: left.target.wave):
-        out.writelines(wave_lines(rest.plan.waves[wave]))
+        out.writelines(format_wave(rest.plan.waves[wave]))
         for left in targets:
             out.write(f"      # {_describe_left(left)}\n")
-            out.write(target_line(left.target, kinds[left.target.gateway], left.after))
+            out.write(format_target(left.target, kinds[left.target.gateway], left.after))
     if rest.stuck_count:
         out.write("\n# Left out, since what goes first is protected or left out itself, and so stays up:\n")
-        out.writelines(f"#   {comment(name)} comes after {comment(needs)}\n" for name, needs in rest.stuck())
+        out.writelines(
+            f"#   {format_comment(name)} comes after {format_comment(needs)}\n"
+            for name, needs in rest.stuck()
+        )
 
 
-def _make_absolute(folder: Path) -> Moved:
+def _make_absolute(folder: Path) -> PathMover:
     """Return what makes a path absolute that starts in ``folder``."""
 
     def moved(path: str) -> str:
@@ -62,33 +65,33 @@ def _make_absolute(folder: Path) -> Moved:
 
 def _describe_remainder(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
-    yield f"What run {comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
+    yield f"What run {format_comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
-    yield f"It began {began} and ended {ended}: {comment(describe_end(report.run))}."
+    yield f"It began {began} and ended {ended}: {format_comment(describe_end(report.run))}."
     yield ""
     for group in rest.groups():
         first = ", the first" if group.targets > 1 else ""
-        said = f"{first}: {comment(group.reason)}" if group.reason else ""
+        said = f"{first}: {format_comment(group.reason)}" if group.reason else ""
         yield f"  {group.targets:,} {OUTCOME_WORDS[group.outcome]}{said}"
     yield ""
     if kept := report.kept_out.get("protected"):
         yield f"Not in here: {kept:,} that {choose_form(kept, 'is', 'are')} protected."
     if report.restores:
-        up, newest = sum(report.up_again.values()), comment(report.restores[-1].id)
+        up, newest = sum(report.up_again.values()), format_comment(report.restores[-1].id)
         yield f"Not in here: {up:,} that restore {newest} brought back, or one before it."
     if rest.stuck_count:
         yield f"Not in here: {rest.stuck_count:,} that would come after those; named at the end."
     if rest.plan.window is not None:
         yield "The window of that run is not in here; add one, or give --window or --close-at."
     if report.run.state != "complete":
-        yield f"`undeploy resume {comment(run)}` goes on with it as well, but not with what failed."
+        yield f"`undeploy resume {format_comment(run)}` goes on with it as well, but not with what failed."
     if away and _runs_commands(rest):
         yield "A command that gives a credential runs in the folder of this plan; see to relative arguments."
     yield "Check it with: undeploy check PLAN"
 
 
 def _describe_left(left: Left) -> str:
-    said = f": {comment(left.reason)}" if left.reason else ""
+    said = f": {format_comment(left.reason)}" if left.reason else ""
     return f"{OUTCOME_WORDS[left.outcome]}{said}"
 
 

@@ -31,12 +31,12 @@ from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.model.reading import Obstacle, Snapshot
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
-from orchestrator.plan.patterns import Patterns, by_name
-from orchestrator.plan.targets import Place
+from orchestrator.plan.patterns import Patterns, name_by_entry
+from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import adapt_to_restore
 from orchestrator.version import __version__
 
-_NOWHERE = Place(0, 0, 0)
+_NOWHERE = FilePosition(0, 0, 0)
 _BATCH = 1000
 
 
@@ -201,10 +201,10 @@ class _RestorationBuilder:
 
     def _wanted(self) -> Iterator[Taken]:
         """Yield what the patterns let through. Raises where that is nothing, or a pattern matches nothing."""
-        only = Patterns(self._choice.only or ("**",), self._plan.gateways, by_name)
+        only = Patterns(self._choice.only or ("**",), self._plan.gateways, name_by_entry)
         used: set[int] = set()
         for row in taken_down(self._database):
-            if matching := set(only.matching(row.id)):
+            if matching := set(only.find_matches(row.id)):
                 used |= matching
                 yield row
         for index, pattern in enumerate(only.texts if self._choice.only else ()):

@@ -14,8 +14,14 @@ from orchestrator.journal.targets import list_ids
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
-from orchestrator.plan.lookalikes import lookalikes
-from orchestrator.plan.patterns import Patterns, by_installation, by_name, fault, named_by
+from orchestrator.plan.lookalikes import find_lookalikes
+from orchestrator.plan.patterns import (
+    Patterns,
+    find_fault,
+    list_named_gateways,
+    name_by_entry,
+    name_by_installation,
+)
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import end_steps
 from orchestrator.text.names import to_nfc
@@ -33,10 +39,10 @@ def refuse_dead_patterns(plan: Plan, options: RunOptions) -> None:
 def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> None:
     """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
     told = []
-    filters = (("--only", options.only, by_name), ("--skip", options.skip, by_installation))
+    filters = (("--only", options.only, name_by_entry), ("--skip", options.skip, name_by_installation))
     for option, patterns, called in filters:
-        for pattern in Patterns(patterns, plan.gateways, called).idle(_list_ids(database)):
-            unfit = fault(pattern, plan.gateways)
+        for pattern in Patterns(patterns, plan.gateways, called).find_idle(_list_ids(database)):
+            unfit = find_fault(pattern, plan.gateways)
             hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
             told.append(
                 f"{option} {pattern or repr('')} matches no target of the plan; nothing was sent{hint}"
@@ -51,7 +57,7 @@ def summarize_protection(database: Database, plan: Plan, options: RunOptions) ->
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
         held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
-        (*list_idle_warnings(database, plan, options), *lookalikes(plan.gateways)),
+        (*list_idle_warnings(database, plan, options), *find_lookalikes(plan.gateways)),
     )
 
 
@@ -61,8 +67,8 @@ def list_idle_warnings(
     """Yield a gateway, and in words which patterns that name it match no target; those that name none of the
     plan's gateways stand apart. At most ``most`` of a sort are named, None names all."""
     groups: dict[str | None, list[str]] = {}
-    for pattern in prepare_protection(plan, options).idle(_list_ids(database)):
-        names = named_by(pattern, plan.gateways)
+    for pattern in prepare_protection(plan, options).find_idle(_list_ids(database)):
+        names = list_named_gateways(pattern, plan.gateways)
         groups.setdefault(names[0] if names else None, []).append(pattern)
     places = _locate_patterns(plan, options)
     # A display shows a gateway's last warning: what names a gateway of this plan is more likely a slip.
@@ -115,7 +121,7 @@ def split_waves(database: Database, plan: Plan) -> None:
 def make_filter(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     """Return the test that the filters are, on a target's id and the index of its wave."""
     # What lets through goes by the name as written, what holds back by every name of the same place.
-    only = Patterns(options.only, plan.gateways, by_name)
+    only = Patterns(options.only, plan.gateways, name_by_entry)
     skip = Patterns(options.skip, plan.gateways)
     named = set(map(to_nfc, options.waves))
     waves = {index for index, wave in enumerate(plan.waves) if to_nfc(wave.name) in named}
@@ -123,9 +129,9 @@ def make_filter(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
     def wanted(name: str, wave: int) -> bool:
         if options.waves and wave not in waves:
             return False
-        if options.only and only.first(name) is None:
+        if options.only and only.find_first(name) is None:
             return False
-        return not options.skip or skip.first(name) is None
+        return not options.skip or skip.find_first(name) is None
 
     return wanted
 
@@ -143,7 +149,7 @@ def make_touch_test(plan: Plan, options: RunOptions) -> Callable[[str, int], boo
 def list_protections(plan: Plan, options: RunOptions) -> list[Hold]:
     """Return what is never touched: by the plan's own patterns, and by the site's."""
     patterns = prepare_protection(plan, options)
-    return [Hold(Reason.PROTECTED, lambda name, _: patterns.first(name))] if patterns.texts else []
+    return [Hold(Reason.PROTECTED, lambda name, _: patterns.find_first(name))] if patterns.texts else []
 
 
 def prepare_protection(plan: Plan, options: RunOptions) -> Patterns:

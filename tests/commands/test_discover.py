@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orchestrator.model.target import Target
-from orchestrator.plan.reader import Loaded, read_plan
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.reader import ParsedPlan, read_plan
+from orchestrator.plan.target_sink import TargetList
 from orchestrator.simulator.faults import FaultKind, FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
@@ -80,10 +80,10 @@ def frame(folder: Path, platform: RunningSimulators) -> Callable[..., Path]:
     return write
 
 
-def read(path: Path, text: str) -> tuple[Loaded, list[Target]]:
+def read(path: Path, text: str) -> tuple[ParsedPlan, list[Target]]:
     """What the plan is to the plan's reader, which finds nothing wrong with it."""
     path.write_text(text, "utf-8")
-    listing = Listing()
+    listing = TargetList()
     return read_plan(path, listing), listing.targets
 
 

@@ -42,7 +42,7 @@ from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.patterns import Patterns
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.exit_status import choose_exit_status
 from orchestrator.rules.steps import end_steps
 from orchestrator.rules.stop_rules import StopRules
@@ -139,9 +139,9 @@ def ran(
     draft.database.run("PRAGMA synchronous = OFF")
     draft.database.run("BEGIN")
     for one in targets:
-        draft.add(one, Place(0, one.seq, 1))
+        draft.add(one, FilePosition(0, one.seq, 1))
     for seq, name in needs:
-        draft.require(seq, TargetId(name), Place(0, seq, 1))
+        draft.require(seq, TargetId(name), FilePosition(0, seq, 1))
     names = tuple(entry.name for entry in gateways)
     waves = waves or tuple(
         Wave(name=f"wave-{index}") for index in range(max(one.wave for one in targets) + 1)
@@ -159,7 +159,7 @@ def ran(
     )
     events: list[AnyEvent] = []
     wires = {name: Wire(answers, takes) for name in names}
-    run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).first)
+    run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).find_first)
     record, pending = Record(Direct(database, full_from), 1), Pending(database, plan, resumed=False)
 
     async def main() -> tuple[float, dict[str, Lane]]:

@@ -30,7 +30,7 @@ from orchestrator.model.http import Reply, Request, Send
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
-from orchestrator.plan.schema import plan_schema
+from orchestrator.plan.schema import make_plan_schema
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.machine import real_environment
 from orchestrator.runs.resume import resume_run
@@ -216,11 +216,11 @@ def test_the_reader_and_the_schema_know_its_keys(plan: Path, old: str, new: str,
     told = "\n".join(str(one) for one in caught.value.problems)
     assert problem in told
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(plan.read_text()), plan_schema())
+        jsonschema.validate(yaml.safe_load(plan.read_text()), make_plan_schema())
 
 
 def test_the_schema_accepts_its_plan_and_describes_its_keys() -> None:
-    schema = plan_schema()
+    schema = make_plan_schema()
     jsonschema.validate(yaml.safe_load(PLAN), schema)
 
     assert (

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.journal.database import open_database
 from orchestrator.journal.meta import RunMeta, read_meta
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.targets import Astray, Listing
+from orchestrator.plan.target_sink import DependencyFault, TargetList
 from tests.support.journals import apim, draft, finish, journal, place, plan, roma, target
 
 ONE_PLACE = {"roma": "roma place", "again": "roma place", "apim": "apim place"}
@@ -33,25 +33,25 @@ ONE_PLACE = {"roma": "roma place", "again": "roma place", "apim": "apim place"}
     ],
 )
 def test_duplicates_are_those_that_a_listing_finds(tmp_path: Path, names: list[str]) -> None:
-    listing = Listing()
+    listing = TargetList()
     targets = [target(seq, name) for seq, name in enumerate(names, 1)]
     for each in targets:
         listing.add(each, place(each.seq))
     with closing(draft(tmp_path / "j", targets)) as made:
-        assert list(made.duplicates(ONE_PLACE)) == list(listing.duplicates(ONE_PLACE))
+        assert list(made.find_duplicates(ONE_PLACE)) == list(listing.find_duplicates(ONE_PLACE))
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["roma", "again", "apim"]), st.sampled_from("aAbc")), max_size=30))
 def test_duplicates_of_any_plan(tmp_path: Path, names: list[tuple[str, str]]) -> None:
-    listing = Listing()
+    listing = TargetList()
     targets = [target(seq, f"{gateway}/{name}") for seq, (gateway, name) in enumerate(names, 1)]
     for each in targets:
         listing.add(each, place(each.seq))
     path = tmp_path / "j"
     path.unlink(missing_ok=True)
     with closing(draft(path, targets)) as made:
-        assert list(made.duplicates(ONE_PLACE)) == list(listing.duplicates(ONE_PLACE))
+        assert list(made.find_duplicates(ONE_PLACE)) == list(listing.find_duplicates(ONE_PLACE))
 
 
 def test_a_list_that_was_pasted_twice_is_told_at_once(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_list_that_was_pasted_twice_is_told_at_once(tmp_path: Path) -> None:
     targets = (target(seq, f"roma/{seq % half}") for seq in range(half * 2))
     with closing(draft(tmp_path / "j", targets)) as made:
         before = time.monotonic()
-        assert sum(1 for _ in made.duplicates({})) == half
+        assert sum(1 for _ in made.find_duplicates({})) == half
         assert time.monotonic() - before < 5
 
 
@@ -93,7 +93,7 @@ def test_what_goes_first_in_any_plan(
     tmp_path: Path, waves: list[int], asked: list[tuple[int, int]], letters: tuple[str, str]
 ) -> None:
     """A draft finds what a listing finds, and every target stands deeper than all that it needs."""
-    listing = Listing()
+    listing = TargetList()
     path = tmp_path / "j"
     path.unlink(missing_ok=True)
     with closing(draft(path, [])) as made:
@@ -102,19 +102,19 @@ def test_what_goes_first_in_any_plan(
                 sink.add(target(seq, f"roma/{letters[0]}{seq % 7}", wave), place(seq))
             for seq, needs in asked:
                 sink.require(1 + seq % len(waves), TargetId(f"roma/{letters[1]}{needs}"), place(100 + seq))
-        faults = list(listing.astray())
-        assert _in_order(made.astray()) == _in_order(faults)
+        faults = list(listing.find_dependency_faults())
+        assert _in_order(made.find_dependency_faults()) == _in_order(faults)
         if any(fault.why == "circle" for fault in faults):
             return
         finish(made, plan(waves=("a", "b", "c")))
         needed = {(seq, earlier) for seq, before in listing.needs.items() for earlier in before}
         depths: dict[int, int] = dict(made.database.rows("SELECT seq, depth FROM target"))
         assert set(made.database.rows("SELECT seq, needs FROM dependency")) == needed
-        assert {seq: depth for seq, depth in depths.items() if depth} == listing.depths()
+        assert {seq: depth for seq, depth in depths.items() if depth} == listing.compute_depths()
         assert all(depths[seq] > depths[earlier] for seq, earlier in needed)
 
 
-def _in_order(faults: Iterable[Astray]) -> list[Astray]:
+def _in_order(faults: Iterable[DependencyFault]) -> list[DependencyFault]:
     return sorted((replace(fault, among=()) for fault in faults), key=lambda fault: (fault.place, fault.ids))
 
 
@@ -150,7 +150,7 @@ def test_a_hundred_thousand_targets_take_about_a_second(tmp_path: Path) -> None:
     targets = [target(seq, f"roma/{seq:032x}") for seq in range(1, count + 1)]
     before = time.process_time()
     with closing(draft(tmp_path / "j", targets)) as made:
-        assert not list(made.duplicates({}))
+        assert not list(made.find_duplicates({}))
         finish(made, plan())
         assert made.database.one("SELECT COUNT(*) FROM target") == (count,)
     assert time.process_time() - before < 5  # about one on a quiet machine

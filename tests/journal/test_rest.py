@@ -18,9 +18,9 @@ from orchestrator.journal.rest import rest_of
 from orchestrator.model.plan import Plan, Wave, Window
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.model.target import Target, TargetId
-from orchestrator.model.target_id import target_id
-from orchestrator.plan.reader import Loaded, read_plan
-from orchestrator.plan.targets import Listing
+from orchestrator.model.target_id import join_id
+from orchestrator.plan.reader import ParsedPlan, read_plan
+from orchestrator.plan.target_sink import TargetList
 from orchestrator.runs.remainder import write_remainder
 from tests.support.journals import apim, draft, finish, place, roma
 
@@ -52,7 +52,7 @@ class Story:
                 )
             description = dice.choice([None, "no", "ü: #"]) if gateway == "1apim" else None
             wave = min(2 * seq // 40, 1)
-            self.targets.append(Target(seq, target_id(gateway, parts), gateway, wave, parts, description))
+            self.targets.append(Target(seq, join_id(gateway, parts), gateway, wave, parts, description))
         self.needs: dict[int, set[int]] = {}
         self.outcomes: dict[int, tuple[str | None, str | None]] = {}
         for target in self.targets:
@@ -72,7 +72,7 @@ class Story:
         for seq, before in self.needs.items():
             for needs in before:
                 made.require(seq, self.targets[needs - 1].id, place(seq))
-        assert list(made.astray()) == []
+        assert list(made.find_dependency_faults()) == []
         finish(made, self.plan)
         made.close()
         with closing(open_database(self.folder / "journal.sqlite", write=True)) as database:
@@ -104,8 +104,8 @@ class Story:
         return out.getvalue()
 
 
-def read(folder: Path, text: str) -> tuple[Loaded, Listing]:
-    path, sink = folder / "rest.yaml", Listing()
+def read(folder: Path, text: str) -> tuple[ParsedPlan, TargetList]:
+    path, sink = folder / "rest.yaml", TargetList()
     path.write_text(text, encoding="utf-8")
     return read_plan(path, sink), sink
 

@@ -26,7 +26,7 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, Operation, Reading, StatePage, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import StopRules
 from tests.engine.test_waves import CALM, KEYS, Direct
 from tests.support.engine import (
@@ -159,7 +159,7 @@ def journaled(folder: Path, targets: list[Target]) -> Iterator[Database]:
     """A journal that holds these targets, all open."""
     draft = Draft(folder / "journal.sqlite")
     for one in targets:
-        draft.add(one, Place(0, one.seq, 1))
+        draft.add(one, FilePosition(0, one.seq, 1))
     draft.finish(plan_of(max(one.wave for one in targets) + 1), RunMeta())
     try:
         yield draft.database

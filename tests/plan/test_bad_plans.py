@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.source import open_regular
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.target_sink import TargetList
 from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
 
 LINE = HEAD.count("\n") + 1
@@ -85,14 +85,14 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
         (tmp_path, "is a directory, not a file"),
     ):
         with pytest.raises(PlanError, match=expected):
-            read_plan(path, Listing())
+            read_plan(path, TargetList())
 
 
 def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "plan.yaml")
 
     with pytest.raises(PlanError, match="is not a regular file; save it to one first"):
-        read_plan(tmp_path / "plan.yaml", Listing())
+        read_plan(tmp_path / "plan.yaml", TargetList())
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_plan_without_end_is_not_read(tmp_path: Path, place: str, why: str) ->
     (tmp_path / "plan.yaml").symlink_to(place)
 
     with pytest.raises(PlanError, match=why):
-        read_plan(tmp_path / "plan.yaml", Listing())
+        read_plan(tmp_path / "plan.yaml", TargetList())
 
 
 def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path) -> None
     tracemalloc.start()
     try:
         with pytest.raises(PlanError, match=r":2:1 the line is longer than 1 MB"):
-            read_plan(path, Listing())
+            read_plan(path, TargetList())
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
@@ -523,4 +523,4 @@ def test_a_file_that_changes_between_two_readings_is_told(
     monkeypatch.setattr("orchestrator.plan.reader.open_regular", edited)
 
     with pytest.raises(PlanError, match="the file was changed while it was read; try again"):
-        read_plan(path, Listing())
+        read_plan(path, TargetList())

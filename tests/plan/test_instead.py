@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Wave
-from orchestrator.plan.given import read_given
+from orchestrator.plan.given_targets import read_given_targets
 from tests.support.plans import HEAD, complaint, complaints, load
 
 PLAN = f"""\
@@ -122,7 +122,7 @@ def test_a_plan_of_gateways_alone_is_enough(tmp_path: Path) -> None:
 
 
 def test_each_fault_is_told_where_the_id_was_given(tmp_path: Path) -> None:
-    listed = read_given("\ufeff# two\r\nroma/a\n\n  roma/a b\nroma/c\u00a0\n".encode(), "ids.txt")
+    listed = read_given_targets("\ufeff# two\r\nroma/a\n\n  roma/a b\nroma/c\u00a0\n".encode(), "ids.txt")
 
     found = complaints(tmp_path, HEAD, instead=["roma/ok", "roma/x/y", *listed, "roma/a"])
 
@@ -143,7 +143,7 @@ def test_no_id_names_what_could_turn_into_something_else(tmp_path: Path, name: s
 
 def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
     with pytest.raises(UnfitError, match="not UTF-8 text, at line 2"):
-        read_given(b"roma/a\nroma/\xff", "ids")
+        read_given_targets(b"roma/a\nroma/\xff", "ids")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
     ],
 )
 def test_an_id_that_was_hardly_meant_so_is_warned_of(tmp_path: Path, line: str, expected: str | None) -> None:
-    loaded, sink = load(tmp_path, PLAN, instead=read_given(f"roma/a\n{line}\n".encode(), "ids"))
+    loaded, sink = load(tmp_path, PLAN, instead=read_given_targets(f"roma/a\n{line}\n".encode(), "ids"))
 
     assert str(sink.targets[1].id) == line
     told = [str(one) for one in loaded.warnings if " is an id" in str(one)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.plan.lookalikes import lookalikes
+from orchestrator.plan.lookalikes import find_lookalikes
 from tests.plan.test_patterns import apim, roma
 
 
@@ -33,12 +33,12 @@ from tests.plan.test_patterns import apim, roma
     ],
 )
 def test_what_is_possibly_one_place_is_told(gateways: list[Gateway], told: list[str]) -> None:
-    assert [name for name, _ in lookalikes(gateways)] == told
+    assert [name for name, _ in find_lookalikes(gateways)] == told
 
 
 def test_all_are_named_up_to_a_few() -> None:
     many = [apim(f"g{n}", f"https://10.0.0.{n}") for n in range(5)]
-    ((name, text),) = lookalikes([apim("a", "https://apim.test"), *many])
+    ((name, text),) = find_lookalikes([apim("a", "https://apim.test"), *many])
     assert name == "a"
     assert text.startswith(
         "a (https://apim.test), g0 (https://10.0.0.0), g1 (https://10.0.0.1) and 3 more are possibly the same"

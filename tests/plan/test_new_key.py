@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from orchestrator.model.plan import Plan, PlanHeader
-from orchestrator.plan import header, reader, schema, stored, written
+from orchestrator.plan import header, json_form, reader, schema, yaml_text
 from tests.support.plans import GATEWAYS, ONE, complaints, load
 
 Foo = Annotated[int, Meta(ge=1, description="How many foos.")]
@@ -32,9 +32,9 @@ TEXT = f"version: 1\nname: with-foo\nfoo: 3\n{GATEWAYS}{ONE}"
 
 @pytest.fixture(autouse=True)
 def wider_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (header, schema, written):
+    for module in (header, schema, yaml_text):
         monkeypatch.setattr(module, "PlanHeader", WiderHeader)
-    for module in (reader, stored):
+    for module in (reader, json_form):
         monkeypatch.setattr(module, "Plan", WiderPlan)
 
 
@@ -42,8 +42,8 @@ def test_one_field_is_enough_to_read_the_key_and_to_keep_it(tmp_path: Path) -> N
     plan = load(tmp_path, TEXT)[0].plan
 
     assert plan.foo == 3  # type: ignore[attr-defined]
-    assert stored.plan_from_json(stored.plan_to_json(plan)) == plan
-    assert "foo: 3\n" in list(written.head(plan, "20261122-190003412-no-7f3a", str))
+    assert json_form.decode_plan(json_form.encode_plan(plan)) == plan
+    assert "foo: 3\n" in list(yaml_text.format_head(plan, "20261122-190003412-no-7f3a", str))
 
 
 def test_one_field_is_enough_to_refuse_what_does_not_fit(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_one_field_is_enough_to_refuse_what_does_not_fit(tmp_path: Path) -> None
 
 
 def test_one_field_is_enough_for_the_schema() -> None:
-    assert schema.plan_schema()["properties"]["foo"] == {
+    assert schema.make_plan_schema()["properties"]["foo"] == {
         "type": "integer",
         "minimum": 1,
         "description": "How many foos.",

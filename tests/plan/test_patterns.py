@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.globs import Globs, behind, matcher
+from orchestrator.model.globs import Globs, make_matcher, match_beginning
 from orchestrator.model.settings import Auth, CredentialReference
-from orchestrator.plan.pattern_text import canonical
-from orchestrator.plan.patterns import Patterns, by_name, fault
+from orchestrator.plan.pattern_text import canonicalize
+from orchestrator.plan.patterns import Patterns, find_fault, name_by_entry
 
 AUTH = Auth(token=CredentialReference(env="T"))
 
@@ -71,16 +71,16 @@ ALIKE = (apim(), apim("again", "HTTPS://APIM.example.com.:443//x/../"), roma(), 
     ],
 )
 def test_a_pattern_means_an_installation(pattern: str, target: str, expected: bool) -> None:
-    assert (Patterns([pattern], ALIKE).first(target) == pattern) is expected
+    assert (Patterns([pattern], ALIKE).find_first(target) == pattern) is expected
 
 
 def test_a_filter_that_lets_through_goes_by_what_is_written() -> None:
-    assert Patterns(["apim/Payments/**"], ALIKE, by_name).first("apim/Payments;v=1/p/e") is None
+    assert Patterns(["apim/Payments/**"], ALIKE, name_by_entry).find_first("apim/Payments;v=1/p/e") is None
 
 
 @pytest.mark.parametrize("pattern", ["apim/./**", "apim/**/..", "apim/%2e%2e/**", "apim/a%252f/**"])
 def test_a_pattern_with_a_part_that_no_name_is_can_match_nothing(pattern: str) -> None:
-    assert fault(pattern, ALIKE) is not None
+    assert find_fault(pattern, ALIKE) is not None
 
 
 @pytest.mark.parametrize(
@@ -99,25 +99,25 @@ def test_a_pattern_with_a_part_that_no_name_is_can_match_nothing(pattern: str) -
 )
 def test_a_host_is_known_under_every_spelling(first: str, url: str) -> None:
     gateways = [apim("gw", url)]
-    assert Patterns([f"{first}/P/**"], gateways).first("gw/P/p/e")
-    assert Patterns([f"{first}/P/**"], gateways).first("gw/Q/p/e") is None
-    assert fault(f"{first}/P/**", gateways) is None
-    assert fault(f"{first}/P/**", [roma()], in_file=True) is None
+    assert Patterns([f"{first}/P/**"], gateways).find_first("gw/P/p/e")
+    assert Patterns([f"{first}/P/**"], gateways).find_first("gw/Q/p/e") is None
+    assert find_fault(f"{first}/P/**", gateways) is None
+    assert find_fault(f"{first}/P/**", [roma()], in_file=True) is None
 
 
 def test_what_lets_through_goes_by_its_own_name() -> None:
-    only = Patterns(["apim/**"], ALIKE, by_name)
-    assert only.first("apim/P/p/e") == "apim/**"
-    assert only.first("again/P/p/e") is None
-    assert Patterns(["apim.example.com/**"], ALIKE, by_name).first("again/P/p/e")
+    only = Patterns(["apim/**"], ALIKE, name_by_entry)
+    assert only.find_first("apim/P/p/e") == "apim/**"
+    assert only.find_first("again/P/p/e") is None
+    assert Patterns(["apim.example.com/**"], ALIKE, name_by_entry).find_first("again/P/p/e")
 
 
 def test_the_first_that_matches_is_told_and_the_idle_are_named() -> None:
     patterns = Patterns(["roma/x", "**/e", "again/P/**", "apim/P/**", "**/e"], ALIKE)
-    assert patterns.first("apim/P/p/e") == "**/e"
-    assert patterns.first("apim/P/p/f") == "again/P/**"
-    assert patterns.idle(["apim/P/p/e", "roma/y"]) == ("roma/x",)
-    assert patterns.idle([]) == ("roma/x", "**/e", "again/P/**", "apim/P/**")
+    assert patterns.find_first("apim/P/p/e") == "**/e"
+    assert patterns.find_first("apim/P/p/f") == "again/P/**"
+    assert patterns.find_idle(["apim/P/p/e", "roma/y"]) == ("roma/x",)
+    assert patterns.find_idle([]) == ("roma/x", "**/e", "again/P/**", "apim/P/**")
 
 
 PLAN: tuple[Gateway, ...] = (apim("a"), roma("r"))
@@ -163,8 +163,8 @@ DEAD = [
 
 @pytest.mark.parametrize("pattern", DEAD)
 def test_a_pattern_that_can_match_no_id_is_told(pattern: str) -> None:
-    assert fault(pattern, PLAN) is not None
-    assert fault(pattern, PLAN, in_file=True) is not None
+    assert find_fault(pattern, PLAN) is not None
+    assert find_fault(pattern, PLAN, in_file=True) is not None
 
 
 @pytest.mark.parametrize(
@@ -192,20 +192,20 @@ def test_a_pattern_that_can_match_no_id_is_told(pattern: str) -> None:
     ],
 )
 def test_a_pattern_that_could_match_passes(pattern: str) -> None:
-    assert fault(pattern, PLAN) is None
-    assert fault(pattern, PLAN, in_file=True) is None
+    assert find_fault(pattern, PLAN) is None
+    assert find_fault(pattern, PLAN, in_file=True) is None
 
 
 @pytest.mark.parametrize("sign", list("{},^$\\\"'#"))
 def test_what_is_no_pattern_in_other_tools_may_not_stand_in_a_file(sign: str) -> None:
-    assert fault(f"a/x{sign}y/**", PLAN) is None
-    unfit = fault(f"a/x{sign}y/**", PLAN, in_file=True)
+    assert find_fault(f"a/x{sign}y/**", PLAN) is None
+    unfit = find_fault(f"a/x{sign}y/**", PLAN, in_file=True)
     assert unfit is not None
     assert f"the character {sign} may not stand" in unfit.message
     encoded = f"a/x%{ord(sign):02X}y/**"
     assert encoded in f"a/x%{unfit.hint.rpartition('%')[2]}y/**"
-    assert fault(encoded, PLAN, in_file=True) is None
-    assert Patterns([encoded], PLAN).first(f"a/x{sign}y/p/e") == encoded
+    assert find_fault(encoded, PLAN, in_file=True) is None
+    assert Patterns([encoded], PLAN).find_first(f"a/x{sign}y/p/e") == encoded
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_what_is_no_pattern_in_other_tools_may_not_stand_in_a_file(sign: str) ->
     ],
 )
 def test_a_file_may_name_gateways_of_other_plans(pattern: str, in_plan: bool, in_file: bool) -> None:
-    assert (fault(pattern, PLAN) is None) is in_plan
-    assert (fault(pattern, PLAN, in_file=True) is None) is in_file
+    assert (find_fault(pattern, PLAN) is None) is in_plan
+    assert (find_fault(pattern, PLAN, in_file=True) is None) is in_file
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_file_may_name_gateways_of_other_plans(pattern: str, in_plan: bool, in
 def test_why_is_told_and_what_to_write(
     pattern: str, gateways: Sequence[Gateway], told: str, hint: str
 ) -> None:
-    unfit = fault(pattern, gateways)
+    unfit = find_fault(pattern, gateways)
     assert unfit is not None
     assert told in unfit.message
     assert hint in unfit.hint
@@ -258,20 +258,22 @@ SIGNS = st.text(st.sampled_from("ab/*?"), max_size=9)
 
 @given(SIGNS, st.text(st.sampled_from("ab"), max_size=3), st.text(st.sampled_from("ab/"), max_size=6))
 def test_what_is_behind_a_name_says_the_same_as_the_whole(pattern: str, name: str, rest: str) -> None:
-    whole = matcher([pattern])(f"{name}/{rest}") is not None
-    assert whole is any(matcher([each])(rest) is not None for each in behind(pattern, f"{name}/"))
+    whole = make_matcher([pattern])(f"{name}/{rest}") is not None
+    assert whole is any(
+        make_matcher([each])(rest) is not None for each in match_beginning(pattern, f"{name}/")
+    )
 
 
 @given(st.lists(SIGNS, min_size=9, max_size=30), st.text(st.sampled_from("ab/"), max_size=9))
 def test_many_patterns_say_the_same_as_each_alone(patterns: list[str], text: str) -> None:
     globs = Globs(patterns)
-    alone = {index for index, each in enumerate(globs.patterns) if matcher([each])(text) is not None}
-    assert set(globs.matching(text)) == alone
+    alone = {index for index, each in enumerate(globs.patterns) if make_matcher([each])(text) is not None}
+    assert set(globs.find_matches(text)) == alone
 
 
 @given(st.text(st.sampled_from("a/*?%2FeC39\u0301"), max_size=12))
 def test_one_spelling_is_its_own(pattern: str) -> None:
-    assert canonical(canonical(pattern)) == canonical(pattern)
+    assert canonicalize(canonicalize(pattern)) == canonicalize(pattern)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +294,8 @@ def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: s
     start = time.process_time()
 
     made = Patterns(patterns, ALIKE)
-    first = [made.first(target) for target in ids]
-    made.idle(ids)
+    first = [made.find_first(target) for target in ids]
+    made.find_idle(ids)
 
     traced = sys.gettrace() is not None  # the tests with coverage cost several times as much
     assert time.process_time() - start < (6 if traced else 2)
@@ -315,7 +317,7 @@ def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: s
     ],
 )
 def test_two_stars_make_no_part_live_that_no_id_has(pattern: str) -> None:
-    assert fault(pattern, ALIKE, in_file=True) is not None
+    assert find_fault(pattern, ALIKE, in_file=True) is not None
 
 
 @pytest.mark.parametrize(
@@ -323,10 +325,10 @@ def test_two_stars_make_no_part_live_that_no_id_has(pattern: str) -> None:
     ["**", "apim/**", "apim/P/**", "apim/**/e", "apim/..**", "apim/**;x", "roma/a**", "r**", "x/**"],
 )
 def test_two_stars_may_stand_for_one_part_or_for_many(pattern: str) -> None:
-    assert fault(pattern, ALIKE, in_file=True) is None
+    assert find_fault(pattern, ALIKE, in_file=True) is None
 
 
 def test_what_is_proposed_in_place_of_a_regular_expression_can_match() -> None:
-    found = fault("apim/Payments/.*", ALIKE)
+    found = find_fault("apim/Payments/.*", ALIKE)
     assert found is not None
     assert found.hint == 'write "apim/Payments/**" for all below'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PlanError, UsageError
-from orchestrator.plan.frame import read_frame
 from orchestrator.plan.protect import read_protect_file, refuse_dead_lines
+from orchestrator.plan.template import read_template
 from tests.plan.test_patterns import PLAN
 from tests.support.plans import EITHER, HEAD, complaint, complaints, load
 
@@ -97,7 +97,7 @@ def test_a_plan_s_own_list_is_judged_by_its_gateways(tmp_path: Path, pattern: st
     assert told in complaint(tmp_path, f"{text}{EITHER}{HEAD}")
     (tmp_path / "frame.yaml").write_text(f"{HEAD}{text}")
     with pytest.raises(PlanError, match="protect"):
-        read_frame(tmp_path / "frame.yaml")
+        read_template(tmp_path / "frame.yaml")
 
 
 def test_of_gateways_that_cannot_be_read_nothing_is_guessed(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
 from orchestrator.model.settings import CredentialReference, Retry
+from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.targets import Listing, Place
+from orchestrator.plan.target_sink import TargetList
 from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
 
 FULL = f"""\
@@ -161,7 +162,11 @@ def test_each_target_knows_where_it_stands(tmp_path: Path) -> None:
     _, sink = load(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: c}}\n{entry}")
     first = HEAD.count("\n") + 2
 
-    assert sink.places == [Place(0, first, 5), Place(0, first + 3, 9), Place(0, first + 4, 9)]
+    assert sink.places == [
+        FilePosition(0, first, 5),
+        FilePosition(0, first + 3, 9),
+        FilePosition(0, first + 4, 9),
+    ]
 
 
 def test_the_digest_covers_every_byte_of_the_plan(tmp_path: Path) -> None:
@@ -180,7 +185,7 @@ def test_relative_paths_start_at_the_plans_folder(tmp_path: Path, monkeypatch: p
     (tmp_path / "deep" / "p.yaml").write_text(HEAD + ONE)
     monkeypatch.chdir(tmp_path)
 
-    loaded = read_plan(Path("deep/p.yaml"), Listing())
+    loaded = read_plan(Path("deep/p.yaml"), TargetList())
 
     assert loaded.folder == tmp_path / "deep"
     assert loaded.source == tmp_path / "deep" / "p.yaml"
@@ -245,7 +250,7 @@ def test_more_targets_than_at_most_are_refused_and_not_kept(tmp_path: Path) -> N
     many = "[" + ", ".join(f"a{n}" for n in range(12)) + "]"
     path = tmp_path / "plan.yaml"
     path.write_text(f"{TOP}at_most: 10\n{GATEWAYS}targets: [{{gateway: roma, ld_api_ids: {many}}}]\n")
-    sink = Listing()
+    sink = TargetList()
 
     with pytest.raises(Exception, match=r":3:10 at_most: the plan has 12 targets, more than 10"):
         read_plan(path, sink)
@@ -266,7 +271,7 @@ def test_the_reader_holds_no_targets(tmp_path: Path) -> None:
     """Memory is that of one entry, whatever the number of targets."""
     import tracemalloc
 
-    class Counting(Listing):
+    class Counting(TargetList):
         count = 0
 
         def add(self, target: object, place: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.starter import STARTER
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.target_sink import TargetList
 from tests.support.plans import load
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
@@ -72,11 +72,11 @@ def test_every_way_in_that_the_starter_plan_comments_out_may_stand_for_the_token
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_every_plan_that_is_shipped_can_be_read(path: Path) -> None:
-    assert read_plan(path, Listing()).targets > 0
+    assert read_plan(path, TargetList()).targets > 0
 
 
 def test_the_example_shows_what_there_is() -> None:
-    sink = Listing()
+    sink = TargetList()
 
     loaded = read_plan(PLANS[0].parent / "example.yaml", sink)
 

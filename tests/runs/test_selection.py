@@ -16,7 +16,7 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.target import TargetId
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition
 from orchestrator.runs.selection import (
     apply_selection,
     make_filter,
@@ -43,7 +43,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
     draft = Draft(tmp_path / "journal.sqlite")
     for seq, name in enumerate(IDS, start=1):
         made = target(seq, name.partition("/")[0], wave=0 if seq < 3 else 1)
-        draft.add(type(made)(seq, TargetId(name), made.gateway, made.wave, made.parts), Place(0, seq, 1))
+        draft.add(
+            type(made)(seq, TargetId(name), made.gateway, made.wave, made.parts), FilePosition(0, seq, 1)
+        )
     draft.finish(PLAN, RunMeta())
     yield draft.database
     draft.close()

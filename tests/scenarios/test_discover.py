@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.model.reading import Act
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.target_sink import TargetList
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
@@ -54,7 +54,7 @@ def discover(stage: Stage, *arguments: str | Path, **options: Any) -> Ended:
 
 def found(stage: Stage) -> set[str]:
     """The ids in the plan that was written, which its reader takes as it is."""
-    listing = Listing()
+    listing = TargetList()
     read_plan(stage.folder / "found.yaml", listing)
     ids = [target.id for target in listing.targets]
     assert len(set(ids)) == len(ids)
@@ -224,7 +224,7 @@ def test_the_history_is_asked_only_of_what_matches_otherwise(staged: Callable[..
 def test_waves_of_both_kinds(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 3)
     ended = discover(stage, "--group-by", "project")
-    plan = read_plan(stage.folder / "found.yaml", Listing())
+    plan = read_plan(stage.folder / "found.yaml", TargetList())
 
     assert ended.status == 0, ended
     assert plan.by_wave == {"Retail": 3, "roma-eu": 3}

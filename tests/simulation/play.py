@@ -28,7 +28,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.model.target import TargetId
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition
 from orchestrator.runs.load import digest_file
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.resume import resume_run
@@ -220,9 +220,9 @@ class _Play:
         place = Path(tempfile.mkdtemp(dir=self._folder))
         draft = Draft(place / "journal.sqlite")
         for target in self._scene.targets:
-            draft.add(target, Place(0, target.seq, 1))
+            draft.add(target, FilePosition(0, target.seq, 1))
             for before in self._scene.needs.get(target.seq, ()):
-                draft.require(target.seq, before, Place(0, target.seq, 1))
+                draft.require(target.seq, before, FilePosition(0, target.seq, 1))
         source = place / "plan.yaml"
         source.write_text("version: 1\n")
         plan = self._scene.plan

@@ -14,7 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.targets import Place
+from orchestrator.plan.problems import FilePosition
 
 AUTH = Auth(token=CredentialReference(env="TOKEN"))
 START = 1_795_374_000.0
@@ -43,8 +43,8 @@ def target(seq: int, name: str, wave: int = 0) -> Target:
     return Target(seq, TargetId(name), gateway, wave, tuple(parts))
 
 
-def place(seq: int) -> Place:
-    return Place(0, seq + 10, 5)
+def place(seq: int) -> FilePosition:
+    return FilePosition(0, seq + 10, 5)
 
 
 def draft(path: Path, targets: Iterable[Target]) -> Draft:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.reader import Loaded, read_plan
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.reader import ParsedPlan, read_plan
+from orchestrator.plan.target_sink import TargetList
 
 ROMA = """\
   roma:
@@ -48,11 +48,13 @@ def in_by(gateway: str, *keys: str) -> str:
     return f"{head}    auth: {{{', '.join(WAYS_IN[key] for key in keys)}}}\n"
 
 
-def load(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> tuple[Loaded, Listing]:
+def load(
+    folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None
+) -> tuple[ParsedPlan, TargetList]:
     """Write ``text`` as plan.yaml into ``folder`` and read it."""
     path = folder / "plan.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    sink = Listing()
+    sink = TargetList()
     return read_plan(path, sink, instead=instead), sink
 
 

@@ -14,7 +14,7 @@ from orchestrator.commands.options.protection import merge_protect_problems
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.plan.given import Given
+    from orchestrator.plan.given_targets import GivenTarget
     from orchestrator.plan.protect import ProtectFile
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.system.reading import FileRefusedError
@@ -48,7 +48,7 @@ class PlanOptions(NamedTuple):
         tell_warnings(loaded.warnings)
         return loaded
 
-    def list_targets(self) -> list[str | Given] | None:
+    def list_targets(self) -> list[str | GivenTarget] | None:
         """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""
         if self.more and not self.target:
             raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
@@ -58,19 +58,19 @@ class PlanOptions(NamedTuple):
         return [*self.target, *self.more, *listed]
 
 
-def read_target_ids(file: Path) -> list[Given]:
+def read_target_ids(file: Path) -> list[GivenTarget]:
     """Return the ids in a file, or on standard input for ``-``; raises ``UsageError``.
 
     Either may be a pipe, which has 30 seconds.
     """
     from orchestrator.errors import UnfitError
-    from orchestrator.plan.given import read_given
+    from orchestrator.plan.given_targets import read_given_targets
     from orchestrator.system.reading import FileRefusedError, read_any, read_handle
 
     name = "standard input" if str(file) == "-" else str(file)
     try:
         data = read_handle(STANDARD_INPUT) if str(file) == "-" else read_any(file)
-        ids = read_given(data, name)
+        ids = read_given_targets(data, name)
     except (FileRefusedError, OSError) as refused:
         raise UsageError(f"cannot read the list of targets {name}: {_describe_refusal(refused)}") from None
     except UnfitError as unfit:

@@ -34,58 +34,58 @@ _SHORT = {"\\": "\\\\", '"': '\\"'}
 _BESIDE = frozenset({"name", "parent", "window"})
 """Keys at the top that are not taken from the plan as they are."""
 
-Moved = Callable[[str], str]
+PathMover = Callable[[str], str]
 """Gives the path of a plan as another folder's plan has to name it."""
 
 
-def head(plan: Plan, parent: str, moved: Moved) -> Iterator[str]:
+def format_head(plan: Plan, parent: str, moved: PathMover) -> Iterator[str]:
     """Yield the lines of a plan down to its waves: those of ``plan``, going back to the run ``parent``.
 
     It has no window. Keys with their default are left out.
     """
     yield f"version: {READS_VERSION}\n"
-    yield f"name: {text(plan.name)}\n"
-    yield f"parent: {text(parent)}\n"
-    for key, value, kind in _given(plan, PlanHeader):
+    yield f"name: {format_text(plan.name)}\n"
+    yield f"parent: {format_text(parent)}\n"
+    for key, value, kind in _list_given(plan, PlanHeader):
         if key not in _BESIDE:
-            yield f"{key}: {_value(value, kind, moved)}\n"
+            yield f"{key}: {_format_value(value, kind, moved)}\n"
     yield "\ngateways:\n"
     for gateway in plan.gateways:
-        yield from _gateway(gateway, moved)
+        yield from _format_gateway(gateway, moved)
     yield "\nwaves:\n"
 
 
-def _gateway(gateway: Gateway, moved: Moved) -> Iterator[str]:
-    yield f"  {text(gateway.name)}:\n"
-    yield f"    kind: {text(gateway.KIND)}\n"
-    for key, value, kind in _given(gateway, type(gateway)):
+def _format_gateway(gateway: Gateway, moved: PathMover) -> Iterator[str]:
+    yield f"  {format_text(gateway.name)}:\n"
+    yield f"    kind: {format_text(gateway.KIND)}\n"
+    for key, value, kind in _list_given(gateway, type(gateway)):
         if key != "name":
-            yield f"    {key}: {_value(value, kind, moved)}\n"
+            yield f"    {key}: {_format_value(value, kind, moved)}\n"
 
 
-def wave_lines(wave: Wave) -> Iterator[str]:
+def format_wave(wave: Wave) -> Iterator[str]:
     """Yield the lines of a wave down to its targets."""
-    yield f"  - name: {text(wave.name)}\n"
-    for key, value, kind in _given(wave, Wave):
+    yield f"  - name: {format_text(wave.name)}\n"
+    for key, value, kind in _list_given(wave, Wave):
         if key != "name":
-            yield f"    {key}: {_value(value, kind, str)}\n"
+            yield f"    {key}: {_format_value(value, kind, str)}\n"
     yield "    targets:\n"
 
 
-def target_line(target: Target, kind: type[Gateway], after: Sequence[TargetId]) -> str:
+def format_target(target: Target, kind: type[Gateway], after: Sequence[TargetId]) -> str:
     """Return the entry of a target of a gateway of this ``kind``, which comes ``after`` others."""
-    keys = {"gateway": text(target.gateway)}
-    keys |= {item.name: text(part) for item, part in zip(kind.COORDINATES, target.parts, strict=True)}
+    keys = {"gateway": format_text(target.gateway)}
+    keys |= {item.name: format_text(part) for item, part in zip(kind.COORDINATES, target.parts, strict=True)}
     if target.description is not None:
-        keys["description"] = text(target.description)
+        keys["description"] = format_text(target.description)
     if target.persistent is not None:
-        keys["persistent"] = _flag(target.persistent)
+        keys["persistent"] = _format_flag(target.persistent)
     if after:
-        keys["after"] = _list([text(name) for name in after])
-    return f"      - {_mapping(keys)}\n"
+        keys["after"] = _format_list([format_text(name) for name in after])
+    return f"      - {_format_mapping(keys)}\n"
 
 
-def comment(said: str) -> str:
+def format_comment(said: str) -> str:
     """Return ``said`` as it may stand behind a ``#``: on one line, cut, with nothing invisible in it."""
     cut = said if len(said) <= LONGEST_COMMENT else f"{said[: LONGEST_COMMENT - 1]}…"
     return "".join(map(_visible, cut))
@@ -95,23 +95,23 @@ def _visible(letter: str) -> str:
     return letter if letter.isprintable() else _escaped(letter)
 
 
-def text(value: str) -> str:
+def format_text(value: str) -> str:
     """Return ``value`` as a scalar that is a text to every reader of YAML, without quotes where it can be."""
-    return value if _BARE.match(value) else quoted(value)
+    return value if _BARE.match(value) else format_quoted(value)
 
 
-def quoted(value: str) -> str:
+def format_quoted(value: str) -> str:
     """Return ``value`` in quotes, as a text to every reader of YAML."""
     pieces = [value[at : at + _PIECE] for at in range(0, len(value), _PIECE)] or [""]
-    return f'"{_folded(pieces)}"'
+    return f'"{_fold(pieces)}"'
 
 
-def flow(pairs: Mapping[str, str]) -> str:
+def format_flow(pairs: Mapping[str, str]) -> str:
     """Return a mapping of texts on one line."""
-    return _mapping({text(key): text(value) for key, value in pairs.items()})
+    return _format_mapping({format_text(key): format_text(value) for key, value in pairs.items()})
 
 
-def _folded(pieces: Sequence[str]) -> str:
+def _fold(pieces: Sequence[str]) -> str:
     """Return the pieces of one text, each on a line of its own; the breaks between them are no part of it."""
     first, *rest = ["".join(_SHORT.get(letter) or _visible(letter) for letter in piece) for piece in pieces]
     # A blank at the beginning of a line would count as indentation.
@@ -124,7 +124,7 @@ def _escaped(letter: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
+def _list_given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
     """Yield those ``keys`` of ``value`` that do not have their default, with their values and types."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(type(value))}
     for key, field in list_keys(keys).items():
@@ -133,70 +133,76 @@ def _given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspec
             yield key, held, field.type
 
 
-def _value(value: Any, kind: inspect.Type, moved: Moved) -> str:
+def _format_value(value: Any, kind: inspect.Type, moved: PathMover) -> str:
     match kind:
         case inspect.StructType(cls=cls):
-            return _struct(value, cls, moved)
+            return _format_struct(value, cls, moved)
         case inspect.VarTupleType(item_type=item):
-            return _list([_value(each, item, moved) for each in value])
+            return _format_list([_format_value(each, item, moved) for each in value])
         case inspect.Metadata(extra={"form": "duration"}):
-            return _duration(value)
+            return _format_duration(value)
         case inspect.Metadata(extra={"form": "rate"}):
-            return _rate(value)
+            return _format_rate(value)
         case inspect.Metadata(extra={"form": "path"}):
-            return text(moved(value))
+            return format_text(moved(value))
         case inspect.Metadata(type=inner):
-            return _value(value, inner, moved)
+            return _format_value(value, inner, moved)
         case inspect.BoolType():
-            return _flag(value)
+            return _format_flag(value)
         case inspect.IntType():
             return str(value)
-    return text(value)
+    return format_text(value)
 
 
-def _struct(value: Struct, cls: type[Struct], moved: Moved) -> str:
+def _format_struct(value: Struct, cls: type[Struct], moved: PathMover) -> str:
     if isinstance(value, Threshold | Size):
-        return str(value.count) if value.share is None else f"{_decimal(value.share * 100)}%"
+        return str(value.count) if value.share is None else f"{_format_decimal(value.share * 100)}%"
     if isinstance(value, CredentialReference) and value.command:
         program, *arguments = value.command
         # A program without a slash is looked for in PATH, wherever the plan is.
-        return _mapping(
-            {"command": _list([text(moved(program) if "/" in program else program), *map(text, arguments)])}
+        return _format_mapping(
+            {
+                "command": _format_list(
+                    [format_text(moved(program) if "/" in program else program), *map(format_text, arguments)]
+                )
+            }
         )
-    return _mapping({key: _value(held, kind, moved) for key, held, kind in _given(value, cls)})
+    return _format_mapping(
+        {key: _format_value(held, kind, moved) for key, held, kind in _list_given(value, cls)}
+    )
 
 
-def _mapping(keys: dict[str, str]) -> str:
+def _format_mapping(keys: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
 
 
-def _list(items: Sequence[str]) -> str:
+def _format_list(items: Sequence[str]) -> str:
     lines = [", ".join(items[at : at + _MOST_ON_A_LINE]) for at in range(0, len(items), _MOST_ON_A_LINE)]
     return f"[{f',{_DEEPER}'.join(lines)}]"
 
 
-def _flag(value: bool) -> str:
+def _format_flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _decimal(number: float) -> str:
+def _format_decimal(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
-def _duration(seconds: float) -> str:
-    tried = {unit: _decimal(seconds / size) for unit, size in UNITS.items()}
-    return _nearest(
+def _format_duration(seconds: float) -> str:
+    tried = {unit: _format_decimal(seconds / size) for unit, size in UNITS.items()}
+    return _choose_nearest(
         {f"{number}{unit}": float(number) * UNITS[unit] for unit, number in tried.items()}, seconds
     )
 
 
-def _rate(per_second: float) -> str:
-    tried = {unit: _decimal(per_second * size) for unit, size in UNITS.items() if unit != "ms"}
-    return _nearest(
+def _format_rate(per_second: float) -> str:
+    tried = {unit: _format_decimal(per_second * size) for unit, size in UNITS.items() if unit != "ms"}
+    return _choose_nearest(
         {f"{number}/{unit}": float(number) / UNITS[unit] for unit, number in tried.items()}, per_second
     )
 
 
-def _nearest(written: dict[str, float], meant: float) -> str:
+def _choose_nearest(written: dict[str, float], meant: float) -> str:
     """Return the shortest of the texts that come nearest to what is ``meant``; what was read is exact."""
     return min(written, key=lambda one: (abs(written[one] - meant), len(one)))

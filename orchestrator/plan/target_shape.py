@@ -7,23 +7,23 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.plan.scalars import prose
+from orchestrator.plan.scalars import check_prose
 from orchestrator.text.characters import quote_text, why_not_prose
 from orchestrator.text.names import is_name, why_no_name
 
 _FLAGS = {"true": True, "false": False}
 
-Row = tuple[tuple[str, ...], str | None, bool | None]
+TargetRow = tuple[tuple[str, ...], str | None, bool | None]
 
 
-def fits(coordinate: Coordinate) -> Callable[[str], object]:
+def make_test(coordinate: Coordinate) -> Callable[[str], object]:
     """Return what says whether a text may be the ``coordinate``."""
     return is_name if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
 
 
-def check(coordinate: Coordinate, text: str) -> None:
+def check_coordinate(coordinate: Coordinate, text: str) -> None:
     """Raise ``UnfitError`` with the reason why ``text`` may not be the ``coordinate``."""
-    if fits(coordinate)(text):
+    if make_test(coordinate)(text):
         return
     if not text:
         raise UnfitError("is empty; a text is expected")
@@ -38,7 +38,7 @@ def check_flag(text: str) -> None:
         raise UnfitError(f"{quote_text(text)} is neither true nor false")
 
 
-class Shape:
+class TargetShape:
     """Targets of one gateway whose ``keys`` stand in one order. ``blank`` says that an option without a text
     was not given, as in a table, where every row has every column."""
 
@@ -47,23 +47,23 @@ class Shape:
         self.gateway = gateway
         self._coordinates = {item.name: item for item in kind.COORDINATES}
         self._places = tuple([keys.index(item.name) for item in kind.COORDINATES])
-        self._tests = tuple([fits(item) for item in kind.COORDINATES])
+        self._tests = tuple([make_test(item) for item in kind.COORDINATES])
         self._gateway = keys.index("gateway") if "gateway" in keys else None
         self._description = keys.index("description") if "description" in keys else None
         self.persistent = keys.index("persistent") if "persistent" in keys else None
         self._blank = blank
-        self.row: Callable[[Sequence[str]], Row | None] = self._row
-        """Returns the parts and the options; ``None`` where ``faults`` has something to say."""
+        self.read_row: Callable[[Sequence[str]], TargetRow | None] = self._read_row
+        """Returns the parts and the options; ``None`` where ``find_faults`` has something to say."""
         if len(self._tests) == 1 and set(keys) <= {"gateway", *self._coordinates}:
-            self.row = self._single
+            self.read_row = self._read_single
 
-    def _single(self, texts: Sequence[str]) -> Row | None:
+    def _read_single(self, texts: Sequence[str]) -> TargetRow | None:
         text = texts[self._places[0]]
         if self._gateway is not None and texts[self._gateway] != self.gateway:
             return None
         return ((text,), None, None) if self._tests[0](text) else None
 
-    def _row(self, texts: Sequence[str]) -> Row | None:
+    def _read_row(self, texts: Sequence[str]) -> TargetRow | None:
         parts = tuple([texts[place] for place in self._places])
         for test, part in zip(self._tests, parts):  # noqa: B905 - of one length, and this is where time goes
             if not test(part):
@@ -72,9 +72,9 @@ class Shape:
             return None
         if self._description is None and self.persistent is None:
             return parts, None, None
-        return self._with_options(parts, texts)
+        return self._add_options(parts, texts)
 
-    def _with_options(self, parts: tuple[str, ...], texts: Sequence[str]) -> Row | None:
+    def _add_options(self, parts: tuple[str, ...], texts: Sequence[str]) -> TargetRow | None:
         description = None if self._description is None else texts[self._description]
         flag = None if self.persistent is None else texts[self.persistent]
         if self._blank:
@@ -85,7 +85,7 @@ class Shape:
             return None
         return parts, description, None if flag is None else _FLAGS[flag]
 
-    def faults(self, texts: Sequence[str]) -> list[tuple[str, UnfitError]]:
+    def find_faults(self, texts: Sequence[str]) -> list[tuple[str, UnfitError]]:
         """Return each key whose text is wrong, with the reason."""
         found: list[tuple[str, UnfitError]] = []
         for key, text in zip(self.keys, texts, strict=True):
@@ -97,22 +97,22 @@ class Shape:
 
     def _check(self, key: str, text: str) -> None:
         if key in self._coordinates:
-            check(self._coordinates[key], text)
+            check_coordinate(self._coordinates[key], text)
         elif key == "gateway":
             if text != self.gateway:
                 raise UnfitError(
                     f"{quote_text(text)} is not {quote_text(self.gateway)}, which the entry in the plan names"
                 )
         elif text or not self._blank:
-            (prose if key == "description" else check_flag)(text)
+            (check_prose if key == "description" else check_flag)(text)
 
 
 def make_shape(
     gateway: str, kind: type[Gateway], keys: Sequence[str], *, blank: bool = False
-) -> Shape | None:
+) -> TargetShape | None:
     """Return the shape of targets with exactly these ``keys``; ``None`` where they do not make a target."""
     names = {item.name for item in kind.COORDINATES}
     given = set(keys)
     if len(given) != len(keys) or not names <= given or not given <= {"gateway", *names, *kind.OPTIONS}:
         return None
-    return Shape(gateway, kind, keys, blank=blank)
+    return TargetShape(gateway, kind, keys, blank=blank)

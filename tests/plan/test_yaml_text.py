@@ -14,8 +14,8 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.targets import Listing
-from orchestrator.plan.written import comment, head, target_line, text, wave_lines
+from orchestrator.plan.target_sink import TargetList
+from orchestrator.plan.yaml_text import format_comment, format_head, format_target, format_text, format_wave
 from orchestrator.text.characters import CONTROL, why_not_prose
 from orchestrator.text.names import is_name
 from tests.plan.test_schema import faults
@@ -25,21 +25,21 @@ PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 PARENT = "20261122-190003412-no-7f3a"
 
 
-def written(plan: Plan, sink: Listing) -> str:
+def written(plan: Plan, sink: TargetList) -> str:
     """Write the plan with all of its targets."""
     ids = {target.seq: target.id for target in sink.targets}
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in plan.gateways}
-    lines = [*head(plan, PARENT, str)]
+    lines = [*format_head(plan, PARENT, str)]
     for index, wave in enumerate(plan.waves):
-        lines += wave_lines(wave)
+        lines += format_wave(wave)
         for target in sink.targets:
             if target.wave == index:
                 after = [ids[seq] for seq in sink.needs.get(target.seq, ())]
-                lines.append(target_line(target, kinds[target.gateway], after))
+                lines.append(format_target(target, kinds[target.gateway], after))
     return "".join(lines)
 
 
-def assert_same(folder: Path, plan: Plan, sink: Listing) -> str:
+def assert_same(folder: Path, plan: Plan, sink: TargetList) -> str:
     said = written(plan, sink)
     again, other = load(folder, said)
     assert again.plan == replace(plan, window=None, parent=PARENT)
@@ -50,7 +50,7 @@ def assert_same(folder: Path, plan: Plan, sink: Listing) -> str:
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_a_plan_comes_back_as_it_was(path: Path, tmp_path: Path) -> None:
-    sink = Listing()
+    sink = TargetList()
     plan = read_plan(path, sink).plan
 
     assert faults(assert_same(tmp_path, plan, sink)) == []
@@ -97,7 +97,7 @@ def test_every_reference_comes_back(tmp_path: Path, reference: str) -> None:
     assert_same(tmp_path, *_plan_and_targets(tmp_path, plan))
 
 
-def _plan_and_targets(folder: Path, plan: str) -> tuple[Plan, Listing]:
+def _plan_and_targets(folder: Path, plan: str) -> tuple[Plan, TargetList]:
     loaded, sink = load(folder, plan)
     return loaded.plan, sink
 
@@ -158,7 +158,7 @@ NAMES = (st.text(min_size=1, max_size=40) | WORDS).filter(is_name)
 @settings(deadline=None)  # the machine may be busy with others
 @given(st.text().filter(lambda value: value and not CONTROL.search(value)) | WORDS, st.integers(0, 5_000))
 def test_any_text_comes_back(value: str, more: int) -> None:
-    said = text(value + ' x\\" \u00fc\U0001f4a5'[: more % 9] * more)
+    said = format_text(value + ' x\\" \u00fc\U0001f4a5'[: more % 9] * more)
 
     assert _scalars(f"[{said}, {{a: {said}}}]") == 2 * (value + ' x\\" \u00fc\U0001f4a5'[: more % 9] * more,)
     assert all(character.isprintable() or character == "\n" for character in said)
@@ -181,7 +181,7 @@ def test_any_target_comes_back(
     persistent: bool | None,
 ) -> None:
     target = Target(1, "ignored", "apim", 0, (project, proxy, "no"), description, persistent)  # type: ignore[arg-type]
-    entry = target_line(target, KINDS["apinizer"], ())
+    entry = format_target(target, KINDS["apinizer"], ())
     _, sink = load(tmp_path_factory.getbasetemp(), f"{TOP}{GATEWAYS}waves:\n- name: w\n  targets:\n{entry}")
 
     (found,) = sink.targets
@@ -191,7 +191,7 @@ def test_any_target_comes_back(
 @settings(deadline=None)  # the machine may be busy with others
 @given(st.text(max_size=700))
 def test_a_comment_is_one_visible_line(said: str) -> None:
-    shown = comment(said)
+    shown = format_comment(said)
 
     assert shown.isprintable()
     assert len(shown) <= 500 * 10

@@ -12,7 +12,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan
 
 
-def plan_to_json(plan: Plan) -> bytes:
+def encode_plan(plan: Plan) -> bytes:
     """Return ``plan`` as JSON. Credentials are in it by reference only, as in the plan itself."""
     fields = msgspec.to_builtins(plan)
     entries = zip(fields["gateways"], plan.gateways, strict=True)
@@ -20,18 +20,18 @@ def plan_to_json(plan: Plan) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def plan_from_json(raw: bytes) -> Plan:
-    """Return the plan that ``plan_to_json`` wrote. Raises ``JournalError`` for anything else."""
+def decode_plan(raw: bytes) -> Plan:
+    """Return the plan that ``encode_plan`` wrote. Raises ``JournalError`` for anything else."""
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Any])
-        gateways = tuple(map(_gateway, fields.pop("gateways")))
+        gateways = tuple(map(_decode_gateway, fields.pop("gateways")))
         plan = msgspec.convert({**fields, "gateways": []}, Plan)
         return msgspec.structs.replace(plan, gateways=gateways)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 
 
-def _gateway(fields: dict[str, Any]) -> Gateway:
+def _decode_gateway(fields: dict[str, Any]) -> Gateway:
     kind = KINDS.get(fields["kind"])
     if kind is None:
         raise JournalError(f"the journal has a gateway of kind {fields['kind']!r}, which this program lacks")

@@ -10,14 +10,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.pairs import Pairs
+from orchestrator.plan.surrogates import SurrogateJoiner
 from tests.support.plans import HEAD, ids, load
 
 
 def joined(data: bytes, size: int) -> bytes:
-    pairs = Pairs()
+    pairs = SurrogateJoiner()
     pieces = [pairs.feed(data[at : at + size]) for at in range(0, len(data), size)]
-    return b"".join([*pieces, pairs.rest()])
+    return b"".join([*pieces, pairs.finish()])
 
 
 @given(

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import JournalError
+from orchestrator.plan.json_form import decode_plan, encode_plan
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.stored import plan_from_json, plan_to_json
-from orchestrator.plan.targets import Listing
+from orchestrator.plan.target_sink import TargetList
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_a_plan_comes_back_as_it_was(path: Path) -> None:
-    plan = read_plan(path, Listing()).plan
+    plan = read_plan(path, TargetList()).plan
 
-    again = plan_from_json(plan_to_json(plan))
+    again = decode_plan(encode_plan(plan))
 
     assert again == plan
     assert [type(gateway) for gateway in again.gateways] == [type(gateway) for gateway in plan.gateways]
@@ -28,9 +28,9 @@ def test_a_plan_comes_back_as_it_was(path: Path) -> None:
 )
 def test_what_is_no_plan_is_told_as_the_journals_fault(raw: bytes) -> None:
     with pytest.raises(JournalError):
-        plan_from_json(raw)
+        decode_plan(raw)
 
 
 def test_a_kind_of_another_program_is_named() -> None:
     with pytest.raises(JournalError, match="a gateway of kind 'kong', which this program lacks"):
-        plan_from_json(b'{"name": "x", "gateways": [{"kind": "kong"}], "waves": []}')
+        decode_plan(b'{"name": "x", "gateways": [{"kind": "kong"}], "waves": []}')

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Protocol
 
 from orchestrator.model.target import Target, TargetId
-from orchestrator.model.target_id import target_id
-from orchestrator.plan.problems import MOST_WARNINGS, UnreadableError
-from orchestrator.plan.targets import Place, TargetSink
-from orchestrator.plan.unfilled import SEEMS
+from orchestrator.model.target_id import join_id
+from orchestrator.plan.placeholders import LOOKS_UNFILLED
+from orchestrator.plan.problems import MOST_WARNINGS, FilePosition, UnreadableError
+from orchestrator.plan.target_sink import TargetSink
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
 
@@ -36,12 +36,12 @@ class TargetCollector(Protocol):
         parts: tuple[str, ...],
         description: str | None,
         persistent: bool | None,
-        at: Place,
+        at: FilePosition,
     ) -> None:
         """Take one more target."""
         ...
 
-    def require(self, needs: TargetId, at: Place) -> None:
+    def require(self, needs: TargetId, at: FilePosition) -> None:
         """Take that the target that was put last comes after the one called ``needs``."""
         ...
 
@@ -50,13 +50,13 @@ class TargetCollector(Protocol):
         ...
 
 
-class Intake:
+class CountingCollector:
     """Numbers and counts the targets of a run, and passes them on to the sink, at most ``limit`` of them."""
 
     def __init__(self, sink: TargetSink) -> None:
         self.count = 0
         self.by_gateway: defaultdict[str, int] = defaultdict(int)
-        self.doubtful: list[tuple[Place, str]] = []
+        self.doubtful: list[tuple[FilePosition, str]] = []
         """The first targets that may not be what is meant: where they stand, and why, in words."""
         self.doubtful_more = 0
         self._wave = 0
@@ -74,7 +74,7 @@ class Intake:
         """Say whether some targets were not passed on."""
         return self.count > self._limit
 
-    def by_wave(self) -> list[int]:
+    def count_by_wave(self) -> list[int]:
         """Return how many targets each wave has, in order."""
         return [after - first for first, after in pairwise([*self._begun, self.count])]
 
@@ -88,23 +88,23 @@ class Intake:
         parts: tuple[str, ...],
         description: str | None,
         persistent: bool | None,
-        at: Place,
+        at: FilePosition,
     ) -> None:
         """Pass one more target on. Raises ``UnreadableError`` where there is no end to them."""
         self.count = count = self.count + 1
         self.by_gateway[gateway] += 1
         if count <= self._limit:
-            name = target_id(gateway, parts)
+            name = join_id(gateway, parts)
             if description is not None or _DOUBTFUL.search(name):
                 self._note_doubt(name, parts, description or "", at)
             self._add(Target(count, name, gateway, self._wave, parts, description, persistent), at)
         elif count > MOST_TARGETS:
             raise UnreadableError(at, f"the plan names more than {MOST_TARGETS:,} targets")
 
-    def _note_doubt(self, name: TargetId, parts: Sequence[str], description: str, at: Place) -> None:
+    def _note_doubt(self, name: TargetId, parts: Sequence[str], description: str, at: FilePosition) -> None:
         found = find_placeholder("/".join(parts)) or find_placeholder(description)
         if found is not None:
-            why = f"{quote_text(found)} in the target {quote_text(name)} {SEEMS}"
+            why = f"{quote_text(found)} in the target {quote_text(name)} {LOOKS_UNFILLED}"
         elif (sign := next(filter(None, map(find_path_end, parts)), None)) is not None:
             why = (
                 f"the target {quote_text(name)} holds {sign}: where something on its way decodes an address,"
@@ -117,27 +117,27 @@ class Intake:
         else:
             self.doubtful_more += 1
 
-    def require(self, needs: TargetId, at: Place) -> None:
+    def require(self, needs: TargetId, at: FilePosition) -> None:
         """Pass on what the last target needs, if that target was passed on."""
         if self.count <= self._limit:
             self._require(self.count, needs, at)
 
 
-Listed = tuple[tuple[str, ...], str | None, bool | None]
+ListedTarget = tuple[tuple[str, ...], str | None, bool | None]
 """What a plan says of a target: its parts, its description and whether its record is kept."""
 
 
-class Options:
+class OptionsCollector:
     """Keeps what a plan says of the targets with the given ids, and lets the others go."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._wanted = frozenset(map(to_nfc, ids))
-        self._kept: dict[str, Listed] = {}
+        self._kept: dict[str, ListedTarget] = {}
 
     def begin(self, wave: int) -> None:
         """Nothing: given ids are one wave."""
 
-    def require(self, needs: TargetId, at: Place) -> None:
+    def require(self, needs: TargetId, at: FilePosition) -> None:
         """Nothing: given ids may go in any order."""
 
     def admit(self, at_most: int) -> None:
@@ -149,16 +149,16 @@ class Options:
         parts: tuple[str, ...],
         description: str | None,
         persistent: bool | None,
-        at: Place,  # noqa: ARG002
+        at: FilePosition,  # noqa: ARG002
     ) -> None:
         """Keep what is said of the target if it is wanted."""
-        name = to_nfc(target_id(gateway, parts))
+        name = to_nfc(join_id(gateway, parts))
         if name in self._wanted:
             self._kept.setdefault(name, (parts, description, persistent))
 
-    def of(self, gateway: str, parts: tuple[str, ...]) -> Listed:
+    def find(self, gateway: str, parts: tuple[str, ...]) -> ListedTarget:
         """Return what the plan says of a target; without options where it does not list it.
 
         Its parts are as the plan writes them: an accent may be written in two ways, and a gateway knows one.
         """
-        return self._kept.get(to_nfc(target_id(gateway, parts)), (parts, None, None))
+        return self._kept.get(to_nfc(join_id(gateway, parts)), (parts, None, None))

@@ -13,25 +13,24 @@ from yaml.events import Event, ScalarEvent
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.plan.after import After, read_after
-from orchestrator.plan.header import NamedGateway
-from orchestrator.plan.includes import Includes
-from orchestrator.plan.intake import TargetCollector
-from orchestrator.plan.nodes import Entries, Items, Node, Scalar, child, place_of
-from orchestrator.plan.problems import Problems, nearest
-from orchestrator.plan.records import kind_of
-from orchestrator.plan.scalars import flag, prose
-from orchestrator.plan.shape import Shape, check, make_shape
-from orchestrator.plan.targets import Place
+from orchestrator.plan.collectors import TargetCollector
+from orchestrator.plan.dependencies import NeededTargets, read_after
+from orchestrator.plan.gateways import NamedGateway
+from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode, get_position, join_path
+from orchestrator.plan.problems import FilePosition, Problems, suggest_nearest
+from orchestrator.plan.records import describe_node
+from orchestrator.plan.scalars import check_prose, read_flag
+from orchestrator.plan.target_files import TargetFiles
+from orchestrator.plan.target_shape import TargetShape, check_coordinate, make_shape
 from orchestrator.text.characters import quote_text
 
 MOST_IN_A_MATRIX = 1_000_000
 """Targets that one entry may name; and the dependencies that it may make of them."""
 
 
-class _Value(NamedTuple):
+class _PlacedText(NamedTuple):
     text: str
-    at: Place
+    at: FilePosition
 
 
 class EntryReader:
@@ -41,7 +40,7 @@ class EntryReader:
         self,
         gateways: Mapping[str, NamedGateway],
         collector: TargetCollector,
-        includes: Includes,
+        includes: TargetFiles,
         problems: Problems,
     ) -> None:
         self._gateways = gateways
@@ -49,10 +48,10 @@ class EntryReader:
         self._put = collector.put
         self._includes = includes
         self._problems = problems
-        self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
-        self._last: Shape | None = None
+        self._shapes: dict[tuple[str, tuple[str, ...]], TargetShape] = {}
+        self._last: TargetShape | None = None
 
-    def flat(self, taken: list[ScalarEvent], start: Event) -> bool:
+    def put_flat(self, taken: list[ScalarEvent], start: Event) -> bool:
         """Put the target that begins at ``start`` and whose keys and values, in turn, are ``taken``.
 
         Says false, and does nothing, unless all is right: ``read`` then tells what is wrong. This is the way
@@ -61,16 +60,16 @@ class EntryReader:
         words = [event.value for event in taken]
         keys, texts = words[::2], words[1::2]
         shape = self._last  # the next target mostly looks like the one before
-        if shape is None or keys != shape.keys or (row := shape.row(texts)) is None:
-            shape = self._last = self._shape(tuple(keys), texts)
-            if shape is None or (row := shape.row(texts)) is None:
+        if shape is None or keys != shape.keys or (row := shape.read_row(texts)) is None:
+            shape = self._last = self._find_shape(tuple(keys), texts)
+            if shape is None or (row := shape.read_row(texts)) is None:
                 return False
         if shape.persistent is not None and not taken[2 * shape.persistent + 1].implicit[0]:
             return False
-        self._put(shape.gateway, *row, place_of(start))
+        self._put(shape.gateway, *row, get_position(start))
         return True
 
-    def _shape(self, keys: tuple[str, ...], texts: list[str]) -> Shape | None:
+    def _find_shape(self, keys: tuple[str, ...], texts: list[str]) -> TargetShape | None:
         name = texts[keys.index("gateway")] if "gateway" in keys else ""
         found = self._shapes.get((name, keys))
         known = self._gateways.get(name)
@@ -80,137 +79,143 @@ class EntryReader:
                 self._shapes[name, keys] = found
         return found
 
-    def read(self, node: Node | None, at: Place, path: str) -> None:
+    def read(self, node: Node | None, at: FilePosition, path: str) -> None:
         """Put the targets of the entry ``node``, which stands ``at``, or tell what is wrong with it."""
-        if not isinstance(node, Entries):
+        if not isinstance(node, MappingNode):
             if node is not None:
-                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a mapping with gateway")
+                self._problems.add(
+                    node.at, path, f"found {describe_node(node)}, expected a mapping with gateway"
+                )
             return
-        known = self._gateway(node, path)
+        known = self._read_gateway(node, path)
         if known is None or known.kind is None:
             return
         if "from_file" in node.keys:
-            self._from_file(node, known.name, known.kind, path)
+            self._read_file(node, known.name, known.kind, path)
             return
         for key in node.keys:
-            if key not in _keys_of(known.kind):
-                self._tell_key(node, key, known, path)
-        axes = [self._axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
-        options = self._options(node, known.kind, path)
-        after: After = ()
+            if key not in _list_target_keys(known.kind):
+                self._add_wrong_key(node, key, known, path)
+        axes = [self._read_axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
+        options = self._read_options(node, known.kind, path)
+        after: NeededTargets = ()
         if "after" in node.keys:
             after = read_after(node.values["after"], self._gateways, f"{path}.after", self._problems)
         if options is not None and all(axes):
-            self._matrix(at, known.name, axes, options, after, path)
+            self._put_matrix(at, known.name, axes, options, after, path)
 
-    def _gateway(self, node: Entries, path: str) -> NamedGateway | None:
+    def _read_gateway(self, node: MappingNode, path: str) -> NamedGateway | None:
         if "gateway" not in node.keys:
             self._problems.add(node.at, path, "the key gateway is missing")
             return None
         value = node.values["gateway"]
-        if not isinstance(value, Scalar):
+        if not isinstance(value, ScalarNode):
             if value is not None:
-                message = f"found {kind_of(value)}, expected the name of a gateway"
+                message = f"found {describe_node(value)}, expected the name of a gateway"
                 self._problems.add(value.at, f"{path}.gateway", message)
             return None
         if value.text not in self._gateways:
-            hint = nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
+            hint = (
+                suggest_nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
+            )
             message = f"no gateway is named {quote_text(value.text)}"
             self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
             return None
         return self._gateways[value.text]
 
-    def _from_file(self, node: Entries, gateway: str, kind: type[Gateway], path: str) -> None:
+    def _read_file(self, node: MappingNode, gateway: str, kind: type[Gateway], path: str) -> None:
         for key in node.keys:
             if key not in {"gateway", "from_file"}:
                 message = "beside from_file only gateway may stand; the file gives everything else"
-                self._problems.add(node.keys[key], child(path, key), message)
+                self._problems.add(node.keys[key], join_path(path, key), message)
         value = node.values["from_file"]
-        if isinstance(value, Scalar):
+        if isinstance(value, ScalarNode):
             self._includes.read(value, gateway, kind, f"{path}.from_file", self._collector, self._gateways)
         elif value is not None:
-            message = f"found {kind_of(value)}, expected the path of a file"
+            message = f"found {describe_node(value)}, expected the path of a file"
             self._problems.add(value.at, f"{path}.from_file", message)
 
-    def _tell_key(self, node: Entries, key: str, known: NamedGateway, path: str) -> None:
+    def _add_wrong_key(self, node: MappingNode, key: str, known: NamedGateway, path: str) -> None:
         at = node.keys[key]
         assert known.kind is not None  # noqa: S101 - the caller has seen to it
         kind = known.kind.KIND
-        if any(key in _keys_of(other) for other in KINDS.values()):
+        if any(key in _list_target_keys(other) for other in KINDS.values()):
             message = f"does not belong to a target of {quote_text(known.name)}, a gateway of kind {kind}"
             self._problems.add(
-                at, child(path, key), message, f"its keys are {', '.join(_keys_of(known.kind))}"
+                at, join_path(path, key), message, f"its keys are {', '.join(_list_target_keys(known.kind))}"
             )
             return
-        keys = _keys_of(known.kind)
-        hint = nearest(key, keys) or f"the keys here are {', '.join(keys)}"
+        keys = _list_target_keys(known.kind)
+        hint = suggest_nearest(key, keys) or f"the keys here are {', '.join(keys)}"
         self._problems.add(at, path, f"unknown key {quote_text(key)}", hint)
 
-    def _axis(self, node: Entries, coordinate: Coordinate, path: str) -> list[_Value]:
+    def _read_axis(self, node: MappingNode, coordinate: Coordinate, path: str) -> list[_PlacedText]:
         name, plural = coordinate.name, coordinate.plural
         if plural and plural in node.keys:
             if name in node.keys:
                 at = max(node.keys[name], node.keys[plural])
                 self._problems.add(at, path, f"{name} and {plural} are both given")
-            return self._list(node.values[plural], coordinate, f"{path}.{plural}")
+            return self._read_list(node.values[plural], coordinate, f"{path}.{plural}")
         if name not in node.keys:
             either = f"{name} or {plural}" if plural else name
             self._problems.add(node.at, path, f"the key {either} is missing")
             return []
         value = node.values[name]
-        if isinstance(value, Items):
+        if isinstance(value, ListNode):
             hint = f"a list stands under {plural}" if plural else "write one entry for each"
             self._problems.add(value.at, f"{path}.{name}", "found a list, expected a single value", hint)
             return []
-        return self._one(value, coordinate, f"{path}.{name}")
+        return self._read_one(value, coordinate, f"{path}.{name}")
 
-    def _list(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_Value]:
-        if isinstance(node, Items) and node.values:
-            found = [self._one(value, coordinate, f"{path}[{i}]") for i, value in enumerate(node.values)]
+    def _read_list(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_PlacedText]:
+        if isinstance(node, ListNode) and node.values:
+            found = [self._read_one(value, coordinate, f"{path}[{i}]") for i, value in enumerate(node.values)]
             return [value[0] for value in found] if all(found) else []
-        if isinstance(node, Items):
+        if isinstance(node, ListNode):
             self._problems.add(node.at, path, "the list is empty")
         elif node is not None:
             hint = f"a single value stands under {coordinate.name}"
-            self._problems.add(node.at, path, f"found {kind_of(node)}, expected a list", hint)
+            self._problems.add(node.at, path, f"found {describe_node(node)}, expected a list", hint)
         return []
 
-    def _one(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_Value]:
-        if not isinstance(node, Scalar):
+    def _read_one(self, node: Node | None, coordinate: Coordinate, path: str) -> list[_PlacedText]:
+        if not isinstance(node, ScalarNode):
             if node is not None:
-                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+                self._problems.add(node.at, path, f"found {describe_node(node)}, expected a single value")
             return []
         try:
-            check(coordinate, node.text)
+            check_coordinate(coordinate, node.text)
         except UnfitError as unfit:
             self._problems.add(node.at, path, unfit.message, unfit.hint)
             return []
-        return [_Value(node.text, node.at)]
+        return [_PlacedText(node.text, node.at)]
 
-    def _options(self, node: Entries, kind: type[Gateway], path: str) -> dict[str, str | bool] | None:
+    def _read_options(
+        self, node: MappingNode, kind: type[Gateway], path: str
+    ) -> dict[str, str | bool] | None:
         given = [key for key in kind.OPTIONS if key in node.keys]
-        found = {key: self._option(node.values[key], key, f"{path}.{key}") for key in given}
+        found = {key: self._read_option(node.values[key], key, f"{path}.{key}") for key in given}
         right = {key: value for key, value in found.items() if value is not None}
         return right if len(right) == len(given) else None
 
-    def _option(self, node: Node | None, key: str, path: str) -> str | bool | None:
-        if not isinstance(node, Scalar):
+    def _read_option(self, node: Node | None, key: str, path: str) -> str | bool | None:
+        if not isinstance(node, ScalarNode):
             if node is not None:
-                self._problems.add(node.at, path, f"found {kind_of(node)}, expected a single value")
+                self._problems.add(node.at, path, f"found {describe_node(node)}, expected a single value")
             return None
         try:
-            return prose(node.text) if key == "description" else flag(node)
+            return check_prose(node.text) if key == "description" else read_flag(node)
         except UnfitError as unfit:
             self._problems.add(node.at, path, unfit.message, unfit.hint)
             return None
 
-    def _matrix(
+    def _put_matrix(
         self,
-        at: Place,
+        at: FilePosition,
         gateway: str,
-        axes: list[list[_Value]],
+        axes: list[list[_PlacedText]],
         options: Mapping[str, str | bool],
-        after: After,
+        after: NeededTargets,
         path: str,
     ) -> None:
         count = math.prod(map(len, axes))
@@ -233,6 +238,6 @@ class EntryReader:
 
 
 @cache
-def _keys_of(kind: type[Gateway]) -> list[str]:
+def _list_target_keys(kind: type[Gateway]) -> list[str]:
     names = [name for item in kind.COORDINATES for name in (item.name, item.plural) if name]
     return ["gateway", *names, *kind.OPTIONS, "after", "from_file"]

@@ -7,18 +7,17 @@ from difflib import get_close_matches
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.target import TargetId
-from orchestrator.plan.header import NamedGateway
-from orchestrator.plan.naming import split_known
-from orchestrator.plan.nodes import Entries, Items, Node, Scalar
-from orchestrator.plan.problems import Problems, step
-from orchestrator.plan.targets import Astray, Place
+from orchestrator.plan.gateways import NamedGateway, split_known_id
+from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
+from orchestrator.plan.problems import FilePosition, Problems, quote_key
+from orchestrator.plan.target_sink import DependencyFault
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
-After = Sequence[tuple[TargetId, Place]]
+NeededTargets = Sequence[tuple[TargetId, FilePosition]]
 """The targets that go first, each with the place where it is named."""
 
-_MOST_IN_A_CIRCLE = 6
+_MOST_IN_A_CYCLE = 6
 _MOST_HINTS = 20
 
 _LIST = "write a list: after: [gateway/part]"
@@ -26,18 +25,18 @@ _LIST = "write a list: after: [gateway/part]"
 
 def read_after(
     node: Node | None, gateways: Mapping[str, NamedGateway], path: str, problems: Problems
-) -> After:
+) -> NeededTargets:
     """Return the ids in the list ``node`` that could be targets, and tell what is wrong with the others."""
-    if not isinstance(node, Items):
+    if not isinstance(node, ListNode):
         if node is not None:
-            kind = "a mapping" if isinstance(node, Entries) else "a single value"
+            kind = "a mapping" if isinstance(node, MappingNode) else "a single value"
             problems.add(node.at, path, f"found {kind}, expected a list of target ids", _LIST)
         return ()
-    found: dict[TargetId, Place] = {}
+    found: dict[TargetId, FilePosition] = {}
     for index, value in enumerate(node.values):
-        if isinstance(value, Scalar):
+        if isinstance(value, ScalarNode):
             try:
-                take(value.text, value.at, gateways, found)
+                take_needed(value.text, value.at, gateways, found)
             except UnfitError as unfit:
                 problems.add(value.at, f"{path}[{index}]", unfit.message, unfit.hint)
         elif value is not None:
@@ -45,13 +44,15 @@ def read_after(
     return tuple(found.items())
 
 
-def take(text: str, at: Place, gateways: Mapping[str, NamedGateway], found: dict[TargetId, Place]) -> None:
+def take_needed(
+    text: str, at: FilePosition, gateways: Mapping[str, NamedGateway], found: dict[TargetId, FilePosition]
+) -> None:
     """Add the id ``text`` to those ``found``. Raises ``UnfitError`` for what none is called, or is there.
 
     They are in NFC. What may be a target of a gateway that could not be read is passed over: so are that
     one's targets.
     """
-    known, _ = split_known(text, gateways)
+    known, _ = split_known_id(text, gateways)
     name = TargetId(to_nfc(text))
     if name in found:
         raise UnfitError(f"{quote_text(text)} is given twice in one list")
@@ -59,7 +60,7 @@ def take(text: str, at: Place, gateways: Mapping[str, NamedGateway], found: dict
         found[name] = at
 
 
-def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
+def add_dependency_faults(faults: Iterable[DependencyFault], problems: Problems) -> None:
     """Tell each ``after`` that cannot be obeyed."""
     # Told before any of these: an entry with a problem is no target yet.
     unread = "mend the other problems first: the entry of that target may have one" if problems else ""
@@ -68,7 +69,7 @@ def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
         name = quote_text(fault.ids[0])
         match fault.why:
             case "unknown":
-                hint = _meant(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
+                hint = _suggest_id(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
                 hinted += 1
                 problems.add(fault.place, "after", f"{name} is no target of this plan", hint or unread)
             case "itself":
@@ -77,11 +78,11 @@ def tell_astray(faults: Iterable[Astray], problems: Problems) -> None:
                 hint = "after names targets of the same or an earlier wave"
                 problems.add(fault.place, "after", f"the target {name} is in a later wave", hint)
             case "circle":
-                message = f"these targets wait for each other: {_shown_circle(fault.ids)}"
+                message = f"these targets wait for each other: {_format_cycle(fault.ids)}"
                 problems.add(fault.place, "after", message, "take one of these dependencies out")
 
 
-def _meant(name: str, among: Sequence[str]) -> str:
+def _suggest_id(name: str, among: Sequence[str]) -> str:
     """Return ``did you mean "…"?`` for a slip of the pen behind the gateway's name, else nothing."""
     gateway, slash, rest = name.partition("/")
     begin = gateway + slash
@@ -89,8 +90,8 @@ def _meant(name: str, among: Sequence[str]) -> str:
     return f"did you mean {quote_text(begin + close[0])}?" if close else ""
 
 
-def _shown_circle(ids: Sequence[str]) -> str:
-    names = [step(name) for name in ids]
-    if len(names) > _MOST_IN_A_CIRCLE:
+def _format_cycle(ids: Sequence[str]) -> str:
+    names = [quote_key(name) for name in ids]
+    if len(names) > _MOST_IN_A_CYCLE:
         names[4:-1] = [f"({len(names) - 5:,} more)"]
     return " → ".join([*names, names[0]])

@@ -9,23 +9,23 @@ from msgspec import Struct
 
 from orchestrator.errors import UnfitError
 
-ON_THE_LINE = "--target"
+COMMAND_LINE = "--target"
 _LINE_END = re.compile("\r\n|\r|\n")
 _COMMENTED = re.compile(r"[ \t](?:#|//)")
 _BLANK = " \t"
 
 
-class Given(Struct, frozen=True):
+class GivenTarget(Struct, frozen=True):
     """An id, and where it was given: the line of a file from 1, or 0 and the place among those on the command
     line."""
 
     text: str
-    file: str = ON_THE_LINE
+    file: str = COMMAND_LINE
     line: int = 0
     place: int = 0
 
 
-def read_given(data: bytes, file: str) -> list[Given]:
+def read_given_targets(data: bytes, file: str) -> list[GivenTarget]:
     """Return the ids in a file: one a line; empty lines and those that begin with ``#`` say nothing.
 
     Raises ``UnfitError`` where it is no text.
@@ -38,7 +38,7 @@ def read_given(data: bytes, file: str) -> list[Given]:
     return list(_lines(text, file))
 
 
-def seems_else(one: Given) -> str:
+def explain_mistake(one: GivenTarget) -> str:
     """Return in a clause how an id is taken that somebody may have meant as something else; else nothing."""
     if "*" in one.text:
         return "is an id, in which * stands for itself; --only takes patterns"
@@ -49,8 +49,8 @@ def seems_else(one: Given) -> str:
     return ""
 
 
-def _lines(text: str, file: str) -> Iterator[Given]:
+def _lines(text: str, file: str) -> Iterator[GivenTarget]:
     for number, raw in enumerate(_LINE_END.split(text), 1):
         line = raw.strip(_BLANK)
         if line and not line.startswith("#"):
-            yield Given(line, file, number, raw.index(line) + 1)
+            yield GivenTarget(line, file, number, raw.index(line) + 1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.order import MOST_CIRCLES, circles, depths
+from orchestrator.plan.cycles import MOST_CYCLES, compute_depths, find_cycles
 
 NEEDS = st.dictionaries(
     st.integers(1, 12), st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True), max_size=12
@@ -32,7 +32,7 @@ NEEDS = st.dictionaries(
 def test_depth_is_one_more_than_the_deepest_before(
     needs: dict[int, list[int]], expected: dict[int, int]
 ) -> None:
-    assert depths(needs) == expected
+    assert compute_depths(needs) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,31 +49,31 @@ def test_depth_is_one_more_than_the_deepest_before(
 def test_each_circle_is_found_once_from_its_first_target_on(
     needs: dict[int, list[int]], expected: list[list[int]]
 ) -> None:
-    assert sorted(circles(needs)) == expected
+    assert sorted(find_cycles(needs)) == expected
 
 
 @given(NEEDS)
 def test_every_target_stands_deeper_than_all_that_it_needs_or_there_is_a_circle(
     needs: dict[int, list[int]],
 ) -> None:
-    found = depths(needs)
+    found = compute_depths(needs)
 
     for seq in found:
         assert all(found.get(earlier, 0) < found[seq] for earlier in needs[seq])
-    assert (len(found) < len(needs)) == bool(list(circles(needs)))
+    assert (len(found) < len(needs)) == bool(list(find_cycles(needs)))
 
 
 @given(NEEDS)
 def test_a_circle_is_one_and_without_one_dependency_of_each_none_is_left(needs: dict[int, list[int]]) -> None:
     left = {seq: set(before) for seq, before in needs.items()}
-    for circle in circles(needs):
+    for circle in find_cycles(needs):
         assert all(later in needs[seq] for seq, later in pairwise([*circle, circle[0]]))
-    for _ in range(MOST_CIRCLES):
-        found = next(circles({seq: sorted(before) for seq, before in left.items() if before}), None)
+    for _ in range(MOST_CYCLES):
+        found = next(find_cycles({seq: sorted(before) for seq, before in left.items() if before}), None)
         if found is None:
             break
         left[found[-1]].discard(found[0])
-    assert not list(circles({seq: sorted(before) for seq, before in left.items() if before}))
+    assert not list(find_cycles({seq: sorted(before) for seq, before in left.items() if before}))
 
 
 def test_neither_a_long_way_nor_a_wide_one_takes_long() -> None:
@@ -81,8 +81,8 @@ def test_neither_a_long_way_nor_a_wide_one_takes_long() -> None:
     chain = {seq: [seq - 1] for seq in range(1, count)}
     before = time.process_time()
 
-    assert max(depths(chain).values()) == count - 1
-    assert len(depths({seq: [0] for seq in range(1, count)})) == count - 1
-    assert [len(circle) for circle in circles(chain | {0: [count - 1]})] == [count]
-    assert len(list(circles({seq: [(seq + 1) % 1000, 0] for seq in range(1000)}))) == MOST_CIRCLES
+    assert max(compute_depths(chain).values()) == count - 1
+    assert len(compute_depths({seq: [0] for seq in range(1, count)})) == count - 1
+    assert [len(circle) for circle in find_cycles(chain | {0: [count - 1]})] == [count]
+    assert len(list(find_cycles({seq: [(seq + 1) % 1000, 0] for seq in range(1000)}))) == MOST_CYCLES
     assert time.process_time() - before < 5

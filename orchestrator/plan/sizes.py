@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.model.plan import Size
-from orchestrator.plan.nodes import Items
+from orchestrator.plan.nodes import ListNode
 from orchestrator.plan.problems import Problems
 
 _TO_THE_END = "end the list with 100%"
 
 
-def steps_fit(node: Items, sizes: Sequence[Size], path: str, problems: Problems) -> bool:
+def check_sizes(node: ListNode, sizes: Sequence[Size], path: str, problems: Problems) -> bool:
     """Say whether each of ``sizes`` goes further than those before it, and the last to the end; tell why not.
 
     A share and a count cannot be compared before the targets of the wave are counted.
@@ -19,7 +19,7 @@ def steps_fit(node: Items, sizes: Sequence[Size], path: str, problems: Problems)
     if not sizes:
         problems.add(node.at, path, "the list of sizes is empty", _TO_THE_END)
         return False
-    faults = [_fault(sizes[:index], size) for index, size in enumerate(sizes)]
+    faults = [_find_fault(sizes[:index], size) for index, size in enumerate(sizes)]
     if not any(faults) and sizes[-1].share != 1:
         faults[-1] = "the last step leaves targets of the wave out"
     for index, (fault, value) in enumerate(zip(faults, node.values, strict=True)):
@@ -28,14 +28,14 @@ def steps_fit(node: Items, sizes: Sequence[Size], path: str, problems: Problems)
     return not any(faults)
 
 
-def _fault(before: Sequence[Size], size: Size) -> str:
+def _find_fault(before: Sequence[Size], size: Size) -> str:
     if any(earlier.share == 1 for earlier in before):
         return "nothing is left for a step after 100%"
     same = [earlier for earlier in before if (earlier.count is None) == (size.count is None)]
-    if same and _reach(size) <= max(map(_reach, same)):
+    if same and _get_reach(size) <= max(map(_get_reach, same)):
         return "a step goes no further than one before it; sizes are counted from the wave's beginning"
     return ""
 
 
-def _reach(size: Size) -> float:
+def _get_reach(size: Size) -> float:
     return size.count or size.share or 0

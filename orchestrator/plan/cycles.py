@@ -9,11 +9,11 @@ from itertools import islice
 Needs = Mapping[int, Sequence[int]]
 """By the number of a target that comes after others, the numbers of those."""
 
-MOST_CIRCLES = 200
+MOST_CYCLES = 200
 """Circles that are told; the next reading tells of those that are left."""
 
 
-def depths(needs: Needs) -> dict[int, int]:
+def compute_depths(needs: Needs) -> dict[int, int]:
     """Return how deep each target stands that ``needs`` others: one more than the deepest of those.
 
     Those that need nobody stand at 0 and are left out; so are targets that wait for each other, and who
@@ -37,16 +37,16 @@ def depths(needs: Needs) -> dict[int, int]:
     return {seq: depth for seq, depth in found.items() if depth}
 
 
-def circles(needs: Needs) -> Iterator[list[int]]:
+def find_cycles(needs: Needs) -> Iterator[list[int]]:
     """Yield targets that wait for each other: each comes after the next, the last one after the first.
 
     Without one dependency of each of them there is no circle left; the first 200 are found.
     """
-    stuck = {seq: needs[seq] for seq in needs.keys() - depths(needs).keys()}
-    yield from islice(map(_from_first, _closed(stuck)), MOST_CIRCLES)
+    stuck = {seq: needs[seq] for seq in needs.keys() - compute_depths(needs).keys()}
+    yield from islice(map(_rotate_to_first, _walk_to_cycles(stuck)), MOST_CYCLES)
 
 
-def _closed(needs: Needs) -> Iterator[list[int]]:
+def _walk_to_cycles(needs: Needs) -> Iterator[list[int]]:
     """Yield the way from each target that a walk along ``needs`` comes to again, back to it."""
     done: set[int] = set()
     for start in sorted(needs):
@@ -68,7 +68,7 @@ def _closed(needs: Needs) -> Iterator[list[int]]:
                 walks.append(iter(sorted(needs.get(following, ()))))
 
 
-def _from_first(circle: list[int]) -> list[int]:
+def _rotate_to_first(circle: list[int]) -> list[int]:
     """Return the same circle from its first target in the plan on."""
     first = circle.index(min(circle))
     return circle[first:] + circle[:first]

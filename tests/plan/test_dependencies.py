@@ -35,7 +35,7 @@ def test_a_target_names_those_that_go_first(tmp_path: Path) -> None:
     text = plan(roma("a"), roma("b", "[roma/c, roma/a]"), roma("c", "[roma/a]"), roma("d", "[]"))
 
     assert needs(tmp_path, text) == {"roma/b": ["roma/c", "roma/a"], "roma/c": ["roma/a"]}
-    assert load(tmp_path, text)[1].depths() == {3: 1, 2: 2}
+    assert load(tmp_path, text)[1].compute_depths() == {3: 1, 2: 2}
 
 
 def test_in_a_matrix_it_holds_for_every_target(tmp_path: Path) -> None:

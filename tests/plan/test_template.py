@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, UsageError
-from orchestrator.plan.frame import block, moved, paths_in, read_frame
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.targets import Listing
-from orchestrator.plan.written import comment, flow
-from orchestrator.plan.written import text as as_text
+from orchestrator.plan.target_sink import TargetList
+from orchestrator.plan.template import format_block, has_relative_paths, move_paths, read_template
+from orchestrator.plan.yaml_text import format_comment, format_flow
+from orchestrator.plan.yaml_text import format_text as as_text
 
 ODD = [
     "no", "Yes", "null", "~", "1e10", "0123", "12", "0x1f", "1_000", "12:30:00", "2026-01-01", "- a", "-",
@@ -27,13 +27,15 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 
 @pytest.mark.parametrize("text", ODD)
 def test_an_odd_name_is_a_text_for_every_reader(text: str) -> None:
-    assert yaml.safe_load(flow({"key": text})) == {"key": text}
+    assert yaml.safe_load(format_flow({"key": text})) == {"key": text}
 
 
 @settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
-    assert yaml.safe_load(f"- {flow({key: text, 'z': text})}  # {comment(text)}\n- {as_text(key)}") == [
+    assert yaml.safe_load(
+        f"- {format_flow({key: text, 'z': text})}  # {format_comment(text)}\n- {as_text(key)}"
+    ) == [
         {key: text, "z": text},
         key,
     ]
@@ -42,7 +44,7 @@ def test_any_text_is_read_again_as_it_was(key: str, text: str) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_remark_is_one_line_of_yaml(text: str) -> None:
-    assert yaml.safe_load(f"a: b  # {comment(text)}\nc: d") == {"a": "b", "c": "d"}
+    assert yaml.safe_load(f"a: b  # {format_comment(text)}\nc: d") == {"a": "b", "c": "d"}
 
 
 HEAD = """\
@@ -82,7 +84,7 @@ TARGETS = "targets:\n  - {gateway: third, project: P, proxy: p, environment: e}\
 
 def written(path: Path, folder: Path) -> Path:
     copy = folder / "copy.yaml"
-    copy.write_text("\n".join([*block(moved(read_frame(path), folder)), TARGETS]), "utf-8")
+    copy.write_text("\n".join([*format_block(move_paths(read_template(path), folder)), TARGETS]), "utf-8")
     return copy
 
 
@@ -90,14 +92,14 @@ def test_a_header_is_copied_with_every_value_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD + TARGETS, "utf-8")
 
-    assert read_plan(written(path, tmp_path), Listing()).plan == read_plan(path, Listing()).plan
+    assert read_plan(written(path, tmp_path), TargetList()).plan == read_plan(path, TargetList()).plan
 
 
 def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> None:
     (tmp_path / "deep" / "there").mkdir(parents=True)
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD + TARGETS, "utf-8")
-    plan = read_plan(written(path, tmp_path / "deep" / "there"), Listing()).plan
+    plan = read_plan(written(path, tmp_path / "deep" / "there"), TargetList()).plan
     roma, apim, _ = plan.gateways
 
     assert apim.tls.ca_file == "../../ca.pem"
@@ -110,10 +112,12 @@ def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> Non
 def test_a_path_that_needs_no_folder_stays(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD.replace("ca.pem", "/etc/ca.pem").replace("secrets/iam", "~/iam"), "utf-8")
-    frame = read_frame(path)
+    frame = read_template(path)
 
-    assert not paths_in(frame)
-    assert "\n".join(block(moved(frame, tmp_path / "else"))) == "\n".join(block(frame.entries))
+    assert not has_relative_paths(frame)
+    assert "\n".join(format_block(move_paths(frame, tmp_path / "else"))) == "\n".join(
+        format_block(frame.entries)
+    )
 
 
 @pytest.mark.parametrize("argument", ["./token.sh", "bin/token", "token.key"])
@@ -121,11 +125,11 @@ def test_a_command_that_depends_on_the_folder_is_not_moved(tmp_path: Path, argum
     (tmp_path / "token.key").touch()
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD.replace("[pass, show,", f"[{argument}, show,"), "utf-8")
-    frame = read_frame(path)
+    frame = read_template(path)
 
-    assert moved(frame, tmp_path) is frame.entries
+    assert move_paths(frame, tmp_path) is frame.entries
     with pytest.raises(UsageError, match="the command runs in the plan's folder"):
-        moved(frame, tmp_path / "else")
+        move_paths(frame, tmp_path / "else")
 
 
 def test_a_frame_needs_no_targets_and_passes_over_those_that_there_are(tmp_path: Path) -> None:
@@ -133,7 +137,7 @@ def test_a_frame_needs_no_targets_and_passes_over_those_that_there_are(tmp_path:
     for targets in ("", TARGETS, "targets: [{gateway: third, from_file: to-come.csv}]\n"):
         path.write_text(HEAD + targets, "utf-8")
 
-        assert [gateway.name for gateway in read_frame(path).gateways] == ["roma-eu", "1apim", "third"]
+        assert [gateway.name for gateway in read_template(path).gateways] == ["roma-eu", "1apim", "third"]
 
 
 def test_a_frame_tells_every_problem_of_the_rest(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_a_frame_tells_every_problem_of_the_rest(tmp_path: Path) -> None:
     path.write_text("version: 1\nnonsense: 1\ngateways: {a: {kind: roma}}\n")
 
     with pytest.raises(PlanError) as caught:
-        read_frame(path)
+        read_template(path)
     assert len(caught.value.problems) >= 4
 
 
@@ -150,4 +154,4 @@ def test_a_plan_without_gateways_is_none(tmp_path: Path) -> None:
     path.write_text("version: 1\nname: x\n")
 
     with pytest.raises(PlanError, match="the key gateways is missing"):
-        read_frame(path)
+        read_template(path)

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin, Tls
-from orchestrator.plan.access import WAYS_IN, WITH_KEYS
+from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS
 from orchestrator.plan.records import list_keys
 from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
 
@@ -183,7 +183,7 @@ def test_a_literal_under_another_kinds_way_in_is_told_as_well(tmp_path: Path) ->
 
 
 def test_every_key_of_auth_belongs_to_a_way_in_and_to_a_kind() -> None:
-    keys = {key for way in WAYS_IN for key in way} | {WITH_KEYS}
+    keys = {key for way in AUTH_FORMS for key in way} | {WITH_TEMPORARY_KEYS}
 
     assert keys == set(list_keys(Auth))
     assert keys == {key for kind in KINDS.values() for key in kind.AUTH}

@@ -12,7 +12,7 @@ _UNFINISHED = 11
 """Bytes: one less than a pair."""
 
 
-class Pairs:
+class SurrogateJoiner:
     """Joins the pairs in a stream of bytes. JSON breaks no text, so each line begins outside of quotes."""
 
     def __init__(self) -> None:
@@ -24,22 +24,22 @@ class Pairs:
         data = self._held + data
         end = data.rfind(b"\n") + 1 if b"\\" in data[-_UNFINISHED:] else len(data)
         self._held = data[end:]
-        return self._joined(data[:end])
+        return self._join(data[:end])
 
-    def rest(self) -> bytes:
+    def finish(self) -> bytes:
         """Return what was held back, at the end of the stream."""
         held, self._held = self._held, b""
-        return self._joined(held)
+        return self._join(held)
 
-    def _joined(self, data: bytes) -> bytes:
+    def _join(self, data: bytes) -> bytes:
         if b"\\u" in data:
-            return _TOKEN.sub(self._take, data)
+            return _TOKEN.sub(self._join_pair, data)
         begun = data.rfind(b"\n") + 1
         self._in_quotes = self._in_quotes and not begun
-        _TOKEN.sub(self._take, data[begun:])
+        _TOKEN.sub(self._join_pair, data[begun:])
         return data
 
-    def _take(self, found: re.Match[bytes]) -> bytes:
+    def _join_pair(self, found: re.Match[bytes]) -> bytes:
         token = found[0]
         if token == b"\n":
             self._in_quotes = False

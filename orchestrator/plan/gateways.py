@@ -1,0 +1,128 @@
+"""The gateways of a plan, by kind: their keys read one by one and checked together; and ids at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.errors import UnfitError
+from orchestrator.gateways import KINDS
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Retry
+from orchestrator.model.target_id import split_id
+from orchestrator.plan.auth_forms import check_auth, check_tls
+from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
+from orchestrator.plan.problems import Problems, suggest_nearest
+from orchestrator.plan.records import describe_node, list_keys, read_record
+from orchestrator.plan.scalars import GATEWAY
+from orchestrator.plan.target_shape import check_coordinate
+from orchestrator.text.characters import quote_text
+
+_READ_ABOVE = frozenset({"name", "kind"})
+"""What ``_read_gateway`` has read before the keys of a kind."""
+
+
+class NamedGateway(Struct, frozen=True):
+    """A gateway that the plan names. ``kind`` or ``entry`` is None where it could not be read: its targets
+    are still checked as far as that goes."""
+
+    name: str
+    kind: type[Gateway] | None
+    entry: Gateway | None
+
+
+def read_gateways(node: Node | None, problems: Problems) -> dict[str, NamedGateway]:
+    """Return the gateways by name, also those that have problems."""
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        message = f"found {describe_node(node)}, expected a mapping from each gateway's name to its keys"
+        problems.add(node.at, "gateways", message)
+        return {}
+    if not node.keys:
+        problems.add(node.at, "gateways", "no gateway is named")
+    return {name: _read_gateway(name, value, node, problems) for name, value in node.values.items()}
+
+
+def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Problems) -> NamedGateway:
+    path = join_path("gateways", name)
+    if not re.fullmatch(GATEWAY, name):
+        hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
+        problems.add(among.keys[name], "gateways", f"{quote_text(name)} is no name for a gateway", hint)
+    if not isinstance(node, MappingNode):
+        if node is not None:
+            problems.add(
+                node.at, path, f"found {describe_node(node)}, expected a mapping with kind, url and auth"
+            )
+        return NamedGateway(name, None, None)
+    kind = _read_kind(node, path, problems)
+    if kind is None:
+        common = {key: value for key, value in node.values.items() if key in list_keys(Gateway)}
+        keys = {key: node.keys[key] for key in common}
+        read_record(MappingNode(keys, common, node.at), Gateway, path, problems, beside=_READ_ABOVE)
+        check_tls(node, path, problems)
+        return NamedGateway(name, None, None)
+    values = _read_own_keys(node, kind, path, problems)
+    return NamedGateway(name, kind, None if values is None else kind(name=name, **values))
+
+
+def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway] | None:
+    if "kind" not in node.keys:
+        problems.add(node.at, path, "the key kind is missing", f"the kinds are {', '.join(KINDS)}")
+        return None
+    value = node.values["kind"]
+    if isinstance(value, ScalarNode) and value.text in KINDS:
+        return KINDS[value.text]
+    if isinstance(value, ScalarNode):
+        hint = suggest_nearest(value.text, KINDS) or f"the kinds are {', '.join(KINDS)}"
+        problems.add(value.at, f"{path}.kind", f"{quote_text(value.text)} is no kind of gateway", hint)
+    elif value is not None:
+        problems.add(value.at, f"{path}.kind", f"found {describe_node(value)}, expected {' or '.join(KINDS)}")
+    return None
+
+
+def _read_own_keys(
+    node: MappingNode, kind: type[Gateway], path: str, problems: Problems
+) -> Mapping[str, Any] | None:
+    strange = [key for key in node.values if key not in list_keys(kind) and _find_kind_with(key)]
+    for key in strange:
+        message = f"belongs to gateways of kind {_find_kind_with(key)}, not {kind.KIND}"
+        problems.add(node.keys[key], f"{path}.{key}", message)
+    values = read_record(node, kind, path, problems, beside=_READ_ABOVE.union(strange))
+    # Not one `and` the other: both tell what is wrong.
+    fit = (check_auth(node, kind, path, problems), check_tls(node, path, problems))
+    if values is None or strange or not all(fit):
+        return None
+    retry = values.get("retry", Retry())
+    if retry.ceiling < retry.first:
+        problems.add(node.keys["retry"], f"{path}.retry", "ceiling is shorter than first")
+        return None
+    return values
+
+
+def _find_kind_with(key: str) -> str:
+    return next((name for name, kind in KINDS.items() if key in list_keys(kind)), "")
+
+
+def split_known_id(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[NamedGateway, tuple[str, ...]]:
+    """Return the gateway and the parts of the id ``text``. Raises ``UnfitError`` for what cannot be one."""
+    name, parts = split_id(text)
+    known = gateways.get(name)
+    if known is None:
+        hint = suggest_nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
+        raise UnfitError(f"{quote_text(text)}: the plan has no such gateway", hint if gateways else "")
+    if known.kind is None:
+        return known, parts
+    coordinates = known.kind.COORDINATES
+    if len(parts) != len(coordinates):
+        form = "/".join([known.name, *(f"<{item.name}>" for item in coordinates)])
+        raise UnfitError(f"{quote_text(text)} is no id of a target there", f"its form is {form}")
+    for coordinate, part in zip(coordinates, parts, strict=True):
+        try:
+            check_coordinate(coordinate, part)
+        except UnfitError as unfit:
+            raise UnfitError(f"{quote_text(text)}: {coordinate.name} {unfit.message}", unfit.hint) from None
+    return known, parts

@@ -1,0 +1,31 @@
+"""Placeholders that a template has left unfilled: allowed, since a name may look so, and warned of."""
+
+from __future__ import annotations
+
+from orchestrator.plan.keys import is_secret
+from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode, join_path
+from orchestrator.plan.problems import Problems
+from orchestrator.text.characters import quote_text
+from orchestrator.text.names import find_placeholder
+
+LOOKS_UNFILLED = "looks like a placeholder that nobody has filled"
+
+
+def warn_of_placeholders(node: Node | None, path: str, problems: Problems) -> None:
+    """Warn of each text under ``node`` that looks like a placeholder; a command's arguments may well do."""
+    match node:
+        case ScalarNode():
+            _warn_of_placeholder(node, path, problems)
+        case ListNode():
+            for index, value in enumerate(node.values):
+                warn_of_placeholders(value, f"{path}[{index}]", problems)
+        case MappingNode():
+            for key, value in node.values.items():
+                if key != "command":
+                    warn_of_placeholders(value, join_path(path, key), problems)
+
+
+def _warn_of_placeholder(scalar: ScalarNode, path: str, problems: Problems) -> None:
+    found = find_placeholder(scalar.text)
+    if found:
+        problems.warn(scalar.at, path, f"{'this' if is_secret(path) else quote_text(found)} {LOOKS_UNFILLED}")
