@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
+from orchestrator.journal.migrations import MIGRATIONS
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
 from orchestrator.text.names import to_nfc
 
@@ -36,40 +37,62 @@ def create(path: Path) -> Database:
 
 
 def open_database(path: Path, *, write: bool, whole: bool = True) -> Database:
-    """Open an existing journal. Raises JournalError where it is missing, damaged, or of a newer format.
+    """Open an existing journal. Raises JournalError if it is missing, damaged, or of a newer format.
 
-    Only ``whole`` looks at every page for damage; otherwise it is met where it is read.
+    A journal of an older format is converted: in the file if it is opened to ``write``, else in a copy that
+    is gone with the connection. Only ``whole`` looks at every page for damage; otherwise a damaged page is
+    met where it is read.
     """
     if not path.is_file():
         raise JournalError(f"{path}: there is no journal here")
     database = Database(path, write=write)
     try:
-        _check(database, path, whole=whole)
+        version = _check_format(database, path)
+        if whole:
+            _check_pages(database, path)
         if write:
             database.make_durable()
+        if version < FORMAT:
+            _convert(database, version, in_file=write)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _check(database: Database, path: Path, *, whole: bool) -> None:
+def _check_format(database: Database, path: Path) -> int:
+    """Return the format of the journal. Raises JournalError if this program cannot read it."""
     with database.translated():
         application = database.one("PRAGMA application_id")[0]
-        version = database.one("PRAGMA user_version")[0]
+        version: int = database.one("PRAGMA user_version")[0]
     if application != APPLICATION_ID:
         raise JournalError(f"{path}: this is not a journal of this program")
-    if version != FORMAT:
+    if version != FORMAT and version not in MIGRATIONS:
         raise JournalError(
             f"{path}: this journal has format {version}; this version of the program reads format {FORMAT}"
+            " and older ones. Use the version that made it"
         )
-    if not whole:
-        return
+    return version
+
+
+def _check_pages(database: Database, path: Path) -> None:
     with database.translated():
         verdict = database.one("PRAGMA quick_check(1)")[0]
     if verdict != "ok":
         what = " ".join(verdict.split())
         raise JournalError(f"{path}: the journal is damaged ({what}); restore it from a copy")
+
+
+def _convert(database: Database, version: int, *, in_file: bool) -> None:
+    """Make a journal of the format ``version`` one of today's format, all of it or nothing."""
+    if not in_file:
+        # A reader may have no right to write. And an older program must still be able to resume the run.
+        database.leave_file()
+    with database.transaction():
+        for older in range(version, FORMAT):
+            for statement in MIGRATIONS[older]:
+                database.run(statement)
+        database.run(f"PRAGMA user_version={FORMAT}")
 
 
 def _reading(path: Path) -> str:
@@ -83,6 +106,14 @@ BUSY_TIMEOUT = 2.0
 """Seconds to wait for somebody else's lock on the database: a run waits for it with everything it does."""
 
 
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
+    )
+    connection.create_function("nfc", 1, to_nfc, deterministic=True)
+    return connection
+
+
 class Database:
     """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's.
 
@@ -93,14 +124,16 @@ class Database:
         self.path = path
         mode = "rwc" if write else _reading(path)
         with self.translated():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=BUSY_TIMEOUT,
-            )
-            self._connection.create_function("nfc", 1, to_nfc, deterministic=True)
+            self._connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
+
+    def leave_file(self) -> None:
+        """Go on with a private copy of the database, which is gone when the connection closes."""
+        with self.translated():
+            # SQLite keeps a database without a name in memory, and what does not fit in a temporary file.
+            copy = _connect("")
+            self._connection.backup(copy)
+        self._connection.close()
+        self._connection = copy
 
     def make_durable(self) -> None:
         """From here on every commit is on disk when it returns (WAL, synchronous=FULL)."""
