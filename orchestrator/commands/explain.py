@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from orchestrator.rules.steps import end_steps
+from orchestrator.rules.steps import find_step_ends
 from orchestrator.rules.stop_rules import SHARES_FROM, STOP_RULES, list_thresholds
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
@@ -69,7 +69,7 @@ def _list_limits(gateway: Gateway) -> Iterator[str]:
 
 def describe_pace(wave: Wave, targets: int) -> str:
     """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
-    steps = end_steps(wave.sizes, targets)
+    steps = find_step_ends(wave.sizes, targets)
     is_split = len(steps) > 1
     words: list[str] = []
     if is_split:

@@ -1,4 +1,7 @@
-"""Where a live run stands: what its process alone knows, as it is asked for through the run's socket."""
+"""The status of a live run: what only its process knows, and tells through the control socket.
+
+The fields are the words of that socket's answer to ``status``.
+"""
 
 from __future__ import annotations
 
@@ -16,46 +19,46 @@ from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 
 MOST_LANES = 60
-"""So many lanes are told of, and so many waves: an answer is one line of bounded length."""
+"""Maximum number of lanes, and of waves, in one answer: an answer is one line of bounded length."""
 
 
 class LiveLaneStatus(Struct, frozen=True, kw_only=True):
-    """One lane. Instants are Unix times."""
+    """The status of one lane. Instants are Unix times."""
 
     name: str
     state: str
     """``open``, ``paused``, ``parked`` or ``closed``."""
     reason: str | None = None
     left: int = 0
-    """Targets that have no outcome of this session yet."""
+    """Targets without an outcome in this session."""
     in_flight: int = 0
     repeating: int = 0
-    """Targets that wait before they are sent again."""
+    """Targets that wait before their next attempt."""
     rate: float | None = None
-    """Undeploys a second at most; None without a bound."""
+    """Maximum number of undeploys a second; None without a bound."""
     until: float | None = None
-    """When a pause is over."""
+    """When a pause ends."""
     probe_at: float | None = None
-    """When a parked lane is probed next."""
+    """When the next probe of a parked lane leaves."""
     gives_up_at: float | None = None
-    """When a parked lane is given up for this session, if no probe is answered."""
+    """When the session gives a parked lane up, if no probe is answered by then."""
     given_up: bool = False
-    """It is parked, and nothing waits for it any more in this session."""
+    """Whether the lane is parked and the session waits for it no more."""
 
 
 class LiveStatus(Struct, frozen=True, kw_only=True):
-    """Where a run stands at the Unix time ``at``."""
+    """The status of a run at the Unix time ``at``."""
 
     at: float
     wave: str = ""
     step: int | None = None
     steps: int | None = None
     ended: int = 0
-    """Targets that have ended in this session, of ``left`` that it began with."""
+    """Targets that have ended in this session, of the ``left`` that it began with."""
     left: int = 0
     waits_for: str | None = None
     until: float | None = None
-    """When that is over at the latest, or looked at again; None where nobody can tell."""
+    """When the wait ends at the latest, or the next probe leaves; None if no end is known."""
     stopping: str | None = None
     closes: float | None = None
     lanes: tuple[LiveLaneStatus, ...] = ()
@@ -65,13 +68,13 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
 def read_live_status(
     progress: RunProgress, lanes: Mapping[str, Lane], now: float, monotonic: float
 ) -> LiveStatus:
-    """Return where a run stands by its events and its lanes, at one moment on both clocks."""
-    told = tuple(
+    """Return the status of a run at one moment: by its events, and by its lanes on the monotonic clock."""
+    statuses = tuple(
         _read_lane_status(lane, lanes.get(lane.name), now, monotonic)
         for lane in list(progress.lanes.values())[:MOST_LANES]
     )
     step = progress.step
-    waits_for, until = _find_wait(progress, told, now)
+    waits_for, until = _find_wait(progress, statuses, now)
     forecast = progress.forecast(now)
     return LiveStatus(
         at=now,
@@ -84,27 +87,27 @@ def read_live_status(
         until=until,
         stopping=progress.stopping,
         closes=progress.started.closes if progress.started else None,
-        lanes=told,
+        lanes=statuses,
         forecast=forecast
         and replace(forecast, gateways=forecast.gateways[:MOST_LANES], waves=forecast.waves[:MOST_LANES]),
     )
 
 
-def _read_lane_status(told: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
-    state = told.state_at(now)
+def _read_lane_status(seen: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
+    state = seen.state_at(now)
     probe, gives_up = lane.state.probes() if lane and state == "parked" else (None, None)
     return LiveLaneStatus(
-        name=told.name,
+        name=seen.name,
         state=state,
-        reason=told.reason if state != "open" else None,
-        left=told.total - told.ended,
-        in_flight=told.in_flight,
-        repeating=len(told.waiting),
-        rate=told.bound,
-        until=told.paused_until if state == "paused" else None,
+        reason=seen.reason if state != "open" else None,
+        left=seen.total - seen.ended,
+        in_flight=seen.in_flight,
+        repeating=len(seen.waiting),
+        rate=seen.bound,
+        until=seen.paused_until if state == "paused" else None,
         probe_at=None if probe is None else max(now, now + probe - monotonic),
         gives_up_at=None if gives_up is None else now + gives_up - monotonic,
-        given_up=told.given_up,
+        given_up=seen.given_up,
     )
 
 

@@ -1,4 +1,4 @@
-"""Who goes next: the open targets of one leg on one gateway, in the plan's order."""
+"""The queue of a lane in one wave step: its open targets in the plan's order, as far as each may go now."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.retry import TargetHistory
 
 LOOK_AHEAD = 2000
-"""Targets that may stand aside, since their like is under way or they come after another one, before the lane
-waits for one of them."""
+"""Maximum number of targets held back by an exclusive key or a dependency. Beyond it the lane waits for one
+of them: the targets of a large plan must not all come into memory."""
 
 
 class ExclusiveKeys:
-    """What is under way at one installation. Of targets that exclude one another one goes at a time, also
-    where a plan names the installation twice."""
+    """The exclusive keys that are in use at one installation.
+
+    Of the targets with one key, one goes at a time. A plan may name one installation as two gateways: their
+    lanes share the keys.
+    """
 
     def __init__(self) -> None:
         self._held: set[str] = set()
         self._changed = Wakeup()
 
     def claim(self, key: str | None) -> bool:
-        """Take the key if it is free; None is always free."""
+        """Take the key; return whether it was free. None is always free."""
         if key is None:
             return True
         if key in self._held:
@@ -37,141 +40,147 @@ class ExclusiveKeys:
         return True
 
     def release(self, key: str | None) -> None:
-        """Give the key back, and wake who waits for one."""
+        """Give the key back, and wake the workers that wait for a target."""
         if key is None:
             return
         self._held.discard(key)
         self.wake()
 
     def wake(self) -> None:
-        """Have those who wait look again."""
+        """Have every waiting worker look for a target again."""
         self._changed.ring()
 
     async def wait(self) -> None:
-        """Wait until some key is given back, or until somebody is woken for another reason."""
+        """Wait until a key is given back, or until ``wake``."""
         await self._changed.wait()
 
 
 class DependencyTracker:
-    """What the targets of a leg wait for, and who is to be woken when that has changed."""
+    """Tells the queues of a wave step which of their targets no longer wait for another target."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
         self._queues: list[TargetQueue] = []
 
     def attach(self, queue: TargetQueue) -> None:
-        """Have a feed told of its targets that need not wait any more."""
+        """Tell this queue, too, from now on."""
         self._queues.append(queue)
 
     def settle(self, seq: int, outcome: Outcome | None) -> None:
-        """A target has ended; None is that nobody works on it any more."""
+        """Note the outcome of a target; None says that no worker takes it any more."""
         if self.dependencies.settle(seq, outcome):
             self._unblock()
 
     def abandon(self, gateway: str) -> None:
-        """The lane of a gateway has ended for this leg."""
+        """Note that the lane of a gateway takes no more targets in this wave step."""
         if self.dependencies.abandon(gateway):
             self._unblock()
 
     def _unblock(self) -> None:
-        freed = self.dependencies.take_unblocked()
+        unblocked = self.dependencies.take_unblocked()
         for queue in self._queues:
-            queue.unblock(freed)
+            queue.unblock(unblocked)
 
 
 class QueuedTarget(NamedTuple):
-    """A target for a worker. ``refusal`` is why it will not be started, where that is so."""
+    """A target for a worker."""
 
     target: Target
     history: TargetHistory
     refusal: str | None = None
+    """Why the worker must not start it; None if it may."""
 
 
 class TargetQueue:
-    """Hands out targets to the workers of a lane. Those whose like is under way, and those that come after
-    another one, stand aside, and whoever is free takes the next one that may go."""
+    """Hands out the targets of one lane and one wave step to the lane's workers.
+
+    A target whose exclusive key is in use, or that waits for another target, is held back; a free worker gets
+    the next one that may go.
+    """
 
     def __init__(
         self,
         pending: Pending,
         wave_step: WaveStep,
         gateway: Gateway,
-        claims: ExclusiveKeys,
-        order: DependencyTracker,
+        keys: ExclusiveKeys,
+        tracker: DependencyTracker,
     ) -> None:
         self._pending = pending
         self._wave_step = wave_step
         self._gateway = gateway
-        self._claims = claims
-        self._dependencies = order.dependencies
-        self._batch: deque[tuple[Target, TargetHistory]] = deque()
+        self._keys = keys
+        self._dependencies = tracker.dependencies
+        self._batch: deque[QueuedTarget] = deque()
         self._after = START
         self._drained = False
-        self._aside: dict[str, deque[tuple[Target, TargetHistory]]] = {}
-        self._aside_count = 0
-        self._waiting: dict[int, tuple[Target, TargetHistory]] = {}
-        self._ready: deque[tuple[Target, TargetHistory]] = deque()
-        order.attach(self)
+        self._behind: dict[str, deque[QueuedTarget]] = {}
+        """The targets that wait for an exclusive key, by that key."""
+        self._behind_count = 0
+        self._waiting: dict[int, QueuedTarget] = {}
+        """The targets that wait for another target, by their own number."""
+        self._unblocked: deque[QueuedTarget] = deque()
+        tracker.attach(self)
 
     async def take(self) -> QueuedTarget | None:
-        """Return the next target that may go now, or None when there is none left to wait for."""
+        """Return the next target that may go now, or None if none is left to wait for."""
         while True:
-            taken = self._from_ready() or self._from_aside() or self._from_plan()
-            if taken is not None or not (self._aside_count or self._waiting):
-                return taken
-            await self._claims.wait()
+            queued = self._take_unblocked() or self._take_behind_key() or self._take_next()
+            if queued is not None or not (self._behind_count or self._waiting):
+                return queued
+            await self._keys.wait()
 
     def release(self, target: Target) -> None:
-        """Let the next of those that this target excluded go."""
-        self._claims.release(self._gateway.exclusive(target))
+        """Give back the exclusive key of a target that has ended."""
+        self._keys.release(self._gateway.exclusive(target))
 
     def unblock(self, seqs: list[int]) -> None:
-        """These need not wait for another target any more."""
+        """Let those of these targets go that wait here for another target."""
         own = [self._waiting.pop(seq) for seq in seqs if seq in self._waiting]
         if own:
-            self._ready.extend(own)
-            self._claims.wake()
+            self._unblocked.extend(own)
+            self._keys.wake()
 
-    def _from_ready(self) -> QueuedTarget | None:
-        while self._ready:
-            if taken := self._offer(self._ready.popleft()):
-                return taken
+    def _take_unblocked(self) -> QueuedTarget | None:
+        while self._unblocked:
+            if queued := self._offer(self._unblocked.popleft()):
+                return queued
         return None
 
-    def _from_aside(self) -> QueuedTarget | None:
-        key = next((key for key in self._aside if self._claims.claim(key)), None)
+    def _take_behind_key(self) -> QueuedTarget | None:
+        key = next((key for key in self._behind if self._keys.claim(key)), None)
         if key is None:
             return None
-        waiting = self._aside[key]
-        item = waiting.popleft()
-        self._aside_count -= 1
-        if not waiting:
-            del self._aside[key]
-        return QueuedTarget(*item)
+        behind = self._behind[key]
+        queued = behind.popleft()
+        self._behind_count -= 1
+        if not behind:
+            del self._behind[key]
+        return queued
 
-    def _from_plan(self) -> QueuedTarget | None:
-        while self._aside_count + len(self._waiting) < LOOK_AHEAD and (item := self._read()) is not None:
-            if self._dependencies.is_waiting(item[0].seq):
-                self._waiting[item[0].seq] = item
-            elif taken := self._offer(item):
-                return taken
+    def _take_next(self) -> QueuedTarget | None:
+        while self._behind_count + len(self._waiting) < LOOK_AHEAD and (queued := self._read()) is not None:
+            if self._dependencies.is_waiting(queued.target.seq):
+                self._waiting[queued.target.seq] = queued
+            elif offered := self._offer(queued):
+                return offered
         return None
 
-    def _offer(self, item: tuple[Target, TargetHistory]) -> QueuedTarget | None:
-        """Hand a target out, or put it aside behind its like."""
-        if (broken := self._dependencies.refusal(item[0].seq)) is not None:
-            return QueuedTarget(*item, broken)
-        key = self._gateway.exclusive(item[0])
-        # Behind others of its like that stand aside it waits its turn.
-        if key is None or (key not in self._aside and self._claims.claim(key)):
-            return QueuedTarget(*item)
-        self._aside.setdefault(key, deque()).append(item)
-        self._aside_count += 1
+    def _offer(self, queued: QueuedTarget) -> QueuedTarget | None:
+        """Return the target if it may go now; otherwise hold it back behind its exclusive key."""
+        if (refusal := self._dependencies.refusal(queued.target.seq)) is not None:
+            return queued._replace(refusal=refusal)
+        key = self._gateway.exclusive(queued.target)
+        # Even if the key is free: others of its key may be held back already, and go first.
+        if key is None or (key not in self._behind and self._keys.claim(key)):
+            return queued
+        self._behind.setdefault(key, deque()).append(queued)
+        self._behind_count += 1
         return None
 
-    def _read(self) -> tuple[Target, TargetHistory] | None:
+    def _read(self) -> QueuedTarget | None:
         if not self._batch and not self._drained:
             batch, self._after = self._pending.batch(self._wave_step, self._gateway.name, self._after)
-            self._batch.extend(batch)
+            self._batch.extend(QueuedTarget(target, history) for target, history in batch)
             self._drained = not batch
         return self._batch.popleft() if self._batch else None

@@ -1,4 +1,4 @@
-"""How a run, and whatever else works for a while, hears of SIGINT, SIGTERM and SIGHUP."""
+"""SIGINT, SIGTERM and SIGHUP for a run, and for any other work that a signal may end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Value = TypeVar("Value")
 
 
 def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: object) -> Value:
-    """Run an asynchronous function to its end, or until a signal comes: that raises KeyboardInterrupt.
+    """Run an asynchronous function to its end; raise KeyboardInterrupt if a signal comes before.
 
-    A block in it that hears signals itself is not ended so.
+    A run inside the function handles signals by itself: they do not end the function then.
     """
 
     async def whole() -> Value:
@@ -37,76 +37,77 @@ def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: obj
 
 
 def _interrupt_once(end: Callable[[], object]) -> Callable[[str], None]:
-    """Return who calls ``end`` for the first signal, and raises KeyboardInterrupt for the next."""
-    ended = False
+    """Return a handler that calls ``end`` at the first signal, and raises KeyboardInterrupt at the second."""
+    is_ended = False
 
-    def hear(_name: str) -> None:
-        nonlocal ended
-        if ended:
+    def handle(_name: str) -> None:
+        nonlocal is_ended
+        if is_ended:
             raise KeyboardInterrupt
-        ended = True
+        is_ended = True
         end()
 
-    return hear
+    return handle
 
 
 class _AbandoningExecutor(ThreadPoolExecutor):
-    """Threads that nobody waits for at the end of a loop: a look-up of a name may take half a minute."""
+    """Threads that the end of a loop does not wait for: the look-up of a name may take half a minute."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         super().shutdown(wait=False, cancel_futures=True)
 
 
 class HeldSignal:
-    """The signal that came while they were held, if one did."""
+    """The signal that came during a block of ``SignalSource.hold``, if one came."""
 
     def __init__(self) -> None:
         self.name: str | None = None
 
 
 class SignalSource(Protocol):
-    """Who asks a run to end."""
+    """Where a run gets its signals from."""
 
     def receive(self) -> AsyncIterator[str]:
-        """Yield the name of each signal, as long as it is iterated."""
+        """Yield the name of each signal, for as long as the iteration goes on."""
         ...
 
     @contextmanager
     def hold(self, *, before: bool = False) -> Iterator[HeldSignal]:
-        """Let the block be ended only by the second signal of a run, with KeyboardInterrupt.
+        """Keep the first signal of the run from ending the block; the second raises KeyboardInterrupt.
 
-        ``before`` tells that the run has had its first one already. Yields what is received meanwhile.
+        ``before`` says that the run has had its first signal already.
         """
         ...
 
 
 class ProcessSignals:
-    """The signals of this process; while they are heeded they do not kill it."""
+    """The signals of this process; while a run receives or holds them they do not end the process."""
 
     async def receive(self) -> AsyncIterator[str]:
         """Yield the names of the signals of this process."""
         loop = asyncio.get_running_loop()
         send, receive = anyio.create_memory_object_stream[str](math.inf)
+        # A handler runs between two bytecodes of the main thread: only a thread-safe call wakes the loop.
         with send, receive, handle_signals(lambda name: loop.call_soon_threadsafe(send.send_nowait, name)):
             async for name in receive:
                 yield name
 
     @contextmanager
     def hold(self, *, before: bool = False) -> Iterator[HeldSignal]:
-        """Hold them for the block, on the main thread."""
+        """Hold the signals for the block, on the main thread."""
         held = HeldSignal()
 
-        def heed(name: str) -> None:
+        def handle(name: str) -> None:
             if before or held.name:
                 raise KeyboardInterrupt
             held.name = name
 
-        with handle_signals(heed):
+        with handle_signals(handle):
             yield held
 
 
 class NoSignals:
-    """Signals are the caller's business."""
+    """No signals: the caller of a run handles them."""
 
     async def receive(self) -> AsyncIterator[str]:
         """Yield nothing."""

@@ -1,4 +1,4 @@
-"""Who goes only after another one: what the targets of a leg wait for, and what becomes of that. Pure."""
+"""The order that ``after`` gives to targets: which ones wait, and which are not started at all. Pure."""
 
 from __future__ import annotations
 
@@ -11,77 +11,86 @@ from orchestrator.model.target import TargetId
 
 
 class Prerequisite(NamedTuple):
-    """The target numbered ``seq`` may go only once another one, ``needs``, is down."""
+    """One entry of ``after``: the target ``seq`` may go only once the target ``required`` is down.
+
+    Targets are named by their numbers in the journal.
+    """
 
     seq: int
-    needs: int
+    required: int
     id: TargetId
-    """Of the other one, as is all that follows."""
+    """Id of the required target."""
     gateway: str
+    """Gateway of the required target."""
     outcome: Outcome | None
-    beside: bool
-    """Whether it goes in the same leg."""
+    """Outcome of the required target so far."""
+    in_same_step: bool
+    """Whether both go in the same wave step."""
 
 
 class Dependencies:
-    """What the open targets of one leg wait for. Targets are known by their numbers.
+    """What the open targets of one wave step wait for.
 
-    Whoever waits for one that did not end down will not be started. Memory grows with those that wait only.
+    A target is refused if a target that it requires did not end down. Memory grows with the waiting targets
+    only.
     """
 
-    def __init__(self, needs: Iterable[Prerequisite]) -> None:
-        self._waits: defaultdict[int, set[int]] = defaultdict(set)
+    def __init__(self, prerequisites: Iterable[Prerequisite]) -> None:
+        self._required_by: defaultdict[int, set[int]] = defaultdict(set)
+        """For each waiting target, the open targets that it requires."""
         self._followers: defaultdict[int, list[int]] = defaultdict(list)
+        """For each open required target, those that wait for it."""
         self._open: dict[int, Prerequisite] = {}
-        self._broken: dict[int, str] = {}
-        self._freed: deque[int] = deque()
-        for need in needs:
-            if need.outcome in DONE:
+        self._refusals: dict[int, str] = {}
+        self._unblocked: deque[int] = deque()
+        for entry in prerequisites:
+            if entry.outcome in DONE:
                 continue
-            if need.outcome is not None or not need.beside:
-                self._broken.setdefault(need.seq, _explain_refusal(need, need.outcome))
-            self._waits[need.seq].add(need.needs)
-            self._followers[need.needs].append(need.seq)
-            self._open[need.needs] = need
+            # An earlier wave step has ended: a target of it that is not down by now will not be.
+            if entry.outcome is not None or not entry.in_same_step:
+                self._refusals.setdefault(entry.seq, _explain_refusal(entry, entry.outcome))
+            self._required_by[entry.seq].add(entry.required)
+            self._followers[entry.required].append(entry.seq)
+            self._open[entry.required] = entry
 
     def is_waiting(self, seq: int) -> bool:
-        """Tell whether a target has to wait still."""
-        return bool(self._waits.get(seq)) and seq not in self._broken
+        """Return whether a target has to wait still; a refused one has not."""
+        return bool(self._required_by.get(seq)) and seq not in self._refusals
 
     def refusal(self, seq: int) -> str | None:
         """Return why a target will not be started, or None."""
-        return self._broken.get(seq)
+        return self._refusals.get(seq)
 
     def is_awaited(self, seq: int) -> bool:
-        """Tell whether somebody waits for this target."""
+        """Return whether another target waits for this one."""
         return seq in self._open
 
     def settle(self, seq: int, outcome: Outcome | None) -> bool:
-        """A target has ended; None is that it was not reached. Returns whether somebody has waited for it."""
-        need = self._open.pop(seq, None)
-        if need is None:
+        """Note a target's outcome; None if it was not reached. Return whether another one waited for it."""
+        entry = self._open.pop(seq, None)
+        if entry is None:
             return False
         for follower in self._followers.pop(seq):
-            self._waits[follower].discard(seq)
+            self._required_by[follower].discard(seq)
             if outcome not in DONE:
-                self._broken.setdefault(follower, _explain_refusal(need, outcome))
+                self._refusals.setdefault(follower, _explain_refusal(entry, outcome))
             if not self.is_waiting(follower):
-                self._freed.append(follower)
+                self._unblocked.append(follower)
         return True
 
     def abandon(self, gateway: str) -> bool:
-        """Nobody works on this gateway's targets any more. Returns whether somebody has waited for one."""
-        left = [seq for seq, need in self._open.items() if need.gateway == gateway]
+        """Note that no worker takes this gateway's targets any more. Return whether any was awaited."""
+        left = [seq for seq, entry in self._open.items() if entry.gateway == gateway]
         for seq in left:
             self.settle(seq, None)
         return bool(left)
 
     def take_unblocked(self) -> list[int]:
-        """Return who need not wait any more since this was asked last, be it that they are broken."""
-        freed, self._freed = list(self._freed), deque()
-        return freed
+        """Return the targets unblocked since the last call, including those whose dependency failed."""
+        unblocked, self._unblocked = list(self._unblocked), deque()
+        return unblocked
 
 
-def _explain_refusal(need: Prerequisite, outcome: Outcome | None) -> str:
+def _explain_refusal(entry: Prerequisite, outcome: Outcome | None) -> str:
     became = "was not reached" if outcome is None else f"is {outcome.replace('_', ' ')}"
-    return f"{Reason.DEPENDENCY}: {need.id}, which comes first, {became}"
+    return f"{Reason.DEPENDENCY}: {entry.id}, which comes first, {became}"

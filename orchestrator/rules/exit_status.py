@@ -1,4 +1,4 @@
-"""How a session ended, as an exit status and as a word."""
+"""The end of a session as an exit status and as a word. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ LEFT_UNDONE = frozenset(
         Reason.WRONG_PLACE,
     }
 )
+"""Reasons with which a resume goes on with a target that is ``not_started`` or ``unknown``."""
 
 
 EndState = Literal["complete", "stopped", "interrupted"]
 
 
 def find_undone_reason(counts: Counts) -> str | None:
-    """Return a word for why something was left for a resume, or None where nothing was."""
+    """Return a reason for which targets were left for a resume, or None if none were."""
     for (outcome, word), count in counts.items():
         if count and outcome in (Outcome.NOT_STARTED, Outcome.UNKNOWN) and word in LEFT_UNDONE:
             return word
@@ -32,17 +33,19 @@ def find_undone_reason(counts: Counts) -> str | None:
 
 
 def choose_exit_status(counts: Counts, *, interrupted: bool, restores: bool = False) -> ExitStatus:
-    """Return the status with which a session ends that began to work; in a restore, skipped counts."""
-    undone = find_undone_reason(counts)
-    if interrupted and undone:
+    """Return the status with which a session ends that began to work. ``restores``: the run is a restore."""
+    is_left_undone = find_undone_reason(counts) is not None
+    # A signal that came when all was done already leaves a run that has reached its end.
+    if interrupted and is_left_undone:
         return ExitStatus.INTERRUPTED
-    if undone:
+    if is_left_undone:
         return ExitStatus.STOPPED
     for (outcome, word), count in counts.items():
         if count and outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             return ExitStatus.UNFINISHED
-        held_back = word in HELD_BACK and not (restores and word == Reason.SKIPPED)
-        if count and outcome is Outcome.NOT_STARTED and not held_back:
+        # In a restore ``skipped`` names targets that need an ``--accept``: those are still down.
+        is_held_back = word in HELD_BACK and not (restores and word == Reason.SKIPPED)
+        if count and outcome is Outcome.NOT_STARTED and not is_held_back:
             return ExitStatus.UNFINISHED
     return ExitStatus.DONE
 

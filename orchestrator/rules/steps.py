@@ -1,4 +1,4 @@
-"""How a wave is split into steps."""
+"""The steps of a wave: how ``sizes`` splits its targets. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from math import ceil
 from orchestrator.model.plan import Size
 
 _FINEST = 10**8
-"""A share is written with at most eight decimals; a float of it is a little more or less."""
+"""Denominator of a share: a plan writes it with at most eight decimals. As a float it is a little more or
+less, and 10 % of 10 targets must not round up to 2."""
 
 
-def end_steps(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
-    """Return how far each step of a wave of ``count`` targets goes, in targets from the wave's beginning.
+def find_step_ends(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
+    """Return where each step of a wave of ``count`` targets ends, counted from the wave's beginning.
 
-    Shares round up. A step that would add nothing is left out; the last one goes to the end.
+    Shares round up. A step that would add no target is left out; the last one goes to the end.
     """
     bounds = [0]
     for size in sizes:
-        bound = min(_end_of_step(size, count), count)
+        bound = min(_find_end(size, count), count)
         if bound > bounds[-1]:
             bounds.append(bound)
     if bounds[-1] < count:
@@ -27,7 +28,7 @@ def end_steps(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
     return tuple(bounds[1:])
 
 
-def _end_of_step(size: Size, count: int) -> int:
+def _find_end(size: Size, count: int) -> int:
     if size.count is not None:
         return size.count
     return ceil(Fraction(size.share or 0).limit_denominator(_FINEST) * count)

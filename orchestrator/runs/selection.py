@@ -23,7 +23,7 @@ from orchestrator.plan.patterns import (
     name_by_installation,
 )
 from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
-from orchestrator.rules.steps import end_steps
+from orchestrator.rules.steps import find_step_ends
 from orchestrator.text.names import to_nfc
 
 MOST_NAMED = 10
@@ -113,7 +113,9 @@ def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None
 
 def split_waves(database: Database, plan: Plan) -> None:
     """Split the waves that have sizes into steps, by how many of their targets are left to be done."""
-    sized = [(index, partial(end_steps, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes]
+    sized = [
+        (index, partial(find_step_ends, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes
+    ]
     if sized:
         split(database, sized)
 

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP of this process: who hears them, and what ends it after the second one.
+"""The handlers of SIGINT, SIGTERM and SIGHUP of this process, and its end after the second signal.
 
 A signal that was ignored when the process began (``nohup``, a script's job in the background) stays ignored.
 """
@@ -17,40 +17,41 @@ from types import FrameType
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 LAST_RESORT = 4.6
-"""Seconds after the second signal in which a program ends by itself, before it is ended."""
+"""Seconds that a program has after the second signal to end by itself, before an alarm ends it."""
 
 HANGUP_ECHO = 0.25
-"""Seconds in which a second SIGHUP is the first one: where a terminal closes, its shell tells the
-programs, and the kernel tells them again when the shell has gone."""
+"""Seconds in which a second SIGHUP counts as the first one. When a terminal closes, its shell sends one to
+the programs, and the kernel sends one more when the shell has gone."""
 
 _INTERRUPTED = 130
-"""The exit status; ``errors`` is not loaded for it, since --help would wait for that."""
+"""The exit status. A copy of the one in ``errors``: to load that module would slow ``--help`` down."""
 _STDERR = 2
 _LAST_WORDS = b"\x1b[?25h\rended at once; a run's journal is intact, `undeploy resume` goes on with it\r\n"
-"""A live display may have hidden the cursor."""
+"""The first bytes show the cursor again: a live display may have hidden it."""
 
 _handlers: list[Callable[[str], object]] = []
-"""Who hears a signal: the last of them."""
+"""The handlers of the blocks that are open; the last one gets the signals."""
 _received: list[int] | None = None
-"""The signals so far, where this process is a program that the second one ends."""
+"""The signals so far, if this process is a program that the second signal ends."""
 _hung_up = -math.inf
 """Monotonic time of the last SIGHUP that counted."""
 
 
 @contextmanager
-def handle_signals(hear: Callable[[str], object]) -> Iterator[None]:
-    """Have ``hear`` called with the name of each signal, for the block, on the main thread.
+def handle_signals(handler: Callable[[str], object]) -> Iterator[None]:
+    """Call ``handler`` with the name of each signal, for the block, on the main thread.
 
-    Inside another such block the inner one alone hears. The handlers of before are put back after it.
+    Inside another such block only the inner handler is called. After the block the earlier handlers are in
+    place again.
     """
-    _handlers.append(hear)
+    _handlers.append(handler)
     earlier = {number: signal.signal(number, _handle_signal) for number in _list_handled_signals()}
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-        _handlers.remove(hear)
+        for number, previous in earlier.items():
+            signal.signal(number, previous)
+        _handlers.remove(handler)
 
 
 def _handle_signal(number: int, _frame: FrameType | None) -> None:
@@ -66,7 +67,7 @@ def _handle_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _is_repeated_hangup() -> bool:
-    """Whether this SIGHUP is of the terminal whose end has just been told."""
+    """Return whether this SIGHUP comes from the same closing terminal as the one before."""
     global _hung_up  # noqa: PLW0603 - signals belong to the process
     now = time.monotonic()
     if now - _hung_up < HANGUP_ECHO:
@@ -81,10 +82,10 @@ def _list_handled_signals() -> list[signal.Signals]:
 
 
 def end_on_second_signal() -> None:
-    """For a whole program: SIGTERM and SIGHUP are as SIGINT, and the second signal ends it whatever it does.
+    """Have the second signal end this program, whatever it does; SIGTERM and SIGHUP act like SIGINT.
 
-    What does not end by itself then (a look-up of a name, a command, a terminal that takes no more) is left:
-    nothing that is durable is in its hands.
+    Work that does not end by itself then is abandoned: the look-up of a name, a command, a terminal that
+    takes no more output. Nothing durable depends on such work.
     """
     global _received  # noqa: PLW0603 - signals belong to the process
     _received = []
@@ -94,9 +95,9 @@ def end_on_second_signal() -> None:
 
 
 def ignore_signals() -> None:
-    """For a whole program whose exit status stands: no further signal changes it while the rest is put away.
+    """Keep further signals from changing the exit status of a program whose work is done.
 
-    The interpreter gives signals back to the system before it has ended, and the system would kill it.
+    Before the interpreter has ended it gives signals back to the system, and the system would kill it.
     """
     for number in _list_handled_signals():
         signal.signal(number, signal.SIG_IGN)
@@ -104,6 +105,7 @@ def ignore_signals() -> None:
 
 def _end_process(_number: int, _frame: FrameType | None) -> None:
     with suppress(OSError):
+        # Only if the terminal takes output: a write that blocks would keep the process alive.
         if select.select([], [_STDERR], [], 0)[1]:
             os.write(_STDERR, _LAST_WORDS)
     os._exit(_INTERRUPTED)

@@ -44,7 +44,7 @@ def feed(*likes: str | None) -> TargetQueue:
 
 def need(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
     """That one target of this leg comes after another one of it."""
-    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, beside=True)
+    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, in_same_step=True)
 
 
 async def taken(source: TargetQueue) -> Target | None:

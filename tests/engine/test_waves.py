@@ -44,7 +44,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.exit_status import choose_exit_status
-from orchestrator.rules.steps import end_steps
+from orchestrator.rules.steps import find_step_ends
 from orchestrator.rules.stop_rules import StopRules
 from tests.support.engine import (
     EPOCH,
@@ -152,7 +152,7 @@ def ran(
     split(
         database,
         [
-            (index, lambda count, sizes=wave.sizes: end_steps(sizes, count))
+            (index, lambda count, sizes=wave.sizes: find_step_ends(sizes, count))
             for index, wave in enumerate(waves)
             if wave.sizes
         ],

@@ -266,10 +266,10 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
         first, second = (list(asked.needs(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
-    assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, beside=True)]
+    assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, in_same_step=True)]
     assert second == [
-        Prerequisite(5, 1, one, "roma", Outcome.FAILED, beside=False),
-        Prerequisite(6, 5, TargetId("roma/a5"), "roma", None, beside=True),
+        Prerequisite(5, 1, one, "roma", Outcome.FAILED, in_same_step=False),
+        Prerequisite(6, 5, TargetId("roma/a5"), "roma", None, in_same_step=True),
     ]
 
 

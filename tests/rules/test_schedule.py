@@ -13,7 +13,7 @@ from orchestrator.errors import ExitStatus
 from orchestrator.model.outcome import Counts, Outcome, Reason
 from orchestrator.model.plan import Size, StopWhen, Threshold
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
-from orchestrator.rules.steps import end_steps
+from orchestrator.rules.steps import find_step_ends
 from orchestrator.rules.stop_rules import StopRules, is_fruitless, is_surprising
 
 UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
@@ -326,7 +326,7 @@ ALL = Size(share=1.0)
 def test_shares_round_up_and_empty_steps_vanish(
     sizes: tuple[Size, ...], count: int, expected: tuple[int, ...]
 ) -> None:
-    assert end_steps(sizes, count) == expected
+    assert find_step_ends(sizes, count) == expected
 
 
 SIZES = st.lists(
@@ -336,7 +336,7 @@ SIZES = st.lists(
 
 @given(SIZES, st.integers(0, 10_000_000))
 def test_steps_go_on_to_the_end_and_are_no_more_than_their_sizes(sizes: list[Size], count: int) -> None:
-    bounds = end_steps((*sizes, ALL), count)
+    bounds = find_step_ends((*sizes, ALL), count)
 
     assert all(before < after for before, after in pairwise((0, *bounds)))
     assert bounds[-1:] == ((count,) if count else ())
@@ -345,6 +345,6 @@ def test_steps_go_on_to_the_end_and_are_no_more_than_their_sizes(sizes: list[Siz
 
 @given(st.integers(1, 10_000_000), st.integers(1, 10_000))
 def test_a_share_of_whole_percents_is_exact(count: int, percent: int) -> None:
-    bounds = end_steps((Size(share=percent / 100 / 100), ALL), count)
+    bounds = find_step_ends((Size(share=percent / 100 / 100), ALL), count)
 
     assert bounds[0] == min(count, -(-count * percent // 10_000))
