@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import anyio
 import anyio.lowlevel
@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from orchestrator.engine import session, target_run
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.engine.queue import TargetQueue
-from orchestrator.gateways.apinizer import gateway
 from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.gateways.apinizer.looks import next_look
+from orchestrator.gateways.apinizer.snapshot import ApinizerRestore
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.database import Database
 from orchestrator.journal.record import Record
@@ -153,7 +154,7 @@ def test_a_credential_in_a_vendor_s_text_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 def test_two_changes_of_one_proxy_at_a_time_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Apinizer, "exclusive", lambda self, target: None)
+    monkeypatch.setattr(Apinizer, "exclusive_key", lambda self, target: None)
 
     assert caught("two changes of one proxy overlapped")
 
@@ -201,9 +202,12 @@ def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        gateway, "next_proof", lambda seen, lacking, about, pods: gateway.next_look(seen, lacking, None)
-    )
+    def believe(
+        self: object, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: object
+    ) -> Operation | Reading:
+        return next_look(seen, lacking, None)
+
+    monkeypatch.setattr(ApinizerRestore, "next_proof", believe)
 
     assert caught("is not up everywhere", seeds=100, first=165)
 

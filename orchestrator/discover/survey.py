@@ -100,7 +100,8 @@ class GatewaySurvey:
         """Read all of it; what cannot be read is among the gaps. Sends nothing but logins and reads."""
         lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
         self._mask = lambda: lane.authenticator.mask
-        self._left = [iter((self.gateway.catalog(self._wanted),))]
+        search = self.gateway.search  # the filters have refused a kind without one
+        self._left = [] if search is None else [iter((search.start(self._wanted),))]
         async with anyio.create_task_group() as group:
             for _ in range(lane.concurrency):
                 group.start_soon(self._work, lane)
@@ -163,7 +164,7 @@ class GatewaySurvey:
             self.tally.more_gaps += 1
 
     def _give_up(self, reason: str) -> QueryResult:
-        """Operation nothing more. What was still to be asked is not known by name."""
+        """Ask nothing more. What was still to be asked is not known by name."""
         if self._given_up:
             return QueryResult()
         self._given_up = True

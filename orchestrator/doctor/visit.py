@@ -21,6 +21,7 @@ from orchestrator.lanes.exchange import read_answer
 from orchestrator.lanes.login import ActiveCredential, Authenticator, LoginDelayed, LoginDenied, list_secrets
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Material
+from orchestrator.model.features import HealthFeature
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import HealthCheck, Operation, Reading, Verdict
@@ -147,7 +148,8 @@ class _GatewayExamination:
             findings.judge_looks(self._looks, [operation.via for operation in self._gateway.LOOKS])
         )
         self.found.append(findings.judge_targets(seen, self._patient.total))
-        self._tell_dialect()
+        if self._gateway.health is not None:
+            self._tell_version(self._gateway.health)
 
     def _mask(self, material: Material | None) -> Mask:
         known = () if material is None else list_secrets(material)
@@ -157,8 +159,11 @@ class _GatewayExamination:
         return self._environment.known.mask
 
     async def _greet(self, send: Send, mask: Mask) -> None:
-        """Operation without a credential first: whoever is not the gateway should not be shown one."""
-        check = self._gateway.greeting()
+        """Ask without a credential first: whoever is not the gateway should not be shown one."""
+        health = self._gateway.health
+        if health is None:
+            return
+        check = health.build_greeting()
         answer = await send(check.request)
         if isinstance(answer, Lost):
             self._last(
@@ -216,7 +221,10 @@ class _GatewayExamination:
         """Tell what the gateway makes of the credential, and which version of its API answers."""
         faults: list[Reading] = []
         answered: list[str] = []
-        for check in self._gateway.checks(active.access, now=self._environment.now()):
+        health = self._gateway.health
+        if health is None:
+            return
+        for check in health.build_checks(active.access, now=self._environment.now()):
             read = await _ask_check(check, send, authenticator)
             if isinstance(read, str):
                 answered.append(check.name)
@@ -232,17 +240,18 @@ class _GatewayExamination:
             self.found.append(Finding.warning("credential", "accepted", authenticator.warning))
         if faults:
             self._tell_fault(faults[0], works=bool(answered))
-        if not self._tell_dialect():
+        if not self._tell_version(health):
             raise _VisitEnded
 
-    def _tell_dialect(self) -> bool:
-        dialect = self._gateway.dialect(self._answered, self._looks)
-        good = Finding.ok("version", dialect.text)
+    def _tell_version(self, health: HealthFeature) -> bool:
+        """Tell which version answers; return whether the plan's version is among them."""
+        version = health.describe_version(self._answered, self._looks)
+        good = Finding.ok("version", version.text)
         said = f": {describe(self._refused)}" if self._refused and not self._answered else ""
         self.found.append(
-            good if dialect.served else Finding.failure("version", f"{dialect.text}{said}", dialect.hint)
+            good if version.served else Finding.failure("version", f"{version.text}{said}", version.hint)
         )
-        return dialect.served
+        return version.served
 
     async def _look(
         self, send: Send, authenticator: Authenticator, active: ActiveCredential
@@ -273,7 +282,7 @@ class _GatewayExamination:
         active: ActiveCredential,
     ) -> Reading:
         now = self._environment.now()
-        answer = await send(self._gateway.request(operation, target, active.access, note=None, now=now))
+        answer = await send(self._gateway.build_request(operation, target, active.access, note=None, now=now))
         reading = read_answer(
             authenticator.mask, answer, lambda reply: self._gateway.read(operation, target, reply)
         )

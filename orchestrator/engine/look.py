@@ -73,5 +73,7 @@ class _ReadSequence:
     def _conclude(self) -> Reading | Operation:
         lane = self._attempts.lane
         # A restore asks for more: deployed in full is more than deployed at all.
-        conclude = lane.gateway.next_proof if lane.policy.act is Act.DEPLOY else lane.gateway.next_look
+        conclude = (
+            lane.gateway.restore.next_proof if lane.policy.act is Act.DEPLOY else lane.gateway.next_look
+        )
         return conclude(self._target, self._seen, lane.offered_looks.lacking, self._history.doubted)

@@ -132,7 +132,7 @@ class TargetQueue:
 
     def release(self, target: Target) -> None:
         """Give back the exclusive key of a target that has ended."""
-        self._keys.release(self._gateway.exclusive(target))
+        self._keys.release(self._gateway.exclusive_key(target))
 
     def unblock(self, seqs: list[int]) -> None:
         """Let those of these targets go that wait here for another target."""
@@ -170,7 +170,7 @@ class TargetQueue:
         """Return the target if it may go now; otherwise hold it back behind its exclusive key."""
         if (refusal := self._dependencies.refusal(queued.target.seq)) is not None:
             return queued._replace(refusal=refusal)
-        key = self._gateway.exclusive(queued.target)
+        key = self._gateway.exclusive_key(queued.target)
         # Even if the key is free: others of its key may be held back already, and go first.
         if key is None or (key not in self._behind and self._keys.claim(key)):
             return queued

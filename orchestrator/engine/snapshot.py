@@ -91,7 +91,7 @@ class SnapshotTaker:
         repeated: set[str] = set()
         while True:
             looks = self._lane.offered_looks
-            found = self._lane.gateway.next_snapshot_read(target, seen, looks.lacking)
+            found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
             turn = request_look(target, history)

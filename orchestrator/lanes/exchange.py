@@ -125,7 +125,7 @@ def ask_target(
     gateway = lane.gateway
     return Question(
         operation.act,
-        lambda access, now: gateway.request(operation, target, access, note=note, now=now),
+        lambda access, now: gateway.build_request(operation, target, access, note=note, now=now),
         lambda reply: gateway.read(operation, target, reply),
     )
 

@@ -29,6 +29,7 @@ from orchestrator.model.credentials import (
     Material,
     Secret,
 )
+from orchestrator.model.features import LoginFeature
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
 from orchestrator.model.reading import Reading
@@ -176,10 +177,12 @@ class Authenticator:
             self.active.worked = True
 
     async def _log_in(self) -> LoginResult:
-        assert isinstance(self._material, LoginPassword)  # noqa: S101 - only a login's token ends
+        login = self._gateway.login
+        # Only the token of a login ends, and only a gateway with a login has a password for material.
+        assert isinstance(self._material, LoginPassword) and login is not None  # noqa: S101, PT018
         self._on_login()
-        answer = await self._send(self._gateway.login(self._material.secret))
-        match self._read(answer):
+        answer = await self._send(login.build_request(self._material.secret))
+        match _read_login(login, answer):
             case LoginGranted(token, until):
                 self._unanswered = 0
                 self._keep(list_secrets(token))
@@ -201,11 +204,6 @@ class Authenticator:
         active.renew_at = min(active.until, now + RENEW_AGAIN)
         return active
 
-    def _read(self, answer: Reply | Lost) -> LoginGranted | LoginRejected | LoginUnclear:
-        if isinstance(answer, Lost):
-            return LoginUnclear(None, answer.detail, None)
-        return self._gateway.read_login(answer)
-
     def _told(self, *texts: str | None) -> str:
         return self.mask.text(" ".join(filter(None, texts)))
 
@@ -218,6 +216,12 @@ class Authenticator:
         renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
         self.active = ActiveCredential(access, self._generation, ends, renew_at)
         return self.active
+
+
+def _read_login(login: LoginFeature, answer: Reply | Lost) -> LoginGranted | LoginRejected | LoginUnclear:
+    if isinstance(answer, Lost):
+        return LoginUnclear(None, answer.detail, None)
+    return login.read(answer)
 
 
 def list_secrets(material: Material) -> tuple[str, ...]:

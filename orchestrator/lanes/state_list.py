@@ -71,7 +71,7 @@ class StateList:
         self._taken: float | None = None
         self._rests_until = -math.inf
         self._lock = anyio.Lock()
-        self._offered = lane.policy.always_look and lane.gateway.LISTS
+        self._offered = lane.policy.always_look and lane.gateway.listing is not None
         self._deferred: list[DeferredTarget] = []
         self._told_gaps = self._told_length = False
         self._spares = WORTH
@@ -80,7 +80,7 @@ class StateList:
     def keep_entries(self, targets: Iterable[Target]) -> None:
         """Keep the entries of these targets as reads of them, whatever the plan says of looks."""
         self._keeps = frozenset(target.parts for target in targets)
-        self._offered = self._lane.gateway.LISTS
+        self._offered = self._lane.gateway.listing is not None
 
     @property
     def serves(self) -> bool:
@@ -224,11 +224,13 @@ class StateList:
         return None
 
     async def _ask(self, turn: AdmissionRequest, offset: int) -> StatePage | Reading:
-        gateway = self._lane.gateway
+        listing = self._lane.gateway.listing
+        if listing is None:
+            return Reading(verdict=Verdict.NOT_OFFERED)
         question = Question(
             Act.LOOK,
-            lambda access, now: gateway.list_request(offset, access, now=now),
-            gateway.read_list,
+            lambda access, now: listing.build_request(offset, access, now=now),
+            listing.read,
         )
         self._lane.tell_request()
         exchanged = await exchange(self._lane, turn, question)

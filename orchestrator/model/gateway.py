@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, StructMeta
+from msgspec.structs import replace
 
-from orchestrator.model.credentials import Access, LoginGranted, LoginRejected, LoginUnclear, Secret
-from orchestrator.model.http import Reply, Request
-
-if TYPE_CHECKING:
-    from orchestrator.model.search import SearchQuery, TargetFilter
-from orchestrator.model.reading import (
-    ApiVersion,
-    HealthCheck,
-    LookFacts,
-    Operation,
-    Reading,
-    Snapshot,
-    StatePage,
+from orchestrator.model.credentials import Access
+from orchestrator.model.features import (
+    HealthFeature,
+    ListFeature,
+    LoginFeature,
+    RestoreFeature,
+    SearchFeature,
+    SiblingFeature,
 )
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot
 from orchestrator.model.settings import Auth, Limits, ProxyUrl, Retry, Seconds, Tls, Url
 from orchestrator.model.target import Target
 
@@ -35,10 +34,17 @@ class Coordinate(Struct, frozen=True, kw_only=True):
     doc: str = ""
 
 
-class Gateway(Struct, frozen=True, kw_only=True):
-    """One gateway: what a plan says of it, and what the engine asks of its kind, which adds its own keys.
+class _KindMeta(StructMeta, ABCMeta):
+    """Lets a struct have abstract methods, so that a kind without a required answer cannot be made."""
 
-    The methods are pure: no clock, no network, no chance.
+
+class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
+    """One gateway: what a plan says of it, and the answers of its kind, which adds its own plan keys.
+
+    A kind must give what is abstract: how a target is undeployed and looked at. Each further feature is a
+    property that is ``None`` unless the kind offers the feature. Every method is pure: no clock, no network,
+    no chance.
+
     ``concurrency`` and ``timeout`` have defaults that differ by kind; read them through the properties.
     """
 
@@ -77,15 +83,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
     OPTIONS: ClassVar[tuple[str, ...]] = ()
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
-    LISTS: ClassVar[bool] = False
-    """Whether this kind can list its targets with their state."""
-    SIBLINGS: ClassVar[Operation | None] = None
-    """The read of a target that says where else its proxy, or the like (``exclusive``), is deployed."""
     LOOKS: ClassVar[tuple[Operation, ...]]
     """Every read of a target's live state that some version of this kind offers."""
-    FILTERS: ClassVar[Mapping[str, frozenset[str]]] = {}
-    """What `undeploy discover` may choose targets of this kind by, and the values that each filter knows
-    (none: any text). Empty where this kind has no catalog."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
 
@@ -99,80 +98,100 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """How long one reply may take, in seconds."""
         return self.timeout or self.TIMEOUT
 
+    # What every kind answers: where it is, what to send for a target, what a reply means.
+
     @property
+    @abstractmethod
     def installation(self) -> str:
         """What makes two gateway entries the same place: equal texts mean equal targets."""
-        raise NotImplementedError
 
-    def other_readings(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ARG002
-        """Give the parts of each other target that the address of this one may name to whoever decodes it
-        once more on its way. A kind whose ids stay what they are, however often decoded, has none."""
-        return iter(())
-
-    def exclusive(self, target: Target) -> str | None:
-        """Return a key: targets that share one never run at the same moment. None shares with nobody."""
-        raise NotImplementedError
-
-    def request(
+    @abstractmethod
+    def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
     ) -> Request:
-        """Say what to send at ``now`` (Unix seconds, which a signature holds).
+        """Build the request to send at ``now`` (Unix seconds, which a signature holds).
 
-        ``note`` is for the vendor's history record, where the target has no text of its own.
+        ``note`` is for the vendor's history record, where the target has no text of its own. Raises
+        ``ValueError`` for an operation that this kind does not know, and for a target whose address would
+        name something else.
         """
-        raise NotImplementedError
 
-    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
-        """Say how to get the page of the list that begins behind ``offset`` entries."""
-        raise NotImplementedError
-
-    def read_list(self, reply: Reply) -> StatePage | Reading:
-        """Say what a reply to that means: a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR."""
-        raise NotImplementedError
-
-    def catalog(self, wanted: TargetFilter) -> SearchQuery:
-        """Say what to ask first to learn which of its targets are deployed and ``wanted``."""
-        raise NotImplementedError
-
-    def greeting(self) -> HealthCheck:
-        """Say how to find out, without any credential, whether such a gateway answers at all."""
-        raise NotImplementedError
-
-    def checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:
-        """Say which reads show that the credential is accepted, and which version answers.
-
-        The first one is of the version that the plan means. ``now`` as in ``request``.
-        """
-        raise NotImplementedError
-
-    def dialect(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:
-        """Say what the checks that were ``answered``, by name, and the looks that are offered amount to.
-
-        ``looks`` holds, by ``via``, only those of which it is known.
-        """
-        raise NotImplementedError
-
-    def login(self, password: Secret) -> Request:
-        """Say how to get a token for the password of ``auth``'s ``iam`` or ``login``."""
-        raise NotImplementedError
-
-    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
-        """Say what a reply to a login means. Never raises, whatever the bytes."""
-        raise NotImplementedError
-
+    @abstractmethod
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
-        """Say what a reply means. Never raises, whatever the bytes."""
-        raise NotImplementedError
+        """Return what a reply means. Never raises, whatever the bytes."""
+
+    @abstractmethod
+    def next_look(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Operation | Reading:
+        """Return the next read that a look needs, or the reading that the reads so far amount to.
+
+        That reading is UP, DOWN, ABSENT, PARTIAL, UNCLEAR or NOT_OFFERED. ``seen`` holds the readings of this
+        look by ``via``; ``lacking`` the reads that this gateway does not offer; ``about`` is the reading of
+        the undeploy that left the doubt, None where there was none.
+        """
+
+    # What holds for a kind unless it answers otherwise.
+
+    def exclusive_key(self, target: Target) -> str | None:  # noqa: ARG002
+        """Return a key: targets that share one never run at the same moment. None shares with nobody."""
+        return None
+
+    def list_aliases(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:  # noqa: ARG002
+        """Yield the parts of each other target that the address of this one may come to name.
+
+        A server or a proxy on the way may decode an address once more than it was encoded. A kind whose ids
+        stay the same, however often decoded, has no aliases.
+        """
+        return iter(())
+
+    def move_to(self, url: Url) -> Self:
+        """Return the same gateway at another address, which is also where its logins go."""
+        return replace(self, url=url)
+
+    # The features. A kind that offers one returns it here.
+
+    @property
+    def listing(self) -> ListFeature | None:
+        """How one request tells the state of many targets."""
+        return None
+
+    @property
+    def login(self) -> LoginFeature | None:
+        """How a password becomes a token; None as well where this plan's ``auth`` holds no password."""
+        return None
+
+    @property
+    def restore(self) -> RestoreFeature:
+        """How a target can come back. Without more, a snapshot keeps what a look saw, and no deploy."""
+        return LookOnlyRestore(self)
+
+    @property
+    def health(self) -> HealthFeature | None:
+        """How the gateway as a whole tells how it is."""
+        return None
+
+    @property
+    def search(self) -> SearchFeature | None:
+        """How the deployed targets are found without knowing their ids."""
+        return None
+
+    @property
+    def siblings(self) -> SiblingFeature | None:
+        """How a target tells where else the same thing is deployed."""
+        return None
+
+
+class LookOnlyRestore(Struct, frozen=True):
+    """The restore feature of a kind that has looks and nothing else: its snapshots bring nothing back."""
+
+    gateway: Gateway
 
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
-        """Return the next read that a snapshot needs, or what the reads so far amount to.
-
-        ``seen`` and ``lacking`` are as in ``next_look``; a read that failed is in ``seen`` with its reading.
-        A kind that knows no more than its looks keeps nothing that a restore could go by.
-        """
-        found = self.next_look(target, seen, lacking, None)
+        """Return the next read of a look, or its facts with the obstacle that nothing is known of before."""
+        found = self.gateway.next_look(target, seen, lacking, None)
         if isinstance(found, Operation):
             return found
         return Snapshot(
@@ -184,31 +203,12 @@ class Gateway(Struct, frozen=True, kw_only=True):
             obstacles=("missing-history",),
         )
 
-    def read_siblings(self, target: Target, reply: Reply) -> frozenset[str] | None:
-        """Return the last parts of the targets that are deployed, by a reply to ``SIBLINGS`` of ``target``;
-        None where it does not say."""
-        raise NotImplementedError
-
-    def rolled_back(self, snapshot: Snapshot) -> Snapshot:
-        """Return the snapshot with what makes its deploy bring back the very revision that it saw.
-
-        Unchanged where the vendor keeps no revisions, or this one is not known.
-        """
-        return snapshot
-
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
     ) -> Operation | Reading:
-        """As ``next_look``, where the question is whether a target is deployed in full."""
-        return self.next_look(target, seen, lacking, about)
+        """Return what a look returns: such a kind has no stronger proof."""
+        return self.gateway.next_look(target, seen, lacking, about)
 
-    def next_look(
-        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Operation | Reading:
-        """Return the next read that a look needs, or what the reads so far amount to.
-
-        That is UP, DOWN, ABSENT, PARTIAL, UNCLEAR or NOT_OFFERED. ``seen`` holds the readings of this look by
-        ``via``; ``lacking`` the reads that this gateway does not offer; ``about`` is the reading of the
-        undeploy that left the doubt, None where there was none.
-        """
-        raise NotImplementedError
+    def pin_revision(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot unchanged: it holds no deploy."""
+        return snapshot

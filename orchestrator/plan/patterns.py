@@ -96,7 +96,7 @@ class Patterns:
         name, parts = split_id(target)
         gateway = self._turning.get(name)
         if gateway is not None and len(parts) == len(gateway.COORDINATES):
-            for other in gateway.other_readings(parts):
+            for other in gateway.list_aliases(parts):
                 yield join_id("", other)[1:]
 
     def find_first(self, target: str) -> str | None:

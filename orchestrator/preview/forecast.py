@@ -130,7 +130,7 @@ def count_requests(
             looks += count_looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
     # The run then reads the gateway's list page by page, in place of one look for each target.
-    if always and gateway.LISTS and changing >= WORTH:
+    if always and gateway.listing is not None and changing >= WORTH:
         looks += -(-changing // LONGEST_PAGE) - changing
     return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
 

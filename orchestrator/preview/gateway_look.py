@@ -102,9 +102,9 @@ class GatewayLook:
         doubts = DoubtCounter(self._warnings.append)
         reader = SnapshotReader(lane, self._send, self._keep, doubts)
         await reader.read_all(self._planned)
-        if self.gateway.SIBLINGS is not None:
+        if self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
-            await siblings.read_all(self.gateway.SIBLINGS, self.targets)
+            await siblings.read_all(self.gateway.siblings, self.targets)
 
     async def _send(
         self, lane: Lane, name: TargetId, operation: Operation, target: Target

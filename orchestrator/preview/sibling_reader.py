@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import anyio
 
 from orchestrator.lanes.lane import Lane
+from orchestrator.model.features import SiblingFeature
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Operation, Verdict
 from orchestrator.model.target import Target, TargetId
@@ -31,19 +32,19 @@ class SiblingReader:
         self._keep = keep
         self._doubts = doubts
 
-    async def read_all(self, operation: Operation, seen_targets: Iterable[SeenTarget]) -> None:
+    async def read_all(self, feature: SiblingFeature, seen_targets: Iterable[SeenTarget]) -> None:
         """Read the deployments of every API that would go down; for more than ``MOST_SIBLINGS`` read none."""
         going: dict[str, Target] = {
             key: seen.target
             for seen in seen_targets
             if seen.state in (TargetState.DEPLOYED, TargetState.PARTIAL)
-            and (key := self._lane.gateway.exclusive(seen.target)) is not None
+            and (key := self._lane.gateway.exclusive_key(seen.target)) is not None
         }
         if len(going) > MOST_SIBLINGS:
             return
         for asked, target in enumerate(going.values()):
-            reply = await self._ask(operation, target)
-            found = None if reply is None else self._lane.gateway.read_siblings(target, reply)
+            reply = await self._ask(feature.operation, target)
+            found = None if reply is None else feature.read(target, reply)
             if found is None:
                 # A version without this read says so at the first one, which is no reason for a warning.
                 if asked or reply is None:

@@ -80,7 +80,7 @@ class SnapshotReader:
         failures = 0
         listed = await self._read_list(target)
         while True:
-            found = lane.gateway.next_snapshot_read(target, readings, lane.offered_looks.lacking)
+            found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
                 self._warn_of_gap(target, found)
                 return lane.authenticator.mask.snapshot(lane.offered_looks.explain(found)), len(readings)

@@ -223,7 +223,7 @@ class _RestorationBuilder:
         """Keep a target's snapshot, and why it is left out where it is."""
         snapshot = row.snapshot
         if self._choice.roll_back:
-            snapshot = self._plan.gateways[row.gateway].rolled_back(snapshot)
+            snapshot = self._plan.gateways[row.gateway].restore.pin_revision(snapshot)
         self._kept.append((seq, snapshot))
         obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
         if obstacles:

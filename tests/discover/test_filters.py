@@ -18,6 +18,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import FoundTarget, TargetFilter
 from orchestrator.model.settings import Auth, CredentialReference
+from tests.support.engine import Scripted
 
 AUTH = Auth(token=CredentialReference(env="NOBODY_SETS_THIS"))
 ROMA: Gateway = KINDS["roma"](name="roma-eu", url="https://r", auth=AUTH, project_id="p", instance_id="i")
@@ -128,7 +129,7 @@ def test_types_are_each_kinds_own() -> None:
 
 
 def test_a_kind_without_a_catalog_cannot_be_discovered() -> None:
-    class Bare(Gateway, frozen=True, kw_only=True):
+    class Bare(Scripted, frozen=True, kw_only=True):
         KIND = "bare"
 
     with pytest.raises(UsageError, match="its kind lists nothing"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import anyio
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.discover.survey import MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
@@ -19,13 +20,24 @@ from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.settings import Auth, CredentialReference, Limits, Retry
 from tests.simulation.clock import VirtualLoop, play
+from tests.support.engine import Scripted
 
 AUTH = Auth(token=CredentialReference(env="NOBODY_SETS_THIS"))
 Answer = QueryResult | Reading | Lost
 
 
-class Shelf(Gateway, frozen=True, kw_only=True):
-    """A kind whose catalog is one list of queries by number; a test says what each reply is."""
+class ShelfSearch(Struct, frozen=True):
+    """Starts with one list of queries by number; a test says what each reply is."""
+
+    books: Callable[[], Iterator[SearchQuery]]
+    filters: Mapping[str, frozenset[str]] = {}
+
+    def start(self, wanted: TargetFilter) -> SearchQuery:
+        return query("list", lambda: QueryResult(queries=self.books()))
+
+
+class Shelf(Scripted, frozen=True, kw_only=True):
+    """A kind that can be searched."""
 
     KIND: ClassVar[str] = "shelf"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (Coordinate(name="book", plural="books"),)
@@ -34,8 +46,9 @@ class Shelf(Gateway, frozen=True, kw_only=True):
     BOOKS: ClassVar[int] = 0
     TAKEN: ClassVar[list[int]] = []
 
-    def catalog(self, wanted: TargetFilter) -> SearchQuery:
-        return query("list", lambda: QueryResult(queries=self.books()))
+    @property
+    def search(self) -> ShelfSearch:
+        return ShelfSearch(self.books)
 
     def books(self) -> Iterator[SearchQuery]:
         for number in range(self.BOOKS):
@@ -244,11 +257,9 @@ def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None
         raise ValueError("'..' cannot be a part of a URL's path")
 
     class Odd(Shelf, frozen=True, kw_only=True):
-        def catalog(self, wanted: TargetFilter) -> SearchQuery:
-            bad = SearchQuery(name="the project ..", request=impossible, read=lambda _: QueryResult())
-            return query(
-                "list", lambda: QueryResult(queries=(bad, query("good", lambda: QueryResult(seen=1))))
-            )
+        def books(self) -> Iterator[SearchQuery]:
+            yield SearchQuery(name="the project ..", request=impossible, read=lambda _: QueryResult())
+            yield query("good", lambda: QueryResult(seen=1))
 
     scene = Scene(0)
     scene.survey.gateway = Odd(name="gw", url="https://gw", auth=AUTH)

@@ -422,7 +422,7 @@ UNCLEAR = reading(Verdict.UNCLEAR, message="HTTP 500")
 class Signed(Scripted, frozen=True, kw_only=True):
     """A scripted kind that is let in by keys, too."""
 
-    def request(
+    def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
     ) -> Request:
         return Request(operation.act, target.id, {"token": "signed"})

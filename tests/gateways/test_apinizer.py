@@ -68,12 +68,12 @@ def test_no_url_is_built_that_would_delete_the_proxy(operation: Operation, name:
     parts[place] = name
 
     with pytest.raises(ValueError, match="would name something else"):
-        APIM.request(operation, target(*parts), TOKEN, note=None, now=0.0)
+        APIM.build_request(operation, target(*parts), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("environment", ["?", "#", "a/b", "..a/b", "%", "%2", "a;b/c", " "])
 def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
-    request = APIM.request(UNDEPLOY, target("P", "X", environment), TOKEN, note=None, now=0.0)
+    request = APIM.build_request(UNDEPLOY, target("P", "X", environment), TOKEN, note=None, now=0.0)
 
     head, _, tail = request.url.partition("/apiProxies/X/environments/")
     assert head == "https://apim.example.com/apiops/projects/P"
@@ -84,7 +84,7 @@ def test_every_delete_ends_in_exactly_one_environment(environment: str) -> None:
 
 def test_only_an_undeploy_is_a_delete() -> None:
     methods = {
-        operation.act: APIM.request(operation, OURS, TOKEN, note=None, now=0.0).method
+        operation.act: APIM.build_request(operation, OURS, TOKEN, note=None, now=0.0).method
         for operation in ASKS["apinizer"]
     }
 
@@ -93,7 +93,7 @@ def test_only_an_undeploy_is_a_delete() -> None:
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
     entry = gateway("apinizer", url="https://apim.example.com/")
-    request = entry.request(STATUS, OURS, TOKEN, note=None, now=0.0)
+    request = entry.build_request(STATUS, OURS, TOKEN, note=None, now=0.0)
 
     assert request.url.startswith("https://apim.example.com/apiops/")
 
@@ -114,7 +114,7 @@ def test_a_body_is_sent_only_where_it_says_something(
     note: str | None, description: str | None, persistent: bool | None, body: bytes | None
 ) -> None:
     asked = target(*PARTS["apinizer"], description=description, persistent=persistent)
-    request = APIM.request(UNDEPLOY, asked, TOKEN, note=note, now=0.0)
+    request = APIM.build_request(UNDEPLOY, asked, TOKEN, note=note, now=0.0)
 
     assert request.body == body
     assert ("Content-Type" in request.headers) == (body is not None)
@@ -123,15 +123,17 @@ def test_a_body_is_sent_only_where_it_says_something(
 def test_the_environments_of_a_proxy_take_turns_and_no_others() -> None:
     production, test = (target("P", "X", environment) for environment in ("production", "test"))
 
-    assert APIM.exclusive(production) == APIM.exclusive(test)
+    assert APIM.exclusive_key(production) == APIM.exclusive_key(test)
     others = [
         target("P", "Y", "test"),
         target("Q", "X", "test"),
         target("P/X", "X", "t"),
         target("P", "X/X", "t"),
     ]
-    assert len({APIM.exclusive(one) for one in [test, *others]}) == 5
-    assert APIM.exclusive(target("P", "o\u0308", "test")) == APIM.exclusive(target("P", "\u00f6", "test"))
+    assert len({APIM.exclusive_key(one) for one in [test, *others]}) == 5
+    assert APIM.exclusive_key(target("P", "o\u0308", "test")) == APIM.exclusive_key(
+        target("P", "\u00f6", "test")
+    )
 
 
 def test_a_look_begins_with_the_managers_word_and_asks_the_pods_where_it_says_down() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.snapshot import next_proof, with_revision
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
 
@@ -36,7 +35,7 @@ def pods(active: int, responded: int, *, recorded: bool | None = None) -> Readin
 
 
 def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Operation | Snapshot:
-    return APIM.next_snapshot_read(OURS, seen(**readings), lacking)
+    return APIM.restore.next_snapshot_read(OURS, seen(**readings), lacking)
 
 
 def test_the_record_is_read_then_the_pods() -> None:
@@ -107,10 +106,10 @@ def test_a_revision_that_is_known_comes_back_whatever_was_edited_since() -> None
     )
     unknown = Snapshot(verdict=Verdict.UP, deploy="{}", obstacles=("missing-history",))
 
-    assert with_revision(edited).deploy == '{"revision":"7"}'
-    assert with_revision(edited).obstacles == ()
-    assert with_revision(unknown) == unknown
-    assert gateway("roma").rolled_back(edited) == edited
+    assert APIM.restore.pin_revision(edited).deploy == '{"revision":"7"}'
+    assert APIM.restore.pin_revision(edited).obstacles == ()
+    assert APIM.restore.pin_revision(unknown) == unknown
+    assert gateway("roma").restore.pin_revision(edited) == edited
 
 
 # --- whether a deploy reached all pods ------------------------------------------------------------------
@@ -125,7 +124,7 @@ def proof(
     known: int = 0,
     **readings: Reading | str,
 ) -> Operation | Reading:
-    return next_proof(seen(**readings), lacking, about, known)
+    return APIM.restore.next_proof(replace(OURS, pods=known), seen(**readings), lacking, about)
 
 
 def test_a_proof_asks_the_manager_and_then_its_pods() -> None:

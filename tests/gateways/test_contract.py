@@ -134,7 +134,7 @@ def test_a_recorded_request_is_sent_byte_for_byte(recorded: Recorded) -> None:
 @pytest.mark.promise(9)
 @pytest.mark.parametrize(("kind", "operation"), EVERY_ASK)
 def test_a_credential_travels_in_a_header_and_nowhere_else(kind: str, operation: Operation) -> None:
-    request = gateway(kind).request(
+    request = gateway(kind).build_request(
         operation, target(*PARTS[kind]), Secret("marker-token"), note="CHG-1", now=0.0
     )
 
@@ -306,7 +306,7 @@ def test_no_cut_of_full_evidence_is_success(name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_answers_every_question_itself_under_its_own_name(kind: str) -> None:
-    questions = {"exclusive", "request", "read", "next_look", "installation"}
+    questions = {"build_request", "read", "next_look", "installation"}
 
     assert questions <= set(vars(KINDS[kind]))
     assert kind == KINDS[kind].KIND == KINDS[kind].__struct_config__.tag
@@ -338,7 +338,7 @@ def test_the_kinds_defaults_hold_where_the_plan_is_silent(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_act_that_a_kind_does_not_know_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="is not asked to look elsewhere"):
-        gateway(kind).request(
+        gateway(kind).build_request(
             Operation(Act.LOOK, "elsewhere"), target(*PARTS[kind]), Secret("t"), note=None, now=0.0
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.gateways.logins import read_apinizer
+from orchestrator.gateways.apinizer.login import ApinizerLogin
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, StatePage, Verdict
@@ -21,6 +21,7 @@ from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
 SHOW = Operation(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")
+MANAGER_LOGIN = ApinizerLogin("https://apim.example.com", "ci-user")
 STATUS, HEALTH, HISTORIES, DETAILS = (
     Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
 )
@@ -95,7 +96,7 @@ def test_the_deployment_history_is_no_evidence_under_either_of_its_names(version
 
     assert [operation.via for operation in entry.LOOKS] == ["show"]
     assert entry.read(SHOW, API, history).verdict is Verdict.UNCLEAR
-    assert isinstance(entry.read_list(history), Reading)
+    assert isinstance(entry.listing.read(history), Reading)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -103,9 +104,9 @@ def test_the_list_is_the_same_in_both_versions(version: str) -> None:
     """V1 and V2 share the shape of the list, in which the status is a number; its filter takes a text."""
     entry = gateway("roma", api_version=version)
     apis = [{"id": "a", "status": 4}, {"id": "b", "status": 3}, {"id": "c", "status": "4"}, {"id": "d"}]
-    page = entry.read_list(reply(200, {"size": 4, "total": 9, "apis": apis}))
+    page = entry.listing.read(reply(200, {"size": 4, "total": 9, "apis": apis}))
 
-    assert f"/{version}/" in entry.list_request(0, TOKEN, now=0.0).url
+    assert f"/{version}/" in entry.listing.build_request(0, TOKEN, now=0.0).url
     assert isinstance(page, StatePage)
     assert (page.size, page.total) == (4, 9)
     told = [Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR, Verdict.UNCLEAR]
@@ -387,7 +388,7 @@ def test_the_life_of_apinizers_token_has_three_forms_and_none_is_believed(expire
     """Seconds in the prose, a time in milliseconds in the old page, a number without a unit in OpenAPI."""
     fields = {"access_token": "t0ken", "expires_in": expires_in}
 
-    assert read_apinizer(reply(200, fields)) == LoginGranted(Secret("t0ken"), until=None)
+    assert MANAGER_LOGIN.read(reply(200, fields)) == LoginGranted(Secret("t0ken"), until=None)
 
 
 def test_a_login_of_apinizer_keeps_the_old_envelope_and_may_have_the_new_one() -> None:
@@ -395,9 +396,9 @@ def test_a_login_of_apinizer_keeps_the_old_envelope_and_may_have_the_new_one() -
     old = {"error": "unauthorized_client", "error_description": "Invalid token"}
     new = {"status": "FAILURE", "resultMessage": "Invalid token"}
 
-    assert read_apinizer(reply(401, old)) == LoginRejected("unauthorized_client", "Invalid token")
-    assert read_apinizer(reply(401, new)) == LoginRejected(None, "Invalid token")
-    limited = read_apinizer(reply(400, {"error": "rate_limit_exceeded", "retry_after": 4}))
+    assert MANAGER_LOGIN.read(reply(401, old)) == LoginRejected("unauthorized_client", "Invalid token")
+    assert MANAGER_LOGIN.read(reply(401, new)) == LoginRejected(None, "Invalid token")
+    limited = MANAGER_LOGIN.read(reply(400, {"error": "rate_limit_exceeded", "retry_after": 4}))
     assert isinstance(limited, LoginUnclear)
     assert limited.wait == 4.0
 
@@ -475,7 +476,7 @@ def test_the_order_of_deploy_histories_is_not_promised() -> None:
 def test_names_hold_no_spaces_says_one_page_and_another_shows_some() -> None:
     """Each name is encoded by itself, a space as %20 and never as +, and the path keeps its last slash."""
     one = target("My Project", "a/b%c", "prod ş")
-    url = gateway("apinizer").request(UNDEPLOY, one, TOKEN, note=None, now=0.0).url
+    url = gateway("apinizer").build_request(UNDEPLOY, one, TOKEN, note=None, now=0.0).url
 
     assert url.endswith("/My%20Project/apiProxies/a%2Fb%25c/environments/prod%20%C5%9F/")
 
@@ -485,4 +486,4 @@ def test_two_calls_on_one_proxy_are_documented_nowhere_and_never_made_together()
     apim = gateway("apinizer")
     others = (target("MyProject", "petstore-api", "test"), target("MyProject", "orders-api", "production"))
 
-    assert [apim.exclusive(other) == apim.exclusive(PROXY) for other in others] == [True, False]
+    assert [apim.exclusive_key(other) == apim.exclusive_key(PROXY) for other in others] == [True, False]

@@ -26,7 +26,7 @@ def reply(status: int, body: Any = b"", **headers: str) -> Reply:
 
 
 def checks(kind: str, **fields: Any) -> list[HealthCheck]:
-    return [*gateway(kind, **fields).checks(Secret(TOKEN), now=NOW)]
+    return [*gateway(kind, **fields).health.build_checks(Secret(TOKEN), now=NOW)]
 
 
 def verdict(check: HealthCheck, answer: Reply) -> Verdict | str:
@@ -36,7 +36,7 @@ def verdict(check: HealthCheck, answer: Reply) -> Verdict | str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_that_is_asked_can_change_anything(kind: str) -> None:
-    for check in [gateway(kind).greeting(), *checks(kind)]:
+    for check in [gateway(kind).health.build_greeting(), *checks(kind)]:
         assert check.request.method == "GET"
         assert check.request.body is None
         assert urlsplit(check.request.url).hostname == urlsplit(gateway(kind).url).hostname
@@ -44,7 +44,7 @@ def test_nothing_that_is_asked_can_change_anything(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_greeting_shows_no_credential_and_the_checks_show_it_in_headers_only(kind: str) -> None:
-    assert gateway(kind).greeting().request.headers.keys() == {"Accept"}
+    assert gateway(kind).health.build_greeting().request.headers.keys() == {"Accept"}
     for check in checks(kind):
         assert any(TOKEN in text for text in check.request.headers.values())
         assert TOKEN not in check.request.url
@@ -53,7 +53,7 @@ def test_the_greeting_shows_no_credential_and_the_checks_show_it_in_headers_only
 @pytest.mark.parametrize("kind", KINDS)
 @given(status=st.integers(100, 599), body=st.binary(max_size=80))
 def test_no_bytes_make_a_read_fail(kind: str, status: int, body: bytes) -> None:
-    for check in [gateway(kind).greeting(), *checks(kind)]:
+    for check in [gateway(kind).health.build_greeting(), *checks(kind)]:
         assert isinstance(check.read(reply(status, body)), str | Reading)
 
 
@@ -70,7 +70,7 @@ def test_roma_is_asked_for_its_shortest_list_in_both_versions(version: str, orde
 
 
 def test_roma_is_asked_with_a_signature_where_access_keys_are_in_use() -> None:
-    for check in gateway("roma").checks(KEYS, now=NOW):
+    for check in gateway("roma").health.build_checks(KEYS, now=NOW):
         assert check.request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")
         assert check.request.headers["X-Project-Id"]
 
@@ -113,7 +113,7 @@ def test_roma_s_list(status: int, body: Any, wanted: Verdict | str) -> None:
     ],
 )
 def test_roma_s_greeting_is_a_refusal(status: int, wanted: Verdict | str) -> None:
-    assert verdict(gateway("roma").greeting(), reply(status)) == wanted
+    assert verdict(gateway("roma").health.build_greeting(), reply(status)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_roma_s_greeting_is_a_refusal(status: int, wanted: Verdict | str) -> Non
     ],
 )
 def test_roma_s_dialect(answered: set[str], served: bool, text: str, hint: str) -> None:
-    found = gateway("roma").dialect(frozenset(answered), {})
+    found = gateway("roma").health.describe_version(frozenset(answered), {})
 
     assert (found.served, found.text, found.hint) == (served, text, hint)
 
 
 def test_apinizer_is_asked_by_its_connection_tests() -> None:
     manager = gateway("apinizer", url="https://apim.example.com/")
-    asked = [manager.greeting(), *manager.checks(Secret(TOKEN), now=NOW)]
+    asked = [manager.health.build_greeting(), *manager.health.build_checks(Secret(TOKEN), now=NOW)]
 
     assert [check.request.url for check in asked] == [
         "https://apim.example.com/apiops/test/healthcheck",
@@ -141,7 +141,7 @@ def test_apinizer_is_asked_by_its_connection_tests() -> None:
         "https://apim.example.com/apiops/projects/",
     ]
     with pytest.raises(ValueError, match="access keys"):
-        manager.checks(KEYS, now=NOW)
+        manager.health.build_checks(KEYS, now=NOW)
 
 
 PROJECTS = {"status": "SUCCESS", "resultList": [{"name": "a"}, {"name": "b"}], "resultCount": 2}
@@ -170,7 +170,7 @@ PROJECTS = {"status": "SUCCESS", "resultList": [{"name": "a"}, {"name": "b"}], "
     ],
 )
 def test_apinizer_s_connection_tests(check: str, status: int, body: Any, wanted: Verdict | str) -> None:
-    named = {one.name: one for one in [gateway("apinizer").greeting(), *checks("apinizer")]}
+    named = {one.name: one for one in [gateway("apinizer").health.build_greeting(), *checks("apinizer")]}
 
     assert verdict(named[check], reply(status, body)) == wanted
 
@@ -185,7 +185,7 @@ def test_apinizer_s_connection_tests(check: str, status: int, body: Any, wanted:
     ],
 )
 def test_apinizer_s_dialect(answered: set[str], looks: dict[str, bool], served: bool, text: str) -> None:
-    found = gateway("apinizer").dialect(frozenset(answered), looks)
+    found = gateway("apinizer").health.describe_version(frozenset(answered), looks)
 
     assert found.served is served
     assert text in found.text

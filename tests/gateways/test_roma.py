@@ -40,7 +40,7 @@ def test_the_version_of_the_api_does_not_make_another_place() -> None:
 
 
 def test_backend_apis_share_with_nobody() -> None:
-    assert gateway("roma").exclusive(API) is None
+    assert gateway("roma").exclusive_key(API) is None
 
 
 @pytest.mark.parametrize("status", range(100, 600))
@@ -66,7 +66,9 @@ def test_a_code_in_what_is_no_error_is_strange(status: int) -> None:
 
 
 def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
-    request = gateway("roma", url="https://roma.example.com/").request(SHOW, API, TOKEN, note=None, now=0.0)
+    request = gateway("roma", url="https://roma.example.com/").build_request(
+        SHOW, API, TOKEN, note=None, now=0.0
+    )
 
     assert request.url.startswith("https://roma.example.com/v1/")
 
@@ -76,7 +78,7 @@ def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
 @pytest.mark.parametrize("api", ["", "..", "../a?b", "a/b", "a%2fb", "a;b", "ş", "a" * 65, "a\n"])
 def test_no_request_is_made_for_what_is_no_id(operation: Operation, version: str, api: str) -> None:
     with pytest.raises(ValueError, match="would name something else"):
-        gateway("roma", api_version=version).request(operation, target(api), TOKEN, note=None, now=0.0)
+        gateway("roma", api_version=version).build_request(operation, target(api), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("key", ["project_id", "instance_id"])
@@ -84,7 +86,7 @@ def test_no_request_is_made_through_an_instance_that_no_plan_may_name(key: str) 
     strange = replace(gateway("roma"), **{key: "x/../y"})
 
     with pytest.raises(ValueError, match="would name something else"):
-        strange.request(UNDEPLOY, API, TOKEN, note=None, now=0.0)
+        strange.build_request(UNDEPLOY, API, TOKEN, note=None, now=0.0)
 
 
 def test_a_look_is_show_and_what_it_said() -> None:

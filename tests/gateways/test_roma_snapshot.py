@@ -37,7 +37,7 @@ UP, HISTORY_OF, PUBLISHED = READ["definition-deployed"], READ["history-v2"], REA
 def portrait(*lacking: str, **seen: Reading) -> Operation | Snapshot:
     """What follows from reads by their ways; ``front`` is that of the sample."""
     ways = {FRONT if way == "front" else way: reading for way, reading in seen.items()}
-    return ROMA.next_snapshot_read(OURS, ways, frozenset(lacking))
+    return ROMA.restore.next_snapshot_read(OURS, ways, frozenset(lacking))
 
 
 def snapshot(*lacking: str, **seen: Reading) -> Snapshot:
@@ -199,7 +199,7 @@ def test_records_of_another_backend_say_nothing() -> None:
 
 @pytest.mark.parametrize(("version", "where"), [("v1", "/v1/"), ("v2", "/v2/")])
 def test_the_front_end_api_is_read_under_the_same_prefix(version: str, where: str) -> None:
-    sent = gateway("roma", api_version=version).request(
+    sent = gateway("roma", api_version=version).build_request(
         Operation(Act.LOOK, FRONT), OURS, Secret("t"), note=None, now=0.0
     )
 

@@ -51,7 +51,7 @@ def wanted(kind: str, texts: dict[str, Any]) -> TargetFilter:
 def query_of(folder: Path) -> SearchQuery:
     """Go through the samples that come before this one; what follows is always the first that is asked."""
     kind, said = folder.parts[-3], expected(folder)
-    query = gateway(kind, **said.get("gateway", {})).catalog(wanted(kind, said.get("wanted", {})))
+    query = gateway(kind, **said.get("gateway", {})).search.start(wanted(kind, said.get("wanted", {})))
     for before in said.get("after", ()):
         read = query.read(reply(folder.parent / before))
         if isinstance(read, Reading):
@@ -128,20 +128,20 @@ def test_a_query_is_a_read_and_holds_its_credential_in_one_header(folder: Path) 
 
 def test_a_query_of_roma_is_signed_where_there_are_keys() -> None:
     keys = AccessKeys(Secret("FAKEAK"), Secret("fakeSk"))
-    request = gateway("roma").catalog(TargetFilter()).request(keys, 0.0)
+    request = gateway("roma").search.start(TargetFilter()).request(keys, 0.0)
 
     assert request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_says_what_it_can_be_filtered_by(kind: str) -> None:
-    assert {"name", "path", "type", "deployed-before"} <= set(KINDS[kind].FILTERS)
+    assert {"name", "path", "type", "deployed-before"} <= set(gateway(kind).search.filters)
 
 
 @pytest.mark.parametrize("project", ["..", ".", "a/b", "50% off", "Sipariş"])
 def test_a_name_that_would_vanish_from_the_path_is_never_asked_for(project: str) -> None:
     rows = msgspec.json.encode({"status": "SUCCESS", "resultList": [{"name": project}], "resultCount": 1})
-    first = gateway("apinizer").catalog(TargetFilter())
+    first = gateway("apinizer").search.start(TargetFilter())
     part = first.read(Reply(200, {}, rows, 0.0))
     assert isinstance(part, QueryResult)
     (report,) = part.queries
@@ -186,7 +186,7 @@ class Moving:
 
 def collected(there: Moving, changes: list[Any]) -> tuple[set[str], list[str]]:
     """Read the whole list; after each page the next of ``changes`` is made to it."""
-    asked: list[SearchQuery] = [gateway("roma").catalog(TargetFilter())]
+    asked: list[SearchQuery] = [gateway("roma").search.start(TargetFilter())]
     found: set[str] = set()
     gaps: list[str] = []
     while asked:
@@ -240,7 +240,7 @@ def test_a_list_that_never_stands_still_is_said_to_be_partial() -> None:
 
 def test_a_server_that_has_no_pages_ends() -> None:
     """It sends the same entries whatever the offset."""
-    asked = [gateway("roma").catalog(TargetFilter())]
+    asked = [gateway("roma").search.start(TargetFilter())]
     pages, gaps = 0, []
     while asked:
         pages += 1
@@ -266,7 +266,7 @@ def test_a_server_that_has_no_pages_ends() -> None:
 )
 def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], most: int) -> None:
     """By its own word it has a thousand million million entries."""
-    asked = [gateway("roma").catalog(TargetFilter())]
+    asked = [gateway("roma").search.start(TargetFilter())]
     pages, gaps = 0, list[str]()
     while asked:
         query, pages = asked.pop(), pages + 1
@@ -285,7 +285,7 @@ def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], 
 @pytest.mark.parametrize("total", [-1, "5", 5.0, True, None, 2**63, 10**300])
 def test_a_total_that_counts_nothing_is_no_list(total: object) -> None:
     body = msgspec.json.encode({"size": 0, "total": total, "apis": []})
-    found = gateway("roma").read_list(Reply(200, {}, body, 0.0))
+    found = gateway("roma").listing.read(Reply(200, {}, body, 0.0))
 
     assert isinstance(found, Reading)
     assert found.verdict is Verdict.UNCLEAR
@@ -299,7 +299,7 @@ def test_an_entry_in_two_states_is_named_and_not_taken() -> None:
         {"id": "b", "status": 4},
     ]
     body = msgspec.json.encode({"size": 4, "total": 2, "apis": apis})
-    part = gateway("roma").catalog(TargetFilter()).read(Reply(200, {}, body, 0.0))
+    part = gateway("roma").search.start(TargetFilter()).read(Reply(200, {}, body, 0.0))
 
     assert isinstance(part, QueryResult)
     assert [one.parts for one in part.found] == [("b",)]

@@ -59,10 +59,10 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
     def installation(self) -> str:
         return f"{self.KIND} {self.url} {self.tenant}"
 
-    def exclusive(self, target: Target) -> str | None:
+    def exclusive_key(self, target: Target) -> str | None:
         return None
 
-    def request(
+    def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
     ) -> Request:
         assert isinstance(access, Secret)

@@ -39,19 +39,27 @@ MATERIALS: dict[str, Material] = {
 DOUBT, REMOVED = reading(Verdict.DOUBT), reading(Verdict.REMOVED)
 
 
-class WithLogin(Scripted, frozen=True, kw_only=True):
-    """A scripted kind that logs in. The reply to a login says in its header how long its token lasts."""
+class ScriptedLogin:
+    """A login. Its reply says in a header how long the token lasts."""
 
-    KIND: ClassVar[str] = "scripted-login"
-
-    def login(self, password: Secret) -> Request:
+    def build_request(self, password: Secret) -> Request:
         return Request("LOGIN", "login", {})
 
-    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
+    def read(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         if "wait" in reply.headers:
             return LoginUnclear(None, "HTTP 503", float(reply.headers["wait"]))
         lasts = float(reply.headers["lasts"])
         return LoginGranted(Secret(f"token-{lasts}"), EPOCH + anyio.current_time() + lasts)
+
+
+class WithLogin(Scripted, frozen=True, kw_only=True):
+    """A scripted kind that logs in."""
+
+    KIND: ClassVar[str] = "scripted-login"
+
+    @property
+    def login(self) -> ScriptedLogin:
+        return ScriptedLogin()
 
 
 def lane_with(material: str, logins: Callable[[], Reply | Lost], run_gate: RunGate, **fields: Any) -> Lane:

@@ -200,13 +200,13 @@ def test_every_credential_that_was_in_use_is_masked() -> None:
 # --- logins ---------------------------------------------------------------------------------------------
 
 
-class LogsIn(Scripted, frozen=True, kw_only=True):
-    """A kind whose login replies are written out: the token, or why there is none."""
+class WrittenLogin:
+    """A login whose replies are written out: the token, or why there is none."""
 
-    def login(self, password: Secret) -> Request:
+    def build_request(self, password: Secret) -> Request:
         return Request("login", "https://iam.example", {}, password.reveal().encode())
 
-    def read_login(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
+    def read(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         kind, text, number = msgspec.json.decode(reply.body, type=tuple[str, str, float | None])
         match kind:
             case "granted":
@@ -214,6 +214,14 @@ class LogsIn(Scripted, frozen=True, kw_only=True):
             case "rejected":
                 return LoginRejected("E.1", text)
         return LoginUnclear("E.5", text, number)
+
+
+class LogsIn(Scripted, frozen=True, kw_only=True):
+    """A kind with such a login."""
+
+    @property
+    def login(self) -> WrittenLogin:
+        return WrittenLogin()
 
 
 class Iam:

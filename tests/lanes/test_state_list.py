@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import msgspec
@@ -60,25 +60,33 @@ def _token(access: Access) -> str:
     return access.reveal() if isinstance(access, Secret) else "signed"
 
 
-class Listed(Scripted, frozen=True, kw_only=True):
-    """A scripted kind that can list its targets."""
+class ScriptedListing:
+    """A list whose pages are written out."""
 
-    LISTS: ClassVar[bool] = True
+    page_size = 500
 
-    def list_request(self, offset: int, access: Access, *, now: float) -> Request:
+    def build_request(self, offset: int, access: Access, *, now: float) -> Request:
         return Request("list", str(offset), {"token": _token(access)})
 
-    def request(
-        self, ask: Operation, target: Target, access: Access, *, note: str | None, now: float
-    ) -> Request:
-        return Request(ask.act, target.id, {"token": _token(access)})
-
-    def read_list(self, reply: Reply) -> StatePage | Reading:
+    def read(self, reply: Reply) -> StatePage | Reading:
         if reply.status != 206:
             return msgspec.json.decode(reply.body, type=Reading)
         shown = msgspec.json.decode(reply.body, type=Shown)
         states: dict[tuple[str, ...], Verdict] = {(name,): verdict for name, verdict in shown.states.items()}
         return StatePage(states=states, size=len(shown.states), total=shown.total)
+
+
+class Listed(Scripted, frozen=True, kw_only=True):
+    """A scripted kind that can list its targets."""
+
+    @property
+    def listing(self) -> ScriptedListing:
+        return ScriptedListing()
+
+    def build_request(
+        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
+    ) -> Request:
+        return Request(operation.act, target.id, {"token": _token(access)})
 
 
 ListAnswer: TypeAlias = Shown | Reading | Lost

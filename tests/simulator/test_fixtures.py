@@ -7,7 +7,6 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
@@ -22,6 +21,7 @@ from orchestrator.simulator.fixtures import (
 )
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from tests.support.engine import Scripted
 from tests.support.simulated import apinizer, roma
 
 AUTH = Auth(token=CredentialReference(env="TOKEN"))
@@ -93,7 +93,7 @@ def test_a_plans_access_keys_are_the_rehearsals(token):
 
 
 def test_a_kind_without_a_simulator_is_refused():
-    class Other(Gateway, frozen=True, kw_only=True):
+    class Other(Scripted, frozen=True, kw_only=True):
         KIND = "other"
 
     other = Plan(name="plan", gateways=(Other(name="o", url="https://o", auth=AUTH),), waves=())

@@ -49,7 +49,9 @@ def sent(platforms: SimulatedPlatforms, request: Request, now: float = NOW) -> R
 def undeployed(
     platforms: SimulatedPlatforms, entry: Gateway, kind: str, access: Access, now: float = NOW
 ) -> int:
-    return sent(platforms, entry.request(UNDEPLOY, target(kind), access, note="why", now=now), now).status
+    return sent(
+        platforms, entry.build_request(UNDEPLOY, target(kind), access, note="why", now=now), now
+    ).status
 
 
 LOGINS = {
@@ -63,7 +65,7 @@ def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
     entry = gateway(kind, LOGINS[kind])
     platforms = world(entry, kind)
 
-    granted = entry.read_login(sent(platforms, entry.login(Secret(FAKE_PASSWORD))))
+    granted = entry.login.read(sent(platforms, entry.login.build_request(Secret(FAKE_PASSWORD))))
 
     assert isinstance(granted, LoginGranted)
     assert granted.until == (NOW + 86_400 if kind == "roma" else None)
@@ -75,7 +77,9 @@ def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
 def test_a_wrong_password_is_a_rejection(kind):
     entry = gateway(kind, LOGINS[kind])
 
-    assert isinstance(entry.read_login(sent(world(entry, kind), entry.login(Secret("wrong")))), LoginRejected)
+    assert isinstance(
+        entry.login.read(sent(world(entry, kind), entry.login.build_request(Secret("wrong")))), LoginRejected
+    )
 
 
 @pytest.mark.parametrize("session", [None, FAKE_SECURITY_TOKEN])

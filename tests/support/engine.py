@@ -50,10 +50,10 @@ class Scripted(Gateway, frozen=True, kw_only=True):
     def installation(self) -> str:
         return self.name
 
-    def exclusive(self, target: Target) -> str | None:
+    def exclusive_key(self, target: Target) -> str | None:
         return target.parts[1] if len(target.parts) > 1 else None
 
-    def request(
+    def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
     ) -> Request:
         assert isinstance(access, Secret)

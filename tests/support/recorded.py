@@ -71,7 +71,7 @@ class Recorded(Struct, frozen=True):
     wanted: Request
 
     def request(self) -> Request:
-        return self.gateway.request(self.operation, self.target, Secret(TOKEN), note=self.note, now=0.0)
+        return self.gateway.build_request(self.operation, self.target, Secret(TOKEN), note=self.note, now=0.0)
 
 
 def gateway(kind: str, **keys: Any) -> Gateway:

@@ -5,10 +5,17 @@ After the vendor's pages "Healthcheck", "Secure Hello" and "List Projects".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from orchestrator.gateways.apinizer.looks import STATUS
 from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.envelope import json_object, nature, text_of
+from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import ApiVersion, Reading, Verdict
+from orchestrator.model.reading import ApiVersion, HealthCheck, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.text.counting import count_noun
 
@@ -18,33 +25,62 @@ _NAMELESS = Target(0, TargetId(""), "", 0, ())
 _WRONG_URL = "check url: it is the manager's address, without /apiops"
 
 
-def read_health(reply: Reply) -> str | Reading:
+class ApinizerHealth(Struct, frozen=True):
+    """The health feature of one manager."""
+
+    requests: ApinizerRequests
+
+    def build_greeting(self) -> HealthCheck:
+        """Build the manager's own health check, which asks for no token."""
+        return HealthCheck("healthcheck", self.requests.build_open_read("test/healthcheck"), _read_health)
+
+    def build_checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:  # noqa: ARG002
+        """Build the vendor's test of a token, and the list of the projects that its user may see."""
+        accept = "application/json, text/plain"
+        hello = self.requests.build_read("test/hello/undeploy", access, accept)
+        projects = self.requests.build_read("projects/", access, accept)
+        return (
+            HealthCheck("hello", hello, _read_hello),
+            HealthCheck("projects", projects, _read_projects),
+        )
+
+    def describe_version(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:
+        """Return how new the manager is: deploy-status came with 2026.09.0."""
+        if not answered:
+            return ApiVersion("nothing that a manager offers was found", served=False, hint=_WRONG_URL)
+        has_status = looks.get(STATUS.via)
+        if has_status is None:
+            return ApiVersion("APIOps, of a version that only a target could tell")
+        return ApiVersion("APIOps of 2026.09.0 or newer" if has_status else "APIOps from before 2026.09.0")
+
+
+def _read_health(reply: Reply) -> str | Reading:
     """Return that it is well. A 200 with a page is a login's or a proxy's, so the text is compared."""
     if reply.status == 200 and text_of(reply).strip().strip('"').upper() == "OK":
         return "says that it is well"
-    return _fault(reply)
+    return _read_fault(reply)
 
 
-def read_hello(reply: Reply) -> str | Reading:
+def _read_hello(reply: Reply) -> str | Reading:
     """Return that the token was accepted."""
     if reply.status == 200 and text_of(reply).strip().strip('"').startswith("Hello"):
         return "greets the token's user"
-    return _fault(reply)
+    return _read_fault(reply)
 
 
-def read_projects(reply: Reply) -> str | Reading:
+def _read_projects(reply: Reply) -> str | Reading:
     """Return how many projects the token's user may see; to see none is a fault."""
     body = json_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
     if not isinstance(listed, list):
-        return _fault(reply)
+        return _read_fault(reply)
     if not listed:
         hint = "let an administrator add the token's user to the projects of the plan"
         return Reading(verdict=Verdict.REFUSED, message="the token's user may see no project", hint=hint)
     return f"sees {count_noun(len(listed), 'project')}"
 
 
-def _fault(reply: Reply) -> Reading:
+def _read_fault(reply: Reply) -> Reading:
     body = json_object(reply)
     error = envelope(body, _NAMELESS) if reply.status in {400, 404} else None
     verdict = rejection(reply, body) or said(error)
@@ -56,12 +92,3 @@ def _fault(reply: Reply) -> Reading:
     if reply.status == 404:
         return reading(Verdict.NOT_OFFERED, reply, body, hint=_WRONG_URL)
     return reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)
-
-
-def dialect(answered: frozenset[str], status_offered: bool | None) -> ApiVersion:
-    """Return how new a manager is: deploy-status came with 2026.09.0."""
-    if not answered:
-        return ApiVersion("nothing that a manager offers was found", served=False, hint=_WRONG_URL)
-    if status_offered is None:
-        return ApiVersion("APIOps, of a version that only a target could tell")
-    return ApiVersion("APIOps of 2026.09.0 or newer" if status_offered else "APIOps from before 2026.09.0")

@@ -158,15 +158,23 @@ def _newest(entries: list[dict[str, Any]], environment: str) -> LookFacts | None
     )
 
 
-def read_siblings(target: Target, reply: Reply) -> frozenset[str] | None:
-    """Return the environments in which the proxy's own list has it deployed; None where there is no list."""
-    body = json_object(reply) if reply.status == 200 else None
-    if is_of_another(target, *_owners(PROXY.via, body)):
-        return None
-    rows = _deployments(_entries(body) or [body or {}])
-    if not rows or not all(isinstance(row.get("deployed"), bool) for row in rows):
-        return None
-    return frozenset(row["environmentName"] for row in rows if row["deployed"] and _named_place(row))
+class ProxySiblings:
+    """The sibling feature: a proxy's own list names the environments in which it is deployed."""
+
+    @property
+    def operation(self) -> Operation:
+        """The read of the proxy."""
+        return PROXY
+
+    def read(self, target: Target, reply: Reply) -> frozenset[str] | None:
+        """Return the environments that the list shows as deployed; None where there is no list."""
+        body = json_object(reply) if reply.status == 200 else None
+        if is_of_another(target, *_owners(PROXY.via, body)):
+            return None
+        rows = _deployments(_entries(body) or [body or {}])
+        if not rows or not all(isinstance(row.get("deployed"), bool) for row in rows):
+            return None
+        return frozenset(row["environmentName"] for row in rows if row["deployed"] and _named_place(row))
 
 
 def _named_place(row: dict[str, Any]) -> bool:

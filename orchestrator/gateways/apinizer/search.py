@@ -17,12 +17,12 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import PROXY, STATUS, read_look
 from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.envelope import count_of, first_text, json_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.text import segment, shown
-from orchestrator.model.credentials import Access
-from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
+from orchestrator.model.http import Reply
+from orchestrator.model.reading import LookFacts, Reading, Verdict
 from orchestrator.model.search import ANY_TEXT, FoundTarget, QueryResult, SearchQuery, TargetFilter, Traits
 from orchestrator.model.target import Target, TargetId
 from orchestrator.text.names import to_nfc
@@ -48,11 +48,19 @@ _BY_PROXY = (
 _NAMELESS = Target(0, TargetId(""), "", 0, ())
 
 
-class Way(Struct, frozen=True):
-    """How a manager is asked: a read of a path under ``/apiops/``, and a look at one target."""
+class ApinizerSearch(Struct, frozen=True):
+    """The search feature of one manager."""
 
-    get: Callable[[str, Access], Request]
-    look: Callable[[Operation, Target, Access, float], Request]
+    requests: ApinizerRequests
+
+    @property
+    def filters(self) -> Mapping[str, frozenset[str]]:
+        """What the manager's lists tell of a proxy and its environments, and when it was deployed last."""
+        return FILTERS
+
+    def start(self, wanted: TargetFilter) -> SearchQuery:
+        """Return the list of projects; the administrator's report or each project follows from it."""
+        return _ManagerSearch(self.requests, wanted).start()
 
 
 class _Proxy(Struct, frozen=True):
@@ -67,11 +75,11 @@ class _Proxy(Struct, frozen=True):
         return f"the proxy {shown(self.name)} of the project {shown(self.project)}"
 
 
-class Catalog:
-    """What was learned so far of one manager."""
+class _ManagerSearch:
+    """One search: what was learned so far of one manager."""
 
-    def __init__(self, way: Way, wanted: TargetFilter) -> None:
-        self._way = way
+    def __init__(self, requests: ApinizerRequests, wanted: TargetFilter) -> None:
+        self._requests = requests
         self._wanted = wanted
         self._projects: tuple[str, ...] = ()
         self._has_status: bool | None = None
@@ -79,7 +87,7 @@ class Catalog:
         self._whole: set[tuple[str, str]] = set()
         """Proxies that are asked as a whole, since it has not."""
 
-    def first(self) -> SearchQuery:
+    def start(self) -> SearchQuery:
         """Return the query for the projects: by it, and not by the report, a bad token is found out."""
         return self._list("the list of projects", ("projects", ""), self._read_projects)
 
@@ -92,7 +100,7 @@ class Catalog:
     ) -> SearchQuery:
         return SearchQuery(
             name=name,
-            request=lambda access, _now: self._way.get(
+            request=lambda access, _now: self._requests.build_read(
                 "/".join(part and segment(part) for part in path), access
             ),
             read=lambda reply: _listed(name, reply, take),
@@ -232,7 +240,7 @@ class Catalog:
         target = _target(proxy, environment)
         return SearchQuery(
             name=f"{proxy} in {shown(environment)}",
-            request=lambda access, now: self._way.look(STATUS, target, access, now),
+            request=lambda access, _now: self._requests.build(STATUS, target, access, None),
             read=lambda reply: self._read_status(proxy, environment, types, reply, again=again),
         )
 
@@ -275,7 +283,7 @@ class Catalog:
         target = _target(proxy, next(iter(types)))
         yield SearchQuery(
             name=str(proxy),
-            request=lambda access, now: self._way.look(PROXY, target, access, now),
+            request=lambda access, _now: self._requests.build(PROXY, target, access, None),
             read=lambda reply: self._read_whole(proxy, types, reply),
         )
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, joined, named, next_look, offered
 from orchestrator.model.reading import LookFacts, Obstacle, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target
 
 PLAIN = "{}"
 """What a snapshot keeps for a deploy: there is nothing to say but which proxy, and where."""
@@ -25,20 +26,44 @@ def revision_of(deploy: str | None) -> str | None:
     return msgspec.json.decode(deploy, type=_Deploy).revision if deploy else None
 
 
-def with_revision(snapshot: Snapshot) -> Snapshot:
-    """Return a snapshot whose deploy brings its revision back. What was edited later is no obstacle then."""
-    revision = snapshot.facts.revision
-    if revision is None:
-        return snapshot
-    deploy = msgspec.json.encode(_Deploy(revision=revision)).decode()
-    return replace(snapshot, deploy=deploy, obstacles=())
+class ApinizerRestore:
+    """The restore feature: what a snapshot reads, and what proves that a proxy is deployed again."""
+
+    def next_snapshot_read(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+    ) -> Operation | Snapshot:
+        """Return what a snapshot reads next: the manager's record, and what its pods serve."""
+        return _next_read(seen, lacking)
+
+    def next_proof(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Operation | Reading:
+        """Return the next read, or whether the proxy is deployed on every pod that answers.
+
+        There must be no fewer pods than the deploy's own reply named, or than the snapshot has heard from.
+        """
+        return _next_proof(seen, lacking, about, target.pods)
+
+    def pin_revision(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot whose deploy first brings its revision back, over the working definition.
+
+        What was edited later is no obstacle then: those edits are lost.
+        """
+        revision = snapshot.facts.revision
+        if revision is None:
+            return snapshot
+        deploy = msgspec.json.encode(_Deploy(revision=revision)).decode()
+        return replace(snapshot, deploy=deploy, obstacles=())
 
 
 class _Deploy(Struct):
     revision: str | None = None
 
 
-def next_snapshot_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
+def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
     """Return the next read of a snapshot, or what the reads so far amount to."""
     found = next_look(seen, lacking, None)
     if isinstance(found, Operation):
@@ -66,11 +91,9 @@ def _snapshot(found: Reading, facts: LookFacts) -> Snapshot:
     )
 
 
-def next_proof(
-    seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None, pods: int = 0
+def _next_proof(
+    seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None, pods: int
 ) -> Operation | Reading:
-    """Return the next read, or whether the proxy is deployed: by the manager's word and on every pod that
-    answers. There must be no fewer of them than the deploy's own reply named, or than ``pods``."""
     if not offered(STATUS, seen, lacking):
         found = next_look(seen, lacking, None)
         return found if isinstance(found, Operation) else _record_alone(found, about)

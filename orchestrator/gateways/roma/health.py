@@ -2,65 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import count_of, json_object, nature
+from orchestrator.gateways.roma.replies import read_refusal
+from orchestrator.gateways.roma.requests import RomaRequests, Version
+from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import ApiVersion, Reading, Verdict
+from orchestrator.model.reading import ApiVersion, HealthCheck, Reading, Verdict
+
+_OTHER_VERSION: dict[Version, Version] = {"v1": "v2", "v2": "v1"}
+_SOMETHING_IN_FRONT = "a login page or a proxy may stand in front of it; check url"
 
 
-class Read(Protocol):
-    """How the list of one version is read."""
+class RomaHealth(Struct, frozen=True):
+    """The health feature of one instance. The version of ``requests`` is the one that the plan means."""
 
-    def __call__(self, reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str | Reading: ...
+    requests: RomaRequests
+
+    def build_greeting(self) -> HealthCheck:
+        """Build the shortest list without a credential: a ROMA Connect refuses it, a login page does not."""
+        return HealthCheck("greeting", self.requests.build_open_list(0, limit=1), _read_greeting)
+
+    def build_checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:
+        """Build the shortest list in each version, the plan's first."""
+        ours = self.requests
+        other = replace(ours, version=_OTHER_VERSION[ours.version])
+        return (
+            HealthCheck(
+                ours.version, ours.build_list(0, 1, access, now), partial(_read_list, version=ours.version)
+            ),
+            HealthCheck(
+                other.version,
+                other.build_list(0, 1, access, now),
+                partial(_read_other_version, version=ours.version),
+            ),
+        )
+
+    def describe_version(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:  # noqa: ARG002
+        """Return which of the two versions answer."""
+        ours = self.requests.version
+        other = _OTHER_VERSION[ours]
+        if ours in answered:
+            return ApiVersion(f"{ours}, and {other} answers too" if other in answered else ours)
+        if other in answered:
+            text = f"{ours}, which the plan means, does not answer; {other} does"
+            return ApiVersion(text, served=False, hint=f"write api_version: {other}")
+        text = f"neither {ours} nor {other} answers"
+        return ApiVersion(text, served=False, hint="check url, project_id and instance_id")
 
 
-def read_refusal(reply: Reply) -> str | Reading:
-    """Return that it answers as it should to a list that nobody asks for: with a refusal."""
+def _read_greeting(reply: Reply) -> str | Reading:
+    """Return that the instance answers a list without a credential as it should: with a refusal."""
     if reply.status >= 500:
         return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
     if reply.status == 429:
         return Reading(verdict=Verdict.BUSY, message=nature(reply))
-    return _in_front(reply) if reply.status < 400 else "refuses a request without a credential, as it should"
+    if reply.status < 400:
+        text = f"{nature(reply)} to a request without a credential"
+        return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
+    return "refuses a request without a credential, as it should"
 
 
-def _in_front(reply: Reply) -> Reading:
-    hint = "a login page or a proxy may stand in front of it; check url"
-    return Reading(
-        verdict=Verdict.STRANGE, message=f"{nature(reply)} to a request without a credential", hint=hint
-    )
-
-
-def read_listing(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str | Reading:
-    """Return how many backend APIs an instance holds, or what ``otherwise`` makes of a refusal."""
+def _read_list(reply: Reply, *, version: Version) -> str | Reading:
+    """Return how many backend APIs an instance holds, or what its refusal means."""
     if reply.status >= 400:
-        return otherwise(reply)
+        return read_refusal(reply, version)
     fields = json_object(reply) if reply.status == 200 else None
     if not isinstance((fields or {}).get("apis"), list):
-        hint = "a login page or a proxy may stand in front of it; check url"
-        return Reading(verdict=Verdict.STRANGE, message=f"{nature(reply)} in place of a list", hint=hint)
+        text = f"{nature(reply)} in place of a list"
+        return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
     total = count_of((fields or {}).get("total"))
     return "lists its backend APIs" if total is None else f"lists {total:,} backend APIs"
 
 
-def read_other(reply: Reply, *, otherwise: Callable[[Reply], Reading]) -> str | Reading:
-    """Return the same of the version that the plan does not mean: any refusal but DENIED only says that it is
-    not to be had."""
-    read = read_listing(reply, otherwise=otherwise)
+def _read_other_version(reply: Reply, *, version: Version) -> str | Reading:
+    """Read the same list through the version that the plan does not mean.
+
+    Any refusal but DENIED only says that this version is not to be had.
+    """
+    read = _read_list(reply, version=version)
     if isinstance(read, str) or read.verdict is Verdict.DENIED:
         return read
     return Reading(verdict=Verdict.NOT_OFFERED, code=read.code, message=read.message)
-
-
-def dialect(versions: Sequence[str], answered: frozenset[str]) -> ApiVersion:
-    """Return which of the ``versions`` answer; the first one is the plan's."""
-    ours, other = versions
-    if ours in answered:
-        return ApiVersion(f"{ours}, and {other} answers too" if other in answered else ours)
-    if other in answered:
-        text = f"{ours}, which the plan means, does not answer; {other} does"
-        return ApiVersion(text, served=False, hint=f"write api_version: {other}")
-    return ApiVersion(
-        f"neither {ours} nor {other} answers", served=False, hint="check url, project_id and instance_id"
-    )

@@ -7,17 +7,20 @@ another one stands there, or the total has changed, entries have moved, and some
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import count_of, first_text, json_object, nature, whole_number
+from orchestrator.gateways.roma.listing import LONGEST_PAGE
+from orchestrator.gateways.roma.replies import give_hint, read_refused_look
+from orchestrator.gateways.roma.requests import RomaRequests
 from orchestrator.gateways.text import shown
-from orchestrator.model.credentials import Access
-from orchestrator.model.http import Reply, Request
+from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import (
     ANY_TEXT,
@@ -50,60 +53,73 @@ _DEPLOYED = 4
 _IN_DEVELOPMENT = frozenset({1, 3})
 
 
-class Way(Struct, frozen=True):
-    """How an instance is asked, and how it refuses."""
+class RomaSearch(Struct, frozen=True):
+    """The search feature of one instance."""
 
-    page: Callable[[int, Access, float], Request]
-    history: Callable[[str, Access, float], Request]
-    fault: Callable[[Reply], Reading]
+    requests: RomaRequests
+
+    @property
+    def filters(self) -> Mapping[str, frozenset[str]]:
+        """The fields of an entry of the list, and the time of the last deployment."""
+        return FILTERS
+
+    def start(self, wanted: TargetFilter) -> SearchQuery:
+        """Return the query for the first page of the list."""
+        return _ListSearch(self.requests, wanted).start()
 
 
-class Catalog:
-    """What was read so far of one instance."""
+class _ListSearch:
+    """One search: what was read so far of the list of one instance."""
 
-    def __init__(self, way: Way, wanted: TargetFilter) -> None:
-        self._way = way
+    def __init__(self, requests: RomaRequests, wanted: TargetFilter) -> None:
+        self._requests = requests
         self._wanted = wanted
         self._known: set[str] = set()
-        self._of_pass: set[str] = set()
-        """Ids that the present pass has met: a page without a new one is no way on."""
+        self._met_in_pass: set[str] = set()
+        """Ids that the present pass has met: a page without a new one leads no further."""
         self._pass = 1
         self._pages = 0
         self._total: int | None = None
         self._anchor: str | None = None
         """Id of the entry that the next page begins with."""
 
-    def first(self) -> SearchQuery:
+    def start(self) -> SearchQuery:
         """Return the query for the first page."""
-        return self._page(0)
+        return self._ask_page(0)
 
-    def _page(self, offset: int) -> SearchQuery:
+    def _ask_page(self, offset: int) -> SearchQuery:
         return SearchQuery(
             name="the list of backend APIs" if not offset else f"the list of backend APIs from {offset:,} on",
-            request=lambda access, now: self._way.page(offset, access, now),
-            read=partial(self._read, offset),
-            failed=self._failed,
+            request=lambda access, now: self._requests.build_list(offset, LONGEST_PAGE, access, now),
+            read=partial(self._read_page, offset),
+            failed=self._report_failure,
         )
 
-    def _failed(self, reading: Reading) -> QueryResult:
+    def _report_failure(self, reading: Reading) -> QueryResult:
         said = " ".join(part for part in (reading.code, reading.message) if part) or "no reason was given"
         hint = f"; {reading.hint}" if reading.hint else ""
         seen = f"; {len(self._known):,} of {self._total:,} were seen" if self._total else ""
         return QueryResult(gaps=(f"the list of backend APIs: {said}{hint}{seen}",))
 
-    def _read(self, offset: int, reply: Reply) -> QueryResult | Reading:
+    def _read_refusal(self, reply: Reply) -> Reading:
+        read = read_refused_look(reply)
+        if read.verdict is not Verdict.NOT_OFFERED:
+            return read
+        return replace(read, hint=give_hint(read.code, self._requests.version))
+
+    def _read_page(self, offset: int, reply: Reply) -> QueryResult | Reading:
         if reply.status != 200:
-            return self._way.fault(reply)
+            return self._read_refusal(reply)
         fields = json_object(reply) or {}
         entries, total = fields.get("apis"), count_of(fields.get("total"))
         if not isinstance(entries, list) or total is None:
             return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
         apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
-        new, twice = self._new(apis)
+        new, twice = self._split_new(apis)
         self._known.update(api["id"] for api in (*new, *twice))
-        after = self._after(offset, entries, total)
-        found, asked, gaps = self._sorted(new)
-        gaps += (f"{_named(api)}: it is listed twice, in two states" for api in twice)
+        after = self._choose_next(offset, entries, total)
+        found, asked, gaps = self._sort(new)
+        gaps += (f"{_describe(api)}: it is listed twice, in two states" for api in twice)
         if len(apis) < len(entries):
             gaps.append("an entry of the list of backend APIs that has no id")
         if isinstance(after, str):
@@ -116,7 +132,7 @@ class Catalog:
             gaps=tuple(gaps),
         )
 
-    def _new(self, apis: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _split_new(self, apis: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the entries of a page that were not known, and those that it shows in two states."""
         states: dict[str, set[str]] = {}
         for api in apis:
@@ -128,7 +144,7 @@ class Catalog:
             [api for api in listed if len(states[api["id"]]) > 1],
         )
 
-    def _after(self, offset: int, entries: list[Any], total: int) -> SearchQuery | str | None:
+    def _choose_next(self, offset: int, entries: list[Any], total: int) -> SearchQuery | str | None:
         """Return the next page; nothing at a good end; or what is to be told of a bad one."""
         moved = self._has_moved(offset, entries, total)
         end = offset + len(entries)
@@ -137,60 +153,61 @@ class Catalog:
         if len(self._known) >= MOST_LISTED or self._pages >= MOST_PAGES:
             return f"the list of backend APIs is too long to be read whole: {seen}"
         if not moved and entries and end < total:
-            return self._page(end - 1 if self._anchor else end)
+            return self._ask_page(end - 1 if self._anchor else end)
         if not moved and len(self._known) >= total:
             return None
         if self._pass < PASSES:
             self._pass += 1
-            self._of_pass.clear()
-            return self._page(0)
+            self._met_in_pass.clear()
+            return self._ask_page(0)
         return f"the list of backend APIs is partial, or changes too fast to be read whole: {seen}"
 
     def _has_moved(self, offset: int, entries: list[Any], total: int) -> bool:
         """Take in a page; say whether entries have moved since the one before."""
         ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
         moved = self._anchor is not None and (not ids or ids[0] != self._anchor)
-        fresh = not ids or any(isinstance(one, str) and one not in self._of_pass for one in ids)
+        fresh = not ids or any(isinstance(one, str) and one not in self._met_in_pass for one in ids)
         repeated = offset + len(entries) < total and not fresh
         moved = offset > 0 and (moved or repeated or total != self._total)
         # A page of one entry cannot begin with the last one and still go on.
         self._anchor = ids[-1] if len(ids) > 1 else None
         self._total = total
-        self._of_pass.update(one for one in ids if isinstance(one, str))
+        self._met_in_pass.update(one for one in ids if isinstance(one, str))
         return moved
 
-    def _sorted(self, apis: list[dict[str, Any]]) -> tuple[list[FoundTarget], list[SearchQuery], list[str]]:
+    def _sort(self, apis: list[dict[str, Any]]) -> tuple[list[FoundTarget], list[SearchQuery], list[str]]:
         """Return what is wanted, what must be asked for its time first, and what cannot be told."""
         found: list[FoundTarget] = []
         asked: list[SearchQuery] = []
         gaps: list[str] = []
         for api in apis:
-            traits = _traits(api)
+            traits = _collect_traits(api)
             state = whole_number(api.get("status"))
             if state in _IN_DEVELOPMENT or not self._wanted.admits_all(traits):
                 continue
             if state != _DEPLOYED:
-                gaps.append(f"{_named(api)}: its status is {_told(api.get('status'))}, which says neither")
+                status = _describe_status(api.get("status"))
+                gaps.append(f"{_describe(api)}: its status is {status}, which says neither")
             elif self._wanted.before is not None:
-                asked.append(self._history(api, traits))
+                asked.append(self._ask_history(api, traits))
             else:
-                found.append(FoundTarget(parts=(api["id"],), traits=traits, notes=_notes(api)))
+                found.append(FoundTarget(parts=(api["id"],), traits=traits, notes=_collect_notes(api)))
         return found, asked, gaps
 
-    def _history(self, api: dict[str, Any], traits: Traits) -> SearchQuery:
+    def _ask_history(self, api: dict[str, Any], traits: Traits) -> SearchQuery:
         one: str = api["id"]
-        notes, name = _notes(api), _named(api)
+        notes, name = _collect_notes(api), _describe(api)
         return SearchQuery(
             name=f"the deployment history of {name}",
-            request=lambda access, now: self._way.history(one, access, now),
-            read=lambda reply: self._dated(one, traits, notes, name, reply),
+            request=lambda access, now: self._requests.build_history(one, access, now),
+            read=lambda reply: self._read_history(one, traits, notes, name, reply),
         )
 
-    def _dated(
+    def _read_history(
         self, one: str, traits: Traits, notes: tuple[str, ...], name: str, reply: Reply
     ) -> QueryResult | Reading:
         if reply.status != 200:
-            fault = self._way.fault(reply)
+            fault = self._read_refusal(reply)
             return QueryResult() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
         fields = json_object(reply) or {}
         listed = fields.get("histories", fields.get("deploys"))
@@ -210,14 +227,14 @@ def _text(api: Mapping[str, Any], key: str) -> str:
     return first_text(api, key) or ""
 
 
-def _told(status: object) -> str | None:
+def _describe_status(status: object) -> str | None:
     """Return what a status is that is none of the three, in a few words."""
     if isinstance(status, str):
         return shown(status) or "empty"
     return "missing" if status is None else str(status)[:20] if isinstance(status, int) else "no number"
 
 
-def _traits(api: Mapping[str, Any]) -> Traits:
+def _collect_traits(api: Mapping[str, Any]) -> Traits:
     keys = {
         "name": ("name",),
         "path": ("path",),
@@ -227,12 +244,12 @@ def _traits(api: Mapping[str, Any]) -> Traits:
     return {name: tuple(text for key in own if (text := _text(api, key))) for name, own in keys.items()}
 
 
-def _named(api: Mapping[str, Any]) -> str:
+def _describe(api: Mapping[str, Any]) -> str:
     name = shown(_text(api, "name"))
     return f"the backend API {name} ({api['id']})" if name else f"the backend API {shown(api['id'])}"
 
 
-def _notes(api: Mapping[str, Any]) -> tuple[str, ...]:
+def _collect_notes(api: Mapping[str, Any]) -> tuple[str, ...]:
     address = " ".join(text for key in ("method", "path") if (text := _text(api, key)))
     application = _text(api, "roma_app_name") or _text(api, "roma_app_id")
     modified = _text(api, "modified_time")

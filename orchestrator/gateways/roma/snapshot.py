@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import first_text, json_object
 from orchestrator.gateways.naming import names_another
+from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import shown
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import (
@@ -28,12 +29,7 @@ from orchestrator.model.reading import (
     Snapshot,
     Verdict,
 )
-
-SHOW = Operation(Act.LOOK, "show")
-DEFINITION = Operation(Act.LOOK, "definition")
-"""The same request as SHOW; more of its reply is kept."""
-HISTORY = Operation(Act.LOOK, "history")
-FRONT = "front"
+from orchestrator.model.target import Target
 
 _RECORDS = ("deploys", "histories")
 """What the list of deployments is called in V1 and in V2."""
@@ -54,10 +50,38 @@ LARGEST_FIELD = 4096
 _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
-def next_snapshot_read(
-    ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]
-) -> Operation | Snapshot:
-    """Return the next read of a snapshot, or what the reads so far amount to."""
+class RomaRestore:
+    """The restore feature: what a snapshot reads, and what of it a deploy needs."""
+
+    def next_snapshot_read(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Operation | Snapshot:
+        """Return the next read of a snapshot, or what the reads so far amount to."""
+        return _next_read(target.parts[0], seen, lacking)
+
+    def next_proof(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],
+        lacking: frozenset[str],
+        about: Reading | None,  # noqa: ARG002
+    ) -> Operation | Reading:
+        """Return ``show``, which also tells whether a backend API is deployed in full, or its reading."""
+        return next_look(seen, lacking)
+
+    def pin_revision(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot unchanged: ROMA Connect keeps no revisions."""
+        return snapshot
+
+
+def next_look(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Reading:
+    """Return ``show``, the only look there is, or its reading."""
+    if SHOW.via in lacking:
+        return Reading(verdict=Verdict.NOT_OFFERED)
+    return seen.get(SHOW.via, SHOW)
+
+
+def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
     show = seen.get(DEFINITION.via)
     if show is None:
         if DEFINITION.via in lacking:

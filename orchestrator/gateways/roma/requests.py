@@ -1,0 +1,115 @@
+"""ROMA Connect's requests: the address and the body of each operation, and what lets it in.
+
+After the API reference, "Canceling Deployment of a Backend API" (V1) and "Custom Backend Management" (V2).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.gateways.roma.signing import signed
+from orchestrator.gateways.text import segment, shown
+from orchestrator.model.credentials import Access, AccessKeys
+from orchestrator.model.http import Request
+from orchestrator.model.reading import Act, Operation
+from orchestrator.model.target import Target
+
+ID_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+
+SHOW = Operation(Act.LOOK, "show")
+DEFINITION = Operation(Act.LOOK, "definition")
+"""The same request as SHOW; more of its reply is kept."""
+HISTORY = Operation(Act.LOOK, "history")
+FRONT = "front"
+"""The read ``front/<id>`` shows one front-end API."""
+
+Version: TypeAlias = Literal["v1", "v2"]
+
+
+class RomaRequests(Struct, frozen=True, kw_only=True):
+    """Builds the requests to one instance, through one version of its API."""
+
+    url: str
+    version: Version
+    project_id: str
+    instance_id: str
+
+    @property
+    def _apis_url(self) -> str:
+        project, instance = check_id(self.project_id), check_id(self.instance_id)
+        base = self.url.rstrip("/")
+        return f"{base}/{self.version}/{project}/apic/instances/{instance}/livedata-apis"
+
+    def build(self, operation: Operation, target: Target, access: Access, now: float) -> Request:
+        """Build the request for a target.
+
+        Raises ``ValueError`` for a look that is unknown here, and for an id that is none: such a text could
+        turn into another path.
+        """
+        headers = {"Accept": "application/json"}
+        (api,) = map(check_id, target.parts)
+        if operation.act is Act.LOOK:
+            return self._let_in(Request("GET", self._look_url(operation.via, api), headers), access, now)
+        headers["Content-Type"] = "application/json"
+        fields = {"ld_api_id": api} if self.version == "v1" else {}
+        if operation.act is Act.DEPLOY:
+            fields |= msgspec.json.decode(target.deploy or "{}")
+        path = operation.act.value if self.version == "v1" else f"{api}/{operation.act.value}"
+        request = Request("POST", f"{self._apis_url}/{path}", headers, _encode_body(fields))
+        return self._let_in(request, access, now)
+
+    def _look_url(self, via: str, api: str) -> str:
+        read, _, front = via.partition("/")
+        match read:
+            case SHOW.via | DEFINITION.via:
+                return f"{self._apis_url}/{api}"
+            case HISTORY.via:
+                return f"{self._apis_url}/{api}/deploy"
+            case "front" if front:
+                return f"{self._apis_url.removesuffix('livedata-apis')}apis/{segment(front)}"
+        raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
+
+    def build_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
+        """Build the request for ``limit`` entries of the list behind ``offset`` others.
+
+        Without the status filter: what is not deployed must be on the list too, since an absence proves
+        nothing, and an undeploy would shift the pages of a filtered list.
+        """
+        return self._let_in(self.build_open_list(offset, limit), access, now)
+
+    def build_open_list(self, offset: int, limit: int) -> Request:
+        """Build the same request without a credential."""
+        url = f"{self._apis_url}?limit={limit}&offset={offset}"
+        return Request("GET", url, {"Accept": "application/json"})
+
+    def build_history(self, api: str, access: Access, now: float) -> Request:
+        """Build the request for the deployment history of the backend API ``api``."""
+        request = Request("GET", f"{self._apis_url}/{check_id(api)}/deploy", {"Accept": "application/json"})
+        return self._let_in(request, access, now)
+
+    def _let_in(self, request: Request, access: Access, now: float) -> Request:
+        """Add the token, or the signature of ``now``."""
+        if isinstance(access, AccessKeys):
+            scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
+            return signed(scoped, access, now=datetime.fromtimestamp(now, UTC))
+        return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
+
+
+def check_id(text: str) -> str:
+    """Return an id of the form that ids have. Raises ``ValueError`` for any other text."""
+    if re.fullmatch(ID_PATTERN, text) is None:
+        raise ValueError(f"{shown(text)} does not fit the pattern {ID_PATTERN}; it would name something else")
+    return text
+
+
+def _encode_body(fields: dict[str, Any]) -> bytes:
+    """Encode a body; an empty one where there is nothing to say."""
+    # Byte for byte as the vendor's own client writes it: the signature covers the spaces too.
+    return json.dumps(fields, ensure_ascii=False).encode() if fields else b""

@@ -1,0 +1,126 @@
+"""What a kind of gateway may offer beside undeploys and looks: one protocol a feature.
+
+A kind gives each feature as a property of its ``Gateway``; a feature that it lacks is ``None`` there. Every
+method is pure: no clock, no network, no chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from orchestrator.model.credentials import (
+    Access,
+    LoginGranted,
+    LoginRejected,
+    LoginUnclear,
+    Secret,
+)
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import ApiVersion, HealthCheck, Operation, Reading, Snapshot, StatePage
+from orchestrator.model.search import SearchQuery, TargetFilter
+from orchestrator.model.target import Target
+
+
+class ListFeature(Protocol):
+    """One request tells the state of many targets."""
+
+    @property
+    def page_size(self) -> int:
+        """How many targets one page names at most."""
+        ...
+
+    def build_request(self, offset: int, access: Access, *, now: float) -> Request:
+        """Build the request for the page that begins behind ``offset`` entries; ``now`` in Unix seconds."""
+        ...
+
+    def read(self, reply: Reply) -> StatePage | Reading:
+        """Read a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR. Never raises, whatever the bytes."""
+        ...
+
+
+class LoginFeature(Protocol):
+    """A password is exchanged for a token."""
+
+    def build_request(self, password: Secret) -> Request:
+        """Build the login. Raises ``ValueError`` for a name or a password that cannot be sent."""
+        ...
+
+    def read(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
+        """Read the reply to a login. Never raises, whatever the bytes."""
+        ...
+
+
+class RestoreFeature(Protocol):
+    """A target can be deployed again as it was."""
+
+    def next_snapshot_read(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Operation | Snapshot:
+        """Return the next read that a snapshot needs, or the snapshot that the reads so far amount to.
+
+        ``seen`` and ``lacking`` are as in ``Gateway.next_look``; a read that failed is in ``seen`` with its
+        reading.
+        """
+        ...
+
+    def next_proof(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Operation | Reading:
+        """Return the next read, or whether a target is deployed in full; as ``Gateway.next_look``."""
+        ...
+
+    def pin_revision(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot so that its deploy brings back the very revision that it saw.
+
+        Unchanged where the vendor keeps no revisions, or this one is not known.
+        """
+        ...
+
+
+class HealthFeature(Protocol):
+    """The gateway as a whole tells how it is: ``undeploy doctor`` asks."""
+
+    def build_greeting(self) -> HealthCheck:
+        """Build the check that shows, without any credential, whether such a gateway answers at all."""
+        ...
+
+    def build_checks(self, access: Access, *, now: float) -> tuple[HealthCheck, ...]:
+        """Build the reads that show whether the credential is accepted, and which version answers.
+
+        The first check is of the version that the plan means. ``now`` in Unix seconds.
+        """
+        ...
+
+    def describe_version(self, answered: frozenset[str], looks: Mapping[str, bool]) -> ApiVersion:
+        """Return the version, by the names of the checks that were ``answered`` and the looks on offer.
+
+        ``looks`` holds, by ``via``, only the looks of which it is known whether they are offered.
+        """
+        ...
+
+
+class SearchFeature(Protocol):
+    """The gateway lists what is deployed: ``undeploy discover`` asks."""
+
+    @property
+    def filters(self) -> Mapping[str, frozenset[str]]:
+        """The filters that choose targets, with the values that each one knows; none means any text."""
+        ...
+
+    def start(self, wanted: TargetFilter) -> SearchQuery:
+        """Return the first query; the replies to it and to its successors name the wanted targets."""
+        ...
+
+
+class SiblingFeature(Protocol):
+    """One read tells where else a target's proxy, or the like, is deployed."""
+
+    @property
+    def operation(self) -> Operation:
+        """The read to send for a target."""
+        ...
+
+    def read(self, target: Target, reply: Reply) -> frozenset[str] | None:
+        """Return the last parts of the ids of the deployed siblings; ``None`` if the reply does not tell."""
+        ...
