@@ -30,7 +30,7 @@ from orchestrator.model.events import RunEnded, RunStopping
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
 from orchestrator.plan.patterns import Patterns
-from orchestrator.report.words import describe_consent
+from orchestrator.report.words import describe_approval
 from orchestrator.rules.exit_status import name_end_state
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.transport.tls import list_warnings
@@ -131,7 +131,9 @@ class Session:
             self._run_gate.stop("disk", str(error))
             return
         approval = consent_of(read_meta(self._reader).approved)
-        self._emit(describe_start(resources, approval="" if approval is None else describe_consent(approval)))
+        self._emit(
+            describe_start(resources, approval="" if approval is None else describe_approval(approval))
+        )
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
         await self._window.wait_until_open(self._run_gate, self._emit)

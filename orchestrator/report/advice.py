@@ -1,4 +1,4 @@
-"""What to do after a run: the next steps, with the commands to type."""
+"""What to do after a run: the next steps as sentences, with the commands to type."""
 
 from __future__ import annotations
 
@@ -18,30 +18,36 @@ WINDOW_OPTION = " --window OPENS/CLOSES"
 
 
 class NextStep(Struct, frozen=True):
-    """One thing to do next, as a sentence; ``command`` is what to type, empty where nothing is."""
+    """One thing to do next, as a sentence; ``command`` is the line to type, empty if there is none."""
 
     text: str
     command: str = ""
 
 
 def advise(report: Report) -> tuple[NextStep, ...]:
-    """What to do next, in order; never empty."""
+    """Return what to do next, in order; never empty."""
     if report.run.state == "running":
         return (NextStep("The run is still going on; these numbers will change."),)
     if report.run.rehearsal:
-        return (NextStep(f"This was a rehearsal: {SIMULATED}."), *_rehearsed(report))
-    steps = (*_lanes(report), *_resume(report), *_open_ends(report))
+        return (NextStep(f"This was a rehearsal: {SIMULATED}."), *_advise_after_rehearsal(report))
+    steps = (*_advise_on_lanes(report), *_advise_resume(report), *_advise_on_open_ends(report))
     nothing = NextStep("Nothing is left to do.")
-    return (*_restored(report), *(steps or (nothing,)), *_lost(report), *_way_back(report))
+    return (
+        *_describe_restores(report),
+        *(steps or (nothing,)),
+        *_describe_unrestorable(report),
+        *_advise_restore(report),
+    )
 
 
-def _rehearsed(report: Report) -> Iterator[NextStep]:
-    """What the rehearsal shows; there is nothing to go on with, or to bring back."""
-    yield from (step for step in (*_lanes(report), *_open_ends(report)) if not step.command)
+def _advise_after_rehearsal(report: Report) -> Iterator[NextStep]:
+    # A rehearsal can be neither resumed nor restored: its steps hold no command.
+    steps = (*_advise_on_lanes(report), *_advise_on_open_ends(report))
+    yield from (step for step in steps if not step.command)
 
 
-def _restored(report: Report) -> Iterator[NextStep]:
-    """Tell which restore has begun, the newest one by name."""
+def _describe_restores(report: Report) -> Iterator[NextStep]:
+    """Say that a restore has begun, and name the newest one."""
     if not report.restores:
         return
     newest, up = report.restores[-1], sum(report.up_again.values())
@@ -52,16 +58,20 @@ def _restored(report: Report) -> Iterator[NextStep]:
     yield NextStep(f"{many or f'Restore {newest.id}'} {begun}{going}: {these}.")
 
 
-def _lost(report: Report) -> Iterator[NextStep]:
+def _describe_unrestorable(report: Report) -> Iterator[NextStep]:
     for lost in report.restore_outlook.unrestorable if report.restore_outlook else ():
         yield NextStep(f"{lost.count:,} cannot be brought back by a restore, since {lost.cause}.")
 
 
-def _way_back(report: Report) -> Iterator[NextStep]:
+def _advise_restore(report: Report) -> Iterator[NextStep]:
     back = report.restore_outlook
-    if back is not None and report.run.state == "complete" and (these := " and ".join(_returning(back))):
+    if (
+        back is not None
+        and report.run.state == "complete"
+        and (these := " and ".join(_list_restorable(back)))
+    ):
         yield NextStep(
-            f"To bring back {these}, when the time comes:", _restore_command(report, report.run.id)
+            f"To bring back {these}, when the time comes:", _compose_restore(report, report.run.id)
         )
         for accepted, count in back.to_accept.items():
             yield NextStep(
@@ -69,7 +79,7 @@ def _way_back(report: Report) -> Iterator[NextStep]:
             )
 
 
-def _returning(back: RestoreOutlook) -> Iterator[str]:
+def _list_restorable(back: RestoreOutlook) -> Iterator[str]:
     if back.restorable:
         these = "the one" if back.undeployed == 1 else f"the {back.undeployed:,}"
         share = these if back.restorable == back.undeployed else f"{back.restorable:,} of {these}"
@@ -79,40 +89,40 @@ def _returning(back: RestoreOutlook) -> Iterator[str]:
         yield f"{these} that may have gone down"
 
 
-def _lanes(report: Report) -> Iterator[NextStep]:
+def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     closed = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
     parked = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
     if closed:
         yield NextStep(
-            f"Mend what the warnings say about {_listed(closed)}: closed for the rest of this run."
+            f"Mend what the warnings say about {_list_names(closed)}: closed for the rest of this run."
         )
     if parked:
         yield NextStep(
-            f"See whether {_listed(parked)} {choose_form(len(parked), 'is', 'are')} well again:"
-            " parked, for want of answers."
+            f"Check whether {_list_names(parked)} {choose_form(len(parked), 'answers', 'answer')} again:"
+            " parked for lack of answers."
         )
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     more = len(names) - 5
     return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
-def _resume(report: Report) -> Iterator[NextStep]:
+def _advise_resume(report: Report) -> Iterator[NextStep]:
     run, totals = report.run, count_current_outcomes(report)
     if run.state == "complete" and run.exit_status not in {4, 130}:
         return
-    text, option = _how_to_resume(report, totals)
+    text, option = _choose_resume(report, totals)
     if not text:
         return
     if report.restores:
-        text = f"A restore has begun, so only if the rest is still to go down: {text[0].lower()}{text[1:]}"
+        text = f"A restore has begun, so only if the rest shall still go down: {text[0].lower()}{text[1:]}"
         option += " --after-restore"
     yield NextStep(text, f"undeploy resume {run.id}{option}")
 
 
-def _how_to_resume(report: Report, totals: Totals) -> tuple[str, str]:
-    """Return what to do before a resume and the option that it wants; two empty texts for no resume."""
+def _choose_resume(report: Report, totals: Totals) -> tuple[str, str]:
+    """Return what to do before a resume, and its option; two empty texts if no resume makes sense."""
     stopped_by = report.run.stopped_by or ""
     if stopped_by.startswith(Reason.STOP_RULE):
         return "A stop rule ended the run. Once its cause is understood, go on past it:", " --past-stop"
@@ -122,35 +132,37 @@ def _how_to_resume(report: Report, totals: Totals) -> tuple[str, str]:
         return "The journal could not be written. See to the disk that holds it, then go on:", ""
     if totals.unknown or totals.not_started:
         window, option = (", in another window", WINDOW_OPTION) if report.cut_off else ("", "")
-        return f"{_before_going_on(report)}{window}; what is unknown is looked at first:", option
+        return f"{_describe_condition(report)}{window}; what is unknown is looked at first:", option
     return "", ""
 
 
-def _before_going_on(report: Report) -> str:
+def _describe_condition(report: Report) -> str:
     run = report.run
     if run.state == "stopped" and (run.stopped_by or "").startswith(Reason.INTERRUPT):
-        return "Somebody stopped the run. Go on where it ended"
+        return "A person stopped the run. Go on where it ended"
     if any(gateway.lane != "open" for gateway in report.gateways):
         return "Then go on where it ended"
     if (run.stopped_by or "").startswith(Reason.PARKED):
-        return "Once the gateway that was not well is well again, go on where it ended"
+        return "Once the parked gateway answers again, go on where the run ended"
     return "Go on where it ended"
 
 
-def _open_ends(report: Report) -> Iterator[NextStep]:
+def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
     totals, complete = report.totals, report.run.state == "complete"
     if totals.failed:
-        yield NextStep(f"Read why {totals.failed:,} failed; a resume does not repeat {_them(totals.failed)}.")
+        yield NextStep(
+            f"Read why {totals.failed:,} failed; a resume does not repeat {_choose_pronoun(totals.failed)}."
+        )
     if totals.unknown and complete:
         yield NextStep(
             f"Look at the {totals.unknown:,} unknown on the gateway: a request may have arrived, "
             "and no look could settle it."
         )
     if (dependent := report.dependent) and complete:
-        end = ACT_WORDS[report.run.act].end
+        goal = ACT_WORDS[report.run.act].goal
         yield NextStep(
-            f"{dependent:,} {choose_form(dependent, 'was', 'were')} not started, because what "
-            f"{choose_form(dependent, 'it comes', 'they come')} after is not {end}: see to that first."
+            f"{dependent:,} {choose_form(dependent, 'was', 'were')} not started, because a target that "
+            f"{choose_form(dependent, 'it comes', 'they come')} after is not {goal}: see to that one first."
         )
     if (missed := count_missed(report) - dependent) and complete:
         yield NextStep(f"Read why {missed:,} {choose_form(missed, 'was', 'were')} not started.")
@@ -160,11 +172,11 @@ def _open_ends(report: Report) -> Iterator[NextStep]:
             f"undeploy remainder {report.run.id} -o rest.yaml",
         )
     if report.run.act == "restore" and complete:
-        yield from _once_more(report)
+        yield from _advise_another_restore(report)
 
 
-def _once_more(report: Report) -> Iterator[NextStep]:
-    """A restore that was not whole is done again: it deploys only what is not up."""
+def _advise_another_restore(report: Report) -> Iterator[NextStep]:
+    """Advise to repeat a restore that left something down: the next one deploys only what is not up."""
     run, left = report.run, report.kept_out.get(Reason.SKIPPED, 0)
     accepted = tuple(f" --accept {name}" for name in report.accepted)
     more = tuple(f" --accept {name}" for name in report.unaccepted)
@@ -172,23 +184,25 @@ def _once_more(report: Report) -> Iterator[NextStep]:
         these = "it would not come back as it was" if left == 1 else "they would not come back as they were"
         yield NextStep(
             f"{left:,} {choose_form(left, 'was', 'were')} left out, because {these}. To accept that:",
-            _restore_command(report, run.parent, *sorted((*accepted, *more))),
+            _compose_restore(report, run.parent, *sorted((*accepted, *more))),
         )
     elif count_done(report.totals) < report.totals.targets:
         yield NextStep(
             "Once the causes are mended, another restore deploys what is not up yet, and nothing else:",
-            _restore_command(report, run.parent, *accepted),
+            _compose_restore(report, run.parent, *accepted),
         )
     if report.unseen:
         stays = "1 more stays as it is" if report.unseen == 1 else f"{report.unseen:,} more stay as they are"
-        yield NextStep(f"{stays}, down or in doubt: no look had seen {_them(report.unseen)} deployed before.")
+        yield NextStep(
+            f"{stays}, down or in doubt: no look had seen {_choose_pronoun(report.unseen)} deployed before."
+        )
 
 
-def _restore_command(report: Report, run: str | None, *options: str) -> str:
-    """The command that brings back all that a report is about: a run, or those of a chain."""
+def _compose_restore(report: Report, run: str | None, *options: str) -> str:
+    """Return the command that brings back the run, or all runs of its chain."""
     chain = " --chain" if report.chain or report.brings_back > 1 else ""
     return f"undeploy restore {run}{chain}{''.join(options)}"
 
 
-def _them(count: int) -> str:
+def _choose_pronoun(count: int) -> str:
     return choose_form(count, "it", "them")

@@ -1,4 +1,4 @@
-"""How a run ended, in one sentence."""
+"""How a run ended: in one sentence, in a few words, and in the warnings that no reader may miss."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ from orchestrator.report.values import Report, RunReport, Totals
 from orchestrator.report.words import ACT_WORDS, REHEARSAL
 from orchestrator.text.counting import choose_form
 
-_LEADS = {
+_STATE_WORDS = {
     "complete": "",
     "running": "Still running: ",
     "stopped": "Stopped early: ",
     "interrupted": "Interrupted: ",
     "killed": "Killed: ",
 }
-
-
 _KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
 
 
 def compose_headline(report: Report) -> str:
-    """How the run ended, and how its targets are now, in one sentence that rounds nothing."""
-    rest = ", ".join(_rest(report))
-    share = _up_again(report) or _share(count_current_outcomes(report), ACT_WORDS[report.run.act].end)
-    lead = _LEADS[report.run.state]
+    """Say in one sentence how the run ended and how its targets are now. No count is rounded."""
+    rest = ", ".join(_list_rest(report))
+    goal = ACT_WORDS[report.run.act].goal
+    share = _describe_up_again(report) or _describe_share(count_current_outcomes(report), goal)
+    opening = _STATE_WORDS[report.run.state]
     if report.run.rehearsal:
-        lead = f"{REHEARSAL}: {lead[:1].lower()}{lead[1:]}"
-    sentence = f"{lead}{share}{'; ' if rest else ''}{rest}."
+        opening = f"{REHEARSAL}: {opening[:1].lower()}{opening[1:]}"
+    sentence = f"{opening}{share}{'; ' if rest else ''}{rest}."
     return sentence[0].upper() + sentence[1:]
 
 
-def _share(totals: Totals, end: str) -> str:
+def _describe_share(totals: Totals, goal: str) -> str:
     match count_done(totals), totals.targets:
         case _, 0:
             return "the run had no targets"
         case 1, 1:
-            return f"the one target is {end}"
+            return f"the one target is {goal}"
         case 0, 1:
-            return f"the one target is not {end}"
+            return f"the one target is not {goal}"
         case count, targets if count == targets:
-            return f"all {targets:,} targets are {end}"
+            return f"all {targets:,} targets are {goal}"
         case 0, targets:
-            return f"none of {targets:,} targets is {end}"
+            return f"none of {targets:,} targets is {goal}"
         case count, targets:
-            return f"{count:,} of {targets:,} targets {choose_form(count, 'is', 'are')} {end}"
+            return f"{count:,} of {targets:,} targets {choose_form(count, 'is', 'are')} {goal}"
 
 
-def _up_again(report: Report) -> str:
-    """Say that targets are up again, where none is down any more."""
+def _describe_up_again(report: Report) -> str:
+    """Say how many targets are up again; empty if none is, or if others are still down."""
     up, targets = sum(report.up_again.values()), report.totals.targets
     if not up or count_done(count_current_outcomes(report)):
         return ""
@@ -58,9 +57,9 @@ def _up_again(report: Report) -> str:
     return f"{up:,} of {targets:,} targets {choose_form(up, 'is', 'are')} up again"
 
 
-def _rest(report: Report) -> Iterator[str]:
+def _list_rest(report: Report) -> Iterator[str]:
     totals, up = count_current_outcomes(report), sum(report.up_again.values())
-    if up and not _up_again(report):
+    if up and not _describe_up_again(report):
         yield f"{up:,} {choose_form(up, 'is', 'are')} up again"
     if already := count_already(totals):
         yield f"{already:,} already {choose_form(already, 'was', 'were')}"
@@ -75,7 +74,7 @@ def _rest(report: Report) -> Iterator[str]:
 
 
 def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:
-    """Return the warnings that no reader may miss, with their gateways: verification switched off."""
+    """Return the gateways whose verification is switched off, each with the warning that says so."""
     return tuple(
         (gateway.name, text)
         for gateway in report.gateways
@@ -85,7 +84,7 @@ def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:
 
 
 def describe_end(run: RunReport) -> str:
-    """The state, what stopped the run, and the exit status, as far as they are known."""
+    """Say the state, the cause of a stop and the exit status, as far as they are known."""
     cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""
     status = "" if run.exit_status is None else f", exit status {run.exit_status}"
     return f"{run.state}{cause}{status}"

@@ -1,4 +1,4 @@
-"""What the reports for people say in words: how the run ended, what to do next, times and durations."""
+"""The words of the reports for people: for outcomes, acts, sessions, approvals, windows and patterns."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OUTCOME_WORDS = {
 }
 
 REHEARSAL = "Rehearsal"
-SIMULATED = "simulators stood in for the gateways, and nothing of it has happened to them"
+SIMULATED = "simulators stood in for the gateways, which were not touched"
 
 
 class ActWords(Struct, frozen=True):
-    """How an act is spoken of."""
+    """The words that a sentence about an act needs."""
 
-    end: str
-    """What its targets are to be."""
-    change: str
-    """What is sent for each of them."""
+    goal: str
+    """How the act leaves its targets."""
+    request: str
+    """The request that changes a target."""
 
 
 ACT_WORDS = {"undeploy": ActWords("down", "undeploy"), "restore": ActWords("deployed again", "deploy")}
@@ -54,36 +54,36 @@ def describe_protection(patterns: int, protected: int) -> str:
 
 
 def describe_act(run: RunReport) -> str:
-    """What was done: ``undeploy``, ``restore``, or the rehearsal of one."""
+    """Return what the run did: ``undeploy``, ``restore``, or ``rehearsal of an undeploy``."""
     return name_act(run.act, rehearsal=run.rehearsal)
 
 
 def name_act(act: str, *, rehearsal: bool) -> str:
-    """The same by its parts."""
+    """Return the name of an act, or of its rehearsal."""
     return f"rehearsal of {'an' if act == 'undeploy' else 'a'} {act}" if rehearsal else act
 
 
 def describe_session(session: SessionReport) -> str:
-    """Who worked on a session, when, and how it ended."""
-    by = " on ".join(filter(None, (session.by, session.host))) or "nobody known"
+    """Say when a session worked, by whom, and how it ended."""
+    by = " on ".join(filter(None, (session.by, session.host))) or "an unknown user"
     if session.ended is None:
         return f"{format_moment(session.started)}, by {by}; its end is not known"
     status = "" if session.exit_status is None else f", exit status {session.exit_status}"
     return f"{format_moment(session.started)} to {format_moment(session.ended)}, by {by}{status}"
 
 
-def describe_approval(consent: RunApproval) -> str:
-    """How a run was agreed to, by whom and when."""
-    return f"{describe_consent(consent)}, {format_moment(consent.at)}"
+def describe_dated_approval(approval: RunApproval) -> str:
+    """Say how a run was approved, by whom and when."""
+    return f"{describe_approval(approval)}, {format_moment(approval.at)}"
 
 
-def describe_consent(consent: RunApproval) -> str:
-    """How a run was agreed to, and by whom."""
-    return f"{_HOW[consent.how]}, by {consent.by}"
+def describe_approval(approval: RunApproval) -> str:
+    """Say how a run was approved, and by whom."""
+    return f"{_APPROVAL_WORDS[approval.how]}, by {approval.by}"
 
 
-_HOW: dict[ApprovalMethod, str] = {
-    "none": "nobody was asked",
+_APPROVAL_WORDS: dict[ApprovalMethod, str] = {
+    "none": "no approval was asked for",
     "yes": "--yes",
     "prompt": "digest typed",
     "digest": "digest given",
@@ -93,7 +93,7 @@ _HOW: dict[ApprovalMethod, str] = {
 
 
 def describe_window(window: WindowReport) -> str:
-    """When the run might work, and where that was not the plan's own window."""
+    """Say when the run could work, and whether an option set that."""
     opens = f"from {format_moment(window.opens)} " if window.opens else ""
     until = f"until {format_moment(window.closes)}" if window.closes else "without an end"
     return f"{opens}{until}" + (

@@ -31,7 +31,9 @@ PARENT = "20261122-190003-7f3a"
 RESTORE = replace(a_run(), id="20261123-010000-restore-7f3b", act="restore", parent=PARENT)
 AGAIN = f"undeploy restore {PARENT}"
 ONCE_MORE = "Once the causes are mended, another restore deploys what is not up yet, and nothing else:"
-AFTER = "1 was not started, because what it comes after is not deployed again: see to that first."
+AFTER = (
+    "1 was not started, because a target that it comes after is not deployed again: see to that one first."
+)
 UNSEEN = "down or in doubt: no look had seen"
 SKIPPED = "skipped: its front-end API would get a new id; --accept new-front-end-id brings it back"
 
@@ -243,7 +245,7 @@ def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
         "",
     )
     assert told[1][1] == f"undeploy resume {PARENT} --after-restore"
-    assert told[1][0].startswith("A restore has begun, so only if the rest is still to go down: go on where")
+    assert told[1][0].startswith("A restore has begun, so only if the rest shall still go down: go on where")
 
 
 def test_the_screen_s_columns_are_the_act_s() -> None:

@@ -122,17 +122,17 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
     run = {"state": "stopped", "exit_status": 4}
 
     assert "roma-eu: closed" in advise(report("closed", run, not_started=1))[0].text
-    assert "roma-eu is well again" in advise(report("parked", run, not_started=1))[0].text
+    assert "whether roma-eu answers again" in advise(report("parked", run, not_started=1))[0].text
 
 
 @pytest.mark.parametrize(
     ("stopped_by", "lane", "sentence"),
     [
-        ("interrupt: alice stopped it", "open", "Somebody stopped the run. Go on where it ended"),
-        ("interrupt: alice stopped it", "parked", "Somebody stopped the run. Go on where it ended"),
+        ("interrupt: alice stopped it", "open", "A person stopped the run. Go on where it ended"),
+        ("interrupt: alice stopped it", "parked", "A person stopped the run. Go on where it ended"),
         ("parked", "parked", "Then go on where it ended"),
         ("denied", "closed", "Then go on where it ended"),
-        ("parked", "open", "Once the gateway that was not well is well again, go on where it ended"),
+        ("parked", "open", "Once the parked gateway answers again, go on where the run ended"),
     ],
 )
 def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, sentence: str) -> None:
@@ -174,7 +174,7 @@ def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
 
     assert [step.text for step in advise(found)] == [
         "Read why 1 failed; a resume does not repeat it.",
-        "2 were not started, because what they come after is not down: see to that first.",
+        "2 were not started, because a target that they come after is not down: see to that one first.",
         "Read why 1 was not started.",
         "Once the causes are mended, make a plan of what is left:",
     ]

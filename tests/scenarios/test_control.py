@@ -84,7 +84,7 @@ def test_a_stop_leaves_the_rest_for_a_resume(staged: Callable[..., Stage]) -> No
     left = [reasons[name] for name, outcome in outcomes.items() if outcome == "not_started"]
     assert len(left) == 40 - sent > 0
     assert all(reason.startswith("interrupt: ") and " stopped it (" in reason for reason in left)
-    assert "Somebody stopped the run" in err
+    assert "A person stopped the run" in err
     assert resumed.status == 0, resumed.err
     assert stage.requests() == 40
     stage.assert_truth()

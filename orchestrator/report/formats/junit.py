@@ -11,7 +11,7 @@ from typing import TextIO
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.headline import find_dangers
 from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
-from orchestrator.report.words import describe_approval, describe_session, describe_window
+from orchestrator.report.words import describe_dated_approval, describe_session, describe_window
 
 # XML 1.0 cannot hold these at all, not even as references.
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
@@ -62,7 +62,7 @@ def _properties(report: Report) -> str:
         "act": run.act,
         "rehearsal": "true" if run.rehearsal else "false",
         "window": None if run.window is None else describe_window(run.window),
-        "approval": None if report.approval is None else describe_approval(report.approval),
+        "approval": None if report.approval is None else describe_dated_approval(report.approval),
     }
     urls = ((f"url:{gateway.name}", gateway.url) for gateway in report.gateways)
     sessions = (("session", describe_session(session)) for session in run.sessions)

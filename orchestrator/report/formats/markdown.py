@@ -25,7 +25,7 @@ from orchestrator.report.words import (
     REHEARSAL,
     SIMULATED,
     describe_act,
-    describe_approval,
+    describe_dated_approval,
     describe_session,
     describe_window,
 )
@@ -87,7 +87,7 @@ def _facts(report: Report) -> Iterable[str]:
     if run.window is not None:
         facts["Window"] = escape_markdown(describe_window(run.window))
     if report.approval is not None:
-        facts["Approved"] = escape_markdown(describe_approval(report.approval))
+        facts["Approved"] = escape_markdown(describe_dated_approval(report.approval))
     if report.accepted:
         facts["Accepted"] = ", ".join(map(format_code, report.accepted))
     if report.snapshots is not None:
@@ -144,7 +144,7 @@ def _totals(totals: Totals, act: str) -> Iterable[str]:
 def _causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
     if not groups:
         return
-    yield f"\n## What is not {ACT_WORDS[act].end}, by cause\n\n"
+    yield f"\n## What is not {ACT_WORDS[act].goal}, by cause\n\n"
     yield _header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
     for group in groups[:ROWS]:
         yield _row(
