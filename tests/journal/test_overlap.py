@@ -335,6 +335,7 @@ async def test_a_run_that_cannot_be_looked_at_refuses_all(
 # What it costs.
 
 
+@pytest.mark.long("measures what a large plan costs")
 def test_a_hundred_thousand_targets_against_as_many(kept: Kept) -> None:
     first = kept.run("first", (f"roma/{seq * 7919 % 999983:032x}" for seq in range(100_000)))
     ours = kept.draft("second", (f"roma/{seq * 7919 % 999983:032x}" for seq in range(99_999, 199_999)))

@@ -5,6 +5,7 @@ import html
 import json
 import time
 from collections.abc import Callable
+from itertools import product
 from urllib.parse import quote
 
 import pytest
@@ -38,8 +39,6 @@ def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: st
 
 @pytest.mark.promise(9)
 @pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
-@pytest.mark.parametrize("after", ["", ":1", '", "realm": "x"}'])
 @pytest.mark.parametrize(
     "encode",
     [
@@ -55,15 +54,16 @@ def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: st
     ],
     ids=["base64", "unpadded", "safe", "lines", "JSON", "URL", "hex", "HEX", "0x"],
 )
-def test_a_credential_is_found_in_digits(
-    secret: str, before: str, after: str, encode: Callable[[bytes], str]
-) -> None:
-    digits = encode(f"{before}{secret}{after}".encode())
-    masked = Mask([secret]).text(f"Authorization: Basic {digits} was refused")
-    assert BLOT in masked
-    assert masked.startswith("Authorization: Basic")
-    assert masked.endswith("was refused")
-    assert len(masked) < 60 + len(encode(before.encode())) + len(encode(after.encode()))
+def test_a_credential_is_found_in_digits(secret: str, encode: Callable[[bytes], str]) -> None:
+    """Whatever stands around it: base64 makes other digits of a text that begins elsewhere."""
+    mask = Mask([secret])
+    for before, after in product(["", "u", "us", "user:"], ["", ":1", '", "realm": "x"}']):
+        digits = encode(f"{before}{secret}{after}".encode())
+        masked = mask.text(f"Authorization: Basic {digits} was refused")
+        assert BLOT in masked, (before, after)
+        assert masked.startswith("Authorization: Basic"), (before, after)
+        assert masked.endswith("was refused"), (before, after)
+        assert len(masked) < 60 + len(encode(before.encode())) + len(encode(after.encode())), (before, after)
 
 
 @st.composite

@@ -76,6 +76,7 @@ def test_a_circle_is_one_and_without_one_dependency_of_each_none_is_left(needs: 
     assert not list(find_cycles({seq: sorted(before) for seq, before in left.items() if before}))
 
 
+@pytest.mark.long("measures what a large plan costs")
 def test_neither_a_long_way_nor_a_wide_one_takes_long() -> None:
     count = 100_000
     chain = {seq: [seq - 1] for seq in range(1, count)}

@@ -245,6 +245,7 @@ def test_an_entry_makes_no_dependencies_without_end(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long("measures what a large plan costs")
 def test_a_hundred_thousand_may_come_after_one(tmp_path: Path) -> None:
     import time
 

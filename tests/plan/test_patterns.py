@@ -287,6 +287,7 @@ def test_one_spelling_is_its_own(pattern: str) -> None:
         "apim/Project-7/proxy-{0}/test",
     ],
 )
+@pytest.mark.long("measures what a large plan costs")
 def test_two_thousand_patterns_on_twenty_thousand_targets_take_a_moment(shape: str) -> None:
     """Tried one after the other they took 31 s; both questions of a start are asked here."""
     patterns = [shape.format(number) for number in range(2_000)]

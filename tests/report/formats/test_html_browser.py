@@ -28,6 +28,8 @@ from tests.support.runs import (
     written,
 )
 
+pytestmark = pytest.mark.long("starts a browser")
+
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
