@@ -1,4 +1,4 @@
-"""What a caller may say of a run besides its plan."""
+"""The options of a run: what a caller may say of it besides its plan."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from orchestrator.plan.protect import ProtectFile
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
-    """What a caller may say of a run besides its plan. Globs are those of target ids."""
+    """What a caller may say of a run besides its plan. Patterns are those of target ids."""
 
     state: Path = Path(".undeploy")
     report_dir: Path | None = None
-    """Where the reports are written as well; the run's folder always has them."""
+    """A second folder for the reports; the run's own folder always has them."""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     waves: tuple[str, ...] = ()
     window: Window | None = None
-    """Replaces the plan's."""
+    """Replaces the window of the plan."""
     wait: bool = False
-    """Wait for the window to open."""
+    """Whether to wait for the window to open."""
     past_stop: bool = False
-    """Resume a run that a stop rule has stopped."""
+    """Whether to resume a run that a stop rule has stopped."""
     after_restore: bool = False
-    """Resume a run of which a restore has begun."""
+    """Whether to resume a run of which a restore has begun."""
     protect: tuple[str, ...] = ()
-    """Patterns of ids that are never touched, besides those of the plan and of ``protect_files``."""
+    """Patterns of targets that no run touches, besides those of the plan and of ``protect_files``."""
     protect_files: tuple[ProtectFile, ...] = ()
 
     @property
     def site(self) -> tuple[str, ...]:
-        """The patterns that hold besides the plan's own."""
+        """The protect patterns of this place: of the files, then of the caller."""
         return (*(text for file in self.protect_files for text in file.patterns), *self.protect)

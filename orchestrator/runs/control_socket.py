@@ -1,6 +1,6 @@
-"""Where a live run takes demands from: a socket in its folder, which only its own user can open.
+"""The control socket of a live run: a socket in the run's folder, which only the run's own user can open.
 
-One line of JSON in, one line out. Who asks is the kernel's word, not the asker's.
+One line of JSON in, one line out. The kernel says which user and process asks, not the asker.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ SOCKET = "control"
 """The name of the socket in a run's folder."""
 
 LONGEST = 64 * 1024
+"""Bytes of the longest line."""
+
 PATIENCE = 10.0
-"""Seconds that either side gives the other one for its line."""
+"""Seconds that each side waits for the line of the other one."""
 
 LAST_WORDS = 1.0
-"""Seconds in which those who have asked still get their answer when the run has ended."""
+"""Seconds in which a question that has come still gets its answer when the run ends."""
 
 _GONE = (
     anyio.BrokenResourceError,
@@ -41,42 +43,43 @@ _GONE = (
     anyio.IncompleteRead,  # it hung up in the middle of its line, or before
     TimeoutError,
 )
-"""What becomes of a connection that asks nothing."""
+"""The errors of a connection without a question: there is no one left to answer."""
 
 _LONGEST_PATH = 100
-"""Bytes that every system takes as a socket's address."""
+"""Bytes of a socket's address that every system accepts."""
 
 
 class ControlQuestion(Struct, frozen=True, kw_only=True):
-    """What is asked, and what the asker says of where it sits."""
+    """A command, and what the asker's program says of the place where it runs."""
 
     command: ControlCommand = field(name="demand")
     terminal: str = ""
     remote: str = ""
-    """The address that it has come from, over SSH."""
+    """The address that the operator logged in from, over SSH."""
 
 
 class ControlAnswer(Struct, frozen=True, kw_only=True):
-    """``done``, and what that amounts to; or why not."""
+    """Whether the command was carried out; and what it does, or why it was not."""
 
     done: bool
     text: str
 
 
 def open_control_socket(folder: Path) -> ControlSocket:
-    """Return the desk of the run in ``folder``. Where there can be none, the run is told so and goes on."""
+    """Return the control socket of the run in ``folder``. A run that can have none is warned, and goes on."""
 
     @asynccontextmanager
-    async def control_socket(controller: CommandHandler) -> AsyncIterator[None]:
+    async def control_socket(handler: CommandHandler) -> AsyncIterator[None]:
         path = folder / SOCKET
-        listener = await _listen(path, controller.warn_uncontrollable)
+        listener = await _listen(path, handler.warn_uncontrollable)
         try:
-            async with anyio.create_task_group() as meetings, anyio.create_task_group() as listening:
+            async with anyio.create_task_group() as conversations, anyio.create_task_group() as listening:
                 if listener is not None:
-                    listening.start_soon(listener.serve, partial(_serve_connection, controller), meetings)
+                    listening.start_soon(listener.serve, partial(_serve_connection, handler), conversations)
                 yield
+                # No new questions now; those that have come get their answers first.
                 listening.cancel_scope.cancel()
-                meetings.cancel_scope.deadline = anyio.current_time() + LAST_WORDS
+                conversations.cancel_scope.deadline = anyio.current_time() + LAST_WORDS
         finally:
             if listener is not None:
                 with anyio.CancelScope(shield=True):
@@ -86,51 +89,48 @@ def open_control_socket(folder: Path) -> ControlSocket:
     return control_socket
 
 
-async def _listen(path: Path, complain: Callable[[str], None]) -> SocketListener | None:
+async def _listen(path: Path, warn: Callable[[str], None]) -> SocketListener | None:
     try:
         with _shorten_address(path) as address:
-            # Binding takes over what a killed run has left: the run's lock is ours.
+            # Binding replaces a socket that a killed process left: this process holds the run's lock.
             return await anyio.create_unix_listener(address, mode=0o600)
     except OSError as error:
-        complain(f"the run cannot be steered by `undeploy control`: {error.strerror or error}")
+        warn(f"the run cannot be steered by `undeploy control`: {error.strerror or error}")
         return None
 
 
-async def _serve_connection(controller: CommandHandler, stream: SocketStream) -> None:
-    """Answer one demand. Nothing that goes wrong here is a reason to end the run."""
+async def _serve_connection(handler: CommandHandler, stream: SocketStream) -> None:
+    """Answer one question. No error of a connection may end the run."""
     async with stream:
         with suppress(*_GONE):
             with anyio.fail_after(PATIENCE):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST)
-            answer = await _answer(line, stream, controller)
+            answer = await _answer(line, stream, handler)
             await stream.send(msgspec.json.encode(answer) + b"\n")
 
 
-async def _answer(line: bytes, stream: SocketStream, controller: CommandHandler) -> ControlAnswer:
+async def _answer(line: bytes, stream: SocketStream, handler: CommandHandler) -> ControlAnswer:
     try:
         question = msgspec.json.decode(line, type=ControlQuestion)
-        return ControlAnswer(
-            done=True, text=await controller.execute(question.command, _identify_operator(stream, question))
-        )
+        answer = await handler.execute(question.command, _identify_operator(stream, question))
+        return ControlAnswer(done=True, text=answer)
     except msgspec.MsgspecError as error:
         return ControlAnswer(done=False, text=f"this is no demand: {error}")
     except OrchestratorError as error:
         return ControlAnswer(done=False, text=str(error))
-    except Exception as bug:  # noqa: BLE001 - a bug in steering must not end the run that is steered
+    except Exception as bug:  # noqa: BLE001 - a bug in a command must not end the run
         return ControlAnswer(done=False, text=f"a bug of ours: {bug!r}; the run goes on")
 
 
 def _identify_operator(stream: SocketStream, question: ControlQuestion) -> Operator:
     process, user = _read_peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
-    told = [socket.gethostname(), f"process {process}", _keep_printable(question.terminal)]
-    remote = _keep_printable(question.remote)
-    return Operator(
-        user=user, origin=", ".join([*filter(None, told), *([f"from {remote}"] if remote else [])])
-    )
+    terminal, remote = _keep_printable(question.terminal), _keep_printable(question.remote)
+    places = [socket.gethostname(), f"process {process}", terminal, remote and f"from {remote}"]
+    return Operator(user=user, origin=", ".join(filter(None, places)))
 
 
 def _read_peer(connection: socket.socket) -> tuple[int, str]:
-    """Return the process and the user at the other end, by the kernel's word."""
+    """Return the process and the user at the other end, as the kernel knows them."""
     size = struct.calcsize("3i")
     process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     try:
@@ -145,7 +145,7 @@ def _keep_printable(text: str) -> str:
 
 @contextmanager
 def _shorten_address(path: Path) -> Iterator[str]:
-    """Yield an address of the socket that is short enough for the system, however deep its folder lies."""
+    """Yield an address of the socket that the system accepts, however long the path of its folder is."""
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         yield str(path)
         return
@@ -157,9 +157,9 @@ def _shorten_address(path: Path) -> Iterator[str]:
 
 
 def send_command(folder: Path, question: ControlQuestion, *, patience: float = PATIENCE) -> str:
-    """Ask something of the run that goes on in ``folder``; return its answer within ``patience`` seconds.
+    """Send a command to the live run in ``folder``; return its answer within ``patience`` seconds.
 
-    Raises UsageError where the run will not, RunError where nobody answers.
+    Raises UsageError if the run refuses, and RunError if it does not answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience)

@@ -1,4 +1,4 @@
-"""A plan, read and laid out in the draft of a journal."""
+"""Loading a plan: it is read, checked, and laid out in the draft of a journal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from orchestrator.errors import (
-    DiskError,
-    JournalError,
-    Problem,
-    UsageError,
-)
+from orchestrator.errors import DiskError, JournalError, Problem, UsageError
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.model.plan import Plan, RunId
@@ -24,9 +19,9 @@ from orchestrator.version import __version__
 
 
 class LoadedPlan:
-    """A plan that was read and found valid, with its targets in a journal that nobody runs yet.
+    """A valid plan, with its targets in the draft of a journal.
 
-    Close it, or use it in a ``with`` statement: it holds a temporary folder until it is run.
+    Close it, or use it in a ``with`` statement: it holds a temporary folder until a run takes it over.
     """
 
     def __init__(self, loaded: ParsedPlan, draft: Draft, place: Path) -> None:
@@ -37,12 +32,12 @@ class LoadedPlan:
         self.by_gateway: dict[str, int] = loaded.by_gateway
         self.by_wave: dict[str, int] = loaded.by_wave
         self.warnings: tuple[Problem, ...] = loaded.warnings
-        """What the plan may say although it is hardly meant, in file order."""
+        """What the plan is allowed to say but its author hardly means, in file order."""
         self.draft = draft
         self.place = place
 
     def close(self) -> None:
-        """Forget it, unless it was run."""
+        """Remove the temporary folder, unless a run has taken it over."""
         self.draft.close()
         shutil.rmtree(self.place, ignore_errors=True)
 
@@ -58,7 +53,7 @@ class LoadedPlan:
 def load_plan(path: Path, *, targets: Sequence[str | GivenTarget] | None = None) -> LoadedPlan:
     """Read a plan and the files that it includes. Raises PlanError with every problem; sends nothing.
 
-    ``targets`` are ids to take in place of the plan's own targets, of which it then needs none.
+    ``targets`` are ids that replace the plan's own targets; the plan then needs none.
     """
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))
@@ -78,7 +73,8 @@ def load_plan(path: Path, *, targets: Sequence[str | GivenTarget] | None = None)
 
 
 def explain_no_room(error: Exception) -> JournalError:
-    """The draft of a journal cannot be kept: no DiskError, since there is no run yet that could go on."""
+    """Return the error for a draft that the temporary folder has no room for."""
+    # No DiskError: that stops a run that can be resumed, and here is no run yet.
     return JournalError(
         f"a plan cannot be prepared in the temporary folder: {error}; nothing was sent."
         " Make room there, or name another folder in TMPDIR"
@@ -86,7 +82,7 @@ def explain_no_room(error: Exception) -> JournalError:
 
 
 def _copy_source(loaded: ParsedPlan, copy: Path) -> None:
-    """Keep the plan as it was read. Raises UsageError where it was changed meanwhile."""
+    """Copy the plan's file. Raises UsageError if the file was changed since it was read."""
     shutil.copyfile(loaded.source, copy)
     if digest_file(copy) != loaded.source_digest:
         raise UsageError(f"{loaded.source} was changed while it was read; nothing was sent. Start again")
@@ -103,7 +99,7 @@ def _describe_run(loaded: ParsedPlan) -> RunMeta:
 
 
 def digest_file(path: Path) -> str:
-    """Return a file's digest; raises JournalError where it cannot be read."""
+    """Return the SHA-256 of a file in hexadecimal digits; raises JournalError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

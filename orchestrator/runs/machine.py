@@ -1,4 +1,4 @@
-"""The environment of a real run: clock, dice, network and credentials of this machine."""
+"""The environment of a real run: the clocks, the dice, the network and the credentials of this machine."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from orchestrator.transport.proxy import list_passwords
 
 
 async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
-    """Resolve in a thread: a command may take its time, and whoever is interrupted does not wait for it."""
+    """Resolve in a thread: a command may take long, and an interrupted run does not wait for it."""
     return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
 
 
 def _choose_monotonic_clock() -> Callable[[], float]:
-    """Return a clock that never jumps; where there is one, one that goes on while the machine sleeps."""
+    """Return a clock that never jumps, and that goes on while the machine sleeps if the system has one."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     return time.monotonic
 
 
 def real_environment(folder: Path) -> Environment:
-    """Return this machine's time, chance, network and credentials; paths are relative to ``folder``."""
+    """Return the environment of this machine; paths in a plan are relative to ``folder``."""
     return Environment(
         now=time.time,
         monotonic=_choose_monotonic_clock(),

@@ -1,4 +1,4 @@
-"""The plan of what a run did not finish, as text."""
+"""The remainder of a run: a plan of the targets that it did not finish, as text."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from orchestrator.text.formats import format_moment
 
 
 def write_remainder(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
-    """Write the plan of what the run called ``run`` has left, target by target.
+    """Write the remainder of the run with the id ``run``, target by target.
 
-    ``folder`` is the one that the plan will lie in; None means that nobody knows, so that every path in it
-    becomes absolute. Raises ``UsageError`` where a path cannot be written so.
+    ``folder`` is the folder of the new plan. If it is another one than the old plan's, or None (not known),
+    the paths in the plan become absolute. Raises ``UsageError`` if a path cannot be written so.
     """
-    away = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
-    lines = [
-        *format_head(rest.plan, run, _make_absolute(rest.folder) if away else str)
-    ]  # small, and may raise: first
-    out.writelines(f"#{' ' if line else ''}{line}\n" for line in _describe_remainder(rest, run, away=away))
+    is_elsewhere = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
+    # First: a path that cannot be written raises here, before any line is out.
+    lines = list(format_head(rest.plan, run, _make_absolute(rest.folder) if is_elsewhere else str))
+    out.writelines(
+        f"#{' ' if line else ''}{line}\n" for line in _describe_remainder(rest, run, away=is_elsewhere)
+    )
     out.writelines(lines)
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
     for wave, targets in groupby(rest.targets(), key=lambda left: left.target.wave):
@@ -47,10 +48,11 @@ def write_remainder(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -
 
 
 def _make_absolute(folder: Path) -> PathMover:
-    """Return what makes a path absolute that starts in ``folder``."""
+    """Return a function that makes a path absolute; a relative one starts in ``folder``."""
 
-    def moved(path: str) -> str:
-        if path.startswith("~"):  # the home folder of a user, wherever the plan is
+    def make_absolute(path: str) -> str:
+        # The home folder of a user is the same, wherever the plan is.
+        if path.startswith("~"):
             return path
         whole = str(folder / path)
         if why := why_not_prose(whole):
@@ -60,7 +62,7 @@ def _make_absolute(folder: Path) -> PathMover:
             )
         return whole
 
-    return moved
+    return make_absolute
 
 
 def _describe_remainder(rest: Rest, run: str, *, away: bool) -> Iterator[str]:

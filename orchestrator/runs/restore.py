@@ -1,7 +1,7 @@
-"""What brings back what a run took down: a run of its own, linked to that one, made from its journal.
+"""The restore of a run: a run of its own, linked to the first one, and made from its journal.
 
-It touches only targets that the run's snapshot saw deployed and that an undeploy of the run may have reached,
-in reverse order. What would not come back as it was is left out, with the option that takes it in.
+A restore touches only targets that a snapshot saw deployed and that an undeploy may have reached, in reverse
+order. A target that would not come back as it was is left out, with the option that brings it back still.
 """
 
 from __future__ import annotations
@@ -37,46 +37,51 @@ from orchestrator.rules.stop_rules import adapt_to_restore
 from orchestrator.version import __version__
 
 _NOWHERE = FilePosition(0, 0, 0)
+"""The targets of a restore come from a journal, not from a line of a plan."""
 _BATCH = 1000
+"""Number of snapshots that go into the draft at once."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """What of a run is to come back, and what is put up with for it."""
+    """Which targets of a run to bring back, and which differences to accept."""
 
     only: tuple[str, ...] = ()
-    """Patterns of target ids; empty is all."""
+    """Patterns of target ids; empty is all of them."""
     accept: frozenset[Obstacle] = frozenset()
     roll_back: bool = False
-    """Where a gateway keeps revisions, bring the one back that was deployed, over its working definition."""
+    """Whether to bring back the very revision that was deployed, over the working definition. Counts only for
+    gateways that keep revisions."""
 
 
 class Restoration(NamedTuple):
-    """A restore that is ready to be agreed to."""
+    """A restore that is ready, and waits for the operator's approval."""
 
     parent: RunId
     runs: tuple[RunId, ...]
-    """The runs that are brought back, in their order: one, or those of a chain."""
+    """The runs to bring back, in their order: one run, or those of a chain."""
     plan: Plan
     draft: Draft
     place: Path
+    """The temporary folder of the draft."""
     folder: Path
-    """What paths of the plan are relative to."""
+    """The folder that paths in the plan are relative to."""
     digest: str
     choice: Choice
     coming: int
-    """How many targets are to come back."""
+    """Number of targets that come back."""
     left: Counter[Obstacle]
-    """How many are left out, by what would have to be accepted; one may be counted under several."""
+    """Number of targets that are left out, by what to accept for them; a target may count more than once."""
     left_out: int
+    """Number of targets that are left out."""
     unseen: int
-    """How many went down without a snapshot that saw them deployed: those are left alone."""
+    """Number of targets that went down, but that no snapshot saw deployed: a restore leaves those alone."""
 
     def first(self, count: int) -> list[TargetId]:
-        """Return the ids of the first targets that are to come back, in order, at most ``count`` of them."""
+        """Return the ids of the first targets that come back, in order, at most ``count`` of them."""
         return list_first_open(self.draft.database, count)
 
     def forget(self) -> None:
-        """Remove what was made ready, unless it was run."""
+        """Remove the draft, unless a run has taken it over."""
         self.draft.close()
         shutil.rmtree(self.place, ignore_errors=True)
 
@@ -86,9 +91,9 @@ def build_restoration(
 ) -> Restoration:
     """Make the journal of a restore in the folder ``place``. Sends nothing.
 
-    ``chain`` are the runs of a chain in their order, all of which are brought back then, each target once.
-    Raises RunError where a run is going on or nothing was taken down, UsageError where it can never be
-    restored or a pattern matches nothing.
+    With a ``chain``, its runs in their order, the restore is of all of them, each target once. Raises
+    RunError if a run is live or took nothing down, and UsageError if the run can never be restored or a
+    pattern matches nothing.
     """
     runs = tuple(chain) or (parent,)
     for run in runs:
@@ -101,7 +106,7 @@ def build_restoration(
         _refuse_wrong_run(parent, meta)
         draft = Draft(place / "journal.sqlite")
         try:
-            return _RestorationBuilder(runs, database, meta, choice, draft).fill(place)
+            return _RestorationBuilder(runs, database, meta, choice, draft).build(place)
         except BaseException:
             draft.close()
             raise
@@ -109,7 +114,7 @@ def build_restoration(
 
 @contextmanager
 def _open_journals(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
-    """Open the journal of a run, or all journals of a chain as one."""
+    """Open the journal of a run, or the journals of a chain as one."""
     if chain:
         with put_together(chain) as (database, _):
             yield database
@@ -126,7 +131,7 @@ def _refuse_wrong_run(parent: RunFolder, meta: RunMeta) -> None:
 
 
 class _RestorationBuilder:
-    """Takes the targets of a run, or of a chain put together, over into the draft of a restore."""
+    """Copies the targets of a run, or of a whole chain, into the draft of a restore."""
 
     def __init__(
         self,
@@ -143,19 +148,21 @@ class _RestorationBuilder:
         self._choice = choice
         self._draft = draft
         self._plan = _reverse_plan(read_plan(database))
-        self._kept: list[tuple[int, Snapshot]] = []
-        self._left: list[tuple[int, str]] = []
+        self._snapshots: list[tuple[int, Snapshot]] = []
+        """The snapshots that are not in the draft yet, by the number of the target."""
+        self._left_out: list[tuple[int, str]] = []
+        """The targets that stay down, each with its reason."""
         self._counts: Counter[Obstacle] = Counter()
-        self._said = hashlib.sha256(_encode_choice(meta.digest, " ".join(self._runs), choice))
+        self._digest = hashlib.sha256(_encode_choice(meta.digest, " ".join(self._runs), choice))
 
-    def fill(self, place: Path) -> Restoration:
-        """Take all of them over, and return what came of it."""
+    def build(self, place: Path) -> Restoration:
+        """Fill the draft, and return the restore."""
         source = _copy_plan(self._parent.plan, place / "plan.yaml")
-        count = self._take_over()
-        self._flush()
+        count = self._copy_targets()
+        self._write_snapshots()
         left_alone = unseen(self._database)
         meta = RunMeta(
-            digest=self._said.hexdigest(),
+            digest=self._digest.hexdigest(),
             folder=self._meta.folder,
             source=source,
             program=__version__,
@@ -167,7 +174,7 @@ class _RestorationBuilder:
             unseen=left_alone,
         )
         self._draft.finish(self._plan, meta)
-        leave(self._draft.database, self._left)
+        leave(self._draft.database, self._left_out)
         return Restoration(
             parent=self._parent.id,
             runs=self._runs,
@@ -175,32 +182,33 @@ class _RestorationBuilder:
             draft=self._draft,
             place=place,
             folder=Path(self._meta.folder),
-            digest=self._said.hexdigest(),
+            digest=self._digest.hexdigest(),
             choice=self._choice,
-            coming=count - len(self._left),
+            coming=count - len(self._left_out),
             left=self._counts,
-            left_out=len(self._left),
+            left_out=len(self._left_out),
             unseen=left_alone,
         )
 
-    def _take_over(self) -> int:
-        """Add each target that is wanted; return how many there are."""
+    def _copy_targets(self) -> int:
+        """Add each wanted target to the draft; return their number."""
         pairs = list(order_of(self._database))
         ordered = {seq for pair in pairs for seq in pair}
         placed: dict[int, tuple[int, TargetId]] = {}
         count = 0
-        for count, row in enumerate(self._wanted(), 1):
-            self._draft.add(self._target(row, count), _NOWHERE)
-            self._note(row, count)
+        for count, row in enumerate(self._find_wanted(), 1):
+            self._draft.add(self._make_target(row, count), _NOWHERE)
+            self._add_snapshot(row, count)
             if row.seq in ordered:
                 placed[row.seq] = (count, row.id)
         for after, first in pairs:
-            if first in placed and after in placed:  # what went first comes back last
+            # The target that went down first comes back last.
+            if first in placed and after in placed:
                 self._draft.require(placed[first][0], placed[after][1], _NOWHERE)
         return count
 
-    def _wanted(self) -> Iterator[Taken]:
-        """Yield what the patterns let through. Raises where that is nothing, or a pattern matches nothing."""
+    def _find_wanted(self) -> Iterator[Taken]:
+        """Yield the targets that match the patterns. Raises if none does, or if a pattern matches none."""
         only = Patterns(self._choice.only or ("**",), self._plan.gateways, name_by_entry)
         used: set[int] = set()
         for row in taken_down(self._database):
@@ -215,31 +223,33 @@ class _RestorationBuilder:
             why = _explain_nothing(self._database)
             raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
 
-    def _target(self, row: Taken, seq: int) -> Target:
+    def _make_target(self, row: Taken, seq: int) -> Target:
         gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
         return Target(seq, row.id, gateway, wave, decode_parts(row.id), persistent=row.persistent)
 
-    def _note(self, row: Taken, seq: int) -> None:
-        """Keep a target's snapshot, and why it is left out where it is."""
+    def _add_snapshot(self, row: Taken, seq: int) -> None:
+        """Keep a target's snapshot, and the reason if the target is left out."""
         snapshot = row.snapshot
         if self._choice.roll_back:
             snapshot = self._plan.gateways[row.gateway].restore.pin_revision(snapshot)
-        self._kept.append((seq, snapshot))
+        self._snapshots.append((seq, snapshot))
         obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
         if obstacles:
-            self._left.append((seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot.message)}"))
+            self._left_out.append(
+                (seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot.message)}")
+            )
             self._counts.update(obstacles)
-        self._said.update(f"\n{row.id}".encode())
-        if len(self._kept) >= _BATCH:
-            self._flush()
+        self._digest.update(f"\n{row.id}".encode())
+        if len(self._snapshots) >= _BATCH:
+            self._write_snapshots()
 
-    def _flush(self) -> None:
-        keep(self._draft.database, self._kept)
-        self._kept.clear()
+    def _write_snapshots(self) -> None:
+        keep(self._draft.database, self._snapshots)
+        self._snapshots.clear()
 
 
 def _copy_plan(plan: Path, copy: Path) -> str:
-    """Copy the plan as it was run; return the digest of its bytes."""
+    """Copy a run's plan file; return the SHA-256 of its bytes."""
     try:
         shutil.copyfile(plan, copy)
         return hashlib.sha256(copy.read_bytes()).hexdigest()
@@ -248,9 +258,9 @@ def _copy_plan(plan: Path, copy: Path) -> str:
 
 
 def _encode_choice(digest: str, parent: str, choice: Choice) -> bytes:
-    """Return what stands for this very restore, before its targets in order: the run and what is accepted."""
-    said = [digest, parent, sorted(choice.accept), choice.roll_back]
-    return json.dumps(said, ensure_ascii=False).encode()
+    """Return the head of what a restore's digest covers; the ids of its targets follow in their order."""
+    head = [digest, parent, sorted(choice.accept), choice.roll_back]
+    return json.dumps(head, ensure_ascii=False).encode()
 
 
 def _explain_nothing(database: Database) -> str:
@@ -261,7 +271,7 @@ def _explain_nothing(database: Database) -> str:
 
 
 def _reverse_plan(plan: Plan) -> Plan:
-    """Return the plan of a restore: the same gateways, the waves backwards, nothing of an undeploy."""
+    """Return the plan of a restore: the same gateways, the waves in reverse, and no bound of the undeploy."""
     return replace(
         plan,
         window=None,
@@ -275,8 +285,10 @@ def _reverse_plan(plan: Plan) -> Plan:
 
 
 def _explain_obstacles(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
-    """Return why a target is left out, with the ``gap`` in its snapshot where it is named, and what takes it
-    in."""
+    """Return why a target is left out, and the option that brings it back all the same.
+
+    ``gap`` names what is missing in the target's snapshot; None if nothing is, or the gateway did not say.
+    """
     texts = {
         "new-front-end-id": "its front-end API would get a new id",
         "unpublished-edits": "edits that were never deployed would go live with it",

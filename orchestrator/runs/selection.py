@@ -1,4 +1,4 @@
-"""Which targets of a plan a run may touch: filters, and what is protected."""
+"""The targets that a run may touch: the filters of the command line, and the patterns of ``protect``."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from orchestrator.rules.steps import find_step_ends
 from orchestrator.text.names import to_nfc
 
 MOST_NAMED = 10
-"""So many patterns of a sort are named in one warning; the others are counted."""
+"""Maximum number of patterns that one warning names; it counts the others."""
 
 
 def refuse_dead_patterns(plan: Plan, options: RunOptions) -> None:
-    """Raise ``PlanError`` with each line of a protect file that can match no target's id, by its place."""
+    """Raise ``PlanError`` with the place of each line of a protect file that can match no target's id."""
     given = ProtectFile("protect", tuple(Line(text, 0, 0) for text in options.protect))
     refuse_dead_lines([*options.protect_files, *([given] if given.lines else [])], plan.gateways)
 
 
 def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> None:
-    """Raise UsageError for a filter that matches no target: a typo in it would take down what it spares."""
-    told = []
+    """Raise UsageError for a filter that matches no target: a typo in ``--skip`` would take targets down."""
+    messages = []
     filters = (("--only", options.only, name_by_entry), ("--skip", options.skip, name_by_installation))
     for option, patterns, called in filters:
         for pattern in Patterns(patterns, plan.gateways, called).find_idle(_list_ids(database)):
             unfit = find_fault(pattern, plan.gateways)
             hint = f". {unfit.hint[0].upper()}{unfit.hint[1:]}" if unfit is not None and unfit.hint else ""
-            told.append(
+            messages.append(
                 f"{option} {pattern or repr('')} matches no target of the plan; nothing was sent{hint}"
             )
-    if told:
-        raise UsageError("\n".join(told))
+    if messages:
+        raise UsageError("\n".join(messages))
 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
-    """Return what keeps targets from a run, once ``list_protections`` have held them back in ``database``."""
+    """Return what protection keeps from a run whose selection was applied in ``database``."""
     held = Pending(database, plan, resumed=False).outcomes()
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
@@ -64,14 +64,18 @@ def summarize_protection(database: Database, plan: Plan, options: RunOptions) ->
 def list_idle_warnings(
     database: Database, plan: Plan, options: RunOptions, *, most: int | None = MOST_NAMED
 ) -> Iterator[tuple[str, str]]:
-    """Yield a gateway, and in words which patterns that name it match no target; those that name none of the
-    plan's gateways stand apart. At most ``most`` of a sort are named, None names all."""
+    """Yield warnings about protect patterns that match no target, each after the gateway that they name.
+
+    Patterns that name no gateway of the plan stand under its first one. A warning names at most ``most``
+    patterns; None names all.
+    """
     groups: dict[str | None, list[str]] = {}
     for pattern in prepare_protection(plan, options).find_idle(_list_ids(database)):
         names = list_named_gateways(pattern, plan.gateways)
         groups.setdefault(names[0] if names else None, []).append(pattern)
     places = _locate_patterns(plan, options)
-    # A display shows a gateway's last warning: what names a gateway of this plan is more likely a slip.
+    # A display shows a gateway's last warning. A pattern that names a gateway of this plan and still matches
+    # nothing is more likely a slip, so its warning comes last.
     for gateway, patterns in sorted(groups.items(), key=lambda group: group[0] is not None):
         shown = ", ".join(f"{pattern} ({places[pattern]})" for pattern in patterns[:most])
         more = f" and {len(patterns) - most:,} more" if most is not None and len(patterns) > most else ""
@@ -83,7 +87,7 @@ def list_idle_warnings(
 
 
 def _locate_patterns(plan: Plan, options: RunOptions) -> dict[str, str]:
-    """Return where each pattern stands."""
+    """Return the place of each pattern: the plan, a line of a file, or the command line."""
     places = dict.fromkeys(plan.protect, "in the plan")
     for file in options.protect_files:
         for line in file.lines:
@@ -96,23 +100,23 @@ def _list_ids(database: Database) -> Iterator[str]:
 
 
 def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None:
-    """Keep out of the run what is protected, and what the filters leave out."""
+    """Hold back the targets that are protected or that the filters leave out. Raises UsageError."""
     known = {to_nfc(wave.name) for wave in plan.waves}
     unknown = [name for name in options.waves if to_nfc(name) not in known]
     if unknown:
         names = ", ".join(wave.name for wave in plan.waves)
         named = " or ".join(map(repr, unknown))
         raise UsageError(f"no wave is named {named}; the plan has {names}")
-    wanted = make_filter(plan, options)
+    is_wanted = make_filter(plan, options)
     filters = Hold(
         Reason.FILTERED,
-        lambda name, wave: None if wanted(name, wave) else "left out by --only, --skip or --wave",
+        lambda name, wave: None if is_wanted(name, wave) else "left out by --only, --skip or --wave",
     )
     hold_back(database, [*list_protections(plan, options), filters])
 
 
 def split_waves(database: Database, plan: Plan) -> None:
-    """Split the waves that have sizes into steps, by how many of their targets are left to be done."""
+    """Split each wave with ``sizes`` into steps, by the number of its targets that are not held back."""
     sized = [
         (index, partial(find_step_ends, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes
     ]
@@ -121,44 +125,46 @@ def split_waves(database: Database, plan: Plan) -> None:
 
 
 def make_filter(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
-    """Return the test that the filters are, on a target's id and the index of its wave."""
-    # What lets through goes by the name as written, what holds back by every name of the same place.
+    """Return a test of a target's id and the index of its wave: whether the filters admit the target."""
+    # A filter that admits targets goes by the gateway's name as written. A filter that holds targets back
+    # covers every name of the same installation.
     only = Patterns(options.only, plan.gateways, name_by_entry)
     skip = Patterns(options.skip, plan.gateways)
     named = set(map(to_nfc, options.waves))
     waves = {index for index, wave in enumerate(plan.waves) if to_nfc(wave.name) in named}
 
-    def wanted(name: str, wave: int) -> bool:
+    def is_wanted(name: str, wave: int) -> bool:
         if options.waves and wave not in waves:
             return False
         if options.only and only.find_first(name) is None:
             return False
         return not options.skip or skip.find_first(name) is None
 
-    return wanted
+    return is_wanted
 
 
 def make_touch_test(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
-    """Return the test for what a resume may touch: the filters let it through and nothing protects it."""
-    wanted, holds = make_filter(plan, options), list_protections(plan, options)
+    """Return a test of a target's id and the index of its wave: whether a run may touch the target."""
+    is_wanted, holds = make_filter(plan, options), list_protections(plan, options)
 
-    def touched(name: str, wave: int) -> bool:
-        return wanted(name, wave) and all(hold.test(name, wave) is None for hold in holds)
+    def may_touch(name: str, wave: int) -> bool:
+        return is_wanted(name, wave) and all(hold.test(name, wave) is None for hold in holds)
 
-    return touched
+    return may_touch
 
 
 def list_protections(plan: Plan, options: RunOptions) -> list[Hold]:
-    """Return what is never touched: by the plan's own patterns, and by the site's."""
+    """Return the hold for protected targets; empty if no pattern is in force."""
     patterns = prepare_protection(plan, options)
     return [Hold(Reason.PROTECTED, lambda name, _: patterns.find_first(name))] if patterns.texts else []
 
 
 def prepare_protection(plan: Plan, options: RunOptions) -> Patterns:
-    """Return the patterns that are in force."""
+    """Return the protect patterns in force: of the plan, of the protect files, and of the caller."""
     return _prepare_patterns(plan.protect + options.site, plan.gateways)
 
 
-@lru_cache(maxsize=4)  # a start asks several times, and to prepare thousands of patterns takes a moment
+# A start asks several times, and to prepare thousands of patterns takes a moment.
+@lru_cache(maxsize=4)
 def _prepare_patterns(patterns: tuple[str, ...], gateways: tuple[Gateway, ...]) -> Patterns:
     return Patterns(patterns, gateways)
