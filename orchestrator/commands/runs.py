@@ -81,7 +81,7 @@ def render_json(folders: Sequence[RunFolder]) -> str:
 
 
 def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
-    from orchestrator.report.formats.json import head_json
+    from orchestrator.report.formats.json import encode_head
 
     place = {"id": folder.id, "folder": str(folder.path)}
     try:
@@ -89,7 +89,7 @@ def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, A
             report = account.report
     except OrchestratorError as error:
         return {**place, "error": str(error)}
-    head = head_json(report)
+    head = encode_head(report)
     begun = [{"id": each.id, "begun": each.begun, "live": each.live} for each in report.restores]
     counts = {"up_again": sum(report.up_again.values()), "restores": begun}
     return {**place, "run": head["run"], "totals": head["totals"], **counts}

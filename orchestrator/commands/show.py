@@ -57,9 +57,9 @@ def render_json(kept: TargetRecord) -> str:
     """Return the target's object of report.json, with ``snapshot``."""
     import msgspec
 
-    from orchestrator.report.formats.json import target_json
+    from orchestrator.report.formats.json import encode_target
 
-    return msgspec.json.encode({**target_json(kept.target), "snapshot": kept.snapshot}).decode()
+    return msgspec.json.encode({**encode_target(kept.target), "snapshot": kept.snapshot}).decode()
 
 
 def render_text(kept: TargetRecord) -> Iterator[str]:

@@ -81,10 +81,10 @@ def render_json(account: JournalReportSource, live: LiveStatus | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
     import msgspec
 
-    from orchestrator.report.formats.json import head_json
+    from orchestrator.report.formats.json import encode_head
     from orchestrator.report.values import SCHEMA
 
-    found: dict[str, Any] = {"schema": SCHEMA, **head_json(account.report)}
+    found: dict[str, Any] = {"schema": SCHEMA, **encode_head(account.report)}
     found["waits_for"] = live.waits_for if live else _describe_wait(account.report)
     found["until"] = _format_instant(live.until) if live else None
     found["forecast"] = _describe_forecast(live) if live else None

@@ -1,4 +1,4 @@
-"""The targets that are not down, grouped by cause, with a few examples of each."""
+"""The targets that did not reach the act's goal, grouped by cause, with a few examples of each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
 
 EXAMPLES = 5
-_MOST = 200
-_OTHER = "other causes"
-_NONE = "no reason given"
+_MAX_CAUSES = 200
+_OTHER_LABEL = "other causes"
+_NO_LABEL = "no reason given"
 
 
 class CauseGroup(Struct, frozen=True, kw_only=True):
     """Targets with one outcome for one cause.
 
-    ``label`` is the vendor's code, or the word with which the reason begins; ``text`` is what the first of
-    them was told (the vendor's message, or the reason), None where nothing was said.
+    ``label`` is the vendor's code, or the first word of the reason. ``text`` is the vendor's message or the
+    reason, of the first target; None if there is neither.
     """
 
     outcome: Outcome
@@ -32,20 +32,20 @@ class CauseGroup(Struct, frozen=True, kw_only=True):
     """Ids, at most ``EXAMPLES``."""
 
     @property
-    def said(self) -> bool:
-        """The label stands in the targets themselves, and can be searched for."""
-        return self.label not in {_OTHER, _NONE}
+    def is_searchable(self) -> bool:
+        """Return whether a search for the label finds the targets, because it is one of their texts."""
+        return self.label not in {_OTHER_LABEL, _NO_LABEL}
 
     @property
     def more(self) -> int:
-        """How many have no place among the examples."""
+        """Return how many targets are not among the examples."""
         return self.count - len(self.examples)
 
 
 def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
     """Group ``trouble`` by outcome and cause: failed, then unknown, then not started, the largest first.
 
-    Memory is bounded: beyond 200 different causes the rest share one group an outcome.
+    Memory is bounded: after 200 different causes all others share one group for each outcome.
     """
     counts: Counter[tuple[Outcome, str]] = Counter()
     texts: dict[tuple[Outcome, str], str | None] = {}
@@ -53,12 +53,12 @@ def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
     examples: defaultdict[tuple[Outcome, str], list[str]] = defaultdict(list)
     for target in trouble:
         label, text = find_cause(target)
-        if (target.outcome, label) not in counts and len(counts) >= _MOST:
-            label, text = _OTHER, None
+        if (target.outcome, label) not in counts and len(counts) >= _MAX_CAUSES:
+            label, text = _OTHER_LABEL, None
         key = target.outcome, label
         counts[key] += 1
         if texts.setdefault(key, text) != text and target.outcome is Outcome.NOT_STARTED:
-            texts[key] = None  # a reason of ours that is not everybody's would mislead
+            texts[key] = None  # these reasons differ, and the first would mislead
         gateways[key][target.gateway] = None
         if len(examples[key]) < EXAMPLES:
             examples[key].append(target.id)
@@ -78,10 +78,10 @@ def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
 
 
 def find_cause(target: TargetReport) -> tuple[str, str | None]:
-    """The label and the text of why ``target`` is not down."""
+    """Return the label and the text of the cause why ``target`` did not reach the act's goal."""
     word = (target.reason or "").partition(":")[0]
     if target.outcome is Outcome.NOT_STARTED or word == "partial":
-        return word or _NONE, target.reason
+        return word or _NO_LABEL, target.reason
     for attempt in reversed(target.attempts):
         if attempt.code:
             return attempt.code, attempt.message or target.reason

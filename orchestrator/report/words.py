@@ -65,7 +65,7 @@ def name_act(act: str, *, rehearsal: bool) -> str:
 
 def describe_session(session: SessionReport) -> str:
     """Say when a session worked, by whom, and how it ended."""
-    by = " on ".join(filter(None, (session.by, session.host))) or "an unknown user"
+    by = " on ".join(filter(None, (session.by, session.host))) or "nobody known"
     if session.ended is None:
         return f"{format_moment(session.started)}, by {by}; its end is not known"
     status = "" if session.exit_status is None else f", exit status {session.exit_status}"
@@ -83,7 +83,7 @@ def describe_approval(approval: RunApproval) -> str:
 
 
 _APPROVAL_WORDS: dict[ApprovalMethod, str] = {
-    "none": "no approval was asked for",
+    "none": "nobody was asked",
     "yes": "--yes",
     "prompt": "digest typed",
     "digest": "digest given",

@@ -72,7 +72,7 @@ def test_a_thousand_different_codes_do_not_fill_the_memory_and_none_is_lost() ->
 
     assert len(groups) == 201
     assert sum(group.count for group in groups) == 1_000
-    assert [group.label for group in groups if not group.said] == ["other causes"]
+    assert [group.label for group in groups if not group.is_searchable] == ["other causes"]
 
 
 def test_every_target_that_is_not_down_is_in_one_group() -> None:

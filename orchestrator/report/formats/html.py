@@ -1,7 +1,7 @@
-"""report.html: the run as one page that needs nothing but itself. The only home of jinja2.
+"""report.html: the run as one page without any other file. The only home of jinja2.
 
-What matters is in the markup and needs no script: the headline, the totals, the causes, gateways and waves.
-The script adds the list of all targets. Its policy allows its own style and script, by their hashes.
+The headline, the totals, the causes, the gateways and the waves need no script. The script adds the list of
+all targets. The content policy allows the page's own style and script, by their hashes, and nothing else.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ from orchestrator.report.words import (
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_moment, format_span
 
-CAP = 20_000
-"""A page with more targets than this opens slowly; those that are down are left out first."""
+MAX_TARGETS = 20_000
+"""A page with more targets opens slowly. Above this, the targets that are down are left out first."""
 BUCKETS = 60
-CAUSES = 50
-LINES = 200
-"""At most so many gateways, waves and steering acts are shown."""
+"""Columns of a chart over time."""
+MAX_CAUSES = 50
+MAX_LINES = 200
+"""The most gateways, waves, sessions and controls that the page shows."""
 
 
 def write(source: ReportSource, out: TextIO) -> None:
     """Write the page, target by target."""
     report = source.report
-    targets, embedded, trouble = choose_targets(source, CAP)
+    targets, embedded, trouble = choose_targets(source, MAX_TARGETS)
     groups = group_by_cause(source.trouble())
-    page = _environment().get_template("page.html.jinja")
+    page = _make_environment().get_template("page.html.jinja")
     stream = page.stream(
         report=report,
         run=report.run,
@@ -56,29 +57,29 @@ def write(source: ReportSource, out: TextIO) -> None:
         words_of_act=ACT_WORDS[report.run.act],
         headline=compose_headline(report),
         banner=f"{REHEARSAL}: {SIMULATED}." if report.run.rehearsal else "",
-        sessions=report.run.sessions[-LINES:],
+        sessions=report.run.sessions[-MAX_LINES:],
         advice=advise(report),
         dangers=find_dangers(report),
         parts=draw_bar(report.totals),
         chart=draw_timeline(source.timeline(BUCKETS)),
-        paces=[draw_pace(pacing) for pacing in source.pace_timelines(BUCKETS)[:LINES]],
-        controls=report.controls[:LINES],
-        chain=report.chain[-LINES:],
-        gateways=list(zip(report.gateways, place_latencies(report.gateways), strict=True))[:LINES],
-        waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:LINES]],
-        groups=groups[:CAUSES],
-        unlisted=len(groups) - CAUSES,
+        paces=[draw_pace(pacing) for pacing in source.pace_timelines(BUCKETS)[:MAX_LINES]],
+        controls=report.controls[:MAX_LINES],
+        chain=report.chain[-MAX_LINES:],
+        gateways=list(zip(report.gateways, place_latencies(report.gateways), strict=True))[:MAX_LINES],
+        waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:MAX_LINES]],
+        groups=groups[:MAX_CAUSES],
+        unlisted=len(groups) - MAX_CAUSES,
         embedded=embedded,
         trouble=trouble,
         document=map(Markup, encode_document(targets, report.run.started)),  # every "<" in it is escaped
-        **_assets(),
+        **_load_assets(),
     )
     stream.enable_buffering(50)
     out.writelines(stream)
 
 
 @cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("orchestrator.report", "page"),
         autoescape=True,
@@ -94,46 +95,46 @@ def _environment() -> Environment:
         span=format_span,
         visible=make_visible,
         describe_session=describe_session,
-        count=_count,
-        link=_link,
-        selection=_selection,
+        count=_format_count,
+        link_text=_link_text,
+        link_group=_link_group,
     )
     environment.globals.update(words={outcome.value: word for outcome, word in OUTCOME_WORDS.items()})
     return environment
 
 
 @cache
-def _assets() -> dict[str, str]:
-    """The style and the script, and the policy that allows these two and nothing else."""
-    style, script = _source("page.css"), _source("page.js")
+def _load_assets() -> dict[str, str]:
+    """Return the style, the script, and the policy that allows these two and nothing else."""
+    style, script = _read_asset("page.css"), _read_asset("page.js")
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704  files of this package
 
 
-def _source(name: str) -> str:
-    environment = _environment()
+def _read_asset(name: str) -> str:
+    environment = _make_environment()
     loader = environment.loader
     assert loader is not None  # noqa: S101  given where the environment is made
     return loader.get_source(environment, name)[0]
 
 
-def _digest(text: str) -> str:
+def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _count(number: int) -> str:
+def _format_count(number: int) -> str:
     return f"{number:,}"
 
 
-def _selection(group: CauseGroup) -> str:
-    """The address within the page that shows the targets of ``group``."""
-    said = f"&q={quote(group.label, safe='')}" if group.said else ""
-    return f"#outcome={group.outcome}{said}"
+def _link_group(group: CauseGroup) -> str:
+    """Return the address within the page that shows the targets of ``group``."""
+    query = f"&q={quote(group.label, safe='')}" if group.is_searchable else ""
+    return f"#outcome={group.outcome}{query}"
 
 
-def _link(text: str, key: str = "q") -> str:
-    """The address within the page that shows the targets with ``text``."""
+def _link_text(text: str, key: str = "q") -> str:
+    """Return the address within the page that shows the targets with ``text``."""
     return f"#{key}={quote(text, safe='')}"

@@ -1,4 +1,4 @@
-"""report.json, schema 1: what other programs read. One target a line, for grep and diff."""
+"""report.json, schema 1, for other programs. Each target has a line of its own, for grep and diff."""
 
 from __future__ import annotations
 
@@ -35,33 +35,34 @@ def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
     report = source.report
     act = report.run.act
-    gateways = (replace(gateway, seconds=_rounded(gateway.seconds)) for gateway in report.gateways)
-    totals = _ENCODER.encode(_totals(report.totals, act)).decode()
-    out.write(f'{{"schema":{SCHEMA},\n"run":{_text(run_json(report.run))},\n')
+    gateways = (replace(gateway, seconds=_round_percentiles(gateway.seconds)) for gateway in report.gateways)
+    totals = _ENCODER.encode(_encode_totals(report.totals, act)).decode()
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_encode_text(encode_run(report.run))},\n')
     if report.chain:
         out.write('"chain":')
-        _write_lines(map(_chained, report.chain), out)
+        _write_lines(map(_encode_chained, report.chain), out)
         out.write(",\n")
     out.write(f'"totals":{totals},\n"gateways":')
-    _write_lines((_counted(gateway, act) for gateway in gateways), out)
+    _write_lines((_encode_group(gateway, act) for gateway in gateways), out)
     out.write(',\n"waves":')
-    _write_lines((_counted(wave, act) for wave in report.waves), out)
+    _write_lines((_encode_group(wave, act) for wave in report.waves), out)
     out.write(',\n"controls":')
-    _write_lines((replace(control, at=_utc(control.at)) for control in report.controls), out)
+    _write_lines((replace(control, at=_convert_to_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
-    _write_lines(map(target_json, source.targets()), out)
+    _write_lines(map(encode_target, source.targets()), out)
     out.write("}\n")
 
 
-def head_json(report: Report) -> dict[str, Any]:
+def encode_head(report: Report) -> dict[str, Any]:
     """Return the run, the totals, the waves and the gateways as report.json has them."""
     act = report.run.act
     return {
-        "run": run_json(report.run),
-        "totals": _totals(report.totals, act),
-        "waves": [_counted(wave, act) for wave in report.waves],
+        "run": encode_run(report.run),
+        "totals": _encode_totals(report.totals, act),
+        "waves": [_encode_group(wave, act) for wave in report.waves],
         "gateways": [
-            _counted(replace(gateway, seconds=_rounded(gateway.seconds)), act) for gateway in report.gateways
+            _encode_group(replace(gateway, seconds=_round_percentiles(gateway.seconds)), act)
+            for gateway in report.gateways
         ],
     }
 
@@ -75,48 +76,50 @@ def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None
     write("[]" if separator == "[\n" else "\n]")
 
 
-def _text(value: Struct) -> str:
+def _encode_text(value: Struct) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def _totals(totals: Totals, act: str) -> dict[str, int]:
-    """Counts under the names of the act: the other act's two are always 0, and left out."""
+def _encode_totals(totals: Totals, act: str) -> dict[str, int]:
+    """Return the counts without the two outcomes of the other act, which are always 0."""
     foreign = {name.value for name in OUTCOMES_OF["restore" if act == "undeploy" else "undeploy"]}
     return {name: count for name, count in asdict(totals).items() if name not in foreign}
 
 
-def _counted(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
-    return {**asdict(value), "totals": _totals(value.totals, act)}
+def _encode_group(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
+    return {**asdict(value), "totals": _encode_totals(value.totals, act)}
 
 
-def run_json(run: RunReport) -> RunReport:
+def encode_run(run: RunReport) -> RunReport:
     """Return a run as report.json has it: times in UTC, seconds rounded."""
-    ended = None if run.ended is None else _utc(run.ended)
+    ended = None if run.ended is None else _convert_to_utc(run.ended)
     return replace(
         run,
-        window=None if run.window is None else _window(run.window),
-        sessions=tuple(map(_session, run.sessions)),
-        started=_utc(run.started),
+        window=None if run.window is None else _encode_window(run.window),
+        sessions=tuple(map(_encode_session, run.sessions)),
+        started=_convert_to_utc(run.started),
         ended=ended,
         seconds=round_to_milliseconds(run.seconds) or 0.0,
     )
 
 
-def _session(session: SessionReport) -> SessionReport:
-    ended = None if session.ended is None else _utc(session.ended)
-    return replace(session, started=_utc(session.started), ended=ended)
+def _encode_session(session: SessionReport) -> SessionReport:
+    ended = None if session.ended is None else _convert_to_utc(session.ended)
+    return replace(session, started=_convert_to_utc(session.started), ended=ended)
 
 
-def _window(window: WindowReport) -> WindowReport:
-    opens = None if window.opens is None else _utc(window.opens)
-    return replace(window, opens=opens, closes=None if window.closes is None else _utc(window.closes))
+def _encode_window(window: WindowReport) -> WindowReport:
+    opens = None if window.opens is None else _convert_to_utc(window.opens)
+    return replace(
+        window, opens=opens, closes=None if window.closes is None else _convert_to_utc(window.closes)
+    )
 
 
-def _chained(each: ChainedRun) -> dict[str, Any]:
-    return {**asdict(run_json(each.run)), "totals": each.totals}
+def _encode_chained(each: ChainedRun) -> dict[str, Any]:
+    return {**asdict(encode_run(each.run)), "totals": each.totals}
 
 
-def _rounded(seconds: LatencyPercentiles) -> LatencyPercentiles:
+def _round_percentiles(seconds: LatencyPercentiles) -> LatencyPercentiles:
     return LatencyPercentiles(
         p50=round_to_milliseconds(seconds.p50),
         p95=round_to_milliseconds(seconds.p95),
@@ -124,7 +127,7 @@ def _rounded(seconds: LatencyPercentiles) -> LatencyPercentiles:
     )
 
 
-def target_json(target: TargetReport) -> dict[str, Any]:
+def encode_target(target: TargetReport) -> dict[str, Any]:
     """Return a target as report.json has it."""
     return {
         "id": target.id,
@@ -136,15 +139,15 @@ def target_json(target: TargetReport) -> dict[str, Any]:
         "reason": target.reason,
         "evidence": target.evidence,
         "seconds": round_to_milliseconds(target.seconds),
-        "attempts": [_attempt(attempt) for attempt in target.attempts],
+        "attempts": [_encode_attempt(attempt) for attempt in target.attempts],
     }
 
 
-def _attempt(attempt: AttemptReport) -> dict[str, Any]:
+def _encode_attempt(attempt: AttemptReport) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "act": attempt.act,
-        "started": _utc(attempt.started),
+        "started": _convert_to_utc(attempt.started),
         "seconds": round_to_milliseconds(attempt.seconds),
         "status": attempt.status,
         "code": attempt.code,
@@ -152,5 +155,5 @@ def _attempt(attempt: AttemptReport) -> dict[str, Any]:
     }
 
 
-def _utc(at: datetime) -> datetime:
+def _convert_to_utc(at: datetime) -> datetime:
     return at if at.tzinfo is UTC else at.astimezone(UTC)

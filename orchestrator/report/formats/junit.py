@@ -1,4 +1,4 @@
-"""report.xml in JUnit's form, for CI servers: a suite a wave, a case a target."""
+"""report.xml in JUnit's format, for CI servers: a suite for each wave, a case for each target."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _XML = _ILLEGAL | str.maketrans(_MARKUP)
 
 
 def write(source: ReportSource, out: TextIO) -> None:
-    """Write JUnit XML: failed and unknown are failures, not started is skipped, the rest passed.
+    """Write JUnit XML: failed and unknown are failures, not started is skipped, all else has passed.
 
-    Relies on the plan's order: the targets of a wave stand together.
+    Relies on the plan's order, in which the targets of a wave stand together.
     """
     report = source.report
     totals = report.totals
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
-        f'<testsuites name="{_escaped(report.run.plan)}" tests="{totals.targets}" '
-        f'failures="{_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
+        f'<testsuites name="{_escape(report.run.plan)}" tests="{totals.targets}" '
+        f'failures="{_count_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
     )
     for wave, targets in groupby(source.targets(), key=attrgetter("wave")):
         _write_suite(report, wave, targets, out)
@@ -40,15 +40,15 @@ def _write_suite(report: Report, wave: str, targets: Iterable[TargetReport], out
     totals = next((entry.totals for entry in report.waves if entry.name == wave), Totals())
     started = report.run.started.astimezone(UTC)
     out.write(
-        f'<testsuite name="{_escaped(wave)}" tests="{totals.targets}" failures="{_failures(totals)}" '
+        f'<testsuite name="{_escape(wave)}" tests="{totals.targets}" failures="{_count_failures(totals)}" '
         f'errors="0" skipped="{totals.not_started}" timestamp="{started:%Y-%m-%dT%H:%M:%S}Z">\n'
     )
-    out.write(_properties(report))
-    out.writelines(map(_case, targets))
+    out.write(_format_properties(report))
+    out.writelines(map(_format_case, targets))
     out.write("</testsuite>\n")
 
 
-def _properties(report: Report) -> str:
+def _format_properties(report: Report) -> str:
     run = report.run
     values = {
         "run": run.id,
@@ -66,48 +66,48 @@ def _properties(report: Report) -> str:
     }
     urls = ((f"url:{gateway.name}", gateway.url) for gateway in report.gateways)
     sessions = (("session", describe_session(session)) for session in run.sessions)
-    told = [
+    properties = [
         *values.items(),
         *urls,
         *sessions,
         *(("warning", f"{name}: {text}") for name, text in find_dangers(report)),
     ]
     lines = (
-        f'<property name="{_escaped(name)}" value="{_escaped(value)}"/>\n'
-        for name, value in told
+        f'<property name="{_escape(name)}" value="{_escape(value)}"/>\n'
+        for name, value in properties
         if value is not None
     )
     return f"<properties>\n{''.join(lines)}</properties>\n"
 
 
-def _case(target: TargetReport) -> str:
-    name, gateway = _escaped(target.id), _escaped(target.gateway)
+def _format_case(target: TargetReport) -> str:
+    name, gateway = _escape(target.id), _escape(target.gateway)
     opening = f'<testcase name="{name}" classname="{gateway}" time="{target.seconds or 0:.3f}"'
     match target.outcome:
         case Outcome.FAILED | Outcome.UNKNOWN:
-            return f"{opening}>{_failure(target)}</testcase>\n"
+            return f"{opening}>{_format_failure(target)}</testcase>\n"
         case Outcome.NOT_STARTED:
-            return f'{opening}><skipped message="{_escaped(target.reason or "")}"/></testcase>\n'
+            return f'{opening}><skipped message="{_escape(target.reason or "")}"/></testcase>\n'
         case _:
             return f"{opening}/>\n"
 
 
-def _failure(target: TargetReport) -> str:
-    message = _escaped(target.reason or target.outcome)
-    told = "\n".join(map(_line, target.attempts)) or "No request was sent."
-    return f'<failure type="{target.outcome}" message="{message}">{_escaped(told)}</failure>'
+def _format_failure(target: TargetReport) -> str:
+    message = _escape(target.reason or target.outcome)
+    log = "\n".join(map(_format_attempt, target.attempts)) or "No request was sent."
+    return f'<failure type="{target.outcome}" message="{message}">{_escape(log)}</failure>'
 
 
-def _line(attempt: AttemptReport) -> str:
+def _format_attempt(attempt: AttemptReport) -> str:
     reply = "no reply" if attempt.status is None else f"{attempt.status}"
     took = "" if attempt.seconds is None else f" after {attempt.seconds:.3f} s"
-    said = " ".join(filter(None, (attempt.code, attempt.message)))
-    return f"{attempt.number} {attempt.act}: {reply}{took}{': ' if said else ''}{said}"
+    answer = " ".join(filter(None, (attempt.code, attempt.message)))
+    return f"{attempt.number} {attempt.act}: {reply}{took}{': ' if answer else ''}{answer}"
 
 
-def _failures(totals: Totals) -> int:
+def _count_failures(totals: Totals) -> int:
     return totals.failed + totals.unknown
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.translate(_XML)

@@ -33,43 +33,43 @@ from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import DASH, format_moment, format_span
 from orchestrator.text.markdown import escape_markdown, format_code
 
-ROWS = 40
-"""At most so many rows in a table; the rest is counted and left to report.csv."""
+MAX_ROWS = 40
+"""The most rows of a table. The rest is counted, and report.csv has it."""
 
-_OTHERS = ("failed", "unknown", "not_started", "requests", "retries")
+_OTHER_COUNTS = ("failed", "unknown", "not_started", "requests", "retries")
 
 
 def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
     report = source.report
     act = report.run.act
-    title = f"{escape_markdown(report.run.plan)}: {_what(report)} {format_code(report.run.id)}"
+    title = f"{escape_markdown(report.run.plan)}: {_name_report(report)} {format_code(report.run.id)}"
     out.write(f"# {title}\n\n**{compose_headline(report)}**\n\n")
     if report.run.rehearsal:
         out.write(f"> **{REHEARSAL}: {SIMULATED}.**\n\n")
     # Markdown knows no colour of its own; the sign is red everywhere.
     out.writelines(
         f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n"
-        for name, text in find_dangers(report)[:ROWS]
+        for name, text in find_dangers(report)[:MAX_ROWS]
     )
-    out.writelines(_facts(report))
-    out.writelines(_sessions(report.run.sessions))
-    out.writelines(_chain(report.chain))
+    out.writelines(_write_facts(report))
+    out.writelines(_write_sessions(report.run.sessions))
+    out.writelines(_write_chain(report.chain))
     out.write("\n## What to do next\n\n")
-    out.writelines(_steps(report))
+    out.writelines(_write_steps(report))
     out.write("\n## Totals\n\n")
-    out.writelines(_totals(report.totals, act))
-    out.writelines(_causes(group_by_cause(source.trouble()), act))
-    out.writelines(_gateways(report.gateways, act))
-    out.writelines(_waves(report.waves, act))
-    out.writelines(_controls(report.controls))
+    out.writelines(_write_totals(report.totals, act))
+    out.writelines(_write_causes(group_by_cause(source.trouble()), act))
+    out.writelines(_write_gateways(report.gateways, act))
+    out.writelines(_write_waves(report.waves, act))
+    out.writelines(_write_controls(report.controls))
 
 
-def _what(report: Report) -> str:
+def _name_report(report: Report) -> str:
     return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{describe_act(report.run)} run"
 
 
-def _facts(report: Report) -> Iterable[str]:
+def _write_facts(report: Report) -> Iterable[str]:
     run = report.run
     goes_back = "Continues" if run.act == "undeploy" else "Parent"
     parent = {goes_back: format_code(run.parent)} if run.parent else {}
@@ -93,132 +93,134 @@ def _facts(report: Report) -> Iterable[str]:
     if report.snapshots is not None:
         facts["Snapshots"] = f"{report.snapshots:,} of {report.totals.targets:,} targets"
     yield "| | |\n|---|---|\n"
-    yield from (_row((name, value)) for name, value in facts.items())
+    yield from (_format_row((name, value)) for name, value in facts.items())
 
 
-def _chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
+def _write_chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     if not chain:
         return
     yield "\n## Runs\n\n"
-    yield _header(["run", "continues", "started", "ended", "state", *_short("undeploy")])
-    for each in chain[-ROWS:]:
+    yield _format_header(["run", "continues", "started", "ended", "state", *_name_columns("undeploy")])
+    for each in chain[-MAX_ROWS:]:
         run = each.run
         parent = format_code(run.parent) if run.parent else DASH
-        yield _row(
+        yield _format_row(
             (
                 format_code(run.id),
                 parent,
                 format_moment(run.started),
                 format_moment(run.ended),
                 run.state,
-                *_counts(each.totals, run.act),
+                *_format_counts(each.totals, run.act),
             )
         )
-    yield from _rest(len(chain), "runs before these", "report.json")
+    yield from _count_rest(len(chain), "runs before these", "report.json")
 
 
-def _sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
-    """Of one session the facts have told all, but who it was."""
+def _write_sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
+    """Yield a line for each of the newest sessions."""
     yield f"\n## Session{choose_form(len(sessions), '', 's')}\n\n" if sessions else ""
-    yield from (f"- {escape_markdown(describe_session(session))}\n" for session in sessions[-ROWS:])
-    yield from _rest(len(sessions), "sessions before these", "report.json")
+    yield from (f"- {escape_markdown(describe_session(session))}\n" for session in sessions[-MAX_ROWS:])
+    yield from _count_rest(len(sessions), "sessions before these", "report.json")
 
 
-def _steps(report: Report) -> Iterable[str]:
+def _write_steps(report: Report) -> Iterable[str]:
     for step in advise(report):
         command = f" {format_code(step.command)}" if step.command else ""
         yield f"- {escape_markdown(step.text)}{command}\n"
 
 
-def _names(act: str) -> tuple[str, ...]:
+def _name_counts(act: str) -> tuple[str, ...]:
     """Return the names of the counts, in their order."""
-    return ("targets", *(outcome.value for outcome in OUTCOMES_OF[act]), *_OTHERS)
+    return ("targets", *(outcome.value for outcome in OUTCOMES_OF[act]), *_OTHER_COUNTS)
 
 
-def _totals(totals: Totals, act: str) -> Iterable[str]:
-    names = _names(act)
-    yield _header([name.replace("_", " ") for name in names], numbers=len(names))
-    yield _row(_counts(totals, act))
+def _write_totals(totals: Totals, act: str) -> Iterable[str]:
+    names = _name_counts(act)
+    yield _format_header([name.replace("_", " ") for name in names], numbers=len(names))
+    yield _format_row(_format_counts(totals, act))
 
 
-def _causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
+def _write_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
     if not groups:
         return
     yield f"\n## What is not {ACT_WORDS[act].goal}, by cause\n\n"
-    yield _header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
-    for group in groups[:ROWS]:
-        yield _row(
+    yield _format_header(["count", "outcome", "code or cause", "told", "gateways", "targets"])
+    for group in groups[:MAX_ROWS]:
+        yield _format_row(
             (
                 f"{group.count:,}",
                 OUTCOME_WORDS[group.outcome],
                 format_code(group.label),
                 escape_markdown(group.text or DASH),
-                _bounded(group.gateways),
-                ", ".join(map(format_code, group.examples)) + _more(group.more),
+                _list_gateways(group.gateways),
+                ", ".join(map(format_code, group.examples)) + _count_more(group.more),
             )
         )
-    yield from _rest(len(groups), "causes")
+    yield from _count_rest(len(groups), "causes")
 
 
-def _gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
+def _write_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
     yield "\n## Gateways\n\n"
-    yield _header(["gateway", "kind", "url", "lane", *_short(act), "p50", "p95", "p99"])
-    for gateway in gateways[:ROWS]:
+    yield _format_header(["gateway", "kind", "url", "lane", *_name_columns(act), "p50", "p95", "p99"])
+    for gateway in gateways[:MAX_ROWS]:
         seconds = gateway.seconds
         latency = (format_span(seconds.p50), format_span(seconds.p95), format_span(seconds.p99))
         told = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
-        yield _row((*told, *_counts(gateway.totals, act), *latency))
-    yield from _rest(len(gateways), "gateways")
+        yield _format_row((*told, *_format_counts(gateway.totals, act), *latency))
+    yield from _count_rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:
         yield "\nWarnings:\n\n"
-        yield from (f"- {format_code(name)}: {escape_markdown(text)}\n" for name, text in warnings[:ROWS])
-        yield from _rest(len(warnings), "warnings")
+        yield from (f"- {format_code(name)}: {escape_markdown(text)}\n" for name, text in warnings[:MAX_ROWS])
+        yield from _count_rest(len(warnings), "warnings")
 
 
-def _waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
+def _write_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield "\n## Waves\n\n"
-    yield _header(["wave", *_short(act)])
-    yield from (_row((format_code(wave.name), *_counts(wave.totals, act))) for wave in waves[:ROWS])
-    yield from _rest(len(waves), "waves")
+    yield _format_header(["wave", *_name_columns(act)])
+    yield from (
+        _format_row((format_code(wave.name), *_format_counts(wave.totals, act))) for wave in waves[:MAX_ROWS]
+    )
+    yield from _count_rest(len(waves), "waves")
 
 
-def _controls(controls: Sequence[ControlReport]) -> Iterable[str]:
+def _write_controls(controls: Sequence[ControlReport]) -> Iterable[str]:
     if not controls:
         return
     yield "\n## Steered by hand\n\n"
-    yield _header(["time", "who", "from", "what"])
-    for control in controls[:ROWS]:
+    yield _format_header(["time", "who", "from", "what"])
+    for control in controls[:MAX_ROWS]:
         who = (escape_markdown(text or DASH) for text in (control.by, control.origin))
-        yield _row((format_moment(control.at), *who, format_code(control.act)))
-    yield from _rest(len(controls), "acts", "report.json")
+        yield _format_row((format_moment(control.at), *who, format_code(control.act)))
+    yield from _count_rest(len(controls), "acts", "report.json")
 
 
-def _short(act: str) -> list[str]:
-    return ["already" if name.startswith("already") else name.replace("_", " ") for name in _names(act)]
+def _name_columns(act: str) -> list[str]:
+    return ["already" if name.startswith("already") else name.replace("_", " ") for name in _name_counts(act)]
 
 
-def _counts(totals: Totals, act: str) -> list[str]:
-    return [f"{getattr(totals, name):,}" for name in _names(act)]
+def _format_counts(totals: Totals, act: str) -> list[str]:
+    return [f"{getattr(totals, name):,}" for name in _name_counts(act)]
 
 
-def _header(names: Sequence[str], *, numbers: int = 0) -> str:
+def _format_header(names: Sequence[str], *, numbers: int = 0) -> str:
     rule = "|".join(["---:"] * numbers + ["---"] * (len(names) - numbers))
-    return f"{_row(names)}|{rule}|\n"
+    return f"{_format_row(names)}|{rule}|\n"
 
 
-def _row(cells: Iterable[str]) -> str:
+def _format_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _bounded(names: Sequence[str]) -> str:
-    return ", ".join(map(format_code, names[:5])) + (_more(len(names) - 5))
+def _list_gateways(names: Sequence[str]) -> str:
+    return ", ".join(map(format_code, names[:5])) + (_count_more(len(names) - 5))
 
 
-def _more(count: int) -> str:
+def _count_more(count: int) -> str:
     return f" and {count:,} more, see report.csv" if count > 0 else ""
 
 
-def _rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
-    if count > ROWS:
-        yield f"\nand {count - ROWS:,} more {what}, see {where}\n"
+def _count_rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
+    if count > MAX_ROWS:
+        yield f"\nand {count - MAX_ROWS:,} more {what}, see {where}\n"

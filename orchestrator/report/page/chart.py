@@ -1,4 +1,4 @@
-"""The figures of the page as numbers: where the bars of the time line and of the outcomes stand."""
+"""The charts of the page as numbers: where each bar, line and mark stands."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.formats import format_per_second, format_span
 
 WIDTH = 1000.0
-_LEAST = 5.0
-"""One target of ten thousand is still seen: no part of a bar is narrower, in units of ``WIDTH``."""
+"""Units along a bar of outcomes."""
+_MIN_SIZE = 5.0
+"""The narrowest part of a bar, in the units of ``WIDTH``: one target of ten thousand must be seen."""
 
 
 class BarPart(Struct, frozen=True):
-    """A piece of a bar: ``at`` and ``size`` along it, both in the bar's own units."""
+    """A part of a bar, which begins ``at`` and has that ``size``, in the units of the bar."""
 
     outcome: str
     at: float
@@ -27,14 +28,14 @@ class BarPart(Struct, frozen=True):
 
 
 class TimeSlot(Struct, frozen=True):
-    """One bucket of the time line: its parts stand on each other, in units of 0 (top) to 100."""
+    """One bucket of the timeline, whose parts stand on each other from 100 (bottom) up to 0."""
 
     tooltip: str
     parts: tuple[BarPart, ...]
 
 
 class TimeChart(Struct, frozen=True):
-    """The time line. ``line`` is the path of the requests; ``top`` is the count at the top of the scale."""
+    """The timeline. ``line`` is the path of the requests; ``top`` is the count at the top of the scale."""
 
     slots: tuple[TimeSlot, ...]
     line: str
@@ -45,17 +46,17 @@ class TimeChart(Struct, frozen=True):
 
 
 class PaceSlot(Struct, frozen=True):
-    """One bucket of a pace chart; ``refused`` is how high the bar of its refusals is, 0 without one."""
+    """One bucket of a pace chart; ``refused`` is the height of its bar of refusals, 0 without one."""
 
     tooltip: str
     refused: float
 
 
 class PaceChart(Struct, frozen=True):
-    """How fast one gateway was sent to. Paths in units of a bucket, and of 0 (top) to 100.
+    """How fast the run sent to one gateway. Paths run over buckets, and from 100 (bottom) up to 0.
 
-    ``bound`` and ``sent`` share the scale that ends at ``top`` undeploys a second; ``in_flight``, an area,
-    has its own, which ends at ``most`` requests.
+    ``bound`` and ``sent`` share a scale that ends at ``top`` undeploys a second. ``in_flight``, an area, has
+    a scale of its own, which ends at ``most`` requests.
     """
 
     gateway: str
@@ -69,12 +70,12 @@ class PaceChart(Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        """Whether a request was refused at all."""
+        """Return whether the gateway refused a request at all."""
         return any(slot.refused for slot in self.slots)
 
 
 class LatencyRange(Struct, frozen=True):
-    """Latency of one gateway on a scale that all gateways share, 0 to 100."""
+    """The latency percentiles of one gateway, on a scale of 0 to 100 that all gateways share."""
 
     p50: float
     p95: float
@@ -82,132 +83,135 @@ class LatencyRange(Struct, frozen=True):
 
 
 def draw_bar(totals: Totals) -> tuple[BarPart, ...]:
-    """The outcomes side by side over ``WIDTH``; empty where there is no target."""
-    counts = {outcome.value: count for outcome, count in _counts(asdict(totals)) if count}
+    """Lay the outcomes side by side over ``WIDTH``; empty without a target."""
+    counts = {outcome.value: count for outcome, count in _count_by_outcome(asdict(totals)) if count}
     if not counts:
         return ()
-    spare = WIDTH - _LEAST * len(counts)
+    spare = WIDTH - _MIN_SIZE * len(counts)
     total = sum(counts.values())
     parts, at = [], 0.0
     for outcome, count in counts.items():
-        size = round(_LEAST + spare * count / total, 2)
+        size = round(_MIN_SIZE + spare * count / total, 2)
         parts.append(BarPart(outcome, round(at, 2), size))
         at += size
     return tuple(parts)
 
 
 def draw_timeline(timeline: RunTimeline) -> TimeChart | None:
-    """Return the chart; None where nothing was sent and nothing ended."""
+    """Return the chart; None if no request was sent and no target ended."""
     ended = [sum(bucket.values()) for bucket in timeline.ended]
     highest = max((*ended, *timeline.requests), default=0)
     if not highest:
         return None
-    top = _top(highest)
-    slots = tuple(_slots(timeline, top))
+    top = _choose_top(highest)
+    slots = tuple(_build_slots(timeline, top))
     seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
     return TimeChart(
         slots=slots,
-        line=_path(timeline.requests, top),
+        line=_draw_area(timeline.requests, top),
         top=top,
-        ticks=_ticks(timeline.width * len(slots)),
+        ticks=_format_ticks(timeline.width * len(slots)),
         outcomes=tuple(outcome.value for outcome in Outcome if outcome in seen),
     )
 
 
-def _slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
+def _build_slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
     for index, (bucket, requests) in enumerate(zip(timeline.ended, timeline.requests, strict=True)):
         parts, at = [], 100.0
-        told = [
+        texts = [
             f"{format_span(index * timeline.width)} to {format_span((index + 1) * timeline.width)}",
             f"{requests:,} requests",
         ]
-        for outcome, count in _counts(bucket):
+        for outcome, count in _count_by_outcome(bucket):
             if count:
                 size = round(100 * count / top, 3)
                 at -= size
                 parts.append(BarPart(outcome.value, round(at, 3), size))
-                told.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
-        yield TimeSlot(", ".join(told), tuple(parts))
+                texts.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
+        yield TimeSlot(", ".join(texts), tuple(parts))
 
 
 def draw_pace(pacing: PaceTimeline) -> PaceChart:
-    """Return the chart. A bound far above all that was sent is drawn at the top of the scale."""
+    """Return the chart. A bound far above the pace is drawn at the top of the scale."""
     fastest = max(pacing.sent, default=0.0)
     bounds = [bound for bound in pacing.bound if bound is not None]
     highest = min(max(bounds, default=0.0), 2 * fastest) if fastest else max(bounds, default=0.0)
-    top, most = _top(ceil(max(highest, fastest, 1))), _top(ceil(max(*pacing.in_flight, 1)))
+    top, most = _choose_top(ceil(max(highest, fastest, 1))), _choose_top(ceil(max(*pacing.in_flight, 1)))
     busiest = max(*pacing.refused, 1)
     slots = tuple(
-        PaceSlot(told, round(4 + 12 * refused / busiest, 2) if refused else 0.0)
-        for told, refused in zip(_pace_told(pacing), pacing.refused, strict=True)
+        PaceSlot(tooltip, round(4 + 12 * refused / busiest, 2) if refused else 0.0)
+        for tooltip, refused in zip(_build_pace_tooltips(pacing), pacing.refused, strict=True)
     )
     return PaceChart(
         gateway=pacing.gateway,
         slots=slots,
-        bound=_steps(pacing.bound, top),
+        bound=_draw_steps(pacing.bound, top),
         sent="M"
-        + "L".join(f"{index + 0.5:g} {_height(rate, top)}" for index, rate in enumerate(pacing.sent)),
-        in_flight=_path(pacing.in_flight, most),
+        + "L".join(f"{index + 0.5:g} {_find_height(rate, top)}" for index, rate in enumerate(pacing.sent)),
+        in_flight=_draw_area(pacing.in_flight, most),
         top=top,
         most=most,
-        ticks=_ticks(pacing.width * len(slots)),
+        ticks=_format_ticks(pacing.width * len(slots)),
     )
 
 
-def _pace_told(pacing: PaceTimeline) -> Iterator[str]:
+def _build_pace_tooltips(pacing: PaceTimeline) -> Iterator[str]:
     buckets = zip(pacing.sent, pacing.bound, pacing.in_flight, pacing.refused, strict=True)
     for index, (sent, bound, in_flight, refused) in enumerate(buckets):
-        told = [
+        texts = [
             f"{format_span(index * pacing.width)} to {format_span((index + 1) * pacing.width)}",
             f"{format_per_second(sent)} sent",
             "no bound" if bound is None else f"at most {format_per_second(bound)}",
             f"{in_flight:.1f} in flight",
         ]
-        yield ", ".join(told if not refused else [*told, f"{refused:,} refused"])
+        yield ", ".join(texts if not refused else [*texts, f"{refused:,} refused"])
 
 
-def _steps(values: Iterable[float | None], top: float) -> str:
-    """A line that goes on at its height through each bucket, with a gap where there is no value."""
+def _draw_steps(values: Iterable[float | None], top: float) -> str:
+    """Return a path that stays at its height through each bucket, with a gap for each None."""
     path, drawn = "", False
     for index, value in enumerate(values):
         if value is not None:
-            height = _height(value, top)
+            height = _find_height(value, top)
             path += f"{'V' if drawn else f'M{index} '}{height}H{index + 1}"
         drawn = value is not None
     return path
 
 
-def _height(value: float, top: float) -> float:
+def _find_height(value: float, top: float) -> float:
     return round(100 - 100 * min(value / top, 1.0), 2)
 
 
-def _ticks(whole: float) -> tuple[str, ...]:
+def _format_ticks(whole: float) -> tuple[str, ...]:
     return tuple(format_span(whole * quarter / 4) for quarter in range(5))
 
 
-def _counts(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
+def _count_by_outcome(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
     return ((outcome, counts.get(outcome, 0)) for outcome in Outcome)
 
 
-def _path(requests: tuple[float, ...], top: int) -> str:
+def _draw_area(requests: tuple[float, ...], top: int) -> str:
     heights = [round(100 - 100 * count / top, 2) for count in requests]
     return "M0 100" + "".join(f"V{height}H{index}" for index, height in enumerate(heights, 1)) + "V100"
 
 
-def _top(highest: int) -> int:
-    """The least round and even number that is not below ``highest``, so that half of it is a count too."""
+def _choose_top(highest: int) -> int:
+    """Return the smallest round number that is not below ``highest``.
+
+    The number is even, because the scale shows half of it, too.
+    """
     scale: int = 10 ** max(0, len(str(highest)) - 2)
     rounds = (2, 4, 6, 8, 10, 12, 16, 20, 30, 40, 50, 60, 80, 100)
     return next(number * scale for number in rounds if number * scale >= highest)
 
 
 def place_latencies(gateways: tuple[GatewayReport, ...]) -> list[LatencyRange | None]:
-    """Where each gateway's percentiles stand, in order; None where it answered no undeploy."""
+    """Return where the percentiles of each gateway stand; None for a gateway that answered no undeploy."""
     longest = max((gateway.seconds.p99 or 0.0 for gateway in gateways), default=0.0)
-    return [_range(gateway.seconds, longest) for gateway in gateways]
+    return [_place_latency(gateway.seconds, longest) for gateway in gateways]
 
 
-def _range(seconds: LatencyPercentiles, longest: float) -> LatencyRange | None:
+def _place_latency(seconds: LatencyPercentiles, longest: float) -> LatencyRange | None:
     if seconds.p50 is None or seconds.p95 is None or seconds.p99 is None or not longest:
         return None
     p50, p95, p99 = (round(100 * value / longest, 1) for value in (seconds.p50, seconds.p95, seconds.p99))

@@ -1,4 +1,4 @@
-"""The targets as the page's script reads them: compact JSON, each text once, safe inside a script element."""
+"""The targets as the page's script reads them: compact JSON, each text once, safe in a script element."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _ENCODER = Encoder()
 
 
 def choose_targets(source: ReportSource, cap: int) -> tuple[Iterable[TargetReport], int, int]:
-    """Choose the targets to embed; return them, how many they are, and how many of them are not down.
+    """Choose the targets to embed. Return them, their number, and how many of them are not down.
 
-    Up to ``cap`` targets are all there, in the plan's order. Above it those that are not down come first.
+    Up to ``cap`` targets are all embedded, in the plan's order. Of more targets, those that are not down come
+    first.
     """
     totals = source.report.totals
     trouble = totals.targets - count_done(totals)
@@ -30,7 +31,7 @@ def choose_targets(source: ReportSource, cap: int) -> tuple[Iterable[TargetRepor
 
 
 def encode_document(targets: Iterable[TargetReport], started: datetime) -> Iterator[str]:
-    """Give the JSON in pieces, a target each: ``rows`` refer to ``texts`` by index.
+    """Yield the JSON, a target at a time. ``rows`` refer to ``texts`` by index.
 
     A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, an attempt
     ``[act, milliseconds after the run's start, seconds, status, code, message]``.
@@ -39,7 +40,7 @@ def encode_document(targets: Iterable[TargetReport], started: datetime) -> Itera
     separator = ""
     yield f'{{"start":{round(started.timestamp() * 1000)},"rows":[\n'
     for target in targets:
-        yield separator + encode_for_script(_row(target, texts, started))
+        yield separator + encode_for_script(_build_row(target, texts, started))
         separator = ",\n"
     yield f'\n],"texts":{encode_for_script(list(texts))}}}'
 
@@ -49,29 +50,29 @@ def encode_for_script(value: object) -> str:
     return _ENCODER.encode(value).decode().replace("<", "\\u003c")
 
 
-def _row(target: TargetReport, texts: dict[str, int], started: datetime) -> list[Any]:
+def _build_row(target: TargetReport, texts: dict[str, int], started: datetime) -> list[Any]:
     return [
         target.id,
-        _index(target.gateway, texts),
-        _index(target.wave, texts),
-        _index(target.outcome.value, texts),
-        _index(target.reason, texts),
-        _index(target.evidence, texts),
+        _index_text(target.gateway, texts),
+        _index_text(target.wave, texts),
+        _index_text(target.outcome.value, texts),
+        _index_text(target.reason, texts),
+        _index_text(target.evidence, texts),
         round_to_milliseconds(target.seconds),
-        [_attempt(attempt, texts, started) for attempt in target.attempts],
+        [_build_attempt(attempt, texts, started) for attempt in target.attempts],
     ]
 
 
-def _attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -> list[Any]:
+def _build_attempt(attempt: AttemptReport, texts: dict[str, int], started: datetime) -> list[Any]:
     return [
-        _index(attempt.act.value, texts),
+        _index_text(attempt.act.value, texts),
         round((attempt.started - started).total_seconds() * 1000),
         round_to_milliseconds(attempt.seconds),
         attempt.status,
-        _index(attempt.code, texts),
-        _index(attempt.message, texts),
+        _index_text(attempt.code, texts),
+        _index_text(attempt.message, texts),
     ]
 
 
-def _index(text: str | None, texts: dict[str, int]) -> int | None:
+def _index_text(text: str | None, texts: dict[str, int]) -> int | None:
     return None if text is None else texts.setdefault(text, len(texts))

@@ -120,7 +120,7 @@ def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
 
 
 def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "LINES", 2)
+    monkeypatch.setattr(html, "MAX_LINES", 2)
     acts = [a_control(), a_control("skip roma-eu/**", by="", origin=""), a_control("stop")]
 
     root = read(FakeAccount((a_target(),), a_run(), controls=acts))
@@ -182,7 +182,7 @@ def test_the_embedded_targets_are_those_of_the_run() -> None:
 def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(html, "CAP", 200)
+    monkeypatch.setattr(html, "MAX_TARGETS", 200)
     account = made_up(300, stopped=True)
     trouble = [target.id for target in account.trouble()]
 
@@ -199,7 +199,7 @@ def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_o
 
 
 def test_more_trouble_than_the_cap_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "CAP", 20)
+    monkeypatch.setattr(html, "MAX_TARGETS", 20)
     account = made_up(300, stopped=True)
 
     root = read(account)

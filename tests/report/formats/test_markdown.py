@@ -7,7 +7,7 @@ import re
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.formats.markdown import ROWS
+from orchestrator.report.formats.markdown import MAX_ROWS
 from orchestrator.report.values import WaveReport
 from tests.support.runs import (
     HOSTILE,
@@ -42,7 +42,7 @@ def test_a_run_that_went_well_has_no_causes() -> None:
 
 
 def test_who_steered_the_run_is_named() -> None:
-    acts = [a_control(), *(a_control(f"skip roma-eu/{n}", by="", origin="") for n in range(ROWS))]
+    acts = [a_control(), *(a_control(f"skip roma-eu/{n}", by="", origin="") for n in range(MAX_ROWS))]
     text = written("markdown", FakeAccount((a_target(),), a_run(), controls=acts))
 
     steered = text[text.index("## Steered by hand") :].splitlines()
@@ -91,8 +91,8 @@ def test_its_length_does_not_grow_with_the_run() -> None:
 
     text = written("markdown", account)
 
-    assert f"and {500 - ROWS} more waves, see report.csv" in text
-    assert len(text.splitlines()) < ROWS + 50
+    assert f"and {500 - MAX_ROWS} more waves, see report.csv" in text
+    assert len(text.splitlines()) < MAX_ROWS + 50
 
 
 def test_nothing_hostile_becomes_markup() -> None:
