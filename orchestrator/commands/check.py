@@ -16,7 +16,7 @@ from orchestrator.commands.options.protection import (
     protect_file_option,
     read_protect_files,
 )
-from orchestrator.commands.screen import tell_warnings
+from orchestrator.commands.terminal.screen import tell_warnings
 from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
 
 def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield how a plan would go, in words; ``options`` hold the protect files."""
-    from orchestrator.commands.agreement import describe_window
-    from orchestrator.commands.explain import (
+    from orchestrator.commands.terminal.plan_words import (
         describe_access,
         describe_limits,
         describe_pace,
         describe_stop_rules,
+        describe_window,
     )
     from orchestrator.report.words import describe_patterns
     from orchestrator.runs.selection import prepare_protection

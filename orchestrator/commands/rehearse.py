@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.agreement import targets_of
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.files import FILE, report_dir_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.screen import print_result, run_with_display, tell
+from orchestrator.commands.terminal.screen import print_result, run_with_display, tell
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def command(
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded, ExitStack() as stack:
         seen = _load_preview(loaded, preview)
-        running = stack.enter_context(start_simulators(_seed(loaded, seen), weather.forecast()))
+        running = stack.enter_context(start_simulators(_build_fixture(loaded, seen), weather.forecast()))
         result = run_with_display(
             lambda listeners, started: rehearse(
                 loaded,
@@ -141,16 +140,18 @@ def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview |
     return seen
 
 
-def _seed(loaded: LoadedPlan, seen: ReplayedPreview | None) -> SimulatorFixture:
-    """Return the simulated world: everything is up, or as a preview has seen it."""
+def _build_fixture(loaded: LoadedPlan, seen: ReplayedPreview | None) -> SimulatorFixture:
+    """Return what the simulators hold: every target deployed, or as a preview has seen it."""
+    from orchestrator.preview.planned import list_planned
     from orchestrator.preview.states import TargetState
     from orchestrator.simulator.fixtures import SimulatorFixture
 
+    targets = (planned.target for planned in list_planned(loaded))
     if seen is None:
-        return SimulatorFixture.from_plan(loaded.plan, targets_of(loaded))
+        return SimulatorFixture.from_plan(loaded.plan, targets)
     return SimulatorFixture.from_plan(
         loaded.plan,
-        targets_of(loaded),
+        targets,
         down=seen.list_ids(TargetState.UNDEPLOYED),
         missing=seen.list_ids(TargetState.ABSENT),
         edited=seen.edited,

@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from orchestrator.commands.agreement import (
-    LONG_DIGITS,
-    MOST_NAMED,
-    ConsentOptions,
-    ask_for_digest,
-    check_digest,
-    consent_by,
-    consent_options,
-    list_first,
-)
-from orchestrator.commands.approving import current_user
 from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.consent import ConsentOptions, consent_options
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.commands.options.selection import WindowOptions, window_options
-from orchestrator.commands.prompt import GO_ON, can_ask, read_answer
-from orchestrator.commands.screen import run_with_display, tell
+from orchestrator.commands.terminal.agreement import (
+    LONG_DIGITS,
+    ask_for_digest,
+    check_digest,
+    consent_by,
+    current_user,
+)
+from orchestrator.commands.terminal.plan_words import MOST_NAMED, list_first
+from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
+from orchestrator.commands.terminal.screen import run_with_display, tell
 from orchestrator.errors import UsageError
 from orchestrator.text.counting import choose_form
 
@@ -55,7 +53,7 @@ class RestoreOptions(NamedTuple):
 
 
 restore_options = bundle_options(
-    "wishes",
+    "request",
     RestoreOptions,
     click.option(
         "--only", multiple=True, metavar="GLOB", help="Only targets whose id matches; may be repeated."
@@ -89,7 +87,7 @@ restore_options = bundle_options(
 def command(
     run: str,
     dry_run: bool,
-    wishes: RestoreOptions,
+    request: RestoreOptions,
     consent: ConsentOptions,
     window: WindowOptions,
     state: Path,
@@ -108,16 +106,16 @@ def command(
 
     options = RunOptions(state=state, report_dir=report_dir, window=window.read_window(), wait=window.wait)
     parent = find_run(state, run)
-    runs = _find_chain(parent, state) if wishes.chain else ()
+    runs = _find_chain(parent, state) if request.chain else ()
     with ExitStack() as stack:
-        restoration = _prepare(parent, wishes.choice(), stack, runs)
-        if not wishes.chain:
+        restoration = _prepare(parent, request.choice(), stack, runs)
+        if not request.chain:
             tell_left_out(parent, state)
         if dry_run:
             for line in describe_restore(restoration):
                 click.echo(line)
             return 0
-        restoration = _agree(restoration, parent, wishes, consent, stack, runs)
+        restoration = _agree(restoration, parent, request, consent, stack, runs)
         result = run_with_display(
             lambda listeners, started: restore(
                 restoration, options, listeners=listeners, signals=True, on_start=started
@@ -200,7 +198,7 @@ def describe_restore(restoration: Restoration) -> Iterator[str]:
 def _agree(
     restoration: Restoration,
     parent: RunFolder,
-    wishes: RestoreOptions,
+    request: RestoreOptions,
     consent: ConsentOptions,
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
@@ -218,7 +216,7 @@ def _agree(
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
                 f"{restoration.digest[:LONG_DIGITS]} for this very restore"
             )
-        restoration = _ask_about_new_ids(restoration, parent, wishes, stack, runs)
+        restoration = _ask_about_new_ids(restoration, parent, request, stack, runs)
         for line in (
             *describe_restore(restoration),
             *list_first(restoration.first(MOST_NAMED), restoration.coming),
@@ -233,7 +231,7 @@ def _agree(
 def _ask_about_new_ids(
     restoration: Restoration,
     parent: RunFolder,
-    wishes: RestoreOptions,
+    request: RestoreOptions,
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
@@ -244,4 +242,4 @@ def _ask_about_new_ids(
     question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
     if read_answer(question) not in GO_ON:
         return restoration
-    return _prepare(parent, wishes.choice("new-front-end-id"), stack, runs)
+    return _prepare(parent, request.choice("new-front-end-id"), stack, runs)

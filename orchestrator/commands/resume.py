@@ -10,7 +10,7 @@ from orchestrator.commands.options.display import DisplayOptions, display_option
 from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.screen import run_with_display
+from orchestrator.commands.terminal.screen import run_with_display
 from orchestrator.errors import UsageError
 
 
@@ -39,7 +39,7 @@ def command(
     restore brought back stays up.
     """
     from orchestrator.api import resume
-    from orchestrator.commands.prompt import ask_to_continue, can_ask
+    from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.folder import find_run
 
     options = selection.build_run_options(

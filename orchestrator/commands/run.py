@@ -6,14 +6,19 @@ from pathlib import Path
 
 import click
 
-from orchestrator.commands.agreement import ConsentOptions, agree, consent_options
-from orchestrator.commands.approving import ApprovalOptions, approval_options
+from orchestrator.commands.options.consent import (
+    ApprovalOptions,
+    ConsentOptions,
+    approval_options,
+    consent_options,
+)
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.screen import run_with_display
+from orchestrator.commands.terminal.agreement import agree
+from orchestrator.commands.terminal.screen import run_with_display
 from orchestrator.errors import UsageError
 
 
@@ -31,7 +36,7 @@ from orchestrator.errors import UsageError
 def command(
     plan: PlanOptions,
     consent: ConsentOptions,
-    approving: ApprovalOptions,
+    approval: ApprovalOptions,
     selection: SelectionOptions,
     state: Path,
     report_dir: Path | None,
@@ -51,13 +56,13 @@ def command(
     if dry_run:
         return _run_dry(plan, selection, display)
     from orchestrator.api import run
-    from orchestrator.commands.prompt import ask_to_continue, can_ask
+    from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
     check_state(state)  # here, too: nobody is to be asked first
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded:
-        agree(loaded, options, consent, approving)
+        agree(loaded, options, consent, approval)
         result = run_with_display(
             lambda listeners, started: run(
                 loaded,
@@ -74,7 +79,7 @@ def command(
 
 
 def _run_dry(plan: PlanOptions, selection: SelectionOptions, display: DisplayOptions) -> int:
-    from orchestrator.commands.preview import choose_exit_status, show_preview
+    from orchestrator.commands.terminal.preview import choose_exit_status, show_preview
 
     options = selection.build_run_options()
     shown = show_preview(

@@ -10,7 +10,7 @@ import click
 
 from orchestrator.commands.options.display import format_option
 from orchestrator.commands.options.runs import format_state_option, run_or_none_argument, state_option
-from orchestrator.commands.screen import tell
+from orchestrator.commands.terminal.screen import tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus

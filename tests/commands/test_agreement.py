@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.commands.agreement import check_digest, describe_window
 from orchestrator.commands.options.times import parse_window
+from orchestrator.commands.terminal.agreement import check_digest
+from orchestrator.commands.terminal.plan_words import describe_window
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Window
 from orchestrator.simulator.process import RunningSimulators

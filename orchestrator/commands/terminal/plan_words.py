@@ -1,9 +1,9 @@
-"""A plan in words: how it goes, what bounds it, and what stops it."""
+"""A plan in words: which targets a run takes, what bounds the run, and what stops it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from orchestrator.rules.steps import find_step_ends
@@ -13,15 +13,20 @@ from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_span
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
     from orchestrator.model.gateway import Gateway
-    from orchestrator.model.plan import StopWhen, Threshold, Wave
+    from orchestrator.model.plan import StopWhen, Threshold, Wave, Window
     from orchestrator.model.settings import Auth, CredentialReference
+    from orchestrator.preview.planned import PlannedCounts
+    from orchestrator.runs.load import LoadedPlan
 
+MOST_NAMED = 5
+"""How many targets are named before the question."""
 _RATES = (("s", 1), ("m", 60), ("h", 3600))
 
 
 def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
-    """Yield a line a gateway: where it is, and where what lets us in comes from; never what that is."""
+    """Yield a line for each gateway: its address, and where its credential comes from, never its value."""
     for gateway in gateways:
         through = f" through {make_visible(gateway.proxy)}" if gateway.proxy is not None else ""
         place = f"{make_visible(gateway.url)}{through}"
@@ -45,7 +50,7 @@ def _describe_credential(auth: Auth) -> str:
 
 
 def _describe_source(reference: CredentialReference) -> str:
-    """Name what a reference refers to; of a command the program alone, since arguments may say more."""
+    """Return what a reference refers to; of a command only the program, since arguments may hold secrets."""
     if reference.command is not None:
         return f"command {make_visible(reference.command[0])}"
     name = next(name for name in ("env", "file", "keyring") if getattr(reference, name) is not None)
@@ -53,7 +58,7 @@ def _describe_source(reference: CredentialReference) -> str:
 
 
 def describe_limits(gateways: Iterable[Gateway]) -> Iterator[str]:
-    """Yield a line a gateway: how hard it may be used, and how long it is waited for."""
+    """Yield a line for each gateway: how many requests it gets, and how long the run waits for it."""
     for gateway in gateways:
         yield f"gateway {make_visible(gateway.name)}: {'; '.join(_list_limits(gateway))}"
 
@@ -68,7 +73,7 @@ def _list_limits(gateway: Gateway) -> Iterator[str]:
 
 
 def describe_pace(wave: Wave, targets: int) -> str:
-    """Return the steps, pauses and questions of a wave of so many targets; nothing where it just goes."""
+    """Return the steps, pauses and questions of a wave of ``targets``; empty where it has none of them."""
     steps = find_step_ends(wave.sizes, targets)
     is_split = len(steps) > 1
     words: list[str] = []
@@ -83,12 +88,12 @@ def describe_pace(wave: Wave, targets: int) -> str:
 
 
 def format_percent(share: float) -> str:
-    """Return a share as a plan has it: ``12.5%``."""
+    """Return a share as a plan writes it: ``12.5%``."""
     return f"{share * 100:.8g}%"
 
 
 def format_rate(rate: float) -> str:
-    """Return a number a second as a plan has it, in the first unit in which it is a whole number."""
+    """Return a number a second as a plan writes it, in the first unit that makes it a whole number."""
     for unit, seconds in _RATES:
         number = round(rate * seconds, 6)
         if number >= 1 and number == int(number):
@@ -97,7 +102,7 @@ def format_rate(rate: float) -> str:
 
 
 def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
-    """Yield what stops a run by itself, a line a rule, and how it is counted."""
+    """Yield a line for each rule that stops a run, and how shares are counted."""
     thresholds = list_thresholds(rules)
     for key, threshold in thresholds.items():
         yield f"stops when more than {_describe_threshold(threshold)} {STOP_RULES[key].words}"
@@ -113,3 +118,50 @@ def _describe_threshold(threshold: Threshold) -> str:
     if threshold.count is not None:
         return f"{count_noun(threshold.count, 'target')} of the run"
     return f"{format_percent(threshold.share or 0)} of the ended targets"
+
+
+def list_first(names: Iterable[str], whole: int) -> Iterator[str]:
+    """Yield the first of ``whole`` targets by name, and how many more there are."""
+    yield from (f"           {make_visible(name)}" for name in islice(names, MOST_NAMED))
+    if whole > MOST_NAMED:
+        yield f"           … and {whole - MOST_NAMED:,} more"
+
+
+def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedCounts) -> Iterator[str]:
+    """Yield what a person should know about a run before agreeing to it."""
+    from orchestrator.report.words import describe_protection
+    from orchestrator.runs.selection import prepare_protection
+    from orchestrator.text.columns import align_columns
+
+    plan = loaded.plan
+    urls = {gateway.name: gateway.url for gateway in plan.gateways}
+    yield f"plan       {make_visible(plan.name)}" + (f" ({make_visible(plan.reason)})" if plan.reason else "")
+    yield f"window     {describe_window(options.window or plan.window)}"
+    rows = [
+        (
+            make_visible(plan.waves[wave].name),
+            make_visible(gateway),
+            make_visible(urls[gateway]),
+            f"{count:,}",
+        )
+        for (wave, gateway), count in sorted(counts.taken.items(), key=lambda item: item[0][0])
+    ]
+    yield from align_columns([("wave", "gateway", "", "targets"), *rows], left=3)
+    for index, wave in enumerate(plan.waves):
+        going = sum(count for (at, _), count in counts.taken.items() if at == index)
+        if going and (words := describe_pace(wave, going)):
+            yield f"pace       {make_visible(wave.name)}: {words}"
+    yield f"protect    {describe_protection(len(prepare_protection(plan, options).texts), counts.protected)}"
+    if counts.protected:
+        yield f"protected  {counts.protected:,}: left alone"
+    if counts.filtered:
+        yield f"filtered   {counts.filtered:,}: left out by --only, --skip or --wave"
+
+
+def describe_window(window: Window | None) -> str:
+    """Return ``window`` in words, in this machine's own time zone."""
+    if window is None:
+        return "none; it starts at once"
+    opens = f"from {window.opens.astimezone():%Y-%m-%d %H:%M %z}" if window.opens else "from now"
+    closes = f"until {window.closes.astimezone():%Y-%m-%d %H:%M %z}" if window.closes else "without an end"
+    return f"{opens} {closes}"

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from orchestrator.commands.screen import tell
+from orchestrator.commands.terminal.screen import tell
 
 GO_ON = frozenset({"y", "yes"})
 STOP = frozenset({"n", "no"})

@@ -2,7 +2,12 @@
 
 import pytest
 
-from orchestrator.commands.explain import describe_pace, describe_stop_rules, format_percent, format_rate
+from orchestrator.commands.terminal.plan_words import (
+    describe_pace,
+    describe_stop_rules,
+    format_percent,
+    format_rate,
+)
 from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
 
 

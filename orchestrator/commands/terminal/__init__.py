@@ -1,0 +1,1 @@
+"""What several commands write to the terminal, and what they ask there."""

@@ -1,0 +1,133 @@
+"""A preview on the terminal: the line that shows how far it has come, and the preview itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.commands.terminal.screen import discard_stdout
+from orchestrator.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from orchestrator.commands.options.plan import PlanOptions
+    from orchestrator.engine.options import RunOptions
+    from orchestrator.preview.assessment import AssessedPreview
+    from orchestrator.runs.load import LoadedPlan
+
+PreviewForm = Literal["table", "json", "markdown"]
+
+REDRAWN_EVERY = 0.1
+"""Seconds between two drawings of the progress line."""
+
+
+class ProgressLine:
+    """A line on the terminal that shows how far a preview has come; without a terminal it shows nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._shows = sys.stderr.isatty() and not quiet
+        self._drawn = 0.0
+        self._note = ""
+
+    def seen(self, done: int, of: int) -> None:
+        """Show that ``done`` of the targets have been looked at."""
+        now = time.monotonic()
+        if self._shows and now - self._drawn >= REDRAWN_EVERY:
+            self._drawn = now
+            self._write(f"looked at {done:,} of {of:,}{self._note}")
+
+    def waits(self, gateway: str, reason: str, seconds: float) -> None:
+        """Show that a gateway asks for a pause; 0 seconds where the pause is over."""
+        from orchestrator.text.characters import make_visible
+        from orchestrator.text.formats import format_span
+
+        self._note = (
+            f"; {make_visible(gateway)} asked to wait {format_span(seconds)}: {make_visible(reason)}"
+            if seconds
+            else ""
+        )
+
+    def close(self) -> None:
+        """Remove the line."""
+        if self._shows:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+
+
+def preview_with_progress(
+    loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
+) -> AssessedPreview:
+    """Look at live state, with a line of progress; raises what ``take_preview`` raises."""
+    from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.preview.assessment import assess_preview
+    from orchestrator.preview.look import take_preview
+    from orchestrator.runs.machine import real_environment
+
+    progress = ProgressLine(quiet=quiet)
+    try:
+        look = partial(take_preview, demanding=demanding)
+        preview = run_interruptibly(look, loaded, options, real_environment(loaded.folder), progress)
+    finally:
+        progress.close()
+    return assess_preview(loaded.plan, preview, guarded=guarded)
+
+
+def show_preview(
+    plan: PlanOptions, options: RunOptions, form: PreviewForm, *, guarded: bool, quiet: bool, color: bool
+) -> AssessedPreview:
+    """Look at live state, print the preview, and return it. ``guarded``: it is to become an approval."""
+    with plan.load(options.protect_files) as loaded:
+        shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet)
+    _print_preview(shown, form, color=color)
+    return shown
+
+
+def choose_exit_status(shown: AssessedPreview) -> ExitStatus:
+    """Return the exit status of a preview."""
+    return ExitStatus.DONE if shown.preview.complete else ExitStatus.UNFINISHED
+
+
+def _print_preview(shown: AssessedPreview, form: PreviewForm, *, color: bool) -> None:
+    from orchestrator.preview.json import render_json
+    from orchestrator.preview.lines import render_lines
+    from orchestrator.preview.markdown import render_markdown
+
+    match form:
+        case "table":
+            for line in render_lines(shown):
+                _print(_paint(line, color=color))
+        case "json":
+            for line in render_json(shown):
+                _print(line)
+        case "markdown":
+            for line in render_markdown(shown):
+                _print(line)
+
+
+def _print(line: str) -> None:
+    """Print a line. If the reader of stdout has gone, go on: the approval is still to be saved."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        discard_stdout()
+
+
+def _paint(line: str, *, color: bool) -> str:
+    """Return a line in colours if stdout is a terminal, and colours are wanted."""
+    if not color or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return line
+    if line.startswith("warning "):
+        return click.style(line, fg="yellow")
+    if line.startswith("State known"):
+        return click.style(line, fg="magenta", bold=True)
+    heads = line[:1].islower() and ":" in line and line[-1:].isdigit()
+    return click.style(line, bold=True) if heads else line

@@ -1,0 +1,77 @@
+"""Approvals as files: written for what a preview shows, and read for a run that they are to guard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.engine.options import RunOptions
+from orchestrator.errors import UsageError
+from orchestrator.model.credentials import Secret
+from orchestrator.preview.approval import (
+    Approval,
+    Approver,
+    approve,
+    check_approval,
+    check_names_all,
+    decode_approval,
+    encode_approval,
+    is_approval,
+)
+from orchestrator.preview.planned import list_taken_ids
+from orchestrator.preview.states import Preview, build_approved
+from orchestrator.runs.load import LoadedPlan
+from orchestrator.system.reading import FileRefusedError, read_regular
+from orchestrator.system.writing import whole_file
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise ``UsageError`` where an approval would take the place of something else, such as the plan."""
+    try:
+        replaces = path.exists() and path.stat().st_size > 0 and not is_approval(read_regular(path))
+    except FileRefusedError:
+        replaces = True
+    if replaces:
+        raise UsageError(f"{path} exists and is no approval; it is left as it is. Name another file")
+
+
+def save_approval(preview: Preview, path: Path, by: Approver, key: Secret | None) -> Approval:
+    """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
+    at = datetime.fromtimestamp(int(preview.taken), UTC)
+    approval = approve(preview, by, taken=at, key=key)
+    with whole_file(path, streams=False) as out:
+        out.write(encode_approval(approval).decode())
+    return approval
+
+
+def load_approval(
+    path: Path, loaded: LoadedPlan, options: RunOptions, key: Secret | None, *, now: datetime
+) -> Approval:
+    """Return the approval in a file, if it holds for a run of ``loaded`` with ``options``.
+
+    Raises ``FileRefusedError`` where the file cannot be read, and ``UsageError`` with the reason where it
+    holds no approval, or one that does not hold for this run. ``now`` is aware.
+    """
+    approval = decode_approval(read_regular(path))
+    check_approval(approval, loaded.digest, now=now, key=key)
+    _check_outlasts_wait(approval, loaded, options)
+    check_names_all(approval, list_taken_ids(loaded, options))
+    return approval
+
+
+def _check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
+    """Raise ``UsageError`` where the run would wait for a window that opens after the approval expires."""
+    window = options.window or loaded.plan.window
+    if options.wait and window is not None and window.opens and window.opens >= approval.expires:
+        raise UsageError(
+            f"it expires at {approval.expires.isoformat()}, before the window opens at"
+            f" {window.opens.isoformat()}; make a new one"
+        )
+
+
+def guard_run(loaded: LoadedPlan, approval: Approval) -> None:
+    """Keep in the draft what was approved of each target: the run undeploys a target only in that state."""
+    loaded.draft.approve(
+        (target.id, build_approved(target.state, target.revision, target.since))
+        for target in approval.targets
+    )
