@@ -62,13 +62,13 @@ def verdict(settled: Operation | Reading) -> Verdict:
         "x%5c..",
     ],
 )
-@pytest.mark.parametrize("operation", ASKS["apinizer"], ids=lambda operation: operation.via or "undeploy")
-def test_no_url_is_built_that_would_delete_the_proxy(operation: Operation, name: str, place: int) -> None:
+def test_no_url_is_built_that_would_delete_the_proxy(name: str, place: int) -> None:
     parts = list(PARTS["apinizer"])
     parts[place] = name
 
-    with pytest.raises(ValueError, match="would name something else"):
-        APIM.build_request(operation, target(*parts), TOKEN, note=None, now=0.0)
+    for operation in ASKS["apinizer"]:
+        with pytest.raises(ValueError, match="would name something else"):
+            APIM.build_request(operation, target(*parts), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("environment", ["?", "#", "a/b", "..a/b", "%", "%2", "a;b/c", " "])

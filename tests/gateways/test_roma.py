@@ -43,12 +43,14 @@ def test_backend_apis_share_with_nobody() -> None:
     assert gateway("roma").exclusive_key(API) is None
 
 
-@pytest.mark.parametrize("status", range(100, 600))
 @pytest.mark.promise(3)
-def test_no_status_but_204_is_success(status: int) -> None:
-    verdict = gateway("roma").read(UNDEPLOY, API, Reply(status, {}, b"", 0.0)).verdict
+def test_no_status_but_204_is_success() -> None:
+    roma = gateway("roma")
+    verdicts = {
+        status: roma.read(UNDEPLOY, API, Reply(status, {}, b"", 0.0)).verdict for status in range(100, 600)
+    }
 
-    assert (verdict is Verdict.REMOVED) == (status == 204)
+    assert [status for status, verdict in verdicts.items() if verdict is Verdict.REMOVED] == [204]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 500])
@@ -74,11 +76,13 @@ def test_a_slash_at_the_end_of_the_url_is_not_doubled() -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-@pytest.mark.parametrize("operation", ASKS["roma"], ids=lambda operation: operation.via or "undeploy")
 @pytest.mark.parametrize("api", ["", "..", "../a?b", "a/b", "a%2fb", "a;b", "ş", "a" * 65, "a\n"])
-def test_no_request_is_made_for_what_is_no_id(operation: Operation, version: str, api: str) -> None:
-    with pytest.raises(ValueError, match="would name something else"):
-        gateway("roma", api_version=version).build_request(operation, target(api), TOKEN, note=None, now=0.0)
+def test_no_request_is_made_for_what_is_no_id(version: str, api: str) -> None:
+    roma = gateway("roma", api_version=version)
+
+    for operation in ASKS["roma"]:
+        with pytest.raises(ValueError, match="would name something else"):
+            roma.build_request(operation, target(api), TOKEN, note=None, now=0.0)
 
 
 @pytest.mark.parametrize("key", ["project_id", "instance_id"])
