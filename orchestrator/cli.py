@@ -239,4 +239,4 @@ def _mask_secrets(text: str) -> str:
     held = [found for found in gc.get_objects() if isinstance(found, Secret)]
     with suppress(UsageError):
         held += list_passwords(None, os.environ)
-    return Mask(found.reveal() for found in held).text(text)
+    return Mask(found.reveal() for found in held).clean_text(text)

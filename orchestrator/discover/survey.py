@@ -159,7 +159,7 @@ class GatewaySurvey:
     def miss(self, gap: str) -> None:
         """Keep what could not be seen."""
         if len(self.tally.gaps) < MOST_GAPS:
-            self.tally.gaps.append(self._mask().value(gap))
+            self.tally.gaps.append(self._mask().clean_value(gap))
         else:
             self.tally.more_gaps += 1
 
@@ -229,14 +229,14 @@ class GatewaySurvey:
 
 def _mask_part(part: QueryResult, mask: Mask) -> QueryResult:
     """Return a part as it may be shown. A name that repeats a credential is left out: no id is blotted."""
-    found = tuple(each for each in part.found if mask.value(each.parts) == each.parts)
+    found = tuple(each for each in part.found if mask.clean_value(each.parts) == each.parts)
     hidden = len(part.found) - len(found)
     gaps = (f"{hidden} whose names repeat the credential",) if hidden else ()
     return replace(
         part,
-        found=tuple(replace(each, notes=tuple(map(mask.text, each.notes))) for each in found),
+        found=tuple(replace(each, notes=tuple(map(mask.clean_text, each.notes))) for each in found),
         gaps=(*part.gaps, *gaps),
-        remarks=mask.value(part.remarks),
+        remarks=mask.clean_value(part.remarks),
     )
 
 

@@ -18,8 +18,8 @@ from orchestrator.doctor.route import RouteCheck, check_route
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import read_answer
-from orchestrator.lanes.login import ActiveCredential, Authenticator, LoginDelayed, LoginDenied, list_secrets
-from orchestrator.lanes.masking import Mask
+from orchestrator.lanes.login import ActiveCredential, Authenticator, LoginDelayed, LoginDenied
+from orchestrator.lanes.masking import Mask, list_secrets
 from orchestrator.model.credentials import Material
 from orchestrator.model.features import HealthFeature
 from orchestrator.model.gateway import Gateway
@@ -167,15 +167,15 @@ class _GatewayExamination:
         answer = await send(check.request)
         if isinstance(answer, Lost):
             self._last(
-                Finding.failure("answer", mask.value(answer.detail), "see whether the gateway is well")
+                Finding.failure("answer", mask.clean_value(answer.detail), "see whether the gateway is well")
             )
             return
         self._tell_clock(answer)
         read = check.read(answer)
         if isinstance(read, Reading):
-            self._last(findings.judge_fault("answer", mask.reading(read)))
+            self._last(findings.judge_fault("answer", mask.clean_reading(read)))
             return
-        self.found.append(Finding.ok("answer", mask.text(read)))
+        self.found.append(Finding.ok("answer", mask.clean_text(read)))
         if any(found.check == "clock" and found.state is FindingState.FAIL for found in self.found):
             raise _VisitEnded  # a signature would be refused, and five of those lock the key
 
@@ -192,7 +192,7 @@ class _GatewayExamination:
 
     async def _enter(self, authenticator: Authenticator) -> ActiveCredential:
         """Return what lets requests in, after one login at most."""
-        match await authenticator.enter():
+        match await authenticator.authenticate():
             case ActiveCredential() as active:
                 self._tell_life(active)
                 return active
@@ -298,4 +298,4 @@ _LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
 async def _ask_check(check: HealthCheck, send: Send, authenticator: Authenticator) -> str | Reading:
     answer = await send(check.request)
     read = read_answer(authenticator.mask, answer, check.read)
-    return read if isinstance(read, Reading) else authenticator.mask.text(read)
+    return read if isinstance(read, Reading) else authenticator.mask.clean_text(read)

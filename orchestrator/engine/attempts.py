@@ -86,7 +86,9 @@ class _AttemptRows:
     async def begin(self) -> None:
         target, number, operation = self._target, self._number, self._operation
         at = self._resources.environment.now()
-        await self._resources.record.intent(target, number, self._lane.authenticator.mask.ask(operation), at)
+        await self._resources.record.intent(
+            target, number, self._lane.authenticator.mask.clean_operation(operation), at
+        )
         self._resources.emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=operation.act)
         )
@@ -94,7 +96,7 @@ class _AttemptRows:
     def end(self, answer: Reply | Lost, reading: Reading, seconds: float) -> Reading:
         # A conclusion may quote what an earlier read of the same look kept, so its texts are masked again.
         concluded = mirror_reading(self._lane.policy, self._operation.act, self._conclude(reading))
-        concluded = self._lane.authenticator.mask.reading(concluded)
+        concluded = self._lane.authenticator.mask.clean_reading(concluded)
         status = _status(answer)
         sent = not isinstance(answer, Lost) or answer.sent
         self._resources.record.result(

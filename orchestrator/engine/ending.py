@@ -46,7 +46,7 @@ async def conclude(resources: RunResources, window: SessionWindow, *, began: flo
             seconds=environment.monotonic() - began,
         )
     except DiskError:
-        return ExitStatus.INTERRUPTED if run_gate.kind == "interrupt" else ExitStatus.STOPPED
+        return ExitStatus.INTERRUPTED if run_gate.stop_kind == "interrupt" else ExitStatus.STOPPED
     return status
 
 
@@ -55,7 +55,7 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
     # A skipped target is skipped, also if no worker came to it.
     if run_gate.skips:
         for seq, name in resources.pending.untouched():
-            if reason := run_gate.skipped(name):
+            if reason := run_gate.skip_reason(name):
                 record.leave(seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):
         lane = resources.lanes.get(gateway.name)
@@ -69,7 +69,7 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
 def _choose_status(resources: RunResources, counts: Counts) -> ExitStatus:
     return choose_exit_status(
         counts,
-        interrupted=resources.run_gate.kind == "interrupt",
+        interrupted=resources.run_gate.stop_kind == "interrupt",
         restores=resources.spec.is_restore,
     )
 

@@ -95,7 +95,7 @@ def read_live_status(
 
 def _read_lane_status(seen: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
     state = seen.state_at(now)
-    probe, gives_up = lane.state.probes() if lane and state == "parked" else (None, None)
+    probe, gives_up = lane.state.probe_times() if lane and state == "parked" else (None, None)
     return LiveLaneStatus(
         name=seen.name,
         state=state,

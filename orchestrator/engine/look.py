@@ -76,4 +76,4 @@ class _ReadSequence:
         conclude = (
             lane.gateway.restore.next_proof if lane.policy.act is Act.DEPLOY else lane.gateway.next_look
         )
-        return conclude(self._target, self._seen, lane.offered_looks.lacking, self._history.doubted)
+        return conclude(self._target, self._seen, lane.offered_looks.lacking, self._history.reply_to_settle)

@@ -31,7 +31,7 @@ async def wait_to_proceed(wave: Wave, resources: RunResources) -> None:
     prompt = resources.spec.request.prompt
     async with anyio.create_task_group() as group:
         # The operator at the terminal and ``control continue`` may both answer: the first one counts.
-        if prompt is not None and resources.run_gate.kind is None:
+        if prompt is not None and resources.run_gate.stop_kind is None:
             group.start_soon(_ask_operator, wave, resources, prompt)
         await _wait(wave, resources, "proceed", math.inf, answers=prompt is not None)
         group.cancel_scope.cancel()
@@ -54,7 +54,7 @@ async def _wait(
 ) -> None:
     """Wait and tell it. ``answers`` says that an operator is asked at a terminal meanwhile."""
     environment, run_gate = resources.environment, resources.run_gate
-    if run_gate.kind is not None:
+    if run_gate.stop_kind is not None:
         return
     event = partial(RunWaiting, at=environment.now(), why=why, wave=wave.name, answers=answers)
     resources.emit(event() if math.isinf(seconds) else event(until=environment.now() + seconds))
@@ -64,7 +64,7 @@ async def _wait(
         left = min(ends, run_gate.closes) - environment.monotonic()
         if left <= 0:
             break
-        await run_gate.change(left)
+        await run_gate.wait_for_change(left)
     run_gate.rest(over=True)
     resources.emit(RunContinued(at=environment.now()))
     # A pause that was asked for meanwhile goes on: tell it again, or a display would show no wait.

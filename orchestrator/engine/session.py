@@ -145,7 +145,7 @@ class Session:
     def _is_approval_expired(self) -> bool:
         """Return whether the approval expired before a first request could leave; then stop the run."""
         expires = self._spec.expires
-        if expires is None or self._environment.now() < expires or self._run_gate.kind is not None:
+        if expires is None or self._environment.now() < expires or self._run_gate.stop_kind is not None:
             return False
         self._void = (
             f"the approval expired at {format_utc(expires)}, before anything was sent; make a new one"
@@ -189,7 +189,7 @@ class Session:
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:
         """Let what is in flight land after the first signal; end the session at once after the second."""
         async for name in self._spec.request.signals.receive():
-            if self._run_gate.kind == "interrupt":
+            if self._run_gate.stop_kind == "interrupt":
                 self._cut = True
                 scope.cancel()
                 return
@@ -202,5 +202,5 @@ class Session:
         at = self._environment.now()
         status = await conclude(self._resources, self._window, began=self._began, cut=self._cut)
         self._emit(RunEnded(at=at, state=name_end_state(status), exit_status=status))
-        interrupted = self._run_gate.kind == "interrupt"
+        interrupted = self._run_gate.stop_kind == "interrupt"
         return SessionEnd(status=status, interrupted=interrupted, cut=self._cut, void=self._void)

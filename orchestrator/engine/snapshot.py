@@ -43,7 +43,7 @@ class SnapshotTaker:
         snapshot = await self._read(target, history)
         if isinstance(snapshot, str):
             return self._go_without(target, history, approved, snapshot)
-        snapshot = self._lane.authenticator.mask.snapshot(self._lane.offered_looks.explain(snapshot))
+        snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
         target = replace(target, pods=snapshot.facts.pods_responded or 0)
         self._resources.record.snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP
@@ -69,7 +69,7 @@ class SnapshotTaker:
 
     def _is_undeploy_refused(self, target: Target) -> bool:
         """Return whether the undeploy itself is refused as well, and not only looks are."""
-        refused = self._lane.refusal(self._lane.policy.act) or self._resources.run_gate.skipped(target.id)
+        refused = self._lane.refusal(self._lane.policy.act) or self._resources.run_gate.skip_reason(target.id)
         return refused is not None
 
     def _miss(self, target: Target, snapshot: Snapshot) -> None:

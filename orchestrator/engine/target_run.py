@@ -125,7 +125,7 @@ class TargetRun:
         if isinstance(found, str):
             self._no_repeat = found
             return Reading(verdict=Verdict.UNSENT, message=found)
-        if self._state_list and (warning := self._state_list.seen_alone(self.target, found)):
+        if self._state_list and (warning := self._state_list.note_single_look(self.target, found)):
             self._lane.warn(warning)
         return found
 
@@ -134,14 +134,14 @@ class TargetRun:
         if self._state_list is None:
             return None
         if not self.history.charged:
-            return await self._state_list.before(self.target)
+            return await self._state_list.read_before_undeploy(self.target)
         if self._last_look and self.history.looks == 0:
-            return self._state_list.glance(self.target)
+            return self._state_list.peek(self.target)
         return None
 
     def _may_defer_look(self, reading: Reading) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
-        may_defer = self._state_list is not None and not self._last_look and self._state_list.puts_off
+        may_defer = self._state_list is not None and not self._last_look and self._state_list.defers_looks
         return may_defer and reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
 
     def _plan_next(self) -> str | None:
@@ -161,7 +161,7 @@ class TargetRun:
 
     def _go_on_without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
-        if isinstance(self._step, SendStep) and self.history.doubt and self._no_repeat is None:
+        if isinstance(self._step, SendStep) and self.history.in_doubt and self._no_repeat is None:
             self._no_repeat = refused
             if self._lane.refusal(Act.LOOK, settling=True) is None:
                 return LookStep()

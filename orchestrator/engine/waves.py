@@ -39,7 +39,7 @@ class WaveRunner:
             await self._ask_again(steps[0])
         before: WaveStep | None = None
         for wave_step, following in zip_longest(steps, steps[1:]):
-            if self._run_gate.kind is not None or (before is not None and self._is_too_late()):
+            if self._run_gate.stop_kind is not None or (before is not None and self._is_too_late()):
                 return
             if before is None or before.wave != wave_step.wave:
                 self._announce_wave(wave_step)
@@ -103,9 +103,9 @@ class WaveRunner:
         lanes = self._resources.lanes.items()
         timeouts = [lane.gateway.reply_timeout for name, lane in lanes if name in waiting]
         return (
-            run_gate.kind is None
+            run_gate.stop_kind is None
             and bool(timeouts)
-            and all(run_gate.refuses(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
+            and all(run_gate.refusal(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
         )
 
     def _count_left(self, wave_step: WaveStep) -> int:

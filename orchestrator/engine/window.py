@@ -37,7 +37,7 @@ class SessionWindow:
     async def wait_until_open(self, run_gate: RunGate, emit: Callable[[AnyEvent], None]) -> None:
         """Wait until the window opens, or until the run stops."""
         now = self._environment.now()
-        if self.opens is None or now >= self.opens or run_gate.kind is not None:
+        if self.opens is None or now >= self.opens or run_gate.stop_kind is not None:
             return
         emit(RunWaiting(at=now, why="window", until=self.opens))
         await run_gate.sleep(self.opens - now)

@@ -87,7 +87,7 @@ class LaneWorkers:
         self._lane.state_list.defer(waiting)
         if breach := self._resources.stop_rules.count_waiting():
             self._run_gate.stop("stop_rule", breach)
-        if self._lane.state_list.full:
+        if self._lane.state_list.is_full:
             # Only this worker looks: the others go on with their undeploys meanwhile.
             await self._look_at_deferred(workers=1)
 
@@ -96,7 +96,7 @@ class LaneWorkers:
         state_list = self._lane.state_list
         if not (waiting := state_list.take_deferred()):
             return
-        if state_list.pays(len(waiting)):
+        if state_list.is_worth_reading(len(waiting)):
             await state_list.renew()
         remaining = iter(waiting)
         async with anyio.create_task_group() as group:

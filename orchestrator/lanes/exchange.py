@@ -68,7 +68,7 @@ async def exchange(
     Nothing is repeated: what follows from a fault, the caller decides. Raises what ``question.read`` raises,
     and what ``rows.begin`` raises: then nothing was sent.
     """
-    with lane.flight():
+    with lane.track_flight():
         if rows is not None:
             await rows.begin()
         active = lane.authenticator.active
@@ -113,9 +113,9 @@ def read_answer(
     ``lost`` is the verdict where no reply came, and ``unsent`` where the request did not even leave.
     """
     if isinstance(answer, Lost):
-        return Reading(verdict=lost if answer.sent else unsent, message=mask.value(answer.detail))
+        return Reading(verdict=lost if answer.sent else unsent, message=mask.clean_value(answer.detail))
     found = read(answer)
-    return mask.reading(found) if isinstance(found, Reading) else found
+    return mask.clean_reading(found) if isinstance(found, Reading) else found
 
 
 def ask_target(

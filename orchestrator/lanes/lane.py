@@ -110,7 +110,7 @@ class Lane:
             gateway.park_for,
             limits=limits,
             learned=learned.rate,
-            first_alone=authenticator.alone,
+            first_alone=authenticator.must_go_alone,
             takes=compute_exchange_limit(gateway),
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
@@ -133,7 +133,7 @@ class Lane:
         self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
-        run_gate.wake(self._wakeup.ring)
+        run_gate.call_on_change(self._wakeup.ring)
         self._tell_pace()
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
@@ -141,7 +141,7 @@ class Lane:
 
         ``settling``: a look that is to settle a doubt."""
         now = self.environment.monotonic() + wait
-        if refused := self._run_gate.refuses(act, now, takes=self.gateway.reply_timeout):
+        if refused := self._run_gate.refusal(act, now, takes=self.gateway.reply_timeout):
             return refused
         return self.state.refusal(act, settling=settling)
 
@@ -152,13 +152,13 @@ class Lane:
         the run: a login that fails changes the state of the lane, so none is tried twice at one moment.
         """
         while True:
-            if refused := self.refusal(turn.act, settling=turn.settling) or self._skipped(turn):
+            if refused := self.refusal(turn.act, settling=turn.settling) or self._skip_reason(turn):
                 return refused
-            if held_up := self._held_up(turn):
+            if held_up := self._measure_hold_up(turn):
                 await self._wakeup.wait(held_up)
                 continue
             match self.state.admit(turn, self.environment.monotonic()):
-                case AdmissionGranted() if self.authenticator.ready:
+                case AdmissionGranted() if self.authenticator.is_ready:
                     return None
                 case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
@@ -173,14 +173,14 @@ class Lane:
                         return refused
                     await self._wakeup.wait(seconds)
 
-    def _held_up(self, turn: AdmissionRequest) -> float:
+    def _measure_hold_up(self, turn: AdmissionRequest) -> float:
         """Return for how long a request waits for others in flight or for whoever has paused the run, unless
         that ends before; 0.0 where it need not."""
         if self._in_flight >= self.concurrency:
             self._crowded = True
             return math.inf
         if self._run_gate.paused and not turn.settling:
-            return self._run_gate.until_refused(turn.act, self.environment.monotonic(), self.gateway)
+            return self._run_gate.seconds_until_refused(turn.act, self.environment.monotonic(), self.gateway)
         return 0.0
 
     def _end_doubts(self) -> str | None:
@@ -189,9 +189,9 @@ class Lane:
         self._wakeup.ring()
         return self.state.reason
 
-    def _skipped(self, turn: AdmissionRequest) -> str | None:
+    def _skip_reason(self, turn: AdmissionRequest) -> str | None:
         """Return why a target is passed over, unless a look is to settle what was sent for it."""
-        return None if turn.settling else self._run_gate.skipped(turn.target)
+        return None if turn.settling else self._run_gate.skip_reason(turn.target)
 
     async def send(self, request: Request) -> Reply | Lost:
         """Send one request, once; return what comes back."""
@@ -200,7 +200,7 @@ class Lane:
         return answer
 
     @contextmanager
-    def flight(self) -> Iterator[None]:
+    def track_flight(self) -> Iterator[None]:
         """One request is in flight for the block, from its intent to its result."""
         self._in_flight += 1
         try:
@@ -297,13 +297,13 @@ class Lane:
         Returns whether a token came of it: no other one's login counts."""
         async with self._logging_in:
             # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
-            if self.authenticator.ready or self.state.held(self.environment.monotonic()):
+            if self.authenticator.is_ready or self.state.is_held(self.environment.monotonic()):
                 return False
-            match await self.authenticator.enter():
+            match await self.authenticator.authenticate():
                 case LoginDenied(reason):
                     self._close(reason)
                 case LoginDelayed(reason, _, True):
-                    self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+                    self._change_state(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
                 case LoginDelayed(reason, wait, False):
                     self._put_off_login(reason, wait)
                 case _:
@@ -318,9 +318,9 @@ class Lane:
             self._no_login_since = now
         left = self._no_login_since + self.gateway.park_for - now
         if left <= 0.0:
-            self._changing(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+            self._change_state(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
         else:
-            pause = self.state.pause_for(wait, now, most=left)
+            pause = self.state.pause_for_login(wait, now, most=left)
             self._listener.on_lane_state(self.gateway.name, "paused", reason, pause)
 
     def tell_request(self) -> None:
@@ -340,7 +340,7 @@ class Lane:
     def confirm_credential(self, generation: int) -> None:
         """Keep that the credential of this generation was answered with something else than 401."""
         self.authenticator.confirm(generation)
-        if self.state.prove():
+        if self.state.confirm_credential():
             self._wakeup.ring()
 
     async def renew_credential(self, generation: int, reading: Reading) -> None:
@@ -349,9 +349,9 @@ class Lane:
             self._close(denied.reason)
 
     def _close(self, reason: str) -> None:
-        self._changing(lambda _: self.state.close(f"{Reason.DENIED}: {reason}"))
+        self._change_state(lambda _: self.state.close(f"{Reason.DENIED}: {reason}"))
 
-    def _changing(self, change: Callable[[float], None]) -> None:
+    def _change_state(self, change: Callable[[float], None]) -> None:
         """Change the state, and tell it to all whom it concerns."""
         change(self.environment.monotonic())
         self._tell_state()

@@ -1,7 +1,7 @@
-"""What lets a lane's requests in: a token, a pair of keys, or a login's token; one for all of its workers.
+"""The credential of a lane: a token, a pair of keys, or the token of a login; one for all of its workers.
 
-A rejected credential costs one refresh for the whole lane and then the lane: a login that was refused, or a
-signature that was, is not tried again, since both lock accounts.
+A rejected credential costs one refresh for the whole lane, and then the lane. A refused login and a refused
+signature are never tried again, since the platforms lock accounts after a handful of those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.environment import Environment
-from orchestrator.lanes.masking import TOO_SHORT, Mask
+from orchestrator.lanes.masking import TOO_SHORT, Mask, list_secrets
 from orchestrator.model.credentials import (
     SHORT,
     Access,
@@ -36,45 +36,62 @@ from orchestrator.model.reading import Reading
 from orchestrator.rules.retry import describe
 
 RENEW_BEFORE = 1800.0
-"""Seconds before its end at which a login's token is renewed, or half its life where that is less."""
+"""Seconds before its end at which a login's token is renewed; half its life if that is less."""
 
 RENEW_AGAIN = 60.0
-"""Seconds until a renewal that was not answered is tried again, while the token in use still lasts."""
+"""Seconds between two tries to renew a token while the old one still lasts, if a try gets no answer."""
 
 LOGIN_TRIES = 5
-"""Logins in a row that may go unanswered before the lane is parked."""
+"""Logins in a row without an answer before the lane is parked."""
 
 
 class ActiveCredential(Struct):
-    """The credential in use. ``worked``: the gateway has answered it with something else than 401."""
+    """The credential in use."""
 
     access: Access
     generation: int
+    """1 for the first credential of the lane; one more after each renewal."""
     until: float | None = None
-    """Unix time of its end, where that is known."""
+    """Unix time of its end, if that is known."""
     renew_at: float | None = None
+    """Unix time from which a request logs in first; None if the credential is not renewed by time."""
     worked: bool = False
+    """The gateway has answered a request with it by something else than 401."""
+
+    def confirm(self) -> None:
+        """Keep that the gateway has let it in."""
+        self.worked = True
+
+    def expire(self) -> None:
+        """Have the next request log in before it leaves."""
+        self.renew_at, self.until = 0.0, None
+
+    def put_off_renewal(self, until: float) -> None:
+        """Use the credential until then, a Unix time, before the next try to renew it."""
+        self.renew_at = until
 
 
 class LoginDenied(Struct, frozen=True):
-    """Nothing lets this lane in any more."""
+    """No credential lets this lane in any more."""
 
     reason: str
 
 
 class LoginDelayed(Struct, frozen=True):
-    """A login went unanswered; ``final`` where it has been tried often enough."""
+    """A login went unanswered."""
 
     reason: str
     wait: float | None
+    """Seconds after which the gateway wants to be asked again, if it says so."""
     final: bool
+    """So many logins went unanswered that none is tried any more."""
 
 
 LoginResult: TypeAlias = ActiveCredential | LoginDenied | LoginDelayed
 
 
 class Authenticator:
-    """One lane's credential. ``on_login`` is told of each login before it is sent, for the report."""
+    """Keeps one lane's credential fresh."""
 
     def __init__(
         self,
@@ -84,6 +101,7 @@ class Authenticator:
         send: Send,
         on_login: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_login`` is called before each login is sent: the report counts them."""
         self._gateway = gateway
         self._material = material
         self._environment = environment
@@ -91,62 +109,67 @@ class Authenticator:
         self._lock = anyio.Lock()
         self._unanswered = 0
         self._generation = 0
-        self._refused: LoginDenied | None = None
+        self._denial: LoginDenied | None = None
         """Why the newest credential cannot be renewed."""
         self._on_login = on_login
         self._secrets = frozenset[str]()
-        self._keep((*list_secrets(material), *(each.reveal() for each in environment.passwords(gateway))))
+        self._keep_secrets(
+            (*list_secrets(material), *(each.reveal() for each in environment.passwords(gateway)))
+        )
         self.active: ActiveCredential | None = None
         if not isinstance(material, LoginPassword):
             self._issue(material)
 
-    def _keep(self, secrets: Iterable[str]) -> None:
+    def _keep_secrets(self, secrets: Iterable[str]) -> None:
         self._secrets |= frozenset(filter(None, secrets))
         self._environment.known.add(self._secrets)
 
     @property
     def mask(self) -> Mask:
-        """What takes out of texts from outside every credential ever in use, the other gateways' and the
-        proxies' among them."""
+        """The mask for every credential that was ever in use, of other gateways and proxies too."""
         return self._environment.known.mask
 
     @property
     def warning(self) -> str | None:
-        """What is to be said of a credential, or a proxy's password, that masking takes for a word."""
+        """A warning if a credential, or a proxy's password, is so short that masking takes it for a word."""
         return TOO_SHORT if any(len(secret) < SHORT for secret in self._secrets) else None
 
     @property
-    def alone(self) -> bool:
-        """Whether the first request must go alone: five bad signatures lock an access key."""
+    def must_go_alone(self) -> bool:
+        """Whether the lane's first request must go alone.
+
+        Five bad signatures lock an access key: a wrong key must cost one request, not one for each worker.
+        """
         return isinstance(self._material, AccessKeys)
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether a request may leave without a login before it."""
         active = self.active
         return active is not None and (active.renew_at is None or self._environment.now() < active.renew_at)
 
-    async def enter(self) -> LoginResult:
-        """Return what lets a request in now, after a login where one is due."""
+    async def authenticate(self) -> LoginResult:
+        """Return the credential for a request that leaves now, after a login if one is due."""
         async with self._lock:
-            if self.ready and self.active is not None:
+            if self.is_ready and self.active is not None:
                 return self.active
             return await self._log_in()
 
     async def renew(self, generation: int, reading: Reading) -> LoginDenied | None:
-        """Get another credential after a 401, once for the whole lane, or say that none lets us in.
+        """Get another credential after a 401, once for the whole lane; return why if there is none.
 
-        A worker whose credential is not the newest any more has nothing to do. A credential that never
-        worked is renewed only if it is the first one. Whoever waited for a renewal in vain is told what it
-        came to: the reference is not read again, since it may be a command that hangs.
+        ``generation`` is that of the credential which the gateway rejected. Another worker may have renewed
+        it meanwhile: then there is nothing to do. A credential that never worked is renewed only if it is the
+        first one. A renewal that failed holds for all workers who waited for it: the reference is not read
+        again, since it may be a command that hangs.
         """
         async with self._lock:
             active = self.active
             if active is None or generation != active.generation:
                 return None
-            if self._refused is None:
-                self._refused = await self._renew(active, reading)
-            return self._refused
+            if self._denial is None:
+                self._denial = await self._renew(active, reading)
+            return self._denial
 
     async def _renew(self, active: ActiveCredential, reading: Reading) -> LoginDenied | None:
         if isinstance(active.access, AccessKeys):
@@ -161,9 +184,9 @@ class Authenticator:
 
     def _replace(self, active: ActiveCredential, material: Material, reading: Reading) -> LoginDenied | None:
         self._material = material
-        self._keep(list_secrets(material))
+        self._keep_secrets(list_secrets(material))
         if isinstance(material, LoginPassword):
-            active.renew_at, active.until = 0.0, None  # whoever is admitted next logs in
+            active.expire()
             return None
         if material == active.access:
             why = "the credential was rejected, and its reference gives no other one"
@@ -172,9 +195,9 @@ class Authenticator:
         return None
 
     def confirm(self, generation: int) -> None:
-        """Keep that the credential of this generation was answered with something else than 401."""
+        """Keep that the gateway answered the credential of this generation by something else than 401."""
         if self.active is not None and generation == self.active.generation:
-            self.active.worked = True
+            self.active.confirm()
 
     async def _log_in(self) -> LoginResult:
         login = self._gateway.login
@@ -185,33 +208,33 @@ class Authenticator:
         match _read_login(login, answer):
             case LoginGranted(token, until):
                 self._unanswered = 0
-                self._keep(list_secrets(token))
+                self._keep_secrets(list_secrets(token))
                 return self._issue(token, until)
             case LoginRejected(code, message):
-                return LoginDenied(f"the login was refused ({self._told(code, message)})")
-            case LoginUnclear() if (active := self._kept()) is not None:
+                return LoginDenied(f"the login was refused ({self._describe(code, message)})")
+            case LoginUnclear() if (active := self._keep_active()) is not None:
                 return active
             case LoginUnclear(code, message, wait):
                 self._unanswered += 1
-                told = self._told(code, message)
-                return LoginDelayed(f"no token could be had: {told}", wait, self._unanswered >= LOGIN_TRIES)
+                cause = self._describe(code, message)
+                return LoginDelayed(f"no token could be had: {cause}", wait, self._unanswered >= LOGIN_TRIES)
 
-    def _kept(self) -> ActiveCredential | None:
-        """Return the token in use where it is not over yet: its renewal is tried again a while later."""
+    def _keep_active(self) -> ActiveCredential | None:
+        """Return the token in use if it still lasts; its renewal is tried again a while later."""
         active, now = self.active, self._environment.now()
         if active is None or active.until is None or now >= active.until:
             return None
-        active.renew_at = min(active.until, now + RENEW_AGAIN)
+        active.put_off_renewal(min(active.until, now + RENEW_AGAIN))
         return active
 
-    def _told(self, *texts: str | None) -> str:
-        return self.mask.text(" ".join(filter(None, texts)))
+    def _describe(self, *texts: str | None) -> str:
+        return self.mask.clean_text(" ".join(filter(None, texts)))
 
     def _issue(self, access: Access, until: float | None = None) -> ActiveCredential:
         self._generation += 1
         now = self._environment.now()
         ends = until if until is not None else read_token_end(access)
-        # A token that is over before it has begun says that the clocks differ: then a 401 is what tells.
+        # A token that ended before it began shows that the clocks differ. Then only a 401 tells of its end.
         lasts = None if until is None or until <= now else until - now
         renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
         self.active = ActiveCredential(access, self._generation, ends, renew_at)
@@ -224,22 +247,10 @@ def _read_login(login: LoginFeature, answer: Reply | Lost) -> LoginGranted | Log
     return login.read(answer)
 
 
-def list_secrets(material: Material) -> tuple[str, ...]:
-    """Return what of a credential may not be repeated. An access key's id is no secret: texts may name it."""
-    match material:
-        case Secret():
-            found = (material,)
-        case LoginPassword(secret):
-            found = (secret,)
-        case AccessKeys(_, secret, security_token):
-            found = (secret, *((security_token,) if security_token else ()))
-    return tuple(each.reveal() for each in found)
-
-
 def read_token_end(access: Access) -> float | None:
-    """Return the Unix time at which a token ends, where it says so itself (the ``exp`` of a JSON Web Token).
+    """Return the Unix time at which a token ends, if it says so itself (the ``exp`` of a JSON Web Token).
 
-    What it says is not checked: it is a hint for people, and a 401 is the only truth.
+    The claim is not verified: it is a hint for people, and only a 401 decides.
     """
     if not isinstance(access, Secret):
         return None

@@ -24,26 +24,27 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.model.credentials import SHORT
+from orchestrator.model.credentials import SHORT, AccessKeys, LoginPassword, Material, Secret
 from orchestrator.model.reading import Operation, Reading, Snapshot
 
 BLOT = "•••"
 
-PIECE = 16
-"""So many characters of a longer credential are blotted out by themselves: a text may be cut inside one."""
+PIECE_LENGTH = 16
+"""Characters of a longer credential that are blotted out alone: a text may be cut inside one."""
 
-GRAM = 8
+GRAM_LENGTH = 8
+"""Characters of the pieces by which a cheap test searches a text, before the exact one."""
 
-CUT = 4
-"""So many characters of a credential are blotted out where a text that somebody has cut ends in them."""
+SHORTEST_CUT = 4
+"""Characters of a credential that are blotted out at the end of a text which is marked as cut (``…``)."""
 
-LAYERS = 3
-"""How deep spellings are read inside one another; in a text of more than ``LONG`` characters one layer is."""
+MOST_LAYERS = 3
+"""How many spellings are undone one inside another. In a text longer than ``LONG_TEXT``, one is."""
 
-LONG = 2048
+LONG_TEXT = 2048
 
-CODED_FROM = 4
-"""A shorter credential is not looked for in base64 and the like: chance alone would find it there."""
+SHORTEST_CODED = 4
+"""A shorter credential is not searched for in base64 and hexadecimal digits: chance would put it there."""
 
 T = TypeVar("T")
 Span: TypeAlias = tuple[int, int]
@@ -55,14 +56,14 @@ TOO_SHORT = (
 )
 
 
-class _View(Struct, frozen=True):
+class _TextView(Struct, frozen=True):
     """A text as one may read it, and where each of its characters stands in the text that was given."""
 
     text: str
     begins: Sequence[int]
     ends: Sequence[int]
 
-    def span(self, begin: int, end: int) -> Span:
+    def locate(self, begin: int, end: int) -> Span:
         return self.begins[begin], self.ends[end - 1]
 
 
@@ -99,72 +100,84 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are the credentials themselves; an empty one is none."""
         self.secrets = frozenset(filter(None, secrets))
-        self._long = tuple(_Long(secret) for secret in sorted(self.secrets) if len(secret) >= SHORT)
-        self._all: tuple[_Sought, ...] = (
+        self._long = tuple(_LongSecret(secret) for secret in sorted(self.secrets) if len(secret) >= SHORT)
+        self._sought: tuple[_SoughtSecret, ...] = (
             *self._long,
-            *(_Short(each) for each in sorted(self.secrets) if len(each) < SHORT),
+            *(_ShortSecret(each) for each in sorted(self.secrets) if len(each) < SHORT),
         )
 
     def __repr__(self) -> str:
         return f"Mask({len(self.secrets)} credentials)"
 
-    def adding(self, secrets: Iterable[str]) -> Mask:
+    def extend(self, secrets: Iterable[str]) -> Mask:
         """Return a mask that takes out these as well."""
         return Mask((*self.secrets, *secrets))
 
-    def text(self, text: str) -> str:
+    def clean_text(self, text: str) -> str:
         """Return a text from outside, as it may be shown and kept."""
-        return _without(text, self._all)
+        return _blot_out(text, self._sought)
 
-    def value(self, value: T) -> T:
+    def clean_value(self, value: T) -> T:
         """Return a value from outside that means something to a program, with all of its texts masked.
 
         Short credentials stay in it: they are more likely names there, and a name that is blotted out would
         be sent back to the vendor so.
         """
-        together = "\0".join(_texts(value))
-        return value if _holds_nothing(together, self._long) else self._inside(value)
+        together = "\0".join(_walk_texts(value))
+        return value if _is_clean(together, self._long) else self._clean_inside(value)
 
-    def reading(self, reading: Reading) -> Reading:
+    def clean_reading(self, reading: Reading) -> Reading:
         """Return what a gateway made of a reply, as it may be shown and kept; what is handed on stays."""
         if not (reading.code or reading.message or reading.pods):
             return reading
         return replace(
             reading,
-            code=reading.code and self.text(reading.code),
-            message=reading.message and self.text(reading.message),
-            pods=tuple(map(self.text, reading.pods)),
+            code=reading.code and self.clean_text(reading.code),
+            message=reading.message and self.clean_text(reading.message),
+            pods=tuple(map(self.clean_text, reading.pods)),
         )
 
-    def snapshot(self, snapshot: Snapshot) -> Snapshot:
+    def clean_snapshot(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot as it may be kept. Nothing is brought back by a text with a blot in it."""
-        if self.value(snapshot) is snapshot:
+        if self.clean_value(snapshot) is snapshot:
             return snapshot
-        masked = replace(self.value(snapshot), code=snapshot.code, message=snapshot.message)
+        masked = replace(self.clean_value(snapshot), code=snapshot.code, message=snapshot.message)
         if masked.deploy == snapshot.deploy:
             return masked
         return replace(masked, deploy=None, message="what brings it back repeats the credential")
 
-    def ask(self, operation: Operation) -> Operation:
+    def clean_operation(self, operation: Operation) -> Operation:
         """Return a request's kind as it may be kept; which read it is may hold an id that a vendor gave."""
         kind, _, given = operation.via.partition("/")
-        return replace(operation, via=f"{kind}/{self.value(given)}") if given else operation
+        return replace(operation, via=f"{kind}/{self.clean_value(given)}") if given else operation
 
-    def _inside(self, value: Any) -> Any:
+    def _clean_inside(self, value: Any) -> Any:
         match value:
             case Enum():
                 return value
             case str():
-                return _without(value, self._long)
+                return _blot_out(value, self._long)
             case tuple() | list():
-                return type(value)(map(self._inside, value))
+                return type(value)(map(self._clean_inside, value))
             case dict():
-                return {self._inside(key): self._inside(each) for key, each in value.items()}
+                return {self._clean_inside(key): self._clean_inside(each) for key, each in value.items()}
             case Struct():
-                fields = {name: self._inside(getattr(value, name)) for name in value.__struct_fields__}
+                fields = {name: self._clean_inside(getattr(value, name)) for name in value.__struct_fields__}
                 return replace(value, **fields)
             case _:
                 return value
+
+
+def list_secrets(material: Material) -> tuple[str, ...]:
+    """Return the texts of a credential that nobody may repeat. An access key's id may be: it is no secret."""
+    match material:
+        case Secret():
+            found = (material,)
+        case LoginPassword(secret):
+            found = (secret,)
+        case AccessKeys(_, secret, security_token):
+            found = (secret, *((security_token,) if security_token else ()))
+    return tuple(each.reveal() for each in found)
 
 
 class KnownSecrets:
@@ -178,27 +191,33 @@ class KnownSecrets:
         """Take in more of them."""
         new = frozenset(filter(None, secrets)) - self.mask.secrets
         if new:
-            self.mask = self.mask.adding(new)
+            self.mask = self.mask.extend(new)
 
 
-class _Needle:
+class _SearchTexts:
     """Texts any of which is looked for; a long one in pieces."""
 
     def __init__(self, *texts: str) -> None:
-        long = [text for text in texts if len(text) >= PIECE]
-        self._whole = tuple(text for text in texts if len(text) < PIECE)
-        self._pieces = frozenset(piece for text in long for piece in _windows(text, PIECE))
-        self._grams = frozenset(gram for text in long for gram in _windows(text, GRAM))
-        self._heads = tuple(text[:size] for text in texts for size in range(CUT, min(PIECE, len(text))))
-
-    def near(self, text: str) -> bool:
-        """Tell whether ``text`` may hold one: a piece of it covers one of the places that are tried."""
-        grams = self._grams
-        return any(whole in text for whole in self._whole + self._ends_in(text)) or (
-            bool(grams) and any(text[at : at + GRAM] in grams for at in range(0, len(text) - GRAM + 1, GRAM))
+        long = [text for text in texts if len(text) >= PIECE_LENGTH]
+        self._whole = tuple(text for text in texts if len(text) < PIECE_LENGTH)
+        self._pieces = frozenset(piece for text in long for piece in _slide(text, PIECE_LENGTH))
+        self._grams = frozenset(gram for text in long for gram in _slide(text, GRAM_LENGTH))
+        self._heads = tuple(
+            text[:size] for text in texts for size in range(SHORTEST_CUT, min(PIECE_LENGTH, len(text)))
         )
 
-    def _ends_in(self, text: str) -> tuple[str, ...]:
+    def may_be_in(self, text: str) -> bool:
+        """Tell whether ``text`` may hold one: a piece of it covers one of the places that are tried."""
+        grams = self._grams
+        return any(whole in text for whole in self._whole + self._find_cut_heads(text)) or (
+            bool(grams)
+            and any(
+                text[at : at + GRAM_LENGTH] in grams
+                for at in range(0, len(text) - GRAM_LENGTH + 1, GRAM_LENGTH)
+            )
+        )
+
+    def _find_cut_heads(self, text: str) -> tuple[str, ...]:
         """Return the beginnings of one that a text ends in where somebody has cut it."""
         cut = _CUT.search(text)
         left = text[: cut.start()] if cut else ""
@@ -206,134 +225,134 @@ class _Needle:
             tuple(head for head in self._heads if left.endswith(head)) if left.endswith(self._heads) else ()
         )
 
-    def found(self, text: str) -> Iterator[Span]:
+    def find(self, text: str) -> Iterator[Span]:
         """Give where in ``text`` one stands, or a piece of it."""
-        if not self.near(text):
+        if not self.may_be_in(text):
             return
         for whole in self._whole:
             yield from (each.span() for each in re.finditer(re.escape(whole), text))
-        for head in self._ends_in(text):
+        for head in self._find_cut_heads(text):
             end = text.rindex(head) + len(head)
             yield end - len(head), end
-        for at in range(len(text) - PIECE + 1):
-            if text[at : at + PIECE] in self._pieces:
-                yield at, at + PIECE
+        for at in range(len(text) - PIECE_LENGTH + 1):
+            if text[at : at + PIECE_LENGTH] in self._pieces:
+                yield at, at + PIECE_LENGTH
 
 
-def _windows(text: str, size: int) -> Iterator[str]:
+def _slide(text: str, size: int) -> Iterator[str]:
     return (text[at : at + size] for at in range(len(text) - size + 1))
 
 
-class _Long:
+class _LongSecret:
     """A credential that is looked for wherever it stands: as it is, in base64 and in hexadecimal digits."""
 
     short = False
 
     def __init__(self, secret: str) -> None:
         data = secret.encode("utf-8", "surrogatepass")
-        self._plain = _Needle(_small(_SPLITS.sub("", secret) or secret))
-        self._base64 = _Needle(*(_digits(data, before) for before in range(3)))
-        self._hex = _Needle(data.hex())
+        self._plain = _SearchTexts(_lower(_SPLITS.sub("", secret) or secret))
+        self._base64 = _SearchTexts(*(_encode_inner_digits(data, before) for before in range(3)))
+        self._hex = _SearchTexts(data.hex())
 
-    def near(self, text: str) -> bool:
+    def may_be_in(self, text: str) -> bool:
         """Tell whether a text without escapes and splits may hold it."""
-        return any(needle.near(read) for needle, read in self._readings(text))
+        return any(needle.may_be_in(read) for needle, read in self._readings(text))
 
-    def found(self, view: _View) -> Iterator[Span]:
+    def find(self, view: _TextView) -> Iterator[Span]:
         """Give where it stands in the text that a view is of."""
         for needle, read in self._readings(view.text):
-            yield from (view.span(*span) for span in needle.found(read))
+            yield from (view.locate(*span) for span in needle.find(read))
 
-    def _readings(self, text: str) -> tuple[tuple[_Needle, str], ...]:
+    def _readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
         return (
-            (self._plain, _small(text)),
+            (self._plain, _lower(text)),
             (self._base64, text.translate(_URL_SAFE)),
             (self._hex, text.translate(_CAPITALS)),
         )
 
 
-def _small(text: str) -> str:
+def _lower(text: str) -> str:
     """Return ``text`` in small letters, each where it was: some write a header's value so."""
     small = text.lower()
     return small if len(small) == len(text) else text
 
 
-def _digits(data: bytes, before: int) -> str:
+def _encode_inner_digits(data: bytes, before: int) -> str:
     """Return the digits of base64 that ``data`` has behind so many other bytes, whatever stands around it."""
     digits = base64.b64encode(bytes(before) + data).decode()
     return digits[-(-before * 4 // 3) : (before + len(data)) * 4 // 3]
 
 
-class _Short:
+class _ShortSecret:
     """A credential that is looked for where no letter, digit or ``_`` stands beside it."""
 
     short = True
 
     def __init__(self, secret: str) -> None:
-        self._plain = _word(secret)
+        self._plain = _compile_word(secret)
         in_bytes = secret.encode("utf-8", "surrogatepass").decode("latin-1")
-        self._in_bytes = _word(in_bytes) if len(secret) >= CODED_FROM else None
+        self._in_bytes = _compile_word(in_bytes) if len(secret) >= SHORTEST_CODED else None
 
-    def found(self, view: _View) -> Iterator[Span]:
+    def find(self, view: _TextView) -> Iterator[Span]:
         """Give where it stands in the text that a view is of."""
-        yield from (view.span(*each.span()) for each in self._plain.finditer(view.text))
+        yield from (view.locate(*each.span()) for each in self._plain.finditer(view.text))
         if self._in_bytes is None:
             return
-        for at, data, bytes_of, digits in _decoded(view.text):
+        for at, data, bytes_of, digits in _decode_runs(view.text):
             for each in self._in_bytes.finditer(data):
                 begin, end = each.start() * digits // bytes_of, -(-each.end() * digits // bytes_of)
-                yield view.span(at + begin, min(at + end, len(view.text)))
+                yield view.locate(at + begin, min(at + end, len(view.text)))
 
 
-def _word(text: str) -> re.Pattern[str]:
+def _compile_word(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
 
 
-_Sought: TypeAlias = _Long | _Short
+_SoughtSecret: TypeAlias = _LongSecret | _ShortSecret
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _walk_texts(value: Any) -> Iterator[str]:
     """Give all texts inside of a value."""
     match value:
         case str():
             yield value
         case tuple() | list():
             for each in value:
-                yield from _texts(each)
+                yield from _walk_texts(each)
         case dict():
-            yield from _texts([*value.keys(), *value.values()])
+            yield from _walk_texts([*value.keys(), *value.values()])
         case Struct():
-            yield from _texts([getattr(value, name) for name in value.__struct_fields__])
+            yield from _walk_texts([getattr(value, name) for name in value.__struct_fields__])
 
 
-def _without(text: str, sought: tuple[_Sought, ...]) -> str:
-    if _holds_nothing(text, sought):
+def _blot_out(text: str, sought: tuple[_SoughtSecret, ...]) -> str:
+    if _is_clean(text, sought):
         return text
-    views = tuple(_views(text))
-    joined = tuple(map(_unsplit, views))
+    views = tuple(_read_views(text))
+    joined = tuple(map(_join_splits, views))
     spans = [
-        span for each in sought for view in (views if each.short else joined) for span in each.found(view)
+        span for each in sought for view in (views if each.short else joined) for span in each.find(view)
     ]
-    return _blotted(text, spans) if spans else text
+    return _blot_spans(text, spans) if spans else text
 
 
-def _holds_nothing(text: str, sought: tuple[_Sought, ...]) -> bool:
+def _is_clean(text: str, sought: tuple[_SoughtSecret, ...]) -> bool:
     """Tell at little cost that a text holds none; False where that takes a closer look."""
     if not text or not sought:
         return True
-    if _ESCAPED.search(text) or _says_more(text):
+    if _ESCAPED.search(text) or _has_coded_text(text):
         return False
     joined = _SPLITS.sub("", text)
     readings = {joined, joined.replace("+", "")}  # in a form's text a plus is a space, which may split, too
-    return not any(isinstance(each, _Short) or any(map(each.near, readings)) for each in sought)
+    return not any(isinstance(each, _ShortSecret) or any(map(each.may_be_in, readings)) for each in sought)
 
 
-def _says_more(text: str) -> bool:
+def _has_coded_text(text: str) -> bool:
     """Tell whether a text holds a list of bytes, or digits in base64 or hexadecimal ones, that are text."""
     return any(read(found) != found[0] for seen, read in _KINDS[-3:] for found in seen.finditer(text))
 
 
-def _blotted(text: str, spans: Iterable[Span]) -> str:
+def _blot_spans(text: str, spans: Iterable[Span]) -> str:
     kept, done = "", 0
     for begin, end in sorted(spans):
         if begin > done or not kept:
@@ -342,32 +361,32 @@ def _blotted(text: str, spans: Iterable[Span]) -> str:
     return kept + text[done:]
 
 
-def _views(text: str) -> Iterator[_View]:
+def _read_views(text: str) -> Iterator[_TextView]:
     """Give the text as it stands, and as it reads where escapes are escapes, each reading once."""
-    layer, seen = [_View(text, range(len(text)), range(1, len(text) + 1))], {text}
+    layer, seen = [_TextView(text, range(len(text)), range(1, len(text) + 1))], {text}
     yield layer[0]
-    for _ in range(LAYERS if len(text) <= LONG else 1):
-        read = [_read(view, *kind) for view in layer for kind in _KINDS]
+    for _ in range(MOST_LAYERS if len(text) <= LONG_TEXT else 1):
+        read = [_unescape(view, *kind) for view in layer for kind in _KINDS]
         layer = list({view.text: view for view in read if view.text not in seen}.values())
         seen.update(view.text for view in layer)
         yield from layer
 
 
-def _read(view: _View, escape: re.Pattern[str], reads: _Reader) -> _View:
+def _unescape(view: _TextView, escape: re.Pattern[str], reads: _Reader) -> _TextView:
     """Return a view with the escapes of one kind read."""
     if not escape.search(view.text):
         return view
     text, begins, ends, done = "", list[int](), list[int](), 0
     for found in escape.finditer(view.text):
-        meant, (begin, end) = reads(found), view.span(*found.span())
+        meant, (begin, end) = reads(found), view.locate(*found.span())
         text += view.text[done : found.start()] + meant
         begins += [*view.begins[done : found.start()], *([begin] * len(meant))]
         ends += [*view.ends[done : found.start()], *([end] * len(meant))]
         done = found.end()
-    return _View(text + view.text[done:], [*begins, *view.begins[done:]], [*ends, *view.ends[done:]])
+    return _TextView(text + view.text[done:], [*begins, *view.begins[done:]], [*ends, *view.ends[done:]])
 
 
-def _json(found: re.Match[str]) -> str:
+def _decode_json_escape(found: re.Match[str]) -> str:
     high, low, *codes, octal, sign = found.groups()
     if high:
         return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
@@ -376,7 +395,7 @@ def _json(found: re.Match[str]) -> str:
     return chr(int(octal, 8)) if octal else _CONTROLS.get(sign, sign)
 
 
-def _of_bytes(digits: str) -> str:
+def _decode_bytes(digits: str) -> str:
     """Return what a few bytes are in UTF-8, or else in Latin-1."""
     data = bytes.fromhex(digits)
     try:
@@ -385,25 +404,25 @@ def _of_bytes(digits: str) -> str:
         return data.decode("latin-1")
 
 
-def _of_list(found: re.Match[str]) -> str:
+def _decode_byte_list(found: re.Match[str]) -> str:
     """Return what a list of the values of bytes says (signed, as Java writes them, or not), if it is text."""
     values = [int(value) for value in found[0].split(",")]
     if not all(-128 <= value <= 255 for value in values):
         return found[0]
-    return _text_of(bytes(value % 256 for value in values), found[0])
+    return _decode_text(bytes(value % 256 for value in values), found[0])
 
 
-def _of_base64(found: re.Match[str]) -> str:
+def _decode_base64(found: re.Match[str]) -> str:
     digits = found[0].rstrip("=").translate(_URL_SAFE)
     whole = digits[: len(digits) - (len(digits) % 4 == 1)]
-    return _text_of(base64.b64decode(whole + "=" * (-len(whole) % 4)), found[0])
+    return _decode_text(base64.b64decode(whole + "=" * (-len(whole) % 4)), found[0])
 
 
-def _of_pairs(found: re.Match[str]) -> str:
-    return _text_of(bytes.fromhex(re.sub("[ :-]", "", found[0])), found[0])
+def _decode_hex_pairs(found: re.Match[str]) -> str:
+    return _decode_text(bytes.fromhex(re.sub("[ :-]", "", found[0])), found[0])
 
 
-def _text_of(data: bytes, otherwise: str) -> str:
+def _decode_text(data: bytes, otherwise: str) -> str:
     """Return the text that some bytes are, ``otherwise`` where they are none: digits by chance alone."""
     try:
         text = data.decode()
@@ -413,30 +432,30 @@ def _text_of(data: bytes, otherwise: str) -> str:
 
 
 _KINDS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
-    (_JSON, _json),
-    (_URL, lambda found: _of_bytes(found[0].replace("%", ""))),
-    (_FORM, lambda found: " " if found[0] == "+" else _of_bytes(found[0].replace("%", ""))),
+    (_JSON, _decode_json_escape),
+    (_URL, lambda found: _decode_bytes(found[0].replace("%", ""))),
+    (_FORM, lambda found: " " if found[0] == "+" else _decode_bytes(found[0].replace("%", ""))),
     (_HTML, lambda found: html.unescape(found[0])),
-    (_MAIL, lambda found: "" if found[0].endswith("\n") else _of_bytes(found[0].replace("=", ""))),
-    (_LIST, _of_list),
-    (_CODED, _of_base64),
-    (_PAIRS, _of_pairs),
+    (_MAIL, lambda found: "" if found[0].endswith("\n") else _decode_bytes(found[0].replace("=", ""))),
+    (_LIST, _decode_byte_list),
+    (_CODED, _decode_base64),
+    (_PAIRS, _decode_hex_pairs),
 )
 
 
-def _unsplit(view: _View) -> _View:
+def _join_splits(view: _TextView) -> _TextView:
     """Return a view without what may split a credential."""
     if not _SPLITS.search(view.text):
         return view
-    kept = [at for part in _between(view.text) for at in part]
-    return _View(
+    kept = [at for part in _find_unsplit_ranges(view.text) for at in part]
+    return _TextView(
         "".join(view.text[at] for at in kept),
         [view.begins[at] for at in kept],
         [view.ends[at] for at in kept],
     )
 
 
-def _between(text: str) -> Iterator[range]:
+def _find_unsplit_ranges(text: str) -> Iterator[range]:
     done = 0
     for split in _SPLITS.finditer(text):
         yield range(done, split.start())
@@ -444,7 +463,7 @@ def _between(text: str) -> Iterator[range]:
     yield range(done, len(text))
 
 
-def _decoded(text: str) -> Iterator[tuple[int, str, int, int]]:
+def _decode_runs(text: str) -> Iterator[tuple[int, str, int, int]]:
     """Give what digits of base64 and hexadecimal ones stand for, wherever they may begin.
 
     That is the place of the first digit, the bytes as Latin-1, and how many bytes are how many digits.

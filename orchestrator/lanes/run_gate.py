@@ -1,5 +1,7 @@
-"""Whether the run as a whole may still send: the window, the stop rules, an interrupt, a failed disk, and
-what somebody has asked of it while it goes on."""
+"""Whether the run as a whole may still send.
+
+The window, the stop rules, an interrupt, a full disk and an operator's commands all speak here.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ _WORDS: dict[StopKind, Reason] = {
 
 
 class RunGate:
-    """One run's answer to "may this still start?". Times are monotonic seconds.
+    """One run's answer to "may this request still start?". Times are monotonic seconds.
 
-    A stop is for all lanes, and stays. The window is asked lane by lane, since each has its own timeout. A
-    pause is for all lanes too, and may end again.
+    A stop holds for all lanes, and for good. A pause holds for all lanes too, until it ends. The window is
+    asked lane by lane, since each lane has its own timeout.
     """
 
     def __init__(
@@ -42,91 +44,93 @@ class RunGate:
         announce: Callable[[str], None] = lambda _: None,
         matcher: Matcher = lambda _: lambda _: None,
     ) -> None:
-        """``matcher`` makes, of patterns of targets, the test for the first one that matches an id."""
-        self.kind: StopKind | None = None
+        """``closes`` is the window's end. ``announce`` is called with the reason of each stop. ``matcher``
+        compiles patterns of targets to a test that returns the first pattern which matches an id."""
+        self.stop_kind: StopKind | None = None
         self.reason: str | None = None
         self.paused = False
-        """Somebody has paused it."""
+        """An operator has paused the run."""
         self._rests = False
         self.closes = math.inf if closes is None else closes
         self._announce = announce
         self._stopped = Wakeup()
         self._changed = Wakeup()
-        self._wakes: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
         self.skips: dict[str, str] = {}
-        """Patterns of targets that are passed over, and who wants that."""
+        """Patterns of the targets that are passed over, each with the operator who wants that."""
         self._matcher = matcher
-        self._skip = matcher(())
+        self._match_skip = matcher(())
 
-    def wake(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called whenever something here has changed for those who wait."""
-        self._wakes.append(call)
+    def call_on_change(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called after each change here, so that waiting workers ask again."""
+        self._callbacks.append(callback)
 
     def stop(self, kind: StopKind, text: str) -> None:
-        """Let nothing new start. A graver kind replaces a lesser one; of equals the first stays."""
-        if self.kind is not None and _RANK[kind] <= _RANK[self.kind]:
+        """Let nothing new start. A graver kind of stop replaces a lesser one; of equals the first stays."""
+        if self.stop_kind is not None and _RANK[kind] <= _RANK[self.stop_kind]:
             return
-        self.kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
+        self.stop_kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
         self._stopped.ring()
         self._tell_change()
         self._announce(self.reason)
 
     def pause(self) -> None:
-        """Let nothing new start until ``go_on``; what flies lands, and doubts are still looked at."""
+        """Let nothing new start until ``go_on``. Requests in flight end, and doubts are still looked at."""
         self.paused = True
         self._tell_change()
 
     def go_on(self) -> None:
-        """End a pause, and the rest between two waves."""
+        """End a pause, and end the rest between two waves."""
         self.paused = self._rests = False
         self._tell_change()
 
     def rest(self, *, over: bool = False) -> None:
-        """Begin to wait between two waves, until ``go_on`` at the latest; or end that."""
+        """Begin the rest between two waves, which ``go_on`` may end early; with ``over``, end it."""
         self._rests = not over
 
     @property
     def rests(self) -> bool:
         """Whether the run waits between two waves, and has not been stopped."""
-        return self._rests and self.kind is None
+        return self._rests and self.stop_kind is None
 
     def skip(self, pattern: str, by: str) -> None:
-        """Pass over the targets that match and that nothing was sent for; ``by`` says who wants that."""
+        """Pass over the matching targets for which nothing was sent yet. ``by`` names the operator."""
         self.skips.setdefault(pattern, by)
-        self._skip = self._matcher(tuple(self.skips))
+        self._match_skip = self._matcher(tuple(self.skips))
         self._tell_change()
 
-    def skipped(self, target: TargetId) -> str | None:
-        """Return why a target is passed over, or None."""
-        if not self.skips or (pattern := self._skip(target)) is None:
+    def skip_reason(self, target: TargetId) -> str | None:
+        """Return why a target is passed over, or None if it is not."""
+        if not self.skips or (pattern := self._match_skip(target)) is None:
             return None
         return f"{Reason.SKIPPED}: {pattern}, by {self.skips[pattern]}"
 
     def _tell_change(self) -> None:
         self._changed.ring()
-        for call in self._wakes:
-            call()
+        for callback in self._callbacks:
+            callback()
 
-    def refuses(self, act: Act, now: float, *, takes: float) -> str | None:
-        """Return why a request that may take ``takes`` seconds must not leave at ``now``, or None."""
-        if self.kind in ("interrupt", "disk"):
+    def refusal(self, act: Act, now: float, *, takes: float) -> str | None:
+        """Return why a request that may take ``takes`` seconds must not leave at ``now``; None if it may."""
+        if self.stop_kind in ("interrupt", "disk"):
             return self.reason
-        if act is Act.LOOK:
+        if act is Act.LOOK:  # looks change nothing, so they may settle doubts for a while after the close
             late = now > self.closes + LOOKS_PAST_CLOSE
             return f"{Reason.WINDOW}: it closed before a look could settle this" if late else None
-        if self.kind is None and now + takes > self.closes:
+        if self.stop_kind is None and now + takes > self.closes:
             return f"{Reason.WINDOW}: one timeout no longer fits before it closes"
         return self.reason
 
-    def until_refused(self, act: Act, now: float, gateway: Gateway) -> float:
-        """Return the seconds after which the window lets no such request to this gateway start."""
+    def seconds_until_refused(self, act: Act, now: float, gateway: Gateway) -> float:
+        """Return in how many seconds the window begins to refuse such a request to this gateway."""
         last = LOOKS_PAST_CLOSE if act is Act.LOOK else -gateway.reply_timeout
+        # Never zero: a caller that waits for no time at all would spin.
         return max(0.001, self.closes + last - now)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until the run stops (or stops for a graver reason)."""
+        """Wait, but no longer than until the run stops, or stops for a graver reason."""
         await self._stopped.wait(seconds)
 
-    async def change(self, seconds: float) -> None:
-        """Wait, but no longer than until something has changed here: it stops, is paused, or goes on."""
+    async def wait_for_change(self, seconds: float) -> None:
+        """Wait, but no longer than until the run stops, pauses, goes on, or skips a target."""
         await self._changed.wait(seconds)

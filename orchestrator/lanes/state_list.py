@@ -24,26 +24,26 @@ from orchestrator.rules.retry import TargetHistory, draw_backoff
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
 
-FRESH = 60.0
+FRESH_FOR = 60.0
 """Seconds for which a list's "not deployed" is believed."""
 
-WORTH = 50
+WORTH_LISTING = 50
 """Targets that a lane must have left for a list to be cheaper than a look at each."""
 
-DEFERRED = 2000
+MOST_DEFERRED = 2000
 """Targets that may wait for the next list, before it is read in the middle of a wave."""
 
-DEFERRED_DEPLOYS = 200
+MOST_DEFERRED_DEPLOYS = 200
 """The same of a restore: nothing of what waits counts as restored yet."""
 
 LARGEST_ENTRY = 16 * 1024
 """Bytes of a list's entry that is kept as a read of that one; of larger ones the state is."""
 
-TRIES = 4
+MOST_TRIES = 4
 """Requests for one page, refusals to take more included. Then the list is given up, and each
 target is looked at by itself."""
 
-FAULTS = 2
+MOST_FAULTS = 2
 """Faults of one page before that: it is asked for once more, and no further."""
 
 GIVEN_UP_FOR = 300.0
@@ -68,13 +68,13 @@ class StateList:
         self._lane = lane
         self._environment = lane.environment
         self._states: dict[tuple[str, ...], Verdict] = {}
-        self._taken: float | None = None
-        self._rests_until = -math.inf
+        self._read_at: float | None = None
+        self._given_up_until = -math.inf
         self._lock = anyio.Lock()
         self._offered = lane.policy.always_look and lane.gateway.listing is not None
         self._deferred: list[DeferredTarget] = []
-        self._told_gaps = self._told_length = False
-        self._spares = WORTH
+        self._has_told_gap = self._has_told_length = False
+        self._spares = WORTH_LISTING
         """How many looks the next list is to spare."""
 
     def keep_entries(self, targets: Iterable[Target]) -> None:
@@ -83,30 +83,30 @@ class StateList:
         self._offered = self._lane.gateway.listing is not None
 
     @property
-    def serves(self) -> bool:
+    def is_useful(self) -> bool:
         """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
-        if not self._offered or self._environment.monotonic() < self._rests_until:
+        if not self._offered or self._environment.monotonic() < self._given_up_until:
             return False
-        return self._taken is not None or self._lane.left >= WORTH
+        return self._read_at is not None or self._lane.left >= WORTH_LISTING
 
-    def pays(self, waiting: int) -> bool:
+    def is_worth_reading(self, waiting: int) -> bool:
         """Whether a list is cheaper than a look at each of so many that wait."""
-        rests = self._environment.monotonic() < self._rests_until
-        return self.serves or (self._offered and not rests and waiting >= WORTH)
+        rests = self._environment.monotonic() < self._given_up_until
+        return self.is_useful or (self._offered and not rests and waiting >= WORTH_LISTING)
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether so many wait that the next list is due before the wave ends."""
-        most = DEFERRED if self._lane.policy.act is Act.UNDEPLOY else DEFERRED_DEPLOYS
+        most = MOST_DEFERRED if self._lane.policy.act is Act.UNDEPLOY else MOST_DEFERRED_DEPLOYS
         return len(self._deferred) >= most
 
     @property
-    def puts_off(self) -> bool:
+    def defers_looks(self) -> bool:
         """Whether the look at what was just done may wait for the others.
 
         Undeploys go first, since a window may close. In a restore it waits only for a list that spares it.
         """
-        return self._lane.policy.act is Act.UNDEPLOY or self.serves
+        return self._lane.policy.act is Act.UNDEPLOY or self.is_useful
 
     def defer(self, waiting: DeferredTarget) -> None:
         """Let a target wait for the next list."""
@@ -118,42 +118,44 @@ class StateList:
         self._spares = len(waiting)
         return waiting
 
-    async def before(self, target: Target) -> Reading | None:
+    async def read_before_undeploy(self, target: Target) -> Reading | None:
         """Return what the list says of a target that nothing was sent for, or None if it cannot say."""
-        if not self.serves:
+        if not self.is_useful:
             return None
         async with self._lock:
-            if self._taken is None and self.serves:  # those who waited here go by what the first one found
+            if (
+                self._read_at is None and self.is_useful
+            ):  # those who waited here go by what the first one found
                 self._spares = self._lane.left
                 await self._collect(target.id)
-        return self.glance(target)
+        return self.peek(target)
 
-    def glance(self, target: Target) -> Reading | None:
+    def peek(self, target: Target) -> Reading | None:
         """Return UP or DOWN as the newest list says, None where it cannot tell."""
-        if self._taken is None:
+        if self._read_at is None:
             return None
         verdict = self._states.get(target.parts)
         if verdict is Verdict.UNCLEAR:
             return None
         # A restore believes neither for longer: what is deployed meanwhile must not be deployed again.
         lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
-        if not lasts and self._environment.monotonic() - self._taken > FRESH:
+        if not lasts and self._environment.monotonic() - self._read_at > FRESH_FOR:
             return None
         return None if verdict is None else Reading(verdict=verdict, evidence="look")
 
-    def entry(self, target: Target) -> Reading | None:
-        """Return what the list holds of a target, once, as ``glance`` believes it."""
-        if self.glance(target) is None:
+    def take_entry(self, target: Target) -> Reading | None:
+        """Return what the list holds of a target, once, as ``peek`` believes it."""
+        if self.peek(target) is None:
             return None
         entry = self._entries.pop(target.parts, None)
-        return entry and self._lane.authenticator.mask.reading(entry)
+        return entry and self._lane.authenticator.mask.clean_reading(entry)
 
-    def seen_alone(self, target: Target, reading: Reading) -> str | None:
+    def note_single_look(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at the one; return a warning, once, if the list had a gap there."""
-        gap = self._taken is not None and target.parts not in self._states
-        if self._told_gaps or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
+        gap = self._read_at is not None and target.parts not in self._states
+        if self._has_told_gap or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
             return None
-        self._told_gaps = True
+        self._has_told_gap = True
         return (
             f"the list leaves out {target.id}, which exists: the credential may lack the grants for some"
             " applications, so what is not on the list is looked at one by one"
@@ -162,7 +164,7 @@ class StateList:
     async def renew(self) -> None:
         """Read the list again."""
         async with self._lock:
-            await self._collect(_LIST)
+            await self._collect(_LIST_ITSELF)
 
     async def _collect(self, wanted_by: TargetId) -> None:
         """Read every page before anything is believed: what changes meanwhile must not shift them.
@@ -173,19 +175,19 @@ class StateList:
         started = self._environment.monotonic()
         states: dict[tuple[str, ...], Verdict] = {}
         offset = pages = 0
-        while (page := await self._page(offset, wanted_by)) is not None:
+        while (page := await self._fetch_page(offset, wanted_by)) is not None:
             known, pages = len(states), pages + 1
-            self._take(page, states)
+            self._take_page(page, states)
             offset += page.size
             if len(states) == known or offset >= page.total:
-                self._states, self._taken = states, started
+                self._states, self._read_at = states, started
                 return
-            if pages >= max(WORTH, self._spares) or max(offset, page.total) > MOST_LISTED:
+            if pages >= max(WORTH_LISTING, self._spares) or max(offset, page.total) > MOST_LISTED:
                 self._give_up(page.total)
                 break
-        self._taken = None
+        self._read_at = None
 
-    def _take(self, page: StatePage, states: dict[tuple[str, ...], Verdict]) -> None:
+    def _take_page(self, page: StatePage, states: dict[tuple[str, ...], Verdict]) -> None:
         """Take in a page. Of an entry that two pages show in two states nothing is known."""
         for parts, verdict in page.states.items():
             states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
@@ -194,19 +196,19 @@ class StateList:
     def _give_up(self, total: int) -> None:
         """Use no list of this gateway any more: to read it costs more than the looks that it spares."""
         self._offered = False
-        if not self._told_length:
-            self._told_length = True
+        if not self._has_told_length:
+            self._has_told_length = True
             self._lane.warn(
                 f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
             )
 
-    async def _page(self, offset: int, wanted_by: TargetId) -> StatePage | None:
+    async def _fetch_page(self, offset: int, wanted_by: TargetId) -> StatePage | None:
         """Return one page, or None where the list cannot be had."""
         faults = 0
-        for failures in range(1, TRIES + 1):
-            turn = AdmissionRequest(wanted_by, Act.LOOK, settling=wanted_by == _LIST, dispensable=True)
+        for failures in range(1, MOST_TRIES + 1):
+            turn = AdmissionRequest(wanted_by, Act.LOOK, settling=wanted_by == _LIST_ITSELF, dispensable=True)
             # What goes before an undeploy is not read where none may start any more.
-            needless = wanted_by != _LIST and self._lane.refusal(self._lane.policy.act)
+            needless = wanted_by != _LIST_ITSELF and self._lane.refusal(self._lane.policy.act)
             if needless or await self._lane.admit(turn):
                 return None
             found = await self._ask(turn, offset)
@@ -216,11 +218,11 @@ class StateList:
                 self._offered = False
                 return None
             faults += found.verdict is Verdict.UNCLEAR
-            if faults >= FAULTS:
+            if faults >= MOST_FAULTS:
                 break
-            if failures < TRIES:
+            if failures < MOST_TRIES:
                 await anyio.sleep(draw_backoff(self._lane.policy, failures, self._environment.roll()))
-        self._rests_until = self._environment.monotonic() + GIVEN_UP_FOR
+        self._given_up_until = self._environment.monotonic() + GIVEN_UP_FOR
         return None
 
     async def _ask(self, turn: AdmissionRequest, offset: int) -> StatePage | Reading:
@@ -241,4 +243,4 @@ class StateList:
         return replace(found, entries={}) if is_large else found
 
 
-_LIST = TargetId("(list)")
+_LIST_ITSELF = TargetId("(list)")

@@ -9,7 +9,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from orchestrator.lanes.state_list import WORTH
+from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
@@ -130,7 +130,7 @@ def count_requests(
             looks += count_looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
     # The run then reads the gateway's list page by page, in place of one look for each target.
-    if always and gateway.listing is not None and changing >= WORTH:
+    if always and gateway.listing is not None and changing >= WORTH_LISTING:
         looks += -(-changing // LONGEST_PAGE) - changing
     return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
 

@@ -156,7 +156,7 @@ class GatewayLook:
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a look has one lane
         """Hear whether anything comes back, be it of a list or of a single look."""
         if isinstance(answer, Lost):
-            self._watch.hear_fault(self._environment.known.mask.value(answer.detail))
+            self._watch.hear_fault(self._environment.known.mask.clean_value(answer.detail))
         else:
             self._watch.hear_answer()
 

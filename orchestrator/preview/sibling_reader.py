@@ -51,7 +51,7 @@ class SiblingReader:
                     things = count_noun(len(going) - asked, "thing")
                     self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
                 return
-            environments = frozenset(map(self._lane.authenticator.mask.value, found))
+            environments = frozenset(map(self._lane.authenticator.mask.clean_value, found))
             self._keep(SiblingDeployments(target, environments))
 
     async def _ask(self, operation: Operation, target: Target) -> Reply | None:

@@ -83,7 +83,9 @@ class SnapshotReader:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
                 self._warn_of_gap(target, found)
-                return lane.authenticator.mask.snapshot(lane.offered_looks.explain(found)), len(readings)
+                return lane.authenticator.mask.clean_snapshot(lane.offered_looks.explain(found)), len(
+                    readings
+                )
             # An entry of the list answers the first read, and a read that is not offered is not asked again.
             known = listed or lane.offered_looks.refusal(found.via)
             if known is not None:
@@ -101,9 +103,9 @@ class SnapshotReader:
 
     async def _read_list(self, target: Target) -> Reading | None:
         """Return what the gateway's list says of a target; None where there is no list, or no entry."""
-        if await self._lane.state_list.before(target) is None:
+        if await self._lane.state_list.read_before_undeploy(target) is None:
             return None
-        return self._lane.state_list.entry(target)
+        return self._lane.state_list.take_entry(target)
 
     async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
@@ -117,7 +119,7 @@ class SnapshotReader:
 
     def _warn_of_gap(self, target: Target, snapshot: Snapshot) -> None:
         """Warn where a look finds a target that the gateway's list lacks."""
-        if warning := self._lane.state_list.seen_alone(target, Reading(verdict=snapshot.verdict)):
+        if warning := self._lane.state_list.note_single_look(target, Reading(verdict=snapshot.verdict)):
             self._lane.warn(warning)
 
 

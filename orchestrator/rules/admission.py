@@ -107,7 +107,7 @@ class LaneState:
         seconds one request may take: who goes alone, and is not heard of for longer, makes room."""
         self.undeploys = Pacer(limits.rate, learned)
         self.looks = Pacer(limits.rate)
-        self._allowance = RetryBudget()
+        self._retry_budget = RetryBudget()
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
         self._policy = policy
@@ -138,7 +138,7 @@ class LaneState:
         self._hopeless = False
         """Such a look has met a fault, or could not leave: no further one does."""
 
-    def probes(self) -> tuple[float | None, float | None]:
+    def probe_times(self) -> tuple[float | None, float | None]:
         """Return when a parked lane is probed next, and when it is given up; None where it is neither."""
         if self.state != "parked" or self.given_up:
             return None, None
@@ -196,50 +196,50 @@ class LaneState:
 
     def _admit_paced(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         if turn.repeats:
-            if wait := self._allowance.take(now):
+            if wait := self._retry_budget.take(now):
                 return AdmissionDelayed(wait)
             turn.repeats = False
-        pacer = self._pacer(turn)
+        pacer = self._choose_pacer(turn)
         if turn.due:
-            pacer.leaves_alone(now)
+            pacer.note_unpaced_departure(now)
             return AdmissionGranted()
         if turn.slot is None or turn.epoch != pacer.epoch or now > turn.slot + LATE:
             turn.slot, turn.epoch = pacer.reserve(now), pacer.epoch
         if now < turn.slot:
             return AdmissionDelayed(turn.slot - now)
-        pacer.leaves(now)
+        pacer.note_departure(now)
         return AdmissionGranted()
 
-    def _pacer(self, turn: AdmissionRequest) -> Pacer:
+    def _choose_pacer(self, turn: AdmissionRequest) -> Pacer:
         return self.looks if turn.act is Act.LOOK else self.undeploys
 
     def _admit_alone(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
-        if self._prober in (None, turn.target) or self._lapses(now) <= 0.0:
+        if self._prober in (None, turn.target) or self._patience_left(now) <= 0.0:
             return self._go_alone(turn, now)
-        return AdmissionDelayed(self._lapses(now))
+        return AdmissionDelayed(self._patience_left(now))
 
     def _go_alone(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         self._prober, self._prober_since = turn.target, now
-        return self._by_itself(turn, now)
+        return self._admit_unpaced(turn, now)
 
-    def _lapses(self, now: float) -> float:
+    def _patience_left(self, now: float) -> float:
         """Return the seconds after which whoever goes alone has not been heard of for too long."""
         return self._prober_since + self._takes - now
 
-    def _by_itself(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
+    def _admit_unpaced(self, turn: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         """Let the one request go that goes alone: the plan's rate is all that it must keep.
 
         What the gateway was found to bear does not bind it, since it is sent to find that out.
         """
-        pacer = self._pacer(turn)
+        pacer = self._choose_pacer(turn)
         if turn.slot is None or turn.epoch != pacer.epoch or now < turn.slot:
-            if wait := pacer.until_allowed(now):
+            if wait := pacer.seconds_until_allowed(now):
                 return AdmissionDelayed(wait)
-            pacer.leaves_alone(now)
+            pacer.note_unpaced_departure(now)
             turn.slot, turn.epoch = now, pacer.epoch
         return AdmissionGranted()
 
-    def prove(self) -> bool:
+    def confirm_credential(self) -> bool:
         """The credential was let in; returns whether others have waited for that."""
         if not self.alone:
             return False
@@ -257,7 +257,7 @@ class LaneState:
         ends = self._parked_since + self._park_for
         if turn.dispensable:
             return AdmissionRefused(self.reason or "")
-        starts = self._probe_starts(turn, now)
+        starts = self._find_probe_start(turn, now)
         if now >= starts and (now < ends or self._probe_at < ends):
             return _bound_delay(ends, now, self._go_alone(turn, now))
         waits_for_late_one = self._prober is not None and self._prober_since >= ends > self._probe_at
@@ -266,13 +266,13 @@ class LaneState:
             return AdmissionDelayed(min(starts, last) - now)
         return self._give_up(turn, now)
 
-    def _probe_starts(self, turn: AdmissionRequest, now: float) -> float:
+    def _find_probe_start(self, turn: AdmissionRequest, now: float) -> float:
         """Return when a turn may be the probe, as far as is known now."""
         paused = now + self._pause_left(turn.act, now)
         if self._prober == turn.target:
             return paused
-        if self._prober is not None and self._lapses(now) > 0.0:
-            return max(paused, now + self._lapses(now))
+        if self._prober is not None and self._patience_left(now) > 0.0:
+            return max(paused, now + self._patience_left(now))
         if not turn.settling:
             return max(paused, self._probe_at)
         return math.inf if turn.last else max(paused, self._probe_at + FOR_OTHERS)
@@ -311,9 +311,9 @@ class LaneState:
         # it only where something was taken before. Nobody pauses for it, and for the breaker it is a fault.
         crowded = status == UNAVAILABLE and reading.verdict is not Verdict.BUSY
         if turn.act is Act.LOOK:
-            self._heed_look(reading, began, now, crowded=crowded)
+            self._observe_look(reading, began, now, crowded=crowded)
             if reading.verdict in _LOOK_FAULTS:
-                self._heed_look_fault(turn, reading, now, left, within_reach)
+                self._observe_look_fault(turn, reading, now, left, within_reach)
             elif turn.settling and reading.verdict is not Verdict.DENIED:
                 self._leave_probe(turn.target)
             return None
@@ -326,18 +326,18 @@ class LaneState:
                 self.close(describe_wrong_place(reading))
             case verdict if verdict in _FAULTS:
                 if crowded:
-                    self.undeploys.refused(began, now, wait=0.0)
-                self._fault(turn.target, reading, now, left, within_reach, probed=probed)
+                    self.undeploys.observe_refusal(began, now, wait=0.0)
+                self._observe_fault(turn.target, reading, now, left, within_reach, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
-                self._answered(reading, began, now)
+                self._observe_answer(reading, began, now)
         return None
 
-    def _heed_look_fault(
+    def _observe_look_fault(
         self, turn: AdmissionRequest, reading: Reading, now: float, left: int, within_reach: int
     ) -> None:
-        if self._guards(turn):
+        if self._is_guarding_deploy(turn):
             probed = self.leave(turn.target)
-            self._fault(turn.target, reading, now, left, within_reach, probed=probed)
+            self._observe_fault(turn.target, reading, now, left, within_reach, probed=probed)
         elif self.given_up and turn.settling:
             self.end_doubts()
         elif self.state == "parked" and self._prober == turn.target:
@@ -356,18 +356,18 @@ class LaneState:
         self._probe_wait = min(self._probe_wait * 2, LONGEST_PROBE)
         self._probe_at = now + self._probe_wait
 
-    def _guards(self, turn: AdmissionRequest) -> bool:
+    def _is_guarding_deploy(self, turn: AdmissionRequest) -> bool:
         """Tell whether a look comes before a deploy, which is not sent without it.
 
         There a fault speaks for the deploy: else an ill gateway would be looked at for each target.
         """
         return self._policy.act is Act.DEPLOY and not turn.settling
 
-    def held(self, now: float) -> bool:
+    def is_held(self, now: float) -> bool:
         """Tell whether nothing at all may leave now."""
         return self.state == "closed" or self.given_up or now < self._paused_until
 
-    def pause_for(self, wait: float | None, now: float, *, most: float) -> float:
+    def pause_for_login(self, wait: float | None, now: float, *, most: float) -> float:
         """Pause everything before a login is tried again; returns for how many seconds: ``most`` at most."""
         self._busy_in_a_row += 1
         longest = draw_backoff(self._policy, self._busy_in_a_row, 1.0)
@@ -381,34 +381,34 @@ class LaneState:
         self._park(reason, now)
         self.given_up, self._prober = True, None
 
-    def _heed_look(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
+    def _observe_look(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
         """Take in a look. Like one that could not be sent, one that was refused for a while costs its target
         nothing: so for how long there may be nothing else has a bound."""
         match reading.verdict:
             case Verdict.BUSY:
-                self._heed_busy_look(reading, began, now)
+                self._observe_busy_look(reading, began, now)
             case Verdict.UNSENT:
-                self._heed_unsent_look(reading, now)
+                self._observe_unsent_look(reading, now)
             case _:
                 self._looks_busy_since = self._looks_unsent_since = None
                 if crowded:
-                    self.looks.refused(began, now, wait=0.0)
+                    self.looks.observe_refusal(began, now, wait=0.0)
                 else:
-                    self.looks.answered(began, now)
+                    self.looks.observe_answer(began, now)
 
-    def _heed_busy_look(self, reading: Reading, began: float, now: float) -> None:
+    def _observe_busy_look(self, reading: Reading, began: float, now: float) -> None:
         """A 429 to a look pauses the looks alone."""
         self._looks_unsent_since = None
         if self._looks_busy_since is None:
             self._looks_busy_since = now
         if now - self._looks_busy_since >= self._park_for:
             self._looks_refused = f"{Reason.PARKED}: nothing but refusals to be looked at more"
-        wait = self._wanted(reading, 1)
-        self.looks.refused(began, now, wait=wait, hint=reading.rate)
+        wait = self._choose_pause(reading, 1)
+        self.looks.observe_refusal(began, now, wait=wait, hint=reading.rate)
         self._looks_paused_until = max(self._looks_paused_until, now + wait)
         self.looks.hold(self._looks_paused_until)
 
-    def _heed_unsent_look(self, reading: Reading, now: float) -> None:
+    def _observe_unsent_look(self, reading: Reading, now: float) -> None:
         """Give the lane up where nothing but looks is sent, and none could be for ``park_for``."""
         if self._looks_unsent_since is None:
             self._looks_unsent_since, self._looks_unsent = now, 0
@@ -417,7 +417,7 @@ class LaneState:
             self.give_up(f"{Reason.PARKED}: {describe(reading)}", now)
             self.end_doubts()
 
-    def _wanted(self, reading: Reading, in_a_row: int) -> float:
+    def _choose_pause(self, reading: Reading, in_a_row: int) -> float:
         """Return how long to pause: what the gateway asks for, bounded; else the longest backoff."""
         if reading.wait is not None:
             return min(reading.wait, self._park_for)
@@ -428,15 +428,15 @@ class LaneState:
             self._busy_since = now
         began = now >= self._paused_until
         self._busy_in_a_row += began
-        wait = self._wanted(reading, self._busy_in_a_row)
-        self.undeploys.refused(began_at, now, wait=wait, hint=reading.rate)
+        wait = self._choose_pause(reading, self._busy_in_a_row)
+        self.undeploys.observe_refusal(began_at, now, wait=wait, hint=reading.rate)
         self._paused_until = max(self._paused_until, now + wait)
         self.undeploys.hold(self._paused_until)
         if now - self._busy_since >= self._park_for:
             self.give_up(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
         return self._paused_until - now if began else None
 
-    def _fault(
+    def _observe_fault(
         self, target: TargetId, reading: Reading, now: float, left: int, within_reach: int, *, probed: bool
     ) -> None:
         self._faulty.add(target)
@@ -464,12 +464,12 @@ class LaneState:
         self._parked_since, self._probe_at = now, now + FIRST_PROBE
         self._probe_wait = FIRST_PROBE
 
-    def _answered(self, reading: Reading, began: float, now: float) -> None:
-        self.undeploys.answered(began, now)
+    def _observe_answer(self, reading: Reading, began: float, now: float) -> None:
+        self.undeploys.observe_answer(began, now)
         self._has_answered = True
         self._looks_unsent_since = None
         if reading.verdict is Verdict.REMOVED:
-            self._allowance.succeeded()
+            self._retry_budget.refund()
         self._faulty.clear()
         self._unsent = 0
         self._busy_since, self._busy_in_a_row = None, 0

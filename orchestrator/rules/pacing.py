@@ -31,7 +31,7 @@ FEWER, SLOWER = 0.7, 0.9
 refused only after more requests (these are less than ``FEWER`` of those)."""
 
 REMEMBERED = 8
-"""Refusals whose stretches are remembered: a gateway may change."""
+"""Refusals whose intervals are remembered: a gateway may change."""
 
 MOST_SPARED = 16
 """At most so many refusals in a row pass without a cut, once it has turned out that the pace is not to blame;
@@ -122,7 +122,7 @@ class Pacer:
         self._average = 0.0
         """How many were taken a second on average before that, pauses included."""
         self._last: _HeededRefusal | None = None
-        self._stretches: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
+        self._intervals: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
         self._spared = 0
         """Refusals to come that cut nothing."""
         self._spares = 1
@@ -152,18 +152,18 @@ class Pacer:
         self._next = slot + 1.0 / rate
         return slot
 
-    def leaves(self, now: float) -> None:
+    def note_departure(self, now: float) -> None:
         """A request leaves in its slot."""
         self._left_at = now
         self._sent += 1
 
-    def until_allowed(self, now: float) -> float:
+    def seconds_until_allowed(self, now: float) -> float:
         """Return the seconds until the plan's cap lets a request leave that needs no slot; 0.0 is at once."""
         return 0.0 if self.cap is None else max(0.0, self._left_at + 1.0 / self.cap - now)
 
-    def leaves_alone(self, now: float) -> None:
+    def note_unpaced_departure(self, now: float) -> None:
         """A request leaves without a slot. The slots that were handed out are void: they begin behind it."""
-        self.leaves(now)
+        self.note_departure(now)
         self._begin_again(now)
 
     def limit(self, cap: float | None, now: float) -> None:
@@ -180,7 +180,7 @@ class Pacer:
         self._next = at if rate is None else max(at, self._left_at + 1.0 / rate)
         self.epoch += 1
 
-    def answered(self, began: float, now: float) -> None:
+    def observe_answer(self, began: float, now: float) -> None:
         """A request that left at ``began`` was answered with something else than a refusal to take more."""
         self._taken += 1
         self._active_at = now
@@ -195,7 +195,7 @@ class Pacer:
         # Not beyond what a plan's cap lets us try.
         self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
 
-    def refused(self, began: float, now: float, *, wait: float, hint: float | None = None) -> bool:
+    def observe_refusal(self, began: float, now: float, *, wait: float, hint: float | None = None) -> bool:
         """A request that left at ``began`` was refused. Returns whether that was heeded.
 
         Not where it left before the last refusal that was, nor where nothing was taken since: then the pause
@@ -206,7 +206,7 @@ class Pacer:
         if self._found is None and not self._taken:
             self._since, self._sent = None, 0  # it begins to take only after the pause that follows
         if self._last is not None and began < self._last.at:
-            self._refused_beside(self._last, began)
+            self._observe_refusal_beside(self._last, began)
             return False
         if not self._taken or self._since is None:
             return False
@@ -215,7 +215,7 @@ class Pacer:
             before, cut = hint, hint * UNDER
             self._found = cut
         else:
-            self._found = self._judged(before, cut, most_spared=MOST_SPARED if wait else 1)
+            self._found = self._judge_pace(before, cut, most_spared=MOST_SPARED if wait else 1)
         self._refused = max(before, self._found)
         self._last = _HeededRefusal(began, now, cut)
         self._since = self._answered_at = self._active_at = now
@@ -237,22 +237,22 @@ class Pacer:
         self._average = taken
         return before, max(cut, min(before, 1.0 / (RAREST * max(wait, SHORTEST))))
 
-    def _judged(self, before: float, cut: float, *, most_spared: int) -> float:
+    def _judge_pace(self, before: float, cut: float, *, most_spared: int) -> float:
         """Return the pace after a refusal: ``cut`` where the pace is to blame, or may be."""
-        stretch = RefusalInterval(self._taken, self._average, before)
-        if any(_acquits_pace(faster, stretch) for faster in self._stretches):
-            fastest = max(faster.pace for faster in self._stretches)
-            self._stretches.clear()
-            self._stretches.append(stretch)
+        interval = RefusalInterval(self._taken, self._average, before)
+        if any(_acquits_pace(faster, interval) for faster in self._intervals):
+            fastest = max(faster.pace for faster in self._intervals)
+            self._intervals.clear()
+            self._intervals.append(interval)
             self._spared, self._spares = min(self._spares, most_spared), min(2 * self._spares, most_spared)
             return max(fastest, before)
         if self._spared:
             self._spared -= 1
             return before
-        self._stretches.append(stretch)
+        self._intervals.append(interval)
         return cut
 
-    def _refused_beside(self, last: _HeededRefusal, began: float) -> None:
+    def _observe_refusal_beside(self, last: _HeededRefusal, began: float) -> None:
         """Take in that one more was refused of those that were under way together."""
         if not last.is_beside(began):
             return
@@ -262,13 +262,13 @@ class Pacer:
             self._spared, self._spares = 0, 1
 
 
-def _acquits_pace(faster: RefusalInterval, stretch: RefusalInterval) -> bool:
+def _acquits_pace(faster: RefusalInterval, interval: RefusalInterval) -> bool:
     """Tell whether a pace was refused sooner than one that was faster: no limit of a gateway does that.
 
-    Unless it was used up when the stretch began: then few were taken, but not at a lower rate.
+    Unless it was used up when the interval began: then few were taken, but not at a lower rate.
     """
-    sooner = stretch.taken < faster.taken * FEWER and stretch.average < faster.average * FEWER
-    return sooner and stretch.pace <= faster.pace * SLOWER
+    sooner = interval.taken < faster.taken * FEWER and interval.average < faster.average * FEWER
+    return sooner and interval.pace <= faster.pace * SLOWER
 
 
 def _grow(pace: float, refused: float, passed: float) -> float:
@@ -305,6 +305,6 @@ class RetryBudget:
             return 0.0
         return (1.0 - self._left) / self.BY_SECOND
 
-    def succeeded(self) -> None:
+    def refund(self) -> None:
         """An undeploy succeeded."""
         self._left = min(self.SIZE, self._left + self.BY_SUCCESS)

@@ -63,15 +63,15 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
     """Undeploy requests that count against ``attempts``."""
     unsent: int = 0
     """Requests in a row that could not be sent: undeploys, or looks at a doubt."""
-    arrived: bool = False
+    may_have_arrived: bool = False
     """Some undeploy of ours may have had its effect, now or later."""
-    doubt: bool = False
+    in_doubt: bool = False
     """The newest such undeploy has not been settled by a look."""
     looks: int = 0
     """Looks at the present doubt that did not settle it."""
-    about: Reading | None = None
+    unsettled_reply: Reading | None = None
     """The reading of the undeploy that the next look is about."""
-    disobeyed: Reading | None = None
+    partial_reply: Reading | None = None
     """The newest reply that named pods which did not obey. It holds until a later reply has full evidence:
     one that leaves doubt says nothing of those pods."""
 
@@ -79,9 +79,9 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
     """The newest look, or the snapshot, said that it is there, and no reply since has said the opposite."""
 
     @property
-    def doubted(self) -> Reading | None:
+    def reply_to_settle(self) -> Reading | None:
         """The reply that a look must settle: one that named pods comes before a later one without."""
-        return self.disobeyed or self.about
+        return self.partial_reply or self.unsettled_reply
 
 
 class SendStep(Struct, frozen=True):
@@ -113,7 +113,11 @@ def choose_first_step(policy: RetryPolicy, history: TargetHistory) -> Step:
     One is owed too where the attempts are spent: the last session died before it could say so.
     """
     spent = history.charged >= policy.attempts
-    return LookStep() if history.doubt or history.about or spent or policy.always_look else SendStep()
+    return (
+        LookStep()
+        if history.in_doubt or history.unsettled_reply or spent or policy.always_look
+        else SendStep()
+    )
 
 
 def draw_backoff(policy: RetryPolicy, failures: int, roll: float) -> float:
@@ -129,16 +133,18 @@ def is_passing_fault(status: int | None) -> bool:
 
 def end_blocked(history: TargetHistory, reason: str) -> TargetEnd:
     """End a target that may not go on for a reason of the run or of its lane."""
-    return TargetEnd(Outcome.UNKNOWN if history.doubt or _owes_look(history) else Outcome.NOT_STARTED, reason)
+    return TargetEnd(
+        Outcome.UNKNOWN if history.in_doubt or _owes_look(history) else Outcome.NOT_STARTED, reason
+    )
 
 
 def _owes_look(history: TargetHistory) -> bool:
     """Tell whether the newest reply was a refusal of which only a look can say what has become of it."""
-    match history.about.verdict if history.about else None:
+    match history.unsettled_reply.verdict if history.unsettled_reply else None:
         case Verdict.CONTESTED:
             return True
         case Verdict.REFUSED:
-            return history.arrived
+            return history.may_have_arrived
     return False
 
 
@@ -186,16 +192,22 @@ def replay(history: TargetHistory, act: Act, reading: Reading | None) -> TargetH
         case Verdict.BUSY | Verdict.DENIED | Verdict.UNSENT | Verdict.ELSEWHERE:
             return history
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
-            return replace(history, charged=history.charged + 1, about=reading)
+            return replace(history, charged=history.charged + 1, unsettled_reply=reading)
         case _:
             history = _keep_disobedience(history, reading)
-            return replace(history, charged=history.charged + 1, arrived=True, doubt=True, about=reading)
+            return replace(
+                history,
+                charged=history.charged + 1,
+                may_have_arrived=True,
+                in_doubt=True,
+                unsettled_reply=reading,
+            )
 
 
 def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHistory:
     match reading.verdict if reading else None:
         case Verdict.UP:
-            return replace(history, doubt=False, about=None, exists=True)
+            return replace(history, in_doubt=False, unsettled_reply=None, exists=True)
         case Verdict.ABSENT:
             return replace(history, exists=False)
     return history
@@ -205,9 +217,9 @@ def _keep_disobedience(history: TargetHistory, reading: Reading | None) -> Targe
     """Keep which pods did not obey, until a reply has full evidence for all."""
     match reading.verdict if reading else None:
         case Verdict.PARTIAL:
-            return replace(history, disobeyed=reading)
+            return replace(history, partial_reply=reading)
         case Verdict.REMOVED:
-            return replace(history, disobeyed=None)
+            return replace(history, partial_reply=None)
     return history
 
 
@@ -236,12 +248,14 @@ def _decide_after_undeploy(
             Verdict.ABSENT
         ):  # a look has seen it: one of the two has met another server, or it is gone by now
             history = replace(
-                history, charged=history.charged + 1, unsent=0, looks=0, about=reading, exists=False
+                history, charged=history.charged + 1, unsent=0, looks=0, unsettled_reply=reading, exists=False
             )
             return history, LookStep()
         case Verdict.CONTESTED | Verdict.REFUSED:
-            history = replace(history, charged=history.charged + 1, unsent=0, looks=0, about=reading)
-            if reading.verdict is Verdict.REFUSED and not history.arrived:
+            history = replace(
+                history, charged=history.charged + 1, unsent=0, looks=0, unsettled_reply=reading
+            )
+            if reading.verdict is Verdict.REFUSED and not history.may_have_arrived:
                 return history, _end_refused(reading)
             return history, LookStep()
         case _:
@@ -253,7 +267,13 @@ def _decide_after_arrival(
 ) -> tuple[TargetHistory, Step]:
     history = _keep_disobedience(history, reading)
     history = replace(
-        history, charged=history.charged + 1, unsent=0, arrived=True, doubt=True, looks=0, about=reading
+        history,
+        charged=history.charged + 1,
+        unsent=0,
+        may_have_arrived=True,
+        in_doubt=True,
+        looks=0,
+        unsettled_reply=reading,
     )
     match reading.verdict:
         case Verdict.REMOVED if not policy.always_look:
@@ -274,7 +294,7 @@ def _decide_after_look(
     history = replace(history, unsent=0)
     match reading.verdict:
         case Verdict.DOWN:
-            outcome = Outcome.UNDEPLOYED if history.arrived else Outcome.ALREADY_UNDEPLOYED
+            outcome = Outcome.UNDEPLOYED if history.may_have_arrived else Outcome.ALREADY_UNDEPLOYED
             return history, TargetEnd(outcome, evidence="look")
         case Verdict.ABSENT if not history.exists:
             return history, end_absent(policy, reading)
@@ -303,10 +323,10 @@ def _decide_while_up(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
-    about, half = history.about, reading.verdict is Verdict.PARTIAL
+    about, half = history.unsettled_reply, reading.verdict is Verdict.PARTIAL
     settling = half or (about and about.verdict is Verdict.REMOVED)
     if history.charged and settling and history.looks + 1 < LOOKS_PER_DOUBT:
-        history = replace(history, looks=history.looks + 1, doubt=history.doubt and half)
+        history = replace(history, looks=history.looks + 1, in_doubt=history.in_doubt and half)
         return history, LookStep(
             draw_backoff(policy, history.looks, 1.0)
         )  # pods follow their manager with a delay
@@ -315,10 +335,10 @@ def _decide_while_up(
             reading
         )  # there is no undeploy for the rest; another deploy reaches all pods
     if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
-        return replace(history, doubt=False), _end_refused(about)
+        return replace(history, in_doubt=False), _end_refused(about)
     if about and about.verdict is Verdict.ABSENT:
-        return replace(history, doubt=False), _end_contradicted(policy, about)
-    history = replace(history, doubt=history.doubt and half, looks=0)
+        return replace(history, in_doubt=False), _end_contradicted(policy, about)
+    history = replace(history, in_doubt=history.in_doubt and half, looks=0)
     if history.charged >= policy.attempts:
         return history, _end_spent_while_up(policy, history, about)
     return history, SendStep(draw_backoff(policy, history.charged, roll) if history.charged else 0.0)
@@ -334,17 +354,21 @@ def _decide_without_answer(
     offered = reading.verdict is not Verdict.NOT_OFFERED
     if policy.act is Act.DEPLOY and offered and not history.charged:
         return history, TargetEnd(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_describe_silence(reading)}")
-    proven = history.doubt and (policy.act is Act.UNDEPLOY or not offered)
-    match history.about.verdict if history.about else None:
-        case Verdict.REMOVED if history.about and proven:  # no look has spoken against the vendor's evidence
-            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=history.about.evidence)
-        case Verdict.PARTIAL if history.about:
-            return history, _end_partial(history.about)
-        case Verdict.CONTESTED | Verdict.REFUSED if history.about and not (history.arrived or offered):
-            return history, _end_refused(history.about)
+    proven = history.in_doubt and (policy.act is Act.UNDEPLOY or not offered)
+    match history.unsettled_reply.verdict if history.unsettled_reply else None:
+        case Verdict.REMOVED if (
+            history.unsettled_reply and proven
+        ):  # no look has spoken against the vendor's evidence
+            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=history.unsettled_reply.evidence)
+        case Verdict.PARTIAL if history.unsettled_reply:
+            return history, _end_partial(history.unsettled_reply)
+        case Verdict.CONTESTED | Verdict.REFUSED if history.unsettled_reply and not (
+            history.may_have_arrived or offered
+        ):
+            return history, _end_refused(history.unsettled_reply)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
             return history, _end_unknown(policy, history, reading)
-        case _ if history.charged < policy.attempts and not (history.doubt and offered):
+        case _ if history.charged < policy.attempts and not (history.in_doubt and offered):
             return history, SendStep(draw_backoff(policy, history.charged, roll) if history.charged else 0.0)
         case _:
             return history, _end_unknown(policy, history, reading)
@@ -405,7 +429,7 @@ def _end_spent_while_up(policy: RetryPolicy, history: TargetHistory, about: Read
 
 
 def _end_unknown(policy: RetryPolicy, history: TargetHistory, reading: Reading) -> TargetEnd:
-    last = f"; last reply: {describe(history.about)}" if history.about else ""
+    last = f"; last reply: {describe(history.unsettled_reply)}" if history.unsettled_reply else ""
     why = (
         "this version offers no look"
         if reading.verdict is Verdict.NOT_OFFERED

@@ -296,7 +296,7 @@ def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -
         steer=asking((0.5, SkipTargets("gw/t2*"))),
     )
 
-    assert went.run_gate.kind is None
+    assert went.run_gate.stop_kind is None
     assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t30", "gw/t31"]
     assert len([one for one in went.events if isinstance(one, StepStarted)]) == 3
     assert went.status is ExitStatus.DONE

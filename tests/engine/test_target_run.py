@@ -39,7 +39,7 @@ REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
 UP, DOWN, UNCLEAR = reading(Verdict.UP), reading(Verdict.DOWN), reading(Verdict.UNCLEAR)
 DENIED = reading(Verdict.DENIED, message="bad token")
-IN_DOUBT = TargetHistory(requests=3, charged=1, arrived=True, doubt=True, about=DOUBT)
+IN_DOUBT = TargetHistory(requests=3, charged=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
 CLOSED = "window: one timeout no longer fits before it closes"
 
 

@@ -196,7 +196,7 @@ def ran(
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
     kept = recall(database)[1]
-    status = choose_exit_status(pending.outcomes(), interrupted=run_gate.kind == "interrupt")
+    status = choose_exit_status(pending.outcomes(), interrupted=run_gate.stop_kind == "interrupt")
     draft.close()
     return Executed(
         {name: outcome for name, outcome, *_ in rows},

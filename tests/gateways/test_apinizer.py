@@ -238,7 +238,11 @@ def test_of_thousands_of_pods_some_are_named_and_the_others_counted() -> None:
     found = APIM.read(UNDEPLOY, OURS, Reply(200, {}, msgspec.json.encode(body), 0.0))
     settled = settle({STATUS.via: DOWN, HEALTH.via: LACKING}, about=found)
     end = decide(
-        RetryPolicy(), TargetHistory(charged=1, doubt=True, about=found), Act.LOOK, LACKING, roll=0.0
+        RetryPolicy(),
+        TargetHistory(charged=1, in_doubt=True, unsettled_reply=found),
+        Act.LOOK,
+        LACKING,
+        roll=0.0,
     )[1]
 
     assert (found.pods, found.more_pods, found.pod_count) == (

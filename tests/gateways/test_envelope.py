@@ -202,7 +202,7 @@ def test_a_redirect_tells_its_host_and_nothing_else(status: int, location: str, 
 def test_a_host_that_repeats_a_credential_is_masked() -> None:
     token = "AbCdEf0123456789xyzXYZ"
     reply = Reply(302, {"location": f"https://me@{token}.example.com:444/"}, b"", 0.0)
-    assert Mask([token]).text(nature(reply)) == "HTTP 302 to •••.example.com"
+    assert Mask([token]).clean_text(nature(reply)) == "HTTP 302 to •••.example.com"
 
 
 @pytest.mark.parametrize(

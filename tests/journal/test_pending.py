@@ -97,9 +97,9 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
     first, second, third = (
         history for _, history in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
     )
-    assert (first.requests, first.charged, first.doubt, first.arrived) == (2, 2, True, True)
-    assert (second.requests, second.charged, second.doubt) == (1, 0, False)
-    assert (third.requests, third.doubt) == (0, False)
+    assert (first.requests, first.charged, first.in_doubt, first.may_have_arrived) == (2, 2, True, True)
+    assert (second.requests, second.charged, second.in_doubt) == (1, 0, False)
+    assert (third.requests, third.in_doubt) == (0, False)
     assert pending(database).batch(CANARY, "roma", START)[0][0][1].requests == 0
 
 
@@ -109,7 +109,7 @@ def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> 
         "INSERT INTO attempt (seq, number, act, via, started, verdict, pods) VALUES (?, ?, ?, ?, ?, ?, ?)",
         row,
     )
-    about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].about
+    about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].unsettled_reply
     assert about is not None
     assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
 

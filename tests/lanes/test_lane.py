@@ -560,7 +560,7 @@ def test_a_probe_needs_no_share_of_the_retries() -> None:
         assert repeat(lane, number, 0.0) == AdmissionGranted()
     for number in range(5):
         tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
-    lane._allowance._at = FIRST_PROBE  # as if no time had passed for it
+    lane._retry_budget._at = FIRST_PROBE  # as if no time had passed for it
 
     assert repeat(lane, 1, FIRST_PROBE) == AdmissionGranted()
 
@@ -573,7 +573,7 @@ def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
         assert isinstance(lane.admit(turn, tenth / 10), AdmissionDelayed)
 
     assert lane.admit(turn, 1.0) == AdmissionGranted()
-    assert lane._allowance._left == 49.0
+    assert lane._retry_budget._left == 49.0
 
 
 # --- one request alone ----------------------------------------------------------------------------------
@@ -689,7 +689,7 @@ class Machine(RuleBasedStateMachine):
             said = reading(Verdict.UNCLEAR if said is DOUBT else Verdict.UP)
         tell(self.lane, turn.target, said, self.now, turn.act)
         if said not in (UNSENT, DOUBT, DENIED):
-            self.lane.prove()
+            self.lane.confirm_credential()
 
     @rule(worker=st.integers(0, 7))
     def leave(self, worker: int) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, list_secrets, read_token_end
+from orchestrator.lanes.login import LOGIN_TRIES, RENEW_BEFORE, read_token_end
+from orchestrator.lanes.masking import list_secrets
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import (
     AccessKeys,

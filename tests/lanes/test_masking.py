@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lanes.masking import BLOT, LAYERS, PIECE, SHORT, Mask
+from orchestrator.lanes.masking import BLOT, MOST_LAYERS, PIECE_LENGTH, SHORT, Mask
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from tests.support.spelling import SPELLINGS, json_all
 
@@ -34,7 +34,7 @@ BEFORE, AFTER = "it said: <", "> and no more"
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: str) -> None:
     text = f"{BEFORE}{SPELLINGS[spelling](secret)}{AFTER}"
-    assert Mask([secret]).text(text) == f"{BEFORE}{BLOT}{AFTER}"
+    assert Mask([secret]).clean_text(text) == f"{BEFORE}{BLOT}{AFTER}"
 
 
 @pytest.mark.promise(9)
@@ -59,7 +59,7 @@ def test_a_credential_is_found_in_digits(secret: str, encode: Callable[[bytes], 
     mask = Mask([secret])
     for before, after in product(["", "u", "us", "user:"], ["", ":1", '", "realm": "x"}']):
         digits = encode(f"{before}{secret}{after}".encode())
-        masked = mask.text(f"Authorization: Basic {digits} was refused")
+        masked = mask.clean_text(f"Authorization: Basic {digits} was refused")
         assert BLOT in masked, (before, after)
         assert masked.startswith("Authorization: Basic"), (before, after)
         assert masked.endswith("was refused"), (before, after)
@@ -84,24 +84,24 @@ def spelled(draw: st.DrawFn) -> tuple[str, str]:
 @given(spelled())
 def test_each_character_may_be_spelled_in_its_own_way(case: tuple[str, str]) -> None:
     secret, text = case
-    assert Mask([secret]).text(f"{BEFORE}{text}{AFTER}") == f"{BEFORE}{BLOT}{AFTER}"
+    assert Mask([secret]).clean_text(f"{BEFORE}{text}{AFTER}") == f"{BEFORE}{BLOT}{AFTER}"
 
 
 @given(text=st.text(), secrets=st.lists(st.text(max_size=30), max_size=3))
 def test_a_mask_never_fails_and_leaves_no_credential(text: str, secrets: list[str]) -> None:
-    masked = Mask(secrets).text(text)
+    masked = Mask(secrets).clean_text(text)
     assert not any(secret in masked.replace(BLOT, "") for secret in secrets if len(secret) >= SHORT)
 
 
 @given(st.text(st.sampled_from("abc%&=+\\u003d/;#x \n41"), max_size=200))
 def test_what_repeats_no_credential_stays_as_it_is(text: str) -> None:
-    assert Mask(["another-credential", "z9"]).text(text) == text
+    assert Mask(["another-credential", "z9"]).clean_text(text) == text
 
 
 def test_a_piece_of_a_long_credential_is_blotted_out() -> None:
     token = "".join(chr(97 + at * 7 % 26) + str(at) for at in range(40))
-    assert Mask([token]).text(f"begins {token[: PIECE + 4]}… and") == f"begins {BLOT}… and"
-    assert Mask([token]).text(f"[{token[:30]!r}, {token[30:]!r}]") == f"['{BLOT}', '{BLOT}']"
+    assert Mask([token]).clean_text(f"begins {token[: PIECE_LENGTH + 4]}… and") == f"begins {BLOT}… and"
+    assert Mask([token]).clean_text(f"[{token[:30]!r}, {token[30:]!r}]") == f"['{BLOT}', '{BLOT}']"
 
 
 @pytest.mark.promise(9)
@@ -109,11 +109,11 @@ def test_a_piece_of_a_long_credential_is_blotted_out() -> None:
 @pytest.mark.parametrize("size", [4, 9, 15])
 def test_what_is_left_of_a_credential_where_a_text_was_cut_is_blotted_out(size: int, cut: str) -> None:
     secret = "pass-phrase/of+words"
-    assert Mask([secret]).text(f"it was {secret[:size]}{cut}") in {
+    assert Mask([secret]).clean_text(f"it was {secret[:size]}{cut}") in {
         f"it was {BLOT}{cut}",
         f"it was {BLOT} {cut}",
     }
-    assert Mask([secret]).text(f"a pass, {secret[:3]}{cut}") == f"a pass, {secret[:3]}{cut}"
+    assert Mask([secret]).clean_text(f"a pass, {secret[:3]}{cut}") == f"a pass, {secret[:3]}{cut}"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_is_left_of_a_credential_where_a_text_was_cut_is_blotted_out(size: 
     ],
 )
 def test_a_short_credential_is_a_word_of_its_own(secret: str, text: str, masked: str) -> None:
-    assert Mask([secret]).text(text) == masked
+    assert Mask([secret]).clean_text(text) == masked
 
 
 def test_what_a_program_goes_by_loses_long_credentials_only() -> None:
@@ -138,21 +138,21 @@ def test_what_a_program_goes_by_loses_long_credentials_only() -> None:
         fronts=(FrontEnd(id="M4rk3r-roma"),),
         deploy='{"name": "test", "x": "M4rk3r\\u002droma"}',
     )
-    masked = Mask(["test", "1", "M4rk3r-roma"]).value(snapshot)
+    masked = Mask(["test", "1", "M4rk3r-roma"]).clean_value(snapshot)
     assert masked.facts == LookFacts(name=f"test {BLOT}", revision="1", serving=("pod-1", BLOT))
     assert masked.fronts[0].id == BLOT
     assert masked.deploy == f'{{"name": "test", "x": "{BLOT}"}}'
-    assert Mask(["test", "1"]).value(snapshot) is snapshot
-    kept = Mask(["M4rk3r-roma"]).snapshot(snapshot)
+    assert Mask(["test", "1"]).clean_value(snapshot) is snapshot
+    kept = Mask(["M4rk3r-roma"]).clean_snapshot(snapshot)
     assert (kept.deploy, kept.message) == (None, "what brings it back repeats the credential")
-    assert Mask(["test"]).snapshot(snapshot).deploy == snapshot.deploy
+    assert Mask(["test"]).clean_snapshot(snapshot).deploy == snapshot.deploy
 
 
 def test_a_mask_shows_no_credential_and_takes_in_more() -> None:
-    mask = Mask(["first-credential"]).adding(["second-credential", ""])
+    mask = Mask(["first-credential"]).extend(["second-credential", ""])
     assert repr(mask) == "Mask(2 credentials)"
-    assert mask.text("first-credential second-credential") == f"{BLOT} {BLOT}"
-    assert Mask().text("first-credential") == "first-credential"
+    assert mask.clean_text("first-credential second-credential") == f"{BLOT} {BLOT}"
+    assert Mask().clean_text("first-credential") == "first-credential"
 
 
 def test_a_text_that_repeats_nothing_costs_little() -> None:
@@ -166,7 +166,7 @@ def test_a_text_that_repeats_nothing_costs_little() -> None:
     )
     began = time.process_time()
     for _ in range(200):
-        assert mask.snapshot(snapshot) == snapshot
+        assert mask.clean_snapshot(snapshot) == snapshot
     assert time.process_time() - began < 0.2
 
 
@@ -175,7 +175,7 @@ def test_nothing_that_a_vendor_writes_makes_a_mask_slow() -> None:
     mask = Mask([SECRETS[-1], "password"])
     began = time.process_time()
     for text in (nested[:256], "\\" * 256, "A" * 256, "&#65;" * 50, json_all("a" * 40), "=41" * 80):
-        mask.text(text)
-    mask.value("A%41" * 10_000)
+        mask.clean_text(text)
+    mask.clean_value("A%41" * 10_000)
     assert time.process_time() - began < 2
-    assert LAYERS < 5
+    assert MOST_LAYERS < 5

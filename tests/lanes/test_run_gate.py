@@ -28,18 +28,18 @@ def test_an_undeploy_starts_only_where_its_timeout_ends_before_the_close(
     now: float, takes: float, reason: str | None
 ) -> None:
     """Each lane asks with its own timeout."""
-    assert RunGate(closes=1000.0).refuses(Act.UNDEPLOY, now, takes=takes) == reason
+    assert RunGate(closes=1000.0).refusal(Act.UNDEPLOY, now, takes=takes) == reason
 
 
 @pytest.mark.parametrize(("history", "reason"), [(-1.0, None), (0.0, None), (30.0, None), (30.001, TOO_LATE)])
 def test_a_look_may_run_until_thirty_seconds_past_the_close(history: float, reason: str | None) -> None:
     assert LOOKS_PAST_CLOSE == 30.0
-    assert RunGate(closes=1000.0).refuses(Act.LOOK, 1000.0 + history, takes=30.0) == reason
+    assert RunGate(closes=1000.0).refusal(Act.LOOK, 1000.0 + history, takes=30.0) == reason
 
 
 def test_without_a_window_nothing_is_too_late() -> None:
     for act in Act:
-        assert RunGate().refuses(act, 1e12, takes=86400.0) is None
+        assert RunGate().refusal(act, 1e12, takes=86400.0) is None
 
 
 @pytest.mark.promise(8)
@@ -49,16 +49,16 @@ def test_an_interrupt_and_a_failed_disk_stop_looks_as_well(kind: StopKind) -> No
     run_gate.stop(kind, "why")
 
     for act in Act:
-        assert run_gate.refuses(act, 0.0, takes=30.0) == f"{kind}: why"
+        assert run_gate.refusal(act, 0.0, takes=30.0) == f"{kind}: why"
 
 
 def test_a_stop_rule_lets_looks_settle_what_is_in_doubt() -> None:
     run_gate = RunGate(closes=1000.0)
     run_gate.stop("stop_rule", "3 failed")
 
-    assert run_gate.refuses(Act.UNDEPLOY, 0.0, takes=30.0) == "stop_rule: 3 failed"
-    assert run_gate.refuses(Act.LOOK, 0.0, takes=30.0) is None
-    assert run_gate.refuses(Act.LOOK, 1031.0, takes=30.0) == TOO_LATE
+    assert run_gate.refusal(Act.UNDEPLOY, 0.0, takes=30.0) == "stop_rule: 3 failed"
+    assert run_gate.refusal(Act.LOOK, 0.0, takes=30.0) is None
+    assert run_gate.refusal(Act.LOOK, 1031.0, takes=30.0) == TOO_LATE
 
 
 @pytest.mark.parametrize(

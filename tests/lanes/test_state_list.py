@@ -19,7 +19,7 @@ from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.pending import Pending, reopen
 from orchestrator.journal.record import Record
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import FAULTS, FRESH, TRIES, WORTH
+from orchestrator.lanes.state_list import FRESH_FOR, MOST_FAULTS, MOST_TRIES, WORTH_LISTING
 from orchestrator.model.credentials import Access, Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
@@ -270,7 +270,7 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(5)
-@pytest.mark.parametrize("faults", [0, 1, FAULTS])
+@pytest.mark.parametrize("faults", [0, 1, MOST_FAULTS])
 def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
     tmp_path: Path, faults: int
 ) -> None:
@@ -287,7 +287,7 @@ def test_a_first_signature_goes_alone_with_the_list_that_its_target_wants(
     assert set(went.outcomes.values()) == {"undeployed"}
     first = [at for at, _, _ in went.wire.told][:2]
     assert together[0] == 0
-    assert faults < FAULTS or first[1] >= first[0] + 1.0
+    assert faults < MOST_FAULTS or first[1] >= first[0] + 1.0
 
 
 def test_the_report_is_told_of_each_page(tmp_path: Path) -> None:
@@ -335,7 +335,10 @@ ABSURD = 10**15
     [
         (lambda offset, real: Shown(real, ABSURD), 2),  # by its own word no end is in sight
         (lambda offset, real: Shown(real, 70), 4),  # the same page whatever the offset
-        (lambda offset, real: Shown(_others(offset), offset + PAGE + 1), 2 * WORTH),  # one more each time
+        (
+            lambda offset, real: Shown(_others(offset), offset + PAGE + 1),
+            2 * WORTH_LISTING,
+        ),  # one more each time
         (lambda offset, real: Shown(dict(list(_others(offset).items())[:1]), 70), 2 * 70),  # one a page
         (lambda offset, real: Shown({}, 70), 2),
     ],
@@ -402,21 +405,21 @@ def test_no_page_is_read_where_no_undeploy_may_start_any_more(tmp_path: Path) ->
 def test_an_old_down_wants_a_look_at_the_one_and_an_old_up_does_not(tmp_path: Path) -> None:
     """Eight are up and come first, four at a time; the rest of the list is older than it may be by then."""
     down = {f"t{seq}" for seq in range(9, 61)}
-    went = ran(tmp_path, Platform(60, down=down), takes=FRESH / 2 + 1)
+    went = ran(tmp_path, Platform(60, down=down), takes=FRESH_FOR / 2 + 1)
 
-    ups, first_old = [f"gw/t{seq}" for seq in range(1, 9)], 2 * (FRESH / 2 + 1)
+    ups, first_old = [f"gw/t{seq}" for seq in range(1, 9)], 2 * (FRESH_FOR / 2 + 1)
     assert went.wire.targets(Act.UNDEPLOY) == ups
     looked = [(at, name) for at, act, name in went.wire.told if act is Act.LOOK]
     assert {name.removeprefix("gw/") for _, name in looked} == down
     assert len(looked) == len(down)
-    assert looked[0][0] >= first_old > FRESH
+    assert looked[0][0] >= first_old > FRESH_FOR
     assert {went.outcomes[f"gw/{api}"] for api in down} == {"already_undeployed"}
 
 
 def test_an_old_up_is_believed(tmp_path: Path) -> None:
-    went = ran(tmp_path, Platform(60), takes=FRESH)
+    went = ran(tmp_path, Platform(60), takes=FRESH_FOR)
 
-    assert went.wire.told[-1][0] > 10 * FRESH
+    assert went.wire.told[-1][0] > 10 * FRESH_FOR
     assert went.wire.targets(Act.LOOK) == []
 
 
@@ -487,7 +490,7 @@ def test_without_a_list_each_target_is_looked_at(tmp_path: Path, fault: ListAnsw
     """A list that cannot be had costs a few requests in all, not a few for each target."""
     went = ran(tmp_path, Platform(60, down={"t9"}), listing=lambda _: fault)
 
-    assert 1 <= len(went.wire.pages) <= 2 * TRIES
+    assert 1 <= len(went.wire.pages) <= 2 * MOST_TRIES
     looks = went.wire.targets(Act.LOOK)
     assert (looks.count("gw/t9"), looks.count("gw/t1"), len(looks)) == (1, 2, 2 * 59 + 1)
     assert went.outcomes["gw/t9"] == "already_undeployed"
@@ -620,10 +623,10 @@ def test_so_many_that_wait_are_looked_at_in_mid_wave_within_the_lanes_limits(
 
 
 def test_few_targets_are_looked_at_one_by_one(tmp_path: Path) -> None:
-    went = ran(tmp_path, Platform(WORTH - 1))
+    went = ran(tmp_path, Platform(WORTH_LISTING - 1))
 
     assert went.wire.pages == []
-    assert len(went.wire.targets(Act.LOOK)) == 2 * (WORTH - 1)
+    assert len(went.wire.targets(Act.LOOK)) == 2 * (WORTH_LISTING - 1)
 
 
 def test_what_is_owed_to_the_evidence_waits_until_all_undeploys_are_sent(tmp_path: Path) -> None:
@@ -637,7 +640,7 @@ def test_what_is_owed_to_the_evidence_waits_until_all_undeploys_are_sent(tmp_pat
 
 
 def test_from_so_many_targets_on_a_list_pays(tmp_path: Path) -> None:
-    went = ran(tmp_path, Platform(WORTH))
+    went = ran(tmp_path, Platform(WORTH_LISTING))
 
     assert offsets(went) == [0, 30] * 2
     assert went.wire.targets(Act.LOOK) == []

@@ -153,12 +153,16 @@ def test_pods_that_follow_slowly_get_some_looks_and_then_another_deploy() -> Non
     history, step = decide(RESTORE, history, Act.LOOK, reading(Verdict.PARTIAL), roll=1.0)
 
     assert isinstance(step, SendStep)
-    assert history.doubt  # half of it is up: nobody may call it not started
+    assert history.in_doubt  # half of it is up: nobody may call it not started
 
 
 def test_pods_that_never_obey_are_named_in_the_end() -> None:
     history = TargetHistory(
-        charged=3, arrived=True, doubt=True, looks=LOOKS_PER_DOUBT - 1, about=reading(Verdict.REMOVED)
+        charged=3,
+        may_have_arrived=True,
+        in_doubt=True,
+        looks=LOOKS_PER_DOUBT - 1,
+        unsettled_reply=reading(Verdict.REMOVED),
     )
     half = reading(Verdict.PARTIAL, pods=("pod-2",), message="1 of 2 pods serve it")
     _, step = decide(RESTORE, history, Act.LOOK, half, roll=1.0)
@@ -181,7 +185,7 @@ def test_a_resume_knows_what_is_in_doubt(attempts: list[tuple[Act, Verdict | Non
     """The journal keeps verdicts as they were taken: ``up`` is "not yet as it should be"."""
     history = replay_all((act, verdict and reading(verdict)) for act, verdict in attempts)
 
-    assert history.doubt is doubt
+    assert history.in_doubt is doubt
     assert isinstance(choose_first_step(RESTORE, history), LookStep)
 
 

@@ -57,7 +57,7 @@ def leaving(pacer: Pacer, asks: list[tuple[float, float]], changes: list[tuple[f
             case "limit":
                 pacer.limit(pacer.cap, now)
             case "leave" if epoch == pacer.epoch and now <= slot + LATE:
-                pacer.leaves(now)
+                pacer.note_departure(now)
                 left.append(now)
             case _:
                 slot = pacer.reserve(now)
@@ -93,7 +93,7 @@ def test_slots_are_a_rate_apart_also_while_it_grows(learned: float, steps: list[
     for passed, answered in steps:
         now += passed
         if answered:
-            pacer.answered(now, now)
+            pacer.observe_answer(now, now)
         rates.append(pacer.rate or math.inf)
         slots.append(pacer.reserve(now))
 
@@ -123,7 +123,7 @@ def test_a_slot_from_before_a_change_is_void(change: str) -> None:
     pacer = Pacer(10.0)
     for _ in range(20):
         pacer.reserve(0.0)
-    pacer.leaves(0.0)
+    pacer.note_departure(0.0)
     before = pacer.epoch
     match change:
         case "hold":
@@ -131,8 +131,8 @@ def test_a_slot_from_before_a_change_is_void(change: str) -> None:
         case "limit":
             pacer.limit(2.0, 0.1)
         case "cut":
-            pacer.answered(0.1, 0.1)
-            pacer.refused(0.0, 0.2, wait=1.0)
+            pacer.observe_answer(0.1, 0.1)
+            pacer.observe_refusal(0.0, 0.2, wait=1.0)
 
     assert pacer.epoch != before
     assert 0.1 < pacer.reserve(0.2) <= 0.5
@@ -166,10 +166,10 @@ def test_no_cut_goes_below_what_was_taken_nor_falls_on_who_is_not_to_blame(
             now += gap
             since = now if since is None else since
             pacer.reserve(now)
-            pacer.answered(now, now)
+            pacer.observe_answer(now, now)
             assert cap is None or pacer.rate is None or pacer.rate <= cap
         began, before, epoch = max(0.0, now - ago), pacer.rate, pacer.epoch
-        was_heeded = pacer.refused(began, now, wait=1.0, hint=hint)
+        was_heeded = pacer.observe_refusal(began, now, wait=1.0, hint=hint)
 
         assert was_heeded == (bool(gaps) and not (cuts and began < cut_at))
         if not was_heeded:
@@ -203,9 +203,9 @@ def test_what_the_gateway_says_of_its_own_rate_wins() -> None:
     pacer = Pacer()
     for tenth in range(100):
         pacer.reserve(tenth / 10)
-        pacer.answered(tenth / 10, tenth / 10)
+        pacer.observe_answer(tenth / 10, tenth / 10)
 
-    assert pacer.refused(9.9, 10.0, wait=1.0, hint=3.0) is True
+    assert pacer.observe_refusal(9.9, 10.0, wait=1.0, hint=3.0) is True
     assert pacer.rate == 3.0 * UNDER
 
 
@@ -213,11 +213,11 @@ def test_time_without_anything_to_send_is_no_slowness_of_the_gateway() -> None:
     """A canary, five minutes of rest, then a wave: 1 in 300 s is not what this gateway bears."""
     pacer = Pacer()
     pacer.reserve(0.0)
-    pacer.answered(0.1, 0.1)
+    pacer.observe_answer(0.1, 0.1)
     for hundredth in range(100):
         pacer.reserve(300.0 + hundredth / 100)
-        pacer.answered(300.0 + hundredth / 100, 300.0 + hundredth / 100)
-    pacer.refused(300.9, 301.0, wait=1.0)
+        pacer.observe_answer(300.0 + hundredth / 100, 300.0 + hundredth / 100)
+    pacer.observe_refusal(300.9, 301.0, wait=1.0)
 
     assert pacer.rate == pytest.approx(101 / 1.1 * FIRST_CUT, rel=0.01)
 
@@ -226,12 +226,12 @@ def test_a_pause_before_anything_was_taken_does_not_make_the_first_pace_small() 
     """The limit was used up by somebody else: ten minutes' rest, and then it takes as many as ever."""
     pacer = Pacer()
     pacer.reserve(0.0)
-    assert pacer.refused(0.0, 0.1, wait=1.0) is False
+    assert pacer.observe_refusal(0.0, 0.1, wait=1.0) is False
     pacer.hold(600.0)
     for hundredth in range(100):
         pacer.reserve(600.0 + hundredth / 100)
-        pacer.answered(600.0 + hundredth / 100, 600.0 + hundredth / 100)
-    pacer.refused(600.9, 601.0, wait=1.0)
+        pacer.observe_answer(600.0 + hundredth / 100, 600.0 + hundredth / 100)
+    pacer.observe_refusal(600.9, 601.0, wait=1.0)
 
     assert pacer.rate == pytest.approx(100.0 * FIRST_CUT)
 
@@ -241,10 +241,10 @@ def test_a_pause_counts_for_what_was_taken_on_average() -> None:
     pacer = Pacer(learned=100.0)
     for tenth in range(10):
         pacer.reserve(tenth / 10)
-        pacer.answered(tenth / 10, tenth / 10)
+        pacer.observe_answer(tenth / 10, tenth / 10)
     pacer.hold(60.0)
     pacer.reserve(60.0)
-    pacer.refused(60.0, 60.0, wait=1.0)
+    pacer.observe_refusal(60.0, 60.0, wait=1.0)
 
     assert pacer.rate == pytest.approx(MOST_OF_TAKEN * 10 / 60)
 
@@ -257,12 +257,12 @@ def test_a_pause_counts_for_what_was_taken_on_average() -> None:
 def test_growth_is_bounded_per_second(cap: float | None, learned: float, gaps: list[float]) -> None:
     """However many answers come: near what was refused by little, below and above that by more."""
     pacer, now = Pacer(cap, learned), 10.0
-    pacer.answered(now, now)
+    pacer.observe_answer(now, now)
     found = pacer.rate
     assert found is not None
     for gap in gaps:
         now += gap
-        pacer.answered(now, now)
+        pacer.observe_answer(now, now)
         rate = pacer.rate
         assert rate is not None
         share = (
@@ -441,10 +441,10 @@ def refused_after(pacer: Pacer, taken: int, now: float) -> float:
     """Send as many as the pacer lets at its pace, then one that is refused; return when its pause is over."""
     for _ in range(taken):
         now = pacer.reserve(now)
-        pacer.leaves(now)
-        pacer.answered(now, now)
+        pacer.note_departure(now)
+        pacer.observe_answer(now, now)
     now = pacer.reserve(now)
-    pacer.refused(now, now, wait=1.0)
+    pacer.observe_refusal(now, now, wait=1.0)
     pacer.hold(now + 1.0)
     return now + 1.0
 
@@ -482,13 +482,13 @@ def test_neighbours_that_are_refused_together_are_the_paces_work_however_often_i
         now = refused_after(pacer, taken, now)
     for _ in range(3):
         now = pacer.reserve(now)
-        pacer.leaves(now)
-        pacer.answered(now, now)
-    assert pacer.refused(now, now + 0.1, wait=1.0) is True
+        pacer.note_departure(now)
+        pacer.observe_answer(now, now)
+    assert pacer.observe_refusal(now, now + 0.1, wait=1.0) is True
     acquitted = pacer.rate or 0.0
-    assert pacer.refused(now + 0.02, now + 0.12, wait=1.0) is False
+    assert pacer.observe_refusal(now + 0.02, now + 0.12, wait=1.0) is False
     alone = pacer.rate or 0.0
-    assert pacer.refused(now + 0.04, now + 0.14, wait=1.0) is False
+    assert pacer.observe_refusal(now + 0.04, now + 0.14, wait=1.0) is False
 
     assert alone == acquitted >= 99.0
     assert (pacer.rate or 0.0) <= CUT * 100.0
@@ -579,7 +579,7 @@ def test_in_any_time_retries_are_bounded_by_time_and_success(steps: list[tuple[s
     for what, passed in steps:
         now += passed if passed > 2.0 else 0.0
         if what == "success":
-            allowance.succeeded()
+            allowance.refund()
             log.append((now, 0))
         elif not allowance.take(now):
             log.append((now, 1))

@@ -55,14 +55,14 @@ UNSENT = reading(Verdict.UNSENT, message="refused")
 ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance", hint="check instance_id")
 
 FRESH = TargetHistory()
-IN_DOUBT = TargetHistory(requests=1, charged=1, arrived=True, doubt=True, about=DOUBT)
-LAST_DOUBT = TargetHistory(requests=5, charged=5, arrived=True, doubt=True, about=DOUBT)
-SETTLED_UP = TargetHistory(requests=2, charged=1, arrived=True)
+IN_DOUBT = TargetHistory(requests=1, charged=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
+LAST_DOUBT = TargetHistory(requests=5, charged=5, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
+SETTLED_UP = TargetHistory(requests=2, charged=1, may_have_arrived=True)
 
 
 def after(history: TargetHistory, about: Reading, **fields: Any) -> TargetHistory:
     """A past whose newest undeploy got the reading ``about``, one more attempt charged."""
-    return replace(history, charged=history.charged + 1, about=about, **fields)
+    return replace(history, charged=history.charged + 1, unsettled_reply=about, **fields)
 
 
 def failed(reason: str, evidence: str | None = None) -> TargetEnd:
@@ -240,7 +240,7 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
         (POLICY, LAST_DOUBT, DOWN, UNDEPLOYED_LOOK),
         (POLICY, LAST_DOUBT, UP, failed(FIVE_SPENT, "look")),
         # After a reply that says too little to be repeated.
-        (POLICY, after(FRESH, STRANGE, arrived=True, doubt=True), UP, SendStep(0.5)),
+        (POLICY, after(FRESH, STRANGE, may_have_arrived=True, in_doubt=True), UP, SendStep(0.5)),
         # A refusal of one of several causes.
         (POLICY, after(FRESH, CONTESTED), DOWN, ALREADY),
         (POLICY, after(IN_DOUBT, CONTESTED), DOWN, UNDEPLOYED_LOOK),
@@ -250,33 +250,38 @@ FIVE_SPENT = "spent: still deployed after 5 undeploy requests; last: E.500 broke
         (POLICY, after(IN_DOUBT, REFUSED), DOWN, UNDEPLOYED_LOOK),
         (POLICY, after(IN_DOUBT, REFUSED), UP, failed("refused: E.403 not yours", "code")),
         # Success outside, false inside.
-        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
-        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), UP, SendStep(0.5)),
-        (POLICY, after(FRESH, PARTIAL, arrived=True, doubt=True), PARTIAL, LookStep(0.5)),
+        (POLICY, after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True), DOWN, UNDEPLOYED_LOOK),
+        (POLICY, after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True), UP, SendStep(0.5)),
+        (POLICY, after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True), PARTIAL, LookStep(0.5)),
         (
             POLICY,
-            after(FRESH, PARTIAL, arrived=True, doubt=True, looks=2),
+            after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True, looks=2),
             PARTIAL,
             failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
         ),
         (
             POLICY,
-            after(FRESH, PARTIAL, arrived=True, doubt=True),
+            after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True),
             NOT_OFFERED,
             failed("partial: not everything obeyed: 10.0.0.7 (one row false)", "deploymentResult"),
         ),
         (
             ONCE,
-            after(FRESH, PARTIAL, arrived=True, doubt=True),
+            after(FRESH, PARTIAL, may_have_arrived=True, in_doubt=True),
             UP,
             failed("spent: still deployed after 1 undeploy request; last: one row false", "look"),
         ),
         # Looked at although the vendor's evidence is full.
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), DOWN, UNDEPLOYED_LOOK),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), NOT_OFFERED, UNDEPLOYED_204),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True, looks=2), UNCLEAR, UNDEPLOYED_204),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, doubt=True), UP, LookStep(0.5)),
-        (ALWAYS, after(FRESH, REMOVED, arrived=True, looks=2), UP, SendStep(0.5)),
+        (ALWAYS, after(FRESH, REMOVED, may_have_arrived=True, in_doubt=True), DOWN, UNDEPLOYED_LOOK),
+        (ALWAYS, after(FRESH, REMOVED, may_have_arrived=True, in_doubt=True), NOT_OFFERED, UNDEPLOYED_204),
+        (
+            ALWAYS,
+            after(FRESH, REMOVED, may_have_arrived=True, in_doubt=True, looks=2),
+            UNCLEAR,
+            UNDEPLOYED_204,
+        ),
+        (ALWAYS, after(FRESH, REMOVED, may_have_arrived=True, in_doubt=True), UP, LookStep(0.5)),
+        (ALWAYS, after(FRESH, REMOVED, may_have_arrived=True, looks=2), UP, SendStep(0.5)),
     ],
 )
 def test_what_follows_a_look(policy: RetryPolicy, history: TargetHistory, look: Reading, step: Step) -> None:
@@ -289,8 +294,8 @@ def test_what_follows_a_look(policy: RetryPolicy, history: TargetHistory, look: 
         (replace(LAST_DOUBT, looks=2), UNCLEAR),
         (LAST_DOUBT, NOT_OFFERED),
         (replace(IN_DOUBT, looks=2), UNCLEAR),
-        (after(FRESH, STRANGE, arrived=True, doubt=True), NOT_OFFERED),
-        (after(FRESH, STRANGE, arrived=True, doubt=True, looks=2), UNCLEAR),
+        (after(FRESH, STRANGE, may_have_arrived=True, in_doubt=True), NOT_OFFERED),
+        (after(FRESH, STRANGE, may_have_arrived=True, in_doubt=True, looks=2), UNCLEAR),
         (after(IN_DOUBT, CONTESTED), NOT_OFFERED),
         (after(IN_DOUBT, CONTESTED, looks=2), UNCLEAR),
         (after(IN_DOUBT, REFUSED), NOT_OFFERED),
@@ -329,13 +334,13 @@ def test_pods_that_did_not_obey_count_until_a_reply_has_full_evidence(later: Rea
     history, _ = decide(POLICY, FRESH, Act.UNDEPLOY, PARTIAL, roll=1.0)
     history, _ = decide(POLICY, history, Act.LOOK, UP, roll=1.0)
     history, _ = decide(POLICY, history, Act.UNDEPLOY, later, roll=1.0)
-    assert history.doubted == PARTIAL
+    assert history.reply_to_settle == PARTIAL
     rows = [(Act.UNDEPLOY, PARTIAL), (Act.LOOK, UP), (Act.UNDEPLOY, later)]
-    assert replay_all(rows).doubted == PARTIAL
+    assert replay_all(rows).reply_to_settle == PARTIAL
 
     history, _ = decide(POLICY, history, Act.UNDEPLOY, REMOVED, roll=1.0)
-    assert history.doubted == REMOVED
-    assert replay_all([*rows, (Act.UNDEPLOY, REMOVED)]).doubted == REMOVED
+    assert history.reply_to_settle == REMOVED
+    assert replay_all([*rows, (Act.UNDEPLOY, REMOVED)]).reply_to_settle == REMOVED
 
 
 def test_what_takes_no_effect_costs_no_attempt() -> None:
@@ -344,7 +349,7 @@ def test_what_takes_no_effect_costs_no_attempt() -> None:
         history, step = decide(POLICY, history, Act.UNDEPLOY, free, roll=1.0)
         assert isinstance(step, SendStep)
 
-    assert (history.charged, history.arrived, history.doubt) == (1, True, True)
+    assert (history.charged, history.may_have_arrived, history.in_doubt) == (1, True, True)
 
 
 @pytest.mark.parametrize(
@@ -465,14 +470,14 @@ def play_on(data: st.DataObject, policy: RetryPolicy, rows: list[Row], steps: in
         if isinstance(step, TargetEnd):
             return step
         again = replay_all(rows)
-        assert (again.charged, again.arrived, again.doubt) == (
+        assert (again.charged, again.may_have_arrived, again.in_doubt) == (
             history.charged,
-            history.arrived,
-            history.doubt,
+            history.may_have_arrived,
+            history.in_doubt,
         )
         assert again.exists == history.exists
-        if history.doubt:
-            assert again.about == history.about
+        if history.in_doubt:
+            assert again.unsettled_reply == history.unsettled_reply
     return step
 
 
@@ -521,7 +526,12 @@ def test_looks_at_one_doubt_are_bounded(data: st.DataObject, policy: RetryPolicy
 def test_sending_again_waits_for_a_look_after_an_intent_without_a_result() -> None:
     history = replay_all([(Act.UNDEPLOY, DOUBT), (Act.UNDEPLOY, None)])
 
-    assert (history.requests, history.charged, history.arrived, history.doubt) == (2, 2, True, True)
+    assert (history.requests, history.charged, history.may_have_arrived, history.in_doubt) == (
+        2,
+        2,
+        True,
+        True,
+    )
     assert choose_first_step(POLICY, history) == LookStep()
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.lanes.state_list import WORTH
+from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Obstacle
 from orchestrator.model.target import Target, TargetId
@@ -183,7 +183,7 @@ def _blind(scene: Scene, run: RunFolder) -> Iterator[str]:
     finally:
         database.close()
     # A large instance shows its list once for all: that is a look, too, and no attempt of any target.
-    listed = len(scene.targets) >= WORTH
+    listed = len(scene.targets) >= WORTH_LISTING
     looked = {name: listed and name.startswith("roma") for name, _, _ in rows}
     lacking = {name for name, act, verdict in rows if act == "look" and verdict == "not_offered"}
     blind = {name.partition("/")[0] for name in lacking}
