@@ -612,7 +612,7 @@ def test_so_many_that_wait_are_looked_at_in_mid_wave_within_the_lanes_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of them is on the list, so each wants a look of its own, beside the undeploys that go on."""
-    monkeypatch.setattr("orchestrator.lanes.state_list.DEFERRED", 20)
+    monkeypatch.setattr("orchestrator.lanes.state_list.MOST_DEFERRED", 20)
     platform = Platform(100)
     platform.hidden = set(platform.state)
     went = ran(tmp_path, platform, takes=1.0)
