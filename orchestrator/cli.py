@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from orchestrator.system.streams import Standard
+    from orchestrator.system.streams import StandardStreams
 
 PROGRAM = "undeploy"
 
@@ -124,16 +124,16 @@ def undeploy(ctx: click.Context, state: str | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with its status. None stands for the arguments of the process."""
     from orchestrator.system.interrupts import end_on_second_signal
-    from orchestrator.system.streams import Standard, hold_descriptors
+    from orchestrator.system.streams import StandardStreams, hold_descriptors
 
     hold_descriptors()
-    streams = Standard()
+    streams = StandardStreams()
     end_on_second_signal()
     status = execute(sys.argv[1:] if arguments is None else arguments)
     _exit_process(streams, status)
 
 
-def _exit_process(streams: Standard, status: int) -> NoReturn:
+def _exit_process(streams: StandardStreams, status: int) -> NoReturn:
     """Write the rest of the output, and end the process.
 
     Some threads may still wait for an answer: the look-up of a name, the command of a credential, a terminal.

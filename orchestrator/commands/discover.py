@@ -12,7 +12,7 @@ import click
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.files import FILE
 from orchestrator.errors import ExitStatus
-from orchestrator.system.writing import check_place, whole_file
+from orchestrator.system.writing import check_place, write_whole_file
 
 if TYPE_CHECKING:
     from orchestrator.discover.filters import DiscoveryFilters
@@ -126,7 +126,7 @@ def command(
         if place is None:
             sys.stdout.writelines(f"{line}\n" for line in render_plan(result))
         else:
-            with whole_file(place, replace=force, streams=False) as out:
+            with write_whole_file(place, replace=force, streams=False) as out:
                 out.writelines(f"{line}\n" for line in render_plan(result))
         _tell_result(result, quiet=quiet)
     good = result.whole and result.matched and not result.excess

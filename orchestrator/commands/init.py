@@ -9,7 +9,7 @@ import click
 
 from orchestrator.commands.options.files import FILE
 from orchestrator.errors import UsageError
-from orchestrator.system.writing import whole_file
+from orchestrator.system.writing import write_whole_file
 
 
 @click.command("init")
@@ -26,6 +26,6 @@ def command(file: Path) -> None:
         return
     if os.path.lexists(file):
         raise UsageError(f"{file} exists and is left as it is; name another file")
-    with whole_file(file, replace=False, streams=False) as out:
+    with write_whole_file(file, replace=False, streams=False) as out:
         out.write(STARTER)
     click.echo(f"Wrote {file}. Fill it in, then: undeploy check {file}", err=True)

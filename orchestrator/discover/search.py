@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import tempfile
@@ -29,6 +28,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import suggest_nearest
 from orchestrator.plan.template import PlanTemplate, has_relative_paths
 from orchestrator.runs.machine import real_environment
+from orchestrator.system.users import find_login_name
 from orchestrator.transport.client import connect
 
 LARGEST_REPLY = 64 * 1024 * 1024
@@ -139,8 +139,5 @@ def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:
 
 
 def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # nobody in the system's list, and no variable that says who
-        user = f"user {os.getuid()}"
+    user = find_login_name() or f"user {os.getuid()}"
     return f"{user} on {socket.gethostname()}"

@@ -12,7 +12,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.cycles import compute_depths, find_cycles
 from orchestrator.plan.problems import FilePosition
-from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, Duplicate
+from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, DuplicateTarget
 from orchestrator.rules.precheck import StateAtApproval
 
 _INSERT = (
@@ -74,9 +74,9 @@ _APPROVE = (
 _BATCH = 1000
 
 
-def _duplicate(row: Row) -> Duplicate:
+def _duplicate(row: Row) -> DuplicateTarget:
     again, first = row[:4], row[4:]
-    return Duplicate(_place(first), TargetId(first[0]), _place(again), TargetId(again[0]))
+    return DuplicateTarget(_place(first), TargetId(first[0]), _place(again), TargetId(again[0]))
 
 
 def _place(row: Row) -> FilePosition:
@@ -120,7 +120,7 @@ class Draft:
         if len(self._batch) >= _BATCH:
             self._write()
 
-    def require(self, seq: int, needs: TargetId, place: FilePosition) -> None:
+    def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
         """Take that the target numbered ``seq`` comes after the one called ``needs``."""
         self._required.append((seq, needs, place.file, place.line, place.column))
         if len(self._required) >= _BATCH:
@@ -182,7 +182,7 @@ class Draft:
         self._requires = True
         self._required.clear()
 
-    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
+    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
         """Yield every target that stands twice, also under two names of one installation."""
         self._write()
         with self.database.translated():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, restores_in, restores_of
 from orchestrator.journal.run_report import Ending
 from orchestrator.model.plan import RunId
+from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
 
 MOST_LISTED = 20
@@ -271,11 +271,11 @@ def publish(draft: Path, folder: Path) -> RunFolder:
         shutil.move(draft, waiting)
         for path in waiting.iterdir():
             path.chmod(0o600)
-            _sync(path)
+            sync_path(path)
         waiting.chmod(0o700)
-        _sync(waiting)
+        sync_path(waiting)
         made = waiting.rename(folder)
-        _sync(folder.parent)
+        sync_path(folder.parent)
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)
         why = error.strerror or error
@@ -291,11 +291,3 @@ def make_private(folder: Path) -> None:
         with suppress(FileExistsError):  # another run was faster
             folder.mkdir()
             folder.chmod(0o700)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import pwd
 import random
 import socket
 import stat
@@ -17,6 +16,8 @@ from typing import IO
 
 import msgspec
 from msgspec import Struct
+
+from orchestrator.system.users import find_user_name
 
 _TRIES = 100
 _PLAINLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -147,14 +148,8 @@ def _read(file: IO[str]) -> Holder | None:
 
 def _ourselves() -> Holder:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    return Holder(user=_user(), host=socket.gethostname(), pid=os.getpid(), since=since)
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    user = find_user_name(os.getuid()) or str(os.getuid())
+    return Holder(user=user, host=socket.gethostname(), pid=os.getpid(), since=since)
 
 
 def _taken(handle: int) -> bool:

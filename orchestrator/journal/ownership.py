@@ -9,12 +9,12 @@ theirs, and refused.
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import RunError
+from orchestrator.system.users import find_user_name
 
 TRUST = "UNDEPLOY_TRUST_STATE"
 """The environment variable that names a folder which is meant, whosoever it is."""
@@ -82,7 +82,4 @@ def _is_trusted(state: Path) -> bool:
 
 
 def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
+    return find_user_name(user) or f"user {user}"

@@ -57,7 +57,7 @@ class Window(Struct, frozen=True):
     ]
 
 
-class Size(Struct, frozen=True, kw_only=True):
+class StepSize(Struct, frozen=True, kw_only=True):
     """How far a step of a wave goes: up to ``count`` of its targets, or up to a ``share`` of them."""
 
     count: int | None = None
@@ -77,7 +77,7 @@ class Wave(Struct, frozen=True, kw_only=True):
         Meta(description="ask: somebody is asked before the next step or wave. automatic: nobody is."),
     ] = "automatic"
     sizes: Annotated[
-        tuple[Size, ...],
+        tuple[StepSize, ...],
         Meta(description="How far each step goes: counts or shares of the wave's targets; the last is 100%."),
     ] = ()
     """Cumulative: each step includes the targets of the steps before it. Empty is one step."""

@@ -26,7 +26,7 @@ _DOUBTFUL = re.compile(r"[{%?#$@<]|__")
 class TargetCollector(Protocol):
     """Takes the coordinates and options of one target after the other."""
 
-    def begin(self, wave: int) -> None:
+    def begin_wave(self, wave: int) -> None:
         """Take the targets of the wave with this index from here on."""
         ...
 
@@ -41,11 +41,11 @@ class TargetCollector(Protocol):
         """Take one more target."""
         ...
 
-    def require(self, needs: TargetId, at: FilePosition) -> None:
+    def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
         """Take that the target that was put last comes after the one called ``needs``."""
         ...
 
-    def admit(self, at_most: int) -> None:
+    def set_limit(self, at_most: int) -> None:
         """Hold no more than ``at_most`` targets from here on."""
         ...
 
@@ -63,9 +63,9 @@ class CountingCollector:
         self._begun = [0]
         self._limit = MOST_TARGETS
         self._add = sink.add
-        self._require = sink.require
+        self._add_dependency = sink.add_dependency
 
-    def begin(self, wave: int) -> None:
+    def begin_wave(self, wave: int) -> None:
         """Count the targets of the wave ``wave`` from here on; they come in order."""
         self._wave = wave
         self._begun[wave:] = [self.count]
@@ -78,7 +78,7 @@ class CountingCollector:
         """Return how many targets each wave has, in order."""
         return [after - first for first, after in pairwise([*self._begun, self.count])]
 
-    def admit(self, at_most: int) -> None:
+    def set_limit(self, at_most: int) -> None:
         """Go on counting above ``at_most``, but pass no more targets on."""
         self._limit = at_most
 
@@ -117,10 +117,10 @@ class CountingCollector:
         else:
             self.doubtful_more += 1
 
-    def require(self, needs: TargetId, at: FilePosition) -> None:
+    def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
         """Pass on what the last target needs, if that target was passed on."""
         if self.count <= self._limit:
-            self._require(self.count, needs, at)
+            self._add_dependency(self.count, needs, at)
 
 
 ListedTarget = tuple[tuple[str, ...], str | None, bool | None]
@@ -134,13 +134,13 @@ class OptionsCollector:
         self._wanted = frozenset(map(to_nfc, ids))
         self._kept: dict[str, ListedTarget] = {}
 
-    def begin(self, wave: int) -> None:
+    def begin_wave(self, wave: int) -> None:
         """Nothing: given ids are one wave."""
 
-    def require(self, needs: TargetId, at: FilePosition) -> None:
+    def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
         """Nothing: given ids may go in any order."""
 
-    def admit(self, at_most: int) -> None:
+    def set_limit(self, at_most: int) -> None:
         """Nothing: what the plan lists is not what is run."""
 
     def put(

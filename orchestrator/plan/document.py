@@ -159,7 +159,7 @@ class PlanDocument:
         elif key == "gateways":
             self.gateways = read_gateways(node, self._problems)
         elif key == "at_most" and isinstance(node, ScalarNode) and re.fullmatch(WHOLE, node.text):
-            self._collector.admit(int(node.text))
+            self._collector.set_limit(int(node.text))
 
     def _read_waves(self, event: Event) -> None:
         if not isinstance(event, SequenceStartEvent):
@@ -181,7 +181,7 @@ class PlanDocument:
 
     def _read_wave(self, event: Event, path: str) -> None:
         self._refuse_tag_and_anchor(event, path)
-        self._collector.begin(len(self.waves))
+        self._collector.begin_wave(len(self.waves))
         wave = MappingNode({}, {}, get_position(event))
         self.waves.append(Wave(name=path))
         while not isinstance(item := self._composer.take_event(), MappingEndEvent):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, inspect
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.plan import Size, Threshold
+from orchestrator.model.plan import StepSize, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import UNSUPPORTED_KEYS, is_secret
@@ -26,7 +26,7 @@ _REFERENCE_HINT = (
 
 _WRITTEN_AS_ONE_TEXT: dict[type[Struct], Callable[[ScalarNode], Any]] = {
     Threshold: scalars.read_threshold,
-    Size: scalars.read_size,
+    StepSize: scalars.read_size,
 }
 """Values that have fields and are written as one text."""
 

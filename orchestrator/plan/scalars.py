@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import inspect
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.plan import Size, Threshold
+from orchestrator.model.plan import StepSize, Threshold
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.problems import suggest_nearest
@@ -133,17 +133,17 @@ def parse_rate(text: str) -> float:
     return per_second
 
 
-def read_size(scalar: ScalarNode) -> Size:
+def read_size(scalar: ScalarNode) -> StepSize:
     """Return how far a step goes: a share above 0% up to 100%, or a count of 1 or more."""
     share = re.fullmatch(SHARE, scalar.text)
     if share and 0 < float(share[1]) <= 100:
-        return Size(share=float(share[1]) / 100)
+        return StepSize(share=float(share[1]) / 100)
     if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
         hint = "write a share such as 10% or a count such as 5"
         raise UnfitError(
             f"{quote_text(scalar.text)} is neither a share above 0% up to 100% nor a count", hint
         )
-    return Size(count=int(scalar.text))
+    return StepSize(count=int(scalar.text))
 
 
 def read_threshold(scalar: ScalarNode) -> Threshold:

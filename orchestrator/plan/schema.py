@@ -11,7 +11,7 @@ from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.plan import PlanHeader, Size, Threshold, Wave
+from orchestrator.model.plan import PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
@@ -158,9 +158,9 @@ def _require_either(coordinate: Coordinate) -> Schema:
 
 
 def _make_record(cls: type[Struct]) -> Schema:
-    if cls in {Threshold, Size}:
+    if cls in {Threshold, StepSize}:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
-        return {"anyOf": [share, {"type": "integer", "minimum": int(cls is Size)}]}
+        return {"anyOf": [share, {"type": "integer", "minimum": int(cls is StepSize)}]}
     fields = list_keys(cls)
     properties = {
         key: _make_value(field.type) | ({"description": field.description} if field.description else {})

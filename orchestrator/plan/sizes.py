@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.model.plan import Size
+from orchestrator.model.plan import StepSize
 from orchestrator.plan.nodes import ListNode
 from orchestrator.plan.problems import Problems
 
 _TO_THE_END = "end the list with 100%"
 
 
-def check_sizes(node: ListNode, sizes: Sequence[Size], path: str, problems: Problems) -> bool:
+def check_sizes(node: ListNode, sizes: Sequence[StepSize], path: str, problems: Problems) -> bool:
     """Say whether each of ``sizes`` goes further than those before it, and the last to the end; tell why not.
 
     A share and a count cannot be compared before the targets of the wave are counted.
@@ -28,7 +28,7 @@ def check_sizes(node: ListNode, sizes: Sequence[Size], path: str, problems: Prob
     return not any(faults)
 
 
-def _find_fault(before: Sequence[Size], size: Size) -> str:
+def _find_fault(before: Sequence[StepSize], size: StepSize) -> str:
     if any(earlier.share == 1 for earlier in before):
         return "nothing is left for a step after 100%"
     same = [earlier for earlier in before if (earlier.count is None) == (size.count is None)]
@@ -37,5 +37,5 @@ def _find_fault(before: Sequence[Size], size: Size) -> str:
     return ""
 
 
-def _get_reach(size: Size) -> float:
+def _get_reach(size: StepSize) -> float:
     return size.count or size.share or 0

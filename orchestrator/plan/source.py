@@ -122,7 +122,9 @@ class PlanSource:
 
     def _measure(self, data: bytes) -> None:
         if self.fingerprint.size > LARGEST:  # it has grown since it was opened
-            raise UnreadableError(FilePosition(0, self._line, 1), reading.too_large(LARGEST).message)
+            raise UnreadableError(
+                FilePosition(0, self._line, 1), reading.make_too_large_error(LARGEST).message
+            )
         ends = data.count(b"\n")
         if ends:
             self._line += ends
@@ -214,7 +216,9 @@ def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterato
         if len(data) > MOST_IN_A_LINE:
             raise UnreadableError(FilePosition(file, number, 1), "the line is longer than 1 MB")
         if fingerprint.size > LARGEST_LIST:  # it has grown since it was opened
-            raise UnreadableError(FilePosition(file, number, 1), reading.too_large(LARGEST_LIST).message)
+            raise UnreadableError(
+                FilePosition(file, number, 1), reading.make_too_large_error(LARGEST_LIST).message
+            )
         line = _decode_line(data, FilePosition(file, number, 1))
         yield line.removeprefix("\ufeff") if number == 1 else line
 

@@ -234,7 +234,7 @@ class EntryReader:
             parts = tuple([value.text for value in values])
             self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]  # each key has its type
             for needs, where in after:
-                self._collector.require(needs, where)
+                self._collector.add_dependency(needs, where)
 
 
 @cache

@@ -104,7 +104,7 @@ class _TargetFileReader:
         self._gateway = gateway
         self._kind = kind
         self._put = collector.put
-        self._require = collector.require
+        self._add_dependency = collector.add_dependency
         self._gateways = gateways
         self._problems = problems
         self._rows = 0
@@ -254,7 +254,7 @@ class _TargetFileReader:
             self._put(self._gateway, *row, FilePosition(self._file_index, line, 1))
         for needs in self._read_needs(after, line) if after else ():
             if row is not None:
-                self._require(needs, FilePosition(self._file_index, line, 1))
+                self._add_dependency(needs, FilePosition(self._file_index, line, 1))
 
     def _read_needs(self, after: Sequence[str], line: int) -> list[TargetId]:
         found: dict[TargetId, FilePosition] = {}

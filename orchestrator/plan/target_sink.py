@@ -13,7 +13,7 @@ from orchestrator.plan.problems import FilePosition
 from orchestrator.text.names import to_nfc
 
 
-class Duplicate(Struct, frozen=True):
+class DuplicateTarget(Struct, frozen=True):
     """A target that stands a second time: the place and the id of either, which differ where two gateway
     names mean the same installation."""
 
@@ -47,7 +47,7 @@ class TargetSink(Protocol):
         """Take one more target, which stands at ``place``."""
         ...
 
-    def require(self, seq: int, needs: TargetId, place: FilePosition) -> None:
+    def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
         """Take that the target numbered ``seq`` comes after the one called ``needs``, as said at ``place``.
 
         ``needs`` is in NFC. Either may come first, also the target that is needed, and that may never come.
@@ -58,7 +58,7 @@ class TargetSink(Protocol):
         """Yield what was required and cannot be, once for each place; asked once, after the last ``add``."""
         ...
 
-    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
+    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
         """Yield each target that stands again, in the plan's order; asked once, after the last ``add``.
 
         ``installations`` maps each gateway's name to what makes it the same place as another one. Two targets
@@ -82,7 +82,7 @@ class TargetList:
         self.targets.append(target)
         self.places.append(place)
 
-    def require(self, seq: int, needs: TargetId, place: FilePosition) -> None:
+    def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
         """Keep that ``seq`` comes after ``needs``."""
         self._required.append((seq, needs, place))
 
@@ -119,11 +119,13 @@ class TargetList:
                 at[seq, needed.seq] = place
                 self.needs.setdefault(seq, []).append(needed.seq)
 
-    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[Duplicate]:
+    def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
         """Yield each target that stands again, with the place where it stood first."""
         seen: dict[tuple[str, tuple[str, ...]], int] = {}
         for index, target in enumerate(self.targets):
             key = (installations.get(target.gateway, target.gateway), tuple(map(to_nfc, target.parts)))
             first = seen.setdefault(key, index)
             if first != index:
-                yield Duplicate(self.places[first], self.targets[first].id, self.places[index], target.id)
+                yield DuplicateTarget(
+                    self.places[first], self.targets[first].id, self.places[index], target.id
+                )

@@ -68,7 +68,7 @@ def move_paths(frame: PlanTemplate, folder: Path) -> MappingNode:
     if here == there or not isinstance(gateways, MappingNode):
         return frame.entries
     moving = _PathMover(here, there)
-    values = {**frame.entries.values, "gateways": moving.node(gateways, "gateways")}
+    values = {**frame.entries.values, "gateways": moving.move(gateways, "gateways")}
     return replace(frame.entries, values=values)
 
 
@@ -97,11 +97,11 @@ class _PathMover:
         self._here = here
         self._there = there
 
-    def node(self, node: Node | None, path: str) -> Node | None:
+    def move(self, node: Node | None, path: str) -> Node | None:
         key = path.rpartition(".")[2]
         match node:
             case MappingNode():
-                values = {name: self.node(value, f"{path}.{name}") for name, value in node.values.items()}
+                values = {name: self.move(value, f"{path}.{name}") for name, value in node.values.items()}
                 return replace(node, values=values)
             case ListNode() if key == "command":
                 self._refuse_command(node, path)

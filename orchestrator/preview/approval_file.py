@@ -22,7 +22,7 @@ from orchestrator.preview.planned import list_taken_ids
 from orchestrator.preview.states import Preview, build_approved
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.system.reading import FileRefusedError, read_regular
-from orchestrator.system.writing import whole_file
+from orchestrator.system.writing import write_whole_file
 
 
 def check_replaceable(path: Path) -> None:
@@ -39,7 +39,7 @@ def save_approval(preview: Preview, path: Path, by: Approver, key: Secret | None
     """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
     at = datetime.fromtimestamp(int(preview.taken), UTC)
     approval = approve(preview, by, taken=at, key=key)
-    with whole_file(path, streams=False) as out:
+    with write_whole_file(path, streams=False) as out:
         out.write(encode_approval(approval).decode())
     return approval
 

@@ -9,7 +9,7 @@ from typing import TextIO
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.report.formats import FORMATS, ReportFormat
 from orchestrator.report.values import ReportSource
-from orchestrator.system.writing import written
+from orchestrator.system.writing import write_regular_file
 
 
 class ReportError(OrchestratorError):
@@ -54,5 +54,5 @@ def write_all(source: ReportSource, folder: Path) -> None:
 
 
 def _write_file(form: ReportFormat, source: ReportSource, folder: Path) -> None:
-    with written(folder / form.file) as out:
+    with write_regular_file(folder / form.file) as out:
         form.load_writer()(source, out)

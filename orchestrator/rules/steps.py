@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
-from orchestrator.model.plan import Size
+from orchestrator.model.plan import StepSize
 
 _FINEST = 10**8
 """Denominator of a share: a plan writes it with at most eight decimals. As a float it is a little more or
 less, and 10 % of 10 targets must not round up to 2."""
 
 
-def find_step_ends(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
+def find_step_ends(sizes: Sequence[StepSize], count: int) -> tuple[int, ...]:
     """Return where each step of a wave of ``count`` targets ends, counted from the wave's beginning.
 
     Shares round up. A step that would add no target is left out; the last one goes to the end.
@@ -28,7 +28,7 @@ def find_step_ends(sizes: Sequence[Size], count: int) -> tuple[int, ...]:
     return tuple(bounds[1:])
 
 
-def _find_end(size: Size, count: int) -> int:
+def _find_end(size: StepSize, count: int) -> int:
     if size.count is not None:
         return size.count
     return ceil(Fraction(size.share or 0).limit_denominator(_FINEST) * count)

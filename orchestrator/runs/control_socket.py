@@ -6,7 +6,6 @@ One line of JSON in, one line out. The kernel says which user and process asks, 
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +21,7 @@ from msgspec import Struct, field
 
 from orchestrator.engine.control_commands import CommandHandler, ControlCommand, ControlSocket, Operator
 from orchestrator.errors import OrchestratorError, RunError, UsageError
+from orchestrator.system.users import find_user_name
 
 SOCKET = "control"
 """The name of the socket in a run's folder."""
@@ -133,10 +133,7 @@ def _read_peer(connection: socket.socket) -> tuple[int, str]:
     """Return the process and the user at the other end, as the kernel knows them."""
     size = struct.calcsize("3i")
     process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    try:
-        return process, pwd.getpwuid(user).pw_name
-    except KeyError:
-        return process, str(user)
+    return process, find_user_name(user) or str(user)
 
 
 def _keep_printable(text: str) -> str:

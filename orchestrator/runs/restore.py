@@ -204,7 +204,7 @@ class _RestorationBuilder:
         for after, first in pairs:
             # The target that went down first comes back last.
             if first in placed and after in placed:
-                self._draft.require(placed[first][0], placed[after][1], _NOWHERE)
+                self._draft.add_dependency(placed[first][0], placed[after][1], _NOWHERE)
         return count
 
     def _find_wanted(self) -> Iterator[Taken]:

@@ -1,7 +1,8 @@
-"""The files that a person names: opened so that none of them can hold us up, and read up to a bound.
+"""Read the files that a person names, so that no file can block the program or fill its memory.
 
-A path may lead to anything: a pipe that nobody writes to, a device without end, five gigabytes. What is no
-regular file is refused before it is opened; where a pipe may stand for one, it has so many seconds.
+A path may lead to anything: a pipe without a writer, a device without an end, five gigabytes. This module
+refuses anything but a regular file before opening it. Where a pipe may stand for a file, its writer has a
+limited time.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ LARGEST = 64 << 20
 """Bytes of a plan, a protect file, an approval, certificates, or a list of targets out of a pipe."""
 
 PATIENCE = 30.0
-"""Seconds that a pipe may take to give all that it has."""
+"""Seconds in which a pipe's writer must deliver everything."""
 
 _BLOCK = 1 << 16
 
 
 class FileRefusedError(Exception):
-    """A file cannot be read, or is not to be. ``message`` says why, as a clause that follows its name.
+    """A file cannot be read, or must not be. ``message`` says why, as a clause that follows the file's name.
 
-    ``system`` is what the system says of it, where it says something.
+    ``system`` is the operating system's own message; empty where the reason is this program's.
     """
 
     def __init__(self, message: str, hint: str = "", *, system: str = "") -> None:
@@ -37,20 +38,20 @@ class FileRefusedError(Exception):
         self.system = system
 
     def __str__(self) -> str:
-        """As one clause, in the system's words where there are any."""
+        """Return the reason as one clause, in the system's words where there are any."""
         return f"cannot be read: {self.system}" if self.system else super().__str__()
 
 
 def open_regular(path: Path, *, largest: int = LARGEST) -> BinaryIO:
     """Open a regular file of at most ``largest`` bytes. Raises ``FileRefusedError``.
 
-    It may grow while it is read: whoever reads it in pieces counts them.
+    The file may grow while it is read, so a caller that reads it in pieces must count the bytes.
     """
     try:
         _refuse_other(path.stat().st_mode, pipes=False)
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
-        raise _not_opened(error) from None
+        raise _explain_open_error(error) from None
     stream = os.fdopen(handle, "rb")
     try:
         _refuse_opened(os.fstat(handle), largest)
@@ -61,19 +62,19 @@ def open_regular(path: Path, *, largest: int = LARGEST) -> BinaryIO:
 
 
 def _refuse_opened(found: os.stat_result, largest: int) -> None:
-    _refuse_other(found.st_mode, pipes=False)  # it may have taken another one's place meanwhile
+    _refuse_other(found.st_mode, pipes=False)  # another file may have taken its place since the first look
     if found.st_size > largest:
-        raise too_large(largest)
+        raise make_too_large_error(largest)
 
 
 def read_regular(path: Path, *, largest: int = LARGEST) -> bytes:
     """Return all of a regular file of at most ``largest`` bytes. Raises ``FileRefusedError``."""
     with open_regular(path, largest=largest) as stream:
-        return _bounded(stream, largest)
+        return _read_bounded(stream, largest)
 
 
 def read_any(path: Path, *, largest: int = LARGEST, patience: float = PATIENCE) -> bytes:
-    """Return all that a regular file or a pipe gives, of at most ``largest`` bytes.
+    """Return all bytes of a regular file or a pipe, at most ``largest``.
 
     A pipe may take ``patience`` seconds in all. Raises ``FileRefusedError``.
     """
@@ -82,14 +83,14 @@ def read_any(path: Path, *, largest: int = LARGEST, patience: float = PATIENCE) 
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
-        raise _not_opened(error) from None
+        raise _explain_open_error(error) from None
     with closing(os.fdopen(handle, "rb", buffering=0)):
         _refuse_other(os.fstat(handle).st_mode, pipes=True)
         return read_handle(handle, largest=largest, patience=patience)
 
 
 def is_pipe(path: Path) -> bool:
-    """Say whether a path leads to a pipe, such as ``<(...)`` of a shell; nothing is opened."""
+    """Return whether a path leads to a pipe, such as a shell's ``<(...)``. Opens nothing."""
     try:
         return stat.S_ISFIFO(path.stat().st_mode)
     except OSError:
@@ -97,23 +98,23 @@ def is_pipe(path: Path) -> bool:
 
 
 def read_handle(handle: int, *, largest: int = LARGEST, patience: float = PATIENCE) -> bytes:
-    """Return all that an open file descriptor gives: of a file, a pipe, a socket or a terminal.
+    """Return all bytes behind an open descriptor: of a file, a pipe, a socket or a terminal.
 
-    It is left open, and as it was. Raises ``FileRefusedError``.
+    Leaves the descriptor open and in its mode. Raises ``FileRefusedError``.
     """
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         with os.fdopen(handle, "rb", closefd=False) as stream:
-            return _bounded(stream, largest)
+            return _read_bounded(stream, largest)
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(handle)):
         raise FileRefusedError("is neither a file nor a pipe")
     try:
-        return _until_end(handle, largest, patience)
+        return _read_to_end(handle, largest, patience)
     except OSError as error:
         raise FileRefusedError("cannot be read", system=error.strerror or "no reason given") from None
 
 
-def _until_end(handle: int, largest: int, patience: float) -> bytes:
+def _read_to_end(handle: int, largest: int, patience: float) -> bytes:
     data = bytearray()
     ends = time.monotonic() + patience
     with selectors.DefaultSelector() as selector:
@@ -124,27 +125,27 @@ def _until_end(handle: int, largest: int, patience: float) -> bytes:
                 return bytes(data)
             data += more
             if len(data) > largest:
-                raise too_large(largest)
+                raise make_too_large_error(largest)
     raise FileRefusedError(f"has not come to its end within {patience:g} seconds")
 
 
-def _bounded(stream: BinaryIO, largest: int) -> bytes:
+def _read_bounded(stream: BinaryIO, largest: int) -> bytes:
     try:
         data = stream.read(largest + 1)
     except OSError as error:
         raise FileRefusedError("cannot be read", system=error.strerror or "no reason given") from None
     if len(data) > largest:
-        raise too_large(largest)
+        raise make_too_large_error(largest)
     return data
 
 
-def too_large(largest: int) -> FileRefusedError:
+def make_too_large_error(largest: int) -> FileRefusedError:
     """Return the refusal of a file of more than ``largest`` bytes."""
     size = f"{largest >> 20} MB" if largest >= 1 << 20 else f"{largest} bytes"
     return FileRefusedError(f"is larger than {size}")
 
 
-def _not_opened(error: OSError) -> FileRefusedError:
+def _explain_open_error(error: OSError) -> FileRefusedError:
     system = error.strerror or "no reason given"
     if isinstance(error, FileNotFoundError):
         return FileRefusedError("does not exist", system=system)

@@ -1,7 +1,8 @@
-"""What a program writes to a descriptor that somebody reads, or does not: it never waits for them in vain.
+"""Write to standard output and standard error without ever waiting for a reader that has stopped.
 
-A pipe whose reader has stopped, or a terminal that hangs, takes nothing more, and a write would wait for
-ever. Here it waits in a thread, and what follows is kept until it is taken, or is too much.
+A pipe whose reader has stopped takes nothing more, and neither does a terminal that hangs: a plain write
+would wait for ever, and the run with it. Here a thread waits instead. Later output stays in memory until the
+reader takes it, or until there is too much of it.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ SAFE = 4096
 """Bytes that a pipe which is ready takes at once (Linux's PIPE_BUF)."""
 
 MOST = 16 * 1024 * 1024
-"""Bytes that are kept for a reader who takes none."""
+"""Bytes kept in memory for a reader that takes none."""
 
 MOMENT = 0.2
-"""Seconds that a terminal gets for one write, before it counts as one that hangs."""
+"""Seconds for one write to a terminal, before the terminal counts as hanging."""
 
 PATIENCE = 10.0
-"""Seconds at the end of a program in which a reader must take something, or it gets no more."""
+"""Seconds at the end of the program in which a reader must take something, or else gets no more."""
 
 
 class WriteError(OSError):
-    """The descriptor takes no more, as a full disk does."""
+    """The descriptor takes no more bytes, as on a full disk."""
 
 
-class Outlet(io.RawIOBase):
-    """A descriptor to write to.
+class PatientOutput(io.RawIOBase):
+    """A descriptor whose ``write`` never blocks.
 
-    With ``strict``, the write after which nothing is written any more raises BrokenPipeError where the reader
-    has gone, else WriteError. Otherwise nothing raises.
+    With ``strict``, the first write that is lost raises: BrokenPipeError if the reader has gone, otherwise
+    WriteError. Without ``strict`` no write raises.
     """
 
     def __init__(self, descriptor: int, *, strict: bool, most: int = MOST) -> None:
@@ -50,7 +51,7 @@ class Outlet(io.RawIOBase):
         self._strict = strict
         self._most = most
         self._terminal = os.isatty(descriptor)
-        self._blocks = _blocks(descriptor)
+        self._blocks = _may_block(descriptor)
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._changed = Condition()
@@ -69,11 +70,11 @@ class Outlet(io.RawIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether the descriptor is a terminal."""
         return self._terminal
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True, as io.RawIOBase wants it."""
         return True
 
     def write(self, data: ReadableBuffer) -> int:
@@ -81,12 +82,12 @@ class Outlet(io.RawIOBase):
         given = bytes(data)
         with self._changed:
             if self._error is None:
-                self._take(given)
-            self._tell()
+                self._accept(given)
+            self._raise_error()
         return len(given)
 
     def drain(self, patience: float = PATIENCE) -> None:
-        """Return when all is written, or nothing was taken for so many seconds."""
+        """Wait until all is written, or until the reader has taken nothing for ``patience`` seconds."""
         with self._changed:
             left, since = self._size, time.monotonic()
             while self._size and self._error is None and time.monotonic() - since < patience:
@@ -94,17 +95,17 @@ class Outlet(io.RawIOBase):
                 if self._size < left:
                     left, since = self._size, time.monotonic()
 
-    def _take(self, data: bytes) -> None:
+    def _accept(self, data: bytes) -> None:
         if not self._blocks:
             self._write(data)
             return
-        rest = data if self._waiting or self._terminal else self._at_once(data)
+        rest = data if self._waiting or self._terminal else self._write_what_fits(data)
         if rest and self._error is None:
-            self._keep(rest)
+            self._enqueue(rest)
 
-    def _at_once(self, data: bytes) -> bytes:
-        """Write what is sure not to block; return the rest."""
-        while data and self._error is None and _ready(self._descriptor):
+    def _write_what_fits(self, data: bytes) -> bytes:
+        """Write as much as is sure not to block; return the rest."""
+        while data and self._error is None and _is_ready(self._descriptor):
             self._write(data[:SAFE])
             data = data[SAFE:]
         return data
@@ -116,8 +117,8 @@ class Outlet(io.RawIOBase):
         except OSError as error:
             self._error = error
 
-    def _keep(self, data: bytes) -> None:
-        """Hand it to the thread; a terminal is waited for a moment, so that lines keep their order."""
+    def _enqueue(self, data: bytes) -> None:
+        """Leave ``data`` to the thread. Wait a moment for a terminal, so that its lines keep their order."""
         if self._size + len(data) > self._most:
             if self._strict:
                 self._error = OSError(errno.ENOBUFS, "nobody reads them")
@@ -125,18 +126,18 @@ class Outlet(io.RawIOBase):
         self._waiting.append(data)
         self._size += len(data)
         if self._thread is None:
-            self._thread = Thread(target=self._work, name=f"outlet {self._descriptor}", daemon=True)
+            self._thread = Thread(target=self._write_queue, name=f"output {self._descriptor}", daemon=True)
             self._thread.start()
         self._changed.notify_all()
         if self._terminal and not self._hangs:
             self._hangs = not self._changed.wait_for(lambda: not self._size or self._error, MOMENT)
 
-    def _work(self) -> None:
+    def _write_queue(self) -> None:
         while self._send_next():
             pass
 
     def _send_next(self) -> bool:
-        """Write some of what waits; False where that cannot be written any more."""
+        """Write some of the queue; return False once the descriptor takes no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting)
             data = self._waiting[0]
@@ -148,11 +149,11 @@ class Outlet(io.RawIOBase):
                 self._changed.notify_all()
             return False
         with self._changed:
-            self._written(data, count)
+            self._drop_written(data, count)
             self._changed.notify_all()
         return True
 
-    def _written(self, data: bytes, count: int) -> None:
+    def _drop_written(self, data: bytes, count: int) -> None:
         self._size -= count
         if count < len(data):
             self._waiting[0] = data[count:]
@@ -160,7 +161,7 @@ class Outlet(io.RawIOBase):
             self._waiting.popleft()
         self._hangs = self._hangs and self._size > 0
 
-    def _tell(self) -> None:
+    def _raise_error(self) -> None:
         if self._strict and self._error is not None and not self._told:
             self._told = True
             if isinstance(self._error, BrokenPipeError):
@@ -168,59 +169,61 @@ class Outlet(io.RawIOBase):
             raise WriteError(self._error.errno, self._error.strerror)
 
 
-def _blocks(descriptor: int) -> bool:
-    """Whether a write may wait for somebody who reads."""
+def _may_block(descriptor: int) -> bool:
+    """Return whether a write may wait for a reader."""
     mode = os.fstat(descriptor).st_mode
     return os.isatty(descriptor) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def _ready(descriptor: int) -> bool:
+def _is_ready(descriptor: int) -> bool:
     asked = select.poll()
     asked.register(descriptor, select.POLLOUT)
     return bool(asked.poll(0))
 
 
 def hold_descriptors() -> None:
-    """Have descriptors 0 to 2 be there: one that is closed is /dev/null from now on.
+    """Open /dev/null on each of the descriptors 0 to 2 that is closed.
 
-    Otherwise the next file that is opened would take its place, and be written to as the standard output.
+    Otherwise the next file that the program opens would get that number, and standard output would go into
+    that file: the journal, for example.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+            os.set_inheritable(
+                os.open(os.devnull, os.O_RDWR), True
+            )  # open() takes the lowest free number: this one
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-class Standard:
-    """The standard streams of a program, from now to its end: stdout says once that it cannot be written,
-    stderr never does."""
+class StandardStreams:
+    """The program's standard streams, to its end. A failing stdout raises once; a failing stderr never."""
 
     def __init__(self) -> None:
-        self._outlets = (Outlet(1, strict=True), Outlet(2, strict=False))
-        sys.stdout = _stream(self._outlets[0], sys.stdout)
-        sys.stderr = _stream(self._outlets[1], sys.stderr)
+        self._outputs = (PatientOutput(1, strict=True), PatientOutput(2, strict=False))
+        sys.stdout = _wrap_stream(self._outputs[0], sys.stdout)
+        sys.stderr = _wrap_stream(self._outputs[1], sys.stderr)
 
     def drain(self, patience: float = PATIENCE) -> None:
-        """Write what is left, as ``Outlet.drain`` does; raises OSError where stdout cannot be written."""
+        """Write the rest, as ``PatientOutput.drain`` does. Raises OSError if stdout cannot be written."""
         try:
             sys.stdout.flush()
         finally:
             with suppress(OSError):
                 sys.stderr.flush()
-            for outlet in self._outlets:
-                outlet.drain(patience)
+            for output in self._outputs:
+                output.drain(patience)
 
 
-def _stream(outlet: Outlet, before: TextIO) -> io.TextIOWrapper:
-    assert isinstance(before, io.TextIOWrapper)  # noqa: S101 - it is what Python has made of the descriptor
+def _wrap_stream(output: PatientOutput, before: TextIO) -> io.TextIOWrapper:
+    assert isinstance(before, io.TextIOWrapper)  # noqa: S101 - Python makes no other kind
     before.flush()
-    # Without a buffer between: one that is interrupted in a write would write the same again.
+    # No buffer in between: if a signal interrupts its write, a buffer writes the same bytes again.
     return io.TextIOWrapper(
-        outlet,
+        output,
         encoding=before.encoding,
         errors=before.errors,
         line_buffering=before.line_buffering,

@@ -8,7 +8,7 @@ from orchestrator.commands.terminal.plan_words import (
     format_percent,
     format_rate,
 )
-from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import StepSize, StopWhen, Threshold, Wave
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
     assert format_percent(share) == expected
 
 
-WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(Size(count=5), Size(share=1.0)))
+WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(StepSize(count=5), StepSize(share=1.0)))
 
 
 @pytest.mark.parametrize(
     ("wave", "targets", "expected"),
     [
         (Wave(name="a"), 9, ""),
-        (Wave(name="a", sizes=(Size(share=1.0),)), 9, ""),
+        (Wave(name="a", sizes=(StepSize(share=1.0),)), 9, ""),
         (WAVE, 2005, "steps of 5, 2,000 targets; pauses 1 min after each; asks before it goes on"),
         (WAVE, 5, "pauses 1 min after it; asks before it goes on"),
         (WAVE, 0, "pauses 1 min after it; asks before it goes on"),

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.report.formats import FORMATS
 from orchestrator.simulator.process import RunningSimulators
-from orchestrator.system.writing import whole_file
+from orchestrator.system.writing import write_whole_file
 
 if TYPE_CHECKING:
     from tests.conftest import Ended
@@ -49,7 +49,7 @@ def test_no_such_run_is_2(undeploy: Undeploy, run: str) -> None:
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "report"
     path.write_text("before")
-    with pytest.raises(TypeError), whole_file(path) as out:
+    with pytest.raises(TypeError), write_whole_file(path) as out:
         out.writelines(["half", 7])  # type: ignore[list-item]  # what makes it fail
 
     assert path.read_text() == "before"
@@ -60,7 +60,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with whole_file(path) as out:
+    with write_whole_file(path) as out:
         out.write("all of it")
 
     assert os.read(reader, 100) == b"all of it"
@@ -68,7 +68,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot write"), whole_file(tmp_path / "no" / "report"):
+    with pytest.raises(UsageError, match="cannot write"), write_whole_file(tmp_path / "no" / "report"):
         pass
 
 

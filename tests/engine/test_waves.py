@@ -37,7 +37,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.http import Lost, Request
-from orchestrator.model.plan import Plan, Size, StopWhen, Threshold, Wave, WaveStep
+from orchestrator.model.plan import Plan, StepSize, StopWhen, Threshold, Wave, WaveStep
 from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import Target, TargetId
@@ -525,8 +525,8 @@ def test_who_waits_for_a_first_signature_to_be_let_in_does_not_outwait_the_windo
 # --- waves and steps ------------------------------------------------------------------------------------
 
 
-def sizes(*steps: int | float) -> tuple[Size, ...]:
-    return tuple(Size(count=one) if isinstance(one, int) else Size(share=one) for one in steps)
+def sizes(*steps: int | float) -> tuple[StepSize, ...]:
+    return tuple(StepSize(count=one) if isinstance(one, int) else StepSize(share=one) for one in steps)
 
 
 PLANS = st.lists(
@@ -540,7 +540,7 @@ SIZES = st.sampled_from([(), sizes(1, 1.0), sizes(1, 0.5, 1.0), sizes(2, 5), siz
 @settings(max_examples=40, deadline=None)
 @given(drawn=PLANS, split_by=st.tuples(SIZES, SIZES, SIZES), refused=st.sets(st.integers(1, 25), max_size=8))
 def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_have_ended(
-    drawn: list[tuple[int, str, str | None]], split_by: tuple[tuple[Size, ...], ...], refused: set[int]
+    drawn: list[tuple[int, str, str | None]], split_by: tuple[tuple[StepSize, ...], ...], refused: set[int]
 ) -> None:
     targets = [target(seq, name, like=like, wave=wave) for seq, (wave, name, like) in enumerate(drawn, 1)]
     bad = {one.id for one in targets if one.seq in refused}

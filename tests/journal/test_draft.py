@@ -101,7 +101,9 @@ def test_what_goes_first_in_any_plan(
             for seq, wave in enumerate(waves, 1):
                 sink.add(target(seq, f"roma/{letters[0]}{seq % 7}", wave), place(seq))
             for seq, needs in asked:
-                sink.require(1 + seq % len(waves), TargetId(f"roma/{letters[1]}{needs}"), place(100 + seq))
+                sink.add_dependency(
+                    1 + seq % len(waves), TargetId(f"roma/{letters[1]}{needs}"), place(100 + seq)
+                )
         faults = list(listing.find_dependency_faults())
         assert _in_order(made.find_dependency_faults()) == _in_order(faults)
         if any(fault.why == "circle" for fault in faults):
@@ -120,7 +122,7 @@ def _in_order(faults: Iterable[DependencyFault]) -> list[DependencyFault]:
 
 def test_what_goes_first_is_kept_without_being_asked_what_is_astray(tmp_path: Path) -> None:
     made = draft(tmp_path / "j", [target(1, "roma/a"), target(2, "roma/b")])
-    made.require(1, TargetId("roma/b"), place(1))
+    made.add_dependency(1, TargetId("roma/b"), place(1))
     finish(made, plan())
     made.close()
     with closing(open_database(tmp_path / "j", write=False)) as database:

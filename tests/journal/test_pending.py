@@ -221,7 +221,7 @@ def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
     path = folder / "journal.sqlite"
     made = draft(path, (target(seq, f"roma/a{seq}") for seq in range(1, count + 1)))
     for seq, name in needs:
-        made.require(seq, TargetId(name), place(seq))
+        made.add_dependency(seq, TargetId(name), place(seq))
     finish(made, plan())
     made.close()
     return open_database(path, write=True)

@@ -71,7 +71,7 @@ class Story:
         made = draft(self.folder / "journal.sqlite", self.targets)
         for seq, before in self.needs.items():
             for needs in before:
-                made.require(seq, self.targets[needs - 1].id, place(seq))
+                made.add_dependency(seq, self.targets[needs - 1].id, place(seq))
         assert list(made.find_dependency_faults()) == []
         finish(made, self.plan)
         made.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model.plan import Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import StepSize, StopWhen, Threshold, Wave
 from orchestrator.model.settings import CredentialReference, Retry
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.reader import read_plan
@@ -59,7 +59,10 @@ def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
     assert plan.protect == ("apim/Payments/*/production",)
     assert plan.waves == (
         Wave(name="canary", pause_after=90.0, proceed="ask"),
-        Wave(name="everything", sizes=(Size(count=1), Size(share=0.125), Size(count=5), Size(share=1.0))),
+        Wave(
+            name="everything",
+            sizes=(StepSize(count=1), StepSize(share=0.125), StepSize(count=5), StepSize(share=1.0)),
+        ),
     )
     assert (apim.limits.rate, apim.park_for) == (1.5, 300.0)
     assert (plan.gateways[0].limits.rate, plan.gateways[0].park_for) == (None, 600.0)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
-from orchestrator.model.plan import Plan, Size, Wave, Window
+from orchestrator.model.plan import Plan, StepSize, Wave, Window
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.model.target import Target, TargetId
@@ -225,7 +225,7 @@ def test_a_stop_rule_is_foreseen_where_it_would_fire_first() -> None:
 
 
 def test_a_step_is_named_where_a_wave_has_some() -> None:
-    plan = replace(PLAN, waves=(Wave(name="one", sizes=(Size(count=1), Size(share=1.0))),))
+    plan = replace(PLAN, waves=(Wave(name="one", sizes=(StepSize(count=1), StepSize(share=1.0))),))
     second = replace(seen(2), step=1)
 
     assert "in step 1 of wave one" in kinds(plan, preview(seen(1, Verdict.ABSENT), second))["stop_rule"].text

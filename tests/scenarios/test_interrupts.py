@@ -199,7 +199,7 @@ def test_before_a_pipe_that_nobody_reads(staged: Callable[..., Stage], stream: s
 def test_a_pipe_that_nobody_reads_ends_no_run(staged: Callable[..., Stage]) -> None:
     stage = staged(400, 0)
     (stage.folder / "sitecustomize.py").write_text(
-        "import orchestrator.system.streams\norchestrator.outlet.PATIENCE = 0.5\n"
+        "import orchestrator.system.streams\norchestrator.system.streams.PATIENCE = 0.5\n"
     )
     path = f"{stage.folder}:{stage.env['PYTHONPATH']}"
     reading, writing = os.pipe()

@@ -222,7 +222,7 @@ class _Play:
         for target in self._scene.targets:
             draft.add(target, FilePosition(0, target.seq, 1))
             for before in self._scene.needs.get(target.seq, ()):
-                draft.require(target.seq, before, FilePosition(0, target.seq, 1))
+                draft.add_dependency(target.seq, before, FilePosition(0, target.seq, 1))
         source = place / "plan.yaml"
         source.write_text("version: 1\n")
         plan = self._scene.plan

@@ -20,7 +20,7 @@ from orchestrator.engine.control_commands import (
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, Size, StopWhen, Threshold, Wave
+from orchestrator.model.plan import Plan, StepSize, StopWhen, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import SimulatedUser
@@ -155,8 +155,10 @@ def _auth(random: Random, name: str, url: str) -> Auth:
 
 
 def _wave(random: Random, index: int) -> Wave:
-    part, whole = Size(share=random.choice([0.1, 0.5])), Size(share=1.0)
-    sizes = random.choice([(), (), (Size(count=1), whole), (Size(count=1), part, whole), (part, whole)])
+    part, whole = StepSize(share=random.choice([0.1, 0.5])), StepSize(share=1.0)
+    sizes = random.choice(
+        [(), (), (StepSize(count=1), whole), (StepSize(count=1), part, whole), (part, whole)]
+    )
     return Wave(
         name=f"wave-{index + 1}",
         pause_after=random.choice([None, None, 3.0, 90.0]),

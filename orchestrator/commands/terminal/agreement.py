@@ -148,16 +148,13 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
 
 def current_user() -> Approver:
     """Return who sits here: the user of this process, and the host."""
-    import getpass
     import os
     import socket
 
     from orchestrator.preview.approval import Approver
+    from orchestrator.system.users import find_login_name
 
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
+    user = find_login_name() or str(os.getuid())
     return Approver(user=user, host=socket.gethostname())
 
 

@@ -14,8 +14,8 @@ import click
 
 from orchestrator.commands.options.display import DisplayOptions
 from orchestrator.commands.options.runs import REHEARSALS, format_state_option
-from orchestrator.system.streams import Outlet
-from orchestrator.system.writing import appended
+from orchestrator.system.streams import PatientOutput
+from orchestrator.system.writing import open_to_append
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,9 +91,9 @@ def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
 
     if destination == "-":
         return JsonLinesWriter(sys.stdout.buffer, tell)
-    handle = appended(Path(destination))
+    handle = open_to_append(Path(destination))
     stack.callback(_close_quietly, partial(os.close, handle))
-    out = Outlet(handle, strict=True)  # it may be a pipe whose reader stops
+    out = PatientOutput(handle, strict=True)  # it may be a pipe whose reader stops
     stack.callback(out.drain)
     return JsonLinesWriter(out, tell)
 
