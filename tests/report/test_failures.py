@@ -7,30 +7,40 @@ import pytest
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.failures import EXAMPLES, find_cause, group_by_cause
 from orchestrator.report.values import AttemptReport
-from tests.support.runs import a_target, an_attempt, made_up
+from tests.support.made_up_runs import build_attempt, build_target, make_up_run
 
 
 @pytest.mark.parametrize(
     ("outcome", "reason", "attempts", "expected"),
     [
-        (Outcome.FAILED, "refused: x", (an_attempt(1, 403, "APIG.1005", "No"),), ("APIG.1005", "No")),
-        (Outcome.FAILED, "refused: x", (an_attempt(1, 403, "APIG.1005", None),), ("APIG.1005", "refused: x")),
-        (Outcome.FAILED, "spent: x", (an_attempt(1, 500, "A", "b"), an_attempt(2, None)), ("A", "b")),
-        (Outcome.FAILED, "refused: x", (an_attempt(1, 409, None, "Conflict"),), ("HTTP 409", "Conflict")),
-        (Outcome.FAILED, "partial: pod-1", (an_attempt(1, 200, "c", "m"),), ("partial", "partial: pod-1")),
-        (Outcome.UNKNOWN, "spent: x", (an_attempt(1, None),), ("spent", "spent: x")),
-        (Outcome.UNKNOWN, None, (an_attempt(1, None),), ("no reply", None)),
-        (Outcome.NOT_STARTED, "denied: y", (an_attempt(1, 401, "APIG.1002", "m"),), ("denied", "denied: y")),
+        (Outcome.FAILED, "refused: x", (build_attempt(1, 403, "APIG.1005", "No"),), ("APIG.1005", "No")),
+        (
+            Outcome.FAILED,
+            "refused: x",
+            (build_attempt(1, 403, "APIG.1005", None),),
+            ("APIG.1005", "refused: x"),
+        ),
+        (Outcome.FAILED, "spent: x", (build_attempt(1, 500, "A", "b"), build_attempt(2, None)), ("A", "b")),
+        (Outcome.FAILED, "refused: x", (build_attempt(1, 409, None, "Conflict"),), ("HTTP 409", "Conflict")),
+        (Outcome.FAILED, "partial: pod-1", (build_attempt(1, 200, "c", "m"),), ("partial", "partial: pod-1")),
+        (Outcome.UNKNOWN, "spent: x", (build_attempt(1, None),), ("spent", "spent: x")),
+        (Outcome.UNKNOWN, None, (build_attempt(1, None),), ("no reply", None)),
+        (
+            Outcome.NOT_STARTED,
+            "denied: y",
+            (build_attempt(1, 401, "APIG.1002", "m"),),
+            ("denied", "denied: y"),
+        ),
         (Outcome.NOT_STARTED, None, (), ("no reason given", None)),
     ],
-)  # fmt: skip
+)
 def test_the_cause_is_the_vendors_code_or_our_own_word(
     outcome: Outcome,
     reason: str | None,
     attempts: tuple[AttemptReport, ...],
     expected: tuple[str, str | None],
 ) -> None:
-    assert find_cause(a_target("roma-eu/a", outcome, reason, attempts=attempts)) == expected
+    assert find_cause(build_target("roma-eu/a", outcome, reason, attempts=attempts)) == expected
 
 
 def test_groups_stand_by_outcome_then_by_size() -> None:
@@ -43,7 +53,7 @@ def test_groups_stand_by_outcome_then_by_size() -> None:
         *many(2, Outcome.UNKNOWN, "spent"),
         *many(3, Outcome.FAILED, "refused"),
     ]
-    targets = [a_target(f"roma-eu/{n}", outcome, reason) for n, (outcome, reason) in enumerate(kinds)]
+    targets = [build_target(f"roma-eu/{n}", outcome, reason) for n, (outcome, reason) in enumerate(kinds)]
 
     assert [(group.outcome.value, group.label, group.count) for group in group_by_cause(targets)] == [
         ("failed", "refused", 3),
@@ -54,7 +64,7 @@ def test_groups_stand_by_outcome_then_by_size() -> None:
 
 
 def test_examples_are_the_first_and_the_rest_is_counted() -> None:
-    targets = [a_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x") for n in range(12)]
+    targets = [build_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x") for n in range(12)]
 
     group = group_by_cause(targets)[0]
 
@@ -64,7 +74,9 @@ def test_examples_are_the_first_and_the_rest_is_counted() -> None:
 
 def test_a_thousand_different_codes_do_not_fill_the_memory_and_none_is_lost() -> None:
     targets = [
-        a_target(f"roma-eu/{n}", Outcome.FAILED, "refused: x", attempts=(an_attempt(1, 400, f"X.{n}", "m"),))
+        build_target(
+            f"roma-eu/{n}", Outcome.FAILED, "refused: x", attempts=(build_attempt(1, 400, f"X.{n}", "m"),)
+        )
         for n in range(1_000)
     ]
 
@@ -76,7 +88,7 @@ def test_a_thousand_different_codes_do_not_fill_the_memory_and_none_is_lost() ->
 
 
 def test_every_target_that_is_not_down_is_in_one_group() -> None:
-    account = made_up(2_000)
+    account = make_up_run(2_000)
 
     counts = account.report.totals
 

@@ -25,10 +25,10 @@ from orchestrator.report.values import (
     Totals,
     UnrestorableTargets,
 )
-from tests.support.runs import FakeAccount, a_run, a_target, an_attempt, written
+from tests.support.made_up_runs import FakeReportSource, build_attempt, build_run, build_target, render_report
 
 PARENT = "20261122-190003-7f3a"
-RESTORE = replace(a_run(), id="20261123-010000-restore-7f3b", act="restore", parent=PARENT)
+RESTORE = replace(build_run(), id="20261123-010000-restore-7f3b", act="restore", parent=PARENT)
 AGAIN = f"undeploy restore {PARENT}"
 ONCE_MORE = "Once the causes are mended, another restore deploys what is not up yet, and nothing else:"
 AFTER = (
@@ -40,20 +40,23 @@ SKIPPED = "skipped: its front-end API would get a new id; --accept new-front-end
 
 def attempts(status: int = 200) -> tuple[Any, ...]:
     return (
-        an_attempt(1, 200, act=Act.LOOK),
-        an_attempt(2, status, act=Act.DEPLOY, after=1),
-        an_attempt(3, 200, act=Act.LOOK, after=2),
+        build_attempt(1, 200, act=Act.LOOK),
+        build_attempt(2, status, act=Act.DEPLOY, after=1),
+        build_attempt(3, 200, act=Act.LOOK, after=2),
     )
 
 
-def account(run: Any = RESTORE, **more: Any) -> FakeAccount:
+def account(run: Any = RESTORE, **more: Any) -> FakeReportSource:
     targets = (
-        *(a_target(f"roma-eu/{n}", Outcome.RESTORED, evidence="look", attempts=attempts()) for n in range(3)),
-        a_target("roma-eu/4", Outcome.ALREADY_DEPLOYED, evidence="look", attempts=attempts()[:1]),
-        a_target("roma-eu/5", Outcome.FAILED, "refused: APIG.3479 differs", attempts=attempts(409)[:2]),
-        a_target("roma-eu/6", Outcome.NOT_STARTED, SKIPPED),
+        *(
+            build_target(f"roma-eu/{n}", Outcome.RESTORED, evidence="look", attempts=attempts())
+            for n in range(3)
+        ),
+        build_target("roma-eu/4", Outcome.ALREADY_DEPLOYED, evidence="look", attempts=attempts()[:1]),
+        build_target("roma-eu/5", Outcome.FAILED, "refused: APIG.3479 differs", attempts=attempts(409)[:2]),
+        build_target("roma-eu/6", Outcome.NOT_STARTED, SKIPPED),
     )
-    made = FakeAccount(targets, run)
+    made = FakeReportSource(targets, run)
     made.report = replace(made.report, **more)
     return made
 
@@ -256,7 +259,7 @@ def test_the_screen_s_columns_are_the_act_s() -> None:
 
 
 def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:
-    found = json.loads(written("json", account()))
+    found = json.loads(render_report("json", account()))
 
     for totals in (found["totals"], found["gateways"][0]["totals"], found["waves"][0]["totals"]):
         assert list(totals)[:4] == ["targets", "restored", "already_deployed", "failed"]
@@ -267,7 +270,7 @@ def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:
 
 
 def test_the_ticket_says_what_came_back_and_of_which_run() -> None:
-    text = written("markdown", account(accepted=("new-front-end-id",)))
+    text = render_report("markdown", account(accepted=("new-front-end-id",)))
 
     assert text.startswith(
         f"# orders-retirement: restore run `{RESTORE.id}`\n\n**4 of 6 targets are deployed"
@@ -280,7 +283,7 @@ def test_the_ticket_says_what_came_back_and_of_which_run() -> None:
 
 
 def test_the_page_says_so_too() -> None:
-    root = markup.document_fromstring(written("html", account(accepted=("new-front-end-id",))))
+    root = markup.document_fromstring(render_report("html", account(accepted=("new-front-end-id",))))
 
     def texts(path: str) -> list[str]:
         return [" ".join(element.text_content().split()) for element in root.xpath(path)]
@@ -294,14 +297,14 @@ def test_the_page_says_so_too() -> None:
     assert "p50 · p95 · p99 of deploys" in texts("//th")
     assert {"Restored", "Already"} <= set(texts("//th"))
     assert root.xpath("//rect[@class='fill-restored']")
-    body = re.sub(r"<(style|script)>.*?</\1>", "", written("html", account()), flags=re.DOTALL)
+    body = re.sub(r"<(style|script)>.*?</\1>", "", render_report("html", account()), flags=re.DOTALL)
     assert "undeploy" not in re.sub(r"undeploy (report|restore|resume)", "", body)
 
 
 @pytest.mark.parametrize("part", ["page.css", "page.js"])
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_has_its_colour_and_its_place(outcome: Outcome, part: str) -> None:
-    text = written("html", account())
+    text = render_report("html", account())
     kind = "style" if part == "page.css" else "script"
     (source,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
 
@@ -310,7 +313,7 @@ def test_every_outcome_has_its_colour_and_its_place(outcome: Outcome, part: str)
 
 
 def test_a_spreadsheet_and_a_ci_server_get_the_same_words() -> None:
-    suite = ET.fromstring(written("junit", account())).find("testsuite")
+    suite = ET.fromstring(render_report("junit", account())).find("testsuite")
     assert suite is not None
     properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
 
@@ -320,12 +323,12 @@ def test_a_spreadsheet_and_a_ci_server_get_the_same_words() -> None:
         True,
         False,
     ]
-    assert written("csv", account()).count(",restored,") == 3
+    assert render_report("csv", account()).count(",restored,") == 3
 
 
 def test_an_undeploy_run_tells_how_many_were_seen_before() -> None:
     made = account(replace(RESTORE, act="undeploy", parent=None), snapshots=5)
 
-    assert "| Snapshots | 5 of 6 targets |" in written("markdown", made)
-    assert "5 of 6 targets</dd>" in written("html", made)
-    assert "Snapshots" not in written("markdown", account())
+    assert "| Snapshots | 5 of 6 targets |" in render_report("markdown", made)
+    assert "5 of 6 targets</dd>" in render_report("html", made)
+    assert "Snapshots" not in render_report("markdown", account())

@@ -13,7 +13,7 @@ from orchestrator.report.advice import advise
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import ApprovalReport, RunApproval, SessionReport, WindowReport
-from tests.support.runs import STARTED, FakeAccount, a_run, a_target, written
+from tests.support.made_up_runs import STARTED, FakeReportSource, build_run, build_target, render_report
 
 RULE = "stop_rule: failed: 5 of 20 (25%) in wave everything, limit 20%"
 FIRST = SessionReport(
@@ -24,22 +24,22 @@ SECOND = SessionReport(
 )
 
 
-def account(*, rehearsal: bool = False) -> FakeAccount:
+def account(*, rehearsal: bool = False) -> FakeReportSource:
     run = replace(
-        a_run(state="stopped", stopped_by=RULE, exit_status=4),
+        build_run(state="stopped", stopped_by=RULE, exit_status=4),
         rehearsal=rehearsal,
         window=WindowReport(opens=None, closes=STARTED + timedelta(hours=4), origin="option"),
         approval=ApprovalReport(how="digest", by="alice on ops-1"),
         sessions=(FIRST, SECOND),
     )
-    made = FakeAccount((a_target(outcome=Outcome.FAILED, reason="refused: no"),), run)
+    made = FakeReportSource((build_target(outcome=Outcome.FAILED, reason="refused: no"),), run)
     made.report = replace(made.report, approval=RunApproval(how="digest", by="alice on ops-1", at=STARTED))
     return made
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_whether_it_was_a_rehearsal(name: str) -> None:
-    real, rehearsed = written(name, account()), written(name, account(rehearsal=True))
+    real, rehearsed = render_report(name, account()), render_report(name, account(rehearsal=True))
 
     assert real != rehearsed
     said = {
@@ -58,7 +58,7 @@ def test_every_format_says_whether_it_was_a_rehearsal(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_names_each_gateway_s_url(name: str) -> None:
-    assert "https://roma-eu.example.com" in written(name, account())
+    assert "https://roma-eu.example.com" in render_report(name, account())
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "csv"])
@@ -68,7 +68,7 @@ def test_every_format_names_each_gateway_s_url(name: str) -> None:
     ids=lambda said: said.replace(" ", "_"),
 )
 def test_every_format_but_the_table_names_sessions_approval_and_rule(name: str, said: str) -> None:
-    assert said in written(name, account())
+    assert said in render_report(name, account())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_format_but_the_table_names_sessions_approval_and_rule(name: str, 
     ],
 )
 def test_the_window_is_told_with_who_gave_it(name: str, window: str) -> None:
-    assert window in written(name, account())
+    assert window in render_report(name, account())
 
 
 def test_a_rehearsal_leaves_nothing_to_go_on_with() -> None:

@@ -20,7 +20,7 @@ from orchestrator.report.values import (
 )
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import DASH, format_moment, format_per_second, format_span
-from tests.support.runs import a_run, made_up, written
+from tests.support.made_up_runs import build_run, make_up_run, render_report
 
 
 def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:
@@ -28,7 +28,7 @@ def report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int)
     gateway = GatewayReport(
         name="roma-eu", kind="roma", totals=totals, seconds=LatencyPercentiles(), lane=lane
     )
-    return Report(run=a_run(**(run or {})), totals=totals, gateways=(gateway,), waves=())
+    return Report(run=build_run(**(run or {})), totals=totals, gateways=(gateway,), waves=())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,9 @@ def test_a_command_is_advised_only_where_it_helps(
     run: dict[str, Any], counts: dict[str, int], commands: list[str]
 ) -> None:
     said = [
-        step.command.replace(a_run().id, "RUN") for step in advise(report(run=run, **counts)) if step.command
+        step.command.replace(build_run().id, "RUN")
+        for step in advise(report(run=run, **counts))
+        if step.command
     ]
 
     assert said == commands
@@ -188,12 +190,12 @@ def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -
 
 
 def test_the_ending_names_what_stopped_the_run() -> None:
-    assert describe_end(a_run()) == "complete, exit status 0"
+    assert describe_end(build_run()) == "complete, exit status 0"
     assert (
-        describe_end(a_run(state="stopped", stopped_by="window", exit_status=4))
+        describe_end(build_run(state="stopped", stopped_by="window", exit_status=4))
         == "stopped by window, exit status 4"
     )
-    assert describe_end(a_run(state="killed", exit_status=None)) == "killed"
+    assert describe_end(build_run(state="killed", exit_status=None)) == "killed"
 
 
 @pytest.mark.parametrize(
@@ -234,13 +236,15 @@ def test_what_misleads_the_eye_is_made_visible() -> None:
 def test_verification_switched_off_is_said_where_nobody_can_miss_it() -> None:
     """In the page (red), the Markdown and the JUnit properties; report.json has it among the warnings."""
     text = "insecure: any certificate is believed"
-    account = made_up(6)
+    account = make_up_run(6)
     first, *others = account.report.gateways
     shaky = replace(first, warnings=(*first.warnings, "the clock is off", text))
     account.report = replace(account.report, gateways=(shaky, *others))
 
     assert find_dangers(account.report) == ((first.name, text),)
-    assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in written("html", account)
-    assert "> 🔴 **" in written("markdown", account)
-    assert f'<property name="warning" value="{first.name}: {text}"/>' in written("junit", account)
-    assert text in written("json", account)
+    assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in render_report(
+        "html", account
+    )
+    assert "> 🔴 **" in render_report("markdown", account)
+    assert f'<property name="warning" value="{first.name}: {text}"/>' in render_report("junit", account)
+    assert text in render_report("json", account)

@@ -16,7 +16,7 @@ from orchestrator.errors import JournalError, UsageError
 from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.report.values import TargetReport
 from orchestrator.report.writing import ReportError, write_all, write_report
-from tests.support.runs import FakeAccount, a_run, a_target, made_up, written
+from tests.support.made_up_runs import FakeReportSource, build_run, build_target, make_up_run, render_report
 
 FILES = {
     "json": "report.json",
@@ -65,24 +65,24 @@ def test_no_format_imports_another(name: str) -> None:
 
 def test_an_unknown_format_is_told_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"'pdf'.*json, junit, html, markdown, csv"):
-        write_report("pdf", made_up(1), StringIO())
+        write_report("pdf", make_up_run(1), StringIO())
 
 
 def test_all_reports_are_written_private_and_whole(tmp_path: Path) -> None:
-    account = made_up(60)
+    account = make_up_run(60)
 
     write_all(account, tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     for name, file in FILES.items():
-        assert (tmp_path / file).read_bytes().decode() == written(name, account)
+        assert (tmp_path / file).read_bytes().decode() == render_report(name, account)
 
 
 def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("old", encoding="utf-8")
 
-    write_all(made_up(1), tmp_path)
+    write_all(make_up_run(1), tmp_path)
 
     assert (tmp_path / "report.json").read_text(encoding="utf-8").startswith('{"schema":1')
 
@@ -91,15 +91,15 @@ def test_one_format_that_fails_leaves_the_others_and_no_half_file(tmp_path: Path
     (tmp_path / "report.csv").mkdir()  # nothing can be renamed onto it
 
     with pytest.raises(ReportError, match=r"report\.csv.*undeploy report") as caught:
-        write_all(made_up(6), tmp_path)
+        write_all(make_up_run(6), tmp_path)
 
     assert set(caught.value.failures) == {"report.csv"}
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
 
 
-class _Torn(FakeAccount):
+class _Torn(FakeReportSource):
     def targets(self) -> Iterable[TargetReport]:
-        yield a_target()
+        yield build_target()
         raise JournalError("the journal ends in the middle of a row")
 
 
@@ -107,13 +107,13 @@ def test_a_journal_that_breaks_half_way_keeps_the_old_report(tmp_path: Path) -> 
     (tmp_path / "report.json").write_text("old", encoding="utf-8")
 
     with pytest.raises(ReportError, match="middle of a row"):
-        write_all(_Torn((a_target(),), a_run()), tmp_path)
+        write_all(_Torn((build_target(),), build_run()), tmp_path)
 
     assert (tmp_path / "report.json").read_text(encoding="utf-8") == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md"}
 
 
-class _Counting(FakeAccount):
+class _Counting(FakeReportSource):
     """Fails the test when a format takes targets without writing what it took."""
 
     out: StringIO
@@ -128,7 +128,7 @@ class _Counting(FakeAccount):
 
 @pytest.mark.parametrize("name", ["json", "csv", "junit", "html"])
 def test_targets_are_written_as_they_come(name: str) -> None:
-    account = _Counting(tuple(made_up(2_000).targets()), a_run())
+    account = _Counting(tuple(make_up_run(2_000).targets()), build_run())
     account.out = StringIO()
 
     write_report(name, account, account.out)
@@ -141,7 +141,7 @@ def test_targets_are_written_as_they_come(name: str) -> None:
 def test_nothing_but_the_values_goes_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROMA_TOKEN", "a-secret-of-the-environment")
 
-    text = written(name, made_up(60))
+    text = render_report(name, make_up_run(60))
 
     assert "a-secret-of-the-environment" not in text
     assert str(Path.home()) not in text or str(Path.home()) == "/"

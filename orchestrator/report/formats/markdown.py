@@ -52,24 +52,24 @@ def write(source: ReportSource, out: TextIO) -> None:
         f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n"
         for name, text in find_dangers(report)[:MAX_ROWS]
     )
-    out.writelines(_write_facts(report))
-    out.writelines(_write_sessions(report.run.sessions))
-    out.writelines(_write_chain(report.chain))
+    out.writelines(_render_facts(report))
+    out.writelines(_render_sessions(report.run.sessions))
+    out.writelines(_render_chain(report.chain))
     out.write("\n## What to do next\n\n")
-    out.writelines(_write_steps(report))
+    out.writelines(_render_steps(report))
     out.write("\n## Totals\n\n")
-    out.writelines(_write_totals(report.totals, act))
-    out.writelines(_write_causes(group_by_cause(source.trouble()), act))
-    out.writelines(_write_gateways(report.gateways, act))
-    out.writelines(_write_waves(report.waves, act))
-    out.writelines(_write_controls(report.controls))
+    out.writelines(_render_totals(report.totals, act))
+    out.writelines(_render_causes(group_by_cause(source.trouble()), act))
+    out.writelines(_render_gateways(report.gateways, act))
+    out.writelines(_render_waves(report.waves, act))
+    out.writelines(_render_controls(report.controls))
 
 
 def _name_report(report: Report) -> str:
     return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{describe_act(report.run)} run"
 
 
-def _write_facts(report: Report) -> Iterable[str]:
+def _render_facts(report: Report) -> Iterable[str]:
     run = report.run
     goes_back = "Continues" if run.act == "undeploy" else "Parent"
     parent = {goes_back: format_code(run.parent)} if run.parent else {}
@@ -96,7 +96,7 @@ def _write_facts(report: Report) -> Iterable[str]:
     yield from (_format_row((name, value)) for name, value in facts.items())
 
 
-def _write_chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
+def _render_chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     if not chain:
         return
     yield "\n## Runs\n\n"
@@ -117,14 +117,14 @@ def _write_chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
     yield from _count_rest(len(chain), "runs before these", "report.json")
 
 
-def _write_sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
+def _render_sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
     """Yield a line for each of the newest sessions."""
     yield f"\n## Session{choose_form(len(sessions), '', 's')}\n\n" if sessions else ""
     yield from (f"- {escape_markdown(describe_session(session))}\n" for session in sessions[-MAX_ROWS:])
     yield from _count_rest(len(sessions), "sessions before these", "report.json")
 
 
-def _write_steps(report: Report) -> Iterable[str]:
+def _render_steps(report: Report) -> Iterable[str]:
     for step in advise(report):
         command = f" {format_code(step.command)}" if step.command else ""
         yield f"- {escape_markdown(step.text)}{command}\n"
@@ -135,13 +135,13 @@ def _name_counts(act: str) -> tuple[str, ...]:
     return ("targets", *(outcome.value for outcome in OUTCOMES_OF[act]), *_OTHER_COUNTS)
 
 
-def _write_totals(totals: Totals, act: str) -> Iterable[str]:
+def _render_totals(totals: Totals, act: str) -> Iterable[str]:
     names = _name_counts(act)
     yield _format_header([name.replace("_", " ") for name in names], numbers=len(names))
     yield _format_row(_format_counts(totals, act))
 
 
-def _write_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
+def _render_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
     if not groups:
         return
     yield f"\n## What is not {ACT_WORDS[act].goal}, by cause\n\n"
@@ -160,7 +160,7 @@ def _write_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
     yield from _count_rest(len(groups), "causes")
 
 
-def _write_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
+def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
     yield "\n## Gateways\n\n"
     yield _format_header(["gateway", "kind", "url", "lane", *_name_columns(act), "p50", "p95", "p99"])
     for gateway in gateways[:MAX_ROWS]:
@@ -176,7 +176,7 @@ def _write_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str
         yield from _count_rest(len(warnings), "warnings")
 
 
-def _write_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
+def _render_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield "\n## Waves\n\n"
     yield _format_header(["wave", *_name_columns(act)])
     yield from (
@@ -185,7 +185,7 @@ def _write_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield from _count_rest(len(waves), "waves")
 
 
-def _write_controls(controls: Sequence[ControlReport]) -> Iterable[str]:
+def _render_controls(controls: Sequence[ControlReport]) -> Iterable[str]:
     if not controls:
         return
     yield "\n## Steered by hand\n\n"

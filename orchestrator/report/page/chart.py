@@ -69,7 +69,7 @@ class PaceChart(Struct, frozen=True):
     ticks: tuple[str, ...]
 
     @property
-    def refused(self) -> bool:
+    def has_refusals(self) -> bool:
         """Return whether the gateway refused a request at all."""
         return any(slot.refused for slot in self.slots)
 

@@ -10,21 +10,30 @@ import pytest
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats.csv import COLUMNS
-from tests.support.runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from tests.support.made_up_runs import (
+    HOSTILE,
+    FakeReportSource,
+    build_attempt,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
+)
 
 
-def rows(account: FakeAccount) -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(written("csv", account), newline="")))
+def rows(account: FakeReportSource) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(render_report("csv", account), newline="")))
 
 
 def test_a_row_tells_the_target_and_its_last_request() -> None:
     attempts = (
-        an_attempt(1, 500, "APIG.9999", "System error"),
-        an_attempt(2, 404, "APIG.3084", "gone", after=1),
+        build_attempt(1, 500, "APIG.9999", "System error"),
+        build_attempt(2, 404, "APIG.3084", "gone", after=1),
     )
-    target = a_target("roma-eu/bd42", Outcome.FAILED, "absent: gone", evidence="code", attempts=attempts)
+    target = build_target("roma-eu/bd42", Outcome.FAILED, "absent: gone", evidence="code", attempts=attempts)
 
-    assert rows(FakeAccount((target,), a_run())) == [
+    assert rows(FakeReportSource((target,), build_run())) == [
         {
             "id": "roma-eu/bd42",
             "gateway": "roma-eu",
@@ -50,7 +59,7 @@ def test_a_row_tells_the_target_and_its_last_request() -> None:
 
 
 def test_what_is_not_known_is_an_empty_cell() -> None:
-    row = rows(FakeAccount((a_target(outcome=Outcome.NOT_STARTED),), a_run()))[0]
+    row = rows(FakeReportSource((build_target(outcome=Outcome.NOT_STARTED),), build_run()))[0]
 
     assert {name for name in COLUMNS if row[name] == ""} == {
         "reason", "evidence", "started", "seconds", "last_act", "last_status", "last_code", "last_message",
@@ -58,7 +67,7 @@ def test_what_is_not_known_is_an_empty_cell() -> None:
 
 
 def test_one_row_a_target_in_the_order_of_the_plan() -> None:
-    account = made_up(60)
+    account = make_up_run(60)
 
     assert [row["id"] for row in rows(account)] == [target.id for target in account.targets()]
 
@@ -67,7 +76,7 @@ def test_one_row_a_target_in_the_order_of_the_plan() -> None:
 def test_no_cell_begins_as_a_formula_and_ids_come_back(first: str) -> None:
     name = f"{first}cmd|' /C calc'!A0"
 
-    row = rows(FakeAccount((a_target(name, reason=name, wave=name),), a_run()))[0]
+    row = rows(FakeReportSource((build_target(name, reason=name, wave=name),), build_run()))[0]
 
     assert row["id"] == row["reason"] == row["wave"] == f"'{name}"
     assert row["id"].removeprefix("'") == name
@@ -75,22 +84,22 @@ def test_no_cell_begins_as_a_formula_and_ids_come_back(first: str) -> None:
 
 def test_coordinates_are_json_with_the_names_of_the_plan() -> None:
     coordinates = {"project": "a,b", "proxy": '"quoted"', "environment": "ü"}
-    row = rows(FakeAccount((a_target(coordinates=coordinates),), a_run()))[0]
+    row = rows(FakeReportSource((build_target(coordinates=coordinates),), build_run()))[0]
 
     assert json.loads(row["coordinates"]) == coordinates
 
 
 @pytest.mark.parametrize("control", ["\r", "\n", "\t", "\x00", "\x1b", "\x85"])
 def test_a_target_is_one_line_whatever_a_message_holds(control: str) -> None:
-    attempt = an_attempt(1, 400, None, f"{control}=1+1{control}")
-    account = FakeAccount((a_target(attempts=(attempt,)),), a_run())
+    attempt = build_attempt(1, 400, None, f"{control}=1+1{control}")
+    account = FakeReportSource((build_target(attempts=(attempt,)),), build_run())
 
-    assert len(written("csv", account).splitlines()) == 2
+    assert len(render_report("csv", account).splitlines()) == 2
     assert rows(account)[0]["last_message"] == "\\u{0:04x}=1+1\\u{0:04x}".format(ord(control))
 
 
 def test_hostile_texts_come_back_but_for_control_characters() -> None:
-    ids = [row["id"].removeprefix("roma-eu/") for row in rows(hostile())]
+    ids = [row["id"].removeprefix("roma-eu/") for row in rows(make_hostile_run())]
     plain = [text for text in HOSTILE if not any(ord(sign) < 0x20 for sign in text)]
 
     assert len(ids) == len(HOSTILE)

@@ -13,22 +13,22 @@ from lxml import html as markup  # type: ignore[import-untyped]
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats import html
-from tests.support.runs import (
+from tests.support.made_up_runs import (
     HOSTILE,
-    FakeAccount,
-    a_control,
-    a_pacing,
-    a_run,
-    a_target,
-    an_attempt,
-    hostile,
-    made_up,
-    written,
+    FakeReportSource,
+    build_attempt,
+    build_control,
+    build_pacing,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
 )
 
 
-def read(account: FakeAccount) -> Any:
-    return markup.document_fromstring(written("html", account))
+def read(account: FakeReportSource) -> Any:
+    return markup.document_fromstring(render_report("html", account))
 
 
 def texts(root: Any, path: str) -> list[str]:
@@ -48,13 +48,13 @@ def rows(root: Any) -> list[dict[str, Any]]:
 
 
 def test_the_headline_the_totals_and_the_causes_need_no_script() -> None:
-    targets = tuple(a_target(f"roma-eu/{n}") for n in range(58))
-    gone = a_target(
-        "roma-eu/58", Outcome.FAILED, "absent: x", attempts=(an_attempt(1, 404, "APIG.3084", "gone"),)
+    targets = tuple(build_target(f"roma-eu/{n}") for n in range(58))
+    gone = build_target(
+        "roma-eu/58", Outcome.FAILED, "absent: x", attempts=(build_attempt(1, 404, "APIG.3084", "gone"),)
     )
-    unsure = a_target("roma-eu/59", Outcome.UNKNOWN, "spent: x", attempts=(an_attempt(1, None),))
+    unsure = build_target("roma-eu/59", Outcome.UNKNOWN, "spent: x", attempts=(build_attempt(1, None),))
 
-    root = read(FakeAccount((*targets, gone, unsure), a_run(exit_status=1)))
+    root = read(FakeReportSource((*targets, gone, unsure), build_run(exit_status=1)))
 
     assert texts(root, "//h1") == ["58 of 60 targets are down; 1 failed, 1 is unknown."]
     assert texts(root, "//div[contains(@class, 'tile')]") == [
@@ -68,7 +68,7 @@ def test_the_headline_the_totals_and_the_causes_need_no_script() -> None:
 
 
 def test_the_record_says_what_was_run_and_when() -> None:
-    facts = texts(read(made_up(300, stopped=True)), "//dl[@class='facts']/*")
+    facts = texts(read(make_up_run(300, stopped=True)), "//dl[@class='facts']/*")
 
     told = dict(zip(facts[::2], facts[1::2], strict=True))
     assert told["Plan"] == "orders-retirement"
@@ -79,7 +79,7 @@ def test_the_record_says_what_was_run_and_when() -> None:
 
 
 def test_gateways_waves_and_warnings_are_there() -> None:
-    root = read(made_up(60))
+    root = read(make_up_run(60))
 
     assert texts(root, "//section[@aria-labelledby='gateways']//tbody/tr/th/a") == [
         "roma-eu",
@@ -96,15 +96,15 @@ def test_gateways_waves_and_warnings_are_there() -> None:
 
 
 def test_a_run_that_went_well_shows_no_causes_and_one_without_requests_no_time_line() -> None:
-    root = read(FakeAccount((a_target(),), a_run()))
+    root = read(FakeReportSource((build_target(),), build_run()))
 
     assert texts(root, "//h2") == ["What to do next", "Record", "Gateways", "Waves", "Targets"]
 
 
 def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
-    curves = [a_pacing(), a_pacing("apim", refused=(0, 0, 0, 0), bound=(None,) * 4)]
+    curves = [build_pacing(), build_pacing("apim", refused=(0, 0, 0, 0), bound=(None,) * 4)]
 
-    root = read(FakeAccount((a_target(),), a_run(), curves=curves))
+    root = read(FakeReportSource((build_target(),), build_run(), curves=curves))
 
     assert texts(root, "//section[@aria-labelledby='pace']//h3") == ["roma-eu", "apim"]
     first, second = root.xpath("//figure[contains(@class, 'pace')]")
@@ -121,9 +121,9 @@ def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
 
 def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MAX_LINES", 2)
-    acts = [a_control(), a_control("skip roma-eu/**", by="", origin=""), a_control("stop")]
+    acts = [build_control(), build_control("skip roma-eu/**", by="", origin=""), build_control("stop")]
 
-    root = read(FakeAccount((a_target(),), a_run(), controls=acts))
+    root = read(FakeReportSource((build_target(),), build_run(), controls=acts))
 
     section = "//section[@aria-labelledby='steered']"
     assert texts(root, f"{section}//tbody/tr") == [
@@ -134,7 +134,7 @@ def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_column_and_every_field_has_a_name() -> None:
-    root = read(made_up(60))
+    root = read(make_up_run(60))
 
     assert not root.xpath("//thead//th[not(@scope)] | //tbody//th[not(@scope)]")
     assert not root.xpath("//input[not(ancestor::label)] | //select[not(ancestor::label)]")
@@ -143,7 +143,7 @@ def test_every_column_and_every_field_has_a_name() -> None:
 
 
 def test_the_page_asks_for_nothing_from_outside() -> None:
-    text = written("html", made_up(60))
+    text = render_report("html", make_up_run(60))
     root = markup.document_fromstring(text)
 
     assert not root.xpath("//@src | //link | //iframe | //object | //img | //form | //base")
@@ -154,7 +154,7 @@ def test_the_page_asks_for_nothing_from_outside() -> None:
 
 
 def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> None:
-    root = read(made_up(6))
+    root = read(make_up_run(6))
     policy = root.xpath("string(//meta[@http-equiv='Content-Security-Policy']/@content)")
 
     def allowed(element: Any) -> str:
@@ -169,7 +169,7 @@ def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> Non
 
 
 def test_the_embedded_targets_are_those_of_the_run() -> None:
-    account = made_up(300, stopped=True)
+    account = make_up_run(300, stopped=True)
 
     found = rows(read(account))
 
@@ -183,7 +183,7 @@ def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 200)
-    account = made_up(300, stopped=True)
+    account = make_up_run(300, stopped=True)
     trouble = [target.id for target in account.trouble()]
 
     root = read(account)
@@ -200,7 +200,7 @@ def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_o
 
 def test_more_trouble_than_the_cap_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 20)
-    account = made_up(300, stopped=True)
+    account = make_up_run(300, stopped=True)
 
     root = read(account)
 
@@ -209,14 +209,14 @@ def test_more_trouble_than_the_cap_is_cut_and_told(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_run_without_targets_is_a_page_too() -> None:
-    root = read(FakeAccount((), a_run()))
+    root = read(FakeReportSource((), build_run()))
 
     assert texts(root, "//h1") == ["The run had no targets."]
     assert rows(root) == []
 
 
 def test_hostile_texts_stay_texts() -> None:
-    text = written("html", hostile())
+    text = render_report("html", make_hostile_run())
     root = markup.document_fromstring(text)
 
     assert len(root.xpath("//script")) == 2
@@ -247,7 +247,7 @@ PAIRS = [
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])
 @pytest.mark.parametrize(("front", "back", "least"), PAIRS)
 def test_colours_have_contrast_in_both_schemes(scheme: int, front: str, back: str, least: float) -> None:
-    style = read(made_up(1)).xpath("string(//style)")
+    style = read(make_up_run(1)).xpath("string(//style)")
     colours = dict(re.findall(r"(--[a-z-]+): (#[0-9a-f]{6});", style.split(":root {")[scheme + 1]))
 
     lighter, darker = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)

@@ -16,16 +16,16 @@ import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from orchestrator.model.outcome import Outcome
-from tests.support.runs import (
+from tests.support.made_up_runs import (
     HOSTILE,
-    FakeAccount,
-    a_control,
-    a_pacing,
-    a_run,
-    a_target,
-    hostile,
-    made_up,
-    written,
+    FakeReportSource,
+    build_control,
+    build_pacing,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
 )
 
 pytestmark = pytest.mark.long("starts a browser")
@@ -89,8 +89,8 @@ def opened(folder: Path, file: str, address: str = "") -> tuple[Any, list[str]]:
     return markup.document_fromstring(done.stdout), re.findall(r"CONSOLE.*", done.stderr)
 
 
-def page(folder: Path, account: FakeAccount, address: str = "") -> Any:
-    (folder / "report.html").write_text(written("html", account), encoding="utf-8")
+def page(folder: Path, account: FakeReportSource, address: str = "") -> Any:
+    (folder / "report.html").write_text(render_report("html", account), encoding="utf-8")
     root, console = opened(folder, "report.html", address)
     assert console == []
     return root
@@ -107,7 +107,7 @@ def test_what_goes_wrong_in_a_page_is_seen_here(tmp_path: Path) -> None:
 
 
 def test_the_first_fifty_targets_are_listed_in_the_order_of_the_plan(tmp_path: Path) -> None:
-    account = made_up(10_000)
+    account = make_up_run(10_000)
 
     root = page(tmp_path, account)
 
@@ -117,7 +117,7 @@ def test_the_first_fifty_targets_are_listed_in_the_order_of_the_plan(tmp_path: P
 
 
 def test_an_address_can_name_a_search_an_outcome_and_an_order(tmp_path: Path) -> None:
-    account = made_up(300, stopped=True)
+    account = make_up_run(300, stopped=True)
     wanted = [t for t in account.targets() if t.outcome is Outcome.NOT_STARTED and t.gateway == "apim"]
 
     root = page(tmp_path, account, "#q=WINDOW%20apim&outcome=not_started&sort=-id")
@@ -128,7 +128,7 @@ def test_an_address_can_name_a_search_an_outcome_and_an_order(tmp_path: Path) ->
 
 
 def test_one_target_is_shown_with_its_requests(tmp_path: Path) -> None:
-    account = made_up(300)
+    account = make_up_run(300)
     target = max(account.targets(), key=lambda target: len(target.attempts))
 
     root = page(tmp_path, account, f"#q={quote(target.id, safe='')}")
@@ -143,14 +143,14 @@ def test_one_target_is_shown_with_its_requests(tmp_path: Path) -> None:
 
 
 def test_a_search_without_a_hit_says_so(tmp_path: Path) -> None:
-    root = page(tmp_path, made_up(6), "#q=no-such-thing")
+    root = page(tmp_path, make_up_run(6), "#q=no-such-thing")
 
     assert shown(root) == []
     assert root.get_element_by_id("shown").text == "No target matches."
 
 
 def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
-    root = page(tmp_path, hostile())
+    root = page(tmp_path, make_hostile_run())
 
     assert not root.xpath("//img")
     assert len(root.xpath("//script")) == 2
@@ -159,8 +159,10 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
 
 
 def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(tmp_path: Path) -> None:
-    account = FakeAccount((a_target(),), a_run(), controls=[a_control()], curves=[a_pacing()])
-    (tmp_path / "report.html").write_text(written("html", account), encoding="utf-8")
+    account = FakeReportSource(
+        (build_target(),), build_run(), controls=[build_control()], curves=[build_pacing()]
+    )
+    (tmp_path / "report.html").write_text(render_report("html", account), encoding="utf-8")
     (tmp_path / "chart.html").write_text(CHART, encoding="utf-8")
 
     root, console = opened(tmp_path, "chart.html")
@@ -172,9 +174,11 @@ def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(
     assert all(width > 5 and height > 3 and inside for *_, width, height, inside in marks)
 
 
-@pytest.mark.parametrize("account", [made_up(300, stopped=True), hostile()], ids=["plausible", "hostile"])
-def test_nothing_is_wider_than_a_phone(tmp_path: Path, account: FakeAccount) -> None:
-    (tmp_path / "report.html").write_text(written("html", account), encoding="utf-8")
+@pytest.mark.parametrize(
+    "account", [make_up_run(300, stopped=True), make_hostile_run()], ids=["plausible", "hostile"]
+)
+def test_nothing_is_wider_than_a_phone(tmp_path: Path, account: FakeReportSource) -> None:
+    (tmp_path / "report.html").write_text(render_report("html", account), encoding="utf-8")
     (tmp_path / "frame.html").write_text(FRAME, encoding="utf-8")
 
     root, _ = opened(tmp_path, "frame.html")

@@ -10,17 +10,17 @@ from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
-from tests.support.runs import (
+from tests.support.made_up_runs import (
     HOSTILE,
     STARTED,
-    FakeAccount,
-    a_control,
-    a_run,
-    a_target,
-    an_attempt,
-    hostile,
-    made_up,
-    written,
+    FakeReportSource,
+    build_attempt,
+    build_control,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
 )
 
 TOTALS = [
@@ -35,24 +35,24 @@ TOTALS = [
 ]
 
 
-def read(account: FakeAccount) -> Any:
-    return json.loads(written("json", account))
+def read(account: FakeReportSource) -> Any:
+    return json.loads(render_report("json", account))
 
 
 def test_the_whole_document() -> None:
-    target = a_target(
+    target = build_target(
         "apim/Retail/petstore-api/test",
         gateway="apim",
         evidence="deploymentResult",
         coordinates={"project": "Retail", "proxy": "petstore-api", "environment": "test"},
         attempts=(
-            an_attempt(1, 500, None, "System error", seconds=0.12345),
-            an_attempt(2, None, seconds=None, act=Act.LOOK, after=1.5),
+            build_attempt(1, 500, None, "System error", seconds=0.12345),
+            build_attempt(2, None, seconds=None, act=Act.LOOK, after=1.5),
         ),
     )
     totals = dict.fromkeys(TOTALS, 0) | {"targets": 1, "undeployed": 1, "requests": 2}
 
-    assert read(FakeAccount((target,), a_run(), controls=[a_control()])) == {
+    assert read(FakeReportSource((target,), build_run(), controls=[build_control()])) == {
         "schema": 1,
         "run": {
             "id": "20261122-190003-7f3a",
@@ -132,7 +132,7 @@ def test_the_whole_document() -> None:
 
 
 def test_keys_stand_in_the_order_of_the_schema() -> None:
-    report = read(FakeAccount((a_target(),), a_run()))
+    report = read(FakeReportSource((build_target(),), build_run()))
 
     assert list(report) == ["schema", "run", "totals", "gateways", "waves", "controls", "targets"]
     assert list(report["totals"]) == TOTALS
@@ -142,19 +142,19 @@ def test_keys_stand_in_the_order_of_the_schema() -> None:
 
 
 def test_each_target_is_one_line() -> None:
-    account = made_up(60)
+    account = make_up_run(60)
 
-    lines = [line for line in written("json", account).splitlines() if line.startswith('{"id":')]
+    lines = [line for line in render_report("json", account).splitlines() if line.startswith('{"id":')]
 
     assert [json.loads(line.removesuffix(","))["id"] for line in lines] == [t.id for t in account.targets()]
 
 
 def test_times_of_another_zone_become_utc() -> None:
     istanbul = timezone(timedelta(hours=3))
-    run = replace(a_run(), started=STARTED.astimezone(istanbul), ended=None)
-    attempt = replace(an_attempt(), started=datetime(2026, 11, 22, 22, 30, tzinfo=istanbul))
+    run = replace(build_run(), started=STARTED.astimezone(istanbul), ended=None)
+    attempt = replace(build_attempt(), started=datetime(2026, 11, 22, 22, 30, tzinfo=istanbul))
 
-    report = read(FakeAccount((a_target(attempts=(attempt,)),), run))
+    report = read(FakeReportSource((build_target(attempts=(attempt,)),), run))
 
     assert report["run"]["started"] == "2026-11-22T19:00:03.412000Z"
     assert report["run"]["ended"] is None
@@ -162,20 +162,20 @@ def test_times_of_another_zone_become_utc() -> None:
 
 
 def test_every_outcome_is_written_as_its_word() -> None:
-    report = read(FakeAccount(tuple(a_target(f"roma-eu/{o}", o) for o in Outcome), a_run()))
+    report = read(FakeReportSource(tuple(build_target(f"roma-eu/{o}", o) for o in Outcome), build_run()))
 
     assert [target["outcome"] for target in report["targets"]] == [outcome.value for outcome in Outcome]
 
 
 def test_a_run_without_targets_is_valid() -> None:
-    report = read(FakeAccount((), a_run()))
+    report = read(FakeReportSource((), build_run()))
 
     lists = ("gateways", "waves", "controls", "targets")
     assert [report[name] for name in lists] == [[], [], [], []]
 
 
 def test_hostile_texts_come_back_as_they_were() -> None:
-    report = read(hostile())
+    report = read(make_hostile_run())
 
     assert [target["attempts"][0]["message"] for target in report["targets"]] == list(HOSTILE)
     assert [control["act"] for control in report["controls"]] == list(HOSTILE)

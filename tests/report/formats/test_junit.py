@@ -9,18 +9,27 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
-from tests.support.runs import HOSTILE, FakeAccount, a_run, a_target, an_attempt, hostile, made_up, written
+from tests.support.made_up_runs import (
+    HOSTILE,
+    FakeReportSource,
+    build_attempt,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
+)
 
 SCHEMA = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
 
 
-def read(account: FakeAccount) -> etree._Element:
-    return etree.fromstring(written("junit", account).encode())
+def read(account: FakeReportSource) -> etree._Element:
+    return etree.fromstring(render_report("junit", account).encode())
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 60, 2_000])
 def test_every_run_is_valid(count: int) -> None:
-    account = made_up(count) if count else FakeAccount((), a_run())
+    account = make_up_run(count) if count else FakeReportSource((), build_run())
 
     SCHEMA.assertValid(read(account))
 
@@ -30,7 +39,7 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
 
 
 def test_suites_are_waves_and_their_counts_are_those_of_their_cases() -> None:
-    account = made_up(300, stopped=True)
+    account = make_up_run(300, stopped=True)
     suites = read(account).findall("testsuite")
 
     assert [suite.get("name") for suite in suites] == ["canary", "everything", "the rest"]
@@ -51,7 +60,7 @@ def test_suites_are_waves_and_their_counts_are_those_of_their_cases() -> None:
     ],
 )
 def test_an_outcome_becomes_a_result(outcome: Outcome, child: str | None) -> None:
-    case = read(FakeAccount((a_target("roma-eu/a", outcome, "spent: why"),), a_run())).find(
+    case = read(FakeReportSource((build_target("roma-eu/a", outcome, "spent: why"),), build_run())).find(
         "testsuite/testcase"
     )
     assert case is not None
@@ -63,11 +72,13 @@ def test_an_outcome_becomes_a_result(outcome: Outcome, child: str | None) -> Non
 
 def test_a_failure_tells_every_request() -> None:
     attempts = (
-        an_attempt(1, None, None, "no reply within 30 s", seconds=30.0),
-        an_attempt(2, 500, "APIG.9999", "System error", act=Act.LOOK),
-        an_attempt(3, None, seconds=None),
+        build_attempt(1, None, None, "no reply within 30 s", seconds=30.0),
+        build_attempt(2, 500, "APIG.9999", "System error", act=Act.LOOK),
+        build_attempt(3, None, seconds=None),
     )
-    account = FakeAccount((a_target(outcome=Outcome.UNKNOWN, reason="spent: x", attempts=attempts),), a_run())
+    account = FakeReportSource(
+        (build_target(outcome=Outcome.UNKNOWN, reason="spent: x", attempts=attempts),), build_run()
+    )
 
     assert read(account).findtext("testsuite/testcase/failure") == (
         "1 undeploy: no reply after 30.000 s: no reply within 30 s\n"
@@ -77,7 +88,7 @@ def test_a_failure_tells_every_request() -> None:
 
 
 def test_each_suite_names_the_run() -> None:
-    properties = read(made_up(6)).findall("testsuite[1]/properties/property")
+    properties = read(make_up_run(6)).findall("testsuite[1]/properties/property")
 
     assert {element.get("name"): element.get("value") for element in properties} == {
         "run": "20261122-190003-7f3a",
@@ -92,7 +103,7 @@ def test_each_suite_names_the_run() -> None:
 
 
 def test_hostile_texts_stay_texts_and_only_what_xml_cannot_hold_is_replaced() -> None:
-    root = read(hostile())
+    root = read(make_hostile_run())
     illegal = dict.fromkeys([0x00, 0x07, 0x1B, 0xFFFE], "\ufffd")
 
     SCHEMA.assertValid(root)

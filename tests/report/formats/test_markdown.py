@@ -9,21 +9,21 @@ from msgspec.structs import replace
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats.markdown import MAX_ROWS
 from orchestrator.report.values import WaveReport
-from tests.support.runs import (
+from tests.support.made_up_runs import (
     HOSTILE,
-    FakeAccount,
-    a_control,
-    a_run,
-    a_target,
-    an_attempt,
-    hostile,
-    made_up,
-    written,
+    FakeReportSource,
+    build_attempt,
+    build_control,
+    build_run,
+    build_target,
+    make_hostile_run,
+    make_up_run,
+    render_report,
 )
 
 
 def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:
-    text = written("markdown", made_up(300, stopped=True))
+    text = render_report("markdown", make_up_run(300, stopped=True))
 
     head = text.splitlines()[:3]
     assert head[0] == "# orders-retirement: undeploy run `20261122-190003-7f3a`"
@@ -32,18 +32,18 @@ def test_a_ticket_reads_the_end_first_and_what_to_do_next() -> None:
 
 
 def test_every_section_is_there_in_order() -> None:
-    titles = re.findall(r"^## (.*)$", written("markdown", made_up(300, stopped=True)), re.MULTILINE)
+    titles = re.findall(r"^## (.*)$", render_report("markdown", make_up_run(300, stopped=True)), re.MULTILINE)
 
     assert titles == ["What to do next", "Totals", "What is not down, by cause", "Gateways", "Waves"]
 
 
 def test_a_run_that_went_well_has_no_causes() -> None:
-    assert "by cause" not in written("markdown", FakeAccount((a_target(),), a_run()))
+    assert "by cause" not in render_report("markdown", FakeReportSource((build_target(),), build_run()))
 
 
 def test_who_steered_the_run_is_named() -> None:
-    acts = [a_control(), *(a_control(f"skip roma-eu/{n}", by="", origin="") for n in range(MAX_ROWS))]
-    text = written("markdown", FakeAccount((a_target(),), a_run(), controls=acts))
+    acts = [build_control(), *(build_control(f"skip roma-eu/{n}", by="", origin="") for n in range(MAX_ROWS))]
+    text = render_report("markdown", FakeReportSource((build_target(),), build_run(), controls=acts))
 
     steered = text[text.index("## Steered by hand") :].splitlines()
     assert steered[4] == (
@@ -54,9 +54,9 @@ def test_who_steered_the_run_is_named() -> None:
 
 
 def test_the_totals_are_those_of_the_report() -> None:
-    account = made_up(300)
+    account = make_up_run(300)
     totals = account.report.totals
-    lines = written("markdown", account).splitlines()
+    lines = render_report("markdown", account).splitlines()
 
     row = lines[lines.index("## Totals") + 4]
 
@@ -68,35 +68,40 @@ def test_the_totals_are_those_of_the_report() -> None:
 
 def test_a_cause_gives_the_vendors_words_and_a_few_targets() -> None:
     failed = tuple(
-        a_target(
-            f"roma-eu/{n}", Outcome.FAILED, "absent: x", attempts=(an_attempt(1, 404, "APIG.3084", "gone"),)
+        build_target(
+            f"roma-eu/{n}",
+            Outcome.FAILED,
+            "absent: x",
+            attempts=(build_attempt(1, 404, "APIG.3084", "gone"),),
         )
         for n in range(7)
     )
 
-    text = written("markdown", FakeAccount(failed, a_run(exit_status=1)))
+    text = render_report("markdown", FakeReportSource(failed, build_run(exit_status=1)))
 
     ids = ", ".join(f"`roma-eu/{n}`" for n in range(5))
     assert f"| 7 | failed | `APIG.3084` | gone | `roma-eu` | {ids} and 2 more, see report.csv |" in text
 
 
 def test_every_table_has_as_many_cells_in_each_row() -> None:
-    for account in (made_up(300, stopped=True), hostile()):
-        for table in re.findall(r"(?:^\|.*\n)+", written("markdown", account), re.MULTILINE):
+    for account in (make_up_run(300, stopped=True), make_hostile_run()):
+        for table in re.findall(r"(?:^\|.*\n)+", render_report("markdown", account), re.MULTILINE):
             assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_its_length_does_not_grow_with_the_run() -> None:
-    account = FakeAccount(tuple(a_target(f"roma-eu/{n}", wave=f"wave {n}") for n in range(500)), a_run())
+    account = FakeReportSource(
+        tuple(build_target(f"roma-eu/{n}", wave=f"wave {n}") for n in range(500)), build_run()
+    )
 
-    text = written("markdown", account)
+    text = render_report("markdown", account)
 
     assert f"and {500 - MAX_ROWS} more waves, see report.csv" in text
     assert len(text.splitlines()) < MAX_ROWS + 50
 
 
 def test_nothing_hostile_becomes_markup() -> None:
-    text = written("markdown", hostile())
+    text = render_report("markdown", make_hostile_run())
     outside = re.sub(r"`[^`\n]*`", "", text).replace("<code>", "").replace("</code>", "")
 
     assert "<" not in outside
@@ -108,9 +113,9 @@ def test_nothing_hostile_becomes_markup() -> None:
 
 
 def test_a_pipe_or_a_backtick_is_shown_as_it_is() -> None:
-    account = FakeAccount((a_target(),), a_run())
+    account = FakeReportSource((build_target(),), build_run())
     account.report = replace(
         account.report, waves=(WaveReport(name=HOSTILE[3 + 1], totals=account.report.totals),)
     )
 
-    assert "<code>a&#124;b&#96;c&#96;&#96;d&#92;&#124;e</code>" in written("markdown", account)
+    assert "<code>a&#124;b&#96;c&#96;&#96;d&#92;&#124;e</code>" in render_report("markdown", account)

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.page.chart import WIDTH, draw_bar, draw_pace, draw_timeline, place_latencies
 from orchestrator.report.values import GatewayReport, LatencyPercentiles, RunTimeline, Totals
-from tests.support.runs import a_pacing, made_up
+from tests.support.made_up_runs import build_pacing, make_up_run
 
 
 def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:
@@ -88,7 +88,7 @@ def test_latencies_share_one_scale_and_a_silent_gateway_has_none() -> None:
 
 
 def test_a_made_up_run_shows_each_target_that_had_a_request_once() -> None:
-    account = made_up(300)
+    account = make_up_run(300)
     timeline = account.timeline(60)
 
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == sum(
@@ -98,34 +98,35 @@ def test_a_made_up_run_shows_each_target_that_had_a_request_once() -> None:
 
 class TestPace:
     def test_the_bound_is_a_step_line_that_begins_where_there_is_one(self) -> None:
-        chart = draw_pace(a_pacing(bound=(None, 50.0, 100.0, None), sent=(160.0, 50.0, 100.0, 120.0)))
+        chart = draw_pace(build_pacing(bound=(None, 50.0, 100.0, None), sent=(160.0, 50.0, 100.0, 120.0)))
 
         assert chart.top == 160
         assert chart.bound == "M1 68.75H2V37.5H3"
 
     def test_what_was_sent_goes_through_the_middle_of_each_bucket(self) -> None:
         assert (
-            draw_pace(a_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
+            draw_pace(build_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent
+            == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
         )
 
     def test_what_is_in_flight_has_a_scale_of_its_own(self) -> None:
-        chart = draw_pace(a_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
+        chart = draw_pace(build_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
 
         assert chart.most == 12
         assert chart.in_flight == "M0 100V75.0H1V0.0H2V100.0H3V50.0H4V100"
 
     def test_a_bound_far_above_all_that_was_sent_does_not_press_it_to_the_ground(self) -> None:
-        chart = draw_pace(a_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
+        chart = draw_pace(build_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
 
         assert (chart.top, chart.bound) == (8, "M0 0.0H1V0.0H2V37.5H3V37.5H4")
 
     def test_one_refusal_of_a_thousand_is_still_seen(self) -> None:
-        slots = draw_pace(a_pacing(refused=(0, 1, 1000, 0))).slots
+        slots = draw_pace(build_pacing(refused=(0, 1, 1000, 0))).slots
 
         assert [slot.refused for slot in slots] == [0, 4.01, 16, 0]
 
     def test_each_bucket_tells_its_numbers(self) -> None:
-        told = [slot.tooltip for slot in draw_pace(a_pacing()).slots]
+        told = [slot.tooltip for slot in draw_pace(build_pacing()).slots]
 
         assert told[0] == "0 s to 2 s, 120/s sent, no bound, 10.0 in flight"
         assert told[2] == "4 s to 6 s, 40/s sent, at most 50/s, 4.0 in flight, 12 refused"
@@ -133,6 +134,6 @@ class TestPace:
     def test_a_gateway_that_was_sent_nothing_has_a_chart(self) -> None:
         nothing = (0.0,) * 4
 
-        chart = draw_pace(a_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
+        chart = draw_pace(build_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
 
         assert (chart.top, chart.most, chart.bound) == (2, 2, "")

@@ -1,4 +1,4 @@
-"""A fake account, and made-up runs of any size that look like real ones (the same for the same seed)."""
+"""A fake report source, and made-up runs of any size, which are the same for the same seed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ STARTED = datetime(2026, 11, 22, 19, 0, 3, 412_000, tzinfo=UTC)
 KINDS = {"roma-eu": "roma", "apim": "apinizer", "roma-me": "roma"}
 
 
-class FakeAccount:
-    """Satisfies ``Account`` from a sequence of targets; counts what the journal would count."""
+class FakeReportSource:
+    """A ``ReportSource`` made from a sequence of targets: counts as the journal would count."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class FakeAccount:
         waves = dict.fromkeys(target.wave for target in targets)
         self.report = Report(
             run=run,
-            totals=totals(targets),
+            totals=count_totals(targets),
             gateways=tuple(self._gateway(name, (lanes or {}).get(name)) for name in names),
-            waves=tuple(WaveReport(name=name, totals=totals(self._of(wave=name))) for name in waves),
+            waves=tuple(WaveReport(name=name, totals=count_totals(self._of(wave=name))) for name in waves),
             controls=tuple(controls),
         )
 
@@ -88,10 +88,10 @@ class FakeAccount:
             name=name, kind=mine[0].kind, totals=Totals(), seconds=LatencyPercentiles(), lane="open"
         )
         base = replace(base, url=f"https://{name}.example.com")
-        return replace(base, totals=totals(mine), seconds=percentiles(mine))
+        return replace(base, totals=count_totals(mine), seconds=find_percentiles(mine))
 
 
-def totals(targets: Iterable[TargetReport]) -> Totals:
+def count_totals(targets: Iterable[TargetReport]) -> Totals:
     targets = list(targets)
     counts = Counter(target.outcome.value for target in targets)
     undeploys = [
@@ -107,7 +107,7 @@ def totals(targets: Iterable[TargetReport]) -> Totals:
     )
 
 
-def percentiles(targets: Iterable[TargetReport]) -> LatencyPercentiles:
+def find_percentiles(targets: Iterable[TargetReport]) -> LatencyPercentiles:
     seconds = sorted(
         attempt.seconds
         for target in targets
@@ -120,7 +120,7 @@ def percentiles(targets: Iterable[TargetReport]) -> LatencyPercentiles:
     return LatencyPercentiles(p50=p50, p95=p95, p99=p99)
 
 
-def a_run(
+def build_run(
     *,
     state: Literal["running", "complete", "stopped", "interrupted", "killed"] = "complete",
     stopped_by: str | None = None,
@@ -143,13 +143,13 @@ def a_run(
     )
 
 
-def a_control(
+def build_control(
     act: str = "limits roma-eu rate=5/s", by: str = "alice", origin: str = "host-1, process 4711, pts/3"
 ) -> ControlReport:
     return ControlReport(at=STARTED + timedelta(seconds=3), act=act, by=by, origin=origin)
 
 
-def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> PaceTimeline:
+def build_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> PaceTimeline:
     """Four buckets of two seconds, in which a bound is found in the third; ``curves`` replace one of them."""
     found: dict[str, Any] = {
         "bound": (None, None, 50.0, 87.5),
@@ -160,7 +160,7 @@ def a_pacing(gateway: str = "roma-eu", **curves: Sequence[float | None]) -> Pace
     return PaceTimeline(gateway=gateway, width=2.0, **(found | curves))
 
 
-def an_attempt(
+def build_attempt(
     number: int = 1,
     status: int | None = 204,
     code: str | None = None,
@@ -181,7 +181,7 @@ def an_attempt(
     )
 
 
-def a_target(
+def build_target(
     id: str = "roma-eu/bd42841c20184da6bbf457c6d8a06e37",  # noqa: A002
     outcome: Outcome = Outcome.UNDEPLOYED,
     reason: str | None = None,
@@ -206,8 +206,8 @@ def a_target(
     )
 
 
-class _Clock:
-    """When each of a few workers is free again, so that a made-up run has a plausible time line."""
+class WorkerClock:
+    """Knows when each of a few workers is free again, so that a made-up run has a plausible timeline."""
 
     def __init__(self, workers: int) -> None:
         self.free = [0.0] * workers
@@ -216,10 +216,10 @@ class _Clock:
         return min(range(len(self.free)), key=self.free.__getitem__)
 
 
-class Story:
+class AttemptStory:
     """Makes the attempts of one target, one after the other, on one worker."""
 
-    def __init__(self, dice: Random, clock: _Clock, base: float) -> None:
+    def __init__(self, dice: Random, clock: WorkerClock, base: float) -> None:
         self.dice, self.clock, self.base = dice, clock, base
         self.worker = clock.take()
         self.attempts: list[AttemptReport] = []
@@ -239,40 +239,40 @@ class Story:
         self.clock.free[self.worker] = at + took
         number = len(self.attempts) + 1
         self.attempts.append(
-            an_attempt(number, status, code, message, act=act, after=at, seconds=round(took, 6))
+            build_attempt(number, status, code, message, act=act, after=at, seconds=round(took, 6))
         )
 
 
 Ending = tuple[Outcome, str | None, str | None]
 
 
-def _removed(story: Story, name: str, kind: str) -> Ending:
+def _tell_removed(story: AttemptStory, name: str, kind: str) -> Ending:
     story.send(*((204,) if kind == "roma" else (200,)))
     return Outcome.UNDEPLOYED, None, "204" if kind == "roma" else "deploymentResult"
 
 
-def _after_errors(story: Story, name: str, kind: str) -> Ending:
+def _tell_errors(story: AttemptStory, name: str, kind: str) -> Ending:
     for turn in range(story.dice.randint(1, 3)):
         wait = 0.4 * 2**turn if turn else 0.0
         story.send(500, "APIG.9999" if kind == "roma" else None, "System error", wait=wait)
-    return _removed(story, name, kind)
+    return _tell_removed(story, name, kind)
 
 
-def _after_pause(story: Story, name: str, kind: str) -> Ending:
+def _tell_pause(story: AttemptStory, name: str, kind: str) -> Ending:
     story.send(
         429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit,limit:200"
     )
     story.clock.free[story.worker] += 1.0
-    return _removed(story, name, kind)
+    return _tell_removed(story, name, kind)
 
 
-def _already(story: Story, name: str, kind: str) -> Ending:
+def _tell_already(story: AttemptStory, name: str, kind: str) -> Ending:
     story.send(400, "bad_request", f"ApiProxy with name ({name}) can not be undeployed!")
     story.send(200, act=Act.LOOK)
     return Outcome.ALREADY_UNDEPLOYED, None, "look"
 
 
-def _absent(story: Story, name: str, kind: str) -> Ending:
+def _tell_absent(story: AttemptStory, name: str, kind: str) -> Ending:
     if kind == "roma":
         text = f"The livedata API does not exist, id: {name}"
         story.send(404, "APIG.3084", text)
@@ -284,50 +284,50 @@ def _absent(story: Story, name: str, kind: str) -> Ending:
     return Outcome.FAILED, f"absent: {text}", "code"
 
 
-def _refused(story: Story, name: str, kind: str) -> Ending:
+def _tell_refused(story: AttemptStory, name: str, kind: str) -> Ending:
     text = "No permissions to request this method"
     story.send(403, "APIG.1005", text)
     return Outcome.FAILED, f"refused: APIG.1005 {text}", "code"
 
 
-def _partial(story: Story, name: str, kind: str) -> Ending:
+def _tell_partial(story: AttemptStory, name: str, kind: str) -> Ending:
     for turn in range(5):
         story.send(200, None, "pod did not answer in time", wait=0.4 * 2**turn if turn else 0, seconds=2.4)
     story.send(200, None, "podsResponded 3, podsActive 1", act=Act.LOOK)
     return Outcome.FAILED, "partial: worker-prod-7d9f4c-x2x9k still serves; 2 of 3 pods obeyed", "look"
 
 
-def _unknown(story: Story, name: str, kind: str) -> Ending:
+def _tell_unknown(story: AttemptStory, name: str, kind: str) -> Ending:
     for turn in range(5):
         story.send(None, None, "no reply within 30 s", wait=0.4 * 2**turn if turn else 0, seconds=4.0)
     story.send(503, None, "Service Unavailable", act=Act.LOOK)
     return Outcome.UNKNOWN, "spent: 5 requests may have arrived and no look could settle it", None
 
 
-def _window(story: Story, name: str, kind: str) -> Ending:
+def _tell_window(story: AttemptStory, name: str, kind: str) -> Ending:
     return Outcome.NOT_STARTED, "window: closes at 2026-11-22T23:00:00Z, one timeout would end after it", None
 
 
-def _denied(story: Story, name: str, kind: str) -> Ending:
+def _tell_denied(story: AttemptStory, name: str, kind: str) -> Ending:
     return Outcome.NOT_STARTED, "denied: the gateway refuses the credential {env: ROMA_ME_TOKEN}", None
 
 
-Tale = Callable[[Story, str, str], Ending]
-ROMA: dict[Tale, float] = {
-    _removed: 92,
-    _after_errors: 4,
-    _after_pause: 1.5,
-    _absent: 1.2,
-    _refused: 0.4,
-    _unknown: 0.4,
+TargetTale = Callable[[AttemptStory, str, str], Ending]
+ROMA: dict[TargetTale, float] = {
+    _tell_removed: 92,
+    _tell_errors: 4,
+    _tell_pause: 1.5,
+    _tell_absent: 1.2,
+    _tell_refused: 0.4,
+    _tell_unknown: 0.4,
 }
-APINIZER: dict[Tale, float] = {
-    _removed: 90,
-    _after_errors: 2,
-    _already: 5,
-    _absent: 1,
-    _partial: 0.6,
-    _unknown: 0.3,
+APINIZER: dict[TargetTale, float] = {
+    _tell_removed: 90,
+    _tell_errors: 2,
+    _tell_already: 5,
+    _tell_absent: 1,
+    _tell_partial: 0.6,
+    _tell_unknown: 0.3,
 }
 PROXIES = (
     "orders-api",
@@ -341,27 +341,27 @@ PROXIES = (
 PROJECTS = ("Retail", "Payments", "Core Banking", "Logistics")
 
 
-def made_up(count: int, *, seed: int = 11, stopped: bool = False) -> FakeAccount:
-    """A run of ``count`` targets over two gateways; from 60 on, a third whose lane closed at once.
+def make_up_run(count: int, *, seed: int = 11, stopped: bool = False) -> FakeReportSource:
+    """Make a run of ``count`` targets over two gateways; with 60 targets or more, a third one is closed.
 
     With ``stopped`` the window closed when three quarters were done.
     """
     dice = Random(seed)
-    clocks = {"roma-eu": _Clock(8), "apim": _Clock(4), "roma-me": _Clock(1)}
-    targets = tuple(_targets(count, dice, clocks, stopped=stopped))
+    clocks = {"roma-eu": WorkerClock(8), "apim": WorkerClock(4), "roma-me": WorkerClock(1)}
+    targets = tuple(_build_targets(count, dice, clocks, stopped=stopped))
     seconds = max(max(clock.free) for clock in clocks.values())
     bad = any(target.outcome not in DONE for target in targets)
     left_undone = stopped or count >= 60
-    run = a_run(
+    run = build_run(
         state="stopped" if left_undone else "complete",
         stopped_by="window: closed" if stopped else "lane: roma-me is closed" if left_undone else None,
         exit_status=4 if left_undone else int(bad),
         seconds=seconds,
     )
-    return FakeAccount(targets, run, _lanes())
+    return FakeReportSource(targets, run, _build_lanes())
 
 
-def _lanes() -> dict[str, GatewayReport]:
+def _build_lanes() -> dict[str, GatewayReport]:
     denied = (
         "The credential {env: ROMA_ME_TOKEN} was rejected with 401 APIG.1002 and is still the same: renew it."
     )
@@ -377,7 +377,9 @@ def _lanes() -> dict[str, GatewayReport]:
     return {"roma-me": closed, "roma-eu": replace(closed, name="roma-eu", lane="open", warnings=(slow,))}
 
 
-def _targets(count: int, dice: Random, clocks: dict[str, _Clock], *, stopped: bool) -> Iterator[TargetReport]:
+def _build_targets(
+    count: int, dice: Random, clocks: dict[str, WorkerClock], *, stopped: bool
+) -> Iterator[TargetReport]:
     for index in range(count):
         gateway = (
             "roma-me" if count >= 60 and index % 30 == 29 else dice.choice(("roma-eu", "roma-eu", "apim"))
@@ -386,13 +388,13 @@ def _targets(count: int, dice: Random, clocks: dict[str, _Clock], *, stopped: bo
         tales = ROMA if kind == "roma" else APINIZER
         tale = dice.choices(list(tales), list(tales.values()))[0]
         if gateway == "roma-me":
-            tale = _denied
+            tale = _tell_denied
         elif stopped and index >= count * 3 // 4:
-            tale = _window
-        name, coordinates, target_id = _named(dice, gateway, kind, index)
-        story = Story(dice, clocks[gateway], 0.09 if kind == "roma" else 0.8)
+            tale = _tell_window
+        name, coordinates, target_id = _choose_name(dice, gateway, kind, index)
+        story = AttemptStory(dice, clocks[gateway], 0.09 if kind == "roma" else 0.8)
         outcome, reason, evidence = tale(story, name, kind)
-        yield a_target(
+        yield build_target(
             target_id,
             outcome,
             reason,
@@ -408,7 +410,7 @@ def _targets(count: int, dice: Random, clocks: dict[str, _Clock], *, stopped: bo
         )
 
 
-def _named(dice: Random, gateway: str, kind: str, index: int) -> tuple[str, dict[str, str], str]:
+def _choose_name(dice: Random, gateway: str, kind: str, index: int) -> tuple[str, dict[str, str], str]:
     if kind == "roma":
         name = f"{dice.getrandbits(128):032x}"
         return name, {"ld_api_id": name}, f"{gateway}/{name}"
@@ -437,20 +439,20 @@ HOSTILE = (
 )
 
 
-def hostile() -> FakeAccount:
-    """A run in which every text that comes from outside is hostile."""
+def make_hostile_run() -> FakeReportSource:
+    """Make a run in which every text from outside is hostile."""
     targets = tuple(
-        a_target(
+        build_target(
             f"roma-eu/{text}",
             Outcome.FAILED,
             f"refused: {text}",
             wave=text,
             evidence="code",
-            attempts=(an_attempt(1, 400, text, text),),
+            attempts=(build_attempt(1, 400, text, text),),
         )
         for text in HOSTILE
     )
-    run = a_run(
+    run = build_run(
         exit_status=1, plan=HOSTILE[0], reason=" ".join(HOSTILE), stopped_by=HOSTILE[4], state="stopped"
     )
     lane = GatewayReport(
@@ -461,13 +463,13 @@ def hostile() -> FakeAccount:
         lane="closed",
         warnings=HOSTILE,
     )
-    controls = [a_control(text, text, text) for text in HOSTILE]
-    curves = [a_pacing(text) for text in HOSTILE]
-    return FakeAccount(targets, run, {"roma-eu": lane}, controls=controls, curves=curves)
+    controls = [build_control(text, text, text) for text in HOSTILE]
+    curves = [build_pacing(text) for text in HOSTILE]
+    return FakeReportSource(targets, run, {"roma-eu": lane}, controls=controls, curves=curves)
 
 
-def written(name: str, account: FakeAccount) -> str:
-    """The report in format ``name`` as text."""
+def render_report(name: str, account: FakeReportSource) -> str:
+    """Return the report in format ``name`` as text."""
     out = StringIO()
     write_report(name, account, out)
     return out.getvalue()
