@@ -130,7 +130,7 @@ def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPa
 
 
 def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "first_step", lambda policy, history: SendStep())
+    monkeypatch.setattr(target_run, "choose_first_step", lambda policy, history: SendStep())
 
     assert is_caught("promise 2", seeds=60)
 
@@ -204,7 +204,7 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
             else choose_first_step(policy, history)
         )
 
-    monkeypatch.setattr(target_run, "first_step", blind)
+    monkeypatch.setattr(target_run, "choose_first_step", blind)
 
     assert is_caught("without a look that showed it to be down")
 
