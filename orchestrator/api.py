@@ -177,7 +177,4 @@ def _make_async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awa
 
 def _move_to_simulator(gateway: Gateway, url: str) -> Gateway:
     """Return the gateway as it is at a simulator's address, which logs in by itself."""
-    auth = gateway.auth
-    if auth.iam is not None:
-        auth = replace(auth, iam=replace(auth.iam, url=url))
-    return replace(gateway, url=url, auth=auth, tls=Tls(), proxy=None)
+    return replace(gateway.move_to(url), tls=Tls(), proxy=None)

@@ -164,7 +164,7 @@ def make_rehearsal_credential(gateway: Gateway) -> Material:
     from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
 
     auth = gateway.auth
-    if auth.iam is not None or auth.login is not None:
+    if auth.password_login is not None:
         return LoginPassword(Secret(FAKE_PASSWORD))
     if auth.access_key is not None:
         token = None if auth.security_token is None else Secret(FAKE_SECURITY_TOKEN)

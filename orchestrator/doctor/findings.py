@@ -140,7 +140,7 @@ def judge_lifetime(ends: float | None, auth: Auth, *, now: float, closes: float 
     if auth.access_key is not None and auth.security_token is None:
         return Finding.ok("life", "access keys have no end of their own")
     left = None if ends is None else ends - now
-    if auth.iam is not None or auth.login is not None:
+    if auth.password_login is not None:
         until = "" if left is None else f"; this token lasts {format_time_left(left)}"
         return Finding.ok("life", f"renewed by a login when it ends{until}", left)
     if left is None:

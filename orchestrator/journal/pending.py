@@ -93,6 +93,7 @@ class Pending:
     def __init__(self, database: Database, plan: Plan, *, resumed: bool) -> None:
         self._database = database
         self._names = [gateway.name for gateway in plan.gateways]
+        self._evidence = {gateway.name: gateway.EVIDENCE for gateway in plan.gateways}
         self._resumed = resumed
         self._has_approval: bool | None = None
 
@@ -191,15 +192,17 @@ class Pending:
         if not rows:
             return [], after
         targets = [_target(row[:-1], gateway) for row in rows]
-        pasts = self._pasts([target.seq for target in targets]) if self._resumed else {}
+        pasts = (
+            self._pasts([target.seq for target in targets], self._evidence[gateway]) if self._resumed else {}
+        )
         fresh = TargetHistory()
         return [(target, pasts.get(target.seq, fresh)) for target in targets], (rows[-1][-1], rows[-1][0])
 
-    def _pasts(self, seqs: list[int]) -> dict[int, TargetHistory]:
+    def _pasts(self, seqs: list[int], evidence: str) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
         for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
             act = Act(row[0])
-            attempts.setdefault(seq, []).append((act, reading_of(act, *row[1:])))
+            attempts.setdefault(seq, []).append((act, reading_of(act, *row[1:], evidence=evidence)))
         return {seq: replay_all(entries) for seq, entries in attempts.items()}
 
 

@@ -124,9 +124,12 @@ def _clean(text: str | None) -> str | None:
 
 
 def reading_of(
-    act: Act, code: str | None, message: str | None, verdict: str | None, pods: str | None
+    act: Act, code: str | None, message: str | None, verdict: str | None, pods: str | None, *, evidence: str
 ) -> Reading | None:
-    """Make a reading again from its row; None where the intent has no result."""
+    """Make a reading again from its row; None where the intent has no result.
+
+    ``evidence`` is the gateway's own word for its proof: a reply that named pods has proved something.
+    """
     if verdict is None:
         return None
     names, count, *more = msgspec.json.decode(pods) if pods else ((), 0)
@@ -134,7 +137,7 @@ def reading_of(
         verdict=Verdict(verdict),
         code=code,
         message=message,
-        evidence="deploymentResult" if names and act is not Act.LOOK else None,
+        evidence=evidence if names and act is not Act.LOOK else None,
         pods=tuple(names),
         more_pods=more[0] if more else 0,
         pod_count=count,

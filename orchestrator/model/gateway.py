@@ -85,6 +85,8 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     """Which of ``description`` and ``persistent`` a target of this kind may have."""
     LOOKS: ClassVar[tuple[Operation, ...]]
     """Every read of a target's live state that some version of this kind offers."""
+    EVIDENCE: ClassVar[str]
+    """The word by which reports name the vendor's own proof of an undeploy."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
 

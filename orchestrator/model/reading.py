@@ -103,7 +103,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     wait: float | None = None
     rate: float | None = None
     """With BUSY: how many a second the gateway says that it takes, where it says so."""
-    evidence: Literal["204", "deploymentResult", "look", "code"] | None = None
+    evidence: str | None = None
+    """What proves the verdict: ``look``, ``code`` (the vendor's error code), or a kind's ``EVIDENCE``."""
     hidden: bool = False
     """With ABSENT: the vendor leaves open whether it exists but may not be seen."""
     pods: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -47,12 +48,19 @@ class IamLogin(Struct, frozen=True, kw_only=True):
     domain: Annotated[AccountName, Meta(description="The account that the user belongs to.")]
     password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
 
+    KEY: ClassVar[str] = "iam"
+    """The key of ``auth`` that holds this login."""
+
 
 class ManagerLogin(Struct, frozen=True, kw_only=True):
     """A user of an Apinizer manager, who logs in with a password for a token."""
 
     user: Annotated[AccountName, Meta(description="The name of the user.")]
     password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
+
+    KEY: ClassVar[str] = "login"
+    url: ClassVar[None] = None
+    """Its logins go to the manager itself."""
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +82,20 @@ class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     security_token: Annotated[
         CredentialReference | None, Meta(description="Comes with temporary access keys only.")
     ] = None
+
+    @property
+    def password_login(self) -> IamLogin | ManagerLogin | None:
+        """The user who logs in with a password, whichever vendor's login it is."""
+        return self.iam or self.login
+
+    @property
+    def references(self) -> Iterator[CredentialReference]:
+        """Every reference that is given, that of a password among them."""
+        login = self.password_login
+        given = (self.token, self.access_key, self.secret_key, self.security_token)
+        yield from (reference for reference in given if reference is not None)
+        if login is not None:
+            yield login.password
 
 
 class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,9 +16,6 @@ from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
 
-LONGEST_PAGE = 500
-"""Targets on one page of a gateway's list, at the most."""
-
 
 class RequestLoad(Struct, frozen=True, kw_only=True):
     """The requests of a run to one gateway in one step of a wave."""
@@ -130,8 +127,8 @@ def count_requests(
             looks += count_looks_when_down(gateway, seen, lacking)
         chain = max(chain, looks + undeploys - before)
     # The run then reads the gateway's list page by page, in place of one look for each target.
-    if always and gateway.listing is not None and changing >= WORTH_LISTING:
-        looks += -(-changing // LONGEST_PAGE) - changing
+    if always and (listing := gateway.listing) is not None and changing >= WORTH_LISTING:
+        looks += -(-changing // listing.page_size) - changing
     return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
 
 

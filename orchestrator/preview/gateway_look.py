@@ -164,5 +164,5 @@ class GatewayLook:
 def _find_end(gateway: Gateway, authenticator: Authenticator) -> float | None:
     """Return when the credential ends, None where that is unknown or the program renews it by itself."""
     auth = gateway.auth
-    renewed = auth.iam or auth.login or (auth.token and auth.token.command)
+    renewed = auth.password_login or (auth.token and auth.token.command)
     return None if renewed or authenticator.active is None else authenticator.active.until

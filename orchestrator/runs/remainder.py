@@ -11,7 +11,6 @@ from typing import TextIO
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.rest import Left, Rest
-from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.yaml_text import PathMover, format_comment, format_head, format_target, format_wave
 from orchestrator.report.headline import describe_end
 from orchestrator.report.words import OUTCOME_WORDS
@@ -98,12 +97,4 @@ def _describe_left(left: Left) -> str:
 
 
 def _runs_commands(rest: Rest) -> bool:
-    return any(
-        reference.command for gateway in rest.plan.gateways for reference in _list_references(gateway.auth)
-    )
-
-
-def _list_references(auth: Auth) -> Iterator[CredentialReference]:
-    passwords = (way.password for way in (auth.iam, auth.login) if way is not None)
-    given = (auth.token, auth.access_key, auth.secret_key, auth.security_token, *passwords)
-    yield from (reference for reference in given if reference is not None)
+    return any(reference.command for gateway in rest.plan.gateways for reference in gateway.auth.references)

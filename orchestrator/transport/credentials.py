@@ -31,10 +31,8 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | AccessKeys | LoginPasswo
     """
     where = f"gateway {gateway.name}:"
     auth = gateway.auth
-    if auth.iam is not None:
-        return LoginPassword(_read_password(auth.iam.password, folder, where))
-    if auth.login is not None:
-        return LoginPassword(_read_password(auth.login.password, folder, where))
+    if (login := auth.password_login) is not None:
+        return LoginPassword(_read_password(login.password, folder, where))
     if auth.access_key is not None and auth.secret_key is not None:
         token = auth.security_token
         return AccessKeys(
@@ -54,8 +52,9 @@ def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialRefere
     access key is no secret.
     """
     auth = gateway.auth
-    passwords = [login.password for login in (auth.iam, auth.login) if login is not None]
-    given = (auth.token, auth.secret_key, auth.security_token, *passwords)
+    login = auth.password_login
+    password = None if login is None else login.password
+    given = (auth.token, auth.secret_key, auth.security_token, password)
     return tuple(each for each in given if each is not None and _measure(each, folder) < SHORT)
 
 

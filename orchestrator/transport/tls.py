@@ -128,9 +128,10 @@ def list_warnings(gateway: Gateway) -> list[str]:
     told = []
     if _is_in_clear(gateway.url):
         told.append("http:// sends the credential in clear: whoever listens can use it; use https://")
-    if gateway.auth.iam is not None and _is_in_clear(gateway.auth.iam.url):
+    login = gateway.auth.password_login
+    if login is not None and login.url is not None and _is_in_clear(login.url):
         told.append(
-            "auth.iam.url: http:// sends the password in clear: whoever listens can use it; use https://"
+            f"auth.{login.KEY}.url: http:// sends the password in clear: whoever listens can use it; use https://"
         )
     if gateway.tls.insecure:
         told.append(

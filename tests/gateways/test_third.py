@@ -52,6 +52,7 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token"})
     LOOKS: ClassVar[tuple[Operation, ...]] = (GET,)
+    EVIDENCE: ClassVar[str] = "dark"
     CONCURRENCY: ClassVar[int] = 3
     TIMEOUT: ClassVar[float] = 20.0
 

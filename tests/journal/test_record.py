@@ -77,11 +77,11 @@ async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
     record: Record, tmp_path: Path, reading: Reading
 ) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
-    assert reading_of(Act.UNDEPLOY, None, None, None, None) is None
+    assert reading_of(Act.UNDEPLOY, None, None, None, None, evidence="204") is None
     record.result(ONE, 1, reading, seconds=0.2, status=500, sent=True)
     await record.flush()
     (row,) = stored(tmp_path, "SELECT code, message, verdict, pods FROM attempt")
-    assert reading_of(Act.UNDEPLOY, *row) == reading
+    assert reading_of(Act.UNDEPLOY, *row, evidence="deploymentResult") == reading
 
 
 async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(

@@ -43,6 +43,7 @@ class Scripted(Gateway, frozen=True, kw_only=True):
 
     KIND: ClassVar[str] = "scripted"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = ()
+    EVIDENCE: ClassVar[str] = "204"
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 30.0
 

@@ -34,10 +34,9 @@ def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
 
 
 def _describe_credential(auth: Auth) -> str:
-    if auth.iam is not None:
-        return f"logs in at {make_visible(auth.iam.url)}, password from {_describe_source(auth.iam.password)}"
-    if auth.login is not None:
-        return f"logs in, password from {_describe_source(auth.login.password)}"
+    if (login := auth.password_login) is not None:
+        place = f" at {make_visible(login.url)}" if login.url is not None else ""
+        return f"logs in{place}, password from {_describe_source(login.password)}"
     parts = {
         "token": auth.token,
         "access key": auth.access_key,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.gateways.apinizer.health import ApinizerHealth
 from orchestrator.gateways.apinizer.login import ApinizerLogin
 from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_look
-from orchestrator.gateways.apinizer.replies import read_rollback, read_undeploy
+from orchestrator.gateways.apinizer.replies import FULL_EVIDENCE, read_rollback, read_undeploy
 from orchestrator.gateways.apinizer.requests import LOOK_PATHS, ApinizerRequests
 from orchestrator.gateways.apinizer.search import ApinizerSearch
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore, revision_of
@@ -42,6 +42,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     LOOKS: ClassVar[tuple[Operation, ...]] = tuple(LOOK_PATHS)
+    EVIDENCE: ClassVar[str] = FULL_EVIDENCE
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 

@@ -18,6 +18,9 @@ from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import Target
 
+FULL_EVIDENCE = "deploymentResult"
+"""The field whose rows prove an undeploy; reports name the proof so."""
+
 _TEXTS = ("resultMessage", "error_description")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
@@ -161,7 +164,7 @@ class Row(Struct, frozen=True):
 
 def rows(body: dict[str, Any] | None) -> tuple[Row, ...]:
     """Return the rows of ``deploymentResult`` in either shape, itself first, however deep; () without one."""
-    result = (body or {}).get("deploymentResult")
+    result = (body or {}).get(FULL_EVIDENCE)
     return tuple(_walk(result)) if isinstance(result, dict) else ()
 
 
@@ -251,7 +254,7 @@ def read_undeploy(target: Target, reply: Reply) -> Reading:
     if accepted(body) and any(row.success is False for row in found):
         return _partial(reply, body, found)
     if reply.status == 200 and accepted(body) and _proves(found, target):
-        return Reading(verdict=Verdict.REMOVED, evidence="deploymentResult")
+        return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE)
     return _fault(target, reply, body, found)
 
 

@@ -53,6 +53,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
     LOOKS: ClassVar[tuple[Operation, ...]] = (SHOW,)
+    EVIDENCE: ClassVar[str] = replies.FULL_EVIDENCE
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
 

@@ -21,7 +21,10 @@ from orchestrator.gateways.text import shown, uncut
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import LookFacts, Reading, Verdict
 
-UNDEPLOYED = Reading(verdict=Verdict.REMOVED, evidence="204")
+FULL_EVIDENCE = "204"
+"""The only status that proves an undeploy; reports name the proof so."""
+
+UNDEPLOYED = Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE)
 
 _GONE = "APIG.3084"
 _NO_SUCH_INSTANCE = "APIG.3030"
