@@ -1,35 +1,15 @@
 """Small plans, and the simulators that they are run against: one process for all tests of the commands."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from orchestrator.cli import execute
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
-
-PROXIES = tuple(f"proxy-{number}" for number in range(6))
-FIXTURE = SimulatorFixture(
-    gateways=(ApinizerFixture(name="apim", targets=tuple(("Retail", name, "test") for name in PROXIES)),)
-)
-
-
-class Ended(NamedTuple):
-    """What a command left: its exit status and what it wrote."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def run(self) -> str:
-        """The id of its run."""
-        first, _, run = self.out.partition("\n")[0].partition(" ")
-        assert first == "run:", self
-        return run
+from tests.support.commands import FIXTURE, PROXIES, Undeploy, run_command
 
 
 @pytest.fixture(scope="session")
@@ -75,13 +55,7 @@ def plan(folder: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def undeploy(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def undeploy(folder: Path, capfd: pytest.CaptureFixture[str]) -> Undeploy:
     """Runs a command line in ``folder``."""
 
-    def run(*arguments: str | Path) -> Ended:
-        capfd.readouterr()
-        status = execute([str(argument) for argument in arguments])
-        told = capfd.readouterr()
-        return Ended(status, told.out, told.err)
-
-    return run
+    return partial(run_command, capfd)

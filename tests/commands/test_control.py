@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,12 +25,9 @@ from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.process import RunningSimulators
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,15 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 KEYS = [
     "id",
     "gateway",

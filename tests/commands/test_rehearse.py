@@ -2,7 +2,6 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,12 +19,9 @@ from orchestrator.report.values import (
     Totals,
 )
 from orchestrator.simulator.books import SimulatorBooks, TargetFacts
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 
 def test_a_rehearsal_needs_no_credential_and_tells_what_was_seen(plan: Write, undeploy: Undeploy) -> None:

@@ -2,19 +2,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.process import RunningSimulators
-from tests.commands.conftest import FIXTURE, PROXIES
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import FIXTURE, PROXIES, Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 
 def id_of(name: str) -> str:

@@ -2,7 +2,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,12 +9,9 @@ from orchestrator.errors import UsageError
 from orchestrator.report.formats import FORMATS
 from orchestrator.simulator.process import RunningSimulators
 from orchestrator.system.writing import write_whole_file
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -14,12 +13,9 @@ from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators, start_simulators
+from tests.support.commands import CommandResult, Undeploy
 from tests.support.terminal import on_a_terminal
 
-if TYPE_CHECKING:
-    from tests.conftest import Ended
-
-Undeploy = Callable[..., "Ended"]
 Write = Callable[..., Path]
 
 PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789"
@@ -95,7 +91,7 @@ def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(
     assert len(list_runs(STATE)) == 1
 
 
-def digest(ended: Ended) -> str:
+def digest(ended: CommandResult) -> str:
     return ended.out.splitlines()[-1].removeprefix("digest: ")
 
 

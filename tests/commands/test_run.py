@@ -6,19 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.process import RunningSimulators
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 REFUSED = InjectedFault(kind=FaultKind.STATUS, status=403, times=0)
 
 

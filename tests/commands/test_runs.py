@@ -2,7 +2,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,12 +11,9 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 
 def test_an_empty_folder_has_no_runs(undeploy: Undeploy) -> None:

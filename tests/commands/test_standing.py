@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,12 +17,9 @@ from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.process import RunningSimulators
-
-if TYPE_CHECKING:
-    from tests.conftest import Ended
+from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
-Undeploy = Callable[..., "Ended"]
 
 NOON = 1_795_867_200.0
 REFUSED = InjectedFault(

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from orchestrator.cli import execute
 from orchestrator.commands.runs import prune_runs
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, list_runs
@@ -25,6 +25,7 @@ from orchestrator.journal.schema import FORMAT
 from orchestrator.report.formats import FORMATS
 from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators, start_simulators
+from tests.support.commands import Undeploy, run_command
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "journals"
 STOPPED = "20261128-134414024-autumn-clean-up-6c6b"
@@ -72,17 +73,6 @@ def fixture_with(down: set[str]) -> SimulatorFixture:
     )
 
 
-class Ended(NamedTuple):
-    """What a command left: its exit status and what it wrote."""
-
-    status: int
-    out: str
-    err: str
-
-
-Undeploy = Callable[..., Ended]
-
-
 @pytest.fixture(scope="module")
 def simulators() -> Iterator[RunningSimulators]:
     with start_simulators(fixture_with(set())) as running:
@@ -98,13 +88,7 @@ def undeploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     monkeypatch.setenv("ROMA_TOKEN", FAKE_TOKEN)
     monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
 
-    def run(*arguments: str) -> Ended:
-        capfd.readouterr()
-        status = execute(list(arguments))
-        told = capfd.readouterr()
-        return Ended(status, told.out, told.err)
-
-    return run
+    return partial(run_command, capfd)
 
 
 def unpack(format_of: int, folder: Path, urls: dict[str, str] | None = None) -> Path:

@@ -10,7 +10,8 @@ import pytest
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.back import ACCEPT, BEST, deployed, down, restored
-from tests.support.stage import Ended, Stage, kill, until
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, kill, until
 
 pytestmark = pytest.mark.long("runs, restores and resumes are processes of their own")
 
@@ -28,7 +29,7 @@ def interrupted(stage: Stage, after: int = 12) -> str:
     return stage.run.name
 
 
-def resumed(stage: Stage, run: str, *options: str) -> Ended:
+def resumed(stage: Stage, run: str, *options: str) -> CommandResult:
     return stage.undeploy("resume", run, *options)
 
 

@@ -19,7 +19,8 @@ from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import BackendFixture
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
-from tests.support.stage import Ended, Stage, backend, roma_id
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, backend, roma_id
 
 pytestmark = pytest.mark.long("each search is a process of its own")
 
@@ -46,7 +47,7 @@ def frame(stage: Stage, **options: Any) -> Path:
     return path
 
 
-def discover(stage: Stage, *arguments: str | Path, **options: Any) -> Ended:
+def discover(stage: Stage, *arguments: str | Path, **options: Any) -> CommandResult:
     return stage.undeploy(
         "discover", "--from", frame(stage, **options), "-o", "found.yaml", "--force", *arguments
     )

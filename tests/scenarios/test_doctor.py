@@ -14,7 +14,8 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN
 from orchestrator.simulator.keys import AccessKey
-from tests.support.stage import Ended, Stage
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.long("each examination is a process of its own")
 
@@ -23,13 +24,13 @@ ROMA_TOKEN, APINIZER_TOKEN = "{token: {env: ROMA_TOKEN}}", "{token: {env: APINIZ
 WRONG = "M4rk3r-wrong"
 
 
-def told(ended: Ended) -> dict[str, str]:
+def told(ended: CommandResult) -> dict[str, str]:
     """What stands behind each gateway's name."""
     lines = (line.partition(" ") for line in ended.out.splitlines())
     return {name: rest.strip() for name, _, rest in lines}
 
 
-def checks(ended: Ended, gateway: str) -> dict[str, Any]:
+def checks(ended: CommandResult, gateway: str) -> dict[str, Any]:
     (found,) = (one for one in json.loads(ended.out)["gateways"] if one["name"] == gateway)
     return {check["check"]: check for check in found["checks"]}
 
@@ -102,7 +103,7 @@ def test_a_wrong_token_is_shown_once(staged: Callable[..., Stage]) -> None:
     assert_harmless(stage)
 
 
-def login(stage: Stage, password: str) -> Ended:
+def login(stage: Stage, password: str) -> CommandResult:
     iam = stage.platform.urls["roma-eu"]
     stage.env |= {"PASSWORD": password}
     plan = stage.write_plan()
@@ -146,7 +147,7 @@ def test_a_wrong_password_costs_one_login(staged: Callable[..., Stage]) -> None:
     assert_harmless(stage)
 
 
-def signed(stage: Stage, secret: str) -> Ended:
+def signed(stage: Stage, secret: str) -> CommandResult:
     stage.env |= {"AK": "FAKEAK", "SK": secret}
     plan = stage.write_plan()
     keys = "{access_key: {env: AK}, secret_key: {env: SK}}"

@@ -18,7 +18,8 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.keys import AccessKey
 from tests.scenarios.test_secrets import forms_of
-from tests.support.stage import CONCURRENCY, Ended, Stage, apim_id, closed_port, roma_id
+from tests.support.commands import CommandResult
+from tests.support.stage import CONCURRENCY, Stage, apim_id, closed_port, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
@@ -77,7 +78,7 @@ def facts(stage: Stage, name: str) -> GatewayFacts:
     return stage.platform.books().gateways[name]
 
 
-def assert_denied(stage: Stage, ended: Ended) -> None:
+def assert_denied(stage: Stage, ended: CommandResult) -> None:
     """Nothing was undeployed, the run can be resumed, and each target says why."""
     assert ended.status == 4, ended
     assert set(stage.outcomes().values()) == {"not_started"}
@@ -217,7 +218,7 @@ def test_a_rehearsal_of_the_examples_agrees_with_its_simulators(
     assert stage.requests() == 0
 
 
-def left_behind(stage: Stage, ended: Ended) -> dict[str, bytes]:
+def left_behind(stage: Stage, ended: CommandResult) -> dict[str, bytes]:
     """Every byte that a run left, by where it is."""
     files = {path.name: path.read_bytes() for path in stage.folder.rglob("*") if path.is_file()}
     return {"stdout": ended.out.encode(), "stderr": ended.err.encode(), **files}

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from orchestrator.simulator.fixtures import FAKE_TOKEN
+from tests.support.commands import CommandResult
 from tests.support.forwarding import Forward, forwarding
-from tests.support.stage import Ended, Stage, until
+from tests.support.stage import Stage, until
 
 pytestmark = pytest.mark.long("starts proxies and TLS servers beside processes")
 
@@ -85,25 +86,25 @@ def write_plan(stage: Stage, urls: Mapping[str, str], keys: str) -> Path:
     return written.rename(stage.folder / "plans" / "plan.yaml")
 
 
-async def undeploy(stage: Stage, *arguments: str | Path) -> Ended:
+async def undeploy(stage: Stage, *arguments: str | Path) -> CommandResult:
     return await asyncio.to_thread(stage.undeploy, *arguments)
 
 
-async def given_up(stage: Stage, plan: Path) -> Ended:
+async def given_up(stage: Stage, plan: Path) -> CommandResult:
     """Run until every lane is parked, and end it: what is wrong may be mended while a run waits."""
 
-    def run() -> Ended:
+    def run() -> CommandResult:
         told = stage.folder / "errors"
         with told.open("w") as errors, stage.started("run", plan, "--yes", stderr=errors) as process:
             until(lambda: told.read_text().count("parked, being probed") == 2)
             process.terminate()
             out, _ = process.communicate(timeout=10)
-        return Ended(process.returncode, out, told.read_text())
+        return CommandResult(process.returncode, out, told.read_text())
 
     return await asyncio.to_thread(run)
 
 
-def everything_left(stage: Stage, *ended: Ended) -> str:
+def everything_left(stage: Stage, *ended: CommandResult) -> str:
     """All that a run wrote, anywhere."""
     files = [path.read_bytes() for path in stage.folder.rglob("*") if path.is_file()]
     told = "".join(each.out + each.err for each in ended)

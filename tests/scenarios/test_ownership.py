@@ -21,7 +21,8 @@ from orchestrator.journal.folder import RunFolder, find_run
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN
-from tests.support.stage import Ended, Stage, kill, roma_id
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, kill, roma_id
 
 pytestmark = pytest.mark.long("starts other interpreters and other users")
 
@@ -69,7 +70,7 @@ def _stop_in(stage: Stage) -> None:
     (stage.folder / "ran").unlink()
 
 
-def refused(stage: Stage, ended: Ended, sent: int, *told: str) -> None:
+def refused(stage: Stage, ended: CommandResult, sent: int, *told: str) -> None:
     assert (ended.status, stage.requests()) == (2, sent), ended
     assert not (stage.folder / "ran").exists()
     for text in told:
@@ -174,7 +175,7 @@ def test_who_means_it_says_so_with_the_whole_path(stopped: Stage) -> None:
     assert stopped.requests() > sent
 
 
-def by_another(stage: Stage, *command: str | Path) -> Ended:
+def by_another(stage: Stage, *command: str | Path) -> CommandResult:
     """Run the program as another user, with an interpreter that they may use."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     path = os.pathsep.join((stage.env["PYTHONPATH"], sysconfig.get_path("purelib")))
@@ -193,7 +194,7 @@ def by_another(stage: Stage, *command: str | Path) -> Ended:
                 extra_groups=[],
             )
             if "No module named" not in done.stderr:
-                return Ended(done.returncode, done.stdout, done.stderr)
+                return CommandResult(done.returncode, done.stdout, done.stderr)
     pytest.skip("no interpreter with what the program needs that another user may use")
 
 

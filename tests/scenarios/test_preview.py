@@ -13,7 +13,8 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN
-from tests.support.stage import Ended, Stage, apim_id, backend, roma_id
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, apim_id, backend, roma_id
 
 pytestmark = pytest.mark.long("previews are processes of their own")
 
@@ -21,7 +22,7 @@ MANY = 60
 QUICK = "retry: {first: 1ms, ceiling: 2ms}"
 
 
-def previewed(stage: Stage, *options: str, **more: Any) -> tuple[Ended, dict[str, Any]]:
+def previewed(stage: Stage, *options: str, **more: Any) -> tuple[CommandResult, dict[str, Any]]:
     """The JSON of a preview, and how it ended; and proof that it has read only."""
     ended = stage.undeploy("preview", "plan.yaml", "--format", "json", *options, **more)
     books = stage.platform.books()

@@ -14,7 +14,8 @@ import pytest
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.back import BEST
-from tests.support.stage import Ended, Stage, apim_id, kill, roma_id, until
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, apim_id, kill, roma_id, until
 
 pytestmark = pytest.mark.long("asks running processes")
 
@@ -29,7 +30,7 @@ def asked(stage: Stage, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def told(stage: Stage, *arguments: str) -> Ended:
+def told(stage: Stage, *arguments: str) -> CommandResult:
     ended = stage.undeploy("status", *arguments)
     assert ended.status == 0, ended
     return ended

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
-from tests.support.stage import Ended, Stage, apim_id, backend, kill, roma_id, until
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage, apim_id, backend, kill, roma_id, until
 
 pytestmark = pytest.mark.long("lets two processes compete")
 
@@ -38,7 +39,7 @@ def _runs(stage: Stage) -> list[str]:
     return sorted(path.name for path in (stage.folder / RUNS).iterdir())
 
 
-def _assert_refused(refused: Ended, run: str, pid: int, shared: str) -> None:
+def _assert_refused(refused: CommandResult, run: str, pid: int, shared: str) -> None:
     assert (refused.status, refused.out) == (2, ""), refused.err
     assert len(refused.err.splitlines()) == 1
     assert f"run {run} is going on (held by " in refused.err
@@ -209,7 +210,7 @@ def test_of_two_that_start_at_the_same_instant_one_goes(staged: Callable[..., St
     stage.expect()
 
     _assert_refused(
-        Ended(refused.returncode, out, err),
+        CommandResult(refused.returncode, out, err),
         run,
         going.pid,
         f"7 targets of this one, the first is {apim_id(0)}",
@@ -233,7 +234,10 @@ def test_of_two_resumes_at_the_same_instant_one_goes(staged: Callable[..., Stage
     stage.settled()
 
     _assert_refused(
-        Ended(refused.returncode, out, err), run, pid, f"1 target of this one, the first is {roma_id(0)}"
+        CommandResult(refused.returncode, out, err),
+        run,
+        pid,
+        f"1 target of this one, the first is {roma_id(0)}",
     )
 
 

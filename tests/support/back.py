@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from orchestrator.model.reading import Act
-from tests.support.stage import Ended, Stage
+from tests.support.commands import CommandResult
+from tests.support.stage import Stage
 
 BEST = "snapshot: best"
 ACCEPT = ("--accept", "new-front-end-id")
@@ -23,7 +24,7 @@ def undeployed(stage: Stage, *options: str, **plan: Any) -> str:
     return ended.run
 
 
-def restored(stage: Stage, run: str, *options: str, **more: Any) -> Ended:
+def restored(stage: Stage, run: str, *options: str, **more: Any) -> CommandResult:
     """Restore a run, new front-end ids accepted."""
     return stage.undeploy("restore", run, "--yes", *ACCEPT, *options, **more)
 

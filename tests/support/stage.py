@@ -26,6 +26,7 @@ from orchestrator.simulator.books import SeenRequest
 from orchestrator.simulator.faults import FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
+from tests.support.commands import CommandResult
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
@@ -33,21 +34,6 @@ CONCURRENCY = {"roma-eu": 6, "apim": 3}
 FINISHED = frozenset({"undeployed", "already_undeployed", "failed"})
 PATIENCE = 30.0
 """Seconds after which a process that should have got somewhere counts as stuck."""
-
-
-class Ended(NamedTuple):
-    """What a command left: its exit status and what it wrote."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def run(self) -> str:
-        """The id of its run."""
-        first, _, run = self.out.partition("\n")[0].partition(" ")
-        assert first == "run:", self
-        return run
 
 
 class Kept(NamedTuple):
@@ -155,13 +141,13 @@ class Stage:
         """Replace all faults to come."""
         self.platform.expect(FaultScenario(script=script or {}, storm=storm))
 
-    def undeploy(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> Ended:
+    def undeploy(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> CommandResult:
         """Run a command to its end."""
         with self.started(*arguments, **options) as process:
             out, err = process.communicate(timeout=timeout)
-        return Ended(process.returncode, out, err)
+        return CommandResult(process.returncode, out, err)
 
-    def control(self, *arguments: str, state: str = ".undeploy") -> Ended:
+    def control(self, *arguments: str, state: str = ".undeploy") -> CommandResult:
         """Steer the newest run from a process of its own."""
         return self.undeploy("control", "latest", *arguments, "--state", state)
 
