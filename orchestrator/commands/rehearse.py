@@ -1,8 +1,8 @@
-"""undeploy rehearse: the plan against the built-in simulators, and whether its report tells the truth."""
+"""undeploy rehearse: run a plan against the simulators, and check that its report tells the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,30 +19,28 @@ from orchestrator.commands.terminal.screen import print_result, run_with_display
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.model.credentials import Material
-    from orchestrator.model.gateway import Gateway
     from orchestrator.preview.replay import ReplayedPreview
-    from orchestrator.report.values import ReportSource, TargetReport
+    from orchestrator.report.values import ReportSource
     from orchestrator.runs.load import LoadedPlan
-    from orchestrator.simulator.books import SimulatorBooks, TargetFacts
+    from orchestrator.simulator.books import SimulatorBooks
     from orchestrator.simulator.faults import FaultScenario
     from orchestrator.simulator.fixtures import SimulatorFixture
 
-# Without 429: each would rightly pause its whole gateway, and a large plan would take all day.
+# No 429 is among the faults: each would pause its whole gateway, and a large plan would take all day.
 DEFAULT_STORM = "15%:500,500-after,502,reset,reset-after,garbage"
 MOST_SHOWN = 10
-"""How many disagreements are told; one is enough to report."""
+"""How many disagreements are shown; a bug report needs only one."""
 
 
 class FaultOptions(NamedTuple):
-    """What is to go wrong."""
+    """The faults that the simulators are to make."""
 
     storm: str | None
     seed: int
     faults: Path | None
 
-    def forecast(self) -> FaultScenario:
-        """Return the faults asked for; a storm of our own only where none were. Raises ``UsageError``."""
+    def load(self) -> FaultScenario:
+        """Return the faults asked for, or ``DEFAULT_STORM`` where none are; raises ``UsageError``."""
         from msgspec import structs
 
         from orchestrator.simulator.faults import FaultScenario, parse_storm
@@ -54,7 +52,7 @@ class FaultOptions(NamedTuple):
 
 
 fault_options = bundle_options(
-    "weather",
+    "fault_choice",
     FaultOptions,
     click.option(
         "--storm",
@@ -82,7 +80,7 @@ fault_options = bundle_options(
 @display_options
 def command(
     plan: PlanOptions,
-    weather: FaultOptions,
+    fault_choice: FaultOptions,
     preview: Path | None,
     selection: SelectionOptions,
     state: Path,
@@ -96,12 +94,13 @@ def command(
     """
     from orchestrator.api import rehearse
     from orchestrator.preview.states import TargetState
+    from orchestrator.runs.rehearsal import make_rehearsal_credential
     from orchestrator.simulator.process import start_simulators
 
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded, ExitStack() as stack:
         seen = _load_preview(loaded, preview)
-        running = stack.enter_context(start_simulators(_build_fixture(loaded, seen), weather.forecast()))
+        running = stack.enter_context(start_simulators(_build_fixture(loaded, seen), fault_choice.load()))
         result = run_with_display(
             lambda listeners, started: rehearse(
                 loaded,
@@ -123,7 +122,7 @@ def command(
 
 
 def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview | None:
-    """Return what a preview has seen, where one is given; raises ``UsageError`` for one of another plan."""
+    """Return the preview that ``--from`` names, if any; raises ``UsageError`` for one of another plan."""
     if preview is None:
         return None
     from orchestrator.preview.replay import list_differences, read_preview
@@ -158,20 +157,6 @@ def _build_fixture(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Simulato
     )
 
 
-def make_rehearsal_credential(gateway: Gateway) -> Material:
-    """Return what the simulators of a plan's gateway accept, in the plan's own way of letting us in."""
-    from orchestrator.model.credentials import AccessKeys, LoginPassword, Secret
-    from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
-
-    auth = gateway.auth
-    if auth.password_login is not None:
-        return LoginPassword(Secret(FAKE_PASSWORD))
-    if auth.access_key is not None:
-        token = None if auth.security_token is None else Secret(FAKE_SECURITY_TOKEN)
-        return AccessKeys(Secret(FAKE_KEYS.access), Secret(FAKE_KEYS.secret), token)
-    return Secret(FAKE_TOKEN)
-
-
 def judge_report(
     books: SimulatorBooks,
     account: ReportSource,
@@ -180,78 +165,22 @@ def judge_report(
     write: Callable[[str], None],
     missing: Collection[str] = (),
 ) -> ExitStatus:
-    """Write both accounts side by side; return ``status``, or BUG where they disagree.
+    """Write the counts of the simulators and of the report; return ``status``, or BUG where they disagree.
 
-    ``missing`` are the targets that the simulators were not to know.
+    ``missing`` holds the ids of the targets that the simulators were not to know.
     """
+    from orchestrator.runs.rehearsal import compare_counts, find_disagreements
     from orchestrator.text.columns import align_columns
 
-    lies = list(find_disagreements(books, account, missing))
+    disagreements = list(find_disagreements(books, account, missing))
     for line in align_columns([("", "simulators saw", "report says"), *compare_counts(books, account)]):
         write(line)
-    if not lies:
+    if not disagreements:
         write("The report agrees with the simulators.")
         return status
     tell(
         "The report disagrees with the simulators. This is a bug of ours; please report it with these lines:"
     )
-    for line in lies[:MOST_SHOWN]:
+    for line in disagreements[:MOST_SHOWN]:
         tell(f"    {line}")
     return ExitStatus.BUG
-
-
-def compare_counts(books: SimulatorBooks, account: ReportSource) -> Iterator[tuple[str, str, str]]:
-    """Yield what both count: what it is, what the simulators saw, what the report says."""
-    totals = account.report.totals
-    undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
-    down = sum(gateway.down for gateway in books.gateways.values())
-    claimed = totals.undeployed + totals.already_undeployed
-    yield "requests", f"{books.requests:,}", f"{totals.requests:,}"
-    yield "undeploy requests", f"{undeploys:,}", f"{sum(map(_count_undeploys, account.targets())):,}"
-    yield "targets down", f"{down:,}", f"{claimed:,}"
-    yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
-
-
-def find_disagreements(
-    books: SimulatorBooks, account: ReportSource, missing: Collection[str] = ()
-) -> Iterator[str]:
-    """Yield each thing that the report does not tell as it was."""
-    from orchestrator.text.characters import make_visible
-
-    if books.requests != account.report.totals.requests:
-        yield f"{books.requests:,} requests arrived, the report counts {account.report.totals.requests:,}"
-    for target in account.targets():
-        facts = books.targets.get(target.id)
-        wrong = _find_invention(target, missing) if facts is None else _find_false_claim(facts, target)
-        if wrong:
-            yield f"{make_visible(target.id)}: {wrong}"
-    for destroyed in books.destroyed:
-        yield f"{make_visible(destroyed)}: its definition was deleted for good"
-
-
-def _count_undeploys(target: TargetReport) -> int:
-    from orchestrator.model.reading import Act
-
-    return sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
-
-
-def _find_invention(target: TargetReport, missing: Collection[str]) -> str | None:
-    from orchestrator.model.outcome import Outcome
-
-    if target.id not in missing:
-        return "the simulators do not know it"
-    return "the report says undeployed, and it is not there" if target.outcome is Outcome.UNDEPLOYED else None
-
-
-def _find_false_claim(facts: TargetFacts, target: TargetReport) -> str | None:
-    from orchestrator.model.outcome import Outcome
-
-    sent = _count_undeploys(target)
-    if sent != facts.undeploys:
-        return f"{facts.undeploys} undeploy requests arrived, the report counts {sent}"
-    claimed = target.outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED)
-    if claimed and not facts.down:
-        return f"the report says {target.outcome.value}, and it is still up"
-    if not claimed and target.outcome is not Outcome.UNKNOWN and facts.down_by:
-        return f"the report says {target.outcome.value}, and request {facts.down_by} took it down"
-    return None

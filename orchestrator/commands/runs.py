@@ -1,10 +1,10 @@
-"""undeploy runs: the runs kept here, and the removal of old ones."""
+"""undeploy runs: list the runs that are kept here, or remove old ones."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,7 @@ from orchestrator.commands.terminal.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.restores import Restore
@@ -62,15 +62,18 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
 
     restores = restores_in(folders[0].path.parent)
     rows = [build_row(folder, restores) for folder in folders]
-    # The last column, of what restores have begun, is there only where one has.
+    # The last column tells of restores, and is there only where a restore has begun.
     shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
     for line in align_columns([cells[:shown] for cells in (HEADINGS, *rows)], left=5):
         click.echo(line)
 
 
 def render_json(folders: Sequence[RunFolder]) -> str:
-    """Return the runs as one JSON object, the newest first: of each the ``run`` and the ``totals`` of its
-    report.json, its ``folder``, and which ``restores`` of it have begun; or why it cannot be read."""
+    """Return the runs as one JSON object, the newest first.
+
+    Each run has its ``folder``, the ``run`` and the ``totals`` of its report.json, and the ``restores`` of it
+    that have begun; a run that cannot be read has the ``error`` instead.
+    """
     import msgspec
 
     from orchestrator.journal.restores import restores_in
@@ -96,9 +99,9 @@ def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, A
 
 
 def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
-    """Return a run as the cells of one row under ``HEADINGS``; what cannot be read is said in its row.
+    """Return a run as the cells of one row under ``HEADINGS``; the row of an unreadable run says why.
 
-    ``restores`` are those that are kept beside it.
+    ``restores`` are all restores that are kept beside the run.
     """
     from orchestrator.report.counts import count_done
     from orchestrator.text.characters import make_visible
@@ -110,14 +113,14 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
         return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals
     counts = (totals.targets, count_done(totals), totals.failed, totals.unknown, totals.not_started)
-    told = (
+    identity = (
         folder.id,
         make_visible(report.run.plan),
         report.run.state,
         _format_minute(report.run.started),
         report.run.act,
     )
-    return (*told, *(f"{count:,}" for count in counts), _describe_up_again(report))
+    return (*identity, *(f"{count:,}" for count in counts), _describe_up_again(report))
 
 
 def _describe_up_again(report: Report) -> str:
@@ -134,30 +137,24 @@ def _format_minute(at: datetime) -> str:
 
 
 def prune_runs(folders: Sequence[RunFolder], before: datetime, *, with_snapshots: bool = False) -> None:
-    """Remove those of ``folders`` (the newest first) that are complete and ended before ``before``, and tell
-    which. What holds the last snapshot of something that is still down is kept, unless ``with_snapshots``; so
-    is a restore as long as a run that it brings back."""
-    from orchestrator.journal.restores import restores_in
+    """Remove the old ones of ``folders``, the newest first, and tell which; see ``choose_prunable``."""
+    from orchestrator.runs.pruning import choose_prunable
 
-    restores = {each.id: each for each in restores_in(folders[0].path.parent)} if folders else {}
-    standing = {str(folder.id): _read_candidate(folder, restores.values(), before) for folder in folders}
-    needed = frozenset() if with_snapshots else _find_needed(standing)
-    stays = {name for name, each in standing.items() if not each.old or name in needed}
-    stays |= {name for name, restore in restores.items() if stays.intersection(restore.brings_back)}
-    removed = 0
-    for folder in folders:
-        if folder.id not in stays:
-            _remove(folder)
-            removed += 1
-    if not removed:
+    choice = choose_prunable(folders, before, with_snapshots=with_snapshots)
+    for folder in choice.removable:
+        _remove(folder)
+    if not choice.removable:
         tell(
             f"nothing to remove: no complete run ended before {_format_minute(before)}, or it is still wanted"
         )
-    if waiting := sum(each.waits for each in standing.values()):
-        tell(f"{waiting} kept that can still be resumed; remove their folders by hand once nobody wants them")
-    if needed:
+    if choice.resumable:
+        tell(
+            f"{choice.resumable} kept that can still be resumed;"
+            " remove their folders by hand once nobody wants them"
+        )
+    if choice.needed:
         told = "kept that hold the last snapshot of what is still down; --with-snapshots removes them as well"
-        tell(f"{len(needed)} {told}")
+        tell(f"{choice.needed} {told}")
 
 
 def _remove(folder: RunFolder) -> None:
@@ -166,39 +163,3 @@ def _remove(folder: RunFolder) -> None:
     except OSError as error:
         raise UsageError(f"cannot remove {folder.path}: {error.strerror}") from error
     click.echo(f"removed {folder.id}")
-
-
-class _PruneCandidate(NamedTuple):
-    """What the removal of a run goes by."""
-
-    old: bool
-    """Nobody holds or can resume it, and it ended long enough ago."""
-    waits: bool
-    """It can be resumed."""
-    down: frozenset[str]
-    """The places that are down by it, and have a snapshot here."""
-
-
-def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _PruneCandidate:
-    """Look at one run; what cannot be read is not judged, and stays."""
-    try:
-        with folder.account(among=restores) as account:
-            run = account.report.run
-            down = frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.still_down())
-    except OrchestratorError:
-        return _PruneCandidate(old=False, waits=False, down=frozenset())
-    over = run.state == "complete" and folder.holder() is None
-    old = over and run.ended is not None and run.ended < before
-    return _PruneCandidate(old, run.state in ("stopped", "interrupted", "killed"), down)
-
-
-def _find_needed(standing: Mapping[str, _PruneCandidate]) -> frozenset[str]:
-    """Return the old runs that have a snapshot of something still down that no newer run has that stays."""
-    seen: set[str] = set()
-    needed = set[str]()
-    for name, each in standing.items():
-        if each.old and not each.down <= seen:
-            needed.add(name)
-        if not each.old or name in needed:
-            seen |= each.down
-    return frozenset(needed)

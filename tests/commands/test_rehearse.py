@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.commands.rehearse import find_disagreements, judge_report
+from orchestrator.commands.rehearse import judge_report
 from orchestrator.errors import ExitStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
@@ -18,6 +18,7 @@ from orchestrator.report.values import (
     TargetReport,
     Totals,
 )
+from orchestrator.runs.rehearsal import find_disagreements
 from orchestrator.simulator.books import SimulatorBooks, TargetFacts
 from tests.support.commands import Undeploy
 
