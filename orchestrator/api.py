@@ -1,4 +1,4 @@
-"""The public way to run a plan: load it, run it, go on with it, rehearse it."""
+"""The public way to run a plan: load it, run it, resume it, restore what it took down, rehearse it."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ async def run(
 ) -> RunResult:
     """Undeploy what a plan names, and write the reports.
 
-    Raises UsageError, CredentialError, JournalError, or RunError where a live run of the state folder touches
-    one of its targets, before anything was sent. After that no fault of a gateway raises: it is in the
-    result. ``signals`` takes SIGINT, SIGTERM and SIGHUP for the time of the run: the first lets what is in
-    flight land, the second ends at once. ``on_start`` is called with the run's folder before the first
-    request; the folder's ``remarks`` are for people. ``prompt`` asks whether to go on after a wave that wants
-    that; without it the run waits for `undeploy control`.
+    Raises UsageError, CredentialError, JournalError, or RunError if a live run of the state folder touches
+    one of its targets; nothing was sent then. Later no fault of a gateway raises: the result has it. With
+    ``signals`` the run handles SIGINT, SIGTERM and SIGHUP: after the first one what is in flight lands, the
+    second one ends the run at once. ``on_start`` is called with the run's folder before the first request;
+    the folder's ``remarks`` are for people. ``prompt`` asks whether to continue after a wave with
+    ``proceed: ask``; without it the run waits for `undeploy control`.
     """
     request = _make_request(options, listeners, on_start, prompt, signals=signals)
     return await start_run(
@@ -78,13 +78,13 @@ async def rehearse(
 ) -> RunResult:
     """Do the same run against other addresses, by gateway name, with credentials of their own.
 
-    No credential of the plan is resolved and no address of it is contacted; the plan's window and pauses are
-    not waited for, and nobody is asked. The run is kept apart, among the rehearsals.
+    A rehearsal resolves no credential of the plan and contacts no address of it. It waits for neither the
+    plan's window nor its pauses, and asks no question. Its folder is among the rehearsals.
     """
     request = replace(_make_request(options, listeners, on_start, None, signals=signals), rehearsal=True)
     environment = replace(
         real_environment(loaded.folder),
-        # The simulators are on this machine: no proxy, and none of the plan's certificates.
+        # The simulators are on this machine: neither a proxy nor a certificate of the plan is for them.
         connect=partial(connect, folder=loaded.folder, environment={}),
         check=lambda _: None,
         credential=_make_async(credential),
@@ -94,10 +94,9 @@ async def rehearse(
 
 
 def prepare_restore(parent: RunFolder, choice: Choice, chain: Sequence[RunFolder] = ()) -> Restoration:
-    """Make ready what brings back what a run took down, or all runs of its ``chain`` in their order; sends
-    nothing.
+    """Prepare the restore of a run, or of all runs of its ``chain`` in their order. Sends nothing.
 
-    ``forget`` it in the end. Raises RunError, UsageError and JournalError.
+    Call ``forget`` on the result in the end. Raises RunError, UsageError and JournalError.
     """
     try:
         place = Path(tempfile.mkdtemp(prefix="undeploy-"))
@@ -120,9 +119,9 @@ async def restore(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
 ) -> RunResult:
-    """Bring back what a run took down, through the same engine: journal, pace, retries, reports of its own.
+    """Bring back what a run took down, as a run of its own with a journal and reports.
 
-    Each deploy is looked at before it counts. Raises what ``run`` raises.
+    A deploy counts only after a look has confirmed it. Raises as ``run`` does.
     """
     request = _make_request(options, listeners, on_start, None, signals=signals)
     source = RunDraft(restoration.plan, restoration.draft, restoration.place, DEPLOY)
@@ -141,9 +140,9 @@ async def resume(
 ) -> RunResult:
     """Go on with a run that was stopped, interrupted or killed.
 
-    What may have been in flight is looked at before anything is sent. A run that has reached its end is
-    reported again, without a request. Raises RunError where somebody holds the run or its plan.yaml was
-    edited, and what ``run`` raises.
+    A target that may have had a request in flight gets a look before anything else. For a run that has
+    reached its end the reports are written again, without a request. Raises RunError if another process holds
+    the run or its plan.yaml was edited, and as ``run`` does.
     """
     return await resume_run(
         folder, _make_request(options, listeners, on_start, prompt, signals=signals), real_environment
@@ -168,13 +167,13 @@ def _make_request(
     )
 
 
-def _make_async(given: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
+def _make_async(resolve: Callable[[Gateway], Material]) -> Callable[[Gateway], Awaitable[Material]]:
     async def credential(gateway: Gateway) -> Material:
-        return given(gateway)
+        return resolve(gateway)
 
     return credential
 
 
 def _move_to_simulator(gateway: Gateway, url: str) -> Gateway:
-    """Return the gateway as it is at a simulator's address, which logs in by itself."""
+    """Return the gateway at a simulator's address. A simulator has its own identity service, and no TLS."""
     return replace(gateway.move_to(url), tls=Tls(), proxy=None)

@@ -1,4 +1,4 @@
-"""A run as an async iterator of its events, for callers who would rather pull than be called."""
+"""A run as an asynchronous iterator of its events, for callers that pull events instead of listening."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.model.events import AnyEvent
 from orchestrator.runs.load import LoadedPlan
 
 
-class Events:
-    """The events of a run that goes on; ``result`` is there once the iteration has ended."""
+class EventStream:
+    """The events of a live run, in order; ``result`` is set when the iteration ends."""
 
     def __init__(self) -> None:
         self.result: RunResult | None = None
@@ -24,24 +24,24 @@ class Events:
         return self._receive.__aiter__()
 
     def close(self) -> None:
-        """Take no more events."""
+        """Accept no more events."""
         self._receive.close()
 
     async def drive(self, loaded: LoadedPlan, options: RunOptions | None) -> None:
-        """Run the plan, and end the iteration after it."""
+        """Run the plan; when the run ends, so does the iteration."""
         with self._send:
             self.result = await run(loaded, options, listeners=[self._send.send_nowait])
 
 
 @asynccontextmanager
-async def stream(loaded: LoadedPlan, options: RunOptions | None = None) -> AsyncIterator[Events]:
-    """Run a plan beside the block, which iterates over its events.
+async def stream(loaded: LoadedPlan, options: RunOptions | None = None) -> AsyncIterator[EventStream]:
+    """Run a plan while the block iterates over its events.
 
-    A block that leaves early cancels the run; the journal stays intact, and ``resume`` goes on with it.
-    Events that are not taken are kept in memory. What ``run`` raises ends the iteration and leaves the block,
-    as does what the block itself raises.
+    Leaving the block early cancels the run: its journal stays intact, and ``resume`` goes on with it. Events
+    that the block has not taken yet are kept in memory. An error of ``run`` ends the iteration and is raised
+    from the block; an error of the block is raised unchanged.
     """
-    events = Events()
+    events = EventStream()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(events.drive, loaded, options)
@@ -50,6 +50,7 @@ async def stream(loaded: LoadedPlan, options: RunOptions | None = None) -> Async
     except BaseExceptionGroup as failures:
         if len(failures.exceptions) > 1:
             raise
-        raise failures.exceptions[0] from failures.exceptions[0].__cause__  # not wrapped in a group of one
+        # The caller expects the error itself, not a group of one.
+        raise failures.exceptions[0] from failures.exceptions[0].__cause__
     finally:
         events.close()

@@ -1,4 +1,4 @@
-"""Who goes only after another one."""
+"""Whole runs in which targets come after other ones."""
 
 from __future__ import annotations
 
@@ -15,83 +15,13 @@ from hypothesis import strategies as st
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.queue import LOOK_AHEAD
 from orchestrator.model.events import TargetEnded
-from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.outcome import DONE
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from orchestrator.rules.dependencies import Dependencies, Prerequisite
 from tests.engine.test_waves import DOUBT, REFUSED, REMOVED, UNCLEAR, UNSENT, Executed, narrow, ran, signed
 from tests.support.engine import EPOCH, Answer, reading, target
 
 ELSEWHERE = reading(Verdict.ELSEWHERE, message="no instance")
-
-
-def need(
-    seq: int, needs: int, outcome: Outcome | None = None, *, beside: bool = True, gateway: str = "gw"
-) -> Prerequisite:
-    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, outcome, beside)
-
-
-# --- the rule -------------------------------------------------------------------------------------------
-
-
-def test_a_target_waits_until_all_that_come_first_are_down() -> None:
-    order = Dependencies([need(3, 1), need(3, 2)])
-    assert order.is_waiting(3)
-    assert not order.is_waiting(1)
-    assert order.is_awaited(1)
-    assert not order.is_awaited(3)
-
-    assert order.settle(1, Outcome.UNDEPLOYED)
-    assert (order.is_waiting(3), order.take_unblocked()) == (True, [])
-    assert order.settle(2, Outcome.ALREADY_UNDEPLOYED)
-    assert (order.is_waiting(3), order.take_unblocked(), order.refusal(3)) == (False, [3], None)
-    assert order.take_unblocked() == []
-    assert not order.settle(2, Outcome.UNDEPLOYED)
-
-
-@pytest.mark.parametrize("outcome", sorted(set(Outcome) - DONE))
-def test_one_that_did_not_end_down_breaks_all_that_come_after_it_at_once(outcome: Outcome) -> None:
-    order = Dependencies([need(3, 1), need(3, 2), need(4, 1)])
-    order.settle(1, outcome)
-
-    why = f"dependency: gw/t1, which comes first, is {outcome.replace('_', ' ')}"
-    assert order.take_unblocked() == [3, 4]
-    assert [order.refusal(seq) for seq in (3, 4)] == [why, why]
-    assert not order.is_waiting(3)
-    order.settle(2, Outcome.FAILED)
-    assert order.refusal(3) == why
-
-
-def test_what_an_earlier_leg_has_settled_is_known_from_the_start() -> None:
-    order = Dependencies(
-        [
-            need(5, 1, Outcome.UNDEPLOYED, beside=False),
-            need(6, 2, Outcome.UNKNOWN, beside=False),
-            need(7, 3, None, beside=False),
-            need(8, 4, Outcome.ALREADY_UNDEPLOYED),
-        ]
-    )
-
-    assert [order.is_waiting(seq) for seq in (5, 6, 7, 8)] == [False] * 4
-    assert [order.refusal(seq) for seq in (5, 6, 7, 8)] == [
-        None,
-        "dependency: gw/t2, which comes first, is unknown",
-        "dependency: gw/t3, which comes first, was not reached",
-        None,
-    ]
-
-
-def test_a_lane_that_ends_settles_what_it_did_not_reach() -> None:
-    order = Dependencies([need(2, 1, gateway="one"), need(4, 3, gateway="two")])
-
-    assert order.abandon("one")
-    assert order.take_unblocked() == [2]
-    assert order.refusal(2) == "dependency: one/t1, which comes first, was not reached"
-    assert order.is_waiting(4)
-    assert not order.abandon("one")
-
-
-# --- whole runs -----------------------------------------------------------------------------------------
 
 
 class Drawn(NamedTuple):
@@ -134,7 +64,7 @@ def answered(kind: str, act: Act) -> Answer:
 @pytest.mark.promise(1)
 @settings(max_examples=80, deadline=None)
 @given(drawn=graphs(), workers=st.integers(1, 4))
-def test_nobody_goes_before_those_it_comes_after_are_down_and_each_gets_one_outcome(
+def test_a_target_goes_only_after_those_it_requires_are_down_and_each_gets_one_outcome(
     drawn: Drawn, workers: int
 ) -> None:
     """On two gateways and in two waves; a run in which somebody waits for ever raises a DeadlockError."""
@@ -175,7 +105,7 @@ def check_order(went: Executed, sent: dict[str, float], needs: list[tuple[Target
 
 
 @pytest.mark.parametrize("first", ["gw", "other"])
-def test_more_than_a_lane_reads_ahead_may_wait_for_one_that_the_plan_names_last(
+def test_more_targets_than_a_lane_reads_ahead_may_wait_for_one_that_the_plan_names_last(
     tmp_path: Path, first: str
 ) -> None:
     """3,000 come after one of their own gateway, or of another one that takes a minute."""
@@ -204,7 +134,7 @@ def test_more_than_a_lane_reads_ahead_may_wait_for_one_that_the_plan_names_last(
         (UNSENT, "not started", 700.0),
     ],
 )
-def test_those_who_wait_for_another_lane_learn_what_became_of_it(
+def test_targets_that_wait_for_another_lane_learn_its_outcome(
     tmp_path: Path, said: Answer, became: str, until: float
 ) -> None:
     """That lane refuses the one, closes, or parks and is given up after ten minutes."""
@@ -225,7 +155,7 @@ def test_those_who_wait_for_another_lane_learn_what_became_of_it(
 
 
 @pytest.mark.promise(1)
-def test_those_who_wait_for_one_that_nobody_reached_are_not_forgotten(tmp_path: Path) -> None:
+def test_targets_that_wait_for_an_unreached_one_get_their_outcome(tmp_path: Path) -> None:
     """The lane closes over another target, with this one's predecessor still in its queue."""
     targets = [target(1, "bad"), target(2, "bad"), target(3)]
     went = ran(
@@ -247,7 +177,7 @@ async def _interrupted(controller: Controller) -> None:
 
 @pytest.mark.promise(8)
 @pytest.mark.parametrize("said", [REMOVED, REFUSED])
-def test_a_run_that_is_interrupted_waits_for_nobody_in_a_chain(tmp_path: Path, said: Answer) -> None:
+def test_an_interrupted_run_waits_for_no_target_of_a_chain(tmp_path: Path, said: Answer) -> None:
     """t3 comes after t2, t2 after the one that is in flight; two workers wait for the two."""
     targets = [target(1, "other"), target(2), target(3)]
     went = ran(

@@ -1,4 +1,4 @@
-"""Who goes next."""
+"""The queue of a lane in one wave step."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Batches:
         return [(one, TargetHistory()) for one in found], (0, found[-1].seq if found else seq)
 
 
-def feed_of(
-    batches: Batches, claims: ExclusiveKeys | None = None, order: DependencyTracker | None = None
+def make_queue(
+    batches: Batches, keys: ExclusiveKeys | None = None, order: DependencyTracker | None = None
 ) -> TargetQueue:
     order = order or DependencyTracker(Dependencies(()))
-    return TargetQueue(batches, WaveStep(0, 0), gateway(), claims or ExclusiveKeys(), order)  # type: ignore[arg-type]
+    return TargetQueue(batches, WaveStep(0, 0), gateway(), keys or ExclusiveKeys(), order)  # type: ignore[arg-type]
 
 
-def feed(*likes: str | None) -> TargetQueue:
-    """A feed of targets numbered from 1, by what excludes them."""
-    return feed_of(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
+def queue_of(*likes: str | None) -> TargetQueue:
+    """A queue of targets numbered from 1, by what excludes them."""
+    return make_queue(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
 
 
-def need(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
-    """That one target of this leg comes after another one of it."""
+def require(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
+    """That one target of this wave step comes after another one of it."""
     return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, in_same_step=True)
 
 
@@ -57,7 +57,7 @@ async def taken(source: TargetQueue) -> Target | None:
 
 def test_targets_go_in_the_plan_s_order_across_batches() -> None:
     async def main() -> list[int]:
-        source = feed(*[None] * 7)
+        source = queue_of(*[None] * 7)
         return [item.target.seq for _ in range(7) if (item := await source.take())]
 
     assert played(main) == [1, 2, 3, 4, 5, 6, 7]
@@ -65,7 +65,7 @@ def test_targets_go_in_the_plan_s_order_across_batches() -> None:
 
 def test_targets_that_exclude_each_other_take_turns_and_the_others_overtake() -> None:
     async def main() -> list[int | None]:
-        source = feed("x", "x", "y", "x", None)
+        source = queue_of("x", "x", "y", "x", None)
         seen: list[Target | None] = [await taken(source) for _ in range(4)]
         for _ in range(3):
             first = next(one for one in seen if one and one.parts[1:] == ("x",))
@@ -76,9 +76,9 @@ def test_targets_that_exclude_each_other_take_turns_and_the_others_overtake() ->
     assert played(main) == [1, 3, 5, None, 2, 4, None]
 
 
-def test_who_waits_for_a_turn_is_woken_and_who_has_nothing_to_wait_for_goes() -> None:
+def test_a_worker_that_waits_for_a_key_is_woken_and_one_with_nothing_to_wait_for_leaves() -> None:
     async def main() -> list[tuple[float, int | None]]:
-        source = feed("x", "x")
+        source = queue_of("x", "x")
         got: list[tuple[float, int | None]] = []
 
         async def worker(delay: float) -> None:
@@ -97,13 +97,13 @@ def test_who_waits_for_a_turn_is_woken_and_who_has_nothing_to_wait_for_goes() ->
     assert played(main) == [(0.0, 1), (5.0, 2), (6.0, None)]
 
 
-def test_only_so_many_stand_aside() -> None:
+def test_only_so_many_targets_are_held_back() -> None:
     """A file that is sorted by proxy must not be read into memory as a whole."""
 
     async def main() -> int:
         targets = [target(seq, like="x") for seq in range(1, LOOK_AHEAD * 2)]
         batches = Batches(targets)
-        source = feed_of(batches)
+        source = make_queue(batches)
         await taken(source)
         await taken(source)
         return batches.asked
@@ -111,13 +111,13 @@ def test_only_so_many_stand_aside() -> None:
     assert played(main) <= LOOK_AHEAD // 2 + 1
 
 
-def test_two_gateway_names_of_one_installation_share_their_turns() -> None:
+def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
     """Nothing is documented about two calls on one proxy, so they never meet, whatever the plan calls it."""
 
     async def main() -> list[int | None]:
-        claims = ExclusiveKeys()
-        one = feed_of(Batches([target(1, like="x")]), claims)
-        two = feed_of(Batches([target(1, like="x")]), claims)
+        keys = ExclusiveKeys()
+        one = make_queue(Batches([target(1, like="x")]), keys)
+        two = make_queue(Batches([target(1, like="x")]), keys)
         first = await taken(one)
         blocked = await taken(two)
         assert first
@@ -131,10 +131,10 @@ def test_two_gateway_names_of_one_installation_share_their_turns() -> None:
 # --- who comes after another one ------------------------------------------------------------------------
 
 
-def test_who_comes_after_another_one_stands_aside_until_that_one_is_down() -> None:
+def test_a_target_is_held_back_until_the_one_it_requires_is_down() -> None:
     async def main() -> list[int | None]:
-        order = DependencyTracker(Dependencies([need(2, 1)]))
-        source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
+        order = DependencyTracker(Dependencies([require(2, 1)]))
+        source = make_queue(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
         seen = [await taken(source) for _ in range(3)]
         order.settle(1, Outcome.UNDEPLOYED)
         seen += [await taken(source) for _ in range(2)]
@@ -143,10 +143,10 @@ def test_who_comes_after_another_one_stands_aside_until_that_one_is_down() -> No
     assert played(main) == [1, 3, None, 2, None]
 
 
-def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason() -> None:
+def test_a_target_whose_requirement_failed_is_handed_out_with_the_reason() -> None:
     async def main() -> list[str | None]:
-        order = DependencyTracker(Dependencies([need(2, 1), need(3, 2)]))
-        source = feed_of(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
+        order = DependencyTracker(Dependencies([require(2, 1), require(3, 2)]))
+        source = make_queue(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
         broken = []
         for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
             item = await source.take()
@@ -163,10 +163,10 @@ def test_who_comes_after_one_that_did_not_end_down_is_handed_out_with_the_reason
     ]
 
 
-def test_who_waits_for_a_lane_that_has_ended_is_woken() -> None:
+def test_a_worker_that_waits_for_a_lane_that_has_ended_is_woken() -> None:
     async def main() -> tuple[float, str | None]:
-        order = DependencyTracker(Dependencies([need(1, 9, gateway="other")]))
-        source = feed_of(Batches([target(1)]), order=order)
+        order = DependencyTracker(Dependencies([require(1, 9, gateway="other")]))
+        source = make_queue(Batches([target(1)]), order=order)
         async with anyio.create_task_group() as group:
 
             async def end() -> None:
@@ -180,13 +180,13 @@ def test_who_waits_for_a_lane_that_has_ended_is_woken() -> None:
     assert played(main) == (4.0, "dependency: other/t9, which comes first, was not reached")
 
 
-def test_one_that_is_free_waits_for_its_turn_among_its_like_all_the_same() -> None:
+def test_an_unblocked_target_still_waits_for_its_exclusive_key() -> None:
     """t3 comes after t2; when it may go, t1, which excludes it, is still under way."""
 
     async def main() -> list[int | None]:
-        order = DependencyTracker(Dependencies([need(3, 2)]))
+        order = DependencyTracker(Dependencies([require(3, 2)]))
         targets = [target(1, like="x"), target(2), target(3, like="x")]
-        source = feed_of(Batches(targets), order=order)
+        source = make_queue(Batches(targets), order=order)
         seen = [await taken(source) for _ in range(2)]
         order.settle(2, Outcome.ALREADY_UNDEPLOYED)
         seen.append(await taken(source))

@@ -141,7 +141,7 @@ def ran(
     for one in targets:
         draft.add(one, FilePosition(0, one.seq, 1))
     for seq, name in needs:
-        draft.require(seq, TargetId(name), FilePosition(0, seq, 1))
+        draft.add_dependency(seq, TargetId(name), FilePosition(0, seq, 1))
     names = tuple(entry.name for entry in gateways)
     waves = waves or tuple(
         Wave(name=f"wave-{index}") for index in range(max(one.wave for one in targets) + 1)
@@ -277,7 +277,7 @@ def test_a_broken_gateway_does_not_slow_the_other_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(6)
-def test_a_parked_gateway_does_not_put_off_the_last_looks_of_the_other_one(tmp_path: Path) -> None:
+def test_a_parked_gateway_does_not_delay_the_last_looks_of_the_other_one(tmp_path: Path) -> None:
     """Who looks always looks once more when all undeploys of that gateway are done, not of all gateways."""
     targets = [target(seq, "good" if seq % 2 else "bad") for seq in range(1, 21)]
     down = set[str]()
@@ -299,7 +299,9 @@ def test_a_parked_gateway_does_not_put_off_the_last_looks_of_the_other_one(tmp_p
 
 @pytest.mark.promise(6)
 @pytest.mark.parametrize("heals", [True, False])
-def test_doubts_of_a_gateway_that_dies_wait_until_it_is_well_or_given_up(tmp_path: Path, heals: bool) -> None:
+def test_doubts_at_a_gateway_that_dies_wait_until_it_answers_or_is_given_up(
+    tmp_path: Path, heals: bool
+) -> None:
     """The replies of a second are lost; then nothing can be sent for two minutes, or for good. No look
     is spent on that: once it is well each doubt is settled, and else it is left for a resume."""
     targets = [target(seq) for seq in range(1, 41)]
@@ -370,7 +372,7 @@ def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path
     assert went.outcomes["gw/t3"] is None
 
 
-def test_a_wave_in_which_nothing_went_down_holds_the_next_one(tmp_path: Path) -> None:
+def test_a_wave_without_a_success_holds_the_next_one(tmp_path: Path) -> None:
     targets = [target(1), target(2, wave=1)]
     went = ran(tmp_path, targets, lambda *_: REFUSED)
 
@@ -378,7 +380,7 @@ def test_a_wave_in_which_nothing_went_down_holds_the_next_one(tmp_path: Path) ->
     assert went.outcomes["gw/t2"] is None
 
 
-def test_a_wave_that_nobody_could_take_holds_the_next_one(tmp_path: Path) -> None:
+def test_a_wave_that_no_worker_could_take_holds_the_next_one(tmp_path: Path) -> None:
     """Wave 1 is all on a lane that closed in wave 0: not one of its targets was tried."""
     targets = [target(1, "good"), target(2, "bad"), target(3, "bad", wave=1), target(4, "good", wave=2)]
     wrong = reading(Verdict.ELSEWHERE, message="no instance")
@@ -507,7 +509,7 @@ def test_a_lane_that_cannot_be_reached_parks_where_only_one_target_may_be_under_
 
 
 @pytest.mark.promise(7)
-def test_who_waits_for_a_first_signature_to_be_let_in_does_not_outwait_the_window(tmp_path: Path) -> None:
+def test_targets_that_wait_for_the_first_signed_request_do_not_outwait_the_window(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         [target(seq) for seq in range(1, 4)],
@@ -589,7 +591,7 @@ async def _stopped_at(controller: Controller, seconds: float) -> None:
 
 
 @pytest.mark.promise(8)
-def test_a_run_that_is_interrupted_rests_no_longer(tmp_path: Path) -> None:
+def test_an_interrupted_run_rests_no_longer(tmp_path: Path) -> None:
     waves = (Wave(name="a", pause_after=300.0), Wave(name="b"))
     went = ran(
         tmp_path,
@@ -630,7 +632,7 @@ def answering(answer: bool, after: float) -> Prompt:
     return prompt
 
 
-def test_a_wave_that_asks_goes_on_when_somebody_says_yes(tmp_path: Path) -> None:
+def test_a_wave_that_asks_goes_on_when_the_operator_agrees(tmp_path: Path) -> None:
     waves = (Wave(name="a", proceed="ask", pause_after=10.0), Wave(name="b", proceed="ask"))
     went = ran(tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(True, 40.0))
 
@@ -640,7 +642,7 @@ def test_a_wave_that_asks_goes_on_when_somebody_says_yes(tmp_path: Path) -> None
     assert went.status is ExitStatus.DONE
 
 
-def test_a_wave_that_asks_stops_the_run_when_somebody_says_no(tmp_path: Path) -> None:
+def test_a_wave_that_asks_stops_the_run_when_the_operator_declines(tmp_path: Path) -> None:
     waves = (Wave(name="a", proceed="ask"), Wave(name="b"))
     went = ran(
         tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(False, 40.0), ends=True
@@ -667,7 +669,7 @@ def test_shares_count_per_step(tmp_path: Path) -> None:
     assert Counter(went.outcomes.values()) == {"undeployed": 10, "failed": 4, None: 6}
 
 
-def test_a_step_in_which_nothing_went_down_stops_the_run(tmp_path: Path) -> None:
+def test_a_step_without_a_success_stops_the_run(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         [target(seq) for seq in range(1, 11)],
@@ -680,7 +682,7 @@ def test_a_step_in_which_nothing_went_down_stops_the_run(tmp_path: Path) -> None
 
 
 @pytest.mark.promise(1)
-def test_a_full_disk_wakes_who_waits_for_the_target_that_it_stopped(tmp_path: Path) -> None:
+def test_a_full_disk_wakes_the_targets_that_wait_for_the_one_it_stopped(tmp_path: Path) -> None:
     """t2 comes after t1, whose second intent finds the disk full."""
     went = ran(
         tmp_path, [target(1), target(2)], lambda *_: DOUBT, needs=[(2, "gw/t1")], full_from=2, ends=True

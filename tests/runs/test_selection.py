@@ -92,7 +92,7 @@ def test_a_wave_is_named_in_either_form_of_an_accent(database: Database) -> None
     assert held(database, plan, waves=("\u00f6n",)) == held(database, plan, waves=("o\u0308n",))
 
 
-def test_what_the_plan_protects_stays_so_whatever_the_filters_say(database: Database) -> None:
+def test_the_plan_protects_its_targets_whatever_the_filters_say(database: Database) -> None:
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim/Payments/*/production",))
 
     assert held(database, plan, only=("apim/Payments/**",), skip=("**",))[IDS[2]] == (
@@ -154,7 +154,7 @@ def one_place(monkeypatch: pytest.MonkeyPatch) -> Plan:
         ({"only": ("gw.example.com/**",)}, [0, 1, 2, 3]),
     ],
 )
-def test_what_holds_back_knows_all_names_of_a_place_and_what_lets_through_its_own(
+def test_filters_that_hold_back_know_all_names_of_an_installation_and_filters_that_admit_one(
     database: Database, one_place: Plan, options: dict[str, Any], left: list[int]
 ) -> None:
     out = held(database, one_place, **options)
@@ -175,7 +175,7 @@ def test_what_holds_back_knows_all_names_of_a_place_and_what_lets_through_its_ow
         ({"only": ("roma/**",), "protect": ("roma/**",)}, [3], []),
     ],
 )
-def test_a_resume_opens_what_is_wanted_and_touches_of_that_what_is_not_protected(
+def test_a_resume_opens_wanted_targets_and_touches_those_that_are_not_protected(
     options: dict[str, Any], wanted: list[int], touched: list[int]
 ) -> None:
     """What two live runs share is asked by the second, what is opened again by the first: no mix-up."""
@@ -196,7 +196,7 @@ def test_a_resume_opens_what_is_wanted_and_touches_of_that_what_is_not_protected
         ({"skip": ("apim/Retail/**", "roma/b*")}, "--skip roma/b* matches no target of the plan; nothing"),
     ],
 )
-def test_a_filter_that_matches_nothing_is_refused_with_what_may_be_meant(
+def test_a_filter_that_matches_nothing_is_refused_with_a_hint(
     database: Database, options: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -215,7 +215,9 @@ def test_all_filters_that_match_nothing_are_told_at_once(database: Database) -> 
     ]  # fmt: skip
 
 
-def test_a_start_knows_what_is_in_force_what_it_keeps_and_what_is_idle(database: Database) -> None:
+def test_a_start_counts_the_patterns_in_force_the_protected_targets_and_the_idle_patterns(
+    database: Database,
+) -> None:
     own = ("**/production", "roma/b", "**/production")
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=own)
     options = RunOptions(protect=("crm/**", "apim/Gone/**", *(f"apim/Gone{n}/**" for n in range(20))))

@@ -85,7 +85,7 @@ def targets(count: int) -> list[Any]:
 # --- pause and continue ---------------------------------------------------------------------------------
 
 
-def test_a_pause_lets_land_what_flies_and_starts_nothing_until_it_is_told_to_go_on(tmp_path: Path) -> None:
+def test_a_pause_lets_requests_in_flight_land_and_starts_nothing_until_continue(tmp_path: Path) -> None:
     answers: list[str] = []
     went = ran(
         tmp_path,
@@ -234,7 +234,7 @@ def test_a_stop_ends_a_pause_and_a_rest(tmp_path: Path) -> None:
 # --- skip -----------------------------------------------------------------------------------------------
 
 
-def test_what_is_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_path: Path) -> None:
+def test_a_target_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_path: Path) -> None:
     answers: list[str] = []
     went = ran(
         tmp_path,
@@ -266,7 +266,7 @@ def test_what_is_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_p
 @pytest.mark.parametrize(
     ("look", "outcome"), [(UP, "not_started"), (DOWN, "undeployed"), (UNCLEAR, "unknown")]
 )
-def test_one_that_is_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again(
+def test_a_target_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again(
     tmp_path: Path, look: Answer, outcome: str
 ) -> None:
     """It waits 20 s for its second attempt when somebody has both passed over."""
@@ -287,7 +287,7 @@ def test_one_that_is_skipped_while_in_doubt_is_looked_at_and_never_undeployed_ag
         assert went.status is ExitStatus.DONE
 
 
-def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -> None:
+def test_a_step_whose_targets_are_all_skipped_does_not_stop_the_run(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         [target(seq) for seq in (1, 21, 22, 30, 31)],
@@ -302,7 +302,7 @@ def test_a_step_in_which_all_was_skipped_does_not_stop_the_run(tmp_path: Path) -
     assert went.status is ExitStatus.DONE
 
 
-def test_who_comes_after_one_that_is_skipped_is_not_started_for_that(tmp_path: Path) -> None:
+def test_a_target_that_requires_a_skipped_one_is_not_started(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         targets(3),
@@ -342,7 +342,7 @@ def test_a_lower_concurrency_is_in_force_with_the_next_request_and_a_higher_one_
     assert answers == ["in force: gw concurrency=1", "in force: gw concurrency=9"]
 
 
-def test_a_rate_is_in_force_at_once_also_for_those_who_have_a_slot_already(tmp_path: Path) -> None:
+def test_a_rate_is_in_force_at_once_also_for_requests_that_have_a_slot(tmp_path: Path) -> None:
     """At 1/m four have a place within four minutes; 2/s from the tenth second on voids those."""
     went = ran(
         tmp_path,
@@ -355,7 +355,7 @@ def test_a_rate_is_in_force_at_once_also_for_those_who_have_a_slot_already(tmp_p
     assert went.wires["gw"].times() == [0.0, 10.0, 10.5, 11.0, 11.5, 21.5, 31.5, 41.5]
 
 
-def test_a_rate_that_is_given_up_lets_all_go(tmp_path: Path) -> None:
+def test_a_removed_rate_lets_all_requests_go(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         targets(8),
@@ -367,7 +367,7 @@ def test_a_rate_that_is_given_up_lets_all_go(tmp_path: Path) -> None:
     assert went.wires["gw"].times() == [0.0] + [10.0] * 7
 
 
-def test_the_same_rate_again_and_again_lets_nobody_go_sooner(tmp_path: Path) -> None:
+def test_setting_the_same_rate_repeatedly_lets_no_request_go_sooner(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         targets(3),
@@ -410,7 +410,7 @@ ACTS: list[ControlCommand] = [
 ]
 
 
-def test_each_act_is_kept_and_told_with_who_asked_for_it(tmp_path: Path) -> None:
+def test_each_command_is_kept_and_told_with_its_operator(tmp_path: Path) -> None:
     went = ran(
         tmp_path,
         targets(9),
@@ -458,7 +458,7 @@ def steering_on(disk: Slow, events: Callable[[object], None], run_gate: RunGate)
     return Controller(resources(environment(), run_gate, Record(disk, 1), events), RunProgress())
 
 
-def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
+def test_a_command_is_on_disk_before_its_answer() -> None:
     async def main() -> tuple[list[float], float, int]:
         disk = Slow(2.0)
         controller = steering_on(disk, lambda _: None, RunGate())
@@ -468,7 +468,7 @@ def test_what_is_asked_is_on_disk_before_it_is_answered() -> None:
     assert played(main) == ([2.0], 2.0, 1)
 
 
-def test_where_it_cannot_be_kept_nobody_is_told_that_it_was() -> None:
+def test_a_command_that_cannot_be_kept_is_not_answered() -> None:
     async def main() -> None:
         await steering_on(Slow(0.0, DiskError("full")), lambda _: None, RunGate()).execute(PauseRun(), ADA)
 
@@ -476,7 +476,7 @@ def test_where_it_cannot_be_kept_nobody_is_told_that_it_was() -> None:
         played(main)
 
 
-def test_a_run_that_cannot_be_steered_is_told_so() -> None:
+def test_a_run_without_a_control_socket_is_warned() -> None:
     events: list[object] = []
 
     async def main() -> int:
@@ -523,7 +523,7 @@ def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_ses
     assert skips == {"gw/a*": "ada", "gw/b": "bob"}
 
 
-def test_a_lane_begins_with_what_was_learned() -> None:
+def test_a_lane_begins_with_the_learned_limits() -> None:
     heard = Heard()
     learned = LearnedLimits(rate=2.0, limits=Limits(concurrency=1, rate=5.0))
 

@@ -1,0 +1,223 @@
+"""The rules by which a run stops by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import fields
+
+from orchestrator.model.outcome import Counts, Outcome
+from orchestrator.model.plan import StopWhen, Threshold
+from orchestrator.rules.stop_rules import (
+    STOP_RULES,
+    StopRules,
+    adapt_to_restore,
+    is_fruitless,
+    is_surprising,
+)
+
+UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
+FAILED, UNKNOWN, NOT_STARTED = Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED
+
+NEVER = Threshold(share=1.0)
+Ended = tuple[Outcome, str | None]
+GOOD: Ended = (UNDEPLOYED, None)
+BAD: Ended = (FAILED, "refused: no")
+ABSENT: Ended = (FAILED, "absent: gone")
+
+
+def make_rules(
+    *,
+    failed: Threshold = NEVER,
+    unknown: Threshold = NEVER,
+    surprises: Threshold = NEVER,
+    before: Counts | None = None,
+    first_run: bool = True,
+    past_stop: bool = False,
+) -> StopRules:
+    stop_when = StopWhen(failed=failed, unknown=unknown, surprising=surprises)
+    return StopRules(stop_when, before or {}, first_run=first_run, past_stop=past_stop)
+
+
+def count_all(rules: StopRules, ends: Iterable[Ended], *, doubted: bool = False) -> list[str]:
+    """Count the ends; return each breach, in order."""
+    breaches = [rules.count_end(outcome, reason, doubted=doubted) for outcome, reason in ends]
+    return [breach for breach in breaches if breach]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "first_run", "is_one"),
+    [
+        (FAILED, "absent: no such API", True, True),
+        (ALREADY, "absent: no such API", False, True),
+        (NOT_STARTED, "drifted: it was deployed again", True, True),
+        (ALREADY, None, True, True),
+        (ALREADY, None, False, False),
+        (FAILED, "refused: absent", True, False),
+        (UNDEPLOYED, None, True, False),
+        (UNKNOWN, "spent: 5 attempts", True, False),
+    ],
+)
+def test_absent_drifted_and_in_a_first_run_already_undeployed_is_surprising(
+    outcome: Outcome, reason: str | None, first_run: bool, is_one: bool
+) -> None:
+    assert is_surprising(outcome, reason, first_run=first_run) is is_one
+
+
+def test_a_target_that_waits_for_the_shared_look_counts_as_ended_once() -> None:
+    """Thirty targets that were down are no surprise among three hundred, although the others end later."""
+    rules = make_rules(surprises=Threshold(share=0.5))
+
+    assert [rules.count_waiting() for _ in range(30)] == [None] * 30
+    assert count_all(rules, [(ALREADY, None)] * 30) == []
+    assert [rules.count_end(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [None] * 30
+    assert count_all(rules, [(ALREADY, None)]) == ["surprising: 31 of 61 (50.82%) in the wave, limit 50%"]
+
+
+def test_a_target_that_waited_and_was_not_started_has_not_ended() -> None:
+    rules = make_rules(failed=Threshold(share=0.5))
+    rules.count_waiting()
+    rules.count_end(NOT_STARTED, "window: it closed", doubted=False, waited=True)
+    count_all(rules, [BAD, GOOD])
+
+    assert rules.find_breach() is None
+    assert count_all(rules, [BAD]) == []
+    assert rules.find_breach() == "failed: 2 of 3 (66.67%) in the wave, limit 50%"
+
+
+def test_the_twentieth_waiting_target_has_the_shares_tested() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+
+    assert count_all(rules, [BAD] * 10) == []
+    assert [rules.count_waiting() for _ in range(10)][-1] == "failed: 10 of 20 (50%) in the wave, limit 20%"
+
+
+def test_a_share_is_exceeded_only_strictly() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+
+    assert count_all(rules, [GOOD] * 16 + [BAD] * 4) == []
+    assert count_all(rules, [BAD]) == ["failed: 5 of 21 (23.81%) in the wave, limit 20%"]
+
+
+def test_shares_count_from_twenty_ended_targets_on() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+
+    assert count_all(rules, [BAD] * 19) == []
+    assert count_all(rules, [BAD]) == ["failed: 20 of 20 (100%) in the wave, limit 20%"]
+
+
+def test_the_twentieth_target_has_the_shares_tested_even_if_it_went_well() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+
+    assert count_all(rules, [BAD] * 10 + [GOOD] * 9) == []
+    assert count_all(rules, [GOOD]) == ["failed: 10 of 20 (50%) in the wave, limit 20%"]
+
+
+def test_a_rule_says_its_name_count_share_wave_and_limit() -> None:
+    rules = make_rules(failed=Threshold(share=0.125))
+    rules.next_wave("canary")
+    assert count_all(rules, [BAD, *[GOOD] * 6, BAD, *[GOOD] * 12]) == []
+    assert count_all(rules, [BAD]) == ["failed: 3 of 21 (14.29%) in wave canary, limit 12.5%"]
+    rules.next_wave("rest", "step 2 of 3")
+    assert count_all(rules, [BAD]) == []
+    assert rules.find_breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
+
+
+def test_before_the_next_wave_shares_count_at_any_number() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+    count_all(rules, [GOOD, BAD])
+
+    assert rules.find_breach() == "failed: 1 of 2 (50%) in the wave, limit 20%"
+    rules.next_wave()
+    assert rules.find_breach() is None
+    count_all(rules, [GOOD, GOOD])
+    assert rules.find_breach() is None
+
+
+def test_a_target_that_was_not_started_has_not_ended_unless_it_drifted() -> None:
+    rules = make_rules(failed=Threshold(share=0.2))
+    count_all(rules, [(NOT_STARTED, "window: shut")] * 30 + [BAD])
+
+    assert rules.find_breach() == "failed: 1 of 1 (100%) in the wave, limit 20%"
+    count_all(rules, [(NOT_STARTED, "drifted: changed")] * 4)
+    assert rules.find_breach() is None
+
+
+def test_a_count_counts_the_run_and_not_the_wave() -> None:
+    rules = make_rules(failed=Threshold(count=2), before={(FAILED, "refused"): 1, (UNDEPLOYED, ""): 90})
+
+    assert count_all(rules, [BAD]) == []
+    rules.next_wave()
+    assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
+
+
+def test_a_count_of_zero_stops_at_the_first() -> None:
+    assert count_all(make_rules(unknown=Threshold(count=0)), [(UNKNOWN, "spent: 5 attempts")]) == [
+        "unknown: 1 in the run, now in the wave, limit 0"
+    ]
+
+
+def test_an_absent_target_is_failed_and_surprising() -> None:
+    assert count_all(make_rules(surprises=Threshold(count=0)), [ABSENT]) == [
+        "surprising: 1 in the run, now in the wave, limit 0"
+    ]
+    assert count_all(make_rules(failed=Threshold(count=0)), [ABSENT]) == [
+        "failed: 1 in the run, now in the wave, limit 0"
+    ]
+
+
+def test_a_resume_past_a_stop_accepts_earlier_counts_and_doubts() -> None:
+    rules = make_rules(
+        failed=Threshold(count=2),
+        unknown=Threshold(count=0),
+        before={(FAILED, "refused"): 9},
+        first_run=False,
+        past_stop=True,
+    )
+
+    assert count_all(rules, [BAD, BAD]) == []
+    assert count_all(rules, [(UNKNOWN, "spent: looks")], doubted=True) == []
+    assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
+
+
+def test_the_defaults_are_those_of_the_product() -> None:
+    stop_when = StopWhen()
+
+    assert (stop_when.failed.share, stop_when.unknown.share, stop_when.surprising.share) == (0.2, 0.2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "left", "stops"),
+    [
+        ({(FAILED, "refused"): 3}, 0, True),
+        ({(UNKNOWN, "spent"): 1, (NOT_STARTED, "filtered"): 3}, 0, True),
+        ({(NOT_STARTED, "parked"): 2}, 0, True),
+        ({(FAILED, "refused"): 3, (UNDEPLOYED, ""): 1}, 0, False),
+        ({(FAILED, "refused"): 3, (ALREADY, "absent"): 1}, 0, False),
+        (
+            {(NOT_STARTED, "filtered"): 1, (NOT_STARTED, "protected"): 1, (NOT_STARTED, "skipped"): 1},
+            0,
+            False,
+        ),
+        ({}, 0, False),
+        ({}, 5, True),
+        ({(NOT_STARTED, "filtered"): 1}, 5, True),
+        ({(UNDEPLOYED, ""): 1}, 5, False),
+    ],
+)
+def test_a_wave_without_a_success_stops_the_run(counts: Counts, left: int, stops: bool) -> None:
+    """Also a wave whose targets no worker took, since their lane had closed in the wave before."""
+    assert is_fruitless(counts, left=left) is stops
+
+
+def test_each_rule_of_a_plan_has_its_row_in_the_table() -> None:
+    """A new key of ``stop_when`` needs a row, and nothing else in the rules."""
+    assert [field.name for field in fields(StopWhen)] == list(STOP_RULES)
+
+
+def test_a_rule_that_is_not_for_restores_never_fires_in_one() -> None:
+    one = Threshold(count=1)
+    adapted = adapt_to_restore(StopWhen(failed=one, unknown=one, surprising=one))
+
+    assert adapted == StopWhen(failed=one, unknown=one, surprising=NEVER)
