@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.report.formats import FORMATS, find_format
+from orchestrator.report.formats import FORMATS, ReportFormat, find_format
 from orchestrator.report.values import TargetReport
 from orchestrator.report.writing import ReportError, write_all, write_report
 from tests.support.made_up_runs import FakeReportSource, build_run, build_target, make_up_run, render_report
@@ -27,8 +29,8 @@ FILES = {
 }
 
 
-def test_the_table_names_the_five_formats_and_their_files() -> None:
-    assert {name: form.file for name, form in FORMATS.items()} == FILES
+def test_the_table_keeps_the_names_of_formats_and_files_that_other_programs_know() -> None:
+    assert {name: FORMATS[name].file for name in FILES} == FILES
 
 
 def test_importing_the_package_imports_no_format_and_no_template_engine() -> None:
@@ -49,6 +51,18 @@ def test_importing_the_package_imports_no_format_and_no_template_engine() -> Non
 )
 def test_the_ending_of_a_file_stands_for_a_format(ending: str, name: str | None) -> None:
     assert find_format(ending) == name
+
+
+def test_a_new_format_is_a_module_and_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = ModuleType("added")
+    added.write = lambda source, out: out.write(source.report.run.id)  # type: ignore[attr-defined]  # a module's own
+    monkeypatch.setitem(sys.modules, "added", added)
+    monkeypatch.setitem(cast("dict[str, ReportFormat]", FORMATS), "text", ReportFormat("added", (".txt",)))
+
+    write_all(make_up_run(1), tmp_path)
+
+    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == build_run().id
+    assert find_format(".TXT") == "text"
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -73,10 +87,10 @@ def test_all_reports_are_written_private_and_whole(tmp_path: Path) -> None:
 
     write_all(account, tmp_path)
 
-    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+    assert {path.name for path in tmp_path.iterdir()} == {form.file for form in FORMATS.values()}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    for name, file in FILES.items():
-        assert (tmp_path / file).read_bytes().decode() == render_report(name, account)
+    for name, form in FORMATS.items():
+        assert (tmp_path / form.file).read_bytes().decode() == render_report(name, account)
 
 
 def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
@@ -94,7 +108,7 @@ def test_one_format_that_fails_leaves_the_others_and_no_half_file(tmp_path: Path
         write_all(make_up_run(6), tmp_path)
 
     assert set(caught.value.failures) == {"report.csv"}
-    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+    assert {path.name for path in tmp_path.iterdir()} == {form.file for form in FORMATS.values()}
 
 
 class _Torn(FakeReportSource):
