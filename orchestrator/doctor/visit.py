@@ -1,12 +1,14 @@
-"""One gateway asked how it is: reads only, one after the other, none behind a credential that was refused."""
+"""Visits one gateway: checks its route, its clock, its credential, its version and a few of its targets.
+
+A visit sends only reads, one after the other, and none after the gateway has refused the credential.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TypeAlias
 
 import anyio
 from msgspec import Struct
@@ -14,7 +16,8 @@ from msgspec.structs import replace
 
 from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis, complete_findings
-from orchestrator.doctor.route import RouteCheck, check_route
+from orchestrator.doctor.route import check_route
+from orchestrator.doctor.sample_looks import SampleLooks
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import read_answer
@@ -24,109 +27,109 @@ from orchestrator.model.credentials import Material
 from orchestrator.model.features import HealthFeature
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
-from orchestrator.model.reading import HealthCheck, Operation, Reading, Verdict
+from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import describe
 
 PATIENCE = 60.0
-"""Seconds after which a gateway is given up on, whatever it still owes."""
+"""Seconds after which a visit ends, whatever is still to be asked."""
 
 REPLY_WITHIN = 10.0
-"""Seconds that one reply may take; a plan's own timeout holds where it is shorter."""
-
-Reach: TypeAlias = Callable[[], Awaitable[RouteCheck]]
+"""Seconds that one reply may take; a shorter timeout of the plan takes precedence."""
 
 
 class GatewayProbe(Struct, frozen=True, kw_only=True):
-    """A gateway, and what of its plan matters to it."""
+    """A gateway, and the facts of its plan that a visit needs."""
 
     gateway: Gateway
     samples: Sequence[Target]
     total: int
-    """How many targets the plan has there."""
+    """How many targets the plan has at the gateway."""
     folder: Path
     closes: float | None
-    """When the plan's window closes, where that is still to come."""
-
-
-class _VisitEnded(Exception):  # noqa: N818 - no error: there is nothing more to ask, and the findings say why
-    """Nothing more is asked of this gateway."""
+    """Unix time when the plan's window closes; None without a window, or where it has closed already."""
 
 
 async def visit_gateway(
     probe: GatewayProbe, environment: Environment, *, patience: float = PATIENCE
 ) -> GatewayDiagnosis:
-    """Find out all that can be found out about a gateway in ``patience`` seconds.
+    """Find out as much about a gateway as ``patience`` seconds allow.
 
-    What goes wrong is a finding; nothing of it is raised.
+    A fault of the gateway is a finding, and is not raised.
     """
     gateway = environment.reach(probe.gateway)
-    examination = _GatewayExamination(replace(probe, gateway=gateway), environment)
+    visit = _GatewayVisit(replace(probe, gateway=gateway), environment)
     with anyio.move_on_after(patience) as scope:
         with suppress(_VisitEnded):
-            await examination.run()
+            await visit.run()
     if scope.cancelled_caught:
         text = f"gave up after {patience:g} s"
-        examination.found.append(Finding.failure("answer", text, "see whether the gateway is well"))
+        visit.found.append(Finding.failure("answer", text, "see whether the gateway is well"))
     return GatewayDiagnosis(
         gateway=gateway.name,
         kind=gateway.KIND,
         url=gateway.url,
-        findings=complete_findings(examination.found),
-        requests=examination.requests,
+        findings=complete_findings(visit.found),
+        requests=visit.requests,
     )
 
 
-class _GatewayExamination:
-    """What was found so far, and the steps by which more is found; the last step raises _End."""
+class _VisitEnded(Exception):  # noqa: N818 - no error: the findings say why nothing more is asked
+    """Nothing more is asked of the gateway."""
+
+
+class _GatewayVisit:
+    """The steps of a visit, and their findings. A step may end the visit by ``_VisitEnded``."""
 
     def __init__(self, probe: GatewayProbe, environment: Environment) -> None:
         self.found: list[Finding] = []
         self.requests = 0
-        self._patient = probe
+        self._probe = probe
         self._gateway = probe.gateway
         self._environment = environment
         self._seconds: list[float] = []
-        self._looks: dict[str, bool] = {}
+        """How long each reply took."""
         self._answered: frozenset[str] = frozenset()
+        """The names of the health checks that the gateway answered."""
         self._refused: Reading | None = None
-        """The first check that was refused as not being there."""
+        """The first health check that the gateway does not offer."""
 
     async def run(self) -> None:
-        # Both are told, even if one is enough to fail: whoever mends one need not come back for the other.
-        material = await self._material()
-        await self._reach()
+        """Make all steps, in the order in which each depends on those before."""
+        # The route is checked even without a credential: so the operator sees both faults, and mends both.
+        material = await self._resolve_credential()
+        await self._check_route()
         bounded = min(REPLY_WITHIN, self._gateway.reply_timeout)
         try:
             async with open_connection(self._environment, replace(self._gateway, timeout=bounded)) as send:
                 try:
-                    await self._ask(self._counted(send), material)
+                    await self._ask(self._count_requests(send), material)
                 finally:
                     self.found.append(findings.judge_latency(self._seconds))
         except (CredentialError, UsageError) as error:
-            self._last(Finding.failure("answer", str(error), "set the plan right"))
+            raise self._end_with(Finding.failure("answer", str(error), "set the plan right")) from error
 
-    def _last(self, finding: Finding) -> None:
+    def _end_with(self, finding: Finding) -> _VisitEnded:
+        """Keep the last finding, and return the exception that ends the visit."""
         self.found.append(finding)
-        raise _VisitEnded
+        return _VisitEnded()
 
-    async def _material(self) -> Material | None:
+    async def _resolve_credential(self) -> Material | None:
         try:
             return await self._environment.credential(self._gateway)
         except CredentialError as error:
             self.found.append(Finding.failure("credential", str(error), "set what the reference points to"))
             return None
 
-    async def _reach(self) -> None:
-        probe = self._patient
-        now = self._environment.now()
-        reached = await check_route(self._gateway, probe.folder, now=now, closes=probe.closes)
-        self.found.extend(reached.findings)
-        if not reached.whole:
+    async def _check_route(self) -> None:
+        now, closes = self._environment.now(), self._probe.closes
+        route = await check_route(self._gateway, self._probe.folder, now=now, closes=closes)
+        self.found.extend(route.findings)
+        if not route.whole:
             raise _VisitEnded
 
-    def _counted(self, send: Send) -> Send:
-        async def counted(request: Request) -> Reply | Lost:
+    def _count_requests(self, send: Send) -> Send:
+        async def send_counted(request: Request) -> Reply | Lost:
             self.requests += 1
             began = self._environment.monotonic()
             answer = await send(request)
@@ -134,168 +137,118 @@ class _GatewayExamination:
                 self._seconds.append(self._environment.monotonic() - began)
             return answer
 
-        return counted
+        return send_counted
 
     async def _ask(self, send: Send, material: Material | None) -> None:
-        await self._greet(send, self._mask(material))
+        await self._greet(send, self._make_mask(material))
         if material is None:
             raise _VisitEnded
         authenticator = Authenticator(self._gateway, material, self._environment, send)
-        active = await self._enter(authenticator)
-        await self._check(send, authenticator, active)
-        seen = await self._look(send, authenticator, active)
-        self.found.append(
-            findings.judge_looks(self._looks, [operation.via for operation in self._gateway.LOOKS])
-        )
-        self.found.append(findings.judge_targets(seen, self._patient.total))
+        active = await self._log_in(authenticator)
+        await self._check_credential(send, authenticator, active)
+        looks = SampleLooks(self._gateway, self._environment, send, active.access)
+        readings = await looks.read_all(self._probe.samples)
+        offered = looks.offered
+        self.found.append(findings.judge_looks(offered, [look.via for look in self._gateway.LOOKS]))
+        self.found.append(findings.judge_targets(readings, self._probe.total))
         if self._gateway.health is not None:
-            self._tell_version(self._gateway.health)
+            self._judge_version(self._gateway.health, offered)
 
-    def _mask(self, material: Material | None) -> Mask:
+    def _make_mask(self, material: Material | None) -> Mask:
         known = () if material is None else list_secrets(material)
-        self._environment.known.add(
-            (*known, *(each.reveal() for each in self._environment.passwords(self._gateway)))
-        )
+        passwords = (password.reveal() for password in self._environment.passwords(self._gateway))
+        self._environment.known.add((*known, *passwords))
         return self._environment.known.mask
 
     async def _greet(self, send: Send, mask: Mask) -> None:
-        """Ask without a credential first: whoever is not the gateway should not be shown one."""
+        """Ask without a credential first: an address that is not the gateway's should not be shown one."""
         health = self._gateway.health
         if health is None:
             return
         check = health.build_greeting()
         answer = await send(check.request)
         if isinstance(answer, Lost):
-            self._last(
-                Finding.failure("answer", mask.clean_value(answer.detail), "see whether the gateway is well")
-            )
-            return
-        self._tell_clock(answer)
+            text = mask.clean_value(answer.detail)
+            raise self._end_with(Finding.failure("answer", text, "see whether the gateway is well"))
+        clock = self._judge_clock(answer)
+        self.found.append(clock)
         read = check.read(answer)
         if isinstance(read, Reading):
-            self._last(findings.judge_fault("answer", mask.clean_reading(read)))
-            return
+            raise self._end_with(findings.judge_fault("answer", mask.clean_reading(read)))
         self.found.append(Finding.ok("answer", mask.clean_text(read)))
-        if any(found.check == "clock" and found.state is FindingState.FAIL for found in self.found):
-            raise _VisitEnded  # a signature would be refused, and five of those lock the key
+        if clock.state is FindingState.FAIL:
+            raise _VisitEnded  # the gateway would refuse a signature, and five refusals lock the key
 
-    def _tell_clock(self, reply: Reply) -> None:
+    def _judge_clock(self, reply: Reply) -> Finding:
         try:
             date = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
         except (ValueError, OverflowError):
-            self.found.append(Finding.unknown("clock", "the gateway does not say its time"))
-            return
-        # It was written at some moment between the request and the reply, and cut to the second.
+            return Finding.unknown("clock", "the gateway does not say its time")
+        # The gateway wrote its time somewhen between the request and the reply, and cut it to the second.
         difference = date + 0.5 - (reply.at - self._seconds[-1] / 2)
-        signs = self._gateway.auth.access_key is not None
-        self.found.append(findings.judge_clock(difference, signs=signs))
+        return findings.judge_clock(difference, signs=self._gateway.auth.access_key is not None)
 
-    async def _enter(self, authenticator: Authenticator) -> ActiveCredential:
-        """Return what lets requests in, after one login at most."""
+    async def _log_in(self, authenticator: Authenticator) -> ActiveCredential:
+        """Return the credential that requests carry, after one login at most."""
         match await authenticator.authenticate():
             case ActiveCredential() as active:
-                self._tell_life(active)
+                auth, now, closes = self._gateway.auth, self._environment.now(), self._probe.closes
+                self.found.append(findings.judge_lifetime(active.until, auth, now=now, closes=closes))
                 return active
             case LoginDenied(reason):
                 advice = "set the right password; each further try may lock the account"
-                self.found.append(Finding.failure("credential", reason, advice))
+                raise self._end_with(Finding.failure("credential", reason, advice))
             case LoginDelayed(reason):
                 advice = "see whether the place of the login is well and can be reached"
-                self.found.append(Finding.failure("credential", reason, advice))
-        raise _VisitEnded
+                raise self._end_with(Finding.failure("credential", reason, advice))
 
-    def _tell_fault(self, fault: Reading, *, works: bool) -> None:
-        """Where another read was answered the credential works, if not for all."""
-        found = findings.judge_fault("credential", fault)
-        if not works:
-            self._last(found)
-        self.found.append(replace(found, state=FindingState.WARN))
-
-    def _tell_life(self, active: ActiveCredential) -> None:
-        auth, closes = self._gateway.auth, self._patient.closes
-        self.found.append(
-            findings.judge_lifetime(active.until, auth, now=self._environment.now(), closes=closes)
-        )
-
-    async def _check(self, send: Send, authenticator: Authenticator, active: ActiveCredential) -> None:
-        """Tell what the gateway makes of the credential, and which version of its API answers."""
-        faults: list[Reading] = []
-        answered: list[str] = []
+    async def _check_credential(
+        self, send: Send, authenticator: Authenticator, active: ActiveCredential
+    ) -> None:
+        """Find out whether the gateway accepts the credential, and which version of its API answers."""
         health = self._gateway.health
         if health is None:
             return
+        faults: list[Reading] = []
+        answered: list[str] = []
         for check in health.build_checks(active.access, now=self._environment.now()):
-            read = await _ask_check(check, send, authenticator)
-            if isinstance(read, str):
+            read = read_answer(authenticator.mask, await send(check.request), check.read)
+            if not isinstance(read, Reading):
                 answered.append(check.name)
-                self.found.append(Finding.ok("credential", f"accepted; {read}"))
-            elif read.verdict in _LACKING:
+                self.found.append(
+                    Finding.ok("credential", f"accepted; {authenticator.mask.clean_text(read)}")
+                )
+            elif read.verdict in _NOT_OFFERED:
                 self._refused = self._refused or read
             else:
                 faults.append(read)
                 if read.verdict is Verdict.DENIED:
-                    break
+                    break  # a further try with a refused credential may lock the account
         self._answered = frozenset(answered)
         if authenticator.warning and answered:
             self.found.append(Finding.warning("credential", "accepted", authenticator.warning))
         if faults:
-            self._tell_fault(faults[0], works=bool(answered))
-        if not self._tell_version(health):
+            self._judge_fault(faults[0], works=bool(answered))
+        if not self._judge_version(health, {}):
             raise _VisitEnded
 
-    def _tell_version(self, health: HealthFeature) -> bool:
-        """Tell which version answers; return whether the plan's version is among them."""
-        version = health.describe_version(self._answered, self._looks)
-        good = Finding.ok("version", version.text)
-        said = f": {describe(self._refused)}" if self._refused and not self._answered else ""
-        self.found.append(
-            good if version.served else Finding.failure("version", f"{version.text}{said}", version.hint)
-        )
+    def _judge_fault(self, fault: Reading, *, works: bool) -> None:
+        """Find a fault of the credential: a mere warning where the credential ``works`` for another read."""
+        finding = findings.judge_fault("credential", fault)
+        if not works:
+            raise self._end_with(finding)
+        self.found.append(replace(finding, state=FindingState.WARN))
+
+    def _judge_version(self, health: HealthFeature, offered: Mapping[str, bool]) -> bool:
+        """Find which version answers; return whether the plan's version is among them."""
+        version = health.describe_version(self._answered, offered)
+        if version.served:
+            self.found.append(Finding.ok("version", version.text))
+        else:
+            why = f": {describe(self._refused)}" if self._refused and not self._answered else ""
+            self.found.append(Finding.failure("version", f"{version.text}{why}", version.hint))
         return version.served
 
-    async def _look(
-        self, send: Send, authenticator: Authenticator, active: ActiveCredential
-    ) -> list[Reading]:
-        """Return what a look at each sample amounts to; the first of them is read in every way there is."""
-        seen: list[Reading] = []
-        for target in self._patient.samples:
-            readings: dict[str, Reading] = {}
-            operation: Operation | Reading | None = None
-            left = list(self._gateway.LOOKS) if target is self._patient.samples[0] else []
-            while not isinstance(operation, Reading):
-                lacking = frozenset(via for via, offered in self._looks.items() if not offered)
-                operation = left.pop(0) if left else self._gateway.next_look(target, readings, lacking, None)
-                if isinstance(operation, Operation):
-                    reading = await self._read(operation, target, send, authenticator, active)
-                    readings[operation.via] = reading
-                    if reading.verdict in {Verdict.BUSY, Verdict.DENIED}:
-                        return [*seen, reading]
-            seen.append(operation)
-        return seen
 
-    async def _read(
-        self,
-        operation: Operation,
-        target: Target,
-        send: Send,
-        authenticator: Authenticator,
-        active: ActiveCredential,
-    ) -> Reading:
-        now = self._environment.now()
-        answer = await send(self._gateway.build_request(operation, target, active.access, note=None, now=now))
-        reading = read_answer(
-            authenticator.mask, answer, lambda reply: self._gateway.read(operation, target, reply)
-        )
-        if reading.verdict not in {Verdict.BUSY, Verdict.DENIED, Verdict.UNCLEAR}:
-            self._looks[operation.via] = reading.verdict is not Verdict.NOT_OFFERED
-        return reading
-
-
-_LACKING = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
-"""This read is not there, which another version may explain."""
-
-
-async def _ask_check(check: HealthCheck, send: Send, authenticator: Authenticator) -> str | Reading:
-    answer = await send(check.request)
-    read = read_answer(authenticator.mask, answer, check.read)
-    return read if isinstance(read, Reading) else authenticator.mask.clean_text(read)
+_NOT_OFFERED = frozenset({Verdict.NOT_OFFERED, Verdict.ELSEWHERE})
+"""The gateway lacks this read, which its version may explain."""
