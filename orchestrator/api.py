@@ -1,4 +1,4 @@
-"""The public way to run a plan: load it, run it, resume it, restore what it took down, rehearse it."""
+"""The public way to run a plan: load it, run it, resume it, restore its targets, rehearse it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def run(
     on_start: OnStart = lambda _: None,
     prompt: Prompt | None = None,
 ) -> RunResult:
-    """Undeploy what a plan names, and write the reports.
+    """Undeploy the targets of a plan, and write the reports.
 
     Raises UsageError, CredentialError, JournalError, or RunError if a live run of the state folder touches
     one of its targets; nothing was sent then. Later no fault of a gateway raises: the result has it. With
@@ -119,7 +119,7 @@ async def restore(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
 ) -> RunResult:
-    """Bring back what a run took down, as a run of its own with a journal and reports.
+    """Bring back the targets that a run took down. A restore is a run of its own, with journal and reports.
 
     A deploy counts only after a look has confirmed it. Raises as ``run`` does.
     """

@@ -1,4 +1,4 @@
-"""What an operator may ask of a live run: to pause, continue, stop, skip targets, or change limits.
+"""The commands of an operator to a live run: pause, continue, stop, skip targets, change limits.
 
 The tags and the fields are the words of the control socket.
 """

@@ -1,4 +1,4 @@
-"""Carries out what operators ask of a live run.
+"""The execution of the commands that operators send to a live run.
 
 Each command is in the journal before it is answered, with the operator, the time and the place.
 """
@@ -75,7 +75,7 @@ class Controller:
         return msgspec.json.encode(status).decode()
 
     def _answer(self, command: ControlCommand) -> str:
-        """Return what a command will do, in words. Raises UsageError if it cannot be carried out."""
+        """Return the effect of a command in words. Raises UsageError if it cannot be carried out."""
         match command:
             case PauseRun():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
@@ -146,7 +146,7 @@ class Controller:
 def recall_controls(
     gateways: Iterable[Gateway], rates: Mapping[str, float], notes: Iterable[ControlNote]
 ) -> tuple[dict[str, LearnedLimits], dict[str, str]]:
-    """Return what the operators of earlier sessions leave to a resume.
+    """Return the limits and the skips that a resume takes over from earlier sessions.
 
     The first is for each lane, by gateway: its last pace in ``rates``, and the limits that an operator set.
     The second has the patterns of skipped targets, each with the operator who skipped them first.
@@ -166,7 +166,7 @@ def recall_controls(
 
 
 def _replace_limits(learned: LearnedLimits, gateway: Gateway, command: SetLimits) -> LearnedLimits:
-    """Return what is learned with the command's limits; a limit that it does not give stays."""
+    """Return ``learned`` with the command's limits; a limit that the command does not give stays."""
     limits = learned.limits or gateway.limits
     return replace(
         learned,

@@ -12,7 +12,7 @@ from orchestrator.model.reading import Act
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
 
 
-class SessionEnd(Struct, frozen=True, kw_only=True):
+class SessionResult(Struct, frozen=True, kw_only=True):
     """How a session ended."""
 
     status: ExitStatus

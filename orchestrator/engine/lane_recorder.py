@@ -1,4 +1,4 @@
-"""What the lanes of a session tell of themselves, kept in the journal and told to the listeners."""
+"""The recorder of lanes: it keeps their states in the journal, and tells them to the listeners."""
 
 from __future__ import annotations
 
@@ -57,4 +57,4 @@ class LaneRecorder:
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
-        """Do nothing: each target keeps what came back of its own requests."""
+        """Do nothing: each target keeps the answers to its own requests."""

@@ -1,6 +1,6 @@
-"""The status of a live run: what only its process knows, and tells through the control socket.
+"""The status of a live run, which only the run's own process knows.
 
-The fields are the words of that socket's answer to ``status``.
+The fields are the words of the control socket's answer to ``status``.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _find_wait(
 
 
 def describe_lane_wait(lane: LiveLaneStatus) -> str:
-    """Return what a lane that is paused or parked waits for, with its times."""
+    """Return in words how long a paused or parked lane waits, and why."""
     return f"{make_visible(lane.name)} is {lane.state}{''.join(_describe_times(lane))}"
 
 

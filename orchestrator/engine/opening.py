@@ -1,4 +1,4 @@
-"""The event with which a session begins: what it has before it."""
+"""The event that opens a session: its open targets, its window, its approval and its protection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.model.plan import Plan, WaveStep
 
 
 def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
-    """Return the event that tells how many targets are open and where. ``approval`` is in words."""
+    """Return the event that opens a session. ``approval`` is in words; empty without one."""
     spec, plan, window = resources.spec, resources.spec.plan, resources.spec.window
     left = resources.pending.left()
     wave_steps = sorted({wave_step for wave_step, _ in left})

@@ -1,4 +1,4 @@
-"""The options of a run: what a caller may say of it besides its plan."""
+"""The options of a run, which a caller gives besides its plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.plan.protect import ProtectFile
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
-    """What a caller may say of a run besides its plan. Patterns are those of target ids."""
+    """The options of a run. Patterns are those of target ids."""
 
     state: Path = Path(".undeploy")
     report_dir: Path | None = None

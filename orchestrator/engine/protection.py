@@ -1,4 +1,4 @@
-"""The patterns that keep targets from a run, in numbers: what a session tells of them at its start."""
+"""The protection of targets from a run, in numbers, for the start of a session."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from msgspec import Struct
 
 
 class ProtectionSummary(Struct, frozen=True):
-    """What the patterns in force keep from a run."""
+    """How many targets the patterns in force keep from a run."""
 
     patterns: int
     """How many patterns are in force."""
     protected: int
-    """How many targets they have kept from the run."""
+    """How many targets match them, and are not in the run."""
     warnings: tuple[tuple[str, str], ...] = ()
-    """What an operator should look at, in words, each after the gateway that it is about."""
+    """Warnings about patterns, in words, each after the gateway that it is about."""

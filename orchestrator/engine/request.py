@@ -1,4 +1,4 @@
-"""What a caller asks of a run: what to do, who hears of it, and how a person can step in."""
+"""The request of a caller for a run: its options, its listeners, and the ways for an operator to step in."""
 
 from __future__ import annotations
 

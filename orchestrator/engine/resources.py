@@ -1,4 +1,4 @@
-"""What one session begins with, and what everything that works for it shares."""
+"""The values that a session begins with, and the resources that its parts share."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from orchestrator.rules.stop_rules import StopRules
 
 
 class SessionSpec(Struct, frozen=True, kw_only=True):
-    """What a session begins with: the request of the caller, and what was settled before any HTTP request."""
+    """The caller's request, and all that was settled before the session's first HTTP request."""
 
     request: RunRequest
     folder: RunFolder
     plan: Plan
     change: Operation = UNDEPLOY
-    """What is done to each target: an undeploy, or in a restore a deploy."""
+    """The operation on each target: an undeploy, or in a restore a deploy."""
     number: int
     """1 for the first session of the run."""
     holder: str
@@ -40,7 +40,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     materials: Mapping[str, Material]
     """The credentials by gateway; only of gateways that have open targets."""
     learned: Mapping[str, LearnedLimits] = {}
-    """What earlier sessions found out about each lane, by gateway."""
+    """The pace and the limits of each lane from earlier sessions, by gateway."""
     skips: Mapping[str, str] = {}
     """Patterns that an operator skipped in an earlier session, each with that operator's name."""
     expires: float | None = None
@@ -50,17 +50,17 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def past_stop(self) -> bool:
-        """Whether the operator accepts what the stop rules counted in earlier sessions."""
+        """Whether the operator accepts the counts of the stop rules from earlier sessions."""
         return self.number > 1 and self.request.options.past_stop
 
     @property
     def is_restore(self) -> bool:
-        """Whether the session deploys again what an undeploy took down."""
+        """Whether the session deploys targets again after an undeploy."""
         return self.change != UNDEPLOY
 
     @property
     def snapshot(self) -> Literal["best", "required", "off"]:
-        """Whether to keep what a restore needs before each change; a restore needs none of its own."""
+        """Whether to keep each target's state before its undeploy; a restore needs no snapshot of its own."""
         return "off" if self.is_restore else self.plan.snapshot
 
     @property
@@ -70,7 +70,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> SessionOptions:
-        """What the journal keeps of the caller's options."""
+        """The caller's options as the journal keeps them."""
         options = self.request.options
         return SessionOptions(
             only=options.only,
@@ -82,7 +82,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
 
 
 class RunResources(Struct, frozen=True, kw_only=True):
-    """What everything that works for one session shares: waves, workers, target runs, the controller."""
+    """The resources that the waves, workers, target runs and the controller of one session share."""
 
     spec: SessionSpec
     environment: Environment

@@ -11,7 +11,7 @@ import anyio
 from orchestrator.display.progress import RunProgress
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.dispatcher import EventDispatcher
-from orchestrator.engine.ending import SessionEnd, conclude
+from orchestrator.engine.ending import SessionResult, conclude
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.opening import describe_start
 from orchestrator.engine.resources import RunResources, SessionSpec
@@ -49,8 +49,8 @@ class Session:
         self._spec = spec
         self._environment = environment
         self._began = environment.monotonic()
-        self._writing = spec.request.storage.writing(database)
-        self._reader = spec.request.storage.reader(database)
+        self._writing = spec.request.storage.start_writer(database)
+        self._reader = spec.request.storage.open_reader(database)
         self._record = Record(self._writing, spec.number)
         self._progress = RunProgress()
         self._emit = EventDispatcher(
@@ -90,15 +90,15 @@ class Session:
             emit=self._emit,
         )
 
-    async def run(self, *, received: str | None = None) -> SessionEnd:
-        """Do the session. Raises what a bug raises, after the journal is closed.
+    async def run(self, *, received: str | None = None) -> SessionResult:
+        """Work the session to its end. An exception that is a bug is raised once the journal is closed.
 
         ``received`` names a signal that came before the session could handle it.
         """
         if received is not None:
             self._interrupt(received)
         control_socket = self._spec.request.control_socket(self._spec.folder.path)
-        end: SessionEnd | None = None
+        end: SessionResult | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch_signals, group.cancel_scope)
@@ -111,7 +111,7 @@ class Session:
             if end is None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES):
                     end = await self._end()
-            return end or SessionEnd(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
+            return end or SessionResult(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
         finally:
             within = LAST_CLOSE if self._cut else math.inf
             with anyio.CancelScope(shield=True), anyio.move_on_after(within):
@@ -198,9 +198,9 @@ class Session:
     def _interrupt(self, name: str) -> None:
         self._run_gate.stop("interrupt", f"{name} was received")
 
-    async def _end(self) -> SessionEnd:
+    async def _end(self) -> SessionResult:
         at = self._environment.now()
         status = await conclude(self._resources, self._window, began=self._began, cut=self._cut)
         self._emit(RunEnded(at=at, state=name_end_state(status), exit_status=status))
         interrupted = self._run_gate.stop_kind == "interrupt"
-        return SessionEnd(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
+        return SessionResult(status=status, interrupted=interrupted, cut=self._cut, void=self._void)

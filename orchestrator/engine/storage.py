@@ -1,4 +1,4 @@
-"""Where a session keeps its journal: how an open one is written, and read meanwhile."""
+"""The storage of a session's journal: how the session writes it, and reads it at the same time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.writer import Writer, Writing
 
 
-def _reader(database: Database) -> Database:
+def _open_reader(database: Database) -> Database:
     return open_database(database.path, write=False)
 
 
 class Storage(Struct, frozen=True, kw_only=True):
-    """How a journal is written and read. The defaults are the disk; a simulated run has a slow, full one."""
+    """How a session reaches its journal. The defaults are the disk; a simulated run has a slow, full one."""
 
-    writing: Callable[[Database], Writing] = Writer
-    """Starts to write an open journal; whoever closes the writing closes the database."""
-    reader: Callable[[Database], Database] = _reader
-    """Opens a second connection to the same journal, for reading while the first one writes."""
+    start_writer: Callable[[Database], Writing] = Writer
+    """Starts to write an open journal. Closing the writer closes the database."""
+    open_reader: Callable[[Database], Database] = _open_reader
+    """Opens a second connection to the same journal, to read while the first one writes."""

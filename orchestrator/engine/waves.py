@@ -1,4 +1,4 @@
-"""The waves of a session in their order, each in steps, and what is asked between two of them."""
+"""The waves of a session in their order, each in steps, and the checks between two steps."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Prerequisite(NamedTuple):
 
 
 class Dependencies:
-    """What the open targets of one wave step wait for.
+    """The waiting targets of one wave step, and the targets that they wait for.
 
     A target is refused if a target that it requires did not end down. Memory grows with the waiting targets
     only.

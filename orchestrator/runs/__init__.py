@@ -1,1 +1,1 @@
-"""What surrounds a session: loading, starting, resuming, restoring, steering."""
+"""The life of a run around its sessions: load, start, resume, restore, control, remainder."""

@@ -1,4 +1,4 @@
-"""What a start and a resume have in common before the session: its window, its journal, its credentials."""
+"""The common beginning of a start and a resume: the window, the journal, the credentials."""
 
 from __future__ import annotations
 

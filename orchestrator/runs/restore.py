@@ -258,7 +258,7 @@ def _copy_plan(plan: Path, copy: Path) -> str:
 
 
 def _encode_choice(digest: str, parent: str, choice: Choice) -> bytes:
-    """Return the head of what a restore's digest covers; the ids of its targets follow in their order."""
+    """Return the beginning of the bytes that a restore's digest covers; the ids of its targets follow."""
     head = [digest, parent, sorted(choice.accept), choice.roll_back]
     return json.dumps(head, ensure_ascii=False).encode()
 

@@ -1,4 +1,4 @@
-"""The resume of a run: what may have changed since it stopped, then the session, then the reports."""
+"""The resume of a run: the checks for changes since it stopped, then the session, then the reports."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _read_kept(folder: RunFolder, database: Database, options: RunOptions) -> _K
 async def _prepare(
     kept: _KeptRun, request: RunRequest, environment: Environment, holder: str, gate: ExitStack
 ) -> SessionSpec | None:
-    """Open again what a resume may go on with; return None if the run has reached its end.
+    """Open targets again for the session; return None if the run has reached its end.
 
     Raises as ``api.resume`` says, before anything was sent.
     """

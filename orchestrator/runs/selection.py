@@ -52,7 +52,7 @@ def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> 
 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
-    """Return what protection keeps from a run whose selection was applied in ``database``."""
+    """Return how protection narrows a run whose selection was applied in ``database``."""
     held = Pending(database, plan, resumed=False).outcomes()
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),

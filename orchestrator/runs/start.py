@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
@@ -41,39 +43,26 @@ class RunDraft(NamedTuple):
     place: Path
     """The temporary folder of the draft, which becomes the run's folder."""
     change: Operation = UNDEPLOY
-    """What is done to each target: an undeploy, or in a restore a deploy."""
+    """The operation on each target: an undeploy, or in a restore a deploy."""
 
     @property
     def is_restore(self) -> bool:
-        """Whether the run deploys again what an undeploy took down."""
+        """Whether the run deploys targets again after an undeploy."""
         return self.change != UNDEPLOY
 
 
 async def start_run(source: RunDraft, request: RunRequest, environment: Environment) -> RunResult:
     """Start the run of a draft. See ``api.run``."""
     options, plan, draft = request.options, source.plan, source.draft
-    check_state(options.state)
-    if options.report_dir is not None:
-        check_folder(options.report_dir)
-    refuse_dead_patterns(plan, options)
-    refuse_idle_filters(draft.database, plan, options)
-    apply_selection(draft.database, plan, options)
-    split_waves(draft.database, plan)
-    # A restore brings up what is protected: that is meant to be up.
-    protection = None if source.is_restore else summarize_protection(draft.database, plan, options)
+    protection = _select_targets(source, options)
     # A rehearsal takes place at any time, so that only a window of the command line holds for it.
     chosen = choose_window(options.window, None if request.rehearsal else plan.window)
     materials = await resolve_credentials(draft.database, plan, chosen.window, options, environment)
     expires = read_meta(draft.database).approval_ends
-    draft.keep(RunMeta(created=environment.now(), rehearsal=request.rehearsal))
+    created = environment.now()
+    draft.keep(RunMeta(created=created, rehearsal=request.rehearsal))
     draft.close()
-    path = new_folder(
-        options.state,
-        name=_make_slug(f"restore-{plan.name}" if source.is_restore else plan.name),
-        suffix=secrets.token_hex(2),
-        at=environment.now(),
-        rehearsal=request.rehearsal,
-    )
+    path = _name_folder(source, request, created)
     with ExitStack() as gate:
         if not request.rehearsal:
             await stand_alone(gate, options.state, source.place / "journal.sqlite")
@@ -98,6 +87,35 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
                 )
                 session = Session(spec, open_journal(folder), environment)
             return await work(session, spec, held)
+
+
+def _select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary | None:
+    """Hold back the targets that the run must not touch; return how many are protected, None in a restore.
+
+    Raises UsageError and PlanError for options that cannot be meant, and for folders that are not safe.
+    """
+    plan, database = source.plan, source.draft.database
+    check_state(options.state)
+    if options.report_dir is not None:
+        check_folder(options.report_dir)
+    refuse_dead_patterns(plan, options)
+    refuse_idle_filters(database, plan, options)
+    apply_selection(database, plan, options)
+    split_waves(database, plan)
+    # What is protected is meant to be up: a restore brings it up like any other target.
+    return None if source.is_restore else summarize_protection(database, plan, options)
+
+
+def _name_folder(source: RunDraft, request: RunRequest, created: float) -> Path:
+    """Return a new path for a run, with a random end: two runs may be created in one second."""
+    name = f"restore-{source.plan.name}" if source.is_restore else source.plan.name
+    return new_folder(
+        request.options.state,
+        name=_make_slug(name),
+        suffix=secrets.token_hex(2),
+        at=created,
+        rehearsal=request.rehearsal,
+    )
 
 
 def _drop_waits(plan: Plan) -> Plan:

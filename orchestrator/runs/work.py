@@ -1,4 +1,4 @@
-"""What a start and a resume have in common from the session on: to run it, then to write the reports."""
+"""The common end of a start and a resume: run the session, then write the reports."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...
 
 
 def _describe_unkept_end(status: ExitStatus) -> Ending:
-    """Return what the reports say of a session whose end is not in the journal."""
+    """Return the end for the reports of a session whose own end is not in the journal."""
     if status is ExitStatus.INTERRUPTED:
         return Ending("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
     return Ending("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)

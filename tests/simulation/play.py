@@ -203,7 +203,7 @@ class _Play:
             signals=_Signals(stops),
             control_socket=lambda _: hands(self._scene.acts if number == 1 else ()),
             storage=Storage(
-                writing=lambda database: SlowDisk(database, self._random, fate, self._witness.committed)
+                start_writer=lambda database: SlowDisk(database, self._random, fate, self._witness.committed)
             ),
         )
         if runs:
