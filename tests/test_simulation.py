@@ -17,8 +17,8 @@ from orchestrator.gateways.apinizer.looks import next_look
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.database import Database
-from orchestrator.journal.record import Record
-from orchestrator.journal.taken import Taken, taken_down
+from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.taken_down import TakenDown, list_taken_down
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Reply
@@ -102,11 +102,13 @@ def test_so_many_may_be_in_doubt_as_somebody_has_let_be_in_flight() -> None:
 
 
 def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def posted(self: Record, target: Target, number: int, operation: Operation, at: float) -> None:
+    async def posted(
+        self: SessionRecord, target: Target, number: int, operation: Operation, at: float
+    ) -> None:
         statement = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
         self._writing.post(statement, (target.seq, number, operation.act.value, operation.via, at))
 
-    monkeypatch.setattr(Record, "intent", posted)
+    monkeypatch.setattr(SessionRecord, "intent", posted)
 
     assert is_caught("promise 2")
 
@@ -188,7 +190,7 @@ def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatc
 
 def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine forgets to keep what became of a target."""
-    monkeypatch.setattr(Record, "ended", lambda self, target, end, *, seconds, at: None)
+    monkeypatch.setattr(SessionRecord, "ended", lambda self, target, end, *, seconds, at: None)
 
     assert is_caught("has not reached its end")
 
@@ -227,8 +229,8 @@ def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.M
 
 
 def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def some(database: Database) -> Iterator[Taken]:
-        return (row for row in taken_down(database) if row.seq != 2)
+    def some(database: Database) -> Iterator[TakenDown]:
+        return (row for row in list_taken_down(database) if row.seq != 2)
 
     monkeypatch.setattr(restore, "taken_down", some)
 

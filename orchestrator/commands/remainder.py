@@ -27,7 +27,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     no window. It goes to stdout, or to FILE.
     """
     from orchestrator.journal.folder import RunFolder, find_run
-    from orchestrator.journal.rest import rest_of
+    from orchestrator.journal.remainder import open_remainder
     from orchestrator.model.plan import RUN_ID
     from orchestrator.runs.remainder import write_remainder
 
@@ -38,7 +38,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
         raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
     if output is not None:
         check_place(output, replace=force)
-    with rest_of(folder) as rest:
+    with open_remainder(folder) as rest:
         if not rest.count:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")

@@ -39,12 +39,12 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         check_place(output, replace=force)
     form = form or (find_format(output.suffix) if output else None) or "json"
     if chain:
-        from orchestrator.journal.chain import chain_account, find_chain
+        from orchestrator.journal.chain import find_chain, open_chain_source
 
         found = find_chain(RunFolder(folder.path.resolve()), state)
         for remark in found.remarks:
             tell(remark)
-        with chain_account(found.runs) as whole, open_output(output, force=force) as out:
+        with open_chain_source(found.runs) as whole, open_output(output, force=force) as out:
             write_report(form, whole, out)
         return
     with folder.account() as account, open_output(output, force=force) as out:

@@ -44,7 +44,7 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     something that is still down needs.
     """
     from orchestrator.journal.folder import list_runs
-    from orchestrator.journal.restores import restores_in
+    from orchestrator.journal.restores import find_restores
 
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
@@ -60,7 +60,7 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
         return
     from orchestrator.text.columns import align_columns
 
-    restores = restores_in(folders[0].path.parent)
+    restores = find_restores(folders[0].path.parent)
     rows = [build_row(folder, restores) for folder in folders]
     # The last column tells of restores, and is there only where a restore has begun.
     shown = len(HEADINGS) - (0 if any(cells[-1] for cells in rows) else 1)
@@ -76,9 +76,9 @@ def render_json(folders: Sequence[RunFolder]) -> str:
     """
     import msgspec
 
-    from orchestrator.journal.restores import restores_in
+    from orchestrator.journal.restores import find_restores
 
-    restores = restores_in(folders[0].path.parent) if folders else ()
+    restores = find_restores(folders[0].path.parent) if folders else ()
     runs = [_describe_run(folder, restores) for folder in folders]
     return msgspec.json.encode({"schema": 1, "runs": runs}).decode()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.journal.record import Record
+from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LaneStatus
 from orchestrator.model.events import AnyEvent, GatewayWarned, LaneChanged, PaceChanged
 from orchestrator.model.http import Lost, Reply
@@ -13,7 +13,9 @@ from orchestrator.model.http import Lost, Reply
 class LaneRecorder:
     """The listener of all lanes of a session. ``now`` gives Unix seconds."""
 
-    def __init__(self, record: Record, emit: Callable[[AnyEvent], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self, record: SessionRecord, emit: Callable[[AnyEvent], None], now: Callable[[], float]
+    ) -> None:
         self._record = record
         self._emit = emit
         self._now = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from orchestrator.journal.pending import START, Pending
+from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
@@ -100,7 +100,7 @@ class TargetQueue:
 
     def __init__(
         self,
-        pending: Pending,
+        pending: PendingTargets,
         wave_step: WaveStep,
         gateway: Gateway,
         keys: ExclusiveKeys,

@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.engine.request import RunRequest
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.pending import Pending
-from orchestrator.journal.record import Record
+from orchestrator.journal.pending import PendingTargets
+from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane, LearnedLimits
@@ -87,8 +87,8 @@ class RunResources(Struct, frozen=True, kw_only=True):
     spec: SessionSpec
     environment: Environment
     run_gate: RunGate
-    record: Record
-    pending: Pending
+    record: SessionRecord
+    pending: PendingTargets
     stop_rules: StopRules
     emit: Callable[[AnyEvent], None]
     lanes: dict[str, Lane] = field(default_factory=dict)

@@ -20,9 +20,9 @@ from orchestrator.engine.window import SessionWindow, format_utc
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database
 from orchestrator.journal.meta import read_meta
-from orchestrator.journal.pending import Pending
-from orchestrator.journal.record import Record
-from orchestrator.journal.run_report import consent_of
+from orchestrator.journal.pending import PendingTargets
+from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.run_report import report_consent
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -51,7 +51,7 @@ class Session:
         self._began = environment.monotonic()
         self._writing = spec.request.storage.start_writer(database)
         self._reader = spec.request.storage.open_reader(database)
-        self._record = Record(self._writing, spec.number)
+        self._record = SessionRecord(self._writing, spec.number)
         self._progress = RunProgress()
         self._emit = EventDispatcher(
             [self._progress.observe, *spec.request.listeners],
@@ -73,7 +73,7 @@ class Session:
 
     def _gather_resources(self) -> RunResources:
         spec = self._spec
-        pending = Pending(self._reader, spec.plan, resumed=spec.number > 1)
+        pending = PendingTargets(self._reader, spec.plan, resumed=spec.number > 1)
         stop_rules = StopRules(
             spec.plan.stop_when,
             pending.outcomes(),
@@ -130,7 +130,7 @@ class Session:
         except DiskError as error:
             self._run_gate.stop("disk", str(error))
             return
-        approval = consent_of(read_meta(self._reader).approved)
+        approval = report_consent(read_meta(self._reader).approved)
         self._emit(
             describe_start(resources, approval="" if approval is None else describe_approval(approval))
         )

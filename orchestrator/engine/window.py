@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from orchestrator.errors import UsageError
-from orchestrator.journal.pending import Pending
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
@@ -55,7 +55,7 @@ class SessionWindow:
             why = self._explain_last_start(lane.gateway)
             yield f"{why}, so nothing of it is started in this session"
 
-    def warn_of_left(self, pending: Pending, lanes: dict[str, Lane]) -> None:
+    def warn_of_left(self, pending: PendingTargets, lanes: dict[str, Lane]) -> None:
         """Warn how many targets of each lane the window has left, unless a warning at the start said so."""
         for name, count in pending.not_started(Reason.WINDOW).items():
             if name in lanes and name not in self._told_late:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.journal.database import Database, Row, Value, create, open_database
+from orchestrator.journal.database import Database, Row, Value, create_database, open_database
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan, read_meta
 from orchestrator.journal.report_source import JournalReportSource
@@ -118,14 +118,14 @@ _NOTES = "SELECT session, at, gateway, kind, text FROM note ORDER BY number"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 
 
-class Chain(NamedTuple):
+class RunChain(NamedTuple):
     """The runs of a chain in the order in which they began, and what to know about it, for people."""
 
     runs: tuple[RunFolder, ...]
     remarks: tuple[str, ...]
 
 
-def find_chain(folder: RunFolder, state: Path) -> Chain:
+def find_chain(folder: RunFolder, state: Path) -> RunChain:
     """Return the runs that ``folder`` continues and those that continue it, all from the same first one.
 
     They are looked for in the state folder that the run is kept in, ``state`` where it lies outside of any.
@@ -136,7 +136,7 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
     parents: dict[RunId, RunId | None] = {}
     for run in folders.values():
         try:
-            meta = _meta(run)
+            meta = _read_meta_of(run)
         except JournalError as error:
             if run is folder:
                 raise
@@ -151,19 +151,19 @@ def find_chain(folder: RunFolder, state: Path) -> Chain:
                 raise UsageError(f"run {run.id} is a restore and continues no run; name {meta.parent}")
             continue
         parents[run.id] = meta.parent
-    first = _first(folder.id, parents)
+    first = _find_first(folder.id, parents)
     if (lost := parents[first]) is not None and lost not in parents:
         remarks.insert(0, f"run {lost}, which {first} continues, is not in {home}: what it did is not told")
-    runs = sorted(_descendants(first, parents))
-    return Chain(tuple(folders[run] for run in runs), tuple(remarks))
+    runs = sorted(_find_descendants(first, parents))
+    return RunChain(tuple(folders[run] for run in runs), tuple(remarks))
 
 
-def _meta(run: RunFolder) -> RunMeta:
+def _read_meta_of(run: RunFolder) -> RunMeta:
     with closing(open_database(run.journal, write=False, whole=False)) as database:
         return read_meta(database)
 
 
-def _first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
+def _find_first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
     """Return the run that ``run`` goes back to in the end, as far as they are kept."""
     passed = {run}
     while (parent := parents[run]) is not None and parent in parents and parent not in passed:
@@ -172,7 +172,7 @@ def _first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
     return run
 
 
-def _descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> set[RunId]:
+def _find_descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> set[RunId]:
     children: dict[RunId, list[RunId]] = {}
     for run, parent in parents.items():
         if parent is not None:
@@ -220,34 +220,36 @@ class ChainReportSource:
 
 
 @contextmanager
-def chain_account(folders: Iterable[RunFolder]) -> Iterator[ChainReportSource]:
+def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSource]:
     """Put the journals of runs together, in their order, and open the whole for a report."""
     folders = list(folders)
-    with put_together(folders) as (whole, runs):
-        account = JournalReportSource(whole, RunId(runs[-1].run.id), held=False, restores=_restores(folders))
+    with merge_journals(folders) as (whole, runs):
+        account = JournalReportSource(
+            whole, RunId(runs[-1].run.id), held=False, restores=_list_restores(folders)
+        )
         yield ChainReportSource(account, runs)
 
 
 @contextmanager
-def put_together(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tuple[ChainedRun, ...]]]:
+def merge_journals(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tuple[ChainedRun, ...]]]:
     """Put the journals of runs together, in their order, as one journal that lasts for the block."""
     with TemporaryDirectory(prefix="undeploy-") as place:
-        whole = create(Path(place) / "chain.sqlite")
+        whole = create_database(Path(place) / "chain.sqlite")
         try:
-            yield whole, _put_together(whole, folders)
+            yield whole, _merge(whole, folders)
         finally:
             whole.close()
 
 
-def _restores(folders: Iterable[RunFolder]) -> tuple[Restore, ...]:
+def _list_restores(folders: Iterable[RunFolder]) -> tuple[Restore, ...]:
     """Return the restores of any of the runs, each once, the oldest first."""
     found = {restore.id: restore for folder in folders for restore in folder.restores()}
     return tuple(found[name] for name in sorted(found))
 
 
-def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, ...]:
+def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, ...]:
     runs: list[ChainedRun] = []
-    frame = _Frame()
+    frame = _ChainPlan()
     plan: Plan | None = None
     newest = RunMeta()
     with whole.transaction():
@@ -259,7 +261,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
                 newest = read_meta(database)
-                _add(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
+                _add_run(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:
             whole.run(statement)
         assert plan is not None  # noqa: S101 - a chain has one run at least
@@ -277,7 +279,7 @@ def _put_together(whole: Database, folders: Iterable[RunFolder]) -> tuple[Chaine
     return tuple(runs)
 
 
-def _add(whole: Database, database: Database, seat: _Seat, sessions: int) -> None:
+def _add_run(whole: Database, database: Database, seat: _RunPlaces, sessions: int) -> None:
     """Add the journal of one more run, whose sessions are numbered behind ``sessions``."""
     whole.run("DELETE FROM arrival")
     whole.run_many(_ARRIVE, (seat.arrival(row) for row in database.rows(_TARGETS)))
@@ -296,7 +298,7 @@ def _add(whole: Database, database: Database, seat: _Seat, sessions: int) -> Non
     )
 
 
-class _Seat(NamedTuple):
+class _RunPlaces(NamedTuple):
     """Where the gateways and waves of one run stand among those of all: by index, and by name."""
 
     gateways: tuple[int, ...]
@@ -313,21 +315,21 @@ class _Seat(NamedTuple):
         return (seq, place, whole_id, self.gateways[gateway], self.waves[wave], *ended)
 
 
-class _Frame:
+class _ChainPlan:
     """The gateways and waves of all runs, in the order in which they first appear."""
 
     def __init__(self) -> None:
         self._gateways: list[Gateway] = []
         self._waves: dict[str, Wave] = {}
 
-    def of(self, plan: Plan) -> _Seat:
+    def of(self, plan: Plan) -> _RunPlaces:
         """Seat the gateways and waves of ``plan``."""
         gateways = tuple(map(self._seat, plan.gateways))
         names = [self._gateways[index].name for index in gateways]
         for wave in plan.waves:
             self._waves.setdefault(wave.name, wave)
         places = list(self._waves)
-        return _Seat(
+        return _RunPlaces(
             gateways=gateways,
             names={gateway.name: name for gateway, name in zip(plan.gateways, names, strict=True)},
             waves=tuple(places.index(wave.name) for wave in plan.waves),

@@ -24,7 +24,7 @@ Row: TypeAlias = tuple[Any, ...]
 _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 
 
-def create(path: Path) -> Database:
+def create_database(path: Path) -> Database:
     """Make an empty journal that is cheap to fill and not yet durable (see ``Database.make_durable``)."""
     database = Database(path)
     with database.translated():
@@ -95,7 +95,7 @@ def _convert(database: Database, version: int, *, in_file: bool) -> None:
         database.run(f"PRAGMA user_version={FORMAT}")
 
 
-def _reading(path: Path) -> str:
+def _choose_read_mode(path: Path) -> str:
     """Say how to read: on a read-only disk SQLite cannot make the files that it shares with a writer, and
     need not, since there is none."""
     alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
@@ -122,7 +122,7 @@ class Database:
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
-        mode = "rwc" if write else _reading(path)
+        mode = "rwc" if write else _choose_read_mode(path)
         with self.translated():
             self._connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
 

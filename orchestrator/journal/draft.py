@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from orchestrator.journal.database import Row, Value, create
+from orchestrator.journal.database import Row, Value, create_database
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.plan import Plan
@@ -74,12 +74,12 @@ _APPROVE = (
 _BATCH = 1000
 
 
-def _duplicate(row: Row) -> DuplicateTarget:
+def _decode_duplicate(row: Row) -> DuplicateTarget:
     again, first = row[:4], row[4:]
-    return DuplicateTarget(_place(first), TargetId(first[0]), _place(again), TargetId(again[0]))
+    return DuplicateTarget(_decode_place(first), TargetId(first[0]), _decode_place(again), TargetId(again[0]))
 
 
-def _place(row: Row) -> FilePosition:
+def _decode_place(row: Row) -> FilePosition:
     return FilePosition(*row[1:])
 
 
@@ -90,7 +90,7 @@ class Draft:
     """
 
     def __init__(self, path: Path) -> None:
-        self.database = create(path)
+        self.database = create_database(path)
         self._batch: list[tuple[Value, ...]] = []
         self._gateways: dict[str, int] = {}
         self._required: list[tuple[Value, ...]] = []
@@ -192,7 +192,7 @@ class Draft:
                 [(index, installations.get(name, name)) for name, index in self._gateways.items()],
             )
         for row in self.database.rows(self._comparing(_DUPLICATES)):
-            yield _duplicate(row)
+            yield _decode_duplicate(row)
 
     def _write(self) -> None:
         with self.database.translated():

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.holder import HeldError, Holder, look, take
+from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
 from orchestrator.journal.meta import read_meta, read_plan_name
-from orchestrator.journal.mounts import network_file_system
+from orchestrator.journal.mounts import find_network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.report_source import JournalReportSource
-from orchestrator.journal.restores import Restore, restores_in, restores_of
-from orchestrator.journal.run_report import Ending
+from orchestrator.journal.restores import Restore, find_restores, select_restores
+from orchestrator.journal.run_report import SessionEnding
 from orchestrator.model.plan import RunId
 from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
@@ -28,7 +28,7 @@ from orchestrator.text.names import to_nfc
 MOST_LISTED = 20
 """Runs that are named where several may be meant."""
 
-State = Literal["running", "complete", "stopped", "interrupted", "killed"]
+RunState = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
 
 class RunFolder:
@@ -42,8 +42,8 @@ class RunFolder:
         self,
         path: Path,
         *,
-        ending: Ending | None = None,
-        network: Callable[[Path], str | None] = network_file_system,
+        ending: SessionEnding | None = None,
+        network: Callable[[Path], str | None] = find_network_file_system,
     ) -> None:
         self.path = path
         self.remarks: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class RunFolder:
 
         They are looked for beside the run's folder, unless those that are kept there are handed in.
         """
-        return restores_of(self.id, restores_in(self.path.resolve().parent) if among is None else among)
+        return select_restores(self.id, find_restores(self.path.resolve().parent) if among is None else among)
 
     def open(self, *, write: bool = False) -> Database:
         """Open the journal. Raises JournalError where that cannot be done, RunError where it is not ours."""
@@ -114,7 +114,7 @@ class RunFolder:
         finally:
             database.close()
 
-    def state(self) -> State:
+    def state(self) -> RunState:
         """Say how the run stands."""
         with self.account() as account:
             return account.report.run.state
@@ -124,18 +124,18 @@ class RunFolder:
         holding = self.holding()
         return None if holding is None else str(holding)
 
-    def holding(self) -> Holder | None:
-        """Return who holds the run's lock, or None; see ``Holder`` for one of whom nothing is known.
+    def holding(self) -> LockHolder | None:
+        """Return who holds the run's lock, or None; see ``LockHolder`` for one of whom nothing is known.
 
         On a network file system an entry of another host counts although the lock is free.
         """
         check_run(self.path)
         try:
-            entry, held = look(self.path / "lock")
+            entry, held = read_lock(self.path / "lock")
         except OSError as error:
             raise RunError(f"{self.path}: who holds the run cannot be read: {error.strerror}") from error
         if held:
-            return entry or Holder()
+            return entry or LockHolder()
         return self._unseen(entry)
 
     @contextmanager
@@ -147,8 +147,8 @@ class RunFolder:
         """
         check_run(self.path)
         try:
-            lock = take(self.path / "lock")
-        except HeldError as error:
+            lock = take_lock(self.path / "lock")
+        except LockHeldError as error:
             raise RunError(f"run {self.id} is going on: {error.holder}") from None
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
@@ -161,7 +161,7 @@ class RunFolder:
             self.remarks = tuple(self._remarks(lock.before))
             yield lock.entry
 
-    def unseen_end(self, holder: Holder) -> str:
+    def unseen_end(self, holder: LockHolder) -> str:
         """Say why it cannot be told whether ``holder`` has ended, and what to do about it."""
         kind = self._network(self.path)
         return (
@@ -170,13 +170,13 @@ class RunFolder:
             " gone"
         )
 
-    def _unseen(self, entry: Holder | None) -> Holder | None:
+    def _unseen(self, entry: LockHolder | None) -> LockHolder | None:
         """Return whom the entry of a free lock names, if they may be at work all the same."""
         if entry is None or entry.host in (None, socket.gethostname()) or not self._network(self.path):
             return None
         return replace(entry, unseen=True)
 
-    def _remarks(self, before: Holder | None) -> Iterator[str]:
+    def _remarks(self, before: LockHolder | None) -> Iterator[str]:
         if before is not None:
             yield f"the run was {before}, which has ended"
         if kind := self._network(self.path):
@@ -212,14 +212,14 @@ def find_run(state: Path, ref: str) -> RunFolder:
     It is a folder where it holds a ``/``; else an id, the beginning of a single one, ``latest``, or the name
     of a plan: the last two are the newest undeploy that is no rehearsal.
     """
-    found = Path(ref) if "/" in ref else _kept(state, ref)
+    found = Path(ref) if "/" in ref else _find_kept(state, ref)
     if found is None or not (found / "journal.sqlite").is_file():
         raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
     check_run(found)
     return RunFolder(found)
 
 
-def _kept(state: Path, ref: str) -> Path | None:
+def _find_kept(state: Path, ref: str) -> Path | None:
     """Return the folder of the run that ``ref`` means in a state folder; None without one."""
     runs = list_runs(state)
     begun = [run for run in (*runs, *list_runs(state, rehearsals=True)) if ref and run.id.startswith(ref)]
@@ -227,24 +227,24 @@ def _kept(state: Path, ref: str) -> Path | None:
     if exact is not None:
         return exact.path
     if len(begun) > 1:
-        raise RunError(_several(ref, begun))
+        raise RunError(_list_ambiguous(ref, begun))
     if begun:
         return begun[0].path
     if ref == "latest":
-        return _latest(state, runs).path
+        return _find_latest(state, runs).path
     named = (run for run in runs if run.act == "undeploy" and to_nfc(run.plan_name) == to_nfc(ref))
     newest = next(named, None)
     return Path(ref) if newest is None else newest.path
 
 
-def _latest(state: Path, runs: Sequence[RunFolder]) -> RunFolder:
+def _find_latest(state: Path, runs: Sequence[RunFolder]) -> RunFolder:
     newest = next((run for run in runs if run.act == "undeploy"), None)
     if newest is None:
         raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
     return newest
 
 
-def _several(ref: str, runs: Sequence[RunFolder]) -> str:
+def _list_ambiguous(ref: str, runs: Sequence[RunFolder]) -> str:
     listed = [f"    {run.id}" for run in runs[:MOST_LISTED]]
     if len(runs) > MOST_LISTED:
         listed.append(f"    … and {len(runs) - MOST_LISTED:,} more")
@@ -252,13 +252,13 @@ def _several(ref: str, runs: Sequence[RunFolder]) -> str:
     return "\n".join([head, *listed])
 
 
-def new_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:
+def name_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:
     """Return the path of a new run's folder, whose id sorts by time; the folder is not made."""
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S%f")[:18]
     return runs_folder(state, rehearsal=rehearsal) / f"{stamp}-{name}-{suffix}"
 
 
-def publish(draft: Path, folder: Path) -> RunFolder:
+def publish_draft(draft: Path, folder: Path) -> RunFolder:
     """Move a finished draft to where runs are kept; durable when it returns.
 
     Raises RunError where the state folder is not ours, JournalError where that cannot be done; then nothing

@@ -26,7 +26,7 @@ _MOMENT, _MOMENTS = 0.02, 25
 """Seconds between two looks at an entry that is being written, and how many there are."""
 
 
-class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who works on a run. All is None where a process has the lock and its entry cannot be read."""
 
     user: str | None = None
@@ -48,21 +48,21 @@ class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"held by {self.user} on {self.host}, process {self.pid}, since {self.since}"
 
 
-class HeldError(Exception):
+class LockHeldError(Exception):
     """A process has the lock."""
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: LockHolder) -> None:
         super().__init__(str(holder))
         self.holder = holder
 
 
-class Lock:
-    """A lock of ours, from ``take`` to ``close``. ``before`` is a holder that died with it, if one did."""
+class HolderLock:
+    """A lock that this process holds. ``before`` is the holder that was killed with it, if there was one."""
 
-    def __init__(self, file: IO[str], before: Holder | None) -> None:
+    def __init__(self, file: IO[str], before: LockHolder | None) -> None:
         self._file = file
         self.before = before
-        self.entry = msgspec.json.encode(_ourselves()).decode()
+        self.entry = msgspec.json.encode(_describe_process()).decode()
         """We ourselves, as the entry that stands in the file."""
 
     def name_us(self) -> None:
@@ -82,41 +82,41 @@ class Lock:
         self._file.close()
 
 
-def take(path: Path) -> Lock:
+def take_lock(path: Path) -> HolderLock:
     """Take the lock that the file at ``path`` is; it is made where it is missing. Names nobody in it yet.
 
     The kernel drops a lock with its process, so a dead holder's is taken over. Raises HeldError where a
     process has it, OSError where the file cannot be written.
     """
-    handle = _opened(path, os.O_RDWR | os.O_CREAT)
+    handle = _open_lock(path, os.O_RDWR | os.O_CREAT)
     with ExitStack() as stack:
         file = stack.enter_context(os.fdopen(handle, "r+", encoding="utf-8", errors="replace"))
-        if not _taken(handle):
-            raise HeldError(_read(file) or Holder())
-        lock = Lock(file, _read(file))
+        if not _try_lock(handle):
+            raise LockHeldError(_read_entry(file) or LockHolder())
+        lock = HolderLock(file, _read_entry(file))
         stack.pop_all()
     return lock
 
 
-def look(path: Path) -> tuple[Holder | None, bool]:
+def read_lock(path: Path) -> tuple[LockHolder | None, bool]:
     """Return whom the entry at ``path`` names, and whether a process of this host's kernel has the lock.
 
     Raises OSError where the file cannot be read; a missing one is a lock that nobody has.
     """
     try:
         # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
-        handle = _opened(path, os.O_RDONLY)
+        handle = _open_lock(path, os.O_RDONLY)
         with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _named(file), True
-            return _read(file), False
+                return _await_entry(file), True
+            return _read_entry(file), False
     except FileNotFoundError:
         return None, False
 
 
-def _opened(path: Path, mode: int) -> int:
+def _open_lock(path: Path, mode: int) -> int:
     """Open the file that is a lock. Raises OSError, also where something else stands in its place."""
     handle = os.open(path, mode | _PLAINLY, 0o600)
     if stat.S_ISREG(os.fstat(handle).st_mode):
@@ -125,34 +125,34 @@ def _opened(path: Path, mode: int) -> int:
     raise OSError(errno.EINVAL, "lock is no regular file", str(path))
 
 
-def _named(file: IO[str]) -> Holder | None:
+def _await_entry(file: IO[str]) -> LockHolder | None:
     """Return whom the entry of a held lock names; one who has just taken it gets a moment to write there."""
     for _ in range(_MOMENTS):
-        if entry := _read(file):
+        if entry := _read_entry(file):
             return entry
         time.sleep(_MOMENT)
         file.seek(0)
     return None
 
 
-def _read(file: IO[str]) -> Holder | None:
+def _read_entry(file: IO[str]) -> LockHolder | None:
     """Return whom the entry names: None where it is empty, nobody known where it cannot be read."""
     text = file.read()
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=Holder)
+        return msgspec.json.decode(text, type=LockHolder)
     except msgspec.MsgspecError:
-        return Holder()
+        return LockHolder()
 
 
-def _ourselves() -> Holder:
+def _describe_process() -> LockHolder:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     user = find_user_name(os.getuid()) or str(os.getuid())
-    return Holder(user=user, host=socket.gethostname(), pid=os.getpid(), since=since)
+    return LockHolder(user=user, host=socket.gethostname(), pid=os.getpid(), since=since)
 
 
-def _taken(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Take the lock; False where somebody works under it.
 
     One who asks for the holder has a share of the lock for an instant. To have a share beside them is

@@ -16,20 +16,20 @@ _NETWORK = frozenset((
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-def network_file_system(folder: Path) -> str | None:
+def find_network_file_system(folder: Path) -> str | None:
     """Return the type of the network file system that ``folder`` is on (``nfs4``), None for a local one.
 
     None as well where the system does not tell: it has no ``/proc``.
     """
     try:
         mounts = os.fsdecode(_MOUNTS.read_bytes())
-        kind = file_system(mounts, os.path.realpath(folder))
+        kind = find_file_system(mounts, os.path.realpath(folder))
     except OSError:
         return None
     return kind if kind in _NETWORK else None
 
 
-def file_system(mounts: str, path: str) -> str | None:
+def find_file_system(mounts: str, path: str) -> str | None:
     """Return the type of the file system that ``path`` is on, by the text of a ``mountinfo``.
 
     The longest mount point above the path counts, and of mounts on top of one another the last.

@@ -15,7 +15,7 @@ import anyio
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.folder import RunFolder, list_runs, make_private
-from orchestrator.journal.holder import HeldError, Holder, take
+from orchestrator.journal.holder import LockHeldError, LockHolder, take_lock
 from orchestrator.journal.meta import read_plan
 from orchestrator.journal.pending import KEPT, WORD
 from orchestrator.text.counting import count_noun
@@ -48,7 +48,7 @@ WHERE (outcome IS NULL OR outcome IN ('unknown', 'not_started')) AND NOT ifnull(
 """
 
 
-async def stand_alone(
+async def refuse_overlap(
     gate: ExitStack, state: Path, ours: Path, wanted: Wanted = lambda _name, _wave: True
 ) -> None:
     """Raise RunError where a live run of the state folder touches a target that we are about to touch,
@@ -58,7 +58,7 @@ async def stand_alone(
     keeps other runs from starting: close it once our own run is to be found and locked, so that of two that
     start at the same instant the second one sees the first.
     """
-    await _pass(gate, state)
+    await _enter_gate(gate, state)
     try:
         refuse_shared(list_runs(state), ours, wanted)
     except OSError as error:
@@ -68,13 +68,13 @@ async def stand_alone(
         ) from error
 
 
-async def _pass(gate: ExitStack, state: Path) -> None:
+async def _enter_gate(gate: ExitStack, state: Path) -> None:
     ends = time.monotonic() + PATIENCE
     while True:
         try:
             make_private(state)
-            lock = take(state / "lock")
-        except HeldError as error:
+            lock = take_lock(state / "lock")
+        except LockHeldError as error:
             if time.monotonic() > ends:
                 raise RunError(
                     f"another run has been about to start for {PATIENCE:g} s: {state / 'lock'} is"
@@ -99,34 +99,34 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
         if run.journal.resolve() == ours.resolve() or (holder := run.holding()) is None:
             continue
         try:
-            count, first = _shared(run.journal, ours, wanted)
+            count, first = _find_shared(run.journal, ours, wanted)
         except JournalError as error:
             if run.holding() is None:
                 continue  # it has ended, and may have been removed, while we read
             raise RunError(
                 f"run {run.id} is going on ({holder}), and which targets it touches cannot be told: {error};"
-                f" nothing was sent. {_advice(run, holder)}"
+                f" nothing was sent. {_advise(run, holder)}"
             ) from error
         if count:
             raise RunError(
                 f"run {run.id} is going on ({holder}) and touches {count_noun(count, 'target')} of this one,"
-                f" the first is {first}; nothing was sent. {_advice(run, holder)}, or leave them out with"
+                f" the first is {first}; nothing was sent. {_advise(run, holder)}, or leave them out with"
                 " --skip"
             )
 
 
-def _advice(run: RunFolder, holder: Holder) -> str:
+def _advise(run: RunFolder, holder: LockHolder) -> str:
     if holder.unseen:
         return run.unseen_end(holder)
     return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
 
 
-def _shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
+def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
     """Count the targets of both, and return the least id of ours among them."""
     with closing(open_database(theirs, write=False, whole=False)) as database:
         with database.translated():
             database.run("ATTACH ? AS ours", (f"{ours.absolute().as_uri()}?mode=ro",))
-        if not _lay_out(database):
+        if not _number_installations(database):
             return 0, ""
         last = database.one("SELECT ifnull(MAX(seq), 0) FROM main.target")[0]
         with database.translated():
@@ -140,7 +140,7 @@ def _shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
         return count, first
 
 
-def _lay_out(database: Database) -> bool:
+def _number_installations(database: Database) -> bool:
     """Number the installations that both plans name; False where there is none."""
     plans = {"theirs": read_plan(database), "ours": read_plan(database, schema="ours")}
     sides = {side: [gateway.installation for gateway in plan.gateways] for side, plan in plans.items()}

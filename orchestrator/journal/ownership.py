@@ -16,32 +16,32 @@ from pathlib import Path
 from orchestrator.errors import RunError
 from orchestrator.system.users import find_user_name
 
-TRUST = "UNDEPLOY_TRUST_STATE"
+TRUST_VARIABLE = "UNDEPLOY_TRUST_STATE"
 """The environment variable that names a folder which is meant, whosoever it is."""
 
 FILES = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "plan.yaml", "lock", "control")
 """What is read of a run, and where a live one is spoken to."""
 
-_ANOTHERS = stat.S_IWGRP | stat.S_IWOTH
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_state(state: Path) -> None:
     """Raise RunError where a state folder is not ours alone; one that is not there yet will be."""
-    _check([state, *_kept(state)], state)
+    _check([state, *_list_run_folders(state)], state)
 
 
 def check_run(folder: Path) -> None:
     """Raise RunError where a run's folder, the state folder around it or a file in it is not ours alone."""
-    home = _home(folder)
-    above = [] if home is None else [home, *_kept(home)]
+    home = _find_state(folder)
+    above = [] if home is None else [home, *_list_run_folders(home)]
     _check([*above, folder, *(folder / name for name in FILES)], home or folder)
 
 
-def _kept(state: Path) -> Iterator[Path]:
+def _list_run_folders(state: Path) -> Iterator[Path]:
     yield from (state / name for name in ("runs", "rehearsals"))
 
 
-def _home(folder: Path) -> Path | None:
+def _find_state(folder: Path) -> Path | None:
     """Return the state folder that a run's folder lies in, if it lies in one."""
     around = Path(os.path.realpath(folder)).parent
     return around.parent if around.name in ("runs", "rehearsals") else None
@@ -57,29 +57,29 @@ def _check(places: list[Path], state: Path) -> None:
             continue
         except OSError as error:
             raise RunError(f"{place}: whose it is cannot be told: {error.strerror}") from error
-        if why := _flaw(found):
+        if why := _find_flaw(found):
             raise RunError(
                 f"{place} {why}. What stands there is done with your rights: its plans name programs to run."
-                f" If that is meant: {TRUST}={os.path.realpath(state)}"
+                f" If that is meant: {TRUST_VARIABLE}={os.path.realpath(state)}"
             )
 
 
-def _flaw(found: os.stat_result) -> str | None:
+def _find_flaw(found: os.stat_result) -> str | None:
     if found.st_uid != os.geteuid():
-        return f"belongs to {_name(found.st_uid)}, and you are {_name(os.geteuid())}"
-    if found.st_mode & _ANOTHERS and not stat.S_ISSOCK(found.st_mode):
+        return f"belongs to {_name_user(found.st_uid)}, and you are {_name_user(os.geteuid())}"
+    if found.st_mode & _WRITABLE_BY_OTHERS and not stat.S_ISSOCK(found.st_mode):
         return f"may be written to by others (mode {stat.S_IMODE(found.st_mode):04o}); `chmod go-w` ends that"
     return None
 
 
 def _is_trusted(state: Path) -> bool:
-    meant = os.environ.get(TRUST)
+    meant = os.environ.get(TRUST_VARIABLE)
     if not meant:
         return False
     if not Path(meant).is_absolute():
-        raise RunError(f"{TRUST}={meant}: name the state folder by its whole path, from / on")
+        raise RunError(f"{TRUST_VARIABLE}={meant}: name the state folder by its whole path, from / on")
     return os.path.realpath(meant) == os.path.realpath(state)
 
 
-def _name(user: int) -> str:
+def _name_user(user: int) -> str:
     return find_user_name(user) or f"user {user}"

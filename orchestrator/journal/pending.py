@@ -11,7 +11,7 @@ from orchestrator.errors import JournalError, UnfitError
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
-from orchestrator.journal.record import reading_of
+from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
@@ -87,7 +87,7 @@ def _why_no_target(name: str) -> str | None:
     return next((f'"{show_name(part)}" {why}' for part in parts if (why := why_vanishing(part))), None)
 
 
-class Pending:
+class PendingTargets:
     """Reads the targets without an outcome. ``resumed`` says whether they may have a past."""
 
     def __init__(self, database: Database, plan: Plan, *, resumed: bool) -> None:
@@ -202,11 +202,11 @@ class Pending:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
         for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
             act = Act(row[0])
-            attempts.setdefault(seq, []).append((act, reading_of(act, *row[1:], evidence=evidence)))
+            attempts.setdefault(seq, []).append((act, decode_reading(act, *row[1:], evidence=evidence)))
         return {seq: replay_all(entries) for seq, entries in attempts.items()}
 
 
-class Hold(Struct, frozen=True):
+class HoldRule(Struct, frozen=True):
     """Why a target is kept out of a run: the word, and the test that gives the pattern that says so."""
 
     word: Reason
@@ -214,7 +214,7 @@ class Hold(Struct, frozen=True):
     """Called with a target's id and the index of its wave."""
 
 
-def hold_back(database: Database, holds: Iterable[Hold]) -> int:
+def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
     """Give each open target that a hold matches its outcome; the first hold that matches counts.
 
     Returns how many were held back.
@@ -234,7 +234,7 @@ def hold_back(database: Database, holds: Iterable[Hold]) -> int:
     return len(rows)
 
 
-def split(database: Database, sizes: Iterable[tuple[int, Callable[[int], Iterable[int]]]]) -> None:
+def split_into_steps(database: Database, sizes: Iterable[tuple[int, Callable[[int], Iterable[int]]]]) -> None:
     """Split waves into steps. ``sizes`` gives for a wave's index what makes the bounds of its steps from how
     many of its targets are open. Nobody comes in an earlier step than one that it waits for."""
     with database.transaction():
@@ -283,7 +283,7 @@ def _target(row: Row, gateway: str) -> Target:
     )
 
 
-def recall(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
+def recall_lanes(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
     """Return what earlier sessions have left for the lanes: the last bound of each, in undeploys a second,
     and what was asked of the run, the oldest first."""
     return read_paces(database), [note for _, note in list_controls(database)]

@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.sessions import SessionOptions
-from orchestrator.journal.writer import Writing
+from orchestrator.journal.writer import RowSink
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -28,10 +28,10 @@ _LEAVE = "UPDATE target SET outcome = 'not_started', reason = ?, ended = ? WHERE
 _REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"
 
 
-class Record:
+class SessionRecord:
     """The journal of one session, as the engine sees it. Times are Unix seconds."""
 
-    def __init__(self, writing: Writing, session: int) -> None:
+    def __init__(self, writing: RowSink, session: int) -> None:
         self._writing = writing
         self.session = session
 
@@ -57,19 +57,26 @@ class Record:
         sent: bool,
     ) -> None:
         """Keep what came of a request; durable before this worker's next intent is."""
-        pods = _pods(reading) if reading.pods else None
-        values = (seconds, status, _clean(reading.code), _clean(reading.message), reading.verdict.value, sent)
+        pods = _encode_pods(reading) if reading.pods else None
+        values = (
+            seconds,
+            status,
+            _replace_surrogates(reading.code),
+            _replace_surrogates(reading.message),
+            reading.verdict.value,
+            sent,
+        )
         self._writing.post(RESULT, (*values, pods, target.seq, number))
 
     def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
         """Keep what was seen of a target; durable before the next intent of its worker is."""
-        value = _clean(msgspec.json.encode(snapshot).decode())
+        value = _replace_surrogates(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 
     def ended(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
         self._writing.post(
-            ENDED, (end.outcome.value, _clean(end.reason), end.evidence, seconds, at, target.seq)
+            ENDED, (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq)
         )
 
     def wave_step(self, at: float, wave_step: WaveStep) -> None:
@@ -86,26 +93,26 @@ class Record:
 
     def note(self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None) -> None:
         """Keep what happened to a lane, or to the run as a whole."""
-        self._writing.post(_NOTE, (self.session, at, gateway, kind, _clean(text)))
+        self._writing.post(_NOTE, (self.session, at, gateway, kind, _replace_surrogates(text)))
 
     def leave(self, seq: int, reason: str, at: float) -> None:
         """End a target that nothing was sent for."""
-        self._writing.post(_LEAVE, (_clean(reason), at, seq))
+        self._writing.post(_LEAVE, (_replace_surrogates(reason), at, seq))
 
     def leave_rest(self, reason: str, at: float, *, gateway: int | None = None) -> None:
         """End what was not reached, for one gateway (its index) or for all: ``not_started``, or ``unknown``
         where an earlier session left a doubt."""
         if gateway is None:
-            self._writing.post(_REST, (_clean(reason), at))
+            self._writing.post(_REST, (_replace_surrogates(reason), at))
         else:
-            self._writing.post(f"{_REST} AND gateway = ?", (_clean(reason), at, gateway))
+            self._writing.post(f"{_REST} AND gateway = ?", (_replace_surrogates(reason), at, gateway))
 
     async def finish(
         self, at: float, *, state: str, stopped_by: str | None, exit_status: int, seconds: float
     ) -> None:
         """Keep how this session ended; all of it is durable when this returns."""
         await self._writing.write(
-            _FINISH, (at, state, _clean(stopped_by), exit_status, seconds, self.session)
+            _FINISH, (at, state, _replace_surrogates(stopped_by), exit_status, seconds, self.session)
         )
 
     async def flush(self) -> None:
@@ -113,17 +120,17 @@ class Record:
         await self._writing.flush()
 
 
-def _pods(reading: Reading) -> str:
+def _encode_pods(reading: Reading) -> str:
     counts = (reading.pod_count, reading.more_pods) if reading.more_pods else (reading.pod_count,)
-    return msgspec.json.encode((list(map(_clean, reading.pods)), *counts)).decode()
+    return msgspec.json.encode((list(map(_replace_surrogates, reading.pods)), *counts)).decode()
 
 
-def _clean(text: str | None) -> str | None:
+def _replace_surrogates(text: str | None) -> str | None:
     """A vendor's JSON may hold half a surrogate pair, which is no text that can be stored."""
     return text if text is None else text.encode("utf-8", "replace").decode()
 
 
-def reading_of(
+def decode_reading(
     act: Act, code: str | None, message: str | None, verdict: str | None, pods: str | None, *, evidence: str
 ) -> Reading | None:
     """Make a reading again from its row; None where the intent has no result.

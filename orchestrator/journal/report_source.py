@@ -12,10 +12,10 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.ended import KILLED, create_ended_view
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.notes import read_last_begun
-from orchestrator.journal.restores import Restore, gather_up, told_by
-from orchestrator.journal.run_report import Ending, RunSummary, build_report, instant
+from orchestrator.journal.restores import Restore, collect_up_again, read_restored_outcome
+from orchestrator.journal.run_report import RunSummary, SessionEnding, build_report, to_datetime
 from orchestrator.journal.sessions import measure_sessions, read_sessions
-from orchestrator.journal.taken import still_down
+from orchestrator.journal.taken_down import list_still_down
 from orchestrator.journal.target_reports import stream_targets
 from orchestrator.journal.timeline import WorkingTimeCurves
 from orchestrator.model.globs import make_matcher
@@ -56,18 +56,18 @@ class JournalReportSource:
         run: RunId,
         *,
         held: bool,
-        ending: Ending | None = None,
+        ending: SessionEnding | None = None,
         restores: Iterable[Restore] = (),
     ) -> None:
         self._database = database
         self._restores = tuple(restores)
         with database.translated():
             database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
-        create_ended_view(database, _reason_of_open(held=held, ending=ending))
+        create_ended_view(database, _explain_open_targets(held=held, ending=ending))
         self.plan: Plan = read_plan(database)
         sessions = read_sessions(database)
         self._working_times = measure_sessions(database, sessions)
-        gather_up(database, self.plan.gateways, self._restores)
+        collect_up_again(database, self.plan.gateways, self._restores)
         self.report: Report = build_report(
             database,
             RunSummary(
@@ -112,7 +112,7 @@ class JournalReportSource:
         """Yield the place of each target that is down by this run and has a snapshot that brings it back: its
         installation, and what follows the gateway's name in its id."""
         installations = [gateway.installation for gateway in self.plan.gateways]
-        for name, gateway in still_down(self._database):
+        for name, gateway in list_still_down(self._database):
             yield f"{installations[gateway]}/{name.partition('/')[2]}"
 
     def find(self, ref: str) -> list[str]:
@@ -147,17 +147,17 @@ class JournalReportSource:
 
     def _list_restored(self, name: str) -> Iterator[RestoredTarget]:
         for restore in self._restores:
-            if (outcome := told_by(restore, self.plan.gateways, name)) is not None:
+            if (outcome := read_restored_outcome(restore, self.plan.gateways, name)) is not None:
                 yield RestoredTarget(restore.id, *outcome)
 
 
-def _reason_of_open(*, held: bool, ending: Ending | None) -> str | None:
+def _explain_open_targets(*, held: bool, ending: SessionEnding | None) -> str | None:
     """Return why a target has no outcome: the run's own words, that it was killed, or None while it works."""
     if ending is not None:
-        return ending.reason
+        return ending.stopped_by
     return None if held else KILLED
 
 
 def _report_snapshot(taken: float, value: str) -> dict[str, Any]:
     """Return a snapshot as JSON's types; ``taken`` is null in a restore, whose parent took it."""
-    return {"taken": instant(taken) if taken else None, **msgspec.json.decode(value)}
+    return {"taken": to_datetime(taken) if taken else None, **msgspec.json.decode(value)}

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.holder import look
+from orchestrator.journal.holder import read_lock
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model.gateway import Gateway
@@ -50,23 +50,23 @@ class Restore(Struct, frozen=True, kw_only=True):
     """It has reached its end."""
 
 
-def restores_in(runs: Path) -> tuple[Restore, ...]:
+def find_restores(runs: Path) -> tuple[Restore, ...]:
     """Return the restores whose folders lie in ``runs``, the oldest first, as far as they can be read."""
     try:
         folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
     except OSError:  # there is none, or somebody else's may not be listed
         return ()
-    return tuple(restore for restore in map(_read, folders) if restore is not None)
+    return tuple(restore for restore in map(_read_restore, folders) if restore is not None)
 
 
-def restores_of(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
+def select_restores(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
     """Return those of ``restores`` that bring back ``run`` and have begun, or are about to."""
     return tuple(
         each for each in restores if run in each.brings_back and (each.begun is not None or each.live)
     )
 
 
-def _read(folder: Path) -> Restore | None:
+def _read_restore(folder: Path) -> Restore | None:
     journal = folder / "journal.sqlite"
     opened = suppress(JournalError, OSError)
     with opened, closing(open_database(journal, write=False, whole=False)) as database:
@@ -86,31 +86,35 @@ def _read(folder: Path) -> Restore | None:
 
 def _is_live(folder: Path) -> bool:
     try:
-        return look(folder / "lock")[1]
+        return read_lock(folder / "lock")[1]
     except OSError:
         return False
 
 
-def gather_up(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
+def collect_up_again(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
     """Make the temporary table ``up_again``: the ids of a run's targets that ``restores`` have brought back.
 
     ``database`` is the run's journal, ``gateways`` are those of its plan.
     """
-    _gather(database, "up_again", _BROUGHT_BACK, gateways, restores)
+    _collect(database, "up_again", _BROUGHT_BACK, gateways, restores)
 
 
-def gather_touched(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
-    """Make the temporary table ``touched_again``: as ``gather_up``, with what a deploy may have reached."""
-    _gather(database, "touched_again", _TOUCHED, gateways, restores)
+def collect_touched_again(
+    database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]
+) -> None:
+    """Make the temporary table ``touched_again``: as ``up_again``, with what a deploy may have reached."""
+    _collect(database, "touched_again", _TOUCHED, gateways, restores)
 
 
-def told_by(restore: Restore, gateways: Iterable[Gateway], name: str) -> tuple[str | None, str | None] | None:
+def read_restored_outcome(
+    restore: Restore, gateways: Iterable[Gateway], name: str
+) -> tuple[str | None, str | None] | None:
     """Return the outcome and the reason that a restore has for the target with the run's id ``name``; None
     where it does not touch it, or cannot be read."""
     ours, _, parts = name.partition("/")
     installation = {gateway.name: gateway.installation for gateway in gateways}[ours]
     with suppress(JournalError), closing(open_database(restore.journal, write=False, whole=False)) as theirs:
-        named = [known for known, place in _places(theirs).items() if place == installation]
+        named = [known for known, place in _read_installations(theirs).items() if place == installation]
         for known in named:
             query = "SELECT outcome, reason FROM target WHERE id = ?"
             for outcome, reason in theirs.rows(query, (f"{known}/{parts}",)):
@@ -118,12 +122,12 @@ def told_by(restore: Restore, gateways: Iterable[Gateway], name: str) -> tuple[s
     return None
 
 
-def _places(database: Database) -> dict[str, str]:
+def _read_installations(database: Database) -> dict[str, str]:
     """Return the installation of each gateway of a journal's plan, by its name."""
     return {gateway.name: gateway.installation for gateway in read_plan(database).gateways}
 
 
-def _gather(
+def _collect(
     database: Database,
     table: str,
     query: str,
@@ -137,14 +141,14 @@ def _gather(
         database.run(_PLACES.format(table=table))
     for restore in restores:
         with suppress(JournalError):
-            rows = ((name,) for name in _ids(restore, query, names))
+            rows = ((name,) for name in _list_ids(restore, query, names))
             database.run_many(f"INSERT OR IGNORE INTO {table} VALUES (?)", rows)
 
 
-def _ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
+def _list_ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
     """Yield the ids, under the run's own names of its gateways, that ``query`` gives of a restore."""
     with closing(open_database(restore.journal, write=False, whole=False)) as database:
-        theirs = _places(database)
+        theirs = _read_installations(database)
         for (name,) in database.rows(query):
             gateway, _, parts = name.partition("/")
             for ours in names.get(theirs[gateway], ()):

@@ -22,7 +22,7 @@ from orchestrator.journal.notes import (
 from orchestrator.journal.pending import KEPT, WORD
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
-from orchestrator.journal.taken import way_back
+from orchestrator.journal.taken_down import assess_restore
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId
@@ -64,12 +64,12 @@ _LEFT_OUT = (
 _ACCEPT_OPTION = re.compile(r"--accept ([a-z-]+)")
 
 
-class Ending(NamedTuple):
-    """How the newest session ended, in the words of its own process: the journal could not be told."""
+class SessionEnding(NamedTuple):
+    """How a session ended."""
 
     state: SessionState
-    reason: str
-    exit_status: int
+    stopped_by: str | None
+    exit_status: int | None
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
@@ -82,14 +82,14 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     working_times: Sequence[WorkingTime]
     held: bool
     """A process works on the run now."""
-    ending: Ending | None
-    """Stands in for the end of the newest session where the journal has none."""
+    ending: SessionEnding | None
+    """The newest session's end in the words of its own process, which could not write it to the journal."""
     restores: tuple[Restore, ...]
 
 
 def build_report(database: Database, summary: RunSummary) -> Report:
     """Return the report. ``database`` has the view ``ended`` and the table ``up_again``."""
-    plan, consent = summary.plan, consent_of(summary.meta.approved)
+    plan, consent = summary.plan, report_consent(summary.meta.approved)
     cells = _count_cells(database)
     besides = count_requests(database)
     return Report(
@@ -117,14 +117,14 @@ def build_report(database: Database, summary: RunSummary) -> Report:
     )
 
 
-def consent_of(approved: StoredConsent | None) -> RunApproval | None:
+def report_consent(approved: StoredConsent | None) -> RunApproval | None:
     """Return a consent as a report tells it."""
     if approved is None:
         return None
-    return RunApproval(how=approved.how, by=approved.by, at=instant(approved.at))
+    return RunApproval(how=approved.how, by=approved.by, at=to_datetime(approved.at))
 
 
-def instant(at: float) -> datetime:
+def to_datetime(at: float) -> datetime:
     """Return a Unix time as a report tells it."""
     return datetime.fromtimestamp(at, UTC)
 
@@ -179,7 +179,7 @@ def _measure_replies(database: Database, gateway: int) -> LatencyPercentiles:
 def _report_run(summary: RunSummary, consent: RunApproval | None) -> RunReport:
     meta, plan = summary.meta, summary.plan
     newest = summary.sessions[-1] if summary.sessions else None
-    end = _end_of(newest, summary.ending)
+    end = _find_end(newest, summary.ending)
     began = summary.sessions[0].started if summary.sessions else meta.created
     return RunReport(
         id=summary.run,
@@ -192,28 +192,20 @@ def _report_run(summary: RunSummary, consent: RunApproval | None) -> RunReport:
         approval=ApprovalReport(how="none") if consent is None else _report_approval(consent),
         sessions=tuple(map(_report_session, summary.sessions)),
         reason=plan.reason,
-        started=instant(began),
-        ended=None if newest is None or newest.ended is None else instant(newest.ended),
+        started=to_datetime(began),
+        ended=None if newest is None or newest.ended is None else to_datetime(newest.ended),
         seconds=sum(session.seconds for session in summary.working_times),
         state=("running" if summary.held else "killed") if end is None else end.state,
-        stopped_by=None if end is None else end.reason,
+        stopped_by=None if end is None else end.stopped_by,
         exit_status=None if end is None else end.exit_status,
     )
 
 
-class _SessionEnd(NamedTuple):
-    """How a session ended."""
-
-    state: SessionState
-    reason: str | None
-    exit_status: int | None
-
-
-def _end_of(newest: SessionRow | None, ending: Ending | None) -> _SessionEnd | None:
+def _find_end(newest: SessionRow | None, ending: SessionEnding | None) -> SessionEnding | None:
     """Return how the newest session ended; None where it was killed, or still works."""
     if newest is not None and newest.state is not None:
-        return _SessionEnd(newest.state, newest.stopped_by, newest.exit_status)
-    return None if ending is None else _SessionEnd(*ending)
+        return SessionEnding(newest.state, newest.stopped_by, newest.exit_status)
+    return ending
 
 
 def _report_approval(consent: RunApproval) -> ApprovalReport:
@@ -236,8 +228,8 @@ def _report_window(plan: Plan, newest: SessionRow | None) -> WindowReport | None
 
 def _report_session(session: SessionRow) -> SessionReport:
     return SessionReport(
-        started=instant(session.started),
-        ended=None if session.ended is None else instant(session.ended),
+        started=to_datetime(session.started),
+        ended=None if session.ended is None else to_datetime(session.ended),
         exit_status=session.exit_status,
         by=session.holder.user,
         host=session.holder.host,
@@ -245,11 +237,11 @@ def _report_session(session: SessionRow) -> SessionReport:
 
 
 def _report_control(at: float, note: ControlNote) -> ControlReport:
-    return ControlReport(at=instant(at), act=note.act, by=note.by, origin=note.origin)
+    return ControlReport(at=to_datetime(at), act=note.act, by=note.by, origin=note.origin)
 
 
 def _report_restore(restore: Restore) -> RestoreReport:
-    begun = None if restore.begun is None else instant(restore.begun)
+    begun = None if restore.begun is None else to_datetime(restore.begun)
     return RestoreReport(id=restore.id, begun=begun, live=restore.live)
 
 
@@ -265,7 +257,7 @@ def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]
         }
     return {
         "snapshots": None if plan.snapshot == "off" else database.one(_SNAPSHOTS)[0],
-        "restore_outlook": None if meta.rehearsal else way_back(database, plan.snapshot),
+        "restore_outlook": None if meta.rehearsal else assess_restore(database, plan.snapshot),
     }
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.journal.database import Database
-from orchestrator.journal.holder import Holder
+from orchestrator.journal.holder import LockHolder
 from orchestrator.model.plan import Window
 
 SessionState = Literal["complete", "stopped", "interrupted"]
@@ -42,7 +42,7 @@ class SessionRow(NamedTuple):
     number: int
     started: float
     ended: float | None
-    holder: Holder
+    holder: LockHolder
     """The process that worked; all None where that cannot be read."""
     options: SessionOptions | None
     """None where they cannot be read."""
@@ -61,11 +61,11 @@ def read_sessions(database: Database) -> list[SessionRow]:
     ]
 
 
-def _decode_holder(text: str) -> Holder:
+def _decode_holder(text: str) -> LockHolder:
     try:
-        return msgspec.json.decode(text, type=Holder)
+        return msgspec.json.decode(text, type=LockHolder)
     except (msgspec.DecodeError, UnicodeError):
-        return Holder()
+        return LockHolder()
 
 
 def _decode_options(text: str) -> SessionOptions | None:

@@ -26,20 +26,20 @@ IDLE = 0.05
 LAST_COMMIT = 0.5
 """Seconds that a commit which is under way gets when the writing is cut off."""
 
-Entry = tuple[str, tuple[Value, ...]]
+RowEntry = tuple[str, tuple[Value, ...]]
 
 
-Waiter = tuple[Entry | None, asyncio.Future[None]]
+Waiter = tuple[RowEntry | None, asyncio.Future[None]]
 
 
-class _Batch(NamedTuple):
+class _CommitBatch(NamedTuple):
     """What one commit holds: rows that nobody waits for, and those who wait, with or without a row."""
 
-    posted: list[Entry]
+    posted: list[RowEntry]
     waiting: list[Waiter]
 
 
-class Writing(Protocol):
+class RowSink(Protocol):
     """How a journal is written. The thread below is one way; a simulated disk is another."""
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None: ...
@@ -48,18 +48,18 @@ class Writing(Protocol):
     async def close(self) -> None: ...
 
 
-class Writer:
+class GroupCommitWriter:
     """Writes rows in the order of the calls. To be made and used on one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._queued: list[Entry] = []
+        self._queued: list[RowEntry] = []
         self._waiting: list[Waiter] = []
-        self._under_way: _Batch | None = None
+        self._under_way: _CommitBatch | None = None
         self._timer: asyncio.Handle | None = None
         self._closed = False
-        self._orders: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._orders: SimpleQueue[_CommitBatch | None] = SimpleQueue()
         self._thread = Thread(target=self._commit_orders, name="journal", daemon=True)
         self._thread.start()
 
@@ -98,7 +98,7 @@ class Writer:
             if not self._thread.is_alive():
                 self._database.close()
 
-    async def _durable(self, entry: Entry | None) -> None:
+    async def _durable(self, entry: RowEntry | None) -> None:
         if self._closed:
             raise JournalError(f"{self._database.path}: the journal is closed")
         future = self._loop.create_future()
@@ -115,11 +115,13 @@ class Writer:
             self._timer = None
         if self._under_way is not None or not (self._queued or self._waiting) or self._closed:
             return
-        batch = _Batch(self._queued, self._waiting)
+        batch = _CommitBatch(self._queued, self._waiting)
         self._queued, self._waiting = [], []
         try:
             self._database.begin()
-            for statement, rows in _grouped([*batch.posted, *(entry for entry, _ in batch.waiting if entry)]):
+            for statement, rows in _group_by_statement(
+                [*batch.posted, *(entry for entry, _ in batch.waiting if entry)]
+            ):
                 self._database.run_many(statement, rows)
         except Exception as error:  # noqa: BLE001 - a bug of ours must reach those who wait, or they hang
             self._database.roll_back()
@@ -139,7 +141,7 @@ class Writer:
             with suppress(RuntimeError):  # the loop is gone, where the writing was cut off
                 self._loop.call_soon_threadsafe(self._settle, batch, error)
 
-    def _settle(self, batch: _Batch, error: Exception | None) -> None:
+    def _settle(self, batch: _CommitBatch, error: Exception | None) -> None:
         """Tell those who wait how it went, and begin with what was queued meanwhile."""
         self._under_way = None
         if error is not None:
@@ -157,7 +159,7 @@ class Writer:
             self._timer = self._loop.call_later(IDLE, self._begin)
 
 
-def _grouped(entries: list[Entry]) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
+def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
     """Yield the rows of each statement together, which is far cheaper than one by one.
 
     Rows of results and of outcomes touch different tables, so their order does not matter to one another;

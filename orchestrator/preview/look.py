@@ -11,7 +11,7 @@ import anyio
 
 from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
-from orchestrator.journal.pending import Pending
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
 from orchestrator.preview.gateway_look import GatewayLook
@@ -46,7 +46,10 @@ async def take_preview(
     plan, database = loaded.plan, loaded.draft.database
     _hold_back(loaded, options)
     guard = summarize_protection(database, plan, options)
-    held = {reason: count for (_, reason), count in Pending(database, plan, resumed=False).outcomes().items()}
+    held = {
+        reason: count
+        for (_, reason), count in PendingTargets(database, plan, resumed=False).outcomes().items()
+    }
     targets = list(list_planned(loaded))
     if not targets:
         raise UsageError("no target is left that a run would take: all are protected or left out")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from orchestrator.engine.options import RunOptions
-from orchestrator.journal.pending import START, Pending
+from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.model.target import Target
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.runs.selection import list_protections, make_filter, make_touch_test
@@ -33,7 +33,7 @@ class PlannedCounts(Struct, frozen=True):
 
 def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
     """Yield the targets in the order in which a run takes them, without those that the draft holds back."""
-    pending = Pending(loaded.draft.database, loaded.plan, resumed=False)
+    pending = PendingTargets(loaded.draft.database, loaded.plan, resumed=False)
     for wave_step, gateway in pending.left():
         batch, after = pending.batch(wave_step, gateway, START)
         while batch:

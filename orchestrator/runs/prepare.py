@@ -10,7 +10,7 @@ from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import DiskError, JournalError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.pending import Pending
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -49,7 +49,7 @@ async def resolve_credentials(
 
     Raises UsageError if no target is left or the window lets nothing start, and CredentialError.
     """
-    pending = Pending(database, plan, resumed=False)
+    pending = PendingTargets(database, plan, resumed=False)
     pending.refuse_vanishing()
     left = pending.left()
     if not left and (options.only or options.skip or options.waves):

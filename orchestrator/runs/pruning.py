@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.restores import Restore, restores_in
+from orchestrator.journal.restores import Restore, find_restores
 
 
 class PruneChoice(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ def choose_prunable(
     A run with the last snapshot of a target that is still down stays, unless ``with_snapshots``. A restore
     stays as long as a run that it brings back: without it, that run's targets would count as still down.
     """
-    restores = {each.id: each for each in restores_in(folders[0].path.parent)} if folders else {}
+    restores = {each.id: each for each in find_restores(folders[0].path.parent)} if folders else {}
     candidates = {str(folder.id): _read_candidate(folder, restores.values(), before) for folder in folders}
     needed = frozenset() if with_snapshots else _find_needed(candidates)
     stays = {name for name, candidate in candidates.items() if not candidate.old or name in needed}

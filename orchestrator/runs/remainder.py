@@ -10,7 +10,7 @@ from typing import TextIO
 
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
-from orchestrator.journal.rest import Left, Rest
+from orchestrator.journal.remainder import Remainder, RemainingTarget
 from orchestrator.plan.yaml_text import PathMover, format_comment, format_head, format_target, format_wave
 from orchestrator.report.headline import describe_end
 from orchestrator.report.words import OUTCOME_WORDS
@@ -19,7 +19,7 @@ from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import format_moment
 
 
-def write_remainder(rest: Rest, run: str, out: TextIO, *, folder: Path | None) -> None:
+def write_remainder(rest: Remainder, run: str, out: TextIO, *, folder: Path | None) -> None:
     """Write the remainder of the run with the id ``run``, target by target.
 
     ``folder`` is the folder of the new plan. If it is another one than the old plan's, or None (not known),
@@ -64,7 +64,7 @@ def _make_absolute(folder: Path) -> PathMover:
     return make_absolute
 
 
-def _describe_remainder(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
+def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {format_comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
@@ -91,10 +91,10 @@ def _describe_remainder(rest: Rest, run: str, *, away: bool) -> Iterator[str]:
     yield "Check it with: undeploy check PLAN"
 
 
-def _describe_left(left: Left) -> str:
+def _describe_left(left: RemainingTarget) -> str:
     said = f": {format_comment(left.reason)}" if left.reason else ""
     return f"{OUTCOME_WORDS[left.outcome]}{said}"
 
 
-def _runs_commands(rest: Rest) -> bool:
+def _runs_commands(rest: Remainder) -> bool:
     return any(reference.command for gateway in rest.plan.gateways for reference in gateway.auth.references)

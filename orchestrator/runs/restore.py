@@ -19,12 +19,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.errors import RunError, UsageError
-from orchestrator.journal.chain import put_together
+from orchestrator.journal.chain import merge_journals
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
-from orchestrator.journal.taken import Taken, keep, leave, order_of, taken_down, unseen
+from orchestrator.journal.taken_down import (
+    TakenDown,
+    count_unseen,
+    keep_snapshots,
+    leave_out,
+    list_order,
+    list_taken_down,
+)
 from orchestrator.journal.targets import list_first_open
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, Wave
@@ -116,7 +123,7 @@ def build_restoration(
 def _open_journals(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Database]:
     """Open the journal of a run, or the journals of a chain as one."""
     if chain:
-        with put_together(chain) as (database, _):
+        with merge_journals(chain) as (database, _):
             yield database
     else:
         with closing(parent.open()) as database:
@@ -160,7 +167,7 @@ class _RestorationBuilder:
         source = _copy_plan(self._parent.plan, place / "plan.yaml")
         count = self._copy_targets()
         self._write_snapshots()
-        left_alone = unseen(self._database)
+        left_alone = count_unseen(self._database)
         meta = RunMeta(
             digest=self._digest.hexdigest(),
             folder=self._meta.folder,
@@ -174,7 +181,7 @@ class _RestorationBuilder:
             unseen=left_alone,
         )
         self._draft.finish(self._plan, meta)
-        leave(self._draft.database, self._left_out)
+        leave_out(self._draft.database, self._left_out)
         return Restoration(
             parent=self._parent.id,
             runs=self._runs,
@@ -192,7 +199,7 @@ class _RestorationBuilder:
 
     def _copy_targets(self) -> int:
         """Add each wanted target to the draft; return their number."""
-        pairs = list(order_of(self._database))
+        pairs = list(list_order(self._database))
         ordered = {seq for pair in pairs for seq in pair}
         placed: dict[int, tuple[int, TargetId]] = {}
         count = 0
@@ -207,11 +214,11 @@ class _RestorationBuilder:
                 self._draft.add_dependency(placed[first][0], placed[after][1], _NOWHERE)
         return count
 
-    def _find_wanted(self) -> Iterator[Taken]:
+    def _find_wanted(self) -> Iterator[TakenDown]:
         """Yield the targets that match the patterns. Raises if none does, or if a pattern matches none."""
         only = Patterns(self._choice.only or ("**",), self._plan.gateways, name_by_entry)
         used: set[int] = set()
-        for row in taken_down(self._database):
+        for row in list_taken_down(self._database):
             if matching := set(only.find_matches(row.id)):
                 used |= matching
                 yield row
@@ -223,11 +230,11 @@ class _RestorationBuilder:
             why = _explain_nothing(self._database)
             raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
 
-    def _make_target(self, row: Taken, seq: int) -> Target:
+    def _make_target(self, row: TakenDown, seq: int) -> Target:
         gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
         return Target(seq, row.id, gateway, wave, decode_parts(row.id), persistent=row.persistent)
 
-    def _add_snapshot(self, row: Taken, seq: int) -> None:
+    def _add_snapshot(self, row: TakenDown, seq: int) -> None:
         """Keep a target's snapshot, and the reason if the target is left out."""
         snapshot = row.snapshot
         if self._choice.roll_back:
@@ -244,7 +251,7 @@ class _RestorationBuilder:
             self._write_snapshots()
 
     def _write_snapshots(self) -> None:
-        keep(self._draft.database, self._snapshots)
+        keep_snapshots(self._draft.database, self._snapshots)
         self._snapshots.clear()
 
 
@@ -264,7 +271,7 @@ def _encode_choice(digest: str, parent: str, choice: Choice) -> bytes:
 
 
 def _explain_nothing(database: Database) -> str:
-    if count := unseen(database):
+    if count := count_unseen(database):
         went = f"{count:,} targets went" if count > 1 else "1 target went"
         return f"{went} down that no snapshot had seen deployed"
     return "it took nothing down"

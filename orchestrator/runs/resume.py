@@ -20,9 +20,9 @@ from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
-from orchestrator.journal.overlap import stand_alone
-from orchestrator.journal.pending import hold_back, leave_up, recall, reopen
-from orchestrator.journal.restores import Restore, gather_touched, restores_in, restores_of
+from orchestrator.journal.overlap import refuse_overlap
+from orchestrator.journal.pending import hold_back, leave_up, recall_lanes, reopen
+from orchestrator.journal.restores import Restore, collect_touched_again, find_restores, select_restores
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
@@ -130,13 +130,13 @@ async def _prepare(
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)
     home = kept.folder.home(options.state)
-    await stand_alone(gate, home, kept.folder.journal, make_touch_test(plan, options))
+    await refuse_overlap(gate, home, kept.folder.journal, make_touch_test(plan, options))
     restores = _find_restores(kept)
     refuse_restored(kept.folder.id, restores, options)  # once more: one may have begun since
     gate.close()
     _reopen(kept, restores)
     materials = await resolve_credentials(database, plan, chosen.window, options, environment)
-    learned, skips = recall_controls(plan.gateways, *recall(database))
+    learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
     return SessionSpec(
         request=request,
         folder=kept.folder,
@@ -192,14 +192,14 @@ def _find_restores(kept: _KeptRun) -> tuple[Restore, ...]:
     """Return the restores of a run, those that are kept in our own state folder among them."""
     # A run may have been moved to another place since: its restores are beside it, or here.
     places = {kept.folder.path.resolve().parent, runs_folder(kept.options.state).resolve()}
-    found = {restore.id: restore for place in places for restore in restores_in(place)}
-    return restores_of(kept.folder.id, (found[name] for name in sorted(found)))
+    found = {restore.id: restore for place in places for restore in find_restores(place)}
+    return select_restores(kept.folder.id, (found[name] for name in sorted(found)))
 
 
 def _reopen(kept: _KeptRun, restores: Sequence[Restore]) -> None:
     """Open again the targets that this resume may touch, and hold back what is protected by now."""
     plan, database, options = kept.plan, kept.database, kept.options
-    gather_touched(database, plan.gateways, restores)
+    collect_touched_again(database, plan.gateways, restores)
     left_up = leave_up(database, restores[-1].id if restores else "")
     is_wanted = make_filter(plan, options)
     reopen(database, lambda name, wave: name not in left_up and is_wanted(name, wave))

@@ -9,7 +9,7 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import Hold, Pending, hold_back, split
+from orchestrator.journal.pending import HoldRule, PendingTargets, hold_back, split_into_steps
 from orchestrator.journal.targets import list_ids
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
@@ -53,7 +53,7 @@ def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
     """Return how protection narrows a run whose selection was applied in ``database``."""
-    held = Pending(database, plan, resumed=False).outcomes()
+    held = PendingTargets(database, plan, resumed=False).outcomes()
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
         held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
@@ -108,7 +108,7 @@ def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None
         named = " or ".join(map(repr, unknown))
         raise UsageError(f"no wave is named {named}; the plan has {names}")
     is_wanted = make_filter(plan, options)
-    filters = Hold(
+    filters = HoldRule(
         Reason.FILTERED,
         lambda name, wave: None if is_wanted(name, wave) else "left out by --only, --skip or --wave",
     )
@@ -121,7 +121,7 @@ def split_waves(database: Database, plan: Plan) -> None:
         (index, partial(find_step_ends, wave.sizes)) for index, wave in enumerate(plan.waves) if wave.sizes
     ]
     if sized:
-        split(database, sized)
+        split_into_steps(database, sized)
 
 
 def make_filter(plan: Plan, options: RunOptions) -> Callable[[str, int], bool]:
@@ -153,10 +153,10 @@ def make_touch_test(plan: Plan, options: RunOptions) -> Callable[[str, int], boo
     return may_touch
 
 
-def list_protections(plan: Plan, options: RunOptions) -> list[Hold]:
+def list_protections(plan: Plan, options: RunOptions) -> list[HoldRule]:
     """Return the hold for protected targets; empty if no pattern is in force."""
     patterns = prepare_protection(plan, options)
-    return [Hold(Reason.PROTECTED, lambda name, _: patterns.find_first(name))] if patterns.texts else []
+    return [HoldRule(Reason.PROTECTED, lambda name, _: patterns.find_first(name))] if patterns.texts else []
 
 
 def prepare_protection(plan: Plan, options: RunOptions) -> Patterns:

@@ -15,9 +15,9 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.folder import new_folder, publish
+from orchestrator.journal.folder import name_folder, publish_draft
 from orchestrator.journal.meta import RunMeta, read_meta
-from orchestrator.journal.overlap import stand_alone
+from orchestrator.journal.overlap import refuse_overlap
 from orchestrator.journal.ownership import check_state
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
@@ -65,8 +65,8 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
     path = _name_folder(source, request, created)
     with ExitStack() as gate:
         if not request.rehearsal:
-            await stand_alone(gate, options.state, source.place / "journal.sqlite")
-        folder = publish(source.place, path)
+            await refuse_overlap(gate, options.state, source.place / "journal.sqlite")
+        folder = publish_draft(source.place, path)
         with folder.locked() as holder:
             # From here on the run's own lock keeps other runs off its targets.
             gate.close()
@@ -109,7 +109,7 @@ def _select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary 
 def _name_folder(source: RunDraft, request: RunRequest, created: float) -> Path:
     """Return a new path for a run, with a random end: two runs may be created in one second."""
     name = f"restore-{source.plan.name}" if source.is_restore else source.plan.name
-    return new_folder(
+    return name_folder(
         request.options.state,
         name=_make_slug(name),
         suffix=secrets.token_hex(2),

@@ -10,7 +10,7 @@ from orchestrator.engine.session import Session
 from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import ExitStatus, OrchestratorError, UsageError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.run_report import Ending
+from orchestrator.journal.run_report import SessionEnding
 from orchestrator.model.outcome import Reason
 from orchestrator.report.writing import write_all
 from orchestrator.runs.result import RunResult
@@ -66,8 +66,8 @@ def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...
         return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
 
 
-def _describe_unkept_end(status: ExitStatus) -> Ending:
+def _describe_unkept_end(status: ExitStatus) -> SessionEnding:
     """Return the end for the reports of a session whose own end is not in the journal."""
     if status is ExitStatus.INTERRUPTED:
-        return Ending("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
-    return Ending("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)
+        return SessionEnding("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
+    return SessionEnding("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)

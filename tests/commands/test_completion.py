@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.journal.folder import new_folder, publish
+from orchestrator.journal.folder import name_folder, publish_draft
 from tests.support.journals import START, small
 
 
@@ -17,7 +17,7 @@ def kept(state: Path, suffix: str, *, rehearsal: bool = False) -> str:
     place = state.parent / f"draft-{suffix}"
     place.mkdir(parents=True)
     small(place)
-    return publish(place, new_folder(state, name="x", suffix=suffix, at=START, rehearsal=rehearsal)).id
+    return publish_draft(place, name_folder(state, name="x", suffix=suffix, at=START, rehearsal=rehearsal)).id
 
 
 def offered(folder: Path, line: str, **variables: str) -> list[str]:

@@ -24,7 +24,7 @@ from orchestrator.engine.control_commands import (
 from orchestrator.engine.controller import Controller, recall_controls
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.notes import ControlNote
-from orchestrator.journal.record import Record
+from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
@@ -455,7 +455,7 @@ class Slow(Direct):
 
 
 def steering_on(disk: Slow, events: Callable[[object], None], run_gate: RunGate) -> Controller:
-    return Controller(resources(environment(), run_gate, Record(disk, 1), events), RunProgress())
+    return Controller(resources(environment(), run_gate, SessionRecord(disk, 1), events), RunProgress())
 
 
 def test_a_command_is_on_disk_before_its_answer() -> None:

@@ -22,8 +22,8 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.notes import ControlNote
-from orchestrator.journal.pending import Pending, recall, split
-from orchestrator.journal.record import Record
+from orchestrator.journal.pending import PendingTargets, recall_lanes, split_into_steps
+from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
@@ -149,7 +149,7 @@ def ran(
     plan = Plan(name="p", gateways=gateways, waves=waves, stop_when=stop_when, snapshot="off")
     draft.finish(plan, RunMeta())
     database = draft.database
-    split(
+    split_into_steps(
         database,
         [
             (index, lambda count, sizes=wave.sizes: find_step_ends(sizes, count))
@@ -160,7 +160,10 @@ def ran(
     events: list[AnyEvent] = []
     wires = {name: Wire(answers, takes) for name in names}
     run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).find_first)
-    record, pending = Record(Direct(database, full_from), 1), Pending(database, plan, resumed=False)
+    record, pending = (
+        SessionRecord(Direct(database, full_from), 1),
+        PendingTargets(database, plan, resumed=False),
+    )
 
     async def main() -> tuple[float, dict[str, Lane]]:
         here = environment()
@@ -195,7 +198,7 @@ def ran(
 
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
-    kept = recall(database)[1]
+    kept = recall_lanes(database)[1]
     status = choose_exit_status(pending.outcomes(), interrupted=run_gate.stop_kind == "interrupt")
     draft.close()
     return Executed(

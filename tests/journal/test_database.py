@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DiskError, JournalError
-from orchestrator.journal.database import create, open_database
+from orchestrator.journal.database import create_database, open_database
 from orchestrator.journal.schema import FORMAT
 from tests.support.journals import small
 
@@ -113,7 +113,7 @@ def test_a_reader_sees_what_is_committed_while_the_writer_goes_on(tmp_path: Path
 def test_a_reader_that_stopped_half_way_may_be_forgotten_after_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database = create(tmp_path / "j.sqlite")
+    database = create_database(tmp_path / "j.sqlite")
     rows = database.rows("VALUES (1), (2), (3)")
     assert next(rows) == (1,)
     database.close()

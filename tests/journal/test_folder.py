@@ -20,8 +20,15 @@ import pytest
 
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import RunFolder, find_run, list_runs, new_folder, publish, runs_folder
-from orchestrator.journal.holder import Holder, look, take
+from orchestrator.journal.folder import (
+    RunFolder,
+    find_run,
+    list_runs,
+    name_folder,
+    publish_draft,
+    runs_folder,
+)
+from orchestrator.journal.holder import LockHolder, read_lock, take_lock
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_all
 from tests.support.journals import START, small
@@ -36,7 +43,7 @@ def made(
     place.mkdir(parents=True)
     small(place)
     (place / "plan.yaml").write_text("version: 1\n")
-    return publish(place, new_folder(state, name=name, suffix=suffix, at=START, rehearsal=rehearsal))
+    return publish_draft(place, name_folder(state, name=name, suffix=suffix, at=START, rehearsal=rehearsal))
 
 
 @pytest.fixture
@@ -167,11 +174,11 @@ def test_the_holder_is_a_value(state: Path) -> None:
         assert holding is not None
         assert (holding.host, holding.pid, holding.is_here) == (socket.gethostname(), os.getpid(), True)
         (run.path / "lock").write_text('{"user":"x","host":"y","pid":7,"since":"z"}')
-        assert run.holding() == Holder(user="x", host="y", pid=7, since="z")
+        assert run.holding() == LockHolder(user="x", host="y", pid=7, since="z")
         assert not (run.holding() or holding).is_here
         (run.path / "lock").write_text("{")
-        assert run.holding() == Holder()
-        assert not Holder().is_here
+        assert run.holding() == LockHolder()
+        assert not LockHolder().is_here
 
 
 # On a network file system another host's lock need not be seen.
@@ -362,8 +369,8 @@ def test_a_run_that_is_not_there_is_told_with_the_folder(state: Path, ref: str) 
 
 
 def test_ids_sort_by_time(state: Path) -> None:
-    later = new_folder(state, name="a", suffix="0000", at=START + 1).name
-    assert new_folder(state, name="b", suffix="ffff", at=START).name < later
+    later = name_folder(state, name="a", suffix="0000", at=START + 1).name
+    assert name_folder(state, name="b", suffix="ffff", at=START).name < later
 
 
 # How it is made.
@@ -380,7 +387,7 @@ def unpublished(tmp_path: Path, state: Path) -> tuple[Path, Path]:
     place = tmp_path / "draft"
     place.mkdir()
     small(place)
-    return place, new_folder(state, name="x", suffix="0001", at=START)
+    return place, name_folder(state, name="x", suffix="0001", at=START)
 
 
 def test_a_draft_on_another_file_system_is_copied(
@@ -393,7 +400,7 @@ def test_a_draft_on_another_file_system_is_copied(
         (rename if Path(old).parent == Path(new).parent else refuse(errno.EXDEV))(old, new)
 
     monkeypatch.setattr(os, "rename", within_one_folder)
-    run = publish(place, folder)
+    run = publish_draft(place, folder)
     assert not place.exists()
     with closing(open_database(run.journal, write=False)) as database:
         assert database.one("SELECT COUNT(*) FROM target") == (3,)
@@ -414,7 +421,7 @@ def test_a_folder_that_cannot_be_made_leaves_no_half_of_it(
             patched.setattr(os, "rename", refuse(errno.EXDEV))
         patched.setattr(owner, name, refuse(errno.ENOSPC))
         with pytest.raises(JournalError) as caught:
-            publish(place, folder)
+            publish_draft(place, folder)
     named = folder if folder.parent.is_dir() else folder.parent
     assert str(caught.value) == f"{named}: runs cannot be kept here: No space left on device"
     left = [path for path in state.rglob("*") if path != folder.parent]
@@ -427,7 +434,7 @@ def test_a_run_of_the_same_name_is_not_harmed(tmp_path: Path, state: Path) -> No
     place.mkdir()
     small(place)
     with pytest.raises(JournalError):
-        publish(place, run.path)
+        publish_draft(place, run.path)
     assert run.journal.is_file()
     assert [path.name for path in run.path.parent.iterdir()] == [run.id]
 
@@ -437,7 +444,7 @@ def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path: Path, state:
     state.parent.mkdir()
     state.write_text("")
     with pytest.raises(JournalError, match=f"{folder.parent}: runs cannot be kept here: "):
-        publish(place, folder)
+        publish_draft(place, folder)
 
 
 # A disk that can be read only. Whoever is root may write everywhere, so the child is somebody else.
@@ -514,7 +521,7 @@ def test_what_stands_in_the_place_of_a_lock_is_neither_followed_nor_waited_for(
         os.mkfifo(path)
 
     with pytest.raises(OSError, match="lock"):
-        take(path)
+        take_lock(path)
     with pytest.raises(OSError, match="lock"):
-        look(path)
+        read_lock(path)
     assert other.read_text() == "kept"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.journal import mounts
-from orchestrator.journal.mounts import file_system, network_file_system
+from orchestrator.journal.mounts import find_file_system, find_network_file_system
 
 SAMPLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -39,12 +39,12 @@ SAMPLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
     ],
 )
 def test_the_nearest_mount_above_a_path_counts(path: str, kind: str) -> None:
-    assert file_system(SAMPLE, path) == kind
+    assert find_file_system(SAMPLE, path) == kind
 
 
 @pytest.mark.parametrize("text", ["", "\n", "27 1 254:0 / / rw", "garbage - \n", "1 2 - ext4 x rw"])
 def test_what_is_no_list_of_mounts_tells_nothing(text: str) -> None:
-    assert file_system(text, "/srv") is None
+    assert find_file_system(text, "/srv") is None
 
 
 def test_a_network_file_system_is_told_from_a_local_one(
@@ -52,12 +52,12 @@ def test_a_network_file_system_is_told_from_a_local_one(
 ) -> None:
     sample = tmp_path / "mountinfo"
     monkeypatch.setattr(mounts, "_MOUNTS", sample)
-    assert network_file_system(tmp_path) is None  # a system that does not tell
+    assert find_network_file_system(tmp_path) is None  # a system that does not tell
     folder = str(tmp_path.resolve()).replace(" ", "\\040")
     for kind, network in [("nfs", "nfs"), ("ext4", None), ("fuse.sshfs", "fuse.sshfs"), ("overlay", None)]:
         sample.write_text(f"1 0 0:1 / {folder} rw - {kind} x rw\n")
-        assert network_file_system(tmp_path / "runs") == network
+        assert find_network_file_system(tmp_path / "runs") == network
 
 
 def test_this_machine_s_own_list_can_be_read() -> None:
-    assert file_system(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), "/proc/self") == "proc"
+    assert find_file_system(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), "/proc/self") == "proc"

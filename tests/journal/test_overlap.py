@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal import overlap
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import RunFolder, new_folder, publish
-from orchestrator.journal.holder import take
-from orchestrator.journal.overlap import refuse_shared, stand_alone
+from orchestrator.journal.folder import RunFolder, name_folder, publish_draft
+from orchestrator.journal.holder import take_lock
+from orchestrator.journal.overlap import refuse_overlap, refuse_shared
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from tests.support.journals import START, apim, journal, plan, roma, target
@@ -36,8 +36,8 @@ class Kept:
         self.state = state
 
     def run(self, name: str, ids: Iterable[str] = IDS, of: Plan | None = None) -> RunFolder:
-        return publish(
-            self.draft(name, ids, of).parent, new_folder(self.state, name=name, suffix="0001", at=START)
+        return publish_draft(
+            self.draft(name, ids, of).parent, name_folder(self.state, name=name, suffix="0001", at=START)
         )
 
     def draft(self, name: str, ids: Iterable[str] = IDS, of: Plan | None = None) -> Path:
@@ -67,7 +67,7 @@ def live(run: RunFolder) -> Iterator[None]:
 
 
 def shared(run: RunFolder, ours: Path) -> tuple[int, str]:
-    return overlap._shared(run.journal, ours, everything)
+    return overlap._find_shared(run.journal, ours, everything)
 
 
 # Who is refused.
@@ -267,7 +267,7 @@ def test_a_run_that_goes_while_it_is_read_is_no_hindrance(
             work.close()
             raise JournalError("there is no journal here")
 
-        monkeypatch.setattr(overlap, "_shared", gone)
+        monkeypatch.setattr(overlap, "_find_shared", gone)
         refuse_shared([first], ours, everything)
 
 
@@ -289,13 +289,13 @@ async def test_whoever_starts_second_waits_for_the_first_and_sees_it(
 ) -> None:
     monkeypatch.setattr(overlap, "PATIENCE", 0.1)
     with ExitStack() as first:
-        await stand_alone(first, kept.state, kept.draft("first"))
+        await refuse_overlap(first, kept.state, kept.draft("first"))
         with ExitStack() as second, pytest.raises(RunError) as caught:
-            await stand_alone(second, kept.state, kept.draft("second"))
+            await refuse_overlap(second, kept.state, kept.draft("second"))
     assert f"{kept.state / 'lock'} is held by " in str(caught.value)
     assert f"process {os.getpid()}" in str(caught.value)
     with ExitStack() as third:
-        await stand_alone(third, kept.state, kept.draft("third"))
+        await refuse_overlap(third, kept.state, kept.draft("third"))
         assert kept.run("fourth").path.is_dir()
     assert (kept.state / "lock").read_text() == ""
 
@@ -305,14 +305,14 @@ async def test_who_is_refused_holds_nothing(kept: Kept) -> None:
     with live(run):
         for _ in range(2):
             with ExitStack() as gate, pytest.raises(RunError, match="is going on"):
-                await stand_alone(gate, kept.state, ours)
-    take(kept.state / "lock").close()
+                await refuse_overlap(gate, kept.state, ours)
+    take_lock(kept.state / "lock").close()
 
 
 async def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with ExitStack() as gate, pytest.raises(JournalError, match=r"file/x: runs cannot be kept here: "):
-        await stand_alone(gate, tmp_path / "file" / "x", tmp_path)
+        await refuse_overlap(gate, tmp_path / "file" / "x", tmp_path)
 
 
 async def test_a_run_that_cannot_be_looked_at_refuses_all(
@@ -328,8 +328,8 @@ async def test_a_run_that_cannot_be_looked_at_refuses_all(
         ExitStack() as gate,
         pytest.raises(RunError, match=r"lock: whether a run is going on there cannot be told: "),
     ):
-        await stand_alone(gate, kept.state, kept.draft("second"))
-    take(kept.state / "lock").close()
+        await refuse_overlap(gate, kept.state, kept.draft("second"))
+    take_lock(kept.state / "lock").close()
 
 
 # What it costs.

@@ -11,12 +11,12 @@ from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import (
     BATCH,
     START,
-    Hold,
-    Pending,
+    HoldRule,
+    PendingTargets,
     hold_back,
-    recall,
+    recall_lanes,
     reopen,
-    split,
+    split_into_steps,
 )
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import WaveStep
@@ -40,8 +40,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield opened
 
 
-def pending(database: Database, *, resumed: bool = False) -> Pending:
-    return Pending(database, plan(waves=("canary", "rest")), resumed=resumed)
+def pending(database: Database, *, resumed: bool = False) -> PendingTargets:
+    return PendingTargets(database, plan(waves=("canary", "rest")), resumed=resumed)
 
 
 def outcomes(database: Database) -> dict[str, tuple[str | None, str | None]]:
@@ -74,7 +74,7 @@ def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
     count = BATCH * 2 + 1
     path = journal(tmp_path, plan(), (target(seq, f"roma/a{seq}") for seq in range(1, count + 1)))
     with closing(open_database(path, write=False)) as database:
-        asked = Pending(database, plan(), resumed=True)
+        asked = PendingTargets(database, plan(), resumed=True)
         seen: list[int] = []
         sizes = []
         at = START
@@ -123,9 +123,9 @@ def test_the_first_hold_that_matches_gives_the_reason(database: Database) -> Non
     held = hold_back(
         database,
         [
-            Hold(Reason.PROTECTED, only("roma/a1")),
-            Hold(Reason.FILTERED, only("roma/a1", "roma/a2", "roma/a3")),
-            Hold(Reason.FILTERED, lambda name, wave: "wave rest" if wave == 1 else None),
+            HoldRule(Reason.PROTECTED, only("roma/a1")),
+            HoldRule(Reason.FILTERED, only("roma/a1", "roma/a2", "roma/a3")),
+            HoldRule(Reason.FILTERED, lambda name, wave: "wave rest" if wave == 1 else None),
         ],
     )
     assert held == 3
@@ -229,7 +229,7 @@ def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
 
 def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -> None:
     with closing(ordered(tmp_path, (1, "roma/a6"), (6, "roma/a4"), (2, "roma/a4"))) as database:
-        asked = Pending(database, plan(), resumed=False)
+        asked = PendingTargets(database, plan(), resumed=False)
         whole, at = asked.batch(WaveStep(0, 0), "roma", START)
         rest, end = asked.batch(WaveStep(0, 0), "roma", (1, 2))
 
@@ -241,8 +241,8 @@ def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -
 def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> None:
     with closing(ordered(tmp_path, (1, "roma/a6"))) as database:
         database.run(SET, ("not_started", "filtered: x", 2))
-        split(database, [(0, lambda count: (1, 3, count))])
-        asked = Pending(database, plan(), resumed=False)
+        split_into_steps(database, [(0, lambda count: (1, 3, count))])
+        asked = PendingTargets(database, plan(), resumed=False)
 
         wave_steps = [
             [made.seq for made, _ in asked.batch(WaveStep(0, step), "roma", START)[0]] for step in range(3)
@@ -259,10 +259,10 @@ def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> Non
 def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> None:
     needs = [(2, "roma/a1"), (5, "roma/a1"), (6, "roma/a5"), (4, "roma/a3")]
     with closing(ordered(tmp_path, *needs)) as database:
-        split(database, [(0, lambda count: (3, count))])
+        split_into_steps(database, [(0, lambda count: (3, count))])
         database.run(SET, ("failed", "refused: no", 1))
         database.run(SET, ("not_started", "dependency: x", 4))
-        asked = Pending(database, plan(), resumed=False)
+        asked = PendingTargets(database, plan(), resumed=False)
         first, second = (list(asked.needs(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
@@ -299,4 +299,4 @@ def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Da
         (None, "control", "two"),
     ]:
         database.run(note, row)
-    assert recall(database) == ({"roma": 12.5}, [ControlNote(act="one"), ControlNote(act="two")])
+    assert recall_lanes(database) == ({"roma": 12.5}, [ControlNote(act="one"), ControlNote(act="two")])

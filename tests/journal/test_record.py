@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.errors import DiskError
 from orchestrator.journal.database import open_database
-from orchestrator.journal.record import Record, reading_of
+from orchestrator.journal.record import SessionRecord, decode_reading
 from orchestrator.journal.sessions import SessionOptions
-from orchestrator.journal.writer import Writer
+from orchestrator.journal.writer import GroupCommitWriter
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Operation, Reading, Verdict
 from orchestrator.rules.retry import TargetEnd
@@ -22,9 +22,9 @@ DOUBT = Reading(verdict=Verdict.DOUBT, code="APIG.9999", message="System error")
 
 
 @pytest.fixture
-async def record(tmp_path: Path) -> AsyncIterator[Record]:
-    writer = Writer(open_database(small(tmp_path), write=True))
-    yield Record(writer, 1)
+async def record(tmp_path: Path) -> AsyncIterator[SessionRecord]:
+    writer = GroupCommitWriter(open_database(small(tmp_path), write=True))
+    yield SessionRecord(writer, 1)
     await writer.close()
 
 
@@ -34,14 +34,14 @@ def stored(folder: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.promise(2)
-async def test_an_intent_is_in_the_journal_when_it_returns(record: Record, tmp_path: Path) -> None:
+async def test_an_intent_is_in_the_journal_when_it_returns(record: SessionRecord, tmp_path: Path) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
     await record.intent(ONE, 2, Operation(Act.LOOK, "show"), START + 1)
     rows = stored(tmp_path, "SELECT seq, number, act, via, started, verdict FROM attempt")
     assert rows == [(1, 1, "undeploy", "", START, None), (1, 2, "look", "show", START + 1, None)]
 
 
-async def test_a_result_precedes_the_next_intent(record: Record, tmp_path: Path) -> None:
+async def test_a_result_precedes_the_next_intent(record: SessionRecord, tmp_path: Path) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
     record.result(ONE, 1, DOUBT, seconds=0.2, status=500, sent=True)
     record.ended(ONE, TargetEnd(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
@@ -74,18 +74,18 @@ async def test_a_result_precedes_the_next_intent(record: Record, tmp_path: Path)
     ],
 )
 async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
-    record: Record, tmp_path: Path, reading: Reading
+    record: SessionRecord, tmp_path: Path, reading: Reading
 ) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
-    assert reading_of(Act.UNDEPLOY, None, None, None, None, evidence="204") is None
+    assert decode_reading(Act.UNDEPLOY, None, None, None, None, evidence="204") is None
     record.result(ONE, 1, reading, seconds=0.2, status=500, sent=True)
     await record.flush()
     (row,) = stored(tmp_path, "SELECT code, message, verdict, pods FROM attempt")
-    assert reading_of(Act.UNDEPLOY, *row, evidence="deploymentResult") == reading
+    assert decode_reading(Act.UNDEPLOY, *row, evidence="deploymentResult") == reading
 
 
 async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
-    record: Record, tmp_path: Path
+    record: SessionRecord, tmp_path: Path
 ) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
     odd = Reading(verdict=Verdict.PARTIAL, code="\ud800", message="a\udfffb", pods=("p\ud800",), pod_count=1)
@@ -99,7 +99,7 @@ async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
 
 @pytest.mark.promise(1)
 async def test_what_was_not_reached_is_unknown_only_where_a_request_may_have_arrived(
-    record: Record, tmp_path: Path
+    record: SessionRecord, tmp_path: Path
 ) -> None:
     await record.intent(ONE, 1, UNDEPLOY, START)
     await record.intent(TWO, 1, UNDEPLOY, START)
@@ -115,14 +115,16 @@ async def test_what_was_not_reached_is_unknown_only_where_a_request_may_have_arr
     ]
 
 
-async def test_what_one_gateway_leaves_is_not_what_the_others_do(record: Record, tmp_path: Path) -> None:
+async def test_what_one_gateway_leaves_is_not_what_the_others_do(
+    record: SessionRecord, tmp_path: Path
+) -> None:
     record.leave_rest("denied: 401", START, gateway=0)
     record.leave_rest("window: closed", START)
     await record.flush()
     assert {reason for (reason,) in stored(tmp_path, "SELECT reason FROM target")} == {"denied: 401"}
 
 
-async def test_a_session_is_kept_from_its_begin_to_its_end(record: Record, tmp_path: Path) -> None:
+async def test_a_session_is_kept_from_its_begin_to_its_end(record: SessionRecord, tmp_path: Path) -> None:
     await record.begin(START, '{"pid": 1}', SessionOptions())
     assert stored(tmp_path, "SELECT started, ended, state FROM session") == [(START, None, None)]
     record.note(START + 1, "parked", gateway="roma", text="parked: five faults")
@@ -133,7 +135,7 @@ async def test_a_session_is_kept_from_its_begin_to_its_end(record: Record, tmp_p
     assert rows == [(1, START + 1, "roma", "parked", "parked: five faults")]
 
 
-async def test_one_request_has_one_intent(record: Record) -> None:
+async def test_one_request_has_one_intent(record: SessionRecord) -> None:
     await record.intent(THREE, 1, UNDEPLOY, START)
     with pytest.raises(DiskError, match="UNIQUE"):
         await record.intent(THREE, 1, UNDEPLOY, START)

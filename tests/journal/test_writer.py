@@ -14,7 +14,7 @@ import pytest
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.schema import ENDED, INTENT, RESULT
-from orchestrator.journal.writer import IDLE, LAST_COMMIT, Writer
+from orchestrator.journal.writer import IDLE, LAST_COMMIT, GroupCommitWriter
 from tests.support.journals import small, writable
 
 NOTE = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', ?)"
@@ -42,10 +42,10 @@ class Counting(Database):
 
 
 @asynccontextmanager
-async def writing(folder: Path) -> AsyncIterator[tuple[Writer, Counting]]:
+async def writing(folder: Path) -> AsyncIterator[tuple[GroupCommitWriter, Counting]]:
     database = Counting(small(folder))
     database.make_durable()
-    writer = Writer(database)
+    writer = GroupCommitWriter(database)
     try:
         yield writer, database
     finally:
@@ -158,12 +158,12 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from orchestrator.errors import DiskError
 from orchestrator.journal.database import open_database
-from orchestrator.journal.writer import Writer
+from orchestrator.journal.writer import GroupCommitWriter
 
 async def main(path):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     database = open_database(path, write=True)
-    writer = Writer(database)
+    writer = GroupCommitWriter(database)
     note = "INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', ?)"
     await writer.write(note, ("before",))
     size = max(each.stat().st_size for each in path.parent.iterdir())
@@ -274,7 +274,7 @@ async def test_a_bug_in_the_thread_reaches_who_waits_and_close_still_ends_it(tmp
     before = threading.active_count()
     database = Buggy(small(tmp_path))
     database.make_durable()
-    writer = Writer(database)
+    writer = GroupCommitWriter(database)
     database.broken = True
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(writer.write(NOTE, ("lost",)), 5)
@@ -287,7 +287,7 @@ async def test_a_bug_in_the_thread_reaches_who_waits_and_close_still_ends_it(tmp
 async def test_a_folder_that_turned_read_only_is_a_disk_error(tmp_path: Path) -> None:
     with closing(writable(tmp_path)) as database:
         database.run("PRAGMA query_only=ON")
-        writer = Writer(database)
+        writer = GroupCommitWriter(database)
         with pytest.raises(DiskError, match="readonly"):
             await writer.write(NOTE, ("x",))
         await writer.close()

@@ -16,8 +16,8 @@ from orchestrator.engine.waves import WaveRunner
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
-from orchestrator.journal.pending import Pending, reopen
-from orchestrator.journal.record import Record
+from orchestrator.journal.pending import PendingTargets, reopen
+from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import FRESH_FOR, MOST_FAULTS, MOST_TRIES, WORTH_LISTING
 from orchestrator.model.credentials import Access, Secret
@@ -213,7 +213,7 @@ def session(
 
     async def main() -> None:
         here = environment(lambda _: Secret(next(given)))
-        record = Record(Direct(database), 2 if resumed else 1)
+        record = SessionRecord(Direct(database), 2 if resumed else 1)
         material = KEYS if keys else Secret(credentials[0])
         lanes = {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)}
         shared = resources(
@@ -221,7 +221,7 @@ def session(
             stopped,
             record,
             plan=plan,
-            pending=Pending(database, plan, resumed=resumed),
+            pending=PendingTargets(database, plan, resumed=resumed),
             stop_rules=StopRules(CALM, {}, first_run=not resumed),
             lanes=lanes,
         )

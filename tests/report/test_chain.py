@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError
 from orchestrator.gateways.roma.gateway import Roma
-from orchestrator.journal.chain import ChainReportSource, chain_account, find_chain
+from orchestrator.journal.chain import ChainReportSource, find_chain, open_chain_source
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta
@@ -90,7 +90,7 @@ def kept(tmp_path: Path) -> State:
 
 def told(folders: Sequence[RunFolder], form: str = "json") -> Any:
     out = StringIO()
-    with chain_account(folders) as account:
+    with open_chain_source(folders) as account:
         write_report(form, account, out)
     return json.loads(out.getvalue()) if form == "json" else out.getvalue()
 
@@ -273,7 +273,9 @@ def test_twelve_nights_are_one_report(kept: State) -> None:
 
 @pytest.fixture
 def account(kept: State) -> Iterator[ChainReportSource]:
-    with chain_account([kept.run(1, NIGHT), kept.run(2, {"roma/d": ("undeployed", SENT)}, parent=1)]) as made:
+    with open_chain_source(
+        [kept.run(1, NIGHT), kept.run(2, {"roma/d": ("undeployed", SENT)}, parent=1)]
+    ) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ import anyio
 
 from orchestrator.errors import DiskError
 from orchestrator.journal.database import Database, Value
-from orchestrator.journal.writer import Entry
+from orchestrator.journal.writer import RowEntry
 from tests.simulation.clock import VirtualLoop
 
 
@@ -44,14 +44,14 @@ class SlowDisk:
     """Writes a journal as the writer thread does: whatever was queued goes into the next commit."""
 
     def __init__(
-        self, database: Database, random: Random, fate: Fate, committed: Callable[[Entry], None]
+        self, database: Database, random: Random, fate: Fate, committed: Callable[[RowEntry], None]
     ) -> None:
         self._database = database
         self._random = random
         self._fate = fate
         self._committed = committed
-        self._queued: list[Entry] = []
-        self._intents: list[tuple[Entry | None, anyio.Event]] = []
+        self._queued: list[RowEntry] = []
+        self._intents: list[tuple[RowEntry | None, anyio.Event]] = []
         self._failed: set[int] = set()
         self._closed = False
 
@@ -74,7 +74,7 @@ class SlowDisk:
         self._closed = True
         self._database.close()
 
-    async def _durable(self, entry: Entry | None) -> None:
+    async def _durable(self, entry: RowEntry | None) -> None:
         done = anyio.Event()
         self._intents.append((entry, done))
         await anyio.sleep(self._random.random() * 0.01)

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import ENDED
-from orchestrator.journal.writer import Entry
+from orchestrator.journal.writer import RowEntry
 from orchestrator.lanes.environment import compute_exchange_limit
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import DONE, Outcome
@@ -56,7 +56,7 @@ class Witness:
         self._closes = closes
         self._first.clear()
 
-    def committed(self, entry: Entry) -> None:
+    def committed(self, entry: RowEntry) -> None:
         """A row is on disk."""
         statement, values = entry
         if statement.startswith("INSERT INTO attempt"):

@@ -57,7 +57,7 @@ _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up
 _LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
 
 
-class Taken(NamedTuple):
+class TakenDown(NamedTuple):
     """A target that was deployed before the run, and that an undeploy of the run may have reached."""
 
     seq: int
@@ -69,26 +69,26 @@ class Taken(NamedTuple):
     snapshot: Snapshot
 
 
-def taken_down(database: Database) -> Iterator[Taken]:
+def list_taken_down(database: Database) -> Iterator[TakenDown]:
     """Yield what the run took down, or may have, the last one first."""
     for seq, name, gateway, wave, persistent, value in database.rows(_TAKEN):
         keeps = None if persistent is None else bool(persistent)
         snapshot = msgspec.json.decode(value, type=Snapshot)
-        yield Taken(seq, TargetId(name), gateway, wave, keeps, snapshot)
+        yield TakenDown(seq, TargetId(name), gateway, wave, keeps, snapshot)
 
 
-def unseen(database: Database) -> int:
+def count_unseen(database: Database) -> int:
     """Count what the run took down although no snapshot had seen it deployed."""
     count: int = database.one(_UNSEEN)[0]
     return count
 
 
-def order_of(database: Database) -> Iterator[tuple[int, int]]:
+def list_order(database: Database) -> Iterator[tuple[int, int]]:
     """Yield who went after whom, by their numbers."""
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
-def way_back(database: Database, mode: str) -> RestoreOutlook:
+def assess_restore(database: Database, mode: str) -> RestoreOutlook:
     """Count what a restore of the run could bring back, and why not the rest.
 
     ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``.
@@ -101,24 +101,26 @@ def way_back(database: Database, mode: str) -> RestoreOutlook:
         if not kept:
             # Without a code of the vendor's it is the version that has no look, however it says so.
             bare = verdict == Verdict.NOT_OFFERED.value and not code
-            lost[_since(verdict, "" if bare else f"{code} {message}".strip(), mode)] += count
+            lost[_explain_missing_snapshot(verdict, "" if bare else f"{code} {message}".strip(), mode)] += (
+                count
+            )
     return RestoreOutlook(
         undeployed=counts[True, True] + counts[True, False],
         restorable=counts[True, True],
         doubtful=counts[False, True] + counts[False, False],
         doubtful_restorable=counts[False, True],
         to_accept=dict(database.rows(_WANTS)),
-        unrestorable=tuple(_grouped(lost)),
+        unrestorable=tuple(_group_causes(lost)),
     )
 
 
-def still_down(database: Database) -> Iterator[tuple[str, int]]:
+def list_still_down(database: Database) -> Iterator[tuple[str, int]]:
     """Yield the id, and the index of the gateway, of each target that only a restore by this journal's
-    snapshots would bring back. ``database`` is as for ``way_back``."""
+    snapshots would bring back. ``database`` is as for ``assess_restore``."""
     return ((name, gateway) for name, gateway in database.rows(_STILL_DOWN))
 
 
-def _since(verdict: str | None, text: str, mode: str) -> str:
+def _explain_missing_snapshot(verdict: str | None, text: str, mode: str) -> str:
     """Return why a target has no snapshot that brings it back, as a clause."""
     match verdict:
         case None if mode == "off":
@@ -133,7 +135,7 @@ def _since(verdict: str | None, text: str, mode: str) -> str:
             return "the look before the undeploy did not see it deployed in full"
 
 
-def _grouped(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
+def _group_causes(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
     ranked = lost.most_common()
     yield from (UnrestorableTargets(since, count) for since, count in ranked[:_CAUSES])
     if more := sum(count for _, count in ranked[_CAUSES:]):
@@ -142,7 +144,7 @@ def _grouped(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
         )
 
 
-def keep(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:
+def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:
     """Keep in a restore's journal what its parent saw, by the numbers of the restore."""
     rows: list[tuple[Value, ...]] = [
         (seq, msgspec.json.encode(snapshot).decode()) for seq, snapshot in snapshots
@@ -151,7 +153,7 @@ def keep(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:
         database.run_many(_SNAPSHOT, rows)
 
 
-def leave(database: Database, left: Iterable[tuple[int, str]]) -> None:
+def leave_out(database: Database, left: Iterable[tuple[int, str]]) -> None:
     """Keep why targets are left out of a restore."""
     with database.transaction():
         database.run_many(_LEFT, [(reason, seq) for seq, reason in left])

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.rest import rest_of
+from orchestrator.journal.remainder import open_remainder
 from orchestrator.model.plan import Plan, Wave, Window
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.model.target import Target, TargetId
@@ -99,7 +99,7 @@ class Story:
 
     def remainder(self, folder: Path | None = None) -> str:
         out = StringIO()
-        with rest_of(RunFolder(self.folder)) as rest:
+        with open_remainder(RunFolder(self.folder)) as rest:
             write_remainder(rest, RUN, out, folder=folder)
         return out.getvalue()
 
@@ -116,7 +116,7 @@ def test_the_remainder_names_exactly_what_is_left(tmp_path: Path, seed: int) -> 
     story = Story(tmp_path, Random(seed))
     left = story.left()
     if not left:
-        with rest_of(RunFolder(story.folder)) as rest:
+        with open_remainder(RunFolder(story.folder)) as rest:
             assert rest.count == 0
         return
     loaded, sink = read(tmp_path, story.remainder())
@@ -169,7 +169,11 @@ def test_a_run_that_goes_on_has_no_remainder(tmp_path: Path) -> None:
     story = Story(tmp_path, Random(3))
     folder = RunFolder(story.folder)
 
-    with folder.locked(), pytest.raises(RunError, match="is going on"), rest_of(RunFolder(story.folder)):
+    with (
+        folder.locked(),
+        pytest.raises(RunError, match="is going on"),
+        open_remainder(RunFolder(story.folder)),
+    ):
         pass
 
 
@@ -179,5 +183,5 @@ def test_only_a_run_that_undeploys_has_one(tmp_path: Path, key: str, value: obje
     with closing(open_database(story.folder / "journal.sqlite", write=True)) as database:
         database.run_many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, value)])  # type: ignore[list-item]
 
-    with pytest.raises(UsageError, match="was a re"), rest_of(RunFolder(story.folder)):
+    with pytest.raises(UsageError, match="was a re"), open_remainder(RunFolder(story.folder)):
         pass

@@ -66,7 +66,7 @@ CROSS JOIN target AS first ON first.seq = stuck.needs ORDER BY stuck.seq
 """
 
 
-class Left(NamedTuple):
+class RemainingTarget(NamedTuple):
     """A target that a run did not finish, why, and which others that are left go before it."""
 
     target: Target
@@ -75,7 +75,7 @@ class Left(NamedTuple):
     after: tuple[TargetId, ...]
 
 
-class Group(NamedTuple):
+class RemainderCause(NamedTuple):
     """How many targets are left for one cause, and the reason of the first of them."""
 
     outcome: Outcome
@@ -83,7 +83,7 @@ class Group(NamedTuple):
     reason: str | None
 
 
-class Rest:
+class Remainder:
     """What a run that is not at work has left: not started, failed and unknown, without what is protected.
 
     What comes after a target that is protected, and so never down, is held out as well: see ``stuck``.
@@ -106,26 +106,26 @@ class Rest:
         """How many targets are left."""
         return sum(self.by_wave.values())
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[RemainderCause]:
         """Yield why they are left, in the order in which the causes first appear."""
         for outcome, count, reason, *_ in self._database.rows(_GROUPS):
-            yield Group(Outcome(outcome), count, reason)
+            yield RemainderCause(Outcome(outcome), count, reason)
 
-    def targets(self) -> Iterator[Left]:
+    def targets(self) -> Iterator[RemainingTarget]:
         """Yield what is left in the plan's order."""
         names = [gateway.name for gateway in self.plan.gateways]
-        before = _Before(self._database)
+        before = _PrerequisiteStream(self._database)
         for seq, name, gateway, wave, description, persistent, outcome, reason in self._database.rows(_LEFT):
             flag = None if persistent is None else bool(persistent)
             target = Target(seq, TargetId(name), names[gateway], wave, decode_parts(name), description, flag)
-            yield Left(target, Outcome(outcome), reason, before.of(seq))
+            yield RemainingTarget(target, Outcome(outcome), reason, before.of(seq))
 
     def stuck(self) -> Iterator[tuple[str, str]]:
         """Yield the ids of what is held out, each with the id of what it comes after."""
         return ((name, needs) for name, needs in self._database.rows(_STUCK))
 
 
-class _Before:
+class _PrerequisiteStream:
     """What goes before each of a stream of targets, read alongside: both come in the order of ``seq``."""
 
     def __init__(self, database: Database) -> None:
@@ -141,7 +141,7 @@ class _Before:
 
 
 @contextmanager
-def rest_of(folder: RunFolder) -> Iterator[Rest]:
+def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
     """Open the journal of a run for what it has left.
 
     Raises RunError where the run is going on, and UsageError where it is none whose rest could be undeployed.
@@ -161,6 +161,6 @@ def rest_of(folder: RunFolder) -> Iterator[Rest]:
             raise RunError(
                 f"run {folder.id} is going on ({holder}): what it leaves is known once it has ended"
             )
-        yield Rest(database, account, meta.folder)
+        yield Remainder(database, account, meta.folder)
     finally:
         database.close()

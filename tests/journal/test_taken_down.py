@@ -8,10 +8,16 @@ import msgspec
 import pytest
 
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import START, Pending
+from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.schema import INTENT
-from orchestrator.journal.taken import keep, leave, order_of, taken_down, unseen
+from orchestrator.journal.taken_down import (
+    count_unseen,
+    keep_snapshots,
+    leave_out,
+    list_order,
+    list_taken_down,
+)
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
@@ -89,25 +95,25 @@ def test_what_an_undeploy_may_have_reached(
 ) -> None:
     database = filled(tmp_path, (UP, attempts, outcome))
 
-    assert [row.id for row in taken_down(database)] == (["roma/a1"] if taken else [])
+    assert [row.id for row in list_taken_down(database)] == (["roma/a1"] if taken else [])
     back = way_back(database)
     assert (back.restorable + back.doubtful_restorable, back.unrestorable) == (taken, ())
-    assert unseen(database) == 0
+    assert count_unseen(database) == 0
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.UP])
 def test_only_what_was_seen_deployed_is_touched(tmp_path: Path, verdict: Verdict) -> None:
     database = filled(tmp_path, (Snapshot(verdict=verdict), [("undeploy", "removed")], "undeployed"))
 
-    assert list(taken_down(database)) == []
-    assert unseen(database) == 1
+    assert list(list_taken_down(database)) == []
+    assert count_unseen(database) == 1
 
 
 def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
     down, left = [("undeploy", "removed")], [("undeploy", "refused")]
     database = filled(tmp_path, (None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
 
-    assert unseen(database) == 1
+    assert count_unseen(database) == 1
     assert way_back(database) == RestoreOutlook(
         undeployed=2,
         restorable=1,
@@ -146,7 +152,7 @@ def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
 def test_the_last_comes_first_with_all_that_was_seen(tmp_path: Path) -> None:
     database = filled(tmp_path, *[(UP, [("undeploy", "removed")], "undeployed")] * 3)
 
-    rows = list(taken_down(database))
+    rows = list(list_taken_down(database))
     assert [(row.seq, row.id, row.gateway, row.wave) for row in rows] == [
         (3, "roma/a3", 0, 0), (2, "roma/a2", 0, 0), (1, "roma/a1", 0, 0),
     ]  # fmt: skip
@@ -158,18 +164,18 @@ def test_who_went_after_whom(tmp_path: Path) -> None:
     with database.transaction():
         database.run("INSERT INTO dependency VALUES (3, 1)")
 
-    assert list(order_of(database)) == [(3, 1)]
+    assert list(list_order(database)) == [(3, 1)]
 
 
 def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> None:
     database = filled(tmp_path, *[(None, [], None)] * 3)
     with database.transaction():
-        keep(database, [(1, UP), (2, UP)])
-    leave(database, [(2, "skipped: because")])
+        keep_snapshots(database, [(1, UP), (2, UP)])
+    leave_out(database, [(2, "skipped: because")])
     database.close()
     database = open_database(tmp_path / "journal.sqlite", write=False)
 
-    ((first, _), (third, _)), _ = Pending(database, plan(), resumed=False).batch(
+    ((first, _), (third, _)), _ = PendingTargets(database, plan(), resumed=False).batch(
         WaveStep(0, 0), "roma", START
     )
     assert (first.id, first.deploy, first.pods) == ("roma/a1", '{"x": 1}', 2)
