@@ -25,7 +25,7 @@ def describe_done(forecast: Forecast, now: float) -> str:
     if forecast.done is not None:
         return f"done by {format_time_of_day(ceil(forecast.done / 60) * 60, now)}"
     return (
-        f"{make_visible(forecast.hindered)}: nobody can tell"
+        f"{make_visible(forecast.hindered)}: the end is unknown"
         if forecast.hindered
         else "forecast: not yet known"
     )

@@ -136,15 +136,15 @@ class PlainDisplay:
         )
         if event.urls:
             yield describe_setting(event)
-        if told := describe_protect(event):
-            yield told
+        if protect := describe_protect(event):
+            yield protect
         yield from list_last_starts(event)
 
     def _take_lane_news(self, event: LaneChanged) -> bool:
         """Return whether the change of a lane is worth a line, and note that the line is written."""
         match event.state:
             case "parked":
-                self._parked.add(event.gateway)  # _describe_trouble has told of it
+                self._parked.add(event.gateway)  # _describe_trouble has written the line
                 return False
             case "open":
                 back = event.gateway in self._parked
@@ -152,8 +152,8 @@ class PlainDisplay:
                 return back
             case "paused":
                 # A gateway that throttles pauses its lane every second: a line now and then is enough.
-                told = self._pause_told_at.get(event.gateway, 0.0)
-                if event.at - told < PROGRESS_EVERY:
+                last = self._pause_told_at.get(event.gateway, 0.0)
+                if event.at - last < PROGRESS_EVERY:
                     return False
                 self._pause_told_at[event.gateway] = event.at
                 return True
@@ -165,8 +165,8 @@ class PlainDisplay:
         if event.rate is None:
             self._bounded.discard(event.gateway)
             return False
-        told = self._bound_told_at.get(event.gateway, 0.0)
-        if event.gateway in self._bounded or event.at - told < BOUND_EVERY:
+        last = self._bound_told_at.get(event.gateway, 0.0)
+        if event.gateway in self._bounded or event.at - last < BOUND_EVERY:
             self._bounded.add(event.gateway)
             return False
         self._bounded.add(event.gateway)

@@ -13,13 +13,13 @@ from orchestrator.system.writing import write_regular_file
 
 
 class ReportError(OrchestratorError):
-    """Some reports could not be written. ``failures`` tells by file name why; the others were written."""
+    """Some reports could not be written; all others were. ``failures`` gives the cause by file name."""
 
     def __init__(self, folder: Path, run: str, failures: Mapping[str, str]) -> None:
-        told = "; ".join(f"{file}: {why}" for file, why in failures.items())
+        causes = "; ".join(f"{file}: {why}" for file, why in failures.items())
         super().__init__(
-            f"could not write all reports to {folder} ({told}). The journal is not affected: mend the cause "
-            f"and make them again with `undeploy report {run} --format FORMAT`"
+            f"could not write all reports to {folder} ({causes}). The journal is not affected: "
+            f"mend the cause and make them again with `undeploy report {run} --format FORMAT`"
         )
         self.failures = dict(failures)
 
@@ -27,7 +27,7 @@ class ReportError(OrchestratorError):
 def write_report(name: str, source: ReportSource, out: TextIO) -> None:
     """Write the report in format ``name`` to ``out``, target by target.
 
-    Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` where ``out`` cannot be written,
+    Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` if ``out`` cannot be written,
     and what ``source`` raises.
     """
     if name not in FORMATS:
@@ -38,8 +38,8 @@ def write_report(name: str, source: ReportSource, out: TextIO) -> None:
 def write_all(source: ReportSource, folder: Path) -> None:
     """Write every format into ``folder``, which exists, each whole or not at all (mode 0600, durable).
 
-    A report that was there before is replaced. Where one format cannot be written the others still are, and
-    ``ReportError`` at the end names each that is missing.
+    An older report is replaced. If one format cannot be written the others still are, and ``ReportError`` at
+    the end names each that is missing.
     """
     failures = {}
     for form in FORMATS.values():

@@ -87,7 +87,7 @@ def test_that_the_window_is_missed_is_bold_and_yellow() -> None:
 
 def test_nobody_can_tell_before_anything_has_ended_or_while_a_lane_does_not_work() -> None:
     assert "forecast: not yet known" in drawn(progress_of(started()))
-    assert "apim is parked: nobody can tell" in drawn(progress_of(started(), parked()))
+    assert "apim is parked: the end is unknown" in drawn(progress_of(started(), parked()))
     assert "! apim parked: five faults in a row" in drawn(progress_of(started(), parked()))
     assert "! apim given up until a resume: five faults" in drawn(
         progress_of(started(), parked(), parked(given_up=True))

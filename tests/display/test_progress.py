@@ -1,6 +1,5 @@
 import pytest
 
-from orchestrator.display.pace import PaceMeter
 from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
 from orchestrator.engine.live_status import describe_lane_wait, read_live_status
 from orchestrator.model.events import AttemptStarted, PartLeft, WaveStarted
@@ -11,7 +10,7 @@ from tests.support import story
 from tests.support.story import START, ended, parked, paused, reopened, retry, sent, started
 
 
-def told(*events: object) -> RunProgress:
+def fold(*events: object) -> RunProgress:
     progress = RunProgress()
     for event in events:
         progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
@@ -19,7 +18,7 @@ def told(*events: object) -> RunProgress:
 
 
 def test_counts_what_has_ended_by_gateway_and_outcome() -> None:
-    progress = told(*story.short_run())
+    progress = fold(*story.short_run())
 
     assert (progress.done, progress.total, progress.in_flight) == (3, 3, 0)
     assert progress.count(Outcome.UNDEPLOYED) == 2
@@ -28,7 +27,7 @@ def test_counts_what_has_ended_by_gateway_and_outcome() -> None:
 
 
 def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
-    progress = told(started(), sent("apim/P/x/test"), story.answered("apim/P/x/test"), retry("apim/P/x/test"))
+    progress = fold(started(), sent("apim/P/x/test"), story.answered("apim/P/x/test"), retry("apim/P/x/test"))
     waiting = len(progress.lanes["apim"].waiting)
     progress.observe(sent("apim/P/x/test"))
 
@@ -39,7 +38,7 @@ def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
     look = AttemptStarted(
         at=START, target=TargetId("apim/a"), gateway="apim", number=2, act=Act.LOOK
     )  # after a deploy, or to settle a doubt
-    progress = told(started({"apim": 9}), sent("apim/a"), retry("apim/a"), look, sent("apim/b"))
+    progress = fold(started({"apim": 9}), sent("apim/a"), retry("apim/a"), look, sent("apim/b"))
     before = progress.retries
     progress.observe(sent("apim/a"))
 
@@ -47,7 +46,7 @@ def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
 
 
 def test_keeps_the_latest_troubles_and_no_more() -> None:
-    progress = told(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
+    progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
 
     assert [event.target for event in progress.troubles] == [
         f"apim/{n}" for n in range(100 - TROUBLES_KEPT, 100)
@@ -56,54 +55,23 @@ def test_keeps_the_latest_troubles_and_no_more() -> None:
 
 
 def test_what_was_not_started_ends_without_counting_as_pace() -> None:
-    progress = told(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.NOT_STARTED) for n in range(50)))
+    progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.NOT_STARTED) for n in range(50)))
 
     assert progress.done == 50
     assert progress.pace.rate(START + 10) == 0
 
 
 def test_a_pause_knows_when_it_is_over() -> None:
-    lane = told(started(), paused("apim", START + 5, 12.0)).lanes["apim"]
+    lane = fold(started(), paused("apim", START + 5, 12.0)).lanes["apim"]
 
     assert (lane.state, lane.reason, lane.paused_until) == ("paused", "429", START + 17)
 
 
 def test_a_gateway_with_nothing_left_to_do_may_still_change_its_state() -> None:
-    progress = told(started({"apim": 1}), story.parked("elsewhere"))
+    progress = fold(started({"apim": 1}), story.parked("elsewhere"))
 
     assert progress.lanes["elsewhere"].state == "parked"
     assert progress.total == 1
-
-
-class TestPace:
-    def test_nobody_can_tell_in_the_first_second(self) -> None:
-        pace = PaceMeter(START)
-        pace.count(START + 0.2)
-
-        assert pace.rate(START + 0.9) is None
-
-    @pytest.mark.parametrize("per_second", [1, 5, 50])
-    def test_a_steady_pace_is_its_own_rate(self, per_second: int) -> None:
-        pace = PaceMeter(START)
-        for n in range(60 * per_second):
-            pace.count(START + n / per_second)
-
-        assert pace.rate(START + 60) == pytest.approx(per_second, rel=0.06)
-
-    def test_the_rate_falls_while_nothing_ends(self) -> None:
-        pace = PaceMeter(START)
-        for _ in range(100):
-            pace.count(START + 1)
-        rates = [pace.rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
-
-        assert rates == [50, 10, pytest.approx(5.26, abs=0.01), 0, 0]
-
-    def test_a_clock_that_jumps_back_loses_nothing(self) -> None:
-        pace = PaceMeter(START)
-        pace.count(START + 5)
-        pace.count(START + 1)
-
-        assert sum(pace.history(START + 5)) == 2
 
 
 def ends(progress: RunProgress, now: float) -> tuple[float | None, float | None, str | None]:
@@ -117,13 +85,13 @@ def ends(progress: RunProgress, now: float) -> tuple[float | None, float | None,
 def test_the_end_is_estimated_by_the_slowest_gateway() -> None:
     events = [ended(f"roma-eu/{n}", at=START + n % 10) for n in range(50)]
     events += [ended(f"apim/{n}", at=START + n) for n in range(10)]
-    progress = told(started({"roma-eu": 100, "apim": 30}), *events)
+    progress = fold(started({"roma-eu": 100, "apim": 30}), *events)
 
     assert ends(progress, START + 10) == (30, None, None)
 
 
 def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
-    progress = told(started(), ended("roma-eu/a"))
+    progress = fold(started(), ended("roma-eu/a"))
 
     assert ends(progress, START + 10) == (None, None, None)
 
@@ -131,7 +99,7 @@ def test_no_end_is_estimated_while_one_gateway_has_ended_nothing() -> None:
 def steady(*events: object, closes: float | None = None) -> RunProgress:
     """Ten a second for ten seconds, of two hundred; then ``events``."""
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
-    return told(started({"apim": 200}, closes=closes), *work, *events)
+    return fold(started({"apim": 200}, closes=closes), *work, *events)
 
 
 def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> None:
@@ -148,13 +116,13 @@ def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> No
         (story.waiting("pause_after"), None),
     ],
 )
-def test_nobody_can_tell_while_nothing_goes_on(event: object, why: str | None) -> None:
+def test_the_end_is_unknown_while_nothing_goes_on(event: object, why: str | None) -> None:
     assert ends(steady(event), START + 10) == (None, None, why)
 
 
 def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
     """Like one that is closed: the forecast is of the others, and ``status`` names nothing to wait for."""
-    progress = told(started({"apim": 200, "roma-eu": 5}))
+    progress = fold(started({"apim": 200, "roma-eu": 5}))
     for n in range(100):
         progress.observe(ended(f"apim/{n}", at=START + n / 10))
     progress.observe(parked("roma-eu", START + 5))
@@ -196,19 +164,19 @@ def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events:
 
 
 def test_a_probe_that_is_told_to_wait_leaves_its_lane_parked() -> None:
-    lane = told(started(), parked(), paused()).lanes["apim"]
+    lane = fold(started(), parked(), paused()).lanes["apim"]
 
     assert (lane.state, lane.reason) == ("parked", "five faults in a row")
 
 
 def test_a_closed_lane_takes_no_more_time_and_what_has_ended_needs_no_forecast() -> None:
     closed = story.LaneChanged(at=START, gateway="roma-eu", state="closed", reason="denied: no")
-    progress = told(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
+    progress = fold(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
 
     assert ends(progress, START + 2) == (4, None, None)
-    assert told(*story.short_run()).forecast(START + 5) is None
+    assert fold(*story.short_run()).forecast(START + 5) is None
     assert steady(story.stopping()).forecast(START + 10) is None
-    assert told(started({"apim": 1}), ended("apim/a")).forecast(START + 1) is None
+    assert fold(started({"apim": 1}), ended("apim/a")).forecast(START + 1) is None
 
 
 def part(wave: str, rest: float = 0.0, number: int = 1, **left: int) -> PartLeft:
@@ -230,7 +198,7 @@ class TestParts:
 
     def test_what_comes_later_waits_for_the_slowest_of_its_wave(self) -> None:
         events = [wave("one", START), *self.work("apim", 20, 0, 2.0), *self.work("roma", 10, 0, 1.0)]
-        found = told(self.BOTH, *events).forecast(START + 10)
+        found = fold(self.BOTH, *events).forecast(START + 10)
 
         assert found is not None
         assert [(one.name, round((one.done or 0) - START)) for one in found.waves] == [
@@ -241,7 +209,7 @@ class TestParts:
     def test_an_idle_gateway_keeps_the_pace_that_it_had(self) -> None:
         """The quick one has ended its part of the wave: that it has nothing to do is no slowness."""
         events = [wave("one", START), *self.work("roma", 20, 0, 2.0), *self.work("apim", 40, 0, 1.0)]
-        progress = told(self.BOTH, *events)
+        progress = fold(self.BOTH, *events)
 
         assert ends(progress, START + 40)[0] == pytest.approx(
             40 + 60 + 100 + 50, abs=2
@@ -253,7 +221,7 @@ class TestParts:
         assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)
 
     def test_what_was_left_behind_in_a_wave_does_not_come_again(self) -> None:
-        progress = told(self.BOTH, wave("one", START), wave("two", START + 1))
+        progress = fold(self.BOTH, wave("one", START), wave("two", START + 1))
         found = progress.forecast(START + 1)
 
         assert found is not None
@@ -267,7 +235,7 @@ class TestParts:
             timeouts={"apim": 120.0, "roma": 20.0},
         )
         waits = story.RunWaiting(at=START + 5, why="pause_after", until=START + 105, wave="one")
-        found = told(begun, wave("one", START), waits).forecast(START + 6)
+        found = fold(begun, wave("one", START), waits).forecast(START + 6)
 
         assert found is not None
         assert (found.done, found.fits) == (None, False)

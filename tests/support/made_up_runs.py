@@ -143,6 +143,15 @@ def build_run(
     )
 
 
+def build_report(lane: Any = "open", run: dict[str, Any] | None = None, **counts: int) -> Report:
+    """Return a report on one gateway with these ``counts`` of outcomes."""
+    totals = Totals(targets=sum(counts.values()), **counts)
+    gateway = GatewayReport(
+        name="roma-eu", kind="roma", totals=totals, seconds=LatencyPercentiles(), lane=lane
+    )
+    return Report(run=build_run(**(run or {})), totals=totals, gateways=(gateway,), waves=())
+
+
 def build_control(
     act: str = "limits roma-eu rate=5/s", by: str = "alice", origin: str = "host-1, process 4711, pts/3"
 ) -> ControlReport:

@@ -166,8 +166,8 @@ def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[st
     for gateway in gateways[:MAX_ROWS]:
         seconds = gateway.seconds
         latency = (format_span(seconds.p50), format_span(seconds.p95), format_span(seconds.p99))
-        told = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
-        yield _format_row((*told, *_format_counts(gateway.totals, act), *latency))
+        identity = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
+        yield _format_row((*identity, *_format_counts(gateway.totals, act), *latency))
     yield from _count_rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:

@@ -31,15 +31,15 @@
 
   // What the address says: #q=text&outcome=failed,unknown&gateway=name&wave=name&sort=-seconds&page=2
   const readAddress = () => {
-    const said = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1).replaceAll("+", "%2B") : "");
-    const sort = said.get("sort") || "";
+    const query = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1).replaceAll("+", "%2B") : "");
+    const sort = query.get("sort") || "";
     return {
-      q: said.get("q") || "",
-      outcomes: (said.get("outcome") || "").split(",").filter((name) => ORDER.includes(name)),
-      gateway: said.get("gateway") || "",
-      wave: said.get("wave") || "",
+      q: query.get("q") || "",
+      outcomes: (query.get("outcome") || "").split(",").filter((name) => ORDER.includes(name)),
+      gateway: query.get("gateway") || "",
+      wave: query.get("wave") || "",
       sort: sort.replace(/^-/, "") in KEYS ? sort : "",
-      page: Math.max(1, Number.parseInt(said.get("page"), 10) || 1),
+      page: Math.max(1, Number.parseInt(query.get("page"), 10) || 1),
     };
   };
 
@@ -84,8 +84,8 @@
 
   const haystack = (target) => {
     if (target.haystack === null) {
-      const told = target.attempts.flatMap((attempt) => [attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
-      target.haystack = [target.id, target.reason, target.wave, ...new Set(told)].join("\n").toLowerCase();
+      const replies = target.attempts.flatMap((attempt) => [attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
+      target.haystack = [target.id, target.reason, target.wave, ...new Set(replies)].join("\n").toLowerCase();
     }
     return target.haystack;
   };

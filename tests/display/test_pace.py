@@ -1,0 +1,39 @@
+"""How the pace is measured from the targets that end."""
+
+import pytest
+
+from orchestrator.display.pace import PaceMeter
+from tests.support.story import START
+
+
+def test_the_first_second_is_too_short_for_a_rate() -> None:
+    pace = PaceMeter(START)
+    pace.count(START + 0.2)
+
+    assert pace.rate(START + 0.9) is None
+
+
+@pytest.mark.parametrize("per_second", [1, 5, 50])
+def test_a_steady_pace_is_its_own_rate(per_second: int) -> None:
+    pace = PaceMeter(START)
+    for n in range(60 * per_second):
+        pace.count(START + n / per_second)
+
+    assert pace.rate(START + 60) == pytest.approx(per_second, rel=0.06)
+
+
+def test_the_rate_falls_while_nothing_ends() -> None:
+    pace = PaceMeter(START)
+    for _ in range(100):
+        pace.count(START + 1)
+    rates = [pace.rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
+
+    assert rates == [50, 10, pytest.approx(5.26, abs=0.01), 0, 0]
+
+
+def test_a_clock_that_jumps_back_loses_nothing() -> None:
+    pace = PaceMeter(START)
+    pace.count(START + 5)
+    pace.count(START + 1)
+
+    assert sum(pace.history(START + 5)) == 2

@@ -1,0 +1,137 @@
+"""The advice after a run: which steps, and which commands to type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.report.advice import advise
+from orchestrator.report.values import ChainedRun, RestoreOutlook
+from tests.support.made_up_runs import build_report, build_run
+
+
+@pytest.mark.parametrize(
+    ("run", "counts", "commands"),
+    [
+        ({"state": "complete", "exit_status": 0}, {"undeployed": 1}, []),
+        (
+            {"state": "complete", "exit_status": 1},
+            {"failed": 1, "unknown": 1},
+            ["undeploy remainder RUN -o rest.yaml"],
+        ),
+        ({"state": "interrupted", "exit_status": 130}, {"not_started": 1}, ["undeploy resume RUN"]),
+        ({"state": "killed", "exit_status": None}, {"unknown": 1}, ["undeploy resume RUN"]),
+        ({"state": "complete", "exit_status": 4}, {"not_started": 1}, ["undeploy resume RUN"]),
+        (
+            {"state": "stopped", "stopped_by": "stop_rule: failed 20%", "exit_status": 4},
+            {"failed": 3, "not_started": 1},
+            ["undeploy resume RUN --past-stop"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "window: closed", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN --window OPENS/CLOSES"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "disk: full", "exit_status": 4},
+            {"unknown": 1},
+            ["undeploy resume RUN"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "interrupt: alice stopped it", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN"],
+        ),
+        (
+            {"state": "stopped", "stopped_by": "parked", "exit_status": 4},
+            {"not_started": 1},
+            ["undeploy resume RUN"],
+        ),
+        ({"state": "running", "exit_status": None}, {"not_started": 1}, []),
+    ],
+)
+def test_a_command_is_advised_only_where_it_helps(
+    run: dict[str, Any], counts: dict[str, int], commands: list[str]
+) -> None:
+    said = [
+        step.command.replace(build_run().id, "RUN")
+        for step in advise(build_report(run=run, **counts))
+        if step.command
+    ]
+
+    assert said == commands
+
+
+def test_advice_for_a_run_without_open_ends() -> None:
+    assert [step.text for step in advise(build_report(undeployed=3))] == ["Nothing is left to do."]
+
+
+def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
+    run = {"state": "stopped", "exit_status": 4}
+
+    assert "roma-eu: closed" in advise(build_report("closed", run, not_started=1))[0].text
+    assert "whether roma-eu answers again" in advise(build_report("parked", run, not_started=1))[0].text
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "lane", "sentence"),
+    [
+        ("interrupt: alice stopped it", "open", "A person stopped the run. Go on where it ended"),
+        ("interrupt: alice stopped it", "parked", "A person stopped the run. Go on where it ended"),
+        ("parked", "parked", "Then go on where it ended"),
+        ("denied", "closed", "Then go on where it ended"),
+        ("parked", "open", "Once the parked gateway answers again, go on where the run ended"),
+    ],
+)
+def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, sentence: str) -> None:
+    run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
+
+    *_, last = advise(build_report(lane, run, unknown=1, not_started=1))
+
+    assert last.text == f"{sentence}; what is unknown is looked at first:"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "lane"), [("parked", "parked"), ("parked", "open"), ("denied", "closed")]
+)
+def test_what_the_window_left_over_wants_another_window_whatever_else_was_wrong(
+    stopped_by: str, lane: str
+) -> None:
+    run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
+    found = replace(build_report(lane, run, unknown=1, not_started=3), cut_off=2)
+
+    *_, last = advise(found)
+
+    assert "in another window" in last.text
+    assert last.command.endswith(" --window OPENS/CLOSES")
+
+
+def test_a_chain_comes_back_as_a_chain() -> None:
+    run = {"state": "complete", "exit_status": 0}
+    one = replace(
+        build_report("open", run, undeployed=3), restore_outlook=RestoreOutlook(undeployed=3, restorable=3)
+    )
+    several = replace(one, chain=(ChainedRun(run=one.run, totals=one.totals),) * 2)
+
+    assert advise(one)[-1].command == f"undeploy restore {one.run.id}"
+    assert advise(several)[-1].command == f"undeploy restore {one.run.id} --chain"
+
+
+def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
+    found = replace(build_report(run={"exit_status": 1}, failed=1, not_started=3), dependent=2)
+
+    assert [step.text for step in advise(found)] == [
+        "Read why 1 failed; a resume does not repeat it.",
+        "2 were not started, because a target that they come after is not down: see to that one first.",
+        "Read why 1 was not started.",
+        "Once the causes are mended, make a plan of what is left:",
+    ]
+
+
+def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -> None:
+    told = " ".join(step.text for step in advise(build_report(failed=2, unknown=1, run={"exit_status": 1})))
+
+    assert "2 failed; a resume does not repeat them" in told
+    assert "Look at the 1 unknown on the gateway" in told

@@ -1,0 +1,68 @@
+"""The headline of a report, the words of an ending, and the warnings that no reader may miss."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.report.headline import compose_headline, describe_end, find_dangers
+from tests.support.made_up_runs import build_report, build_run, make_up_run, render_report
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "sentence"),
+    [
+        ("complete", {}, "The run had no targets."),
+        ("complete", {"undeployed": 60}, "All 60 targets are down."),
+        ("complete", {"undeployed": 1}, "The one target is down."),
+        ("complete", {"failed": 1}, "The one target is not down; 1 failed."),
+        ("complete", {"failed": 60}, "None of 60 targets is down; 60 failed."),
+        (
+            "complete",
+            {"undeployed": 58, "failed": 1, "unknown": 1},
+            "58 of 60 targets are down; 1 failed, 1 is unknown.",
+        ),
+        ("complete", {"undeployed": 1, "unknown": 2}, "1 of 3 targets is down; 2 are unknown."),
+        ("complete", {"already_undeployed": 2}, "All 2 targets are down; 2 already were."),
+        (
+            "stopped",
+            {"undeployed": 9_000, "already_undeployed": 1, "not_started": 1_000},
+            "Stopped early: 9,001 of 10,001 targets are down; 1 already was, 1,000 were not started.",
+        ),
+        (
+            "interrupted",
+            {"not_started": 1, "failed": 1},
+            "Interrupted: none of 2 targets is down; 1 failed, 1 was not started.",
+        ),
+        ("killed", {"undeployed": 1, "unknown": 1}, "Killed: 1 of 2 targets is down; 1 is unknown."),
+        ("running", {"undeployed": 2}, "Still running: all 2 targets are down."),
+    ],
+)  # fmt: skip
+def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentence: str) -> None:
+    assert compose_headline(build_report(run={"state": state}, **counts)) == sentence
+
+
+def test_the_ending_names_what_stopped_the_run() -> None:
+    assert describe_end(build_run()) == "complete, exit status 0"
+    assert (
+        describe_end(build_run(state="stopped", stopped_by="window", exit_status=4))
+        == "stopped by window, exit status 4"
+    )
+    assert describe_end(build_run(state="killed", exit_status=None)) == "killed"
+
+
+def test_no_reader_can_miss_that_verification_is_switched_off() -> None:
+    """In the page (red), the Markdown and the JUnit properties; report.json has it among the warnings."""
+    text = "insecure: any certificate is believed"
+    account = make_up_run(6)
+    first, *others = account.report.gateways
+    shaky = replace(first, warnings=(*first.warnings, "the clock is off", text))
+    account.report = replace(account.report, gateways=(shaky, *others))
+
+    assert find_dangers(account.report) == ((first.name, text),)
+    assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in render_report(
+        "html", account
+    )
+    assert "> 🔴 **" in render_report("markdown", account)
+    assert f'<property name="warning" value="{first.name}: {text}"/>' in render_report("junit", account)
+    assert text in render_report("json", account)
