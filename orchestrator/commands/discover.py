@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FilterOptions(NamedTuple):
-    """Which targets are wanted, as it was asked."""
+    """The filters, as they were given."""
 
     name: tuple[str, ...]
     regex: tuple[str, ...]
@@ -31,8 +31,8 @@ class FilterOptions(NamedTuple):
     type: tuple[str, ...]
     deployed_before: str | None
 
-    def filters(self) -> DiscoveryFilters:
-        """Return them as filters."""
+    def build_filters(self) -> DiscoveryFilters:
+        """Return the filters as a search takes them."""
         from orchestrator.discover.filters import DiscoveryFilters
 
         names = ("name", "path", "project", "environment", "application", "type")
@@ -45,7 +45,7 @@ class FilterOptions(NamedTuple):
 
 
 filter_options = bundle_options(
-    "asked",
+    "filters",
     FilterOptions,
     click.option("--name", multiple=True, metavar="GLOB", help="Backend API's or proxy's name."),
     click.option("--regex", multiple=True, metavar="RE", help="The name; found anywhere in it."),
@@ -92,7 +92,7 @@ filter_options = bundle_options(
 def command(
     source: Path,
     gateways: tuple[str, ...],
-    asked: FilterOptions,
+    filters: FilterOptions,
     group_by: str | None,
     output: Path | None,
     force: bool,
@@ -112,17 +112,17 @@ def command(
     from orchestrator.plan.template import move_paths, read_template
 
     frame = read_template(source)
-    order = SearchRequest(
-        frame=frame, source=str(source), gateways=gateways, filters=asked.filters(), group_by=group_by
+    request = SearchRequest(
+        frame=frame, source=str(source), gateways=gateways, filters=filters.build_filters(), group_by=group_by
     )
-    search = Discovery(order, _LaneMessages())
+    discovery = Discovery(request, _LaneMessages())
     place = None if output is None or str(output) == "-" else output
     if place is not None:
         check_place(place, replace=force, streams=False)
     entries = frame.entries if place is None else move_paths(frame, Path(os.path.realpath(place.parent)))
-    with search.spooling():
-        run_interruptibly(search.run)
-        result = search.result(entries, stdout=place is None)
+    with discovery.keep_targets():
+        run_interruptibly(discovery.run)
+        result = discovery.build_plan(entries, stdout=place is None)
         if place is None:
             sys.stdout.writelines(f"{line}\n" for line in render_plan(result))
         else:
@@ -134,7 +134,7 @@ def command(
 
 
 class _LaneMessages:
-    """Tells on stderr what a lane has to wait for, or be warned of."""
+    """Writes to stderr what a lane waits for, and its warnings."""
 
     def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         if state != "open":

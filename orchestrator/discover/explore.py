@@ -20,7 +20,7 @@ async def survey_gateways(
     gateways: Sequence[Gateway],
     wanted: Mapping[str, TargetFilter],
     environment: Environment,
-    tell: SurveyListener,
+    listener: SurveyListener,
     keep: KeepTarget,
 ) -> dict[str, SurveyResult]:
     """Return the result of each gateway's survey, by the gateway's name.
@@ -33,23 +33,27 @@ async def survey_gateways(
     materials = {gateway.name: await environment.credential(gateway) for gateway in gateways}
     surveys: dict[str, GatewaySurvey] = {}
 
-    async def one(gateway: Gateway, material: Material) -> None:
+    async def survey_one(gateway: Gateway, material: Material) -> None:
         async with open_connection(environment, gateway) as send:
             await surveys[gateway.name].run(material, send)
 
     async with anyio.create_task_group() as group:
         for gateway in map(environment.reach, gateways):
-            surveys[gateway.name] = _make_survey(gateway, wanted[gateway.name], environment, tell, keep)
-            group.start_soon(one, gateway, materials[gateway.name])
-    return {name: survey.tally for name, survey in surveys.items()}
+            surveys[gateway.name] = _make_survey(gateway, wanted[gateway.name], environment, listener, keep)
+            group.start_soon(survey_one, gateway, materials[gateway.name])
+    return {name: survey.result for name, survey in surveys.items()}
 
 
 def _make_survey(
-    gateway: Gateway, wanted: TargetFilter, environment: Environment, tell: SurveyListener, keep: KeepTarget
+    gateway: Gateway,
+    wanted: TargetFilter,
+    environment: Environment,
+    listener: SurveyListener,
+    keep: KeepTarget,
 ) -> GatewaySurvey:
     def take(found: FoundTarget) -> None:
         if why := keep(gateway, found):
             survey.miss(why)
 
-    survey = GatewaySurvey(gateway, wanted, environment, tell, take)
+    survey = GatewaySurvey(gateway, wanted, environment, listener, take)
     return survey

@@ -59,7 +59,7 @@ class FoundTargets:
         self.matched[gateway.name] += 1
         self.protected += self._protection(join_id(gateway.name, found.parts)) is not None
 
-    def groups(self) -> list[tuple[str, str | None]]:
+    def list_waves(self) -> list[tuple[str, str | None]]:
         """Return the name of each wave with its group, sorted; no two names are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
@@ -71,7 +71,7 @@ class FoundTargets:
             names[name] = group
         return list(names.items())
 
-    def lines(self, group: str | None) -> Iterator[str]:
+    def read_lines(self, group: str | None) -> Iterator[str]:
         """Yield the lines of a group's targets, in the order of their ids."""
         for _, _, start, size in sorted(self._places[group]):
             self._file.seek(start)

@@ -31,7 +31,7 @@ class SurveySummary(Struct, frozen=True, kw_only=True):
 
     gateway: str
     url: str
-    tally: SurveyResult
+    result: SurveyResult
     matched: int
     twin: str | None = None
     """The gateway that is the same installation, and was surveyed in place of this one."""
@@ -44,17 +44,17 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
     surveys: Sequence[SurveySummary]
     entries: MappingNode
     at_most: int | None
-    spool: FoundTargets
+    targets: FoundTargets
 
     @property
     def matched(self) -> int:
         """How many targets the plan has."""
-        return self.spool.matched.total()
+        return self.targets.matched.total()
 
     @property
     def whole(self) -> bool:
         """Whether every gateway could be read to its end, without a gap."""
-        return all(survey.tally.whole for survey in self.surveys)
+        return all(survey.result.whole for survey in self.surveys)
 
     @property
     def excess(self) -> str | None:
@@ -67,58 +67,58 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
         )
 
 
-def list_summary(result: DiscoveredPlan) -> Iterator[str]:
+def list_summary(plan: DiscoveredPlan) -> Iterator[str]:
     """Yield for people what was seen of each gateway, a line each."""
-    for survey in result.surveys:
-        tally = survey.tally
+    for survey in plan.surveys:
+        found = survey.result
         if survey.twin is not None:
             yield f"{survey.gateway}: the same installation as {survey.twin}, which was read"
             continue
-        how = f" ({'; '.join(tally.remarks)})" if tally.remarks else ""
-        counts = f"{tally.seen:,} looked at, {tally.deployed:,} deployed, {survey.matched:,} matched"
+        how = f" ({'; '.join(found.remarks)})" if found.remarks else ""
+        counts = f"{found.seen:,} looked at, {found.deployed:,} deployed, {survey.matched:,} matched"
         yield f"{survey.gateway}: {counts}{how}"
-    if result.spool.protected:
-        yield f"{result.spool.protected:,} of them are protected, and would not be touched"
-    if result.excess:
-        yield result.excess
-    if not result.matched:
+    if plan.targets.protected:
+        yield f"{plan.targets.protected:,} of them are protected, and would not be touched"
+    if plan.excess:
+        yield plan.excess
+    if not plan.matched:
         yield EMPTY
 
 
-def list_gaps(result: DiscoveredPlan) -> Iterator[str]:
+def list_gaps(plan: DiscoveredPlan) -> Iterator[str]:
     """Yield what could not be seen, a line each, with the gateway's name."""
-    for survey in result.surveys:
-        yield from (f"{survey.gateway}: {gap}" for gap in survey.tally.gaps)
-        if survey.tally.more_gaps:
-            yield f"{survey.gateway}: {survey.tally.more_gaps:,} more"
+    for survey in plan.surveys:
+        yield from (f"{survey.gateway}: {gap}" for gap in survey.result.gaps)
+        if survey.result.more_gaps:
+            yield f"{survey.gateway}: {survey.result.more_gaps:,} more"
 
 
-def render_plan(result: DiscoveredPlan) -> Iterator[str]:
+def render_plan(plan: DiscoveredPlan) -> Iterator[str]:
     """Yield the lines of the plan."""
-    yield from (f"# {format_comment(line)}".rstrip() for line in _comments(result))
+    yield from (f"# {format_comment(line)}".rstrip() for line in _list_comments(plan))
     yield ""
-    yield from format_block(result.entries)
-    groups = result.spool.groups()
+    yield from format_block(plan.entries)
+    groups = plan.targets.list_waves()
     if len(groups) == 1 and groups[0][1] is None:
         yield "targets:"
-        yield from (f"  {line}" for line in result.spool.lines(None))
+        yield from (f"  {line}" for line in plan.targets.read_lines(None))
     elif groups:
         yield "waves:"
         for name, group in groups:
             yield f"  - name: {format_text(name)}"
             yield "    targets:"
-            yield from (f"      {line}" for line in result.spool.lines(group))
+            yield from (f"      {line}" for line in plan.targets.read_lines(group))
 
 
-def _comments(result: DiscoveredPlan) -> Iterator[str]:
-    origin = result.origin
+def _list_comments(plan: DiscoveredPlan) -> Iterator[str]:
+    origin = plan.origin
     yield f"Made by undeploy discover at {origin.at}, by {origin.who}, from {origin.source}"
     yield f"Filters: {origin.filters or 'none'}"
     if origin.folder is not None:
         yield f"Relative paths in it begin in {origin.folder}: keep it there"
-    for survey in result.surveys:
+    for survey in plan.surveys:
         yield f"Gateway {survey.gateway}: {survey.url}"
-    yield from list_summary(result)
-    unseen = list(list_gaps(result))
+    yield from list_summary(plan)
+    unseen = list(list_gaps(plan))
     yield "What could NOT be seen:" if unseen else "Nothing was left unseen that the credentials may see."
     yield from (f"  {gap}" for gap in unseen)

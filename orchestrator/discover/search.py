@@ -49,67 +49,67 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
 
 
 class Discovery:
-    """Surveys gateways, and keeps the targets that it finds in a file while ``spooling``."""
+    """Surveys gateways, and keeps the targets that it finds in a file."""
 
     def __init__(
-        self, order: SearchRequest, tell: SurveyListener, environment: Environment | None = None
+        self, request: SearchRequest, listener: SurveyListener, environment: Environment | None = None
     ) -> None:
         """Check the request, without sending anything.
 
         Raises ``UsageError`` for a gateway, a filter or a grouping that the plan's gateways do not have.
         ``environment`` is this machine's if it is not given.
         """
-        self._order = order
-        self._tell = tell
-        self._environment = environment or _make_environment(order.frame.folder)
-        self._chosen = _choose_gateways(order.frame, order.gateways)
-        self._wanted = assign_filters(order.filters, self._chosen)
-        check_group(order.group_by, self._chosen)
+        self._request = request
+        self._listener = listener
+        self._environment = environment or _make_environment(request.frame.folder)
+        self._chosen = _choose_gateways(request.frame, request.gateways)
+        self._wanted = assign_filters(request.filters, self._chosen)
+        check_group(request.group_by, self._chosen)
         self._twins = _find_twins(self._chosen)
-        self._tallies: dict[str, SurveyResult] = {}
+        self._results: dict[str, SurveyResult] = {}
 
     @contextmanager
-    def spooling(self) -> Iterator[None]:
+    def keep_targets(self) -> Iterator[None]:
         """Hold the file of found targets open. Results can be read only within the block."""
         with tempfile.TemporaryFile() as file:
-            frame = self._order.frame
-            self._spool = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).find_first)
+            frame = self._request.frame
+            self._found = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).find_first)
             yield
 
     async def run(self) -> None:
         """Survey the gateways; raises ``CredentialError`` and ``UsageError`` before anything is sent."""
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
-        self._tallies = await survey_gateways(
-            gateways, self._wanted, self._environment, self._tell, self._keep
+        self._results = await survey_gateways(
+            gateways, self._wanted, self._environment, self._listener, self._keep
         )
 
     def _keep(self, gateway: Gateway, found: FoundTarget) -> str | None:
-        return self._spool.add(gateway, found, choose_group(self._order.group_by, gateway.name, found))
+        return self._found.add(gateway, found, choose_group(self._request.group_by, gateway.name, found))
 
-    def result(self, entries: MappingNode, *, stdout: bool) -> DiscoveredPlan:
+    def build_plan(self, entries: MappingNode, *, stdout: bool) -> DiscoveredPlan:
         """Return the parts of the plan; ``entries`` are the frame's, with paths for the new plan's place."""
-        frame = self._order.frame
+        frame = self._request.frame
         origin = PlanOrigin(
             at=f"{datetime.fromtimestamp(self._environment.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
-            who=_who(),
-            source=self._order.source,
-            filters=str(self._order.filters),
+            who=_describe_person(),
+            source=self._request.source,
+            filters=str(self._request.filters),
             folder=str(frame.folder) if stdout and has_relative_paths(frame) else None,
         )
         return DiscoveredPlan(
             origin=origin,
-            surveys=[self._survey(gateway) for gateway in self._chosen],
+            surveys=[self._summarize(gateway) for gateway in self._chosen],
             entries=entries,
             at_most=frame.header.at_most,
-            spool=self._spool,
+            targets=self._found,
         )
 
-    def _survey(self, gateway: Gateway) -> SurveySummary:
+    def _summarize(self, gateway: Gateway) -> SurveySummary:
         return SurveySummary(
             gateway=gateway.name,
             url=gateway.url,
-            tally=self._tallies.get(gateway.name, SurveyResult()),
-            matched=self._spool.matched[gateway.name],
+            result=self._results.get(gateway.name, SurveyResult()),
+            matched=self._found.matched[gateway.name],
             twin=self._twins.get(gateway.name),
         )
 
@@ -138,6 +138,6 @@ def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:
     return twins
 
 
-def _who() -> str:
+def _describe_person() -> str:
     user = find_login_name() or f"user {os.getuid()}"
     return f"{user} on {socket.gethostname()}"

@@ -1,23 +1,20 @@
-"""One gateway's catalog, read through a lane: the logins, the pace and the pauses are those of a run.
-
-Depth first, so that what is still to be asked is a handful of iterators, however many targets there are.
-"""
+"""Surveys one gateway: reads all that is live there, through a lane that logs in and pauses as in a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.discover.query_queue import QueryQueue
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import Question, exchange
 from orchestrator.lanes.lane import Lane, LaneStatus
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Send
@@ -28,23 +25,23 @@ from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import draw_backoff
 
 MOST_TRIES = 4
-"""Requests for one query, before it counts as unanswered; those that were refused for haste do not count."""
+"""Requests for one query until it counts as unanswered, without those that the gateway refused for haste."""
 
 MOST_DENIALS = 2
-"""Rejections of the credential to one query, for which it is renewed; one more is about the query."""
+"""Rejections of one query that renew the credential; one more is about the query, not the credential."""
 
 MOST_UNANSWERED = 5
-"""Queries in a row that may go unanswered, before a gateway is given up on."""
+"""Unanswered queries in a row after which the survey gives the gateway up."""
 
 MOST_ASKED = 250_000
-"""Queries to one gateway: lists that name more than that are believed to be a mistake."""
+"""Queries to one gateway. Lists that lead to more are taken for a mistake of the filters."""
 
 MOST_GAPS = 10_000
-"""Gaps of one gateway that are kept by name; the others are counted."""
+"""Gaps of one gateway that are kept by name; further gaps are only counted."""
 
 
 class SurveyListener(Protocol):
-    """Who is told how a survey is doing."""
+    """Hears how a survey is doing."""
 
     def on_lane_state(
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
@@ -54,7 +51,7 @@ class SurveyListener(Protocol):
 
 
 class SurveyResult(Struct):
-    """What a survey has come to."""
+    """What a survey has found so far."""
 
     seen: int = 0
     deployed: int = 0
@@ -65,43 +62,41 @@ class SurveyResult(Struct):
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was left unseen."""
+        """Whether the survey left nothing unseen."""
         return not self.gaps
 
 
 class GatewaySurvey:
-    """Reads the catalog of one gateway."""
+    """Reads what is live on one gateway."""
 
     def __init__(
         self,
         gateway: Gateway,
         wanted: TargetFilter,
         environment: Environment,
-        tell: SurveyListener,
+        listener: SurveyListener,
         keep: Callable[[FoundTarget], None],
     ) -> None:
-        """``keep`` takes each target as it is found; it may be told of one more than once."""
+        """``keep`` takes each target as it is found; it may get the same target more than once."""
         self.gateway = gateway
-        self.tally = SurveyResult()
+        self.result = SurveyResult()
         self._wanted = wanted
         self._environment = environment
-        self._tell = tell
+        self._listener = listener
         self._keep = keep
-        self._left: list[Iterator[SearchQuery]] = []
-        self._asking = 0
-        self._taken = 0
+        self._queries = QueryQueue()
+        self._number = 0
         self._unanswered = 0
-        self._given_up = False
-        self._told_busy = False
-        self._changed = Wakeup()
+        self._has_told_busy = False
         self._mask: Callable[[], Mask] = Mask
 
     async def run(self, material: Material, send: Send) -> None:
-        """Read all of it; what cannot be read is among the gaps. Sends nothing but logins and reads."""
+        """Read all that is live; the gaps hold what cannot be read. Sends only logins and reads."""
         lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
         self._mask = lambda: lane.authenticator.mask
-        search = self.gateway.search  # the filters have refused a kind without one
-        self._left = [] if search is None else [iter((search.start(self._wanted),))]
+        search = self.gateway.search  # ``assign_filters`` has refused a kind without one
+        if search is not None:
+            self._queries.add((search.start(self._wanted),))
         async with anyio.create_task_group() as group:
             for _ in range(lane.concurrency):
                 group.start_soon(self._work, lane)
@@ -110,85 +105,71 @@ class GatewaySurvey:
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
     ) -> None:
         """Pass on how the lane is doing."""
-        self._tell.on_lane_state(gateway, state, reason, seconds)
+        self._listener.on_lane_state(gateway, state, reason, seconds)
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Do nothing: a survey sends no undeploys, and tells no pace."""
 
     def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a survey has one lane
         """Count a login."""
-        self.tally.requests += 1
+        self.result.requests += 1
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a survey has one lane
         """Count the request of a query."""
-        self.tally.requests += 1
+        self.result.requests += 1
 
     async def _work(self, lane: Lane) -> None:
-        while (query := await self._next()) is not None:
+        while (query := await self._queries.take()) is not None:
             try:
-                part = await self._answer(query, lane)
-                self._take(part)
+                self._take(await self._answer(query, lane))
             finally:
-                self._asking -= 1
-                self._changed.ring()
+                self._queries.finish()
 
-    async def _next(self) -> SearchQuery | None:
-        """Return the next query, as soon as there is one; None where no more will come."""
-        while True:
-            while self._left and not self._given_up:
-                query = next(self._left[-1], None)
-                if query is not None:
-                    self._asking += 1
-                    return query
-                self._left.pop()
-            if not self._asking:
-                return None
-            await self._changed.wait()
-
-    def _take(self, part: QueryResult) -> None:
-        tally = self.tally
-        tally.seen += part.seen
-        tally.deployed += part.deployed
-        for found in part.found:
+    def _take(self, answer: QueryResult) -> None:
+        result = self.result
+        result.seen += answer.seen
+        result.deployed += answer.deployed
+        for found in answer.found:
             self._keep(found)
-        for gap in part.gaps:
+        for gap in answer.gaps:
             self.miss(gap)
-        tally.remarks += [remark for remark in part.remarks if remark not in tally.remarks]
-        self._left.append(iter(part.queries))
+        result.remarks += [remark for remark in answer.remarks if remark not in result.remarks]
+        self._queries.add(answer.queries)
 
     def miss(self, gap: str) -> None:
-        """Keep what could not be seen."""
-        if len(self.tally.gaps) < MOST_GAPS:
-            self.tally.gaps.append(self._mask().clean_value(gap))
+        """Keep a part that could not be seen, as a clause for people."""
+        if len(self.result.gaps) < MOST_GAPS:
+            self.result.gaps.append(self._mask().clean_value(gap))
         else:
-            self.tally.more_gaps += 1
+            self.result.more_gaps += 1
 
     def _give_up(self, reason: str) -> QueryResult:
-        """Ask nothing more. What was still to be asked is not known by name."""
-        if self._given_up:
+        """Make no further query, and return the gap that this leaves; its parts have no names yet."""
+        if self._queries.is_closed:
             return QueryResult()
-        self._given_up = True
+        self._queries.close()
         return QueryResult(gaps=(f"all that was not asked yet: {reason}",))
 
     async def _answer(self, query: SearchQuery, lane: Lane) -> QueryResult:
-        """Return what a query gave in the end."""
-        self._taken += 1
-        name = TargetId(f"({self._taken})")
+        """Return the final result of a query."""
+        self._number += 1
+        name = TargetId(f"({self._number})")
         try:
-            return await self._tried(query, name, lane)
+            return await self._repeat(query, name, lane)
         finally:
             lane.leave(name)
 
-    async def _tried(self, query: SearchQuery, name: TargetId, lane: Lane) -> QueryResult:
+    async def _repeat(self, query: SearchQuery, name: TargetId, lane: Lane) -> QueryResult:
+        """Make a query until its result is final: after a passing fault again, up to ``MOST_TRIES`` times."""
         failures = denials = 0
         while True:
-            turn = AdmissionRequest(name, Act.LOOK)
-            if (refused := await lane.admit(turn)) is not None:
+            admission = AdmissionRequest(name, Act.LOOK)
+            if (refused := await lane.admit(admission)) is not None:
                 return self._give_up(refused)
-            if self._taken > MOST_ASKED:
+            if self._number > MOST_ASKED:
                 return self._give_up(f"more than {MOST_ASKED:,} reads would be needed; narrow the filters")
             try:
-                read = await self._ask(query, turn, lane)
+                read = await self._ask(query, admission, lane)
             except ValueError as error:
                 return QueryResult(gaps=(f"{query.name}: {error}",))
             if isinstance(read, QueryResult):
@@ -201,11 +182,11 @@ class GatewaySurvey:
             if read.verdict not in (Verdict.UNCLEAR, Verdict.UNSENT):
                 self._unanswered = 0
                 return _describe_unanswered(query, read)
-            if failures >= MOST_TRIES or self._given_up:
-                return self._unheard(query, read)
+            if failures >= MOST_TRIES or self._queries.is_closed:
+                return self._count_unanswered(query, read)
             await anyio.sleep(draw_backoff(lane.policy, failures, self._environment.roll()))
 
-    def _unheard(self, query: SearchQuery, read: Reading) -> QueryResult:
+    def _count_unanswered(self, query: SearchQuery, read: Reading) -> QueryResult:
         self._unanswered += 1
         if self._unanswered < MOST_UNANSWERED:
             return _describe_unanswered(query, read)
@@ -213,30 +194,35 @@ class GatewaySurvey:
         return self._give_up(f"{self._unanswered} reads in a row went unanswered")
 
     def _tell_busy(self, read: Reading) -> None:
-        """Say once that the gateway wants fewer requests: it may be waited for long."""
-        if read.verdict is Verdict.BUSY and not self._told_busy:
-            self._told_busy = True
+        """Tell once that the gateway wants fewer requests, since the wait may be long."""
+        if read.verdict is Verdict.BUSY and not self._has_told_busy:
+            self._has_told_busy = True
             wait = None if read.wait is None else min(read.wait, self.gateway.park_for)
-            self._tell.on_lane_state(self.gateway.name, "paused", describe_fault(read), wait)
+            self._listener.on_lane_state(self.gateway.name, "paused", describe_fault(read), wait)
 
-    async def _ask(self, query: SearchQuery, turn: AdmissionRequest, lane: Lane) -> QueryResult | Reading:
-        found = (await exchange(lane, turn, Question(Act.LOOK, query.request, query.read))).found
+    async def _ask(
+        self, query: SearchQuery, admission: AdmissionRequest, lane: Lane
+    ) -> QueryResult | Reading:
+        found = (await exchange(lane, admission, Question(Act.LOOK, query.request, query.read))).found
         if isinstance(found, QueryResult):
-            return _mask_part(found, lane.authenticator.mask)
+            return _mask_result(found, lane.authenticator.mask)
         self._tell_busy(found)
         return found
 
 
-def _mask_part(part: QueryResult, mask: Mask) -> QueryResult:
-    """Return a part as it may be shown. A name that repeats a credential is left out: no id is blotted."""
-    found = tuple(each for each in part.found if mask.clean_value(each.parts) == each.parts)
-    hidden = len(part.found) - len(found)
+def _mask_result(result: QueryResult, mask: Mask) -> QueryResult:
+    """Return a result without the credentials in its texts.
+
+    A target whose name repeats a credential is left out: with the name masked, its id would be wrong.
+    """
+    found = tuple(each for each in result.found if mask.clean_value(each.parts) == each.parts)
+    hidden = len(result.found) - len(found)
     gaps = (f"{hidden} whose names repeat the credential",) if hidden else ()
     return replace(
-        part,
+        result,
         found=tuple(replace(each, notes=tuple(map(mask.clean_text, each.notes))) for each in found),
-        gaps=(*part.gaps, *gaps),
-        remarks=mask.clean_value(part.remarks),
+        gaps=(*result.gaps, *gaps),
+        remarks=mask.clean_value(result.remarks),
     )
 
 
@@ -247,6 +233,6 @@ def _describe_unanswered(query: SearchQuery, read: Reading) -> QueryResult:
 
 
 def describe_fault(read: Reading) -> str:
-    """Return what a fault is, in the vendor's own words where there are any."""
+    """Return a fault in the vendor's own words, if there are any."""
     text = " ".join(part for part in (read.code, read.message) if part) or "no reason was given"
     return f"{text}; {read.hint}" if read.hint else text

@@ -144,8 +144,8 @@ def test_everything_is_read_and_kept() -> None:
     scene = Scene(50).play()
 
     assert sorted(map(int, scene.found)) == list(range(50))
-    assert (scene.survey.tally.seen, scene.survey.tally.requests) == (50, 51)
-    assert scene.survey.tally.whole
+    assert (scene.survey.result.seen, scene.survey.result.requests) == (50, 51)
+    assert scene.survey.result.whole
     assert scene.most == 4
 
 
@@ -176,7 +176,7 @@ def test_the_rate_and_the_concurrency_of_the_plan_hold() -> None:
 def test_a_429_pauses_all_and_costs_nothing() -> None:
     scene = Scene(20, lambda name, before: 429 if name == "3" and before < 6 else 0).play()
 
-    assert scene.survey.tally.whole
+    assert scene.survey.result.whole
     assert len(scene.found) == 20
     assert len(scene.told) == 1
     assert scene.times[-1][0] > 60
@@ -185,7 +185,7 @@ def test_a_429_pauses_all_and_costs_nothing() -> None:
 def test_nothing_but_429_ends_after_park_for() -> None:
     scene = Scene(20, lambda name, _: 0 if name == "list" else 429, park_for=60.0).play()
 
-    (gap,) = scene.survey.tally.gaps
+    (gap,) = scene.survey.result.gaps
     assert gap == "all that was not asked yet: parked: nothing but refusals to be looked at more"
     assert 60 <= scene.times[-1][0] < 120
 
@@ -193,7 +193,7 @@ def test_nothing_but_429_ends_after_park_for() -> None:
 @pytest.mark.parametrize("fault", [500, Lost(sent=True, detail="no whole reply in time")])
 def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) -> None:
     scene = Scene(6, lambda name, before: fault if name == "3" or (name == "4" and before < 2) else 0).play()
-    (gap,) = scene.survey.tally.gaps
+    (gap,) = scene.survey.result.gaps
 
     assert gap.startswith("3: ")
     assert sorted(scene.found) == ["0", "1", "2", "4", "5"]
@@ -203,7 +203,7 @@ def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) 
 def test_what_was_refused_is_named_and_not_asked_again() -> None:
     scene = Scene(6, lambda name, _: 403 if name == "3" else 0).play()
 
-    assert scene.survey.tally.gaps == ["3: may not"]
+    assert scene.survey.result.gaps == ["3: may not"]
     assert [name for _, name in scene.times].count("3") == 1
 
 
@@ -211,8 +211,8 @@ def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
     scene = Scene(1000, lambda name, _: 0 if name == "list" or int(name) < 8 else 500).play()
 
     given_up = f"all that was not asked yet: {MOST_UNANSWERED} reads in a row went unanswered"
-    assert scene.survey.tally.gaps.count(given_up) == 1
-    assert len(scene.survey.tally.gaps) <= MOST_UNANSWERED + 4
+    assert scene.survey.result.gaps.count(given_up) == 1
+    assert len(scene.survey.result.gaps) <= MOST_UNANSWERED + 4
     assert len(scene.times) < 60
 
 
@@ -222,7 +222,7 @@ def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> Non
     denied = len(scene.times) - 1 - len(scene.found)
 
     assert denied <= 4
-    (gap,) = scene.survey.tally.gaps
+    (gap,) = scene.survey.result.gaps
     assert gap.startswith(
         "all that was not asked yet: denied: the credential was rejected, and its reference"
     )
@@ -240,7 +240,7 @@ def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_e
     scene.play()
 
     assert [name for _, name in scene.times].count("3") <= 3
-    assert len(scene.survey.tally.gaps) == 1
+    assert len(scene.survey.result.gaps) == 1
 
 
 @pytest.mark.promise(5)
@@ -265,8 +265,8 @@ def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None
     scene.survey.gateway = Odd(name="gw", url="https://gw", auth=AUTH)
     scene.play()
 
-    assert scene.survey.tally.gaps == ["the project ..: '..' cannot be a part of a URL's path"]
-    assert scene.survey.tally.seen == 1
+    assert scene.survey.result.gaps == ["the project ..: '..' cannot be a part of a URL's path"]
+    assert scene.survey.result.seen == 1
 
 
 def test_gaps_are_kept_by_name_up_to_a_number() -> None:
@@ -274,8 +274,8 @@ def test_gaps_are_kept_by_name_up_to_a_number() -> None:
     for number in range(MOST_GAPS + 5):
         scene.survey.miss(str(number))
 
-    assert len(scene.survey.tally.gaps) == MOST_GAPS
-    assert scene.survey.tally.more_gaps == 5
+    assert len(scene.survey.result.gaps) == MOST_GAPS
+    assert scene.survey.result.more_gaps == 5
 
 
 @pytest.mark.promise(10)
@@ -284,6 +284,6 @@ def test_lists_that_name_too_much_are_given_up(monkeypatch: pytest.MonkeyPatch) 
     scene = Scene(10**9).play()
 
     assert len(scene.times) == 30
-    assert scene.survey.tally.gaps == [
+    assert scene.survey.result.gaps == [
         "all that was not asked yet: more than 30 reads would be needed; narrow the filters"
     ]
