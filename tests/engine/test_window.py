@@ -1,0 +1,95 @@
+"""The window of one session."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.engine.window import SessionWindow, refuse_outside_window
+from orchestrator.errors import UsageError
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.model.events import AnyEvent, RunContinued, RunWaiting
+from orchestrator.model.plan import Window
+from tests.support.engine import EPOCH, environment, gateway, lane, played
+
+
+def window_of(opens: float | None, closes: float | None) -> Window:
+    """A window in seconds after the beginning of the virtual clock."""
+    instants = (None if at is None else datetime.fromtimestamp(EPOCH + at, UTC) for at in (opens, closes))
+    return Window(*instants)
+
+
+@pytest.mark.parametrize(
+    ("window", "wait", "refusal"),
+    [
+        (None, False, None),
+        (window_of(None, None), False, None),
+        (window_of(10.0, None), True, None),
+        (window_of(10.0, None), False, "--wait waits for it"),
+        (window_of(-10.0, 31.0), False, None),
+        (window_of(-10.0, 29.0), False, "one timeout (30 s) no longer fits"),
+        (window_of(10.0, 29.0), True, "one timeout (30 s) no longer fits"),
+    ],
+)
+def test_a_session_begins_only_where_its_window_lets_an_undeploy_start(
+    window: Window | None, wait: bool, refusal: str | None
+) -> None:
+    if refusal is None:
+        refuse_outside_window(window, EPOCH, wait=wait, takes=30.0)
+        return
+    with pytest.raises(UsageError) as raised:
+        refuse_outside_window(window, EPOCH, wait=wait, takes=30.0)
+    assert refusal in str(raised.value)
+
+
+def test_a_session_waits_for_its_window_and_tells_it() -> None:
+    events: list[AnyEvent] = []
+
+    async def main() -> float:
+        here = environment()
+        await SessionWindow(window_of(90.0, None), here).wait_until_open(RunGate(), events.append)
+        return here.monotonic()
+
+    assert played(main) == 90.0
+    assert events == [
+        RunWaiting(at=EPOCH, why="window", until=EPOCH + 90.0),
+        RunContinued(at=EPOCH + 90.0),
+    ]
+
+
+def test_a_stopped_run_does_not_wait_for_its_window() -> None:
+    events: list[AnyEvent] = []
+
+    async def main() -> float:
+        here, run_gate = environment(), RunGate()
+        run_gate.stop("interrupt", "SIGTERM was received")
+        await SessionWindow(window_of(90.0, None), here).wait_until_open(run_gate, events.append)
+        return here.monotonic()
+
+    assert (played(main), events) == (0.0, [])
+
+
+def test_a_lane_is_warned_when_its_last_start_has_passed_already() -> None:
+    """Another gateway of the run may have a shorter timeout, so that the session begins all the same."""
+
+    async def main() -> tuple[list[str], list[str]]:
+        here, run_gate = environment(), RunGate()
+        slow, quick = (lane(gateway(timeout=seconds), here, run_gate) for seconds in (150.0, 30.0))
+        window = SessionWindow(window_of(None, 100.0), here)
+        return list(window.list_warnings(slow)), list(window.list_warnings(quick))
+
+    slow, quick = played(main)
+    assert quick == []
+    assert len(slow) == 1
+    assert slow[0].endswith("before it closes, so nothing of it is started in this session")
+
+
+def test_the_close_of_a_window_is_found_on_the_clock_that_never_jumps() -> None:
+    async def main() -> tuple[float | None, float | None]:
+        here = environment()
+        windows = (window_of(None, 60.0), window_of(None, None))
+        open_window, unbounded = (SessionWindow(window, here) for window in windows)
+        return open_window.close_on_monotonic_clock(), unbounded.close_on_monotonic_clock()
+
+    assert played(main) == (60.0, None)
