@@ -1,6 +1,7 @@
-"""What can go wrong outside a target, and the exit statuses.
+"""The errors that end a command, and the exit statuses.
 
-Inside a run a fault of a gateway is a value (see ``Reading``); what is raised here ends the command:
+Inside a run, a fault of a gateway is a value (see ``Reading``), since the other targets go on. These errors
+end the command:
 
     OrchestratorError
     ├── UsageError        the command line asks for something that cannot be done
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of ``undeploy``, in the order in which they are tested."""
+    """The exit statuses of ``undeploy``, in order: the first one that applies counts."""
 
     BUG = 3
     NOTHING_SENT = 2
@@ -30,10 +31,10 @@ class ExitStatus(IntEnum):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong in a plan or in a file that it includes.
+    """One mistake in a plan, or in a file that the plan names.
 
     ``line`` and ``column`` count from 1; 0 means the file as a whole. ``path`` is the key path
-    (``gateways.roma-eu.retry.attempts``), empty where no key is meant. ``hint`` may be empty.
+    (``gateways.roma-eu.retry.attempts``), empty if no key is wrong. ``hint`` may be empty.
     """
 
     file: str
@@ -51,7 +52,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class OrchestratorError(Exception):
-    """Base of every error that a person can mend; its text is meant to be read by one."""
+    """Base of every error that a person can mend. Its text is written for that person."""
 
 
 class UsageError(OrchestratorError):
@@ -67,11 +68,11 @@ class PlanError(OrchestratorError):
 
 
 class CredentialError(OrchestratorError):
-    """A credential reference cannot be resolved. The text names the reference, never what it gave."""
+    """A credential reference cannot be resolved. The text names the reference, never the credential."""
 
 
 class RunError(OrchestratorError):
-    """The run cannot be opened: it does not exist, somebody holds it, or its plan was edited."""
+    """The run cannot be opened: it does not exist, another process holds it, or its plan was edited."""
 
 
 class JournalError(OrchestratorError):
@@ -79,11 +80,11 @@ class JournalError(OrchestratorError):
 
 
 class DiskError(JournalError):
-    """A write to the journal failed. What was reported as durable before stays durable."""
+    """A write to the journal failed. Everything that was durable before stays durable."""
 
 
 class UnfitError(ValueError):
-    """A text does not fit its form. Carries what was found and expected, and a hint."""
+    """A text does not fit its form. ``message`` says what is wrong, ``hint`` how to mend it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

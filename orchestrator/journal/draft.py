@@ -136,9 +136,9 @@ class Draft:
         for why, needs, *place in self.database.rows(self._comparing(_ASTRAY)):
             near = among if why == "unknown" and len(among) <= MOST_SUGGESTED else ()
             yield DependencyFault(FilePosition(*place), why, (TargetId(needs),), near)
-        for circle in self._circles:
-            at = FilePosition(*self.database.one(self._comparing(_REQUIRED_AT), circle[:2]))
-            yield DependencyFault(at, "circle", tuple(map(self._id, circle)))
+        for cycle in self._circles:
+            at = FilePosition(*self.database.one(self._comparing(_REQUIRED_AT), cycle[:2]))
+            yield DependencyFault(at, "cycle", tuple(map(self._id, cycle)))
 
     def _comparing(self, statement: str) -> str:
         return statement.replace("nfc(", "(") if self._is_ascii else statement

@@ -1,5 +1,8 @@
-"""Patterns of texts with parts: ``*`` stays inside one part, ``**`` crosses parts, ``?`` is one character
-inside a part. Case counts; everything else means itself."""
+"""Match texts with patterns: ``*`` stays inside one part, ``**`` crosses parts, ``?`` is one character.
+
+Case counts. Every other character means itself. A pattern comes from a person and must not take forever,
+whatever it holds.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ _WILD = re.compile(r"[*?]+")
 _TOKENS = re.compile(r"\*\*+|.", re.DOTALL)
 
 FEW = 8
-"""So many patterns are tried one after the other: to look up which may match would take longer."""
+"""With so few patterns, trying each one is faster than looking up which may match."""
 _GRAM = 3
 
 
 class Globs:
-    """Many patterns, and which of them match a text as a whole.
+    """Many patterns, and a search for those that match a text as a whole.
 
-    Each pattern is filed under one of its fragments of three characters, the one that the fewest patterns
-    share. A text is tried only on patterns whose fragment it holds: that makes thousands of patterns as quick
-    as a few, unless most of them share all their fragments.
+    Each pattern is filed under one of its fragments of three characters: the one that the fewest patterns
+    share. A text is only tried on patterns whose fragment it holds. So thousands of patterns are as fast as a
+    few, unless most of them share all their fragments.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
         self._exact: dict[str, int] = {}
         self._loose: list[int] = []
-        """Patterns that are tried on every text."""
+        """Patterns without such a fragment: each text is tried on them."""
         self._filed: dict[str, list[int]] = defaultdict(list)
         self._tests: dict[int, Callable[[str], object]] = {}
         self._file()
@@ -53,7 +56,7 @@ class Globs:
                 self._loose.append(index)
 
     def find_matches(self, text: str) -> Iterator[int]:
-        """Yield the index of each pattern that matches, in no order but that of an exact one first."""
+        """Yield the index of each pattern that matches: an equal one first, the others in any order."""
         if (exact := self._exact.get(text)) is not None:
             yield exact
         for index in self._loose:
@@ -73,9 +76,9 @@ class Globs:
 
 
 def make_matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
-    """Return what says which of ``patterns`` matches a text as a whole; ``None`` where none does.
+    """Return a function that returns the pattern that matches a text as a whole; None if none does.
 
-    Where several match, one without ``*`` and ``?`` is told first, else the first as given.
+    If several match, the function returns one without ``*`` and ``?``, else the first as given.
     """
     globs = Globs(patterns)
 
@@ -90,8 +93,10 @@ def make_matcher(patterns: Iterable[str]) -> Callable[[str], str | None]:
 
 
 def match_beginning(pattern: str, start: str) -> Iterator[str]:
-    """Yield the patterns of what may follow ``start``: a text that begins with it matches ``pattern`` if
-    what follows matches one of them."""
+    """Match the beginning of ``pattern`` with ``start``; yield patterns for the rest of a text.
+
+    A text that begins with ``start`` matches ``pattern`` if its rest matches one of them.
+    """
     tokens = _TOKENS.findall(pattern)
     states = _skip_stars(tokens, {0})
     for letter in start:
@@ -102,7 +107,7 @@ def match_beginning(pattern: str, start: str) -> Iterator[str]:
 
 
 def _step(tokens: list[str], state: int, letter: str) -> Iterator[int]:
-    """Yield where in the pattern one may stand after one more letter."""
+    """Yield the positions in the pattern after one more letter of the text."""
     sign = tokens[state] if state < len(tokens) else ""
     if sign.startswith("**") or (sign == "*" and letter != "/"):
         yield state
@@ -111,7 +116,7 @@ def _step(tokens: list[str], state: int, letter: str) -> Iterator[int]:
 
 
 def _skip_stars(tokens: list[str], states: set[int]) -> set[int]:
-    """Add what stands behind stars, which may match nothing."""
+    """Add the positions behind stars, since a star may match nothing."""
     reached = set(states)
     for state in states:
         place = state
@@ -132,11 +137,11 @@ def _cut_fragments(pattern: str) -> set[str]:
 def _translate(pattern: str) -> str:
     """Return ``pattern`` as a regular expression that takes no more than quadratic time.
 
-    Between two stars a text is found at its first place and never looked for again (an atomic group): an
-    earlier end leaves more to what follows, so a later one could not match where the first does not. Only
-    the text after the last star of its sort is sought to the end of the id.
+    A text between two stars is taken where it first occurs, and never sought again (an atomic group). That is
+    safe: the earliest occurrence leaves most to the rest, so a later one cannot match where this one does
+    not. Only the text after the last star of its sort is sought up to the end of the id.
     """
-    spans = [""]  # what stands between two double stars: texts with single stars
+    spans = [""]  # texts with single stars, between two double stars
     for piece in _STARS.split(pattern):
         if piece.startswith("**"):
             spans.append("")
@@ -153,7 +158,7 @@ def _translate(pattern: str) -> str:
 
 
 def _translate_span(span: str) -> str:
-    """Return the expression of a span that something follows."""
+    """Return the expression of a span before another one."""
     first, *rest = span.split("*")
     return _translate_text(first) + "".join(f"(?>[^/]*?{_translate_text(text)})" for text in rest)
 

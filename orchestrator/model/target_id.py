@@ -1,4 +1,4 @@
-"""Target ids: ``gateway/part/...``, ``%`` and ``/`` in a part are ``%25`` and ``%2F``, nothing else is."""
+"""Write and read target ids: ``gateway/part/...``, with ``%25`` for ``%`` and ``%2F`` for ``/`` in a part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _decode(part: str) -> str:
 
 
 def split_id(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the gateway's name and the parts. Raises ``UnfitError`` for what no target is called."""
+    """Return the gateway's name and the parts. Raises ``UnfitError`` for a ``%`` that no id holds."""
     if _STRAY.search(text):
         hint = "write %25 for %, %2F for / inside a part, and nothing else so"
         raise UnfitError(f"{quote_text(text)} holds a % that is neither %25 nor %2F", hint)

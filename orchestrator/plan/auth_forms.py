@@ -1,4 +1,4 @@
-"""What the keys of one gateway may be together: the form of ``auth``, and ``tls`` beside its address."""
+"""Which keys of one gateway go together: the keys of ``auth``, and ``tls`` with the gateway's address."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from orchestrator.plan.problems import Problems
 from orchestrator.plan.records import list_keys
 
 AUTH_FORMS = (("token",), ("iam",), ("login",), ("access_key", "secret_key"))
-"""The forms of ``auth``: keys that are given together, and with no others but the next ones."""
+"""The forms of ``auth``. The keys of one form go together, and no key of another form may join them."""
 
 WITH_TEMPORARY_KEYS = "security_token"
-"""The key of ``auth`` that may come with the last form."""
+"""The one key that may join the last form."""
 
 
 def list_auth_forms(kind: type[Gateway]) -> list[tuple[str, ...]]:
-    """Return the forms of ``auth`` that a ``kind`` knows."""
+    """Return the forms of ``auth`` that gateways of this ``kind`` know."""
     return [way for way in AUTH_FORMS if kind.AUTH.issuperset(way)]
 
 
 def check_auth(gateway: MappingNode, kind: type[Gateway], path: str, problems: Problems) -> bool:
-    """Say whether ``auth`` has exactly one form, whole, and one that the ``kind`` knows; tell why not."""
+    """Return whether ``auth`` is one whole form that the ``kind`` knows; add a problem if it is not."""
     auth, path = gateway.values.get("auth"), f"{path}.auth"
     if not isinstance(auth, MappingNode):
         return True
@@ -33,14 +33,14 @@ def check_auth(gateway: MappingNode, kind: type[Gateway], path: str, problems: P
         message = f"gateways of kind {kind.KIND} have no such way in"
         problems.add(auth.keys[key], f"{path}.{key}", message, _hint_at_forms(kind))
     message = "" if strange else _explain_auth(given, list_auth_forms(kind))
-    # Where only unknown keys are given, they have been told already.
+    # If all keys are unknown, the loop above has named each of them.
     if message and (given or not auth.keys):
         problems.add(auth.at, path, message, _hint_at_forms(kind))
     return not message and not strange
 
 
 def _explain_auth(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
-    """Return what keeps the ``given`` keys from being one whole form; nothing where they are."""
+    """Return why the ``given`` keys are not one whole form; an empty text if they are."""
     begun = [way for way in ways if any(key in given for key in way)]
     if len(begun) > 1:
         return f"{' and '.join(key for key in given)} are given; exactly one way in is expected"
@@ -57,7 +57,7 @@ def _hint_at_forms(kind: type[Gateway]) -> str:
 
 
 def check_tls(gateway: MappingNode, path: str, problems: Problems) -> bool:
-    """Say whether ``tls`` can have the effect that it is meant to have; tell why not."""
+    """Return whether ``tls`` can have any effect on this gateway; add a problem if it cannot."""
     url = gateway.values.get("url")
     fits = True
     if "tls" in gateway.keys and isinstance(url, ScalarNode) and url.text.lower().startswith("http://"):

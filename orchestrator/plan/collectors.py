@@ -1,4 +1,8 @@
-"""Where the reader puts each target: numbered, counted and passed on, or only compared with given ids."""
+"""Collect the targets that the reader finds.
+
+A run numbers and counts them and passes them on. A run of ids from the command line only needs to know what
+the plan says of those ids.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +21,17 @@ from orchestrator.text.characters import quote_text
 from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
 
 MOST_TARGETS = 10_000_000
-"""More than this is no plan but a slip in a list."""
+"""A plan with more targets is a mistake in a list."""
 
 _DOUBTFUL = re.compile(r"[{%?#$@<]|__")
-"""What the id of a target holds whose names are looked at closely: few do."""
+"""Characters of placeholders and of address ends. Few ids hold one, so only these are looked at closely."""
 
 
 class TargetCollector(Protocol):
-    """Takes the coordinates and options of one target after the other."""
+    """Takes the targets of a plan, one after the other."""
 
     def begin_wave(self, wave: int) -> None:
-        """Take the targets of the wave with this index from here on."""
+        """Begin the wave with this index: the next targets belong to it."""
         ...
 
     def put(
@@ -42,22 +46,22 @@ class TargetCollector(Protocol):
         ...
 
     def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
-        """Take that the target that was put last comes after the one called ``needs``."""
+        """Note that the last target comes after the target with the id ``needs``."""
         ...
 
     def set_limit(self, at_most: int) -> None:
-        """Hold no more than ``at_most`` targets from here on."""
+        """Pass no more than ``at_most`` targets on."""
         ...
 
 
 class CountingCollector:
-    """Numbers and counts the targets of a run, and passes them on to the sink, at most ``limit`` of them."""
+    """Numbers and counts the targets of a run, and passes them on to the sink, up to a limit."""
 
     def __init__(self, sink: TargetSink) -> None:
         self.count = 0
         self.by_gateway: defaultdict[str, int] = defaultdict(int)
         self.doubtful: list[tuple[FilePosition, str]] = []
-        """The first targets that may not be what is meant: where they stand, and why, in words."""
+        """The first targets whose names look like a mistake: their positions, and why, in words."""
         self.doubtful_more = 0
         self._wave = 0
         self._begun = [0]
@@ -66,12 +70,12 @@ class CountingCollector:
         self._add_dependency = sink.add_dependency
 
     def begin_wave(self, wave: int) -> None:
-        """Count the targets of the wave ``wave`` from here on; they come in order."""
+        """Count the next targets for the wave with this index. Waves come in order."""
         self._wave = wave
         self._begun[wave:] = [self.count]
 
     def is_cut(self) -> bool:
-        """Say whether some targets were not passed on."""
+        """Return whether the limit kept some targets back."""
         return self.count > self._limit
 
     def count_by_wave(self) -> list[int]:
@@ -79,7 +83,7 @@ class CountingCollector:
         return [after - first for first, after in pairwise([*self._begun, self.count])]
 
     def set_limit(self, at_most: int) -> None:
-        """Go on counting above ``at_most``, but pass no more targets on."""
+        """Pass no more than ``at_most`` targets on, but go on counting: a message names the whole number."""
         self._limit = at_most
 
     def put(
@@ -90,7 +94,7 @@ class CountingCollector:
         persistent: bool | None,
         at: FilePosition,
     ) -> None:
-        """Pass one more target on. Raises ``UnreadableError`` where there is no end to them."""
+        """Pass one more target on. Raises ``UnreadableError`` after ``MOST_TARGETS``."""
         self.count = count = self.count + 1
         self.by_gateway[gateway] += 1
         if count <= self._limit:
@@ -118,30 +122,30 @@ class CountingCollector:
             self.doubtful_more += 1
 
     def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
-        """Pass on what the last target needs, if that target was passed on."""
+        """Pass on what the last target needs, unless the limit kept that target back."""
         if self.count <= self._limit:
             self._add_dependency(self.count, needs, at)
 
 
 ListedTarget = tuple[tuple[str, ...], str | None, bool | None]
-"""What a plan says of a target: its parts, its description and whether its record is kept."""
+"""What a plan says of a target: its parts, its description, and whether the vendor keeps its record."""
 
 
 class OptionsCollector:
-    """Keeps what a plan says of the targets with the given ids, and lets the others go."""
+    """Keeps what a plan says of the targets with the given ids, and ignores all other targets."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._wanted = frozenset(map(to_nfc, ids))
         self._kept: dict[str, ListedTarget] = {}
 
     def begin_wave(self, wave: int) -> None:
-        """Nothing: given ids are one wave."""
+        """Do nothing: the given ids are one wave."""
 
     def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
-        """Nothing: given ids may go in any order."""
+        """Do nothing: the given ids may go in any order."""
 
     def set_limit(self, at_most: int) -> None:
-        """Nothing: what the plan lists is not what is run."""
+        """Do nothing: the run takes the given ids, however many targets the plan lists."""
 
     def put(
         self,
@@ -151,14 +155,14 @@ class OptionsCollector:
         persistent: bool | None,
         at: FilePosition,  # noqa: ARG002
     ) -> None:
-        """Keep what is said of the target if it is wanted."""
+        """Keep what the plan says of the target, if its id is among the given ones."""
         name = to_nfc(join_id(gateway, parts))
         if name in self._wanted:
             self._kept.setdefault(name, (parts, description, persistent))
 
     def find(self, gateway: str, parts: tuple[str, ...]) -> ListedTarget:
-        """Return what the plan says of a target; without options where it does not list it.
+        """Return what the plan says of a target; without options if the plan does not list it.
 
-        Its parts are as the plan writes them: an accent may be written in two ways, and a gateway knows one.
+        The parts are spelled as in the plan: Unicode writes an accent in two ways, and a gateway knows one.
         """
         return self._kept.get(to_nfc(join_id(gateway, parts)), (parts, None, None))

@@ -1,4 +1,4 @@
-"""What ``after`` makes of the order of targets, by their numbers: how deep each stands, and circles."""
+"""The graph that ``after`` makes of targets, which are numbers here: their depths, and its cycles."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 Needs = Mapping[int, Sequence[int]]
-"""By the number of a target that comes after others, the numbers of those."""
+"""By the number of each target that comes after others: the numbers of the targets that go first."""
 
 MOST_CYCLES = 200
-"""Circles that are told; the next reading tells of those that are left."""
+"""Cycles that one reading names. Whoever breaks these finds the rest with the next reading."""
 
 
 def compute_depths(needs: Needs) -> dict[int, int]:
-    """Return how deep each target stands that ``needs`` others: one more than the deepest of those.
+    """Return the depth of each target that ``needs`` others: one more than the deepest of those.
 
-    Those that need nobody stand at 0 and are left out; so are targets that wait for each other, and who
-    comes after one of these.
+    Targets without needs have depth 0 and are left out. So are the targets of a cycle, and those that come
+    after one.
     """
     waiting = {seq: len(before) for seq, before in needs.items()}
     followers: dict[int, list[int]] = {}
@@ -31,23 +31,23 @@ def compute_depths(needs: Needs) -> dict[int, int]:
         for seq in followers.get(earlier, ()):
             waiting[seq] -= 1
             if not waiting[seq]:
-                # The last one to be reached is the deepest: what is ready is taken level by level.
+                # The queue goes level by level, so the last of its needs that a target sees is the deepest.
                 found[seq] = found[earlier] + 1
                 ready.append(seq)
     return {seq: depth for seq, depth in found.items() if depth}
 
 
 def find_cycles(needs: Needs) -> Iterator[list[int]]:
-    """Yield targets that wait for each other: each comes after the next, the last one after the first.
+    """Yield the first 200 cycles: each target comes after the next one, and the last one after the first.
 
-    Without one dependency of each of them there is no circle left; the first 200 are found.
+    Whoever removes one dependency from each cycle has none left.
     """
     stuck = {seq: needs[seq] for seq in needs.keys() - compute_depths(needs).keys()}
     yield from islice(map(_rotate_to_first, _walk_to_cycles(stuck)), MOST_CYCLES)
 
 
 def _walk_to_cycles(needs: Needs) -> Iterator[list[int]]:
-    """Yield the way from each target that a walk along ``needs`` comes to again, back to it."""
+    """Walk along ``needs``; yield the path from each target that the walk meets again back to it."""
     done: set[int] = set()
     for start in sorted(needs):
         path: list[int] = []
@@ -68,7 +68,7 @@ def _walk_to_cycles(needs: Needs) -> Iterator[list[int]]:
                 walks.append(iter(sorted(needs.get(following, ()))))
 
 
-def _rotate_to_first(circle: list[int]) -> list[int]:
-    """Return the same circle from its first target in the plan on."""
-    first = circle.index(min(circle))
-    return circle[first:] + circle[:first]
+def _rotate_to_first(cycle: list[int]) -> list[int]:
+    """Return the same cycle, beginning with its first target in the plan."""
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]

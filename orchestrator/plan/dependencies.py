@@ -1,4 +1,4 @@
-"""``after``: which targets go first, and what is told where they cannot."""
+"""``after``: which targets go before a target, and the problems of those that cannot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
 NeededTargets = Sequence[tuple[TargetId, FilePosition]]
-"""The targets that go first, each with the place where it is named."""
+"""The ids of the targets that go first, each with the position where ``after`` names it."""
 
 _MOST_IN_A_CYCLE = 6
 _MOST_HINTS = 20
@@ -26,7 +26,7 @@ _LIST = "write a list: after: [gateway/part]"
 def read_after(
     node: Node | None, gateways: Mapping[str, NamedGateway], path: str, problems: Problems
 ) -> NeededTargets:
-    """Return the ids in the list ``node`` that could be targets, and tell what is wrong with the others."""
+    """Return the ids in the list ``node`` that could be targets; add a problem for each of the others."""
     if not isinstance(node, ListNode):
         if node is not None:
             kind = "a mapping" if isinstance(node, MappingNode) else "a single value"
@@ -47,10 +47,9 @@ def read_after(
 def take_needed(
     text: str, at: FilePosition, gateways: Mapping[str, NamedGateway], found: dict[TargetId, FilePosition]
 ) -> None:
-    """Add the id ``text`` to those ``found``. Raises ``UnfitError`` for what none is called, or is there.
+    """Add the id ``text``, in NFC, to ``found``. Raises ``UnfitError`` for a twin, or for an impossible id.
 
-    They are in NFC. What may be a target of a gateway that could not be read is passed over: so are that
-    one's targets.
+    Ignores an id of a gateway that could not be read: the reader ignores the targets of that gateway, too.
     """
     known, _ = split_known_id(text, gateways)
     name = TargetId(to_nfc(text))
@@ -61,8 +60,8 @@ def take_needed(
 
 
 def add_dependency_faults(faults: Iterable[DependencyFault], problems: Problems) -> None:
-    """Tell each ``after`` that cannot be obeyed."""
-    # Told before any of these: an entry with a problem is no target yet.
+    """Add a problem for each ``after`` that cannot be obeyed."""
+    # An entry with a problem is no target yet, so its id may look unknown here.
     unread = "mend the other problems first: the entry of that target may have one" if problems else ""
     hinted = 0
     for fault in faults:
@@ -77,13 +76,13 @@ def add_dependency_faults(faults: Iterable[DependencyFault], problems: Problems)
             case "later":
                 hint = "after names targets of the same or an earlier wave"
                 problems.add(fault.place, "after", f"the target {name} is in a later wave", hint)
-            case "circle":
+            case "cycle":
                 message = f"these targets wait for each other: {_format_cycle(fault.ids)}"
                 problems.add(fault.place, "after", message, "take one of these dependencies out")
 
 
 def _suggest_id(name: str, among: Sequence[str]) -> str:
-    """Return ``did you mean "…"?`` for a slip of the pen behind the gateway's name, else nothing."""
+    """Return ``did you mean "…"?`` if an id of the same gateway looks alike, else an empty text."""
     gateway, slash, rest = name.partition("/")
     begin = gateway + slash
     close = get_close_matches(rest, [one[len(begin) :] for one in among if one.startswith(begin)], n=1)

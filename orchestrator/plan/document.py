@@ -1,4 +1,7 @@
-"""One reading of a plan's file: the keys at its top are kept, its targets stream past."""
+"""Read a plan's file once: keep the keys at its top, and let its targets stream past.
+
+A plan may have millions of targets, so nothing here holds more than one of them.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,12 @@ from orchestrator.text.names import to_nfc
 
 try:
     from yaml import cyaml
-except ImportError:  # PyYAML goes without libyaml where that was missing when it was built
+except ImportError:  # PyYAML lacks libyaml if its build did not find it
     cyaml = None  # type: ignore[assignment]
 
 
 def _make_parser(source: PlanSource) -> Any:
-    """Return libyaml's parser of ``source``. Raises ``UsageError`` where PyYAML came without it."""
+    """Return libyaml's parser of ``source``. Raises ``UsageError`` if PyYAML came without libyaml."""
     if cyaml is None:
         raise UsageError(
             "PyYAML was installed here without libyaml, by which plans are read; nothing was sent."
@@ -54,10 +57,10 @@ def _make_parser(source: PlanSource) -> Any:
 
 
 class PlanDocument:
-    """Reads the file once. Afterwards ``header``, ``gateways`` and ``waves`` hold what is small.
+    """Reads the file once. Afterwards ``header``, ``gateways`` and ``waves`` hold the small parts.
 
-    Where targets stand before the gateways they are passed over, and ``skipped`` says so: read the file
-    again with the ``gateways`` that this reading found.
+    Targets can only be read once their gateways are known. If targets stand before the gateways, this reading
+    passes over them and sets ``skipped``: read the file again, with the ``gateways`` of this reading.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class PlanDocument:
         self._names: dict[str, FilePosition] = {}
 
     def read(self) -> None:
-        """Read to the end. Raises ``UnreadableError`` where the rest cannot be read."""
+        """Read to the end. Raises ``UnreadableError`` where the rest of the file cannot be read."""
         try:
             self._read_document()
         except ReaderError as error:
@@ -233,10 +236,10 @@ class PlanDocument:
             self._problems.add(get_position(event), path, "the list of targets is empty")
 
     def _read_entries(self, reader: EntryReader | None, path: str) -> int:
-        """Read the entries of one list; return how many there are. Without a reader they are passed over.
+        """Read the entries of one list, and return how many there are. Without a reader, pass over them.
 
-        Most entries are a mapping of single texts. Those are taken event by event, without a node being
-        built; any other is given back to the composer and read at leisure.
+        Nearly every entry is a mapping of single texts. Reading it event by event, without a node, makes
+        large plans several times as fast. Any other entry goes back to the composer.
         """
         composer, source, next_event = self._composer, self.source, self._next_event
         count = 0

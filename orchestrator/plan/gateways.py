@@ -1,4 +1,4 @@
-"""The gateways of a plan, by kind: their keys read one by one and checked together; and ids at them."""
+"""Read the gateways of a plan, each by the keys of its kind; and split ids of their targets."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
 
 _READ_ABOVE = frozenset({"name", "kind"})
-"""What ``_read_gateway`` has read before the keys of a kind."""
+"""``_read_gateway`` reads these before the keys of a kind."""
 
 
 class NamedGateway(Struct, frozen=True):
-    """A gateway that the plan names. ``kind`` or ``entry`` is None where it could not be read: its targets
-    are still checked as far as that goes."""
+    """A gateway that the plan names. ``kind`` or ``entry`` is None if it could not be read.
+
+    The reader still checks the targets of such a gateway as far as it can, to name all problems at once.
+    """
 
     name: str
     kind: type[Gateway] | None
@@ -35,7 +37,7 @@ class NamedGateway(Struct, frozen=True):
 
 
 def read_gateways(node: Node | None, problems: Problems) -> dict[str, NamedGateway]:
-    """Return the gateways by name, also those that have problems."""
+    """Return all gateways by name, those with problems included."""
     if node is None:
         return {}
     if not isinstance(node, MappingNode):
@@ -92,7 +94,7 @@ def _read_own_keys(
         message = f"belongs to gateways of kind {_find_kind_with(key)}, not {kind.KIND}"
         problems.add(node.keys[key], f"{path}.{key}", message)
     values = read_record(node, kind, path, problems, beside=_READ_ABOVE.union(strange))
-    # Not one `and` the other: both tell what is wrong.
+    # A tuple, since `and` would skip the second check and its problems.
     fit = (check_auth(node, kind, path, problems), check_tls(node, path, problems))
     if values is None or strange or not all(fit):
         return None
@@ -108,7 +110,7 @@ def _find_kind_with(key: str) -> str:
 
 
 def split_known_id(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[NamedGateway, tuple[str, ...]]:
-    """Return the gateway and the parts of the id ``text``. Raises ``UnfitError`` for what cannot be one."""
+    """Return the gateway and the parts of the id ``text``. Raises ``UnfitError`` if no target can have it."""
     name, parts = split_id(text)
     known = gateways.get(name)
     if known is None:

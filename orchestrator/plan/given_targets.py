@@ -1,23 +1,24 @@
-"""Targets that are given by id instead of a plan's own: on the command line, or one a line in a file."""
+"""Targets that replace a plan's own: ids on the command line, or in a file with one id a line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from msgspec import Struct
 
 from orchestrator.errors import UnfitError
+from orchestrator.text.lists import read_listed_lines
 
 COMMAND_LINE = "--target"
-_LINE_END = re.compile("\r\n|\r|\n")
 _COMMENTED = re.compile(r"[ \t](?:#|//)")
-_BLANK = " \t"
 
 
 class GivenTarget(Struct, frozen=True):
-    """An id, and where it was given: the line of a file from 1, or 0 and the place among those on the command
-    line."""
+    """An id, and its origin.
+
+    In a file, ``line`` and ``place`` (the column) count from 1. On the command line, ``line`` is 0 and
+    ``place`` counts the ids from 1; 0 if there is only one.
+    """
 
     text: str
     file: str = COMMAND_LINE
@@ -26,20 +27,20 @@ class GivenTarget(Struct, frozen=True):
 
 
 def read_given_targets(data: bytes, file: str) -> list[GivenTarget]:
-    """Return the ids in a file: one a line; empty lines and those that begin with ``#`` say nothing.
+    """Return the ids in a file: one a line. Ignores empty lines and lines that begin with ``#``.
 
-    Raises ``UnfitError`` where it is no text.
+    Raises ``UnfitError`` if the file is no UTF-8 text.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnfitError(f"it is not UTF-8 text, at line {line}", "save it as UTF-8") from None
-    return list(_lines(text, file))
+    return [GivenTarget(line.text, file, line.number, line.column) for line in read_listed_lines(text)]
 
 
 def explain_mistake(one: GivenTarget) -> str:
-    """Return in a clause how an id is taken that somebody may have meant as something else; else nothing."""
+    """Return, as a clause, how the program reads an id that looks like a mistake; else an empty text."""
     if "*" in one.text:
         return "is an id, in which * stands for itself; --only takes patterns"
     if one.line and _COMMENTED.search(one.text):
@@ -47,10 +48,3 @@ def explain_mistake(one: GivenTarget) -> str:
     if one.line and one.text.endswith((",", ";")):
         return f"is an id with the {one.text[-1]} at its end; a line holds an id and nothing else"
     return ""
-
-
-def _lines(text: str, file: str) -> Iterator[GivenTarget]:
-    for number, raw in enumerate(_LINE_END.split(text), 1):
-        line = raw.strip(_BLANK)
-        if line and not line.startswith("#"):
-            yield GivenTarget(line, file, number, raw.index(line) + 1)

@@ -1,4 +1,4 @@
-"""The keys at the top of a plan: its version, its window, its rules; checked one by one and together."""
+"""Read the keys at the top of a plan: its version, its window and its rules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READ_ELSEWHERE = ("gateways", "waves", "targets")
 
 
 def refuse_other_version(node: Node | None) -> None:
-    """Raise ``UnreadableError`` where a plan is of another version: its keys may mean other things."""
+    """Raise ``UnreadableError`` if the plan has another version, whose keys may mean something else."""
     if not isinstance(node, ScalarNode) or not re.fullmatch(WHOLE, node.text):
         return
     if int(node.text) != READS_VERSION:
@@ -26,7 +26,7 @@ def refuse_other_version(node: Node | None) -> None:
 
 
 def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
-    """Return the keys at the top of the plan; ``None`` after adding a problem."""
+    """Return the keys at the top of the plan; None after adding a problem."""
     is_version = _check_version(header, problems)
     values = read_record(header, PlanHeader, "", problems, before=("version",), beside=_READ_ELSEWHERE)
     if values is None or not is_version:
@@ -36,7 +36,7 @@ def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
 
 
 def _check_version(header: MappingNode, problems: Problems) -> bool:
-    """Return whether the plan gives the version that this program reads; add a problem if it does not."""
+    """Return whether the plan has the version that this program reads; add a problem if it does not."""
     if "version" not in header.keys:
         problems.add(header.at, "", "the key version is missing")
         return False
@@ -59,9 +59,9 @@ def _check_window(window: Window | None, node: Node | None, problems: Problems) 
 
 
 def check_parts(header: MappingNode, problems: Problems, *, targets: bool = True) -> None:
-    """Tell which of the parts of a plan that are no single value are missing or given twice over.
+    """Add a problem for each part of a plan that is missing or given twice: gateways, waves, targets.
 
-    ``targets``: it has to have some.
+    ``targets`` says whether the plan must have some; ids on the command line may replace them.
     """
     if "gateways" not in header.keys:
         problems.add(header.at, "", "the key gateways is missing")

@@ -1,4 +1,7 @@
-"""A plan without its targets as bytes, for the journal: what a resume reads instead of the YAML."""
+"""A plan without its targets as JSON, for the journal. A resume reads this instead of the YAML file.
+
+Journals outlive programs: a field may join, with a default, but no field may lose its name or its form.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from orchestrator.model.plan import Plan
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Return ``plan`` as JSON. Credentials are in it by reference only, as in the plan itself."""
+    """Return ``plan`` as JSON. Like the plan itself, it only refers to credentials."""
     fields = msgspec.to_builtins(plan)
     entries = zip(fields["gateways"], plan.gateways, strict=True)
     fields["gateways"] = [{**entry, "kind": gateway.KIND} for entry, gateway in entries]

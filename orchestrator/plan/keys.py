@@ -1,4 +1,4 @@
-"""Words of a plan that belong to no value: its version, reserved names and keys, and what stays secret."""
+"""Words of a plan that belong to no field: its version, reserved keys, and paths that may hold secrets."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ READS_VERSION = 1
 _SECRET = re.compile(r"gateways\..+\.(auth|url|proxy)(?![^.\[])")
 
 SHORT_WAVE = "targets"
-"""The name of the one wave of a plan whose targets stand at the top level, and of targets given by id."""
+"""The name of the one wave of a plan without waves, and of the wave of ids from the command line."""
 
 
 UNSUPPORTED_KEYS: dict[type[Struct], frozenset[str]] = {
     Gateway: frozenset({"zone"}),
 }
-"""Keys that the format knows and this program does not obey: refused, never ignored."""
+"""Keys of the format that this program cannot obey yet. It refuses them: to ignore a key is to disobey it."""
 
 
 def is_secret(path: str) -> bool:
-    """Say whether texts at the key path ``path`` may be a credential, so that no message repeats them."""
+    """Return whether a text at the key path ``path`` may be a credential. No message repeats such a text."""
     return _SECRET.match(path) is not None

@@ -1,4 +1,4 @@
-"""Gateways of a plan that may be one installation although their URLs are of two places. Pure."""
+"""Find gateways of a plan that may be one installation although their URLs differ."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.gateways.places import address, host
 from orchestrator.model.gateway import Gateway
 
 _MOST_NAMED = 3
-"""So many gateways are named; the others are counted."""
+"""A warning names so many gateways, and counts the others."""
 _PORTS = {"http": 80, "https": 443}
 
 
 def find_lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
-    """Yield the name of a gateway, and in words with which others it is possibly one installation.
+    """Yield the name of a gateway, and a warning that names the gateways that may be the same installation.
 
-    That is so where all but the host is equal (kind, scheme, port, path and ids), one host being a name and
-    another an IP address; and where all but ``http`` and ``https`` is, each at its own port. No name is
-    resolved: what it means may change before the first request.
+    Two gateways look alike if all but the host is equal (kind, scheme, port, path and ids) and one host is a
+    name, the other an IP address; or if all but the scheme is equal, each at the scheme's own port. Resolves
+    no name: its address may change before the first request.
     """
     for group in _group_alike(gateways, _drop_host):
         are_names = {address(host(one.url)) is None for one in group}
@@ -34,7 +34,7 @@ def find_lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
 def _group_alike(
     gateways: Sequence[Gateway], without: Callable[[SplitResult], SplitResult]
 ) -> Iterator[list[Gateway]]:
-    """Yield the groups of gateways that are one installation once ``without`` has changed their URLs."""
+    """Yield the groups of gateways whose URLs name one installation after ``without`` has changed them."""
     groups: dict[str, list[Gateway]] = {}
     for gateway in gateways:
         blurred = replace(gateway, url=without(urlsplit(gateway.url)).geturl())

@@ -1,4 +1,4 @@
-"""YAML events to small values that know their place: texts, lists and mappings; nothing is typed yet."""
+"""Build nodes from YAML events: texts, lists and mappings that know their position, and no types yet."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from orchestrator.plan.keys import is_secret
 from orchestrator.plan.problems import FilePosition, Problems, UnreadableError, quote_key, suggest_nearest
 from orchestrator.text.characters import quote_text, why_hidden
 
+# An alias multiplies what its anchor holds, so a few lines of YAML could fill any memory ("billion laughs").
 MOST_DEPTH = 20
 MOST_IN_AN_ANCHOR = 1_000
 MOST_IN_ALL_ANCHORS = 10_000
@@ -26,7 +27,7 @@ MOST_BY_ALIASES = 1_000_000
 
 
 class ScalarNode(Struct, frozen=True):
-    """A text as written. ``plain`` is false where it stands in quotes or as a block."""
+    """A text as written. ``plain`` is false if the text stands in quotes or as a block."""
 
     text: str
     plain: bool
@@ -34,14 +35,14 @@ class ScalarNode(Struct, frozen=True):
 
 
 class ListNode(Struct, frozen=True):
-    """A list. Where an item could not be read it is None, and its problem has been told."""
+    """A list. An item that could not be read is None; its problem has been added."""
 
     values: list[Node | None]
     at: FilePosition
 
 
 class MappingNode(Struct, frozen=True):
-    """A mapping: each key's own place, and its value; None likewise."""
+    """A mapping: the position of each key, and its value. A value that could not be read is None."""
 
     keys: dict[str, FilePosition]
     values: dict[str, Node | None]
@@ -52,16 +53,16 @@ Node: TypeAlias = ScalarNode | ListNode | MappingNode
 
 
 def get_position(event: Event) -> FilePosition:
-    """Return where ``event`` begins in the plan."""
+    """Return the position in the plan at which ``event`` begins."""
     mark = event.start_mark
     assert mark is not None  # noqa: S101 - libyaml gives every event one
     return FilePosition(0, mark.line + 1, mark.column + 1)
 
 
 class NodeComposer:
-    """Builds one node after the other from a stream of events, and keeps what anchors name.
+    """Builds one node after the other from a stream of events, and keeps the nodes that anchors name.
 
-    ``next_event`` is libyaml's. Events that were taken from it in vain are given back with ``give_back``.
+    ``next_event`` is libyaml's. A caller that took events for nothing returns them with ``give_back``.
     """
 
     def __init__(self, next_event: Callable[[], Event], problems: Problems) -> None:
@@ -78,11 +79,11 @@ class NodeComposer:
         return self._given_back.pop() if self._given_back else self._next_event()
 
     def give_back(self, events: list[Event]) -> None:
-        """Give ``events`` back: they come next, in their order."""
+        """Put ``events`` back: ``take_event`` returns them next, in their order."""
         self._given_back.extend(reversed(events))
 
     def compose(self, event: Event, path: str, depth: int = 0) -> Node | None:
-        """Return the node that begins with ``event``; None where that was told as a problem."""
+        """Return the node that begins with ``event``; None after adding a problem."""
         if isinstance(event, AliasEvent):
             return self._resolve_alias(event, path)
         if depth > MOST_DEPTH:
@@ -117,7 +118,7 @@ class NodeComposer:
         return entries
 
     def read_key(self, event: Event, path: str, known: dict[str, FilePosition], depth: int = 0) -> str | None:
-        """Return the key that ``event`` is, noted in ``known``; None where it was told why it is none."""
+        """Return the key in ``event``, and note it in ``known``; None after adding a problem."""
         at = get_position(event)
         if not isinstance(event, ScalarEvent):
             self.compose(event, path, depth + 1)
@@ -143,12 +144,12 @@ class NodeComposer:
         return key
 
     def refuse_tag(self, event: Event, path: str) -> None:
-        """Tell an explicit tag as a problem; its text is not repeated, it may be anything."""
+        """Add a problem for an explicit tag. The message does not repeat the tag: it may be a secret."""
         if getattr(event, "tag", None) is not None:
             self._problems.add(get_position(event), path, "tags (!...) are not supported", "remove the tag")
 
     def refuse_anchor(self, event: Event, path: str) -> None:
-        """Tell an anchor on what cannot be repeated as a problem."""
+        """Add a problem for an anchor on something that no alias can repeat."""
         if getattr(event, "anchor", None) is not None:
             self._problems.add(get_position(event), path, "an anchor (&...) cannot stand here", "remove it")
 
@@ -179,7 +180,7 @@ class NodeComposer:
 
 
 def join_path(path: str, key: str) -> str:
-    """Return the path of ``key`` under ``path``; where credentials stand, a key is not repeated."""
+    """Return the path of ``key`` under ``path``; without the key where credentials stand."""
     if not key or is_secret(path):
         return path
     return f"{path}.{quote_key(key)}" if path else quote_key(key)

@@ -1,4 +1,4 @@
-"""The text of a pattern of target ids: what its signs mean, and which texts can match no id of any plan."""
+"""The text of a pattern of target ids: what its signs mean, and which texts can match no id in any plan."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from orchestrator.text.names import to_nfc
 
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _KEPT = {"%": "%25", "/": "%2F", "*": "%2A", "?": "%3F"}
-"""What a decoded ``%XX`` may not become: these have a meaning of their own in a pattern."""
+"""Signs with a meaning of their own in a pattern. A decoded ``%XX`` stays encoded if it is one of them."""
 _STRAY = re.compile(r"%(?!25|2F)")
 _NEVER_IN_A_FILE = re.compile(r"[{},^$\\\"'#]")
 
 
 def canonicalize(pattern: str) -> str:
-    """Return a pattern in NFC, with ``%XX`` decoded as far as that can be told from its own signs."""
+    """Return a pattern in NFC, with each ``%XX`` decoded that does not stand for a sign of patterns."""
     return to_nfc(_ENCODED.sub(_decode, pattern) if "%" in pattern else pattern)
 
 
@@ -30,9 +30,10 @@ def _decode(found: re.Match[str]) -> str:
 
 
 def find_text_fault(pattern: str, *, in_file: bool = False) -> UnfitError | None:
-    """Return why a pattern can match no id of any plan, None where its text is sound.
+    """Return why a pattern can match no id in any plan; None if its text is sound.
 
-    A line of a protect file (``in_file``) must not look like anything but a pattern either.
+    A line of a protect file (``in_file``) must also look like nothing but a pattern: a comma or a comment at
+    its end would become part of the pattern, which then protects nothing.
     """
     plain = canonicalize(pattern)
     if hidden := why_hidden(plain):

@@ -1,8 +1,9 @@
-"""Patterns of target ids: which targets of a plan they match, and which can match none.
+"""Match target ids with patterns, and find the patterns that can match no target of a plan.
 
-A pattern means installations, not names: its first part matches a gateway by any name that the plan gives the
-same installation, and by the host of its URL, with or without the port. The rest is compared with the rest of
-an id, after NFC. ``%XX`` stands for a character that cannot be written; ``%25`` and ``%2F`` are those of ids.
+A pattern means an installation, not a name: its first part matches a gateway by each name that the plan gives
+to the same installation, and by the host of its URL, with or without the port. Its rest is compared with the
+rest of an id, in NFC. ``%XX`` stands for a character that cannot be written; ``%25`` and ``%2F`` mean the
+same as in ids.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ from orchestrator.text.names import to_nfc
 
 _WILD = re.compile(r"[*?]+")
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
-"""What an id must hold for its address to turn into another one; NFC makes a ``;`` of one more character."""
+"""An address with one of these may turn into another address on its way. NFC turns U+037E into ``;``."""
 _NAMEABLE = re.compile(
     r"(?![-.])[\w.*?-]+(?::[0-9]{1,5})?"  # a gateway's name, or a host
     r"|\[(?=[^\]]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?\](?::[0-9]{1,5})?"  # an IPv6 address
     r"|(?=[^/]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?"
 )
-"""What a first part looks like that could name a gateway of some plan."""
+"""The first part of a pattern that could name a gateway in some plan."""
 
 
 class GatewayNames(NamedTuple):
-    """What a pattern's first part may call a gateway."""
+    """The names and hosts by which the first part of a pattern may mean a gateway."""
 
     names: tuple[str, ...]
     hosts: tuple[str, ...]
 
 
 NamingRule = Callable[[Sequence[Gateway]], Mapping[str, GatewayNames]]
-"""Returns by name of each gateway what it may be called."""
+"""Returns, for the name of each gateway, what a pattern may call it."""
 
 
 def name_by_installation(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
-    """Every name that the installation has in the plan, and its host: for what is left alone."""
+    """Call a gateway by every name of its installation: for patterns that hold targets back."""
     names: dict[str, list[str]] = {}
     for gateway in gateways:
         names.setdefault(gateway.installation, []).append(gateway.name)
@@ -54,7 +55,7 @@ def name_by_installation(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNam
 
 
 def name_by_entry(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
-    """Its own name, and its host: for what a run may touch, which no other name is to widen."""
+    """Call a gateway by its own name only: for patterns that let targets through, which nothing may widen."""
     return {gateway.name: GatewayNames((gateway.name,), _list_hosts(gateway)) for gateway in gateways}
 
 
@@ -63,7 +64,7 @@ def _list_hosts(gateway: Gateway) -> tuple[str, ...]:
 
 
 class Patterns:
-    """Patterns as the gateways of one plan give them their meaning."""
+    """Patterns with the meaning that the gateways of one plan give them."""
 
     def __init__(
         self, patterns: Iterable[str], gateways: Sequence[Gateway], called: NamingRule = name_by_installation
@@ -71,15 +72,15 @@ class Patterns:
         self.texts = tuple(dict.fromkeys(patterns))
         self._plain = tuple(map(canonicalize, self.texts))
         self._called = called(gateways) if self.texts else {}
-        # What is let through is never widened: a filter of that sort goes by the id as it is written.
+        # Patterns that let targets through go by the id as written: widening them could undeploy too much.
         self._turning = {one.name: one for one in gateways} if called is name_by_installation else {}
         self._behind: dict[GatewayNames, _RestPatterns] = {}
 
     def find_matches(self, target: str) -> Iterator[int]:
-        """Yield the index in ``texts`` of each pattern that matches the id ``target``; one may come twice.
+        """Yield the index in ``texts`` of each pattern that matches the id ``target``. One may come twice.
 
-        Where patterns mean installations, one that matches what the target's address may turn into on its
-        way matches the target: that is what would be met.
+        A reverse proxy may decode an address once more, so that the request meets another target. So a
+        pattern that holds targets back also matches an id whose address may turn into one that it matches.
         """
         name, _, rest = target.partition("/")
         called = self._called.get(name) or GatewayNames((name,), ())
@@ -92,7 +93,7 @@ class Patterns:
                 yield from found.find_matches(other)
 
     def _list_other_ids(self, target: str) -> Iterator[str]:
-        """Yield the rests of the ids of what the address of ``target`` may turn into."""
+        """Yield the rest of each id that the address of ``target`` may turn into."""
         name, parts = split_id(target)
         gateway = self._turning.get(name)
         if gateway is not None and len(parts) == len(gateway.COORDINATES):
@@ -100,7 +101,7 @@ class Patterns:
                 yield join_id("", other)[1:]
 
     def find_first(self, target: str) -> str | None:
-        """Return the first of the patterns that matches the id ``target``, None where none does."""
+        """Return the first pattern that matches the id ``target``; None if none does."""
         index = min(self.find_matches(target), default=None)
         return None if index is None else self.texts[index]
 
@@ -115,7 +116,7 @@ class Patterns:
 
 
 class _RestPatterns:
-    """What patterns say of the rests of ids, behind the name of one installation."""
+    """Patterns for the rests of ids, once their first part has matched one gateway."""
 
     def __init__(self, patterns: Sequence[str], called: GatewayNames) -> None:
         self._indices: dict[str, list[int]] = {}
@@ -130,7 +131,7 @@ class _RestPatterns:
 
 
 def _list_rests(pattern: str, called: GatewayNames) -> set[str]:
-    """Return what a pattern says of the rest of an id, once its first part is a gateway's."""
+    """Return the patterns for the rest of an id, once the first part of ``pattern`` has matched a gateway."""
     found = {rest for name in called.names for rest in _match_first_part(pattern, name)}
     spelled = _spell_host(pattern)
     return found.union(rest for name in called.hosts for rest in _match_first_part(spelled, name))
@@ -144,7 +145,7 @@ def _match_first_part(pattern: str, name: str) -> Iterable[str]:
 
 
 def _spell_host(pattern: str) -> str:
-    """Return a pattern with its first part spelled as ``places`` spells hosts."""
+    """Return a pattern with its first part spelled as ``gateways.places`` spells hosts."""
     first, slash, rest = pattern.partition("/")
     lead, stars, tail = first.partition("**")
     return f"{one_authority(lead)}{stars}{tail}{slash}{rest}"
@@ -153,11 +154,11 @@ def _spell_host(pattern: str) -> str:
 def find_fault(
     pattern: str, gateways: Sequence[Gateway] | None = None, *, in_file: bool = False
 ) -> UnfitError | None:
-    """Return why a pattern can match no id, None where it could match one.
+    """Return why a pattern can match no id; None if it could match one.
 
-    ``gateways`` are those of the plan; None where they are not known, so that only the text is judged. A
-    pattern of a protect file (``in_file``) may name a gateway that this plan does not have, since it may hold
-    for many plans; on the other hand its text must not look like anything but a pattern.
+    ``gateways`` are the plan's. With None, nobody knows them yet, and only the text is judged. A protect file
+    (``in_file``) may serve many plans, so its patterns may name gateways that this plan does not have; but
+    each of its lines must look like nothing but a pattern.
     """
     found = find_text_fault(pattern, in_file=in_file)
     if found is not None:
@@ -170,7 +171,7 @@ def find_fault(
 def _find_place_fault(
     pattern: str, plain: str, gateways: Sequence[Gateway], *, in_file: bool
 ) -> UnfitError | None:
-    """Judge whether the parts fit the kinds of the gateways that the first one names."""
+    """Return why the parts of a pattern fit none of the gateways that its first part names."""
     named = _match_gateways(plain, gateways)
     if _can_match(named):
         return None
@@ -185,7 +186,7 @@ def list_named_gateways(pattern: str, gateways: Sequence[Gateway]) -> tuple[str,
 
 
 def _match_gateways(plain: str, gateways: Sequence[Gateway]) -> list[tuple[Gateway, set[str]]]:
-    """Return the gateways that a pattern names, each with what the pattern says of the rests of their ids."""
+    """Return the gateways that a pattern names, each with the patterns for the rest of its ids."""
     called = name_by_installation(gateways)
     return [(one, rests) for one in gateways if (rests := _list_rests(plain, called[one.name]))]
 
@@ -196,7 +197,7 @@ def _can_match(named: Iterable[tuple[Gateway, set[str]]]) -> bool:
 
 def _make_unfit(pattern: str, named: Sequence[Gateway]) -> UnfitError:
     forms = list(dict.fromkeys(_format_id(one.name, one.COORDINATES) for one in named))[:3]
-    wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # .* is what it is elsewhere
+    wide = f"{pattern.removesuffix('.*').rstrip('/*')}/**"  # elsewhere .* matches all
     widens = len(pattern) < 60 and _can_match(_match_gateways(canonicalize(wide), named))
     return UnfitError(
         f"{quote_text(pattern)} matches no target's id: ids there look like {' or '.join(forms)}",
@@ -211,7 +212,7 @@ def _make_unknown_gateway(pattern: str, gateways: Sequence[Gateway]) -> UnfitErr
 
 
 def _find_fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
-    """Judge a pattern that names no gateway of this plan by whether it could name one of another plan."""
+    """Return why a pattern that names no gateway of this plan could name none of another plan either."""
     first, _, rest = plain.partition("/")
     if not _NAMEABLE.fullmatch(first):
         hint = "a pattern is gateway/part/... or host/part/..."
@@ -228,12 +229,12 @@ def _format_id(name: str, coordinates: Sequence[Coordinate]) -> str:
 
 
 def _can_match_rest(rest: str, coordinates: Sequence[Coordinate]) -> bool:
-    """Say whether ``rest`` can match the parts of an id with these coordinates."""
+    """Return whether ``rest`` can match the parts of an id with these coordinates."""
     return _can_match_parts(rest.split("/"), coordinates)
 
 
 def _can_match_parts(parts: Sequence[str], coordinates: Sequence[Coordinate]) -> bool:
-    """Say whether parts can match parts of an id: one with ``**`` one or more of them, any other just one."""
+    """Return whether ``parts`` can match an id: a part with ``**`` matches several, any other exactly one."""
     if not parts or not coordinates:
         return not parts and not coordinates
     first, rest = parts[0], parts[1:]
@@ -245,7 +246,7 @@ def _can_match_parts(parts: Sequence[str], coordinates: Sequence[Coordinate]) ->
 
 
 def _can_match_part(part: str, coordinate: Coordinate) -> bool:
-    """Say whether a pattern of one part can match the coordinate: all that it says literally fits."""
+    """Return whether a pattern of one part can match the coordinate, by its literal characters."""
     said = _WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
     wild = _WILD.search(part) is not None
     if coordinate.pattern is not None:

@@ -1,4 +1,4 @@
-"""Placeholders that a template has left unfilled: allowed, since a name may look so, and warned of."""
+"""Warn of placeholders that no template has filled. They are allowed, since a real name may look so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOKS_UNFILLED = "looks like a placeholder that nobody has filled"
 
 
 def warn_of_placeholders(node: Node | None, path: str, problems: Problems) -> None:
-    """Warn of each text under ``node`` that looks like a placeholder; a command's arguments may well do."""
+    """Warn of each text under ``node`` that looks like a placeholder; not of a command's arguments."""
     match node:
         case ScalarNode():
             _warn_of_placeholder(node, path, problems)

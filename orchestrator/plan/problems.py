@@ -1,4 +1,4 @@
-"""What is wrong with a plan: gathered until the end of the reading, then told all at once, in file order."""
+"""Gather the problems of a plan until its end, then raise them all at once, in file order."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from orchestrator.errors import PlanError, Problem
 from orchestrator.text.characters import quote_text
 
 MOST_PRINTED = 200
-"""Problems told in full; the rest is counted."""
+"""How many problems a message shows; it counts the others."""
 
 
 MOST_WARNINGS = 20
-"""Warnings told in full; a slip in a generator stands in every line."""
+"""How many warnings a message shows: a mistake in a generator stands in every line of its plan."""
 
 
 class FilePosition(Struct, frozen=True, order=True):
-    """Where something stands. ``file`` 0 is the plan, included files follow in the order of reading.
+    """A position in a file. ``file`` 0 is the plan; the files that it names follow, in the order of reading.
 
-    ``line`` and ``column`` count from 1; 0 means the file as a whole. Of an id that is one of several on the
-    command line ``column`` is its number.
+    ``line`` and ``column`` count from 1; 0 means the file as a whole. For one of several ids on the command
+    line, ``line`` is 0 and ``column`` is the number of the id.
     """
 
     file: int
@@ -32,7 +32,7 @@ class FilePosition(Struct, frozen=True, order=True):
 
 
 class UnreadableError(Exception):
-    """The rest of a file cannot be read. Carries where, and what to tell."""
+    """The rest of a file cannot be read. Carries the position and the message."""
 
     def __init__(self, place: FilePosition, message: str, hint: str = "", *, path: str = "") -> None:
         super().__init__(message)
@@ -43,12 +43,12 @@ class UnreadableError(Exception):
 
 
 def _format_number(place: FilePosition) -> str:
-    """Return which one something is that has no line, such as one of several ids on the command line."""
+    """Return ``number 3`` for the third of several ids on the command line, else an empty text."""
     return f"number {place.column}" if place.column and not place.line else ""
 
 
 class Problems:
-    """Gathers problems and warnings; holds a bounded number of them, and counts the others."""
+    """Gathers problems and warnings. Holds a bounded number of them, and counts the others."""
 
     def __init__(self) -> None:
         self._files: list[str] = []
@@ -61,19 +61,19 @@ class Problems:
         return self._count
 
     def add_file(self, name: str) -> int:
-        """Return the index by which places refer to the file ``name``, which is read next."""
+        """Return the index by which positions refer to the file ``name``."""
         self._files.append(name)
         return len(self._files) - 1
 
     def format_position(self, place: FilePosition) -> str:
-        """Return ``place`` as text: ``file:line:column``, or which one on the command line."""
+        """Return ``place`` as ``file:line:column``, or as the number of an id on the command line."""
         name = self._files[place.file]
         if not place.line:
             return f"{name} {_format_number(place)}".rstrip()
         return f"{name}:{place.line}:{place.column}"
 
     def add(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
-        """Keep one problem; ``path`` is the path of the key that is wrong."""
+        """Add one problem. ``path`` is the path of the wrong key."""
         self._count += 1
         self._kept.append((place, self._problem(place, path, message, hint)))
         if len(self._kept) >= 4 * MOST_PRINTED:
@@ -90,14 +90,14 @@ class Problems:
         )
 
     def warn(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
-        """Keep what a plan may say although it is hardly meant; the first ones, and how many follow."""
+        """Add a warning of something that a plan may say, but hardly means. Keeps the first 20."""
         if len(self._warned) < MOST_WARNINGS:
             self._warned.append((place, self._problem(place, path, message, hint)))
         else:
             self._warned_more += 1
 
     def count_warnings(self, count: int) -> None:
-        """Count warnings that nobody has kept."""
+        """Count more warnings without their texts."""
         self._warned_more += count
 
     def list_warnings(self) -> tuple[Problem, ...]:
@@ -116,7 +116,7 @@ class Problems:
         del self._kept[MOST_PRINTED:]
 
     def raise_any(self) -> None:
-        """Raise ``PlanError`` with the problems in file order; return if there is none."""
+        """Raise ``PlanError`` with the problems, in file order, if there are any."""
         if not self._count:
             return
         self._trim()
@@ -133,11 +133,11 @@ def quote_key(key: str) -> str:
 
 
 def suggest_nearest(word: str, words: Iterable[str]) -> str:
-    """Return ``did you mean "…"?`` for a slip of the pen, else nothing."""
+    """Return ``did you mean "…"?`` if one of the words looks alike, else an empty text."""
     return _suggest_nearest(word[:100], tuple(words))
 
 
-@lru_cache(maxsize=1000)  # one slip of a generator stands in every line of its plan
+@lru_cache(maxsize=1000)  # a mistake in a generator stands in every line of its plan
 def _suggest_nearest(word: str, words: tuple[str, ...]) -> str:
     alike = [one for one in words if one.casefold() == word.casefold()]
     close = alike or get_close_matches(word, words, n=1, cutoff=0.6)

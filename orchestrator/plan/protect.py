@@ -1,9 +1,11 @@
-"""What is never touched, as it is written down: a plan's own list, and the protect files of a site."""
+"""Read what no run may touch: the protect files of a site; and check those patterns and a plan's own.
+
+A pattern that matches nothing protects nothing, and its author does not notice. So such a pattern is refused.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,35 +18,25 @@ from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.patterns import find_fault
 from orchestrator.plan.problems import FilePosition, Problems
 from orchestrator.system.reading import FileRefusedError, read_regular
-
-_LINE_END = re.compile("\r\n|\r|\n")
-_BLANK = " \t"
-
-
-class Line(Struct, frozen=True):
-    """One pattern of a protect file, and where it begins, from 1."""
-
-    pattern: str
-    number: int
-    column: int
+from orchestrator.text.lists import ListedLine, read_listed_lines
 
 
 class ProtectFile(Struct, frozen=True):
-    """A protect file as it was read; whether its patterns are sound, ``tell_dead_lines`` says."""
+    """A protect file as it was read. ``refuse_dead_lines`` checks its patterns."""
 
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[ListedLine, ...]
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns in the order of the file."""
-        return tuple(line.pattern for line in self.lines)
+        return tuple(line.text for line in self.lines)
 
 
 def read_protect_file(path: Path) -> ProtectFile:
-    """Read a protect file: a pattern a line; empty lines and those that begin with ``#`` say nothing.
+    """Read a protect file: one pattern a line. Ignores empty lines and lines that begin with ``#``.
 
-    Raises ``UsageError`` where it cannot be read as text, is no regular file or too large.
+    Raises ``UsageError`` if the file is no regular file, too large, or no UTF-8 text.
     """
     try:
         data = read_regular(path)
@@ -58,20 +50,13 @@ def read_protect_file(path: Path) -> ProtectFile:
         raise UsageError(
             f"cannot read the protect file {path}: it is not UTF-8 text; save it as UTF-8"
         ) from error
-    return ProtectFile(str(path), tuple(_lines(text)))
-
-
-def _lines(text: str) -> Iterator[Line]:
-    for number, raw in enumerate(_LINE_END.split(text), 1):
-        line = raw.strip(_BLANK)
-        if line and not line.startswith("#"):
-            yield Line(line, number, raw.index(line) + 1)
+    return ProtectFile(str(path), tuple(read_listed_lines(text)))
 
 
 def refuse_dead_lines(files: Sequence[ProtectFile], gateways: Sequence[Gateway] | None) -> None:
-    """Raise ``PlanError`` with each line that can protect nothing, and each file that holds no pattern.
+    """Raise ``PlanError`` with each line that can protect nothing, and each file without a pattern.
 
-    ``gateways`` are those of the plan; None where they are not known.
+    ``gateways`` are the plan's; None if no plan is known yet.
     """
     problems = Problems()
     for file in files:
@@ -80,15 +65,15 @@ def refuse_dead_lines(files: Sequence[ProtectFile], gateways: Sequence[Gateway] 
             hint = "write a pattern a line, such as apim/Payments/**; or do not name the file"
             problems.add(FilePosition(index, 0, 0), "", "this protect file holds no pattern", hint)
         for line in file.lines:
-            if (unfit := find_fault(line.pattern, gateways, in_file=True)) is not None:
+            if (unfit := find_fault(line.text, gateways, in_file=True)) is not None:
                 problems.add(FilePosition(index, line.number, line.column), "", unfit.message, unfit.hint)
     problems.raise_any()
 
 
 def check_own_patterns(header: MappingNode, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
-    """Tell each pattern of the plan's own list that can match no id of its gateways.
+    """Add a problem for each pattern in the plan's own list that can match no id of its gateways.
 
-    Where a gateway could not be read, nobody knows what its ids look like: nothing is told then.
+    Does nothing if some gateway could not be read: a pattern may be meant for that gateway.
     """
     entries = [known.entry for known in gateways.values() if known.entry is not None]
     listed = header.values.get("protect")
@@ -96,6 +81,6 @@ def check_own_patterns(header: MappingNode, gateways: Mapping[str, NamedGateway]
         return
     for number, node in enumerate(listed.values):
         if not isinstance(node, ScalarNode) or find_text_fault(node.text) is not None:
-            continue  # told where it was read
+            continue  # the reader has added that problem
         if (unfit := find_fault(node.text, entries)) is not None:
             problems.add(node.at, f"protect[{number}]", unfit.message, unfit.hint)

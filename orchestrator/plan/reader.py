@@ -1,4 +1,4 @@
-"""A plan's file to a ``Plan`` and its targets, or to every problem with its line. Sends nothing."""
+"""Read a plan's file: return the ``Plan``, and pass its targets on; or raise every problem with its line."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ParsedPlan(Struct, frozen=True, kw_only=True):
 def read_plan(
     path: Path, sink: TargetSink, *, instead: Sequence[str | GivenTarget] | None = None
 ) -> ParsedPlan:
-    """Read the plan at ``path``, and pass its targets to ``sink`` while they are read.
+    """Read the plan at ``path``, and pass each target to ``sink`` as it comes.
 
-    With the ids ``instead`` those are the run's targets, as one wave without steps and ``after``; the options
-    of a target that the plan lists are kept, and it need not list any. Raises ``PlanError`` with all problems
-    in file order, the first 200 of them in full; the sink may hold some targets by then. Resolves no
-    credential. Memory does not grow with the targets.
+    The ids ``instead`` replace the plan's targets: they are one wave, without steps and without ``after``,
+    and keep the options of those that the plan lists. Raises ``PlanError`` with all problems in file order,
+    the first 200 of them in full; by then the sink may hold some targets. Resolves no credential and sends
+    nothing. Memory does not grow with the targets.
     """
     intake = CountingCollector(sink)
     given = None if instead is None else _number_given(instead)
@@ -66,7 +66,7 @@ def read_plan(
     if given is not None and options is not None:
         waves = (Wave(name=SHORT_WAVE),)
         _collect_given(given, gateways, options, intake, problems)
-    # Of a plan that has too many targets the sink holds only the first.
+    # The sink holds only the first targets of a plan with too many, so the others would look unknown.
     if not intake.is_cut():
         add_dependency_faults(sink.find_dependency_faults(), problems)
     check_own_patterns(document.header, gateways, problems)
@@ -91,7 +91,7 @@ def read_plan(
 
 
 def _read_to_the_end(path: Path, collector: TargetCollector) -> tuple[Problems, PlanDocument]:
-    """Read the file, a second time where its targets stand before its gateways."""
+    """Read the file; a second time if its targets stand before its gateways."""
     problems, document = read_once(path, collector, None)
     if not document.skipped or not document.gateways:
         return problems, document
@@ -109,7 +109,7 @@ def read_once(
     *,
     pass_over: bool = False,
 ) -> tuple[Problems, PlanDocument]:
-    """Read the file, or all but its targets. Raises ``PlanError`` where the rest of it cannot be read."""
+    """Read the file, or all but its targets. Raises ``PlanError`` if the rest of it cannot be read."""
     problems = Problems()
     problems.add_file(str(path))
     try:
@@ -129,7 +129,7 @@ def read_once(
 
 
 def _number_given(ids: Sequence[str | GivenTarget]) -> list[GivenTarget]:
-    """Return ids with their places; where there is one alone, its place goes without saying."""
+    """Return ids with their numbers; a single id needs no number in a message."""
     places = range(1, len(ids) + 1) if len(ids) > 1 else (0,)
     return [
         one if isinstance(one, GivenTarget) else GivenTarget(one, place=place)
@@ -166,7 +166,7 @@ def _warn_of_doubtful(intake: CountingCollector, problems: Problems) -> None:
 
 
 def _check_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:
-    # An entry that could not be read counts as a place of its own; no installation's text is one word.
+    # A gateway that could not be read is its own installation. Its name cannot equal an installation's text.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
     for twice in sink.find_duplicates(places):
         is_placed = twice.first.line or twice.first.column

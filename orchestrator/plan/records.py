@@ -1,4 +1,7 @@
-"""Mappings to values, driven by the types of the values' own fields."""
+"""Read mappings into values by the types of the values' own fields.
+
+So a new key needs a field and nothing else: the field's type says how the plan writes it.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ _WRITTEN_AS_ONE_TEXT: dict[type[Struct], Callable[[ScalarNode], Any]] = {
     Threshold: scalars.read_threshold,
     StepSize: scalars.read_size,
 }
-"""Values that have fields and are written as one text."""
+"""Values with fields that a plan writes as one text."""
 
 
 class KeyField(Struct, frozen=True):
-    """A key that a value has: its type without ``None``, and whether a plan must give it."""
+    """A key of a value: its type without None, and whether a plan must give it."""
 
     type: inspect.Type
     required: bool
@@ -42,7 +45,7 @@ class KeyField(Struct, frozen=True):
 
 @cache
 def list_keys(cls: type[Struct]) -> Mapping[str, KeyField]:
-    """Return the keys of ``cls`` in order. A plan may leave out a field that may be ``None``."""
+    """Return the keys of ``cls`` in order. A plan may leave out a field that may be None."""
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - every Struct is one
     return {field.encode_name: _make_key_field(field) for field in info.fields}
@@ -65,7 +68,7 @@ def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
 
 
 def list_unsupported_keys(cls: type[Struct]) -> Collection[str]:
-    """Return the keys that the format has for ``cls`` and this program does not obey."""
+    """Return the keys of ``cls`` in the format that this program does not support yet."""
     return {key for base in cls.__mro__ for key in UNSUPPORTED_KEYS.get(base, ())}
 
 
@@ -78,7 +81,7 @@ def read_record(
     before: Collection[str] = (),
     beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Return the values of the keys of ``cls`` that are given and right; ``None`` if one is wrong or missing.
+    """Return the values of the keys of ``cls`` that the plan gives; None if one is wrong or missing.
 
     Another function reads the keys ``before`` and ``beside``. A hint lists the keys of ``cls`` between them.
     """
@@ -119,7 +122,7 @@ def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems
 def add_unknown_key(
     node: MappingNode, key: str, path: str, known: Collection[str], later: Collection[str], problems: Problems
 ) -> None:
-    """Tell that ``key`` is not obeyed, or not known at all."""
+    """Add the problem that ``key`` is not supported yet, or not known at all."""
     at = node.keys[key]
     if key in later:
         problems.add(at, f"{path}.{key}" if path else key, "not supported yet")
@@ -131,7 +134,7 @@ def add_unknown_key(
 
 
 def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Problems) -> Any:
-    """Return what ``node`` means as a ``kind``; ``UNSET`` where it has been told why it means nothing."""
+    """Return the value of ``node`` as a ``kind``; UNSET after adding a problem."""
     match kind:
         case _ if node is None:
             return UNSET
@@ -165,7 +168,7 @@ def _read_struct(node: Node, cls: type[Struct], path: str, problems: Problems) -
 
 @cache
 def _has_no_default(cls: type[Struct], key: str) -> bool:
-    """Say whether a field has no default although it may be ``None``."""
+    """Return whether a field has no default although it may be None."""
     return any(field.encode_name == key and field.required for field in msgspec.structs.fields(cls))
 
 
@@ -251,7 +254,7 @@ def _read_scalar(scalar: ScalarNode, kind: inspect.Type) -> Any:
 
 
 def describe_node(node: Node) -> str:
-    """Return what ``node`` is, in words; never its text."""
+    """Return in words which sort of node this is; never its text."""
     match node:
         case ScalarNode():
             return "a single value"

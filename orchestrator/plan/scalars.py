@@ -1,4 +1,8 @@
-"""Texts of a plan to values: one function a form, each refusing what only looks right."""
+"""Turn the texts of a plan into values: one function for each form.
+
+Each function refuses a text that only looks right, such as YAML's ``1_000`` or ``0o17``. Raises
+``UnfitError``.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +32,22 @@ MOMENT = (
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
-NO_LINE_FEED = "(?!\n)"  # what Python's $ needs beside it, and a person does not
+NO_LINE_FEED = "(?!\n)"  # Python's $ also matches before a last line feed
 LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000
-"""No gateway takes as many, so more than this is a slip."""
+"""No gateway takes as many, so a greater rate is a mistake."""
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds of each unit of a duration and of a rate; a rate has no ``ms``."""
 
 
 def check_line(text: str) -> str:
-    """Return a text that names something, as written: one line, every character of which can be seen."""
+    """Return a text that names something, as written: one line without invisible characters."""
     return _check_one_line(text, why_hidden(text) or why_at_ends(text))
 
 
 def check_prose(text: str) -> str:
-    """Return a text for people, as written: one line, where non-breaking spaces and pictures may stand."""
+    """Return a text for people, as written: one line, which may hold non-breaking spaces and pictures."""
     return _check_one_line(text, why_not_prose(text))
 
 
@@ -59,7 +63,7 @@ def _check_one_line(text: str, why: str | None) -> str:
 
 
 def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
-    """Return a text as written that ``pattern`` finds something in, as JSON Schema has it."""
+    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text."""
     value = check_line(scalar.text)
     if pattern is not None and not re.search(pattern, value):
         raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
@@ -67,7 +71,7 @@ def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
 
 
 def read_whole(scalar: ScalarNode, bounds: inspect.IntType) -> int:
-    """Return a whole number within ``bounds``: plain decimal digits only, not YAML's other spellings."""
+    """Return a whole number within ``bounds``, of plain decimal digits; none of YAML's other spellings."""
     if not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
         found = quote_text(scalar.text) if scalar.plain else f"the text {quote_text(scalar.text)}"
         raise UnfitError(f"{found} is not a whole number", "write decimal digits only, without quotes")
@@ -80,7 +84,7 @@ def read_whole(scalar: ScalarNode, bounds: inspect.IntType) -> int:
 
 
 def read_flag(scalar: ScalarNode) -> bool:
-    """Return true or false, which is neither yes nor on."""
+    """Return true or false. YAML 1.1's other words for them, yes and on, are refused."""
     if not scalar.plain or scalar.text not in {"true", "false"}:
         raise UnfitError(
             f"{quote_text(scalar.text)} is neither true nor false", "write true or false, without quotes"
@@ -112,12 +116,12 @@ def read_duration(scalar: ScalarNode, bounds: inspect.FloatType) -> float:
 
 
 def read_rate(scalar: ScalarNode) -> float:
-    """Return how many a second, above 0."""
+    """Return a rate as a number a second, above 0."""
     return parse_rate(scalar.text)
 
 
 def parse_rate(text: str) -> float:
-    """Return how many a second, above 0; raises ``UnfitError``."""
+    """Return a rate as a number a second, above 0. Raises ``UnfitError``."""
     found = re.fullmatch(RATE, text)
     if found is None:
         raise UnfitError(f"{quote_text(text)} is no rate", "write a number with /s, /m or /h, such as 20/s")
@@ -158,7 +162,7 @@ def read_threshold(scalar: ScalarNode) -> Threshold:
 
 
 def read_moment(scalar: ScalarNode) -> datetime:
-    """Return an aware time; without an offset from UTC it would mean another one elsewhere."""
+    """Return an aware time. A time without an offset is refused: it would mean another moment elsewhere."""
     example = "write it as 2026-11-22T22:00:00+03:00"
     found = re.fullmatch(MOMENT, scalar.text)
     if found is None:
@@ -172,8 +176,10 @@ def read_moment(scalar: ScalarNode) -> datetime:
 
 
 def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> str:
-    """Return an absolute http(s) address. No message repeats it, since it may hold a credential; ``login``
-    says what to do with one."""
+    """Return an absolute http(s) address. ``login`` is the hint for an address with a credential.
+
+    No message repeats the address: it may hold a credential.
+    """
     value = scalar.text
     example = "write it as https://gateway.example.com"
     if not value.isascii() or not re.fullmatch(r"[!-~]+", value) or "\\" in value:
@@ -183,7 +189,7 @@ def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> s
         port, host = parts.port, parts.hostname
     except ValueError:
         raise UnfitError("this is no address: its host or its port cannot be read", example) from None
-    if "@" in value:  # also behind a # or a / that a password may hold: what stands before it is no host then
+    if "@" in value:  # even behind a # or a /: a password may hold either, and then no host precedes it
         hint = f"remove it, and {login}; if it was a password, change it"
         raise UnfitError("the address holds user information, which is refused", hint)
     if parts.scheme not in {"http", "https"}:
@@ -196,7 +202,7 @@ def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> s
 
 
 def read_proxy(scalar: ScalarNode) -> str:
-    """Return the address of a proxy, which has no path. No message repeats it."""
+    """Return the address of a proxy, which has no path. No message repeats the address."""
     value = read_url(scalar, "name a proxy that wants it by HTTPS_PROXY in the environment")
     if urlsplit(value).path not in {"", "/"}:
         raise UnfitError("the address of a proxy has no path", "write it as http://proxy.example.com:3128")
@@ -204,19 +210,19 @@ def read_proxy(scalar: ScalarNode) -> str:
 
 
 def read_variable(scalar: ScalarNode) -> str:
-    """Return the name of an environment variable. What does not look like one is not repeated."""
+    """Return the name of an environment variable. No message repeats the text: it may be a credential."""
     if not re.fullmatch(VARIABLE, scalar.text):
         raise UnfitError("this is not the name of an environment variable", "letters, digits and _ only")
     return scalar.text
 
 
 def read_account(scalar: ScalarNode) -> str:
-    """Return the name of a user or an account, as written. It is not repeated, nor is what cannot be one."""
+    """Return the name of a user or an account, as written. No message repeats the text."""
     return _check_unrepeated(scalar.text, why_hidden(scalar.text) or why_at_ends(scalar.text))
 
 
 def read_argument(scalar: ScalarNode) -> str:
-    """Return a program or one of its arguments. What cannot be one is not repeated."""
+    """Return a program or one of its arguments. No message repeats the text: it may be a credential."""
     hint = "each item is one argument; no shell reads them"
     return _check_unrepeated(scalar.text, why_not_prose(scalar.text), hint)
 
@@ -231,7 +237,7 @@ def _check_unrepeated(text: str, why: str | None, hint: str = "") -> str:
 
 
 def read_keyring(scalar: ScalarNode) -> str:
-    """Return ``service/user``; the service may hold slashes. What cannot be one is not repeated."""
+    """Return ``service/user``; the service may hold slashes. No message repeats the text."""
     service, _, user = scalar.text.rpartition("/")
     if not service or not user:
         raise UnfitError("this is not service/user, as the keyring knows it", "both parts are needed")
@@ -241,7 +247,7 @@ def read_keyring(scalar: ScalarNode) -> str:
 
 
 def read_path(scalar: ScalarNode) -> str:
-    """Return the path of a file. What cannot be one is not repeated, for it may be what the file holds."""
+    """Return the path of a file. No message repeats the text: it may be what the file should hold."""
     if not scalar.text or len(scalar.text) > 4096:
         raise UnfitError("this is not the path of a file")
     if why := why_not_prose(scalar.text):
@@ -250,7 +256,7 @@ def read_path(scalar: ScalarNode) -> str:
 
 
 def read_pattern(scalar: ScalarNode) -> str:
-    """Return a pattern of target ids, unless its text alone says that no id matches it."""
+    """Return a pattern of target ids. Refuses a pattern whose text alone shows that no id matches it."""
     value = check_line(scalar.text)
     if (unfit := find_text_fault(value)) is not None:
         raise unfit

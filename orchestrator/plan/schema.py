@@ -1,6 +1,7 @@
-"""The plan's format as a JSON Schema, for editors; made from the types that the reader goes by.
+"""Make the plan's format a JSON Schema, for editors, from the same types as the reader.
 
-A schema does not see all that the reader does, such as which gateway is of which kind, or what stands twice.
+A schema cannot express all that the reader checks: which kind a named gateway has, or which target stands
+twice.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
 
-# An editor reads 0123 as a number where the plan means a text, so a text may look like any single value.
+# An editor takes 0123 for a number where the plan means a text, so a text may be any single value.
 _TEXT: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
 _PROSE: Schema = {**_TEXT, "pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"}
 _LINE: Schema = {**_TEXT, "pattern": rf"^(?! )[^{UNSEEN}{STRANGE_SPACES}]*[^ {UNSEEN}{STRANGE_SPACES}]$"}
-# Of the pieces of a name a schema sees those that stand there as they are, not what `%` may decode to.
+# A schema sees the pieces of a name as written, but not what `%` may decode to.
 _NAME: Schema = {
     **_LINE,
     "not": {"type": "string", "pattern": r"(^|[/\\])\.{0,2}(;|[/\\]|$)"},
@@ -56,7 +57,7 @@ _FORMS: dict[str, Schema] = {
 
 
 def make_plan_schema() -> Schema:
-    """Return the schema of a plan, after JSON Schema 2020-12."""
+    """Return the schema of a plan, in the form of JSON Schema 2020-12."""
     top = _make_record(PlanHeader)
     waves = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/wave"}}
     targets = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/target"}}

@@ -1,4 +1,4 @@
-"""What the sizes of a wave's steps may be together."""
+"""Check that the sizes of a wave's steps go together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _TO_THE_END = "end the list with 100%"
 
 
 def check_sizes(node: ListNode, sizes: Sequence[StepSize], path: str, problems: Problems) -> bool:
-    """Say whether each of ``sizes`` goes further than those before it, and the last to the end; tell why not.
+    """Return whether each of ``sizes`` goes further than those before, and the last to the end.
 
-    A share and a count cannot be compared before the targets of the wave are counted.
+    Adds a problem for each size that does not. Shares and counts are only compared among themselves: nobody
+    knows yet how many targets the wave has.
     """
     if not sizes:
         problems.add(node.at, path, "the list of sizes is empty", _TO_THE_END)

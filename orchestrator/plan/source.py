@@ -1,4 +1,4 @@
-"""The bytes of the plan and of the files it includes: bounded, checked and counted while they stream by."""
+"""Read the bytes of a plan and of its target files: bounded, checked and hashed while they stream by."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from orchestrator.system.reading import LARGEST, FileRefusedError
 from orchestrator.text.characters import why_hidden
 
 MOST_IN_A_LINE = 1 << 20
-"""Bytes. Read past this without a line's end, a file is no plan, and its reader would hold all of it."""
+"""Bytes. A file with a longer line is no plan, and its reader would have to hold all of that line."""
 
 MOST_IN_AN_ENTRY = 8 << 20
-"""Bytes of one target's entry or of one key of the plan, which are held while they are read."""
+"""Bytes of one target's entry, or of one key of the plan: the reader holds them while it reads them."""
 
 LARGEST_LIST = 1 << 30
-"""Bytes of a file of targets: ten million rows, which are not held."""
+"""Bytes of a file of targets: about ten million rows. The reader holds one row at a time."""
 
 _BLOCK = 1 << 16
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""How the files begin in which spreadsheets keep their own: .xlsx and .ods, and .xls."""
+"""The first bytes of a spreadsheet's own files: .xlsx and .ods, and .xls."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading bytes. Raises ``UnfitError`` that says why it cannot be.
+    """Open a regular file for reading bytes. Raises ``UnfitError`` with the reason why it cannot be read.
 
-    A pipe is refused before it is opened: the plan may have to be read twice, and an open could wait forever.
+    Refuses a pipe before opening it: the plan may have to be read twice, and an open could wait forever.
     """
     try:
         return reading.open_regular(path)
@@ -45,7 +45,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def open_list(path: Path) -> BinaryIO:
-    """Open a file of targets, which may be a pipe: then all of it is read. Raises ``UnfitError``."""
+    """Open a file of targets. Reads a pipe to its end first. Raises ``UnfitError``."""
     try:
         if reading.is_pipe(path):
             return io.BytesIO(reading.read_any(path))
@@ -55,14 +55,14 @@ def open_list(path: Path) -> BinaryIO:
 
 
 class Fingerprint:
-    """Digest and length of one file, taken while its bytes stream by."""
+    """The length and the SHA-256 of one file, computed while its bytes stream by."""
 
     def __init__(self) -> None:
         self.size = 0
         self._hash = hashlib.sha256()
 
     def add(self, data: bytes) -> None:
-        """Take the next bytes in."""
+        """Add the next bytes."""
         self.size += len(data)
         self._hash.update(data)
 
@@ -72,7 +72,7 @@ class Fingerprint:
 
 
 def compute_digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> str:
-    """Return what the plan's approval is bound to: each file's length and SHA-256, then the given ids."""
+    """Return the digest that an approval names: over each file's length and SHA-256, then the given ids."""
     total = hashlib.sha256()
     for file in files:
         total.update(b"file" + file.size.to_bytes(8) + file.digest())
@@ -83,14 +83,14 @@ def compute_digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> s
 
 
 class PlanSource:
-    """The stream that libyaml reads the plan from. Raises ``UnreadableError`` where it must stop."""
+    """The stream from which libyaml reads the plan. Raises ``UnreadableError`` for bytes that are no plan."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.fingerprint = Fingerprint()
         self.held = 0
-        """Bytes read since the last entry began; whoever begins one sets it to 0."""
+        """Bytes read since the last entry began. The reader sets it to 0 at each entry."""
         self.marked = False
-        """Whether a byte was read without which there is neither a tag nor an anchor."""
+        """Whether the file holds ! or & so far. Without them no entry has a tag or an anchor to look for."""
         self._stream = stream
         self._line = 1
         self._line_size = 0
@@ -98,7 +98,7 @@ class PlanSource:
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self, size: int = _BLOCK, /) -> bytes:
-        """Return about ``size`` bytes, none at the end; a character that is written as a pair is made one."""
+        """Return about ``size`` bytes, none at the end, with surrogate pairs joined."""
         while data := self._read(size):
             if joined := self._joiner.feed(data):
                 return joined
@@ -121,7 +121,7 @@ class PlanSource:
             self.held = 0
 
     def _measure(self, data: bytes) -> None:
-        if self.fingerprint.size > LARGEST:  # it has grown since it was opened
+        if self.fingerprint.size > LARGEST:  # the file has grown since it was opened
             raise UnreadableError(
                 FilePosition(0, self._line, 1), reading.make_too_large_error(LARGEST).message
             )
@@ -157,7 +157,7 @@ class PlanSource:
         return self._stream.read(1)
 
     def find_position(self, offset: int) -> FilePosition:
-        """Return the place of the byte at ``offset``. Moves the stream; only for a message at the end."""
+        """Return the position of the byte at ``offset``. Moves the stream: only for a last message."""
         self._stream.seek(0)
         line, start, position = 1, 0, 0
         while position < offset:
@@ -173,9 +173,9 @@ class PlanSource:
         return FilePosition(0, line, len(before.removeprefix("\ufeff")) + 1)
 
     def find_odd_character(self, line: int) -> str:
-        """Return what stands in the line number ``line`` or the one before, and only looks like YAML's own.
+        """Describe a character in the line ``line``, or the one before, that only looks like YAML's own.
 
-        Moves the stream; only for a message at the end.
+        Moves the stream, so call it only for a last message.
         """
         self._stream.seek(0)
         for _ in range(line - 2):
@@ -184,7 +184,7 @@ class PlanSource:
         return _find_odd_character(self._stream.readline(MOST_IN_A_LINE)) or _find_odd_character(before)
 
 
-# What a YAML file is made of, as keyboards, word processors and chats write it.
+# YAML's own characters, as keyboards, word processors and chats replace them.
 _LOOKS_LIKE = {
     "\uff1a": ":", "\uff0c": ",", "\uff0d": "-", "\uff5b": "{", "\uff5d": "}", "\uff3b": "[", "\uff3d": "]",
     "\uff03": "#", "\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u2013": "-", "\u2014": "-",
@@ -192,7 +192,7 @@ _LOOKS_LIKE = {
 
 
 def _find_odd_character(data: bytes) -> str:
-    """Return which character of a line is taken for another one, and what to write; nothing without one."""
+    """Return which character of a line looks like another, and what to write; an empty text without one."""
     text = data.decode("utf-8", "replace")
     if "\t" in text:
         return "the line holds a tab; indent with spaces"
@@ -206,10 +206,10 @@ def _find_odd_character(data: bytes) -> str:
 
 
 def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str]:
-    """Yield the lines of an included file with their ends, a byte order mark left out.
+    """Yield the lines of a file of targets with their ends, without a byte order mark.
 
     A line ends as on any system: LF, CR LF, or CR alone. Raises ``UnreadableError`` at a line that is longer
-    than 1 MB or no UTF-8, and where there is no end to them.
+    than 1 MB or no UTF-8, and after ``LARGEST_LIST`` bytes.
     """
     for number, data in enumerate(_split_lines(stream), 1):
         fingerprint.add(data)
@@ -224,11 +224,11 @@ def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterato
 
 
 def _split_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a stream, and of one that is too long the beginning."""
+    """Yield the lines of a stream; of a line that is too long, only the beginning."""
     rest = b""
     while block := stream.read(_BLOCK):
         parts = (rest + block).splitlines(keepends=True)
-        # The last one may go on, and a CR at its end may be half of a CR LF.
+        # The last line may go on in the next block, and a CR at its end may be half of a CR LF.
         rest = b"" if parts[-1].endswith(b"\n") else parts.pop()
         yield from parts
         if len(rest) > MOST_IN_A_LINE:
@@ -255,6 +255,6 @@ def _decode_line(data: bytes, at: FilePosition) -> str:
 
 
 def is_within(folder: Path, path: str) -> bool:
-    """Say whether the relative ``path`` stays inside ``folder``, by its text alone."""
+    """Return whether the relative ``path`` stays inside ``folder``, by its text alone."""
     whole = os.path.abspath(folder / path)  # noqa: PTH100 - resolve() would follow links
     return Path(whole).is_relative_to(os.path.abspath(folder))  # noqa: PTH100

@@ -1,4 +1,4 @@
-"""The plan that ``undeploy init`` writes: short, commented, and valid as it stands."""
+"""The plan that ``undeploy init`` writes: short, commented, and valid without a change."""
 
 from __future__ import annotations
 

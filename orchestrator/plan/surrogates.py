@@ -1,6 +1,7 @@
 r"""Characters beyond U+FFFF as JSON writes them, ``\ud83d\ude00``, which YAML does not know.
 
-Programs write a plan, or single texts of one, as JSON. Only what stands in double quotes is an escape.
+Programs write a plan, or single texts of one, as JSON, and JSON is nearly YAML. Such a pair is an escape only
+inside double quotes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 
 _TOKEN = re.compile(rb'\n|"|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\.', re.DOTALL)
 _UNFINISHED = 11
-"""Bytes: one less than a pair."""
+"""Bytes of a pair that may be cut off at the end of a block: one less than the whole."""
 
 
 class SurrogateJoiner:
@@ -20,14 +21,14 @@ class SurrogateJoiner:
         self._in_quotes = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return ``data`` with its pairs joined; the line in which a pair may go on is held back."""
+        """Return ``data`` with its pairs joined. Hold back the last line if a pair may go on after it."""
         data = self._held + data
         end = data.rfind(b"\n") + 1 if b"\\" in data[-_UNFINISHED:] else len(data)
         self._held = data[end:]
         return self._join(data[:end])
 
     def finish(self) -> bytes:
-        """Return what was held back, at the end of the stream."""
+        """Return the bytes held back, at the end of the stream."""
         held, self._held = self._held, b""
         return self._join(held)
 

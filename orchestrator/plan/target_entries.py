@@ -1,4 +1,4 @@
-"""Entries of a list of targets: one target, a matrix of them, or a file of them."""
+"""Read the entries of a list of targets: one target, a matrix of targets, or a file of targets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestrator.plan.target_shape import TargetShape, check_coordinate, make_s
 from orchestrator.text.characters import quote_text
 
 MOST_IN_A_MATRIX = 1_000_000
-"""Targets that one entry may name; and the dependencies that it may make of them."""
+"""How many targets one entry may name, and how many dependencies it may make of them."""
 
 
 class _PlacedText(NamedTuple):
@@ -34,7 +34,7 @@ class _PlacedText(NamedTuple):
 
 
 class EntryReader:
-    """Reads entries, and puts the targets that they name into the tray."""
+    """Reads entries, and puts the targets that they name into the collector."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class EntryReader:
         self._last: TargetShape | None = None
 
     def put_flat(self, taken: list[ScalarEvent], start: Event) -> bool:
-        """Put the target that begins at ``start`` and whose keys and values, in turn, are ``taken``.
+        """Put the target that begins at ``start``. ``taken`` holds its keys and values in turn.
 
-        Says false, and does nothing, unless all is right: ``read`` then tells what is wrong. This is the way
-        that nearly all of a large plan goes, so it looks at the texts only.
+        Returns False, and does nothing, if anything is wrong; ``read`` then adds the problem. Nearly all
+        entries of a large plan go this way, so it only looks at the texts.
         """
         words = [event.value for event in taken]
         keys, texts = words[::2], words[1::2]
-        shape = self._last  # the next target mostly looks like the one before
+        shape = self._last  # most targets have the keys of the one before
         if shape is None or keys != shape.keys or (row := shape.read_row(texts)) is None:
             shape = self._last = self._find_shape(tuple(keys), texts)
             if shape is None or (row := shape.read_row(texts)) is None:
@@ -80,7 +80,7 @@ class EntryReader:
         return found
 
     def read(self, node: Node | None, at: FilePosition, path: str) -> None:
-        """Put the targets of the entry ``node``, which stands ``at``, or tell what is wrong with it."""
+        """Put the targets of the entry ``node`` at the position ``at``, or add a problem."""
         if not isinstance(node, MappingNode):
             if node is not None:
                 self._problems.add(

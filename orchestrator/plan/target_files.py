@@ -1,4 +1,4 @@
-"""Files of targets that a plan names with ``from_file``: CSV with a header, or JSON lines."""
+"""Read the files of targets that a plan names with ``from_file``: CSV with a header, or JSON lines."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 MOST_COLUMNS = 50
-"""No kind has as many keys; a line with more is no header."""
+"""No kind of gateway has as many keys, so a line with more columns is no header."""
 
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
-"""What spreadsheets write, and read, before the header."""
+"""The line that spreadsheets write, and read, before the header."""
 _RETYPED = re.compile(
     r"[0-9](?:[.,][0-9]+)?E[+-][0-9]+|=.*|#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|#+)"
     r"|[0-9]{4,}\.0|[0-9]{1,2}-[A-Z][a-z]{2}(?:-[0-9]{2,4})?|[0-9]{1,2}([./])[0-9]{1,2}\1[0-9]{4}"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?: 00:00(?::00)?)?"
 )
-"""What a spreadsheet makes of an id that it takes for a number or a date, or leaves of a formula."""
+"""What a spreadsheet makes of an id that it takes for a number, a date or a formula."""
 _RETYPED_BEGINS = frozenset("0123456789=#")
 _RETYPE_HINT = "in a spreadsheet, make the column text and fill it in again"
 
 
 class TargetFiles:
-    """Reads the files that the plan ``plan`` names; ``fingerprints`` holds one for each, in order."""
+    """Reads the files that the plan at ``plan`` names. ``fingerprints`` has one for each file, in order."""
 
     def __init__(self, plan: Path, problems: Problems) -> None:
         self.fingerprints: list[Fingerprint] = []
@@ -57,9 +57,9 @@ class TargetFiles:
         collector: TargetCollector,
         gateways: Mapping[str, NamedGateway],
     ) -> None:
-        """Put the targets of the file into ``collector``; what is wrong is told with that file's own lines.
+        """Put the targets of the file into ``collector``; add problems with the lines of that file.
 
-        They are of ``gateway`` and may come after targets of any of the ``gateways``.
+        The targets belong to ``gateway``, and may come after targets of any of the ``gateways``.
         """
         try:
             file = self._find_file(name.text)
@@ -145,7 +145,7 @@ class _TargetFileReader:
             raise self._explain_csv_error(error, ended + 1, table.line_num) from None
 
     def _explain_csv_error(self, error: csv.Error, begun: int, line: int) -> UnreadableError:
-        """Say what ends the reading of a row that begins at the line ``begun``, at ``line``."""
+        """Return why the reader stops at ``line``, in the row that begins at the line ``begun``."""
         if "unexpected end of data" in str(error):
             hint = f"the row that begins at line {begun} has a double quote that nothing closes"
             return UnreadableError(
@@ -154,8 +154,7 @@ class _TargetFileReader:
         return UnreadableError(FilePosition(self._file_index, line, 1), f"cannot be read as CSV: {error}")
 
     def _read_header(self, table: Reader) -> list[str] | None:
-        """Return the names of the columns; None where the file has none. Rows with nothing in them may stand
-        before."""
+        """Return the names of the columns; None if the file has none. Skips empty rows before the header."""
         filled = (row for row in table if any(map(trim_spaces, row)))
         first: list[str] = next(filled, [])
         if first and first[0].lower() in ("sep=", "sep=,") and not any(first[1:]):
@@ -172,9 +171,9 @@ class _TargetFileReader:
         return self._trim_row(first, [], table.line_num)
 
     def _trim_row(self, row: list[str], columns: list[str], line: int) -> list[str]:
-        """Return the cells of a row without the spaces at their ends; none where all of them are empty.
+        """Return the cells of a row without the spaces at their ends; an empty list if all cells are empty.
 
-        Empty ones behind the last column are left out, too: a spreadsheet writes them for its widest row.
+        Leaves out empty cells behind the last column, too: a spreadsheet pads rows to its widest one.
         """
         cells = [cell if cell.isalnum() else trim_spaces(cell) for cell in row]
         if cells != row:

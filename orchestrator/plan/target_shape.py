@@ -1,4 +1,7 @@
-"""The keys of one target, in the order in which they stand: made once, then used for every target alike."""
+"""The keys of targets in one order: made once, then used for every target with these keys.
+
+This is the innermost loop of the reader. A plan of a million targets has a handful of shapes.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ TargetRow = tuple[tuple[str, ...], str | None, bool | None]
 
 
 def make_test(coordinate: Coordinate) -> Callable[[str], object]:
-    """Return what says whether a text may be the ``coordinate``."""
+    """Return a function that tests whether a text may be the ``coordinate``."""
     return is_name if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
 
 
 def check_coordinate(coordinate: Coordinate, text: str) -> None:
-    """Raise ``UnfitError`` with the reason why ``text`` may not be the ``coordinate``."""
+    """Raise ``UnfitError`` with the reason if ``text`` may not be the ``coordinate``."""
     if make_test(coordinate)(text):
         return
     if not text:
@@ -39,8 +42,10 @@ def check_flag(text: str) -> None:
 
 
 class TargetShape:
-    """Targets of one gateway whose ``keys`` stand in one order. ``blank`` says that an option without a text
-    was not given, as in a table, where every row has every column."""
+    """Targets of one gateway whose ``keys`` stand in one order.
+
+    With ``blank``, an option with an empty text counts as not given: in a table every row has every column.
+    """
 
     def __init__(self, gateway: str, kind: type[Gateway], keys: Sequence[str], *, blank: bool) -> None:
         self.keys = list(keys)
@@ -53,7 +58,7 @@ class TargetShape:
         self.persistent = keys.index("persistent") if "persistent" in keys else None
         self._blank = blank
         self.read_row: Callable[[Sequence[str]], TargetRow | None] = self._read_row
-        """Returns the parts and the options; ``None`` where ``find_faults`` has something to say."""
+        """Returns the parts and the options of a target; None if ``find_faults`` finds a fault."""
         if len(self._tests) == 1 and set(keys) <= {"gateway", *self._coordinates}:
             self.read_row = self._read_single
 
@@ -110,7 +115,7 @@ class TargetShape:
 def make_shape(
     gateway: str, kind: type[Gateway], keys: Sequence[str], *, blank: bool = False
 ) -> TargetShape | None:
-    """Return the shape of targets with exactly these ``keys``; ``None`` where they do not make a target."""
+    """Return the shape of targets with exactly these ``keys``; None if these keys do not make a target."""
     names = {item.name for item in kind.COORDINATES}
     given = set(keys)
     if len(given) != len(keys) or not names <= given or not given <= {"gateway", *names, *kind.OPTIONS}:

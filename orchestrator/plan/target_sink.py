@@ -1,4 +1,7 @@
-"""Where the targets of a plan go while it is read: there are too many to be held by the reader."""
+"""The sink that takes the targets of a plan while the reader reads them.
+
+A plan may have more targets than memory can hold, so a run passes a sink that writes to its journal.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from orchestrator.text.names import to_nfc
 
 
 class DuplicateTarget(Struct, frozen=True):
-    """A target that stands a second time: the place and the id of either, which differ where two gateway
-    names mean the same installation."""
+    """A target that a plan names twice: both positions, and both ids.
+
+    The ids differ if two gateway names mean the same installation.
+    """
 
     first: FilePosition
     first_id: TargetId
@@ -24,57 +29,58 @@ class DuplicateTarget(Struct, frozen=True):
 
 
 class DependencyFault(Struct, frozen=True):
-    """An ``after`` that cannot be obeyed, at the ``place`` where it names a target.
+    """An ``after`` that cannot be obeyed, with the position at which it names a target.
 
-    ``ids`` begins with that target; of a circle it holds all members, each coming after the next. ``among``
-    are ids that may be meant by one that is unknown; empty where there are too many.
+    ``ids`` begins with that target; for a cycle it holds all members, each of which comes after the next.
+    ``among`` are the ids that an unknown one may be a misspelling of; empty if there are too many.
     """
 
     place: FilePosition
-    why: Literal["unknown", "itself", "later", "circle"]
+    why: Literal["unknown", "itself", "later", "cycle"]
     ids: tuple[TargetId, ...]
     among: tuple[TargetId, ...] = ()
 
 
 MOST_SUGGESTED = 1000
-"""Ids that a slip in an id is compared with."""
+"""How many ids an unknown id is compared with; with more, comparing takes too long."""
 
 
 class TargetSink(Protocol):
     """Takes the targets of a plan, in the plan's order."""
 
     def add(self, target: Target, place: FilePosition) -> None:
-        """Take one more target, which stands at ``place``."""
+        """Take one more target, which the plan names at ``place``."""
         ...
 
     def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
-        """Take that the target numbered ``seq`` comes after the one called ``needs``, as said at ``place``.
+        """Take a dependency: the target numbered ``seq`` comes after the target with the id ``needs``.
 
-        ``needs`` is in NFC. Either may come first, also the target that is needed, and that may never come.
+        ``needs`` is in NFC, and stands at ``place``. The needed target may come before or after this call,
+        or never.
         """
         ...
 
     def find_dependency_faults(self) -> Iterator[DependencyFault]:
-        """Yield what was required and cannot be, once for each place; asked once, after the last ``add``."""
+        """Yield the dependencies that cannot be obeyed, one a position. Called once, at the end."""
         ...
 
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
-        """Yield each target that stands again, in the plan's order; asked once, after the last ``add``.
+        """Yield each target that the plan repeats, in the plan's order. Called once, after the last ``add``.
 
-        ``installations`` maps each gateway's name to what makes it the same place as another one. Two targets
-        are the same when that and their parts are equal, both in NFC.
+        ``installations`` maps the name of each gateway to a text that is equal for the same installation. Two
+        targets are the same if that text and their parts are equal, in NFC.
         """
         ...
 
 
 class TargetList:
-    """A sink in memory, for tests and for small plans: some 600 bytes a target."""
+    """A sink in memory, for tests and for small plans: about 600 bytes a target."""
 
     def __init__(self) -> None:
         self.targets: list[Target] = []
         self.places: list[FilePosition] = []
         self.needs: dict[int, list[int]] = {}
-        """By the number of a target, the targets that go first; ``find_dependency_faults`` completes it."""
+        """By the number of a target: the numbers of those before it. ``find_dependency_faults`` fills it."""
         self._required: list[tuple[int, TargetId, FilePosition]] = []
 
     def add(self, target: Target, place: FilePosition) -> None:
@@ -83,22 +89,22 @@ class TargetList:
         self.places.append(place)
 
     def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
-        """Keep that ``seq`` comes after ``needs``."""
+        """Keep the dependency."""
         self._required.append((seq, needs, place))
 
     def compute_depths(self) -> dict[int, int]:
-        """Return how deep each target stands that comes after others."""
+        """Return the depth of each target that comes after others."""
         return compute_depths(self.needs)
 
     def find_dependency_faults(self) -> Iterator[DependencyFault]:
-        """Yield what was required and cannot be."""
+        """Yield the dependencies that cannot be obeyed."""
         by_seq = {target.seq: target for target in self.targets}
         by_id = {to_nfc(target.id): target for target in reversed(self.targets)}
         at: dict[tuple[int, int], FilePosition] = {}
         yield from dict.fromkeys(self._find_faults(by_seq, by_id, at))
-        for circle in find_cycles(self.needs):
-            ids = tuple(by_seq[seq].id for seq in circle)
-            yield DependencyFault(at[circle[0], circle[1]], "circle", ids)
+        for cycle in find_cycles(self.needs):
+            ids = tuple(by_seq[seq].id for seq in cycle)
+            yield DependencyFault(at[cycle[0], cycle[1]], "cycle", ids)
 
     def _find_faults(
         self,
@@ -120,7 +126,7 @@ class TargetList:
                 self.needs.setdefault(seq, []).append(needed.seq)
 
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
-        """Yield each target that stands again, with the place where it stood first."""
+        """Yield each target that the plan repeats, with its first position."""
         seen: dict[tuple[str, tuple[str, ...]], int] = {}
         for index, target in enumerate(self.targets):
             key = (installations.get(target.gateway, target.gateway), tuple(map(to_nfc, target.parts)))

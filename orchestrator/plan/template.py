@@ -1,4 +1,4 @@
-"""A plan without its targets: what `undeploy discover` begins with, and copies into what it writes."""
+"""A plan without its targets, which `undeploy discover` reads and copies into the plan that it writes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from orchestrator.plan.reader import read_once
 from orchestrator.plan.source import is_within
 from orchestrator.plan.yaml_text import format_quoted, format_text
 
-# What a plain value may look like besides a name, where it was plain before: numbers, shares, times, paths.
+# Values that stay plain if they were plain, besides names: numbers, shares, times, paths.
 _PLAIN_ANYWHERE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+%:-]*(?<!:)")
 
 _FILES = frozenset({"file", "ca_file", "cert_file", "key_file"})
 
 
 class PlanTemplate(Struct, frozen=True, kw_only=True):
-    """The header and the gateways of a plan, typed and as written. ``folder`` is absolute."""
+    """The header and the gateways of a plan, both as values and as written. ``folder`` is absolute."""
 
     header: PlanHeader
     gateways: tuple[Gateway, ...]
@@ -38,7 +38,7 @@ class PlanTemplate(Struct, frozen=True, kw_only=True):
 
 
 def read_template(path: Path) -> PlanTemplate:
-    """Read a plan that may have no targets; those that it has are passed over, with the files that they name.
+    """Read a plan that may have no targets. Passes over its targets and their files.
 
     Raises ``PlanError`` with every problem of the rest. Resolves no credential.
     """
@@ -59,9 +59,10 @@ def read_template(path: Path) -> PlanTemplate:
 
 
 def move_paths(frame: PlanTemplate, folder: Path) -> MappingNode:
-    """Return the entries as they are to be written into another ``folder``: paths lead to the same files.
+    """Return the entries for a plan in another ``folder``: their paths lead to the same files as before.
 
-    Raises ``UsageError`` for a credential's command that may depend on the plan's folder, where it runs.
+    Raises ``UsageError`` for a credential's command that may depend on the plan's folder, since it runs
+    there.
     """
     here, there = Path(os.path.realpath(frame.folder)), Path(os.path.realpath(folder))
     gateways = frame.entries.values.get("gateways")
@@ -73,7 +74,7 @@ def move_paths(frame: PlanTemplate, folder: Path) -> MappingNode:
 
 
 def has_relative_paths(frame: PlanTemplate) -> bool:
-    """Say whether the gateways name files by paths that depend on the plan's folder."""
+    """Return whether the gateways name files by paths that depend on the plan's folder."""
     return _has_relative_path(frame.entries.values.get("gateways"), "")
 
 
@@ -123,7 +124,7 @@ class _PathMover:
 
 
 def format_block(entries: MappingNode, indent: int = 0) -> Iterator[str]:
-    """Yield the lines of a mapping as it was read: what was plain stays so, and a number a number."""
+    """Yield the lines of a mapping as it was read. A plain value stays plain, so that a number stays one."""
     pad = " " * indent
     for key, node in entries.values.items():
         name = f"{pad}{format_text(key)}:"

@@ -1,4 +1,4 @@
-"""A plan's values as the text that the reader reads back; its lines are of bounded length."""
+"""Write a plan's values as YAML that the reader reads back. Its lines have a bounded length."""
 
 from __future__ import annotations
 
@@ -16,51 +16,53 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import list_keys
 from orchestrator.plan.scalars import UNITS
+from orchestrator.text.characters import escape_character
 
 LONGEST_COMMENT = 500
-"""Characters of somebody else's text in one comment."""
+"""Characters of a text from outside in one comment."""
 
 _PIECE = 2_000
-"""Characters of a text on one line."""
+"""Characters of one text on one line."""
 _MOST_ON_A_LINE = 20
 """Items of a list on one line."""
 _DEEPER = "\n          "
 
-# Whatever reads YAML takes these for texts; the words that some readers take for something else are left out.
+# Every reader of YAML takes these for texts. YAML 1.1 takes "no" for false and "y" for true, so they need
+# quotes.
 _BARE = re.compile(
     r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_./-]{0,200}\Z", re.IGNORECASE | re.ASCII
 )
 _SHORT = {"\\": "\\\\", '"': '\\"'}
 _BESIDE = frozenset({"name", "parent", "window"})
-"""Keys at the top that are not taken from the plan as they are."""
+"""Keys that a remainder does not copy: it has another name and parent, and the window is over."""
 
 PathMover = Callable[[str], str]
-"""Gives the path of a plan as another folder's plan has to name it."""
+"""Returns a path of one plan as a plan in another folder has to write it."""
 
 
-def format_head(plan: Plan, parent: str, moved: PathMover) -> Iterator[str]:
-    """Yield the lines of a plan down to its waves: those of ``plan``, going back to the run ``parent``.
+def format_head(plan: Plan, parent: str, move_path: PathMover) -> Iterator[str]:
+    """Yield the lines of a plan down to its waves: the lines of ``plan``, with the run ``parent``.
 
-    It has no window. Keys with their default are left out.
+    Leaves out the window, and keys with their default.
     """
     yield f"version: {READS_VERSION}\n"
     yield f"name: {format_text(plan.name)}\n"
     yield f"parent: {format_text(parent)}\n"
     for key, value, kind in _list_given(plan, PlanHeader):
         if key not in _BESIDE:
-            yield f"{key}: {_format_value(value, kind, moved)}\n"
+            yield f"{key}: {_format_value(value, kind, move_path)}\n"
     yield "\ngateways:\n"
     for gateway in plan.gateways:
-        yield from _format_gateway(gateway, moved)
+        yield from _format_gateway(gateway, move_path)
     yield "\nwaves:\n"
 
 
-def _format_gateway(gateway: Gateway, moved: PathMover) -> Iterator[str]:
+def _format_gateway(gateway: Gateway, move_path: PathMover) -> Iterator[str]:
     yield f"  {format_text(gateway.name)}:\n"
     yield f"    kind: {format_text(gateway.KIND)}\n"
     for key, value, kind in _list_given(gateway, type(gateway)):
         if key != "name":
-            yield f"    {key}: {_format_value(value, kind, moved)}\n"
+            yield f"    {key}: {_format_value(value, kind, move_path)}\n"
 
 
 def format_wave(wave: Wave) -> Iterator[str]:
@@ -73,7 +75,7 @@ def format_wave(wave: Wave) -> Iterator[str]:
 
 
 def format_target(target: Target, kind: type[Gateway], after: Sequence[TargetId]) -> str:
-    """Return the entry of a target of a gateway of this ``kind``, which comes ``after`` others."""
+    """Return the entry of a target at a gateway of this ``kind``, with the ids of ``after``."""
     keys = {"gateway": format_text(target.gateway)}
     keys |= {item.name: format_text(part) for item, part in zip(kind.COORDINATES, target.parts, strict=True)}
     if target.description is not None:
@@ -86,22 +88,22 @@ def format_target(target: Target, kind: type[Gateway], after: Sequence[TargetId]
 
 
 def format_comment(said: str) -> str:
-    """Return ``said`` as it may stand behind a ``#``: on one line, cut, with nothing invisible in it."""
+    """Return ``said`` as a comment behind a ``#``: one line, cut, with invisible characters escaped."""
     cut = said if len(said) <= LONGEST_COMMENT else f"{said[: LONGEST_COMMENT - 1]}…"
-    return "".join(map(_visible, cut))
+    return "".join(map(_show_letter, cut))
 
 
-def _visible(letter: str) -> str:
-    return letter if letter.isprintable() else _escaped(letter)
+def _show_letter(letter: str) -> str:
+    return letter if letter.isprintable() else escape_character(letter)
 
 
 def format_text(value: str) -> str:
-    """Return ``value`` as a scalar that is a text to every reader of YAML, without quotes where it can be."""
+    """Return ``value`` as a scalar that every reader of YAML takes for a text; in quotes only if needed."""
     return value if _BARE.match(value) else format_quoted(value)
 
 
 def format_quoted(value: str) -> str:
-    """Return ``value`` in quotes, as a text to every reader of YAML."""
+    """Return ``value`` in double quotes, escaped."""
     pieces = [value[at : at + _PIECE] for at in range(0, len(value), _PIECE)] or [""]
     return f'"{_fold(pieces)}"'
 
@@ -112,20 +114,17 @@ def format_flow(pairs: Mapping[str, str]) -> str:
 
 
 def _fold(pieces: Sequence[str]) -> str:
-    """Return the pieces of one text, each on a line of its own; the breaks between them are no part of it."""
-    first, *rest = ["".join(_SHORT.get(letter) or _visible(letter) for letter in piece) for piece in pieces]
-    # A blank at the beginning of a line would count as indentation.
+    """Join the pieces of one text, each on its own line. YAML drops these line breaks again."""
+    first, *rest = [
+        "".join(_SHORT.get(letter) or _show_letter(letter) for letter in piece) for piece in pieces
+    ]
+    # YAML would take a blank at the beginning of a line for indentation.
     rest = [f"\\{piece}" if piece[0] == " " else piece for piece in rest]
     return f"\\{_DEEPER}".join([first, *rest])
 
 
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
 def _list_given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
-    """Yield those ``keys`` of ``value`` that do not have their default, with their values and types."""
+    """Yield the ``keys`` of ``value`` that do not have their default, with their values and types."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(type(value))}
     for key, field in list_keys(keys).items():
         held = getattr(value, key, None)
@@ -133,20 +132,20 @@ def _list_given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, i
             yield key, held, field.type
 
 
-def _format_value(value: Any, kind: inspect.Type, moved: PathMover) -> str:
+def _format_value(value: Any, kind: inspect.Type, move_path: PathMover) -> str:
     match kind:
         case inspect.StructType(cls=cls):
-            return _format_struct(value, cls, moved)
+            return _format_struct(value, cls, move_path)
         case inspect.VarTupleType(item_type=item):
-            return _format_list([_format_value(each, item, moved) for each in value])
+            return _format_list([_format_value(each, item, move_path) for each in value])
         case inspect.Metadata(extra={"form": "duration"}):
             return _format_duration(value)
         case inspect.Metadata(extra={"form": "rate"}):
             return _format_rate(value)
         case inspect.Metadata(extra={"form": "path"}):
-            return format_text(moved(value))
+            return format_text(move_path(value))
         case inspect.Metadata(type=inner):
-            return _format_value(value, inner, moved)
+            return _format_value(value, inner, move_path)
         case inspect.BoolType():
             return _format_flag(value)
         case inspect.IntType():
@@ -154,21 +153,24 @@ def _format_value(value: Any, kind: inspect.Type, moved: PathMover) -> str:
     return format_text(value)
 
 
-def _format_struct(value: Struct, cls: type[Struct], moved: PathMover) -> str:
+def _format_struct(value: Struct, cls: type[Struct], move_path: PathMover) -> str:
     if isinstance(value, Threshold | StepSize):
         return str(value.count) if value.share is None else f"{_format_decimal(value.share * 100)}%"
     if isinstance(value, CredentialReference) and value.command:
         program, *arguments = value.command
-        # A program without a slash is looked for in PATH, wherever the plan is.
+        # The system looks for a program without a slash in PATH, wherever the plan is.
         return _format_mapping(
             {
                 "command": _format_list(
-                    [format_text(moved(program) if "/" in program else program), *map(format_text, arguments)]
+                    [
+                        format_text(move_path(program) if "/" in program else program),
+                        *map(format_text, arguments),
+                    ]
                 )
             }
         )
     return _format_mapping(
-        {key: _format_value(held, kind, moved) for key, held, kind in _list_given(value, cls)}
+        {key: _format_value(held, kind, move_path) for key, held, kind in _list_given(value, cls)}
     )
 
 
@@ -204,5 +206,5 @@ def _format_rate(per_second: float) -> str:
 
 
 def _choose_nearest(written: dict[str, float], meant: float) -> str:
-    """Return the shortest of the texts that come nearest to what is ``meant``; what was read is exact."""
+    """Return the shortest of the texts that come nearest to ``meant``. A value from a plan stays exact."""
     return min(written, key=lambda one: (abs(written[one] - meant), len(one)))

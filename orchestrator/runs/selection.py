@@ -22,8 +22,9 @@ from orchestrator.plan.patterns import (
     name_by_entry,
     name_by_installation,
 )
-from orchestrator.plan.protect import Line, ProtectFile, refuse_dead_lines
+from orchestrator.plan.protect import ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import find_step_ends
+from orchestrator.text.lists import ListedLine
 from orchestrator.text.names import to_nfc
 
 MOST_NAMED = 10
@@ -32,7 +33,7 @@ MOST_NAMED = 10
 
 def refuse_dead_patterns(plan: Plan, options: RunOptions) -> None:
     """Raise ``PlanError`` with the place of each line of a protect file that can match no target's id."""
-    given = ProtectFile("protect", tuple(Line(text, 0, 0) for text in options.protect))
+    given = ProtectFile("protect", tuple(ListedLine(text, 0, 0) for text in options.protect))
     refuse_dead_lines([*options.protect_files, *([given] if given.lines else [])], plan.gateways)
 
 
@@ -91,7 +92,7 @@ def _locate_patterns(plan: Plan, options: RunOptions) -> dict[str, str]:
     places = dict.fromkeys(plan.protect, "in the plan")
     for file in options.protect_files:
         for line in file.lines:
-            places.setdefault(line.pattern, f"{file.name}:{line.number}")
+            places.setdefault(line.text, f"{file.name}:{line.number}")
     return places | {text: "given" for text in options.protect if text not in places}
 
 

@@ -1,7 +1,7 @@
-"""What may name something, and when two names are one: the pieces of a name, and the characters in it.
+"""Judge which texts may be names, and when two names are the same.
 
-Pure. A name travels inside a URL, and whatever stands between this program and the gateway may decode that
-URL once more than it should, or cut it at a semicolon. So a name is judged by what it could turn into.
+A name travels inside a URL. A proxy between this program and the gateway may decode that URL once more than
+it should, or cut it at a semicolon. So a name is judged by every text that it could turn into.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from urllib.parse import unquote_to_bytes
 
 from orchestrator.text.characters import why_hidden
 
-# Nearly all names look so. None of them can vanish, and each is its own NFC.
+# Nearly all names match this. Such a name cannot vanish from an address, and is in NFC already.
 _PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.-])?").fullmatch
 
 _SEPARATOR = re.compile(r"[/\\]")
 _PATH_ENDS = re.compile(r"[?#]")
 _VANISHING = frozenset({"", ".", ".."})
 _DECODED = ("", ", once % is decoded", ", once % is decoded twice")
-"""How often a name may be decoded on its way, beyond what is meant, in words."""
+"""How often too often a name may be decoded on its way, in words."""
 
 
 def _encode_overlong(code: int) -> dict[bytes, bytes]:
-    """Return the forms that UTF-8 forbids for an ASCII character, and that lenient decoders take for it."""
+    """Return the overlong forms of an ASCII character, which UTF-8 forbids and lenient decoders accept."""
     last, middle = bytes([0x80 | code & 0x3F]), bytes([0x80 | code >> 6])
     plain = bytes([code])
     return {
@@ -44,27 +44,27 @@ _PLACEHOLDER = re.compile(
 
 
 def to_nfc(text: str) -> str:
-    """Return ``text`` in NFC, the form in which names are compared: an accent may be written in two ways."""
+    """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways."""
     return text if text.isascii() else normalize("NFC", text)
 
 
 def is_name(text: str) -> bool:
-    """Say whether ``text`` may be a name that travels in a URL: ``why_no_name`` has nothing to say of it."""
-    # Asked for every name of a plan: the first test is the quickest, and most names pass it.
+    """Return whether ``text`` may be a name that travels in a URL; ``why_no_name`` gives the reason."""
+    # The reader calls this for every name of a plan. Most names pass the first test, which is the fastest.
     if text.isascii() and text.replace("-", "a").replace("_", "a").isalnum():
         return True
     return _PLAIN(text) is not None or why_no_name(text) is None
 
 
 def why_no_name(text: str) -> str | None:
-    """Return why ``text`` may not be such a name, as a clause that may follow it; None where it may."""
+    """Return why ``text`` may not be such a name, as a clause that follows the text; None if it may."""
     if not text:
         return "is empty; a text is expected"
     return why_hidden(text) or why_at_ends(text) or why_vanishing(text)
 
 
 def why_at_ends(text: str) -> str | None:
-    """Return that a text begins or ends with a space, as a clause; None where it does not."""
+    """Return a clause if a text begins or ends with a space; None otherwise."""
     if text[:1] == " ":
         return "begins with a space"
     return "ends with a space" if text[-1:] == " " else None
@@ -73,8 +73,8 @@ def why_at_ends(text: str) -> str | None:
 def why_vanishing(text: str) -> str | None:
     """Return which piece of a name could turn an address into another one, as a clause; None without one.
 
-    Pieces stand between ``/`` and ``\\``, each up to its first ``;``; and so again after ``%`` was decoded
-    once and twice, which may bring new pieces. Judged in NFC, which turns one more character into ``;``.
+    Pieces stand between ``/`` and ``\\``, each up to its first ``;``. Decoding ``%`` once or twice may bring
+    new pieces. All this in NFC, which turns one more character into ``;``.
     """
     for decodings, seen in enumerate(decode_repeatedly(text)):
         for piece in _SEPARATOR.split(seen):
@@ -84,7 +84,7 @@ def why_vanishing(text: str) -> str | None:
 
 
 def decode_repeatedly(text: str) -> Iterator[str]:
-    """Give ``text`` as it stands, and as it reads once ``%`` was decoded, and was decoded twice; in NFC."""
+    """Yield ``text`` as written, then with ``%`` decoded once, then twice; each in NFC."""
     seen = to_nfc(text)
     yield seen
     for _ in range(1, len(_DECODED)):
@@ -95,14 +95,17 @@ def decode_repeatedly(text: str) -> Iterator[str]:
 
 
 def find_path_end(name: str) -> str | None:
-    """Return the sign of a name that ends an address once it is decoded, ``?`` or ``#``; None without one."""
+    """Return the ``?`` or ``#`` of a name that ends its address once it is decoded; None without one."""
     found = next(filter(None, map(_PATH_ENDS.search, decode_repeatedly(name))), None)
     return found[0] if found else None
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    """Return the pieces of a path as whoever cuts most of it sees them: it ends at ``?`` or ``#``, a slash at
-    its end is none of it, and a piece ends at its first ``;``."""
+    """Return the pieces of a path as the strictest server sees them.
+
+    Such a server ends the path at ``?`` or ``#``, drops slashes at its end, and ends a piece at its first
+    ``;``.
+    """
     left = _PATH_ENDS.split(path, maxsplit=1)[0].rstrip("/")
     return tuple(piece.partition(";")[0] for piece in _SEPARATOR.split(left))
 
@@ -123,6 +126,6 @@ def _decode_once(text: str) -> str:
 
 
 def find_placeholder(text: str) -> str | None:
-    """Return what in ``text`` looks like a placeholder that nobody has filled; None without one."""
+    """Return the part of ``text`` that looks like an unfilled placeholder; None without one."""
     found = _PLACEHOLDER.search(text)
     return found[0] if found else None
