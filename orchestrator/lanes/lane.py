@@ -163,7 +163,7 @@ class Lane:
                 case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
                 case AdmissionGranted():
-                    turn.due = await self._log_in()
+                    turn.note_login(succeeded=await self._log_in())
                 case AdmissionRefused(reason):
                     self._tell_state()
                     self._wakeup.ring()

@@ -126,6 +126,16 @@ def draw_backoff(policy: RetryPolicy, failures: int, roll: float) -> float:
     return roll * min(policy.ceiling, policy.first * 2.0**exponent)
 
 
+def choose_pause(policy: RetryPolicy, reading: Reading, in_a_row: int, *, most: float) -> float:
+    """Return the seconds to pause after a refusal to take more, the ``in_a_row``-th.
+
+    That is what the gateway asks for, up to ``most``; else the longest backoff, without the dice.
+    """
+    if reading.wait is not None:
+        return min(reading.wait, most)
+    return max(1.0, draw_backoff(policy, in_a_row, 1.0))
+
+
 def is_passing_fault(status: int | None) -> bool:
     """Tell whether a reply with this HTTP status (None is none) is a fault that may be over in a moment."""
     return status is None or status == 408 or status >= 500

@@ -19,8 +19,6 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import (
-    FIRST_PROBE,
-    FOR_OTHERS,
     AdmissionDelayed,
     AdmissionGranted,
     AdmissionRefused,
@@ -28,6 +26,7 @@ from orchestrator.rules.admission import (
     LaneState,
 )
 from orchestrator.rules.pacing import FIRST_CUT, IDLE
+from orchestrator.rules.parking import FIRST_PROBE, FOR_OTHERS
 from orchestrator.rules.retry import RetryPolicy
 from tests.support import engine
 from tests.support.engine import Heard, environment, gateway, played, reading
@@ -707,7 +706,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def one_probe_at_most(self) -> None:
         probes = [turn for turn, _, probing in self.flying.values() if probing]
-        assert sum(turn.target == self.lane._prober for turn in probes) <= 1
+        assert sum(turn.target == self.lane._probes.prober for turn in probes) <= 1
         assert self.lane.state != "open" or self.lane.refusal(UNDEPLOY) is None
 
     def teardown(self) -> None:

@@ -10,13 +10,12 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import (
-    FAULTY_TARGETS,
-    FIRST_PROBE,
     AdmissionDelayed,
     AdmissionGranted,
     AdmissionRequest,
     LaneState,
 )
+from orchestrator.rules.parking import FAULTY_TARGETS, FIRST_PROBE
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     LookStep,

@@ -556,7 +556,7 @@ def test_only_a_503_slows_those_of_its_own_sort(
     turn = AdmissionRequest(TargetId("gw/ill"), act)
     state.admit(turn, 1.0)
     state.observe(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
-    here, other = state.undeploys, state.looks
+    here, other = state.undeploys, state.looks.pacer
     if act is Act.LOOK:
         here, other = other, here
 
