@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters
-from orchestrator.gateways import KINDS
 from orchestrator.gateways.roma.search import MOST_PAGES
 from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import QueryResult, SearchQuery, TargetFilter, instant
 from tests.gateways.test_contract import replies
-from tests.support.recorded import SAMPLES, gateway
+from tests.support.recorded import SAMPLES, every_kind, feature, gateway
 
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/catalog/*/reply.json"))
 
@@ -133,9 +132,9 @@ def test_a_query_of_roma_is_signed_where_there_are_keys() -> None:
     assert request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", every_kind())
 def test_a_kind_says_what_it_can_be_filtered_by(kind: str) -> None:
-    assert {"name", "path", "type", "deployed-before"} <= set(gateway(kind).search.filters)
+    assert {"name", "path", "type", "deployed-before"} <= set(feature(kind, "search").filters)
 
 
 @pytest.mark.parametrize("project", ["..", ".", "a/b", "50% off", "Sipariş"])

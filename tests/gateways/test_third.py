@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, ClassVar
 
 import jsonschema
 import pytest
 import yaml
-from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.api import RunResult
@@ -24,98 +23,18 @@ from orchestrator.errors import ExitStatus, PlanError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.folder import RunFolder
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import Access, Material, Secret
-from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.http import Reply, Request, Send
+from orchestrator.model.credentials import Material, Secret
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Send
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Operation, Reading, Verdict
-from orchestrator.model.target import Target
 from orchestrator.plan.schema import make_plan_schema
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.machine import real_environment
 from orchestrator.runs.resume import resume_run
 from orchestrator.runs.start import RunDraft, start_run
+from tests.gateways.third_kind import Beacon, Lighthouse
 
-GET = Operation(Act.LOOK, "route")
-UNDEPLOY = Operation(Act.UNDEPLOY)
-
-
-class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
-    """A gateway that has routes in stages, and takes one off with a PATCH."""
-
-    tenant: Annotated[str, Meta(pattern="^[a-z]{1,20}$", description="The tenant that owns the routes.")]
-
-    KIND: ClassVar[str] = "beacon"
-    COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
-        Coordinate(name="route", plural="routes", doc="The route to take offline."),
-        Coordinate(name="stage", plural="", pattern="[a-z]+", doc="Its stage."),
-    )
-    AUTH: ClassVar[frozenset[str]] = frozenset({"token"})
-    LOOKS: ClassVar[tuple[Operation, ...]] = (GET,)
-    EVIDENCE: ClassVar[str] = "dark"
-    CONCURRENCY: ClassVar[int] = 3
-    TIMEOUT: ClassVar[float] = 20.0
-
-    @property
-    def installation(self) -> str:
-        return f"{self.KIND} {self.url} {self.tenant}"
-
-    def exclusive_key(self, target: Target) -> str | None:
-        return None
-
-    def build_request(
-        self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
-    ) -> Request:
-        assert isinstance(access, Secret)
-        route, stage = target.parts
-        url = f"{self.url}/{self.tenant}/{stage}/{route}"
-        headers = {"X-Beacon": access.reveal()}
-        return Request("PATCH" if operation.act is Act.UNDEPLOY else "GET", url, headers)
-
-    def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
-        if reply.status >= 500:
-            look = operation.act is Act.LOOK
-            return Reading(verdict=Verdict.UNCLEAR if look else Verdict.DOUBT, message="HTTP 5xx")
-        if reply.status == 404:
-            return Reading(verdict=Verdict.ABSENT, code="B404", message="no such route", evidence="code")
-        verdicts = {b"dark": Verdict.REMOVED, b"on": Verdict.UP, b"off": Verdict.DOWN}
-        return Reading(verdict=verdicts.get(reply.body, Verdict.STRANGE), evidence="look")
-
-    def next_look(
-        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
-    ) -> Operation | Reading:
-        return seen.get(GET.via, GET)
-
-
-@dataclass
-class Lighthouse:
-    """What is behind the beacons: a route that is lit, one that is dark, and one whose PATCH faults."""
-
-    lit: set[str] = field(default_factory=lambda: {"a/live", "c/live"})
-    dark: set[str] = field(default_factory=lambda: {"b/live"})
-    faulty: set[str] = field(default_factory=lambda: {"c/live"})
-    seen: list[str] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def connect(self, _: Gateway) -> AsyncIterator[Send]:
-        yield self.send
-
-    async def send(self, request: Request) -> Reply:
-        assert request.headers == {"X-Beacon": "the-token"}
-        tenant, stage, route = request.url.removeprefix("https://beacon.example.com/").split("/")
-        place = f"{route}/{stage}"
-        self.seen.append(f"{request.method} {tenant} {place}")
-        if place not in self.lit | self.dark:
-            return Reply(404, {}, b"", 0.0)
-        if request.method == "GET":
-            return Reply(200, {}, b"on" if place in self.lit else b"off", 0.0)
-        self.lit.discard(place)
-        self.dark.add(place)
-        if place in self.faulty:
-            self.faulty.discard(place)
-            return Reply(502, {}, b"", 0.0)
-        return Reply(200, {}, b"dark", 0.0)
-
+ROOT = Path(__file__).parents[2]
 
 PLAN = """\
 version: 1
@@ -267,3 +186,38 @@ async def test_its_own_coordinates_are_in_the_reports(plan: Path) -> None:
     ]
     for name in ("report.html", "report.md", "report.xml"):
         assert "lights/d/live" in report(result, name)
+
+
+OVER_THE_TABLE = [f"tests/gateways/test_{name}.py" for name in ("contract", "health", "search")]
+
+
+def run_over_the_table(*options: str) -> str:
+    """Run the tests of every kind with the third kind in the table, but none of the other kinds' own."""
+    files = [*OVER_THE_TABLE, "tests/simulator/test_fixtures.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.gateways.third_kind", "-rs", "-vv", "-k", "beacon"]
+    ended = subprocess.run(
+        [*command, *options, *files], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def test_the_contract_tests_pick_it_up() -> None:
+    """They run for its samples and its operations, and skip by name the features that it does not offer."""
+    told = run_over_the_table()
+
+    for name in (
+        "a_sample_is_read_as_it_wants[beacon/undeploy-200]",
+        "every_verdict_is_reached_by_a_sample[beacon]",
+    ):
+        assert f"{name} PASSED" in told
+    assert "the kind beacon offers no feature health" in told
+    assert "the kind beacon offers no feature search" in told
+    assert "the kind beacon has no simulator" in told
+
+
+def test_without_samples_the_contract_tests_are_skipped_by_name() -> None:
+    told = run_over_the_table("--without-samples")
+
+    assert "the kind beacon has no samples: beacon/kind.yaml is missing" in told
+    assert "PASSED" not in told

@@ -2,47 +2,106 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import yaml
 from msgspec import Struct
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.credentials import Secret
-from orchestrator.model.gateway import Gateway
+from orchestrator.model.gateway import Gateway, LookOnlyRestore
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 
 SAMPLES = Path(__file__).parent.parent / "samples"
+FOLDERS: dict[str, Path] = {}
+"""Where the samples of a kind lie, unless they lie in ``SAMPLES``."""
 TOKEN = "FAKE-TOKEN"
-URLS = {"roma": "https://roma.example.com", "apinizer": "https://apim.example.com"}
-PROJECT = "0123456789abcdef0123456789abcdef"
-INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
-OWN_KEYS = {"roma": {"project_id": PROJECT, "instance_id": INSTANCE}, "apinizer": {}}
-PARTS = {
-    "roma": ("bd42841c20184da6bbf457c6d8a06e37",),
-    "apinizer": ("MyProject", "petstore-api", "production"),
-}
 UNDEPLOY = Operation(Act.UNDEPLOY)
 DEPLOY = Operation(Act.DEPLOY)
-ASKS = {
-    "roma": [
-        UNDEPLOY,
-        DEPLOY,
-        *(
-            Operation(Act.LOOK, via)
-            for via in ("show", "definition", "history", "front/5f918d104dc84480a75166ba")
-        ),
-    ],
-    "apinizer": [
-        UNDEPLOY,
-        DEPLOY,
-        *(Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")),
-    ],
-}
+
+
+class KindFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the tests know of a kind beside its samples, from its file ``kind.yaml``."""
+
+    url: str
+    keys: dict[str, Any] = {}
+    """Its own keys in a plan."""
+    target: tuple[str, ...]
+    """The parts of the target that its samples are about."""
+    looks: tuple[str, ...]
+    """Every read that it knows; the first is the one that a plain look begins with."""
+    deploys: bool = False
+    concurrency: int
+    timeout: float
+    proofs: tuple[str, ...]
+    """The samples of an undeploy that is proved in full."""
+    absent: tuple[str, ...]
+    """The vendor's own words for what does not exist; one is in each reply that is believed to say so."""
+    verdicts: tuple[str, ...]
+    """Every verdict that its replies may mean."""
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The undeploy, the deploy if there is one, and the looks."""
+        changes = [UNDEPLOY, DEPLOY] if self.deploys else [UNDEPLOY]
+        return [*changes, *(Operation(Act.LOOK, via) for via in self.looks)]
+
+
+def folder_of(kind: str) -> Path:
+    """Return the folder with the samples of a kind."""
+    return FOLDERS.get(kind, SAMPLES / kind)
+
+
+@cache
+def facts_of(kind: str) -> KindFacts | None:
+    """Return what is known of a kind; None for a kind without samples."""
+    file = folder_of(kind) / "kind.yaml"
+    return msgspec.yaml.decode(file.read_bytes(), type=KindFacts) if file.exists() else None
+
+
+def every_kind() -> list[Any]:
+    """Return a test's parameter for each kind of the table; a kind without samples is skipped by name."""
+    return [pytest.param(kind, id=kind, marks=_skip_unknown(kind)) for kind in KINDS]
+
+
+def every_operation() -> list[Any]:
+    """Return a test's parameters for each operation of each kind."""
+    found = []
+    for kind in KINDS:
+        facts = facts_of(kind)
+        for operation in facts.operations if facts else [UNDEPLOY]:
+            name = f"{kind}-{operation.act} {operation.via}".rstrip()
+            found.append(pytest.param(kind, operation, id=name, marks=_skip_unknown(kind)))
+    return found
+
+
+def _skip_unknown(kind: str) -> list[pytest.MarkDecorator]:
+    if facts_of(kind) is not None:
+        return []
+    return [
+        pytest.mark.skip(
+            reason=f"the kind {kind} has no samples: {folder_of(kind).name}/kind.yaml is missing"
+        )
+    ]
+
+
+def feature(kind: str, name: str, **keys: Any) -> Any:
+    """Return a feature of a kind; skip the test by name where the kind does not offer the feature."""
+    found = getattr(gateway(kind, **keys), name)
+    if found is None or isinstance(found, LookOnlyRestore):
+        pytest.skip(f"the kind {kind} offers no feature {name}")
+    return found
+
+
+PARTS = {kind: facts.target for kind in KINDS if (facts := facts_of(kind))}
+ASKS = {kind: facts.operations for kind in KINDS if (facts := facts_of(kind))}
+PROJECT, INSTANCE = facts_of("roma").keys.values()
 
 
 class Sample(Struct, frozen=True):
@@ -76,8 +135,14 @@ class Recorded(Struct, frozen=True):
 
 def gateway(kind: str, **keys: Any) -> Gateway:
     """A gateway as a plan's entry gives it; ``keys`` come on top of the least that its kind wants."""
-    least = {"kind": kind, "name": "gw", "url": URLS[kind], "auth": {"token": {"env": "TOKEN"}}}
-    return msgspec.convert({**least, **OWN_KEYS[kind], **keys}, KINDS[kind])
+    facts = facts_of(kind)
+    least = {"kind": kind, "name": "gw", "url": facts.url, "auth": {"token": {"env": "TOKEN"}}}
+    return msgspec.convert({**least, **facts.keys, **keys}, KINDS[kind])
+
+
+def our_target(kind: str) -> Target:
+    """The target that the samples of a kind are about."""
+    return target(*facts_of(kind).target)
 
 
 def target(
@@ -87,12 +152,12 @@ def target(
 
 
 def samples(kind: str) -> list[Sample]:
-    folders = sorted((SAMPLES / kind).glob("*/reply.json"))
+    folders = sorted(folder_of(kind).glob("*/reply.json"))
     return [_sample(kind, file.parent) for file in folders]
 
 
 def recorded_requests(kind: str) -> list[Recorded]:
-    return [_recorded(kind, file.parent) for file in sorted((SAMPLES / kind).glob("requests/*/ask.yaml"))]
+    return [_recorded(kind, file.parent) for file in sorted(folder_of(kind).glob("requests/*/ask.yaml"))]
 
 
 def _sample(kind: str, folder: Path) -> Sample:
@@ -115,7 +180,7 @@ def _recorded(kind: str, folder: Path) -> Recorded:
     asked = yaml.safe_load((folder / "ask.yaml").read_text("utf-8"))
     wanted = msgspec.json.decode((folder / "request.json").read_bytes())
     options = {key: asked[key] for key in ("description", "persistent", "deploy") if key in asked}
-    url = URLS[kind] + wanted["path"]
+    url = facts_of(kind).url + wanted["path"]
     return Recorded(
         name=f"{kind}/{folder.name}",
         gateway=gateway(kind, **asked.get("gateway", {})),
