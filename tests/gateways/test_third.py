@@ -194,7 +194,17 @@ OVER_THE_TABLE = [f"tests/gateways/test_{name}.py" for name in ("contract", "hea
 def run_over_the_table(*options: str) -> str:
     """Run the tests of every kind with the third kind in the table, but none of the other kinds' own."""
     files = [*OVER_THE_TABLE, "tests/simulator/test_fixtures.py"]
-    command = [sys.executable, "-m", "pytest", "-p", "tests.gateways.third_kind", "-rs", "-vv", "-k", "beacon"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.gateways.third_kind",
+        "-rs",
+        "-vv",
+        "-k",
+        "beacon",
+    ]
     ended = subprocess.run(
         [*command, *options, *files], cwd=ROOT, capture_output=True, text=True, check=False
     )
