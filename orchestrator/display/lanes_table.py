@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.display.lane_progress import LaneProgress
-from orchestrator.display.phrases import format_short_rate
+from orchestrator.display.phrases import format_bound, format_rate
 from orchestrator.display.progress import RunProgress
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.characters import make_visible
@@ -103,7 +103,7 @@ def _draw_cells(lane: LaneProgress, ends: Mapping[str, float | None], now: float
     yield _draw_count(lane.outcomes[Outcome.FAILED], Outcome.FAILED)
     yield _draw_count(lane.outcomes[Outcome.UNKNOWN], Outcome.UNKNOWN)
     yield _format_pace(lane, now)
-    yield f"≤ {format_short_rate(lane.bound)}" if lane.bound is not None else "·"
+    yield f"≤ {format_bound(lane.bound)}" if lane.bound is not None else "·"
     yield _format_end(lane, ends)
     yield _draw_state(lane, now)
 
@@ -117,7 +117,7 @@ def _draw_state(lane: LaneProgress, now: float) -> Text:
 
 def _format_pace(lane: LaneProgress, now: float) -> str:
     rate = lane.pace.rate(now)
-    return f"{rate:.1f}/s" if rate is not None and lane.ended < lane.total else ""
+    return format_rate(rate) if rate is not None and lane.ended < lane.total else ""
 
 
 def _format_end(lane: LaneProgress, ends: Mapping[str, float | None]) -> str:

@@ -64,8 +64,13 @@ def _round_spare(spare: float) -> str:
     return format_span(abs(spare // unit * unit))
 
 
-def format_short_rate(rate: float) -> str:
-    """Return ``rate`` (per second) in at most one decimal."""
+def format_rate(rate: float) -> str:
+    """Return a measured rate, with one decimal even if it is 0: a number that changes keeps its width."""
+    return f"{rate:.1f}/s"
+
+
+def format_bound(rate: float) -> str:
+    """Return the bound of a rate, with one decimal if it is below 10/s."""
     return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 

@@ -19,6 +19,7 @@ from orchestrator.display.phrases import (
     describe_setting,
     describe_wait,
     describe_window_fit,
+    format_rate,
     list_late_gateways,
 )
 from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
@@ -63,7 +64,7 @@ def _draw_head(progress: RunProgress, started: RunStarted, now: float, *, wide: 
     """Draw the three lines that every picture has, each cut at the edge."""
     rate = progress.pace.rate(now)
     pace = Text.assemble(
-        (draw_curve(progress.pace.history(now)), "green"), "" if rate is None else f" {rate:.1f}/s"
+        (draw_curve(progress.pace.history(now)), "green"), "" if rate is None else f" {format_rate(rate)}"
     )
     counts = Text.assemble(
         (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"

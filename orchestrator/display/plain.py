@@ -14,6 +14,7 @@ from orchestrator.display.phrases import (
     describe_setting,
     describe_wait,
     describe_window_fit,
+    format_rate,
     list_last_starts,
     list_late_gateways,
 )
@@ -38,6 +39,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 
@@ -188,7 +190,7 @@ class PlainDisplay:
         progress = self._progress
         counts = [f"{progress.done:,}/{progress.total:,} ended"]
         counts += [
-            f"{progress.count(outcome):,} {outcome.value.replace('_', ' ')}"
+            f"{progress.count(outcome):,} {OUTCOME_WORDS[outcome]}"
             for outcome in Outcome
             if progress.count(outcome)
         ]
@@ -196,7 +198,7 @@ class PlainDisplay:
             counts.append(f"{progress.unrestorable:,} cannot be brought back")
         rate = progress.pace.rate(at)
         if rate and progress.ended is None:
-            counts.append(f"{rate:.1f}/s")
+            counts.append(format_rate(rate))
         if (forecast := progress.forecast(at)) is not None:
             counts += filter(
                 None,

@@ -7,6 +7,7 @@ from itertools import islice
 
 from orchestrator.display.progress import TROUBLE_OUTCOMES
 from orchestrator.report.advice import advise
+from orchestrator.report.counts import count_already, count_changed
 from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import Report, TargetReport, Totals
 from orchestrator.text.characters import make_visible
@@ -42,8 +43,8 @@ def list_counts(report: Report) -> list[tuple[str, ...]]:
 def _format_counts(name: str, totals: Totals) -> tuple[str, ...]:
     counts = (
         totals.targets,
-        totals.undeployed + totals.restored,
-        totals.already_undeployed + totals.already_deployed,
+        count_changed(totals),
+        count_already(totals),
         totals.failed,
         totals.unknown,
         totals.not_started,

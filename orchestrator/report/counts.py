@@ -9,7 +9,12 @@ from orchestrator.report.values import Report, Totals
 
 def count_done(totals: Totals) -> int:
     """Return how many targets reached the act's goal: they are down, or in a restore deployed again."""
-    return totals.undeployed + totals.restored + count_already(totals)
+    return count_changed(totals) + count_already(totals)
+
+
+def count_changed(totals: Totals) -> int:
+    """Return how many targets the run itself brought to the act's goal."""
+    return totals.undeployed + totals.restored
 
 
 def count_already(totals: Totals) -> int:
