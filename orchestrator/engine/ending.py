@@ -36,6 +36,7 @@ async def conclude(resources: RunResources, window: SessionWindow, *, began: flo
     try:
         await record.flush()
         window.warn_of_left(resources.pending, resources.lanes)
+        # Out of the journal, not out of counters: a resume finds the same.
         counts = resources.pending.outcomes()
         status = ExitStatus.INTERRUPTED if cut else _choose_status(resources, counts)
         await record.finish(
@@ -46,6 +47,7 @@ async def conclude(resources: RunResources, window: SessionWindow, *, began: flo
             seconds=environment.monotonic() - began,
         )
     except DiskError:
+        # The journal has no end of this session then; ``runs.work`` gives the reports one.
         return ExitStatus.INTERRUPTED if run_gate.stop_kind == "interrupt" else ExitStatus.STOPPED
     return status
 

@@ -105,6 +105,7 @@ def _read_lane_status(seen: LaneProgress, lane: Lane | None, now: float, monoton
         repeating=len(seen.waiting),
         rate=seen.bound,
         until=seen.paused_until if state == "paused" else None,
+        # A probe that is overdue leaves with the next target, and not in the past.
         probe_at=None if probe is None else max(now, now + probe - monotonic),
         gives_up_at=None if gives_up is None else now + gives_up - monotonic,
         given_up=seen.given_up,

@@ -25,6 +25,7 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         resumed=spec.number > 1,
         closes=window.closes.timestamp() if window and window.closes else None,
         timeouts={gateway.name: gateway.reply_timeout for gateway in plan.gateways},
+        # No wave step follows the last one, so its pause is none.
         rests=sum(plan.waves[wave_step.wave].pause_after or 0.0 for wave_step in wave_steps[:-1]),
         parts=tuple(_describe_part(plan, wave_step, left) for wave_step in wave_steps),
         act="restore" if spec.is_restore else "undeploy",

@@ -128,6 +128,7 @@ class TargetQueue:
             queued = self._take_unblocked() or self._take_behind_key() or self._take_next()
             if queued is not None or not (self._behind_count or self._waiting):
                 return queued
+            # Both ring here: a key that is given back, and an awaited target that has ended.
             await self._keys.wait()
 
     def release(self, target: Target) -> None:

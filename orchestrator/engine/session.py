@@ -108,6 +108,7 @@ class Session:
                 # Under the same watch: the first signal must not cut this off, either.
                 await self._close()
                 group.cancel_scope.cancel()
+            # A second signal has cancelled the group: the last rows still get a bounded time.
             if end is None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES):
                     end = await self._end()
@@ -144,6 +145,7 @@ class Session:
 
     def _is_approval_expired(self) -> bool:
         """Return whether the approval expired before a first request could leave; then stop the run."""
+        # Only now, after the wait for the window: an approval counts when the first request may leave.
         expires = self._spec.expires
         if expires is None or self._environment.now() < expires or self._run_gate.stop_kind is not None:
             return False

@@ -74,6 +74,7 @@ class WaveRunner:
     async def _judge(self, wave_step: WaveStep) -> None:
         """Stop before the next wave step if this one shows that something is wrong."""
         stop_rules = self._resources.stop_rules
+        # The outcomes are counted in the journal, so its newest rows must be there first.
         try:
             await self._resources.record.flush()
         except DiskError as error:

@@ -53,6 +53,7 @@ class LaneWorkers:
             try:
                 if queued.refusal is None:
                     await self._run_target(queued)
+                # Once the lane is refused, its targets end together, and with the lane's own reason.
                 elif lane.refusal() is None:
                     target_run = TargetRun(queued.target, queued.history, lane, self._resources)
                     end = end_blocked(queued.history, queued.refusal)

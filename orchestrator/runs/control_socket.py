@@ -137,6 +137,7 @@ def _read_peer(connection: socket.socket) -> tuple[int, str]:
 
 
 def _keep_printable(text: str) -> str:
+    # The text goes into the journal and onto terminals: no control characters, and a bounded length.
     return "".join(letter for letter in text if letter.isprintable())[:100]
 
 
@@ -146,6 +147,7 @@ def _shorten_address(path: Path) -> Iterator[str]:
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         yield str(path)
         return
+    # The kernel follows the descriptor, so that the address has no folder in it.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

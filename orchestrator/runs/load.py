@@ -65,6 +65,7 @@ def load_plan(path: Path, *, targets: Sequence[str | GivenTarget] | None = None)
         _copy_source(loaded, place / "plan.yaml")
         draft.finish(loaded.plan, _describe_run(loaded))
     except BaseException as error:
+        # An interrupt, too, must leave no temporary folder behind.
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError | OSError):
             raise explain_no_room(error) from error

@@ -54,6 +54,7 @@ async def resolve_credentials(
     left = pending.left()
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
+    # A gateway without open targets needs no credential, and on a resume its reference may be gone.
     names = {name for _, name in left}
     gateways = [gateway for gateway in plan.gateways if gateway.name in names]
     takes = find_shortest_timeout(gateways or plan.gateways)

@@ -103,6 +103,7 @@ def build_restoration(
     pattern matches nothing.
     """
     runs = tuple(chain) or (parent,)
+    # A live run may still take targets down, and this restore would miss them.
     for run in runs:
         if (holder := run.holding()) is not None:
             raise RunError(
@@ -231,6 +232,7 @@ class _RestorationBuilder:
             raise RunError(f"nothing of run {self._parent.id} can be restored: {why}")
 
     def _make_target(self, row: TakenDown, seq: int) -> Target:
+        # The wave that went down last comes back first.
         gateway, wave = self._plan.gateways[row.gateway].name, len(self._plan.waves) - 1 - row.wave
         return Target(seq, row.id, gateway, wave, decode_parts(row.id), persistent=row.persistent)
 

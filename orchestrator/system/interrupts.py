@@ -78,6 +78,7 @@ def _is_repeated_hangup() -> bool:
 
 def _list_handled_signals() -> list[signal.Signals]:
     """Return the signals that are not ignored."""
+    # None: a library has installed its own handler, and not through Python.
     return [number for number in END_SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
