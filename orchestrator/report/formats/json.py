@@ -34,18 +34,16 @@ _ENCODER = Encoder()
 def write(source: ReportSource, out: TextIO) -> None:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
     report = source.report
-    act = report.run.act
-    gateways = (replace(gateway, seconds=_round_percentiles(gateway.seconds)) for gateway in report.gateways)
-    totals = _ENCODER.encode(_encode_totals(report.totals, act)).decode()
-    out.write(f'{{"schema":{SCHEMA},\n"run":{_encode_text(encode_run(report.run))},\n')
+    head = encode_head(report)
+    out.write(f'{{"schema":{SCHEMA},\n"run":{_encode_text(head["run"])},\n')
     if report.chain:
         out.write('"chain":')
         _write_lines(map(_encode_chained, report.chain), out)
         out.write(",\n")
-    out.write(f'"totals":{totals},\n"gateways":')
-    _write_lines((_encode_group(gateway, act) for gateway in gateways), out)
+    out.write(f'"totals":{_encode_text(head["totals"])},\n"gateways":')
+    _write_lines(head["gateways"], out)
     out.write(',\n"waves":')
-    _write_lines((_encode_group(wave, act) for wave in report.waves), out)
+    _write_lines(head["waves"], out)
     out.write(',\n"controls":')
     _write_lines((replace(control, at=_convert_to_utc(control.at)) for control in report.controls), out)
     out.write(',\n"targets":')
@@ -76,7 +74,7 @@ def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None
     write("[]" if separator == "[\n" else "\n]")
 
 
-def _encode_text(value: Struct) -> str:
+def _encode_text(value: Struct | dict[str, Any]) -> str:
     return _ENCODER.encode(value).decode()
 
 

@@ -47,7 +47,7 @@ def write(source: ReportSource, out: TextIO) -> None:
     out.write(f"# {title}\n\n**{compose_headline(report)}**\n\n")
     if report.run.rehearsal:
         out.write(f"> **{REHEARSAL}: {SIMULATED}.**\n\n")
-    # Markdown knows no colour of its own; the sign is red everywhere.
+    # Markdown has no colours. The sign is red in every tracker.
     out.writelines(
         f"> 🔴 **{format_code(name)}: {escape_markdown(text)}**\n\n"
         for name, text in find_dangers(report)[:MAX_ROWS]
@@ -114,14 +114,14 @@ def _render_chain(chain: Sequence[ChainedRun]) -> Iterable[str]:
                 *_format_counts(each.totals, run.act),
             )
         )
-    yield from _count_rest(len(chain), "runs before these", "report.json")
+    yield from _render_rest(len(chain), "runs before these", "report.json")
 
 
 def _render_sessions(sessions: Sequence[SessionReport]) -> Iterable[str]:
     """Yield a line for each of the newest sessions."""
     yield f"\n## Session{choose_form(len(sessions), '', 's')}\n\n" if sessions else ""
     yield from (f"- {escape_markdown(describe_session(session))}\n" for session in sessions[-MAX_ROWS:])
-    yield from _count_rest(len(sessions), "sessions before these", "report.json")
+    yield from _render_rest(len(sessions), "sessions before these", "report.json")
 
 
 def _render_steps(report: Report) -> Iterable[str]:
@@ -153,11 +153,11 @@ def _render_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
                 OUTCOME_WORDS[group.outcome],
                 format_code(group.label),
                 escape_markdown(group.text or DASH),
-                _list_gateways(group.gateways),
-                ", ".join(map(format_code, group.examples)) + _count_more(group.more),
+                _format_gateways(group.gateways),
+                ", ".join(map(format_code, group.examples)) + _format_more(group.more),
             )
         )
-    yield from _count_rest(len(groups), "causes")
+    yield from _render_rest(len(groups), "causes")
 
 
 def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
@@ -168,12 +168,12 @@ def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[st
         latency = (format_span(seconds.p50), format_span(seconds.p95), format_span(seconds.p99))
         identity = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
         yield _format_row((*identity, *_format_counts(gateway.totals, act), *latency))
-    yield from _count_rest(len(gateways), "gateways")
+    yield from _render_rest(len(gateways), "gateways")
     warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
     if warnings:
         yield "\nWarnings:\n\n"
         yield from (f"- {format_code(name)}: {escape_markdown(text)}\n" for name, text in warnings[:MAX_ROWS])
-        yield from _count_rest(len(warnings), "warnings")
+        yield from _render_rest(len(warnings), "warnings")
 
 
 def _render_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
@@ -182,7 +182,7 @@ def _render_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield from (
         _format_row((format_code(wave.name), *_format_counts(wave.totals, act))) for wave in waves[:MAX_ROWS]
     )
-    yield from _count_rest(len(waves), "waves")
+    yield from _render_rest(len(waves), "waves")
 
 
 def _render_controls(controls: Sequence[ControlReport]) -> Iterable[str]:
@@ -193,7 +193,7 @@ def _render_controls(controls: Sequence[ControlReport]) -> Iterable[str]:
     for control in controls[:MAX_ROWS]:
         who = (escape_markdown(text or DASH) for text in (control.by, control.origin))
         yield _format_row((format_moment(control.at), *who, format_code(control.act)))
-    yield from _count_rest(len(controls), "acts", "report.json")
+    yield from _render_rest(len(controls), "acts", "report.json")
 
 
 def _name_columns(act: str) -> list[str]:
@@ -213,14 +213,14 @@ def _format_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _list_gateways(names: Sequence[str]) -> str:
-    return ", ".join(map(format_code, names[:5])) + (_count_more(len(names) - 5))
+def _format_gateways(names: Sequence[str]) -> str:
+    return ", ".join(map(format_code, names[:5])) + (_format_more(len(names) - 5))
 
 
-def _count_more(count: int) -> str:
+def _format_more(count: int) -> str:
     return f" and {count:,} more, see report.csv" if count > 0 else ""
 
 
-def _count_rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
+def _render_rest(count: int, what: str, where: str = "report.csv") -> Iterable[str]:
     if count > MAX_ROWS:
         yield f"\nand {count - MAX_ROWS:,} more {what}, see {where}\n"
