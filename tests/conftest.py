@@ -1,9 +1,30 @@
 """What holds for all tests."""
 
-import signal
+from __future__ import annotations
 
-# Whoever starts the tests in the background, or under nohup, has signals ignored, and so would the programs
-# have that the tests start and signal: what was ignored at its start stays ignored.
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+
+# In the background, or under nohup, signals are ignored. The programs that the tests start and signal would
+# ignore them, too: a process inherits which signals are ignored.
 for _signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal is signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--installed", action="store_true", help="refuse to test anything but the installed package"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run where ``--installed`` was asked for and the source tree would be tested instead."""
+    found = Path(orchestrator.__file__)
+    if config.getoption("--installed") and not found.is_relative_to(sys.prefix):
+        raise pytest.UsageError(f"the tests would import {found}, which is not installed in {sys.prefix}")

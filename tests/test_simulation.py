@@ -37,7 +37,7 @@ from orchestrator.rules.retry import (
 from orchestrator.runs import restore
 from tests.simulation.clock import CrashError, DeadlockError, StandstillError, VirtualLoop, play
 from tests.simulation.play import play_seed
-from tests.simulation.promises import most_in_flight
+from tests.simulation.promises import compute_most_in_flight
 from tests.simulation.scene import make_scene
 
 
@@ -94,8 +94,8 @@ def test_so_many_may_be_in_doubt_as_somebody_has_let_be_in_flight() -> None:
     rest = sum(other.concurrency for other in others)
     raised = replace(scene, acts=((1.0, SetLimits(gateway.name, 50)), (2.0, SetLimits(gateway.name, 1))))
 
-    assert most_in_flight(replace(scene, acts=())) == gateway.concurrency + rest
-    assert most_in_flight(raised) == 50 + rest
+    assert compute_most_in_flight(replace(scene, acts=())) == gateway.concurrency + rest
+    assert compute_most_in_flight(raised) == 50 + rest
 
 
 # --- an engine that is broken on purpose ----------------------------------------------------------------

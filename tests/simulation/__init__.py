@@ -2,6 +2,6 @@
 
     python -m tests.simulation --seeds 1000
 
-Each seed makes a plan, a world and its misfortunes, runs and resumes until the run has reached its end, and
-checks the product's promises against what the simulated platforms know to be true.
+Each seed makes a plan, simulated platforms and their faults. It runs and resumes until the run has reached
+its end, restores it, and checks the product's promises against the books of the platforms.
 """

@@ -1,4 +1,4 @@
-"""python -m orchestrator.simulate: play seeds, and say which broke a promise."""
+"""python -m tests.simulation: play seeds, and name those that broke a promise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import monotonic
 
 import click
 
-from tests.simulation.play import Verdict, play_seed
+from tests.simulation.play import SeedVerdict, play_seed
 
 
 @click.command()
@@ -24,7 +24,7 @@ def main(seeds: int, first: int, jobs: int) -> None:
         verdicts = list(pool.map(play_seed, numbers, chunksize=4))
     failed = [verdict for verdict in verdicts if verdict.broken]
     for verdict in failed:
-        _tell(verdict)
+        _print_verdict(verdict)
     sessions = sum(verdict.sessions for verdict in verdicts)
     hours = sum(verdict.seconds for verdict in verdicts) / 3600
     click.echo(
@@ -35,7 +35,7 @@ def main(seeds: int, first: int, jobs: int) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _tell(verdict: Verdict) -> None:
+def _print_verdict(verdict: SeedVerdict) -> None:
     click.echo(f"seed {verdict.seed} (replay: --first {verdict.seed} --seeds 1):")
     for line in verdict.broken:
         click.echo(f"  {line}")

@@ -12,27 +12,27 @@ Result = TypeVar("Result")
 
 
 class DeadlockError(Exception):
-    """Every task waits, and no timer is set: a real run would hang here for ever."""
+    """Every task waits and no timer is set: a real run would hang for ever."""
 
 
 class StandstillError(Exception):
-    """Tasks go on and on, and no time passes: a real run would take a core for ever."""
+    """Tasks run on while no time passes: a real run would keep a core busy for ever."""
 
 
 class OvertimeError(Exception):
-    """It goes on after the last moment at which it may."""
+    """The program runs on after the last moment that is allowed."""
 
 
 class CrashError(Exception):
     """The simulated process was killed."""
 
 
-MOST_AT_ONCE = 100_000
-"""Rounds of the loop in which no time passes; no run of ours needs so many."""
+MOST_IDLE_ROUNDS = 100_000
+"""Rounds of the loop without any time between them; no run of ours needs so many."""
 
 
-class _Jumping(selectors.BaseSelector):
-    """Waits for nothing: the time that a real selector would sleep is added to the clock."""
+class _JumpingSelector(selectors.BaseSelector):
+    """Never waits: it adds to the clock the time that a real selector would sleep."""
 
     def __init__(self, ends: float) -> None:
         self.now = 0.0
@@ -54,7 +54,7 @@ class _Jumping(selectors.BaseSelector):
         if timeout is None:
             raise DeadlockError("every task waits for another one")
         self._rounds = self._rounds + 1 if timeout <= 0.0 else 0
-        if self._rounds > MOST_AT_ONCE:
+        if self._rounds > MOST_IDLE_ROUNDS:
             raise StandstillError("tasks go on and on, and no time passes")
         self.now += max(0.0, timeout)
         if self.now > self._ends:
@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """Time starts at 0 and moves only when nothing else is left to do; after ``ends`` seconds it raises."""
 
     def __init__(self, ends: float = math.inf) -> None:
-        self._jumping = _Jumping(ends)
+        self._jumping = _JumpingSelector(ends)
         super().__init__(self._jumping)
         self.killed = False
 
@@ -77,13 +77,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def kill(self) -> None:
-        """End the simulated process here and now: nothing happens after this instant, no clean-up either."""
+        """End the simulated process at once, without any clean-up."""
         self.killed = True
         self.stop()
 
 
 def play(loop: VirtualLoop, main: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``main`` to its end on ``loop``, and close it. Raises CrashError where the loop was killed."""
+    """Run ``main`` to its end on ``loop`` and close the loop. Raises CrashError if the loop was killed."""
     asyncio.set_event_loop(loop)
     task = loop.create_task(main)
     try:

@@ -13,8 +13,8 @@ from orchestrator.journal.writer import RowEntry
 from tests.simulation.clock import VirtualLoop
 
 
-class Fate:
-    """When the process dies, and when the disk is full, counted in steps of disk and network together."""
+class ProcessFate:
+    """Decides when the process dies and when the disk is full, in steps of disk and network together."""
 
     def __init__(self, loop: VirtualLoop, *, dies_at: int | None = None, full: range = range(0)) -> None:
         self._loop = loop
@@ -24,11 +24,11 @@ class Fate:
 
     @property
     def dead(self) -> bool:
-        """The process does not exist any more; whatever still runs is on its way out of memory."""
+        """Whether the process was killed; code that still runs only leaves the memory."""
         return self._loop.killed
 
     async def step(self) -> None:
-        """One more point at which the process may die: then the caller never goes on."""
+        """Pass one more point at which the process may die; then the caller never goes on."""
         self.steps += 1
         if self._dies_at is not None and self.steps >= self._dies_at:
             self._loop.kill()
@@ -36,15 +36,15 @@ class Fate:
 
     @property
     def full(self) -> bool:
-        """Whether the disk takes nothing now."""
+        """Whether the disk accepts no bytes now."""
         return self.steps in self._full
 
 
 class SlowDisk:
-    """Writes a journal as the writer thread does: whatever was queued goes into the next commit."""
+    """Writes a journal as the writer thread does: all that is queued goes into the next commit."""
 
     def __init__(
-        self, database: Database, random: Random, fate: Fate, committed: Callable[[RowEntry], None]
+        self, database: Database, random: Random, fate: ProcessFate, committed: Callable[[RowEntry], None]
     ) -> None:
         self._database = database
         self._random = random
@@ -60,12 +60,12 @@ class SlowDisk:
         self._queued.append((statement, values))
 
     async def write(self, statement: str, values: tuple[Value, ...]) -> None:
-        """Return once the row is committed; raises DiskError where the disk was full."""
-        await self._durable((statement, values))
+        """Return once the row is committed. Raises DiskError if the disk was full."""
+        await self._write_durably((statement, values))
 
     async def flush(self) -> None:
         """Return once everything queued is committed."""
-        await self._durable(None)
+        await self._write_durably(None)
 
     async def close(self) -> None:
         """Commit what is left, unless the process is dead. Safe to call twice."""
@@ -74,7 +74,7 @@ class SlowDisk:
         self._closed = True
         self._database.close()
 
-    async def _durable(self, entry: RowEntry | None) -> None:
+    async def _write_durably(self, entry: RowEntry | None) -> None:
         done = anyio.Event()
         self._intents.append((entry, done))
         await anyio.sleep(self._random.random() * 0.01)

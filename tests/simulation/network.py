@@ -1,4 +1,4 @@
-"""A network without sockets: requests go to the simulated platforms, replies come late, broken, or never."""
+"""A network without sockets: it takes requests to the simulated platforms, and replies come late or never."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import Delivery, DeliveryManner
 from orchestrator.simulator.platforms import SimulatedPlatforms
-from tests.simulation.disk import Fate
-from tests.simulation.scene import ECHO, Ill, Scene
+from tests.simulation.disk import ProcessFate
+from tests.simulation.scene import ECHO, Illness, SeedScene
 
-Arrived = Callable[[str, Act, float], None]
-"""Told of each request that reached a platform: the target, what for, and the virtual second."""
+ArrivalListener = Callable[[str, Act, float], None]
+"""Gets each request that reached a platform: its target, its act and the virtual second."""
 
 
-class Network:
-    """Connects the lanes of one process to platforms that outlive it."""
+class SimulatedNetwork:
+    """Connects the lanes of one process to platforms that outlive the process."""
 
     def __init__(
         self,
         platforms: SimulatedPlatforms,
         random: Random,
-        fate: Fate,
+        fate: ProcessFate,
         *,
         now: Callable[[], float],
-        scene: Scene,
-        ill: Callable[[str], Ill | None],
-        arrived: Arrived,
+        scene: SeedScene,
+        find_illness: Callable[[str], Illness | None],
+        note_arrival: ArrivalListener,
     ) -> None:
         self._platforms = platforms
         self._random = random
         self._fate = fate
         self._now = now
         self._scene = scene
-        self._ill = ill
-        self._arrived = arrived
+        self._find_illness = find_illness
+        self._note_arrival = note_arrival
         self._open: list[tuple[str, Delivery]] = []
 
     @asynccontextmanager
     async def connect(self, gateway: Gateway) -> AsyncIterator[Send]:
-        """Open what one lane sends through."""
+        """Open the connection of one lane."""
 
         async def send(request: Request) -> Reply | Lost:
-            if self._strikes(self._scene.stuck):
+            if self._rolls(self._scene.stuck):
                 await anyio.sleep_forever()
-            if self._strikes(self._scene.unsent):
-                return await self._refused()
+            if self._rolls(self._scene.unsent):
+                return await self._refuse()
             with anyio.move_on_after(gateway.reply_timeout):
                 return await self._exchange(gateway.name, request)
             return Lost(sent=True, detail="no whole reply in time")
 
         yield send
 
-    def _strikes(self, share: float) -> bool:
+    def _rolls(self, share: float) -> bool:
         return share > 0.0 and self._random.random() < share
 
-    async def _refused(self) -> Lost:
+    async def _refuse(self) -> Lost:
         await anyio.sleep(self._random.random())
         return Lost(sent=False, detail="no connection: refused")
 
@@ -71,12 +71,12 @@ class Network:
         await anyio.sleep(self._random.random() * 0.05)
         await self._fate.step()
         path = URL(request.url, encoded=True).raw_path_qs
-        match self._ill(gateway):
+        match self._find_illness(gateway):
             case "502":
                 await anyio.sleep(self._random.random() * 0.05)
                 return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._now())
             case "refused":
-                return await self._refused()
+                return await self._refuse()
             case "silent":
                 await anyio.sleep_forever()
             case "login" if "/auth/token" in path:
@@ -85,7 +85,7 @@ class Network:
             gateway, request.method, path, request.headers, request.body or b"", now=self._now()
         )
         if delivery.call.row is not None and delivery.call.act is not None:
-            self._arrived(delivery.call.row.id, delivery.call.act, self._now())
+            self._note_arrival(delivery.call.row.id, delivery.call.act, self._now())
         self._open.append((gateway, delivery))
         try:
             return await self._deliver(delivery, request)
@@ -98,25 +98,25 @@ class Network:
             self._platforms.finish(gateway, delivery)
 
     def cut(self) -> None:
-        """End what was open when the process died."""
+        """End the exchanges that were open when the process died."""
         for gateway, delivery in tuple(self._open):
             self._end(gateway, delivery)
 
     async def _deliver(self, delivery: Delivery, request: Request) -> Reply | Lost:
         await anyio.sleep(delivery.delay + self._random.random() * 0.05)
         await self._fate.step()
-        if self._strikes(self._scene.stray):
+        if self._rolls(self._scene.stray):
             return Lost(sent=True, detail="the reply is not HTTP: bytes that nobody asked for came before it")
         match delivery.manner:
             case DeliveryManner.WHOLE if delivery.answer is not None:
                 headers = {name.lower(): value for name, value in delivery.answer.headers.items()}
-                body = delivery.answer.body.replace(ECHO.encode(), _credential(request).encode())
+                body = delivery.answer.body.replace(ECHO.encode(), _read_credential(request).encode())
                 return Reply(delivery.answer.status, headers, body, self._now())
             case DeliveryManner.HANG:
                 await anyio.sleep_forever()
         return Lost(sent=True, detail=f"the connection broke ({delivery.manner.value})")
 
 
-def _credential(request: Request) -> str:
+def _read_credential(request: Request) -> str:
     sent = request.headers.get("X-Auth-Token") or request.headers.get("Authorization", "")
     return sent.removeprefix("Bearer ")

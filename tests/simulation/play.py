@@ -1,4 +1,4 @@
-"""One seed from its first session to the end of its run."""
+"""Plays one seed, from its first session to the end of its run and of its restore."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ from orchestrator.runs.start import RunDraft, start_run
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.clock import CrashError, VirtualLoop, play
-from tests.simulation.disk import Fate, SlowDisk
-from tests.simulation.hands import hands
-from tests.simulation.network import Network
+from tests.simulation.disk import ProcessFate, SlowDisk
+from tests.simulation.network import SimulatedNetwork
+from tests.simulation.operator import make_control_socket
 from tests.simulation.promises import (
-    Witness,
+    PromiseWitness,
     check_attempts,
     check_end,
-    in_doubt,
-    leaks,
-    longest,
-    most_in_flight,
+    compute_longest_session,
+    compute_most_in_flight,
+    find_leaks,
+    list_in_doubt,
     offers_look,
 )
-from tests.simulation.scene import PASSWORD, TOKENS, Ill, Scene, make_scene
-from tests.simulation.way_back import WayBack, check_brought_back, nothing_to_bring_back
+from tests.simulation.restoration import SimulatedRestore, check_refused_restore, check_restored
+from tests.simulation.scene import PASSWORD, TOKENS, Illness, SeedScene, make_scene
 
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
 
 SESSIONS = 40
-"""More sessions than any seed may need to reach its end."""
+"""More sessions than any seed needs to reach its end."""
 
 
 AFTER_SECOND = 5.0
-"""Seconds in which a session ends once it was interrupted for the second time."""
+"""Seconds within which a session ends after its second interrupt."""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
-    """How a seed went. ``trace`` stands for all that came out; it is the same for the same seed."""
+class SeedVerdict(Struct, frozen=True, kw_only=True):
+    """The result of a seed. ``trace`` is a digest of all outcomes; the same seed always has the same."""
 
     seed: int
     broken: tuple[str, ...]
@@ -74,57 +74,57 @@ class Verdict(Struct, frozen=True, kw_only=True):
     trace: int
 
 
-def play_seed(number: int) -> Verdict:
-    """Play one seed; what breaks a promise is in the verdict."""
+def play_seed(number: int) -> SeedVerdict:
+    """Play one seed; the verdict names each broken promise."""
     scene = make_scene(number)
-    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_find_memory_folder()))
     try:
-        with _quiet():
-            return _Play(number, scene, folder).run()
+        with _silence_unraisable():
+            return _SeedPlay(number, scene, folder).run()
     finally:
         shutil.rmtree(folder)
 
 
-class _Play:
-    def __init__(self, number: int, scene: Scene, folder: Path) -> None:
+class _SeedPlay:
+    def __init__(self, number: int, scene: SeedScene, folder: Path) -> None:
         self._number = number
         self._scene = scene
         self._folder = folder
         self._random = Random(number + 1)
-        self._platforms = SimulatedPlatforms(scene.seed, scene.faults, now=EPOCH)
-        self._witness = Witness(scene)
+        self._platforms = SimulatedPlatforms(scene.fixture, scene.faults, now=EPOCH)
+        self._witness = PromiseWitness(scene)
         self._elapsed = 0.0
         self._began = 0.0
-        """When the run, or its restore, began."""
+        """Virtual seconds at which the run, or its restore, began."""
         self._resolved = 0
-        self._way_back: WayBack | None = None
+        self._restore: SimulatedRestore | None = None
 
-    def run(self) -> Verdict:
-        sessions = self._sessions()
+    def run(self) -> SeedVerdict:
+        sessions = self._play_sessions()
         broken = [*self._witness.broken]
         books = self._platforms.books()
-        if not self._runs():
+        if not self._list_runs():
             broken.append("no run was made")
-        for run in self._runs():
+        for run in self._list_runs():
             broken += check_end(self._scene, books, run)
             broken += check_attempts(self._scene, run)
         if not broken:
             sessions += self._bring_back(books, broken)
-        broken += [leak for run in list_runs(self._folder) for leak in leaks(run.path)]
-        return Verdict(
+        broken += [leak for run in list_runs(self._folder) for leak in find_leaks(run.path)]
+        return SeedVerdict(
             seed=self._number,
             broken=tuple(broken),
             sessions=sessions,
             requests=self._platforms.books().requests,
             seconds=self._elapsed,
-            trace=self._trace(),
+            trace=self._compute_trace(),
         )
 
-    def _sessions(self) -> int:
-        """Play sessions until the run has reached its end; return how many that took."""
+    def _play_sessions(self) -> int:
+        """Play sessions until the run has reached its end; return their count."""
         for number in range(1, SESSIONS + 1):
-            doubts = self._doubts()
-            done = self._session(number)
+            doubts = self._check_in_flight()
+            done = self._play_session(number)
             self._check_doubts(doubts)
             if done:
                 return number
@@ -132,30 +132,30 @@ class _Play:
         return SESSIONS
 
     def _bring_back(self, before: SimulatorBooks, broken: list[str]) -> int:
-        """Restore what the run took down, under misfortunes of the same sort."""
-        parent, counted = self._runs()[0], len(self._platforms.seen())
+        """Restore the targets that the run took down, under faults of the same sort."""
+        parent, counted = self._list_runs()[0], len(self._platforms.seen())
         try:
-            self._way_back = WayBack(self._number, self._scene, parent, self._folder)
+            self._restore = SimulatedRestore(self._number, self._scene, parent, self._folder)
         except RunError as refused:
-            broken += nothing_to_bring_back(before, parent, refused)
+            broken += check_refused_restore(before, parent, refused)
             return 0
-        self._scene = self._way_back.scene
-        self._witness = Witness(self._scene, Act.DEPLOY)
+        self._scene = self._restore.scene
+        self._witness = PromiseWitness(self._scene, Act.DEPLOY)
         self._platforms.expect(self._scene.faults)
         self._began = self._elapsed
-        sessions = self._sessions()
+        sessions = self._play_sessions()
         broken += self._witness.broken
-        broken += check_brought_back(self._way_back, before, self._platforms, counted, self._runs())
-        for run in self._runs():
+        broken += check_restored(self._restore, before, self._platforms, counted, self._list_runs())
+        for run in self._list_runs():
             broken += check_attempts(self._scene, run)
         return sessions
 
-    def _session(self, number: int) -> bool:
+    def _play_session(self, number: int) -> bool:
         """Play one session; return whether the run has reached its end."""
         scene = self._scene
-        loop = VirtualLoop(ends=longest(scene))
+        loop = VirtualLoop(ends=compute_longest_session(scene))
         dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
-        fate = Fate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
+        fate = ProcessFate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
         closes = EPOCH + self._began + scene.closes if scene.closes is not None and number == 1 else None
         self._witness.begin(closes)
         options = RunOptions(
@@ -166,7 +166,7 @@ class _Play:
         try:
             result = play(loop, self._main(loop, fate, options, number))
         except CrashError:
-            for run in self._runs():
+            for run in self._list_runs():
                 (run.path / "lock").unlink(missing_ok=True)  # the kernel drops a dead process's lock
             self._network.cut()
             return False
@@ -180,43 +180,45 @@ class _Play:
         finally:
             self._check_end(loop.time(), number)
             self._elapsed += loop.time() + 1.0
-        return result.report.run.state == "complete" or self._stuck(result, number)
+        return result.report.run.state == "complete" or self._is_stuck(result, number)
 
     def _check_end(self, seconds: float, number: int) -> None:
-        """A session that was interrupted twice has ended soon after."""
+        """Check that a session has ended soon after its second interrupt."""
         interrupts = self._scene.interrupts
         if number == 1 and len(interrupts) > 1 and seconds > interrupts[1] + AFTER_SECOND:
             late = f"{seconds - interrupts[1]:.1f} s after the second interrupt"
             self._witness.broken.append(f"promise 10: the session ended {late}")
 
-    def _stuck(self, result: RunResult, number: int) -> bool:
-        """A lane that is closed for good, in a session in which nothing else went wrong, stays so."""
+    def _is_stuck(self, result: RunResult, number: int) -> bool:
+        """Return whether a lane stays closed in a session without any other fault: it never opens again."""
         calm = number > max(len(self._scene.crashes), 2)
         return calm and any(gateway.lane != "open" for gateway in result.report.gateways)
 
-    async def _main(self, loop: VirtualLoop, fate: Fate, options: RunOptions, number: int) -> RunResult:
-        environment = self._environment(loop, fate)
-        runs = self._runs()
+    async def _main(
+        self, loop: VirtualLoop, fate: ProcessFate, options: RunOptions, number: int
+    ) -> RunResult:
+        environment = self._make_environment(loop, fate)
+        runs = self._list_runs()
         stops = self._scene.interrupts if number == 1 else ()
         request = RunRequest(
             options=options,
-            signals=_Signals(stops),
-            control_socket=lambda _: hands(self._scene.acts if number == 1 else ()),
+            signals=_TimedSignals(stops),
+            control_socket=lambda _: make_control_socket(self._scene.acts if number == 1 else ()),
             storage=Storage(
-                start_writer=lambda database: SlowDisk(database, self._random, fate, self._witness.committed)
+                start_writer=lambda database: SlowDisk(database, self._random, fate, self._witness.commit)
             ),
         )
         if runs:
             return await resume_run(runs[0], request, lambda _: environment)
-        if self._way_back is not None:
-            ready = self._way_back.ready()
+        if self._restore is not None:
+            ready = self._restore.build()
             return await start_run(
                 RunDraft(ready.plan, ready.draft, ready.place, DEPLOY), request, environment
             )
-        draft, place = self._draft()
+        draft, place = self._write_draft()
         return await start_run(RunDraft(self._scene.plan, draft, place), request, environment)
 
-    def _draft(self) -> tuple[Draft, Path]:
+    def _write_draft(self) -> tuple[Draft, Path]:
         place = Path(tempfile.mkdtemp(dir=self._folder))
         draft = Draft(place / "journal.sqlite")
         for target in self._scene.targets:
@@ -232,56 +234,56 @@ class _Play:
         )
         return draft, place
 
-    def _environment(self, loop: VirtualLoop, fate: Fate) -> Environment:
+    def _make_environment(self, loop: VirtualLoop, fate: ProcessFate) -> Environment:
         began = EPOCH + self._elapsed
 
         def now() -> float:
             return began + loop.time()
 
-        self._network = Network(
+        self._network = SimulatedNetwork(
             self._platforms,
             self._random,
             fate,
             now=now,
             scene=self._scene,
-            ill=lambda name: self._ill(name, now() - EPOCH - self._began),
-            arrived=self._witness.arrived,
+            find_illness=lambda name: self._find_illness(name, now() - EPOCH - self._began),
+            note_arrival=self._witness.note_arrival,
         )
         return Environment(
             now=now,
             monotonic=loop.time,
             roll=self._random.random,
             connect=self._network.connect,
-            credential=self._credential,
+            credential=self._resolve_credential,
         )
 
-    def _ill(self, gateway: str, at: float) -> Ill | None:
-        """Return how a gateway is ill, ``at`` seconds after the run began; None where it is well."""
+    def _find_illness(self, gateway: str, at: float) -> Illness | None:
+        """Return how a gateway is ill ``at`` seconds after the run began; None if it is well."""
         outage = self._scene.outages.get(gateway)
         return outage.how if outage is not None and outage.start <= at < outage.end else None
 
-    async def _credential(self, gateway: Gateway) -> Material:
-        """The reference gives the second token from the first renewal on; a password stays the same."""
+    async def _resolve_credential(self, gateway: Gateway) -> Material:
+        """Return the second token from the first renewal on; a password stays the same."""
         if gateway.auth.token is None:
             return LoginPassword(Secret(PASSWORD))
         self._resolved += 1
         settled = 2 * len(self._scene.plan.gateways)
         return Secret(TOKENS[0] if self._resolved <= settled else TOKENS[1])
 
-    def _runs(self) -> list[RunFolder]:
-        """Return the run, or once that has ended its restore; nothing before there is one."""
-        act = "undeploy" if self._way_back is None else "restore"
+    def _list_runs(self) -> list[RunFolder]:
+        """Return the run, or its restore once the run has ended; empty before either exists."""
+        act = "undeploy" if self._restore is None else "restore"
         return [run for run in list_runs(self._folder) if run.act == act]
 
-    def _doubts(self) -> list[TargetId]:
-        """Return what was left in doubt so far; no session may leave more than it had in flight."""
-        if not self._runs():
+    def _check_in_flight(self) -> list[TargetId]:
+        """Return the targets in doubt; no session may leave more of them than it had requests in flight."""
+        if not self._list_runs():
             return []
-        concurrency = most_in_flight(self._scene)
-        left = len(in_doubt(self._runs()[0], newest=True))
+        concurrency = compute_most_in_flight(self._scene)
+        left = len(list_in_doubt(self._list_runs()[0], newest=True))
         if left > concurrency:
             self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")
-        return in_doubt(self._runs()[0])
+        return list_in_doubt(self._list_runs()[0])
 
     def _check_doubts(self, doubts: Sequence[str]) -> None:
         for target in doubts:
@@ -290,8 +292,8 @@ class _Play:
             if blind and offers_look(self._scene, target.partition("/")[0]):
                 self._witness.broken.append(f"promise 2: {target} was sent again before a look")
 
-    def _trace(self) -> int:
-        """Return a number that stands for everything that came out."""
+    def _compute_trace(self) -> int:
+        """Return a digest of all outcomes."""
         ends = []
         for run in list_runs(self._folder):
             with run.account() as account:
@@ -299,8 +301,8 @@ class _Play:
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 
 
-class _Signals(NoSignals):
-    """A SIGTERM after each of so many virtual seconds."""
+class _TimedSignals(NoSignals):
+    """Gives a SIGTERM at each of these virtual seconds."""
 
     def __init__(self, times: Sequence[float]) -> None:
         self._times = times
@@ -312,14 +314,14 @@ class _Signals(NoSignals):
             yield "SIGTERM"
 
 
-def _memory() -> str | None:
-    """Return a folder in memory where there is one: a thousand seeds write a thousand journals."""
+def _find_memory_folder() -> str | None:
+    """Return a folder in memory if there is one: a thousand seeds write a thousand journals."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """A killed process leaves coroutines behind, whose end nobody is to be told of."""
+def _silence_unraisable() -> Iterator[None]:
+    """Silence the warnings of Python on the coroutines that a killed process leaves behind."""
     told, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         yield

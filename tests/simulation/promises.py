@@ -1,4 +1,4 @@
-"""What must hold after every seed, judged by what the platforms know and by what reached them."""
+"""Checks the promises after every seed, by the books of the platforms and the requests that reached them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.rules.retry import LOOKS_PER_DOUBT
 from orchestrator.simulator.books import SimulatorBooks
-from tests.simulation.scene import PASSWORD, TOKENS, Scene
+from tests.simulation.scene import PASSWORD, TOKENS, SeedScene
 
 RATE_SPAN = 10.0
 
-ASKED = 100.0
-"""Seconds in which somebody has answered whether to go on."""
+ANSWERED_WITHIN = 100.0
+"""Seconds within which the operator has said ``continue``."""
 
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
 
 
-class Witness:
-    """Sees each commit and each request while a run goes on, and keeps what breaks a promise."""
+class PromiseWitness:
+    """Sees each commit and each request of a run, and keeps the promises that they break."""
 
-    def __init__(self, scene: Scene, act: Act = Act.UNDEPLOY) -> None:
+    def __init__(self, scene: SeedScene, act: Act = Act.UNDEPLOY) -> None:
         self._act = act
         self._ids = {target.seq: target.id for target in scene.targets}
         self._closes: float | None = None
@@ -52,12 +52,12 @@ class Witness:
         self.broken: list[str] = []
 
     def begin(self, closes: float | None) -> None:
-        """A new session, whose window closes then (virtual Unix seconds)."""
+        """Begin a new session, whose window closes at ``closes`` (virtual Unix seconds)."""
         self._closes = closes
         self._first.clear()
 
-    def committed(self, entry: RowEntry) -> None:
-        """A row is on disk."""
+    def commit(self, entry: RowEntry) -> None:
+        """Note that a row is on disk."""
         statement, values = entry
         if statement.startswith("INSERT INTO attempt"):
             self._intents.update(["any"])
@@ -66,8 +66,8 @@ class Witness:
         elif statement == ENDED:
             self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
 
-    def arrived(self, target: str, act: Act, at: float) -> None:
-        """A request has reached its platform."""
+    def note_arrival(self, target: str, act: Act, at: float) -> None:
+        """Note that a request has reached its platform."""
         self._arrivals.update(["any", target] if act is self._act else ["any"])
         self._first.setdefault(target, act)
         if self._arrivals["any"] > self._intents["any"] or self._arrivals[target] > self._intents[target]:
@@ -89,8 +89,10 @@ class Witness:
                 )
 
     def _check_rate(self, gateway: str, at: float) -> None:
-        """No more than the plan's rate allows reach a gateway in ten seconds, give or take what the way takes
-        and one probe."""
+        """Check that no more requests than the plan's rate allows reach a gateway in ten seconds.
+
+        Tolerates the time of the way, and one probe.
+        """
         rate, times = self._rates[gateway], self._times[gateway]
         if rate is None:
             return
@@ -101,12 +103,12 @@ class Witness:
             self.broken.append(f"{gateway} got {len(times)} {self._act}s in {RATE_SPAN:g} s at {rate:g}/s")
 
     def first_act(self, target: str) -> Act | None:
-        """Return what the first request of this session for a target was for."""
+        """Return the act of this session's first request for a target."""
         return self._first.get(target)
 
 
-def most_in_flight(scene: Scene) -> int:
-    """Return how many requests may be in flight at once, also after somebody has set other limits."""
+def compute_most_in_flight(scene: SeedScene) -> int:
+    """Return how many requests may be in flight at once, also under the limits that the operator sets."""
     most = {gateway.name: gateway.concurrency for gateway in scene.plan.gateways}
     for _, demand in scene.acts:
         if isinstance(demand, SetLimits) and demand.concurrency is not None:
@@ -114,27 +116,29 @@ def most_in_flight(scene: Scene) -> int:
     return sum(most.values())
 
 
-def longest(scene: Scene) -> float:
-    """Return the virtual seconds in which any session has ended, however its requests go (promise 10).
+def compute_longest_session(scene: SeedScene) -> float:
+    """Return the virtual seconds within which any session ends, whatever the gateways do (promise 10).
 
-    All that the plan allows, one after the other: each request with its timeout, the longest pause and the
-    slowest pace before it; on each gateway a few times ``park_for``; between waves what they rest, and where
-    they ask, until somebody has answered.
+    The sum of all that the plan allows, one after another: each request with its timeout, the longest pause
+    and the slowest pace before it; a few times ``park_for`` for each gateway; the pauses between waves, and
+    the time until the operator says ``continue``.
     """
-    rests = sum(((wave.pause_after or 0.0) + ASKED) * max(1, len(wave.sizes)) for wave in scene.plan.waves)
-    return rests + sum(_longest(scene, gateway) for gateway in scene.plan.gateways)
+    rests = sum(
+        ((wave.pause_after or 0.0) + ANSWERED_WITHIN) * max(1, len(wave.sizes)) for wave in scene.plan.waves
+    )
+    return rests + sum(_compute_longest(scene, gateway) for gateway in scene.plan.gateways)
 
 
-def _longest(scene: Scene, gateway: Gateway) -> float:
+def _compute_longest(scene: SeedScene, gateway: Gateway) -> float:
     targets = sum(target.gateway == gateway.name for target in scene.targets)
     each = compute_exchange_limit(gateway) + gateway.retry.ceiling + SLOWEST
     return 4 * gateway.park_for + targets * (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * each
 
 
-def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
-    """Return the targets that were left with an undeploy (or deploy) whose intent has no result.
+def list_in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
+    """Return the targets with an undeploy (or deploy) whose intent has no result.
 
-    Those that the ``newest`` session has left, or all: one killed early may not have come to all of them.
+    With ``newest`` only those of the newest session: one that was killed early may not have reached all.
     """
     database = folder.open()
     try:
@@ -150,8 +154,8 @@ def in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
         database.close()
 
 
-def check_end(scene: Scene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
-    """Yield what is wrong when the run has reached its end."""
+def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
+    """Yield each broken promise of a run that has reached its end."""
     with folder.account() as account:
         targets = list(account.targets())
         report = account.report
@@ -170,7 +174,7 @@ def check_end(scene: Scene, books: SimulatorBooks, folder: RunFolder) -> Iterato
             yield f"{facts.name}: two changes of one proxy overlapped"
 
 
-def _check_target(scene: Scene, books: SimulatorBooks, target: TargetReport) -> Iterator[str]:
+def _check_target(scene: SeedScene, books: SimulatorBooks, target: TargetReport) -> Iterator[str]:
     facts = books.targets.get(target.id)
     gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
     absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
@@ -186,13 +190,13 @@ def _check_target(scene: Scene, books: SimulatorBooks, target: TargetReport) -> 
         yield f"{target.id} is reported as not started, and we took it down"
 
 
-def offers_look(scene: Scene, gateway: str) -> bool:
-    """Tell whether a platform shows what its pods serve, not only what its manager has on record."""
-    seed = next(entry for entry in scene.seed.gateways if entry.name == gateway)
-    return bool(getattr(seed, "looks", True))
+def offers_look(scene: SeedScene, gateway: str) -> bool:
+    """Return whether a platform shows what its pods serve, not only what its manager has on record."""
+    fixture = next(entry for entry in scene.fixture.gateways if entry.name == gateway)
+    return bool(getattr(fixture, "looks", True))
 
 
-def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:
+def check_attempts(scene: SeedScene, folder: RunFolder) -> Iterator[str]:
     """Yield each target that was sent more undeploys (or deploys) than its plan allows."""
     query = (
         "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act <> 'look'"
@@ -208,7 +212,7 @@ def check_attempts(scene: Scene, folder: RunFolder) -> Iterator[str]:
         database.close()
 
 
-def leaks(folder: Path) -> Iterator[str]:
+def find_leaks(folder: Path) -> Iterator[str]:
     """Yield each file of the run that holds a credential."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in folder.iterdir():

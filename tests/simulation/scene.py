@@ -1,4 +1,4 @@
-"""What one seed means: a plan with its targets, the platforms it meets, and what goes wrong on the way."""
+"""Makes the scene of a seed: a plan with its targets, the platforms, and everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
-"""What the reference gives before and after it was renewed; must be found nowhere afterwards."""
+"""The credential before and after its renewal; no file may hold either of them."""
 
 PASSWORD = "login-secret-marker-c3d9"
-"""What a gateway with logins is logged in with; must be found nowhere either."""
+"""The password of all logins; no file may hold it."""
 
 ECHO = "{credential}"
-"""What a vendor's text says where it repeats the credential that it was sent."""
+"""Stands in a vendor's text where the gateway repeats the credential that it got."""
 
 _TWISTS = ("inner-false", "partial", "quoted", "no-result", "empty-rows", "refused-with-result", "no-pods")
 _UGLY = (
@@ -46,105 +46,108 @@ _UGLY = (
 )  # fmt: skip
 
 
-Ill = Literal["502", "refused", "silent", "login"]
-"""How: it answers nothing but 502, it cannot be reached, it answers nothing, or nobody can log in."""
+Illness = Literal["502", "refused", "silent", "login"]
+"""How a gateway is ill: it answers only 502, cannot be reached, gives no answer, or gives no login."""
 
 
-class Outage(Struct, frozen=True):
-    """From when to when a gateway is ill, in seconds of the whole run."""
+class GatewayOutage(Struct, frozen=True):
+    """The time in which a gateway is ill, in seconds of the whole run."""
 
     start: float
     end: float
-    how: Ill
+    how: Illness
 
 
-class Scene(Struct, frozen=True, kw_only=True):
-    """One seed's world. Times are seconds."""
+class SeedScene(Struct, frozen=True, kw_only=True):
+    """The plan, the platforms and the faults of one seed. Times are seconds."""
 
     plan: Plan
     targets: tuple[Target, ...]
-    seed: SimulatorFixture
+    fixture: SimulatorFixture
     faults: FaultScenario
     unsent: float
     """The share of requests that cannot be sent at all."""
     stuck: float
-    """The share of requests that what sends them never comes back from, whatever its own timeouts."""
+    """The share of requests whose sending never returns, whatever timeouts it has."""
     stray: float
-    """The share of replies that nobody can read, for bytes that nobody has asked for."""
-    outages: dict[str, Outage]
+    """The share of replies that cannot be read, since unsolicited bytes came before them."""
+    outages: dict[str, GatewayOutage]
     crashes: tuple[int, ...]
-    """At which step of each session the process dies; a later session lives."""
+    """The steps at which the process of each session dies; the sessions after these live on."""
     full: range
-    """The steps of the first session in which the disk takes nothing."""
+    """The steps of the first session in which the disk is full."""
     interrupts: tuple[float, ...]
     """When the first session is asked to stop, and when for the second time."""
     closes: float | None
     """When the first session's window closes."""
     needs: dict[int, tuple[TargetId, ...]]
-    """What a target comes after, by its number."""
+    """The targets that a target comes after, by its number."""
     acts: tuple[tuple[float, ControlCommand], ...]
-    """What somebody asks of the first session, and when."""
+    """The commands of the operator in the first session, each with its time."""
 
 
-def make_scene(number: int) -> Scene:
-    """Make the world of a seed; the same number always makes the same world."""
+def make_scene(number: int) -> SeedScene:
+    """Make the scene of a seed; the same number always makes the same scene."""
     random = Random(number)
-    gateways = _gateways(random)
-    waves = tuple(_wave(random, index) for index in range(random.randint(1, 3)))
-    targets = _targets(random, gateways, len(waves))
+    gateways = _make_gateways(random)
+    waves = tuple(_make_wave(random, index) for index in range(random.randint(1, 3)))
+    targets = _make_targets(random, gateways, len(waves))
     plan = Plan(
         name=f"seed-{number}",
         reason=random.choice([None, "CHG-1042"]),
         gateways=gateways,
-        stop_when=_stop_when(random),
+        stop_when=_make_stop_when(random),
         waves=waves,
     )
     names = [target.id for target in targets]
     down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
     missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
-    seed = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
-    return Scene(
+    fixture = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
+    return SeedScene(
         plan=plan,
         targets=targets,
-        seed=_with_users(seed.with_settings({"roma": _roma(random), "apinizer": _apinizer(random)}), plan),
-        faults=_faults(random, number, names),
+        fixture=_add_users(
+            fixture.with_settings({"roma": _make_roma(random), "apinizer": _make_apinizer(random)}), plan
+        ),
+        faults=_make_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
         stuck=random.choice([0.0, 0.0, 0.0, 0.0, 0.02]),
         stray=random.choice([0.0, 0.0, 0.0, 0.05]),
-        outages=_outages(random, gateways),
-        crashes=_crashes(random, len(targets)),
-        full=_full(random),
-        interrupts=interrupts(random, 0.25),
+        outages=_make_outages(random, gateways),
+        crashes=_make_crashes(random, len(targets)),
+        full=_make_full_disk(random),
+        interrupts=make_interrupts(random, 0.25),
         closes=random.uniform(31.0, 60.0) if random.random() < 0.2 else None,
-        needs=_needs(random, targets),
-        acts=_acts(random, gateways, names),
+        needs=_make_needs(random, targets),
+        acts=_make_acts(random, gateways, names),
     )
 
 
-def interrupts(random: Random, share: float) -> tuple[float, ...]:
-    """Return when a session is asked to stop: in a share of the seeds, and in some of them twice."""
+def make_interrupts(random: Random, share: float) -> tuple[float, ...]:
+    """Return the times at which a session is interrupted: none, one or two; ``share`` is that of some."""
     if random.random() >= share:
         return ()
     first = random.uniform(0.0, 5.0)
     return (first, first + random.choice([0.0, 0.5, 3.0])) if random.random() < 0.4 else (first,)
 
 
-def _with_users(seed: SimulatorFixture, plan: Plan) -> SimulatorFixture:
-    """Return the seed with whom the plan's logins are for."""
+def _add_users(fixture: SimulatorFixture, plan: Plan) -> SimulatorFixture:
+    """Return the fixture with the users whose logins the plan names."""
     logins = {gateway.name for gateway in plan.gateways if not gateway.auth.token}
     users = (
         SimulatedUser(name="cron", password=PASSWORD, domain="acme"),
         SimulatedUser(name="cron", password=PASSWORD),
     )
     return replace(
-        seed,
+        fixture,
         gateways=tuple(
-            replace(gateway, users=users) if gateway.name in logins else gateway for gateway in seed.gateways
+            replace(gateway, users=users) if gateway.name in logins else gateway
+            for gateway in fixture.gateways
         ),
     )
 
 
-def _auth(random: Random, name: str, url: str) -> Auth:
+def _make_auth(random: Random, name: str, url: str) -> Auth:
     """Most gateways are given a token, some log in for one."""
     reference = CredentialReference(env="UNDEPLOY_SIMULATED")
     if random.random() < 0.7:
@@ -154,7 +157,7 @@ def _auth(random: Random, name: str, url: str) -> Auth:
     return Auth(login=ManagerLogin(user="cron", password=reference))
 
 
-def _wave(random: Random, index: int) -> Wave:
+def _make_wave(random: Random, index: int) -> Wave:
     part, whole = StepSize(share=random.choice([0.1, 0.5])), StepSize(share=1.0)
     sizes = random.choice(
         [(), (), (StepSize(count=1), whole), (StepSize(count=1), part, whole), (part, whole)]
@@ -167,7 +170,7 @@ def _wave(random: Random, index: int) -> Wave:
     )
 
 
-def _needs(random: Random, targets: tuple[Target, ...]) -> dict[int, tuple[TargetId, ...]]:
+def _make_needs(random: Random, targets: tuple[Target, ...]) -> dict[int, tuple[TargetId, ...]]:
     """Some targets come after others: always after such as stand before them, so that no circle can be."""
     if random.random() < 0.6:
         return {}
@@ -180,7 +183,7 @@ def _needs(random: Random, targets: tuple[Target, ...]) -> dict[int, tuple[Targe
     }
 
 
-def _acts(
+def _make_acts(
     random: Random, gateways: tuple[Gateway, ...], names: list[TargetId]
 ) -> tuple[tuple[float, ControlCommand], ...]:
     if random.random() < 0.7:
@@ -198,7 +201,7 @@ def _acts(
     return tuple((at, random.choice(made)()) for at in times)
 
 
-def _gateways(random: Random) -> tuple[Gateway, ...]:
+def _make_gateways(random: Random) -> tuple[Gateway, ...]:
     found: list[Gateway] = []
     for name in random.sample(["roma-eu", "apim", "apim-two"], random.randint(1, 3)):
         retry = Retry(attempts=random.randint(1, 6), first=random.choice([0.1, 0.5, 2.0]))
@@ -206,7 +209,7 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
             concurrency=random.randint(1, 6), rate=random.choice([None, None, None, 0.5, 5.0, 50.0])
         )
         park_for = random.choice([600.0, 600.0, 30.0])
-        auth = _auth(random, name, f"https://{name}.example")
+        auth = _make_auth(random, name, f"https://{name}.example")
         looks: list[Literal["doubt", "always"]] = ["doubt", "doubt", "always"]
         absences: list[Literal["fail", "ok"]] = ["fail", "ok"]
         look, absent = random.choice(looks), random.choice(absences)
@@ -243,9 +246,9 @@ def _gateways(random: Random) -> tuple[Gateway, ...]:
     return tuple(found)
 
 
-def _targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple[Target, ...]:
+def _make_targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple[Target, ...]:
     targets: list[Target] = []
-    # Some worlds are large enough for a list to serve as the look for many.
+    # Some plans are large enough for one list to serve as the look at many targets.
     count = random.randint(1, 45) if random.random() < 0.9 else random.randint(90, 160)
     for number in range(count):
         gateway = random.choice(gateways)
@@ -259,25 +262,25 @@ def _targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple
     return tuple(targets)
 
 
-def _stop_when(random: Random) -> StopWhen:
+def _make_stop_when(random: Random) -> StopWhen:
     if random.random() < 0.7:
         never = Threshold(share=1.0)
         return StopWhen(failed=never, unknown=never, surprising=never)
     return StopWhen(failed=Threshold(count=random.randint(1, 5)))
 
 
-def _roma(random: Random) -> dict[str, object]:
+def _make_roma(random: Random) -> dict[str, object]:
     return {
         "again": random.choice([204, 400, 409]),
         "latency": random.uniform(0.01, 0.3),
-        "rate": _rate(random),
+        "rate": _make_rate(random),
         "tokens": TOKENS,
         "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
-        "expiry": _expiry(random),
+        "expiry": _make_expiry(random),
     }
 
 
-def _apinizer(random: Random) -> dict[str, object]:
+def _make_apinizer(random: Random) -> dict[str, object]:
     return {
         "shape": random.choice(["a", "b"]),
         "errors": random.choice(["old", "new"]),
@@ -287,14 +290,14 @@ def _apinizer(random: Random) -> dict[str, object]:
         "record_flips": random.random() < 0.5,
         "not_loaded": random.random() < 0.5,
         "latency": random.uniform(0.01, 0.5),
-        "rate": _rate(random),
+        "rate": _make_rate(random),
         "tokens": TOKENS,
         "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
-        "expiry": _expiry(random),
+        "expiry": _make_expiry(random),
     }
 
 
-def _rate(random: Random) -> RateLimit | None:
+def _make_rate(random: Random) -> RateLimit | None:
     if random.random() < 0.75:
         return None
     return RateLimit(
@@ -302,36 +305,36 @@ def _rate(random: Random) -> RateLimit | None:
     )
 
 
-def _expiry(random: Random) -> TokenExpiry | None:
+def _make_expiry(random: Random) -> TokenExpiry | None:
     return TokenExpiry(requests=random.randint(1, 30)) if random.random() < 0.2 else None
 
 
-def _faults(random: Random, number: int, names: list[TargetId]) -> FaultScenario:
+def _make_faults(random: Random, number: int, names: list[TargetId]) -> FaultScenario:
     kinds = DEFAULT_STORM if random.random() < 0.5 else tuple(random.sample(_UGLY, random.randint(1, 12)))
     storm = FaultStorm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
     leak = InjectedFault(kind=FaultKind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
     return FaultScenario(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})
 
 
-def _outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, Outage]:
+def _make_outages(random: Random, gateways: tuple[Gateway, ...]) -> dict[str, GatewayOutage]:
     """Some gateways are ill for a while, some for good, most never."""
     found = {}
     for gateway in gateways:
         if random.random() < 0.2:
             start = random.choice([0.0, random.uniform(0.0, 10.0)])
-            hows: list[Ill] = ["502", "502", "refused", "silent", "login"]
+            hows: list[Illness] = ["502", "502", "refused", "silent", "login"]
             end = start + random.choice([20.0, 120.0, 700.0, 2000.0])
-            found[gateway.name] = Outage(start, end, random.choice(hows))
+            found[gateway.name] = GatewayOutage(start, end, random.choice(hows))
     return found
 
 
-def _crashes(random: Random, targets: int) -> tuple[int, ...]:
+def _make_crashes(random: Random, targets: int) -> tuple[int, ...]:
     if random.random() < 0.4:
         return ()
     return tuple(random.randint(1, 12 + targets * 6) for _ in range(random.randint(1, 3)))
 
 
-def _full(random: Random) -> range:
+def _make_full_disk(random: Random) -> range:
     if random.random() < 0.85:
         return range(0)
     start = random.randint(1, 150)

@@ -1,4 +1,4 @@
-"""Somebody who steers a simulated run: what a seed has them ask, and a word to go on now and then."""
+"""The operator of a simulated run: the commands of its seed, and ``continue`` every now and then."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from orchestrator.engine.control_commands import (
 )
 from orchestrator.errors import OrchestratorError
 
-WHO = Operator(user="simulated", origin="seed")
+OPERATOR = Operator(user="simulated", origin="seed")
 
-EVERY = 20.0
-"""Virtual seconds between two words to go on: nothing waits for somebody for ever."""
+CONTINUE_EVERY = 20.0
+"""Virtual seconds between two ``continue``: no run waits for its operator for ever."""
 
-TIMES = 1000
-"""After so many of them a run that has not ended hangs, which the clock then tells."""
+MOST_CONTINUES = 1000
+"""After so many ``continue`` a run that has not ended hangs, and the clock reports that."""
 
 
-def hands(acts: Sequence[tuple[float, ControlCommand]]) -> ControlSocket:
-    """Return the desk at which ``acts`` are asked for, each so many seconds after the session began."""
+def make_control_socket(acts: Sequence[tuple[float, ControlCommand]]) -> ControlSocket:
+    """Return a control socket that gives each of ``acts`` so many seconds after the session began."""
 
     @asynccontextmanager
     async def control_socket(controller: CommandHandler) -> AsyncIterator[None]:
@@ -43,8 +43,8 @@ async def _steer(controller: CommandHandler, acts: Sequence[tuple[float, Control
     for at, demand in acts:
         await anyio.sleep(max(0.0, began + at - anyio.current_time()))
         with suppress(OrchestratorError):  # a pattern that matches nothing, a disk that is full
-            await controller.execute(demand, WHO)
-    for _ in range(TIMES):
-        await anyio.sleep(EVERY)
+            await controller.execute(demand, OPERATOR)
+    for _ in range(MOST_CONTINUES):
+        await anyio.sleep(CONTINUE_EVERY)
         with suppress(OrchestratorError):
-            await controller.execute(ContinueRun(), WHO)
+            await controller.execute(ContinueRun(), OPERATOR)

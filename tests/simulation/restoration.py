@@ -1,4 +1,4 @@
-"""The restore of a simulated run: from its journal, under misfortunes of its own, judged by the books."""
+"""The restore of a simulated run: made from its journal, under its own faults, judged by the books."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.promises import offers_look
-from tests.simulation.scene import Scene, interrupts
+from tests.simulation.scene import SeedScene, make_interrupts
 
 _ALL: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
 _CHANGES = (RequestEffect.UP, RequestEffect.DOWN, RequestEffect.PART)
@@ -31,29 +31,29 @@ _UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
 _MAY_HAVE_ARRIVED = (None, "doubt", "strange", "removed", "partial")
 
 
-class WayBack:
-    """What one seed's restore is: its choice, and the scene in which it is played."""
+class SimulatedRestore:
+    """The restore of one seed: its choice, and the scene in which it is played."""
 
-    def __init__(self, number: int, scene: Scene, parent: RunFolder, folder: Path) -> None:
-        """Raises RunError where nothing of the parent can be restored."""
+    def __init__(self, number: int, scene: SeedScene, parent: RunFolder, folder: Path) -> None:
+        """Raises RunError if no target of the parent can be restored."""
         self.parent = parent
         self._folder = folder
         random = Random(-number)
         self.choice = Choice(
             accept=frozenset(_ALL) if random.random() < 0.7 else frozenset(), roll_back=random.random() < 0.2
         )
-        ready = self.ready()
+        ready = self.build()
         try:
-            self.scene = _scene(scene, ready, parent, random)
+            self.scene = _make_scene(scene, ready, parent, random)
         finally:
             ready.forget()
 
-    def ready(self) -> Restoration:
-        """Make the restore ready, each time anew: a process may die before its run has a folder."""
+    def build(self) -> Restoration:
+        """Build the restoration, again for each process: one may die before its run has a folder."""
         return build_restoration(self.parent, self.choice, Path(tempfile.mkdtemp(dir=self._folder)))
 
 
-def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) -> Scene:
+def _make_scene(scene: SeedScene, ready: Restoration, parent: RunFolder, random: Random) -> SeedScene:
     rows = list(ready.draft.database.rows("SELECT seq, id, wave FROM target ORDER BY seq"))
     targets = tuple(Target(seq, TargetId(name), name.partition("/")[0], wave, ()) for seq, name, wave in rows)
     crashes = tuple(random.randint(1, 12 + len(targets) * 6) for _ in range(random.randint(1, 3)))
@@ -61,17 +61,17 @@ def _scene(scene: Scene, ready: Restoration, parent: RunFolder, random: Random) 
         scene,
         plan=ready.plan,
         targets=targets,
-        needs=_turned_round(targets, parent),
-        faults=_of_deploys(scene.faults),
+        needs=_reverse_needs(targets, parent),
+        faults=_turn_to_deploys(scene.faults),
         crashes=crashes if random.random() < 0.6 else (),
         full=range(0),
-        interrupts=interrupts(random, 0.2),
+        interrupts=make_interrupts(random, 0.2),
         acts=(),
     )
 
 
-def _turned_round(targets: Sequence[Target], parent: RunFolder) -> dict[int, tuple[TargetId, ...]]:
-    """Return what each target comes after: those that the run took down after it."""
+def _reverse_needs(targets: Sequence[Target], parent: RunFolder) -> dict[int, tuple[TargetId, ...]]:
+    """Return the targets that each target comes after: those that the run took down after it."""
     numbers = {target.id: target.seq for target in targets}
     database = parent.open()
     try:
@@ -89,35 +89,35 @@ def _turned_round(targets: Sequence[Target], parent: RunFolder) -> dict[int, tup
     return needs
 
 
-def _of_deploys(faults: FaultScenario) -> FaultScenario:
-    """Return the same faults as they strike deploys; those of looks stay."""
-    storm = faults.storm and replace(faults.storm, kinds=tuple(map(_of_deploy, faults.storm.kinds)))
-    script = {place: tuple(map(_of_deploy, faults)) for place, faults in faults.script.items()}
+def _turn_to_deploys(faults: FaultScenario) -> FaultScenario:
+    """Return the same faults for deploys in place of undeploys; those of looks stay."""
+    storm = faults.storm and replace(faults.storm, kinds=tuple(map(_turn_to_deploy, faults.storm.kinds)))
+    script = {place: tuple(map(_turn_to_deploy, faults)) for place, faults in faults.script.items()}
     return FaultScenario(storm=storm, script=script)
 
 
-def _of_deploy(fault: InjectedFault | str) -> InjectedFault | str:
+def _turn_to_deploy(fault: InjectedFault | str) -> InjectedFault | str:
     if isinstance(fault, InjectedFault):
         return replace(fault, on=FaultScope.DEPLOY) if fault.on is FaultScope.UNDEPLOY else fault
     act, colon, name = fault.partition(":")
     return f"deploy:{name if colon else act}" if not colon or act == "undeploy" else fault
 
 
-def nothing_to_bring_back(books: SimulatorBooks, parent: RunFolder, refused: RunError) -> Iterator[str]:
-    """Yield what is wrong where a restore was refused since there is nothing to restore."""
+def check_refused_restore(books: SimulatorBooks, parent: RunFolder, refused: RunError) -> Iterator[str]:
+    """Yield each mistake of a restore that was refused because there is nothing to restore."""
     if "can be restored" not in str(refused):
         yield f"the restore was refused: {refused}"
-    yield from _left_alone(books, parent, frozenset())
+    yield from _find_left_out(books, parent, frozenset())
 
 
-def check_brought_back(
-    way: WayBack,
+def check_restored(
+    way: SimulatedRestore,
     before: SimulatorBooks,
     platforms: SimulatedPlatforms,
     counted: int,
     runs: Sequence[RunFolder],
 ) -> Iterator[str]:
-    """Yield what is wrong when the restore has reached its end.
+    """Yield each broken promise of a restore that has reached its end.
 
     The first ``counted`` requests are of the run before.
     """
@@ -136,16 +136,18 @@ def check_brought_back(
             last[seen.target] = seen.effect
     after = platforms.books()
     for target in targets:
-        yield from _check(way.scene, target, last.get(target.id), down=after.targets[target.id].down)
-    yield from _left_alone(before, way.parent, frozenset(target.id for target in targets))
+        yield from _check_target(way.scene, target, last.get(target.id), down=after.targets[target.id].down)
+    yield from _find_left_out(before, way.parent, frozenset(target.id for target in targets))
     touched = {target.id for target in targets}
     for name, facts in after.targets.items():
         if name not in touched and facts.deploys:
             yield f"{name} was deployed, and the run had not taken it down"
-    yield from _blind(way.scene, runs[0])
+    yield from _find_blind_deploys(way.scene, runs[0])
 
 
-def _check(scene: Scene, target: TargetReport, last: RequestEffect | None, *, down: bool) -> Iterator[str]:
+def _check_target(
+    scene: SeedScene, target: TargetReport, last: RequestEffect | None, *, down: bool
+) -> Iterator[str]:
     blind = not offers_look(scene, target.gateway)
     if target.outcome in _UP and (down or (last is RequestEffect.PART and not blind)):
         yield f"promise 3: {target.id} is reported {target.outcome}, and is not up everywhere"
@@ -157,8 +159,8 @@ def _check(scene: Scene, target: TargetReport, last: RequestEffect | None, *, do
         yield f"{target.id} is reported {target.outcome} by a restore"
 
 
-def _left_alone(before: SimulatorBooks, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
-    """Yield each target that the run took down, as it says itself, and that its restore passes over."""
+def _find_left_out(before: SimulatorBooks, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
+    """Yield each target that the run took down by its own account and that its restore left out."""
     database = parent.open()
     try:
         query = (
@@ -174,15 +176,15 @@ def _left_alone(before: SimulatorBooks, parent: RunFolder, brought: frozenset[st
             yield f"{name} went down, was deployed before, and is left out of the restore"
 
 
-def _blind(scene: Scene, run: RunFolder) -> Iterator[str]:
-    """Yield each target that was deployed without a look before, which had not shown it to be up."""
+def _find_blind_deploys(scene: SeedScene, run: RunFolder) -> Iterator[str]:
+    """Yield each target that was deployed without a look before that showed it to be down."""
     database = run.open()
     try:
         query = "SELECT id, act, verdict FROM attempt JOIN target USING (seq) ORDER BY seq, number"
         rows: list[tuple[Any, ...]] = list(database.rows(query))
     finally:
         database.close()
-    # A large instance shows its list once for all: that is a look, too, and no attempt of any target.
+    # A large instance shows its list once for all targets: a look that is no attempt of any one of them.
     listed = len(scene.targets) >= WORTH_LISTING
     looked = {name: listed and name.startswith("roma") for name, _, _ in rows}
     lacking = {name for name, act, verdict in rows if act == "look" and verdict == "not_offered"}
