@@ -138,7 +138,7 @@ def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytes
 
 
 def test_a_window_that_nobody_heeds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunGate, "refuses", lambda self, act, now, *, takes: None)
+    monkeypatch.setattr(RunGate, "refusal", lambda self, act, now, *, takes: None)
 
     assert is_caught("promise 7", seeds=60)
 
@@ -164,7 +164,7 @@ def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_credential_in_a_vendor_s_text_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Mask, "reading", lambda self, reading: reading)
+    monkeypatch.setattr(Mask, "clean_reading", lambda self, reading: reading)
 
     assert is_caught("promise 9")
 
