@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.places import address, host
 from orchestrator.model.gateway import Gateway
+from orchestrator.text.counting import name_first
 
 _MOST_NAMED = 3
 """A warning names so many gateways, and counts the others."""
@@ -57,9 +58,8 @@ def _assume_https(parts: SplitResult) -> SplitResult:
 
 
 def _describe_group(group: Sequence[Gateway], why: str) -> str:
-    names = ", ".join(f"{one.name} ({one.url})" for one in group[:_MOST_NAMED])
-    more = f" and {len(group) - _MOST_NAMED:,} more" if len(group) > _MOST_NAMED else ""
+    names = name_first([f"{one.name} ({one.url})" for one in group], _MOST_NAMED)
     return (
-        f"{names}{more} are possibly the same place ({why}); if so, give them one URL: what stands twice, and"
+        f"{names} are possibly the same place ({why}); if so, give them one URL: what stands twice, and"
         " what is protected under another name, is known by it"
     )

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
 from orchestrator.preview.states import Preview, TargetState
+from orchestrator.text.counting import name_first
 
 SCHEMA: Literal[2] = 2
 UNSEALED_SCHEMA = 1
@@ -206,10 +207,7 @@ def check_names_all(approval: Approval, wanted: Iterable[str]) -> None:
     named = {target.id for target in approval.targets}
     missing = [name for name in wanted if name not in named]
     if missing:
-        more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
-        raise UsageError(
-            f"it does not name {', '.join(missing[:MOST_NAMED])}{more}, which this run would take"
-        )
+        raise UsageError(f"it does not name {name_first(missing, MOST_NAMED)}, which this run would take")
 
 
 def check_key_length(key: Secret) -> Secret:

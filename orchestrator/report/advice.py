@@ -11,8 +11,11 @@ from orchestrator.report.counts import count_current_outcomes, count_done, count
 from orchestrator.report.values import Report, RestoreOutlook, Totals
 from orchestrator.report.words import ACT_WORDS, SIMULATED
 from orchestrator.text.characters import make_visible
-from orchestrator.text.counting import choose_form
+from orchestrator.text.counting import choose_form, name_first
 from orchestrator.text.formats import format_moment
+
+MOST_NAMED = 5
+"""How many gateways a step names; it counts the others."""
 
 WINDOW_OPTION = " --window OPENS/CLOSES"
 
@@ -94,18 +97,15 @@ def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     parked = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
     if closed:
         yield NextStep(
-            f"Mend what the warnings say about {_list_names(closed)}: closed for the rest of this run."
+            f"Mend what the warnings say about {name_first(closed, MOST_NAMED)}:"
+            " closed for the rest of this run."
         )
     if parked:
         yield NextStep(
-            f"Check whether {_list_names(parked)} {choose_form(len(parked), 'answers', 'answer')} again:"
+            f"Check whether {name_first(parked, MOST_NAMED)}"
+            f" {choose_form(len(parked), 'answers', 'answer')} again:"
             " parked for lack of answers."
         )
-
-
-def _list_names(names: list[str]) -> str:
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def _advise_resume(report: Report) -> Iterator[NextStep]:

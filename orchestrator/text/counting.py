@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def count_noun(count: int, noun: str, plural: str = "") -> str:
     """Return ``1 target``, ``2,000 targets``; the ``plural`` is the noun with an s if it is not given."""
@@ -11,3 +13,9 @@ def count_noun(count: int, noun: str, plural: str = "") -> str:
 def choose_form(count: int, one: str, many: str) -> str:
     """Return the form of a word that goes with ``count``: ``choose_form(2, "is", "are")`` is ``are``."""
     return one if count == 1 else many
+
+
+def name_first(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` names, and how many more there are: ``a, b and 3 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
