@@ -1,4 +1,4 @@
-"""What may be asked of a run while it goes on, and what becomes of the run by that."""
+"""The commands of an operator to a live run, and their effect."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from tests.engine.test_waves import (
     DOUBT,
     REMOVED,
     UNCLEAR,
-    Direct,
-    Executed,
+    DirectWriting,
+    ExecutedRun,
     Steer,
-    answering,
-    narrow,
-    ran,
+    make_narrow_gateway,
+    make_prompt,
+    run_waves,
     sizes,
 )
 from tests.support.engine import (
@@ -62,11 +62,11 @@ ADA = Operator(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
 
 
-def asking(*demands: tuple[float, ControlCommand], answers: list[str] | None = None) -> Steer:
-    """Ask these of a run, each at its second."""
+def ask_at(*commands: tuple[float, ControlCommand], answers: list[str] | None = None) -> Steer:
+    """Send these commands to a run, each at its second."""
 
     async def steer(controller: Controller) -> None:
-        for at, command in demands:
+        for at, command in commands:
             await anyio.sleep(at - anyio.current_time())
             try:
                 answer = await controller.execute(command, ADA)
@@ -78,7 +78,7 @@ def asking(*demands: tuple[float, ControlCommand], answers: list[str] | None = N
     return steer
 
 
-def targets(count: int) -> list[Any]:
+def make_targets(count: int) -> list[Any]:
     return [target(seq) for seq in range(1, count + 1)]
 
 
@@ -87,11 +87,11 @@ def targets(count: int) -> list[Any]:
 
 def test_a_pause_lets_requests_in_flight_land_and_starts_nothing_until_continue(tmp_path: Path) -> None:
     answers: list[str] = []
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(5),
-        gateways=(narrow(concurrency=2),),
-        steer=asking((1.5, PauseRun()), (100.0, ContinueRun()), answers=answers),
+        make_targets(5),
+        gateways=(make_narrow_gateway(concurrency=2),),
+        steer=ask_at((1.5, PauseRun()), (100.0, ContinueRun()), answers=answers),
     )
 
     assert went.wires["gw"].times() == [0.0, 0.0, 1.0, 1.0, 100.0]
@@ -106,12 +106,12 @@ def test_a_pause_lets_requests_in_flight_land_and_starts_nothing_until_continue(
 
 def test_doubts_are_looked_at_while_a_run_is_paused_and_nothing_is_repeated(tmp_path: Path) -> None:
     """The last attempt lands in doubt after the pause began; its look settles it at once."""
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(3),
+        make_targets(3),
         lambda act, _: DOWN if act is Act.LOOK else DOUBT,
-        gateways=(narrow(concurrency=1, retry=Retry(attempts=1)),),
-        steer=asking((0.5, PauseRun()), (50.0, ContinueRun())),
+        gateways=(make_narrow_gateway(concurrency=1, retry=Retry(attempts=1)),),
+        steer=ask_at((0.5, PauseRun()), (50.0, ContinueRun())),
     )
 
     assert went.wires["gw"].told[:3] == [
@@ -127,7 +127,7 @@ def test_doubts_are_looked_at_while_a_run_is_paused_and_nothing_is_repeated(tmp_
 def test_a_run_that_stays_paused_ends_with_its_window(
     tmp_path: Path, look: str, pauses: float, last: float
 ) -> None:
-    """One timeout before it closes, and the last look at what went down with it."""
+    """The last undeploy starts one timeout before the close, and its look follows it."""
     sent: set[str] = set()
 
     def answers(act: Act, name: str) -> Answer:
@@ -136,12 +136,12 @@ def test_a_run_that_stays_paused_ends_with_its_window(
         sent.add(name)
         return REMOVED
 
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(3),
+        make_targets(3),
         answers,
-        gateways=(narrow(concurrency=1, look=look),),
-        steer=asking((pauses, PauseRun())),
+        gateways=(make_narrow_gateway(concurrency=1, look=look),),
+        steer=ask_at((pauses, PauseRun())),
         closes=100.0,
         ends=True,
     )
@@ -155,11 +155,11 @@ def test_a_run_that_stays_paused_ends_with_its_window(
 
 def test_continue_ends_the_rest_between_two_waves(tmp_path: Path) -> None:
     answers: list[str] = []
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(1), target(2, wave=1), target(3, wave=2)],
         waves=(Wave(name="a", pause_after=300.0), Wave(name="b", proceed="ask"), Wave(name="c")),
-        steer=asking((0.5, ContinueRun()), (10.0, ContinueRun()), (20.0, ContinueRun()), answers=answers),
+        steer=ask_at((0.5, ContinueRun()), (10.0, ContinueRun()), (20.0, ContinueRun()), answers=answers),
     )
 
     assert went.wires["gw"].times() == [0.0, 10.0, 20.0]
@@ -167,11 +167,11 @@ def test_continue_ends_the_rest_between_two_waves(tmp_path: Path) -> None:
 
 
 def test_a_pause_during_the_rest_holds_what_comes_after_it(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(1), target(2, wave=1)],
         waves=(Wave(name="a", pause_after=30.0), Wave(name="b")),
-        steer=asking((10.0, PauseRun()), (90.0, ContinueRun())),
+        steer=ask_at((10.0, PauseRun()), (90.0, ContinueRun())),
     )
 
     assert went.wires["gw"].times() == [0.0, 90.0]
@@ -183,11 +183,11 @@ def test_a_pause_during_the_rest_holds_what_comes_after_it(tmp_path: Path) -> No
 @pytest.mark.promise(8)
 def test_a_stop_starts_nothing_more_and_leaves_the_rest_for_a_resume(tmp_path: Path) -> None:
     answers: list[str] = []
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(6),
-        gateways=(narrow(concurrency=2),),
-        steer=asking((1.5, StopRun()), answers=answers),
+        make_targets(6),
+        gateways=(make_narrow_gateway(concurrency=2),),
+        steer=ask_at((1.5, StopRun()), answers=answers),
         ends=True,
     )
 
@@ -200,12 +200,12 @@ def test_a_stop_starts_nothing_more_and_leaves_the_rest_for_a_resume(tmp_path: P
 
 
 def test_a_stop_lets_doubts_be_looked_at(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(2),
+        make_targets(2),
         lambda act, _: UP if act is Act.LOOK else DOUBT,
-        gateways=(narrow(concurrency=1),),
-        steer=asking((0.5, StopRun())),
+        gateways=(make_narrow_gateway(concurrency=1),),
+        steer=ask_at((0.5, StopRun())),
         ends=True,
     )
 
@@ -215,15 +215,15 @@ def test_a_stop_lets_doubts_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_a_pause_and_a_rest(tmp_path: Path) -> None:
-    for name, demands in (("pause", [(0.5, PauseRun()), (9.0, StopRun())]), ("rest", [(9.0, StopRun())])):
+    for name, commands in (("pause", [(0.5, PauseRun()), (9.0, StopRun())]), ("rest", [(9.0, StopRun())])):
         (tmp_path / name).mkdir()
-        went = ran(
+        went = run_waves(
             tmp_path / name,
             [target(1), target(2), target(3, wave=1)],
-            gateways=(narrow(concurrency=1 if name == "pause" else 2),),
+            gateways=(make_narrow_gateway(concurrency=1 if name == "pause" else 2),),
             waves=(Wave(name="a", proceed="ask"), Wave(name="b")),
-            prompt=answering(True, 1e6),
-            steer=asking(*demands),
+            prompt=make_prompt(True, 1e6),
+            steer=ask_at(*commands),
             ends=True,
         )
 
@@ -236,11 +236,11 @@ def test_a_stop_ends_a_pause_and_a_rest(tmp_path: Path) -> None:
 
 def test_a_target_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_path: Path) -> None:
     answers: list[str] = []
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in (1, 2, 31, 32, 33, 40)],
-        gateways=(narrow(concurrency=1),),
-        steer=asking((0.5, SkipTargets("gw/t3*")), (0.6, SkipTargets("gw/nothing")), answers=answers),
+        gateways=(make_narrow_gateway(concurrency=1),),
+        steer=ask_at((0.5, SkipTargets("gw/t3*")), (0.6, SkipTargets("gw/nothing")), answers=answers),
     )
 
     assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t2", "gw/t40"]
@@ -269,13 +269,13 @@ def test_a_target_skipped_before_its_turn_is_not_started_and_does_not_count(tmp_
 def test_a_target_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again(
     tmp_path: Path, look: Answer, outcome: str
 ) -> None:
-    """It waits 20 s for its second attempt when somebody has both passed over."""
-    went = ran(
+    """The first target waits 20 s for its second attempt when the operator skips both."""
+    went = run_waves(
         tmp_path,
-        targets(2),
+        make_targets(2),
         lambda act, name: look if act is Act.LOOK else DOUBT if name == "gw/t1" else REMOVED,
-        gateways=(narrow(concurrency=1, retry=Retry(first=20.0)),),
-        steer=asking((5.0, SkipTargets("gw/*"))),
+        gateways=(make_narrow_gateway(concurrency=1, retry=Retry(first=20.0)),),
+        steer=ask_at((5.0, SkipTargets("gw/*"))),
     )
 
     assert went.wires["gw"].times() == [0.0]
@@ -288,12 +288,12 @@ def test_a_target_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again
 
 
 def test_a_step_whose_targets_are_all_skipped_does_not_stop_the_run(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in (1, 21, 22, 30, 31)],
-        gateways=(narrow(concurrency=1),),
+        gateways=(make_narrow_gateway(concurrency=1),),
         waves=(Wave(name="a", sizes=sizes(1, 3, 1.0)),),
-        steer=asking((0.5, SkipTargets("gw/t2*"))),
+        steer=ask_at((0.5, SkipTargets("gw/t2*"))),
     )
 
     assert went.run_gate.stop_kind is None
@@ -303,12 +303,12 @@ def test_a_step_whose_targets_are_all_skipped_does_not_stop_the_run(tmp_path: Pa
 
 
 def test_a_target_that_requires_a_skipped_one_is_not_started(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(3),
-        gateways=(narrow(concurrency=1),),
+        make_targets(3),
+        gateways=(make_narrow_gateway(concurrency=1),),
         needs=[(3, "gw/t2")],
-        steer=asking((0.5, SkipTargets("gw/t2"))),
+        steer=ask_at((0.5, SkipTargets("gw/t2"))),
     )
 
     assert went.reasons["gw/t3"] == "dependency: gw/t2, which comes first, is not started"
@@ -318,7 +318,7 @@ def test_a_target_that_requires_a_skipped_one_is_not_started(tmp_path: Path) -> 
 # --- limits ---------------------------------------------------------------------------------------------
 
 
-def in_flight(went: Executed, at: float, takes: float = 10.0) -> int:
+def count_in_flight(went: ExecutedRun, at: float, takes: float = 10.0) -> int:
     return sum(began <= at < began + takes for began, _, _ in went.wires["gw"].told)
 
 
@@ -326,29 +326,29 @@ def test_a_lower_concurrency_is_in_force_with_the_next_request_and_a_higher_one_
     tmp_path: Path,
 ) -> None:
     answers: list[str] = []
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(60),
-        gateways=(narrow(concurrency=4),),
-        steer=asking(
+        make_targets(60),
+        gateways=(make_narrow_gateway(concurrency=4),),
+        steer=ask_at(
             (15.0, SetLimits("gw", concurrency=1)), (55.0, SetLimits("gw", concurrency=9)), answers=answers
         ),
         takes=10.0,
     )
 
-    assert [in_flight(went, at) for at in (5.0, 16.0, 25.0, 45.0, 54.0)] == [4, 4, 1, 1, 1]
-    assert {in_flight(went, at) for at in (55.0, 66.0, 76.0, 86.0)} == {9}
+    assert [count_in_flight(went, at) for at in (5.0, 16.0, 25.0, 45.0, 54.0)] == [4, 4, 1, 1, 1]
+    assert {count_in_flight(went, at) for at in (55.0, 66.0, 76.0, 86.0)} == {9}
     assert set(went.outcomes.values()) == {"undeployed"}
     assert answers == ["in force: gw concurrency=1", "in force: gw concurrency=9"]
 
 
 def test_a_rate_is_in_force_at_once_also_for_requests_that_have_a_slot(tmp_path: Path) -> None:
     """At 1/m four have a place within four minutes; 2/s from the tenth second on voids those."""
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(8),
+        make_targets(8),
         gateways=(gateway(limits=Limits(concurrency=4, rate=1 / 60)),),
-        steer=asking((10.0, SetLimits("gw", rate=2.0)), (11.9, SetLimits("gw", rate=0.1))),
+        steer=ask_at((10.0, SetLimits("gw", rate=2.0)), (11.9, SetLimits("gw", rate=0.1))),
         takes=0.0,
     )
 
@@ -356,11 +356,11 @@ def test_a_rate_is_in_force_at_once_also_for_requests_that_have_a_slot(tmp_path:
 
 
 def test_a_removed_rate_lets_all_requests_go(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(8),
+        make_targets(8),
         gateways=(gateway(limits=Limits(concurrency=4, rate=1 / 60)),),
-        steer=asking((10.0, SetLimits("gw", unbounded=True))),
+        steer=ask_at((10.0, SetLimits("gw", unbounded=True))),
         takes=0.0,
     )
 
@@ -368,11 +368,11 @@ def test_a_removed_rate_lets_all_requests_go(tmp_path: Path) -> None:
 
 
 def test_setting_the_same_rate_repeatedly_lets_no_request_go_sooner(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(3),
+        make_targets(3),
         gateways=(gateway(limits=Limits(concurrency=4, rate=0.1)),),
-        steer=asking(*((float(second), SetLimits("gw", rate=0.1)) for second in range(1, 20))),
+        steer=ask_at(*((float(second), SetLimits("gw", rate=0.1)) for second in range(1, 20))),
         takes=0.0,
     )
 
@@ -390,7 +390,7 @@ def test_limits_that_cannot_be_set_change_and_keep_nothing(
     tmp_path: Path, command: ControlCommand, why: str
 ) -> None:
     answers: list[str] = []
-    went = ran(tmp_path, targets(3), steer=asking((0.5, command), answers=answers))
+    went = run_waves(tmp_path, make_targets(3), steer=ask_at((0.5, command), answers=answers))
 
     assert answers == [f"no: {why}"]
     assert went.kept == []
@@ -411,11 +411,11 @@ ACTS: list[ControlCommand] = [
 
 
 def test_each_command_is_kept_and_told_with_its_operator(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
-        targets(9),
-        gateways=(narrow(concurrency=1),),
-        steer=asking(*((0.1 * number, command) for number, command in enumerate(ACTS, 1))),
+        make_targets(9),
+        gateways=(make_narrow_gateway(concurrency=1),),
+        steer=ask_at(*((0.1 * number, command) for number, command in enumerate(ACTS, 1))),
     )
 
     words = [
@@ -435,7 +435,7 @@ def test_each_command_is_kept_and_told_with_its_operator(tmp_path: Path) -> None
     assert [(one.act, one.by, one.origin) for one in told] == [(word, "ada", ADA.origin) for word in words]
 
 
-class Slow(Direct):
+class SlowWriting(DirectWriting):
     """A disk that takes its time, or is full."""
 
     def __init__(self, takes: float, fault: DiskError | None = None) -> None:
@@ -454,14 +454,14 @@ class Slow(Direct):
         self.flushed.append(anyio.current_time())
 
 
-def steering_on(disk: Slow, events: Callable[[object], None], run_gate: RunGate) -> Controller:
+def make_controller(disk: SlowWriting, events: Callable[[object], None], run_gate: RunGate) -> Controller:
     return Controller(resources(environment(), run_gate, SessionRecord(disk, 1), events), RunProgress())
 
 
 def test_a_command_is_on_disk_before_its_answer() -> None:
     async def main() -> tuple[list[float], float, int]:
-        disk = Slow(2.0)
-        controller = steering_on(disk, lambda _: None, RunGate())
+        disk = SlowWriting(2.0)
+        controller = make_controller(disk, lambda _: None, RunGate())
         await controller.execute(PauseRun(), ADA)
         return disk.flushed, anyio.current_time(), len(disk.posted)
 
@@ -470,7 +470,9 @@ def test_a_command_is_on_disk_before_its_answer() -> None:
 
 def test_a_command_that_cannot_be_kept_is_not_answered() -> None:
     async def main() -> None:
-        await steering_on(Slow(0.0, DiskError("full")), lambda _: None, RunGate()).execute(PauseRun(), ADA)
+        await make_controller(SlowWriting(0.0, DiskError("full")), lambda _: None, RunGate()).execute(
+            PauseRun(), ADA
+        )
 
     with pytest.raises(DiskError):
         played(main)
@@ -480,8 +482,8 @@ def test_a_run_without_a_control_socket_is_warned() -> None:
     events: list[object] = []
 
     async def main() -> int:
-        disk = Slow(0.0)
-        steering_on(disk, events.append, RunGate()).warn_uncontrollable("no socket")
+        disk = SlowWriting(0.0)
+        make_controller(disk, events.append, RunGate()).warn_uncontrollable("no socket")
         return len(disk.posted)
 
     assert played(main) == 1
@@ -491,7 +493,7 @@ def test_a_run_without_a_control_socket_is_warned() -> None:
 # --- what an earlier session leaves ---------------------------------------------------------------------
 
 
-def kept(command: ControlCommand, by: str = "ada") -> ControlNote:
+def make_note(command: ControlCommand, by: str = "ada") -> ControlNote:
     encoded = msgspec.Raw(msgspec.json.encode(command))
     return ControlNote(act=str(command), by=by, origin="x", command=encoded)
 
@@ -502,16 +504,16 @@ def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_ses
         entries,
         {"gw": 12.5, "third": 3.0},
         [
-            kept(SetLimits("gw", concurrency=2)),
-            kept(PauseRun()),
-            kept(SetLimits("other", rate=5.0)),
-            kept(SkipTargets("gw/a*")),
-            kept(SetLimits("other", concurrency=9)),
-            kept(SetLimits("gone", rate=1.0)),
-            kept(SkipTargets("gw/a*"), by="bob"),
-            kept(SkipTargets("gw/b"), by="bob"),
-            kept(SetLimits("gw", unbounded=True)),
-            kept(StopRun()),
+            make_note(SetLimits("gw", concurrency=2)),
+            make_note(PauseRun()),
+            make_note(SetLimits("other", rate=5.0)),
+            make_note(SkipTargets("gw/a*")),
+            make_note(SetLimits("other", concurrency=9)),
+            make_note(SetLimits("gone", rate=1.0)),
+            make_note(SkipTargets("gw/a*"), by="bob"),
+            make_note(SkipTargets("gw/b"), by="bob"),
+            make_note(SetLimits("gw", unbounded=True)),
+            make_note(StopRun()),
         ],
     )
 

@@ -18,14 +18,24 @@ from orchestrator.model.events import TargetEnded
 from orchestrator.model.outcome import DONE
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
-from tests.engine.test_waves import DOUBT, REFUSED, REMOVED, UNCLEAR, UNSENT, Executed, narrow, ran, signed
+from tests.engine.test_waves import (
+    DOUBT,
+    REFUSED,
+    REMOVED,
+    UNCLEAR,
+    UNSENT,
+    ExecutedRun,
+    make_narrow_gateway,
+    make_signing_gateway,
+    run_waves,
+)
 from tests.support.engine import EPOCH, Answer, reading, target
 
 ELSEWHERE = reading(Verdict.ELSEWHERE, message="no instance")
 
 
-class Drawn(NamedTuple):
-    """Targets by gateway and wave, who comes after whom by number, and what each one is answered."""
+class DrawnGraph(NamedTuple):
+    """Targets by gateway and wave, pairs of a target and one it requires by number, and the answers."""
 
     places: list[tuple[str, int]]
     needs: list[tuple[int, int]]
@@ -33,7 +43,7 @@ class Drawn(NamedTuple):
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Drawn:
+def draw_graph(draw: st.DrawFn) -> DrawnGraph:
     count = draw(st.integers(2, 14))
     places = [(draw(st.sampled_from(["gw", "other"])), draw(st.integers(0, 1))) for _ in range(count)]
     rank = draw(st.permutations(range(count)))
@@ -44,10 +54,10 @@ def graphs(draw: st.DrawFn) -> Drawn:
         if rank[first] < rank[after] and places[first][1] <= places[after][1]
     ]
     kinds = ["removed"] * 6 + ["refused", "doubt", "settled", "late", "elsewhere"]
-    return Drawn(places, needs, [draw(st.sampled_from(kinds)) for _ in range(count)])
+    return DrawnGraph(places, needs, [draw(st.sampled_from(kinds)) for _ in range(count)])
 
 
-def answered(kind: str, act: Act) -> Answer:
+def choose_answer(kind: str, act: Act) -> Answer:
     if act is Act.LOOK:
         return reading(Verdict.DOWN) if kind == "settled" else UNCLEAR
     match kind:
@@ -63,20 +73,20 @@ def answered(kind: str, act: Act) -> Answer:
 
 @pytest.mark.promise(1)
 @settings(max_examples=80, deadline=None)
-@given(drawn=graphs(), workers=st.integers(1, 4))
+@given(drawn=draw_graph(), workers=st.integers(1, 4))
 def test_a_target_goes_only_after_those_it_requires_are_down_and_each_gets_one_outcome(
-    drawn: Drawn, workers: int
+    drawn: DrawnGraph, workers: int
 ) -> None:
-    """On two gateways and in two waves; a run in which somebody waits for ever raises a DeadlockError."""
+    """On two gateways and in two waves; a run in which a target waits for ever raises a DeadlockError."""
     targets = [target(seq, name, wave=wave) for seq, (name, wave) in enumerate(drawn.places, 1)]
     ids = {one.seq: one.id for one in targets}
     kinds = {one.id: kind for one, kind in zip(targets, drawn.answers, strict=True)}
     with TemporaryDirectory() as folder:
-        went = ran(
+        went = run_waves(
             Path(folder),
             targets,
-            lambda act, name: answered(kinds[TargetId(name)], act),
-            gateways=(narrow("gw", workers), narrow("other", workers)),
+            lambda act, name: choose_answer(kinds[TargetId(name)], act),
+            gateways=(make_narrow_gateway("gw", workers), make_narrow_gateway("other", workers)),
             needs=[(after, ids[first]) for after, first in drawn.needs],
             ends=True,
         )
@@ -91,8 +101,8 @@ def test_a_target_goes_only_after_those_it_requires_are_down_and_each_gets_one_o
     check_order(went, sent, [(ids[after], ids[first]) for after, first in drawn.needs])
 
 
-def check_order(went: Executed, sent: dict[str, float], needs: list[tuple[TargetId, TargetId]]) -> None:
-    """Whoever was sent came after all that it waits for; whoever waits for one that is up was not."""
+def check_order(went: ExecutedRun, sent: dict[str, float], needs: list[tuple[TargetId, TargetId]]) -> None:
+    """Each target was sent after those it requires, and not at all if one of them is still up."""
     ended = {event.target: event.at - EPOCH for event in went.events if isinstance(event, TargetEnded)}
     for after, first in needs:
         if after in sent:
@@ -113,10 +123,10 @@ def test_more_targets_than_a_lane_reads_ahead_may_wait_for_one_that_the_plan_nam
     assert count > LOOK_AHEAD
     targets = [target(seq) for seq in range(1, count + 1)] + [target(count + 1, first)]
 
-    went = ran(
+    went = run_waves(
         tmp_path,
         targets,
-        gateways=(narrow("gw", 8), narrow("other", 1)),
+        gateways=(make_narrow_gateway("gw", 8), make_narrow_gateway("other", 1)),
         needs=[(seq, targets[-1].id) for seq in range(1, count + 1)],
         takes=60.0,
     )
@@ -139,11 +149,11 @@ def test_targets_that_wait_for_another_lane_learn_its_outcome(
 ) -> None:
     """That lane refuses the one, closes, or parks and is given up after ten minutes."""
     targets = [target(1, "bad"), *(target(seq) for seq in range(2, 40))]
-    went = ran(
+    went = run_waves(
         tmp_path,
         targets,
         lambda _, name: said if name.startswith("bad") else REMOVED,
-        gateways=(signed("bad"), narrow("gw", 4)),
+        gateways=(make_signing_gateway("bad"), make_narrow_gateway("gw", 4)),
         needs=[(seq, "bad/t1") for seq in range(2, 38)],
         ends=True,
     )
@@ -158,11 +168,11 @@ def test_targets_that_wait_for_another_lane_learn_its_outcome(
 def test_targets_that_wait_for_an_unreached_one_get_their_outcome(tmp_path: Path) -> None:
     """The lane closes over another target, with this one's predecessor still in its queue."""
     targets = [target(1, "bad"), target(2, "bad"), target(3)]
-    went = ran(
+    went = run_waves(
         tmp_path,
         targets,
         lambda _, name: ELSEWHERE if name.startswith("bad") else REMOVED,
-        gateways=(narrow("bad", 1), narrow("gw", 1)),
+        gateways=(make_narrow_gateway("bad", 1), make_narrow_gateway("gw", 1)),
         needs=[(3, "bad/t2")],
     )
 
@@ -170,7 +180,7 @@ def test_targets_that_wait_for_an_unreached_one_get_their_outcome(tmp_path: Path
     assert went.reasons["gw/t3"] == "dependency: bad/t2, which comes first, was not reached"
 
 
-async def _interrupted(controller: Controller) -> None:
+async def _interrupt(controller: Controller) -> None:
     await anyio.sleep(0.5)
     controller._run_gate.stop("interrupt", "SIGTERM")
 
@@ -180,13 +190,13 @@ async def _interrupted(controller: Controller) -> None:
 def test_an_interrupted_run_waits_for_no_target_of_a_chain(tmp_path: Path, said: Answer) -> None:
     """t3 comes after t2, t2 after the one that is in flight; two workers wait for the two."""
     targets = [target(1, "other"), target(2), target(3)]
-    went = ran(
+    went = run_waves(
         tmp_path,
         targets,
         lambda *_: said,
-        gateways=(narrow("gw", 2), narrow("other", 1)),
+        gateways=(make_narrow_gateway("gw", 2), make_narrow_gateway("other", 1)),
         needs=[(2, "other/t1"), (3, "gw/t2")],
-        steer=_interrupted,
+        steer=_interrupt,
         ends=True,
     )
 

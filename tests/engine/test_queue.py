@@ -14,7 +14,7 @@ from orchestrator.rules.retry import TargetHistory
 from tests.support.engine import gateway, played, target
 
 
-class Batches:
+class BatchedTargets:
     """Pending targets in memory, numbered from 1, handed out two at a time."""
 
     def __init__(self, targets: list[Target]) -> None:
@@ -31,15 +31,15 @@ class Batches:
 
 
 def make_queue(
-    batches: Batches, keys: ExclusiveKeys | None = None, order: DependencyTracker | None = None
+    batches: BatchedTargets, keys: ExclusiveKeys | None = None, order: DependencyTracker | None = None
 ) -> TargetQueue:
     order = order or DependencyTracker(Dependencies(()))
     return TargetQueue(batches, WaveStep(0, 0), gateway(), keys or ExclusiveKeys(), order)  # type: ignore[arg-type]
 
 
 def queue_of(*likes: str | None) -> TargetQueue:
-    """A queue of targets numbered from 1, by what excludes them."""
-    return make_queue(Batches([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
+    """A queue of targets numbered from 1, each with its exclusive key."""
+    return make_queue(BatchedTargets([target(seq, like=like) for seq, like in enumerate(likes, start=1)]))
 
 
 def require(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
@@ -47,8 +47,8 @@ def require(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
     return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, in_same_step=True)
 
 
-async def taken(source: TargetQueue) -> Target | None:
-    """What a worker gets without waiting; None where it must wait or go."""
+async def take_at_once(source: TargetQueue) -> Target | None:
+    """The target that a worker gets without waiting; None if it must wait or leave."""
     with anyio.move_on_after(0.001):
         item = await source.take()
         return item.target if item else None
@@ -66,11 +66,11 @@ def test_targets_go_in_the_plan_s_order_across_batches() -> None:
 def test_targets_that_exclude_each_other_take_turns_and_the_others_overtake() -> None:
     async def main() -> list[int | None]:
         source = queue_of("x", "x", "y", "x", None)
-        seen: list[Target | None] = [await taken(source) for _ in range(4)]
+        seen: list[Target | None] = [await take_at_once(source) for _ in range(4)]
         for _ in range(3):
             first = next(one for one in seen if one and one.parts[1:] == ("x",))
             source.release(first)
-            seen.append(await taken(source))
+            seen.append(await take_at_once(source))
         return [one.seq if one else None for one in seen]
 
     assert played(main) == [1, 3, 5, None, 2, 4, None]
@@ -102,10 +102,10 @@ def test_only_so_many_targets_are_held_back() -> None:
 
     async def main() -> int:
         targets = [target(seq, like="x") for seq in range(1, LOOK_AHEAD * 2)]
-        batches = Batches(targets)
+        batches = BatchedTargets(targets)
         source = make_queue(batches)
-        await taken(source)
-        await taken(source)
+        await take_at_once(source)
+        await take_at_once(source)
         return batches.asked
 
     assert played(main) <= LOOK_AHEAD // 2 + 1
@@ -116,13 +116,13 @@ def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
 
     async def main() -> list[int | None]:
         keys = ExclusiveKeys()
-        one = make_queue(Batches([target(1, like="x")]), keys)
-        two = make_queue(Batches([target(1, like="x")]), keys)
-        first = await taken(one)
-        blocked = await taken(two)
+        one = make_queue(BatchedTargets([target(1, like="x")]), keys)
+        two = make_queue(BatchedTargets([target(1, like="x")]), keys)
+        first = await take_at_once(one)
+        blocked = await take_at_once(two)
         assert first
         one.release(first)
-        after = await taken(two)
+        after = await take_at_once(two)
         return [found and found.seq for found in (first, blocked, after)]
 
     assert played(main) == [1, None, 1]
@@ -134,10 +134,10 @@ def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
 def test_a_target_is_held_back_until_the_one_it_requires_is_down() -> None:
     async def main() -> list[int | None]:
         order = DependencyTracker(Dependencies([require(2, 1)]))
-        source = make_queue(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
-        seen = [await taken(source) for _ in range(3)]
+        source = make_queue(BatchedTargets([target(seq) for seq in (1, 2, 3)]), order=order)
+        seen = [await take_at_once(source) for _ in range(3)]
         order.settle(1, Outcome.UNDEPLOYED)
-        seen += [await taken(source) for _ in range(2)]
+        seen += [await take_at_once(source) for _ in range(2)]
         return [one and one.seq for one in seen]
 
     assert played(main) == [1, 3, None, 2, None]
@@ -146,7 +146,7 @@ def test_a_target_is_held_back_until_the_one_it_requires_is_down() -> None:
 def test_a_target_whose_requirement_failed_is_handed_out_with_the_reason() -> None:
     async def main() -> list[str | None]:
         order = DependencyTracker(Dependencies([require(2, 1), require(3, 2)]))
-        source = make_queue(Batches([target(seq) for seq in (1, 2, 3)]), order=order)
+        source = make_queue(BatchedTargets([target(seq) for seq in (1, 2, 3)]), order=order)
         broken = []
         for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
             item = await source.take()
@@ -166,7 +166,7 @@ def test_a_target_whose_requirement_failed_is_handed_out_with_the_reason() -> No
 def test_a_worker_that_waits_for_a_lane_that_has_ended_is_woken() -> None:
     async def main() -> tuple[float, str | None]:
         order = DependencyTracker(Dependencies([require(1, 9, gateway="other")]))
-        source = make_queue(Batches([target(1)]), order=order)
+        source = make_queue(BatchedTargets([target(1)]), order=order)
         async with anyio.create_task_group() as group:
 
             async def end() -> None:
@@ -186,12 +186,12 @@ def test_an_unblocked_target_still_waits_for_its_exclusive_key() -> None:
     async def main() -> list[int | None]:
         order = DependencyTracker(Dependencies([require(3, 2)]))
         targets = [target(1, like="x"), target(2), target(3, like="x")]
-        source = make_queue(Batches(targets), order=order)
-        seen = [await taken(source) for _ in range(2)]
+        source = make_queue(BatchedTargets(targets), order=order)
+        seen = [await take_at_once(source) for _ in range(2)]
         order.settle(2, Outcome.ALREADY_UNDEPLOYED)
-        seen.append(await taken(source))
+        seen.append(await take_at_once(source))
         source.release(targets[0])
-        seen += [await taken(source) for _ in range(2)]
+        seen += [await take_at_once(source) for _ in range(2)]
         return [one and one.seq for one in seen]
 
     assert played(main) == [1, 2, None, 3, None]

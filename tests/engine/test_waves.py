@@ -1,4 +1,4 @@
-"""Many targets: waves in order, and what stops them."""
+"""Many targets: the waves in their order, and the rules that stop them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ NEVER = Threshold(share=1.0)
 CALM = StopWhen(failed=NEVER, unknown=NEVER, surprising=NEVER)
 
 
-class Direct:
+class DirectWriting:
     """Writes a journal at once; fails from the intent numbered ``full_from`` on."""
 
     def __init__(self, database: Database, full_from: int | None = None) -> None:
@@ -90,8 +90,8 @@ class Direct:
         pass
 
 
-class Executed(NamedTuple):
-    """What became of a run's targets, and what was sent when. ``kept`` are the acts of who steered it."""
+class ExecutedRun(NamedTuple):
+    """The outcomes of a run, its requests with their times, and in ``kept`` the notes of control commands."""
 
     outcomes: dict[str, str | None]
     reasons: dict[str, str | None]
@@ -105,14 +105,14 @@ class Executed(NamedTuple):
     kept: list[ControlNote]
 
     def waits(self) -> list[tuple[float, str]]:
-        """When the run has waited for something, and for what."""
+        """When the run began each wait, and its cause."""
         return [(one.at - EPOCH, one.why) for one in self.events if isinstance(one, RunWaiting)]
 
 
 Steer = Callable[[Controller], Awaitable[None]]
 
 
-def ran(
+def run_waves(
     folder: Path,
     targets: list[Target],
     answers: Callable[[Act, str], Answer] = lambda _act, _id: REMOVED,
@@ -128,7 +128,7 @@ def ran(
     steer: Steer | None = None,
     material: Material | None = None,
     ends: bool = False,
-) -> Executed:
+) -> ExecutedRun:
     """Execute a plan of these targets on a virtual clock; every answer takes ``takes`` seconds.
 
     ``needs`` says by number who comes after which id. ``ends``: what nobody has come to gets its reason, as
@@ -161,7 +161,7 @@ def ran(
     wires = {name: Wire(answers, takes) for name in names}
     run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).find_first)
     record, pending = (
-        SessionRecord(Direct(database, full_from), 1),
+        SessionRecord(DirectWriting(database, full_from), 1),
         PendingTargets(database, plan, resumed=False),
     )
 
@@ -201,7 +201,7 @@ def ran(
     kept = recall_lanes(database)[1]
     status = choose_exit_status(pending.outcomes(), interrupted=run_gate.stop_kind == "interrupt")
     draft.close()
-    return Executed(
+    return ExecutedRun(
         {name: outcome for name, outcome, *_ in rows},
         {name: reason for name, _, reason, *_ in rows},
         wires,
@@ -215,13 +215,13 @@ def ran(
     )
 
 
-def narrow(name: str = "gw", concurrency: int = 1, **fields: Any) -> Scripted:
+def make_narrow_gateway(name: str = "gw", concurrency: int = 1, **fields: Any) -> Scripted:
     return gateway(name, limits=Limits(concurrency=concurrency), **fields)
 
 
 @pytest.mark.promise(1)
 def test_each_target_gets_one_outcome_and_is_told_once(tmp_path: Path) -> None:
-    went = ran(tmp_path, [target(seq) for seq in range(1, 41)])
+    went = run_waves(tmp_path, [target(seq) for seq in range(1, 41)])
     told = Counter(event.target for event in went.events if isinstance(event, TargetEnded))
 
     assert set(went.outcomes.values()) == {"undeployed"}
@@ -229,14 +229,16 @@ def test_each_target_gets_one_outcome_and_is_told_once(tmp_path: Path) -> None:
 
 
 def test_no_more_requests_are_in_flight_than_the_lane_allows(tmp_path: Path) -> None:
-    went = ran(tmp_path, [target(seq) for seq in range(1, 11)], gateways=(narrow(concurrency=3),))
+    went = run_waves(
+        tmp_path, [target(seq) for seq in range(1, 11)], gateways=(make_narrow_gateway(concurrency=3),)
+    )
 
     assert went.wires["gw"].times() == [0.0] * 3 + [1.0] * 3 + [2.0] * 3 + [3.0]
 
 
 def test_targets_of_one_proxy_never_run_at_the_same_moment(tmp_path: Path) -> None:
     targets = [target(seq, like="x" if seq % 2 else "y") for seq in range(1, 9)]
-    went = ran(tmp_path, targets)
+    went = run_waves(tmp_path, targets)
 
     assert went.wires["gw"].times() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
     for second in range(4):
@@ -246,7 +248,7 @@ def test_targets_of_one_proxy_never_run_at_the_same_moment(tmp_path: Path) -> No
 
 def test_a_wave_starts_when_the_one_before_it_has_ended(tmp_path: Path) -> None:
     targets = [target(seq, wave=(seq - 1) // 3) for seq in range(1, 7)]
-    went = ran(tmp_path, targets)
+    went = run_waves(tmp_path, targets)
 
     assert went.wires["gw"].times() == [0.0] * 3 + [1.0] * 3
     waves = [event for event in went.events if isinstance(event, WaveStarted | WaveEnded)]
@@ -268,7 +270,9 @@ def test_a_broken_gateway_does_not_slow_the_other_one(tmp_path: Path) -> None:
             return reading(Verdict.UNCLEAR)
         return REMOVED if name.startswith("good") else reading(Verdict.DOUBT, message="HTTP 502")
 
-    went = ran(tmp_path, targets, answers, gateways=(narrow("good", 4), narrow("bad", 8)))
+    went = run_waves(
+        tmp_path, targets, answers, gateways=(make_narrow_gateway("good", 4), make_narrow_gateway("bad", 8))
+    )
 
     assert went.wires["good"].times()[-1] == 7.0
     assert {went.outcomes[one.id] for one in targets if one.gateway == "good"} == {"undeployed"}
@@ -281,7 +285,7 @@ def test_a_broken_gateway_does_not_slow_the_other_one(tmp_path: Path) -> None:
 
 @pytest.mark.promise(6)
 def test_a_parked_gateway_does_not_delay_the_last_looks_of_the_other_one(tmp_path: Path) -> None:
-    """Who looks always looks once more when all undeploys of that gateway are done, not of all gateways."""
+    """With ``look: always`` a lane's last looks wait for its own undeploys, not for those of all lanes."""
     targets = [target(seq, "good" if seq % 2 else "bad") for seq in range(1, 21)]
     down = set[str]()
 
@@ -293,7 +297,12 @@ def test_a_parked_gateway_does_not_delay_the_last_looks_of_the_other_one(tmp_pat
         down.add(name)
         return REMOVED
 
-    went = ran(tmp_path, targets, answers, gateways=(narrow("good", 5, look="always"), narrow("bad", 5)))
+    went = run_waves(
+        tmp_path,
+        targets,
+        answers,
+        gateways=(make_narrow_gateway("good", 5, look="always"), make_narrow_gateway("bad", 5)),
+    )
 
     assert went.wires["good"].times(Act.LOOK)[-1] <= 10.0
     assert {went.outcomes[one.id] for one in targets if one.gateway == "good"} == {"undeployed"}
@@ -320,8 +329,12 @@ def test_doubts_at_a_gateway_that_dies_wait_until_it_answers_or_is_given_up(
         sent.append(now)
         return Lost(sent=True, detail="reset") if 3.0 <= now < 4.0 else REMOVED
 
-    went = ran(
-        tmp_path, targets, answers, gateways=(narrow(concurrency=8, retry=Retry(attempts=1)),), ends=True
+    went = run_waves(
+        tmp_path,
+        targets,
+        answers,
+        gateways=(make_narrow_gateway(concurrency=8, retry=Retry(attempts=1)),),
+        ends=True,
     )
 
     ends = Counter(went.outcomes.values())
@@ -338,7 +351,7 @@ def test_doubts_at_a_gateway_that_dies_wait_until_it_answers_or_is_given_up(
 @pytest.mark.promise(4)
 def test_a_lane_that_closes_takes_no_further_target(tmp_path: Path) -> None:
     wrong = reading(Verdict.ELSEWHERE, message="no instance")
-    went = ran(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: wrong)
+    went = run_waves(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: wrong)
 
     assert len(went.wires["gw"].told) == 4
     assert Counter(went.outcomes.values()) == {"not_started": 4, None: 96}
@@ -347,18 +360,18 @@ def test_a_lane_that_closes_takes_no_further_target(tmp_path: Path) -> None:
 @pytest.mark.promise(5)
 def test_a_rejected_credential_costs_no_more_than_what_was_in_flight(tmp_path: Path) -> None:
     denied = reading(Verdict.DENIED, message="bad token")
-    went = ran(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: denied)
+    went = run_waves(tmp_path, [target(seq) for seq in range(1, 101)], lambda *_: denied)
 
     assert len(went.wires["gw"].told) == 4
 
 
 def test_a_stop_rule_stops_every_lane(tmp_path: Path) -> None:
     rules = StopWhen(failed=Threshold(count=2), unknown=NEVER, surprising=NEVER)
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in range(1, 31)],
         lambda *_: REFUSED,
-        gateways=(narrow(),),
+        gateways=(make_narrow_gateway(),),
         stop_when=rules,
     )
 
@@ -369,7 +382,9 @@ def test_a_stop_rule_stops_every_lane(tmp_path: Path) -> None:
 def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path) -> None:
     rules = StopWhen(failed=Threshold(share=0.4), unknown=NEVER, surprising=NEVER)
     targets = [target(1), target(2), target(3, wave=1)]
-    went = ran(tmp_path, targets, lambda _, name: REFUSED if name == "gw/t1" else REMOVED, stop_when=rules)
+    went = run_waves(
+        tmp_path, targets, lambda _, name: REFUSED if name == "gw/t1" else REMOVED, stop_when=rules
+    )
 
     assert went.run_gate.reason == "stop_rule: failed: 1 of 2 (50%) in wave wave-0, limit 40%"
     assert went.outcomes["gw/t3"] is None
@@ -377,7 +392,7 @@ def test_a_wave_that_breaks_a_rule_at_any_size_holds_the_next_one(tmp_path: Path
 
 def test_a_wave_without_a_success_holds_the_next_one(tmp_path: Path) -> None:
     targets = [target(1), target(2, wave=1)]
-    went = ran(tmp_path, targets, lambda *_: REFUSED)
+    went = run_waves(tmp_path, targets, lambda *_: REFUSED)
 
     assert went.run_gate.reason == "stop_rule: nothing in wave wave-0 was undeployed"
     assert went.outcomes["gw/t2"] is None
@@ -387,7 +402,7 @@ def test_a_wave_that_no_worker_could_take_holds_the_next_one(tmp_path: Path) -> 
     """Wave 1 is all on a lane that closed in wave 0: not one of its targets was tried."""
     targets = [target(1, "good"), target(2, "bad"), target(3, "bad", wave=1), target(4, "good", wave=2)]
     wrong = reading(Verdict.ELSEWHERE, message="no instance")
-    went = ran(
+    went = run_waves(
         tmp_path,
         targets,
         lambda _, name: REMOVED if name.startswith("good") else wrong,
@@ -400,7 +415,9 @@ def test_a_wave_that_no_worker_could_take_holds_the_next_one(tmp_path: Path) -> 
 
 @pytest.mark.promise(2)
 def test_a_full_disk_stops_the_run_and_nothing_leaves_without_its_intent(tmp_path: Path) -> None:
-    went = ran(tmp_path, [target(seq) for seq in range(1, 31)], gateways=(narrow(),), full_from=4)
+    went = run_waves(
+        tmp_path, [target(seq) for seq in range(1, 31)], gateways=(make_narrow_gateway(),), full_from=4
+    )
 
     assert went.run_gate.reason == "disk: disk is full"
     assert len(went.wires["gw"].told) == 3
@@ -409,7 +426,9 @@ def test_a_full_disk_stops_the_run_and_nothing_leaves_without_its_intent(tmp_pat
 
 @pytest.mark.promise(7)
 def test_nothing_starts_that_cannot_end_before_the_window_closes(tmp_path: Path) -> None:
-    went = ran(tmp_path, [target(seq) for seq in range(1, 31)], gateways=(narrow(),), closes=34.5)
+    went = run_waves(
+        tmp_path, [target(seq) for seq in range(1, 31)], gateways=(make_narrow_gateway(),), closes=34.5
+    )
 
     assert went.wires["gw"].times() == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert Counter(went.outcomes.values()) == {"undeployed": 5, None: 25}
@@ -424,7 +443,7 @@ DOUBT = reading(Verdict.DOUBT, message="HTTP 500")
 UNCLEAR = reading(Verdict.UNCLEAR, message="HTTP 500")
 
 
-class Signed(Scripted, frozen=True, kw_only=True):
+class SigningGateway(Scripted, frozen=True, kw_only=True):
     """A scripted kind that is let in by keys, too."""
 
     def build_request(
@@ -433,9 +452,9 @@ class Signed(Scripted, frozen=True, kw_only=True):
         return Request(operation.act, target.id, {"token": "signed"})
 
 
-def signed(name: str, concurrency: int = 8) -> Signed:
-    entry = narrow(name, concurrency)
-    return Signed(name=name, url=entry.url, auth=entry.auth, limits=entry.limits)
+def make_signing_gateway(name: str, concurrency: int = 8) -> SigningGateway:
+    entry = make_narrow_gateway(name, concurrency)
+    return SigningGateway(name=name, url=entry.url, auth=entry.auth, limits=entry.limits)
 
 
 HEALTHY = [target(seq, "good") for seq in range(1, 401)]
@@ -460,9 +479,9 @@ def test_a_dead_gateway_is_left_alone_after_few_requests_and_costs_the_other_one
             return REMOVED
         return look if act is Act.LOOK else undeploy
 
-    pair = (signed("good"), signed("bad"))
-    went = ran(beside, HEALTHY + dead, answers, gateways=pair, material=material, takes=0.25, ends=True)
-    single = ran(alone, HEALTHY, answers, gateways=pair[:1], material=material, takes=0.25)
+    pair = (make_signing_gateway("good"), make_signing_gateway("bad"))
+    went = run_waves(beside, HEALTHY + dead, answers, gateways=pair, material=material, takes=0.25, ends=True)
+    single = run_waves(alone, HEALTHY, answers, gateways=pair[:1], material=material, takes=0.25)
 
     assert len(went.wires["bad"].told) < 60
     assert 600.0 <= went.at < 640.0
@@ -475,7 +494,7 @@ def test_a_dead_gateway_is_left_alone_after_few_requests_and_costs_the_other_one
     assert all(went.outcomes[one.id] == "not_started" for one in dead if one.id not in touched)
     assert went.status is ExitStatus.STOPPED
 
-    def ended(run: Executed) -> float:
+    def ended(run: ExecutedRun) -> float:
         return max(one.at for one in run.events if isinstance(one, TargetEnded) and one.gateway == "good")
 
     assert {went.outcomes[one.id] for one in HEALTHY} == {"undeployed"}
@@ -494,11 +513,11 @@ def test_a_lane_that_cannot_be_reached_parks_where_only_one_target_may_be_under_
         ("order", None, [(seq, "gw/t1") for seq in range(2, 11)]),
     ):
         (tmp_path / folder).mkdir()
-        went = ran(
+        went = run_waves(
             tmp_path / folder,
             [target(seq, like=likes) for seq in range(1, 11)],
             lambda *_: UNSENT,
-            gateways=(signed("gw"),),
+            gateways=(make_signing_gateway("gw"),),
             needs=needs,
             material=material,
             ends=True,
@@ -513,11 +532,11 @@ def test_a_lane_that_cannot_be_reached_parks_where_only_one_target_may_be_under_
 
 @pytest.mark.promise(7)
 def test_targets_that_wait_for_the_first_signed_request_do_not_outwait_the_window(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in range(1, 4)],
         lambda *_: UNSENT,
-        gateways=(signed("gw"),),
+        gateways=(make_signing_gateway("gw"),),
         material=KEYS,
         closes=33.5,
         ends=True,
@@ -550,11 +569,11 @@ def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_
     targets = [target(seq, name, like=like, wave=wave) for seq, (wave, name, like) in enumerate(drawn, 1)]
     bad = {one.id for one in targets if one.seq in refused}
     with TemporaryDirectory() as folder:
-        went = ran(
+        went = run_waves(
             Path(folder),
             targets,
             lambda _, name: REFUSED if name in bad else REMOVED,
-            gateways=(narrow("gw", 3), narrow("other", 2)),
+            gateways=(make_narrow_gateway("gw", 3), make_narrow_gateway("other", 2)),
             waves=tuple(Wave(name=f"w{index}", sizes=steps) for index, steps in enumerate(split_by)),
         )
 
@@ -570,7 +589,7 @@ def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_
 def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_path: Path) -> None:
     waves = (Wave(name="a", sizes=sizes(1, 1.0), pause_after=300.0), Wave(name="b", pause_after=60.0))
     targets = [target(1), target(2), target(3), target(4, wave=1)]
-    went = ran(tmp_path, targets, waves=waves)
+    went = run_waves(tmp_path, targets, waves=waves)
 
     assert went.wires["gw"].told == [
         (0.0, Act.UNDEPLOY, "gw/t1"),
@@ -588,7 +607,7 @@ def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_p
     ]
 
 
-async def _stopped_at(controller: Controller, seconds: float) -> None:
+async def _stop_at(controller: Controller, seconds: float) -> None:
     await anyio.sleep(seconds)
     controller._run_gate.stop("interrupt", "SIGTERM")
 
@@ -596,11 +615,11 @@ async def _stopped_at(controller: Controller, seconds: float) -> None:
 @pytest.mark.promise(8)
 def test_an_interrupted_run_rests_no_longer(tmp_path: Path) -> None:
     waves = (Wave(name="a", pause_after=300.0), Wave(name="b"))
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(1), target(2, wave=1)],
         waves=waves,
-        steer=lambda controller: _stopped_at(controller, 5.0),
+        steer=lambda controller: _stop_at(controller, 5.0),
         ends=True,
     )
 
@@ -619,7 +638,7 @@ def test_a_run_that_rests_until_its_window_closes_leaves_all_to_the_window(
     """Not to a stop rule: nothing went down in the waves after it since nothing was let start."""
     targets = [target(1), target(2, wave=1), target(3, wave=2)]
     waves = (wave, Wave(name="b"), Wave(name="c"))
-    went = ran(tmp_path, targets, waves=waves, closes=100.0, ends=True)
+    went = run_waves(tmp_path, targets, waves=waves, closes=100.0, ends=True)
 
     assert went.at == 100.0
     assert went.run_gate.reason is None
@@ -627,7 +646,7 @@ def test_a_run_that_rests_until_its_window_closes_leaves_all_to_the_window(
     assert went.status is ExitStatus.STOPPED
 
 
-def answering(answer: bool, after: float) -> Prompt:
+def make_prompt(answer: bool, after: float) -> Prompt:
     async def prompt(wave: str) -> bool:
         await anyio.sleep(after)
         return answer
@@ -637,7 +656,7 @@ def answering(answer: bool, after: float) -> Prompt:
 
 def test_a_wave_that_asks_goes_on_when_the_operator_agrees(tmp_path: Path) -> None:
     waves = (Wave(name="a", proceed="ask", pause_after=10.0), Wave(name="b", proceed="ask"))
-    went = ran(tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(True, 40.0))
+    went = run_waves(tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=make_prompt(True, 40.0))
 
     assert went.wires["gw"].times() == [0.0, 51.0]
     assert went.waits() == [(1.0, "pause_after"), (11.0, "proceed")]
@@ -647,8 +666,8 @@ def test_a_wave_that_asks_goes_on_when_the_operator_agrees(tmp_path: Path) -> No
 
 def test_a_wave_that_asks_stops_the_run_when_the_operator_declines(tmp_path: Path) -> None:
     waves = (Wave(name="a", proceed="ask"), Wave(name="b"))
-    went = ran(
-        tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=answering(False, 40.0), ends=True
+    went = run_waves(
+        tmp_path, [target(1), target(2, wave=1)], waves=waves, prompt=make_prompt(False, 40.0), ends=True
     )
 
     assert went.at == 41.0
@@ -660,7 +679,7 @@ def test_shares_count_per_step(tmp_path: Path) -> None:
     """Two of the ten of the first step are few; two of the four of the second are not."""
     rules = StopWhen(failed=Threshold(share=0.3), unknown=NEVER, surprising=NEVER)
     bad = {f"gw/t{seq}" for seq in (1, 2, 11, 12)}
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in range(1, 21)],
         lambda _, name: REFUSED if name in bad else REMOVED,
@@ -673,7 +692,7 @@ def test_shares_count_per_step(tmp_path: Path) -> None:
 
 
 def test_a_step_without_a_success_stops_the_run(tmp_path: Path) -> None:
-    went = ran(
+    went = run_waves(
         tmp_path,
         [target(seq) for seq in range(1, 11)],
         lambda _, name: REMOVED if name == "gw/t1" else REFUSED,
@@ -687,7 +706,7 @@ def test_a_step_without_a_success_stops_the_run(tmp_path: Path) -> None:
 @pytest.mark.promise(1)
 def test_a_full_disk_wakes_the_targets_that_wait_for_the_one_it_stopped(tmp_path: Path) -> None:
     """t2 comes after t1, whose second intent finds the disk full."""
-    went = ran(
+    went = run_waves(
         tmp_path, [target(1), target(2)], lambda *_: DOUBT, needs=[(2, "gw/t1")], full_from=2, ends=True
     )
 

@@ -28,7 +28,7 @@ from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target
 from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import StopRules
-from tests.engine.test_waves import CALM, KEYS, Direct
+from tests.engine.test_waves import CALM, KEYS, DirectWriting
 from tests.support.engine import (
     Answer,
     Heard,
@@ -213,7 +213,7 @@ def session(
 
     async def main() -> None:
         here = environment(lambda _: Secret(next(given)))
-        record = SessionRecord(Direct(database), 2 if resumed else 1)
+        record = SessionRecord(DirectWriting(database), 2 if resumed else 1)
         material = KEYS if keys else Secret(credentials[0])
         lanes = {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)}
         shared = resources(

@@ -9,14 +9,14 @@ from orchestrator.model.target import TargetId
 from orchestrator.rules.dependencies import Dependencies, Prerequisite
 
 
-def need(
+def require(
     seq: int, required: int, outcome: Outcome | None = None, *, in_same_step: bool = True, gateway: str = "gw"
 ) -> Prerequisite:
     return Prerequisite(seq, required, TargetId(f"{gateway}/t{required}"), gateway, outcome, in_same_step)
 
 
 def test_a_target_waits_until_all_targets_that_it_requires_are_down() -> None:
-    dependencies = Dependencies([need(3, 1), need(3, 2)])
+    dependencies = Dependencies([require(3, 1), require(3, 2)])
     assert dependencies.is_waiting(3)
     assert not dependencies.is_waiting(1)
     assert dependencies.is_awaited(1)
@@ -36,7 +36,7 @@ def test_a_target_waits_until_all_targets_that_it_requires_are_down() -> None:
 
 @pytest.mark.parametrize("outcome", sorted(set(Outcome) - DONE))
 def test_a_target_that_did_not_end_down_has_all_that_come_after_it_refused_at_once(outcome: Outcome) -> None:
-    dependencies = Dependencies([need(3, 1), need(3, 2), need(4, 1)])
+    dependencies = Dependencies([require(3, 1), require(3, 2), require(4, 1)])
     dependencies.settle(1, outcome)
 
     why = f"dependency: gw/t1, which comes first, is {outcome.replace('_', ' ')}"
@@ -50,10 +50,10 @@ def test_a_target_that_did_not_end_down_has_all_that_come_after_it_refused_at_on
 def test_outcomes_of_an_earlier_wave_step_are_known_from_the_start() -> None:
     dependencies = Dependencies(
         [
-            need(5, 1, Outcome.UNDEPLOYED, in_same_step=False),
-            need(6, 2, Outcome.UNKNOWN, in_same_step=False),
-            need(7, 3, None, in_same_step=False),
-            need(8, 4, Outcome.ALREADY_UNDEPLOYED),
+            require(5, 1, Outcome.UNDEPLOYED, in_same_step=False),
+            require(6, 2, Outcome.UNKNOWN, in_same_step=False),
+            require(7, 3, None, in_same_step=False),
+            require(8, 4, Outcome.ALREADY_UNDEPLOYED),
         ]
     )
 
@@ -67,7 +67,7 @@ def test_outcomes_of_an_earlier_wave_step_are_known_from_the_start() -> None:
 
 
 def test_a_lane_that_ends_settles_the_targets_that_it_did_not_reach() -> None:
-    dependencies = Dependencies([need(2, 1, gateway="one"), need(4, 3, gateway="two")])
+    dependencies = Dependencies([require(2, 1, gateway="one"), require(4, 3, gateway="two")])
 
     assert dependencies.abandon("one")
     assert dependencies.take_unblocked() == [2]

@@ -1,4 +1,4 @@
-"""Which targets a run may touch."""
+"""The targets that a run may touch."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
     draft.close()
 
 
-def held(database: Database, plan: Plan = PLAN, **options: Any) -> dict[str, str]:
-    """What is held back, and why."""
+def list_held_back(database: Database, plan: Plan = PLAN, **options: Any) -> dict[str, str]:
+    """The targets that are held back, each with its reason."""
     apply_selection(database, plan, RunOptions(**options))
     return dict(database.rows("SELECT id, reason FROM target WHERE outcome = 'not_started' ORDER BY seq"))
 
@@ -75,12 +75,12 @@ LEFT_OUT = "filtered: left out by --only, --skip or --wave"
     ],
 )
 def test_filters_narrow_a_run(database: Database, options: dict[str, Any], numbers: list[int]) -> None:
-    assert held(database, **options) == {IDS[number]: LEFT_OUT for number in numbers}
+    assert list_held_back(database, **options) == {IDS[number]: LEFT_OUT for number in numbers}
 
 
 def test_a_wave_that_the_plan_does_not_have_is_named(database: Database) -> None:
     with pytest.raises(UsageError) as caught:
-        held(database, waves=("canary", "rst"))
+        list_held_back(database, waves=("canary", "rst"))
 
     assert str(caught.value) == "no wave is named 'rst'; the plan has canary, rest"
 
@@ -89,13 +89,15 @@ def test_a_wave_is_named_in_either_form_of_an_accent(database: Database) -> None
     waves = (replace(PLAN.waves[0], name="o\u0308n"), *PLAN.waves[1:])
     plan = replace(PLAN, waves=waves)
 
-    assert held(database, plan, waves=("\u00f6n",)) == held(database, plan, waves=("o\u0308n",))
+    assert list_held_back(database, plan, waves=("\u00f6n",)) == list_held_back(
+        database, plan, waves=("o\u0308n",)
+    )
 
 
 def test_the_plan_protects_its_targets_whatever_the_filters_say(database: Database) -> None:
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim/Payments/*/production",))
 
-    assert held(database, plan, only=("apim/Payments/**",), skip=("**",))[IDS[2]] == (
+    assert list_held_back(database, plan, only=("apim/Payments/**",), skip=("**",))[IDS[2]] == (
         "protected: apim/Payments/*/production"
     )
 
@@ -117,13 +119,13 @@ def test_the_plan_protects_its_targets_whatever_the_filters_say(database: Databa
 )
 def test_a_site_protects_by_gateway_or_by_host(database: Database, pattern: str, numbers: list[int]) -> None:
     """Whatever a plan calls its gateway; the case of a host does not count, nor need its port be named."""
-    assert list(held(database, protect=(pattern,))) == [IDS[number] for number in numbers]
+    assert list(list_held_back(database, protect=(pattern,))) == [IDS[number] for number in numbers]
 
 
 def test_a_plan_s_own_pattern_knows_hosts_too(database: Database) -> None:
     plan = Plan(name="p", gateways=PLAN.gateways, waves=PLAN.waves, protect=("apim.example.com/Retail/**",))
 
-    assert list(held(database, plan)) == [IDS[0], IDS[1]]
+    assert list(list_held_back(database, plan)) == [IDS[0], IDS[1]]
 
 
 ONE_PLACE = Plan(
@@ -157,7 +159,7 @@ def one_place(monkeypatch: pytest.MonkeyPatch) -> Plan:
 def test_filters_that_hold_back_know_all_names_of_an_installation_and_filters_that_admit_one(
     database: Database, one_place: Plan, options: dict[str, Any], left: list[int]
 ) -> None:
-    out = held(database, one_place, **options)
+    out = list_held_back(database, one_place, **options)
     assert [number for number, name in enumerate(IDS) if name not in out] == left
 
 
@@ -178,7 +180,7 @@ def test_filters_that_hold_back_know_all_names_of_an_installation_and_filters_th
 def test_a_resume_opens_wanted_targets_and_touches_those_that_are_not_protected(
     options: dict[str, Any], wanted: list[int], touched: list[int]
 ) -> None:
-    """What two live runs share is asked by the second, what is opened again by the first: no mix-up."""
+    """The test for what a run may touch and the test for what a resume opens again are two: no mix-up."""
     chosen = RunOptions(**options)
     waves = (0, 0, 1, 1)
     found = {
