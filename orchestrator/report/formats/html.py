@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.advice import advise
-from orchestrator.report.failures import CauseGroup, group_by_cause
+from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.headline import compose_headline, find_dangers
 from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
 from orchestrator.report.page.rows import choose_targets, encode_document

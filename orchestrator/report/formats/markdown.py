@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from orchestrator.report.advice import advise
-from orchestrator.report.failures import CauseGroup, group_by_cause
+from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.values import (
     OUTCOMES_OF,

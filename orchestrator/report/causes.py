@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -11,6 +10,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
 
 EXAMPLES = 5
+"""The most ids that a group names."""
 _MAX_CAUSES = 200
 _OTHER_LABEL = "other causes"
 _NO_LABEL = "no reason given"
@@ -47,34 +47,50 @@ def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
 
     Memory is bounded: after 200 different causes all others share one group for each outcome.
     """
-    counts: Counter[tuple[Outcome, str]] = Counter()
-    texts: dict[tuple[Outcome, str], str | None] = {}
-    gateways: defaultdict[tuple[Outcome, str], dict[str, None]] = defaultdict(dict)
-    examples: defaultdict[tuple[Outcome, str], list[str]] = defaultdict(list)
+    collectors: dict[tuple[Outcome, str], _CauseCollector] = {}
     for target in trouble:
         label, text = find_cause(target)
-        if (target.outcome, label) not in counts and len(counts) >= _MAX_CAUSES:
+        if (target.outcome, label) not in collectors and len(collectors) >= _MAX_CAUSES:
             label, text = _OTHER_LABEL, None
         key = target.outcome, label
-        counts[key] += 1
-        if texts.setdefault(key, text) != text and target.outcome is Outcome.NOT_STARTED:
-            texts[key] = None  # these reasons differ, and the first would mislead
-        gateways[key][target.gateway] = None
-        if len(examples[key]) < EXAMPLES:
-            examples[key].append(target.id)
-    groups = [
-        CauseGroup(
-            outcome=key[0],
-            label=key[1],
-            text=texts[key],
-            count=count,
-            gateways=tuple(gateways[key]),
-            examples=tuple(examples[key]),
-        )
-        for key, count in counts.items()
-    ]
+        if key not in collectors:
+            collectors[key] = _CauseCollector(*key, text)
+        collectors[key].add(target, text)
+    groups = [collector.build() for collector in collectors.values()]
     order = tuple(Outcome)
     return sorted(groups, key=lambda group: (order.index(group.outcome), -group.count, group.label))
+
+
+class _CauseCollector:
+    """Collects the targets of one group, and keeps no more of them than a few ids."""
+
+    def __init__(self, outcome: Outcome, label: str, text: str | None) -> None:
+        self._outcome = outcome
+        self._label = label
+        self._text = text
+        self._count = 0
+        self._gateways: dict[str, None] = {}
+        self._examples: list[str] = []
+
+    def add(self, target: TargetReport, text: str | None) -> None:
+        # The reasons of targets not started may differ (each names its dependency), and one of them would
+        # mislead about the others. A vendor's message stands for its code, even if it names one target.
+        if text != self._text and self._outcome is Outcome.NOT_STARTED:
+            self._text = None
+        self._count += 1
+        self._gateways[target.gateway] = None
+        if len(self._examples) < EXAMPLES:
+            self._examples.append(target.id)
+
+    def build(self) -> CauseGroup:
+        return CauseGroup(
+            outcome=self._outcome,
+            label=self._label,
+            text=self._text,
+            count=self._count,
+            gateways=tuple(self._gateways),
+            examples=tuple(self._examples),
+        )
 
 
 def find_cause(target: TargetReport) -> tuple[str, str | None]:

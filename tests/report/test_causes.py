@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.failures import EXAMPLES, find_cause, group_by_cause
+from orchestrator.report.causes import EXAMPLES, find_cause, group_by_cause
 from orchestrator.report.values import AttemptReport
 from tests.support.made_up_runs import build_attempt, build_target, make_up_run
 
