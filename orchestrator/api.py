@@ -22,7 +22,7 @@ from orchestrator.model.reading import DEPLOY
 from orchestrator.model.settings import Tls
 from orchestrator.runs.control_socket import open_control_socket
 from orchestrator.runs.load import LoadedPlan, explain_no_room, load_plan
-from orchestrator.runs.machine import real_environment
+from orchestrator.runs.machine import make_real_environment
 from orchestrator.runs.restore import Choice, Restoration, build_restoration
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.resume import resume_run
@@ -62,7 +62,7 @@ async def run(
     """
     request = _make_request(options, listeners, on_start, prompt, signals=signals)
     return await start_run(
-        RunDraft(loaded.plan, loaded.draft, loaded.place), request, real_environment(loaded.folder)
+        RunDraft(loaded.plan, loaded.draft, loaded.place), request, make_real_environment(loaded.folder)
     )
 
 
@@ -83,7 +83,7 @@ async def rehearse(
     """
     request = replace(_make_request(options, listeners, on_start, None, signals=signals), rehearsal=True)
     environment = replace(
-        real_environment(loaded.folder),
+        make_real_environment(loaded.folder),
         # The simulators are on this machine: neither a proxy nor a certificate of the plan is for them.
         connect=partial(connect, folder=loaded.folder, environment={}),
         check=lambda _: None,
@@ -125,7 +125,7 @@ async def restore(
     """
     request = _make_request(options, listeners, on_start, None, signals=signals)
     source = RunDraft(restoration.plan, restoration.draft, restoration.place, DEPLOY)
-    environment = real_environment(restoration.folder)
+    environment = make_real_environment(restoration.folder)
     return await start_run(source, request, environment)
 
 
@@ -145,7 +145,7 @@ async def resume(
     the run or its plan.yaml was edited, and as ``run`` does.
     """
     return await resume_run(
-        folder, _make_request(options, listeners, on_start, prompt, signals=signals), real_environment
+        folder, _make_request(options, listeners, on_start, prompt, signals=signals), make_real_environment
     )
 
 

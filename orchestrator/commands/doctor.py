@@ -35,10 +35,10 @@ def command(plan: PlanOptions, table: bool, form: Literal["text", "json"], no_co
         raise UsageError("--table and --format json are two forms of the same; give one of them")
     from orchestrator.doctor.examine import examine_gateways
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.runs.machine import real_environment
+    from orchestrator.runs.machine import make_real_environment
 
     with plan.load() as loaded:
-        diagnoses = run_interruptibly(examine_gateways, loaded, real_environment(loaded.folder))
+        diagnoses = run_interruptibly(examine_gateways, loaded, make_real_environment(loaded.folder))
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)
     return ExitStatus.UNFINISHED if failed else ExitStatus.DONE

@@ -27,7 +27,7 @@ from orchestrator.plan.nodes import MappingNode
 from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import suggest_nearest
 from orchestrator.plan.template import PlanTemplate, has_relative_paths
-from orchestrator.runs.machine import real_environment
+from orchestrator.runs.machine import make_real_environment
 from orchestrator.system.users import find_login_name
 from orchestrator.transport.client import connect
 
@@ -115,7 +115,9 @@ class Discovery:
 
 
 def _make_environment(folder: Path) -> Environment:
-    return replace(real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY))
+    return replace(
+        make_real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY)
+    )
 
 
 def _choose_gateways(frame: PlanTemplate, names: Sequence[str]) -> list[Gateway]:

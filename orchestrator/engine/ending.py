@@ -24,7 +24,9 @@ class SessionResult(Struct, frozen=True, kw_only=True):
     """Whether a second signal ended it at once."""
 
 
-async def conclude(resources: RunResources, window: SessionWindow, *, began: float, cut: bool) -> ExitStatus:
+async def conclude_session(
+    resources: RunResources, window: SessionWindow, *, began: float, cut: bool
+) -> ExitStatus:
     """Give every target that was not reached its outcome, and keep how the session ended.
 
     ``began`` is the session's beginning in monotonic seconds; ``cut`` says that a second signal ended it.
@@ -35,7 +37,7 @@ async def conclude(resources: RunResources, window: SessionWindow, *, began: flo
     _leave_unreached(resources, at)
     try:
         await record.flush()
-        window.warn_of_left(resources.pending, resources.lanes)
+        window.warn_of_left_targets(resources.pending, resources.lanes)
         # Out of the journal, not out of counters: a resume finds the same.
         counts = resources.pending.outcomes()
         status = ExitStatus.INTERRUPTED if cut else _choose_status(resources, counts)
@@ -47,7 +49,7 @@ async def conclude(resources: RunResources, window: SessionWindow, *, began: flo
             seconds=environment.monotonic() - began,
         )
     except DiskError:
-        # The journal has no end of this session then; ``runs.work`` gives the reports one.
+        # The journal has no end of this session then; ``runs.reporting`` gives the reports one.
         return ExitStatus.INTERRUPTED if run_gate.stop_kind == "interrupt" else ExitStatus.STOPPED
     return status
 

@@ -11,7 +11,7 @@ import anyio
 from orchestrator.display.progress import RunProgress
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.dispatcher import EventDispatcher
-from orchestrator.engine.ending import SessionResult, conclude
+from orchestrator.engine.ending import SessionResult, conclude_session
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.opening import describe_start
 from orchestrator.engine.resources import RunResources, SessionSpec
@@ -202,7 +202,7 @@ class Session:
 
     async def _end(self) -> SessionResult:
         at = self._environment.now()
-        status = await conclude(self._resources, self._window, began=self._began, cut=self._cut)
+        status = await conclude_session(self._resources, self._window, began=self._began, cut=self._cut)
         self._emit(RunEnded(at=at, state=name_end_state(status), exit_status=status))
         interrupted = self._run_gate.stop_kind == "interrupt"
         return SessionResult(status=status, interrupted=interrupted, cut=self._cut, void=self._void)

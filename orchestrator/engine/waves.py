@@ -130,6 +130,6 @@ class WaveRunner:
         at, wave = self._resources.environment.now(), self._wave_of(wave_step)
         self._resources.record.wave_step(at, wave_step)
         number, steps = wave_step.step + 1, self._pending.steps(wave_step.wave) if wave.sizes else 1
-        self._resources.stop_rules.next_wave(wave.name, f"step {number} of {steps}" if steps > 1 else "")
+        self._resources.stop_rules.begin_wave(wave.name, f"step {number} of {steps}" if steps > 1 else "")
         if steps > 1:
             self._resources.emit(StepStarted(at=at, wave=wave.name, number=number, steps=steps, left=left))

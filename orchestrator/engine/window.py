@@ -49,27 +49,27 @@ class SessionWindow:
         # No login renews such a credential: after its end the gateway would refuse each undeploy.
         if ends is not None and self.closes is not None and ends < self.closes:
             yield f"the credential says that it ends at {format_utc(ends)}, before the window closes"
-        last = self._last_start(lane.gateway)
+        last = self._find_last_start(lane.gateway)
         if last is not None and last < self._environment.now():
             self._told_late.add(lane.gateway.name)
-            why = self._explain_last_start(lane.gateway)
+            why = self._describe_last_start(lane.gateway)
             yield f"{why}, so nothing of it is started in this session"
 
-    def warn_of_left(self, pending: PendingTargets, lanes: dict[str, Lane]) -> None:
+    def warn_of_left_targets(self, pending: PendingTargets, lanes: dict[str, Lane]) -> None:
         """Warn how many targets of each lane the window has left, unless a warning at the start said so."""
         for name, count in pending.not_started(Reason.WINDOW).items():
             if name in lanes and name not in self._told_late:
                 lane = lanes[name]
                 targets = count_noun(count, "target was", "targets were")
-                lane.warn(f"{self._explain_last_start(lane.gateway)}; {targets} left")
+                lane.warn(f"{self._describe_last_start(lane.gateway)}; {targets} left")
 
-    def _explain_last_start(self, gateway: Gateway) -> str:
+    def _describe_last_start(self, gateway: Gateway) -> str:
         return (
-            f"the window lets nothing of it start after {format_utc(self._last_start(gateway) or 0.0)}: "
+            f"the window lets nothing of it start after {format_utc(self._find_last_start(gateway) or 0.0)}: "
             f"one timeout ({gateway.reply_timeout:g} s) no longer fits before it closes"
         )
 
-    def _last_start(self, gateway: Gateway) -> float | None:
+    def _find_last_start(self, gateway: Gateway) -> float | None:
         """Return the last instant at which a gateway starts an undeploy; None if the window stays open."""
         return find_last_starts(self.closes, {gateway.name: gateway.reply_timeout}).get(gateway.name)
 

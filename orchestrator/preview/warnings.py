@@ -138,7 +138,7 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
     ]
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     for number, wave_step in enumerate(wave_steps, 1):
-        stop_rules.next_wave()
+        stop_rules.begin_wave()
         ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
         breaches = [stop_rules.count_end(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)

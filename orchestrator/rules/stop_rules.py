@@ -93,7 +93,7 @@ class StopRules:
         self._ended = 0
         self._where = "the wave"
 
-    def next_wave(self, name: str = "", step: str = "") -> None:
+    def begin_wave(self, name: str = "", step: str = "") -> None:
         """Count shares afresh, in the wave of that name, or in a step of it (``step 2 of 3``)."""
         self._in_wave.clear()
         self._ended = 0

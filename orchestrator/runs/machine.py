@@ -33,7 +33,7 @@ def _choose_monotonic_clock() -> Callable[[], float]:
     return time.monotonic
 
 
-def real_environment(folder: Path) -> Environment:
+def make_real_environment(folder: Path) -> Environment:
     """Return the environment of this machine; paths in a plan are relative to ``folder``."""
     return Environment(
         now=time.time,

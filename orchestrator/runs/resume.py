@@ -37,6 +37,7 @@ from orchestrator.runs.prepare import (
     open_journal,
     resolve_credentials,
 )
+from orchestrator.runs.reporting import run_and_report, write_reports
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.selection import (
     list_protections,
@@ -46,7 +47,6 @@ from orchestrator.runs.selection import (
     refuse_idle_filters,
     summarize_protection,
 )
-from orchestrator.runs.work import work, write_reports
 from orchestrator.system.writing import check_folder
 from orchestrator.text.formats import format_moment
 
@@ -64,9 +64,9 @@ async def resume_run(
     with ExitStack() as gate, folder.locked() as holder:
         database = open_journal(folder)
         try:
-            kept = _read_kept(folder, database, request.options)
-            environment = environment_of(Path(kept.meta.folder))
-            spec = await _prepare(kept, request, environment, holder, gate)
+            stopped = _read_stopped_run(folder, database, request.options)
+            environment = environment_of(Path(stopped.meta.folder))
+            spec = await _prepare(stopped, request, environment, holder, gate)
         except BaseException:
             database.close()
             raise
@@ -77,10 +77,10 @@ async def resume_run(
                 # The process before may have been killed before it wrote the reports.
                 return write_reports(folder, request.options)
             session = Session(spec, database, environment)
-        return await work(session, spec, held)
+        return await run_and_report(session, spec, held)
 
 
-class _KeptRun(Struct, frozen=True, kw_only=True):
+class _StoppedRun(Struct, frozen=True, kw_only=True):
     """A run as its journal has it before the resume."""
 
     folder: RunFolder
@@ -94,12 +94,12 @@ class _KeptRun(Struct, frozen=True, kw_only=True):
     """The options of this resume, as far as they concern this sort of run."""
 
 
-def _read_kept(folder: RunFolder, database: Database, options: RunOptions) -> _KeptRun:
+def _read_stopped_run(folder: RunFolder, database: Database, options: RunOptions) -> _StoppedRun:
     meta = read_meta(database)
     if meta.act != "undeploy":
         # What is protected is meant to be up: no pattern keeps a restore from it.
         options = replace(options, protect=(), protect_files=())
-    return _KeptRun(
+    return _StoppedRun(
         folder=folder,
         database=database,
         meta=meta,
@@ -111,94 +111,98 @@ def _read_kept(folder: RunFolder, database: Database, options: RunOptions) -> _K
 
 
 async def _prepare(
-    kept: _KeptRun, request: RunRequest, environment: Environment, holder: str, gate: ExitStack
+    stopped: _StoppedRun, request: RunRequest, environment: Environment, holder: str, gate: ExitStack
 ) -> SessionSpec | None:
     """Open targets again for the session; return None if the run has reached its end.
 
     Raises as ``api.resume`` says, before anything was sent.
     """
-    plan, database, options = kept.plan, kept.database, kept.options
-    if kept.meta.rehearsal:
-        raise UsageError(f"run {kept.folder.id} was a rehearsal; its simulators are gone. Rehearse it again")
-    refuse_restored(kept.folder.id, _find_restores(kept), options)
-    if kept.newest is not None and kept.newest.state == "complete":
+    plan, database, options = stopped.plan, stopped.database, stopped.options
+    if stopped.meta.rehearsal:
+        raise UsageError(
+            f"run {stopped.folder.id} was a rehearsal; its simulators are gone. Rehearse it again"
+        )
+    refuse_restored(stopped.folder.id, _find_restores(stopped), options)
+    if stopped.newest is not None and stopped.newest.state == "complete":
         return None
-    _refuse_edited_or_stopped(kept)
-    chosen = _choose_window(kept)
+    _refuse_edited_or_stopped(stopped)
+    chosen = _choose_window(stopped)
     takes = find_shortest_timeout(plan.gateways)
     refuse_outside_window(chosen.window, environment.now(), wait=options.wait, takes=takes)
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)
-    home = kept.folder.home(options.state)
-    await refuse_overlap(gate, home, kept.folder.journal, make_touch_test(plan, options))
-    restores = _find_restores(kept)
-    refuse_restored(kept.folder.id, restores, options)  # once more: one may have begun since
+    home = stopped.folder.home(options.state)
+    await refuse_overlap(gate, home, stopped.folder.journal, make_touch_test(plan, options))
+    restores = _find_restores(stopped)
+    refuse_restored(stopped.folder.id, restores, options)  # once more: one may have begun since
     gate.close()
-    _reopen(kept, restores)
+    _reopen(stopped, restores)
     materials = await resolve_credentials(database, plan, chosen.window, options, environment)
     learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
     return SessionSpec(
         request=request,
-        folder=kept.folder,
+        folder=stopped.folder,
         plan=plan,
-        change=kept.change,
-        number=1 if kept.newest is None else kept.newest.number + 1,
+        change=stopped.change,
+        number=1 if stopped.newest is None else stopped.newest.number + 1,
         holder=holder,
         window=chosen.window,
         window_from=chosen.origin,
         materials=materials,
         learned=learned,
         skips=skips,
-        protection=summarize_protection(database, plan, options) if kept.change == UNDEPLOY else None,
+        protection=summarize_protection(database, plan, options) if stopped.change == UNDEPLOY else None,
     )
 
 
-def _refuse_edited_or_stopped(kept: _KeptRun) -> None:
+def _refuse_edited_or_stopped(stopped: _StoppedRun) -> None:
     """Raise RunError for a plan that was edited, UsageError for a stop rule that the operator must accept."""
-    run, plan_file = kept.folder.id, kept.folder.plan
-    if digest_file(plan_file) != kept.meta.source:
+    run, plan_file = stopped.folder.id, stopped.folder.plan
+    if digest_file(plan_file) != stopped.meta.source:
         raise RunError(
             f"{plan_file} was edited after run {run} began; a run goes on with the plan that was"
             " approved. Put the file back, or start a new run with the edited plan"
         )
-    stopped_by = (kept.newest and kept.newest.stopped_by) or ""
-    if stopped_by.startswith(Reason.STOP_RULE) and not kept.options.past_stop:
+    stopped_by = (stopped.newest and stopped.newest.stopped_by) or ""
+    if stopped_by.startswith(Reason.STOP_RULE) and not stopped.options.past_stop:
         raise UsageError(f"run {run} was stopped ({stopped_by}); --past-stop goes on all the same")
 
 
-def _choose_window(kept: _KeptRun) -> ChosenWindow:
+def _choose_window(stopped: _StoppedRun) -> ChosenWindow:
     """Return the window that is given now, else that of the session before, else the plan's."""
-    earlier = _read_earlier_options(kept)
-    if earlier.window is None or earlier.window == kept.plan.window:
-        return choose_window(kept.options.window, kept.plan.window)
+    earlier = _read_earlier_options(stopped)
+    if earlier.window is None or earlier.window == stopped.plan.window:
+        return choose_window(stopped.options.window, stopped.plan.window)
     # Older journals do not say where a window came from: one that is not the plan's was an option.
     origin: WindowOrigin = "plan" if earlier.window_from == "plan" else "option"
-    return choose_window(kept.options.window, earlier.window, origin)
+    return choose_window(stopped.options.window, earlier.window, origin)
 
 
-def _read_earlier_options(kept: _KeptRun) -> SessionOptions:
+def _read_earlier_options(stopped: _StoppedRun) -> SessionOptions:
     """Return the options of the session before. Raises RunError where they cannot be read.
 
     Nothing is guessed in their place: a resume without that session's window could send outside of it.
     """
-    if kept.newest is None:
+    if stopped.newest is None:
         return SessionOptions()
-    if kept.newest.options is None:
-        raise RunError(f"{kept.folder.journal}: the options of session {kept.newest.number} cannot be read")
-    return kept.newest.options
+    if stopped.newest.options is None:
+        raise RunError(
+            f"{stopped.folder.journal}: the options of session {stopped.newest.number} cannot be read"
+        )
+    return stopped.newest.options
 
 
-def _find_restores(kept: _KeptRun) -> tuple[Restore, ...]:
+def _find_restores(stopped: _StoppedRun) -> tuple[Restore, ...]:
     """Return the restores of a run, those that are kept in our own state folder among them."""
     # A run may have been moved to another place since: its restores are beside it, or here.
-    places = {kept.folder.path.resolve().parent, runs_folder(kept.options.state).resolve()}
+    places = {stopped.folder.path.resolve().parent, runs_folder(stopped.options.state).resolve()}
     found = {restore.id: restore for place in places for restore in find_restores(place)}
-    return select_restores(kept.folder.id, (found[name] for name in sorted(found)))
+    return select_restores(stopped.folder.id, (found[name] for name in sorted(found)))
 
 
-def _reopen(kept: _KeptRun, restores: Sequence[Restore]) -> None:
+def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:
     """Open again the targets that this resume may touch, and hold back what is protected by now."""
-    plan, database, options = kept.plan, kept.database, kept.options
+    plan, database, options = stopped.plan, stopped.database, stopped.options
     collect_touched_again(database, plan.gateways, restores)
     left_up = leave_up(database, restores[-1].id if restores else "")
     is_wanted = make_filter(plan, options)

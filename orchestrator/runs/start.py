@@ -23,6 +23,7 @@ from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import UNDEPLOY, Operation
 from orchestrator.runs.prepare import choose_window, open_journal, resolve_credentials
+from orchestrator.runs.reporting import run_and_report
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.selection import (
     apply_selection,
@@ -31,7 +32,6 @@ from orchestrator.runs.selection import (
     split_waves,
     summarize_protection,
 )
-from orchestrator.runs.work import work
 from orchestrator.system.writing import check_folder
 
 
@@ -86,7 +86,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
                     protection=protection,
                 )
                 session = Session(spec, open_journal(folder), environment)
-            return await work(session, spec, held)
+            return await run_and_report(session, spec, held)
 
 
 def _select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary | None:

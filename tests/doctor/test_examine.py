@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.doctor.examine import choose_samples, examine_gateways
 from orchestrator.runs.load import load_plan
-from orchestrator.runs.machine import real_environment
+from orchestrator.runs.machine import make_real_environment
 from tests.support.peer import serving, silence
 
 
@@ -46,7 +46,7 @@ async def test_the_gateways_are_visited_side_by_side(tmp_path: Path, monkeypatch
         peers = [await stack.enter_async_context(serving(silence)) for _ in range(5)]
         with load_plan(plan(tmp_path, [peer.url for peer in peers], 1)) as loaded:
             began = time.monotonic()
-            found = await examine_gateways(loaded, real_environment(tmp_path), patience=1.0)
+            found = await examine_gateways(loaded, make_real_environment(tmp_path), patience=1.0)
             seconds = time.monotonic() - began
 
     assert [one.gateway for one in found] == ["g0", "g1", "g2", "g3", "g4"]

@@ -24,7 +24,7 @@ from orchestrator.model.credentials import AccessKeys, LoginPassword, Material, 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Auth, CredentialReference, ManagerLogin
 from orchestrator.model.target import Target, TargetId
-from orchestrator.runs.machine import real_environment
+from orchestrator.runs.machine import make_real_environment
 from orchestrator.transport.client import connect
 from tests.support.peer import Peer, gateway, reset, saying, serving, silence
 
@@ -72,7 +72,7 @@ async def visited(
         return material
 
     environment = replace(
-        real_environment(Path()),
+        make_real_environment(Path()),
         credential=credential,
         connect=partial(connect, folder=Path(), environment={}),
     )

@@ -29,7 +29,7 @@ from orchestrator.model.http import Send
 from orchestrator.model.outcome import Outcome
 from orchestrator.plan.schema import make_plan_schema
 from orchestrator.runs.load import load_plan
-from orchestrator.runs.machine import real_environment
+from orchestrator.runs.machine import make_real_environment
 from orchestrator.runs.resume import resume_run
 from orchestrator.runs.start import RunDraft, start_run
 from tests.gateways.third_kind import Beacon, Lighthouse
@@ -90,7 +90,7 @@ async def ran(plan: Path, lighthouse: Lighthouse) -> RunResult:
 
     def environment(folder: Path) -> Environment:
         return replace(
-            real_environment(folder), connect=connected, credential=credential, check=lambda _: None
+            make_real_environment(folder), connect=connected, credential=credential, check=lambda _: None
         )
 
     request = RunRequest(options=RunOptions(state=plan.parent / "state"))

@@ -116,10 +116,10 @@ def test_the_twentieth_target_has_the_shares_tested_even_if_it_went_well() -> No
 
 def test_a_rule_says_its_name_count_share_wave_and_limit() -> None:
     rules = make_rules(failed=Threshold(share=0.125))
-    rules.next_wave("canary")
+    rules.begin_wave("canary")
     assert count_all(rules, [BAD, *[GOOD] * 6, BAD, *[GOOD] * 12]) == []
     assert count_all(rules, [BAD]) == ["failed: 3 of 21 (14.29%) in wave canary, limit 12.5%"]
-    rules.next_wave("rest", "step 2 of 3")
+    rules.begin_wave("rest", "step 2 of 3")
     assert count_all(rules, [BAD]) == []
     assert rules.find_breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
 
@@ -129,7 +129,7 @@ def test_before_the_next_wave_shares_count_at_any_number() -> None:
     count_all(rules, [GOOD, BAD])
 
     assert rules.find_breach() == "failed: 1 of 2 (50%) in the wave, limit 20%"
-    rules.next_wave()
+    rules.begin_wave()
     assert rules.find_breach() is None
     count_all(rules, [GOOD, GOOD])
     assert rules.find_breach() is None
@@ -148,7 +148,7 @@ def test_a_count_counts_the_run_and_not_the_wave() -> None:
     rules = make_rules(failed=Threshold(count=2), before={(FAILED, "refused"): 1, (UNDEPLOYED, ""): 90})
 
     assert count_all(rules, [BAD]) == []
-    rules.next_wave()
+    rules.begin_wave()
     assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
 
 

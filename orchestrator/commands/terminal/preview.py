@@ -70,12 +70,12 @@ def preview_with_progress(
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.preview.assessment import assess_preview
     from orchestrator.preview.look import take_preview
-    from orchestrator.runs.machine import real_environment
+    from orchestrator.runs.machine import make_real_environment
 
     progress = ProgressLine(quiet=quiet)
     try:
         look = partial(take_preview, demanding=demanding)
-        preview = run_interruptibly(look, loaded, options, real_environment(loaded.folder), progress)
+        preview = run_interruptibly(look, loaded, options, make_real_environment(loaded.folder), progress)
     finally:
         progress.close()
     return assess_preview(loaded.plan, preview, guarded=guarded)

@@ -17,7 +17,7 @@ from orchestrator.runs.result import RunResult
 from orchestrator.system.writing import check_folder
 
 
-async def work(session: Session, spec: SessionSpec, held: HeldSignal) -> RunResult:
+async def run_and_report(session: Session, spec: SessionSpec, held: HeldSignal) -> RunResult:
     """Run a session to its end and write the reports. ``held`` may have a signal that came before it."""
     folder, request = spec.folder, spec.request
     end = await session.run(received=held.name)
