@@ -202,7 +202,7 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
     def blind(policy: RetryPolicy, history: TargetHistory) -> Step:
         return (
             SendStep()
-            if policy.act is Act.DEPLOY and not history.doubt
+            if policy.act is Act.DEPLOY and not history.in_doubt
             else choose_first_step(policy, history)
         )
 
@@ -232,13 +232,13 @@ def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPat
     def some(database: Database) -> Iterator[TakenDown]:
         return (row for row in list_taken_down(database) if row.seq != 2)
 
-    monkeypatch.setattr(restore, "taken_down", some)
+    monkeypatch.setattr(restore, "list_taken_down", some)
 
     assert is_caught("is left out of the restore")
 
 
 def test_a_restore_in_the_order_of_the_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore, "order_of", lambda database: iter(()))
+    monkeypatch.setattr(restore, "list_order", lambda database: iter(()))
 
     assert is_caught("which comes first")
 
