@@ -213,7 +213,7 @@ def _tell(message: str) -> None:
 
 def _end_without_reader() -> int:
     """Return the status of a command whose reader (``head``, a pager) has seen enough: that is no failure."""
-    from orchestrator.commands.terminal.screen import discard_stdout
+    from orchestrator.commands.terminal.output import discard_stdout
 
     discard_stdout()
     return 0

@@ -63,7 +63,7 @@ def test_what_goes_wrong_has_its_status(
     error: BaseException,
     status: int,
 ) -> None:
-    monkeypatch.setattr("orchestrator.commands.terminal.screen.discard_stdout", lambda: None)
+    monkeypatch.setattr("orchestrator.commands.terminal.output.discard_stdout", lambda: None)
 
     assert failing(error) == status
 

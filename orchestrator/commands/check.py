@@ -16,7 +16,7 @@ from orchestrator.commands.options.protection import (
     protect_file_option,
     read_protect_files,
 )
-from orchestrator.commands.terminal.screen import tell_warnings
+from orchestrator.commands.terminal.output import tell_warnings
 from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
 
 
 def _list_short_credentials(loaded: ParsedPlan) -> Iterator[str]:
-    """Yield a warning for each credential that is seen to be too short to be masked well."""
+    """Yield a warning for each credential that is known to be too short to be masked well."""
     from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.credentials import find_short_secrets
@@ -73,7 +73,7 @@ def _list_short_credentials(loaded: ParsedPlan) -> Iterator[str]:
 
 
 def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
-    """Yield the counts of a plan as lines: how many targets, by gateway and by wave."""
+    """Yield how many targets a plan has, by gateway and by wave, as lines."""
     from orchestrator.text.characters import make_visible
     from orchestrator.text.columns import align_columns
 
@@ -88,7 +88,7 @@ def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
 
 
 def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:
-    """Yield how a plan would go, in words; ``options`` hold the protect files."""
+    """Yield lines that say how a run of the plan would go; ``options`` hold the protect files."""
     from orchestrator.commands.terminal.plan_words import (
         describe_access,
         describe_limits,
@@ -120,7 +120,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
 
 
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
-    """Yield what somebody should look at before a run: each pattern that matches nothing among it."""
+    """Yield what a person should look at before a run, such as each pattern that matches nothing."""
     from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
@@ -135,7 +135,7 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
 
 
 def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
-    """Count by index of the wave which targets the plan or a protect file keeps from being touched."""
+    """Return how many targets of each wave, by its index, the plan or a protect file protects."""
     from orchestrator.journal.targets import list_ids
     from orchestrator.runs.selection import list_protections
 

@@ -1,4 +1,4 @@
-"""undeploy completion: the script that teaches a shell the commands and options."""
+"""undeploy completion: print the script that teaches a shell the commands and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""undeploy control: steer a run that goes on, from another terminal."""
+"""undeploy control: steer a live run, from another terminal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
 
 def _check_is_live(folder: RunFolder) -> None:
-    """Raise RunError where no process of this host works on the run, with what to do instead."""
+    """Raise ``RunError``, with what to do instead, where no process of this host works on the run."""
     if (holder := folder.holding()) is None:
         state = folder.state()
         told = "was killed" if state == "killed" else f"has ended ({state})"
@@ -61,7 +61,7 @@ def _check_is_live(folder: RunFolder) -> None:
 
 
 def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
-    """Return what is asked for; raises ``UsageError``."""
+    """Return the command that an act and its arguments mean; raises ``UsageError``."""
     from orchestrator.engine.control_commands import ContinueRun, PauseRun, SkipTargets, StopRun
 
     match act, arguments:
@@ -122,5 +122,5 @@ def _find_terminal() -> str:
 
 
 def _find_remote_address() -> str:
-    """Return the address that this shell was entered from, over SSH."""
+    """Return the address from which this shell was entered over SSH; empty for a local shell."""
     return os.environ.get("SSH_CONNECTION", "").partition(" ")[0]

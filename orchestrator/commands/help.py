@@ -1,4 +1,4 @@
-"""undeploy help: the help of a command, as its --help prints it."""
+"""undeploy help: show the help of a command, as its --help does."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 @click.pass_context
 def command(ctx: click.Context, name: str | None) -> None:
     """Show the help of a command."""
-    assert ctx.parent is not None  # noqa: S101 - it is one of the table's
+    assert ctx.parent is not None  # noqa: S101 - the command has a group above it
     if name is None:
         click.echo(ctx.parent.get_help())
         return
     _, meant, _ = _table(ctx).resolve_command(ctx.parent, [name])
-    assert meant is not None  # noqa: S101 - an unknown one has raised
+    assert meant is not None  # noqa: S101 - an unknown name has raised
     with click.Context(meant, info_name=name, parent=ctx.parent) as its:
         click.echo(its.get_help())
 

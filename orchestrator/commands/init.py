@@ -1,4 +1,4 @@
-"""undeploy init: a commented starter plan."""
+"""undeploy init: write a commented starter plan."""
 
 from __future__ import annotations
 

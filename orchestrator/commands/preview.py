@@ -11,8 +11,8 @@ from orchestrator.commands.options.display import format_option, no_color_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.selection import SelectionOptions, selection_options_without_wait
 from orchestrator.commands.terminal.agreement import current_user
+from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.preview import PreviewForm, choose_exit_status, show_preview
-from orchestrator.commands.terminal.screen import tell
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import check_place
 

@@ -15,7 +15,8 @@ from orchestrator.commands.options.files import FILE, report_dir_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.terminal.screen import print_result, run_with_display, tell
+from orchestrator.commands.terminal.output import print_result, tell
+from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""undeploy remainder: a plan of what a run did not finish."""
+"""undeploy remainder: write a plan of what a run did not finish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from orchestrator.commands.options.files import force_option, open_output, output_option
 from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
-from orchestrator.commands.terminal.screen import tell
+from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import check_place
 

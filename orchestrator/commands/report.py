@@ -1,4 +1,4 @@
-"""undeploy report: any report of a run, made again from its journal."""
+"""undeploy report: make any report of a run again, from its journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from orchestrator.commands.options.files import force_option, open_output, output_option
 from orchestrator.commands.options.runs import run_argument, state_option
-from orchestrator.commands.terminal.screen import tell
+from orchestrator.commands.terminal.output import tell
 from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.system.writing import check_place
 

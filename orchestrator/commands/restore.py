@@ -22,9 +22,10 @@ from orchestrator.commands.terminal.agreement import (
     consent_by,
     current_user,
 )
+from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.plan_words import MOST_NAMED, list_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
-from orchestrator.commands.terminal.screen import run_with_display, tell
+from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 from orchestrator.text.counting import choose_form
 
@@ -38,7 +39,7 @@ OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "mis
 
 
 class RestoreOptions(NamedTuple):
-    """What is to come back, and what is put up with for it."""
+    """Which targets are to come back, and which differences are accepted for that."""
 
     only: tuple[str, ...]
     accept: tuple[Obstacle, ...]
@@ -46,7 +47,7 @@ class RestoreOptions(NamedTuple):
     chain: bool
 
     def choice(self, *more: Obstacle) -> Choice:
-        """Return it as the engine takes it; ``more`` is accepted too."""
+        """Return the choice as the engine takes it; the obstacles ``more`` are accepted, too."""
         from orchestrator.runs.restore import Choice
 
         return Choice(only=self.only, accept=frozenset((*self.accept, *more)), roll_back=self.roll_back)
@@ -127,7 +128,7 @@ def command(
 
 
 def _find_chain(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
-    """Return the runs of a chain in their order, and tell what is to be known about it."""
+    """Return the runs of the parent's chain in their order, and tell the remarks about the chain."""
     from orchestrator.journal.chain import find_chain
     from orchestrator.journal.folder import RunFolder
 
@@ -138,7 +139,7 @@ def _find_chain(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
 
 
 def tell_left_out(parent: RunFolder, state: Path) -> None:
-    """Tell what other runs of the chain took down, which a restore of this one alone leaves down."""
+    """Tell how many targets other runs of the chain took down; a restore of this run leaves them down."""
     left = list(_list_left_out(parent, state))
     if not left:
         return
@@ -149,7 +150,7 @@ def tell_left_out(parent: RunFolder, state: Path) -> None:
 
 
 def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
-    """Yield the other runs of a run's chain, with how many targets each took down that are not up again."""
+    """Yield each other run of the chain, with how many of its targets are still down."""
     from orchestrator.journal.chain import find_chain
     from orchestrator.journal.folder import RunFolder
 
@@ -164,7 +165,7 @@ def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
 
 
 def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[RunFolder, ...]) -> Restoration:
-    """Make a restore ready; it is forgotten with the ``stack``, unless it was run."""
+    """Prepare a restore. At the end of ``stack`` it is forgotten, unless it was run."""
     from orchestrator.api import prepare_restore
 
     restoration = prepare_restore(parent, choice, runs)
@@ -173,7 +174,7 @@ def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[Ru
 
 
 def describe_restore(restoration: Restoration) -> Iterator[str]:
-    """Yield what somebody should know before agreeing, and the digest that stands for it."""
+    """Yield what a person should know before agreeing to the restore, and its digest."""
     from orchestrator.text.characters import make_visible
 
     if len(restoration.runs) > 1:
@@ -203,7 +204,7 @@ def _agree(
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
-    """Return what somebody has agreed to; raises ``UsageError`` where nobody has."""
+    """Return the restore that a person has agreed to; raises ``UsageError`` without an agreement."""
     from orchestrator.journal.meta import RunMeta
 
     how: ApprovalMethod = "yes"
@@ -235,7 +236,7 @@ def _ask_about_new_ids(
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
-    """Ask once for the whole run whether front-end APIs may come back with another id."""
+    """Ask once, for the whole restore, whether front-end APIs may come back with another id."""
     count = restoration.left["new-front-end-id"]
     if not count:
         return restoration

@@ -10,7 +10,7 @@ from orchestrator.commands.options.display import DisplayOptions, display_option
 from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.terminal.screen import run_with_display
+from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 
 
@@ -47,7 +47,7 @@ def command(
     )
     folder = find_run(state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
-        # It was never approved for the real gateways, whose addresses its plan holds.
+        # A rehearsal was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
     result = run_with_display(
         lambda listeners, started: resume(

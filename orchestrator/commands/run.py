@@ -1,4 +1,4 @@
-"""undeploy run: do what a plan says, once somebody has agreed to it."""
+"""undeploy run: undeploy what a plan names, once a person has agreed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
-from orchestrator.commands.terminal.screen import run_with_display
+from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 
 
@@ -59,7 +59,7 @@ def command(
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
-    check_state(state)  # here, too: nobody is to be asked first
+    check_state(state)  # before the question: nobody should agree in vain
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approval)

@@ -11,7 +11,7 @@ import click
 from orchestrator.commands.options.display import format_option
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.times import parse_age
-from orchestrator.commands.terminal.screen import tell
+from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""undeploy schema: the plan's JSON Schema."""
+"""undeploy schema: print the JSON Schema of a plan."""
 
 from __future__ import annotations
 

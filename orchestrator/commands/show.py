@@ -1,4 +1,4 @@
-"""undeploy show: everything that a run keeps about one target."""
+"""undeploy show: show everything that a run keeps about one target."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def command(run: str, target: str, form: str, state: Path) -> None:
 
 
 def find_target(account: JournalReportSource, ref: str) -> str:
-    """Return the id of the target that ``ref`` means; raises ``UsageError`` for none, or several."""
+    """Return the id of the one target that ``ref`` means; raises ``UsageError`` for none, or several."""
     from orchestrator.journal.report_source import MOST_NAMED
     from orchestrator.text.characters import make_visible
 
@@ -54,7 +54,7 @@ def find_target(account: JournalReportSource, ref: str) -> str:
 
 
 def render_json(kept: TargetRecord) -> str:
-    """Return the target's object of report.json, with ``snapshot``."""
+    """Return the target's object of report.json, with its ``snapshot``."""
     import msgspec
 
     from orchestrator.report.formats.json import encode_target
@@ -63,7 +63,7 @@ def render_json(kept: TargetRecord) -> str:
 
 
 def render_text(kept: TargetRecord) -> Iterator[str]:
-    """Yield the same for people, with what an approval saw and what restores did."""
+    """Yield the target as lines for people, with what an approval saw and what restores did."""
     from orchestrator.report.words import OUTCOME_WORDS
     from orchestrator.text.characters import make_visible
     from orchestrator.text.formats import format_span

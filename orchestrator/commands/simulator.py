@@ -1,10 +1,10 @@
-"""undeploy simulator: both platforms on loopback, for other programs."""
+"""undeploy simulator: serve the simulators of both platforms on loopback, for other programs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from orchestrator.simulator.fixtures import SimulatorFixture
 
 _READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class _Weather(NamedTuple):
-    """What the options say is to go wrong."""
-
-    storm: str | None
-    storm_seed: int
-    faults: Path | None
 
 
 @click.command("simulator")
@@ -67,26 +59,28 @@ def command(
     from orchestrator.simulator.server import serve_until_ended
 
     platforms = SimulatedPlatforms(
-        _seed(plan, seed_file, settings), _faults(_Weather(storm, storm_seed, faults)), now=time.time()
+        _load_fixture(plan, seed_file, settings), _load_faults(storm, storm_seed, faults), now=time.time()
     )
-    asyncio.run(serve_until_ended(platforms, _print, port=port or 0))
+    asyncio.run(serve_until_ended(platforms, _print_urls, port=port or 0))
 
 
-def _print(urls: Mapping[str, str]) -> None:
+def _print_urls(urls: Mapping[str, str]) -> None:
     for name, url in urls.items():
         click.echo(f"{name} {url}")
 
 
-def _seed(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) -> SimulatorFixture:
+def _load_fixture(plan: Path | None, seed_file: Path | None, options: dict[str, Any]) -> SimulatorFixture:
     from orchestrator.simulator.fixtures import SimulatorFixture
 
     if (plan is None) == (seed_file is None):
         raise UsageError("the simulators need targets: give either --seed-from PLAN or --seed-file FILE")
-    seed = _seed_of_plan(plan) if plan is not None else SimulatorFixture.from_file(seed_file or Path())
-    return _adjusted(seed, options)
+    fixture = (
+        _make_fixture_of_plan(plan) if plan is not None else SimulatorFixture.from_file(seed_file or Path())
+    )
+    return _adjust(fixture, options)
 
 
-def _seed_of_plan(path: Path) -> SimulatorFixture:
+def _make_fixture_of_plan(path: Path) -> SimulatorFixture:
     from orchestrator.plan.reader import read_plan
     from orchestrator.plan.target_sink import TargetList
     from orchestrator.simulator.fixtures import SimulatorFixture
@@ -96,7 +90,7 @@ def _seed_of_plan(path: Path) -> SimulatorFixture:
     return SimulatorFixture.from_plan(loaded.plan, listing.targets)
 
 
-def _adjusted(seed: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixture:
+def _adjust(fixture: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixture:
     from orchestrator.simulator.limits import parse_rate, parse_seconds
 
     common: dict[str, Any] = {}
@@ -105,14 +99,14 @@ def _adjusted(seed: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixtu
     if options["latency"]:
         common["latency"] = parse_seconds(options["latency"])
     if options["token_life"]:
-        common["token_life"] = _life(options["token_life"])
+        common["token_life"] = _parse_token_life(options["token_life"])
     apinizer = {name: options[name] for name in ("shape", "errors") if options[name]}
     if options["old"]:
         apinizer |= {"looks": False, "histories": False}
-    return seed.with_settings({"roma": common, "apinizer": common | apinizer})
+    return fixture.with_settings({"roma": common, "apinizer": common | apinizer})
 
 
-def _life(text: str) -> float:
+def _parse_token_life(text: str) -> float:
     from orchestrator.simulator.limits import parse_seconds
 
     seconds = parse_seconds(text)
@@ -121,15 +115,15 @@ def _life(text: str) -> float:
     return seconds
 
 
-def _faults(weather: _Weather) -> FaultScenario:
+def _load_faults(storm: str | None, storm_seed: int, path: Path | None) -> FaultScenario:
     from msgspec import structs
 
     from orchestrator.simulator.faults import FaultScenario, parse_storm
     from orchestrator.simulator.fixtures import read_json_file
 
-    faults = read_json_file(weather.faults, FaultScenario, "faults") if weather.faults else FaultScenario()
-    if weather.storm is None:
+    faults = read_json_file(path, FaultScenario, "faults") if path else FaultScenario()
+    if storm is None:
         return faults
     if faults.storm is not None:
-        raise UsageError(f"{weather.faults} has a storm; leave out --storm, or take it out of the file")
-    return structs.replace(faults, storm=parse_storm(weather.storm, weather.storm_seed))
+        raise UsageError(f"{path} has a storm; leave out --storm, or take it out of the file")
+    return structs.replace(faults, storm=parse_storm(storm, storm_seed))

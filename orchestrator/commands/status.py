@@ -1,4 +1,4 @@
-"""undeploy status: where a run stands, live or not."""
+"""undeploy status: tell where a run stands, be it live or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from orchestrator.commands.options.display import format_option
 from orchestrator.commands.options.runs import format_state_option, run_or_none_argument, state_option
-from orchestrator.commands.terminal.screen import tell
+from orchestrator.commands.terminal.output import tell
 
 if TYPE_CHECKING:
     from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.report.values import Report
 
 PATIENCE = 2.0
-"""Seconds that a live run has for its answer; after that its journal is believed."""
+"""Seconds that a live run has for its answer; after that its journal is read instead."""
 
 
 @click.command("status")
@@ -46,7 +46,7 @@ def command(run: str | None, form: str, state: Path) -> None:
 
 
 def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
-    """Return the runs that are meant."""
+    """Return the run that is named; without a name all live runs, or the latest where none is live."""
     from orchestrator.journal.folder import find_run, list_runs
 
     if run is not None:
@@ -56,7 +56,7 @@ def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
 
 
 def ask_standing(folder: RunFolder) -> LiveStatus | None:
-    """Ask a live run where it stands; None where it does not go on, or not here, or gives no answer."""
+    """Ask a live run where it stands; return None for a run that is not live here, or gives no answer."""
     import msgspec
 
     from orchestrator.engine.control_commands import ReadStatus
@@ -78,7 +78,7 @@ def ask_standing(folder: RunFolder) -> LiveStatus | None:
 
 
 def render_json(account: JournalReportSource, live: LiveStatus | None) -> str:
-    """Return where a run stands as one JSON object: the keys of report.json without its targets, and more."""
+    """Return where a run stands as one JSON object: the keys of report.json but its targets, and more."""
     import msgspec
 
     from orchestrator.report.formats.json import encode_head
@@ -113,7 +113,7 @@ def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
 
 
 def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dict[str, Any] | None:
-    """Return the wave that the run has come to, counted from 1; None before the first one."""
+    """Return the wave that the run has reached, counted from 1; None before the first wave."""
     if (wave_step := account.wave_step()) is None:
         return None
     (wave, step), steps = wave_step
@@ -124,7 +124,7 @@ def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dic
 
 
 def _describe_wait(report: Report) -> str | None:
-    """Return what a run that does not go on waits for: the command that goes on with it."""
+    """Return the command that goes on with a run that has ended early; None where there is none."""
     from orchestrator.report.advice import advise
 
     commands = [step.command for step in advise(report) if step.command.startswith("undeploy resume")]
@@ -136,7 +136,7 @@ def _describe_wait(report: Report) -> str | None:
 def render_text(
     account: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
-    """Yield the same for people."""
+    """Yield where a run stands as lines for people. ``held`` names the process that works on the run."""
     from orchestrator.report.headline import compose_headline
     from orchestrator.report.words import describe_act, describe_session, describe_window
     from orchestrator.text.characters import make_visible

@@ -39,7 +39,7 @@ class PlanOptions(NamedTuple):
 
         Raises ``UsageError``, and ``PlanError`` with the problems of the plan and of ``protect_files``.
         """
-        from orchestrator.commands.terminal.screen import tell_warnings
+        from orchestrator.commands.terminal.output import tell_warnings
         from orchestrator.runs.load import load_plan
 
         targets = self.list_targets()

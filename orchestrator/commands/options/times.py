@@ -1,4 +1,4 @@
-"""The times of the command line, read with the present moment handed in: windows, closing times and ages."""
+"""Reads the times of the command line: windows, closing times and ages. The caller gives the present time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.errors import UsageError
 
 CLOSE_AT_WITHIN = timedelta(hours=12)
-"""A closing time that is not nearer than this is taken for one that has passed."""
+"""A closing time that is not nearer than this counts as one that has passed."""
 
 _CLOSE_AT = re.compile(r"(\d{1,2}):(\d{2})\s*(.*)")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?")
@@ -57,7 +57,7 @@ def parse_close_at(text: str, now: datetime) -> datetime:
         )
     clock, zone = time(int(found[1]), int(found[2])), _parse_zone(found[3])
     today = now.astimezone(zone).date()
-    # Tomorrow's is taken from the wall clock, not by adding 24 hours: the clock may change in between.
+    # Tomorrow's time is read off the calendar: 24 hours later the clock may show another time.
     for day in (today, today + timedelta(days=1)):
         at = datetime.combine(day, clock, zone).astimezone(zone)
         if now < at < now + CLOSE_AT_WITHIN:

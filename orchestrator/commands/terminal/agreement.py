@@ -1,4 +1,4 @@
-"""What somebody agrees to before a run, and how: by an option, or by typing the plan's digest."""
+"""How a person agrees to a run: by an option, by an approval file, or by typing the plan's digest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.commands.options.consent import ApprovalOptions, ConsentOptions, load_hmac_key
+from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.preview import preview_with_progress
 from orchestrator.commands.terminal.prompt import can_ask, read_answer
-from orchestrator.commands.terminal.screen import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from orchestrator.runs.load import LoadedPlan
 
 SHORT_DIGITS = 8
-"""How many digits of a digest are typed by somebody who was shown what it stands for."""
+"""How many digits of a digest a person types who has just seen what it stands for."""
 LONG_DIGITS = 32
-"""How many digits ``--approve`` wants: of eight, another plan with the same ones is found in a second."""
+"""How many digits ``--approve`` wants: another plan with the same eight digits is found in a second."""
 TRIES = 3
+"""How often a person may type the digest."""
 _SIGNED_WANTED = (
     "this plan wants a signed approval file (approval: signed), and nothing was sent: "
     "`undeploy preview PLAN --save FILE --hmac-key env:NAME` writes one, and --approval FILE with --hmac-key "
@@ -41,8 +42,11 @@ _PRINTED_BY = {"plan": "`undeploy check PLAN`", "restore": "`undeploy restore RU
 def agree(
     loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approval: ApprovalOptions
 ) -> None:
-    """Return once somebody has agreed to ``loaded`` in a way that the plan takes, which is kept with the run;
-    raises ``UsageError`` where nobody has, and ``PlanError`` where a protect file has problems."""
+    """Return once a person has agreed to a run of ``loaded``, and keep in its draft how, and who.
+
+    Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and ``PlanError``
+    where a protect file has problems.
+    """
     from orchestrator.journal.meta import RunMeta
     from orchestrator.runs.selection import refuse_dead_patterns
 
@@ -77,7 +81,7 @@ def _agree_by_file(
     consent: ConsentOptions,
     approval: ApprovalOptions,
 ) -> tuple[ApprovalMethod, Approver]:
-    """Return how the approval file was given, and who has approved; raises ``UsageError``."""
+    """Return whether the approval file is signed, and who has approved; raises ``UsageError``."""
     from orchestrator.journal.meta import RunMeta
     from orchestrator.preview.approval_file import guard_run
 
@@ -127,8 +131,10 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approval: Approval
 
 
 def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
-    """Tell how the targets are now, and return whether that could be seen; what is agreed to is then what
-    was shown, and holds for that alone."""
+    """Show the live state of the targets; return whether a preview could be taken.
+
+    The agreement then holds for what was shown: a target that has changed meanwhile is left alone.
+    """
     from orchestrator.preview.approval import approve
     from orchestrator.preview.approval_file import guard_run
     from orchestrator.preview.lines import render_before_question
@@ -136,7 +142,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     try:
         shown = preview_with_progress(loaded, options, guarded=True, demanding=True)
     except UsageError:
-        raise  # the run itself would refuse it, or a gateway gives no answer
+        raise  # the run itself would be refused, or a gateway gives no answer
     except OrchestratorError as error:
         tell(f"No preview could be made: {error}")
         return False
@@ -166,8 +172,10 @@ def consent_by(how: ApprovalMethod, by: Approver) -> StoredConsent:
 
 
 def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
-    """Return if ``given`` means the digest of a plan (or ``of`` something else); raises ``UsageError`` where
-    it is too short or another's."""
+    """Raise ``UsageError`` where ``given`` is not the beginning of ``digest``, or is too short.
+
+    ``of`` says what has the digest: a plan or a restore.
+    """
     given = given.strip().lower()
     if not digest.startswith(given) or not given:
         raise UsageError(
@@ -182,7 +190,7 @@ def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
 
 
 def ask_for_digest(digest: str, targets: int, verb: str = "undeploy") -> None:
-    """Have the short digest typed on the terminal; raises ``UsageError`` when it was not."""
+    """Ask for the short digest on the terminal; raises ``UsageError`` unless it is typed."""
     short, whose = digest[:SHORT_DIGITS], "plan" if verb == "undeploy" else verb
     for _ in range(TRIES):
         answer = read_answer(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.terminal.screen import discard_stdout
+from orchestrator.commands.terminal.output import discard_stdout
 from orchestrator.errors import ExitStatus
 
 if TYPE_CHECKING:

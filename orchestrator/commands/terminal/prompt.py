@@ -1,4 +1,4 @@
-"""What somebody at the terminal is asked: nothing that was typed before a question is an answer to it."""
+"""Questions at the terminal. What was typed before a question is no answer to it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from contextlib import suppress
 
 import click
 
-from orchestrator.commands.terminal.screen import tell
+from orchestrator.commands.terminal.output import tell
 
 GO_ON = frozenset({"y", "yes"})
 STOP = frozenset({"n", "no"})
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at a terminal and sees what is asked."""
+    """Return whether a person at a terminal can see a question and answer it."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def read_answer(question: str) -> str:
-    """Ask on the terminal; return the answer in small letters without spaces at its ends, or nothing."""
+    """Ask on the terminal; return the answer in small letters, without spaces at its ends; empty for none."""
     drop_typed_input()
     click.echo(question, nl=False, err=True)
     return sys.stdin.readline().strip().lower()
 
 
 def drop_typed_input() -> None:
-    """Drop what was typed so far: whoever typed it has not seen the question that comes now."""
-    with suppress(termios.error, OSError):  # a terminal that was closed meanwhile
+    """Drop what was typed so far, since it cannot be meant for a question that is not yet shown."""
+    with suppress(termios.error, OSError):  # the terminal was closed meanwhile
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 async def ask_to_continue(_wave: str) -> bool:
-    """Return whether to go on, once that was typed; what was typed before the question is no answer.
+    """Return whether to go on, once the person has typed that; the display shows the question.
 
-    The display says what is asked. A terminal that is closed never answers: `undeploy control` still can.
+    A closed terminal never answers; the run then waits for `undeploy control`.
     """
     import anyio  # here, so that --help loads no event loop
 

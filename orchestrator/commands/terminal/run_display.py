@@ -1,4 +1,4 @@
-"""What a run shows while it goes on and when it has ended: which listeners, and the last lines."""
+"""What the terminal shows of a run: its events while it works, and its counts when it has ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import click
-
 from orchestrator.commands.options.display import DisplayOptions
 from orchestrator.commands.options.runs import REHEARSALS, format_state_option
+from orchestrator.commands.terminal.output import print_result, tell
 from orchestrator.system.streams import PatientOutput
 from orchestrator.system.writing import open_to_append
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from orchestrator.errors import Problem
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
     from orchestrator.runs.result import RunResult
@@ -29,43 +27,16 @@ if TYPE_CHECKING:
     Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
 
 
-def tell(line: str) -> None:
-    """Write a line for people to stderr; nobody reading it any more is no reason to fail."""
-    with suppress(OSError):
-        click.echo(line, err=True)
-
-
-def tell_warnings(warnings: Sequence[Problem]) -> None:
-    """Write to stderr what a plan is warned of."""
-    from orchestrator.text.characters import make_visible
-
-    for warning in warnings:
-        tell(f"warning: {make_visible(str(warning))}")
-
-
-def print_result(line: str) -> None:
-    """Write a line of the command's result to stdout; whoever has stopped reading does not end a run."""
-    try:
-        click.echo(line)
-    except OSError:  # a closed pipe, or a terminal that was closed
-        discard_stdout()
-
-
-def discard_stdout() -> None:
-    """Send what is still to come on stdout nowhere, so that the interpreter's last flush cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def is_live(display: DisplayOptions) -> bool:
-    """Whether a live display has a terminal of its own to draw on, one that can show its characters."""
-    shared = display.events == "-" and sys.stdout.isatty()
-    able = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
-    return sys.stderr.isatty() and able and not display.quiet and not shared
+    """Return whether a live display can be drawn: on a terminal of its own, which can show its characters."""
+    shares_terminal = display.events == "-" and sys.stdout.isatty()
+    can_show = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and can_show and not display.quiet and not shares_terminal
 
 
 @contextmanager
 def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
-    """Give the listeners that ``display`` asks for; what they hold open is closed at the end."""
+    """Give the listeners that ``display`` asks for, and close what they hold open after the block."""
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if display.events:
@@ -79,7 +50,7 @@ def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
 
             live = LiveDisplay(open_terminal(color=not display.no_color))
             listeners.append(stack.enter_context(live))
-        elif display.quiet or not logged:  # without a terminal the log says all that the lines would
+        elif display.quiet or not logged:  # the log holds all that the lines would say
             from orchestrator.display.plain import PlainDisplay
 
             listeners.append(PlainDisplay(tell, quiet=display.quiet))
@@ -93,29 +64,29 @@ def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
         return JsonLinesWriter(sys.stdout.buffer, tell)
     handle = open_to_append(Path(destination))
     stack.callback(_close_quietly, partial(os.close, handle))
-    out = PatientOutput(handle, strict=True)  # it may be a pipe whose reader stops
+    out = PatientOutput(handle, strict=True)  # the file may be a pipe whose reader stops
     stack.callback(out.drain)
     return JsonLinesWriter(out, tell)
 
 
 def _close_quietly(close: Callable[[], None]) -> None:
-    with suppress(OSError):  # EventLines has told already that the events cannot be written
+    with suppress(OSError):  # ``JsonLinesWriter`` has told already that the events cannot be written
         close()
 
 
 def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) -> RunResult:
-    """Run ``engine`` to its end under the listeners that ``display`` asks for, then tell how it ended."""
+    """Run ``engine`` to its end, show it as ``display`` asks for, and tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
 
-    def started(folder: RunFolder) -> None:
+    def tell_start(folder: RunFolder) -> None:
         if display.events != "-":
             print_result(f"run: {folder.id}")
         for remark in folder.remarks:
             tell(remark)
 
     with open_listeners(display) as listeners:
-        result = run_interruptibly(engine, tuple(listeners), started)
-    with suppress(OSError):  # the run is over, whether or not anybody still reads how it went
+        result = run_interruptibly(engine, tuple(listeners), tell_start)
+    with suppress(OSError):  # the run is over, even if its ending can no longer be shown
         _tell_ending(result, display, state)
     return result
 
@@ -129,7 +100,7 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
         _tell_troubles(result)
     if not display.quiet or result.exit_status:
         tell(describe_ending(report))
-        if result.folder.path.parent.name != REHEARSALS:  # nobody goes on with a rehearsal
+        if result.folder.path.parent.name != REHEARSALS:  # a rehearsal cannot be resumed
             for line in list_next_steps(report, state=format_state_option(state)):
                 tell(line)
     for warning in result.warnings:
@@ -139,7 +110,7 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
 
 
 def _tell_troubles(result: RunResult) -> None:
-    """Tell which targets are failed or unknown, and what the lanes warn of."""
+    """Tell which targets are failed or unknown, and the warnings of the lanes."""
     from orchestrator.display.summary import list_trouble
     from orchestrator.text.characters import make_visible
 
@@ -168,7 +139,7 @@ def _show_counts(result: RunResult, display: DisplayOptions) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
-    """Print the counts; where the terminal is narrow without columns of zeros, then without requests."""
+    """Print the counts as a table. On a narrow terminal leave out columns of zeros, then the requests."""
     from rich.measure import Measurement
 
     unbounded = console.options.update(max_width=1000)

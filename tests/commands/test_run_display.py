@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from orchestrator.commands.terminal.screen import print_table
+from orchestrator.commands.terminal.run_display import print_table
 from orchestrator.display.summary import UNDEPLOY_HEADINGS
 
 CALM = ("12", "12", "0", "0", "0", "0", "14", "2")

@@ -1,0 +1,41 @@
+"""Writes lines to stdout and stderr, whether or not anyone still reads them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.errors import Problem
+
+
+def tell(line: str) -> None:
+    """Write a line for people to stderr; a closed stderr is no reason to fail."""
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
+def tell_warnings(warnings: Sequence[Problem]) -> None:
+    """Write the warnings about a plan to stderr."""
+    from orchestrator.text.characters import make_visible
+
+    for warning in warnings:
+        tell(f"warning: {make_visible(str(warning))}")
+
+
+def print_result(line: str) -> None:
+    """Write a line of the command's result to stdout; a reader who has gone does not end a run."""
+    try:
+        click.echo(line)
+    except OSError:  # a closed pipe, or a terminal that was closed
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Discard all further output on stdout, so that the interpreter's last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
