@@ -74,7 +74,7 @@ def test_a_gateway_that_cannot_start_all_has_a_line_of_its_own() -> None:
     assert "starts nothing" not in drawn(progress_of(started({"apim": 300}, closes=START + 600), *work))
 
 
-def test_that_the_window_is_missed_is_bold_and_yellow() -> None:
+def test_a_missed_window_is_bold_and_yellow() -> None:
     work = [ended(f"apim/{n}", at=START + n / 10) for n in range(100)]
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system="standard", _environ={})
@@ -85,7 +85,7 @@ def test_that_the_window_is_missed_is_bold_and_yellow() -> None:
     assert "\x1b[1;33mmisses the window by 15 s\x1b[0m" in out.getvalue()
 
 
-def test_nobody_can_tell_before_anything_has_ended_or_while_a_lane_does_not_work() -> None:
+def test_the_end_is_unknown_before_a_target_has_ended_and_while_a_lane_does_not_work() -> None:
     assert "forecast: not yet known" in drawn(progress_of(started()))
     assert "apim is parked: the end is unknown" in drawn(progress_of(started(), parked()))
     assert "! apim parked: five faults in a row" in drawn(progress_of(started(), parked()))
@@ -128,7 +128,7 @@ def test_the_wave_is_named_with_its_step() -> None:
         ("paused", "paused; `undeploy control r1 continue` goes on"),
     ],
 )
-def test_what_the_run_waits_for_counts_down_or_says_how_it_goes_on(why: Any, expected: str) -> None:
+def test_a_wait_counts_down_or_names_the_command_that_ends_it(why: Any, expected: str) -> None:
     progress = progress_of(started(), story.wave_started(), story.waiting(why))
 
     assert expected in drawn(progress)
@@ -146,7 +146,7 @@ def test_a_bound_stands_beside_the_rate_where_there_is_room() -> None:
     assert "≤ 87/s" not in drawn(progress)
 
 
-def test_the_latest_three_who_steered_are_named() -> None:
+def test_the_latest_three_controls_are_named() -> None:
     text = drawn(progress_of(started(), *(story.controlled(f"skip apim/{n}") for n in range(4))))
 
     assert "» alice (host-1, process 4711, pts/3): skip apim/3" in text
@@ -161,7 +161,7 @@ def test_no_name_is_so_long_that_the_lanes_state_has_no_room(width: int) -> None
     assert " parked " in next(line for line in lines if " 0/9 " in line)
 
 
-def test_failures_stand_below_as_they_come() -> None:
+def test_failures_are_listed_below_the_table_in_their_order() -> None:
     text = drawn(
         progress_of(started({"apim": 100}), ended("apim/a", Outcome.FAILED, reason="refused: locked"))
     )
@@ -183,7 +183,7 @@ def test_a_pause_counts_down_and_is_over_by_itself() -> None:
     assert "paused" not in drawn(progress, at=START + 13)
 
 
-def test_an_interrupt_says_what_happens_now() -> None:
+def test_an_interrupt_says_what_still_lands() -> None:
     text = drawn(progress_of(started(), sent("roma-eu/a"), stopping()))
 
     assert "nothing new starts; 1 in flight will land; interrupt again to leave at once" in text

@@ -26,7 +26,7 @@ def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
     return [line.partition(" ")[2] for line in lines]
 
 
-def test_a_run_is_told_from_its_start_to_its_end() -> None:
+def test_a_run_has_lines_from_its_start_to_its_end() -> None:
     lines = lines_of(*story.short_run())
 
     assert lines[0].startswith("run r1 of retirement starts (")
@@ -37,7 +37,7 @@ def test_a_run_is_told_from_its_start_to_its_end() -> None:
     assert lines[-1] == "complete: 3/3 ended, 2 undeployed, 1 failed"
 
 
-def test_quiet_tells_only_what_went_wrong() -> None:
+def test_quiet_writes_only_what_went_wrong() -> None:
     lines = lines_of(*story.short_run()[:-2], parked(), reopened(), stopping(), quiet=True)
 
     assert lines == [
@@ -47,7 +47,7 @@ def test_quiet_tells_only_what_went_wrong() -> None:
     ]
 
 
-def test_progress_is_told_each_tenth_but_not_each_second_of_a_quick_run() -> None:
+def test_progress_has_a_line_each_tenth_but_not_each_second_of_a_quick_run() -> None:
     quick = [ended(f"apim/{n}", at=START + n / 1000) for n in range(1000)]
     slow = [ended(f"apim/{n}", at=START + n) for n in range(1000)]
 
@@ -56,7 +56,7 @@ def test_progress_is_told_each_tenth_but_not_each_second_of_a_quick_run() -> Non
     assert 90 < len(lines_of(started({"apim": 1000}), *slow)) < 115
 
 
-def test_a_gateway_that_throttles_is_not_told_every_second() -> None:
+def test_a_gateway_that_throttles_has_no_line_every_second() -> None:
     throttled: list[AnyEvent] = []
     for second in range(30):
         throttled += [paused("apim", START + second, 1.0), reopened("apim", START + second + 0.9)]
@@ -65,7 +65,7 @@ def test_a_gateway_that_throttles_is_not_told_every_second() -> None:
     assert lines == ["apim: paused for 1 s: 429"] * 3
 
 
-def test_a_parked_gateway_is_told_once_and_so_is_its_recovery() -> None:
+def test_a_parked_gateway_has_one_line_and_so_has_its_recovery() -> None:
     lines = lines_of(started(), parked(), reopened())[1:]
 
     assert lines == ["apim: parked, being probed: five faults in a row", "apim: goes on"]
@@ -79,7 +79,7 @@ def test_a_gateway_that_is_given_up_is_not_said_to_be_probed() -> None:
     assert lines_of(started(), given_up)[1:] == ["apim: given up until a resume: no token"]
 
 
-def test_the_word_of_a_reason_is_not_said_twice() -> None:
+def test_the_word_of_a_reason_is_not_written_twice() -> None:
     [_, line] = lines_of(started(), parked(why="parked: five faults"))
 
     assert line == "apim: parked, being probed: five faults"
@@ -91,7 +91,7 @@ def test_only_an_interrupt_can_be_repeated() -> None:
     assert line == "stopping: stop_rule: 3 failed; 0 in flight will land"
 
 
-def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
+def test_a_wait_has_a_line_when_it_begins_and_when_it_ends() -> None:
     lines = lines_of(started(), story.waiting("window"), story.goes_on(), story.waiting("pause_after"))[1:]
 
     opens = format_clock(START + 725)[:5]
@@ -102,7 +102,7 @@ def test_a_wait_is_told_when_it_begins_and_when_it_is_over() -> None:
     ]
 
 
-def test_quiet_tells_of_a_wait_only_where_somebody_must_act() -> None:
+def test_quiet_writes_a_wait_only_if_a_person_must_act() -> None:
     waits = [story.waiting(why) for why in ("window", "pause_after", "proceed", "paused")]
     lines = lines_of(started(), *waits, story.goes_on(), quiet=True)
 
@@ -112,7 +112,7 @@ def test_quiet_tells_of_a_wait_only_where_somebody_must_act() -> None:
     ]
 
 
-def test_a_step_is_told_and_what_waits_after_it_is_named() -> None:
+def test_a_step_has_a_line_and_the_wait_after_it_names_the_step() -> None:
     lines = lines_of(started(), story.step(), story.waiting("proceed"))[1:]
 
     assert lines == [
@@ -121,13 +121,13 @@ def test_a_step_is_told_and_what_waits_after_it_is_named() -> None:
     ]
 
 
-def test_who_steers_is_named() -> None:
+def test_a_control_names_the_person() -> None:
     [_, line] = lines_of(started(), story.controlled("limits roma-eu rate=5/s"))
 
     assert line == "alice (host-1, process 4711, pts/3): limits roma-eu rate=5/s"
 
 
-def test_of_the_bounds_only_the_first_is_told_and_not_too_often() -> None:
+def test_only_the_first_bound_has_a_line_and_not_too_often() -> None:
     bounds = [story.pace("roma-eu", 50.0 + n, at=START + n) for n in range(10)]
     again = [story.pace("roma-eu", rate, at=START + 10) for rate in (None, 9.0)]
     late = [story.pace("roma-eu", rate, at=START + 31) for rate in (None, 9.0)]
@@ -152,7 +152,7 @@ def test_progress_ends_with_the_forecast() -> None:
     assert lines_of(started({"apim": 300, "roma-eu": 1}), *work)[-1].endswith(", forecast: not yet known")
 
 
-def test_a_start_in_a_window_says_until_when_each_gateway_starts_something() -> None:
+def test_a_start_in_a_window_names_the_last_start_of_each_gateway() -> None:
     begun = started(
         {"apim": 300, "roma-eu": 1}, closes=START + 300, timeouts={"apim": 150.0, "roma-eu": 30.0}
     )
@@ -175,9 +175,7 @@ NOON = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
         (864_000, "done by 2026-12-02 12:00"),
     ],
 )
-def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
-    seconds: int, text: str
-) -> None:
+def test_the_end_is_a_full_minute_with_its_day_if_that_is_not_today(seconds: int, text: str) -> None:
     assert describe_done(Forecast(done=NOON + seconds), NOON) == text
 
 
@@ -192,7 +190,7 @@ def test_the_end_is_told_to_the_full_minute_and_with_its_day_if_that_is_another(
         (-5_000, "misses the window by 1 h 24 min"),
     ],
 )
-def test_what_is_to_spare_is_rounded_down_and_what_is_missing_up(spare: float | None, text: str) -> None:
+def test_spare_time_is_rounded_down_and_missing_time_up(spare: float | None, text: str) -> None:
     assert describe_window_fit(Forecast(done=NOON, spare=spare)) == text
 
 
@@ -239,7 +237,7 @@ class Full(io.BytesIO):
             raise OSError(28, "No space left on device")
 
 
-def test_a_full_disk_is_told_once_and_does_not_end_the_run() -> None:
+def test_a_full_disk_has_one_complaint_and_does_not_end_the_run() -> None:
     complaints: list[str] = []
     listen = JsonLinesWriter(Full(), complaints.append)
     for event in story.short_run():

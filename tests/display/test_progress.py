@@ -17,7 +17,7 @@ def fold(*events: object) -> RunProgress:
     return progress
 
 
-def test_counts_what_has_ended_by_gateway_and_outcome() -> None:
+def test_targets_that_ended_are_counted_by_gateway_and_outcome() -> None:
     progress = fold(*story.short_run())
 
     assert (progress.done, progress.total, progress.in_flight) == (3, 3, 0)
@@ -34,7 +34,7 @@ def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
     assert (waiting, len(progress.lanes["apim"].waiting), progress.in_flight) == (1, 0, 1)
 
 
-def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
+def test_a_second_request_that_changes_a_target_is_a_repeat_and_a_look_is_none() -> None:
     look = AttemptStarted(
         at=START, target=TargetId("apim/a"), gateway="apim", number=2, act=Act.LOOK
     )  # after a deploy, or to settle a doubt
@@ -45,7 +45,7 @@ def test_only_what_is_sent_to_change_a_target_again_is_a_repeat() -> None:
     assert (before, progress.retries) == (0, 1)
 
 
-def test_keeps_the_latest_troubles_and_no_more() -> None:
+def test_only_the_latest_troubles_are_kept() -> None:
     progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
 
     assert [event.target for event in progress.troubles] == [
@@ -54,14 +54,14 @@ def test_keeps_the_latest_troubles_and_no_more() -> None:
     assert progress.count(Outcome.UNKNOWN) == 100
 
 
-def test_what_was_not_started_ends_without_counting_as_pace() -> None:
+def test_a_target_that_was_not_started_does_not_count_as_pace() -> None:
     progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.NOT_STARTED) for n in range(50)))
 
     assert progress.done == 50
     assert progress.pace.rate(START + 10) == 0
 
 
-def test_a_pause_knows_when_it_is_over() -> None:
+def test_a_pause_has_an_end() -> None:
     lane = fold(started(), paused("apim", START + 5, 12.0)).lanes["apim"]
 
     assert (lane.state, lane.reason, lane.paused_until) == ("paused", "429", START + 17)
@@ -102,7 +102,7 @@ def steady(*events: object, closes: float | None = None) -> RunProgress:
     return fold(started({"apim": 200}, closes=closes), *work, *events)
 
 
-def test_the_forecast_is_the_rest_at_the_present_pace_against_the_window() -> None:
+def test_the_forecast_compares_the_rest_at_the_present_pace_with_the_window() -> None:
     assert ends(steady(), START + 10) == (20, None, None)
     assert ends(steady(closes=START + 50), START + 10) == (20, 30, None)
     assert ends(steady(closes=START + 15), START + 10) == (20, -5, None)
@@ -120,7 +120,7 @@ def test_the_end_is_unknown_while_nothing_goes_on(event: object, why: str | None
     assert ends(steady(event), START + 10) == (None, None, why)
 
 
-def test_the_rest_of_a_gateway_that_is_given_up_is_not_waited_for() -> None:
+def test_the_forecast_leaves_out_a_gateway_that_is_given_up() -> None:
     """Like one that is closed: the forecast is of the others, and ``status`` names nothing to wait for."""
     progress = fold(started({"apim": 200, "roma-eu": 5}))
     for n in range(100):
@@ -154,7 +154,7 @@ def test_a_brief_pause_is_part_of_the_pace() -> None:
     ],
     ids=["paused", "parked", "waited"],
 )
-def test_the_time_that_nothing_went_on_says_nothing_of_the_pace_after_it(events: list[object]) -> None:
+def test_time_in_which_the_run_stood_still_does_not_count_as_pace(events: list[object]) -> None:
     progress = steady(*events)
 
     assert ends(progress, START + 70.5) == (None, None, None)
@@ -169,7 +169,7 @@ def test_a_probe_that_is_told_to_wait_leaves_its_lane_parked() -> None:
     assert (lane.state, lane.reason) == ("parked", "five faults in a row")
 
 
-def test_a_closed_lane_takes_no_more_time_and_what_has_ended_needs_no_forecast() -> None:
+def test_a_closed_lane_takes_no_more_time_and_an_ended_run_has_no_forecast() -> None:
     closed = story.LaneChanged(at=START, gateway="roma-eu", state="closed", reason="denied: no")
     progress = fold(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
 
@@ -196,7 +196,7 @@ class TestParts:
     def work(self, name: str, count: int, since: float, per_second: float) -> list[object]:
         return [ended(f"{name}/{n}", at=START + since + n / per_second) for n in range(count)]
 
-    def test_what_comes_later_waits_for_the_slowest_of_its_wave(self) -> None:
+    def test_the_next_wave_waits_for_the_slowest_gateway(self) -> None:
         events = [wave("one", START), *self.work("apim", 20, 0, 2.0), *self.work("roma", 10, 0, 1.0)]
         found = fold(self.BOTH, *events).forecast(START + 10)
 
@@ -220,14 +220,14 @@ class TestParts:
         assert found is not None
         assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)
 
-    def test_what_was_left_behind_in_a_wave_does_not_come_again(self) -> None:
+    def test_targets_left_behind_in_a_wave_do_not_come_again(self) -> None:
         progress = fold(self.BOTH, wave("one", START), wave("two", START + 1))
         found = progress.forecast(START + 1)
 
         assert found is not None
         assert [one.name for one in found.waves] == ["two"]
 
-    def test_while_it_waits_nobody_can_tell_but_what_is_late_is_late(self) -> None:
+    def test_while_the_run_waits_the_end_is_unknown_but_late_targets_are_counted(self) -> None:
         begun = started(
             {"apim": 150, "roma": 60},
             parts=self.TWO,

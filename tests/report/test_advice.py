@@ -85,7 +85,9 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
         ("parked", "open", "Once the parked gateway answers again, go on where the run ended"),
     ],
 )
-def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, sentence: str) -> None:
+def test_the_cause_of_a_stop_decides_when_the_run_can_go_on(
+    stopped_by: str, lane: str, sentence: str
+) -> None:
     run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
 
     *_, last = advise(build_report(lane, run, unknown=1, not_started=1))
@@ -96,7 +98,7 @@ def test_what_stopped_a_run_tells_when_it_can_go_on(stopped_by: str, lane: str, 
 @pytest.mark.parametrize(
     ("stopped_by", "lane"), [("parked", "parked"), ("parked", "open"), ("denied", "closed")]
 )
-def test_what_the_window_left_over_wants_another_window_whatever_else_was_wrong(
+def test_targets_that_the_window_left_over_need_another_window_whatever_else_was_wrong(
     stopped_by: str, lane: str
 ) -> None:
     run = {"state": "stopped", "stopped_by": stopped_by, "exit_status": 4}
@@ -119,7 +121,7 @@ def test_a_chain_comes_back_as_a_chain() -> None:
     assert advise(several)[-1].command == f"undeploy restore {one.run.id} --chain"
 
 
-def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
+def test_a_target_that_comes_after_one_that_is_not_down_waits_for_that_one() -> None:
     found = replace(build_report(run={"exit_status": 1}, failed=1, not_started=3), dependent=2)
 
     assert [step.text for step in advise(found)] == [
@@ -130,7 +132,7 @@ def test_what_comes_after_something_that_is_not_down_waits_for_that() -> None:
     ]
 
 
-def test_advice_tells_that_failed_is_not_resumed_and_that_unknown_wants_eyes() -> None:
+def test_a_resume_leaves_out_failed_targets_and_a_person_must_look_at_unknown_ones() -> None:
     told = " ".join(step.text for step in advise(build_report(failed=2, unknown=1, run={"exit_status": 1})))
 
     assert "2 failed; a resume does not repeat them" in told

@@ -203,7 +203,9 @@ def test_an_undeploy_run_names_its_way_back() -> None:
         (RestoreOutlook(), []),
     ],
 )
-def test_what_cannot_be_brought_back_is_told_with_what_can(back: RestoreOutlook, wanted: list[str]) -> None:
+def test_the_advice_counts_both_restorable_and_unrestorable_targets(
+    back: RestoreOutlook, wanted: list[str]
+) -> None:
     done = report(
         {"act": "undeploy"}, undeployed=back.undeployed, unknown=back.doubtful, restore_outlook=back
     )
@@ -231,7 +233,7 @@ def test_what_cannot_be_brought_back_is_told_with_what_can(back: RestoreOutlook,
         ),
     ],
 )
-def test_what_a_restore_brought_back_is_not_called_down(
+def test_targets_that_a_restore_brought_back_do_not_count_as_down(
     counts: dict[str, int], up: dict[str, int], sentence: str
 ) -> None:
     assert compose_headline(report({"act": "undeploy"}, up_again=up, **counts)) == sentence

@@ -80,7 +80,7 @@ def test_every_format_but_the_table_names_sessions_approval_and_rule(name: str, 
         ("junit", "until 2026-11-22 23:00:03 UTC, by --window or --close-at, not by the plan"),
     ],
 )
-def test_the_window_is_told_with_who_gave_it(name: str, window: str) -> None:
+def test_the_window_is_named_with_its_origin(name: str, window: str) -> None:
     assert window in render_report(name, account())
 
 

@@ -77,7 +77,7 @@ def test_no_format_imports_another(name: str) -> None:
     assert not imported & {form.module for form in FORMATS.values()}
 
 
-def test_an_unknown_format_is_told_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"'pdf'.*json, junit, html, markdown, csv"):
         write_report("pdf", make_up_run(1), StringIO())
 

@@ -75,7 +75,7 @@ def test_what_starts_in_time_starts_and_what_is_late_is_counted() -> None:
     assert found.done == NOW + 200
 
 
-def test_who_is_stopped_by_the_window_holds_up_the_next_wave_no_longer() -> None:
+def test_a_gateway_that_the_window_stops_does_not_delay_the_next_wave() -> None:
     found = seen(
         part("one", work("apim", 100, 1000.0)),
         part("two", work("roma", 10, 10.0)),
@@ -87,7 +87,7 @@ def test_who_is_stopped_by_the_window_holds_up_the_next_wave_no_longer() -> None
     assert late(found) == {"apim": 95, "roma": 0}
 
 
-def test_where_nobody_can_tell_only_what_is_sure_is_counted() -> None:
+def test_while_the_end_is_unknown_only_certainly_late_targets_are_counted() -> None:
     unknown = seen(part("one", work("roma", 10, None)), part("two", work("apim", 3, 1.0)), closes=60, roma=30)
     sure = seen(part("one", work("roma", 10, None), work("apim", 3, None)), closes=60, roma=30, apim=150)
     parked = seen(part("one", work("roma", 10, 1.0)), closes=60, roma=30, hindered="roma is parked")
@@ -132,7 +132,7 @@ def test_a_longer_window_leaves_no_more_out(parts: list[RunPart], closes: float,
     )
 
 
-def test_programs_read_it_as_utc() -> None:
+def test_the_json_of_a_forecast_is_in_utc() -> None:
     values = encode_forecast(seen(part("all", work("roma", 100, 200.0)), closes=180, roma=30))
 
     assert values["done"] == "2026-11-22T19:03:20Z"
@@ -147,5 +147,5 @@ def test_programs_read_it_as_utc() -> None:
 
 
 @pytest.mark.parametrize("empty", [{}, {"roma": 30.0}])
-def test_without_a_close_nobody_stops(empty: dict[str, float]) -> None:
+def test_without_a_window_no_gateway_stops(empty: dict[str, float]) -> None:
     assert find_last_starts(None, empty) == {}

@@ -58,7 +58,7 @@ def test_a_row_tells_the_target_and_its_last_request() -> None:
     ]
 
 
-def test_what_is_not_known_is_an_empty_cell() -> None:
+def test_an_unknown_value_is_an_empty_cell() -> None:
     row = rows(FakeReportSource((build_target(outcome=Outcome.NOT_STARTED),), build_run()))[0]
 
     assert {name for name in COLUMNS if row[name] == ""} == {

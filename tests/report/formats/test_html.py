@@ -119,7 +119,7 @@ def test_a_gateway_whose_pace_is_known_has_a_chart() -> None:
     assert texts(second, "./figcaption/span") == [sent, flying]
 
 
-def test_who_steered_the_run_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_controls_of_the_run_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MAX_LINES", 2)
     acts = [build_control(), build_control("skip roma-eu/**", by="", origin=""), build_control("stop")]
 
@@ -179,7 +179,7 @@ def test_the_embedded_targets_are_those_of_the_run() -> None:
     assert [len(row["attempts"]) for row in found] == [len(target.attempts) for target in account.targets()]
 
 
-def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_out(
+def test_above_the_cap_targets_that_are_not_down_stay_and_the_page_counts_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 200)
@@ -198,7 +198,7 @@ def test_above_the_cap_what_is_not_down_is_kept_and_the_page_says_what_is_left_o
     assert "100 are left out" in note
 
 
-def test_more_trouble_than_the_cap_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_trouble_than_the_cap_is_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 20)
     account = make_up_run(300, stopped=True)
 

@@ -100,7 +100,7 @@ def shown(root: Any) -> list[str]:
     return [element.text_content() for element in root.xpath("//tr[@class='target']//button")]
 
 
-def test_what_goes_wrong_in_a_page_is_seen_here(tmp_path: Path) -> None:
+def test_an_error_of_the_page_s_script_fails_these_tests(tmp_path: Path) -> None:
     (tmp_path / "broken.html").write_text("<script>nowhere.to.be.found()</script>", encoding="utf-8")
 
     assert "nowhere is not defined" in opened(tmp_path, "broken.html")[1][0]

@@ -41,7 +41,7 @@ def test_a_run_that_went_well_has_no_causes() -> None:
     assert "by cause" not in render_report("markdown", FakeReportSource((build_target(),), build_run()))
 
 
-def test_who_steered_the_run_is_named() -> None:
+def test_the_persons_who_steered_the_run_are_named() -> None:
     acts = [build_control(), *(build_control(f"skip roma-eu/{n}", by="", origin="") for n in range(MAX_ROWS))]
     text = render_report("markdown", FakeReportSource((build_target(),), build_run(), controls=acts))
 

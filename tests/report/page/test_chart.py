@@ -54,7 +54,7 @@ def test_parts_of_a_slot_stand_on_each_other_from_the_ground_up() -> None:
     assert chart.ticks == ("0 s", "500 ms", "1 s", "1.5 s", "2 s")
 
 
-def test_where_nothing_happened_there_is_no_time_line() -> None:
+def test_a_run_without_requests_has_no_timeline() -> None:
     assert draw_timeline(RunTimeline(width=1.0, ended=({},), requests=(0,))) is None
     assert draw_timeline(RunTimeline(width=1.0, ended=(), requests=())) is None
 
@@ -103,19 +103,19 @@ class TestPace:
         assert chart.top == 160
         assert chart.bound == "M1 68.75H2V37.5H3"
 
-    def test_what_was_sent_goes_through_the_middle_of_each_bucket(self) -> None:
+    def test_the_line_of_requests_goes_through_the_middle_of_each_bucket(self) -> None:
         assert (
             draw_pace(build_pacing(sent=(0.0, 160.0, 80.0, 40.0))).sent
             == "M0.5 100.0L1.5 0.0L2.5 50.0L3.5 75.0"
         )
 
-    def test_what_is_in_flight_has_a_scale_of_its_own(self) -> None:
+    def test_requests_in_flight_have_a_scale_of_their_own(self) -> None:
         chart = draw_pace(build_pacing(in_flight=(3.0, 12.0, 0.0, 6.0)))
 
         assert chart.most == 12
         assert chart.in_flight == "M0 100V75.0H1V0.0H2V100.0H3V50.0H4V100"
 
-    def test_a_bound_far_above_all_that_was_sent_does_not_press_it_to_the_ground(self) -> None:
+    def test_a_bound_far_above_the_pace_does_not_flatten_the_pace(self) -> None:
         chart = draw_pace(build_pacing(bound=(1e6, 1e6, 5.0, 5.0), sent=(4.0, 4.0, 4.0, 4.0)))
 
         assert (chart.top, chart.bound) == (8, "M0 0.0H1V0.0H2V37.5H3V37.5H4")
@@ -125,13 +125,13 @@ class TestPace:
 
         assert [slot.refused for slot in slots] == [0, 4.01, 16, 0]
 
-    def test_each_bucket_tells_its_numbers(self) -> None:
+    def test_each_bucket_has_its_numbers_as_a_tooltip(self) -> None:
         told = [slot.tooltip for slot in draw_pace(build_pacing()).slots]
 
         assert told[0] == "0 s to 2 s, 120/s sent, no bound, 10.0 in flight"
         assert told[2] == "4 s to 6 s, 40/s sent, at most 50/s, 4.0 in flight, 12 refused"
 
-    def test_a_gateway_that_was_sent_nothing_has_a_chart(self) -> None:
+    def test_a_gateway_without_requests_has_a_chart(self) -> None:
         nothing = (0.0,) * 4
 
         chart = draw_pace(build_pacing(sent=nothing, in_flight=nothing, refused=(0,) * 4, bound=(None,) * 4))
