@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.discover.query_queue import QueryQueue
+from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import Question, exchange
-from orchestrator.lanes.lane import Lane, LaneStatus
+from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.journal.record import SessionRecord
-from orchestrator.lanes.lane import LaneStatus
+from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.model.events import AnyEvent, GatewayWarned, LaneChanged, PaceChanged
 from orchestrator.model.http import Lost, Reply
 

@@ -35,15 +35,17 @@ class _ReadSequence:
         """What the reads so far amount to, or the read that is still needed."""
 
     async def read(self, admitted: AdmissionRequest) -> Reading | str:
-        turn: AdmissionRequest | None = admitted
+        admission: AdmissionRequest | None = admitted
         found = self._found
         while isinstance(found, Operation):
-            if turn is None:
-                turn = request_look(self._target, self._history)
-                if refused := await self._attempts.lane.admit(turn):
+            if admission is None:
+                admission = request_look(self._target, self._history)
+                if refused := await self._attempts.lane.admit(admission):
                     return refused
-            reading = await self._attempts.send(self._target, turn, found, partial(self._take_in, found.via))
-            turn, found = None, self._found
+            reading = await self._attempts.send(
+                self._target, admission, found, partial(self._take_in, found.via)
+            )
+            admission, found = None, self._found
             if isinstance(found, Reading):
                 return reading
         return found

@@ -180,7 +180,7 @@ class Session:
         )
         texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):
-            lane.warn(warning)
+            lane.announcer.warn(warning)
         return lane
 
     def _announce_stop(self, reason: str) -> None:

@@ -80,7 +80,7 @@ class SnapshotTaker:
         if snapshot.verdict is Verdict.NOT_OFFERED and snapshot.code:
             return  # an error of the vendor's, which the undeploy will meet as well: nothing goes down
         text = f"{why}: {target.id} may go down, and a restore could not bring it back"
-        self._lane.warn_once(f"{snapshot.verdict.value} {snapshot.code}", text)
+        self._lane.announcer.warn_once(f"{snapshot.verdict.value} {snapshot.code}", text)
 
     async def _read(self, target: Target, history: TargetHistory) -> Snapshot | str:
         """Read what a snapshot needs; return the snapshot, or why the lane admits no read.
@@ -94,10 +94,10 @@ class SnapshotTaker:
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
-            turn = request_look(target, history)
-            if refused := await self._lane.admit(turn):
+            admission = request_look(target, history)
+            if refused := await self._lane.admit(admission):
                 return refused
-            reading = count_as_unclear(await self._attempts.send(target, turn, found))
+            reading = count_as_unclear(await self._attempts.send(target, admission, found))
             if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
             if self._is_passing(reading) and found.via not in repeated:

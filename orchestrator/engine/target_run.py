@@ -90,10 +90,10 @@ class TargetRun:
     async def _advance(self) -> Step | LookDeferred:
         """Do one step; return the next one, before which the caller waits."""
         act = self._act_of(self._step)
-        turn = self._request_admission(act)
-        refused = await self._lane.admit(turn)
+        admission = self._request_admission(act)
+        refused = await self._lane.admit(admission)
         if refused is None:
-            reading = await (self._look(turn) if act is Act.LOOK else self._change(turn))
+            reading = await (self._look(admission) if act is Act.LOOK else self._change(admission))
             history = replace(self.history, requests=self._attempts.count)
             roll = self._resources.environment.roll()
             self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
@@ -126,7 +126,7 @@ class TargetRun:
             self._no_repeat = found
             return Reading(verdict=Verdict.UNSENT, message=found)
         if self._state_list and (warning := self._state_list.note_single_look(self.target, found)):
-            self._lane.warn(warning)
+            self._lane.announcer.warn(warning)
         return found
 
     async def _look_at_list(self) -> Reading | None:

@@ -61,7 +61,7 @@ class SessionWindow:
             if name in lanes and name not in self._told_late:
                 lane = lanes[name]
                 targets = count_noun(count, "target was", "targets were")
-                lane.warn(f"{self._describe_last_start(lane.gateway)}; {targets} left")
+                lane.announcer.warn(f"{self._describe_last_start(lane.gateway)}; {targets} left")
 
     def _describe_last_start(self, gateway: Gateway) -> str:
         return (

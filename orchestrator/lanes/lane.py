@@ -1,6 +1,6 @@
 """One gateway of one run: whether it may be sent to now, its credential, and how it is doing.
 
-The rules are ``lane_state``'s, which knows no clock; ``Lane`` waits for it on behalf of the workers.
+The rules are in ``rules/admission.py``, which knows no clock; ``Lane`` waits on behalf of the workers.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 from msgspec import Struct
 
+from orchestrator.lanes.announcer import LaneAnnouncer, LaneListener
 from orchestrator.lanes.environment import Environment, compute_exchange_limit
 from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
@@ -33,57 +34,26 @@ from orchestrator.rules.admission import (
     AdmissionRequest,
     LaneState,
 )
-from orchestrator.rules.retry import RetryPolicy, describe
+from orchestrator.rules.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACE_REPORT_INTERVAL = 1.0
-"""Seconds between two words about a pace that grows; a cut is told at once."""
-
-YEAR = 366 * 86_400.0
-"""Seconds; how much longer a gateway asks to wait is nothing that anybody has to know."""
-
-LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
-"""``given_up`` is parked, too, and not probed any more."""
-
-
-class LaneListener(Protocol):
-    """Hears how a lane is doing, for a report or a display."""
-
-    def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
-    ) -> None:
-        """Hear that the lane has a new state, or a warning; why; and how many seconds a pause lasts."""
-        ...
-
-    def on_pace(self, gateway: str, rate: float | None, /) -> None:
-        """Hear that at most ``rate`` undeploys a second leave from now on; None is no bound."""
-        ...
-
-    def on_lane_request(self, gateway: str, /) -> None:
-        """Hear that the lane sends a request that is no single target's: a login, or a page of the list."""
-        ...
-
-    def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
-        """Hear what came back of a request, or that nothing did; logins apart."""
-        ...
-
 
 class LearnedLimits(Struct, frozen=True, kw_only=True):
-    """What earlier sessions of the run have left for a lane."""
+    """The limits that earlier sessions of the run have found, or were told, for a lane."""
 
     rate: float | None = None
-    """The pace that its gateway turned out to bear."""
+    """The pace that the gateway turned out to bear."""
     limits: Limits | None = None
-    """What somebody has put in the place of the plan's limits."""
+    """The limits that an operator has put in the place of the plan's."""
 
 
 NOTHING_LEARNED = LearnedLimits()
 
 
 class Lane:
-    """A lane as the workers see it: they ask it before each request, and tell it each reading."""
+    """A lane as its workers see it: they ask for admission before each request, and report each reading."""
 
     def __init__(
         self,
@@ -96,21 +66,19 @@ class Lane:
         learned: LearnedLimits = NOTHING_LEARNED,
         act: Act = Act.UNDEPLOY,
     ) -> None:
-        """``material`` is what the gateway's references gave; ``send`` sends one request to it."""
+        """``material`` is what the gateway's references gave; ``send`` sends one request to the gateway."""
         limits = learned.limits or gateway.limits
         self.gateway = gateway
-        self._send = send
         self.environment = environment
-        self.authenticator = authenticator = Authenticator(
-            gateway, material, environment, send, self.tell_request
-        )
+        self.announcer = LaneAnnouncer(gateway, listener)
+        self.authenticator = Authenticator(gateway, material, environment, send, self.announcer.tell_request)
         self.policy = RetryPolicy.of(gateway, act)
         self.state = LaneState(
             self.policy,
             gateway.park_for,
             limits=limits,
             learned=learned.rate,
-            first_alone=authenticator.must_go_alone,
+            first_alone=self.authenticator.must_go_alone,
             takes=compute_exchange_limit(gateway),
         )
         self.concurrency = limits.concurrency or gateway.CONCURRENCY
@@ -118,18 +86,14 @@ class Lane:
         self.left = 0
         """Targets of the present step that have not ended."""
         self.offered_looks = OfferedLooks()
+        self._send = send
         self._under_way: set[TargetId] = set()
         self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
-        self._listener = listener
         self._in_flight = 0
-        self._crowded = False
-        self._rate_told: float | None = None
-        self._rate_told_at = -math.inf
-        self._absurd_told = False
-        self._state_told: LaneStatus = "open"
+        self._is_crowded = False
+        """Some request waits for another one in flight to end."""
         self._no_login_since: float | None = None
-        self._topics: set[str] = set()
         self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
@@ -145,74 +109,78 @@ class Lane:
             return refused
         return self.state.refusal(act, settling=settling)
 
-    async def admit(self, turn: AdmissionRequest) -> str | None:
-        """Return None as soon as a request may leave, or the reason why none may any more.
+    async def admit(self, admission: AdmissionRequest) -> str | None:
+        """Return None as soon as a request may leave, or the reason why none may leave any more.
 
-        Each round ends it, waits for a while, or waits for a request in flight or for somebody who has paused
-        the run: a login that fails changes the state of the lane, so none is tried twice at one moment.
+        Each round of the loop ends the wait, or waits for one of these: for time to pass, for a request in
+        flight, for the end of a pause of the run. A login that fails changes the lane's state, so no two
+        requests try the same login at one moment.
         """
         while True:
-            if refused := self.refusal(turn.act, settling=turn.settling) or self._skip_reason(turn):
+            refused = self.refusal(admission.act, settling=admission.settling)
+            if refused := refused or self._skip_reason(admission):
                 return refused
-            if held_up := self._measure_hold_up(turn):
-                await self._wakeup.wait(held_up)
+            if seconds := self._measure_hold_up(admission):
+                await self._wakeup.wait(seconds)
                 continue
-            match self.state.admit(turn, self.environment.monotonic()):
+            match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
                     return None
                 case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
                 case AdmissionGranted():
-                    turn.note_login(succeeded=await self._log_in())
+                    admission.note_login(succeeded=await self._log_in())
                 case AdmissionRefused(reason):
-                    self._tell_state()
+                    self.announcer.tell_state(self.state)
                     self._wakeup.ring()
                     return reason
                 case AdmissionDelayed(seconds):
-                    if refused := self.refusal(turn.act, seconds, settling=turn.settling):
+                    if refused := self.refusal(admission.act, seconds, settling=admission.settling):
                         return refused
                     await self._wakeup.wait(seconds)
 
-    def _measure_hold_up(self, turn: AdmissionRequest) -> float:
-        """Return for how long a request waits for others in flight or for whoever has paused the run, unless
-        that ends before; 0.0 where it need not."""
+    def _measure_hold_up(self, admission: AdmissionRequest) -> float:
+        """Return for how many seconds at most a request waits for others in flight, or for the end of the
+        run's pause; 0.0 if it waits for neither."""
         if self._in_flight >= self.concurrency:
-            self._crowded = True
+            self._is_crowded = True
             return math.inf
-        if self._run_gate.paused and not turn.settling:
-            return self._run_gate.seconds_until_refused(turn.act, self.environment.monotonic(), self.gateway)
+        # A pause of the run lets doubts be settled: an operator who pauses wants to know what has happened.
+        if self._run_gate.paused and not admission.settling:
+            now = self.environment.monotonic()
+            return self._run_gate.seconds_until_refused(admission.act, now, self.gateway)
         return 0.0
 
     def _end_doubts(self) -> str | None:
-        """Let no look leave any more: a lane that was given up logs in no more."""
+        """Let no look leave any more, since a lane that was given up logs in no more; return why."""
         self.state.end_doubts()
         self._wakeup.ring()
         return self.state.reason
 
-    def _skip_reason(self, turn: AdmissionRequest) -> str | None:
-        """Return why a target is passed over, unless a look is to settle what was sent for it."""
-        return None if turn.settling else self._run_gate.skip_reason(turn.target)
+    def _skip_reason(self, admission: AdmissionRequest) -> str | None:
+        """Return why a target is passed over, unless a look is to settle what was sent for the target."""
+        return None if admission.settling else self._run_gate.skip_reason(admission.target)
 
     async def send(self, request: Request) -> Reply | Lost:
         """Send one request, once; return what comes back."""
         answer = await self._send(request)
-        self._listener.on_answer(self.gateway.name, answer)
+        self.announcer.tell_answer(answer)
         return answer
 
     @contextmanager
     def track_flight(self) -> Iterator[None]:
-        """One request is in flight for the block, from its intent to its result."""
+        """Count one request as in flight for the block, from its intent to its result."""
         self._in_flight += 1
         try:
             yield
         finally:
             self._in_flight -= 1
-            if self._crowded:
-                self._crowded = False
+            if self._is_crowded:
+                self._is_crowded = False
                 self._wakeup.ring()
 
     def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
-        """Put other limits in force at once; what is not given stays as it is."""
+        """Put other limits in force at once; a limit that is not given stays as it is."""
         if rate != "same":
             self.state.limit(rate, self.environment.monotonic())
             self._tell_pace()
@@ -223,8 +191,11 @@ class Lane:
         self._wakeup.ring()
 
     def begin_step(self, targets: int, hire: Callable[[int], None] | None = None) -> None:
-        """Begin with a step's targets. ``hire`` is called with how many workers more there may be, each time
-        somebody raises the lane's concurrency before ``end_step``."""
+        """Begin a step with so many targets.
+
+        The lane calls ``hire`` with a number of further workers, each time an operator raises the concurrency
+        before ``end_step``.
+        """
         self.left = targets
         self._hire = hire or _hire_nobody
 
@@ -233,31 +204,31 @@ class Lane:
         self._hire = _hire_nobody
 
     def enter(self, target: TargetId) -> None:
-        """A worker has taken a target, and keeps it until it leaves."""
+        """Keep that a worker has taken a target, until the target leaves."""
         self._under_way.add(target)
 
     def leave(self, target: TargetId) -> None:
-        """A target has ended for this session."""
+        """Keep that a target has ended for this session."""
         self.left -= 1
         self._under_way.discard(target)
         self.release(target)
 
     def release(self, target: TargetId) -> None:
-        """A target sends nothing more for now: where it went alone, another one may."""
+        """Keep that a target sends nothing more for now: where it went alone, another target may go."""
         if self.state.leave(target):
             self._wakeup.ring()
 
     def observe(
-        self, turn: AdmissionRequest, reading: Reading, began: float, status: int | None = None
+        self, admission: AdmissionRequest, reading: Reading, began: float, status: int | None = None
     ) -> None:
-        """Take in a reading of one of this lane's requests, which left at ``began`` (monotonic).
+        """Take in the reading of a request that left at ``began`` (monotonic seconds).
 
-        ``status`` is its reply's, None where none came.
+        ``status`` is the HTTP status of its reply, None where no reply came.
         """
         before, epoch = self.state.state, self.state.undeploys.epoch
         one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.observe(
-            turn,
+            admission,
             reading,
             self.environment.monotonic(),
             began=began,
@@ -265,45 +236,30 @@ class Lane:
             within_reach=len(self._under_way),
             status=status,
         )
-        if pause is not None:
-            self._listener.on_lane_state(self.gateway.name, "paused", describe(reading), pause)
-        self._tell_state()
+        self.announcer.tell_refusal(reading, pause)
+        self.announcer.tell_state(self.state)
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
-        self._tell_absurd(reading)
+        self.announcer.warn_of_long_wait(reading)
         if pause is not None or self.state.state != before or before == "parked" or one_by_one:
             self._wakeup.ring()
 
     def _tell_pace(self, *, at_once: bool = True) -> None:
-        """Tell the bound that is in force, where it has changed: not every hair's breadth of its growth."""
-        rate = self.state.undeploys.rate
-        if rate == self._rate_told:
-            return
         now = self.environment.monotonic()
-        if at_once or now - self._rate_told_at >= PACE_REPORT_INTERVAL:
-            self._rate_told, self._rate_told_at = rate, now
-            self._listener.on_pace(self.gateway.name, rate)
-
-    def _tell_absurd(self, reading: Reading) -> None:
-        if self._absurd_told or reading.wait is None or reading.wait <= self.gateway.park_for:
-            return
-        self._absurd_told = True
-        bound = self.gateway.park_for
-        asked = f"{reading.wait:.0f} s" if reading.wait <= YEAR else "more than a year"
-        self.warn(f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)")
+        self.announcer.tell_pace(self.state.undeploys.rate, now, at_once=at_once)
 
     async def _log_in(self) -> bool:
         """Get a token; where that fails the lane is closed, or pauses before the next try.
 
-        Returns whether a token came of it: no other one's login counts."""
+        Returns whether this very login gave a token."""
         async with self._logging_in:
-            # Whoever waited here goes by what the one before has found: nobody repeats a refused login.
+            # Another worker may have logged in meanwhile, or was refused: nobody repeats a refused login.
             if self.authenticator.is_ready or self.state.is_held(self.environment.monotonic()):
                 return False
             match await self.authenticator.authenticate():
                 case LoginDenied(reason):
                     self._close(reason)
                 case LoginDelayed(reason, _, True):
-                    self._change_state(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+                    self._give_up(reason)
                 case LoginDelayed(reason, wait, False):
                     self._put_off_login(reason, wait)
                 case _:
@@ -312,33 +268,18 @@ class Lane:
         return False
 
     def _put_off_login(self, reason: str, wait: float | None) -> None:
-        """Pause before the next login; give the lane up once none has been answered for ``park_for``."""
+        """Pause before the next login; give the lane up once no login was answered for ``park_for``."""
         now = self.environment.monotonic()
         if self._no_login_since is None:
             self._no_login_since = now
         left = self._no_login_since + self.gateway.park_for - now
         if left <= 0.0:
-            self._change_state(lambda now: self.state.give_up(f"{Reason.PARKED}: {reason}", now))
+            self._give_up(reason)
         else:
-            pause = self.state.pause_for_login(wait, now, most=left)
-            self._listener.on_lane_state(self.gateway.name, "paused", reason, pause)
-
-    def tell_request(self) -> None:
-        """Tell the listener of a request that is no single target's."""
-        self._listener.on_lane_request(self.gateway.name)
-
-    def warn(self, text: str) -> None:
-        """Have something said in the report that concerns the gateway as a whole."""
-        self._listener.on_lane_state(self.gateway.name, "warning", text, None)
-
-    def warn_once(self, topic: str, text: str) -> None:
-        """Warn as ``warn`` does, but only the first time on a ``topic``."""
-        if topic not in self._topics:
-            self._topics.add(topic)
-            self.warn(text)
+            self.announcer.tell_pause(reason, self.state.pause_for_login(wait, now, most=left))
 
     def confirm_credential(self, generation: int) -> None:
-        """Keep that the credential of this generation was answered with something else than 401."""
+        """Keep that the gateway answered the credential of this generation by something else than 401."""
         self.authenticator.confirm(generation)
         if self.state.confirm_credential():
             self._wakeup.ring()
@@ -349,23 +290,17 @@ class Lane:
             self._close(denied.reason)
 
     def _close(self, reason: str) -> None:
-        self._change_state(lambda _: self.state.close(f"{Reason.DENIED}: {reason}"))
+        self.state.close(f"{Reason.DENIED}: {reason}")
+        self._tell_change()
 
-    def _change_state(self, change: Callable[[float], None]) -> None:
-        """Change the state, and tell it to all whom it concerns."""
-        change(self.environment.monotonic())
-        self._tell_state()
+    def _give_up(self, reason: str) -> None:
+        self.state.give_up(f"{Reason.PARKED}: {reason}", self.environment.monotonic())
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        self.announcer.tell_state(self.state)
         self._wakeup.ring()
-
-    def _tell_state(self) -> None:
-        """Tell the state, where it has changed since that was done last."""
-        state: LaneStatus = self.state.state
-        if state == "parked" and self.state.given_up:
-            state = "given_up"
-        if state != self._state_told:
-            self._state_told = state
-            self._listener.on_lane_state(self.gateway.name, state, self.state.reason, None)
 
 
 def _hire_nobody(_more: int) -> None:
-    """Between two steps a higher concurrency finds nobody a place."""
+    """Between two steps there is no work for further workers."""

@@ -198,7 +198,7 @@ class StateList:
         self._offered = False
         if not self._has_told_length:
             self._has_told_length = True
-            self._lane.warn(
+            self._lane.announcer.warn(
                 f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
             )
 
@@ -206,12 +206,14 @@ class StateList:
         """Return one page, or None where the list cannot be had."""
         faults = 0
         for failures in range(1, MOST_TRIES + 1):
-            turn = AdmissionRequest(wanted_by, Act.LOOK, settling=wanted_by == _LIST_ITSELF, dispensable=True)
+            admission = AdmissionRequest(
+                wanted_by, Act.LOOK, settling=wanted_by == _LIST_ITSELF, dispensable=True
+            )
             # What goes before an undeploy is not read where none may start any more.
             needless = wanted_by != _LIST_ITSELF and self._lane.refusal(self._lane.policy.act)
-            if needless or await self._lane.admit(turn):
+            if needless or await self._lane.admit(admission):
                 return None
-            found = await self._ask(turn, offset)
+            found = await self._ask(admission, offset)
             if isinstance(found, StatePage):
                 return found
             if found.verdict is Verdict.NOT_OFFERED:
@@ -225,7 +227,7 @@ class StateList:
         self._given_up_until = self._environment.monotonic() + GIVEN_UP_FOR
         return None
 
-    async def _ask(self, turn: AdmissionRequest, offset: int) -> StatePage | Reading:
+    async def _ask(self, admission: AdmissionRequest, offset: int) -> StatePage | Reading:
         listing = self._lane.gateway.listing
         if listing is None:
             return Reading(verdict=Verdict.NOT_OFFERED)
@@ -234,8 +236,8 @@ class StateList:
             lambda access, now: listing.build_request(offset, access, now=now),
             listing.read,
         )
-        self._lane.tell_request()
-        exchanged = await exchange(self._lane, turn, question)
+        self._lane.announcer.tell_request()
+        exchanged = await exchange(self._lane, admission, question)
         found, answer = exchanged.found, exchanged.answer
         if isinstance(found, Reading):
             return count_as_unclear(found)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import anyio
 from msgspec.structs import replace
 
+from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import Exchanged, ask_target, exchange
-from orchestrator.lanes.lane import Lane, LaneStatus
+from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material

@@ -49,7 +49,9 @@ class SiblingReader:
                 # A version without this read says so at the first one, which is no reason for a warning.
                 if asked or reply is None:
                     things = count_noun(len(going) - asked, "thing")
-                    self._lane.warn(f"it could not be read where else {things} to go down may be deployed")
+                    self._lane.announcer.warn(
+                        f"it could not be read where else {things} to go down may be deployed"
+                    )
                 return
             environments = frozenset(map(self._lane.authenticator.mask.clean_value, found))
             self._keep(SiblingDeployments(target, environments))

@@ -120,7 +120,7 @@ class SnapshotReader:
     def _warn_of_gap(self, target: Target, snapshot: Snapshot) -> None:
         """Warn where a look finds a target that the gateway's list lacks."""
         if warning := self._lane.state_list.note_single_look(target, Reading(verdict=snapshot.verdict)):
-            self._lane.warn(warning)
+            self._lane.announcer.warn(warning)
 
 
 def make_unknown(why: str) -> Snapshot:

@@ -13,8 +13,9 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import Prompt, RunRequest
 from orchestrator.engine.resources import RunResources, SessionSpec
 from orchestrator.journal.folder import RunFolder
+from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.lanes.environment import Environment
-from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LaneStatus, LearnedLimits
+from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material, Secret
 from orchestrator.model.events import AnyEvent

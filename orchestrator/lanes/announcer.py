@@ -1,0 +1,106 @@
+"""What a lane tells of itself: its states, its pace, its warnings, each change once."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Protocol, TypeAlias
+
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Reading
+from orchestrator.rules.admission import LaneState
+from orchestrator.rules.retry import describe
+
+PACE_REPORT_INTERVAL = 1.0
+"""Seconds between two reports of a pace that grows; a cut is reported at once."""
+
+YEAR = 366 * 86_400.0
+"""Seconds; nobody needs to know how much longer than this a gateway asks to wait."""
+
+LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
+"""``given_up`` is parked, too, and not probed any more."""
+
+
+class LaneListener(Protocol):
+    """Hears how a lane is doing, for a report or a display."""
+
+    def on_lane_state(
+        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+    ) -> None:
+        """Hear that the lane has a new state, or a warning; why; and how many seconds a pause lasts."""
+        ...
+
+    def on_pace(self, gateway: str, rate: float | None, /) -> None:
+        """Hear that at most ``rate`` undeploys a second leave from now on; None is no bound."""
+        ...
+
+    def on_lane_request(self, gateway: str, /) -> None:
+        """Hear that the lane sends a request that is no single target's: a login, or a page of the list."""
+        ...
+
+    def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
+        """Hear what came back of a request, or that nothing did; logins apart."""
+        ...
+
+
+class LaneAnnouncer:
+    """Tells one lane's listener what has changed since the listener was told last."""
+
+    def __init__(self, gateway: Gateway, listener: LaneListener) -> None:
+        self._gateway = gateway
+        self._listener = listener
+        self._told_state: LaneStatus = "open"
+        self._told_rate: float | None = None
+        self._told_rate_at = -math.inf
+        self._warned_topics: set[str] = set()
+
+    def tell_state(self, lane: LaneState) -> None:
+        """Tell the lane's state if it has changed."""
+        state: LaneStatus = "given_up" if lane.state == "parked" and lane.given_up else lane.state
+        if state != self._told_state:
+            self._told_state = state
+            self._listener.on_lane_state(self._gateway.name, state, lane.reason, None)
+
+    def tell_pause(self, reason: str, seconds: float) -> None:
+        """Tell that the lane pauses."""
+        self._listener.on_lane_state(self._gateway.name, "paused", reason, seconds)
+
+    def tell_pace(self, rate: float | None, now: float, *, at_once: bool = True) -> None:
+        """Tell the pace if it has changed; without ``at_once``, only every ``PACE_REPORT_INTERVAL``."""
+        if rate == self._told_rate:
+            return
+        if at_once or now - self._told_rate_at >= PACE_REPORT_INTERVAL:
+            self._told_rate, self._told_rate_at = rate, now
+            self._listener.on_pace(self._gateway.name, rate)
+
+    def tell_request(self) -> None:
+        """Tell of a request that is no single target's."""
+        self._listener.on_lane_request(self._gateway.name)
+
+    def tell_answer(self, answer: Reply | Lost) -> None:
+        """Tell what came back of a request."""
+        self._listener.on_answer(self._gateway.name, answer)
+
+    def warn(self, text: str) -> None:
+        """Have the report say something that concerns the gateway as a whole."""
+        self._listener.on_lane_state(self._gateway.name, "warning", text, None)
+
+    def warn_once(self, topic: str, text: str) -> None:
+        """Warn as ``warn`` does, but only the first time on a ``topic``."""
+        if topic not in self._warned_topics:
+            self._warned_topics.add(topic)
+            self.warn(text)
+
+    def warn_of_long_wait(self, reading: Reading) -> None:
+        """Warn once if the gateway asks for a longer wait than the lane grants."""
+        bound = self._gateway.park_for
+        if reading.wait is None or reading.wait <= bound:
+            return
+        asked = f"{reading.wait:.0f} s" if reading.wait <= YEAR else "more than a year"
+        text = f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)"
+        self.warn_once("long wait", text)
+
+    def tell_refusal(self, reading: Reading, pause: float | None) -> None:
+        """Tell of the pause that a reading has begun, if it has begun one."""
+        if pause is not None:
+            self.tell_pause(describe(reading), pause)
