@@ -56,6 +56,28 @@ def test_every_promise_has_tests_and_every_mark_names_a_promise() -> None:
     assert marked == set(read_promise_numbers())
 
 
+def test_every_promise_has_a_test_that_is_not_long() -> None:
+    """So that ``make test`` sees a promise break before ``make check`` does."""
+    quick: set[object] = set()
+    for path in sorted(TESTS.rglob("test_*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        if any(
+            "pytest.mark.long" in ast.unparse(node) for node in module.body if isinstance(node, ast.Assign)
+        ):
+            continue
+        for node in module.body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                marks = [ast.unparse(mark) for mark in node.decorator_list]
+                if not any(mark.startswith("pytest.mark.long") for mark in marks):
+                    quick.update(
+                        first_argument(mark)
+                        for mark in node.decorator_list
+                        if ast.unparse(mark).startswith("pytest.mark.promise(")
+                    )
+
+    assert quick >= set(read_promise_numbers())
+
+
 def test_every_long_test_says_why_it_is_long() -> None:
     silent = [
         f"{path.relative_to(TESTS)}:{mark.lineno}"

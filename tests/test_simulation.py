@@ -54,6 +54,7 @@ def is_caught(promise: str, seeds: int = 30, first: int = 1) -> bool:
     return any(promise in line for seed in range(first, first + seeds) for line in play_seed(seed).broken)
 
 
+@pytest.mark.promise(11)
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
 @pytest.mark.promise(3)
@@ -64,6 +65,7 @@ def test_twenty_seeds_break_no_promise() -> None:
     assert find_broken(1, 20) == ""
 
 
+@pytest.mark.promise(11)
 @pytest.mark.long("plays many seeds; `make simulate` plays more")
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
@@ -211,12 +213,14 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
     assert is_caught("without a look that showed it to be down")
 
 
+@pytest.mark.promise(11)
 def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target_run, "mirror_reading", lambda policy, act, reading: reading)
 
     assert is_caught("is not up everywhere")
 
 
+@pytest.mark.promise(11)
 def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def believe(
         self: object, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: object
@@ -228,6 +232,7 @@ def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.M
     assert is_caught("is not up everywhere", seeds=100, first=165)
 
 
+@pytest.mark.promise(11)
 def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def some(database: Database) -> Iterator[TakenDown]:
         return (row for row in list_taken_down(database) if row.seq != 2)

@@ -113,6 +113,7 @@ def test_what_would_not_come_back_the_same_is_left_out_until_it_is_accepted(
     assert_told(stage)
 
 
+@pytest.mark.promise(11)
 def test_a_front_end_api_is_published_again_as_it_was(staged: Callable[..., Stage]) -> None:
     for version in ("v1", "v2"):
         stage = staged(1, 0)
@@ -126,6 +127,7 @@ def test_a_front_end_api_is_published_again_as_it_was(staged: Callable[..., Stag
         assert (backend(0) in entry.path, entry.status) == (version == "v2", 200)
 
 
+@pytest.mark.promise(11)
 def test_without_its_history_a_backend_comes_back_alone(staged: Callable[..., Stage]) -> None:
     stage = staged(1, 0)
     look_500 = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.LOOK)
@@ -271,6 +273,7 @@ def test_a_deploy_in_doubt_that_arrived_is_not_sent_again(staged: Callable[..., 
     assert_told(stage)
 
 
+@pytest.mark.promise(11)
 def test_success_in_words_alone_is_found_out(staged: Callable[..., Stage]) -> None:
     """The vendor's full evidence, and nothing was done: a look shows it, and the deploy is sent once more."""
     stage = staged(1, 1)
@@ -297,6 +300,7 @@ def test_success_in_words_alone_is_found_out(staged: Callable[..., Stage]) -> No
     assert down(stage) == set()
 
 
+@pytest.mark.promise(11)
 @pytest.mark.parametrize(("times", "outcome"), [(1, "restored"), (0, "failed")])
 def test_every_pod_must_serve_it(staged: Callable[..., Stage], times: int, outcome: str) -> None:
     stage = staged(0, 2)
