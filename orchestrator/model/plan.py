@@ -17,7 +17,7 @@ from orchestrator.model.settings import Prose, Seconds
 RunId = NewType("RunId", str)
 
 RUN_ID = r"^[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}$(?!\n)"
-"""What the id of a run looks like."""
+"""The form of a run's id."""
 
 IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]
 """A pattern of target ids."""
@@ -136,7 +136,7 @@ class PlanHeader(Struct, frozen=True, kw_only=True):
 
 
 class Plan(PlanHeader, frozen=True, kw_only=True):
-    """What a plan says apart from its targets, which are too many to be held: they live in the journal."""
+    """A plan without its targets. Targets may be too many for memory, so the journal holds them."""
 
     gateways: tuple[Gateway, ...]
     waves: tuple[Wave, ...]

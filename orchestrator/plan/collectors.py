@@ -1,7 +1,7 @@
 """Collect the targets that the reader finds.
 
-A run numbers and counts them and passes them on. A run of ids from the command line only needs to know what
-the plan says of those ids.
+A run numbers and counts them and passes them on. A run of ids from the command line only needs
+the options that the plan gives to those ids.
 """
 
 from __future__ import annotations
@@ -122,17 +122,17 @@ class CountingCollector:
             self.doubtful_more += 1
 
     def add_dependency(self, needs: TargetId, at: FilePosition) -> None:
-        """Pass on what the last target needs, unless the limit kept that target back."""
+        """Pass on a dependency of the last target, unless the limit kept that target back."""
         if self.count <= self._limit:
             self._add_dependency(self.count, needs, at)
 
 
 ListedTarget = tuple[tuple[str, ...], str | None, bool | None]
-"""What a plan says of a target: its parts, its description, and whether the vendor keeps its record."""
+"""A target in a plan: its parts, its description, and whether the vendor keeps its record for good."""
 
 
 class OptionsCollector:
-    """Keeps what a plan says of the targets with the given ids, and ignores all other targets."""
+    """Keeps the options that a plan gives to the targets with the given ids. Ignores all other targets."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._wanted = frozenset(map(to_nfc, ids))
@@ -155,13 +155,13 @@ class OptionsCollector:
         persistent: bool | None,
         at: FilePosition,  # noqa: ARG002
     ) -> None:
-        """Keep what the plan says of the target, if its id is among the given ones."""
+        """Keep the options of the target, if its id is among the given ones."""
         name = to_nfc(join_id(gateway, parts))
         if name in self._wanted:
             self._kept.setdefault(name, (parts, description, persistent))
 
     def find(self, gateway: str, parts: tuple[str, ...]) -> ListedTarget:
-        """Return what the plan says of a target; without options if the plan does not list it.
+        """Return a target with the options of the plan; without options if the plan does not list it.
 
         The parts are spelled as in the plan: Unicode writes an accent in two ways, and a gateway knows one.
         """

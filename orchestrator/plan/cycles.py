@@ -10,7 +10,7 @@ Needs = Mapping[int, Sequence[int]]
 """By the number of each target that comes after others: the numbers of the targets that go first."""
 
 MOST_CYCLES = 200
-"""Cycles that one reading names. Whoever breaks these finds the rest with the next reading."""
+"""Cycles that one reading names. Once they are broken, the next reading names the rest."""
 
 
 def compute_depths(needs: Needs) -> dict[int, int]:
@@ -40,7 +40,7 @@ def compute_depths(needs: Needs) -> dict[int, int]:
 def find_cycles(needs: Needs) -> Iterator[list[int]]:
     """Yield the first 200 cycles: each target comes after the next one, and the last one after the first.
 
-    Whoever removes one dependency from each cycle has none left.
+    Removing one dependency from each cycle leaves no cycle.
     """
     stuck = {seq: needs[seq] for seq in needs.keys() - compute_depths(needs).keys()}
     yield from islice(map(_rotate_to_first, _walk_to_cycles(stuck)), MOST_CYCLES)

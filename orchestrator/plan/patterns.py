@@ -43,7 +43,7 @@ class GatewayNames(NamedTuple):
 
 
 NamingRule = Callable[[Sequence[Gateway]], Mapping[str, GatewayNames]]
-"""Returns, for the name of each gateway, what a pattern may call it."""
+"""Returns, for the name of each gateway, the names by which a pattern may mean that gateway."""
 
 
 def name_by_installation(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
@@ -156,7 +156,7 @@ def find_fault(
 ) -> UnfitError | None:
     """Return why a pattern can match no id; None if it could match one.
 
-    ``gateways`` are the plan's. With None, nobody knows them yet, and only the text is judged. A protect file
+    ``gateways`` are the plan's. With None, no plan is known yet, and only the text is judged. A protect file
     (``in_file``) may serve many plans, so its patterns may name gateways that this plan does not have; but
     each of its lines must look like nothing but a pattern.
     """

@@ -1,4 +1,4 @@
-"""Read what no run may touch: the protect files of a site; and check those patterns and a plan's own.
+"""Read the protect files of a site, and check their patterns and a plan's own: no run touches such a target.
 
 A pattern that matches nothing protects nothing, and its author does not notice. So such a pattern is refused.
 """

@@ -40,7 +40,7 @@ class KeyField(Struct, frozen=True):
     type: inspect.Type
     required: bool
     description: str = ""
-    """What the key means, for editors."""
+    """The meaning of the key, for editors."""
 
 
 @cache
@@ -60,7 +60,7 @@ def _make_key_field(field: inspect.Field) -> KeyField:
 
 
 def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
-    """Separate a type from its description, so that types are compared by what they are."""
+    """Separate a type from its description, so that a description never hides a type."""
     if not isinstance(kind, inspect.Metadata) or not kind.extra_json_schema:
         return kind, ""
     description: str = kind.extra_json_schema["description"]

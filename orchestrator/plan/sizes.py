@@ -14,8 +14,8 @@ _TO_THE_END = "end the list with 100%"
 def check_sizes(node: ListNode, sizes: Sequence[StepSize], path: str, problems: Problems) -> bool:
     """Return whether each of ``sizes`` goes further than those before, and the last to the end.
 
-    Adds a problem for each size that does not. Shares and counts are only compared among themselves: nobody
-    knows yet how many targets the wave has.
+    Adds a problem for each size that does not. Shares are only compared with shares, and counts with
+    counts: the number of the wave's targets is not known yet.
     """
     if not sizes:
         problems.add(node.at, path, "the list of sizes is empty", _TO_THE_END)

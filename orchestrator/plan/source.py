@@ -192,7 +192,7 @@ _LOOKS_LIKE = {
 
 
 def _find_odd_character(data: bytes) -> str:
-    """Return which character of a line looks like another, and what to write; an empty text without one."""
+    """Describe a character of a line that looks like another, with its remedy; an empty text without one."""
     text = data.decode("utf-8", "replace")
     if "\t" in text:
         return "the line holds a tab; indent with spaces"

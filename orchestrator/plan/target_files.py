@@ -35,7 +35,7 @@ _RETYPED = re.compile(
     r"|[0-9]{4,}\.0|[0-9]{1,2}-[A-Z][a-z]{2}(?:-[0-9]{2,4})?|[0-9]{1,2}([./])[0-9]{1,2}\1[0-9]{4}"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?: 00:00(?::00)?)?"
 )
-"""What a spreadsheet makes of an id that it takes for a number, a date or a formula."""
+"""An id after a spreadsheet took it for a number, a date or a formula."""
 _RETYPED_BEGINS = frozenset("0123456789=#")
 _RETYPE_HINT = "in a spreadsheet, make the column text and fill it in again"
 

@@ -1,4 +1,4 @@
-"""Which characters people can see for what they are, and how to write the others in a message.
+"""Tell visible characters from invisible and misleading ones, and write these in a message.
 
 A name may hold an invisible character, or a space that only looks like the ordinary one: two names would look
 the same and mean different things. So messages and reports write such characters as ``\\uXXXX``.
@@ -34,7 +34,7 @@ _ENDS = re.compile(rf"\A[ \t{STRANGE_SPACES}]+|[ \t{STRANGE_SPACES}]+\Z")
 
 
 def why_hidden(text: str) -> str | None:
-    """Return which character of a name people cannot see for what it is, as a clause; None without one."""
+    """Return, as a clause, which character of a name is invisible or misleading; None without one."""
     found = _NOT_IN_NAMES.search(text)
     return f"holds {describe_character(found[0])}" if found else None
 

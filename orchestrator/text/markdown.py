@@ -1,4 +1,4 @@
-"""Texts from outside inside Markdown: they show as they are, and nothing comes of what they hold.
+"""Put texts from outside into Markdown: they show as they are, and have no effect in it.
 
 A vendor's message may hold a pipe, a link, an ``@mention`` or HTML. None of them may take effect in a ticket.
 """

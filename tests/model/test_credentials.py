@@ -1,4 +1,4 @@
-"""What goes over the wire cannot be printed by accident."""
+"""No form of printing shows a secret."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Patterns of parts match the same texts as trying every way by hand."""
+
 from __future__ import annotations
 
 import time
@@ -40,7 +42,7 @@ def test_stars_know_the_parts_of_an_id(pattern: str, target: str, expected: bool
     assert (make_matcher([pattern])(target) == pattern) is expected
 
 
-def test_it_says_which_pattern_matched() -> None:
+def test_a_matcher_returns_the_pattern_that_matched() -> None:
     match = make_matcher(["apim/**", "roma/a*", "roma/abc", "roma/*"])
 
     assert match("apim/x/y") == "apim/**"
@@ -69,7 +71,7 @@ def by_hand(pattern: str, target: str) -> bool:
 
 
 @given(st.text(st.sampled_from("ab/*?"), max_size=9), st.text(st.sampled_from("ab/"), max_size=9))
-def test_it_agrees_with_trying_every_way(pattern: str, target: str) -> None:
+def test_patterns_agree_with_trying_every_way(pattern: str, target: str) -> None:
     assert (make_matcher([pattern])(target) is not None) == by_hand(pattern, target)
 
 

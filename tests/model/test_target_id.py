@@ -1,3 +1,5 @@
+"""An id and its parts lead back to one another."""
+
 from __future__ import annotations
 
 import pytest
@@ -41,6 +43,6 @@ def test_the_parts_of_an_id_are_not_those_of_a_url() -> None:
     assert decode_parts("apim/a b/c+d/ü") == ("a b", "c+d", "ü")
 
 
-def test_an_id_that_nobody_would_write_is_refused() -> None:
+def test_a_text_that_is_no_id_is_refused() -> None:
     with pytest.raises(UnfitError, match="neither %25 nor %2F"):
         split_id("g/%41")

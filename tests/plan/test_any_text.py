@@ -1,4 +1,4 @@
-"""Whatever stands in a file: a plan, or problems; nothing else ever comes out of the reader."""
+"""The reader turns any bytes into a plan or into problems, and raises nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, Problem
 from orchestrator.model.target import Target
-from tests.support.plans import APIM, HEAD, ONE, ROMA, TOP, load
+from tests.support.plans import APIM, HEAD, ONE, ROMA, TOP, load_plan
 
 TOKENS = st.sampled_from(
     [
@@ -90,7 +90,7 @@ def read_or_refuse(
         if beside is not None:
             (Path(folder) / beside[0]).write_bytes(beside[1])
         try:
-            _, sink = load(Path(folder), text, instead=instead)
+            _, sink = load_plan(Path(folder), text, instead=instead)
         except PlanError as error:
             told = list(error.problems)
         else:

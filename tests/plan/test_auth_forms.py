@@ -1,4 +1,4 @@
-"""How a gateway lets us in and what it is trusted by: what a plan may say, and what it may not."""
+"""The forms of ``auth``, and ``tls`` and ``proxy``: valid ones reach the plan, others are reported."""
 
 from __future__ import annotations
 
@@ -10,26 +10,37 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin, Tls
 from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS
 from orchestrator.plan.records import list_keys
-from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaint, complaints, in_by, load
+from tests.support.plans import (
+    APIM,
+    EITHER,
+    HEAD,
+    ONE,
+    ROMA,
+    TOP,
+    load_plan,
+    read_one_problem,
+    read_problems,
+    replace_auth,
+)
 
 APIM_AUTH = "gateways.apim.auth"
 ROMA_AUTH = "gateways.roma.auth"
 
 
-def auth_of(folder: Path, gateway: str) -> Auth:
-    loaded, _ = load(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
+def load_auth(folder: Path, gateway: str) -> Auth:
+    loaded, _ = load_plan(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
     return loaded.plan.gateways[0].auth
 
 
-def refusal(folder: Path, gateway: str) -> str:
-    return complaint(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
+def read_refusal(folder: Path, gateway: str) -> str:
+    return read_one_problem(folder, f"{TOP}gateways:\n{gateway}{ONE if 'roma:' in gateway else EITHER}")
 
 
-def token(reference: str) -> str:
+def load_token(reference: str) -> str:
     return ROMA.replace("{env: ROMA_TOKEN}", reference)
 
 
-def test_each_way_in_reaches_the_plan(tmp_path: Path) -> None:
+def test_each_form_of_auth_reaches_the_plan(tmp_path: Path) -> None:
     password = CredentialReference(env="P")
     keys = Auth(access_key=CredentialReference(env="AK"), secret_key=CredentialReference(env="SK"))
     temporary = Auth(
@@ -39,11 +50,13 @@ def test_each_way_in_reaches_the_plan(tmp_path: Path) -> None:
     )
     iam = IamLogin(url="https://iam.example.com", user="u", domain="d", password=password)
 
-    assert auth_of(tmp_path, in_by(ROMA, "token")) == Auth(token=CredentialReference(env="T"))
-    assert auth_of(tmp_path, in_by(ROMA, "iam")) == Auth(iam=iam)
-    assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key")) == keys
-    assert auth_of(tmp_path, in_by(ROMA, "access_key", "secret_key", "security_token")) == temporary
-    assert auth_of(tmp_path, in_by(APIM, "login")) == Auth(login=ManagerLogin(user="u", password=password))
+    assert load_auth(tmp_path, replace_auth(ROMA, "token")) == Auth(token=CredentialReference(env="T"))
+    assert load_auth(tmp_path, replace_auth(ROMA, "iam")) == Auth(iam=iam)
+    assert load_auth(tmp_path, replace_auth(ROMA, "access_key", "secret_key")) == keys
+    assert load_auth(tmp_path, replace_auth(ROMA, "access_key", "secret_key", "security_token")) == temporary
+    assert load_auth(tmp_path, replace_auth(APIM, "login")) == Auth(
+        login=ManagerLogin(user="u", password=password)
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +75,7 @@ def test_each_way_in_reaches_the_plan(tmp_path: Path) -> None:
 def test_each_form_of_reference_is_text_as_written(
     tmp_path: Path, written: str, meant: CredentialReference
 ) -> None:
-    assert auth_of(tmp_path, token(written)).token == meant
+    assert load_auth(tmp_path, load_token(written)).token == meant
 
 
 NO_REFERENCE = {
@@ -93,96 +106,105 @@ NO_REFERENCE = {
 
 
 @pytest.mark.parametrize("written", NO_REFERENCE)
-def test_what_is_no_reference_is_told(tmp_path: Path, written: str) -> None:
-    assert f"{ROMA_AUTH}{NO_REFERENCE[written]}" in refusal(tmp_path, token(written))
+def test_a_value_that_is_no_reference_is_reported(tmp_path: Path, written: str) -> None:
+    assert f"{ROMA_AUTH}{NO_REFERENCE[written]}" in read_refusal(tmp_path, load_token(written))
 
 
 NO_WAY_IN = {
     "none": (
-        in_by(ROMA),
+        replace_auth(ROMA),
         f"{ROMA_AUTH}: no way in is given; the ways in are token or iam or access_key with",
     ),
     "two": (
-        in_by(APIM, "token", "login"),
+        replace_auth(APIM, "token", "login"),
         f"{APIM_AUTH}: token and login are given; exactly one way in is expected; the ways in are token or",
     ),
     "token and keys": (
-        in_by(ROMA, "token", "access_key", "secret_key"),
+        replace_auth(ROMA, "token", "access_key", "secret_key"),
         f"{ROMA_AUTH}: token and access_key and secret_key are given; exactly one way in is expected",
     ),
     "token and half a pair": (
-        in_by(ROMA, "token", "access_key"),
+        replace_auth(ROMA, "token", "access_key"),
         f"{ROMA_AUTH}: token and access_key are given",
     ),
-    "no secret key": (in_by(ROMA, "access_key"), f"{ROMA_AUTH}: the key secret_key is missing"),
-    "no access key": (in_by(ROMA, "secret_key"), f"{ROMA_AUTH}: the key access_key is missing"),
+    "no secret key": (replace_auth(ROMA, "access_key"), f"{ROMA_AUTH}: the key secret_key is missing"),
+    "no access key": (replace_auth(ROMA, "secret_key"), f"{ROMA_AUTH}: the key access_key is missing"),
     "half a temporary pair": (
-        in_by(ROMA, "access_key", "security_token"),
+        replace_auth(ROMA, "access_key", "security_token"),
         f"{ROMA_AUTH}: the key secret_key is missing",
     ),
     "security token alone": (
-        in_by(ROMA, "security_token"),
+        replace_auth(ROMA, "security_token"),
         f"{ROMA_AUTH}: security_token comes with access_key and secret_key only",
     ),
     "security token with a token": (
-        in_by(ROMA, "token", "security_token"),
+        replace_auth(ROMA, "token", "security_token"),
         f"{ROMA_AUTH}: security_token comes with access_key and secret_key only",
     ),
     "login for roma": (
-        in_by(ROMA, "login"),
+        replace_auth(ROMA, "login"),
         f"{ROMA_AUTH}.login: gateways of kind roma have no such way in; the ways in are token or iam or acc",
     ),
     "iam for apinizer": (
-        in_by(APIM, "iam"),
+        replace_auth(APIM, "iam"),
         f"{APIM_AUTH}.iam: gateways of kind apinizer have no such way in; the ways in are token or login",
     ),
-    "iam beside a token": (in_by(APIM, "token", "iam"), f"{APIM_AUTH}.iam: gateways of kind apinizer have"),
+    "iam beside a token": (
+        replace_auth(APIM, "token", "iam"),
+        f"{APIM_AUTH}.iam: gateways of kind apinizer have",
+    ),
     "unknown": (
         APIM.replace("token:", "tokn:"),
         f"{APIM_AUTH}: unknown key; the keys here are token, iam, login,",
     ),
-    "no user": (in_by(APIM, "login").replace("user: u, ", ""), f"{APIM_AUTH}.login: the key user is missing"),
-    "empty user": (in_by(APIM, "login").replace("user: u", "user: ''"), f"{APIM_AUTH}.login.user: is empty"),
+    "no user": (
+        replace_auth(APIM, "login").replace("user: u, ", ""),
+        f"{APIM_AUTH}.login: the key user is missing",
+    ),
+    "empty user": (
+        replace_auth(APIM, "login").replace("user: u", "user: ''"),
+        f"{APIM_AUTH}.login.user: is empty",
+    ),
     "user that is a list": (
-        in_by(APIM, "login").replace("user: u", "user: [u]"),
+        replace_auth(APIM, "login").replace("user: u", "user: [u]"),
         f"{APIM_AUTH}.login.user: found a list, expected a single value",
     ),
     "no domain": (
-        in_by(ROMA, "iam").replace("domain: d, ", ""),
+        replace_auth(ROMA, "iam").replace("domain: d, ", ""),
         f"{ROMA_AUTH}.iam: the key domain is missing",
     ),
     "no url": (
-        in_by(ROMA, "iam").replace("url: 'https://iam.example.com', ", ""),
+        replace_auth(ROMA, "iam").replace("url: 'https://iam.example.com', ", ""),
         f"{ROMA_AUTH}.iam: the key url is missing",
     ),
     "bad url": (
-        in_by(ROMA, "iam").replace("https://iam", "ftp://iam"),
+        replace_auth(ROMA, "iam").replace("https://iam", "ftp://iam"),
         f"{ROMA_AUTH}.iam.url: the address does not begin with http",
     ),
     "literal login": (
-        in_by(APIM, "login").replace("{user: u, password: {env: P}}", "abc"),
+        replace_auth(APIM, "login").replace("{user: u, password: {env: P}}", "abc"),
         f"{APIM_AUTH}.login: a credential never stands in the plan itself; write a mapping with the keys",
     ),
 }
 
 
 @pytest.mark.parametrize("name", NO_WAY_IN)
-def test_what_is_not_exactly_one_way_in_of_its_kind_is_told(tmp_path: Path, name: str) -> None:
+def test_auth_must_be_exactly_one_form_of_its_kind(tmp_path: Path, name: str) -> None:
     gateway, expected = NO_WAY_IN[name]
 
-    assert expected in refusal(tmp_path, gateway)
+    assert expected in read_refusal(tmp_path, gateway)
 
 
-def test_a_literal_under_another_kinds_way_in_is_told_as_well(tmp_path: Path) -> None:
-    gateway = in_by(APIM, "access_key", "secret_key").replace("{env: SK}", "abc")
+def test_a_literal_under_another_kinds_form_is_reported_as_well(tmp_path: Path) -> None:
+    gateway = replace_auth(APIM, "access_key", "secret_key").replace("{env: SK}", "abc")
 
-    found = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
 
     assert len(found) == 3
     assert any("secret_key: a credential never stands in the plan itself" in problem for problem in found)
 
 
-def test_every_key_of_auth_belongs_to_a_way_in_and_to_a_kind() -> None:
+def test_every_key_of_auth_belongs_to_a_form_and_to_a_kind() -> None:
     keys = {key for way in AUTH_FORMS for key in way} | {WITH_TEMPORARY_KEYS}
 
     assert keys == set(list_keys(Auth))
@@ -200,7 +222,7 @@ TLS = {
 
 @pytest.mark.parametrize("written", TLS)
 def test_tls_reaches_the_plan_and_no_file_is_opened(tmp_path: Path, written: str) -> None:
-    loaded, _ = load(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
+    loaded, _ = load_plan(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
 
     assert loaded.plan.gateways[1].tls == TLS[written]
     assert loaded.plan.gateways[0].tls == Tls()
@@ -222,31 +244,31 @@ NO_TLS = {
 
 
 @pytest.mark.parametrize("written", NO_TLS)
-def test_what_tls_may_not_be_is_told(tmp_path: Path, written: str) -> None:
-    assert NO_TLS[written] in complaint(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
+def test_a_wrong_tls_is_reported(tmp_path: Path, written: str) -> None:
+    assert NO_TLS[written] in read_one_problem(tmp_path, f"{HEAD}    tls: {written}\n{ONE}")
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP"])
-def test_tls_on_an_http_url_is_told(tmp_path: Path, scheme: str) -> None:
+def test_tls_on_an_http_url_is_reported(tmp_path: Path, scheme: str) -> None:
     head = HEAD.replace("https://apim", f"{scheme}://apim")
 
-    found = complaint(tmp_path, f"{head}    tls: {{insecure: true}}\n{ONE}")
+    found = read_one_problem(tmp_path, f"{head}    tls: {{insecure: true}}\n{ONE}")
 
     assert "gateways.apim.tls: has no effect on an http url; remove it, or write the url with https" in found
-    assert load(tmp_path, head + ONE)[0].plan.gateways[1].url == f"{scheme}://apim.example.com"
+    assert load_plan(tmp_path, head + ONE)[0].plan.gateways[1].url == f"{scheme}://apim.example.com"
 
 
-def test_what_is_wrong_with_tls_is_told_whatever_the_kind(tmp_path: Path) -> None:
+def test_a_wrong_tls_is_reported_for_an_unknown_kind_too(tmp_path: Path) -> None:
     gateway = f"{APIM.replace('apinizer', 'kong')}    tls: {{key_file: a}}\n"
 
-    found = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")
 
     assert ["no kind of gateway" in found[0], "cert_file is missing" in found[1]] == [True, True]
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy:3128", "https://[::1]:3128/", "HTTP://127.0.0.1"])
 def test_a_proxy_reaches_the_plan(tmp_path: Path, proxy: str) -> None:
-    loaded, _ = load(tmp_path, f"{HEAD}    proxy: {proxy}\n{ONE}")
+    loaded, _ = load_plan(tmp_path, f"{HEAD}    proxy: {proxy}\n{ONE}")
 
     assert [gateway.proxy for gateway in loaded.plan.gateways] == [None, proxy]
 
@@ -267,7 +289,7 @@ NO_PROXY = {
 
 
 @pytest.mark.parametrize("written", NO_PROXY)
-def test_what_is_no_proxy_is_told(tmp_path: Path, written: str) -> None:
-    found = complaint(tmp_path, f"{HEAD}    proxy: {written}\n{ONE}")
+def test_a_wrong_proxy_is_reported(tmp_path: Path, written: str) -> None:
+    found = read_one_problem(tmp_path, f"{HEAD}    proxy: {written}\n{ONE}")
 
     assert f"gateways.apim.proxy: {NO_PROXY[written]}" in found

@@ -1,4 +1,4 @@
-"""What a plan may not be: each fault is told in its own words, at its own line."""
+"""Each fault of a plan has its own message, at its own line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.source import open_regular
 from orchestrator.plan.target_sink import TargetList
-from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, load
+from tests.support.plans import (
+    APIM,
+    GATEWAYS,
+    HEAD,
+    ONE,
+    ROMA,
+    TOP,
+    load_plan,
+    read_one_problem,
+    read_problems,
+)
 
 LINE = HEAD.count("\n") + 1
 """The line after the head."""
@@ -67,16 +77,16 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_plan_is_told_so(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_plan_is_reported(tmp_path: Path, name: str) -> None:
     text, expected = FILES[name]
 
-    found = complaints(tmp_path, text)
+    found = read_problems(tmp_path, text)
 
     assert expected in found[-1]
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
-    assert load(tmp_path, b"\xef\xbb\xbf" + (HEAD + ONE).encode())[0].targets == 1
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    assert load_plan(tmp_path, b"\xef\xbb\xbf" + (HEAD + ONE).encode())[0].targets == 1
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
@@ -126,7 +136,7 @@ def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path) -> None
 def test_an_entry_without_end_is_refused(tmp_path: Path) -> None:
     rows = "\n".join(["        " + "x" * 1000] * 9000)
 
-    found = complaint(tmp_path, f"{HEAD}targets:\n  - gateway: roma\n    ld_api_id: |\n{rows}\n")
+    found = read_one_problem(tmp_path, f"{HEAD}targets:\n  - gateway: roma\n    ld_api_id: |\n{rows}\n")
 
     assert "one entry is longer than 8 MB; put its targets into a file" in found
 
@@ -178,10 +188,10 @@ KEYS = {
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_a_wrong_key_is_told_at_its_line(tmp_path: Path, name: str) -> None:
+def test_a_wrong_key_is_reported_at_its_line(tmp_path: Path, name: str) -> None:
     text, expected = KEYS[name]
 
-    found = complaints(tmp_path, HEAD + ONE + text)
+    found = read_problems(tmp_path, HEAD + ONE + text)
 
     assert any(expected in problem for problem in found), found
     assert found[-1].startswith(f"plan.yaml:{LINE + 2}:")
@@ -199,22 +209,22 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("name", WITHOUT)
-def test_what_a_plan_cannot_do_without_is_told(tmp_path: Path, name: str) -> None:
+def test_a_missing_part_is_reported(tmp_path: Path, name: str) -> None:
     text, expected = WITHOUT[name]
 
-    assert expected in complaints(tmp_path, text)
+    assert expected in read_problems(tmp_path, text)
 
 
 @pytest.mark.parametrize("version", ["2", "10"])
-def test_a_plan_of_another_version_is_told_that_alone(tmp_path: Path, version: str) -> None:
-    found = complaint(tmp_path, f"version: {version}\nsomething: new\n")
+def test_a_plan_of_another_version_has_no_other_problem(tmp_path: Path, version: str) -> None:
+    found = read_one_problem(tmp_path, f"version: {version}\nsomething: new\n")
 
     expected = f"plan.yaml:1:10 version: this plan is of version {version}; this program reads version 1"
     assert found == expected
 
 
 def test_a_version_that_is_no_number_is_a_problem(tmp_path: Path) -> None:
-    assert 'version: the text "1" is not a whole number' in complaint(
+    assert 'version: the text "1" is not a whole number' in read_one_problem(
         tmp_path, f'version: "1"\nname: x\n{GATEWAYS}{ONE}'
     )
 
@@ -239,10 +249,10 @@ WAVES = {
 
 
 @pytest.mark.parametrize("name", WAVES)
-def test_a_wrong_wave_is_told(tmp_path: Path, name: str) -> None:
+def test_a_wrong_wave_is_reported(tmp_path: Path, name: str) -> None:
     text, expected = WAVES[name]
 
-    assert any(expected in problem for problem in complaints(tmp_path, HEAD + text))
+    assert any(expected in problem for problem in read_problems(tmp_path, HEAD + text))
 
 
 ENTRIES = {
@@ -326,10 +336,10 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_a_wrong_entry_is_told_at_its_line(tmp_path: Path, name: str) -> None:
+def test_a_wrong_entry_is_reported_at_its_line(tmp_path: Path, name: str) -> None:
     entry, expected = ENTRIES[name]
 
-    found = complaints(tmp_path, f"{HEAD}targets:\n  - {entry}\n")
+    found = read_problems(tmp_path, f"{HEAD}targets:\n  - {entry}\n")
 
     assert any(expected in problem for problem in found), found
     assert all(problem.startswith(f"plan.yaml:{LINE + 1}:") for problem in found)
@@ -375,16 +385,16 @@ GATEWAY = {
 
 
 @pytest.mark.parametrize("name", GATEWAY)
-def test_a_wrong_gateway_is_told(tmp_path: Path, name: str) -> None:
+def test_a_wrong_gateway_is_reported(tmp_path: Path, name: str) -> None:
     text, expected = GATEWAY[name]
 
-    found = complaints(tmp_path, f"{TOP}gateways:\n{text}targets: [{{gateway: roma, ld_api_id: a}}]\n")
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{text}targets: [{{gateway: roma, ld_api_id: a}}]\n")
 
     assert any(expected in problem for problem in found), found
 
 
-def test_a_key_of_a_gateway_that_is_not_obeyed_yet_is_refused(tmp_path: Path) -> None:
-    found = complaint(tmp_path, f"{HEAD}    zone: default\n{ONE}")
+def test_a_key_of_a_gateway_that_is_not_supported_yet_is_refused(tmp_path: Path) -> None:
+    found = read_one_problem(tmp_path, f"{HEAD}    zone: default\n{ONE}")
 
     assert found == f"plan.yaml:{LINE}:5 gateways.apim.zone: not supported yet"
 
@@ -404,8 +414,8 @@ RATES = {
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_wrong_rate_is_told(tmp_path: Path, rate: str) -> None:
-    found = complaint(tmp_path, f"{HEAD}    limits: {{rate: {rate}}}\n{ONE}")
+def test_a_wrong_rate_is_reported(tmp_path: Path, rate: str) -> None:
+    found = read_one_problem(tmp_path, f"{HEAD}    limits: {{rate: {rate}}}\n{ONE}")
 
     assert found.startswith(f"plan.yaml:{LINE}:20 gateways.apim.limits.rate: {RATES[rate]}")
 
@@ -439,10 +449,10 @@ STEERING = {
 
 
 @pytest.mark.parametrize("name", STEERING)
-def test_a_wrong_step_or_pause_of_a_wave_is_told(tmp_path: Path, name: str) -> None:
+def test_a_wrong_step_or_pause_of_a_wave_is_reported(tmp_path: Path, name: str) -> None:
     key, expected = STEERING[name]
 
-    found = complaint(
+    found = read_one_problem(
         tmp_path, f"{HEAD}waves:\n  - name: a\n    {key}\n    targets: [{{gateway: roma, ld_api_id: a}}]\n"
     )
 
@@ -450,10 +460,10 @@ def test_a_wrong_step_or_pause_of_a_wave_is_told(tmp_path: Path, name: str) -> N
     assert expected in found
 
 
-def test_every_size_that_is_wrong_is_told(tmp_path: Path) -> None:
+def test_every_wrong_size_is_reported(tmp_path: Path) -> None:
     wave = "waves: [{name: a, sizes: [5, 4, 3, 10%, 5%], targets: [{gateway: roma, ld_api_id: a}]}]\n"
 
-    assert [problem.split(" ")[1] for problem in complaints(tmp_path, HEAD + wave)] == [
+    assert [problem.split(" ")[1] for problem in read_problems(tmp_path, HEAD + wave)] == [
         "waves[0].sizes[1]:",
         "waves[0].sizes[2]:",
         "waves[0].sizes[4]:",
@@ -464,7 +474,7 @@ def test_every_size_that_is_wrong_is_told(tmp_path: Path) -> None:
 def test_the_short_form_has_no_keys_of_a_wave(tmp_path: Path, key: str) -> None:
     name = key.partition(":")[0]
 
-    assert f'unknown key "{name}"' in complaint(tmp_path, f"{HEAD}{ONE}{key}\n")
+    assert f'unknown key "{name}"' in read_one_problem(tmp_path, f"{HEAD}{ONE}{key}\n")
 
 
 URLS = {
@@ -484,10 +494,10 @@ URLS = {
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_what_is_no_base_address_is_refused(tmp_path: Path, url: str) -> None:
+def test_a_wrong_base_address_is_refused(tmp_path: Path, url: str) -> None:
     gateway = ROMA.replace("https://roma.example.com", f"'{url}'")
 
-    found = complaint(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+    found = read_one_problem(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
 
     assert URLS[url] in found
 
@@ -496,19 +506,19 @@ def test_what_is_no_base_address_is_refused(tmp_path: Path, url: str) -> None:
     "url", ["http://127.0.0.1:8080", "https://[2001:db8::1]:8443/base", "https://a.example/b/"]
 )
 def test_an_address_may_have_a_port_a_path_and_be_a_number(tmp_path: Path, url: str) -> None:
-    loaded, _ = load(tmp_path, f"{TOP}gateways:\n{ROMA.replace('https://roma.example.com', url)}{ONE}")
+    loaded, _ = load_plan(tmp_path, f"{TOP}gateways:\n{ROMA.replace('https://roma.example.com', url)}{ONE}")
 
     assert loaded.plan.gateways[0].url == url
 
 
 @pytest.mark.parametrize("text", ["gateways: [a]\n", "gateways: a\n"])
 def test_gateways_are_a_mapping_by_name(tmp_path: Path, text: str) -> None:
-    found = complaints(tmp_path, TOP + text + ONE)
+    found = read_problems(tmp_path, TOP + text + ONE)
 
     assert "expected a mapping from each gateway's name to its keys" in found[0]
 
 
-def test_a_file_that_changes_between_two_readings_is_told(
+def test_a_file_that_changes_between_two_readings_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "plan.yaml"

@@ -1,4 +1,4 @@
-"""How deep targets stand, and where they wait for each other."""
+"""How deep targets stand, and which of them wait for one another."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_depth_is_one_more_than_the_deepest_before(
         ({1: [2], 2: [1, 3], 3: [4], 4: [3]}, [[1, 2], [3, 4]]),
     ],
 )
-def test_each_circle_is_found_once_from_its_first_target_on(
+def test_each_cycle_is_found_once_from_its_first_target_on(
     needs: dict[int, list[int]], expected: list[list[int]]
 ) -> None:
     assert sorted(find_cycles(needs)) == expected
 
 
 @given(NEEDS)
-def test_every_target_stands_deeper_than_all_that_it_needs_or_there_is_a_circle(
+def test_every_target_is_deeper_than_its_needs_unless_there_is_a_cycle(
     needs: dict[int, list[int]],
 ) -> None:
     found = compute_depths(needs)
@@ -64,7 +64,7 @@ def test_every_target_stands_deeper_than_all_that_it_needs_or_there_is_a_circle(
 
 
 @given(NEEDS)
-def test_a_circle_is_one_and_without_one_dependency_of_each_none_is_left(needs: dict[int, list[int]]) -> None:
+def test_removing_one_dependency_of_each_cycle_leaves_none(needs: dict[int, list[int]]) -> None:
     left = {seq: set(before) for seq, before in needs.items()}
     for circle in find_cycles(needs):
         assert all(later in needs[seq] for seq, later in pairwise([*circle, circle[0]]))

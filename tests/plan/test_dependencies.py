@@ -1,4 +1,4 @@
-"""``after``: what a plan says of the order of its targets, and what it may not say."""
+"""``after``: the valid dependencies reach the sink, the others are reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.journal.draft import Draft
 from orchestrator.plan.reader import read_plan
-from tests.support.plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, load_plan, read_one_problem, read_problems
 
 LINE = HEAD.count("\n") + 2
 
@@ -26,7 +26,7 @@ def roma(name: str, after: str = "") -> str:
 
 def needs(folder: Path, text: str) -> dict[str, list[str]]:
     """Return what each target needs, by id."""
-    _, sink = load(folder, text)
+    _, sink = load_plan(folder, text)
     ids = {target.seq: str(target.id) for target in sink.targets}
     return {ids[seq]: [ids[earlier] for earlier in before] for seq, before in sink.needs.items()}
 
@@ -35,10 +35,10 @@ def test_a_target_names_those_that_go_first(tmp_path: Path) -> None:
     text = plan(roma("a"), roma("b", "[roma/c, roma/a]"), roma("c", "[roma/a]"), roma("d", "[]"))
 
     assert needs(tmp_path, text) == {"roma/b": ["roma/c", "roma/a"], "roma/c": ["roma/a"]}
-    assert load(tmp_path, text)[1].compute_depths() == {3: 1, 2: 2}
+    assert load_plan(tmp_path, text)[1].compute_depths() == {3: 1, 2: 2}
 
 
-def test_in_a_matrix_it_holds_for_every_target(tmp_path: Path) -> None:
+def test_after_holds_for_every_target_of_a_matrix(tmp_path: Path) -> None:
     entry = "{gateway: apim, project: P, proxies: [x, y], environments: [e, f], after: [roma/a]}"
 
     found = needs(tmp_path, plan(roma("a"), entry))
@@ -87,7 +87,7 @@ def test_rows_of_a_file_may_come_after_targets_too(tmp_path: Path, name: str, te
 def test_given_ids_go_in_any_order_and_in_one_step(tmp_path: Path) -> None:
     text = f"{HEAD}waves: [{{name: w, sizes: [1, 100%], targets: [{roma('b', '[roma/a]')}, {roma('a')}]}}]\n"
 
-    loaded, sink = load(tmp_path, text, instead=["roma/b", "roma/a"])
+    loaded, sink = load_plan(tmp_path, text, instead=["roma/b", "roma/a"])
 
     assert (sink.needs, loaded.plan.waves[0].sizes) == ({}, ())
 
@@ -112,10 +112,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_no_target_can_come_after_is_told_at_its_place(tmp_path: Path, name: str) -> None:
+def test_an_impossible_dependency_is_reported_at_its_position(tmp_path: Path, name: str) -> None:
     after, expected = WRONG[name]
 
-    found = complaint(tmp_path, plan(roma("first-one"), roma("second", after)))
+    found = read_one_problem(tmp_path, plan(roma("first-one"), roma("second", after)))
 
     assert found.startswith(f"plan.yaml:{LINE + 1}:")
     assert expected in found
@@ -127,42 +127,42 @@ def test_a_target_of_a_later_wave_cannot_go_first(tmp_path: Path) -> None:
         f"  - name: b\n    targets: [{roma('b')}]\n"
     )
 
-    assert complaint(tmp_path, text) == (
+    assert read_one_problem(tmp_path, text) == (
         f'plan.yaml:{LINE + 1}:53 after: the target "roma/b" is in a later wave; '
         "after names targets of the same or an earlier wave"
     )
 
 
-def test_a_circle_is_told_once_at_one_of_its_members(tmp_path: Path) -> None:
+def test_a_cycle_is_reported_once_at_one_of_its_members(tmp_path: Path) -> None:
     text = plan(roma("d", "[roma/b]"), roma("a", "[roma/b]"), roma("b", "[roma/c]"), roma("c", "[roma/a]"))
 
-    assert complaint(tmp_path, text) == (
+    assert read_one_problem(tmp_path, text) == (
         f"plan.yaml:{LINE + 1}:43 after: these targets wait for each other: "
         "roma/a → roma/b → roma/c → roma/a; take one of these dependencies out"
     )
 
 
-def test_a_long_circle_is_cut(tmp_path: Path) -> None:
+def test_a_long_cycle_is_cut(tmp_path: Path) -> None:
     entries = [roma(f"n{n}", f"[roma/n{(n + 1) % 20}]") for n in range(20)]
 
-    assert "roma/n0 → roma/n1 → roma/n2 → roma/n3 → (15 more) → roma/n19 → roma/n0" in complaint(
+    assert "roma/n0 → roma/n1 → roma/n2 → roma/n3 → (15 more) → roma/n19 → roma/n0" in read_one_problem(
         tmp_path, plan(*entries)
     )
 
 
-def test_the_same_slip_is_told_once_for_a_whole_matrix(tmp_path: Path) -> None:
+def test_the_same_mistake_is_reported_once_for_a_whole_matrix(tmp_path: Path) -> None:
     entry = "{gateway: roma, ld_api_ids: [a, b, c], after: [roma/z]}"
 
-    assert '"roma/z" is no target of this plan' in complaint(tmp_path, plan(entry))
+    assert '"roma/z" is no target of this plan' in read_one_problem(tmp_path, plan(entry))
 
 
-def test_a_matrix_that_names_one_of_its_own_is_told(tmp_path: Path) -> None:
+def test_a_matrix_that_needs_one_of_its_own_targets_is_reported(tmp_path: Path) -> None:
     entry = "{gateway: roma, ld_api_ids: [a, b, c], after: [roma/b]}"
 
-    assert 'the target "roma/b" comes after itself' in complaint(tmp_path, plan(entry))
+    assert 'the target "roma/b" comes after itself' in read_one_problem(tmp_path, plan(entry))
 
 
-def test_all_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
+def test_all_dependency_faults_are_reported_at_once_in_file_order(tmp_path: Path) -> None:
     text = plan(
         roma("a", "[roma/b, roma/10000, roma/a, nobody/a]"),
         roma("b", "[roma/a, roma/a]"),
@@ -170,7 +170,7 @@ def test_all_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
         "{gateway: roma, ld_api_id: 'c d'}",
     )
 
-    found = complaints(tmp_path, text)
+    found = read_problems(tmp_path, text)
 
     assert [problem.partition(" ")[0].split(":")[1] for problem in found] == [
         str(LINE + row) for row in (0, 0, 0, 0, 1, 2, 3)
@@ -183,16 +183,16 @@ def test_all_is_told_at_once_and_in_file_order(tmp_path: Path) -> None:
     assert 'the target "roma/a" is given twice' in found[5]
 
 
-def test_what_cannot_be_read_hides_no_target(tmp_path: Path) -> None:
+def test_an_unreadable_part_hides_no_target(tmp_path: Path) -> None:
     """The targets of a gateway that could not be read are not told as missing, nor those above at_most."""
     broken = HEAD.replace("kind: roma", "kind: rom")
     entries = (
         f"targets: [{roma('a')}, {{gateway: apim, project: P, proxy: x, environment: e, after: [roma/a]}}]"
     )
 
-    assert 'kind: "rom" is no kind' in complaint(tmp_path, f"{broken}{entries}\n")
+    assert 'kind: "rom" is no kind' in read_one_problem(tmp_path, f"{broken}{entries}\n")
     few = HEAD.replace("name: test", "name: test\nat_most: 1")
-    assert "at_most: the plan has 2 targets" in complaint(
+    assert "at_most: the plan has 2 targets" in read_one_problem(
         tmp_path, f"{few}targets: [{roma('a', '[roma/b]')}, {roma('b')}]\n"
     )
 
@@ -221,26 +221,27 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_wrong_after_in_a_file_is_told_at_its_own_line(tmp_path: Path, name: str) -> None:
+def test_a_wrong_after_in_a_file_is_reported_at_its_own_line(tmp_path: Path, name: str) -> None:
     file, text, expected = FILES[name]
     (tmp_path / file).write_text(text)
 
     assert any(
-        expected in problem for problem in complaints(tmp_path, plan(f"{{gateway: roma, from_file: {file}}}"))
+        expected in problem
+        for problem in read_problems(tmp_path, plan(f"{{gateway: roma, from_file: {file}}}"))
     )
 
 
-def test_what_is_wrong_with_a_row_and_with_its_after_is_told_together(tmp_path: Path) -> None:
+def test_a_wrong_row_and_its_wrong_after_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("ld_api_id,after\na b,nobody/a\n")
 
-    assert len(complaints(tmp_path, plan("{gateway: roma, from_file: a.csv}"))) == 2
+    assert len(read_problems(tmp_path, plan("{gateway: roma, from_file: a.csv}"))) == 2
 
 
 def test_an_entry_makes_no_dependencies_without_end(tmp_path: Path) -> None:
     names = "[" + ", ".join(f"n{n}" for n in range(1001)) + "]"
     before = "[" + ", ".join(f"roma/m{n}" for n in range(1000)) + "]"
 
-    assert "1,001 targets after 1,000 others each are more than 1,000,000" in complaint(
+    assert "1,001 targets after 1,000 others each are more than 1,000,000" in read_one_problem(
         tmp_path, plan(f"{{gateway: roma, ld_api_ids: {names}, after: {before}}}")
     )
 
@@ -262,14 +263,14 @@ def test_a_hundred_thousand_may_come_after_one(tmp_path: Path) -> None:
     assert time.process_time() - before < 10  # between one and two on a quiet machine
 
 
-def test_a_journal_tells_what_a_listing_tells(tmp_path: Path) -> None:
+def test_a_journal_finds_the_same_faults_as_a_list_in_memory(tmp_path: Path) -> None:
     text = plan(
         roma("a", "[roma/b, roma/x]"),
         roma("b", "[roma/a]"),
         "{gateway: roma, ld_api_ids: [c, d], after: [roma/c, roma/y]}",
         roma("a"),
     )
-    expected = complaints(tmp_path, text)
+    expected = read_problems(tmp_path, text)
 
     with closing(Draft(tmp_path / "j")) as made, pytest.raises(PlanError) as caught:
         read_plan(tmp_path / "plan.yaml", made)
@@ -282,6 +283,6 @@ def test_both_forms_of_an_accent_name_one_target(tmp_path: Path) -> None:
     text = plan(entry, roma("a", "[apim/P/o\u0308/e]"))
 
     assert needs(tmp_path, text) == {"roma/a": ["apim/P/\u00f6/e"]}
-    assert "is given twice in one list" in complaint(
+    assert "is given twice in one list" in read_one_problem(
         tmp_path, plan(entry, roma("a", "[apim/P/o\u0308/e, apim/P/\u00f6/e]"))
     )

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import Wave
 from orchestrator.plan.given_targets import read_given_targets
-from tests.support.plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, load_plan, read_one_problem, read_problems
 
 PLAN = f"""\
 {HEAD}waves:
@@ -24,7 +24,7 @@ PLAN = f"""\
 
 
 def test_given_ids_are_one_wave_in_their_own_order(tmp_path: Path) -> None:
-    loaded, sink = load(tmp_path, PLAN, instead=["roma/z", "apim/a%2Fb/5%25/test", "roma/a"])
+    loaded, sink = load_plan(tmp_path, PLAN, instead=["roma/z", "apim/a%2Fb/5%25/test", "roma/a"])
 
     assert [(target.seq, target.id, target.wave) for target in sink.targets] == [
         (1, "roma/z", 0),
@@ -38,7 +38,7 @@ def test_given_ids_are_one_wave_in_their_own_order(tmp_path: Path) -> None:
 
 
 def test_the_options_of_a_target_that_the_plan_lists_are_kept(tmp_path: Path) -> None:
-    _, sink = load(tmp_path, PLAN, instead=["apim/a%2Fb/5%25/test", "apim/a%2Fb/5%25/production"])
+    _, sink = load_plan(tmp_path, PLAN, instead=["apim/a%2Fb/5%25/test", "apim/a%2Fb/5%25/production"])
 
     assert [(target.description, target.persistent) for target in sink.targets] == [
         ("why", True),
@@ -48,7 +48,7 @@ def test_the_options_of_a_target_that_the_plan_lists_are_kept(tmp_path: Path) ->
 
 def test_the_digest_covers_the_ids(tmp_path: Path) -> None:
     digests = {
-        load(tmp_path, PLAN, instead=given)[0].digest
+        load_plan(tmp_path, PLAN, instead=given)[0].digest
         for given in (None, ["roma/a"], ["roma/a", "roma/b"], ["roma/b", "roma/a"], ["roma/ab"])
     }
 
@@ -71,31 +71,31 @@ def test_the_digest_covers_the_ids(tmp_path: Path) -> None:
         ("", '--target: "": the plan has no such gateway'),
     ],
 )
-def test_what_is_no_id_of_a_target_is_refused(tmp_path: Path, given: str, expected: str) -> None:
-    assert expected in complaint(tmp_path, PLAN, instead=[given])
+def test_a_text_that_is_no_id_is_refused(tmp_path: Path, given: str, expected: str) -> None:
+    assert expected in read_one_problem(tmp_path, PLAN, instead=[given])
 
 
 def test_an_id_twice_is_refused(tmp_path: Path) -> None:
-    found = complaint(tmp_path, PLAN, instead=["roma/a", "roma/a"])
+    found = read_one_problem(tmp_path, PLAN, instead=["roma/a", "roma/a"])
 
     assert found == '--target number 2: the target "roma/a" is given twice; first at --target number 1'
 
 
 def test_no_id_at_all_is_refused(tmp_path: Path) -> None:
-    assert complaint(tmp_path, PLAN, instead=[]) == "--target: no target is given"
+    assert read_one_problem(tmp_path, PLAN, instead=[]) == "--target: no target is given"
 
 
 def test_at_most_holds_for_given_ids_and_not_for_the_plans_own(tmp_path: Path) -> None:
     text = f"{PLAN}at_most: 2\n"
 
-    assert load(tmp_path, text, instead=["roma/a", "roma/b"])[0].targets == 2
-    assert "at_most: the plan has 3 targets, more than 2" in complaint(
+    assert load_plan(tmp_path, text, instead=["roma/a", "roma/b"])[0].targets == 2
+    assert "at_most: the plan has 3 targets, more than 2" in read_one_problem(
         tmp_path, text, instead=["roma/a", "roma/b", "roma/c"]
     )
 
 
-def test_problems_of_the_plan_are_told_all_the_same(tmp_path: Path) -> None:
-    found = complaints(tmp_path, f"{PLAN}      - {{gateway: nobody}}\n", instead=["roma/"])
+def test_problems_of_the_plan_are_reported_with_those_of_the_ids(tmp_path: Path) -> None:
+    found = read_problems(tmp_path, f"{PLAN}      - {{gateway: nobody}}\n", instead=["roma/"])
 
     assert [problem.partition(":")[0] for problem in found] == ["plan.yaml", "--target"]
 
@@ -108,23 +108,23 @@ def test_an_id_finds_the_target_that_the_plan_spells_with_the_other_form_of_an_a
     entry = f"{{gateway: apim, project: P, proxy: {written}, environment: e, persistent: true}}"
     text = f"{HEAD}targets: [{entry}]\n"
 
-    _, sink = load(tmp_path, text, instead=[f"apim/P/{given}/e"])
+    _, sink = load_plan(tmp_path, text, instead=[f"apim/P/{given}/e"])
 
     assert [(target.parts, target.persistent) for target in sink.targets] == [(("P", written, "e"), True)]
 
 
 def test_a_plan_of_gateways_alone_is_enough(tmp_path: Path) -> None:
-    loaded, sink = load(tmp_path, HEAD, instead=["roma/a"])
+    loaded, sink = load_plan(tmp_path, HEAD, instead=["roma/a"])
 
     assert [target.id for target in sink.targets] == ["roma/a"]
     assert loaded.by_wave == {"targets": 1}
-    assert "the plan has no targets" in complaint(tmp_path, HEAD)
+    assert "the plan has no targets" in read_one_problem(tmp_path, HEAD)
 
 
-def test_each_fault_is_told_where_the_id_was_given(tmp_path: Path) -> None:
+def test_each_fault_is_reported_where_the_id_was_given(tmp_path: Path) -> None:
     listed = read_given_targets("\ufeff# two\r\nroma/a\n\n  roma/a b\nroma/c\u00a0\n".encode(), "ids.txt")
 
-    found = complaints(tmp_path, HEAD, instead=["roma/ok", "roma/x/y", *listed, "roma/a"])
+    found = read_problems(tmp_path, HEAD, instead=["roma/ok", "roma/x/y", *listed, "roma/a"])
 
     assert [re.split(': | "', one)[0] for one in found] == [
         "--target number 2",
@@ -137,11 +137,11 @@ def test_each_fault_is_told_where_the_id_was_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["..%2Fx", "..;x", "%252e%252e", "a%2F", "x\u200b", "x "])
-def test_no_id_names_what_could_turn_into_something_else(tmp_path: Path, name: str) -> None:
-    assert complaint(tmp_path, HEAD, instead=[f"apim/Retail/{name}/test"]).startswith("--target: ")
+def test_no_id_may_turn_into_another_one_on_its_way(tmp_path: Path, name: str) -> None:
+    assert read_one_problem(tmp_path, HEAD, instead=[f"apim/Retail/{name}/test"]).startswith("--target: ")
 
 
-def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
+def test_a_list_that_is_no_text_is_reported_with_its_line() -> None:
     with pytest.raises(UnfitError, match="not UTF-8 text, at line 2"):
         read_given_targets(b"roma/a\nroma/\xff", "ids")
 
@@ -156,8 +156,10 @@ def test_a_list_that_is_no_text_is_told_with_its_line() -> None:
         ("apim/a/b/c", None),
     ],
 )
-def test_an_id_that_was_hardly_meant_so_is_warned_of(tmp_path: Path, line: str, expected: str | None) -> None:
-    loaded, sink = load(tmp_path, PLAN, instead=read_given_targets(f"roma/a\n{line}\n".encode(), "ids"))
+def test_an_id_that_looks_like_a_mistake_gives_a_warning(
+    tmp_path: Path, line: str, expected: str | None
+) -> None:
+    loaded, sink = load_plan(tmp_path, PLAN, instead=read_given_targets(f"roma/a\n{line}\n".encode(), "ids"))
 
     assert str(sink.targets[1].id) == line
     told = [str(one) for one in loaded.warnings if " is an id" in str(one)]

@@ -1,3 +1,5 @@
+"""A plan comes back from the journal as it was."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -26,7 +28,7 @@ def test_a_plan_comes_back_as_it_was(path: Path) -> None:
     "raw",
     [b"", b"{", b"[]", b"{}", b'{"gateways": 5}', b'{"gateways": [5]}', b'{"gateways": []}', b"\xff"],
 )
-def test_what_is_no_plan_is_told_as_the_journals_fault(raw: bytes) -> None:
+def test_json_that_is_no_plan_is_a_fault_of_the_journal(raw: bytes) -> None:
     with pytest.raises(JournalError):
         decode_plan(raw)
 

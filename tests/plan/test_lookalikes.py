@@ -1,4 +1,4 @@
-"""Gateways that are possibly one place are told; those that cannot be are not."""
+"""Gateways that may be one place give a warning; others do not."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from tests.plan.test_patterns import apim, roma
         ([], []),
     ],
 )
-def test_what_is_possibly_one_place_is_told(gateways: list[Gateway], told: list[str]) -> None:
+def test_gateways_that_may_be_one_place_give_a_warning(gateways: list[Gateway], told: list[str]) -> None:
     assert [name for name, _ in find_lookalikes(gateways)] == told
 
 
-def test_all_are_named_up_to_a_few() -> None:
+def test_only_the_first_gateways_are_named() -> None:
     many = [apim(f"g{n}", f"https://10.0.0.{n}") for n in range(5)]
     ((name, text),) = find_lookalikes([apim("a", "https://apim.test"), *many])
     assert name == "a"

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from orchestrator.model.plan import Plan, PlanHeader
 from orchestrator.plan import header, json_form, reader, schema, yaml_text
-from tests.support.plans import GATEWAYS, ONE, complaints, load
+from tests.support.plans import GATEWAYS, ONE, load_plan, read_problems
 
 Foo = Annotated[int, Meta(ge=1, description="How many foos.")]
 
@@ -39,7 +39,7 @@ def wider_header(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_field_is_enough_to_read_the_key_and_to_keep_it(tmp_path: Path) -> None:
-    plan = load(tmp_path, TEXT)[0].plan
+    plan = load_plan(tmp_path, TEXT)[0].plan
 
     assert plan.foo == 3  # type: ignore[attr-defined]
     assert json_form.decode_plan(json_form.encode_plan(plan)) == plan
@@ -47,7 +47,7 @@ def test_one_field_is_enough_to_read_the_key_and_to_keep_it(tmp_path: Path) -> N
 
 
 def test_one_field_is_enough_to_refuse_what_does_not_fit(tmp_path: Path) -> None:
-    (found,) = complaints(tmp_path, TEXT.replace("foo: 3", "foo: 0"))
+    (found,) = read_problems(tmp_path, TEXT.replace("foo: 3", "foo: 0"))
 
     assert "foo: 0 is out of bounds; expected 1 or more" in found
 

@@ -1,10 +1,10 @@
-"""Anchors and aliases: handy where they are small, refused where they explode."""
+"""Anchors and aliases: useful while small, refused before they explode."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.plans import HEAD, ROMA, TOP, complaint, complaints, load
+from tests.support.plans import HEAD, ROMA, TOP, load_plan, read_one_problem, read_problems
 
 
 def test_an_alias_repeats_what_its_anchor_names(tmp_path: Path) -> None:
@@ -12,7 +12,7 @@ def test_an_alias_repeats_what_its_anchor_names(tmp_path: Path) -> None:
     roma = ROMA + "    retry: &patient {attempts: 9}\n"
     text = f"{TOP}gateways:\n{roma}{other}    retry: *patient\n"
 
-    loaded, sink = load(
+    loaded, sink = load_plan(
         tmp_path,
         f"{text}targets:\n  - {{gateway: roma, ld_api_ids: &all [a, b]}}\n"
         "  - {gateway: other, ld_api_ids: *all}\n",
@@ -27,7 +27,7 @@ def test_an_anchor_among_targets_serves_gateways_that_stand_later(tmp_path: Path
         "project_id: 0123456789abcdef0123456789abcdef", "project_id: *id"
     )
 
-    loaded, _ = load(tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: &id a1}}]\n{gateways}")
+    loaded, _ = load_plan(tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: &id a1}}]\n{gateways}")
 
     assert loaded.targets == 1
 
@@ -36,7 +36,7 @@ def test_an_alias_of_a_whole_target_is_that_target_again(tmp_path: Path) -> None
     text = f"{HEAD}targets:\n  - &a {{gateway: roma, ld_api_id: x}}\n  - *a\n"
     line = HEAD.count("\n") + 2
 
-    assert complaint(tmp_path, text) == (
+    assert read_one_problem(tmp_path, text) == (
         f'plan.yaml:{line + 1}:5 the target "roma/x" is given twice; first at plan.yaml:{line}:5'
     )
 
@@ -46,7 +46,7 @@ def test_anchors_that_explode_are_refused(tmp_path: Path) -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
 
-    found = complaints(tmp_path, HEAD + "\n".join(levels) + "\n")
+    found = read_problems(tmp_path, HEAD + "\n".join(levels) + "\n")
 
     assert any("the anchor holds 7,381 values, aliases included; at most 1,000 may" in one for one in found)
 
@@ -55,16 +55,16 @@ def test_many_aliases_are_counted_together(tmp_path: Path) -> None:
     big = f"x: &big [{', '.join('x' * 900)}]\n"
     text = f"{HEAD}{big}y: [{', '.join(['*big'] * 1200)}]\n"
 
-    assert "aliases stand for more than 1,000,000 values" in complaints(tmp_path, text)[-1]
+    assert "aliases stand for more than 1,000,000 values" in read_problems(tmp_path, text)[-1]
 
 
 def test_anchors_together_hold_no_more_than_is_sensible(tmp_path: Path) -> None:
     many = "\n".join(f"k{n}: &k{n} [{', '.join('x' * 900)}]" for n in range(12))
 
-    assert "all anchors together hold more than 10,000 values" in complaints(tmp_path, HEAD + many)[-1]
+    assert "all anchors together hold more than 10,000 values" in read_problems(tmp_path, HEAD + many)[-1]
 
 
 def test_an_alias_inside_its_own_anchor_is_refused(tmp_path: Path) -> None:
-    found = complaints(tmp_path, f"{HEAD}targets:\n  - &a [*a]\n")
+    found = read_problems(tmp_path, f"{HEAD}targets:\n  - &a [*a]\n")
 
     assert "the alias names no anchor that stands before it" in found[-1]

@@ -1,4 +1,4 @@
-"""Which targets a pattern means: by every name of a place, and by its host; and which can mean none."""
+"""A pattern matches targets by every name of a place and by its host; some patterns can match none."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_pattern_means_an_installation(pattern: str, target: str, expected: bo
     assert (Patterns([pattern], ALIKE).find_first(target) == pattern) is expected
 
 
-def test_a_filter_that_lets_through_goes_by_what_is_written() -> None:
+def test_a_filter_that_lets_through_goes_by_the_id_as_written() -> None:
     assert Patterns(["apim/Payments/**"], ALIKE, name_by_entry).find_first("apim/Payments;v=1/p/e") is None
 
 
@@ -105,14 +105,14 @@ def test_a_host_is_known_under_every_spelling(first: str, url: str) -> None:
     assert find_fault(f"{first}/P/**", [roma()], in_file=True) is None
 
 
-def test_what_lets_through_goes_by_its_own_name() -> None:
+def test_a_filter_that_lets_through_goes_by_the_gateways_own_name() -> None:
     only = Patterns(["apim/**"], ALIKE, name_by_entry)
     assert only.find_first("apim/P/p/e") == "apim/**"
     assert only.find_first("again/P/p/e") is None
     assert Patterns(["apim.example.com/**"], ALIKE, name_by_entry).find_first("again/P/p/e")
 
 
-def test_the_first_that_matches_is_told_and_the_idle_are_named() -> None:
+def test_the_first_match_and_the_idle_patterns_are_found() -> None:
     patterns = Patterns(["roma/x", "**/e", "again/P/**", "apim/P/**", "**/e"], ALIKE)
     assert patterns.find_first("apim/P/p/e") == "**/e"
     assert patterns.find_first("apim/P/p/f") == "again/P/**"
@@ -162,7 +162,7 @@ DEAD = [
 
 
 @pytest.mark.parametrize("pattern", DEAD)
-def test_a_pattern_that_can_match_no_id_is_told(pattern: str) -> None:
+def test_a_pattern_that_can_match_no_id_is_reported(pattern: str) -> None:
     assert find_fault(pattern, PLAN) is not None
     assert find_fault(pattern, PLAN, in_file=True) is not None
 
@@ -197,7 +197,7 @@ def test_a_pattern_that_could_match_passes(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("sign", list("{},^$\\\"'#"))
-def test_what_is_no_pattern_in_other_tools_may_not_stand_in_a_file(sign: str) -> None:
+def test_a_protect_file_may_not_hold_signs_of_other_tools(sign: str) -> None:
     assert find_fault(f"a/x{sign}y/**", PLAN) is None
     unfit = find_fault(f"a/x{sign}y/**", PLAN, in_file=True)
     assert unfit is not None
@@ -243,7 +243,7 @@ def test_a_file_may_name_gateways_of_other_plans(pattern: str, in_plan: bool, in
         ("http://x/y", PLAN, "is a URL", "begins with a gateway's name or with a host alone"),
     ],
 )
-def test_why_is_told_and_what_to_write(
+def test_a_fault_gives_the_reason_and_a_remedy(
     pattern: str, gateways: Sequence[Gateway], told: str, hint: str
 ) -> None:
     unfit = find_fault(pattern, gateways)
@@ -257,7 +257,7 @@ SIGNS = st.text(st.sampled_from("ab/*?"), max_size=9)
 
 
 @given(SIGNS, st.text(st.sampled_from("ab"), max_size=3), st.text(st.sampled_from("ab/"), max_size=6))
-def test_what_is_behind_a_name_says_the_same_as_the_whole(pattern: str, name: str, rest: str) -> None:
+def test_the_rest_of_a_pattern_matches_like_the_whole(pattern: str, name: str, rest: str) -> None:
     whole = make_matcher([pattern])(f"{name}/{rest}") is not None
     assert whole is any(
         make_matcher([each])(rest) is not None for each in match_beginning(pattern, f"{name}/")
@@ -329,7 +329,7 @@ def test_two_stars_may_stand_for_one_part_or_for_many(pattern: str) -> None:
     assert find_fault(pattern, ALIKE, in_file=True) is None
 
 
-def test_what_is_proposed_in_place_of_a_regular_expression_can_match() -> None:
+def test_the_pattern_proposed_for_a_regular_expression_can_match() -> None:
     found = find_fault("apim/Payments/.*", ALIKE)
     assert found is not None
     assert found.hint == 'write "apim/Payments/**" for all below'

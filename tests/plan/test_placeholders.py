@@ -1,4 +1,4 @@
-"""Placeholders that a template has left, wherever they stand in a plan."""
+"""Placeholders that a template has left give warnings, wherever they stand in a plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plans import GATEWAYS, HEAD, ONE, TOP, load
+from tests.support.plans import GATEWAYS, HEAD, ONE, TOP, load_plan
 
 PLACES = {
     "a name": (
@@ -50,31 +50,31 @@ PLACES = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_it_is_warned_of_at_its_line(tmp_path: Path, name: str) -> None:
+def test_a_placeholder_gives_a_warning_at_its_line(tmp_path: Path, name: str) -> None:
     text, expected = PLACES[name]
 
-    (found,) = load(tmp_path, text)[0].warnings
+    (found,) = load_plan(tmp_path, text)[0].warnings
 
     assert expected in str(found)
 
 
-def test_what_a_command_is_given_is_its_own_affair(tmp_path: Path) -> None:
+def test_the_arguments_of_a_command_give_no_warning(tmp_path: Path) -> None:
     text = HEAD.replace("{env: ROMA_TOKEN}", "{command: [sh, -c, 'echo ${TOKEN}']}") + ONE
 
-    assert not load(tmp_path, text)[0].warnings
+    assert not load_plan(tmp_path, text)[0].warnings
 
 
-def test_a_sound_plan_is_warned_of_nothing(tmp_path: Path) -> None:
-    assert not load(tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}, a@b.example, $5, <b>not</b>"\n')[
-        0
-    ].warnings
+def test_a_sound_plan_gives_no_warning(tmp_path: Path) -> None:
+    assert not load_plan(
+        tmp_path, f'{TOP}{GATEWAYS}{ONE}reason: "50% off {{a}}, a@b.example, $5, <b>not</b>"\n'
+    )[0].warnings
 
 
 @pytest.mark.parametrize(("name", "sign"), [("C#", "#"), ("x?", "?"), ("x%3f", "?"), ("x%2523y", "#")])
-def test_a_name_that_ends_an_address_once_it_is_decoded_is_warned_of(
+def test_a_name_that_ends_an_address_once_decoded_gives_a_warning(
     tmp_path: Path, name: str, sign: str
 ) -> None:
     row = f"{{gateway: apim, project: P, proxy: '{name}', environment: e}}"
-    told = [str(warning) for warning in load(tmp_path, f"{HEAD}targets:\n  - {row}\n")[0].warnings]
+    told = [str(warning) for warning in load_plan(tmp_path, f"{HEAD}targets:\n  - {row}\n")[0].warnings]
 
     assert [f"holds {sign}: where something on its way decodes an address" in one for one in told] == [True]

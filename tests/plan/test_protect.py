@@ -1,4 +1,4 @@
-"""Protect files: what their lines may be, and that every wrong one is told at once."""
+"""Protect files: the form of their lines, and all wrong lines reported at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.protect import read_protect_file, refuse_dead_lines
 from orchestrator.plan.template import read_template
 from tests.plan.test_patterns import PLAN
-from tests.support.plans import EITHER, HEAD, complaint, complaints, load
+from tests.support.plans import EITHER, HEAD, load_plan, read_one_problem, read_problems
 
 
-def problems(path: Path, data: bytes) -> list[str]:
+def read_protect_problems(path: Path, data: bytes) -> list[str]:
     path.write_bytes(data)
     try:
         refuse_dead_lines([read_protect_file(path)], PLAN)
@@ -47,21 +47,23 @@ def problems(path: Path, data: bytes) -> list[str]:
         (b"a/P/**\na\n\nr/a1\n a/x\n'r/a1'\n", ["2:1", "5:2", "6:1"]),
     ],
 )
-def test_every_wrong_line_is_told_with_its_place(tmp_path: Path, data: bytes, wrong: list[str]) -> None:
-    assert problems(tmp_path / "file", data) == wrong
+def test_every_wrong_line_is_reported_with_its_position(
+    tmp_path: Path, data: bytes, wrong: list[str]
+) -> None:
+    assert read_protect_problems(tmp_path / "file", data) == wrong
 
 
 @pytest.mark.parametrize(
     ("data", "why"),
     [(b"a/P/**\xff\n", "not UTF-8 text"), ("a/P/**".encode("utf-16"), "not UTF-8 text")],
 )
-def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
     (tmp_path / "file").write_bytes(data)
     with pytest.raises(UsageError, match=why):
         read_protect_file(tmp_path / "file")
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     for path, why in [(tmp_path, "[Ii]s a directory"), (tmp_path / "no", "[Nn]o such file|does not exist")]:
         with pytest.raises(UsageError, match=why):
             read_protect_file(path)
@@ -69,7 +71,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         read_protect_file(Path("/dev/zero"))
 
 
-def test_all_files_are_told_of_at_once(tmp_path: Path) -> None:
+def test_all_files_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("a\n")
     (tmp_path / "two").write_text("r/a1\n/x\n")
     with pytest.raises(PlanError) as caught:
@@ -89,25 +91,25 @@ def test_all_files_are_told_of_at_once(tmp_path: Path) -> None:
 )
 def test_a_plan_s_own_list_is_judged_by_its_gateways(tmp_path: Path, pattern: str, told: str) -> None:
     text = f"protect: ['**', '{pattern}']\n"
-    found = complaint(tmp_path, f"{HEAD}{text}{EITHER}")
+    found = read_one_problem(tmp_path, f"{HEAD}{text}{EITHER}")
     assert found.startswith("plan.yaml:")
     assert "protect[1]: " in found
     assert told in found
     # Where the list stands makes no difference, nor whether the plan has targets.
-    assert told in complaint(tmp_path, f"{text}{EITHER}{HEAD}")
+    assert told in read_one_problem(tmp_path, f"{text}{EITHER}{HEAD}")
     (tmp_path / "frame.yaml").write_text(f"{HEAD}{text}")
     with pytest.raises(PlanError, match="protect"):
         read_template(tmp_path / "frame.yaml")
 
 
-def test_of_gateways_that_cannot_be_read_nothing_is_guessed(tmp_path: Path) -> None:
+def test_patterns_for_unreadable_gateways_are_not_judged(tmp_path: Path) -> None:
     text = f"protect: ['apimm/P/**', apim]\n{HEAD}  third: {{kind: soap}}\n{EITHER}"
-    found = complaints(tmp_path, text)
+    found = read_problems(tmp_path, text)
     assert [each for each in found if "protect" in each] == [
         each for each in found if 'protect[1]: "apim" matches no' in each
     ]
 
 
-def test_what_could_match_is_taken(tmp_path: Path) -> None:
+def test_a_pattern_that_could_match_is_accepted(tmp_path: Path) -> None:
     text = "protect: ['apim/{Payments,Cards}/**', apim.example.com/Payments/**]\n"
-    assert len(load(tmp_path, f"{HEAD}{text}{EITHER}")[0].plan.protect) == 2
+    assert len(load_plan(tmp_path, f"{HEAD}{text}{EITHER}")[0].plan.protect) == 2

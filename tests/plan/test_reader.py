@@ -1,3 +1,5 @@
+"""The values of a plan, the order of its targets, its digest, and its problems in file order."""
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -10,7 +12,18 @@ from orchestrator.model.settings import CredentialReference, Retry
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.target_sink import TargetList
-from tests.support.plans import APIM, GATEWAYS, HEAD, ONE, ROMA, TOP, complaint, complaints, ids, load
+from tests.support.plans import (
+    APIM,
+    GATEWAYS,
+    HEAD,
+    ONE,
+    ROMA,
+    TOP,
+    list_ids,
+    load_plan,
+    read_one_problem,
+    read_problems,
+)
 
 FULL = f"""\
 version: 1
@@ -43,8 +56,8 @@ waves:
 """
 
 
-def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
-    loaded, _ = load(tmp_path, FULL)
+def test_every_supported_key_reaches_the_plan(tmp_path: Path) -> None:
+    loaded, _ = load_plan(tmp_path, FULL)
 
     plan = loaded.plan
     _, apim = plan.gateways
@@ -75,13 +88,13 @@ def test_every_key_that_is_obeyed_reaches_the_plan(tmp_path: Path) -> None:
     ("text", "expected"), [("20/s", 20.0), ("0.5/s", 0.5), ("90/m", 1.5), ("9/h", 0.0025), ("6000000/m", 1e5)]
 )
 def test_a_rate_is_a_number_a_second(tmp_path: Path, text: str, expected: float) -> None:
-    loaded, _ = load(tmp_path, f"{HEAD}    limits: {{rate: {text}}}\n{ONE}")
+    loaded, _ = load_plan(tmp_path, f"{HEAD}    limits: {{rate: {text}}}\n{ONE}")
 
     assert loaded.plan.gateways[1].limits.rate == pytest.approx(expected)
 
 
 def test_targets_stream_into_the_sink_in_the_plans_order(tmp_path: Path) -> None:
-    loaded, sink = load(tmp_path, FULL)
+    loaded, sink = load_plan(tmp_path, FULL)
 
     assert [(target.seq, target.wave, target.id) for target in sink.targets] == [
         (1, 0, "apim/Retail/pets/test"),
@@ -100,24 +113,24 @@ def test_targets_stream_into_the_sink_in_the_plans_order(tmp_path: Path) -> None
 
 
 def test_targets_at_the_top_are_one_wave(tmp_path: Path) -> None:
-    loaded, _ = load(tmp_path, HEAD + ONE)
+    loaded, _ = load_plan(tmp_path, HEAD + ONE)
 
     assert loaded.plan.waves == (Wave(name="targets"),)
     assert loaded.by_wave == {"targets": 1}
 
 
 def test_targets_may_stand_before_the_gateways(tmp_path: Path) -> None:
-    loaded, sink = load(tmp_path, TOP + ONE + GATEWAYS)
+    loaded, sink = load_plan(tmp_path, TOP + ONE + GATEWAYS)
 
     assert [target.id for target in sink.targets] == ["roma/a1"]
-    assert loaded.digest != load(tmp_path, HEAD + ONE)[0].digest
-    assert complaint(tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: 'a b'}}]\n{GATEWAYS}").startswith(
-        'plan.yaml:3:38 targets[0].ld_api_id: "a b" does not fit'
-    )
+    assert loaded.digest != load_plan(tmp_path, HEAD + ONE)[0].digest
+    assert read_one_problem(
+        tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: 'a b'}}]\n{GATEWAYS}"
+    ).startswith('plan.yaml:3:38 targets[0].ld_api_id: "a b" does not fit')
 
 
 def test_a_wave_may_name_itself_after_its_targets(tmp_path: Path) -> None:
-    loaded, _ = load(
+    loaded, _ = load_plan(
         tmp_path, HEAD + "waves:\n  - targets: [{gateway: roma, ld_api_id: a}]\n    name: last\n"
     )
 
@@ -139,9 +152,11 @@ def test_a_wave_may_name_itself_after_its_targets(tmp_path: Path) -> None:
         "0x1F",
     ],
 )
-def test_what_names_something_is_text_as_written(tmp_path: Path, name: str) -> None:
-    plain = ids(tmp_path, f"{{gateway: apim, project: {name}, proxy: {name}, environment: {name}}}")
-    quoted = ids(tmp_path, f'{{gateway: apim, project: "{name}", proxy: \'{name}\', environment: "{name}"}}')
+def test_a_name_is_text_as_written(tmp_path: Path, name: str) -> None:
+    plain = list_ids(tmp_path, f"{{gateway: apim, project: {name}, proxy: {name}, environment: {name}}}")
+    quoted = list_ids(
+        tmp_path, f'{{gateway: apim, project: "{name}", proxy: \'{name}\', environment: "{name}"}}'
+    )
 
     assert plain == quoted == [f"apim/{name}/{name}/{name}"]
 
@@ -149,20 +164,20 @@ def test_what_names_something_is_text_as_written(tmp_path: Path, name: str) -> N
 def test_slash_and_percent_are_the_only_characters_encoded_in_an_id(tmp_path: Path) -> None:
     entry = "{gateway: apim, project: a/b, proxy: 5%, environment: 'ğ ? * #'}"
 
-    assert ids(tmp_path, entry) == ["apim/a%2Fb/5%25/ğ ? * #"]
+    assert list_ids(tmp_path, entry) == ["apim/a%2Fb/5%25/ğ ? * #"]
 
 
 def test_a_long_way_to_write_a_target_means_the_same_as_the_short_one(tmp_path: Path) -> None:
     short = "{gateway: apim, project: P, proxy: x, environment: e, description: d, persistent: false}"
     long = "{persistent: false, environments: [e], gateway: apim, description: d, proxies: [x], project: P}"
-    found = [load(tmp_path, f"{HEAD}targets:\n  - {entry}\n")[1].targets for entry in (short, long)]
+    found = [load_plan(tmp_path, f"{HEAD}targets:\n  - {entry}\n")[1].targets for entry in (short, long)]
 
     assert found[0] == found[1]
 
 
-def test_each_target_knows_where_it_stands(tmp_path: Path) -> None:
+def test_each_target_has_its_position(tmp_path: Path) -> None:
     entry = "  - gateway: roma\n    ld_api_ids:\n      - a\n      - b\n"
-    _, sink = load(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: c}}\n{entry}")
+    _, sink = load_plan(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: c}}\n{entry}")
     first = HEAD.count("\n") + 2
 
     assert sink.places == [
@@ -173,9 +188,9 @@ def test_each_target_knows_where_it_stands(tmp_path: Path) -> None:
 
 
 def test_the_digest_covers_every_byte_of_the_plan(tmp_path: Path) -> None:
-    first, _ = load(tmp_path, HEAD + ONE)
-    again, _ = load(tmp_path, HEAD + ONE)
-    other, _ = load(tmp_path, HEAD + ONE + "# a comment\n")
+    first, _ = load_plan(tmp_path, HEAD + ONE)
+    again, _ = load_plan(tmp_path, HEAD + ONE)
+    other, _ = load_plan(tmp_path, HEAD + ONE + "# a comment\n")
 
     assert first.digest == again.digest
     assert len(first.digest) == 64
@@ -194,7 +209,7 @@ def test_relative_paths_start_at_the_plans_folder(tmp_path: Path, monkeypatch: p
     assert loaded.source == tmp_path / "deep" / "p.yaml"
 
 
-def test_all_problems_are_told_at_once_and_in_file_order(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_in_file_order(tmp_path: Path) -> None:
     text = f"""\
 version: 1
 gateways:
@@ -205,7 +220,7 @@ targets:
   - {{gateway: apim, project: P, proxy: .., environment: e}}
 at_most: many
 """
-    assert complaints(tmp_path, text) == [
+    assert read_problems(tmp_path, text) == [
         "plan.yaml:1:1 the key name is missing",
         (
             'plan.yaml:7:14 gateways.apim.timeout: "soon" is no duration; '
@@ -218,10 +233,10 @@ at_most: many
     ]
 
 
-def test_only_the_first_problems_are_told_in_full(tmp_path: Path) -> None:
+def test_only_the_first_problems_are_reported_in_full(tmp_path: Path) -> None:
     wrong = "".join(f"  - {{gateway: roma, ld_api_id: 'a {n}'}}\n" for n in range(3000))
 
-    found = complaints(tmp_path, f"{HEAD}targets:\n{wrong}")
+    found = read_problems(tmp_path, f"{HEAD}targets:\n{wrong}")
 
     assert len(found) == 201
     assert found[199].startswith(f"plan.yaml:{HEAD.count(chr(10)) + 201}:")
@@ -231,11 +246,11 @@ def test_only_the_first_problems_are_told_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "again"), [("roma/a", "roma/a"), ("roma/a", "other/a")], ids=["one name", "two names"]
 )
-def test_a_target_that_stands_twice_is_told_with_both_lines(tmp_path: Path, first: str, again: str) -> None:
+def test_a_duplicate_is_reported_with_both_lines(tmp_path: Path, first: str, again: str) -> None:
     other = ROMA.replace("  roma:", "  other:").replace("roma.example.com", "ROMA.example.com:443/")
     targets = "".join(f"  - {{gateway: {i.split('/')[0]}, ld_api_id: a}}\n" for i in (first, again))
 
-    found = complaint(tmp_path, f"{TOP}gateways:\n{ROMA}{other}targets:\n{targets}")
+    found = read_one_problem(tmp_path, f"{TOP}gateways:\n{ROMA}{other}targets:\n{targets}")
 
     line = len((TOP + ROMA + other).splitlines()) + 4
     assert found.startswith(f'plan.yaml:{line}:5 the target "{again}"')
@@ -246,7 +261,7 @@ def test_the_same_id_on_another_installation_is_another_target(tmp_path: Path) -
     other = ROMA.replace("  roma:", "  other:").replace("roma.example.com", "roma2.example.com")
     targets = "targets: [{gateway: roma, ld_api_id: a}, {gateway: other, ld_api_id: a}]\n"
 
-    assert load(tmp_path, f"{TOP}gateways:\n{ROMA}{other}{targets}")[0].targets == 2
+    assert load_plan(tmp_path, f"{TOP}gateways:\n{ROMA}{other}{targets}")[0].targets == 2
 
 
 def test_more_targets_than_at_most_are_refused_and_not_kept(tmp_path: Path) -> None:
@@ -265,7 +280,7 @@ def test_a_matrix_without_end_is_refused_before_it_is_made(tmp_path: Path) -> No
     names = "[" + ", ".join(f"n{n}" for n in range(1001)) + "]"
     entry = f"{{gateway: apim, project: P, proxies: {names}, environments: {names}}}"
 
-    assert "the lists make 1,002,001 targets; one entry may name 1,000,000" in complaint(
+    assert "the lists make 1,002,001 targets; one entry may name 1,000,000" in read_one_problem(
         tmp_path, f"{HEAD}targets:\n  - {entry}\n"
     )
 
@@ -305,7 +320,7 @@ def test_two_forms_of_an_accent_are_one_target(tmp_path: Path) -> None:
         f"  - {{gateway: apim, project: P, proxy: {name}, environment: e}}\n" for name in (NFD, NFC)
     )
 
-    found = complaint(tmp_path, f"{HEAD}targets:\n{rows}")
+    found = read_one_problem(tmp_path, f"{HEAD}targets:\n{rows}")
 
     assert found.endswith(
         f'the target "apim/P/{NFC}/e" is given twice, with another form of an accent; first at plan.yaml:15:5'
@@ -315,7 +330,7 @@ def test_two_forms_of_an_accent_are_one_target(tmp_path: Path) -> None:
 def test_a_name_goes_on_its_way_as_it_is_written(tmp_path: Path) -> None:
     entry = f"{{gateway: apim, project: P, proxy: {NFD}, environment: e}}"
 
-    assert ids(tmp_path, entry) == [f"apim/P/{NFD}/e"]
+    assert list_ids(tmp_path, entry) == [f"apim/P/{NFD}/e"]
 
 
 def test_two_forms_of_an_accent_name_one_wave(tmp_path: Path) -> None:
@@ -324,4 +339,4 @@ def test_two_forms_of_an_accent_name_one_wave(tmp_path: Path) -> None:
         for number, name in enumerate((NFD, NFC))
     )
 
-    assert "stands already at plan.yaml:15:12" in complaint(tmp_path, f"{HEAD}waves:\n{waves}")
+    assert "stands already at plan.yaml:15:12" in read_one_problem(tmp_path, f"{HEAD}waves:\n{waves}")

@@ -1,4 +1,4 @@
-"""The schema says of every plan what the reader says, as far as a schema can."""
+"""The schema accepts and refuses the same plans as the reader, as far as a schema can."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.plan.keys import UNSUPPORTED_KEYS
 from orchestrator.plan.schema import make_plan_schema
 from orchestrator.plan.starter import STARTER
-from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, complaints, in_by, load
+from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, load_plan, read_problems, replace_auth
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 
@@ -29,25 +29,25 @@ _Editor.yaml_implicit_resolvers = {
 }
 
 
-def faults(text: str) -> list[str]:
+def find_schema_faults(text: str) -> list[str]:
     value: Any = yaml.load(text, Loader=_Editor)
     validator = jsonschema.Draft202012Validator(make_plan_schema())
     return [error.message for error in validator.iter_errors(value)]
 
 
-def test_it_is_a_schema_and_plain_json() -> None:
+def test_the_schema_is_a_schema_and_plain_json() -> None:
     jsonschema.Draft202012Validator.check_schema(make_plan_schema())
 
     assert json.loads(json.dumps(make_plan_schema())) == make_plan_schema()
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
-def test_every_plan_fits_it(path: Path) -> None:
-    assert faults(path.read_text()) == []
+def test_every_plan_fits_the_schema(path: Path) -> None:
+    assert find_schema_faults(path.read_text()) == []
 
 
-def test_the_starter_plan_fits_it() -> None:
-    assert faults(STARTER) == []
+def test_the_starter_plan_fits_the_schema() -> None:
+    assert find_schema_faults(STARTER) == []
 
 
 WAVE = "waves: [{{name: w, {}, targets: [{{gateway: roma, ld_api_id: a}}]}}]\n"
@@ -73,16 +73,16 @@ WRONG = {
     "literal": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', 'abc')}{ONE}",
     "two references": f"{TOP}gateways:\n{ROMA.replace('{env: ROMA_TOKEN}', '{env: A, file: b}')}{ONE}",
     "no way in": f"{TOP}gateways:\n{ROMA.replace('{token: {env: ROMA_TOKEN}}', '{}')}{ONE}",
-    "another kind's way in": f"{TOP}gateways:\n{in_by(APIM, 'iam')}{EITHER}",
-    "two ways in": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'iam')}{ONE}",
-    "a key too many": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'access_key')}{ONE}",
-    "half a pair of keys": f"{TOP}gateways:\n{in_by(ROMA, 'secret_key')}{ONE}",
-    "a security token alone": f"{TOP}gateways:\n{in_by(ROMA, 'token', 'security_token')}{ONE}",
+    "another kind's way in": f"{TOP}gateways:\n{replace_auth(APIM, 'iam')}{EITHER}",
+    "two ways in": f"{TOP}gateways:\n{replace_auth(ROMA, 'token', 'iam')}{ONE}",
+    "a key too many": f"{TOP}gateways:\n{replace_auth(ROMA, 'token', 'access_key')}{ONE}",
+    "half a pair of keys": f"{TOP}gateways:\n{replace_auth(ROMA, 'secret_key')}{ONE}",
+    "a security token alone": f"{TOP}gateways:\n{replace_auth(ROMA, 'token', 'security_token')}{ONE}",
     "a command that is a text": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: pass')}{ONE}",
     "no command": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: []')}{ONE}",
     "an empty argument": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', EMPTY)}{ONE}",
     "half a keyring": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'keyring: roma/')}{ONE}",
-    "password": f"{TOP}gateways:\n{in_by(APIM, 'login').replace('{env: P}', 'abc')}{EITHER}",
+    "password": f"{TOP}gateways:\n{replace_auth(APIM, 'login').replace('{env: P}', 'abc')}{EITHER}",
     "key without certificate": f"{HEAD}    tls: {{key_file: a}}\n{ONE}",
     "insecure in quotes": f"{HEAD}    tls: {{insecure: 'true'}}\n{ONE}",
     "tls on http": f"{HEAD.replace('https://apim', 'http://apim')}    tls: {{insecure: true}}\n{ONE}",
@@ -105,14 +105,15 @@ WRONG = {
 }
 
 
+TEMPORARY_KEYS = replace_auth(ROMA, "access_key", "secret_key", "security_token")
 RIGHT = {
     "rate": f"{HEAD}    limits: {{rate: 0.5/s}}\n    park_for: 90s\n{ONE}",
     "wave": HEAD + WAVE.format("pause_after: 5m, proceed: ask, sizes: [1, 10%, 100%]"),
     "after nobody": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, after: []}}]\n",
-    "iam": f"{TOP}gateways:\n{in_by(ROMA, 'iam')}{ONE}",
-    "keys": f"{TOP}gateways:\n{in_by(ROMA, 'access_key', 'secret_key')}{ONE}",
-    "temporary keys": f"{TOP}gateways:\n{in_by(ROMA, 'access_key', 'secret_key', 'security_token')}{ONE}",
-    "login": f"{TOP}gateways:\n{ROMA}{in_by(APIM, 'login')}{ONE}",
+    "iam": f"{TOP}gateways:\n{replace_auth(ROMA, 'iam')}{ONE}",
+    "keys": f"{TOP}gateways:\n{replace_auth(ROMA, 'access_key', 'secret_key')}{ONE}",
+    "temporary keys": f"{TOP}gateways:\n{TEMPORARY_KEYS}{ONE}",
+    "login": f"{TOP}gateways:\n{ROMA}{replace_auth(APIM, 'login')}{ONE}",
     "command": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: [pass, 5, $(x)]')}{ONE}",
     "keyring": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'keyring: a/b/c')}{ONE}",
     "tls": f"{HEAD}    tls: {{ca_file: a.pem, cert_file: ../b.pem, insecure: false}}\n{ONE}",
@@ -121,25 +122,25 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_the_reader_takes_it_takes(tmp_path: Path, name: str) -> None:
-    assert load(tmp_path, RIGHT[name])[0].targets == 1
-    assert faults(RIGHT[name]) == []
+def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path, name: str) -> None:
+    assert load_plan(tmp_path, RIGHT[name])[0].targets == 1
+    assert find_schema_faults(RIGHT[name]) == []
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_the_reader_refuses_it_refuses(tmp_path: Path, name: str) -> None:
-    assert complaints(tmp_path, WRONG[name])
-    assert faults(WRONG[name])
+def test_the_schema_refuses_what_the_reader_refuses(tmp_path: Path, name: str) -> None:
+    assert read_problems(tmp_path, WRONG[name])
+    assert find_schema_faults(WRONG[name])
 
 
 def test_a_text_that_looks_like_a_number_is_a_text_to_both(tmp_path: Path) -> None:
     text = f"{HEAD}targets: [{{gateway: apim, project: 0123, proxy: no, environment: 1e10}}]\n"
 
-    assert load(tmp_path, text)[0].targets == 1
-    assert faults(text) == []
+    assert load_plan(tmp_path, text)[0].targets == 1
+    assert find_schema_faults(text) == []
 
 
-def test_no_key_is_offered_that_is_not_obeyed() -> None:
+def test_the_schema_offers_no_unsupported_key() -> None:
     schema = make_plan_schema()["$defs"]
 
     for part in ("roma", "apinizer"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.settings import CredentialReference
-from tests.support.plans import APIM, ONE, ROMA, TOP, complaints, in_by, load
+from tests.support.plans import APIM, ONE, ROMA, TOP, load_plan, read_problems, replace_auth
 
 MARK = "hunter2SECRET"
 PLANS = {
@@ -35,18 +35,20 @@ PLANS = {
     "argument": APIM.replace("{env: APINIZER_TOKEN}", f'{{command: [echo, "{MARK}\\n"]}}'),
     "argument that is a list": APIM.replace("{env: APINIZER_TOKEN}", f"{{command: [echo, [{MARK}]]}}"),
     "argument that is a mapping": APIM.replace("{env: APINIZER_TOKEN}", f"{{command: [{{{MARK}: a}}]}}"),
-    "whole login": in_by(APIM, "login").replace("{user: u, password: {env: P}}", MARK),
-    "login list": in_by(APIM, "login").replace("{user: u, password: {env: P}}", f"[{MARK}]"),
-    "key of login": in_by(APIM, "login").replace("user: u", f"user: u, {MARK}: a"),
-    "password in quotes": in_by(APIM, "login").replace("{env: P}", f'"{MARK}"'),
-    "user": in_by(APIM, "login").replace("user: u", f'user: "{MARK}\\n"'),
-    "password of iam": in_by(ROMA, "iam").replace("{env: P}", MARK),
-    "domain": in_by(ROMA, "iam").replace("domain: d", f'domain: "{MARK}\\t"'),
-    "user of iam's url": in_by(ROMA, "iam").replace("https://iam", f"https://u:{MARK}@iam"),
-    "query of iam's url": in_by(ROMA, "iam").replace("iam.example.com", f"iam.example.com?{MARK}"),
-    "secret key": in_by(ROMA, "access_key", "secret_key").replace("{env: SK}", MARK),
-    "security token": in_by(ROMA, "access_key", "secret_key", "security_token").replace("{env: ST}", MARK),
-    "another kind's": in_by(APIM, "iam").replace("{env: P}", MARK),
+    "whole login": replace_auth(APIM, "login").replace("{user: u, password: {env: P}}", MARK),
+    "login list": replace_auth(APIM, "login").replace("{user: u, password: {env: P}}", f"[{MARK}]"),
+    "key of login": replace_auth(APIM, "login").replace("user: u", f"user: u, {MARK}: a"),
+    "password in quotes": replace_auth(APIM, "login").replace("{env: P}", f'"{MARK}"'),
+    "user": replace_auth(APIM, "login").replace("user: u", f'user: "{MARK}\\n"'),
+    "password of iam": replace_auth(ROMA, "iam").replace("{env: P}", MARK),
+    "domain": replace_auth(ROMA, "iam").replace("domain: d", f'domain: "{MARK}\\t"'),
+    "user of iam's url": replace_auth(ROMA, "iam").replace("https://iam", f"https://u:{MARK}@iam"),
+    "query of iam's url": replace_auth(ROMA, "iam").replace("iam.example.com", f"iam.example.com?{MARK}"),
+    "secret key": replace_auth(ROMA, "access_key", "secret_key").replace("{env: SK}", MARK),
+    "security token": replace_auth(ROMA, "access_key", "secret_key", "security_token").replace(
+        "{env: ST}", MARK
+    ),
+    "another kind's": replace_auth(APIM, "iam").replace("{env: P}", MARK),
     "key of the certificate": f'{APIM}    tls: {{cert_file: a, key_file: "-----BEGIN\\n{MARK}"}}\n',
     "proxy twice": f"{APIM}    proxy: {{{MARK}: a, {MARK}: b}}\n",
     "access key": ROMA.replace("{token: {env: ROMA_TOKEN}}", f"{{access_key: {MARK}, secret_key: {MARK}}}"),
@@ -66,14 +68,14 @@ PLANS = {
 def test_a_credential_in_a_plan_is_refused_and_never_repeated(tmp_path: Path, name: str) -> None:
     target = ONE if PLANS[name].startswith("  roma") else "targets: []\n"
 
-    found = complaints(tmp_path, f"{TOP}gateways:\n{PLANS[name]}{target}")
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{PLANS[name]}{target}")
 
     assert any("gateways." in problem or "YAML" in problem for problem in found)
     assert not any(MARK in problem for problem in found)
 
 
 def test_a_literal_token_is_answered_with_what_to_write(tmp_path: Path) -> None:
-    found = complaints(tmp_path, f"{TOP}gateways:\n{PLANS['token']}targets: []\n")
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{PLANS['token']}targets: []\n")
 
     assert found[0] == (
         "plan.yaml:7:19 gateways.apim.auth.token: a credential never stands in the plan itself; "
@@ -86,7 +88,7 @@ def test_a_literal_token_is_answered_with_what_to_write(tmp_path: Path) -> None:
 def test_a_reference_names_one_place(tmp_path: Path, reference: str) -> None:
     gateway = ROMA.replace("{env: ROMA_TOKEN}", reference)
 
-    (found,) = complaints(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+    (found,) = read_problems(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
 
     assert "expected exactly one of env, file, command, keyring" in found
 
@@ -94,7 +96,7 @@ def test_a_reference_names_one_place(tmp_path: Path, reference: str) -> None:
 def test_a_credential_may_be_in_a_file(tmp_path: Path) -> None:
     gateway = ROMA.replace("{env: ROMA_TOKEN}", "{file: tokens/roma}")
 
-    loaded, _ = load(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
+    loaded, _ = load_plan(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}")
 
     assert loaded.plan.gateways[0].auth.token == CredentialReference(file="tokens/roma")
 
@@ -102,7 +104,7 @@ def test_a_credential_may_be_in_a_file(tmp_path: Path) -> None:
 def test_an_aliased_auth_that_holds_a_credential_is_refused_wherever_it_stands(tmp_path: Path) -> None:
     text = f"{TOP}reason: &a {MARK}\ngateways:\n{APIM.replace('{env: APINIZER_TOKEN}', '*a')}targets: []\n"
 
-    found = complaints(tmp_path, text)
+    found = read_problems(tmp_path, text)
 
     assert "gateways.apim.auth.token: a credential never stands in the plan itself" in found[0]
     assert not any(MARK in problem for problem in found)

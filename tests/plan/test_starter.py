@@ -1,3 +1,5 @@
+"""The starter plan and the shipped plans are valid, and so is each key that they comment out."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,18 +9,18 @@ import pytest
 from orchestrator.plan.reader import read_plan
 from orchestrator.plan.starter import STARTER
 from orchestrator.plan.target_sink import TargetList
-from tests.support.plans import load
+from tests.support.plans import load_plan
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 
 
 def test_the_starter_plan_can_be_read(tmp_path: Path) -> None:
-    loaded, _ = load(tmp_path, STARTER)
+    loaded, _ = load_plan(tmp_path, STARTER)
 
     assert loaded.by_wave == {"canary": 1, "everything": 6}
 
 
-def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) -> None:
+def test_every_key_that_the_starter_plan_comments_out_is_supported(tmp_path: Path) -> None:
     """The commented keys are the documentation that people read first."""
     keys = (
         "window",
@@ -44,7 +46,7 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
     ]
     (tmp_path / "retired.csv").write_text("ld_api_id\nx\n")
 
-    loaded, _ = load(tmp_path, "".join(lines))
+    loaded, _ = load_plan(tmp_path, "".join(lines))
 
     assert loaded.targets == 8
     assert loaded.plan.window is not None
@@ -54,9 +56,7 @@ def test_every_key_that_the_starter_plan_comments_out_is_obeyed(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("way", ["iam", "access_key", "login"])
-def test_every_way_in_that_the_starter_plan_comments_out_may_stand_for_the_token(
-    tmp_path: Path, way: str
-) -> None:
+def test_every_form_of_auth_that_the_starter_plan_comments_out_works(tmp_path: Path, way: str) -> None:
     active, comment = ("    auth: {token: ", f"    # auth: {{{way}: ")
     lines: list[str] = []
     for line in STARTER.splitlines(keepends=True):
@@ -65,7 +65,7 @@ def test_every_way_in_that_the_starter_plan_comments_out_may_stand_for_the_token
         goes_on = bool(lines) and lines[-1].startswith("    auth: ") and lines[-1].endswith(",\n")
         lines.append(line.replace("# ", "", 1) if line.startswith(comment) or goes_on else line)
 
-    loaded, _ = load(tmp_path, "".join(lines))
+    loaded, _ = load_plan(tmp_path, "".join(lines))
 
     assert [way for gateway in loaded.plan.gateways if getattr(gateway.auth, way)] == [way]
 
@@ -75,7 +75,7 @@ def test_every_plan_that_is_shipped_can_be_read(path: Path) -> None:
     assert read_plan(path, TargetList()).targets > 0
 
 
-def test_the_example_shows_what_there_is() -> None:
+def test_the_example_shows_every_key() -> None:
     sink = TargetList()
 
     loaded = read_plan(PLANS[0].parent / "example.yaml", sink)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.plan.surrogates import SurrogateJoiner
-from tests.support.plans import HEAD, ids, load
+from tests.support.plans import HEAD, list_ids, load_plan
 
 
-def joined(data: bytes, size: int) -> bytes:
+def join_pieces(data: bytes, size: int) -> bytes:
     pairs = SurrogateJoiner()
     pieces = [pairs.feed(data[at : at + size]) for at in range(0, len(data), size)]
     return b"".join([*pieces, pairs.finish()])
@@ -25,12 +25,12 @@ def joined(data: bytes, size: int) -> bytes:
     st.integers(1, 40),
     st.sampled_from([None, 1]),
 )
-def test_whatever_json_has_written_is_read_wherever_it_was_cut(
+def test_any_text_of_json_is_read_wherever_a_block_ends(
     texts: list[str], size: int, indent: int | None
 ) -> None:
     said = json.dumps(texts, indent=indent)
 
-    assert yaml.load(joined(said.encode(), size), Loader=yaml.CSafeLoader) == json.loads(said)
+    assert yaml.load(join_pieces(said.encode(), size), Loader=yaml.CSafeLoader) == json.loads(said)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_whatever_json_has_written_is_read_wherever_it_was_cut(
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_what_is_no_pair_in_quotes_stays_what_it_is(text: str, size: int) -> None:
-    assert joined(text.encode(), size) == text.encode()
+def test_bytes_that_are_no_pair_in_quotes_stay_as_they_are(text: str, size: int) -> None:
+    assert join_pieces(text.encode(), size) == text.encode()
 
 
 def test_a_plan_that_a_program_wrote_as_json_is_read(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_a_plan_that_a_program_wrote_as_json_is_read(tmp_path: Path) -> None:
     text = json.dumps({**gateways, "targets": [target]})
     assert "\\ud83d\\ude00" in text
 
-    assert [str(one.id) for one in load(tmp_path, text)[1].targets] == ["apim/P/😀-ö/e"]
+    assert [str(one.id) for one in load_plan(tmp_path, text)[1].targets] == ["apim/P/😀-ö/e"]
 
 
-def test_so_is_a_single_text(tmp_path: Path) -> None:
+def test_a_single_text_that_a_program_wrote_as_json_is_read(tmp_path: Path) -> None:
     entry = '{gateway: apim, project: P, proxy: "\\ud83d\\ude00", environment: e}'
 
-    assert ids(tmp_path, entry) == ["apim/P/😀/e"]
+    assert list_ids(tmp_path, entry) == ["apim/P/😀/e"]

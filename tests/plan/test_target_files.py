@@ -1,3 +1,5 @@
+"""Files of targets: CSV as spreadsheets write it, and JSON lines; each fault at its own line."""
+
 from __future__ import annotations
 
 import os
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plans import HEAD, complaint, complaints, load
+from tests.support.plans import HEAD, load_plan, read_one_problem, read_problems
 
 LINE = HEAD.count("\n") + 2
 
@@ -24,7 +26,7 @@ def test_a_csv_has_a_header_of_the_targets_own_keys(tmp_path: Path) -> None:
         "\r\n"
         "baskets,Retail,test,,\r\n"
     )
-    loaded, sink = load(tmp_path, plan(tmp_path, "apim", "a.csv", text))
+    loaded, sink = load_plan(tmp_path, plan(tmp_path, "apim", "a.csv", text))
 
     assert [target.id for target in sink.targets] == ["apim/Müşteri/orders/test", "apim/Retail/baskets/test"]
     assert [(target.description, target.persistent) for target in sink.targets] == [
@@ -38,30 +40,30 @@ def test_a_csv_has_a_header_of_the_targets_own_keys(tmp_path: Path) -> None:
 def test_json_lines_hold_one_object_each(tmp_path: Path) -> None:
     text = '{"ld_api_id": "a"}\n\n{"ld_api_id": "0123", "gateway": "roma"}\n'
 
-    _, sink = load(tmp_path, plan(tmp_path, "roma", "a.jsonl", text))
+    _, sink = load_plan(tmp_path, plan(tmp_path, "roma", "a.jsonl", text))
 
     assert [target.id for target in sink.targets] == ["roma/a", "roma/0123"]
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.csv", "ld_api_id\na\n"), ("a.jsonl", '{"ld_api_id": "a"}')])
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path, name: str, text: str) -> None:
-    _, sink = load(tmp_path, plan(tmp_path, "roma", name, b"\xef\xbb\xbf" + text.encode()))
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> None:
+    _, sink = load_plan(tmp_path, plan(tmp_path, "roma", name, b"\xef\xbb\xbf" + text.encode()))
 
     assert [target.id for target in sink.targets] == ["roma/a"]
 
 
 def test_the_digest_covers_the_bytes_of_included_files(tmp_path: Path) -> None:
-    first, _ = load(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n"))
-    other, _ = load(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nb\n"))
+    first, _ = load_plan(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n"))
+    other, _ = load_plan(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nb\n"))
 
     assert first.source_digest == other.source_digest
     assert first.digest != other.digest
 
 
-def test_a_target_twice_is_told_across_files(tmp_path: Path) -> None:
+def test_a_duplicate_is_reported_across_files(tmp_path: Path) -> None:
     text = plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n") + "  - {gateway: roma, ld_api_id: a}\n"
 
-    assert complaint(tmp_path, text) == (
+    assert read_one_problem(tmp_path, text) == (
         f'plan.yaml:{LINE + 1}:5 the target "roma/a" is given twice; first at a.csv:2:1'
     )
 
@@ -72,7 +74,7 @@ def test_an_absolute_path_may_lead_anywhere(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     name = tmp_path / "else" / "a.csv"
 
-    loaded, _ = load(tmp_path / "here", f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n")
+    loaded, _ = load_plan(tmp_path / "here", f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n")
 
     assert loaded.targets == 1
 
@@ -89,12 +91,12 @@ def test_an_absolute_path_may_lead_anywhere(tmp_path: Path) -> None:
         ("x" * 300 + ".csv", "cannot be opened: File name too long"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_where_it_is_named(
+def test_an_unreadable_file_is_reported_where_the_plan_names_it(
     tmp_path: Path, name: str, expected: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
 
-    found = complaint(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, from_file: {name}}}\n")
+    found = read_one_problem(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, from_file: {name}}}\n")
 
     assert found.startswith(f"plan.yaml:{LINE}:32 targets[0].from_file: ")
     assert expected in found
@@ -174,17 +176,17 @@ CSV: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", CSV)
-def test_a_wrong_csv_is_told_at_its_own_line(tmp_path: Path, name: str) -> None:
+def test_a_wrong_csv_is_reported_at_its_own_line(tmp_path: Path, name: str) -> None:
     text, expected = CSV[name]
 
-    found = complaints(tmp_path, plan(tmp_path, "apim", "a.csv", text))
+    found = read_problems(tmp_path, plan(tmp_path, "apim", "a.csv", text))
 
     assert any(expected in problem for problem in found), found
 
 
-def warnings(folder: Path, text: str) -> list[str]:
+def list_warnings(folder: Path, text: str) -> list[str]:
     """Return the warnings of a plan, each without its folder."""
-    return [str(one).replace(f"{folder}/", "") for one in load(folder, text)[0].warnings]
+    return [str(one).replace(f"{folder}/", "") for one in load_plan(folder, text)[0].warnings]
 
 
 HEADER = b"project,proxy,environment,persistent"
@@ -203,7 +205,7 @@ SPREADSHEETS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", SPREADSHEETS)
 def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path, name: str) -> None:
     text = plan(tmp_path, "apim", "A.CSV", SPREADSHEETS[name])
-    loaded, sink = load(tmp_path, text)
+    loaded, sink = load_plan(tmp_path, text)
 
     assert [(target.id, target.persistent) for target in sink.targets] == [
         ("apim/P/x/e", True),
@@ -216,19 +218,19 @@ def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path, name: str) -> No
 def test_a_line_may_end_anywhere_in_what_is_read_at_once(tmp_path: Path) -> None:
     rows = "".join(f"a{number}\r\n" for number in range(40_000))
 
-    _, sink = load(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\r\n{rows}"))
+    _, sink = load_plan(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\r\n{rows}"))
 
     assert [target.parts[0] for target in sink.targets] == [f"a{number}" for number in range(40_000)]
     assert [place.line for place in sink.places][-1] == 40_001
 
 
-def test_spaces_at_the_ends_of_a_cell_are_left_out_and_warned_of(tmp_path: Path) -> None:
+def test_spaces_at_the_ends_of_a_cell_are_left_out_with_a_warning(tmp_path: Path) -> None:
     text = plan(tmp_path, "apim", "a.csv", "project, proxy,environment \nP, x,e\u00a0\nP,y,e\n\u3000P,z,e\n")
 
-    assert [str(target.id) for target in load(tmp_path, text)[1].targets] == [
+    assert [str(target.id) for target in load_plan(tmp_path, text)[1].targets] == [
         f"apim/P/{proxy}/e" for proxy in "xyz"
     ]
-    assert warnings(tmp_path, text) == [
+    assert list_warnings(tmp_path, text) == [
         'a.csv:1:1 the spaces at an end of " proxy" are left out',
         'a.csv:2:1 proxy: the spaces at an end of " x" are left out',
         'a.csv:4:1 project: the spaces at an end of "\\u3000P" are left out',
@@ -236,17 +238,17 @@ def test_spaces_at_the_ends_of_a_cell_are_left_out_and_warned_of(tmp_path: Path)
 
 
 def test_invisible_characters_in_a_cell_are_a_problem(tmp_path: Path) -> None:
-    found = complaint(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nab\u200b\n"))
+    found = read_one_problem(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nab\u200b\n"))
 
     assert found.startswith('a.csv:2:1 ld_api_id: "ab\\u200b" does not fit')
 
 
-def test_what_a_spreadsheet_has_spoilt_is_told(tmp_path: Path) -> None:
-    roma = complaint(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\n1.23E+31\n"))
+def test_an_id_that_a_spreadsheet_spoilt_is_reported(tmp_path: Path) -> None:
+    roma = read_one_problem(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\n1.23E+31\n"))
     apim = plan(tmp_path, "apim", "a.csv", "project,proxy,environment\n1E+31,#N/A,1e10\n")
 
     assert roma.endswith("in a spreadsheet, make the column text and fill it in again")
-    *spoilt, ends = [one.partition("; ")[0] for one in warnings(tmp_path, apim)]
+    *spoilt, ends = [one.partition("; ")[0] for one in list_warnings(tmp_path, apim)]
     assert ends.startswith('a.csv:2:1 the target "apim/1E+31/#N%2FA/1e10" holds #:')
     assert spoilt == [
         'a.csv:2:1 "1E+31" looks like what a spreadsheet has made of a text',
@@ -255,23 +257,25 @@ def test_what_a_spreadsheet_has_spoilt_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["3-Jan", "1.2.2024", "03/01/2024", "2024-01-03 00:00:00", "12345.0"])
-def test_what_a_spreadsheet_has_taken_for_a_date_or_a_number_is_told(tmp_path: Path, cell: str) -> None:
+def test_an_id_that_a_spreadsheet_took_for_a_date_or_a_number_gives_a_warning(
+    tmp_path: Path, cell: str
+) -> None:
     text = plan(tmp_path, "apim", "a.csv", f"project,proxy,environment\nP,{cell},e\n")
 
-    assert warnings(tmp_path, text)[0].startswith(f'a.csv:2:1 "{cell}" looks like what a spreadsheet')
+    assert list_warnings(tmp_path, text)[0].startswith(f'a.csv:2:1 "{cell}" looks like what a spreadsheet')
 
 
 def test_no_row_is_a_comment(tmp_path: Path) -> None:
     text = plan(tmp_path, "apim", "a.csv", "project,proxy,environment\n# P,x,e\nP,#x,1.2.34\n")
 
-    (found,) = [one for one in warnings(tmp_path, text) if "comment" in one]
+    (found,) = [one for one in list_warnings(tmp_path, text) if "comment" in one]
     assert found.startswith('a.csv:2:1 "# P" is read as a name: no row of a table is a comment;')
 
 
 def test_many_warnings_are_counted(tmp_path: Path) -> None:
     rows = "".join(f" a{number}\n" for number in range(50))
 
-    found = warnings(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\n{rows}"))
+    found = list_warnings(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\n{rows}"))
 
     assert len(found) == 21
     assert found[-1] == "plan.yaml: 30 more warnings"
@@ -282,14 +286,14 @@ def test_a_file_of_targets_may_be_a_pipe(tmp_path: Path) -> None:
     writer = threading.Thread(target=(tmp_path / "a.csv").write_text, args=("ld_api_id\na\n",))
     writer.start()
 
-    loaded, sink = load(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: a.csv}}]\n")
+    loaded, sink = load_plan(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: a.csv}}]\n")
     writer.join()
     (tmp_path / "a.csv").unlink()
 
     assert [target.id for target in sink.targets] == ["roma/a"]
     assert (
         loaded.digest
-        == load(
+        == load_plan(
             tmp_path,
             plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n").replace(
                 "targets:\n  - {gateway: roma, from_file: a.csv}",
@@ -305,7 +309,7 @@ def test_a_file_of_targets_without_end_is_not_read(tmp_path: Path) -> None:
     os.truncate(tmp_path / "b.csv", 5 << 30)
 
     for name, why in (("a.csv", "is not a regular file"), ("b.csv", "is larger than 1024 MB")):
-        assert why in complaint(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n")
+        assert why in read_one_problem(tmp_path, f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n")
 
 
 JSON = {
@@ -328,10 +332,10 @@ JSON = {
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_wrong_json_lines_are_told_at_their_own_line(tmp_path: Path, name: str) -> None:
+def test_wrong_json_lines_are_reported_at_their_own_line(tmp_path: Path, name: str) -> None:
     text, expected = JSON[name]
 
-    found = complaints(tmp_path, plan(tmp_path, "roma", "a.jsonl", text))
+    found = read_problems(tmp_path, plan(tmp_path, "roma", "a.jsonl", text))
 
     assert any(expected in problem for problem in found), found
 
@@ -339,10 +343,10 @@ def test_wrong_json_lines_are_told_at_their_own_line(tmp_path: Path, name: str) 
 def test_a_flag_in_json_is_a_boolean(tmp_path: Path) -> None:
     row = '{{"project": "P", "proxy": "x", "environment": "e", "persistent": {}}}\n'
 
-    _, sink = load(tmp_path, plan(tmp_path, "apim", "a.jsonl", row.format("false")))
+    _, sink = load_plan(tmp_path, plan(tmp_path, "apim", "a.jsonl", row.format("false")))
 
     assert sink.targets[0].persistent is False
-    assert "persistent is neither true nor false" in complaint(
+    assert "persistent is neither true nor false" in read_one_problem(
         tmp_path, plan(tmp_path, "apim", "a.jsonl", row.format('"false"'))
     )
 
@@ -350,4 +354,4 @@ def test_a_flag_in_json_is_a_boolean(tmp_path: Path) -> None:
 def test_problems_of_included_files_come_after_those_of_the_plan(tmp_path: Path) -> None:
     text = plan(tmp_path, "roma", "a.csv", "ld_api_id\na b\n") + "  - {gateway: nobody}\n"
 
-    assert [problem.partition(":")[0] for problem in complaints(tmp_path, text)] == ["plan.yaml", "a.csv"]
+    assert [problem.partition(":")[0] for problem in read_problems(tmp_path, text)] == ["plan.yaml", "a.csv"]

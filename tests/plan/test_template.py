@@ -1,4 +1,4 @@
-"""What is written into a plan is read again as it was, whatever the text; and so is a plan's own header."""
+"""A template is written and read back as it was, whatever its texts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ gateways:
 TARGETS = "targets:\n  - {gateway: third, project: P, proxy: p, environment: e}\n"
 
 
-def written(path: Path, folder: Path) -> Path:
+def write_plan(path: Path, folder: Path) -> Path:
     copy = folder / "copy.yaml"
     copy.write_text("\n".join([*format_block(move_paths(read_template(path), folder)), TARGETS]), "utf-8")
     return copy
@@ -92,14 +92,14 @@ def test_a_header_is_copied_with_every_value_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD + TARGETS, "utf-8")
 
-    assert read_plan(written(path, tmp_path), TargetList()).plan == read_plan(path, TargetList()).plan
+    assert read_plan(write_plan(path, tmp_path), TargetList()).plan == read_plan(path, TargetList()).plan
 
 
 def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> None:
     (tmp_path / "deep" / "there").mkdir(parents=True)
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD + TARGETS, "utf-8")
-    plan = read_plan(written(path, tmp_path / "deep" / "there"), TargetList()).plan
+    plan = read_plan(write_plan(path, tmp_path / "deep" / "there"), TargetList()).plan
     roma, apim, _ = plan.gateways
 
     assert apim.tls.ca_file == "../../ca.pem"
@@ -132,7 +132,7 @@ def test_a_command_that_depends_on_the_folder_is_not_moved(tmp_path: Path, argum
         move_paths(frame, tmp_path / "else")
 
 
-def test_a_frame_needs_no_targets_and_passes_over_those_that_there_are(tmp_path: Path) -> None:
+def test_a_template_needs_no_targets_and_ignores_those_of_a_plan(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     for targets in ("", TARGETS, "targets: [{gateway: third, from_file: to-come.csv}]\n"):
         path.write_text(HEAD + targets, "utf-8")
@@ -140,7 +140,7 @@ def test_a_frame_needs_no_targets_and_passes_over_those_that_there_are(tmp_path:
         assert [gateway.name for gateway in read_template(path).gateways] == ["roma-eu", "1apim", "third"]
 
 
-def test_a_frame_tells_every_problem_of_the_rest(tmp_path: Path) -> None:
+def test_a_template_reports_every_problem_of_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("version: 1\nnonsense: 1\ngateways: {a: {kind: roma}}\n")
 
@@ -149,7 +149,7 @@ def test_a_frame_tells_every_problem_of_the_rest(tmp_path: Path) -> None:
     assert len(caught.value.problems) >= 4
 
 
-def test_a_plan_without_gateways_is_none(tmp_path: Path) -> None:
+def test_a_plan_without_gateways_is_no_template(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("version: 1\nname: x\n")
 

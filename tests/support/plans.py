@@ -32,7 +32,7 @@ EITHER = "targets:\n  - {gateway: apim, project: P, proxy: p, environment: e}\n"
 ONE = "targets:\n  - {gateway: roma, ld_api_id: a1}\n"
 
 
-WAYS_IN = {
+AUTH_KEYS = {
     "token": "token: {env: T}",
     "iam": "iam: {url: 'https://iam.example.com', user: u, domain: d, password: {env: P}}",
     "login": "login: {user: u, password: {env: P}}",
@@ -42,13 +42,13 @@ WAYS_IN = {
 }
 
 
-def in_by(gateway: str, *keys: str) -> str:
+def replace_auth(gateway: str, *keys: str) -> str:
     """Return ``gateway`` with these keys under ``auth``."""
     head, _, _ = gateway.partition("    auth:")
-    return f"{head}    auth: {{{', '.join(WAYS_IN[key] for key in keys)}}}\n"
+    return f"{head}    auth: {{{', '.join(AUTH_KEYS[key] for key in keys)}}}\n"
 
 
-def load(
+def load_plan(
     folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None
 ) -> tuple[ParsedPlan, TargetList]:
     """Write ``text`` as plan.yaml into ``folder`` and read it."""
@@ -58,20 +58,20 @@ def load(
     return read_plan(path, sink, instead=instead), sink
 
 
-def ids(folder: Path, entry: str) -> list[str]:
+def list_ids(folder: Path, entry: str) -> list[str]:
     """Return the ids of the targets that one entry names."""
-    _, sink = load(folder, f"{HEAD}targets:\n  - {entry}\n")
+    _, sink = load_plan(folder, f"{HEAD}targets:\n  - {entry}\n")
     return [str(target.id) for target in sink.targets]
 
 
-def complaints(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> list[str]:
+def read_problems(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> list[str]:
     """Return the problems of a plan, each without its folder: ``plan.yaml:3:7 key: what``."""
     with pytest.raises(PlanError) as caught:
-        load(folder, text, instead=instead)
+        load_plan(folder, text, instead=instead)
     return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
 
 
-def complaint(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> str:
+def read_one_problem(folder: Path, text: str | bytes, *, instead: Sequence[str] | None = None) -> str:
     """Return the one problem of a plan."""
-    (only,) = complaints(folder, text, instead=instead)
+    (only,) = read_problems(folder, text, instead=instead)
     return only

@@ -1,4 +1,4 @@
-"""Files that a person names: regular ones, pipes, and what only looks like a file."""
+"""Files that a person names: regular files, pipes, and devices that look like files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def test_a_regular_file_and_a_link_to_one_are_read(tmp_path: Path, read: object)
         ("huge", "is larger than 64 MB"),
     ],
 )
-def test_what_is_no_such_file_is_refused_at_once(tmp_path: Path, read: object, name: str, why: str) -> None:
+def test_a_path_that_is_no_such_file_is_refused_at_once(
+    tmp_path: Path, read: object, name: str, why: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 5 << 30)
@@ -71,7 +73,7 @@ def test_a_file_that_grows_is_not_followed(tmp_path: Path) -> None:
         read_regular(Path("/proc/self/status"), largest=10)
 
 
-def test_only_where_one_may_stand_a_pipe_is_read(tmp_path: Path) -> None:
+def test_a_pipe_is_read_only_where_a_pipe_is_allowed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"x" * 200_000,))
 
@@ -82,7 +84,7 @@ def test_only_where_one_may_stand_a_pipe_is_read(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(FileRefusedError, match=r"has not come to its end within 0\.2 seconds"):
@@ -120,5 +122,5 @@ def test_an_open_device_is_refused() -> None:
         read_handle(device.fileno())
 
 
-def test_the_bound_is_that_of_the_documentation() -> None:
+def test_the_bound_is_the_one_in_the_documentation() -> None:
     assert LARGEST == 64 * 1024 * 1024

@@ -16,7 +16,7 @@ from orchestrator.text.formats import DASH, format_moment, format_per_second, fo
         (60, "1 min"), (200.4, "3 min 20 s"), (7_500, "2 h 05 min"),
     ],
 )  # fmt: skip
-def test_durations_are_told_with_their_unit(seconds: float | None, text: str) -> None:
+def test_durations_have_a_unit(seconds: float | None, text: str) -> None:
     assert format_span(seconds) == text
 
 
@@ -28,11 +28,11 @@ def test_a_duration_that_rounds_up_takes_the_next_unit(seconds: float, text: str
 @pytest.mark.parametrize(
     ("rate", "text"), [(0, "0/s"), (87.54, "87.5/s"), (100.0, "100/s"), (1234.5, "1,234.5/s")]
 )
-def test_rates_are_told_to_a_tenth(rate: float, text: str) -> None:
+def test_rates_have_one_decimal(rate: float, text: str) -> None:
     assert format_per_second(rate) == text
 
 
-def test_moments_are_told_in_utc() -> None:
+def test_moments_are_in_utc() -> None:
     at = datetime(2026, 11, 22, 22, 0, tzinfo=timezone(timedelta(hours=3)))
 
     assert format_moment(at) == "2026-11-22 19:00:00 UTC"

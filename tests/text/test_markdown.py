@@ -19,7 +19,7 @@ from orchestrator.text.markdown import escape_markdown, format_code
         ("a\u202eb\n", "a\\u202eb\\u000a".replace("\\", "&#92;")),
     ],
 )
-def test_nothing_comes_of_a_text(text: str, escaped: str) -> None:
+def test_a_text_has_no_effect_in_markdown(text: str, escaped: str) -> None:
     assert escape_markdown(text) == escaped
 
 
@@ -34,5 +34,5 @@ def test_nothing_comes_of_a_text(text: str, escaped: str) -> None:
         ("a\u200bb", "<code>a&#92;u200bb</code>"),
     ],
 )
-def test_backticks_hold_all_but_what_would_end_them(text: str, code: str) -> None:
+def test_backticks_hold_every_text_that_does_not_end_them(text: str, code: str) -> None:
     assert format_code(text) == code

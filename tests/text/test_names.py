@@ -1,4 +1,4 @@
-"""What may name something: judged by its pieces, as whatever stands in between may read them."""
+"""A text may be a name unless a server on its way could read another one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_slashes_and_percents_that_lead_nowhere_are_allowed(text: str) -> None:
     assert is_name(text), why_no_name(text)
 
 
-def test_the_piece_is_told_and_how_it_comes_about() -> None:
+def test_the_reason_names_the_piece_and_its_decoding() -> None:
     assert why_no_name("..") == "would vanish from an address; it cannot be a name"
     assert why_no_name("a/../b") == (
         'holds the piece ".."; on its way it could turn into the address of something else'
@@ -59,7 +59,7 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-def test_what_is_a_name_stays_where_it_is_put_however_it_is_decoded(text: str) -> None:
+def test_a_name_stays_where_it_is_put_however_it_is_decoded(text: str) -> None:
     """The far side's view: up to two decodings, either slash, parameters cut off, then dots resolved."""
     if why_vanishing(text):
         return
@@ -92,7 +92,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_what_cannot_be_seen_is_in_no_name(name: str) -> None:
+def test_a_name_holds_no_invisible_character(name: str) -> None:
     text = HIDDEN[name]
 
     assert not is_name(text)
@@ -122,7 +122,7 @@ VISIBLE_FORMATS = frozenset(
 """Signs of Arabic, Syriac, Kaithi and Egyptian writing that Unicode calls formats, and that are seen."""
 
 
-def test_what_cannot_be_seen_is_described() -> None:
+def test_an_invisible_character_is_described() -> None:
     assert describe_character("\u200b") == "an invisible character, \\u200b (zero width space)"
     assert describe_character("\u00a0") == "a space that is no ordinary one, \\u00a0 (no-break space)"
     assert (
@@ -147,12 +147,12 @@ def test_both_forms_of_an_accent_are_one_name() -> None:
     ["${PROJECT}", "x-${ENV:-test}", "{{proxy}}", "{{ proxy }}-v1", "__PROXY__", "__A_B__", "<%= env %>",
      "$[[ inputs.x ]]", "#{ENV}#"],
 )  # fmt: skip
-def test_a_placeholder_that_nobody_filled_is_seen(text: str) -> None:
+def test_an_unfilled_placeholder_is_found(text: str) -> None:
     assert find_placeholder(text)
 
 
 @pytest.mark.parametrize("text", ["a__b", "__a", "a__", "{id}", "$5", "a_b_c", "____", "100%"])
-def test_what_only_looks_a_little_like_one_is_none(text: str) -> None:
+def test_a_text_that_only_resembles_a_placeholder_is_none(text: str) -> None:
     assert find_placeholder(text) is None
 
 
