@@ -120,7 +120,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
 
 
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
-    """Yield what a person should look at before a run, such as each pattern that matches nothing."""
+    """Yield the warnings about a plan, such as each pattern that matches nothing."""
     from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible

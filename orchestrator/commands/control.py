@@ -28,8 +28,8 @@ ACTS = ("pause", "continue", "stop", "skip", "limits")
 def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None:
     """Steer a run that goes on.
 
-    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. What is asked is done at
-    once, kept in the journal with who asked and from where, and shown in the report.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. Each act takes effect at
+    once. The journal keeps it with the user who gave it and from where, and the report shows it.
 
     \b
     pause                  start nothing new; what is in flight lands
@@ -50,7 +50,7 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
 
 def _check_is_live(folder: RunFolder) -> None:
-    """Raise ``RunError``, with what to do instead, where no process of this host works on the run."""
+    """Raise ``RunError``, with advice, where no process of this host works on the run."""
     if (holder := folder.holding()) is None:
         state = folder.state()
         told = "was killed" if state == "killed" else f"has ended ({state})"

@@ -134,7 +134,7 @@ def command(
 
 
 class _LaneMessages:
-    """Writes to stderr what a lane waits for, and its warnings."""
+    """Writes the pauses and the warnings of lanes to stderr."""
 
     def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
         if state != "open":

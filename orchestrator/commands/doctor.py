@@ -75,7 +75,7 @@ def _draw(diagnoses: Sequence[GatewayDiagnosis], *, color: bool) -> None:
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold", no_wrap=heading in HEADINGS[:3])
     for name, check, state, found, advice in list_rows(diagnoses):
-        # Texts of others may hold what rich would take for its own markup.
+        # A text from a gateway may hold brackets, which rich would take for its own markup.
         cells = (name, check, Text(state, STYLES[state]), Text(found), Text(advice))
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
     Console(highlight=False, markup=False, emoji=False, no_color=None if color else True).print(table)

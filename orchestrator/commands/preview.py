@@ -42,9 +42,9 @@ def command(
 ) -> int:
     """Look at live state and show what a run would do.
 
-    Reads only. Of each target: deployed, undeployed, not there, or why nobody can tell; what would be deleted
-    with it, how many requests a run needs, and whether it fits the window. Exits with 1 where the state of
-    some target is not known.
+    Sends only logins and reads. Tells of each target whether it is deployed, undeployed or not there, or why
+    that is unknown, and which front-end APIs a run would delete with it; then how many requests a run needs,
+    and whether it fits the window. Exits with 1 if the state of a target is unknown.
     """
     from orchestrator.preview.approval_file import check_replaceable, save_approval
 

@@ -91,7 +91,7 @@ def command(
     """Run a plan against built-in simulators, with faults.
 
     Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold. At the
-    end it puts what the simulators saw beside what the report claims; if they disagree it exits with 3.
+    end it compares the report with the counts of the simulators, and exits with 3 if they disagree.
     """
     from orchestrator.api import rehearse
     from orchestrator.preview.states import TargetState
@@ -141,7 +141,7 @@ def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview |
 
 
 def _build_fixture(loaded: LoadedPlan, seen: ReplayedPreview | None) -> SimulatorFixture:
-    """Return what the simulators hold: every target deployed, or as a preview has seen it."""
+    """Return the fixture of the simulators: every target deployed, or in the state that a preview saw."""
     from orchestrator.preview.planned import list_planned
     from orchestrator.preview.states import TargetState
     from orchestrator.simulator.fixtures import SimulatorFixture

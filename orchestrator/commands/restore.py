@@ -174,7 +174,7 @@ def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[Ru
 
 
 def describe_restore(restoration: Restoration) -> Iterator[str]:
-    """Yield what a person should know before agreeing to the restore, and its digest."""
+    """Yield the facts that a person should know before agreeing to the restore, and its digest."""
     from orchestrator.text.characters import make_visible
 
     if len(restoration.runs) > 1:

@@ -59,7 +59,7 @@ def command(
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
-    check_state(state)  # before the question: nobody should agree in vain
+    check_state(state)  # before the question, so that no one agrees in vain
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approval)

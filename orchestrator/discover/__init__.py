@@ -1,1 +1,1 @@
-"""Finds what is live on the gateways of a plan, and writes a plan that takes it down; sends only reads."""
+"""Finds the live targets of a plan's gateways, and writes a plan that takes them down; sends only reads."""

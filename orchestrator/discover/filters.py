@@ -48,7 +48,7 @@ def _quote(text: str) -> str:
 
 
 def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> dict[str, TargetFilter]:
-    """Return what to look for on each gateway, by the gateway's name.
+    """Return the filter for the targets of each gateway, by the gateway's name.
 
     A filter holds for the gateways whose kind can answer it. Raises ``UsageError`` for a filter that no
     gateway can answer, and for one that cannot be read. Raises it, too, for a gateway that cannot answer some

@@ -1,4 +1,4 @@
-"""The text of the plan that `undeploy discover` writes, with comments about what was not seen. Pure."""
+"""The text of the plan that `undeploy discover` writes, with comments about all gaps. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot 
 
 
 class PlanOrigin(Struct, frozen=True, kw_only=True):
-    """When a discovered plan was made, by whom, from which plan, and by which filters."""
+    """Who made a discovered plan, when, from which plan, and by which filters."""
 
     at: str
     who: str
@@ -27,7 +27,7 @@ class PlanOrigin(Struct, frozen=True, kw_only=True):
 
 
 class SurveySummary(Struct, frozen=True, kw_only=True):
-    """What the survey of one gateway found."""
+    """The outcome of the survey of one gateway."""
 
     gateway: str
     url: str
@@ -68,7 +68,7 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
 
 
 def list_summary(plan: DiscoveredPlan) -> Iterator[str]:
-    """Yield for people what was seen of each gateway, a line each."""
+    """Yield a line for each gateway, with its counts, for people."""
     for survey in plan.surveys:
         found = survey.result
         if survey.twin is not None:
@@ -86,7 +86,7 @@ def list_summary(plan: DiscoveredPlan) -> Iterator[str]:
 
 
 def list_gaps(plan: DiscoveredPlan) -> Iterator[str]:
-    """Yield what could not be seen, a line each, with the gateway's name."""
+    """Yield a line for each gap, with the gateway's name."""
     for survey in plan.surveys:
         yield from (f"{survey.gateway}: {gap}" for gap in survey.result.gaps)
         if survey.result.more_gaps:

@@ -36,7 +36,7 @@ LARGEST_REPLY = 64 * 1024 * 1024
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True):
-    """What to search for, and where.
+    """The targets to search for, and the gateways to search.
 
     ``source`` is the plan as the person named it. An empty ``gateways`` means all gateways of the plan.
     """

@@ -52,7 +52,7 @@ class SurveyListener(Protocol):
 
 
 class SurveyResult(Struct):
-    """What a survey has found so far."""
+    """The findings of a survey so far."""
 
     seen: int = 0
     deployed: int = 0
@@ -68,7 +68,7 @@ class SurveyResult(Struct):
 
 
 class GatewaySurvey:
-    """Reads what is live on one gateway."""
+    """Reads all live targets of one gateway."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class GatewaySurvey:
         self._mask: Callable[[], Mask] = Mask
 
     async def run(self, material: Material, send: Send) -> None:
-        """Read all that is live; the gaps hold what cannot be read. Sends only logins and reads."""
+        """Read all live targets; the gaps name the parts that cannot be read. Sends only logins and reads."""
         lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
         self._mask = lambda: lane.authenticator.mask
         search = self.gateway.search  # ``assign_filters`` has refused a kind without one

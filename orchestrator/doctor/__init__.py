@@ -1,1 +1,1 @@
-"""Finds out what is wrong with a plan's gateways, by requests that change nothing."""
+"""Finds faults of a plan's gateways, by requests that change nothing."""

@@ -146,7 +146,7 @@ class _GatewayRoute:
         return "the key proxy" if self._gateway.proxy else "HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
     async def _check_certificate(self, now: float, closes: float | None) -> Finding:
-        """Judge the certificate by full verification; where the plan skips that, say what the skip hides."""
+        """Judge the certificate by full verification; where the plan skips that, tell the fault it hides."""
         strict = await self._try_handshake(self._strict)
         insecure = self._gateway.tls.insecure
         if insecure and isinstance(strict, str):

@@ -32,7 +32,7 @@ from orchestrator.model.target import Target
 from orchestrator.rules.retry import describe
 
 PATIENCE = 60.0
-"""Seconds after which a visit ends, whatever is still to be asked."""
+"""Seconds after which a visit ends, even if checks are left."""
 
 REPLY_WITHIN = 10.0
 """Seconds that one reply may take; a shorter timeout of the plan takes precedence."""

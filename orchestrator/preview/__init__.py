@@ -1,1 +1,1 @@
-"""What a run would do, judged by the live state of its targets; and the file that approves of it."""
+"""Previews of a run by the live state of its targets, and the files that approve of a preview."""

@@ -1,4 +1,4 @@
-"""An approval: a file by which a person approves of what a preview showed. Pure: bytes in, bytes out.
+"""An approval: a file in which a person approves of a preview. Pure: bytes in, bytes out.
 
 The seal is a digest of everything else in the file, so it reveals a slip of an editor in any key. An attacker
 can compute another seal; the HMAC protects against that, and covers everything but itself and the seal.
@@ -46,7 +46,7 @@ class ApprovedTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The person who approved, and the host where that was done."""
+    """The user who approved, and the host where that happened."""
 
     user: str
     host: str
@@ -73,7 +73,7 @@ class Approval(
 
 
 def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | None = None) -> Approval:
-    """Return the approval of what a preview shows, signed if a ``key`` is given.
+    """Return the approval of a preview, signed if a ``key`` is given.
 
     It expires when the window closes, or after ``LIFETIME`` where there is no such end.
     """

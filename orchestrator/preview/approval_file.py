@@ -1,4 +1,4 @@
-"""Approvals as files: written for what a preview shows, and read for a run that they are to guard."""
+"""Writes the approval of a preview to a file, and reads it again for the run that it is to guard."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def save_approval(preview: Preview, path: Path, by: Approver, key: Secret | None) -> Approval:
-    """Write an approval of what a preview shows: whole or not at all, for its user alone (mode 0600)."""
+    """Write an approval of a preview: whole or not at all, for its user alone (mode 0600)."""
     at = datetime.fromtimestamp(int(preview.taken), UTC)
     approval = approve(preview, by, taken=at, key=key)
     with write_whole_file(path, streams=False) as out:
@@ -70,7 +70,7 @@ def _check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOpt
 
 
 def guard_run(loaded: LoadedPlan, approval: Approval) -> None:
-    """Keep in the draft what was approved of each target: the run undeploys a target only in that state."""
+    """Keep the approved state of each target in the draft: the run undeploys a target only in that state."""
     loaded.draft.approve(
         (target.id, build_approved(target.state, target.revision, target.since))
         for target in approval.targets

@@ -1,4 +1,4 @@
-"""The requests that a run will need for what a preview saw, and the time that they take at least. Pure."""
+"""Forecasts the requests of a run after a preview, and the time that they take at least. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RequestLoad(Struct, frozen=True, kw_only=True):
 
 
 class RunForecast(Struct, frozen=True, kw_only=True):
-    """What a run needs at least: if no request fails, and undeploys answer as fast as looks did."""
+    """The least that a run needs: if no request fails, and undeploys answer as fast as looks did."""
 
     looks: int
     undeploys: int

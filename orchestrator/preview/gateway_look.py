@@ -33,7 +33,7 @@ LOOK_WITHIN = 30.0
 
 
 class GatewayLook:
-    """Looks at the targets of one gateway through a lane, hears that lane, and keeps what is seen."""
+    """Looks at the targets of one gateway through a lane, hears that lane, and keeps the seen targets."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class GatewayLook:
         return self._watch.silence
 
     def summarize(self) -> PreviewedGateway:
-        """Return what the look has found out about the gateway as a whole."""
+        """Return the facts that the look has found out about the gateway as a whole."""
         return PreviewedGateway(
             name=self.gateway.name,
             kind=self.gateway.KIND,
@@ -110,7 +110,7 @@ class GatewayLook:
     async def _send(
         self, lane: Lane, name: TargetId, operation: Operation, target: Target
     ) -> Exchanged[Reading] | str:
-        """Send one look as soon as the lane admits it; return what came of it, or why none may be sent."""
+        """Send one look as soon as the lane admits it; return the exchange, or why none may be sent."""
         admission = AdmissionRequest(name, Act.LOOK)
         if refused := await lane.admit(admission):
             return refused

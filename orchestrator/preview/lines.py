@@ -43,7 +43,7 @@ def render_lines(shown: AssessedPreview) -> Iterator[str]:
 
 
 def render_before_question(shown: AssessedPreview) -> Iterator[str]:
-    """Yield what a person should see before agreeing to a run."""
+    """Yield the lines that a person should see before agreeing to a run."""
     yield ""
     yield from _render_counts(shown)
     for group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
@@ -61,7 +61,7 @@ def _render_heading(preview: Preview) -> Iterator[str]:
 
 
 def _render_counts(shown: AssessedPreview) -> Iterator[str]:
-    """Yield the counts by wave and gateway, and what a run will need."""
+    """Yield the counts by wave and gateway, and the requests and the time of a run."""
     rows = [
         (name_wave_step(shown.plan, wave, step), make_visible(gateway), *count_cells(seen_targets))
         for (wave, step, gateway), seen_targets in group_by_wave_step(shown.preview.targets)

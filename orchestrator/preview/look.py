@@ -78,7 +78,7 @@ async def take_preview(
 
 
 def _hold_back(loaded: LoadedPlan, options: RunOptions) -> None:
-    """Mark in the draft what a run would leave alone, and split its waves, as the start of a run does."""
+    """Mark the targets that a run would leave alone, and split the waves, as the start of a run does."""
     plan, database = loaded.plan, loaded.draft.database
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)

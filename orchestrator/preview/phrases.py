@@ -32,7 +32,7 @@ GROUP_ORDER = (
     PreviewGroup.DOES_NOT_EXIST,
     PreviewGroup.ALREADY_SO,
 )
-"""The groups in the order of their lists: what needs a decision comes first."""
+"""The groups in the order of their lists: those that need a decision come first."""
 
 
 def format_taken(preview: Preview) -> str:
@@ -47,7 +47,7 @@ def describe_sending(forecast: RunForecast) -> str:
 
 
 def describe_time(forecast: RunForecast) -> str:
-    """Return how long a run takes at the least, and what the window leaves."""
+    """Return how long a run takes at least, and how much time the window leaves."""
     takes = (
         "cannot be told"
         if forecast.seconds is None
@@ -70,7 +70,7 @@ def describe_completeness(preview: Preview) -> str:
 
 
 def describe_target(seen: SeenTarget) -> str:
-    """Return how a target is, with what its gateway tells of it; the reason where its state is unknown."""
+    """Return the state of a target with its gateway's facts, or the reason where the state is unknown."""
     facts, parts = seen.snapshot.facts, list[str]()
     if seen.state in (TargetState.UNKNOWN, TargetState.ABSENT):
         return seen.why or ""

@@ -1,4 +1,4 @@
-"""The targets that a run would take, by its filters and by what is protected; needs no look at live state."""
+"""The targets that a run would take, by its filters and protection, before any look at live state."""
 
 from __future__ import annotations
 

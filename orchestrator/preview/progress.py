@@ -8,10 +8,10 @@ from typing import Protocol
 class PreviewListener(Protocol):
     """Hears how far a preview has come."""
 
-    def seen(self, done: int, of: int, /) -> None:
+    def on_target_seen(self, done: int, of: int, /) -> None:
         """Hear that ``done`` of the targets have been looked at."""
 
-    def waits(self, gateway: str, reason: str, seconds: float, /) -> None:
+    def on_pause(self, gateway: str, reason: str, seconds: float, /) -> None:
         """Hear that a gateway asks for a pause; 0 seconds where the pause is over."""
 
 
@@ -26,15 +26,15 @@ class LookProgress:
     def begin(self) -> None:
         """Tell that the looks begin."""
         if self._listener is not None:
-            self._listener.seen(self._done, self._of)
+            self._listener.on_target_seen(self._done, self._of)
 
     def add_target(self) -> None:
         """Count one more target."""
         self._done += 1
         if self._listener is not None:
-            self._listener.seen(self._done, self._of)
+            self._listener.on_target_seen(self._done, self._of)
 
     def tell_pause(self, gateway: str, reason: str, seconds: float) -> None:
         """Tell that a gateway asks for a pause."""
         if self._listener is not None:
-            self._listener.waits(gateway, reason, seconds)
+            self._listener.on_pause(gateway, reason, seconds)

@@ -1,4 +1,4 @@
-"""Whether a gateway still answers, and what is told where it does not."""
+"""Finds out whether a gateway still answers, and why it does not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AnswerWatch:
         self._cause = "nothing came back"
 
     def hear_answer(self) -> None:
-        """Take in an answer, whatever it says."""
+        """Take in any answer, be it an error."""
         self._has_answered = True
         self.allow_pause(0.0)
 
@@ -33,7 +33,7 @@ class AnswerWatch:
         self._cause = cause
 
     def hear_lane(self, reason: str) -> None:
-        """Take in what the lane tells. Once the gateway has answered, that no longer explains a silence."""
+        """Take in the reason of a lane's state. It explains a silence only if no answer has ever come."""
         if not self._has_answered:
             self._cause = reason
 

@@ -18,7 +18,7 @@ GIVE_UP_AFTER = 20
 """Unknown targets in a row after which the remaining targets of their gateway are not looked at."""
 
 SendLook = Callable[[Lane, TargetId, Operation, Target], Awaitable["Exchanged[Reading] | str"]]
-"""Sends one look about a target under a name, and returns what came of it, or why none may be sent."""
+"""Sends one look at a target under a name, and returns the exchange, or why none may be sent."""
 
 
 class DoubtCounter:
@@ -102,7 +102,7 @@ class SnapshotReader:
             readings[found.via], failures = reading, 0
 
     async def _read_list(self, target: Target) -> Reading | None:
-        """Return what the gateway's list says of a target; None where there is no list, or no entry."""
+        """Return the entry of a target in the gateway's list; None where there is no list, or no entry."""
         if await self._lane.state_list.read_before_undeploy(target) is None:
             return None
         return self._lane.state_list.take_entry(target)

@@ -1,4 +1,4 @@
-"""The live state of a plan's targets, as values, and what a run would do about each. Pure.
+"""The live state of a plan's targets, as values, and the effect of a run on each. Pure.
 
 Instants are Unix times, durations are seconds.
 """
@@ -30,7 +30,7 @@ class TargetState(StrEnum):
 
 
 class PreviewGroup(StrEnum):
-    """What a run would do about a target, as the preview groups them."""
+    """The effect of a run on a target, by which the preview groups the targets."""
 
     WILL_CHANGE = "will_change"
     ALREADY_SO = "already_so"
@@ -71,7 +71,7 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> PreviewGroup:
-        """What a run would do about the target."""
+        """The effect of a run on the target."""
         return _GROUPS[self.state]
 
     @property
@@ -158,6 +158,6 @@ def count_by_group(seen_targets: Iterable[SeenTarget]) -> dict[str, int]:
 
 
 def build_approved(state: str, revision: str | None, since: str | None) -> StateAtApproval:
-    """Return what a guarded run compares a target with; ``state`` is the value of a ``TargetState``."""
+    """Return the state with which a guarded run compares a target, from the value of a ``TargetState``."""
     verdict = _VERDICTS.get(TargetState(state), Verdict.UNCLEAR)
     return StateAtApproval(state=verdict.value, revision=revision, since=since)

@@ -1,4 +1,4 @@
-"""The warnings that a person should read before agreeing to what a preview shows. Pure."""
+"""The warnings that a person should read before agreeing to a run. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PreviewWarning(Struct, frozen=True, kw_only=True):
 
 
 def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[PreviewWarning, ...]:
-    """Return all warnings about a run of what the preview saw, the gravest first."""
+    """Return all warnings about a run after this preview, the gravest first."""
     return tuple(
         chain(
             _warn_of_unknown(preview),
@@ -166,7 +166,7 @@ def _predict_end(gateway: Gateway, seen: SeenTarget) -> TargetEnd:
 
 
 def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:
-    """Yield the targets whose API would be deployed nowhere any more, by what their gateway says."""
+    """Yield a warning about the targets whose API would then be deployed in no environment."""
     last: list[SeenTarget] = []
     for family in preview.siblings:
         head = family.target.parts[:-1]

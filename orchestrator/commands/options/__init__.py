@@ -1,1 +1,1 @@
-"""The options that several commands share: what they are called, and which values they give to a command."""
+"""The options that several commands share, and the values that they give to a command."""

@@ -1,4 +1,4 @@
-"""Options that say how a command shows what it has to show."""
+"""Options about how a command shows its result."""
 
 from __future__ import annotations
 

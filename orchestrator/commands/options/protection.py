@@ -31,7 +31,7 @@ def read_protect_files(files: Sequence[Path]) -> tuple[ProtectFile, ...]:
     """Read the site's own protect file, then ``files``; raises ``UsageError`` for one that cannot be read."""
     from orchestrator.plan.protect import read_protect_file
 
-    # The option adds to the site's own file: nobody unprotects anything by naming another one.
+    # The option adds to the site's own file, so that naming another file cannot unprotect anything.
     site = os.environ.get(PROTECT_FILE_VARIABLE)
     return tuple(read_protect_file(file) for file in ([Path(site)] if site else []) + list(files))
 

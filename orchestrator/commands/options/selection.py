@@ -103,7 +103,7 @@ selection_options = bundle_options(
 selection_options_without_wait = bundle_options(
     "selection", SelectionOptions, *_target_filters, *_other_window, protect_file_option
 )
-"""The same for a command that looks at what a run would take, and so waits for no window."""
+"""The same for a command that only looks at the targets, and so waits for no window."""
 window_options = bundle_options(
     "window",
     WindowOptions,

@@ -1,1 +1,1 @@
-"""What several commands write to the terminal, and what they ask there."""
+"""The lines that several commands write to the terminal, and the questions that they ask there."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.load import LoadedPlan
 
 SHORT_DIGITS = 8
-"""How many digits of a digest a person types who has just seen what it stands for."""
+"""How many digits of a digest a person types after a look at the counts that it stands for."""
 LONG_DIGITS = 32
 """How many digits ``--approve`` wants: another plan with the same eight digits is found in a second."""
 TRIES = 3
@@ -153,7 +153,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
 
 
 def current_user() -> Approver:
-    """Return who sits here: the user of this process, and the host."""
+    """Return the person at this terminal, and the host."""
     import os
     import socket
 

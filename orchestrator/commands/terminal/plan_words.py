@@ -127,7 +127,7 @@ def list_first(names: Iterable[str], whole: int) -> Iterator[str]:
 
 
 def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedCounts) -> Iterator[str]:
-    """Yield what a person should know about a run before agreeing to it."""
+    """Yield the facts that a person should know about a run before agreeing to it."""
     from orchestrator.report.words import describe_protection
     from orchestrator.runs.selection import prepare_protection
     from orchestrator.text.columns import align_columns

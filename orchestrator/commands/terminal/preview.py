@@ -34,14 +34,14 @@ class ProgressLine:
         self._drawn = 0.0
         self._note = ""
 
-    def seen(self, done: int, of: int) -> None:
+    def on_target_seen(self, done: int, of: int) -> None:
         """Show that ``done`` of the targets have been looked at."""
         now = time.monotonic()
         if self._shows and now - self._drawn >= REDRAWN_EVERY:
             self._drawn = now
             self._write(f"looked at {done:,} of {of:,}{self._note}")
 
-    def waits(self, gateway: str, reason: str, seconds: float) -> None:
+    def on_pause(self, gateway: str, reason: str, seconds: float) -> None:
         """Show that a gateway asks for a pause; 0 seconds where the pause is over."""
         from orchestrator.text.characters import make_visible
         from orchestrator.text.formats import format_span

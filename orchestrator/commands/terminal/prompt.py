@@ -1,4 +1,4 @@
-"""Questions at the terminal. What was typed before a question is no answer to it."""
+"""Questions at the terminal. Text that was typed before a question is no answer to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: its events while it works, and its counts when it has ended."""
+"""Shows a run on the terminal: its events while it works, and its counts when it has ended."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_live(display: DisplayOptions) -> bool:
 
 @contextmanager
 def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
-    """Give the listeners that ``display`` asks for, and close what they hold open after the block."""
+    """Give the listeners that ``display`` asks for, and close their files after the block."""
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if display.events:
