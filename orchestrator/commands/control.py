@@ -51,8 +51,8 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
 def _check_is_live(folder: RunFolder) -> None:
     """Raise ``RunError``, with advice, where no process of this host works on the run."""
-    if (holder := folder.holding()) is None:
-        state = folder.state()
+    if (holder := folder.read_holder()) is None:
+        state = folder.read_state()
         told = "was killed" if state == "killed" else f"has ended ({state})"
         resume = "" if state == "complete" else f"; `undeploy resume {folder.id}` goes on with it"
         raise RunError(f"run {folder.id} {told}{resume}")

@@ -116,7 +116,7 @@ def command(
             state=state,
         )
         books = running.books()
-    with result.folder.account() as account:
+    with result.folder.open_source() as account:
         write = tell if display.events == "-" else print_result
         missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()
         return judge_report(books, account, result.exit_status, write=write, missing=missing)

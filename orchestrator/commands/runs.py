@@ -88,7 +88,7 @@ def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, A
 
     place = {"id": folder.id, "folder": str(folder.path)}
     try:
-        with folder.account(among=restores) as account:
+        with folder.open_source(among=restores) as account:
             report = account.report
     except OrchestratorError as error:
         return {**place, "error": str(error)}
@@ -107,7 +107,7 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
     from orchestrator.text.characters import make_visible
 
     try:
-        with folder.account(among=restores) as account:
+        with folder.open_source(among=restores) as account:
             report = account.report
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))

@@ -31,8 +31,8 @@ def command(run: str, target: str, form: str, state: Path) -> None:
     """
     from orchestrator.journal.folder import find_run
 
-    with find_run(state, run).account() as account:
-        kept = account.kept(find_target(account, target))
+    with find_run(state, run).open_source() as account:
+        kept = account.read_target(find_target(account, target))
     for line in [render_json(kept)] if form == "json" else render_text(kept):
         click.echo(line)
 
@@ -42,7 +42,7 @@ def find_target(account: JournalReportSource, ref: str) -> str:
     from orchestrator.journal.report_source import MOST_NAMED
     from orchestrator.text.characters import make_visible
 
-    found = account.find(ref)
+    found = account.find_ids(ref)
     if len(found) == 1:
         return found[0]
     run = account.report.run.id

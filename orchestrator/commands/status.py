@@ -35,13 +35,15 @@ def command(run: str | None, form: str, state: Path) -> None:
     """
     for number, folder in enumerate(find_meant_runs(run, state)):
         live = ask_standing(folder)
-        with folder.account() as account:
+        with folder.open_source() as account:
             if form == "json":
                 click.echo(render_json(account, live))
                 continue
             for line in ("",) if number else ():
                 click.echo(line)
-            for line in render_text(account, live, held=folder.holder(), state=format_state_option(state)):
+            for line in render_text(
+                account, live, held=folder.describe_holder(), state=format_state_option(state)
+            ):
                 click.echo(line)
 
 
@@ -52,7 +54,7 @@ def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
     if run is not None:
         return [find_run(state, run)]
     kept = (*list_runs(state), *list_runs(state, rehearsals=True))
-    return [folder for folder in kept if folder.holding() is not None] or [find_run(state, "latest")]
+    return [folder for folder in kept if folder.read_holder() is not None] or [find_run(state, "latest")]
 
 
 def ask_standing(folder: RunFolder) -> LiveStatus | None:
@@ -64,7 +66,7 @@ def ask_standing(folder: RunFolder) -> LiveStatus | None:
     from orchestrator.errors import OrchestratorError
     from orchestrator.runs.control_socket import ControlQuestion, send_command
 
-    holder = folder.holding()
+    holder = folder.read_holder()
     if holder is None:
         return None
     try:
@@ -114,7 +116,7 @@ def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
 
 def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dict[str, Any] | None:
     """Return the wave that the run has reached, counted from 1; None before the first wave."""
-    if (wave_step := account.wave_step()) is None:
+    if (wave_step := account.read_wave_step()) is None:
         return None
     (wave, step), steps = wave_step
     number = {"number": wave + 1, "of": len(account.plan.waves)}

@@ -86,7 +86,7 @@ class _AttemptRows:
     async def begin(self) -> None:
         target, number, operation = self._target, self._number, self._operation
         at = self._resources.environment.now()
-        await self._resources.record.intent(
+        await self._resources.record.keep_intent(
             target, number, self._lane.authenticator.mask.clean_operation(operation), at
         )
         self._resources.emit(
@@ -99,7 +99,7 @@ class _AttemptRows:
         concluded = self._lane.authenticator.mask.clean_reading(concluded)
         status = _status(answer)
         sent = not isinstance(answer, Lost) or answer.sent
-        self._resources.record.result(
+        self._resources.record.keep_result(
             self._target, self._number, concluded, seconds=seconds, status=status, sent=sent
         )
         self._resources.emit(

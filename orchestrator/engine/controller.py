@@ -57,7 +57,7 @@ class Controller:
         at = self._environment.now()
         encoded = msgspec.Raw(msgspec.json.encode(command))
         note = ControlNote(act=str(command), by=operator.user, origin=operator.origin, command=encoded)
-        self._record.control(at, note)
+        self._record.keep_control(at, note)
         self._emit(Controlled(at=at, act=note.act, by=operator.user, origin=operator.origin))
         self._apply(command, operator)
         await self._record.flush()
@@ -66,7 +66,7 @@ class Controller:
     def warn_uncontrollable(self, text: str) -> None:
         """Keep and tell that the run takes no commands, and why."""
         at, gateway = self._environment.now(), self._plan.gateways[0].name
-        self._record.note(at, "warning", gateway=gateway, text=text)
+        self._record.keep_note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
     def _encode_status(self) -> str:
@@ -95,7 +95,7 @@ class Controller:
 
     def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
-        untouched = self._resources.pending.untouched()
+        untouched = self._resources.pending.list_untouched()
         count = sum(patterns.find_first(name) is not None for _, name in untouched)
         if not count:
             unfit = find_fault(pattern, self._plan.gateways)

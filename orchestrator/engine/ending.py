@@ -39,7 +39,7 @@ async def conclude_session(
         await record.flush()
         window.warn_of_left_targets(resources.pending, resources.lanes)
         # Out of the journal, not out of counters: a resume finds the same.
-        counts = resources.pending.outcomes()
+        counts = resources.pending.count_outcomes()
         status = ExitStatus.INTERRUPTED if cut else _choose_status(resources, counts)
         await record.finish(
             at,
@@ -58,9 +58,9 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
     spec, record, run_gate = resources.spec, resources.record, resources.run_gate
     # A skipped target is skipped, also if no worker came to it.
     if run_gate.skips:
-        for seq, name in resources.pending.untouched():
+        for seq, name in resources.pending.list_untouched():
             if reason := run_gate.skip_reason(name):
-                record.leave(seq, reason, at)
+                record.leave_target(seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):
         lane = resources.lanes.get(gateway.name)
         # What closed the lane comes before the run's own stop: a window, or a signal, came later.

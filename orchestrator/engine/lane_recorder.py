@@ -23,7 +23,7 @@ class LaneRecorder:
 
     def on_lane_request(self, gateway: str) -> None:
         """Keep that a lane sends a request that is no single target's: a login, or a page of a list."""
-        self._record.note(self._now(), "request", gateway=gateway)
+        self._record.keep_note(self._now(), "request", gateway=gateway)
 
     def on_lane_state(
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
@@ -36,7 +36,7 @@ class LaneRecorder:
         kept = "parked" if state == "given_up" else state
         # A parked lane that is given up stays parked: the journal has that state already.
         if not given_up or gateway not in self._parked:
-            self._record.note(at, kept, gateway=gateway, text=reason)
+            self._record.keep_note(at, kept, gateway=gateway, text=reason)
         # A pause tells nothing of parking: a parked lane may be paused, too.
         if kept == "parked":
             self._parked.add(gateway)
@@ -49,13 +49,13 @@ class LaneRecorder:
     def warn(self, gateway: str, text: str) -> None:
         """Keep and tell a warning about a gateway."""
         at = self._now()
-        self._record.note(at, "warning", gateway=gateway, text=text)
+        self._record.keep_note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell how many undeploys a second a lane sends at most; None is no bound."""
         at = self._now()
-        self._record.pace(at, gateway, rate)
+        self._record.keep_pace(at, gateway, rate)
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:

@@ -12,7 +12,7 @@ from orchestrator.model.plan import Plan, WaveStep
 def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
     """Return the event that opens a session. ``approval`` is in words; empty without one."""
     spec, plan, window = resources.spec, resources.spec.plan, resources.spec.window
-    left = resources.pending.left()
+    left = resources.pending.count_left()
     wave_steps = sorted({wave_step for wave_step, _ in left})
     by_gateway = _count_by_gateway(plan, left)
     protection = spec.protection
@@ -20,7 +20,7 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         at=resources.environment.now(),
         run=spec.folder.id,
         plan=plan.name,
-        targets=resources.pending.targets(),
+        targets=resources.pending.count_targets(),
         left=by_gateway,
         resumed=spec.number > 1,
         closes=window.closes.timestamp() if window and window.closes else None,

@@ -181,7 +181,7 @@ class TargetQueue:
 
     def _read(self) -> QueuedTarget | None:
         if not self._batch and not self._drained:
-            batch, self._after = self._pending.batch(self._wave_step, self._gateway.name, self._after)
+            batch, self._after = self._pending.read_batch(self._wave_step, self._gateway.name, self._after)
             self._batch.extend(QueuedTarget(target, history) for target, history in batch)
             self._drained = not batch
         return self._batch.popleft() if self._batch else None

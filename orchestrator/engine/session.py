@@ -55,7 +55,7 @@ class Session:
         self._progress = RunProgress()
         self._emit = EventDispatcher(
             [self._progress.observe, *spec.request.listeners],
-            lambda text: self._record.note(environment.now(), "warning", text=text),
+            lambda text: self._record.keep_note(environment.now(), "warning", text=text),
         )
         self._window = SessionWindow(spec.window, environment)
         self._run_gate = RunGate(
@@ -76,7 +76,7 @@ class Session:
         pending = PendingTargets(self._reader, spec.plan, resumed=spec.number > 1)
         stop_rules = StopRules(
             spec.plan.stop_when,
-            pending.outcomes(),
+            pending.count_outcomes(),
             first_run=spec.number == 1,
             past_stop=spec.past_stop,
         )
@@ -158,7 +158,7 @@ class Session:
     @asynccontextmanager
     async def _open_lanes(self) -> AsyncIterator[None]:
         """Open a lane to each gateway that has open targets, for the block."""
-        names = {name for _, name in self._resources.pending.left()}
+        names = {name for _, name in self._resources.pending.count_left()}
         async with AsyncExitStack() as stack:
             for gateway in self._spec.plan.gateways:
                 if gateway.name in names:
@@ -185,7 +185,7 @@ class Session:
 
     def _announce_stop(self, reason: str) -> None:
         at = self._environment.now()
-        self._record.note(at, "stopping", text=reason)
+        self._record.keep_note(at, "stopping", text=reason)
         self._emit(RunStopping(at=at, reason=reason))
 
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:

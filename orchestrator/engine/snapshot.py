@@ -36,7 +36,7 @@ class SnapshotTaker:
 
     async def check(self, target: Target, history: TargetHistory) -> Precheck:
         """Take a snapshot where one is wanted, and keep it; say what follows for the target."""
-        approved = self._resources.pending.approved(target.seq)
+        approved = self._resources.pending.read_approved(target.seq)
         # After an undeploy was sent, a snapshot would show our own work.
         if history.charged or (self._resources.spec.snapshot == "off" and approved is None):
             return Precheck(target, history)
@@ -45,7 +45,7 @@ class SnapshotTaker:
             return self._go_without(target, history, approved, snapshot)
         snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
         target = replace(target, pods=snapshot.facts.pods_responded or 0)
-        self._resources.record.snapshot(target, snapshot, self._resources.environment.now())
+        self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP
         history = replace(history, exists=is_up or snapshot.verdict is Verdict.PARTIAL)
         required = self._resources.spec.snapshot == "required"
@@ -75,7 +75,7 @@ class SnapshotTaker:
     def _miss(self, target: Target, snapshot: Snapshot) -> None:
         """Keep and tell that the target goes on without what a restore needs."""
         at, why = self._resources.environment.now(), explain_miss(snapshot)
-        self._resources.record.snapshot(target, snapshot, at)
+        self._resources.record.keep_snapshot(target, snapshot, at)
         self._resources.emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))
         if snapshot.verdict is Verdict.NOT_OFFERED and snapshot.code:
             return  # an error of the vendor's, which the undeploy will meet as well: nothing goes down

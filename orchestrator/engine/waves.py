@@ -27,8 +27,8 @@ class WaveRunner:
         self._plan = resources.spec.plan
         self._pending = resources.pending
         self._run_gate = resources.run_gate
-        self._left = resources.pending.left()
-        self._begun = resources.pending.begun()
+        self._left = resources.pending.count_left()
+        self._begun = resources.pending.list_begun()
         self._keys: dict[str, ExclusiveKeys] = defaultdict(ExclusiveKeys)
         """By installation: a plan may name one installation as two gateways."""
 
@@ -64,7 +64,7 @@ class WaveRunner:
         lanes, pending = self._resources.lanes, self._pending
         here = {name: count for name in lanes if (count := self._left.get((wave_step, name)))}
         self._announce_step(wave_step, sum(here.values()))
-        tracker = DependencyTracker(Dependencies(pending.needs(wave_step)))
+        tracker = DependencyTracker(Dependencies(pending.list_prerequisites(wave_step)))
         async with anyio.create_task_group() as group:
             for name, count in here.items():
                 gateway = lanes[name].gateway
@@ -87,7 +87,7 @@ class WaveRunner:
         is_accepted = stop_rules.past_stop and wave_step in self._begun
         if is_accepted or self._is_too_late():
             return
-        if is_fruitless(self._pending.outcomes(wave_step), left=self._count_left(wave_step)):
+        if is_fruitless(self._pending.count_outcomes(wave_step), left=self._count_left(wave_step)):
             wave = self._wave_of(wave_step)
             where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
             done = "restored" if self._resources.spec.is_restore else "undeployed"
@@ -100,7 +100,7 @@ class WaveRunner:
         a wave step without a success is no sign of a mistake.
         """
         now, run_gate = self._resources.environment.monotonic(), self._run_gate
-        waiting = {name for _, name in self._pending.left()}
+        waiting = {name for _, name in self._pending.count_left()}
         lanes = self._resources.lanes.items()
         timeouts = [lane.gateway.reply_timeout for name, lane in lanes if name in waiting]
         return (
@@ -111,7 +111,7 @@ class WaveRunner:
 
     def _count_left(self, wave_step: WaveStep) -> int:
         """Count the targets of a wave step that no worker took, since their lane ended first."""
-        return sum(count for (other, _), count in self._pending.left().items() if other == wave_step)
+        return sum(count for (other, _), count in self._pending.count_left().items() if other == wave_step)
 
     def _wave_of(self, wave_step: WaveStep) -> Wave:
         return self._plan.waves[wave_step.wave]
@@ -128,8 +128,8 @@ class WaveRunner:
     def _announce_step(self, wave_step: WaveStep, left: int) -> None:
         """Keep that a wave step begins, and have the stop rules count its shares afresh."""
         at, wave = self._resources.environment.now(), self._wave_of(wave_step)
-        self._resources.record.wave_step(at, wave_step)
-        number, steps = wave_step.step + 1, self._pending.steps(wave_step.wave) if wave.sizes else 1
+        self._resources.record.keep_wave_step(at, wave_step)
+        number, steps = wave_step.step + 1, self._pending.count_steps(wave_step.wave) if wave.sizes else 1
         self._resources.stop_rules.begin_wave(wave.name, f"step {number} of {steps}" if steps > 1 else "")
         if steps > 1:
             self._resources.emit(StepStarted(at=at, wave=wave.name, number=number, steps=steps, left=left))

@@ -57,7 +57,7 @@ class SessionWindow:
 
     def warn_of_left_targets(self, pending: PendingTargets, lanes: dict[str, Lane]) -> None:
         """Warn how many targets of each lane the window has left, unless a warning at the start said so."""
-        for name, count in pending.not_started(Reason.WINDOW).items():
+        for name, count in pending.count_not_started(Reason.WINDOW).items():
             if name in lanes and name not in self._told_late:
                 lane = lanes[name]
                 targets = count_noun(count, "target was", "targets were")

@@ -126,7 +126,7 @@ class LaneWorkers:
     ) -> None:
         """Keep a target's outcome, tell it to those that wait for it, and ask the stop rules."""
         resources, target, at = self._resources, target_run.target, self._environment.now()
-        resources.record.ended(target, end, seconds=seconds, at=at)
+        resources.record.keep_outcome(target, end, seconds=seconds, at=at)
         resources.emit(
             TargetEnded(
                 at=at,

@@ -130,7 +130,7 @@ def find_chain(folder: RunFolder, state: Path) -> RunChain:
 
     They are looked for in the state folder that the run is kept in, ``state`` where it lies outside of any.
     """
-    home = folder.home(state)
+    home = folder.find_state(state)
     folders = {run.id: run for run in list_runs(home)} | {folder.id: folder}
     remarks: list[str] = []
     parents: dict[RunId, RunId | None] = {}
@@ -243,7 +243,7 @@ def merge_journals(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tup
 
 def _list_restores(folders: Iterable[RunFolder]) -> tuple[Restore, ...]:
     """Return the restores of any of the runs, each once, the oldest first."""
-    found = {restore.id: restore for folder in folders for restore in folder.restores()}
+    found = {restore.id: restore for folder in folders for restore in folder.list_restores()}
     return tuple(found[name] for name in sorted(found))
 
 
@@ -257,7 +257,7 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
             whole.run(statement)
         for index, folder in enumerate(folders):
             with closing(folder.open()) as database:
-                account = JournalReportSource(database, folder.id, held=folder.holder() is not None)
+                account = JournalReportSource(database, folder.id, held=folder.describe_holder() is not None)
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
                 newest = read_meta(database)

@@ -66,7 +66,7 @@ class RunFolder:
         """The plan as it was run."""
         return self.path / "plan.yaml"
 
-    def home(self, otherwise: Path) -> Path:
+    def find_state(self, otherwise: Path) -> Path:
         """Return the state folder that the run is kept in, ``otherwise`` where it lies outside of any."""
         runs = self.path.resolve().parent
         return runs.parent if runs == runs_folder(runs.parent) else otherwise
@@ -88,7 +88,7 @@ class RunFolder:
             return read(database)
         return ""
 
-    def restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:
+    def list_restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:
         """Return the restores of this run that have begun or are about to, the oldest first.
 
         They are looked for beside the run's folder, unless those that are kept there are handed in.
@@ -101,30 +101,30 @@ class RunFolder:
         return open_database(self.journal, write=write)
 
     @contextmanager
-    def account(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalReportSource]:
+    def open_source(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalReportSource]:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
         ``among`` is as in ``restores``.
         """
         database = self.open()
         try:
-            held = self.holder() is not None
-            restores = self.restores(among=among)
+            held = self.describe_holder() is not None
+            restores = self.list_restores(among=among)
             yield JournalReportSource(database, self.id, held=held, ending=self._ending, restores=restores)
         finally:
             database.close()
 
-    def state(self) -> RunState:
+    def read_state(self) -> RunState:
         """Say how the run stands."""
-        with self.account() as account:
+        with self.open_source() as account:
             return account.report.run.state
 
-    def holder(self) -> str | None:
+    def describe_holder(self) -> str | None:
         """Return who holds the run's lock (user, host, process, since when), or None."""
-        holding = self.holding()
+        holding = self.read_holder()
         return None if holding is None else str(holding)
 
-    def holding(self) -> LockHolder | None:
+    def read_holder(self) -> LockHolder | None:
         """Return who holds the run's lock, or None; see ``LockHolder`` for one of whom nothing is known.
 
         On a network file system an entry of another host counts although the lock is free.
@@ -139,7 +139,7 @@ class RunFolder:
         return self._unseen(entry)
 
     @contextmanager
-    def locked(self) -> Iterator[str]:
+    def lock(self) -> Iterator[str]:
         """Hold the run's lock for the block; yields our own entry as JSON.
 
         The kernel drops the lock with the process, so a dead holder's is taken over, which is then among the
@@ -187,7 +187,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete the folder. Raises RunError where the run is going on."""
-        with self.locked():
+        with self.lock():
             shutil.rmtree(self.path)
 
 

@@ -96,12 +96,12 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
     be told whether a run is live.
     """
     for run in runs:
-        if run.journal.resolve() == ours.resolve() or (holder := run.holding()) is None:
+        if run.journal.resolve() == ours.resolve() or (holder := run.read_holder()) is None:
             continue
         try:
             count, first = _find_shared(run.journal, ours, wanted)
         except JournalError as error:
-            if run.holding() is None:
+            if run.read_holder() is None:
                 continue  # it has ended, and may have been removed, while we read
             raise RunError(
                 f"run {run.id} is going on ({holder}), and which targets it touches cannot be told: {error};"

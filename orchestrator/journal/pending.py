@@ -97,7 +97,7 @@ class PendingTargets:
         self._resumed = resumed
         self._has_approval: bool | None = None
 
-    def left(self) -> dict[tuple[WaveStep, str], int]:
+    def count_left(self) -> dict[tuple[WaveStep, str], int]:
         """Count what is left by leg and gateway name, in the order of the legs."""
         query = (
             "SELECT wave, step, gateway, COUNT(*) FROM target WHERE outcome IS NULL"
@@ -108,26 +108,26 @@ class PendingTargets:
             for wave, step, gateway, count in self._database.rows(query)
         }
 
-    def steps(self, wave: int) -> int:
+    def count_steps(self, wave: int) -> int:
         """Return how many steps a wave has."""
         count: int = self._database.one(
             "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?", (wave,)
         )[0]
         return count
 
-    def begun(self) -> frozenset[WaveStep]:
+    def list_begun(self) -> frozenset[WaveStep]:
         """Return the legs that had begun before this session."""
         if not self._resumed:
             return frozenset()
         return frozenset(list_begun(self._database))
 
-    def needs(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
+    def list_prerequisites(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
         """Yield what the open targets of a leg wait for."""
         for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
             yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
 
-    def untouched(self) -> Iterator[tuple[int, TargetId]]:
+    def list_untouched(self) -> Iterator[tuple[int, TargetId]]:
         """Yield the number and the id of each open target that no undeploy was sent for."""
         query = (
             "SELECT seq, id FROM target WHERE outcome IS NULL"
@@ -146,7 +146,7 @@ class PendingTargets:
                     f"{self._database.path}: it names {show_name(name)}: {why}; nothing was sent"
                 )
 
-    def approved(self, seq: int) -> StateAtApproval | None:
+    def read_approved(self, seq: int) -> StateAtApproval | None:
         """Return what an approval saw of the target with a number, where the run has one."""
         if self._has_approval is None:
             self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
@@ -158,12 +158,12 @@ class PendingTargets:
             None,
         )
 
-    def targets(self) -> int:
+    def count_targets(self) -> int:
         """Count the whole plan."""
         count: int = self._database.one("SELECT COUNT(*) FROM target")[0]
         return count
 
-    def outcomes(self, wave_step: WaveStep | None = None) -> dict[tuple[Outcome, str], int]:
+    def count_outcomes(self, wave_step: WaveStep | None = None) -> dict[tuple[Outcome, str], int]:
         """Count what has ended, by outcome and the first word of its reason, in one leg or in all."""
         where = "" if wave_step is None else " AND wave = ? AND step = ?"
         query = f"SELECT outcome, {WORD}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
@@ -172,7 +172,7 @@ class PendingTargets:
             for outcome, word, count in self._database.rows(query, wave_step or ())
         }
 
-    def not_started(self, word: Reason) -> dict[str, int]:
+    def count_not_started(self, word: Reason) -> dict[str, int]:
         """Count what was not started for a reason that begins with ``word``, by gateway name."""
         query = (
             f"SELECT gateway, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = ?"
@@ -180,7 +180,7 @@ class PendingTargets:
         )
         return {self._names[gateway]: count for gateway, count in self._database.rows(query, (word.value,))}
 
-    def batch(
+    def read_batch(
         self, wave_step: WaveStep, gateway: str, after: Cursor
     ) -> tuple[list[tuple[Target, TargetHistory]], Cursor]:
         """Return the next targets of a leg on a gateway behind ``after``, and how far that is.

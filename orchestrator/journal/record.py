@@ -39,14 +39,14 @@ class SessionRecord:
         """Keep that this session began; durable when it returns."""
         await self._writing.write(_BEGIN, (self.session, at, holder, options.encode()))
 
-    async def intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
+    async def keep_intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
         """Keep that a request is about to leave. Only when this returns may it leave.
 
         Raises DiskError where that failed: then the intent is not in the journal.
         """
         await self._writing.write(INTENT, (target.seq, number, operation.act.value, operation.via, at))
 
-    def result(
+    def keep_result(
         self,
         target: Target,
         number: int,
@@ -68,34 +68,36 @@ class SessionRecord:
         )
         self._writing.post(RESULT, (*values, pods, target.seq, number))
 
-    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
+    def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
         """Keep what was seen of a target; durable before the next intent of its worker is."""
         value = _replace_surrogates(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 
-    def ended(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
+    def keep_outcome(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
         """Keep what became of a target in this session."""
         self._writing.post(
             ENDED, (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq)
         )
 
-    def wave_step(self, at: float, wave_step: WaveStep) -> None:
+    def keep_wave_step(self, at: float, wave_step: WaveStep) -> None:
         """Keep that a step of a wave began."""
-        self.note(at, "leg", text=encode_wave_step(wave_step))
+        self.keep_note(at, "leg", text=encode_wave_step(wave_step))
 
-    def pace(self, at: float, gateway: str, rate: float | None) -> None:
+    def keep_pace(self, at: float, gateway: str, rate: float | None) -> None:
         """Keep what bounds a lane's undeploys, in requests a second; None says that nothing does any more."""
-        self.note(at, "pace", gateway=gateway, text=encode_pace(rate))
+        self.keep_note(at, "pace", gateway=gateway, text=encode_pace(rate))
 
-    def control(self, at: float, note: ControlNote) -> None:
+    def keep_control(self, at: float, note: ControlNote) -> None:
         """Keep what a person asked of the run."""
-        self.note(at, "control", text=encode_control(note))
+        self.keep_note(at, "control", text=encode_control(note))
 
-    def note(self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None) -> None:
+    def keep_note(
+        self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None
+    ) -> None:
         """Keep what happened to a lane, or to the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _replace_surrogates(text)))
 
-    def leave(self, seq: int, reason: str, at: float) -> None:
+    def leave_target(self, seq: int, reason: str, at: float) -> None:
         """End a target that nothing was sent for."""
         self._writing.post(_LEAVE, (_replace_surrogates(reason), at, seq))
 

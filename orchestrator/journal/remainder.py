@@ -155,9 +155,9 @@ def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
             )
         if meta.act != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta.act}, which has no remainder to undeploy")
-        account = JournalReportSource(database, folder.id, held=False, restores=folder.restores())
+        account = JournalReportSource(database, folder.id, held=False, restores=folder.list_restores())
         # Asked once the moment that is read is fixed: whoever begins later changes nothing of it.
-        if holder := folder.holder():
+        if holder := folder.describe_holder():
             raise RunError(
                 f"run {folder.id} is going on ({holder}): what it leaves is known once it has ended"
             )

@@ -102,20 +102,20 @@ class JournalReportSource:
         names = [gateway.name for gateway in self.plan.gateways]
         return WorkingTimeCurves(self._database, names, self._working_times, buckets)
 
-    def wave_step(self) -> tuple[WaveStep, int] | None:
+    def read_wave_step(self) -> tuple[WaveStep, int] | None:
         """Return the step of a wave that the run came to last, and how many steps that wave has."""
         if (begun := read_last_begun(self._database)) is None:
             return None
         return begun, self._database.one(_STEPS, (begun.wave,))[0]
 
-    def still_down(self) -> Iterator[str]:
+    def list_still_down(self) -> Iterator[str]:
         """Yield the place of each target that is down by this run and has a snapshot that brings it back: its
         installation, and what follows the gateway's name in its id."""
         installations = [gateway.installation for gateway in self.plan.gateways]
         for name, gateway in list_still_down(self._database):
             yield f"{installations[gateway]}/{name.partition('/')[2]}"
 
-    def find(self, ref: str) -> list[str]:
+    def find_ids(self, ref: str) -> list[str]:
         """Return the ids of the targets that ``ref`` may mean, ``MOST_NAMED`` of them and one more at most:
         the target of that id, else those that match it as a pattern, else those that end with it, or hold
         it."""
@@ -135,7 +135,7 @@ class JournalReportSource:
         names = (name for (name,) in self._database.rows(_IDS))
         return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
 
-    def kept(self, name: str) -> TargetRecord:
+    def read_target(self, name: str) -> TargetRecord:
         """Return all that is kept about the target with that id, which the run has."""
         seq = self._database.one(_SEQ, (name,))[0]
         return TargetRecord(

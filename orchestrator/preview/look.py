@@ -48,7 +48,7 @@ async def take_preview(
     guard = summarize_protection(database, plan, options)
     held = {
         reason: count
-        for (_, reason), count in PendingTargets(database, plan, resumed=False).outcomes().items()
+        for (_, reason), count in PendingTargets(database, plan, resumed=False).count_outcomes().items()
     }
     targets = list(list_planned(loaded))
     if not targets:

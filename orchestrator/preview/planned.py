@@ -34,11 +34,11 @@ class PlannedCounts(Struct, frozen=True):
 def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
     """Yield the targets in the order in which a run takes them, without those that the draft holds back."""
     pending = PendingTargets(loaded.draft.database, loaded.plan, resumed=False)
-    for wave_step, gateway in pending.left():
-        batch, after = pending.batch(wave_step, gateway, START)
+    for wave_step, gateway in pending.count_left():
+        batch, after = pending.read_batch(wave_step, gateway, START)
         while batch:
             yield from (PlannedTarget(target, wave_step.step) for target, _ in batch)
-            batch, after = pending.batch(wave_step, gateway, after)
+            batch, after = pending.read_batch(wave_step, gateway, after)
 
 
 def list_taken_ids(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:

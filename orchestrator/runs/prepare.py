@@ -51,7 +51,7 @@ async def resolve_credentials(
     """
     pending = PendingTargets(database, plan, resumed=False)
     pending.refuse_vanishing()
-    left = pending.left()
+    left = pending.count_left()
     if not left and (options.only or options.skip or options.waves):
         raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     # A gateway without open targets needs no credential, and on a resume its reference may be gone.

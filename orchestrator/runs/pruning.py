@@ -55,12 +55,14 @@ def choose_prunable(
 def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _PruneCandidate:
     """Read one run; a run that cannot be read stays."""
     try:
-        with folder.account(among=restores) as account:
+        with folder.open_source(among=restores) as account:
             run = account.report.run
-            down = frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.still_down())
+            down = (
+                frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.list_still_down())
+            )
     except OrchestratorError:
         return _PruneCandidate(old=False, resumable=False, down=frozenset())
-    is_over = run.state == "complete" and folder.holder() is None
+    is_over = run.state == "complete" and folder.describe_holder() is None
     old = is_over and run.ended is not None and run.ended < before
     return _PruneCandidate(old, run.state in ("stopped", "interrupted", "killed"), down)
 

@@ -44,7 +44,7 @@ def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | N
     earlier session, and its journal has the status.
     """
     warnings = []
-    with folder.account() as source:
+    with folder.open_source() as source:
         for place in [folder.path, options.report_dir]:
             try:
                 if place is not None:
@@ -62,7 +62,7 @@ def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | N
 
 
 def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
-    with folder.account() as source:
+    with folder.open_source() as source:
         return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
 
 

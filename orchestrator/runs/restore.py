@@ -105,7 +105,7 @@ def build_restoration(
     runs = tuple(chain) or (parent,)
     # A live run may still take targets down, and this restore would miss them.
     for run in runs:
-        if (holder := run.holding()) is not None:
+        if (holder := run.read_holder()) is not None:
             raise RunError(
                 f"run {run.id} is going on: {holder}; stop it first: undeploy control {run.id} stop"
             )

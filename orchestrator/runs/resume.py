@@ -61,7 +61,7 @@ async def resume_run(
     if request.options.report_dir is not None:
         check_folder(request.options.report_dir)
     # The gate is around the lock: a resume that is refused lets go of the run before the next one looks.
-    with ExitStack() as gate, folder.locked() as holder:
+    with ExitStack() as gate, folder.lock() as holder:
         database = open_journal(folder)
         try:
             stopped = _read_stopped_run(folder, database, request.options)
@@ -131,7 +131,7 @@ async def _prepare(
     refuse_outside_window(chosen.window, environment.now(), wait=options.wait, takes=takes)
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)
-    home = stopped.folder.home(options.state)
+    home = stopped.folder.find_state(options.state)
     await refuse_overlap(gate, home, stopped.folder.journal, make_touch_test(plan, options))
     restores = _find_restores(stopped)
     refuse_restored(stopped.folder.id, restores, options)  # once more: one may have begun since

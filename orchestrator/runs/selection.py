@@ -54,7 +54,7 @@ def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
     """Return how protection narrows a run whose selection was applied in ``database``."""
-    held = PendingTargets(database, plan, resumed=False).outcomes()
+    held = PendingTargets(database, plan, resumed=False).count_outcomes()
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
         held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),

@@ -67,7 +67,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
         if not request.rehearsal:
             await refuse_overlap(gate, options.state, source.place / "journal.sqlite")
         folder = publish_draft(source.place, path)
-        with folder.locked() as holder:
+        with folder.lock() as holder:
             # From here on the run's own lock keeps other runs off its targets.
             gate.close()
             with request.signals.hold() as held:

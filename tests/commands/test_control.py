@@ -127,7 +127,7 @@ def held(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> RunFol
 
 
 def test_a_run_of_another_host_is_steered_there(held: RunFolder, undeploy: Undeploy) -> None:
-    with held.locked() as entry:
+    with held.lock() as entry:
         elsewhere = json.loads(entry) | {"host": "night-box", "user": "ops", "pid": 41}
         (held.path / "lock").write_text(json.dumps(elsewhere))
         told = undeploy("control", "latest", "pause")
@@ -139,7 +139,7 @@ def test_a_run_of_another_host_is_steered_there(held: RunFolder, undeploy: Undep
 
 @pytest.mark.parametrize("left", [False, True])
 def test_a_run_that_does_not_answer_is_told_so(held: RunFolder, undeploy: Undeploy, left: bool) -> None:
-    with held.locked(), socket.socket(socket.AF_UNIX) as dead:
+    with held.lock(), socket.socket(socket.AF_UNIX) as dead:
         if left:
             dead.bind("left")
             Path("left").rename(held.path / "control")  # where nobody listens

@@ -140,7 +140,7 @@ def test_what_is_refused(both: RunningSimulators, folder: Path, undeploy: Undepl
     rehearsal = undeploy("rehearse", "plan.yaml").run
     again = undeploy("run", "plan.yaml", "--yes", "--only", "roma-eu/**").run  # all down by then
     sent = both.books().requests
-    with RunFolder(STATE / "runs" / run).locked():
+    with RunFolder(STATE / "runs" / run).lock():
         live = undeploy("restore", run, "--yes")
     told = {
         "is a restore itself; restore the run " + run: undeploy("restore", restore, "--yes"),

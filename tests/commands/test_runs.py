@@ -68,7 +68,7 @@ def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
     stopped = undeploy("run", path, "--yes").run
     held, complete = list_runs(Path(".undeploy"))
     assert held.id == stopped
-    with complete.locked():
+    with complete.lock():
         prune_runs([held, complete], datetime.now(UTC) + timedelta(days=1), with_snapshots=True)
 
     assert len(list_runs(Path(".undeploy"))) == 2

@@ -47,7 +47,7 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OS
             return msgspec.json.encode(given)
 
         monkeypatch.setattr(control_socket, "send_command", ask)
-        monkeypatch.setattr(RunFolder, "holding", lambda _: "ada on ops-1")
+        monkeypatch.setattr(RunFolder, "read_holder", lambda _: "ada on ops-1")
 
     return answer
 

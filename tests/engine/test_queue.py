@@ -21,7 +21,7 @@ class BatchedTargets:
         self._targets = targets
         self.asked = 0
 
-    def batch(
+    def read_batch(
         self, wave_step: WaveStep, gateway: str, after: Cursor
     ) -> tuple[list[tuple[Target, TargetHistory]], Cursor]:
         self.asked += 1

@@ -199,7 +199,7 @@ def run_waves(
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
     kept = recall_lanes(database)[1]
-    status = choose_exit_status(pending.outcomes(), interrupted=run_gate.stop_kind == "interrupt")
+    status = choose_exit_status(pending.count_outcomes(), interrupted=run_gate.stop_kind == "interrupt")
     draft.close()
     return ExecutedRun(
         {name: outcome for name, outcome, *_ in rows},

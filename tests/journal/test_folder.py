@@ -65,10 +65,10 @@ def test_nobody_else_can_read_any_of_it(state: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         run = made(state)
-        with run.locked(), closing(run.open(write=True)) as database:
+        with run.lock(), closing(run.open(write=True)) as database:
             with database.transaction():
                 database.run(NOTE)
-            with run.account() as account:
+            with run.open_source() as account:
                 write_all(account, run.path)
             files = {path.name: mode(path) for path in run.path.iterdir()}
     finally:
@@ -99,7 +99,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from orchestrator.journal.folder import RunFolder
-with RunFolder(Path(sys.argv[1])).locked() as entry:
+with RunFolder(Path(sys.argv[1])).lock() as entry:
     print(entry, flush=True)
     sys.stdin.read()
 """
@@ -117,13 +117,13 @@ def held_by_child(run: RunFolder) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_second_process_is_told_who_works_on_the_run(state: Path) -> None:
     run = made(state)
-    assert run.holder() is None
+    assert run.describe_holder() is None
     with held_by_child(run) as child:
-        told = run.holder()
+        told = run.describe_holder()
         assert told is not None
         assert f" on {socket.gethostname()}, process {child.pid}, since 20" in told
         with pytest.raises(RunError, match=f"run {run.id} is going on: held by .*, process {child.pid}, "):
-            run.locked().__enter__()
+            run.lock().__enter__()
         with pytest.raises(RunError, match="is going on"):
             run.remove()
     assert run.journal.is_file()
@@ -135,10 +135,10 @@ def test_the_lock_of_a_killed_process_is_taken_over(state: Path) -> None:
         child.send_signal(signal.SIGKILL)
         child.wait()
         assert str(child.pid) in (run.path / "lock").read_text()
-        assert run.holder() is None
-        with run.locked():
-            assert f"process {os.getpid()}" in (run.holder() or "")
-    assert run.holder() is None
+        assert run.describe_holder() is None
+        with run.lock():
+            assert f"process {os.getpid()}" in (run.describe_holder() or "")
+    assert run.describe_holder() is None
 
 
 ALICE = "held by alice on host-1, process 123, since 2026-11-26T22:00:00+00:00"
@@ -152,15 +152,15 @@ def entry(run: RunFolder, **fields: object) -> None:
 
 def test_a_dead_holder_is_told_of_once_and_a_clean_end_leaves_no_entry(state: Path) -> None:
     run = made(state)
-    with run.locked():
+    with run.lock():
         assert run.remarks == ()
     assert (run.path / "lock").read_text() == ""
     entry(run)
-    with run.locked() as ours:
+    with run.lock() as ours:
         (remark,) = run.remarks
         assert remark == f"the run was {ALICE}, which has ended"
         assert (run.path / "lock").read_text() == ours
-    with suppress(KeyError), run.locked():
+    with suppress(KeyError), run.lock():
         assert run.remarks == ()
         raise KeyError
     assert (run.path / "lock").read_text() == ""
@@ -168,16 +168,16 @@ def test_a_dead_holder_is_told_of_once_and_a_clean_end_leaves_no_entry(state: Pa
 
 def test_the_holder_is_a_value(state: Path) -> None:
     run = made(state)
-    assert run.holding() is None
-    with run.locked():
-        holding = run.holding()
+    assert run.read_holder() is None
+    with run.lock():
+        holding = run.read_holder()
         assert holding is not None
         assert (holding.host, holding.pid, holding.is_here) == (socket.gethostname(), os.getpid(), True)
         (run.path / "lock").write_text('{"user":"x","host":"y","pid":7,"since":"z"}')
-        assert run.holding() == LockHolder(user="x", host="y", pid=7, since="z")
-        assert not (run.holding() or holding).is_here
+        assert run.read_holder() == LockHolder(user="x", host="y", pid=7, since="z")
+        assert not (run.read_holder() or holding).is_here
         (run.path / "lock").write_text("{")
-        assert run.holding() == LockHolder()
+        assert run.read_holder() == LockHolder()
         assert not LockHolder().is_here
 
 
@@ -187,12 +187,12 @@ def test_the_holder_is_a_value(state: Path) -> None:
 def test_on_a_network_file_system_the_entry_of_another_host_holds(state: Path) -> None:
     run = RunFolder(made(state).path, network=lambda _: "nfs4")
     entry(run)
-    holding = run.holding()
-    assert (str(holding), run.holder()) == (ALICE, ALICE)
+    holding = run.read_holder()
+    assert (str(holding), run.describe_holder()) == (ALICE, ALICE)
     assert holding is not None
     assert holding.unseen
     with pytest.raises(RunError) as caught:
-        run.locked().__enter__()
+        run.lock().__enter__()
     told = str(caught.value)
     assert told.startswith(
         f"run {run.id} may be going on: {ALICE}. The folder is on a network file system (nfs4)"
@@ -200,7 +200,7 @@ def test_on_a_network_file_system_the_entry_of_another_host_holds(state: Path) -
     assert told.endswith(f"End it there, or remove {run.path / 'lock'} if host-1 is gone")
     assert "host-1" in (run.path / "lock").read_text()
     (run.path / "lock").unlink()
-    with run.locked():
+    with run.lock():
         assert len(run.remarks) == 1
         assert "is on a network file system (nfs4)" in run.remarks[0]
 
@@ -208,8 +208,8 @@ def test_on_a_network_file_system_the_entry_of_another_host_holds(state: Path) -
 def test_on_a_network_file_system_a_dead_holder_of_this_host_is_taken_over(state: Path) -> None:
     run = RunFolder(made(state).path, network=lambda _: "nfs4")
     entry(run, host=socket.gethostname())
-    assert run.holder() is None
-    with run.locked():
+    assert run.describe_holder() is None
+    with run.lock():
         before, network = run.remarks
     assert before.endswith(", which has ended")
     assert network.startswith(f"{run.path} is on a network file system (nfs4): ")
@@ -218,8 +218,8 @@ def test_on_a_network_file_system_a_dead_holder_of_this_host_is_taken_over(state
 def test_on_a_local_file_system_another_host_is_this_one_by_another_name(state: Path) -> None:
     run = RunFolder(made(state).path, network=lambda _: None)
     entry(run)
-    assert run.holder() is None
-    with run.locked():
+    assert run.describe_holder() is None
+    with run.lock():
         assert len(run.remarks) == 1
 
 
@@ -227,14 +227,14 @@ def test_a_run_knows_its_state_folder(state: Path, tmp_path: Path, monkeypatch: 
     run = made(state)
     elsewhere = RunFolder(tmp_path / "copy")
     monkeypatch.chdir(run.path.parent)
-    assert run.home(tmp_path) == RunFolder(Path(run.id)).home(tmp_path) == state
-    assert elsewhere.home(tmp_path / "x") == tmp_path / "x"
+    assert run.find_state(tmp_path) == RunFolder(Path(run.id)).find_state(tmp_path) == state
+    assert elsewhere.find_state(tmp_path / "x") == tmp_path / "x"
 
 
 def test_one_process_does_not_hold_it_twice(state: Path) -> None:
     run = made(state)
-    with run.locked(), pytest.raises(RunError, match=f"process {os.getpid()}"):
-        run.locked().__enter__()
+    with run.lock(), pytest.raises(RunError, match=f"process {os.getpid()}"):
+        run.lock().__enter__()
 
 
 def test_who_asks_for_the_holder_is_not_mistaken_for_one(state: Path) -> None:
@@ -243,14 +243,14 @@ def test_who_asks_for_the_holder_is_not_mistaken_for_one(state: Path) -> None:
 
     def ask() -> None:
         while not done.is_set():
-            run.holder()
+            run.describe_holder()
 
     askers = [threading.Thread(target=ask) for _ in range(3)]
     for asker in askers:
         asker.start()
     try:
         for _ in range(200):
-            with run.locked():
+            with run.lock():
                 pass
     finally:
         done.set()
@@ -260,17 +260,17 @@ def test_who_asks_for_the_holder_is_not_mistaken_for_one(state: Path) -> None:
 
 def test_a_lock_without_a_readable_entry_still_holds(state: Path) -> None:
     run = made(state)
-    with run.locked():
+    with run.lock():
         for text in ("", "{", "[]", '{"user": "x"}', "\x00"):
             (run.path / "lock").write_text(text)
-            assert run.holder() == "held by another process"
+            assert run.describe_holder() == "held by another process"
 
 
 def test_a_folder_in_which_nothing_can_be_made_is_named(state: Path) -> None:
     run = RunFolder(state / "runs" / "gone")
-    assert run.holder() is None
+    assert run.describe_holder() is None
     with pytest.raises(RunError, match=f"{run.path}: the run cannot be locked: No such file"):
-        run.locked().__enter__()
+        run.lock().__enter__()
 
 
 def test_removing_leaves_nothing(state: Path) -> None:
@@ -462,9 +462,9 @@ def tell(what, act):
         print(what, act())
     except OrchestratorError as error:
         print(what, type(error).__name__, error)
-tell("state:", run.state)
-tell("holder:", run.holder)
-tell("lock:", lambda: run.locked().__enter__())
+tell("state:", run.read_state)
+tell("holder:", run.describe_holder)
+tell("lock:", lambda: run.lock().__enter__())
 tell("write:", lambda: run.open(write=True))
 """
 
@@ -475,7 +475,7 @@ def test_a_run_on_a_read_only_disk_says_what_cannot_be_done(state: Path, tmp_pat
         with suppress(OSError):
             if os.getuid() == 0 and parent.stat().st_mode & 0o005 != 0o005:
                 parent.chmod(parent.stat().st_mode | 0o005)
-    with run.locked(), closing(run.open(write=True)):
+    with run.lock(), closing(run.open(write=True)):
         pass  # as after a session: the journal is one that readers and a writer may share
     for path in run.path.iterdir():
         path.chmod(0o444)
@@ -505,8 +505,8 @@ def test_a_stranger_has_no_name(monkeypatch: pytest.MonkeyPatch, state: Path) ->
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     run = made(state)
-    with run.locked():
-        assert (run.holder() or "").startswith(f"held by {os.getuid()} on ")
+    with run.lock():
+        assert (run.describe_holder() or "").startswith(f"held by {os.getuid()} on ")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

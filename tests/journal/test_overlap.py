@@ -60,7 +60,7 @@ def end(path: Path, outcomes: Mapping[str, tuple[str, str | None]]) -> None:
 @contextmanager
 def live(run: RunFolder) -> Iterator[None]:
     """A run as it is at work: locked, its journal open for writing and written to."""
-    with run.locked(), closing(run.open(write=True)) as database:
+    with run.lock(), closing(run.open(write=True)) as database:
         with database.transaction():
             database.run("INSERT INTO note (session, at, kind, text) VALUES (1, 0.0, 'warning', 'x')")
         yield
@@ -237,7 +237,7 @@ def test_a_live_run_whose_journal_cannot_be_read_refuses_all(kept: Kept, harm: s
             connection.execute(statement)
     before = first.journal.read_bytes()
     with (
-        first.locked(),
+        first.lock(),
         pytest.raises(RunError, match=r"which targets it touches cannot be told: .*nothing was sent"),
     ):
         refuse_shared([first], ours, everything)
@@ -261,7 +261,7 @@ def test_a_run_that_goes_while_it_is_read_is_no_hindrance(
 ) -> None:
     first, ours = kept.run("first"), kept.draft("second")
     with ExitStack() as work:
-        work.enter_context(first.locked())
+        work.enter_context(first.lock())
 
         def gone(*_: object) -> tuple[int, str]:
             work.close()
@@ -273,7 +273,7 @@ def test_a_run_that_goes_while_it_is_read_is_no_hindrance(
 
 def test_reading_leaves_the_writer_alone(kept: Kept) -> None:
     first, ours = kept.run("first"), kept.draft("second")
-    with first.locked(), closing(first.open(write=True)) as database:
+    with first.lock(), closing(first.open(write=True)) as database:
         database.begin()  # a commit under way
         database.run("UPDATE target SET outcome = 'undeployed'")
         assert shared(first, ours) == (4, IDS[3])
@@ -323,7 +323,7 @@ async def test_a_run_that_cannot_be_looked_at_refuses_all(
     def forbidden(run: RunFolder) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(run.path / "lock"))
 
-    monkeypatch.setattr(RunFolder, "holding", forbidden)
+    monkeypatch.setattr(RunFolder, "read_holder", forbidden)
     with (
         ExitStack() as gate,
         pytest.raises(RunError, match=r"lock: whether a run is going on there cannot be told: "),

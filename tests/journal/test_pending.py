@@ -51,23 +51,23 @@ def outcomes(database: Database) -> dict[str, tuple[str | None, str | None]]:
 
 def test_a_batch_has_one_wave_and_one_gateway_in_the_plans_order(database: Database) -> None:
     asked = pending(database)
-    first = [made for made, _ in asked.batch(CANARY, "roma", START)[0]]
+    first = [made for made, _ in asked.read_batch(CANARY, "roma", START)[0]]
     assert [str(made.id) for made in first] == ["roma/a1", "roma/a2", "roma/a3"]
-    assert [str(made.id) for made, _ in asked.batch(REST, "roma", START)[0]] == ["roma/b1"]
+    assert [str(made.id) for made, _ in asked.read_batch(REST, "roma", START)[0]] == ["roma/b1"]
     assert first[0] == target(1, "roma/a1")
-    assert [str(made.id) for made, _ in asked.batch(CANARY, "roma", (0, 3))[0]] == ["roma/a3"]
-    assert asked.batch(CANARY, "roma", (0, 5)) == ([], (0, 5))
-    assert asked.batch(CANARY, "apim", START)[0][1][0].parts == ("p", "y", "test")
+    assert [str(made.id) for made, _ in asked.read_batch(CANARY, "roma", (0, 3))[0]] == ["roma/a3"]
+    assert asked.read_batch(CANARY, "roma", (0, 5)) == ([], (0, 5))
+    assert asked.read_batch(CANARY, "apim", START)[0][1][0].parts == ("p", "y", "test")
 
 
 def test_what_has_ended_is_neither_in_a_batch_nor_left(database: Database) -> None:
     database.run(SET, ("undeployed", None, 1))
     database.run(SET, ("unknown", "spent: x", 4))
-    assert [made.seq for made, _ in pending(database).batch(CANARY, "roma", START)[0]] == [3, 5]
-    assert pending(database).left() == {(CANARY, "apim"): 1, (CANARY, "roma"): 2, (REST, "roma"): 1}
-    assert pending(database).targets() == 6
-    assert pending(database).outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
-    assert pending(database).outcomes(REST) == {}
+    assert [made.seq for made, _ in pending(database).read_batch(CANARY, "roma", START)[0]] == [3, 5]
+    assert pending(database).count_left() == {(CANARY, "apim"): 1, (CANARY, "roma"): 2, (REST, "roma"): 1}
+    assert pending(database).count_targets() == 6
+    assert pending(database).count_outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
+    assert pending(database).count_outcomes(REST) == {}
 
 
 def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_batches_are_bounded_and_miss_nothing(tmp_path: Path) -> None:
         seen: list[int] = []
         sizes = []
         at = START
-        while (read := asked.batch(WaveStep(0, 0), "roma", at))[0]:
+        while (read := asked.read_batch(WaveStep(0, 0), "roma", at))[0]:
             batch, at = read
             sizes.append(len(batch))
             seen += [made.seq for made, _ in batch]
@@ -95,12 +95,12 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
     ]:
         database.run(ATTEMPT, row)
     first, second, third = (
-        history for _, history in pending(database, resumed=True).batch(CANARY, "roma", START)[0]
+        history for _, history in pending(database, resumed=True).read_batch(CANARY, "roma", START)[0]
     )
     assert (first.requests, first.charged, first.in_doubt, first.may_have_arrived) == (2, 2, True, True)
     assert (second.requests, second.charged, second.in_doubt) == (1, 0, False)
     assert (third.requests, third.in_doubt) == (0, False)
-    assert pending(database).batch(CANARY, "roma", START)[0][0][1].requests == 0
+    assert pending(database).read_batch(CANARY, "roma", START)[0][0][1].requests == 0
 
 
 def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> None:
@@ -109,7 +109,7 @@ def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> 
         "INSERT INTO attempt (seq, number, act, via, started, verdict, pods) VALUES (?, ?, ?, ?, ?, ?, ?)",
         row,
     )
-    about = pending(database, resumed=True).batch(CANARY, "roma", START)[0][0][1].unsettled_reply
+    about = pending(database, resumed=True).read_batch(CANARY, "roma", START)[0][0][1].unsettled_reply
     assert about is not None
     assert (about.pods, about.pod_count) == (("pod-1", "pod-2"), 3)
 
@@ -230,8 +230,8 @@ def ordered(folder: Path, *needs: tuple[int, str], count: int = 6) -> Database:
 def test_nobody_stands_in_a_batch_before_one_that_it_waits_for(tmp_path: Path) -> None:
     with closing(ordered(tmp_path, (1, "roma/a6"), (6, "roma/a4"), (2, "roma/a4"))) as database:
         asked = PendingTargets(database, plan(), resumed=False)
-        whole, at = asked.batch(WaveStep(0, 0), "roma", START)
-        rest, end = asked.batch(WaveStep(0, 0), "roma", (1, 2))
+        whole, at = asked.read_batch(WaveStep(0, 0), "roma", START)
+        rest, end = asked.read_batch(WaveStep(0, 0), "roma", (1, 2))
 
     assert [made.seq for made, _ in whole] == [3, 4, 5, 2, 6, 1]
     assert at == (2, 1)
@@ -245,15 +245,16 @@ def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> Non
         asked = PendingTargets(database, plan(), resumed=False)
 
         wave_steps = [
-            [made.seq for made, _ in asked.batch(WaveStep(0, step), "roma", START)[0]] for step in range(3)
+            [made.seq for made, _ in asked.read_batch(WaveStep(0, step), "roma", START)[0]]
+            for step in range(3)
         ]
         assert wave_steps == [[3], [4, 5], [6, 1]]
-        assert asked.left() == {
+        assert asked.count_left() == {
             (WaveStep(0, 0), "roma"): 1,
             (WaveStep(0, 1), "roma"): 2,
             (WaveStep(0, 2), "roma"): 2,
         }
-        assert asked.steps(0) == 3
+        assert asked.count_steps(0) == 3
 
 
 def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
         database.run(SET, ("failed", "refused: no", 1))
         database.run(SET, ("not_started", "dependency: x", 4))
         asked = PendingTargets(database, plan(), resumed=False)
-        first, second = (list(asked.needs(WaveStep(0, step))) for step in (0, 1))
+        first, second = (list(asked.list_prerequisites(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
     assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, in_same_step=True)]
@@ -274,17 +275,17 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
 
 
 def test_a_leg_has_begun_once_a_session_has_come_to_it(database: Database) -> None:
-    assert pending(database, resumed=True).begun() == frozenset()
+    assert pending(database, resumed=True).list_begun() == frozenset()
     database.run("INSERT INTO note (session, at, kind, text) VALUES (1, 1.0, 'leg', '1 0')")
-    assert pending(database, resumed=True).begun() == {REST}
-    assert pending(database).begun() == frozenset()
+    assert pending(database, resumed=True).list_begun() == {REST}
+    assert pending(database).list_begun() == frozenset()
 
 
 def test_only_an_undeploy_makes_a_target_touched(database: Database) -> None:
     database.run(ATTEMPT, (1, 1, "look", "up", None))
     database.run(ATTEMPT, (3, 1, "undeploy", None, None))
     database.run(SET, ("undeployed", None, 5))
-    assert [seq for seq, _ in pending(database).untouched()] == [1, 2, 4, 6]
+    assert [seq for seq, _ in pending(database).list_untouched()] == [1, 2, 4, 6]
 
 
 def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Database) -> None:

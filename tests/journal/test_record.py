@@ -35,17 +35,17 @@ def stored(folder: Path, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.promise(2)
 async def test_an_intent_is_in_the_journal_when_it_returns(record: SessionRecord, tmp_path: Path) -> None:
-    await record.intent(ONE, 1, UNDEPLOY, START)
-    await record.intent(ONE, 2, Operation(Act.LOOK, "show"), START + 1)
+    await record.keep_intent(ONE, 1, UNDEPLOY, START)
+    await record.keep_intent(ONE, 2, Operation(Act.LOOK, "show"), START + 1)
     rows = stored(tmp_path, "SELECT seq, number, act, via, started, verdict FROM attempt")
     assert rows == [(1, 1, "undeploy", "", START, None), (1, 2, "look", "show", START + 1, None)]
 
 
 async def test_a_result_precedes_the_next_intent(record: SessionRecord, tmp_path: Path) -> None:
-    await record.intent(ONE, 1, UNDEPLOY, START)
-    record.result(ONE, 1, DOUBT, seconds=0.2, status=500, sent=True)
-    record.ended(ONE, TargetEnd(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
-    await record.intent(TWO, 1, UNDEPLOY, START + 1)
+    await record.keep_intent(ONE, 1, UNDEPLOY, START)
+    record.keep_result(ONE, 1, DOUBT, seconds=0.2, status=500, sent=True)
+    record.keep_outcome(ONE, TargetEnd(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
+    await record.keep_intent(TWO, 1, UNDEPLOY, START + 1)
     rows = stored(tmp_path, "SELECT seconds, status, code, message, verdict, sent FROM attempt WHERE seq = 1")
     assert rows == [(0.2, 500, "APIG.9999", "System error", "doubt", 1)]
     rows = stored(tmp_path, "SELECT outcome, reason, evidence, seconds, ended FROM target WHERE seq = 1")
@@ -76,9 +76,9 @@ async def test_a_result_precedes_the_next_intent(record: SessionRecord, tmp_path
 async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
     record: SessionRecord, tmp_path: Path, reading: Reading
 ) -> None:
-    await record.intent(ONE, 1, UNDEPLOY, START)
+    await record.keep_intent(ONE, 1, UNDEPLOY, START)
     assert decode_reading(Act.UNDEPLOY, None, None, None, None, evidence="204") is None
-    record.result(ONE, 1, reading, seconds=0.2, status=500, sent=True)
+    record.keep_result(ONE, 1, reading, seconds=0.2, status=500, sent=True)
     await record.flush()
     (row,) = stored(tmp_path, "SELECT code, message, verdict, pods FROM attempt")
     assert decode_reading(Act.UNDEPLOY, *row, evidence="deploymentResult") == reading
@@ -87,11 +87,11 @@ async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
 async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
     record: SessionRecord, tmp_path: Path
 ) -> None:
-    await record.intent(ONE, 1, UNDEPLOY, START)
+    await record.keep_intent(ONE, 1, UNDEPLOY, START)
     odd = Reading(verdict=Verdict.PARTIAL, code="\ud800", message="a\udfffb", pods=("p\ud800",), pod_count=1)
-    record.result(ONE, 1, odd, seconds=0.2, status=200, sent=True)
-    record.ended(ONE, TargetEnd(Outcome.FAILED, "partial: p\ud800"), seconds=0.3, at=START)
-    record.note(START, "warning", text="x\ud800")
+    record.keep_result(ONE, 1, odd, seconds=0.2, status=200, sent=True)
+    record.keep_outcome(ONE, TargetEnd(Outcome.FAILED, "partial: p\ud800"), seconds=0.3, at=START)
+    record.keep_note(START, "warning", text="x\ud800")
     await record.flush()
     assert stored(tmp_path, "SELECT code, message FROM attempt") == [("?", "a?b")]
     assert stored(tmp_path, "SELECT reason FROM target WHERE seq = 1") == [("partial: p?",)]
@@ -101,9 +101,9 @@ async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
 async def test_what_was_not_reached_is_unknown_only_where_a_request_may_have_arrived(
     record: SessionRecord, tmp_path: Path
 ) -> None:
-    await record.intent(ONE, 1, UNDEPLOY, START)
-    await record.intent(TWO, 1, UNDEPLOY, START)
-    record.result(TWO, 1, Reading(verdict=Verdict.BUSY), seconds=0.1, status=429, sent=True)
+    await record.keep_intent(ONE, 1, UNDEPLOY, START)
+    await record.keep_intent(TWO, 1, UNDEPLOY, START)
+    record.keep_result(TWO, 1, Reading(verdict=Verdict.BUSY), seconds=0.1, status=429, sent=True)
     record.leave_rest("parked: of another gateway", START, gateway=1)
     record.leave_rest("window: closed", START + 5)
     await record.flush()
@@ -127,7 +127,7 @@ async def test_what_one_gateway_leaves_is_not_what_the_others_do(
 async def test_a_session_is_kept_from_its_begin_to_its_end(record: SessionRecord, tmp_path: Path) -> None:
     await record.begin(START, '{"pid": 1}', SessionOptions())
     assert stored(tmp_path, "SELECT started, ended, state FROM session") == [(START, None, None)]
-    record.note(START + 1, "parked", gateway="roma", text="parked: five faults")
+    record.keep_note(START + 1, "parked", gateway="roma", text="parked: five faults")
     await record.finish(START + 9, state="stopped", stopped_by="window: x", exit_status=4, seconds=9.0)
     rows = stored(tmp_path, "SELECT number, ended, state, stopped_by, exit_status, seconds FROM session")
     assert rows == [(1, START + 9, "stopped", "window: x", 4, 9.0)]
@@ -136,6 +136,6 @@ async def test_a_session_is_kept_from_its_begin_to_its_end(record: SessionRecord
 
 
 async def test_one_request_has_one_intent(record: SessionRecord) -> None:
-    await record.intent(THREE, 1, UNDEPLOY, START)
+    await record.keep_intent(THREE, 1, UNDEPLOY, START)
     with pytest.raises(DiskError, match="UNIQUE"):
-        await record.intent(THREE, 1, UNDEPLOY, START)
+        await record.keep_intent(THREE, 1, UNDEPLOY, START)

@@ -170,7 +170,7 @@ def test_a_run_that_goes_on_has_no_remainder(tmp_path: Path) -> None:
     folder = RunFolder(story.folder)
 
     with (
-        folder.locked(),
+        folder.lock(),
         pytest.raises(RunError, match="is going on"),
         open_remainder(RunFolder(story.folder)),
     ):

@@ -175,7 +175,7 @@ def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> Non
     database.close()
     database = open_database(tmp_path / "journal.sqlite", write=False)
 
-    ((first, _), (third, _)), _ = PendingTargets(database, plan(), resumed=False).batch(
+    ((first, _), (third, _)), _ = PendingTargets(database, plan(), resumed=False).read_batch(
         WaveStep(0, 0), "roma", START
     )
     assert (first.id, first.deploy, first.pods) == ("roma/a1", '{"x": 1}', 2)

@@ -167,7 +167,7 @@ def test_a_killed_run_leaves_what_its_own_report_says(kept: State) -> None:
 
     assert outcomes([first, second])["roma/a"] == ("unknown", "interrupt: the run was killed")
     assert report["run"]["state"] == "killed"
-    with second.locked():
+    with second.lock():
         assert told([first, second])["run"]["state"] == "running"
 
 

@@ -296,7 +296,7 @@ class _SeedPlay:
         """Return a digest of all outcomes."""
         ends = []
         for run in list_runs(self._folder):
-            with run.account() as account:
+            with run.open_source() as account:
                 ends += [(target.id, target.outcome, len(target.attempts)) for target in account.targets()]
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 

@@ -156,7 +156,7 @@ def list_in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
 
 def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
     """Yield each broken promise of a run that has reached its end."""
-    with folder.account() as account:
+    with folder.open_source() as account:
         targets = list(account.targets())
         report = account.report
     if [target.id for target in targets] != [target.id for target in scene.targets]:

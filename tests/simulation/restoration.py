@@ -124,7 +124,7 @@ def check_restored(
     if not runs:
         yield "no restore was made"
         return
-    with runs[0].account() as account:
+    with runs[0].open_source() as account:
         report, targets = account.report, list(account.targets())
     if (report.run.act, report.run.parent) != ("restore", way.parent.id):
         yield "the restore does not say what it is, or of which run"

@@ -167,18 +167,18 @@ class Journal:
         self._fails_at = fails_at
         self._fault = fault
 
-    async def intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
+    async def keep_intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
         await anyio.sleep(self._takes)
         if number == self._fails_at and self._fault is not None:
             raise self._fault
         self.rows.append(("intent", number, operation.act))
 
-    def result(
+    def keep_result(
         self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
     ) -> None:
         self.rows.append(("result", number, reading.verdict))
 
-    def snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
+    def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
         return
 
 
@@ -227,10 +227,10 @@ def lane(
 class NothingPending:
     """The open targets of a run whose journal the test does without."""
 
-    def approved(self, seq: int) -> None:
+    def read_approved(self, seq: int) -> None:
         return None
 
-    def untouched(self) -> tuple[tuple[int, TargetId], ...]:
+    def list_untouched(self) -> tuple[tuple[int, TargetId], ...]:
         return ()
 
 

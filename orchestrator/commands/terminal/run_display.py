@@ -116,7 +116,7 @@ def _tell_troubles(result: RunResult) -> None:
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
-        with result.folder.account() as account:
+        with result.folder.open_source() as account:
             for line in list_trouble(account.trouble(), report.totals):
                 tell(line)
     for gateway in report.gateways:
