@@ -75,7 +75,7 @@ class PlanDocument:
         self.gateways = gateways
         self.waves: list[Wave] = []
         self.skipped = False
-        self.includes = TargetFiles(path, problems)
+        self.target_files = TargetFiles(path, problems)
         self.source = PlanSource(stream)
         self._problems = problems
         self._collector = collector
@@ -130,6 +130,7 @@ class PlanDocument:
             self.source.held = 0
             self._read_top_key(event)
         composer.take_event()
+        # Of two documents only one could be meant, and the program cannot know which.
         after = composer.take_event()
         if isinstance(after, DocumentStartEvent):
             raise UnreadableError(
@@ -231,7 +232,7 @@ class PlanDocument:
             self.skipped = True
             read: EntryReader | None = None
         else:
-            read = EntryReader(self.gateways, self._collector, self.includes, self._problems)
+            read = EntryReader(self.gateways, self._collector, self.target_files, self._problems)
         if not self._read_entries(read, path):
             self._problems.add(get_position(event), path, "the list of targets is empty")
 

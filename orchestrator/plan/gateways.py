@@ -62,6 +62,7 @@ def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Pr
         return NamedGateway(name, None, None)
     kind = _read_kind(node, path, problems)
     if kind is None:
+        # Check the keys that all kinds share, to name all problems at once.
         common = {key: value for key, value in node.values.items() if key in list_keys(Gateway)}
         keys = {key: node.keys[key] for key in common}
         read_record(MappingNode(keys, common, node.at), Gateway, path, problems, beside=_READ_ABOVE)

@@ -10,6 +10,7 @@ from orchestrator.model.gateway import Gateway
 
 READS_VERSION = 1
 
+# People paste credentials where a reference belongs, and messages end up in logs and tickets.
 _SECRET = re.compile(r"gateways\..+\.(auth|url|proxy)(?![^.\[])")
 
 SHORT_WAVE = "targets"

@@ -55,37 +55,37 @@ def read_plan(
     the first 200 of them in full; by then the sink may hold some targets. Resolves no credential and sends
     nothing. Memory does not grow with the targets.
     """
-    intake = CountingCollector(sink)
+    collector = CountingCollector(sink)
     given = None if instead is None else _number_given(instead)
     options = None if given is None else OptionsCollector(one.text for one in given)
-    problems, document = _read_to_the_end(path, intake if options is None else options)
+    problems, document = _read_to_the_end(path, collector if options is None else options)
     header = read_header(document.header, problems)
     check_parts(document.header, problems, targets=given is None)
     gateways = document.gateways or {}
     waves = tuple(document.waves)
     if given is not None and options is not None:
         waves = (Wave(name=SHORT_WAVE),)
-        _collect_given(given, gateways, options, intake, problems)
+        _collect_given(given, gateways, options, collector, problems)
     # The sink holds only the first targets of a plan with too many, so the others would look unknown.
-    if not intake.is_cut():
+    if not collector.is_cut():
         add_dependency_faults(sink.find_dependency_faults(), problems)
     check_own_patterns(document.header, gateways, problems)
     _check_duplicates(sink, gateways, problems)
-    _check_at_most(document, header, intake.count, problems)
+    _check_at_most(document, header, collector.count, problems)
     problems.raise_any()
-    _warn_of_doubtful(intake, problems)
+    _warn_of_doubtful(collector, problems)
     entries = tuple(known.entry for known in gateways.values() if known.entry is not None)
     assert header is not None  # noqa: S101 - else there were problems
-    prints = [document.source.fingerprint, *document.includes.fingerprints]
+    prints = [document.source.fingerprint, *document.target_files.fingerprints]
     return ParsedPlan(
         plan=Plan(**asdict(header), gateways=entries, waves=waves),
         digest=compute_digest(prints, None if given is None else [one.text for one in given]),
         folder=path.absolute().parent,
         source=path.absolute(),
         source_digest=prints[0].digest().hex(),
-        targets=intake.count,
-        by_gateway={known: intake.by_gateway.get(known, 0) for known in gateways},
-        by_wave={wave.name: count for wave, count in zip(waves, intake.count_by_wave(), strict=True)},
+        targets=collector.count,
+        by_gateway={known: collector.by_gateway.get(known, 0) for known in gateways},
+        by_wave={wave.name: count for wave, count in zip(waves, collector.count_by_wave(), strict=True)},
         warnings=problems.list_warnings(),
     )
 
@@ -107,7 +107,7 @@ def read_once(
     collector: TargetCollector,
     gateways: Mapping[str, NamedGateway] | None,
     *,
-    pass_over: bool = False,
+    skip_targets: bool = False,
 ) -> tuple[Problems, PlanDocument]:
     """Read the file, or all but its targets. Raises ``PlanError`` if the rest of it cannot be read."""
     problems = Problems()
@@ -115,7 +115,7 @@ def read_once(
     try:
         with open_regular(path) as stream:
             document = PlanDocument(path, stream, collector, problems, gateways)
-            document.skipped = pass_over
+            document.skipped = skip_targets
             document.read()
             return problems, document
     except UnfitError as unfit:
@@ -141,7 +141,7 @@ def _collect_given(
     ids: Sequence[GivenTarget],
     gateways: Mapping[str, NamedGateway],
     options: OptionsCollector,
-    intake: CountingCollector,
+    collector: CountingCollector,
     problems: Problems,
 ) -> None:
     files = {name: problems.add_file(name) for name in dict.fromkeys(one.file for one in ids)}
@@ -152,17 +152,17 @@ def _collect_given(
         except UnfitError as unfit:
             problems.add(at, "", unfit.message, unfit.hint)
         else:
-            intake.put(known.name, *options.find(known.name, parts), at)
+            collector.put(known.name, *options.find(known.name, parts), at)
             if seems := explain_mistake(one):
                 problems.warn(at, "", f"{quote_text(one.text)} {seems}")
     if not ids:
         problems.add(FilePosition(problems.add_file(COMMAND_LINE), 0, 0), "", "no target is given")
 
 
-def _warn_of_doubtful(intake: CountingCollector, problems: Problems) -> None:
-    for at, why in intake.doubtful:
+def _warn_of_doubtful(collector: CountingCollector, problems: Problems) -> None:
+    for at, why in collector.doubtful:
         problems.warn(at, "", why)
-    problems.count_warnings(intake.doubtful_more)
+    problems.count_warnings(collector.doubtful_more)
 
 
 def _check_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], problems: Problems) -> None:

@@ -42,6 +42,12 @@ class KeyField(Struct, frozen=True):
     description: str = ""
     """The meaning of the key, for editors."""
 
+    @property
+    def form(self) -> str:
+        """How a plan writes the value, such as ``path``; empty if the type says it."""
+        extra = self.type.extra if isinstance(self.type, inspect.Metadata) else None
+        return str(extra["form"]) if extra else ""
+
 
 @cache
 def list_keys(cls: type[Struct]) -> Mapping[str, KeyField]:

@@ -74,6 +74,7 @@ class Fingerprint:
 def compute_digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> str:
     """Return the digest that an approval names: over each file's length and SHA-256, then the given ids."""
     total = hashlib.sha256()
+    # Words and lengths stand between the parts, so that no two lists of files and ids give the same bytes.
     for file in files:
         total.update(b"file" + file.size.to_bytes(8) + file.digest())
     for text in ids or ():

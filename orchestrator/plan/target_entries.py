@@ -40,13 +40,13 @@ class EntryReader:
         self,
         gateways: Mapping[str, NamedGateway],
         collector: TargetCollector,
-        includes: TargetFiles,
+        target_files: TargetFiles,
         problems: Problems,
     ) -> None:
         self._gateways = gateways
         self._collector = collector
         self._put = collector.put
-        self._includes = includes
+        self._target_files = target_files
         self._problems = problems
         self._shapes: dict[tuple[str, tuple[str, ...]], TargetShape] = {}
         self._last: TargetShape | None = None
@@ -130,7 +130,9 @@ class EntryReader:
                 self._problems.add(node.keys[key], join_path(path, key), message)
         value = node.values["from_file"]
         if isinstance(value, ScalarNode):
-            self._includes.read(value, gateway, kind, f"{path}.from_file", self._collector, self._gateways)
+            self._target_files.read(
+                value, gateway, kind, f"{path}.from_file", self._collector, self._gateways
+            )
         elif value is not None:
             message = f"found {describe_node(value)}, expected the path of a file"
             self._problems.add(value.at, f"{path}.from_file", message)

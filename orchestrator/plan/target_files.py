@@ -122,6 +122,7 @@ class _TargetFileReader:
         self._problems.add(FilePosition(self._file_index, line, min(line, 1)), key, message, hint)
 
     def _read_csv(self, text: Iterator[str]) -> None:
+        # Without strict, a stray quote would silently swallow the rows that follow.
         table = csv.reader(text, strict=True)
         ended = 0
         try:
@@ -138,6 +139,7 @@ class _TargetFileReader:
                     self._rows += 1
                     self._add_problem(ended, "", "the header stands here once more", "take this line out")
                 elif cells:
+                    # Spreadsheets write TRUE and FALSE in capitals.
                     if flag is not None and flag < len(cells) and cells[flag].lower() in {"true", "false"}:
                         cells[flag] = cells[flag].lower()
                     self._read_cells(shape, cells, len(columns), after, ended)

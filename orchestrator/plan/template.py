@@ -13,18 +13,22 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import PlanHeader
+from orchestrator.model.settings import CredentialReference, Tls
 from orchestrator.plan.collectors import OptionsCollector
 from orchestrator.plan.header import read_header
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
 from orchestrator.plan.protect import check_own_patterns
 from orchestrator.plan.reader import read_once
+from orchestrator.plan.records import list_keys
 from orchestrator.plan.source import is_within
 from orchestrator.plan.yaml_text import format_quoted, format_text
 
 # Values that stay plain if they were plain, besides names: numbers, shares, times, paths.
 _PLAIN_ANYWHERE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+%:-]*(?<!:)")
 
-_FILES = frozenset({"file", "ca_file", "cert_file", "key_file"})
+_PATH_KEYS = frozenset(
+    key for cls in (CredentialReference, Tls) for key, field in list_keys(cls).items() if field.form == "path"
+)
 
 
 class PlanTemplate(Struct, frozen=True, kw_only=True):
@@ -42,7 +46,7 @@ def read_template(path: Path) -> PlanTemplate:
 
     Raises ``PlanError`` with every problem of the rest. Resolves no credential.
     """
-    problems, document = read_once(path, OptionsCollector(()), None, pass_over=True)
+    problems, document = read_once(path, OptionsCollector(()), None, skip_targets=True)
     header = read_header(document.header, problems)
     if "gateways" not in document.header.keys:
         problems.add(document.header.at, "", "the key gateways is missing")
@@ -58,24 +62,24 @@ def read_template(path: Path) -> PlanTemplate:
     )
 
 
-def move_paths(frame: PlanTemplate, folder: Path) -> MappingNode:
+def move_paths(template: PlanTemplate, folder: Path) -> MappingNode:
     """Return the entries for a plan in another ``folder``: their paths lead to the same files as before.
 
     Raises ``UsageError`` for a credential's command that may depend on the plan's folder, since it runs
     there.
     """
-    here, there = Path(os.path.realpath(frame.folder)), Path(os.path.realpath(folder))
-    gateways = frame.entries.values.get("gateways")
+    here, there = Path(os.path.realpath(template.folder)), Path(os.path.realpath(folder))
+    gateways = template.entries.values.get("gateways")
     if here == there or not isinstance(gateways, MappingNode):
-        return frame.entries
+        return template.entries
     moving = _PathMover(here, there)
-    values = {**frame.entries.values, "gateways": moving.move(gateways, "gateways")}
-    return replace(frame.entries, values=values)
+    values = {**template.entries.values, "gateways": moving.move(gateways, "gateways")}
+    return replace(template.entries, values=values)
 
 
-def has_relative_paths(frame: PlanTemplate) -> bool:
+def has_relative_paths(template: PlanTemplate) -> bool:
     """Return whether the gateways name files by paths that depend on the plan's folder."""
-    return _has_relative_path(frame.entries.values.get("gateways"), "")
+    return _has_relative_path(template.entries.values.get("gateways"), "")
 
 
 def _has_relative_path(node: Node | None, key: str) -> bool:
@@ -85,7 +89,7 @@ def _has_relative_path(node: Node | None, key: str) -> bool:
         case ListNode():
             return any(_has_relative_path(value, key) for value in node.values)
         case ScalarNode():
-            return key in _FILES and _is_relative(node.text)
+            return key in _PATH_KEYS and _is_relative(node.text)
     return False
 
 
@@ -106,7 +110,7 @@ class _PathMover:
                 return replace(node, values=values)
             case ListNode() if key == "command":
                 self._refuse_command(node, path)
-            case ScalarNode() if key in _FILES and _is_relative(node.text):
+            case ScalarNode() if key in _PATH_KEYS and _is_relative(node.text):
                 return replace(node, text=os.path.relpath(self._here / node.text, self._there))
         return node
 

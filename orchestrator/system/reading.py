@@ -23,6 +23,9 @@ PATIENCE = 30.0
 """Seconds in which a pipe's writer must deliver everything."""
 
 _BLOCK = 1 << 16
+# Another file may take this one's place before it is opened: opening a pipe must not wait then, and a
+# terminal must not become the terminal of this process.
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class FileRefusedError(Exception):
@@ -49,7 +52,7 @@ def open_regular(path: Path, *, largest: int = LARGEST) -> BinaryIO:
     """
     try:
         _refuse_other(path.stat().st_mode, pipes=False)
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        handle = os.open(path, _READ_ONLY)
     except OSError as error:
         raise _explain_open_error(error) from None
     stream = os.fdopen(handle, "rb")
@@ -81,7 +84,7 @@ def read_any(path: Path, *, largest: int = LARGEST, patience: float = PATIENCE) 
     if not is_pipe(path):
         return read_regular(path, largest=largest)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        handle = os.open(path, _READ_ONLY)
     except OSError as error:
         raise _explain_open_error(error) from None
     with closing(os.fdopen(handle, "rb", buffering=0)):

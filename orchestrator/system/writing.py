@@ -79,6 +79,7 @@ def write_regular_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
             yield out
+            # Sync before the rename: after a crash the name must not lead to an empty file.
             out.flush()
             os.fsync(out.fileno())
         if replace:
@@ -87,6 +88,7 @@ def write_regular_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
             _link_draft(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+    # The rename itself survives a crash only once the folder is on disk.
     sync_path(path.parent)
 
 
@@ -120,6 +122,7 @@ def _open_or_duplicate(path: Path) -> int:
     """Open ``path`` to append; duplicate a descriptor of this program's own. Never waits for a reader."""
     if ours := _OURS.fullmatch(str(path)):
         return os.dup(int(_NAMED.get(str(path)) or ours[1] or ours[2]))
+    # O_NONBLOCK makes opening a pipe without a reader fail at once. Later writes may block.
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     handle = os.open(path, how, 0o600)
     os.set_blocking(handle, True)

@@ -112,11 +112,11 @@ def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> Non
 def test_a_path_that_needs_no_folder_stays(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD.replace("ca.pem", "/etc/ca.pem").replace("secrets/iam", "~/iam"), "utf-8")
-    frame = read_template(path)
+    template = read_template(path)
 
-    assert not has_relative_paths(frame)
-    assert "\n".join(format_block(move_paths(frame, tmp_path / "else"))) == "\n".join(
-        format_block(frame.entries)
+    assert not has_relative_paths(template)
+    assert "\n".join(format_block(move_paths(template, tmp_path / "else"))) == "\n".join(
+        format_block(template.entries)
     )
 
 
@@ -125,11 +125,11 @@ def test_a_command_that_depends_on_the_folder_is_not_moved(tmp_path: Path, argum
     (tmp_path / "token.key").touch()
     path = tmp_path / "plan.yaml"
     path.write_text(HEAD.replace("[pass, show,", f"[{argument}, show,"), "utf-8")
-    frame = read_template(path)
+    template = read_template(path)
 
-    assert move_paths(frame, tmp_path) is frame.entries
+    assert move_paths(template, tmp_path) is template.entries
     with pytest.raises(UsageError, match="the command runs in the plan's folder"):
-        move_paths(frame, tmp_path / "else")
+        move_paths(template, tmp_path / "else")
 
 
 def test_a_template_needs_no_targets_and_ignores_those_of_a_plan(tmp_path: Path) -> None:
