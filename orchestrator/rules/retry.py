@@ -18,8 +18,10 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.text.counting import count_noun
 
 LOOKS_PER_DOUBT = 3
+"""Looks that one doubt may cost, those that met a fault included."""
+
 LOOKS_BEFORE = 2
-"""Looks before the first undeploy: one, and one more where that met a fault. A deploy is not sent without."""
+"""Looks before the first undeploy: one, and one more after a fault. A deploy is not sent without a look."""
 
 _MIRRORED = {Verdict.UP: Verdict.DOWN, Verdict.DOWN: Verdict.UP}
 _NO_REPEAT = {Verdict.DOUBT: Verdict.STRANGE}
@@ -38,7 +40,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     always_look: bool = False
     absent_ok: bool = False
     act: Act = Act.UNDEPLOY
-    """What is done to the targets: undeploy, or in a restore deploy."""
+    """The change that the run makes: undeploy, or in a restore deploy."""
 
     @classmethod
     def of(cls, gateway: Gateway, act: Act = Act.UNDEPLOY) -> RetryPolicy:
@@ -60,27 +62,27 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
     requests: int = 0
     """Requests of any act; the number of the last attempt."""
     charged: int = 0
-    """Undeploy requests that count against ``attempts``."""
+    """Undeploy requests that count against ``attempts``. 401s, 429s and unsent ones do not."""
     unsent: int = 0
     """Requests in a row that could not be sent: undeploys, or looks at a doubt."""
     may_have_arrived: bool = False
-    """Some undeploy of ours may have had its effect, now or later."""
+    """Some undeploy of ours may have taken effect, or may still do so."""
     in_doubt: bool = False
-    """The newest such undeploy has not been settled by a look."""
+    """No look has settled yet what the newest such undeploy did."""
     looks: int = 0
-    """Looks at the present doubt that did not settle it."""
+    """Looks that did not settle the present doubt."""
     unsettled_reply: Reading | None = None
-    """The reading of the undeploy that the next look is about."""
+    """The newest undeploy's reading, until a look says what became of that undeploy."""
     partial_reply: Reading | None = None
-    """The newest reply that named pods which did not obey. It holds until a later reply has full evidence:
-    one that leaves doubt says nothing of those pods."""
+    """The newest reply that named pods which did not obey. Only a later reply with full evidence ends it:
+    a reply that leaves doubt says nothing of those pods."""
 
     exists: bool = False
-    """The newest look, or the snapshot, said that it is there, and no reply since has said the opposite."""
+    """The newest look, or the snapshot, has seen the target, and no reply since has said the opposite."""
 
     @property
     def reply_to_settle(self) -> Reading | None:
-        """The reply that a look must settle: one that named pods comes before a later one without."""
+        """The reply that a look must settle. A reply that named pods comes before a later one without."""
         return self.partial_reply or self.unsettled_reply
 
 
@@ -97,7 +99,7 @@ class LookStep(Struct, frozen=True):
 
 
 class TargetEnd(Struct, frozen=True):
-    """The target has its outcome (provisional where the run stops early)."""
+    """The target has its outcome. The outcome is provisional if the run stops early: a resume goes on."""
 
     outcome: Outcome
     reason: str | None = None
@@ -108,10 +110,8 @@ Step: TypeAlias = SendStep | LookStep | TargetEnd
 
 
 def choose_first_step(policy: RetryPolicy, history: TargetHistory) -> Step:
-    """Say how to begin, or to go on after a crash: with a look where one is owed.
-
-    One is owed too where the attempts are spent: the last session died before it could say so.
-    """
+    """Return how to begin, or how to go on after a crash: with a look if one is owed."""
+    # With all attempts spent, only a look can end the target: the last session died before it could look.
     spent = history.charged >= policy.attempts
     return (
         LookStep()
@@ -121,7 +121,11 @@ def choose_first_step(policy: RetryPolicy, history: TargetHistory) -> Step:
 
 
 def draw_backoff(policy: RetryPolicy, failures: int, roll: float) -> float:
-    """Return full jitter: ``roll`` (0 up to 1) times ``first`` doubled per failure, at most ``ceiling``."""
+    """Return the seconds to wait before the next try, with full jitter.
+
+    That is ``roll`` (0 up to 1) times ``first``, doubled for each failure after the first one, and at most
+    ``ceiling``.
+    """
     exponent = min(failures - 1, 60)  # 2.0**1024 would not be a float any more
     return roll * min(policy.ceiling, policy.first * 2.0**exponent)
 
@@ -137,19 +141,19 @@ def choose_pause(policy: RetryPolicy, reading: Reading, in_a_row: int, *, most: 
 
 
 def is_passing_fault(status: int | None) -> bool:
-    """Tell whether a reply with this HTTP status (None is none) is a fault that may be over in a moment."""
+    """Return whether a reply with this HTTP status is a fault that may soon pass. None means no reply."""
     return status is None or status == 408 or status >= 500
 
 
 def end_blocked(history: TargetHistory, reason: str) -> TargetEnd:
-    """End a target that may not go on for a reason of the run or of its lane."""
+    """End a target that may not go on, for a reason of the run or of its lane."""
     return TargetEnd(
         Outcome.UNKNOWN if history.in_doubt or _owes_look(history) else Outcome.NOT_STARTED, reason
     )
 
 
 def _owes_look(history: TargetHistory) -> bool:
-    """Tell whether the newest reply was a refusal of which only a look can say what has become of it."""
+    """Return whether the newest reply was a refusal after which only a look can tell the target's state."""
     match history.unsettled_reply.verdict if history.unsettled_reply else None:
         case Verdict.CONTESTED:
             return True
@@ -161,9 +165,9 @@ def _owes_look(history: TargetHistory) -> bool:
 def decide(
     policy: RetryPolicy, history: TargetHistory, act: Act, reading: Reading, *, roll: float
 ) -> tuple[TargetHistory, Step]:
-    """Take in a reading; return the new past and what to do next. Never raises.
+    """Take in a reading; return the new history and the next step. Never raises.
 
-    ``past.requests`` is the caller's: it counts exchanges, of which a look may need several.
+    The caller counts ``history.requests``: they are exchanges, and one look may need several.
     """
     if act is Act.LOOK:
         history, step = _decide_after_look(policy, history, reading, roll)
@@ -173,10 +177,11 @@ def decide(
 
 
 def mirror_reading(policy: RetryPolicy, act: Act, reading: Reading) -> Reading:
-    """Return a reading as these rules take it, which speak of a target that is to be down.
+    """Return a reading as these rules take it in.
 
-    In a restore it is to be up, so the two change places; and a deploy that may have arrived is not repeated
-    before a look, since to deploy twice is not harmless.
+    The rules speak of a target that is to go down. In a restore the target is to come up, so UP and DOWN
+    change places. A deploy that may have arrived is not repeated before a look, since a second deploy may do
+    harm where a second undeploy does none.
     """
     if policy.act is not Act.DEPLOY:
         return reading
@@ -185,7 +190,7 @@ def mirror_reading(policy: RetryPolicy, act: Act, reading: Reading) -> Reading:
 
 
 def restore_outcome(policy: RetryPolicy, end: TargetEnd) -> TargetEnd:
-    """Return an end in the words of what was done."""
+    """Return an end in the words of a restore, if this is one."""
     if policy.act is not Act.DEPLOY:
         return end
     return replace(end, outcome=_RESTORE_WORDS.get(end.outcome, end.outcome))
@@ -234,7 +239,7 @@ def _keep_disobedience(history: TargetHistory, reading: Reading | None) -> Targe
 
 
 def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> TargetHistory:
-    """Make a target's past from its recorded attempts, in their order."""
+    """Make a target's history from its recorded attempts, in their order."""
     history = TargetHistory()
     for act, reading in attempts:
         history = replay(history, act, reading)
@@ -254,17 +259,12 @@ def _decide_after_undeploy(
             return history, end_blocked(history, describe_wrong_place(reading))
         case Verdict.ABSENT if not history.exists:
             return history, end_absent(policy, reading)
-        case (
-            Verdict.ABSENT
-        ):  # a look has seen it: one of the two has met another server, or it is gone by now
-            history = replace(
-                history, charged=history.charged + 1, unsent=0, looks=0, unsettled_reply=reading, exists=False
-            )
-            return history, LookStep()
+        case Verdict.ABSENT:
+            # A look has seen the target: either that look or this request met another server, or the target
+            # was deleted in between. Another look decides.
+            return replace(_charge(history, reading), exists=False), LookStep()
         case Verdict.CONTESTED | Verdict.REFUSED:
-            history = replace(
-                history, charged=history.charged + 1, unsent=0, looks=0, unsettled_reply=reading
-            )
+            history = _charge(history, reading)
             if reading.verdict is Verdict.REFUSED and not history.may_have_arrived:
                 return history, _end_refused(reading)
             return history, LookStep()
@@ -272,19 +272,16 @@ def _decide_after_undeploy(
             return _decide_after_arrival(policy, history, reading, roll)
 
 
+def _charge(history: TargetHistory, reading: Reading) -> TargetHistory:
+    """Count an undeploy request; a new doubt has all of its looks left."""
+    return replace(history, charged=history.charged + 1, unsent=0, looks=0, unsettled_reply=reading)
+
+
 def _decide_after_arrival(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
-    history = _keep_disobedience(history, reading)
-    history = replace(
-        history,
-        charged=history.charged + 1,
-        unsent=0,
-        may_have_arrived=True,
-        in_doubt=True,
-        looks=0,
-        unsettled_reply=reading,
-    )
+    history = _charge(_keep_disobedience(history, reading), reading)
+    history = replace(history, may_have_arrived=True, in_doubt=True)
     match reading.verdict:
         case Verdict.REMOVED if not policy.always_look:
             return history, TargetEnd(Outcome.UNDEPLOYED, evidence=reading.evidence)
@@ -298,7 +295,7 @@ def _decide_after_look(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     if reading.verdict is Verdict.UNSENT and history.charged:
-        # Only looks that were sent count. The lane bounds for how long there may be no other.
+        # Only looks that were sent count. The lane bounds for how long looks may stay unsent.
         history = replace(history, unsent=history.unsent + 1)
         return history, LookStep(draw_backoff(policy, history.unsent, roll))
     history = replace(history, unsent=0)
@@ -323,59 +320,56 @@ def _decide_after_look(
             )
             before = policy.act is Act.UNDEPLOY and not history.charged
             if history.looks < (LOOKS_BEFORE if before else LOOKS_PER_DOUBT):
-                return history, LookStep(
-                    draw_backoff(policy, history.looks, roll)
-                )  # the lane keeps what a 429 asks for
+                # A 429's own wait is not added here: the lane keeps it, for all targets.
+                return history, LookStep(draw_backoff(policy, history.looks, roll))
             return _decide_without_answer(policy, history, reading, roll)
 
 
 def _decide_while_up(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
-    """A look says that it is deployed, or (PARTIAL) that pods still serve what the manager calls down."""
-    about, half = history.unsettled_reply, reading.verdict is Verdict.PARTIAL
-    settling = half or (about and about.verdict is Verdict.REMOVED)
-    if history.charged and settling and history.looks + 1 < LOOKS_PER_DOUBT:
-        history = replace(history, looks=history.looks + 1, in_doubt=history.in_doubt and half)
-        return history, LookStep(
-            draw_backoff(policy, history.looks, 1.0)
-        )  # pods follow their manager with a delay
-    if history.charged and half and (policy.act is Act.UNDEPLOY or history.charged >= policy.attempts):
-        return history, _end_partial(
-            reading
-        )  # there is no undeploy for the rest; another deploy reaches all pods
-    if about and about.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
-        return replace(history, in_doubt=False), _end_refused(about)
-    if about and about.verdict is Verdict.ABSENT:
-        return replace(history, in_doubt=False), _end_contradicted(policy, about)
-    history = replace(history, in_doubt=history.in_doubt and half, looks=0)
+    """Decide after a look that says "deployed", or PARTIAL: pods still serve what the manager calls down."""
+    reply, is_partial = history.unsettled_reply, reading.verdict is Verdict.PARTIAL
+    is_settling = is_partial or (reply and reply.verdict is Verdict.REMOVED)
+    if history.charged and is_settling and history.looks + 1 < LOOKS_PER_DOUBT:
+        history = replace(history, looks=history.looks + 1, in_doubt=history.in_doubt and is_partial)
+        # Pods follow their manager with a delay, so the full backoff is waited, without the dice.
+        return history, LookStep(draw_backoff(policy, history.looks, 1.0))
+    # No undeploy exists for the remaining pods alone. Another deploy, however, reaches all pods.
+    if history.charged and is_partial and (policy.act is Act.UNDEPLOY or history.charged >= policy.attempts):
+        return history, _end_partial(reading)
+    if reply and reply.verdict in (Verdict.CONTESTED, Verdict.REFUSED):
+        return replace(history, in_doubt=False), _end_refused(reply)
+    if reply and reply.verdict is Verdict.ABSENT:
+        return replace(history, in_doubt=False), _end_contradicted(policy, reply)
+    history = replace(history, in_doubt=history.in_doubt and is_partial, looks=0)
     if history.charged >= policy.attempts:
-        return history, _end_spent_while_up(policy, history, about)
+        return history, _end_spent_while_up(policy, history, reply)
     return history, SendStep(draw_backoff(policy, history.charged, roll) if history.charged else 0.0)
 
 
 def _decide_without_answer(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
-    """No look could settle it: this gateway offers none, or the looks that we may spend are spent.
+    """Decide without the answer of a look: the gateway offers no look, or the looks of this doubt are spent.
 
-    Where there are looks, nothing is deployed without one, nor counts as deployed.
+    In a restore, if the gateway offers looks, each deploy comes after a look and counts only after another
+    look has confirmed it.
     """
     offered = reading.verdict is not Verdict.NOT_OFFERED
     if policy.act is Act.DEPLOY and offered and not history.charged:
         return history, TargetEnd(Outcome.NOT_STARTED, f"{Reason.SPENT}: {_describe_silence(reading)}")
-    proven = history.in_doubt and (policy.act is Act.UNDEPLOY or not offered)
-    match history.unsettled_reply.verdict if history.unsettled_reply else None:
-        case Verdict.REMOVED if (
-            history.unsettled_reply and proven
-        ):  # no look has spoken against the vendor's evidence
-            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=history.unsettled_reply.evidence)
-        case Verdict.PARTIAL if history.unsettled_reply:
-            return history, _end_partial(history.unsettled_reply)
-        case Verdict.CONTESTED | Verdict.REFUSED if history.unsettled_reply and not (
-            history.may_have_arrived or offered
-        ):
-            return history, _end_refused(history.unsettled_reply)
+    # In a restore the vendor's evidence alone is not enough where a look could have confirmed it.
+    is_proven = history.in_doubt and (policy.act is Act.UNDEPLOY or not offered)
+    reply = history.unsettled_reply
+    match reply.verdict if reply else None:
+        case Verdict.REMOVED if reply and is_proven:
+            # No look has contradicted the vendor's evidence.
+            return history, TargetEnd(Outcome.UNDEPLOYED, evidence=reply.evidence)
+        case Verdict.PARTIAL if reply:
+            return history, _end_partial(reply)
+        case Verdict.CONTESTED | Verdict.REFUSED if reply and not (history.may_have_arrived or offered):
+            return history, _end_refused(reply)
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
             return history, _end_unknown(policy, history, reading)
         case _ if history.charged < policy.attempts and not (history.in_doubt and offered):
@@ -393,7 +387,7 @@ def describe(reading: Reading) -> str:
 
 
 def describe_wrong_place(reading: Reading) -> str:
-    """Return the reason for which a lane closes: this gateway is not the place that the plan means."""
+    """Return why a lane closes: this gateway is not the place that the plan means."""
     hint = f"; {reading.hint}" if reading.hint else ""
     return f"{Reason.WRONG_PLACE}: {describe(reading)}{hint}"
 
@@ -411,7 +405,7 @@ def end_absent(policy: RetryPolicy, reading: Reading) -> TargetEnd:
 
 
 def _end_contradicted(policy: RetryPolicy, reading: Reading) -> TargetEnd:
-    """End a target that the vendor says does not exist, and that a look before and one after have seen."""
+    """End a target that does not exist by the vendor's word, though looks before and after have seen it."""
     seen = "is deployed" if policy.act is Act.UNDEPLOY else "is not deployed, and exists"
     return TargetEnd(
         Outcome.FAILED, f"{Reason.ABSENT}: {describe(reading)}; but a look says that it {seen}", "code"
