@@ -1,7 +1,7 @@
-"""One look for many: a gateway's whole list, read once for every target that wants a look.
+"""One look for many targets: a gateway's whole list, read once for all that want a look.
 
-What a list says is believed as far as it goes: "deployed" at any age, "not deployed" for a minute. What is
-not on it is looked at by itself, since a credential without all grants gets a list with gaps.
+The lane believes a list's "deployed" at any age, and its "not deployed" for a minute. A target that is not on
+the list is looked at alone, since a credential without all grants gets a list with gaps.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ FRESH_FOR = 60.0
 """Seconds for which a list's "not deployed" is believed."""
 
 WORTH_LISTING = 50
-"""Targets that a lane must have left for a list to be cheaper than a look at each."""
+"""Targets that a lane must have left, for a list to be cheaper than a look at each target."""
 
 MOST_DEFERRED = 2000
-"""Targets that may wait for the next list, before it is read in the middle of a wave."""
+"""Targets that may wait for the next list, before the lane reads one in the middle of a wave."""
 
 MOST_DEFERRED_DEPLOYS = 200
-"""The same of a restore: nothing of what waits counts as restored yet."""
+"""The same in a restore: there, no target that waits counts as restored yet."""
 
 LARGEST_ENTRY = 16 * 1024
-"""Bytes of a list's entry that is kept as a read of that one; of larger ones the state is."""
+"""Bytes of a list's entry up to which the entry itself is kept; of a larger one only the state is."""
 
 MOST_TRIES = 4
-"""Requests for one page, refusals to take more included. Then the list is given up, and each
-target is looked at by itself."""
+"""Requests for one page, refusals to take more included. After these the lane gives the list up, and looks at
+each target alone."""
 
 MOST_FAULTS = 2
-"""Faults of one page before that: it is asked for once more, and no further."""
+"""Faults of one page after which the lane gives the list up: so the page is asked for once more."""
 
 GIVEN_UP_FOR = 300.0
-"""Seconds for which a list that was given up is not asked for again."""
+"""Seconds for which the lane does not ask again for a list that it gave up."""
 
 
 class DeferredTarget(NamedTuple):
@@ -56,11 +56,11 @@ class DeferredTarget(NamedTuple):
     target: Target
     history: TargetHistory
     began: float
-    """Monotonic seconds at which it was taken."""
+    """Monotonic seconds at which a worker took the target."""
 
 
 class StateList:
-    """What one lane's list said, and who waits for the next one. Times are monotonic seconds."""
+    """What one lane's list said, and the targets that wait for the next list. Times are monotonic seconds."""
 
     def __init__(self, lane: Lane) -> None:
         self._keeps: frozenset[tuple[str, ...]] = frozenset()
@@ -75,7 +75,7 @@ class StateList:
         self._deferred: list[DeferredTarget] = []
         self._has_told_gap = self._has_told_length = False
         self._spares = WORTH_LISTING
-        """How many looks the next list is to spare."""
+        """How many looks the next list spares: a list of more pages is not worth reading."""
 
     def keep_entries(self, targets: Iterable[Target]) -> None:
         """Keep the entries of these targets as reads of them, whatever the plan says of looks."""
@@ -84,27 +84,27 @@ class StateList:
 
     @property
     def is_useful(self) -> bool:
-        """Whether looks may wait for a list: it is offered, and the lane is large enough for it to pay."""
+        """Whether looks may wait for a list: the gateway offers one, and the lane has enough targets."""
         if not self._offered or self._environment.monotonic() < self._given_up_until:
             return False
         return self._read_at is not None or self._lane.left >= WORTH_LISTING
 
     def is_worth_reading(self, waiting: int) -> bool:
-        """Whether a list is cheaper than a look at each of so many that wait."""
+        """Return whether a list is cheaper than a look at each of so many targets that wait."""
         rests = self._environment.monotonic() < self._given_up_until
         return self.is_useful or (self._offered and not rests and waiting >= WORTH_LISTING)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many wait that the next list is due before the wave ends."""
+        """Whether so many targets wait that the next list is due before the wave ends."""
         most = MOST_DEFERRED if self._lane.policy.act is Act.UNDEPLOY else MOST_DEFERRED_DEPLOYS
         return len(self._deferred) >= most
 
     @property
     def defers_looks(self) -> bool:
-        """Whether the look at what was just done may wait for the others.
+        """Whether the look at a target that was just changed may wait for the other targets.
 
-        Undeploys go first, since a window may close. In a restore it waits only for a list that spares it.
+        Undeploys go first, since a window may close. In a restore a look waits only if a list spares it.
         """
         return self._lane.policy.act is Act.UNDEPLOY or self.is_useful
 
@@ -113,45 +113,45 @@ class StateList:
         self._deferred.append(waiting)
 
     def take_deferred(self) -> list[DeferredTarget]:
-        """Return who waits, and forget them."""
+        """Return the targets that wait, and forget them."""
         waiting, self._deferred = self._deferred, []
         self._spares = len(waiting)
         return waiting
 
     async def read_before_undeploy(self, target: Target) -> Reading | None:
-        """Return what the list says of a target that nothing was sent for, or None if it cannot say."""
+        """Return what the list says of a target for which nothing was sent; None if the list cannot say."""
         if not self.is_useful:
             return None
         async with self._lock:
-            if (
-                self._read_at is None and self.is_useful
-            ):  # those who waited here go by what the first one found
+            if self._read_at is None and self.is_useful:
+                # The workers who waited for this lock go by the list that the first of them has read.
                 self._spares = self._lane.left
                 await self._collect(target.id)
         return self.peek(target)
 
     def peek(self, target: Target) -> Reading | None:
-        """Return UP or DOWN as the newest list says, None where it cannot tell."""
+        """Return UP or DOWN as the newest list says; None if the list cannot tell."""
         if self._read_at is None:
             return None
         verdict = self._states.get(target.parts)
         if verdict is Verdict.UNCLEAR:
             return None
-        # A restore believes neither for longer: what is deployed meanwhile must not be deployed again.
+        # A restore believes neither state for longer: a target that somebody deploys meanwhile must not be
+        # deployed again.
         lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
         if not lasts and self._environment.monotonic() - self._read_at > FRESH_FOR:
             return None
         return None if verdict is None else Reading(verdict=verdict, evidence="look")
 
     def take_entry(self, target: Target) -> Reading | None:
-        """Return what the list holds of a target, once, as ``peek`` believes it."""
+        """Return the list's entry of a target, once, if ``peek`` would believe the list."""
         if self.peek(target) is None:
             return None
         entry = self._entries.pop(target.parts, None)
         return entry and self._lane.authenticator.mask.clean_reading(entry)
 
     def note_single_look(self, target: Target, reading: Reading) -> str | None:
-        """Take in a look at the one; return a warning, once, if the list had a gap there."""
+        """Take in a look at one target; return a warning, once, if the list leaves that target out."""
         gap = self._read_at is not None and target.parts not in self._states
         if self._has_told_gap or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
             return None
@@ -167,10 +167,10 @@ class StateList:
             await self._collect(_LIST_ITSELF)
 
     async def _collect(self, wanted_by: TargetId) -> None:
-        """Read every page before anything is believed: what changes meanwhile must not shift them.
+        """Read every page before the lane believes any of them: a change meanwhile may shift the entries.
 
-        A lane that lets one target go at a time lets the list go that this one wants. A page that names
-        nothing new ends the list; one that takes more pages than it spares looks is given up.
+        While only one target may send, that target may also fetch the list: ``wanted_by`` names it. A page
+        that names nothing new ends the list. A list of more pages than it spares looks is given up.
         """
         started = self._environment.monotonic()
         states: dict[tuple[str, ...], Verdict] = {}
@@ -188,13 +188,13 @@ class StateList:
         self._read_at = None
 
     def _take_page(self, page: StatePage, states: dict[tuple[str, ...], Verdict]) -> None:
-        """Take in a page. Of an entry that two pages show in two states nothing is known."""
+        """Take in a page. An entry that two pages show in two states has an unknown state."""
         for parts, verdict in page.states.items():
             states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
         self._entries.update((parts, entry) for parts, entry in page.entries.items() if parts in self._keeps)
 
     def _give_up(self, total: int) -> None:
-        """Use no list of this gateway any more: to read it costs more than the looks that it spares."""
+        """Use no list of this gateway any more: reading it costs more than the looks that it spares."""
         self._offered = False
         if not self._has_told_length:
             self._has_told_length = True
@@ -203,15 +203,15 @@ class StateList:
             )
 
     async def _fetch_page(self, offset: int, wanted_by: TargetId) -> StatePage | None:
-        """Return one page, or None where the list cannot be had."""
+        """Return one page; None if the list is not to be had."""
         faults = 0
         for failures in range(1, MOST_TRIES + 1):
             admission = AdmissionRequest(
                 wanted_by, Act.LOOK, settling=wanted_by == _LIST_ITSELF, dispensable=True
             )
-            # What goes before an undeploy is not read where none may start any more.
-            needless = wanted_by != _LIST_ITSELF and self._lane.refusal(self._lane.policy.act)
-            if needless or await self._lane.admit(admission):
+            # A list that precedes undeploys is useless once no undeploy may start any more.
+            is_needless = wanted_by != _LIST_ITSELF and self._lane.refusal(self._lane.policy.act)
+            if is_needless or await self._lane.admit(admission):
                 return None
             found = await self._ask(admission, offset)
             if isinstance(found, StatePage):

@@ -1,4 +1,4 @@
-"""How fast one lane sends: the pace that a plan sets or that its gateway turns out to bear, and its retries.
+"""How fast one lane sends: the pace that a plan sets, or that the gateway turns out to bear; and its retries.
 
 No clock: all times are monotonic seconds, handed in. Rates are per second.
 """
@@ -10,66 +10,67 @@ from collections import deque
 from typing import NamedTuple
 
 FIRST_CUT = 0.35
-"""What is left of the pace seen so far at the first refusal, when nothing is known of the gateway's own."""
+"""Share of the pace that is left after the first refusal, when the gateway's own limit is unknown."""
 
 CUT = 0.7
-"""What is left of a pace that was refused, unless more than that was taken all the while."""
+"""Share of a refused pace that is left, unless the gateway took more than that all the while."""
 
 MOST_OF_TAKEN = 2.0
-"""No cut leaves more than this many times what was taken on average, pauses included: since the last refusal
-or before that, whichever is more."""
+"""No cut leaves more than this many times the average that the gateway took, pauses included: since the last
+refusal or before it, whichever is more."""
 
 UNDER = 0.97
-"""How much of a rate that the gateway itself states is used."""
+"""Share that is used of a rate which the gateway itself states."""
 
 RAREST, SHORTEST = 4.0, 1.0
-"""No cut makes requests rarer than one in so many of the pauses that the gateway asks for. A shorter pause
-than this many seconds, or none, counts as this long."""
+"""No cut makes requests rarer than one in ``RAREST`` of the pauses that the gateway asks for. A pause shorter
+than ``SHORTEST`` seconds, or none, counts as that long."""
 
 FEWER, SLOWER = 0.7, 0.9
-"""A pace is not to blame for a refusal if one that was faster (this one is at most ``SLOWER`` of it) was
-refused only after more requests (these are less than ``FEWER`` of those)."""
+"""A pace is not to blame for a refusal if a faster one was refused only after more requests: this pace is at
+most ``SLOWER`` of the faster one, and its requests are less than ``FEWER`` of those."""
 
 REMEMBERED = 8
-"""Refusals whose intervals are remembered: a gateway may change."""
+"""Intervals between refusals that are remembered. Not more, since a gateway's limit may change."""
 
 MOST_SPARED = 16
-"""At most so many refusals in a row pass without a cut, once it has turned out that the pace is not to blame;
-one where the lane does not pause for them, since then so many may come in a moment."""
+"""Refusals in a row that may pass without a cut, once the pace has turned out not to be to blame. Where the lane
+does not pause for refusals, only one may: many of them may then come in one moment."""
 
 TOGETHER = 2
-"""From so many requests that are refused together on, more than are taken with them, the pace is to blame."""
+"""So many requests refused together, if more than the gateway takes beside them, are the pace's fault."""
 
 NEAR, OVER = 0.9, 1.05
-"""Between these shares of the pace that was refused last, the pace feels its way. Below it grows fast, since
-it was borne before; above it, since the gateway bears more than it did."""
+"""Between these shares of the pace that was refused last, the pace grows slowly. Below them it grows fast, as
+the gateway bore as much before; above them too, as the gateway now bears more than it did."""
 
 FAST, SLOW, MORE = 0.1, 0.005, 0.03
-"""Growth a second: below and near the pace that was refused last as a share of that, above it of itself."""
+"""Growth in a second: below (``FAST``) and near (``SLOW``) the pace that was refused last, as a share of that
+pace; above it (``MORE``), as a share of the present one."""
 
 LATE = 0.1
-"""Seconds by which a slot may be missed; whoever is later (the process was stopped) takes another one."""
+"""Seconds by which a request may miss its slot. A later one takes another slot: the process was stopped."""
 
 IDLE = 1.0
-"""Seconds with nothing to send, pauses apart, that are too many to count for what was taken on average."""
+"""Seconds with nothing to send, pauses apart. Longer idle times do not count for the average taken."""
 
 ROUNDING = 1e-6
-"""What sums of floats may lack: who has waited exactly long enough does not wait again."""
+"""What sums of floats may lack: a request that has waited exactly long enough must not wait again."""
 
 
 class RefusalInterval(NamedTuple):
-    """What lies between two refusals."""
+    """The requests between two refusals."""
 
     taken: int
-    """Requests that were answered."""
+    """Requests that the gateway answered."""
     average: float
-    """How many that were a second, the pause before them included."""
+    """The same in a second, the pause before them included."""
     pace: float
     """The pace, in requests a second, at which the next one was refused."""
 
 
 class _HeededRefusal:
-    """The refusal that the lane has heeded last, and what became of the requests that were under way then."""
+    """The newest refusal that changed the pace, and what became of the requests that were under way then."""
 
     __slots__ = ("at", "began", "cut", "refused", "taken")
 
@@ -78,27 +79,27 @@ class _HeededRefusal:
         """When the refused request left."""
         self.at = at
         self.cut = cut
-        """The pace that it gives if the pace is to blame."""
+        """The pace after this refusal, if the pace is to blame."""
         self.taken = 0
         """Requests that left after the refused one and before ``at``, and were answered."""
         self.refused = 0
 
     def is_beside(self, began: float) -> bool:
-        """Tell whether a request that left at ``began`` was under way together with the refused one."""
+        """Return whether a request that left at ``began`` was under way together with the refused one."""
         return self.began <= began < self.at
 
 
 class Pacer:
-    """Hands out the moments at which requests may leave, evenly spaced, and finds how close they may be.
+    """Hands out evenly spaced moments at which requests may leave, and finds how close they may be.
 
-    Without a ``cap`` there is no bound before the first refusal. Then the pace is cut by a share, and grows
-    by a fixed amount a second while requests are answered. What was taken on average since the last cut,
-    pauses included, is known to be borne: no cut goes below that.
+    Without a ``cap`` there is no bound before the first refusal. A refusal cuts the pace by a share, and the
+    pace grows again while requests are answered. No cut goes below the average that the gateway took since
+    the last cut, pauses included: the gateway is known to bear that.
 
-    A gateway with a limit takes more requests before it refuses one, the slower they come. Where a slower
-    pace is refused after fewer, the refusals come from elsewhere (one busy node of many, say): then the cuts
-    are taken back, and the next refusals are spared one. Requests that are refused together with their
-    neighbours are the pace's work in any case.
+    The slower requests come, the more of them a gateway with a limit takes before it refuses one. If a slower
+    pace is refused after fewer requests, the refusals have another cause (one busy node of many, say): then
+    the pacer takes the cuts back, and the next refusals cut nothing. Requests that are refused together with
+    their neighbours, however, are always the pace's work.
 
     The slots are at least ``1 / rate`` apart, and nothing leaves before its slot or later than ``LATE``
     after it: in any ``t`` seconds at most ``rate * (t + LATE) + 1`` requests leave.
@@ -108,25 +109,25 @@ class Pacer:
         """``learned`` is the pace that an earlier session found."""
         self.cap = cap
         self.epoch = 0
-        """Changes when slots that were handed out are not to be used any more."""
+        """Changes when the slots that were handed out become void."""
         self._found = learned
         self._refused: float | None = learned
-        """The pace that was refused last."""
+        """The newest pace that was refused."""
         self._next = 0.0
         self._since: float | None = None
-        """When the last refusal was heeded; before the first one, when the first request left."""
+        """When the newest refusal changed the pace; before the first one, when the first request left."""
         self._sent = 0
         """Requests that left since then."""
         self._taken = 0
         """Requests that were answered since then."""
         self._average = 0.0
-        """How many were taken a second on average before that, pauses included."""
+        """The average that was taken in a second before that, pauses included."""
         self._last: _HeededRefusal | None = None
         self._intervals: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
         self._spared = 0
         """Refusals to come that cut nothing."""
         self._spares = 1
-        """How many there will be when a cut turns out to be for nothing once more."""
+        """How many refusals the next cut that turns out wrong will spare."""
         self._answered_at = 0.0
         self._active_at = 0.0
         self._left_at = -math.inf
@@ -153,7 +154,7 @@ class Pacer:
         return slot
 
     def note_departure(self, now: float) -> None:
-        """A request leaves in its slot."""
+        """Take in that a request leaves in its slot."""
         self._left_at = now
         self._sent += 1
 
@@ -162,12 +163,12 @@ class Pacer:
         return 0.0 if self.cap is None else max(0.0, self._left_at + 1.0 / self.cap - now)
 
     def note_unpaced_departure(self, now: float) -> None:
-        """A request leaves without a slot. The slots that were handed out are void: they begin behind it."""
+        """Take in that a request leaves without a slot. Older slots are void: new ones come after it."""
         self.note_departure(now)
         self._begin_again(now)
 
     def limit(self, cap: float | None, now: float) -> None:
-        """Put another cap in force at once; what was found of the gateway stays."""
+        """Put another cap in force at once; the pace that was found stays."""
         self.cap = cap
         self._begin_again(now)
 
@@ -181,30 +182,32 @@ class Pacer:
         self.epoch += 1
 
     def observe_answer(self, began: float, now: float) -> None:
-        """A request that left at ``began`` was answered with something else than a refusal to take more."""
+        """Take in an answer, which was no refusal, to a request that left at ``began``."""
         self._taken += 1
         self._active_at = now
         if self._last is not None and self._last.is_beside(began):
             self._last.taken += 1
         if self._found is None or self._refused is None:
             return
-        # Time in which nothing was asked for says nothing; but at a slow pace answers are far apart.
+        # Time without requests proves nothing of the gateway; but at a slow pace answers are far apart.
         passed = min(now - self._answered_at, max(1.0, 2.0 / self._found))
         self._answered_at = now
         grown = _grow(self._found, self._refused, passed)
-        # Not beyond what a plan's cap lets us try.
+        # A pace beyond the plan's cap would never be tried, so growing there would prove nothing.
         self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
 
     def observe_refusal(self, began: float, now: float, *, wait: float, hint: float | None = None) -> bool:
-        """A request that left at ``began`` was refused. Returns whether that was heeded.
+        """Take in the refusal of a request that left at ``began``; return whether the refusal counted.
 
-        Not where it left before the last refusal that was, nor where nothing was taken since: then the pause
-        was too short, which says nothing of the pace. ``wait`` is how many seconds the lane pauses for it,
-        0.0 for none: a gateway that takes requests again so soon is not waited for much longer by making
-        them rare. ``hint`` is the rate that the gateway itself states.
+        A refusal does not count if its request left before the newest one that did. Neither does it if no
+        request was taken since: then the pause was too short, which proves nothing of the pace. ``wait`` is
+        how many seconds the lane pauses for the refusal, 0.0 for none. It bounds the cut: a gateway that
+        takes requests again so soon need not see them much more rarely. ``hint`` is the rate that the gateway
+        itself states.
         """
         if self._found is None and not self._taken:
-            self._since, self._sent = None, 0  # it begins to take only after the pause that follows
+            # Nothing was ever taken: the first interval begins after the pause that follows.
+            self._since, self._sent = None, 0
         if self._last is not None and began < self._last.at:
             self._observe_refusal_beside(self._last, began)
             return False
@@ -224,11 +227,11 @@ class Pacer:
         return True
 
     def _cut(self, span: float, wait: float) -> tuple[float, float]:
-        """Return the pace that was refused after so many seconds, and what a cut leaves of it."""
+        """Return the pace that was refused after ``span`` seconds, and the pace that a cut leaves."""
         taken = self._taken / span
         before = self.rate
         if before is None:
-            # Of those that left at once, the first to come back may be one of many: so what left counts.
+            # Many may have left at once, and the first to come back may be refused: so departures count.
             before = max(taken, self._sent / span)
             cut = before * FIRST_CUT
         else:
@@ -253,7 +256,7 @@ class Pacer:
         return cut
 
     def _observe_refusal_beside(self, last: _HeededRefusal, began: float) -> None:
-        """Take in that one more was refused of those that were under way together."""
+        """Take in that one more request was refused of those that were under way together."""
         if not last.is_beside(began):
             return
         last.refused += 1
@@ -263,16 +266,17 @@ class Pacer:
 
 
 def _acquits_pace(faster: RefusalInterval, interval: RefusalInterval) -> bool:
-    """Tell whether a pace was refused sooner than one that was faster: no limit of a gateway does that.
+    """Return whether a pace was refused sooner than a faster one, which no limit of a gateway does.
 
-    Unless it was used up when the interval began: then few were taken, but not at a lower rate.
+    Few requests alone prove nothing: the limit may have been used up when the interval began. So the average
+    must be lower as well.
     """
     sooner = interval.taken < faster.taken * FEWER and interval.average < faster.average * FEWER
     return sooner and interval.pace <= faster.pace * SLOWER
 
 
 def _grow(pace: float, refused: float, passed: float) -> float:
-    """Return what a pace has grown to after so many seconds, where ``refused`` was refused last."""
+    """Return to what a pace has grown after ``passed`` seconds; ``refused`` is the newest refused pace."""
     if pace > OVER * refused:
         return pace * (1.0 + MORE * passed)
     near = NEAR * refused
@@ -284,8 +288,8 @@ def _grow(pace: float, refused: float, passed: float) -> float:
 class RetryBudget:
     """The retries that all targets of one gateway may spend together.
 
-    A bucket that is full at first; every undeploy that succeeds gives something back, and time gives a
-    little, so that nobody waits for ever where nothing succeeds.
+    The budget is full at first. Each undeploy that succeeds gives something back. Time gives a little too, so
+    that no target waits for ever while nothing succeeds.
     """
 
     SIZE = 50.0
@@ -306,5 +310,5 @@ class RetryBudget:
         return (1.0 - self._left) / self.BY_SECOND
 
     def refund(self) -> None:
-        """An undeploy succeeded."""
+        """Give something back for an undeploy that succeeded."""
         self._left = min(self.SIZE, self._left + self.BY_SUCCESS)
