@@ -34,8 +34,8 @@ REMEMBERED = 8
 """Intervals between refusals that are remembered. Not more, since a gateway's limit may change."""
 
 MOST_SPARED = 16
-"""Refusals in a row that may pass without a cut, once the pace has turned out not to be to blame. Where the lane
-does not pause for refusals, only one may: many of them may then come in one moment."""
+"""Refusals in a row that may pass without a cut, once the pace has turned out not to be to blame. Where the
+lane does not pause for refusals, only one may: many of them may then come in one moment."""
 
 TOGETHER = 2
 """So many requests refused together, if more than the gateway takes beside them, are the pace's fault."""
