@@ -14,16 +14,8 @@ from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_span
 
 UNDEPLOY_HEADINGS = (
-    "",
-    "targets",
-    "undeployed",
-    "already",
-    "failed",
-    "unknown",
-    "not started",
-    "requests",
-    "retries",
-)
+    "", "targets", "undeployed", "already", "failed", "unknown", "not started", "requests", "retries",
+)  # fmt: skip
 RESTORE_HEADINGS = tuple("restored" if heading == "undeployed" else heading for heading in UNDEPLOY_HEADINGS)
 TROUBLE_SHOWN = 10
 """How many of the failed and unknown targets are named; the reports name them all."""

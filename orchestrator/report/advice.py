@@ -33,6 +33,7 @@ def advise(report: Report) -> tuple[NextStep, ...]:
         return (NextStep("The run is still going on; these numbers will change."),)
     if report.run.rehearsal:
         return (NextStep(f"This was a rehearsal: {SIMULATED}."), *_advise_after_rehearsal(report))
+    # A lane comes first: until its cause is mended, a resume would end as this run did.
     steps = (*_advise_on_lanes(report), *_advise_resume(report), *_advise_on_open_ends(report))
     nothing = NextStep("Nothing is left to do.")
     return (
@@ -110,6 +111,7 @@ def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
 
 def _advise_resume(report: Report) -> Iterator[NextStep]:
     run, totals = report.run, count_current_outcomes(report)
+    # A complete run with status 4 or 130 left targets for a resume, for example those of a closed lane.
     if run.state == "complete" and run.exit_status not in {4, 130}:
         return
     text, option = _choose_resume(report, totals)
@@ -148,6 +150,7 @@ def _describe_condition(report: Report) -> str:
 
 
 def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
+    # Before the run is complete a resume may still change these, except for failed targets.
     totals, complete = report.totals, report.run.state == "complete"
     if totals.failed:
         yield NextStep(

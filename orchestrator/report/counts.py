@@ -24,6 +24,7 @@ def count_already(totals: Totals) -> int:
 
 def count_current_outcomes(report: Report) -> Totals:
     """Return the totals without the targets that a restore has brought back since."""
+    # The journal keeps the outcome that each target had at the run's end, whatever a restore did later.
     less = {name: getattr(report.totals, name) - count for name, count in report.up_again.items()}
     return replace(report.totals, **less)
 

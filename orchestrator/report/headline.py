@@ -69,6 +69,7 @@ def _list_rest(report: Report) -> Iterator[str]:
         yield f"{totals.unknown:,} {choose_form(totals.unknown, 'is', 'are')} unknown"
     if missed := count_missed(report):
         yield f"{missed:,} {choose_form(missed, 'was', 'were')} not started"
+    # A person kept these out on purpose: among "not started" they would look like something that went wrong.
     for word, count in report.kept_out.items():
         yield f"{count:,} {_KEPT_OUT_WORDS[word]}"
 

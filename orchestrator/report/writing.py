@@ -41,6 +41,7 @@ def write_all(source: ReportSource, folder: Path) -> None:
     An older report is replaced. If one format cannot be written the others still are, and ``ReportError`` at
     the end names each that is missing.
     """
+    # A full disk may have room for a small report yet, so each is tried.
     failures = {}
     for form in FORMATS.values():
         try:

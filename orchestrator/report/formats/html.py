@@ -74,6 +74,7 @@ def write(source: ReportSource, out: TextIO) -> None:
         document=map(Markup, encode_document(targets, report.run.started)),  # every "<" in it is escaped
         **_load_assets(),
     )
+    # Otherwise each piece of the template, often a few characters, is a write of its own.
     stream.enable_buffering(50)
     out.writelines(stream)
 

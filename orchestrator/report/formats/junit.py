@@ -49,6 +49,7 @@ def _write_suite(report: Report, wave: str, targets: Iterable[TargetReport], out
 
 
 def _format_properties(report: Report) -> str:
+    # Each suite repeats them, because JUnit allows properties only in a suite.
     run = report.run
     values = {
         "run": run.id,
@@ -86,6 +87,7 @@ def _format_case(target: TargetReport) -> str:
     match target.outcome:
         case Outcome.FAILED | Outcome.UNKNOWN:
             return f"{opening}>{_format_failure(target)}</testcase>\n"
+        # Not a failure: a CI server would call the run broken, but a resume goes on with these targets.
         case Outcome.NOT_STARTED:
             return f'{opening}><skipped message="{_escape(target.reason or "")}"/></testcase>\n'
         case _:

@@ -33,6 +33,7 @@ from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import DASH, format_moment, format_span
 from orchestrator.text.markdown import escape_markdown, format_code
 
+# Trackers cut long texts, or refuse them.
 MAX_ROWS = 40
 """The most rows of a table. The rest is counted, and report.csv has it."""
 
@@ -92,6 +93,7 @@ def _render_facts(report: Report) -> Iterable[str]:
         facts["Accepted"] = ", ".join(map(format_code, report.accepted))
     if report.snapshots is not None:
         facts["Snapshots"] = f"{report.snapshots:,} of {report.totals.targets:,} targets"
+    # GitHub shows no table without a header, so this one has an empty header.
     yield "| | |\n|---|---|\n"
     yield from (_format_row((name, value)) for name, value in facts.items())
 

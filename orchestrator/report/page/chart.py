@@ -135,6 +135,7 @@ def draw_pace(pacing: PaceTimeline) -> PaceChart:
     """Return the chart. A bound far above the pace is drawn at the top of the scale."""
     fastest = max(pacing.sent, default=0.0)
     bounds = [bound for bound in pacing.bound if bound is not None]
+    # A bound that no request came near would press the curve of the requests flat.
     highest = min(max(bounds, default=0.0), 2 * fastest) if fastest else max(bounds, default=0.0)
     top, most = _choose_top(ceil(max(highest, fastest, 1))), _choose_top(ceil(max(*pacing.in_flight, 1)))
     busiest = max(*pacing.refused, 1)
@@ -200,6 +201,7 @@ def _choose_top(highest: int) -> int:
 
     The number is even, because the scale shows half of it, too.
     """
+    # Two digits are enough for a scale; the others are zeros.
     scale: int = 10 ** max(0, len(str(highest)) - 2)
     rounds = (2, 4, 6, 8, 10, 12, 16, 20, 30, 40, 50, 60, 80, 100)
     return next(number * scale for number in rounds if number * scale >= highest)

@@ -36,6 +36,7 @@ def encode_document(targets: Iterable[TargetReport], started: datetime) -> Itera
     A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, an attempt
     ``[act, milliseconds after the run's start, seconds, status, code, message]``.
     """
+    # Thousands of targets share a gateway, a wave and often a reason: each text stands in the page once.
     texts: dict[str, int] = {}
     separator = ""
     yield f'{{"start":{round(started.timestamp() * 1000)},"rows":[\n'
