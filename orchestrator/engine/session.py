@@ -16,7 +16,7 @@ from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.opening import describe_start
 from orchestrator.engine.resources import RunResources, SessionSpec
 from orchestrator.engine.waves import WaveRunner
-from orchestrator.engine.window import SessionWindow, format_utc
+from orchestrator.engine.window import SessionWindow
 from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database
 from orchestrator.journal.meta import read_meta
@@ -33,6 +33,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_approval
 from orchestrator.rules.exit_status import name_end_state
 from orchestrator.rules.stop_rules import StopRules
+from orchestrator.text.formats import format_unix_time
 from orchestrator.transport.tls import list_warnings
 
 LAST_WRITES = 3.0
@@ -150,7 +151,7 @@ class Session:
         if expires is None or self._environment.now() < expires or self._run_gate.stop_kind is not None:
             return False
         self._void = (
-            f"the approval expired at {format_utc(expires)}, before anything was sent; make a new one"
+            f"the approval expired at {format_unix_time(expires)}, before anything was sent; make a new one"
         )
         self._run_gate.stop("control", self._void)
         return True

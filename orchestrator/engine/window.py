@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
@@ -16,6 +15,7 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Window
 from orchestrator.rules.forecast import find_last_starts
 from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import format_unix_time
 
 
 class SessionWindow:
@@ -48,7 +48,7 @@ class SessionWindow:
         ends = lane.authenticator.active.until if lane.authenticator.active else None
         # No login renews such a credential: after its end the gateway would refuse each undeploy.
         if ends is not None and self.closes is not None and ends < self.closes:
-            yield f"the credential says that it ends at {format_utc(ends)}, before the window closes"
+            yield f"the credential says that it ends at {format_unix_time(ends)}, before the window closes"
         last = self._find_last_start(lane.gateway)
         if last is not None and last < self._environment.now():
             self._told_late.add(lane.gateway.name)
@@ -64,8 +64,9 @@ class SessionWindow:
                 lane.announcer.warn(f"{self._describe_last_start(lane.gateway)}; {targets} left")
 
     def _describe_last_start(self, gateway: Gateway) -> str:
+        last = format_unix_time(self._find_last_start(gateway) or 0.0)
         return (
-            f"the window lets nothing of it start after {format_utc(self._find_last_start(gateway) or 0.0)}: "
+            f"the window lets nothing of it start after {last}: "
             f"one timeout ({gateway.reply_timeout:g} s) no longer fits before it closes"
         )
 
@@ -88,8 +89,3 @@ def refuse_outside_window(window: Window | None, now: float, *, wait: bool, take
             f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"
             " before; --window or --close-at gives another one"
         )
-
-
-def format_utc(at: float) -> str:
-    """Return a Unix time as a person reads it."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

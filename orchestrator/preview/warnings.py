@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import chain, groupby
 
 from msgspec import Struct
@@ -17,6 +16,7 @@ from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, Targe
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.counting import count_noun
+from orchestrator.text.formats import format_unix_time
 
 
 class PreviewWarning(Struct, frozen=True, kw_only=True):
@@ -100,10 +100,10 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
         return
     for gateway in ahead.timing.gateways:
         if gateway.late and gateway.starts_until is not None:
-            starts = datetime.fromtimestamp(gateway.starts_until, UTC)
+            starts = format_unix_time(gateway.starts_until)
             targets = count_noun(gateway.late, "target")
             text = (
-                f"the window lets nothing of it start after {starts:%Y-%m-%d %H:%M:%S} UTC, one timeout"
+                f"the window lets nothing of it start after {starts}, one timeout"
                 f" before it closes: at least {targets} cannot start and would be left for a resume"
             )
             yield PreviewWarning(kind="window", text=text, gateway=gateway.name)
@@ -114,9 +114,9 @@ def _warn_of_credentials(preview: Preview, ahead: RunForecast) -> Iterator[Previ
     closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
     for gateway in preview.gateways:
         if gateway.until is not None and gateway.until < closes:
-            ends = datetime.fromtimestamp(gateway.until, UTC)
+            ends = format_unix_time(gateway.until)
             what = "before the window closes" if window and window.closes else "before a run can be done"
-            text = f"the credential says that it ends at {ends:%Y-%m-%d %H:%M:%S} UTC, {what}"
+            text = f"the credential says that it ends at {ends}, {what}"
             yield PreviewWarning(kind="credential", text=text, gateway=gateway.name)
 
 

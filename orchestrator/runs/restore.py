@@ -41,6 +41,7 @@ from orchestrator.model.target_id import decode_parts
 from orchestrator.plan.patterns import Patterns, name_by_entry
 from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import adapt_to_restore
+from orchestrator.text.counting import count_noun
 from orchestrator.version import __version__
 
 _NOWHERE = FilePosition(0, 0, 0)
@@ -274,8 +275,7 @@ def _encode_choice(digest: str, parent: str, choice: Choice) -> bytes:
 
 def _explain_nothing(database: Database) -> str:
     if count := count_unseen(database):
-        went = f"{count:,} targets went" if count > 1 else "1 target went"
-        return f"{went} down that no snapshot had seen deployed"
+        return f"{count_noun(count, 'target')} went down that no snapshot had seen deployed"
     return "it took nothing down"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -48,7 +47,7 @@ from orchestrator.runs.selection import (
     summarize_protection,
 )
 from orchestrator.system.writing import check_folder
-from orchestrator.text.formats import format_moment
+from orchestrator.text.formats import format_unix_time
 
 
 async def resume_run(
@@ -218,7 +217,7 @@ def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions
     if newest.begun is None:
         state = f"restore {newest.id} of it is about to begin"
     else:
-        began = format_moment(datetime.fromtimestamp(newest.begun, UTC))
+        began = format_unix_time(newest.begun)
         state = f"restore {newest.id} of it began on {began}"
     raise UsageError(
         f"run {run} is not resumed: {state}, so that what this run took down is coming up again. Nothing was"

@@ -13,6 +13,11 @@ def format_moment(at: datetime | None) -> str:
     return DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def format_unix_time(at: float) -> str:
+    """Return Unix seconds as a person reads them: date, time and zone."""
+    return format_moment(datetime.fromtimestamp(at, UTC))
+
+
 def format_clock(at: float) -> str:
     """Format the Unix time ``at`` as a local time of day."""
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
