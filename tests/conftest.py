@@ -6,9 +6,14 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import orchestrator
+
+# A busy machine is slow, and that is no fault of the code under test.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 # In the background, or under nohup, signals are ignored. The programs that the tests start and signal would
 # ignore them, too: a process inherits which signals are ignored.

@@ -45,13 +45,13 @@ class SimulatedApinizer:
     def rows(self) -> list[SimulatedDeployment]:
         return self._manager.rows
 
-    def denied(self, objection: AccessDenial) -> HttpAnswer:
-        return self._say.denied(objection)
+    def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
+        return self._say.answer_denied(objection)
 
-    def busy(self, wait: int, _rate: float) -> HttpAnswer:
-        return self._say.busy(wait)
+    def answer_busy(self, wait: int, _rate: float) -> HttpAnswer:
+        return self._say.answer_busy(wait)
 
-    def elsewhere(self) -> HttpAnswer:
+    def answer_elsewhere(self) -> HttpAnswer:
         return say.unknown_route()
 
     def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer:

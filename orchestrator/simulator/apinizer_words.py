@@ -49,13 +49,13 @@ class ApinizerWording(Struct, frozen=True):
             return {"status": "FAILURE", "resultMessage": message}
         return {"error": code or _CODES.get(status, _CODES[500]), "error_description": message}
 
-    def denied(self, objection: AccessDenial) -> HttpAnswer:
+    def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
         why = objection.why
         return self.error(
             401, _TEXTS[401] if self.errors == "old" and why is DenialReason.WRONG else _DENIALS[why]
         )
 
-    def busy(self, wait: int) -> HttpAnswer:
+    def answer_busy(self, wait: int) -> HttpAnswer:
         """Refuse a request that came too fast; the old pages put the seconds into the body."""
         body = self._envelope(429, _TEXTS[429], None)
         if not wait:

@@ -32,7 +32,7 @@ def control(
                 return json_answer(200, platforms.books())
             case "GET", "/_requests":
                 return json_answer(
-                    200, platforms.seen(_number(query, "after", 0), _number(query, "limit", 1000))
+                    200, platforms.list_requests(_number(query, "after", 0), _number(query, "limit", 1000))
                 )
             case "POST", "/_faults":
                 platforms.expect(msgspec.json.decode(body, type=FaultScenario))

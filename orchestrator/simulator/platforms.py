@@ -103,13 +103,13 @@ class SimulatedGateway:
     def _find_refusal(self, call: PlatformCall, asked: ReceivedRequest, now: float) -> HttpAnswer | None:
         if call.needs_token and (objection := self.platform.gate.find_denial(asked, now)):
             self.counter.count_denial(objection)
-            return self.platform.denied(objection)
+            return self.platform.answer_denied(objection)
         rate = self.fixture.rate
         if self._bucket is None or rate is None or not rate.counts(call.purpose):
             return None
         wait = self._bucket.take(now)
         return (
-            self.platform.busy(max(1, ceil(wait)) if rate.retry_after else 0, rate.per_second)
+            self.platform.answer_busy(max(1, ceil(wait)) if rate.retry_after else 0, rate.per_second)
             if wait
             else None
         )
@@ -148,7 +148,7 @@ class SimulatedGateway:
             wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
             return HttpAnswer(told.status, told.body, {**told.headers, **wait})
         if fault.kind is FaultKind.ELSEWHERE:
-            return self.platform.elsewhere()
+            return self.platform.answer_elsewhere()
         return _PAGES.get(fault.kind, answer)
 
     def _word_status(self, fault: InjectedFault, call: PlatformCall, status: int) -> HttpAnswer:
@@ -229,7 +229,7 @@ class SimulatedPlatforms:
             destroyed=tuple(row.id for row in rows if row.destroyed),
         )
 
-    def seen(self, after: int = 0, limit: int | None = None) -> list[SeenRequest]:
+    def list_requests(self, after: int = 0, limit: int | None = None) -> list[SeenRequest]:
         """Return the kept requests in the order of their arrival, from number ``after`` + 1 on."""
         return self._log.seen[after : None if limit is None else after + limit]
 

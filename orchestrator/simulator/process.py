@@ -53,7 +53,7 @@ class RunningSimulators:
         """Return what the simulators saw so far. Raises SimulatorError if they do not answer."""
         return self._get("/_books", SimulatorBooks)
 
-    def seen(self, after: int = 0, limit: int = 1000) -> list[SeenRequest]:
+    def list_requests(self, after: int = 0, limit: int = 1000) -> list[SeenRequest]:
         """Return the requests in the order of their arrival, from number ``after`` + 1 on."""
         return self._get(f"/_requests?after={after}&limit={limit}", list[SeenRequest])
 

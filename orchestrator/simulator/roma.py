@@ -82,13 +82,13 @@ class SimulatedRoma:
     def rows(self) -> list[SimulatedBackend]:
         return list(self._backends.values())
 
-    def denied(self, objection: AccessDenial) -> HttpAnswer:
-        return say.denied(objection)
+    def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
+        return say.answer_denied(objection)
 
-    def busy(self, wait: int, rate: float) -> HttpAnswer:
-        return say.busy(wait, rate)
+    def answer_busy(self, wait: int, rate: float) -> HttpAnswer:
+        return say.answer_busy(wait, rate)
 
-    def elsewhere(self) -> HttpAnswer:
+    def answer_elsewhere(self) -> HttpAnswer:
         return say.no_such_instance(self._fixture.instance_id)
 
     def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer:

@@ -104,7 +104,7 @@ def unreadable() -> HttpAnswer:
     return error(400, "APIG.2000", "The request body could not be parsed")
 
 
-def denied(objection: AccessDenial) -> HttpAnswer:
+def answer_denied(objection: AccessDenial) -> HttpAnswer:
     """Word a denial. The words of CLOCK and SECURITY_TOKEN are made up."""
     texts = {
         DenialReason.MISSING: "x-auth-token not found",
@@ -122,7 +122,7 @@ def denied(objection: AccessDenial) -> HttpAnswer:
     return error(401, "APIGW.0301", f"Incorrect IAM authentication information: {texts[objection.why]}")
 
 
-def busy(wait: int, rate: float) -> HttpAnswer:
+def answer_busy(wait: int, rate: float) -> HttpAnswer:
     limit = f"limit:{max(1, round(rate * 60))},time:1 minute"
     text = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
     answer = error(429, "APIGW.0308", text)
@@ -131,17 +131,17 @@ def busy(wait: int, rate: float) -> HttpAnswer:
     )
 
 
-def instant(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A Unix time as the vendor writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def front_id(row: SimulatedBackend, number: int = 0) -> str:
     """The id of the front-end API of a deployment, counted from 1 (0: the newest); each makes a new one."""
-    return _made_up("front", row, number or len(row.deployments))
+    return _make_up("front", row, number or len(row.deployments))
 
 
-def _made_up(what: str, row: SimulatedBackend, number: int) -> str:
+def _make_up(what: str, row: SimulatedBackend, number: int) -> str:
     return blake2b(f"{what}/{row.id}/{number}".encode(), digest_size=16).hexdigest()
 
 
@@ -150,7 +150,7 @@ def definition(
 ) -> dict[str, object]:
     """An LdApiInfo; ``edited`` is one with a change that was not deployed."""
     about = row.about
-    created = instant(row.deployments[0])
+    created = format_time(row.deployments[0])
     return {
         "id": ld_api_id,
         "name": row.name,
@@ -167,7 +167,7 @@ def definition(
         "type": about.type,
         "status": status if about.status is None else about.status,
         "created_time": created,
-        "modified_time": instant(row.deployments[-1]),
+        "modified_time": format_time(row.deployments[-1]),
         "scripts": [],
     }
 
@@ -175,12 +175,12 @@ def definition(
 def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
     """The record of a deployment, counted from 1."""
     return {
-        "id": _made_up("deployment", row, number),
+        "id": _make_up("deployment", row, number),
         "ld_api_id": ld_api_id,
         "group_id": GROUP,
         "env_id": ENVIRONMENT,
         "api_id": front_id(row, number),
-        "deploy_time": instant(row.deployments[number - 1]),
+        "deploy_time": format_time(row.deployments[number - 1]),
         "api_definition": definition(row, ld_api_id, instance, status=DEPLOYED),
     }
 
@@ -197,7 +197,7 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
         "run_env_id": ENVIRONMENT,
         "run_env_name": "RELEASE",
         "publish_id": front_id(row)[::-1],
-        "publish_time": instant(row.deployments[-1]),
+        "publish_time": format_time(row.deployments[-1]),
         "req_protocol": "HTTPS",
         "req_method": "GET",
         "req_uri": f"/backends/{ld_api_id}",

@@ -186,7 +186,7 @@ def test_a_missing_role_neither_closes_the_lane_nor_renews_anything(
     there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame())
-    refused = [entry.path for entry in platform.seen() if entry.status == 401]
+    refused = [entry.path for entry in platform.list_requests() if entry.status == 401]
 
     assert status == 0
     assert refused == ["/apiops/reports/api-proxies"]
@@ -216,7 +216,7 @@ def test_an_older_manager_is_asked_for_each_proxy(
     there(looks=False, report="absent")
 
     assert found("--environment", "test") == ["Retail/baskets-api/test", "Retail/orders-api/test"]
-    assert not any("histories" in entry.path for entry in platform.seen())
+    assert not any("histories" in entry.path for entry in platform.list_requests())
 
 
 def test_what_cannot_be_told_is_named(

@@ -135,7 +135,7 @@ def outcomes(undeploy: Undeploy, run: str) -> dict[str, str]:
 
 def targets_asked(simulators: RunningSimulators) -> set[str]:
     """Return the ids of the targets that a request was about; a login or a list is about none."""
-    return {request.target for request in simulators.seen() if request.target is not None}
+    return {request.target for request in simulators.list_requests() if request.target is not None}
 
 
 def format_in(journal: Path) -> int:

@@ -37,7 +37,7 @@ def _going(
 
 
 def _arrivals(stage: Stage, gateway: str, since: float = 0.0, until: float = float("inf")) -> list[float]:
-    return [seen.at for seen in stage.seen() if seen.gateway == gateway and since <= seen.at < until]
+    return [seen.at for seen in stage.list_requests() if seen.gateway == gateway and since <= seen.at < until]
 
 
 def test_a_pause_holds_back_all_that_is_new_until_it_is_continued(staged: Callable[..., Stage]) -> None:

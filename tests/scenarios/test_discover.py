@@ -31,7 +31,7 @@ WRONG = "M4rk3r-wrong"
 def assert_harmless(stage: Stage) -> None:
     """Nothing but looks, reads and logins has arrived."""
     books = stage.platform.books()
-    for entry in stage.seen():
+    for entry in stage.list_requests():
         assert entry.act in {None, Act.LOOK}, entry
         assert entry.method == "GET" or entry.login, entry
     for facts in books.gateways.values():

@@ -38,7 +38,7 @@ def checks(ended: CommandResult, gateway: str) -> dict[str, Any]:
 def assert_harmless(stage: Stage) -> None:
     """Nothing but looks, reads and logins has arrived, and not many of them."""
     books = stage.platform.books()
-    for entry in stage.seen():
+    for entry in stage.list_requests():
         assert entry.act in {None, Act.LOOK}, entry
         assert entry.method == "GET" or entry.login, entry
     for facts in books.gateways.values():
@@ -91,7 +91,7 @@ def test_a_wrong_token_is_shown_once(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 3)
     stage.env |= {"ROMA_TOKEN": WRONG, "APINIZER_TOKEN": WRONG}
     ended = stage.undeploy("doctor", stage.write_plan())
-    shown = [entry for entry in stage.seen() if entry.status == 401]
+    shown = [entry for entry in stage.list_requests() if entry.status == 401]
 
     assert ended.status == 1
     assert all(

@@ -129,5 +129,5 @@ def test_a_gateway_that_stays_dead_is_left_for_a_resume_and_slows_nobody(stage: 
 
 def _span(stage: Stage) -> float:
     """Seconds between Apinizer's first and last request."""
-    times = [seen.at for seen in stage.seen() if seen.gateway == "apim"]
+    times = [seen.at for seen in stage.list_requests() if seen.gateway == "apim"]
     return max(times) - min(times)

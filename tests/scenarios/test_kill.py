@@ -90,7 +90,7 @@ def _doubtful(stage: Stage) -> list[str]:
 
 
 def _assert_looked_first(stage: Stage, doubtful: list[str], before: int) -> None:
-    acts = first_acts(stage.seen(before))
+    acts = first_acts(stage.list_requests(before))
     assert {acts.get(target, Act.LOOK) for target in doubtful} <= {Act.LOOK}
 
 

@@ -208,7 +208,7 @@ def test_a_rate_limit_slows_its_lane_and_not_the_other(staged: Callable[..., Sta
     stage = staged(8, 30, roma_eu={"rate": RateLimit(per_second=2.0, burst=5.0)})
     ended = stage.undeploy("run", stage.write_plan(), "--yes", "--events", "events")
     facts = stage.platform.books().gateways
-    seen = stage.seen()
+    seen = stage.list_requests()
     last = {name: max(entry.at for entry in seen if entry.gateway == name) for name in facts}
 
     assert ended.status == 0, ended.err

@@ -288,7 +288,7 @@ def test_a_resume_logs_in_again_and_sends_only_what_is_left(staged: Callable[...
 
     assert ended.status == 0, ended
     assert {facts(stage, name).logins for name in CONCURRENCY} == {2}
-    assert sum(entry.act is Act.UNDEPLOY for entry in stage.seen()) == 9
+    assert sum(entry.act is Act.UNDEPLOY for entry in stage.list_requests()) == 9
     stage.assert_truth()
 
 

@@ -30,7 +30,7 @@ def partly_down(staged: Callable[..., Stage], **roma: object) -> Stage:
 
 def lists(stage: Stage) -> int:
     """How many requests were about no target: pages of the list."""
-    entries = [entry for entry in stage.seen() if entry.target is None]
+    entries = [entry for entry in stage.list_requests() if entry.target is None]
     assert all("/livedata-apis?" in entry.path and entry.method == "GET" for entry in entries)
     return len(entries)
 
@@ -71,7 +71,7 @@ def test_the_lists_are_read_before_the_first_undeploy_and_after_the_last(
 ) -> None:
     stage = partly_down(staged)
     stage.undeploy("run", stage.write_plan(roma=ALWAYS), "--yes")
-    seen = stage.seen()
+    seen = stage.list_requests()
     sent = [place for place, entry in enumerate(seen) if entry.act is Act.UNDEPLOY]
     listed = [place for place, entry in enumerate(seen) if entry.target is None]
 

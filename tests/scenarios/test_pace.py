@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long("measures rates on the real clock")
 
 
 def _arrivals(stage: Stage, gateway: str, act: Act = Act.UNDEPLOY, after: int = 0) -> list[float]:
-    return [seen.at for seen in stage.seen(after) if (seen.gateway, seen.act) == (gateway, act)]
+    return [seen.at for seen in stage.list_requests(after) if (seen.gateway, seen.act) == (gateway, act)]
 
 
 def _sent(stage: Stage) -> list[float]:
@@ -102,7 +102,7 @@ def test_what_one_target_is_asked_to_wait_its_whole_lane_waits(staged: Callable[
     stage.expect({roma_id(8): ("429@1",)})
     slow = "limits: {concurrency: 3, rate: 20/s}"
     ended = stage.undeploy("run", stage.write_plan(roma=slow, apim=slow), "--yes")
-    told = next(seen.at for seen in stage.seen() if seen.status == 429)
+    told = next(seen.at for seen in stage.list_requests() if seen.status == 429)
     roma, apim = _arrivals(stage, "roma-eu"), _arrivals(stage, "apim")
     pause = (told + 0.15, told + 1.0)  # what was in flight when the answer came may still arrive
 

@@ -27,8 +27,8 @@ def previewed(stage: Stage, *options: str, **more: Any) -> tuple[CommandResult, 
     ended = stage.undeploy("preview", "plan.yaml", "--format", "json", *options, **more)
     books = stage.platform.books()
     assert all(facts.undeploys == facts.deploys == 0 for facts in books.gateways.values())
-    assert {entry.method for entry in stage.seen()} <= {"GET"}
-    assert {entry.act for entry in stage.seen()} <= {Act.LOOK, None}
+    assert {entry.method for entry in stage.list_requests()} <= {"GET"}
+    assert {entry.act for entry in stage.list_requests()} <= {Act.LOOK, None}
     assert not (stage.folder / ".undeploy").exists()
     found: dict[str, Any] = json.loads(ended.out) if ended.out else {}
     return ended, found

@@ -123,7 +123,7 @@ def test_a_front_end_api_is_published_again_as_it_was(staged: Callable[..., Stag
 
         wish = msgspec.json.decode(kept["deploy"])
         assert {"auth_type", "group_id", "env_id", "protocol", "path", "method"} <= wish.keys()
-        (entry,) = [entry for entry in stage.seen() if entry.act is Act.DEPLOY]
+        (entry,) = [entry for entry in stage.list_requests() if entry.act is Act.DEPLOY]
         assert (backend(0) in entry.path, entry.status) == (version == "v2", 200)
 
 
@@ -153,7 +153,7 @@ def test_who_came_after_another_comes_back_before_it(staged: Callable[..., Stage
 
     assert ended.status == 0, ended
     assert orders(stage, Act.UNDEPLOY).index(roma_id(2)) < orders(stage, Act.UNDEPLOY).index(apim_id(0))
-    acts = [(entry.target, entry.act) for entry in stage.seen()]
+    acts = [(entry.target, entry.act) for entry in stage.list_requests()]
     assert acts.index((apim_id(0), Act.DEPLOY)) < acts.index((roma_id(2), Act.DEPLOY))
     between = acts[acts.index((apim_id(0), Act.DEPLOY)) : acts.index((roma_id(2), Act.DEPLOY))]
     assert (apim_id(0), Act.LOOK) in between  # it was seen to be up
@@ -325,7 +325,9 @@ def test_a_revision_is_rolled_back_to_by_choice_and_looked_at(staged: Callable[.
 
     assert ended.status == 0, ended
     assert down(stage) == set()
-    paths = [entry.path for entry in stage.seen() if entry.act is Act.DEPLOY and entry.gateway == "apim"]
+    paths = [
+        entry.path for entry in stage.list_requests() if entry.act is Act.DEPLOY and entry.gateway == "apim"
+    ]
     assert (
         paths.count(
             "/apiops/projects/Retail/apiProxies/proxy-0/deploy-histories/1/rollback/?environmentName=test"
@@ -378,7 +380,7 @@ def test_429_slows_the_whole_lane_of_a_restore(staged: Callable[..., Stage]) -> 
     ended = restored(stage, run)
 
     assert ended.status == 0, ended
-    deploys = [entry for entry in stage.seen() if entry.act is Act.DEPLOY]
+    deploys = [entry for entry in stage.list_requests() if entry.act is Act.DEPLOY]
     (refused,) = [entry.at for entry in deploys if entry.status == 429]
     later = [entry.at for entry in deploys if entry.at > refused + 0.5]
     assert later
@@ -390,7 +392,7 @@ def test_a_rate_of_the_plan_holds_for_deploys(staged: Callable[..., Stage]) -> N
     stage = staged(10, 0)
     run = undeployed(stage, roma="limits: {rate: 10/s, concurrency: 6}")
     assert restored(stage, run).status == 0
-    times = [entry.at for entry in stage.seen() if entry.act is Act.DEPLOY]
+    times = [entry.at for entry in stage.list_requests() if entry.act is Act.DEPLOY]
 
     assert len(times) == 10
     assert max(times) - min(times) >= 0.7
@@ -536,7 +538,7 @@ def test_a_window_is_heeded_where_one_is_given(staged: Callable[..., Stage]) -> 
     assert "give one of them" in both.err
     assert waited.status == 0, waited
     opened = calendar.timegm(time.strptime(soon, "%Y-%m-%dT%H:%M:%SZ"))
-    assert min(entry.at for entry in stage.seen(sent)) >= opened
+    assert min(entry.at for entry in stage.list_requests(sent)) >= opened
 
 
 def test_only_some_of_it(staged: Callable[..., Stage]) -> None:

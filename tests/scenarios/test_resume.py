@@ -43,7 +43,7 @@ def test_an_edited_plan_is_refused_and_its_return_is_welcome(staged: Callable[..
     assert (refused.status, refused.out) == (2, "")
     assert "was edited" in refused.err
     assert resumed.status == 0, resumed.err
-    assert first_acts(stage.seen(sent))[roma_id(1)] == "look"
+    assert first_acts(stage.list_requests(sent))[roma_id(1)] == "look"
 
 
 @pytest.mark.parametrize(

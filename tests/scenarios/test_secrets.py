@@ -139,7 +139,7 @@ def test_a_password_that_is_a_word_of_the_replies_changes_nothing_of_what_they_m
     assert ended.status == 0, ended.err
     assert set(stage.outcomes()) == {apim_id(number) for number in range(3)}
     assert {target["evidence"] for target in stage.report()["targets"]} == {"deploymentResult"}
-    assert len(stage.seen()) == 4, "a login, and one request a target"
+    assert len(stage.list_requests()) == 4, "a login, and one request a target"
     assert "fewer than 8 characters" in stage.report()["gateways"][0]["warnings"][-1]
     told = stage.undeploy("check", path)
     assert "warning: gateway apim: {env: OPS_PASSWORD}: a credential of fewer than 8 characters" in told.out

@@ -86,7 +86,7 @@ def test_after_two_signals_it_is_out_and_resume_looks_first(
     assert "the reports were not written" in err
     assert seconds < 5
     assert len(flying) == CONCURRENCY["roma-eu"]
-    assert {first_acts(stage.seen(sent))[target] for target in flying} == {"look"}
+    assert {first_acts(stage.list_requests(sent))[target] for target in flying} == {"look"}
     assert resumed.status == 0, resumed.err
     stage.assert_truth()
 
@@ -128,7 +128,7 @@ def test_what_still_hangs_when_a_pipeline_kills_is_looked_at_first(staged: Calla
     resumed = stage.undeploy("resume", "latest")
 
     assert hanging == [roma_id(3)]
-    assert first_acts(stage.seen(sent))[roma_id(3)] == "look"
+    assert first_acts(stage.list_requests(sent))[roma_id(3)] == "look"
     assert resumed.status == 0, resumed.err
     assert "which has ended" in resumed.err
     stage.assert_truth()

@@ -120,7 +120,7 @@ def test_look_always_does_not_look_twice_before(staged: Callable[..., Stage]) ->
     undeployed(stage, roma="look: always", apim="look: always")
 
     books = stage.platform.books()
-    listed = [entry for entry in stage.seen() if "/livedata-apis?" in entry.path]
+    listed = [entry for entry in stage.list_requests() if "/livedata-apis?" in entry.path]
     assert {books.targets[roma_id(n)].looks for n in range(60)} == {2}
     assert len(listed) == 1
     assert {books.targets[apim_id(n)].looks for n in range(2)} == {4}

@@ -49,7 +49,7 @@ def _apim(*numbers: int, after: str = "") -> str:
 def _arrived(stage: Stage) -> dict[str, float]:
     """When the first undeploy of each target arrived."""
     times: dict[str, float] = {}
-    for seen in stage.seen():
+    for seen in stage.list_requests():
         if seen.act is Act.UNDEPLOY and seen.target:
             times.setdefault(seen.target, seen.at)
     return times

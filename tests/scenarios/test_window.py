@@ -25,7 +25,7 @@ def test_who_waits_begins_when_the_window_opens(staged: Callable[..., Stage]) ->
     early = stage.undeploy("run", plan, "--yes", "--window", _window(time.time() + 60, time.time() + 600))
     opens = time.time() + 2
     waited = stage.undeploy("run", plan, "--yes", "--wait", "--window", _window(opens, opens + 600))
-    arrivals = [seen.at for seen in stage.seen()]
+    arrivals = [seen.at for seen in stage.list_requests()]
 
     assert (early.status, early.out) == (2, "")
     assert "--wait waits for it" in early.err
@@ -47,7 +47,7 @@ def test_what_could_not_end_in_the_window_is_not_begun(staged: Callable[..., Sta
 
     assert ended.status == 4, ended.err
     for gateway, timeout in (("roma-eu", 2.0), ("apim", 1.0)):
-        arrivals = [seen.at for seen in stage.seen() if seen.gateway == gateway]
+        arrivals = [seen.at for seen in stage.list_requests() if seen.gateway == gateway]
         assert max(arrivals, default=0.0) < closes - timeout + 0.1
     assert len(left) > 20
     assert all(reason == "window: one timeout no longer fits before it closes" for reason in left)
@@ -80,7 +80,7 @@ def test_a_gateway_whose_timeout_does_not_fit_is_named_by_preview_run_and_report
     assert {one["name"]: one["late"] for one in told["forecast"]["gateways"]} == {"roma-eu": 0, "apim": 3}
     assert ended.status == 4, ended.err
     assert f"apim: the window lets nothing of it start after {starts:%Y-%m-%d %H:%M:%S} UTC" in ended.err
-    assert {seen.gateway for seen in stage.seen() if seen.act is Act.UNDEPLOY} == {"roma-eu"}
+    assert {seen.gateway for seen in stage.list_requests() if seen.act is Act.UNDEPLOY} == {"roma-eu"}
     assert gateways["roma-eu"]["totals"]["undeployed"] == 4
     [warning] = gateways["apim"]["warnings"]
     assert "one timeout (150 s) no longer fits before it closes" in warning
@@ -98,4 +98,4 @@ def test_a_gateway_with_nothing_left_does_not_let_a_session_begin_in_vain(
 
     assert (ended.status, ended.out) == (2, "")
     assert "one timeout (150 s) no longer fits" in ended.err
-    assert stage.seen() == []
+    assert stage.list_requests() == []

@@ -133,7 +133,7 @@ class _SeedPlay:
 
     def _bring_back(self, before: SimulatorBooks, broken: list[str]) -> int:
         """Restore the targets that the run took down, under faults of the same sort."""
-        parent, counted = self._list_runs()[0], len(self._platforms.seen())
+        parent, counted = self._list_runs()[0], len(self._platforms.list_requests())
         try:
             self._restore = SimulatedRestore(self._number, self._scene, parent, self._folder)
         except RunError as refused:

@@ -131,7 +131,7 @@ def check_restored(
     if [target.id for target in targets] != [target.id for target in way.scene.targets]:
         yield "promise 1: the restore's report does not hold each target once, in its order"
     last: dict[str, RequestEffect] = {}
-    for seen in platforms.seen(counted):
+    for seen in platforms.list_requests(counted):
         if seen.target is not None and seen.effect in _CHANGES:
             last[seen.target] = seen.effect
     after = platforms.books()

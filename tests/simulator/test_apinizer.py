@@ -6,19 +6,19 @@ import pytest
 
 from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.limits import RateLimit
-from tests.support.simulated import PROXY, TEST, World, apinizer, document, status
+from tests.support.simulated import PROXY, TEST, SimulatedClient, apinizer, document, status
 
 TARGET = "apim/Retail/petstore/test"
 OLD = f"{PROXY}environments/old/"
 
 
-def first(world: World, look: str, where: str = TEST) -> dict[str, object]:
-    (row,) = document(world.ask("GET", f"{where}{look}/"))["resultList"]
+def first(client: SimulatedClient, look: str, where: str = TEST) -> dict[str, object]:
+    (row,) = document(client.ask("GET", f"{where}{look}/"))["resultList"]
     return row
 
 
 def test_shape_a_has_a_row_for_the_environment():
-    delivery = World(apinizer()).ask("DELETE", TEST)
+    delivery = SimulatedClient(apinizer()).ask("DELETE", TEST)
 
     row = {"environmentName": "test", "success": True, "message": "Undeployment successful"}
     assert document(delivery) == {
@@ -29,7 +29,7 @@ def test_shape_a_has_a_row_for_the_environment():
 
 
 def test_shape_b_has_a_row_for_each_pod():
-    told = document(World(apinizer(shape="b", pods=3)).ask("DELETE", TEST))
+    told = document(SimulatedClient(apinizer(shape="b", pods=3)).ask("DELETE", TEST))
 
     rows = told["deploymentResult"]["detailList"]
     assert (told["status"], told["deploymentResult"]["success"]) == ("SUCCESS", True)
@@ -39,32 +39,32 @@ def test_shape_b_has_a_row_for_each_pod():
 
 
 def test_after_an_undeploy_the_reads_agree_that_it_is_down():
-    world = World(apinizer())
-    before = first(world, "deploy-status")
-    world.ask("DELETE", TEST)
+    client = SimulatedClient(apinizer())
+    before = first(client, "deploy-status")
+    client.ask("DELETE", TEST)
 
-    assert first(world, "deploy-status") == before | {"deployed": False}
-    health = first(world, "route-health")
+    assert first(client, "deploy-status") == before | {"deployed": False}
+    health = first(client, "route-health")
     assert (health["podsResponded"], health["podsActive"], health["inconsistent"]) == (2, 0, False)
-    assert first(world, "deploy-status", f"{PROXY}environments/production/")["deployed"]
+    assert first(client, "deploy-status", f"{PROXY}environments/production/")["deployed"]
 
 
 def test_a_second_undeploy_is_a_400():
-    world = World(apinizer(not_deployed_text="{proxy} left {environment}"))
-    world.ask("DELETE", TEST)
+    client = SimulatedClient(apinizer(not_deployed_text="{proxy} left {environment}"))
+    client.ask("DELETE", TEST)
 
-    delivery = world.ask("DELETE", TEST)
+    delivery = client.ask("DELETE", TEST)
 
     assert status(delivery) == 400
     assert document(delivery) == {"error": "bad_request", "error_description": "petstore left test"}
 
 
 def test_what_was_seeded_as_down_is_not_deployed():
-    world = World(apinizer())
+    client = SimulatedClient(apinizer())
 
-    assert status(world.ask("DELETE", OLD)) == 400
-    assert first(world, "deploy-status", OLD)["deployed"] is False
-    newest = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"][0]
+    assert status(client.ask("DELETE", OLD)) == 400
+    assert first(client, "deploy-status", OLD)["deployed"] is False
+    newest = document(client.ask("GET", f"{PROXY}deploy-histories/"))["resultList"][0]
     assert (newest["environment"], newest["deploy"]) == ("old", False)
 
 
@@ -87,13 +87,13 @@ ABSENT = {
 
 @pytest.mark.parametrize(("method", "path", "expected", "text"), ABSENT.values(), ids=ABSENT)
 def test_what_does_not_exist_is_said_in_the_vendors_words(method, path, expected, text):
-    delivery = World(apinizer()).ask(method, path)
+    delivery = SimulatedClient(apinizer()).ask(method, path)
 
     assert (status(delivery), document(delivery)["error_description"]) == (expected, text)
 
 
 def test_the_new_envelope_has_neither_error_nor_404():
-    delivery = World(apinizer(errors="new", unknown_project=400)).ask(
+    delivery = SimulatedClient(apinizer(errors="new", unknown_project=400)).ask(
         "GET", "/apiops/projects/Nowhere/apiProxies/"
     )
 
@@ -105,7 +105,7 @@ def test_the_new_envelope_has_neither_error_nor_404():
     "path", [TEST.removesuffix("/"), PROXY.removesuffix("/"), "/apiops/health", "/elsewhere/", "/", "//", "*"]
 )
 def test_a_path_without_its_slash_or_off_the_api_is_a_404_without_an_envelope(path):
-    delivery = World(apinizer()).ask("DELETE", path)
+    delivery = SimulatedClient(apinizer()).ask("DELETE", path)
 
     assert (status(delivery), delivery.effect) == (404, RequestEffect.NONE)
     assert delivery.answer.body.startswith(b"<!doctype html>")
@@ -118,7 +118,7 @@ def test_a_path_without_its_slash_or_off_the_api_is_a_404_without_an_envelope(pa
      ({"looks": False}, "/apiops/projects/Retail/apiProxies/x/environments/test/deploy-status/")],
 )  # fmt: skip
 def test_a_look_that_an_old_version_lacks_is_a_404_without_an_envelope(fields, path):
-    delivery = World(apinizer(**fields)).ask("GET", path)
+    delivery = SimulatedClient(apinizer(**fields)).ask("GET", path)
 
     assert (status(delivery), delivery.answer.headers["Content-Type"]) == (404, "text/html;charset=UTF-8")
 
@@ -129,18 +129,18 @@ def test_a_look_that_an_old_version_lacks_is_a_404_without_an_envelope(fields, p
      ("wrong", "old", "Invalid token"), ("wrong", "new", "Token is not valid!")],
 )  # fmt: skip
 def test_a_token_that_is_not_accepted_is_a_401(token, errors, text):
-    delivery = World(apinizer(errors=errors)).ask("DELETE", TEST, token=token)
+    delivery = SimulatedClient(apinizer(errors=errors)).ask("DELETE", TEST, token=token)
 
     assert (status(delivery), delivery.effect) == (401, RequestEffect.NONE)
     assert text in document(delivery).values()
 
 
 def test_the_connection_tests_answer_in_plain_text():
-    world = World(apinizer())
+    client = SimulatedClient(apinizer())
 
-    assert world.ask("GET", "/apiops/test/healthcheck", token=None).answer.body == b"OK"
-    assert world.ask("GET", "/apiops/test/hello/me").answer.body == b"Hello me"
-    assert status(world.ask("GET", "/apiops/test/hello/me", token="wrong")) == 401
+    assert client.ask("GET", "/apiops/test/healthcheck", token=None).answer.body == b"OK"
+    assert client.ask("GET", "/apiops/test/hello/me").answer.body == b"Hello me"
+    assert status(client.ask("GET", "/apiops/test/hello/me", token="wrong")) == 401
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_the_connection_tests_answer_in_plain_text():
      ("ignore", b"{", 200), ("reject", {}, 400), ("reject", b"", 200)],
 )  # fmt: skip
 def test_what_becomes_of_a_body_is_a_setting(body, sent, expected):
-    assert status(World(apinizer(body=body)).ask("DELETE", TEST, sent)) == expected
+    assert status(SimulatedClient(apinizer(body=body)).ask("DELETE", TEST, sent)) == expected
 
 
 def test_the_history_tells_who_did_what_newest_first():
-    world = World(apinizer())
-    world.ask("DELETE", TEST, {"description": "CHG-1", "persistent": True})
-    world.ask("POST", TEST)
+    client = SimulatedClient(apinizer())
+    client.ask("DELETE", TEST, {"description": "CHG-1", "persistent": True})
+    client.ask("POST", TEST)
 
-    newest, before, *_ = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
+    newest, before, *_ = document(client.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
 
     assert (newest["deploy"], newest["environment"], newest["description"]) == (
         True,
@@ -170,66 +170,66 @@ def test_the_history_tells_who_did_what_newest_first():
 
 
 def test_the_history_forgets_all_but_six_records_and_the_persistent_ones():
-    world = World(apinizer())
-    world.ask("DELETE", TEST, {"description": "keep", "persistent": True})
+    client = SimulatedClient(apinizer())
+    client.ask("DELETE", TEST, {"description": "keep", "persistent": True})
     for _ in range(9):
-        world.ask("POST", TEST)
+        client.ask("POST", TEST)
 
-    rows = document(world.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
+    rows = document(client.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
 
     assert [row["description"] for row in rows if row["persistent"]] == ["keep"]
     assert len(rows) == 7
 
 
 def test_a_deploy_brings_it_back():
-    world = World(apinizer())
-    world.ask("DELETE", TEST)
+    client = SimulatedClient(apinizer())
+    client.ask("DELETE", TEST)
 
-    delivery = world.ask("POST", TEST, {"description": "back"})
+    delivery = client.ask("POST", TEST, {"description": "back"})
 
     assert (status(delivery), delivery.effect) == (200, RequestEffect.UP)
-    assert first(world, "deploy-status")["deployed"] is True
-    assert first(world, "route-health")["podsActive"] == 2
+    assert first(client, "deploy-status")["deployed"] is True
+    assert first(client, "route-health")["podsActive"] == 2
 
 
 def test_a_rollback_deploys_and_says_so_in_its_text_only():
-    world = World(apinizer())
-    world.ask("DELETE", TEST)
+    client = SimulatedClient(apinizer())
+    client.ask("DELETE", TEST)
 
-    delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
+    delivery = client.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
 
     assert delivery.effect is RequestEffect.UP
     assert document(delivery).keys() == {"status", "resultMessage"}
 
 
 def test_a_rollback_whose_deploy_failed_is_still_a_success():
-    world = World(apinizer())
-    world.ask("DELETE", TEST)
-    world.expect(script={TARGET: ("deploy:inner-false",)})
+    client = SimulatedClient(apinizer())
+    client.ask("DELETE", TEST)
+    client.expect(script={TARGET: ("deploy:inner-false",)})
 
-    delivery = world.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
+    delivery = client.ask("POST", f"{PROXY}deploy-histories/1/rollback/?environmentName=test")
 
     assert (status(delivery), delivery.effect) == (200, RequestEffect.NONE)
     assert "but deployment failed" in document(delivery)["resultMessage"]
 
 
 def test_a_delete_without_the_environments_tail_destroys_and_the_books_say_so():
-    world = World(apinizer())
+    client = SimulatedClient(apinizer())
 
-    delivery = world.ask("DELETE", PROXY)
+    delivery = client.ask("DELETE", PROXY)
 
     assert (status(delivery), delivery.effect) == (200, RequestEffect.DESTROYED)
-    assert set(world.platforms.books().destroyed) == {
+    assert set(client.platforms.books().destroyed) == {
         f"apim/Retail/petstore/{place}" for place in ("test", "production", "old")
     }
-    assert status(world.ask("GET", PROXY)) == 400
+    assert status(client.ask("GET", PROXY)) == 400
 
 
 def test_names_of_any_kind_are_decoded_segment_by_segment():
     parts = ("Sipariş Yönetimi", "a/b%c?d#e+f", "prod ortamı")  # noqa: RUF001 - Turkish
-    world = World(apinizer(targets=(parts,), down=()))
+    client = SimulatedClient(apinizer(targets=(parts,), down=()))
 
-    delivery = world.ask(
+    delivery = client.ask(
         "DELETE",
         "/apiops/projects/Sipari%C5%9F%20Y%C3%B6netimi/apiProxies/a%2Fb%25c%3Fd%23e%2Bf/environments/prod%20ortam%C4%B1/",
     )
@@ -239,10 +239,10 @@ def test_names_of_any_kind_are_decoded_segment_by_segment():
 
 
 def test_the_lists_name_what_was_seeded():
-    world = World(apinizer())
+    client = SimulatedClient(apinizer())
 
     def listed(path: str) -> list[str]:
-        return [row["name"] for row in document(world.ask("GET", path))["resultList"]]
+        return [row["name"] for row in document(client.ask("GET", path))["resultList"]]
 
     assert listed("/apiops/projects/") == ["Retail"]
     assert listed("/apiops/projects/Retail/apiProxies/") == ["petstore"]
@@ -252,7 +252,7 @@ def test_the_lists_name_what_was_seeded():
 
 
 def test_a_proxy_shows_its_deployments():
-    (details,) = document(World(apinizer()).ask("GET", PROXY))["resultList"]
+    (details,) = document(SimulatedClient(apinizer()).ask("GET", PROXY))["resultList"]
 
     assert {row["environmentName"]: row["deployed"] for row in details["deploymentList"]} == {
         "test": True, "production": True, "old": False
@@ -260,64 +260,64 @@ def test_a_proxy_shows_its_deployments():
 
 
 def test_haste_is_a_429_with_the_seconds_in_header_and_body():
-    world = World(apinizer(rate=RateLimit(per_second=1)))
-    world.ask("GET", "/apiops/projects/")
+    client = SimulatedClient(apinizer(rate=RateLimit(per_second=1)))
+    client.ask("GET", "/apiops/projects/")
 
-    delivery = world.ask("GET", "/apiops/projects/")
+    delivery = client.ask("GET", "/apiops/projects/")
 
     assert (status(delivery), delivery.answer.headers["Retry-After"]) == (429, "1")
     assert document(delivery)["retry_after"] == 1
 
 
 def test_edited_definitions_want_a_redeploy():
-    world = World(apinizer(edited=(("Retail", "petstore", "test"),)))
+    client = SimulatedClient(apinizer(edited=(("Retail", "petstore", "test"),)))
 
-    assert first(world, "deploy-status")["redeployRequired"] is True
-    world.ask("DELETE", TEST)
-    assert first(world, "deploy-status")["redeployRequired"] is False
+    assert first(client, "deploy-status")["redeployRequired"] is True
+    client.ask("DELETE", TEST)
+    assert first(client, "deploy-status")["redeployRequired"] is False
 
 
 class TestTwists:
     """Answers that look like success and are none, or the other way round."""
 
     @staticmethod
-    def struck(fault: str, **fields: object) -> tuple[World, object]:
-        world = World(apinizer(**fields))
-        world.expect(script={TARGET: (fault,)})
-        return world, world.ask("DELETE", TEST)
+    def struck(fault: str, **fields: object) -> tuple[SimulatedClient, object]:
+        client = SimulatedClient(apinizer(**fields))
+        client.expect(script={TARGET: (fault,)})
+        return client, client.ask("DELETE", TEST)
 
     @pytest.mark.parametrize("shape", ["a", "b"])
     def test_false_inside_changes_nothing(self, shape):
-        world, delivery = self.struck("inner-false", shape=shape)
+        client, delivery = self.struck("inner-false", shape=shape)
 
         told = document(delivery)
         assert told.get("success", told.get("status")) in (True, "SUCCESS")
         assert told["deploymentResult"]["success"] is False
         assert delivery.effect is RequestEffect.NONE
-        assert first(world, "route-health")["podsActive"] == 2
+        assert first(client, "route-health")["podsActive"] == 2
 
     def test_one_pod_of_two_goes_on_serving_while_both_flags_look_clean(self):
-        world, delivery = self.struck("partial", shape="b")
+        client, delivery = self.struck("partial", shape="b")
 
         rows = document(delivery)["deploymentResult"]["detailList"]
         assert [row["success"] for row in rows] == [True, False]
-        health = first(world, "route-health")
+        health = first(client, "route-health")
         assert (health["podsActive"], health["podsResponded"]) == (1, 2)
         assert (health["routeActive"], health["inconsistent"]) == (False, False)
-        assert first(world, "deploy-status")["deployed"] is False
+        assert first(client, "deploy-status")["deployed"] is False
         assert [pod["workerPodIp"] for pod in health["pods"] if pod["routeActive"]] == [rows[1]["podIp"]]
-        assert not world.platforms.books().targets[TARGET].down
+        assert not client.platforms.books().targets[TARGET].down
 
     def test_the_record_may_also_stay_with_the_pods(self):
-        world, _ = self.struck("partial", record_flips=False)
+        client, _ = self.struck("partial", record_flips=False)
 
-        assert first(world, "deploy-status")["deployed"] is True
+        assert first(client, "deploy-status")["deployed"] is True
 
     def test_an_orphan_can_be_undeployed_again(self):
-        world, _ = self.struck("partial")
+        client, _ = self.struck("partial")
 
-        assert world.ask("DELETE", TEST).effect is RequestEffect.DOWN
-        assert first(world, "route-health")["podsActive"] == 0
+        assert client.ask("DELETE", TEST).effect is RequestEffect.DOWN
+        assert first(client, "route-health")["podsActive"] == 0
 
     def test_booleans_in_quotes_are_a_done_deed(self):
         _, delivery = self.struck("quoted")
@@ -343,16 +343,16 @@ class TestTwists:
         assert document(delivery)["deploymentResult"]["success"] is False
 
     def test_no_pod_may_be_reachable(self):
-        world = World(apinizer())
-        world.expect(script={TARGET: ("no-pods",)})
+        client = SimulatedClient(apinizer())
+        client.expect(script={TARGET: ("no-pods",)})
 
-        health = first(world, "route-health")
+        health = first(client, "route-health")
 
         assert (health["podsResponded"], health["podsActive"], health["pods"]) == (0, 0, [])
         assert (health["routeActive"], health["inconsistent"]) == (False, False)
 
     def test_pods_may_answer_not_loaded_after_an_undeploy(self):
-        world = World(apinizer(not_loaded=True))
-        world.ask("DELETE", TEST)
+        client = SimulatedClient(apinizer(not_loaded=True))
+        client.ask("DELETE", TEST)
 
-        assert all(pod["error"] == "API Proxy is not loaded" for pod in first(world, "route-health")["pods"])
+        assert all(pod["error"] == "API Proxy is not loaded" for pod in first(client, "route-health")["pods"])

@@ -10,7 +10,7 @@ from orchestrator.simulator.exchange import HttpAnswer
 from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, ProxyFixture, RomaFixture
 from tests.simulator.test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
-from tests.support.simulated import BACKEND, PLACE, World, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, SimulatedClient, apinizer, document, roma, status
 
 OTHER = "5f1c0a7799e84d3c8a1b2f60c4d5e6f7"
 THIRD = "77aa0a7799e84d3c8a1b2f60c4d5e6f7"
@@ -79,7 +79,7 @@ APINIZER: dict[str, tuple[dict[str, Any], InjectedFault | str, tuple[str, str, b
 
 
 def answered(fixture: RomaFixture | ApinizerFixture, request: tuple[str, str, bytes]) -> HttpAnswer:
-    answer = World(fixture).ask(*request).answer
+    answer = SimulatedClient(fixture).ask(*request).answer
     assert answer is not None
     return answer
 
@@ -111,7 +111,7 @@ def test_what_a_backend_is_like_shows_in_its_document() -> None:
     about = BackendFixture(
         name="orders", path="/o", application="legacy", application_id="a1", type="function", deployed=0.0
     )
-    (api,) = document(World(roma(down=(), about={BACKEND: about})).ask(*page()))["apis"]
+    (api,) = document(SimulatedClient(roma(down=(), about={BACKEND: about})).ask(*page()))["apis"]
 
     assert (api["name"], api["path"], api["type"]) == ("orders", "/o", "function")
     assert (api["roma_app_name"], api["roma_app_id"]) == ("legacy", "a1")
@@ -119,25 +119,25 @@ def test_what_a_backend_is_like_shows_in_its_document() -> None:
 
 
 def test_a_list_shifts_as_often_as_it_is_told_to() -> None:
-    world = World(roma(**THREE, shifts=2))
-    pages = [document(world.ask(*page(1, number))) for number in range(3)]
+    client = SimulatedClient(roma(**THREE, shifts=2))
+    pages = [document(client.ask(*page(1, number))) for number in range(3)]
 
     assert [one["total"] for one in pages] == [3, 2, 1]
     assert [[api["id"] for api in one["apis"]] for one in pages] == [[BACKEND], [OTHER], []]
-    assert status(world.ask("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}")) == 404
+    assert status(client.ask("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}")) == 404
 
 
 def test_a_name_finds_what_is_called_so() -> None:
-    world = World(roma(**BOTH, about={OTHER: BackendFixture(name="orders")}))
+    client = SimulatedClient(roma(**BOTH, about={OTHER: BackendFixture(name="orders")}))
 
-    found = document(world.ask("GET", f"/v1/{PLACE}/livedata-apis?name=orders&precise_search=name"))["apis"]
+    found = document(client.ask("GET", f"/v1/{PLACE}/livedata-apis?name=orders&precise_search=name"))["apis"]
 
     assert [api["id"] for api in found] == [OTHER]
 
 
 def test_the_report_tells_where_each_proxy_is_deployed() -> None:
     fixture = apinizer(report="allowed", about={"Retail/petstore": ProxyFixture(type="SOAP")})
-    (row,) = document(World(fixture).ask(*REPORT))["resultList"]
+    (row,) = document(SimulatedClient(fixture).ask(*REPORT))["resultList"]
 
     assert (row["projectName"], row["apiName"], row["apiType"]) == ("Retail", "petstore", "SOAP")
     assert {one["environmentName"]: one["deployed"] for one in row["environmentList"]} == {
@@ -149,9 +149,9 @@ def test_the_report_tells_where_each_proxy_is_deployed() -> None:
 
 def test_environments_have_their_types_and_proxies_their_paths() -> None:
     fixture = apinizer(types={"old": "SANDBOX"}, about={"Retail/petstore": ProxyFixture(path="/pets")})
-    world = World(fixture)
-    types = {one["name"]: one["type"] for one in document(world.ask(*ENVIRONMENTS))["resultList"]}
-    (proxy,) = document(world.ask("GET", "/apiops/projects/Retail/apiProxies/"))["resultList"]
+    client = SimulatedClient(fixture)
+    types = {one["name"]: one["type"] for one in document(client.ask(*ENVIRONMENTS))["resultList"]}
+    (proxy,) = document(client.ask("GET", "/apiops/projects/Retail/apiProxies/"))["resultList"]
 
     assert types == {"test": "TEST", "production": "PRODUCTION", "old": "SANDBOX"}
     assert proxy["relativePath"] == "/pets"
@@ -164,10 +164,10 @@ def test_a_hidden_project_is_not_listed_and_a_closed_one_cannot_be_looked_into()
         closed=("Closed",),
         hidden=("Hidden",),
     )
-    world = World(fixture)
-    listed = [one["name"] for one in document(world.ask(*PROJECTS))["resultList"]]
+    client = SimulatedClient(fixture)
+    listed = [one["name"] for one in document(client.ask(*PROJECTS))["resultList"]]
     answers = [
-        status(world.ask("GET", f"/apiops/projects/{name}/apiProxies/"))
+        status(client.ask("GET", f"/apiops/projects/{name}/apiProxies/"))
         for name in ("Open", "Closed", "Hidden")
     ]
 
@@ -179,7 +179,7 @@ def test_where_a_proxy_never_was_deploy_status_says_so() -> None:
     fixture = apinizer(targets=(("Retail", "petstore", "test"), ("Retail", "orders", "production")), down=())
     place = "/apiops/projects/Retail/apiProxies/petstore/environments/production/deploy-status/"
 
-    assert document(World(fixture).ask("GET", place))["resultList"] == [
+    assert document(SimulatedClient(fixture).ask("GET", place))["resultList"] == [
         {"deployed": False, "lastDeployTime": None, "revision": None, "redeployRequired": False}
     ]
 
@@ -187,7 +187,7 @@ def test_where_a_proxy_never_was_deploy_status_says_so() -> None:
 def test_a_deployment_has_the_time_that_it_is_given() -> None:
     fixture = apinizer(deployed={"Retail/petstore/test": 0.0})
     (state,) = document(
-        World(fixture).ask(
+        SimulatedClient(fixture).ask(
             "GET", "/apiops/projects/Retail/apiProxies/petstore/environments/test/deploy-status/"
         )
     )["resultList"]

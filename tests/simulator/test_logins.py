@@ -16,7 +16,17 @@ from orchestrator.simulator.exchange import Delivery, DeliveryManner, RequestEff
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
 from orchestrator.simulator.fixtures import FAKE_PASSWORD
 from orchestrator.simulator.limits import RateLimit
-from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
+from tests.support.simulated import (
+    BACKEND,
+    PLACE,
+    PROJECT,
+    TEST,
+    SimulatedClient,
+    apinizer,
+    document,
+    roma,
+    status,
+)
 
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
 IAM = "/v3/auth/tokens?nocatalog=true"
@@ -30,65 +40,67 @@ def wish(password: str = FAKE_PASSWORD, user: str = "ops", domain: str = "acme")
     return {"auth": {"identity": identity, "scope": {"project": {"id": PROJECT}}}}
 
 
-def iam(world: World, body: object, kind: str = "application/json;charset=utf8") -> Delivery:
+def iam(client: SimulatedClient, body: object, kind: str = "application/json;charset=utf8") -> Delivery:
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return world.send("POST", IAM, {"Content-Type": kind}, raw)
+    return client.send("POST", IAM, {"Content-Type": kind}, raw)
 
 
-def ours(**fields: Any) -> World:
+def ours(**fields: Any) -> SimulatedClient:
     user = SimulatedUser(name="ops", domain="acme", password=FAKE_PASSWORD)
-    return World(roma(**{"users": (user,)} | fields))
+    return SimulatedClient(roma(**{"users": (user,)} | fields))
 
 
-def manager(world: World, kind: str = FORM, **form: str) -> Delivery:
+def manager(client: SimulatedClient, kind: str = FORM, **form: str) -> Delivery:
     whole = {"grant_type": "client_credentials", "client_id": "ops", "client_secret": FAKE_PASSWORD} | form
-    return world.send("POST", MANAGER, {"Content-Type": kind}, urlencode(whole).encode())
+    return client.send("POST", MANAGER, {"Content-Type": kind}, urlencode(whole).encode())
 
 
-def theirs(**fields: Any) -> World:
-    return World(apinizer(**{"users": (SimulatedUser(name="ops", password=FAKE_PASSWORD),)} | fields))
+def theirs(**fields: Any) -> SimulatedClient:
+    return SimulatedClient(
+        apinizer(**{"users": (SimulatedUser(name="ops", password=FAKE_PASSWORD),)} | fields)
+    )
 
 
 class TestIam:
     def test_a_token_comes_in_its_header_with_its_end_in_the_body(self):
-        world = ours(token_life=30)
+        client = ours(token_life=30)
 
-        delivery = iam(world, wish())
+        delivery = iam(client, wish())
 
         token = delivery.answer.headers["X-Subject-Token"]
         assert (status(delivery), delivery.effect) == (201, RequestEffect.GRANTED)
         ends = datetime.fromisoformat(document(delivery)["token"]["expires_at"])
-        assert ends.timestamp() == world.now + 30
+        assert ends.timestamp() == client.now + 30
         assert token not in delivery.answer.body.decode()
-        assert status(world.ask("GET", SHOW, token=token)) == 200
+        assert status(client.ask("GET", SHOW, token=token)) == 200
 
     def test_a_token_ends_when_it_was_said_to(self):
-        world = ours(token_life=30)
-        reply = iam(world, wish())
+        client = ours(token_life=30)
+        reply = iam(client, wish())
         token, ends = reply.answer.headers["X-Subject-Token"], document(reply)["token"]["expires_at"]
 
-        world.now += 29.9
-        alive = world.ask("GET", SHOW, token=token)
-        world.now += 0.1
-        dead = world.ask("GET", SHOW, token=token)
+        client.now += 29.9
+        alive = client.ask("GET", SHOW, token=token)
+        client.now += 0.1
+        dead = client.ask("GET", SHOW, token=token)
 
         assert (status(alive), status(dead)) == (200, 401)
         assert document(dead)["error_code"] == "APIGW.0301"
         assert document(dead)["error_msg"].endswith(f"token expires, expires_at: {ends}")
-        assert world.facts().denied == 1
+        assert client.facts().denied == 1
 
     @pytest.mark.parametrize(
         "body", [wish("wrong"), wish(user="other"), wish(domain="other")], ids=["password", "user", "domain"]
     )
     def test_who_is_not_known_by_this_password_gets_a_401_in_iams_envelope(self, body):
-        world = ours()
+        client = ours()
 
-        delivery = iam(world, body)
+        delivery = iam(client, body)
 
         expected = {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}
         assert (status(delivery), document(delivery)) == (401, {"error": expected})
         assert "X-Subject-Token" not in delivery.answer.headers
-        assert (world.facts().logins, world.facts().logins_refused, world.facts().denied) == (1, 1, 0)
+        assert (client.facts().logins, client.facts().logins_refused, client.facts().denied) == (1, 1, 0)
 
     @pytest.mark.parametrize(
         ("change", "expected"),
@@ -121,33 +133,33 @@ class TestIam:
 
     def test_a_user_with_a_second_factor_gets_no_token_for_a_password(self):
         user = SimulatedUser(name="ops", domain="acme", password=FAKE_PASSWORD, second_factor=True)
-        world = ours(users=(user,))
+        client = ours(users=(user,))
 
-        delivery = iam(world, wish())
+        delivery = iam(client, wish())
 
         assert status(delivery) == 401
         assert "Multi-factor" in document(delivery)["error"]["message"]
-        assert status(iam(world, wish("wrong"))) == 401
+        assert status(iam(client, wish("wrong"))) == 401
 
     def test_wrong_passwords_lock_the_user_even_with_the_right_one(self):
-        world = ours(lock_seconds=60)
-        wrong = [status(iam(world, wish("wrong"))) for _ in range(5)]
+        client = ours(lock_seconds=60)
+        wrong = [status(iam(client, wish("wrong"))) for _ in range(5)]
 
-        locked = iam(world, wish())
-        world.now += 60
-        again = iam(world, wish())
+        locked = iam(client, wish())
+        client.now += 60
+        again = iam(client, wish())
 
         assert (wrong, status(locked), status(again)) == ([401] * 5, 403, 201)
         assert document(locked)["error"]["title"] == "Forbidden"
-        facts = world.facts()
+        facts = client.facts()
         assert (facts.logins, facts.logins_accepted, facts.logins_refused, facts.user_locks) == (7, 1, 6, 1)
 
     @pytest.mark.parametrize(("lock_after", "expected"), [(1, 403), (2, 201), (0, 201)])
     def test_how_many_is_a_setting(self, lock_after, expected):
-        world = ours(lock_after=lock_after)
-        iam(world, wish("wrong"))
+        client = ours(lock_after=lock_after)
+        iam(client, wish("wrong"))
 
-        assert status(iam(world, wish())) == expected
+        assert status(iam(client, wish())) == expected
 
     def test_a_login_needs_no_token_and_no_other_method_logs_in(self):
         assert status(ours().send("GET", IAM, {})) == 401
@@ -163,9 +175,9 @@ class TestManager:
         ],
     )
     def test_a_token_comes_with_a_life_that_is_not_to_be_believed(self, expires_in, told):
-        world = theirs(expires_in=expires_in, token_life=30)
+        client = theirs(expires_in=expires_in, token_life=30)
 
-        delivery = manager(world)
+        delivery = manager(client)
 
         body = document(delivery)
         assert (status(delivery), delivery.effect, body["token_type"]) == (
@@ -173,15 +185,15 @@ class TestManager:
             RequestEffect.GRANTED,
             "Bearer",
         )
-        assert body["expires_in"] == told(world.now)
-        assert status(world.ask("DELETE", TEST, token=body["access_token"])) == 200
+        assert body["expires_in"] == told(client.now)
+        assert status(client.ask("DELETE", TEST, token=body["access_token"])) == 200
 
     def test_a_token_ends_without_a_word_of_when(self):
-        world = theirs(token_life=30, errors="new")
-        token = document(manager(world))["access_token"]
-        world.now += 30
+        client = theirs(token_life=30, errors="new")
+        token = document(manager(client))["access_token"]
+        client.now += 30
 
-        delivery = world.ask("DELETE", TEST, token=token)
+        delivery = client.ask("DELETE", TEST, token=token)
 
         assert (status(delivery), document(delivery)["resultMessage"]) == (401, "Token was expired!")
 
@@ -198,13 +210,13 @@ class TestManager:
     def test_a_refusal_has_the_oauth_form_whatever_the_other_errors_are(
         self, errors, changes, expected, code
     ):
-        world = theirs(errors=errors)
+        client = theirs(errors=errors)
 
-        delivery = manager(world, **changes)
+        delivery = manager(client, **changes)
 
         assert (status(delivery), document(delivery)["error"]) == (expected, code)
         assert document(delivery)["error_description"]
-        assert (world.facts().logins_refused, world.facts().user_locks) == (1, 0)
+        assert (client.facts().logins_refused, client.facts().user_locks) == (1, 0)
 
     def test_json_is_refused(self):
         body = msgspec.json.encode({"grant_type": "client_credentials", "client_id": "ops"})
@@ -213,15 +225,15 @@ class TestManager:
 
     def test_a_password_of_any_kind_is_decoded_as_a_form_is(self):
         users = (SimulatedUser(name="Ayşe +&=%", password="ğ p+w&d=%20"),)
-        world = theirs(users=users)
+        client = theirs(users=users)
 
-        assert status(manager(world, client_id=users[0].name, client_secret=users[0].password)) == 200
+        assert status(manager(client, client_id=users[0].name, client_secret=users[0].password)) == 200
 
     def test_an_address_with_a_slash_is_none(self):
         assert status(theirs().ask("POST", MANAGER + "/")) == 404
 
 
-LOGIN = {"roma-eu": (ours, lambda world: iam(world, wish()), 201), "apim": (theirs, manager, 200)}
+LOGIN = {"roma-eu": (ours, lambda client: iam(client, wish()), 201), "apim": (theirs, manager, 200)}
 
 
 @pytest.mark.parametrize("gateway", LOGIN)
@@ -240,34 +252,34 @@ LOGIN = {"roma-eu": (ours, lambda world: iam(world, wish()), 201), "apim": (thei
 )
 def test_faults_strike_logins_too(gateway, fault, manner, expected, accepted):
     make, log_in, usual = LOGIN[gateway]
-    world = make()
-    world.expect(script={gateway: (fault,)})
+    client = make()
+    client.expect(script={gateway: (fault,)})
 
-    struck = log_in(world)
-    after = log_in(world)
+    struck = log_in(client)
+    after = log_in(client)
 
     assert struck.manner is manner
     assert (struck.answer.status if struck.answer else 0) == (usual if expected is None else expected)
     assert status(after) == usual
-    facts = world.facts()
+    facts = client.facts()
     assert (facts.logins, facts.logins_accepted, facts.struck) == (2, accepted + 1, 1)
 
 
 def test_a_struck_login_has_the_envelope_of_a_login():
     worlds = [ours(), theirs(errors="new")]
-    for world, gateway in zip(worlds, LOGIN, strict=True):
-        world.expect(script={gateway: ("login:500",)})
+    for client, gateway in zip(worlds, LOGIN, strict=True):
+        client.expect(script={gateway: ("login:500",)})
 
     assert document(iam(worlds[0], wish()))["error"]["title"] == "Internal Server Error"
     assert document(manager(worlds[1]))["error"] == "server_error"
 
 
 def test_a_fault_of_a_login_strikes_nothing_else():
-    world = ours()
-    world.expect(script={"roma-eu": ("500", "look:502", "login:503")})
+    client = ours()
+    client.expect(script={"roma-eu": ("500", "look:502", "login:503")})
 
-    assert status(iam(world, wish())) == 503
-    assert status(world.ask("GET", SHOW)) == 502
+    assert status(iam(client, wish())) == 503
+    assert status(client.ask("GET", SHOW)) == 502
 
 
 def test_a_login_cannot_lie_as_an_undeploy_can():
@@ -276,23 +288,23 @@ def test_a_login_cannot_lie_as_an_undeploy_can():
 
 
 def test_a_storm_strikes_logins_where_it_names_them():
-    world = ours()
-    world.platforms.expect(FaultScenario(storm=FaultStorm(share=1, kinds=("login:502", "500"))))
+    client = ours()
+    client.platforms.expect(FaultScenario(storm=FaultStorm(share=1, kinds=("login:502", "500"))))
 
-    assert status(iam(world, wish())) == 502
+    assert status(iam(client, wish())) == 502
 
 
 def test_the_books_tell_a_login_from_other_requests_and_a_rate_does_not_count_it():
-    world = ours(rate=RateLimit(per_second=1))
-    iam(world, wish())
-    iam(world, wish("wrong"))
-    world.ask("GET", SHOW)
+    client = ours(rate=RateLimit(per_second=1))
+    iam(client, wish())
+    iam(client, wish("wrong"))
+    client.ask("GET", SHOW)
 
-    seen = world.platforms.seen()
+    seen = client.platforms.list_requests()
 
     assert [(one.login, one.effect, one.status) for one in seen] == [
         (True, RequestEffect.GRANTED, 201),
         (True, RequestEffect.REFUSED, 401),
         (False, RequestEffect.NONE, 200),
     ]
-    assert (world.facts().requests, world.facts().looks) == (3, 1)
+    assert (client.facts().requests, client.facts().looks) == (3, 1)

@@ -18,7 +18,17 @@ from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_TOKEN, SimulatorFixt
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.platforms import SimulatedPlatforms
-from tests.support.simulated import BACKEND, PLACE, PROJECT, TEST, World, apinizer, document, roma, status
+from tests.support.simulated import (
+    BACKEND,
+    PLACE,
+    PROJECT,
+    TEST,
+    SimulatedClient,
+    apinizer,
+    document,
+    roma,
+    status,
+)
 
 UNDEPLOY = f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy"
 SHOW = f"/v2/{PLACE}/livedata-apis/{BACKEND}"
@@ -51,60 +61,60 @@ BOTH = {
 )
 def test_what_each_fault_does(gateway, fault, manner, answer, effect):
     fixture, path, method, target = BOTH[gateway]
-    world = World(fixture())
-    world.expect(script={target: (fault,)})
+    client = SimulatedClient(fixture())
+    client.expect(script={target: (fault,)})
 
-    delivery = world.ask(method, path)
+    delivery = client.ask(method, path)
 
     usual = {"roma-eu": 204, "apim": 200}[gateway]
     assert (delivery.manner, delivery.effect) == (manner, effect)
     assert (delivery.answer.status if delivery.answer else 0) == (usual if answer is None else answer)
-    assert world.platforms.books().targets[target].down == (effect is RequestEffect.DOWN)
+    assert client.platforms.books().targets[target].down == (effect is RequestEffect.DOWN)
     assert delivery.delay == (3.0 if fault == "slow@3" else 0.0)
 
 
 def test_a_status_comes_in_the_vendors_envelope_with_the_wait_as_written():
-    world = World(roma())
-    world.expect(script={TARGET: ("503@7",)})
+    client = SimulatedClient(roma())
+    client.expect(script={TARGET: ("503@7",)})
 
-    delivery = world.ask("POST", UNDEPLOY)
+    delivery = client.ask("POST", UNDEPLOY)
 
     assert document(delivery)["error_code"] == "APIG.9999"
     assert delivery.answer.headers["Retry-After"] == "7"
 
 
 def test_latency_delays_every_answer():
-    assert World(roma(latency=0.25)).ask("GET", SHOW).delay == 0.25
+    assert SimulatedClient(roma(latency=0.25)).ask("GET", SHOW).delay == 0.25
 
 
 def test_who_is_turned_away_uses_up_no_scripted_fault():
-    world = World(roma(rate=RateLimit(per_second=1)))
-    world.expect(script={TARGET: ("500",)})
+    client = SimulatedClient(roma(rate=RateLimit(per_second=1)))
+    client.expect(script={TARGET: ("500",)})
 
-    statuses = [status(world.ask("POST", UNDEPLOY, token="wrong"))]
-    statuses += [status(world.ask("GET", SHOW)), status(world.ask("POST", UNDEPLOY))]
-    world.now += 10
-    statuses += [status(world.ask("POST", UNDEPLOY))]
+    statuses = [status(client.ask("POST", UNDEPLOY, token="wrong"))]
+    statuses += [status(client.ask("GET", SHOW)), status(client.ask("POST", UNDEPLOY))]
+    client.now += 10
+    statuses += [status(client.ask("POST", UNDEPLOY))]
 
     assert statuses == [401, 200, 429, 500]
 
 
 def test_an_expired_token_is_a_401_until_a_new_one_comes():
-    world = World(roma(tokens=("first-token", "second-token"), expiry=TokenExpiry(requests=1)))
+    client = SimulatedClient(roma(tokens=("first-token", "second-token"), expiry=TokenExpiry(requests=1)))
 
     tokens = ("first-token", "first-token", "second-token", "second-token")
-    assert [status(world.ask("GET", SHOW, token=token)) for token in tokens] == [200, 401, 200, 200]
+    assert [status(client.ask("GET", SHOW, token=token)) for token in tokens] == [200, 401, 200, 200]
 
 
 def test_the_books_count_by_target_and_by_gateway():
-    world = World(roma())
-    world.expect(script={TARGET: ("500", "reset-after")})
+    client = SimulatedClient(roma())
+    client.expect(script={TARGET: ("500", "reset-after")})
     for _ in range(3):
-        world.ask("POST", UNDEPLOY)
-    world.ask("GET", SHOW)
-    world.ask("POST", f"/v2/{PLACE}/livedata-apis/nobody/undeploy")
+        client.ask("POST", UNDEPLOY)
+    client.ask("GET", SHOW)
+    client.ask("POST", f"/v2/{PLACE}/livedata-apis/nobody/undeploy")
 
-    books = world.platforms.books()
+    books = client.platforms.books()
 
     facts, gateway = books.targets[TARGET], books.gateways["roma-eu"]
     assert (facts.undeploys, facts.looks, facts.down, facts.down_by, facts.down_at) == (
@@ -112,20 +122,20 @@ def test_the_books_count_by_target_and_by_gateway():
         1,
         True,
         2,
-        world.now,
+        client.now,
     )
     assert (gateway.requests, gateway.undeploys, gateway.looks, gateway.struck) == (5, 4, 1, 2)
     assert (gateway.strays, gateway.down, books.requests, books.destroyed) == (1, 2, 5, ())
 
 
 def test_every_request_is_seen_in_the_order_of_its_arrival():
-    world = World(roma())
-    world.expect(script={TARGET: ("reset-after",)})
-    world.ask("POST", UNDEPLOY)
-    world.ask("GET", SHOW + "?x=1")
-    world.ask("GET", "/elsewhere")
+    client = SimulatedClient(roma())
+    client.expect(script={TARGET: ("reset-after",)})
+    client.ask("POST", UNDEPLOY)
+    client.ask("GET", SHOW + "?x=1")
+    client.ask("GET", "/elsewhere")
 
-    seen = world.platforms.seen()
+    seen = client.platforms.list_requests()
 
     assert [one.number for one in seen] == [1, 2, 3]
     assert [(one.act, one.target, one.status, one.effect, one.fault) for one in seen] == [
@@ -134,7 +144,7 @@ def test_every_request_is_seen_in_the_order_of_its_arrival():
         (None, None, 404, RequestEffect.NONE, None),
     ]
     assert seen[1].path == SHOW + "?x=1"
-    assert world.platforms.seen(after=1, limit=1) == [seen[1]]
+    assert client.platforms.list_requests(after=1, limit=1) == [seen[1]]
 
 
 def test_the_books_keep_so_many_requests_and_count_all():
@@ -142,7 +152,7 @@ def test_the_books_keep_so_many_requests_and_count_all():
     for _ in range(5):
         platforms.handle("roma-eu", "GET", SHOW, {}, b"", now=0.0)
 
-    assert (len(platforms.seen()), platforms.books().requests) == (2, 5)
+    assert (len(platforms.list_requests()), platforms.books().requests) == (2, 5)
 
 
 @pytest.mark.promise(9)
@@ -151,16 +161,16 @@ def test_no_credential_is_in_the_books():
     token, password, secret, session = secrets
     users = (SimulatedUser(name="u", domain="d", password=password),)
     keys = (AccessKey(access="ak", secret=secret, security_token=session),)
-    world = World(roma(tokens=(token,), users=users, keys=keys))
+    client = SimulatedClient(roma(tokens=(token,), users=users, keys=keys))
     body = {"auth": {"identity": {"methods": ["password"], "password": {
         "user": {"name": "u", "password": password, "domain": {"name": "d"}}}},
         "scope": {"project": {"id": PROJECT}}}}  # fmt: skip
-    login = world.send("POST", LOGINS[0], {"Content-Type": "application/json"}, json.dumps(body).encode())
+    login = client.send("POST", LOGINS[0], {"Content-Type": "application/json"}, json.dumps(body).encode())
     granted = login.answer.headers["X-Subject-Token"]
     for one in (*secrets, granted):
-        world.ask("GET", f"{SHOW}?token={one}", {"password": one}, token=one)
+        client.ask("GET", f"{SHOW}?token={one}", {"password": one}, token=one)
 
-    written = msgspec.json.encode([world.platforms.books(), world.platforms.seen()]).decode()
+    written = msgspec.json.encode([client.platforms.books(), client.platforms.list_requests()]).decode()
 
     assert status(login) == 201
     assert [one for one in (*secrets, granted) if one in written] == []
@@ -193,25 +203,25 @@ def test_a_bad_seed_or_fault_is_refused_in_a_sentence():
 
 
 def test_new_faults_replace_the_old_ones_or_change_nothing():
-    world = World(roma())
-    world.expect(script={TARGET: ("500",)})
+    client = SimulatedClient(roma())
+    client.expect(script={TARGET: ("500",)})
 
     with pytest.raises(UsageError):
-        world.expect(script={TARGET: ("partial",)})
-    assert status(world.ask("POST", UNDEPLOY)) == 500
-    world.expect(script={TARGET: ("409",)})
-    assert status(world.ask("POST", UNDEPLOY)) == 409
+        client.expect(script={TARGET: ("partial",)})
+    assert status(client.ask("POST", UNDEPLOY)) == 500
+    client.expect(script={TARGET: ("409",)})
+    assert status(client.ask("POST", UNDEPLOY)) == 409
 
 
 def test_a_new_seed_begins_with_empty_books():
-    world = World(roma())
-    world.ask("POST", UNDEPLOY)
-    world.platforms.refill(SimulatorFixture(gateways=(roma(targets=("a", "b"), down=()),)), now=world.now)
+    client = SimulatedClient(roma())
+    client.ask("POST", UNDEPLOY)
+    client.platforms.refill(SimulatorFixture(gateways=(roma(targets=("a", "b"), down=()),)), now=client.now)
 
-    books = world.platforms.books()
+    books = client.platforms.books()
     assert (books.requests, set(books.targets)) == (0, {"roma-eu/a", "roma-eu/b"})
     with pytest.raises(UsageError, match="roma-eu"):
-        world.platforms.refill(SimulatorFixture(gateways=(apinizer(),)), now=world.now)
+        client.platforms.refill(SimulatorFixture(gateways=(apinizer(),)), now=client.now)
 
 
 def test_an_answer_that_was_open_when_the_world_began_anew_ends_without_a_trace():
@@ -238,7 +248,7 @@ def test_a_new_seed_that_does_not_fit_changes_nothing():
             SimulatorFixture(gateways=(roma(),)), FaultScenario(script={TARGET: ("partial",)}), now=0.0
         )
 
-    assert (platforms.books().requests, len(platforms.seen())) == (1, 1)
+    assert (platforms.books().requests, len(platforms.list_requests())) == (1, 1)
     platforms.finish("roma-eu", opened)
 
 
@@ -287,4 +297,4 @@ def test_no_request_makes_the_core_raise(method, path, body, fault, token, autho
         delivery = platforms.handle(name, method, path, headers, body, now=1.0)
         platforms.finish(name, delivery)
         assert delivery.answer is not None or delivery.manner is not DeliveryManner.WHOLE
-    assert msgspec.json.encode([platforms.books(), platforms.seen()])
+    assert msgspec.json.encode([platforms.books(), platforms.list_requests()])

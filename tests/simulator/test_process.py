@@ -54,7 +54,7 @@ def test_they_serve_tell_their_books_and_end(tmp_path, monkeypatch):
     with start_simulators(FIXTURE, FaultScenario(script={TARGET: ("500",)})) as running:
         assert [undeploy(running.urls["roma-eu"]) for _ in range(2)] == [500, 204]
         books = running.books()
-        seen = running.seen(after=1)
+        seen = running.list_requests(after=1)
         running.expect(FaultScenario(script={TARGET: ("409",)}))
         assert undeploy(running.urls["roma-eu"]) == 409
         running.refill(FIXTURE)

@@ -32,7 +32,7 @@ def target(kind: str) -> Target:
     return Target(1, TargetId("/".join(("there", *parts))), "there", 0, parts)
 
 
-def world(entry: Gateway, kind: str) -> SimulatedPlatforms:
+def client(entry: Gateway, kind: str) -> SimulatedPlatforms:
     plan = Plan(name="plan", gateways=(entry,), waves=(Wave(name="all"),))
     return SimulatedPlatforms(SimulatorFixture.from_plan(plan, [target(kind)]), now=NOW)
 
@@ -63,7 +63,7 @@ LOGINS = {
 @pytest.mark.parametrize("kind", LOGINS)
 def test_a_login_gives_a_token_that_lets_an_undeploy_in_until_it_ends(kind):
     entry = gateway(kind, LOGINS[kind])
-    platforms = world(entry, kind)
+    platforms = client(entry, kind)
 
     granted = entry.login.read(sent(platforms, entry.login.build_request(Secret(FAKE_PASSWORD))))
 
@@ -78,7 +78,7 @@ def test_a_wrong_password_is_a_rejection(kind):
     entry = gateway(kind, LOGINS[kind])
 
     assert isinstance(
-        entry.login.read(sent(world(entry, kind), entry.login.build_request(Secret("wrong")))), LoginRejected
+        entry.login.read(sent(client(entry, kind), entry.login.build_request(Secret("wrong")))), LoginRejected
     )
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_password_is_a_rejection(kind):
 def test_a_signed_undeploy_is_let_in_and_one_with_another_secret_is_not(session):
     token = SOMEWHERE if session else None
     entry = gateway("roma", Auth(access_key=SOMEWHERE, secret_key=SOMEWHERE, security_token=token))
-    platforms = world(entry, "roma")
+    platforms = client(entry, "roma")
     more = Secret(session) if session else None
     bad, good = (
         AccessKeys(Secret(FAKE_KEYS.access), Secret(secret), more) for secret in ("other", FAKE_KEYS.secret)

@@ -9,30 +9,40 @@ import pytest
 from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.faults import FaultScope
 from orchestrator.simulator.limits import RateLimit
-from tests.support.simulated import BACKEND, INSTANCE, OFF, PLACE, PROJECT, World, document, roma, status
+from tests.support.simulated import (
+    BACKEND,
+    INSTANCE,
+    OFF,
+    PLACE,
+    PROJECT,
+    SimulatedClient,
+    document,
+    roma,
+    status,
+)
 
 DEPLOY = {"auth_type": "APP", "group_id": "g", "env_id": "e", "protocol": "HTTPS"}
 
 
-def undeploy(world: World, dialect: str, ld_api_id: str = BACKEND) -> object:
+def undeploy(client: SimulatedClient, dialect: str, ld_api_id: str = BACKEND) -> object:
     if dialect == "v1":
-        return world.ask("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": ld_api_id})
-    return world.ask("POST", f"/v2/{PLACE}/livedata-apis/{ld_api_id}/undeploy")
+        return client.ask("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": ld_api_id})
+    return client.ask("POST", f"/v2/{PLACE}/livedata-apis/{ld_api_id}/undeploy")
 
 
 @pytest.mark.parametrize("dialect", ["v1", "v2"])
 def test_an_undeploy_gives_204_without_a_body_and_takes_it_down(dialect):
-    world = World(roma())
+    client = SimulatedClient(roma())
 
-    delivery = undeploy(world, dialect)
+    delivery = undeploy(client, dialect)
 
     assert (delivery.answer.status, delivery.answer.body, delivery.effect) == (204, b"", RequestEffect.DOWN)
-    assert document(world.ask("GET", f"/{dialect}/{PLACE}/livedata-apis/{BACKEND}"))["status"] == 3
+    assert document(client.ask("GET", f"/{dialect}/{PLACE}/livedata-apis/{BACKEND}"))["status"] == 3
 
 
 @pytest.mark.parametrize(("again", "code"), [(204, None), (400, "APIG.3083"), (409, "APIG.3083")])
 def test_what_an_undeploy_of_a_developing_backend_gives_is_a_setting(again, code):
-    delivery = undeploy(World(roma(again=again)), "v2", OFF)
+    delivery = undeploy(SimulatedClient(roma(again=again)), "v2", OFF)
 
     assert status(delivery) == again
     assert delivery.effect is RequestEffect.NONE
@@ -58,7 +68,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("method", "path", "expected", "code"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_has_the_vendors_code(method, path, expected, code):
-    delivery = World(roma()).ask(method, path)
+    delivery = SimulatedClient(roma()).ask(method, path)
 
     assert (status(delivery), document(delivery)["error_code"]) == (expected, code)
 
@@ -70,60 +80,60 @@ def test_a_refusal_has_the_vendors_code(method, path, expected, code):
      (b'{"ld_api_id": "%62d42841c20184da6bbf457c6d8a06e37"}', "APIG.2011")],
 )  # fmt: skip
 def test_a_v1_body_that_names_no_backend_is_a_400(body, code):
-    delivery = World(roma()).ask("POST", f"/v1/{PLACE}/livedata-apis/undeploy", body)
+    delivery = SimulatedClient(roma()).ask("POST", f"/v1/{PLACE}/livedata-apis/undeploy", body)
 
     assert (status(delivery), document(delivery)["error_code"]) == (400, code)
 
 
 def test_a_dialect_that_does_not_answer_is_not_published():
-    world = World(roma(dialects=("v2",)))
+    client = SimulatedClient(roma(dialects=("v2",)))
 
-    assert document(undeploy(world, "v1"))["error_code"] == "APIGW.0101"
-    assert status(undeploy(world, "v2")) == 204
+    assert document(undeploy(client, "v1"))["error_code"] == "APIGW.0101"
+    assert status(undeploy(client, "v2")) == 204
 
 
 @pytest.mark.parametrize(
     ("token", "code"), [(None, "APIGW.0301"), ("", "APIGW.0301"), ("wrong", "APIG.1002")]
 )
 def test_a_token_that_is_not_accepted_is_a_401_and_changes_nothing(token, code):
-    world = World(roma())
+    client = SimulatedClient(roma())
 
-    delivery = world.ask("POST", f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy", token=token)
+    delivery = client.ask("POST", f"/v2/{PLACE}/livedata-apis/{BACKEND}/undeploy", token=token)
 
     assert (status(delivery), document(delivery)["error_code"]) == (401, code)
-    assert not world.platforms.books().targets[f"roma-eu/{BACKEND}"].down
+    assert not client.platforms.books().targets[f"roma-eu/{BACKEND}"].down
 
 
 def test_haste_is_a_429_that_says_how_long_to_wait():
-    world = World(roma(rate=RateLimit(per_second=0.5, on=FaultScope.UNDEPLOY)))
-    undeploy(world, "v1")
+    client = SimulatedClient(roma(rate=RateLimit(per_second=0.5, on=FaultScope.UNDEPLOY)))
+    undeploy(client, "v1")
 
-    delivery = undeploy(world, "v1")
+    delivery = undeploy(client, "v1")
 
     assert (status(delivery), delivery.answer.headers["Retry-After"]) == (429, "2")
     assert "limit:30,time:1 minute" in document(delivery)["error_msg"]
 
 
 def test_the_front_end_api_goes_with_the_undeploy_and_comes_back_as_another():
-    world = World(roma())
+    client = SimulatedClient(roma())
     history = f"/v2/{PLACE}/livedata-apis/{BACKEND}/deploy"
-    (record,) = document(world.ask("GET", history))["histories"]
+    (record,) = document(client.ask("GET", history))["histories"]
     front = f"/v2/{PLACE}/apis/{record['api_id']}"
 
-    assert document(world.ask("GET", front))["ld_api_id"] == BACKEND
+    assert document(client.ask("GET", front))["ld_api_id"] == BACKEND
 
-    undeploy(world, "v2")
-    assert status(world.ask("GET", front)) == 404
+    undeploy(client, "v2")
+    assert status(client.ask("GET", front)) == 404
 
-    deployed = world.ask("POST", history, DEPLOY)
+    deployed = client.ask("POST", history, DEPLOY)
     assert (status(deployed), deployed.effect) == (200, RequestEffect.UP)
     assert document(deployed)["api_id"] != record["api_id"]
-    assert status(world.ask("GET", front)) == 404
-    assert [one["id"] for one in document(world.ask("GET", history))["histories"]][1] == record["id"]
+    assert status(client.ask("GET", front)) == 404
+    assert [one["id"] for one in document(client.ask("GET", history))["histories"]][1] == record["id"]
 
 
 def test_the_history_is_called_deploys_under_v1():
-    shown = document(World(roma()).ask("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}/deploy"))
+    shown = document(SimulatedClient(roma()).ask("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}/deploy"))
 
     assert shown.keys() == {"size", "total", "deploys"}
 
@@ -134,47 +144,50 @@ def test_the_history_is_called_deploys_under_v1():
      (["no object"], 400)],
 )  # fmt: skip
 def test_a_deploy_wants_what_its_front_end_api_needs(wish, expected):
-    assert status(World(roma()).ask("POST", f"/v2/{PLACE}/livedata-apis/{OFF}/deploy", wish)) == expected
+    assert (
+        status(SimulatedClient(roma()).ask("POST", f"/v2/{PLACE}/livedata-apis/{OFF}/deploy", wish))
+        == expected
+    )
 
 
 def test_a_v1_deploy_names_the_backend_in_its_body():
-    world = World(roma())
+    client = SimulatedClient(roma())
 
-    delivery = world.ask("POST", f"/v1/{PLACE}/livedata-apis/deploy", DEPLOY | {"ld_api_id": OFF})
+    delivery = client.ask("POST", f"/v1/{PLACE}/livedata-apis/deploy", DEPLOY | {"ld_api_id": OFF})
 
     assert (status(delivery), delivery.effect) == (200, RequestEffect.UP)
 
 
 def test_a_lagging_instance_shows_a_backend_as_deployed_for_a_while():
-    world = World(roma(lag=5.0))
-    undeploy(world, "v1")
+    client = SimulatedClient(roma(lag=5.0))
+    undeploy(client, "v1")
     show = f"/v1/{PLACE}/livedata-apis/{BACKEND}"
 
-    assert document(world.ask("GET", show))["status"] == 4
-    world.now += 5.0
-    assert document(world.ask("GET", show))["status"] == 3
+    assert document(client.ask("GET", show))["status"] == 4
+    client.now += 5.0
+    assert document(client.ask("GET", show))["status"] == 3
 
 
-def names(world: World, query: str) -> list[str]:
-    return [api["id"] for api in document(world.ask("GET", f"/v1/{PLACE}/livedata-apis?{query}"))["apis"]]
+def names(client: SimulatedClient, query: str) -> list[str]:
+    return [api["id"] for api in document(client.ask("GET", f"/v1/{PLACE}/livedata-apis?{query}"))["apis"]]
 
 
 def test_a_list_is_paged_and_filtered():
     ids = tuple(f"{index:032x}" for index in range(45))
-    world = World(roma(targets=ids, down=(OFF,)))
+    client = SimulatedClient(roma(targets=ids, down=(OFF,)))
 
-    assert names(world, "") == list(ids[:20])
-    assert names(world, "offset=40&limit=500&status=4") == list(ids[40:])
-    assert names(world, "status=3&precise_search=status") == [OFF]
-    assert names(world, "offset=-5&limit=1") == [ids[0]]
-    assert names(world, "name=backend_0000&precise_search=name") == []
-    assert len(names(world, "name=backend_0000&limit=500")) == 46
-    page = json.loads(world.ask("GET", f"/v1/{PLACE}/livedata-apis?limit=7").answer.body)
+    assert names(client, "") == list(ids[:20])
+    assert names(client, "offset=40&limit=500&status=4") == list(ids[40:])
+    assert names(client, "status=3&precise_search=status") == [OFF]
+    assert names(client, "offset=-5&limit=1") == [ids[0]]
+    assert names(client, "name=backend_0000&precise_search=name") == []
+    assert len(names(client, "name=backend_0000&limit=500")) == 46
+    page = json.loads(client.ask("GET", f"/v1/{PLACE}/livedata-apis?limit=7").answer.body)
     assert (page["size"], page["total"]) == (7, 46)
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=many", "offset=x"])
 def test_a_page_that_cannot_be_is_refused(query):
-    delivery = World(roma()).ask("GET", f"/v1/{PLACE}/livedata-apis?{query}")
+    delivery = SimulatedClient(roma()).ask("GET", f"/v1/{PLACE}/livedata-apis?{query}")
 
     assert (status(delivery), document(delivery)["error_code"]) == (400, "APIG.2011")

@@ -16,7 +16,7 @@ from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit
 from orchestrator.simulator.platforms import SimulatedPlatforms
-from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, World, apinizer, roma
+from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, SimulatedClient, apinizer, roma
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 V1 = ("POST", f"/v1/{PLACE}/livedata-apis/undeploy", {"ld_api_id": BACKEND})
@@ -142,10 +142,10 @@ def answered(
     fault: str | InjectedFault,
     request: tuple[str, str, object],
 ) -> HttpAnswer:
-    world = World(fixture)
+    client = SimulatedClient(fixture)
     if fault:
-        world.expect(script={target: (fault,)})
-    answer = world.ask(*request).answer
+        client.expect(script={target: (fault,)})
+    answer = client.ask(*request).answer
     assert answer is not None
     return answer
 
@@ -202,11 +202,11 @@ def test_apinizer_can_say_what_the_sample_says(name):
 
 
 def test_roma_shows_a_front_end_api_as_the_sample_does():
-    world = World(roma())
-    history = json.loads(world.ask("GET", HISTORY_OF.format("v2"), b"").answer.body)
+    client = SimulatedClient(roma())
+    history = json.loads(client.ask("GET", HISTORY_OF.format("v2"), b"").answer.body)
     front = history["histories"][0]["api_id"]
-    compare("roma", "front-200", world.ask("GET", f"/v2/{PLACE}/apis/{front}", b"").answer)
-    compare("roma", "front-404-gone", world.ask("GET", f"/v2/{PLACE}/apis/{front[::-1]}", b"").answer)
+    compare("roma", "front-200", client.ask("GET", f"/v2/{PLACE}/apis/{front}", b"").answer)
+    compare("roma", "front-404-gone", client.ask("GET", f"/v2/{PLACE}/apis/{front[::-1]}", b"").answer)
 
 
 REQUESTS = sorted(

@@ -91,7 +91,7 @@ async def test_the_path_is_used_as_it_came(session):
         path = "/apiops/projects/a%2Fb/apiProxies/c%20d/environments/e%25/"
         status, _ = await sent(session, urls["apim"], "DELETE", path)
 
-    assert (status, platforms.seen()[0].path) == (200, path)
+    assert (status, platforms.list_requests()[0].path) == (200, path)
 
 
 LOST = {

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from orchestrator.simulator.exchange import Delivery, ReceivedRequest
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.signature import is_genuine, parse_claim, parse_signing_time
-from tests.support.simulated import BACKEND, PLACE, PROJECT, World, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, PROJECT, SimulatedClient, apinizer, document, roma, status
 
 SECRET = "fakeSkFakeSkFakeSkFakeSkFakeSkFakeSk0000"
 KEY = AccessKey(access="FAKEAKFAKEAKFAKEAK00", secret=SECRET)
@@ -116,26 +116,26 @@ def genuine(asked: ReceivedRequest, secret: str = SECRET) -> bool:
     return is_genuine(claim, asked, secret)
 
 
-def sent(world: World, asked: ReceivedRequest) -> Delivery:
-    return world.send(asked.method, asked.raw_path, asked.headers, asked.body)
+def sent(client: SimulatedClient, asked: ReceivedRequest) -> Delivery:
+    return client.send(asked.method, asked.raw_path, asked.headers, asked.body)
 
 
-def at(vector: Vector, later: float = 0.0, **fields: Any) -> World:
-    """A world that knows the vector's key, so many seconds after it was signed."""
-    world = World(roma(keys=(vector.key,), **fields))
-    world.now = parse_signing_time(vector.headers) + later
-    return world
+def at(vector: Vector, later: float = 0.0, **fields: Any) -> SimulatedClient:
+    """A client that knows the vector's key, so many seconds after it was signed."""
+    client = SimulatedClient(roma(keys=(vector.key,), **fields))
+    client.now = parse_signing_time(vector.headers) + later
+    return client
 
 
 @pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
 def test_what_the_vendors_client_signed_is_let_in(vector):
-    world = at(vector, 60)
+    client = at(vector, 60)
 
-    delivery = sent(world, vector.asked())
+    delivery = sent(client, vector.asked())
 
     assert genuine(vector.asked())
     assert status(delivery) in (200, 204)
-    assert (world.facts().bad_signatures, world.facts().denied) == (0, 0)
+    assert (client.facts().bad_signatures, client.facts().denied) == (0, 0)
 
 
 @pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
@@ -199,24 +199,24 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("change", "text"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_signature_is_a_401_in_the_gateways_words(change, text):
-    world = at(PLAIN)
+    client = at(PLAIN)
     [(name, (old, new))] = change.items()
     headers = PLAIN.asked().headers
 
-    delivery = sent(world, PLAIN.asked(headers=headers | {name: headers.get(name, "").replace(old, new)}))
+    delivery = sent(client, PLAIN.asked(headers=headers | {name: headers.get(name, "").replace(old, new)}))
 
     assert (status(delivery), document(delivery)["error_code"]) == (401, "APIGW.0301")
     assert document(delivery)["error_msg"].startswith("Incorrect IAM authentication information: ")
     assert text in document(delivery)["error_msg"]
-    assert (world.facts().bad_signatures, world.facts().undeploys, world.facts().down) == (1, 1, 1)
+    assert (client.facts().bad_signatures, client.facts().undeploys, client.facts().down) == (1, 1, 1)
 
 
 def test_a_temporary_key_wants_its_security_token():
     vector = VECTORS["recorded undeploy"]
-    world = World(roma(keys=(TEMPORARY,)))
-    world.now = parse_signing_time(vector.headers)
+    client = SimulatedClient(roma(keys=(TEMPORARY,)))
+    client.now = parse_signing_time(vector.headers)
 
-    assert "security token" in document(sent(world, vector.asked()))["error_msg"]
+    assert "security token" in document(sent(client, vector.asked()))["error_msg"]
 
 
 def bad(vector: Vector) -> ReceivedRequest:
@@ -225,43 +225,45 @@ def bad(vector: Vector) -> ReceivedRequest:
 
 @pytest.mark.promise(5)
 def test_more_than_five_bad_signatures_in_a_row_lock_the_key_for_five_minutes():
-    world = at(PLAIN)
+    client = at(PLAIN)
     for _ in range(5):
-        sent(world, bad(PLAIN))
-    assert (status(sent(world, PLAIN.asked())), world.facts().key_locks) == (204, 0)
+        sent(client, bad(PLAIN))
+    assert (status(sent(client, PLAIN.asked())), client.facts().key_locks) == (204, 0)
     for _ in range(6):
-        sent(world, bad(PLAIN))
+        sent(client, bad(PLAIN))
 
-    locked = sent(world, PLAIN.asked())
-    world.now += 299
-    still = sent(world, PLAIN.asked())
-    world.now += 1
-    again = sent(world, PLAIN.asked())
+    locked = sent(client, PLAIN.asked())
+    client.now += 299
+    still = sent(client, PLAIN.asked())
+    client.now += 1
+    again = sent(client, PLAIN.asked())
 
     assert "AK access failed to reach the limit,forbidden" in document(locked)["error_msg"]
     assert [status(one) for one in (locked, still, again)] == [401, 401, 204]
-    assert (world.facts().key_locks, world.facts().bad_signatures) == (1, 13)
+    assert (client.facts().key_locks, client.facts().bad_signatures) == (1, 13)
 
 
 def test_another_key_is_not_locked_with_it():
     other = structs.replace(KEY, access="OTHERAK0000000000000")
-    world = World(roma(keys=(other, KEY)))
-    world.now = parse_signing_time(PLAIN.headers)
+    client = SimulatedClient(roma(keys=(other, KEY)))
+    client.now = parse_signing_time(PLAIN.headers)
     strange = structs.replace(PLAIN, key=other).asked(method="PUT")
     for _ in range(7):
-        sent(world, strange)
+        sent(client, strange)
 
-    assert "forbidden" in document(sent(world, strange))["error_msg"]
-    assert status(sent(world, PLAIN.asked())) == 204
+    assert "forbidden" in document(sent(client, strange))["error_msg"]
+    assert status(sent(client, PLAIN.asked())) == 204
 
 
 def test_a_token_still_counts_where_nothing_is_signed():
     headers = {"X-Auth-Token": "FAKE-TOKEN", "Authorization": "none"}
 
-    assert status(World(roma(tokens=("FAKE-TOKEN",))).send("POST", f"{ONE}/undeploy", headers)) == 204
+    assert (
+        status(SimulatedClient(roma(tokens=("FAKE-TOKEN",))).send("POST", f"{ONE}/undeploy", headers)) == 204
+    )
 
 
 def test_an_apinizer_knows_no_signature():
-    delivery = World(apinizer()).send("GET", "/apiops/projects/", PLAIN.asked().headers)
+    delivery = SimulatedClient(apinizer()).send("GET", "/apiops/projects/", PLAIN.asked().headers)
 
     assert (status(delivery), document(delivery)["error"]) == (401, "unauthorized_client")

@@ -41,7 +41,7 @@ def deployed(stage: Stage) -> dict[str, int]:
 
 def orders(stage: Stage, act: Act) -> list[str]:
     """The targets in the order in which requests of an act arrived."""
-    return [entry.target for entry in stage.seen() if entry.act is act and entry.target is not None]
+    return [entry.target for entry in stage.list_requests() if entry.act is act and entry.target is not None]
 
 
 def snapshots(run: Path) -> dict[str, dict[str, Any]]:
@@ -71,7 +71,7 @@ def assert_no_blind_deploy(stage: Stage, after: int, ids: Iterable[str]) -> None
     """Of each target no deploy arrived unless a look of it had arrived since the one before."""
     looked: dict[str, bool] = {}
     wanted = set(ids)
-    for entry in stage.seen(after):
+    for entry in stage.list_requests(after):
         if entry.target not in wanted:
             continue
         if entry.act is Act.DEPLOY and entry.status not in (429, 503):  # which tell to wait: nothing was done

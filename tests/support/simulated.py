@@ -1,4 +1,4 @@
-"""One small world of both kinds, and a way to ask it without a socket."""
+"""Small fixtures of both kinds, and a client that asks their platforms without a socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEST = f"{PROXY}environments/test/"
 
 
 def roma(**fields: Any) -> RomaFixture:
-    """A ROMA instance with one backend that is deployed and one that is not."""
+    """Return a ROMA instance with one backend that is deployed and one that is not."""
     given = {
         "name": "roma-eu",
         "project_id": PROJECT,
@@ -34,14 +34,14 @@ def roma(**fields: Any) -> RomaFixture:
 
 
 def apinizer(**fields: Any) -> ApinizerFixture:
-    """An Apinizer with one proxy, deployed to two environments and taken from a third."""
+    """Return an Apinizer with one proxy, deployed to two environments and taken from a third."""
     targets = (("Retail", "petstore", "test"), ("Retail", "petstore", "production"))
     given = {"name": "apim", "targets": targets, "down": (("Retail", "petstore", "old"),)}
     return ApinizerFixture(**given | fields)
 
 
-class World:
-    """Platforms, and the requests a client with the right token would send them."""
+class SimulatedClient:
+    """A client with the right token, and the platforms that it sends its requests to."""
 
     def __init__(self, *gateways: RomaFixture | ApinizerFixture) -> None:
         self.platforms = SimulatedPlatforms(SimulatorFixture(gateways=gateways), now=1_000_000.0)
@@ -60,26 +60,26 @@ class World:
         return self.send(method, path, headers, raw)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Delivery:
-        """A request with just these headers, to the first gateway."""
+        """Send a request with just these headers to the first gateway."""
         gateway = next(iter(self.platforms.names))
         delivery = self.platforms.handle(gateway, method, path, headers, body, now=self.now)
         self.platforms.finish(gateway, delivery)
         return delivery
 
     def facts(self) -> GatewayFacts:
-        """What the first gateway's books say."""
+        """Return the facts of the first gateway."""
         return next(iter(self.platforms.books().gateways.values()))
 
 
 def document(delivery: Delivery) -> Any:
-    """The JSON body of a delivery's answer."""
+    """Return the JSON body of a delivery's answer."""
     assert delivery.answer is not None
 
     return json.loads(delivery.answer.body)
 
 
 def status(delivery: Delivery) -> int:
-    """The status of a delivery's answer."""
+    """Return the status of a delivery's answer."""
     assert delivery.answer is not None
 
     return delivery.answer.status

@@ -227,9 +227,9 @@ class Stage:
         """How many requests have arrived so far."""
         return self.platform.books().requests
 
-    def seen(self, after: int = 0) -> list[SeenRequest]:
+    def list_requests(self, after: int = 0) -> list[SeenRequest]:
         """The requests behind the first ``after``, in the order of their arrival."""
-        return self.platform.seen(after, 100_000)
+        return self.platform.list_requests(after, 100_000)
 
     def settled(self) -> int:
         """How many requests have arrived, once no more come: for a world whose client is gone or waits."""
