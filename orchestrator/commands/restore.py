@@ -27,26 +27,26 @@ from orchestrator.commands.terminal.plan_words import MOST_NAMED, list_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
+from orchestrator.gateways import list_obstacles
 from orchestrator.text.counting import choose_form
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.model.reading import Obstacle
     from orchestrator.report.values import ApprovalMethod
     from orchestrator.runs.restore import Choice, Restoration
 
-OBSTACLES: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
+ACCEPTABLE = tuple(obstacle.word for obstacle in list_obstacles())
 
 
 class RestoreOptions(NamedTuple):
     """Which targets are to come back, and which differences are accepted for that."""
 
     only: tuple[str, ...]
-    accept: tuple[Obstacle, ...]
+    accept: tuple[str, ...]
     roll_back: bool
     chain: bool
 
-    def choice(self, *more: Obstacle) -> Choice:
+    def choice(self, *more: str) -> Choice:
         """Return the choice as the engine takes it; the obstacles ``more`` are accepted, too."""
         from orchestrator.runs.restore import Choice
 
@@ -62,7 +62,7 @@ restore_options = bundle_options(
     click.option(
         "--accept",
         multiple=True,
-        type=click.Choice(OBSTACLES),
+        type=click.Choice(ACCEPTABLE),
         help="Bring back what will not be the same; may be repeated.",
     ),
     click.option(
@@ -217,7 +217,7 @@ def _agree(
                 "there is no terminal to ask on, and nothing was sent: run it with --yes, or with --approve "
                 f"{restoration.digest[:LONG_DIGITS]} for this very restore"
             )
-        restoration = _ask_about_new_ids(restoration, parent, request, stack, runs)
+        restoration = _ask_about_obstacles(restoration, parent, request, stack, runs)
         for line in (
             *describe_restore(restoration),
             *list_first(restoration.first(MOST_NAMED), restoration.coming),
@@ -229,18 +229,18 @@ def _agree(
     return restoration
 
 
-def _ask_about_new_ids(
+def _ask_about_obstacles(
     restoration: Restoration,
     parent: RunFolder,
     request: RestoreOptions,
     stack: ExitStack,
     runs: tuple[RunFolder, ...],
 ) -> Restoration:
-    """Ask once, for the whole restore, whether front-end APIs may come back with another id."""
-    count = restoration.left["new-front-end-id"]
-    if not count:
-        return restoration
-    question = f"{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] "
-    if read_answer(question) not in GO_ON:
-        return restoration
-    return _prepare(parent, request.choice("new-front-end-id"), stack, runs)
+    """Ask once for the whole run about each obstacle that a person may accept by an answer."""
+    asked = [one for one in list_obstacles() if one.question is not None and restoration.left[one.word]]
+    accepted = [
+        one.word
+        for one in asked
+        if read_answer((one.question or "").format(count=restoration.left[one.word])) in GO_ON
+    ]
+    return _prepare(parent, request.choice(*accepted), stack, runs) if accepted else restoration

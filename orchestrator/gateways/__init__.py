@@ -5,5 +5,11 @@ from __future__ import annotations
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.obstacles import Obstacle
 
 KINDS: dict[str, type[Gateway]] = {"roma": Roma, "apinizer": Apinizer}
+
+
+def list_obstacles() -> tuple[Obstacle, ...]:
+    """Return the obstacles to a restore of all kinds, each once."""
+    return tuple(dict.fromkeys(one for kind in KINDS.values() for one in kind.OBSTACLES))

@@ -19,6 +19,7 @@ from orchestrator.model.features import (
     SiblingFeature,
 )
 from orchestrator.model.http import Reply, Request
+from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
 from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot
 from orchestrator.model.settings import Auth, Limits, ProxyUrl, Retry, Seconds, Tls, Url
 from orchestrator.model.target import Target
@@ -87,6 +88,8 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     """Every read of a target's live state that some version of this kind offers."""
     EVIDENCE: ClassVar[str]
     """The word by which reports name the vendor's own proof of an undeploy."""
+    OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (MISSING_HISTORY,)
+    """Why a restore may not bring back exactly what was there."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
 
@@ -202,7 +205,7 @@ class LookOnlyRestore(Struct, frozen=True):
             message=found.message,
             hidden=found.hidden,
             facts=found.facts or LookFacts(),
-            obstacles=("missing-history",),
+            obstacles=(MISSING_HISTORY.word,),
         )
 
     def next_proof(

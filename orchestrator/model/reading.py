@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -77,10 +77,6 @@ class LookFacts(Struct, frozen=True, kw_only=True):
     """What people call it, where its id does not say it."""
 
 
-Obstacle = Literal["new-front-end-id", "unpublished-edits", "missing-history"]
-"""Why a restore would not bring back what was there."""
-
-
 class FrontEnd(Struct, frozen=True, kw_only=True):
     """What is published for a target, and goes with it when it is undeployed."""
 
@@ -134,7 +130,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     fronts: tuple[FrontEnd, ...] = ()
     deploy: str | None = None
     """JSON that the vendor's deploy needs; None where what was read is not enough for one."""
-    obstacles: tuple[Obstacle, ...] = ()
+    obstacles: tuple[str, ...] = ()
+    """The words of the obstacles to a restore."""
 
 
 class StatePage(Struct, frozen=True, kw_only=True):

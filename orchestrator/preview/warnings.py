@@ -7,6 +7,7 @@ from itertools import chain, groupby
 
 from msgspec import Struct
 
+from orchestrator.gateways import list_obstacles
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.plan import Plan
@@ -193,22 +194,13 @@ def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
     yield from _warn_about("front_end", text, seen_targets)
 
 
-_OBSTACLES = {
-    "unpublished-edits": (
-        "unpublished_edits",
-        "{targets} with edits that were never deployed: a restore would publish those, not what runs now",
-    ),
-    "missing-history": (
-        "missing_history",
-        "of {targets} it cannot be read how they were deployed: a restore may bring back something else",
-    ),
-}
-
-
 def _warn_of_restore(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
     going = [seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE]
-    for obstacle, (kind, text) in _OBSTACLES.items():
-        yield from _warn_about(kind, text, [one for one in going if obstacle in one.snapshot.obstacles])
+    for obstacle in list_obstacles():
+        if obstacle.warning is not None:
+            kind = obstacle.word.replace("-", "_")
+            held = [seen for seen in going if obstacle.word in seen.snapshot.obstacles]
+            yield from _warn_about(kind, obstacle.warning, held)
     if plan.snapshot == "off" and going:
         text = "snapshot: off keeps nothing of {targets}, so that nothing of this run can be restored"
         yield from _warn_about("no_snapshot", text, going)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from orchestrator.model.obstacles import MISSING_HISTORY
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, describe, end_absent
@@ -40,7 +41,7 @@ def judge_snapshot(
         case Verdict.ABSENT:
             return end_absent(policy, _make_reading(snapshot))
         # The target is up, and yet a restore would not know which deployment to bring back.
-        case Verdict.UP if required and "missing-history" in snapshot.obstacles:
+        case Verdict.UP if required and MISSING_HISTORY.word in snapshot.obstacles:
             why = f": {snapshot.message}" if snapshot.message else ""
             return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read{why}")
         case Verdict.PARTIAL if required:

@@ -33,9 +33,10 @@ from orchestrator.journal.taken_down import (
     list_taken_down,
 )
 from orchestrator.journal.targets import list_first_open
+from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, Wave
-from orchestrator.model.reading import Obstacle, Snapshot
+from orchestrator.model.reading import Snapshot
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
 from orchestrator.plan.patterns import Patterns, name_by_entry
@@ -55,7 +56,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
     only: tuple[str, ...] = ()
     """Patterns of target ids; empty is all of them."""
-    accept: frozenset[Obstacle] = frozenset()
+    accept: frozenset[str] = frozenset()
     roll_back: bool = False
     """Whether to bring back the very revision that was deployed, over the working definition. Counts only for
     gateways that keep revisions."""
@@ -77,7 +78,7 @@ class Restoration(NamedTuple):
     choice: Choice
     coming: int
     """Number of targets that come back."""
-    left: Counter[Obstacle]
+    left: Counter[str]
     """Number of targets that are left out, by what to accept for them; a target may count more than once."""
     left_out: int
     """Number of targets that are left out."""
@@ -161,7 +162,7 @@ class _RestorationBuilder:
         """The snapshots that are not in the draft yet, by the number of the target."""
         self._left_out: list[tuple[int, str]] = []
         """The targets that stay down, each with its reason."""
-        self._counts: Counter[Obstacle] = Counter()
+        self._counts: Counter[str] = Counter()
         self._digest = hashlib.sha256(_encode_choice(meta.digest, " ".join(self._runs), choice))
 
     def build(self, place: Path) -> Restoration:
@@ -239,16 +240,18 @@ class _RestorationBuilder:
 
     def _add_snapshot(self, row: TakenDown, seq: int) -> None:
         """Keep a target's snapshot, and the reason if the target is left out."""
-        snapshot = row.snapshot
+        snapshot, gateway = row.snapshot, self._plan.gateways[row.gateway]
         if self._choice.roll_back:
-            snapshot = self._plan.gateways[row.gateway].restore.pin_revision(snapshot)
+            snapshot = gateway.restore.pin_revision(snapshot)
         self._snapshots.append((seq, snapshot))
-        obstacles = tuple(each for each in snapshot.obstacles if each not in self._choice.accept)
-        if obstacles:
+        words = [word for word in snapshot.obstacles if word not in self._choice.accept]
+        if words:
+            known = {obstacle.word: obstacle for obstacle in gateway.OBSTACLES}
+            obstacles = [known[word] for word in words]
             self._left_out.append(
                 (seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot.message)}")
             )
-            self._counts.update(obstacles)
+            self._counts.update(words)
         self._digest.update(f"\n{row.id}".encode())
         if len(self._snapshots) >= _BATCH:
             self._write_snapshots()
@@ -293,17 +296,13 @@ def _reverse_plan(plan: Plan) -> Plan:
     )
 
 
-def _explain_obstacles(obstacles: tuple[Obstacle, ...], gap: str | None) -> str:
+def _explain_obstacles(obstacles: Sequence[Obstacle], gap: str | None) -> str:
     """Return why a target is left out, and the option that brings it back all the same.
 
     ``gap`` names what is missing in the target's snapshot; None if nothing is, or the gateway did not say.
     """
-    texts = {
-        "new-front-end-id": "its front-end API would get a new id",
-        "unpublished-edits": "edits that were never deployed would go live with it",
-        "missing-history": "what was deployed could not be read, so that it may come back otherwise",
-    }
-    if gap:
-        texts["missing-history"] += f" ({gap})"
-    why = "; ".join(texts[obstacle] for obstacle in obstacles)
-    return f"{why}; {' '.join(f'--accept {obstacle}' for obstacle in obstacles)} brings it back"
+    texts = {obstacle.word: obstacle.consequence for obstacle in obstacles}
+    if gap and MISSING_HISTORY.word in texts:
+        texts[MISSING_HISTORY.word] += f" ({gap})"
+    options = " ".join(f"--accept {word}" for word in texts)
+    return f"{'; '.join(texts.values())}; {options} brings it back"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import LookFacts, Obstacle, Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.rules.precheck import StateAtApproval, describe_drift, judge_snapshot
 from orchestrator.rules.retry import RetryPolicy, TargetEnd
 
 FAIL, OK = RetryPolicy(), RetryPolicy(absent_ok=True)
 
 
-def snapshot(verdict: Verdict, *obstacles: Obstacle, hidden: bool = False) -> Snapshot:
+def snapshot(verdict: Verdict, *obstacles: str, hidden: bool = False) -> Snapshot:
     return Snapshot(verdict=verdict, code="C", message="text", hidden=hidden, obstacles=obstacles)
 
 

@@ -14,7 +14,6 @@ from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Obstacle
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.runs.restore import Choice, Restoration, build_restoration
@@ -25,7 +24,7 @@ from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import SeedScene, make_interrupts
 
-_ALL: tuple[Obstacle, ...] = ("new-front-end-id", "unpublished-edits", "missing-history")
+_ALL = ("new-front-end-id", "unpublished-edits", "missing-history")
 _CHANGES = (RequestEffect.UP, RequestEffect.DOWN, RequestEffect.PART)
 _UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
 _MAY_HAVE_ARRIVED = (None, "doubt", "strange", "removed", "partial")

@@ -19,6 +19,7 @@ from orchestrator.gateways.text import segment
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
+from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.target import Target
 from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
@@ -42,6 +43,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})
     LOOKS: ClassVar[tuple[Operation, ...]] = tuple(LOOK_PATHS)
+    OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (UNPUBLISHED_EDITS, MISSING_HISTORY)
     EVIDENCE: ClassVar[str] = FULL_EVIDENCE
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0

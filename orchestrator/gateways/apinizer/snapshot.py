@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, joined, named, next_look, offered
-from orchestrator.model.reading import LookFacts, Obstacle, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS
+from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 
 PLAIN = "{}"
@@ -73,15 +74,15 @@ def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operatio
     if not offered(STATUS, seen, lacking):
         # An older manager has no word for unpublished edits, nor for the revision that is deployed.
         return replace(
-            _snapshot(found, found.facts or LookFacts()), deploy=PLAIN, obstacles=("missing-history",)
+            _snapshot(found, found.facts or LookFacts()), deploy=PLAIN, obstacles=(MISSING_HISTORY.word,)
         )
     if offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
         return HEALTH
     health = seen.get(HEALTH.via)
     facts = joined(found.facts or LookFacts(), (health.facts if health else None) or LookFacts())
-    obstacles: list[Obstacle] = ["unpublished-edits"] if facts.edited else []
+    obstacles: list[str] = [UNPUBLISHED_EDITS.word] if facts.edited else []
     if facts.edited is None:
-        obstacles.append("missing-history")
+        obstacles.append(MISSING_HISTORY.word)
     return replace(_snapshot(found, facts), deploy=PLAIN, obstacles=tuple(obstacles))
 
 

@@ -15,10 +15,11 @@ from orchestrator.gateways.roma.listing import RomaListing
 from orchestrator.gateways.roma.login import RomaLogin
 from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests
 from orchestrator.gateways.roma.search import RomaSearch
-from orchestrator.gateways.roma.snapshot import RomaRestore, next_look, read_deployed
+from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look, read_deployed
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
+from orchestrator.model.obstacles import Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.settings import Url
 from orchestrator.model.target import Target
@@ -53,6 +54,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
     LOOKS: ClassVar[tuple[Operation, ...]] = (SHOW,)
+    OBSTACLES: ClassVar[tuple[Obstacle, ...]] = OBSTACLES
     EVIDENCE: ClassVar[str] = replies.FULL_EVIDENCE
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0

@@ -19,11 +19,11 @@ from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import shown
 from orchestrator.model.http import Reply
+from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
     Act,
     FrontEnd,
     LookFacts,
-    Obstacle,
     Operation,
     Reading,
     Snapshot,
@@ -43,6 +43,13 @@ _MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
 _FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSING = frozenset({"status", "created_time", "modified_time"})
 """What a definition says of its own life."""
+
+NEW_FRONT_END_ID = Obstacle(
+    word="new-front-end-id",
+    consequence="its front-end API would get a new id",
+    question="{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] ",
+)
+OBSTACLES = (NEW_FRONT_END_ID, UNPUBLISHED_EDITS, MISSING_HISTORY)
 
 LARGEST_FIELD = 4096
 """Characters of one field that a snapshot keeps for the deploy."""
@@ -139,7 +146,7 @@ def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: st
         facts=replace(found.facts, path=published.path),
         fronts=(published,),
         deploy=msgspec.json.encode(body).decode(),
-        obstacles=(*found.obstacles, "new-front-end-id"),
+        obstacles=(*found.obstacles, NEW_FRONT_END_ID.word),
     )
 
 
@@ -155,7 +162,7 @@ def _lost(show: Reading, newest: Mapping[str, Any] | None = None, front: str | N
         found,
         fronts=(FrontEnd(id=_name_of(front)),) if front else (),
         deploy=_BACKEND_ONLY,
-        obstacles=tuple(dict.fromkeys((*found.obstacles, "missing-history"))),
+        obstacles=tuple(dict.fromkeys((*found.obstacles, MISSING_HISTORY.word))),
     )
 
 
@@ -163,9 +170,9 @@ def _of_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """Return what the record of the deployment says beside the definition."""
     since = first_text(newest, "deploy_time")
     edited = _edited(show.kept, newest.get("api_definition"))
-    obstacles: dict[bool | None, tuple[Obstacle, ...]] = {
-        True: ("unpublished-edits",),
-        None: ("missing-history",),
+    obstacles: dict[bool | None, tuple[str, ...]] = {
+        True: (UNPUBLISHED_EDITS.word,),
+        None: (MISSING_HISTORY.word,),
     }
     found = _as_seen(show)
     facts = replace(found.facts, since=since and shown(since), edited=edited)

@@ -1,0 +1,33 @@
+"""Why a restore may not bring back exactly what was there, and how people are told.
+
+A snapshot, a report and ``--accept`` name an obstacle by its word. Each kind lists its own in ``OBSTACLES``.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Obstacle(Struct, frozen=True, kw_only=True):
+    """One reason for which a target stays down unless a person accepts the reason."""
+
+    word: str
+    consequence: str
+    """What would happen if the target came back all the same; part of a sentence about one target."""
+    warning: str | None = None
+    """The warning of a preview; ``{targets}`` stands for the counted targets. None warns of nothing."""
+    question: str | None = None
+    """The question on a terminal, with ``{count}`` targets; None lets nobody accept without the option."""
+
+
+UNPUBLISHED_EDITS = Obstacle(
+    word="unpublished-edits",
+    consequence="edits that were never deployed would go live with it",
+    warning="{targets} with edits that were never deployed: a restore would publish those, not what runs now",
+)
+
+MISSING_HISTORY = Obstacle(
+    word="missing-history",
+    consequence="what was deployed could not be read, so that it may come back otherwise",
+    warning="of {targets} it cannot be read how they were deployed: a restore may bring back something else",
+)
