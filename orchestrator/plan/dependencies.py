@@ -36,7 +36,7 @@ def read_after(
     for index, value in enumerate(node.values):
         if isinstance(value, ScalarNode):
             try:
-                take_needed(value.text, value.at, gateways, found)
+                add_needed_id(value.text, value.at, gateways, found)
             except UnfitError as unfit:
                 problems.add(value.at, f"{path}[{index}]", unfit.message, unfit.hint)
         elif value is not None:
@@ -44,7 +44,7 @@ def read_after(
     return tuple(found.items())
 
 
-def take_needed(
+def add_needed_id(
     text: str, at: FilePosition, gateways: Mapping[str, NamedGateway], found: dict[TargetId, FilePosition]
 ) -> None:
     """Add the id ``text``, in NFC, to ``found``. Raises ``UnfitError`` for a twin, or for an impossible id.
@@ -70,15 +70,15 @@ def add_dependency_faults(faults: Iterable[DependencyFault], problems: Problems)
             case "unknown":
                 hint = _suggest_id(fault.ids[0], fault.among) if hinted < _MOST_HINTS else ""
                 hinted += 1
-                problems.add(fault.place, "after", f"{name} is no target of this plan", hint or unread)
+                problems.add(fault.position, "after", f"{name} is no target of this plan", hint or unread)
             case "itself":
-                problems.add(fault.place, "after", f"the target {name} comes after itself")
+                problems.add(fault.position, "after", f"the target {name} comes after itself")
             case "later":
                 hint = "after names targets of the same or an earlier wave"
-                problems.add(fault.place, "after", f"the target {name} is in a later wave", hint)
+                problems.add(fault.position, "after", f"the target {name} is in a later wave", hint)
             case "cycle":
                 message = f"these targets wait for each other: {_format_cycle(fault.ids)}"
-                problems.add(fault.place, "after", message, "take one of these dependencies out")
+                problems.add(fault.position, "after", message, "take one of these dependencies out")
 
 
 def _suggest_id(name: str, among: Sequence[str]) -> str:

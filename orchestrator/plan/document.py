@@ -93,8 +93,8 @@ class PlanDocument:
             self._read_document()
         except ReaderError as error:
             code = error.character if isinstance(error.character, int) else ord(error.character)
-            place = self.source.find_position(error.position)
-            raise UnreadableError(place, f"the character U+{code:04X} is not allowed in YAML") from None
+            position = self.source.find_position(error.position)
+            raise UnreadableError(position, f"the character U+{code:04X} is not allowed in YAML") from None
         except yaml.MarkedYAMLError as error:
             raise self._explain_yaml_error(error) from None
 

@@ -16,14 +16,14 @@ _COMMENTED = re.compile(r"[ \t](?:#|//)")
 class GivenTarget(Struct, frozen=True):
     """An id, and its origin.
 
-    In a file, ``line`` and ``place`` (the column) count from 1. On the command line, ``line`` is 0 and
-    ``place`` counts the ids from 1; 0 if there is only one.
+    In a file, ``line`` and ``position`` (the column) count from 1. On the command line, ``line`` is 0 and
+    ``position`` counts the ids from 1; 0 if there is only one.
     """
 
     text: str
     file: str = COMMAND_LINE
     line: int = 0
-    place: int = 0
+    position: int = 0
 
 
 def read_given_targets(data: bytes, file: str) -> list[GivenTarget]:

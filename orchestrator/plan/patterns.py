@@ -67,14 +67,14 @@ class Patterns:
     """Patterns with the meaning that the gateways of one plan give them."""
 
     def __init__(
-        self, patterns: Iterable[str], gateways: Sequence[Gateway], called: NamingRule = name_by_installation
+        self, patterns: Iterable[str], gateways: Sequence[Gateway], rule: NamingRule = name_by_installation
     ) -> None:
         self.texts = tuple(dict.fromkeys(patterns))
         self._plain = tuple(map(canonicalize, self.texts))
-        self._called = called(gateways) if self.texts else {}
+        self._names = rule(gateways) if self.texts else {}
         # Patterns that let targets through go by the id as written: widening them could undeploy too much.
-        self._turning = {one.name: one for one in gateways} if called is name_by_installation else {}
-        self._behind: dict[GatewayNames, _RestPatterns] = {}
+        self._widened = {one.name: one for one in gateways} if rule is name_by_installation else {}
+        self._rest_patterns: dict[GatewayNames, _RestPatterns] = {}
 
     def find_matches(self, target: str) -> Iterator[int]:
         """Yield the index in ``texts`` of each pattern that matches the id ``target``. One may come twice.
@@ -83,19 +83,19 @@ class Patterns:
         pattern that holds targets back also matches an id whose address may turn into one that it matches.
         """
         name, _, rest = target.partition("/")
-        called = self._called.get(name) or GatewayNames((name,), ())
-        found = self._behind.get(called)
-        if found is None:
-            found = self._behind[called] = _RestPatterns(self._plain, called)
-        yield from found.find_matches(rest)
-        if self._turning and _MAY_TURN.search(rest):
-            for other in self._list_other_ids(target):
-                yield from found.find_matches(other)
+        names = self._names.get(name) or GatewayNames((name,), ())
+        patterns = self._rest_patterns.get(names)
+        if patterns is None:
+            patterns = self._rest_patterns[names] = _RestPatterns(self._plain, names)
+        yield from patterns.find_matches(rest)
+        if self._widened and _MAY_TURN.search(rest):
+            for other in self._list_other_rests(target):
+                yield from patterns.find_matches(other)
 
-    def _list_other_ids(self, target: str) -> Iterator[str]:
+    def _list_other_rests(self, target: str) -> Iterator[str]:
         """Yield the rest of each id that the address of ``target`` may turn into."""
         name, parts = split_id(target)
-        gateway = self._turning.get(name)
+        gateway = self._widened.get(name)
         if gateway is not None and len(parts) == len(gateway.COORDINATES):
             for other in gateway.list_aliases(parts):
                 yield join_id("", other)[1:]
@@ -118,10 +118,10 @@ class Patterns:
 class _RestPatterns:
     """Patterns for the rests of ids, once their first part has matched one gateway."""
 
-    def __init__(self, patterns: Sequence[str], called: GatewayNames) -> None:
+    def __init__(self, patterns: Sequence[str], names: GatewayNames) -> None:
         self._indices: dict[str, list[int]] = {}
         for index, pattern in enumerate(patterns):
-            for rest in _list_rests(pattern, called):
+            for rest in _list_rests(pattern, names):
                 self._indices.setdefault(rest, []).append(index)
         self._globs = Globs(self._indices)
 
@@ -130,11 +130,11 @@ class _RestPatterns:
             yield from self._indices[self._globs.patterns[found]]
 
 
-def _list_rests(pattern: str, called: GatewayNames) -> set[str]:
+def _list_rests(pattern: str, names: GatewayNames) -> set[str]:
     """Return the patterns for the rest of an id, once the first part of ``pattern`` has matched a gateway."""
-    found = {rest for name in called.names for rest in _match_first_part(pattern, name)}
+    found = {rest for name in names.names for rest in _match_first_part(pattern, name)}
     spelled = _spell_host(pattern)
-    return found.union(rest for name in called.hosts for rest in _match_first_part(spelled, name))
+    return found.union(rest for name in names.hosts for rest in _match_first_part(spelled, name))
 
 
 def _match_first_part(pattern: str, name: str) -> Iterable[str]:

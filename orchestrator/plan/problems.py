@@ -34,17 +34,17 @@ class FilePosition(Struct, frozen=True, order=True):
 class UnreadableError(Exception):
     """The rest of a file cannot be read. Carries the position and the message."""
 
-    def __init__(self, place: FilePosition, message: str, hint: str = "", *, path: str = "") -> None:
+    def __init__(self, position: FilePosition, message: str, hint: str = "", *, path: str = "") -> None:
         super().__init__(message)
-        self.place = place
+        self.position = position
         self.message = message
         self.hint = hint
         self.path = path
 
 
-def _format_number(place: FilePosition) -> str:
+def _format_number(position: FilePosition) -> str:
     """Return ``number 3`` for the third of several ids on the command line, else an empty text."""
-    return f"number {place.column}" if place.column and not place.line else ""
+    return f"number {position.column}" if position.column and not position.line else ""
 
 
 class Problems:
@@ -65,34 +65,34 @@ class Problems:
         self._files.append(name)
         return len(self._files) - 1
 
-    def format_position(self, place: FilePosition) -> str:
-        """Return ``place`` as ``file:line:column``, or as the number of an id on the command line."""
-        name = self._files[place.file]
-        if not place.line:
-            return f"{name} {_format_number(place)}".rstrip()
-        return f"{name}:{place.line}:{place.column}"
+    def format_position(self, position: FilePosition) -> str:
+        """Return ``position`` as ``file:line:column``, or as the number of an id on the command line."""
+        name = self._files[position.file]
+        if not position.line:
+            return f"{name} {_format_number(position)}".rstrip()
+        return f"{name}:{position.line}:{position.column}"
 
-    def add(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
+    def add(self, position: FilePosition, path: str, message: str, hint: str = "") -> None:
         """Add one problem. ``path`` is the path of the wrong key."""
         self._count += 1
-        self._kept.append((place, self._problem(place, path, message, hint)))
+        self._kept.append((position, self._problem(position, path, message, hint)))
         if len(self._kept) >= 4 * MOST_PRINTED:
             self._trim()
 
-    def _problem(self, place: FilePosition, path: str, message: str, hint: str) -> Problem:
+    def _problem(self, position: FilePosition, path: str, message: str, hint: str) -> Problem:
         return Problem(
-            file=self._files[place.file],
-            line=place.line,
-            column=place.column if place.line else 0,
-            path=path or _format_number(place),
+            file=self._files[position.file],
+            line=position.line,
+            column=position.column if position.line else 0,
+            path=path or _format_number(position),
             message=message,
             hint=hint,
         )
 
-    def warn(self, place: FilePosition, path: str, message: str, hint: str = "") -> None:
+    def warn(self, position: FilePosition, path: str, message: str, hint: str = "") -> None:
         """Add a warning of something that a plan may say, but hardly means. Keeps the first 20."""
         if len(self._warned) < MOST_WARNINGS:
-            self._warned.append((place, self._problem(place, path, message, hint)))
+            self._warned.append((position, self._problem(position, path, message, hint)))
         else:
             self._warned_more += 1
 

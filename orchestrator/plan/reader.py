@@ -123,7 +123,7 @@ def read_once(
     except OSError as error:
         problems.add(FilePosition(0, 0, 0), "", f"cannot be read: {error.strerror or error}")
     except UnreadableError as error:
-        problems.add(error.place, error.path, error.message, error.hint)
+        problems.add(error.position, error.path, error.message, error.hint)
     problems.raise_any()
     raise AssertionError("an unreadable plan has a problem")
 
@@ -132,8 +132,8 @@ def _number_given(ids: Sequence[str | GivenTarget]) -> list[GivenTarget]:
     """Return ids with their numbers; a single id needs no number in a message."""
     places = range(1, len(ids) + 1) if len(ids) > 1 else (0,)
     return [
-        one if isinstance(one, GivenTarget) else GivenTarget(one, place=place)
-        for place, one in zip(places, ids, strict=False)
+        one if isinstance(one, GivenTarget) else GivenTarget(one, position=position)
+        for position, one in zip(places, ids, strict=False)
     ]
 
 
@@ -146,7 +146,7 @@ def _collect_given(
 ) -> None:
     files = {name: problems.add_file(name) for name in dict.fromkeys(one.file for one in ids)}
     for one in ids:
-        at = FilePosition(files[one.file], one.line, one.place)
+        at = FilePosition(files[one.file], one.line, one.position)
         try:
             known, parts = split_known_id(one.text, gateways)
         except UnfitError as unfit:

@@ -232,9 +232,9 @@ class EntryReader:
         long = [index for index, axis in enumerate(axes) if len(axis) > 1]
         description, persistent = options.get("description"), options.get("persistent")
         for values in product(*axes):
-            place = values[long[0]].at if len(long) == 1 else at
+            position = values[long[0]].at if len(long) == 1 else at
             parts = tuple([value.text for value in values])
-            self._put(gateway, parts, description, persistent, place)  # type: ignore[arg-type]  # each key has its type
+            self._put(gateway, parts, description, persistent, position)  # type: ignore[arg-type]  # each key has its type
             for needs, where in after:
                 self._collector.add_dependency(needs, where)
 

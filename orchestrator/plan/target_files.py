@@ -13,7 +13,7 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.target import TargetId
 from orchestrator.plan.collectors import TargetCollector
-from orchestrator.plan.dependencies import take_needed
+from orchestrator.plan.dependencies import add_needed_id
 from orchestrator.plan.gateways import NamedGateway
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.problems import FilePosition, Problems, UnreadableError, suggest_nearest
@@ -76,7 +76,7 @@ class TargetFiles:
                     read_lines(stream, index, self.fingerprints[-1]), is_csv=file.suffix.lower() == ".csv"
                 )
         except UnreadableError as error:
-            self._problems.add(error.place, error.path, error.message, error.hint)
+            self._problems.add(error.position, error.path, error.message, error.hint)
         except OSError as error:
             self._problems.add(name.at, path, f"{quote_text(name.text)} cannot be read: {error.strerror}")
 
@@ -261,7 +261,7 @@ class _TargetFileReader:
         found: dict[TargetId, FilePosition] = {}
         for text in after:
             try:
-                take_needed(text, FilePosition(self._file_index, line, 1), self._gateways, found)
+                add_needed_id(text, FilePosition(self._file_index, line, 1), self._gateways, found)
             except UnfitError as unfit:
                 self._add_problem(line, "after", unfit.message, unfit.hint)
         return list(found)

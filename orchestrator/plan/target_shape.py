@@ -69,7 +69,7 @@ class TargetShape:
         return ((text,), None, None) if self._tests[0](text) else None
 
     def _read_row(self, texts: Sequence[str]) -> TargetRow | None:
-        parts = tuple([texts[place] for place in self._places])
+        parts = tuple([texts[position] for position in self._places])
         for test, part in zip(self._tests, parts):  # noqa: B905 - of one length, and this is where time goes
             if not test(part):
                 return None

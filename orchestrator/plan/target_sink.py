@@ -35,7 +35,7 @@ class DependencyFault(Struct, frozen=True):
     ``among`` are the ids that an unknown one may be a misspelling of; empty if there are too many.
     """
 
-    place: FilePosition
+    position: FilePosition
     why: Literal["unknown", "itself", "later", "cycle"]
     ids: tuple[TargetId, ...]
     among: tuple[TargetId, ...] = ()
@@ -48,14 +48,14 @@ MOST_SUGGESTED = 1000
 class TargetSink(Protocol):
     """Takes the targets of a plan, in the plan's order."""
 
-    def add(self, target: Target, place: FilePosition) -> None:
-        """Take one more target, which the plan names at ``place``."""
+    def add(self, target: Target, position: FilePosition) -> None:
+        """Take one more target, which the plan names at ``position``."""
         ...
 
-    def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
+    def add_dependency(self, seq: int, needs: TargetId, position: FilePosition) -> None:
         """Take a dependency: the target numbered ``seq`` comes after the target with the id ``needs``.
 
-        ``needs`` is in NFC, and stands at ``place``. The needed target may come before or after this call,
+        ``needs`` is in NFC, and stands at ``position``. The needed target may come before or after this call,
         or never.
         """
         ...
@@ -78,19 +78,19 @@ class TargetList:
 
     def __init__(self) -> None:
         self.targets: list[Target] = []
-        self.places: list[FilePosition] = []
+        self.positions: list[FilePosition] = []
         self.needs: dict[int, list[int]] = {}
         """By the number of a target: the numbers of those before it. ``find_dependency_faults`` fills it."""
         self._required: list[tuple[int, TargetId, FilePosition]] = []
 
-    def add(self, target: Target, place: FilePosition) -> None:
+    def add(self, target: Target, position: FilePosition) -> None:
         """Keep ``target``."""
         self.targets.append(target)
-        self.places.append(place)
+        self.positions.append(position)
 
-    def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
+    def add_dependency(self, seq: int, needs: TargetId, position: FilePosition) -> None:
         """Keep the dependency."""
-        self._required.append((seq, needs, place))
+        self._required.append((seq, needs, position))
 
     def compute_depths(self) -> dict[int, int]:
         """Return the depth of each target that comes after others."""
@@ -113,16 +113,16 @@ class TargetList:
         at: dict[tuple[int, int], FilePosition],
     ) -> Iterator[DependencyFault]:
         among = tuple(target.id for target in by_seq.values()) if len(by_id) <= MOST_SUGGESTED else ()
-        for seq, name, place in self._required:
+        for seq, name, position in self._required:
             needed = by_id.get(name)
             if needed is None:
-                yield DependencyFault(place, "unknown", (name,), among)
+                yield DependencyFault(position, "unknown", (name,), among)
             elif name == to_nfc(by_seq[seq].id):
-                yield DependencyFault(place, "itself", (name,))
+                yield DependencyFault(position, "itself", (name,))
             elif needed.wave > by_seq[seq].wave:
-                yield DependencyFault(place, "later", (name,))
+                yield DependencyFault(position, "later", (name,))
             elif (seq, needed.seq) not in at:
-                at[seq, needed.seq] = place
+                at[seq, needed.seq] = position
                 self.needs.setdefault(seq, []).append(needed.seq)
 
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
@@ -133,5 +133,5 @@ class TargetList:
             first = seen.setdefault(key, index)
             if first != index:
                 yield DuplicateTarget(
-                    self.places[first], self.targets[first].id, self.places[index], target.id
+                    self.positions[first], self.targets[first].id, self.positions[index], target.id
                 )

@@ -72,7 +72,7 @@ def move_paths(template: PlanTemplate, folder: Path) -> MappingNode:
     gateways = template.entries.values.get("gateways")
     if here == there or not isinstance(gateways, MappingNode):
         return template.entries
-    moving = _PathMover(here, there)
+    moving = _PathRebaser(here, there)
     values = {**template.entries.values, "gateways": moving.move(gateways, "gateways")}
     return replace(template.entries, values=values)
 
@@ -97,7 +97,7 @@ def _is_relative(text: str) -> bool:
     return not text.startswith("~") and not Path(text).is_absolute()
 
 
-class _PathMover:
+class _PathRebaser:
     def __init__(self, here: Path, there: Path) -> None:
         self._here = here
         self._there = there

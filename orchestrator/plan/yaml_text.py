@@ -34,13 +34,13 @@ _BARE = re.compile(
 )
 _SHORT = {"\\": "\\\\", '"': '\\"'}
 _BESIDE = frozenset({"name", "parent", "window"})
-"""Keys that a remainder does not copy: it has another name and parent, and the window is over."""
+"""Keys that ``format_head`` writes by itself, or leaves out: the window of the plan is over."""
 
-PathMover = Callable[[str], str]
+MovePath = Callable[[str], str]
 """Returns a path of one plan as a plan in another folder has to write it."""
 
 
-def format_head(plan: Plan, parent: str, move_path: PathMover) -> Iterator[str]:
+def format_head(plan: Plan, parent: str, move_path: MovePath) -> Iterator[str]:
     """Yield the lines of a plan down to its waves: the lines of ``plan``, with the run ``parent``.
 
     Leaves out the window, and keys with their default.
@@ -57,7 +57,7 @@ def format_head(plan: Plan, parent: str, move_path: PathMover) -> Iterator[str]:
     yield "\nwaves:\n"
 
 
-def _format_gateway(gateway: Gateway, move_path: PathMover) -> Iterator[str]:
+def _format_gateway(gateway: Gateway, move_path: MovePath) -> Iterator[str]:
     yield f"  {format_text(gateway.name)}:\n"
     yield f"    kind: {format_text(gateway.KIND)}\n"
     for key, value, kind in _list_given(gateway, type(gateway)):
@@ -132,7 +132,7 @@ def _list_given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, i
             yield key, held, field.type
 
 
-def _format_value(value: Any, kind: inspect.Type, move_path: PathMover) -> str:
+def _format_value(value: Any, kind: inspect.Type, move_path: MovePath) -> str:
     match kind:
         case inspect.StructType(cls=cls):
             return _format_struct(value, cls, move_path)
@@ -153,7 +153,7 @@ def _format_value(value: Any, kind: inspect.Type, move_path: PathMover) -> str:
     return format_text(value)
 
 
-def _format_struct(value: Struct, cls: type[Struct], move_path: PathMover) -> str:
+def _format_struct(value: Struct, cls: type[Struct], move_path: MovePath) -> str:
     if isinstance(value, Threshold | StepSize):
         return str(value.count) if value.share is None else f"{_format_decimal(value.share * 100)}%"
     if isinstance(value, CredentialReference) and value.command:

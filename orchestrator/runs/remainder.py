@@ -11,7 +11,7 @@ from typing import TextIO
 from orchestrator.errors import UsageError
 from orchestrator.gateways import KINDS
 from orchestrator.journal.remainder import Remainder, RemainingTarget
-from orchestrator.plan.yaml_text import PathMover, format_comment, format_head, format_target, format_wave
+from orchestrator.plan.yaml_text import MovePath, format_comment, format_head, format_target, format_wave
 from orchestrator.report.headline import describe_end
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import show_name, why_not_prose
@@ -46,7 +46,7 @@ def write_remainder(rest: Remainder, run: str, out: TextIO, *, folder: Path | No
         )
 
 
-def _make_absolute(folder: Path) -> PathMover:
+def _make_absolute(folder: Path) -> MovePath:
     """Return a function that makes a path absolute; a relative one starts in ``folder``."""
 
     def make_absolute(path: str) -> str:

@@ -117,7 +117,9 @@ def test_what_goes_first_in_any_plan(
 
 
 def _in_order(faults: Iterable[DependencyFault]) -> list[DependencyFault]:
-    return sorted((replace(fault, among=()) for fault in faults), key=lambda fault: (fault.place, fault.ids))
+    return sorted(
+        (replace(fault, among=()) for fault in faults), key=lambda fault: (fault.position, fault.ids)
+    )
 
 
 def test_what_goes_first_is_kept_without_being_asked_what_is_astray(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_each_target_has_its_position(tmp_path: Path) -> None:
     _, sink = load_plan(tmp_path, f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: c}}\n{entry}")
     first = HEAD.count("\n") + 2
 
-    assert sink.places == [
+    assert sink.positions == [
         FilePosition(0, first, 5),
         FilePosition(0, first + 3, 9),
         FilePosition(0, first + 4, 9),

@@ -33,7 +33,7 @@ def test_a_csv_has_a_header_of_the_targets_own_keys(tmp_path: Path) -> None:
         ("one, two", True),
         (None, None),
     ]
-    assert [(place.file, place.line) for place in sink.places] == [(1, 2), (1, 4)]
+    assert [(place.file, place.line) for place in sink.positions] == [(1, 2), (1, 4)]
     assert loaded.targets == 2
 
 
@@ -221,7 +221,7 @@ def test_a_line_may_end_anywhere_in_what_is_read_at_once(tmp_path: Path) -> None
     _, sink = load_plan(tmp_path, plan(tmp_path, "roma", "a.csv", f"ld_api_id\r\n{rows}"))
 
     assert [target.parts[0] for target in sink.targets] == [f"a{number}" for number in range(40_000)]
-    assert [place.line for place in sink.places][-1] == 40_001
+    assert [place.line for place in sink.positions][-1] == 40_001
 
 
 def test_spaces_at_the_ends_of_a_cell_are_left_out_with_a_warning(tmp_path: Path) -> None:
