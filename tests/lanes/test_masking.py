@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lanes.masking import BLOT, MOST_LAYERS, PIECE_LENGTH, SHORT, Mask
+from orchestrator.lanes.masking import BLOT, SHORT, Mask
+from orchestrator.lanes.secret_search import PIECE_LENGTH
+from orchestrator.lanes.spellings import MOST_LAYERS
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from tests.support.spelling import SPELLINGS, json_all
 

@@ -1,0 +1,146 @@
+"""Where a credential stands in a text, whole or in a piece, as it is or in digits. Pure."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from orchestrator.lanes.spellings import SPLITS, URL_SAFE, Span, TextView, decode_runs
+
+PIECE_LENGTH = 16
+"""Characters of a longer credential that are blotted out alone: a text may be cut inside one."""
+GRAM_LENGTH = 8
+"""Characters of the pieces by which a cheap test searches a text, before the exact one."""
+SHORTEST_CUT = 4
+"""Characters of a credential that are blotted out at the end of a text which is marked as cut (``…``)."""
+SHORTEST_CODED = 4
+"""A shorter credential is not searched for in base64 and hexadecimal digits: chance would put it there."""
+_CUT = re.compile(r"(?:…|\.{2,})\W*\Z")
+_CAPITALS = str.maketrans("ABCDEF", "abcdef")
+
+
+class _SearchTexts:
+    """Searches a text for any of several spellings of a credential; for a long spelling, in pieces."""
+
+    def __init__(self, *texts: str) -> None:
+        long = [text for text in texts if len(text) >= PIECE_LENGTH]
+        self._whole = tuple(text for text in texts if len(text) < PIECE_LENGTH)
+        self._pieces = frozenset(piece for text in long for piece in _slide(text, PIECE_LENGTH))
+        self._grams = frozenset(gram for text in long for gram in _slide(text, GRAM_LENGTH))
+        self._heads = tuple(
+            text[:size] for text in texts for size in range(SHORTEST_CUT, min(PIECE_LENGTH, len(text)))
+        )
+
+    def may_be_in(self, text: str) -> bool:
+        """Return cheaply whether ``text`` may hold one of them."""
+        # Every piece covers at least one of the places that are tried here, since it is twice as long as the
+        # step between two places.
+        grams = self._grams
+        return any(whole in text for whole in self._whole + self._find_cut_heads(text)) or (
+            bool(grams)
+            and any(
+                text[at : at + GRAM_LENGTH] in grams
+                for at in range(0, len(text) - GRAM_LENGTH + 1, GRAM_LENGTH)
+            )
+        )
+
+    def _find_cut_heads(self, text: str) -> tuple[str, ...]:
+        """Return the beginnings of a spelling in which a text ends, if the text is marked as cut."""
+        cut = _CUT.search(text)
+        left = text[: cut.start()] if cut else ""
+        return (
+            tuple(head for head in self._heads if left.endswith(head)) if left.endswith(self._heads) else ()
+        )
+
+    def find(self, text: str) -> Iterator[Span]:
+        """Give each place in ``text`` where a spelling stands, or a piece of one."""
+        if not self.may_be_in(text):
+            return
+        for whole in self._whole:
+            yield from (each.span() for each in re.finditer(re.escape(whole), text))
+        for head in self._find_cut_heads(text):
+            end = text.rindex(head) + len(head)
+            yield end - len(head), end
+        for at in range(len(text) - PIECE_LENGTH + 1):
+            if text[at : at + PIECE_LENGTH] in self._pieces:
+                yield at, at + PIECE_LENGTH
+
+
+def _slide(text: str, size: int) -> Iterator[str]:
+    return (text[at : at + size] for at in range(len(text) - size + 1))
+
+
+class LongSecret:
+    """A credential that is searched for everywhere: as it is, in base64 and in hexadecimal digits."""
+
+    short = False
+
+    def __init__(self, secret: str) -> None:
+        data = secret.encode("utf-8", "surrogatepass")
+        self._plain = _SearchTexts(_lower(SPLITS.sub("", secret) or secret))
+        self._base64 = _SearchTexts(*(_encode_inner_digits(data, before) for before in range(3)))
+        self._hex = _SearchTexts(data.hex())
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether a text without escapes and splits may hold the credential."""
+        return any(search.may_be_in(read) for search, read in self._readings(text))
+
+    def find(self, view: TextView) -> Iterator[Span]:
+        """Give each place of the credential in the text that a view is of."""
+        for search, read in self._readings(view.text):
+            yield from (view.locate(*span) for span in search.find(read))
+
+    def _readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
+        return (
+            (self._plain, _lower(text)),
+            (self._base64, text.translate(URL_SAFE)),
+            (self._hex, text.translate(_CAPITALS)),
+        )
+
+
+def _lower(text: str) -> str:
+    """Return ``text`` in small letters, since some servers write a header's value so.
+
+    A text whose length would change stays as it is: each letter must keep its place.
+    """
+    small = text.lower()
+    return small if len(small) == len(text) else text
+
+
+def _encode_inner_digits(data: bytes, before: int) -> str:
+    """Return the base64 digits of ``data`` that are the same whatever stands around it.
+
+    ``before`` is how many other bytes stand before it, modulo 3: base64 groups bytes in threes.
+    """
+    digits = base64.b64encode(bytes(before) + data).decode()
+    return digits[-(-before * 4 // 3) : (before + len(data)) * 4 // 3]
+
+
+class ShortSecret:
+    """A credential that is searched for only as a word: no letter, digit or ``_`` stands beside it."""
+
+    short = True
+
+    def __init__(self, secret: str) -> None:
+        self._plain = _compile_word(secret)
+        in_bytes = secret.encode("utf-8", "surrogatepass").decode("latin-1")
+        self._in_bytes = _compile_word(in_bytes) if len(secret) >= SHORTEST_CODED else None
+
+    def find(self, view: TextView) -> Iterator[Span]:
+        """Give each place of the credential in the text that a view is of."""
+        yield from (view.locate(*each.span()) for each in self._plain.finditer(view.text))
+        if self._in_bytes is None:
+            return
+        for at, data, bytes_of, digits in decode_runs(view.text):
+            for each in self._in_bytes.finditer(data):
+                begin, end = each.start() * digits // bytes_of, -(-each.end() * digits // bytes_of)
+                yield view.locate(at + begin, min(at + end, len(view.text)))
+
+
+def _compile_word(text: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+
+
+SoughtSecret: TypeAlias = LongSecret | ShortSecret
