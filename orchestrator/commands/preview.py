@@ -10,7 +10,7 @@ from orchestrator.commands.options.consent import hmac_key_option, load_hmac_key
 from orchestrator.commands.options.display import format_option, no_color_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.selection import SelectionOptions, selection_options_without_wait
-from orchestrator.commands.terminal.agreement import current_user
+from orchestrator.commands.terminal.agreement import identify_approver
 from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.preview import PreviewForm, choose_exit_status, show_preview
 from orchestrator.errors import UsageError
@@ -57,7 +57,7 @@ def command(
     options = selection.build_run_options()
     shown = show_preview(plan, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
     if file is not None:
-        approval = save_approval(shown.preview, file, current_user(), key)
+        approval = save_approval(shown.preview, file, identify_approver(), key)
         signed = "" if approval.hmac else ", not signed"
         tell(f"approval: {file}, until {approval.expires.isoformat()}{signed}")
     return choose_exit_status(shown)

@@ -19,8 +19,8 @@ from orchestrator.commands.terminal.agreement import (
     LONG_DIGITS,
     ask_for_digest,
     check_digest,
-    consent_by,
-    current_user,
+    identify_approver,
+    make_consent,
 )
 from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.plan_words import MOST_NAMED, list_first
@@ -225,7 +225,7 @@ def _agree(
             tell(line)
         ask_for_digest(restoration.digest, restoration.coming, "restore")
         how = "prompt"
-    restoration.draft.keep(RunMeta(approved=consent_by(how, current_user())))
+    restoration.draft.keep(RunMeta(approved=make_consent(how, identify_approver())))
     return restoration
 
 

@@ -29,12 +29,12 @@ PATIENCE = 2.0
 def command(run: str | None, form: str, state: Path) -> None:
     """Tell where a run stands, and what it waits for.
 
-    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name; without it these are all
-    runs that go on, else `latest`. A run that goes on is asked itself; if it does not answer, its journal
-    is read.
+    RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name; without RUN all
+    live runs are told of, or `latest` if none is live. A live run is asked itself; if it does not answer, its
+    journal is read.
     """
-    for number, folder in enumerate(find_meant_runs(run, state)):
-        live = ask_standing(folder)
+    for number, folder in enumerate(choose_runs(run, state)):
+        live = ask_live_status(folder)
         with folder.open_source() as account:
             if form == "json":
                 click.echo(render_json(account, live))
@@ -47,7 +47,7 @@ def command(run: str | None, form: str, state: Path) -> None:
                 click.echo(line)
 
 
-def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
+def choose_runs(run: str | None, state: Path) -> list[RunFolder]:
     """Return the run that is named; without a name all live runs, or the latest where none is live."""
     from orchestrator.journal.folder import find_run, list_runs
 
@@ -57,7 +57,7 @@ def find_meant_runs(run: str | None, state: Path) -> list[RunFolder]:
     return [folder for folder in kept if folder.read_holder() is not None] or [find_run(state, "latest")]
 
 
-def ask_standing(folder: RunFolder) -> LiveStatus | None:
+def ask_live_status(folder: RunFolder) -> LiveStatus | None:
     """Ask a live run where it stands; return None for a run that is not live here, or gives no answer."""
     import msgspec
 

@@ -86,6 +86,7 @@ def _build_wanted(
 ) -> TargetFilter:
     own = answered[gateway.name]
     missing = [name for name in filters.given if name not in own]
+    # Without a filter of its own, every target of this gateway would match, and be taken down.
     if missing and not own - common:
         other = ", ".join(f"--{name}" for name in _filters_of(gateway) if name not in _FOR_ALL)
         raise UsageError(

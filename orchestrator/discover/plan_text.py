@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.discover.found_targets import FoundTargets
 from orchestrator.discover.survey import SurveyResult
+from orchestrator.discover.target_lines import TargetLines
 from orchestrator.plan.nodes import MappingNode
 from orchestrator.plan.template import format_block
 from orchestrator.plan.yaml_text import format_comment, format_text
@@ -44,7 +44,7 @@ class DiscoveredPlan(Struct, frozen=True, kw_only=True):
     surveys: Sequence[SurveySummary]
     entries: MappingNode
     at_most: int | None
-    targets: FoundTargets
+    targets: TargetLines
 
     @property
     def matched(self) -> int:

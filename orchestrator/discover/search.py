@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from orchestrator.discover.explore import survey_gateways
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters, check_group, choose_group
-from orchestrator.discover.found_targets import FoundTargets
 from orchestrator.discover.plan_text import DiscoveredPlan, PlanOrigin, SurveySummary
 from orchestrator.discover.survey import SurveyListener, SurveyResult
+from orchestrator.discover.target_lines import TargetLines
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
@@ -73,7 +73,7 @@ class Discovery:
         """Hold the file of found targets open. Results can be read only within the block."""
         with tempfile.TemporaryFile() as file:
             frame = self._request.frame
-            self._found = FoundTargets(file, Patterns(frame.header.protect, frame.gateways).find_first)
+            self._found = TargetLines(file, Patterns(frame.header.protect, frame.gateways).find_first)
             yield
 
     async def run(self) -> None:

@@ -177,9 +177,11 @@ class GatewaySurvey:
                 self._unanswered = 0
                 return read
             denials += read.verdict is Verdict.DENIED
+            # The lane lets the next try wait: for the pause that is asked for, or for a new credential.
             if read.verdict is Verdict.BUSY or (read.verdict is Verdict.DENIED and denials <= MOST_DENIALS):
                 continue
             failures += 1
+            # The gateway has answered, and would give the same answer again.
             if read.verdict not in (Verdict.UNCLEAR, Verdict.UNSENT):
                 self._unanswered = 0
                 return _describe_unanswered(query, read)

@@ -16,7 +16,7 @@ from orchestrator.model.target import Target
 from orchestrator.runs.load import LoadedPlan
 
 SAMPLES = 3
-"""Targets that are looked at, of each gateway."""
+"""Targets of each gateway that are looked at."""
 
 
 async def examine_gateways(
@@ -30,12 +30,12 @@ async def examine_gateways(
     probes = _make_probes(loaded, environment.now())
     done: dict[str, GatewayDiagnosis] = {}
 
-    async def one(probe: GatewayProbe) -> None:
+    async def visit_one(probe: GatewayProbe) -> None:
         done[probe.gateway.name] = await visit_gateway(probe, environment, patience=patience)
 
     async with anyio.create_task_group() as group:
         for probe in probes:
-            group.start_soon(one, probe)
+            group.start_soon(visit_one, probe)
     return tuple(done[probe.gateway.name] for probe in probes)
 
 
@@ -63,5 +63,6 @@ def _find_close(plan: Plan, now: float) -> float | None:
 
 def choose_samples(database: Database, gateway: int, name: str, total: int) -> Sequence[Target]:
     """Return the first, the middle and the last of a gateway's ``total`` targets, or as many as there are."""
+    # Plans are often sorted: targets that are far apart are more likely to differ in their rights.
     places = sorted({0, total // 2, total - 1}) if total else []
     return [read_nth(database, gateway, name, place) for place in places[:SAMPLES]]

@@ -92,6 +92,7 @@ class _GatewayRoute:
         self._proxy = proxies.choose(self._target.scheme, self._target.host, self._target.port)
         self._first_hop = _Endpoint.of(self._proxy.url) if self._proxy else self._target
         self._context = make_context(gateway, folder)
+        # The plan may skip the verification; the findings are to say what a full one would find.
         believing = replace(gateway, tls=replace(gateway.tls, insecure=False))
         self._strict = make_context(believing, folder)
 

@@ -127,6 +127,7 @@ def _to_keys(approval: Approval) -> dict[str, Any]:
 
 def encode_approval(approval: Approval) -> bytes:
     """Return the bytes of the file: one key a line, one target a line."""
+    # A person reviews the file, perhaps as a diff: that is hopeless on one long line.
     keys = _to_keys(approval)
     targets = keys.pop("targets")
     head = [f'"{name}": {msgspec.json.encode(value).decode()}' for name, value in keys.items()]
@@ -191,6 +192,7 @@ def check_approval(approval: Approval, digest: str, *, now: datetime, key: Secre
     if key is not None:
         if approval.hmac is None:
             raise UsageError("it is not signed, and --hmac-key wants it to be")
+        # A plain comparison would end at the first wrong digit, and its time would tell how many are right.
         if not hmac.compare_digest(compute_hmac(approval, key).encode(), approval.hmac.encode()):
             raise UsageError("its HMAC is wrong: it was edited, or signed with another key")
     if approval.digest != digest:

@@ -42,6 +42,7 @@ def render_json(shown: AssessedPreview) -> Iterator[str]:
         "waves": list(_encode_wave_steps(shown)),
         "warnings": shown.warnings,
     }
+    # One target a line, so that a line-based diff of two previews shows which targets have changed.
     yield "{" + "\n".join(f"{_encode(name)}:{_encode(value)}," for name, value in head.items())
     yield '"targets":['
     last = len(preview.targets) - 1

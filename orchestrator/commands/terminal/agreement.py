@@ -24,7 +24,7 @@ SHORT_DIGITS = 8
 """How many digits of a digest a person types after a look at the counts that it stands for."""
 LONG_DIGITS = 32
 """How many digits ``--approve`` wants: another plan with the same eight digits is found in a second."""
-TRIES = 3
+MOST_TRIES = 3
 """How often a person may type the digest."""
 _SIGNED_WANTED = (
     "this plan wants a signed approval file (approval: signed), and nothing was sent: "
@@ -51,9 +51,10 @@ def agree(
     from orchestrator.runs.selection import refuse_dead_patterns
 
     refuse_dead_patterns(loaded.plan, options)
-    by = current_user()
+    # A file comes first: with --yes beside it, the run is still held to the states that were approved.
+    by = identify_approver()
     if approval.approval is not None:
-        how, by = _agree_by_file(approval.approval, loaded, options, consent, approval)
+        how, by = _agree_by_file(approval.approval, loaded, options, consent, approval.hmac_key)
     elif approval.hmac_key is not None:
         raise UsageError("--hmac-key is the key of an --approval, and none is given")
     elif loaded.plan.approval in _FILES_WANTED:
@@ -71,7 +72,7 @@ def agree(
     else:
         _agree_by_typing(loaded, options, approval)
         how = "prompt"
-    loaded.draft.keep(RunMeta(approved=consent_by(how, by)))
+    loaded.draft.keep(RunMeta(approved=make_consent(how, by)))
 
 
 def _agree_by_file(
@@ -79,15 +80,16 @@ def _agree_by_file(
     loaded: LoadedPlan,
     options: RunOptions,
     consent: ConsentOptions,
-    approval: ApprovalOptions,
+    hmac_key: str | None,
 ) -> tuple[ApprovalMethod, Approver]:
     """Return whether the approval file is signed, and who has approved; raises ``UsageError``."""
     from orchestrator.journal.meta import RunMeta
     from orchestrator.preview.approval_file import guard_run
 
-    if loaded.plan.approval == "signed" and approval.hmac_key is None:
+    # A signature that is not checked proves nothing, so a plan that wants one wants the key, too.
+    if loaded.plan.approval == "signed" and hmac_key is None:
         raise UsageError(_SIGNED_WANTED)
-    found = _load_approval(path, loaded, options, approval.hmac_key)
+    found = _load_approval(path, loaded, options, hmac_key)
     guard_run(loaded, found)
     loaded.draft.keep(RunMeta(approval_ends=found.expires.timestamp()))
     if consent.approve is not None:
@@ -148,11 +150,11 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
         return False
     for line in render_before_question(shown):
         tell(line)
-    guard_run(loaded, approve(shown.preview, current_user(), taken=datetime.now(UTC)))
+    guard_run(loaded, approve(shown.preview, identify_approver(), taken=datetime.now(UTC)))
     return True
 
 
-def current_user() -> Approver:
+def identify_approver() -> Approver:
     """Return the person at this terminal, and the host."""
     import os
     import socket
@@ -164,7 +166,7 @@ def current_user() -> Approver:
     return Approver(user=user, host=socket.gethostname())
 
 
-def consent_by(how: ApprovalMethod, by: Approver) -> StoredConsent:
+def make_consent(how: ApprovalMethod, by: Approver) -> StoredConsent:
     """Return the consent that a person gives now, for the journal."""
     from orchestrator.journal.meta import StoredConsent
 
@@ -191,8 +193,9 @@ def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
 
 def ask_for_digest(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Ask for the short digest on the terminal; raises ``UsageError`` unless it is typed."""
+    # The digest, and not a mere "y": so nobody agrees to a plan that was changed after the look at it.
     short, whose = digest[:SHORT_DIGITS], "plan" if verb == "undeploy" else verb
-    for _ in range(TRIES):
+    for _ in range(MOST_TRIES):
         answer = read_answer(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")
         if answer == short:
             return

@@ -59,6 +59,7 @@ class ProgressLine:
 
     def _write(self, text: str) -> None:
         with suppress(OSError):
+            # A longer line would wrap, and the next drawing would leave its first row standing.
             width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
@@ -129,5 +130,6 @@ def _paint(line: str, *, color: bool) -> str:
         return click.style(line, fg="yellow")
     if line.startswith("State known"):
         return click.style(line, fg="magenta", bold=True)
+    # The heading of a group: a word, a colon and a count.
     heads = line[:1].islower() and ":" in line and line[-1:].isdigit()
     return click.style(line, bold=True) if heads else line

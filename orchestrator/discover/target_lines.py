@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
@@ -16,7 +16,16 @@ from orchestrator.text.characters import show_name
 from orchestrator.text.names import to_nfc
 
 
-class FoundTargets:
+class _LinePlace(NamedTuple):
+    """The place of a target's line in the file. Sorting by it sorts by the target's id."""
+
+    gateway: str
+    parts: tuple[str, ...]
+    start: int
+    size: int
+
+
+class TargetLines:
     """Takes targets in any order, and gives their lines by wave, in the order of their ids.
 
     A target that is found twice counts once. The lines are in a file; memory holds only the parts of each
@@ -31,11 +40,12 @@ class FoundTargets:
         self._file = file
         self._protection = protected
         self._known: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
-        self._places: dict[str | None, list[tuple[str, tuple[str, ...], int, int]]] = defaultdict(list)
+        self._places: dict[str | None, list[_LinePlace]] = defaultdict(list)
         self._end = 0
 
     def add(self, gateway: Gateway, found: FoundTarget, group: str | None) -> str | None:
         """Take a target; return why a plan cannot name it, or None where the target is kept."""
+        # Two spellings of one name, such as an accent as one character or as two, cannot both be named.
         first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
             why = _find_fault(gateway, found)
@@ -54,7 +64,7 @@ class FoundTargets:
         line = _format_line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
         data = line.encode()
         self._file.write(data)
-        self._places[group].append((gateway.name, found.parts, self._end, len(data)))
+        self._places[group].append(_LinePlace(gateway.name, found.parts, self._end, len(data)))
         self._end += len(data)
         self.matched[gateway.name] += 1
         self.protected += self._protection(join_id(gateway.name, found.parts)) is not None
@@ -73,9 +83,9 @@ class FoundTargets:
 
     def read_lines(self, group: str | None) -> Iterator[str]:
         """Yield the lines of a group's targets, in the order of their ids."""
-        for _, _, start, size in sorted(self._places[group]):
-            self._file.seek(start)
-            yield self._file.read(size).decode()
+        for place in sorted(self._places[group]):
+            self._file.seek(place.start)
+            yield self._file.read(place.size).decode()
 
 
 def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
