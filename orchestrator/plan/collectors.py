@@ -111,8 +111,8 @@ class CountingCollector:
             why = f"{quote_text(found)} in the target {quote_text(name)} {LOOKS_UNFILLED}"
         elif (sign := next(filter(None, map(find_path_end, parts)), None)) is not None:
             why = (
-                f"the target {quote_text(name)} holds {sign}: where something on its way decodes an address,"
-                " the address ends there, and what is left is the address of something else"
+                f"the target {quote_text(name)} holds {sign}: if a proxy on the way decodes the address, the"
+                " address ends there and names another target"
             )
         else:
             return

@@ -60,6 +60,6 @@ def _assume_https(parts: SplitResult) -> SplitResult:
 def _describe_group(group: Sequence[Gateway], why: str) -> str:
     names = name_first([f"{one.name} ({one.url})" for one in group], _MOST_NAMED)
     return (
-        f"{names} are possibly the same place ({why}); if so, give them one URL: what stands twice, and"
-        " what is protected under another name, is known by it"
+        f"{names} are possibly the same place ({why}); if so, give them one URL: without it, a target that"
+        " the plan names twice or protects under the other name goes unnoticed"
     )

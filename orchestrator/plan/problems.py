@@ -102,9 +102,9 @@ class Problems:
 
     def list_warnings(self) -> tuple[Problem, ...]:
         """Return the warnings in file order."""
-        told = tuple(problem for _, problem in sorted(self._warned, key=lambda kept: kept[0]))
+        shown = tuple(problem for _, problem in sorted(self._warned, key=lambda kept: kept[0]))
         return (
-            *told,
+            *shown,
             *([self._make_file_problem(f"{self._warned_more:,} more warnings")] if self._warned_more else ()),
         )
 
@@ -120,11 +120,11 @@ class Problems:
         if not self._count:
             return
         self._trim()
-        told = tuple(problem for _, problem in self._kept)
-        more = self._count - len(told)
+        shown = tuple(problem for _, problem in self._kept)
+        more = self._count - len(shown)
         if more:
-            told += (self._make_file_problem(f"{more:,} more problems are not shown; mend these first"),)
-        raise PlanError(told)
+            shown += (self._make_file_problem(f"{more:,} more problems are not shown; mend these first"),)
+        raise PlanError(shown)
 
 
 def quote_key(key: str) -> str:

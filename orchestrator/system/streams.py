@@ -58,7 +58,7 @@ class PatientOutput(io.RawIOBase):
         self._thread: Thread | None = None
         self._hangs = False
         self._error: OSError | None = None
-        self._told = False
+        self._has_raised = False
 
     @property
     def name(self) -> str:
@@ -162,8 +162,8 @@ class PatientOutput(io.RawIOBase):
         self._hangs = self._hangs and self._size > 0
 
     def _raise_error(self) -> None:
-        if self._strict and self._error is not None and not self._told:
-            self._told = True
+        if self._strict and self._error is not None and not self._has_raised:
+            self._has_raised = True
             if isinstance(self._error, BrokenPipeError):
                 raise self._error
             raise WriteError(self._error.errno, self._error.strerror)

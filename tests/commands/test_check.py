@@ -161,8 +161,8 @@ def test_it_shows_where_each_gateway_is_and_where_its_credential_comes_from(
         (
             "c (http://10.1.2.3:8080), d (http://roma.test:8080/) are possibly the same place (a host and an"
             " address);"
-            " if so, give them one URL: what stands twice, and what is protected under another name,"
-            " is known by it"
+            " if so, give them one URL: without it, a target that the plan names twice or protects under"
+            " the other name goes unnoticed"
         ),
     ]
     assert "protect: 5 patterns are in force\nprotected: 1 target\n" in out

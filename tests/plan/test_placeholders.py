@@ -77,4 +77,4 @@ def test_a_name_that_ends_an_address_once_decoded_gives_a_warning(
     row = f"{{gateway: apim, project: P, proxy: '{name}', environment: e}}"
     told = [str(warning) for warning in load_plan(tmp_path, f"{HEAD}targets:\n  - {row}\n")[0].warnings]
 
-    assert [f"holds {sign}: where something on its way decodes an address" in one for one in told] == [True]
+    assert [f"holds {sign}: if a proxy on the way decodes the address" in one for one in told] == [True]
