@@ -1,1 +1,1 @@
-"""From a plan's YAML to its typed form and its targets, or to every problem with its line."""
+"""Read a plan's YAML into its typed form and its targets, or into problems with their lines; write plans."""

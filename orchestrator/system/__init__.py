@@ -1,1 +1,1 @@
-"""The operating system beside us: files that a person names, standard streams, signals."""
+"""The operating system: files that a person names, standard streams, signals, users."""

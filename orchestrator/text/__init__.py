@@ -1,1 +1,1 @@
-"""Texts that people read: names, quoting, phrases. Pure."""
+"""Texts that people read: names, invisible characters, counts, times, Markdown. Pure."""
