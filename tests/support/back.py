@@ -1,4 +1,4 @@
-"""What the scenarios of snapshots and restores share: a run, its restore, and the books' word on both."""
+"""For the scenarios of snapshots and restores: a run, its restore, and what the books say of both."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def undeployed(stage: Stage, *options: str, **plan: Any) -> str:
 
 
 def restored(stage: Stage, run: str, *options: str, **more: Any) -> CommandResult:
-    """Restore a run, new front-end ids accepted."""
+    """Restore a run, and accept new front-end ids."""
     return stage.undeploy("restore", run, "--yes", *ACCEPT, *options, **more)
 
 
 def down(stage: Stage) -> set[str]:
-    """What is down by the books."""
+    """Return the targets that are down by the books."""
     return {target.id for target in stage.platform.books().targets.values() if target.down}
 
 
 def deployed(stage: Stage) -> dict[str, int]:
-    """How many deploys reached each target that got one."""
+    """Return how many deploys reached each target that got one."""
     return {target.id: target.deploys for target in stage.platform.books().targets.values() if target.deploys}
 
 
 def orders(stage: Stage, act: Act) -> list[str]:
-    """The targets in the order in which requests of an act arrived."""
+    """Return the targets in the order in which requests of an act arrived."""
     return [entry.target for entry in stage.list_requests() if entry.act is act and entry.target is not None]
 
 
 def snapshots(run: Path) -> dict[str, dict[str, Any]]:
-    """What a run has kept of its targets, by id."""
+    """Return the snapshots of a run, by target id."""
     connection = sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True)
     try:
         rows = connection.execute("SELECT id, value FROM snapshot JOIN target USING (seq)").fetchall()
@@ -55,7 +55,7 @@ def snapshots(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def assert_told(stage: Stage) -> None:
-    """The newest run is a restore whose report tells what the platforms have become."""
+    """Assert that the newest run is a restore, and that its report agrees with the platforms."""
     report, books = stage.report(), stage.platform.books()
     assert report["run"]["act"] == "restore"
     assert not books.destroyed
@@ -68,13 +68,16 @@ def assert_told(stage: Stage) -> None:
 
 
 def assert_no_blind_deploy(stage: Stage, after: int, ids: Iterable[str]) -> None:
-    """Of each target no deploy arrived unless a look of it had arrived since the one before."""
+    """Assert that before each deploy of a target a look at it arrived."""
     looked: dict[str, bool] = {}
     wanted = set(ids)
     for entry in stage.list_requests(after):
         if entry.target not in wanted:
             continue
-        if entry.act is Act.DEPLOY and entry.status not in (429, 503):  # which tell to wait: nothing was done
+        if entry.act is Act.DEPLOY and entry.status not in (
+            429,
+            503,
+        ):  # which only say to wait: the gateway did nothing
             assert looked.get(entry.target), entry
             looked[entry.target] = False
         elif entry.act is Act.LOOK:

@@ -1,4 +1,4 @@
-"""A gateway that means what a test says, and time that jumps: what the tests of the engine stand on."""
+"""For the tests of the engine: a gateway whose answers a test writes out, and time that jumps."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ EPOCH = 1_795_000_000.0
 LOOK = Operation(Act.LOOK, "show")
 Answer = Reading | Lost
 Told = tuple[float, Act, str]
-"""When a request reached the gateway, what for, and about which target."""
+"""When a request reached the gateway, its act, and its target."""
 
 
 class Scripted(Gateway, frozen=True, kw_only=True):
-    """A kind whose replies are readings written out; part 2 of a target, if any, excludes its like."""
+    """A kind whose replies are readings; targets with the same part 2, if any, exclude each other."""
 
     KIND: ClassVar[str] = "scripted"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = ()
@@ -73,20 +73,20 @@ class Scripted(Gateway, frozen=True, kw_only=True):
 
 
 def gateway(name: str = "gw", **fields: Any) -> Scripted:
-    """A gateway of the scripted kind."""
+    """Return a gateway of the scripted kind."""
     auth = Auth(token=CredentialReference(env="TOKEN"))
     given: dict[str, Any] = {"name": name, "url": "https://gw.example", "auth": auth}
     return Scripted(**given | fields)
 
 
 def target(seq: int = 1, gateway: str = "gw", *, like: str | None = None, wave: int = 0) -> Target:
-    """A target ``gw/t1``, or ``gw/t1/x``: those with the same ``like`` exclude each other."""
+    """Return a target ``gw/t1``, or ``gw/t1/x``: those with the same ``like`` exclude each other."""
     parts = (f"t{seq}",) if like is None else (f"t{seq}", like)
     return Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
 
 
 def reading(verdict: Verdict, **fields: Any) -> Reading:
-    """A reading with no more than a test is about."""
+    """Return a reading with only the fields that a test needs."""
     return Reading(verdict=verdict, **fields)
 
 
@@ -99,7 +99,7 @@ def environment(
     *,
     roll: Callable[[], float] = lambda: 1.0,
 ) -> Environment:
-    """The virtual clock's time, dice that give what the test says, and a credential."""
+    """Return an environment with the virtual clock, the test's own dice, and a credential."""
 
     async def resolved(entry: Gateway) -> Material:
         return credential(entry)
@@ -123,7 +123,7 @@ def played(main: Callable[[], Awaitable[Result]]) -> Result:
 
 
 class Wire:
-    """What one lane sends through. Each answer takes ``takes`` seconds.
+    """The connection of one lane. Each answer takes ``takes`` seconds.
 
     ``answers`` gives the answer to a request of an act for a target's id.
     """
@@ -146,12 +146,12 @@ class Wire:
         return Reply(status, {}, msgspec.json.encode(answer), EPOCH + anyio.current_time())
 
     def times(self, act: Act = Act.UNDEPLOY) -> list[float]:
-        """The seconds at which requests of an act arrived."""
+        """Return the seconds at which requests of an act arrived."""
         return [round(at, 6) for at, asked, _ in self.told if asked is act]
 
 
 def script(undeploys: list[Answer], looks: list[Answer] | None = None) -> Callable[[Act, str], Answer]:
-    """Answers in order, whichever the target; one too many is the test's failure."""
+    """Return answers in order, for any target; a request after the last one fails the test."""
     left = {Act.UNDEPLOY: list(undeploys), Act.LOOK: list(looks or [])}
     return lambda act, _: left[act].pop(0)
 
@@ -220,7 +220,7 @@ def lane(
     send: Any = None,
     learned: LearnedLimits = NOTHING_LEARNED,
 ) -> Lane:
-    """A lane of its own, with a token unless another credential is given."""
+    """Return a new lane, with a token unless another credential is given."""
     return Lane(entry, material or Secret("the-token"), send, here, run_gate, heard or Heard(), learned)
 
 

@@ -1,4 +1,4 @@
-"""A run through the public door, in a process of its own, that tells what it needed: see test_scale."""
+"""A run by the public API, in a process of its own, that prints how much it needed: see test_scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.runs.load import load_plan
 
 
 class Gauge:
-    """Listens, and notes tasks and resident memory whenever so many more targets have ended."""
+    """Notes tasks and resident memory each time that so many more targets have ended."""
 
     def __init__(self, every: int) -> None:
         self.tasks: list[int] = []
@@ -35,7 +35,7 @@ def _resident() -> float:
 
 
 async def measure(plan: Path) -> dict[str, object]:
-    """Run a plan; return how it went."""
+    """Run a plan; return its status, time, tasks and memory."""
     gauge = Gauge(500)
     with load_plan(plan) as loaded:
         began = time.monotonic()

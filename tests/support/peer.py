@@ -1,4 +1,4 @@
-"""A server made of bytes, on the loopback: what a gateway, or a proxy, may do on the wire."""
+"""A server on the loopback that sends any bytes: what a gateway, or a proxy, may do on the wire."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from orchestrator.transport.client import connect
 CREDENTIAL = "a-credential-that-nobody-may-see"
 HEADERS = {"X-Auth-Token": CREDENTIAL, "Authorization": f"Bearer {CREDENTIAL}"}
 SHORT = 0.3
-"""Seconds that a reply may take where a test waits for that to be over."""
+"""Seconds that a reply may take in a test that waits for the timeout."""
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Peer:
-    """A server made of bytes: it keeps what it was sent, and says what it was told to say."""
+    """The requests that such a server got, and its address."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
@@ -141,7 +141,7 @@ async def reset(peer: Peer, writer: asyncio.StreamWriter) -> None:
 
 
 def gateway(*, concurrency: int = 8, **fields: Any) -> Roma:
-    """The gateway that sends; where to is each request's own."""
+    """Return the gateway that sends; each request has its own address."""
     roma = Roma(
         name="roma",
         url="http://127.0.0.1",
@@ -169,7 +169,7 @@ async def ask(
 
 
 async def unsent(url: str, **fields: Any) -> str:
-    """Ask; nothing may have been sent. Returns what a person is told."""
+    """Ask, assert that no request was sent, and return the message for people."""
     result = await ask(url, **fields)
     assert isinstance(result, Lost), result
     assert not result.sent, result

@@ -1,4 +1,4 @@
-"""How one text may be written in another: what a gateway may make of a credential that it repeats."""
+"""The ways to write one text in another: a gateway that repeats a credential may use any of them."""
 
 from __future__ import annotations
 

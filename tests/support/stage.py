@@ -37,7 +37,7 @@ PATIENCE = 30.0
 
 
 class Kept(NamedTuple):
-    """What a journal holds of one target."""
+    """The state of one target in a journal."""
 
     id: str
     outcome: str | None
@@ -47,7 +47,7 @@ class Kept(NamedTuple):
     open_intents: int
     """Intents to undeploy without a result."""
     left_open: bool
-    """The newest intent of any act has no result."""
+    """Whether the newest intent of any act has no result."""
 
 
 def backend(number: int) -> str:
@@ -130,7 +130,7 @@ class Stage:
         return path
 
     def refill(self, **fields: Any) -> None:
-        """Begin anew: all targets up, empty books, no faults. ``fields`` are of both gateways' fixtures."""
+        """Begin again: all targets up, empty books, no faults. ``fields`` are for both gateways' fixtures."""
         self.platform.refill(make_fixture(self.roma, self.apim, **fields))
 
     def expect(
@@ -202,7 +202,7 @@ class Stage:
         return {target["id"]: target["reason"] or "" for target in self.report()["targets"]}
 
     def journal(self) -> dict[str, Kept]:
-        """What the newest run's journal holds, read from a copy: looking must not mend it."""
+        """Read the newest run's journal from a copy: a reader of the original might repair it."""
         copy = self.folder / "copied"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -224,7 +224,7 @@ class Stage:
             connection.close()
 
     def requests(self) -> int:
-        """How many requests have arrived so far."""
+        """Return how many requests have arrived so far."""
         return self.platform.books().requests
 
     def list_requests(self, after: int = 0) -> list[SeenRequest]:
@@ -232,7 +232,7 @@ class Stage:
         return self.platform.list_requests(after, 100_000)
 
     def settled(self) -> int:
-        """How many requests have arrived, once no more come: for a world whose client is gone or waits."""
+        """Return how many requests have arrived, once no more come: the client must be gone, or wait."""
         count = -1
         while count != (count := self.requests()):
             time.sleep(0.03)
@@ -243,7 +243,7 @@ class Stage:
         until(lambda: self.requests() >= count or (process is not None and process.poll() is not None))
 
     def assert_truth(self) -> None:
-        """The report of the newest run tells what the platforms have become."""
+        """Assert that the report of the newest run agrees with the platforms."""
         books = self.platform.books()
         outcomes = self.outcomes()
         assert sorted(outcomes) == sorted(self.ids)
@@ -256,7 +256,7 @@ class Stage:
                 assert not facts.down_by, (target, outcome)
 
     def assert_intents(self) -> None:
-        """Nothing was sent without an intent on disk."""
+        """Assert that no request was sent without an intent on disk."""
         books = self.platform.books()
         for target, kept in self.journal().items():
             sent = books.targets[target].undeploys
@@ -264,7 +264,7 @@ class Stage:
 
 
 def make_fixture(roma: int, apim: int, **fields: Any) -> SimulatorFixture:
-    """A world in which so many targets of each kind are deployed."""
+    """Return a fixture in which so many targets of each kind are deployed."""
     own = {name: fields.pop(name, {}) for name in ("roma_eu", "apim_fields")}
     return SimulatorFixture(
         gateways=(
@@ -291,7 +291,7 @@ def make_fixture(roma: int, apim: int, **fields: Any) -> SimulatorFixture:
 
 
 def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """Return a port of this machine on which no program listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -299,7 +299,7 @@ def closed_port() -> int:
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait until something is true; fails after ``patience`` seconds."""
+    """Wait until ``true`` returns true; fail after ``patience`` seconds."""
     ends = time.monotonic() + patience
     while not true():
         assert time.monotonic() < ends, "it did not happen in time"
@@ -307,19 +307,19 @@ def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
 
 
 def most_within(seconds: float, moments: Iterable[float]) -> int:
-    """The most moments that any span of so many seconds holds."""
+    """Return the most moments in any span of so many seconds."""
     times = sorted(moments)
     return max((bisect_left(times, at + seconds) - index for index, at in enumerate(times)), default=0)
 
 
 def gaps(moments: Iterable[float]) -> list[float]:
-    """The seconds between each moment and the next."""
+    """Return the seconds between each moment and the next."""
     times = sorted(moments)
     return [after - before for before, after in pairwise(times)]
 
 
 def first_acts(seen: list[SeenRequest]) -> dict[str, Act | None]:
-    """What the first request of each target was."""
+    """Return the act of each target's first request."""
     acts: dict[str, Act | None] = {}
     for entry in seen:
         if entry.target is not None:
@@ -328,6 +328,6 @@ def first_acts(seen: list[SeenRequest]) -> dict[str, Act | None]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill -9, and wait until it is gone."""
+    """Send SIGKILL, and wait until the process is gone."""
     process.send_signal(signal.SIGKILL)
     process.communicate()

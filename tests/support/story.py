@@ -1,4 +1,4 @@
-"""A run as its events, for the tests of what listens to them."""
+"""The events of a run, for the tests of listeners."""
 
 from typing import Literal
 
@@ -125,7 +125,7 @@ def step(at: float = START) -> StepStarted:
 
 
 def waiting(why: Literal["window", "pause_after", "proceed", "paused"], at: float = START) -> RunWaiting:
-    """A wait of 12 min 5 s, or until somebody says so."""
+    """Return a wait of 12 min 5 s, or one that the operator ends."""
     until = at + 725 if why in ("window", "pause_after") else None
     return RunWaiting(at=at, why=why, until=until, wave="everything" if why != "window" else None)
 
