@@ -67,7 +67,7 @@ class LaneProgress:
         """Return whether this session does nothing more for the gateway, even if targets are left."""
         return self.state == "closed" or self.given_up
 
-    def state_at(self, now: float) -> str:
+    def find_state(self, now: float) -> str:
         """Return the state of the lane at the Unix time ``now``."""
         # No event tells that a pause is over.
         over = self.state == "paused" and self.paused_until is not None and self.paused_until <= now
@@ -75,14 +75,14 @@ class LaneProgress:
 
     def find_hindrance(self, now: float) -> str | None:
         """Return the state that keeps the lane from going on with what is left; None if nothing does."""
-        state = self.state_at(now)
+        state = self.find_state(now)
         brief = state == "paused" and self.paused_until is not None and self.paused_for <= BRIEF_PAUSE
         held = state in ("paused", "parked") and not brief and not self.given_up
         return state if held and self.ended < self.total else None
 
     def estimate_seconds(self, targets: int, now: float) -> float | None:
         """Return how long ``targets`` targets take at the present pace; None if the pace is unknown or 0."""
-        rate = self.pace.rate(now if self.idle_since is None else self.idle_since)
+        rate = self.pace.measure_rate(now if self.idle_since is None else self.idle_since)
         return targets / rate if rate else None
 
     def start_attempt(self, target: TargetId) -> None:

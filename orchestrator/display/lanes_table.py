@@ -85,7 +85,7 @@ def draw_lanes(progress: RunProgress, now: float, *, width: int = ROOMY) -> Tabl
         if width >= column.shown_from:
             justify: Literal["left", "right"] = "left" if column.heading == "lane" else "right"
             table.add_column(column.heading, justify=justify, no_wrap=True, min_width=column.min_width)
-    forecast = progress.forecast(now)
+    forecast = progress.make_forecast(now)
     ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
     for lane in progress.lanes.values():
         cells = zip(_draw_cells(lane, ends, now), COLUMNS, strict=True)
@@ -109,14 +109,14 @@ def _draw_cells(lane: LaneProgress, ends: Mapping[str, float | None], now: float
 
 
 def _draw_state(lane: LaneProgress, now: float) -> Text:
-    state = lane.state_at(now)
+    state = lane.find_state(now)
     if state == "paused" and lane.paused_until is not None:
         return Text(f"paused {format_span(ceil(lane.paused_until - now))}", LANE_STYLES[state])
     return Text("done" if state == "open" and lane.ended >= lane.total else state, LANE_STYLES[state])
 
 
 def _format_pace(lane: LaneProgress, now: float) -> str:
-    rate = lane.pace.rate(now)
+    rate = lane.pace.measure_rate(now)
     return format_rate(rate) if rate is not None and lane.ended < lane.total else ""
 
 

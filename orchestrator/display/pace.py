@@ -25,17 +25,17 @@ class PaceMeter:
         self._forward(int(at))
         self._counts[-1] += 1
 
-    def history(self, now: float) -> tuple[int, ...]:
+    def count_by_second(self, now: float) -> tuple[int, ...]:
         """Return the counts of the last seconds, the oldest first and the running second last."""
         idle = min(max(int(now) - self._second, 0), HISTORY_SECONDS)
         return (*self._counts, *[0] * idle)[-HISTORY_SECONDS:]
 
-    def rate(self, now: float) -> float | None:
+    def measure_rate(self, now: float) -> float | None:
         """Return how many targets end a second; None in the first second, which is too short to measure."""
         seconds = min(now - self._since, RATE_SECONDS)
         if seconds < 1:
             return None
-        return sum(self.history(now)[-int(seconds) - 1 :]) / seconds
+        return sum(self.count_by_second(now)[-int(seconds) - 1 :]) / seconds
 
     def skip(self, seconds: float) -> None:
         """Leave out the ``seconds`` that have just passed, because the gateway had nothing to do in them."""

@@ -62,9 +62,10 @@ def draw_curve(counts: tuple[int, ...]) -> str:
 
 def _draw_head(progress: RunProgress, started: RunStarted, now: float, *, wide: bool) -> Iterator[Table]:
     """Draw the three lines that every picture has, each cut at the edge."""
-    rate = progress.pace.rate(now)
+    rate = progress.pace.measure_rate(now)
     pace = Text.assemble(
-        (draw_curve(progress.pace.history(now)), "green"), "" if rate is None else f" {format_rate(rate)}"
+        (draw_curve(progress.pace.count_by_second(now)), "green"),
+        "" if rate is None else f" {format_rate(rate)}",
     )
     counts = Text.assemble(
         (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
@@ -91,7 +92,7 @@ def _draw_wave(progress: RunProgress) -> Text:
 
 
 def _draw_forecast(progress: RunProgress, now: float) -> Text:
-    forecast = progress.forecast(now)
+    forecast = progress.make_forecast(now)
     if forecast is None:
         return Text("")
     text = Text(describe_done(forecast, now), "yellow" if forecast.hindered else "")
@@ -117,7 +118,7 @@ def _draw_notices(progress: RunProgress, now: float) -> Iterator[Text]:
         yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
     for lane in progress.lanes.values():
         yield from _draw_lane_notices(lane, now)
-    if (forecast := progress.forecast(now)) is not None:
+    if (forecast := progress.make_forecast(now)) is not None:
         yield from (Text(f"! {text}", "yellow") for text in list_late_gateways(forecast))
     if lost := progress.unrestorable:
         yield Text(f"! {lost:,} went down, or may have, that a restore cannot bring back", "yellow")
@@ -131,7 +132,7 @@ def _draw_notices(progress: RunProgress, now: float) -> Iterator[Text]:
 
 
 def _draw_lane_notices(lane: LaneProgress, now: float) -> Iterator[Text]:
-    name, state = make_visible(lane.name), lane.state_at(now)
+    name, state = make_visible(lane.name), lane.find_state(now)
     if lane.warning:
         yield Text(f"! {name}: {make_visible(lane.warning)}", "yellow")
     if lane.reason and state != "open":

@@ -196,10 +196,10 @@ class PlainDisplay:
         ]
         if progress.unrestorable:
             counts.append(f"{progress.unrestorable:,} cannot be brought back")
-        rate = progress.pace.rate(at)
+        rate = progress.pace.measure_rate(at)
         if rate and progress.ended is None:
             counts.append(format_rate(rate))
-        if (forecast := progress.forecast(at)) is not None:
+        if (forecast := progress.make_forecast(at)) is not None:
             counts += filter(
                 None,
                 (describe_done(forecast, at), describe_window_fit(forecast), *list_late_gateways(forecast)),

@@ -84,7 +84,7 @@ class RunProgress:
         """Return how many targets have ended with ``outcome`` in this session."""
         return sum(lane.outcomes[outcome] for lane in self.lanes.values())
 
-    def forecast(self, now: float) -> Forecast | None:
+    def make_forecast(self, now: float) -> Forecast | None:
         """Return when the run will be done, and which gateways the window stops; None if nothing is left."""
         if self.started is None or self.stopping or self.ended or self.done >= self.total:
             return None

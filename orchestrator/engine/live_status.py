@@ -75,7 +75,7 @@ def read_live_status(
     )
     step = progress.step
     waits_for, until = _find_wait(progress, statuses, now)
-    forecast = progress.forecast(now)
+    forecast = progress.make_forecast(now)
     return LiveStatus(
         at=now,
         wave=progress.wave,
@@ -94,7 +94,7 @@ def read_live_status(
 
 
 def _read_lane_status(seen: LaneProgress, lane: Lane | None, now: float, monotonic: float) -> LiveLaneStatus:
-    state = seen.state_at(now)
+    state = seen.find_state(now)
     probe, gives_up = lane.state.probe_times() if lane and state == "parked" else (None, None)
     return LiveLaneStatus(
         name=seen.name,

@@ -10,7 +10,7 @@ def test_the_first_second_is_too_short_for_a_rate() -> None:
     pace = PaceMeter(START)
     pace.count(START + 0.2)
 
-    assert pace.rate(START + 0.9) is None
+    assert pace.measure_rate(START + 0.9) is None
 
 
 @pytest.mark.parametrize("per_second", [1, 5, 50])
@@ -19,14 +19,14 @@ def test_a_steady_pace_is_its_own_rate(per_second: int) -> None:
     for n in range(60 * per_second):
         pace.count(START + n / per_second)
 
-    assert pace.rate(START + 60) == pytest.approx(per_second, rel=0.06)
+    assert pace.measure_rate(START + 60) == pytest.approx(per_second, rel=0.06)
 
 
 def test_the_rate_falls_while_nothing_ends() -> None:
     pace = PaceMeter(START)
     for _ in range(100):
         pace.count(START + 1)
-    rates = [pace.rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
+    rates = [pace.measure_rate(START + seconds) for seconds in (2, 10, 19, 40, 4000)]
 
     assert rates == [50, 10, pytest.approx(5.26, abs=0.01), 0, 0]
 
@@ -36,4 +36,4 @@ def test_a_clock_that_jumps_back_loses_nothing() -> None:
     pace.count(START + 5)
     pace.count(START + 1)
 
-    assert sum(pace.history(START + 5)) == 2
+    assert sum(pace.count_by_second(START + 5)) == 2

@@ -58,7 +58,7 @@ def test_a_target_that_was_not_started_does_not_count_as_pace() -> None:
     progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.NOT_STARTED) for n in range(50)))
 
     assert progress.done == 50
-    assert progress.pace.rate(START + 10) == 0
+    assert progress.pace.measure_rate(START + 10) == 0
 
 
 def test_a_pause_has_an_end() -> None:
@@ -76,7 +76,7 @@ def test_a_gateway_with_nothing_left_to_do_may_still_change_its_state() -> None:
 
 def ends(progress: RunProgress, now: float) -> tuple[float | None, float | None, str | None]:
     """Return when it is done (seconds from the start), what the window spares, and what hinders it."""
-    forecast = progress.forecast(now)
+    forecast = progress.make_forecast(now)
     assert forecast is not None
     done = None if forecast.done is None else round(forecast.done - START, 3)
     return done, forecast.spare, forecast.hindered
@@ -216,13 +216,13 @@ class TestParts:
         )  # two: 50 at one a second
         progress.observe(wave("two", START + 100))
         progress.observe(ended("roma/20", at=START + 100.5))
-        found = progress.forecast(START + 101)
+        found = progress.make_forecast(START + 101)
         assert found is not None
         assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)
 
     def test_targets_left_behind_in_a_wave_do_not_come_again(self) -> None:
         progress = fold(self.BOTH, wave("one", START), wave("two", START + 1))
-        found = progress.forecast(START + 1)
+        found = progress.make_forecast(START + 1)
 
         assert found is not None
         assert [one.name for one in found.waves] == ["two"]
