@@ -1,4 +1,4 @@
-"""Runs that continue one another, put together as one journal: the report of it is the report of them all.
+"""Runs that continue one another, merged into one journal, whose report is the report of them all.
 
 The journals stream one after the other into a database in a temporary folder, so that memory grows neither
 with targets nor with attempts, and a chain may be as long as it likes (SQLite attaches ten files at most).
@@ -28,10 +28,10 @@ from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.report.values import ChainedRun, PaceTimeline, Report, RunTimeline, TargetReport
 
 _WAVE = 1 << 32
-"""Targets are numbered wave by wave, also those that only a later run has."""
+"""The numbers of one wave: targets are numbered wave by wave, also those that only a later run has."""
 
 _TABLES = (
-    # By installation and what follows the gateway's name in an id: where a target stands.
+    # `place` is the installation, and what follows the gateway's name in an id.
     "CREATE TEMP TABLE known (place TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID",
     """
     CREATE TEMP TABLE arrival (
@@ -41,7 +41,7 @@ _TABLES = (
     )
     """,
 )
-# `up` is 1 where a look of that run saw the target deployed.
+# `up` is 1 if a look of that run saw the target deployed.
 _TARGETS = """
 SELECT ended.seq, target.id, target.gateway, target.wave, ended.outcome, ended.reason, ended.evidence,
     ended.seconds, ended.ended,
@@ -66,8 +66,8 @@ _NUMBER = (
     SELECT whole, id, gateway, wave, 0, 0, 0, persistent FROM arrival
     """,
 )
-# That a run did not start a target says nothing about it, unless a look of that run saw it deployed: it takes
-# the place of nothing that an earlier run has found out.
+# A run that did not start a target says nothing about it, unless one of its looks saw the target deployed. So
+# its outcome does not replace the outcome of an earlier run.
 _SETTLE = f"""
 UPDATE target SET outcome = new.outcome, reason = new.reason, evidence = new.evidence, seconds = new.seconds,
     ended = new.ended
@@ -83,7 +83,7 @@ _ATTEMPT = """
 INSERT INTO attempt SELECT whole, numbered + ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
 FROM arrival WHERE seq = ?1
 """
-# What a restore goes by: the newest snapshot that saw it deployed, else the newest that could tell.
+# A restore needs the newest snapshot that saw the target deployed, else the newest that could tell.
 _SNAPSHOTS = "SELECT seq, taken, verdict, value FROM snapshot"
 _SNAPSHOT = """
 INSERT INTO snapshot SELECT whole, ?2, ?3, ?4 FROM arrival WHERE seq = ?1
@@ -104,7 +104,7 @@ _SESSIONS = (
 )
 _SESSION = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SESSIONS_OF_A_RUN = 1 << 20
-# Runs that continue the same one may take turns.
+# The sessions of two runs that continue the same run may alternate.
 _ORDER_SESSIONS = (
     """
     CREATE TEMP TABLE turn AS
@@ -119,7 +119,7 @@ _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?,
 
 
 class RunChain(NamedTuple):
-    """The runs of a chain in the order in which they began, and what to know about it, for people."""
+    """The runs of a chain in the order in which they began, and remarks for people."""
 
     runs: tuple[RunFolder, ...]
     remarks: tuple[str, ...]
@@ -128,7 +128,7 @@ class RunChain(NamedTuple):
 def find_chain(folder: RunFolder, state: Path) -> RunChain:
     """Return the runs that ``folder`` continues and those that continue it, all from the same first one.
 
-    They are looked for in the state folder that the run is kept in, ``state`` where it lies outside of any.
+    The runs are looked for in the state folder of ``folder``; in ``state`` if it lies outside of any.
     """
     home = folder.find_state(state)
     folders = {run.id: run for run in list_runs(home)} | {folder.id: folder}
@@ -164,7 +164,7 @@ def _read_meta_of(run: RunFolder) -> RunMeta:
 
 
 def _find_first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
-    """Return the run that ``run`` goes back to in the end, as far as they are kept."""
+    """Return the first run of the chain of ``run``, as far back as runs are kept."""
     passed = {run}
     while (parent := parents[run]) is not None and parent in parents and parent not in passed:
         run = parent
@@ -186,7 +186,7 @@ def _find_descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> se
 
 
 class ChainReportSource:
-    """Satisfies ``report.values.Account`` for all ``runs`` of a chain, each target once."""
+    """Satisfies ``report.values.ReportSource`` for all ``runs`` of a chain, each target once."""
 
     def __init__(self, account: JournalReportSource, runs: tuple[ChainedRun, ...]) -> None:
         self._account = account
@@ -203,7 +203,7 @@ class ChainReportSource:
         self.report: Report = replace(whole, run=run, chain=runs)
 
     def targets(self) -> Iterator[TargetReport]:
-        """Yield every target of any of the runs, in the order of the first one's plan."""
+        """Yield every target of the runs, in the order of the first run's plan."""
         return self._account.targets()
 
     def trouble(self) -> Iterator[TargetReport]:
@@ -215,13 +215,13 @@ class ChainReportSource:
         return self._account.timeline(buckets)
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
-        """Give the curves of the gateways over the same time."""
+        """Return the curves of the gateways over the same time."""
         return self._account.pace_timelines(buckets)
 
 
 @contextmanager
 def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSource]:
-    """Put the journals of runs together, in their order, and open the whole for a report."""
+    """Merge the journals of runs, in their order, and open the whole for a report."""
     folders = list(folders)
     with merge_journals(folders) as (whole, runs):
         account = JournalReportSource(
@@ -232,7 +232,7 @@ def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSourc
 
 @contextmanager
 def merge_journals(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tuple[ChainedRun, ...]]]:
-    """Put the journals of runs together, in their order, as one journal that lasts for the block."""
+    """Merge the journals of runs, in their order, into one journal that lasts for the block."""
     with TemporaryDirectory(prefix="undeploy-") as place:
         whole = create_database(Path(place) / "chain.sqlite")
         try:
@@ -242,14 +242,14 @@ def merge_journals(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tup
 
 
 def _list_restores(folders: Iterable[RunFolder]) -> tuple[Restore, ...]:
-    """Return the restores of any of the runs, each once, the oldest first."""
+    """Return the restores of all the runs, each once, the oldest first."""
     found = {restore.id: restore for folder in folders for restore in folder.list_restores()}
     return tuple(found[name] for name in sorted(found))
 
 
 def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, ...]:
     runs: list[ChainedRun] = []
-    frame = _ChainPlan()
+    merged = _ChainPlan()
     plan: Plan | None = None
     newest = RunMeta()
     with whole.transaction():
@@ -261,11 +261,11 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
                 runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
                 plan = account.plan
                 newest = read_meta(database)
-                _add_run(whole, database, frame.of(plan), index * _SESSIONS_OF_A_RUN)
+                _add_run(whole, database, merged.add(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:
             whole.run(statement)
         assert plan is not None  # noqa: S101 - a chain has one run at least
-        insert_plan(whole, frame.whole(plan))
+        insert_plan(whole, merged.complete(plan))
         insert_meta(
             whole,
             RunMeta(
@@ -279,10 +279,10 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
     return tuple(runs)
 
 
-def _add_run(whole: Database, database: Database, seat: _RunPlaces, sessions: int) -> None:
+def _add_run(whole: Database, database: Database, places: _RunPlaces, sessions: int) -> None:
     """Add the journal of one more run, whose sessions are numbered behind ``sessions``."""
     whole.run("DELETE FROM arrival")
-    whole.run_many(_ARRIVE, (seat.arrival(row) for row in database.rows(_TARGETS)))
+    whole.run_many(_ARRIVE, (places.arrival(row) for row in database.rows(_TARGETS)))
     (known,) = whole.one("SELECT COUNT(*) FROM known")
     for statement in _NUMBER:
         whole.run(statement, (known,) if "?1" in statement else ())
@@ -294,12 +294,12 @@ def _add_run(whole: Database, database: Database, seat: _RunPlaces, sessions: in
     notes = database.rows(_NOTES)
     whole.run_many(
         _NOTE,
-        ((sessions + number, at, seat.names.get(name, name), *row) for number, at, name, *row in notes),
+        ((sessions + number, at, places.names.get(name, name), *row) for number, at, name, *row in notes),
     )
 
 
 class _RunPlaces(NamedTuple):
-    """Where the gateways and waves of one run stand among those of all: by index, and by name."""
+    """The places of one run's gateways and waves among those of all runs: by index, and by name."""
 
     gateways: tuple[int, ...]
     names: Mapping[str | None, str]
@@ -322,9 +322,9 @@ class _ChainPlan:
         self._gateways: list[Gateway] = []
         self._waves: dict[str, Wave] = {}
 
-    def of(self, plan: Plan) -> _RunPlaces:
-        """Seat the gateways and waves of ``plan``."""
-        gateways = tuple(map(self._seat, plan.gateways))
+    def add(self, plan: Plan) -> _RunPlaces:
+        """Add the gateways and waves of ``plan``, and return their places."""
+        gateways = tuple(map(self._find_or_add, plan.gateways))
         names = [self._gateways[index].name for index in gateways]
         for wave in plan.waves:
             self._waves.setdefault(wave.name, wave)
@@ -336,13 +336,15 @@ class _ChainPlan:
             installations=tuple(gateway.installation for gateway in plan.gateways),
         )
 
-    def _seat(self, gateway: Gateway) -> int:
-        """Return the index of ``gateway``: of the same name for the same installation, else of the same
-        installation, else a new one, whose name gets a number if it means another installation already."""
+    def _find_or_add(self, gateway: Gateway) -> int:
+        """Return the index of the gateway with the same installation, first that of the same name.
+
+        If there is none, it is added. Its name gets a number if it means another installation already.
+        """
         same = [i for i, one in enumerate(self._gateways) if one.installation == gateway.installation]
         if same:
             found = next((i for i in same if self._gateways[i].name == gateway.name), same[0])
-            # The newest plan knows best how to get there.
+            # The newest plan knows best how to reach the gateway.
             self._gateways[found] = replace(gateway, name=self._gateways[found].name)
             return found
         taken = {one.name for one in self._gateways}
@@ -354,6 +356,6 @@ class _ChainPlan:
         yield name
         yield from (f"{name}~{number}" for number in count(2))
 
-    def whole(self, plan: Plan) -> Plan:
+    def complete(self, plan: Plan) -> Plan:
         """Return ``plan`` with the gateways and waves of all runs."""
         return replace(plan, gateways=tuple(self._gateways), waves=tuple(self._waves.values()))

@@ -1,6 +1,6 @@
-"""Connections to a journal's database, and what is wrong with a file that is none.
+"""Connections to a journal's database, and the checks of the file.
 
-The only home of sqlite3.
+No other module imports sqlite3.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orchestrator.text.names import to_nfc
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
-"""What a query gives; its columns have the types of the tables, which no checker can see."""
+"""A row of a query. Its columns have the types of the tables, which no type checker can see."""
 
 _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 
@@ -96,14 +96,17 @@ def _convert(database: Database, version: int, *, in_file: bool) -> None:
 
 
 def _choose_read_mode(path: Path) -> str:
-    """Say how to read: on a read-only disk SQLite cannot make the files that it shares with a writer, and
-    need not, since there is none."""
+    """Return how SQLite reads the file.
+
+    On a read-only disk SQLite cannot make the files that it shares with a writer. It need not: no process can
+    write there.
+    """
     alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
     return "ro&immutable=1" if alone else "ro"
 
 
 BUSY_TIMEOUT = 2.0
-"""Seconds to wait for somebody else's lock on the database: a run waits for it with everything it does."""
+"""Seconds to wait for another process's lock on the database: meanwhile the whole run waits."""
 
 
 def _connect(uri: str) -> sqlite3.Connection:
@@ -115,9 +118,9 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 
 class Database:
-    """A thin skin over one connection: explicit transactions, and errors of ours instead of SQLite's.
+    """One connection, with explicit transactions, and with our errors instead of SQLite's.
 
-    Its statements may call ``nfc(text)``, the form in which names are compared.
+    A statement may call ``nfc(text)``: names are compared in that form.
     """
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
@@ -136,13 +139,13 @@ class Database:
         self._connection = copy
 
     def make_durable(self) -> None:
-        """From here on every commit is on disk when it returns (WAL, synchronous=FULL)."""
+        """Make every further commit durable when it returns (WAL, synchronous=FULL)."""
         with self.translated():
             self.run("PRAGMA journal_mode=WAL")
             self.run("PRAGMA synchronous=FULL")
 
     def run(self, statement: str, values: Sequence[Value] = ()) -> None:
-        """Execute one statement and drop what it gives."""
+        """Execute one statement, and ignore its rows."""
         self._connection.execute(statement, values).close()
 
     def run_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
@@ -179,14 +182,14 @@ class Database:
             self.run("COMMIT")
 
     def roll_back(self) -> None:
-        """Undo what is left of a transaction that failed."""
+        """Undo a transaction that failed."""
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self.run("ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block is committed, or none of it."""
+        """Commit all statements of the block, or none of them."""
         self.begin()
         try:
             with self.translated():

@@ -1,4 +1,4 @@
-"""A journal in the making: the targets of a plan stream into it while the plan is read."""
+"""A journal before its run begins: the targets of a plan stream into it while the plan is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSERT = (
     "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# Names are compared in NFC. Where every id is ASCII, `nfc` is left out of these statements: it costs time.
+# Names are compared in NFC. If every id is ASCII, `nfc` is left out of these statements: it costs time.
 _DUPLICATES = """
     SELECT again.id, again.file, again.line, again.column, first.id, first.file, first.line, first.column
     FROM (
@@ -30,7 +30,7 @@ _DUPLICATES = """
     JOIN target AS again ON again.seq = same.seq
     WHERE same.seq > same.first ORDER BY same.seq
 """
-# What targets need, by id in NFC; and which targets those ids are: the first where one stands twice.
+# The ids that targets need, in NFC, and the targets with those ids: of an id that stands twice, the first.
 _REQUIREMENTS = (
     "CREATE TEMP TABLE requirement (seq INTEGER, needs TEXT, file INTEGER, line INTEGER, column INTEGER)",
     "CREATE TEMP TABLE wanted (id TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -64,7 +64,7 @@ _REQUIRED_AT = """
     FROM requirement JOIN target ON nfc(target.id) = requirement.needs
     WHERE requirement.seq = ? AND target.seq = ?
 """
-# By a table of their own: `target` has no index on its ids.
+# These rows have a table of their own, since `target` has no index on its ids.
 _SEEN = "CREATE TEMP TABLE seen (id TEXT PRIMARY KEY, state TEXT, revision TEXT, since TEXT) WITHOUT ROWID"
 _SAW = "INSERT INTO seen VALUES (?, ?, ?, ?)"
 _APPROVE = (
@@ -84,9 +84,9 @@ def _decode_place(row: Row) -> FilePosition:
 
 
 class Draft:
-    """The plan reader's sink that holds a batch at a time and writes the rest to a journal nobody runs yet.
+    """Takes the targets from the plan reader, and writes them batch by batch to a journal without a run.
 
-    Nothing in it is durable before ``finish`` and the folder's fsync: a crash leaves a file to throw away.
+    Nothing is durable before ``finish`` and the folder's fsync. A crash leaves a file to throw away.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,7 +101,7 @@ class Draft:
         self.database.run("BEGIN")
 
     def add(self, target: Target, place: FilePosition) -> None:
-        """Take one more target."""
+        """Add one more target."""
         self._is_ascii = self._is_ascii and target.id.isascii()
         gateway = self._gateways.setdefault(target.gateway, len(self._gateways))
         self._batch.append(
@@ -121,13 +121,13 @@ class Draft:
             self._write()
 
     def add_dependency(self, seq: int, needs: TargetId, place: FilePosition) -> None:
-        """Take that the target numbered ``seq`` comes after the one called ``needs``."""
+        """Add that the target with the number ``seq`` comes after the target ``needs``."""
         self._required.append((seq, needs, place.file, place.line, place.column))
         if len(self._required) >= _BATCH:
             self._write_required()
 
     def find_dependency_faults(self) -> Iterator[DependencyFault]:
-        """Yield what was required and cannot be, once for each place."""
+        """Yield the requirements that cannot be met, one for each place."""
         self._settle()
         if not self._requires:
             return
@@ -153,7 +153,7 @@ class Draft:
         return count
 
     def _settle(self) -> None:
-        """Turn what is required into dependencies and depths, as far as it can be, once."""
+        """Turn the requirements that can be met into dependencies and depths, once."""
         self._write()
         self._write_required()
         if self._settled or not self._requires:
@@ -183,7 +183,7 @@ class Draft:
         self._required.clear()
 
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
-        """Yield every target that stands twice, also under two names of one installation."""
+        """Yield every target that stands twice, also if two names of one installation hide that."""
         self._write()
         with self.database.translated():
             self.database.run("CREATE TEMP TABLE place (gateway INTEGER PRIMARY KEY, installation TEXT)")
@@ -200,7 +200,7 @@ class Draft:
         self._batch.clear()
 
     def finish(self, plan: Plan, meta: RunMeta) -> None:
-        """Number the gateways as the plan does, keep what goes first, the plan and ``meta``, and commit."""
+        """Number the gateways as the plan does, insert the plan and ``meta``, and commit."""
         self._settle()
         names = [gateway.name for gateway in plan.gateways]
         order = [(names.index(name), index) for name, index in self._gateways.items()]
@@ -214,12 +214,12 @@ class Draft:
             self.database.run("COMMIT")
 
     def keep(self, meta: RunMeta) -> None:
-        """Keep more about the run, once it is finished: the keys of ``meta`` that are not at a default."""
+        """Insert the keys of ``meta`` that are not at their default. The draft is finished before."""
         with self.database.transaction():
             insert_meta(self.database, meta)
 
     def approve(self, approved: Iterable[tuple[str, StateAtApproval]]) -> None:
-        """Keep what an approval saw of each target, by its id, once it is finished."""
+        """Insert the approved state of each target, by its id. The draft is finished before."""
         rows = [(name, one.state, one.revision, one.since) for name, one in approved]
         with self.database.transaction():
             self.database.run(_SEEN)

@@ -1,4 +1,4 @@
-"""The folder of a run: its files, its lock, and how it is found."""
+"""The folder of a run: its files, its lock, and how a person's word leads to it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
 
 MOST_LISTED = 20
-"""Runs that are named where several may be meant."""
+"""So many runs are named if a text means several."""
 
 RunState = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
 
 class RunFolder:
-    """``<state>/runs/<run id>/``. Holds nothing open by itself.
+    """``<state>/runs/<run id>/``. Holds no file open by itself.
 
-    ``ending`` is what its own process knows about the newest session's end, for a journal that does not.
-    ``network`` names the type of the network file system that a folder is on, None for a local one.
+    ``ending`` is the newest session's end as its own process knows it, if the journal could not be told.
+    ``network`` returns the type of the network file system that a folder is on, None for a local one.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class RunFolder:
     ) -> None:
         self.path = path
         self.remarks: tuple[str, ...] = ()
-        """What to know of the lock that this process took, for people: one line each."""
+        """Remarks for people on the lock that this process took, one line each."""
         self._ending = ending
         self._network = network
 
@@ -67,18 +67,18 @@ class RunFolder:
         return self.path / "plan.yaml"
 
     def find_state(self, otherwise: Path) -> Path:
-        """Return the state folder that the run is kept in, ``otherwise`` where it lies outside of any."""
+        """Return the state folder that the run is kept in; ``otherwise`` if it lies outside of any."""
         runs = self.path.resolve().parent
         return runs.parent if runs == runs_folder(runs.parent) else otherwise
 
     @property
     def act(self) -> str:
-        """What the run does: undeploy, or restore; the first where that cannot be read."""
+        """What the run does: ``undeploy`` or ``restore``; the first if that cannot be read."""
         return self._read(lambda database: read_meta(database).act) or "undeploy"
 
     @property
     def plan_name(self) -> str:
-        """What its plan is called; empty where that cannot be read."""
+        """The name of its plan; empty if that cannot be read."""
         return self._read(read_plan_name)
 
     def _read(self, read: Callable[[Database], str]) -> str:
@@ -91,12 +91,12 @@ class RunFolder:
     def list_restores(self, *, among: Iterable[Restore] | None = None) -> tuple[Restore, ...]:
         """Return the restores of this run that have begun or are about to, the oldest first.
 
-        They are looked for beside the run's folder, unless those that are kept there are handed in.
+        ``among`` are the restores beside the run's folder; without them this method reads the folders there.
         """
         return select_restores(self.id, find_restores(self.path.resolve().parent) if among is None else among)
 
     def open(self, *, write: bool = False) -> Database:
-        """Open the journal. Raises JournalError where that cannot be done, RunError where it is not ours."""
+        """Open the journal. Raises JournalError if that fails, RunError if the folder is another user's."""
         check_run(self.path)
         return open_database(self.journal, write=write)
 
@@ -115,19 +115,19 @@ class RunFolder:
             database.close()
 
     def read_state(self) -> RunState:
-        """Say how the run stands."""
+        """Return the state of the run."""
         with self.open_source() as account:
             return account.report.run.state
 
     def describe_holder(self) -> str | None:
-        """Return who holds the run's lock (user, host, process, since when), or None."""
+        """Return in words who holds the run's lock (user, host, process, since when), or None."""
         holding = self.read_holder()
         return None if holding is None else str(holding)
 
     def read_holder(self) -> LockHolder | None:
-        """Return who holds the run's lock, or None; see ``LockHolder`` for one of whom nothing is known.
+        """Return the process that holds the run's lock, or None.
 
-        On a network file system an entry of another host counts although the lock is free.
+        On a network file system a process of another host counts although the lock is free.
         """
         check_run(self.path)
         try:
@@ -140,10 +140,10 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[str]:
-        """Hold the run's lock for the block; yields our own entry as JSON.
+        """Hold the run's lock for the block; yields the entry of this process as JSON.
 
-        The kernel drops the lock with the process, so a dead holder's is taken over, which is then among the
-        ``remarks``. Raises RunError where somebody holds it, or where nothing can be written.
+        The kernel drops the lock with its process, so the lock of a killed process is taken over, and the
+        ``remarks`` say so. Raises RunError if another process holds the lock, or if it cannot be written.
         """
         check_run(self.path)
         try:
@@ -154,15 +154,15 @@ class RunFolder:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
         unseen = self._unseen(lock.before)
         if unseen:
-            lock.leave()
+            lock.release()
             raise RunError(f"run {self.id} may be going on: {unseen}. {self.unseen_end(unseen)}")
         with closing(lock):
-            lock.name_us()
+            lock.write_entry()
             self.remarks = tuple(self._remarks(lock.before))
             yield lock.entry
 
     def unseen_end(self, holder: LockHolder) -> str:
-        """Say why it cannot be told whether ``holder`` has ended, and what to do about it."""
+        """Say why this host cannot know whether ``holder`` has ended, and what to do about that."""
         kind = self._network(self.path)
         return (
             f"The folder is on a network file system ({kind}), where the end of a process on another host"
@@ -171,7 +171,7 @@ class RunFolder:
         )
 
     def _unseen(self, entry: LockHolder | None) -> LockHolder | None:
-        """Return whom the entry of a free lock names, if they may be at work all the same."""
+        """Return the process in the entry of a free lock, if it may be at work all the same."""
         if entry is None or entry.host in (None, socket.gethostname()) or not self._network(self.path):
             return None
         return replace(entry, unseen=True)
@@ -186,18 +186,18 @@ class RunFolder:
             )
 
     def remove(self) -> None:
-        """Delete the folder. Raises RunError where the run is going on."""
+        """Delete the folder. Raises RunError if a process works on the run."""
         with self.lock():
             shutil.rmtree(self.path)
 
 
 def runs_folder(state: Path, *, rehearsal: bool = False) -> Path:
-    """Return where the runs (or rehearsals) of a state folder are kept."""
+    """Return the folder in which a state folder keeps its runs, or its rehearsals."""
     return state / ("rehearsals" if rehearsal else "runs")
 
 
 def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
-    """Return the runs kept in a state folder, newest first. Raises RunError where the folder is not ours."""
+    """Return the runs in a state folder, newest first. Raises RunError if another user may write there."""
     check_state(state)
     folder = runs_folder(state, rehearsal=rehearsals)
     if not folder.is_dir():
@@ -207,10 +207,10 @@ def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
 
 
 def find_run(state: Path, ref: str) -> RunFolder:
-    """Return the run that ``ref`` means. Raises RunError where there is none, or where it means several.
+    """Return the run that ``ref`` means. Raises RunError if it means none or several.
 
-    It is a folder where it holds a ``/``; else an id, the beginning of a single one, ``latest``, or the name
-    of a plan: the last two are the newest undeploy that is no rehearsal.
+    A text with a ``/`` is a folder. Else it is an id, the beginning of a single id, ``latest``, or the name
+    of a plan: the last two mean the newest undeploy that is no rehearsal.
     """
     found = Path(ref) if "/" in ref else _find_kept(state, ref)
     if found is None or not (found / "journal.sqlite").is_file():
@@ -220,7 +220,7 @@ def find_run(state: Path, ref: str) -> RunFolder:
 
 
 def _find_kept(state: Path, ref: str) -> Path | None:
-    """Return the folder of the run that ``ref`` means in a state folder; None without one."""
+    """Return the folder of the run that ``ref`` means in a state folder; None if it means none."""
     runs = list_runs(state)
     begun = [run for run in (*runs, *list_runs(state, rehearsals=True)) if ref and run.id.startswith(ref)]
     exact = next((run for run in begun if run.id == ref), None)
@@ -253,13 +253,13 @@ def _list_ambiguous(ref: str, runs: Sequence[RunFolder]) -> str:
 
 
 def name_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:
-    """Return the path of a new run's folder, whose id sorts by time; the folder is not made."""
+    """Return the path of a new run's folder, whose name sorts by time. The folder is not made."""
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S%f")[:18]
     return runs_folder(state, rehearsal=rehearsal) / f"{stamp}-{name}-{suffix}"
 
 
 def publish_draft(draft: Path, folder: Path) -> RunFolder:
-    """Move a finished draft to where runs are kept; durable when it returns.
+    """Move a finished draft to its place among the runs; durable when it returns.
 
     Raises RunError where the state folder is not ours, JournalError where that cannot be done; then nothing
     of it is left there.
@@ -285,7 +285,7 @@ def publish_draft(draft: Path, folder: Path) -> RunFolder:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and those above it that are missing, for nobody else, whatever the umask says."""
+    """Make a folder and the missing folders above it, for this user alone, whatever the umask says."""
     if not folder.is_dir():
         make_private(folder.parent)
         with suppress(FileExistsError):  # another run was faster

@@ -1,4 +1,4 @@
-"""A lock that a process holds, and the entry in it that says who: of one run, or of a state folder."""
+"""The lock of a run or of a state folder, and the entry in it that names the process that holds it."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from orchestrator.system.users import find_user_name
 
 _TRIES = 100
 _PLAINLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""A lock is a file: a link is not followed, and a pipe holds nobody up."""
+"""A lock is a regular file: the program follows no link, and waits for no pipe."""
 _MOMENT, _MOMENTS = 0.02, 25
 """Seconds between two looks at an entry that is being written, and how many there are."""
 
 
 class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who works on a run. All is None where a process has the lock and its entry cannot be read."""
+    """The process that works on a run. All is None if a process has the lock and its entry cannot be read."""
 
     user: str | None = None
     host: str | None = None
     pid: int | None = None
     since: str | None = None
-    """When it took the lock, in ISO 8601 with the offset."""
+    """When the process took the lock, in ISO 8601 with the offset."""
     unseen: bool = False
-    """The lock is free, but on a network file system it need not be known on this host: it may live."""
+    """The lock is free, but the process may be alive: on a network file system this host need not know."""
 
     @property
     def is_here(self) -> bool:
-        """Whether the process runs on this host, where a signal can reach it."""
+        """Return whether the process runs on this host, where a signal can reach it."""
         return self.pid is not None and self.host == socket.gethostname()
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LockHeldError(Exception):
-    """A process has the lock."""
+    """Another process has the lock."""
 
     def __init__(self, holder: LockHolder) -> None:
         super().__init__(str(holder))
@@ -63,30 +63,33 @@ class HolderLock:
         self._file = file
         self.before = before
         self.entry = msgspec.json.encode(_describe_process()).decode()
-        """We ourselves, as the entry that stands in the file."""
+        """The entry that names this process, as JSON."""
 
-    def name_us(self) -> None:
-        """Write our entry; a full disk keeps us from naming ourselves, not from holding the lock."""
+    def write_entry(self) -> None:
+        """Write the entry. A full disk leaves it empty, but the lock holds all the same."""
         with suppress(OSError):
             os.ftruncate(self._file.fileno(), 0)
             os.pwrite(self._file.fileno(), self.entry.encode(), 0)  # past every buffer: close writes nothing
 
     def close(self) -> None:
-        """Empty the entry, so that one that is left means a holder who was killed, and let go."""
+        """Empty the entry and release the lock.
+
+        So an entry in a free lock means that its process was killed.
+        """
         with suppress(OSError):
             os.ftruncate(self._file.fileno(), 0)
-        self.leave()
+        self.release()
 
-    def leave(self) -> None:
-        """Let go, and leave the entry as it is."""
+    def release(self) -> None:
+        """Release the lock and leave the entry as it is."""
         self._file.close()
 
 
 def take_lock(path: Path) -> HolderLock:
-    """Take the lock that the file at ``path`` is; it is made where it is missing. Names nobody in it yet.
+    """Take the lock in the file at ``path``, which is made if it is missing. The entry is not written yet.
 
-    The kernel drops a lock with its process, so a dead holder's is taken over. Raises HeldError where a
-    process has it, OSError where the file cannot be written.
+    The kernel drops a lock with its process, so the lock of a killed process is taken over. Raises
+    LockHeldError if a process has the lock, OSError if the file cannot be written.
     """
     handle = _open_lock(path, os.O_RDWR | os.O_CREAT)
     with ExitStack() as stack:
@@ -99,12 +102,12 @@ def take_lock(path: Path) -> HolderLock:
 
 
 def read_lock(path: Path) -> tuple[LockHolder | None, bool]:
-    """Return whom the entry at ``path`` names, and whether a process of this host's kernel has the lock.
+    """Return the holder in the entry at ``path``, and whether a process on this host has the lock.
 
-    Raises OSError where the file cannot be read; a missing one is a lock that nobody has.
+    Raises OSError if the file cannot be read. A missing file is a free lock.
     """
     try:
-        # Shared and for reading: a read-only disk lets us, and two who ask do not meet each other.
+        # Shared and for reading: that works on a read-only disk, and two readers do not block each other.
         handle = _open_lock(path, os.O_RDONLY)
         with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
             try:
@@ -117,7 +120,7 @@ def read_lock(path: Path) -> tuple[LockHolder | None, bool]:
 
 
 def _open_lock(path: Path, mode: int) -> int:
-    """Open the file that is a lock. Raises OSError, also where something else stands in its place."""
+    """Open the file of a lock. Raises OSError, also if something else stands in its place."""
     handle = os.open(path, mode | _PLAINLY, 0o600)
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle
@@ -126,7 +129,7 @@ def _open_lock(path: Path, mode: int) -> int:
 
 
 def _await_entry(file: IO[str]) -> LockHolder | None:
-    """Return whom the entry of a held lock names; one who has just taken it gets a moment to write there."""
+    """Return the holder of a held lock; a process that has just taken the lock gets a moment to write."""
     for _ in range(_MOMENTS):
         if entry := _read_entry(file):
             return entry
@@ -136,7 +139,7 @@ def _await_entry(file: IO[str]) -> LockHolder | None:
 
 
 def _read_entry(file: IO[str]) -> LockHolder | None:
-    """Return whom the entry names: None where it is empty, nobody known where it cannot be read."""
+    """Return the holder in the entry: None if it is empty, a holder without names if it cannot be read."""
     text = file.read()
     if not text:
         return None
@@ -153,10 +156,10 @@ def _describe_process() -> LockHolder:
 
 
 def _try_lock(handle: int) -> bool:
-    """Take the lock; False where somebody works under it.
+    """Take the lock, and return whether that was possible: another process may hold it.
 
-    One who asks for the holder has a share of the lock for an instant. To have a share beside them is
-    possible, beside a holder it is not: so they are told apart, and not mistaken for one.
+    A process that only reads the entry has a share of the lock for an instant. A second share beside a reader
+    is possible, beside a holder it is not: so the program tells both apart.
     """
     for _ in range(_TRIES):
         try:
@@ -167,7 +170,7 @@ def _try_lock(handle: int) -> bool:
             except BlockingIOError:
                 return False
             fcntl.flock(handle, fcntl.LOCK_UN)
-            time.sleep(random.random() * 0.02)  # noqa: S311 - two who start at once must not go in step
+            time.sleep(random.random() * 0.02)  # noqa: S311 - two processes that start at once must not go in step
         else:
             return True
     return False

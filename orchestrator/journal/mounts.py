@@ -1,4 +1,4 @@
-"""Which file system a folder is on, and whether other hosts may be on it too."""
+"""Which file system a folder is on, and whether other hosts may use that file system too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 def find_network_file_system(folder: Path) -> str | None:
     """Return the type of the network file system that ``folder`` is on (``nfs4``), None for a local one.
 
-    None as well where the system does not tell: it has no ``/proc``.
+    None also on a system without ``/proc``, which does not say it.
     """
     try:
         mounts = os.fsdecode(_MOUNTS.read_bytes())
@@ -32,7 +32,7 @@ def find_network_file_system(folder: Path) -> str | None:
 def find_file_system(mounts: str, path: str) -> str | None:
     """Return the type of the file system that ``path`` is on, by the text of a ``mountinfo``.
 
-    The longest mount point above the path counts, and of mounts on top of one another the last.
+    The longest mount point above the path counts. Of several mounts on one point the last counts.
     ``path`` is absolute and without links.
     """
     found: tuple[int, str] | None = None

@@ -1,6 +1,6 @@
-"""That no two runs of one state folder are at work on the same target.
+"""Refuses a run that would touch a target on which another run of the same state folder works.
 
-A target is the same by its installation and its parts, whatever the gateway is called in either plan.
+Two targets are the same by installation and parts, whatever name the gateway has in either plan.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from orchestrator.journal.pending import KEPT, WORD
 from orchestrator.text.counting import count_noun
 
 Wanted = Callable[[str, int], bool]
-"""Called with a target's id and the index of its wave."""
+"""Takes a target's id and the index of its wave; returns whether the run means that target."""
 
 PATIENCE = 10.0
-"""Seconds to wait for another run to have started."""
+"""Seconds to wait until another run has started."""
 
 _AT_ONCE = 20_000
-"""Targets of a live run that are read in one statement: it is not to wait for us."""
+"""Targets of a live run that one statement reads: the run itself must not wait for a reader."""
 
 _KEPT_OUT = f"(outcome = 'not_started' AND {WORD} IN {KEPT})"
 _SAME = """
@@ -40,7 +40,7 @@ _TOUCH = f"""
 INSERT OR IGNORE INTO touched SELECT place, {_PARTS} FROM main.target JOIN place_of_theirs USING (gateway)
 WHERE seq BETWEEN ? AND ? AND NOT ifnull({_KEPT_OUT}, 0)
 """
-# What a resume will open again is provisional until then.
+# A resume opens these outcomes again, and so its targets count although they have one.
 _SHARED = f"""
 SELECT id, wave FROM ours.target JOIN place_of_ours USING (gateway)
 JOIN touched ON touched.place = place_of_ours.place AND touched.parts = {_PARTS}
@@ -51,12 +51,12 @@ WHERE (outcome IS NULL OR outcome IN ('unknown', 'not_started')) AND NOT ifnull(
 async def refuse_overlap(
     gate: ExitStack, state: Path, ours: Path, wanted: Wanted = lambda _name, _wave: True
 ) -> None:
-    """Raise RunError where a live run of the state folder touches a target that we are about to touch,
-    or where that cannot be told.
+    """Raise RunError if a live run of the state folder touches a target that our run is about to touch, or if
+    that cannot be known.
 
-    ``ours`` is our journal, ``wanted`` says which of its unfinished targets are meant. ``gate`` gets what
-    keeps other runs from starting: close it once our own run is to be found and locked, so that of two that
-    start at the same instant the second one sees the first.
+    ``ours`` is our journal, and ``wanted`` says which of its unfinished targets our run means. ``gate`` gets
+    the lock that keeps other runs from starting. Close it once our own run is published and locked: then of
+    two runs that start at one instant the second sees the first.
     """
     await _enter_gate(gate, state)
     try:
@@ -84,16 +84,16 @@ async def _enter_gate(gate: ExitStack, state: Path) -> None:
             raise JournalError(f"{state}: runs cannot be kept here: {error.strerror}") from error
         else:
             gate.callback(lock.close)
-            lock.name_us()
+            lock.write_entry()
             return
         await anyio.sleep(0.02)
 
 
 def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None:
-    """Raise RunError for the first live one of ``runs`` that touches a wanted target of the journal ``ours``.
+    """Raise RunError for the first live run among ``runs`` that touches a wanted target of our journal.
 
-    A live run whose journal cannot be read may touch any: it is refused, too. Raises OSError where it cannot
-    be told whether a run is live.
+    A live run whose journal cannot be read may touch any target, so our run is refused, too. Raises OSError
+    if this host cannot know whether a run is live.
     """
     for run in runs:
         if run.journal.resolve() == ours.resolve() or (holder := run.read_holder()) is None:
@@ -122,7 +122,7 @@ def _advise(run: RunFolder, holder: LockHolder) -> str:
 
 
 def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
-    """Count the targets of both, and return the least id of ours among them."""
+    """Count the targets that both journals have, and return the first of our ids among them."""
     with closing(open_database(theirs, write=False, whole=False)) as database:
         with database.translated():
             database.run("ATTACH ? AS ours", (f"{ours.absolute().as_uri()}?mode=ro",))
@@ -141,7 +141,7 @@ def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
 
 
 def _number_installations(database: Database) -> bool:
-    """Number the installations that both plans name; False where there is none."""
+    """Number the installations that both plans name, and return whether there is one."""
     plans = {"theirs": read_plan(database), "ours": read_plan(database, schema="ours")}
     sides = {side: [gateway.installation for gateway in plan.gateways] for side, plan in plans.items()}
     common = sorted(set(sides["theirs"]).intersection(sides["ours"]))

@@ -1,9 +1,11 @@
-"""Whose a state folder is. What stands in it is believed and done: its plans name programs that we run, its
-journals say what is down. So it is ours alone, or it is refused.
+"""Refuses a state folder to which another user may write.
 
-Looked at are the state folder, the folders of its runs, and of a run its folder and the files that are read.
-Whoever may rename things in a folder further up can take the state folder away; what they put in its place is
-theirs, and refused.
+The program believes a state folder: its plans name commands that the program runs, and its journals say which
+targets are down. So the folder belongs to this user alone, or it is refused.
+
+The program checks the state folder, the folders of its runs, and of a run the folder and the files that it
+reads. A user who may rename entries of a folder further up can take the state folder away. But a folder in
+its place belongs to that user, and so is refused.
 """
 
 from __future__ import annotations
@@ -17,21 +19,21 @@ from orchestrator.errors import RunError
 from orchestrator.system.users import find_user_name
 
 TRUST_VARIABLE = "UNDEPLOY_TRUST_STATE"
-"""The environment variable that names a folder which is meant, whosoever it is."""
+"""The environment variable that names a state folder to be trusted, whoever owns it."""
 
 FILES = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "plan.yaml", "lock", "control")
-"""What is read of a run, and where a live one is spoken to."""
+"""The files of a run that the program reads, and the socket of a live run."""
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_state(state: Path) -> None:
-    """Raise RunError where a state folder is not ours alone; one that is not there yet will be."""
+    """Raise RunError if another user owns a state folder or may write to it. A missing folder is fine."""
     _check([state, *_list_run_folders(state)], state)
 
 
 def check_run(folder: Path) -> None:
-    """Raise RunError where a run's folder, the state folder around it or a file in it is not ours alone."""
+    """Raise RunError if another user owns, or may write to, a run's folder, its state folder or its files."""
     home = _find_state(folder)
     above = [] if home is None else [home, *_list_run_folders(home)]
     _check([*above, folder, *(folder / name for name in FILES)], home or folder)
@@ -42,7 +44,7 @@ def _list_run_folders(state: Path) -> Iterator[Path]:
 
 
 def _find_state(folder: Path) -> Path | None:
-    """Return the state folder that a run's folder lies in, if it lies in one."""
+    """Return the state folder that a run's folder lies in; None if it lies outside of any."""
     around = Path(os.path.realpath(folder)).parent
     return around.parent if around.name in ("runs", "rehearsals") else None
 

@@ -1,4 +1,4 @@
-"""What is still to be done, read from the journal in small batches: nothing holds all targets."""
+"""The targets that a run has still to do, read in batches: a journal may hold more than fit into memory."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _TELL_LEFT_UP = (
     "UPDATE target SET reason = ? || COALESCE(reason, outcome)"
     " WHERE seq = ? AND COALESCE(reason, '') NOT LIKE 'left up, since %'"
 )
-# Whatever could vanish holds one of these: most names do not, and are not read here.
+# A name that could vanish holds one of these. Few names do, and so the query reads few rows.
 _COULD_VANISH = (
     "SELECT id FROM target WHERE outcome IS NULL"
     " AND (id GLOB '*[%.;\\]*' OR instr(id, '//') OR substr(id, -1) = '/')"
@@ -74,7 +74,7 @@ _KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome
 
 
 Cursor = tuple[int, int]
-"""How far a leg was read: the depth and the number of the last target."""
+"""How far a step of a wave was read: the depth and the number of the last target."""
 
 START: Cursor = (-1, 0)
 
@@ -88,7 +88,7 @@ def _why_no_target(name: str) -> str | None:
 
 
 class PendingTargets:
-    """Reads the targets without an outcome. ``resumed`` says whether they may have a past."""
+    """Reads the targets without an outcome. ``resumed``: an earlier session may have sent requests."""
 
     def __init__(self, database: Database, plan: Plan, *, resumed: bool) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class PendingTargets:
         self._has_approval: bool | None = None
 
     def count_left(self) -> dict[tuple[WaveStep, str], int]:
-        """Count what is left by leg and gateway name, in the order of the legs."""
+        """Count the open targets by step of a wave and gateway name, in the order of the steps."""
         query = (
             "SELECT wave, step, gateway, COUNT(*) FROM target WHERE outcome IS NULL"
             " GROUP BY wave, step, gateway ORDER BY wave, step, gateway"
@@ -109,26 +109,26 @@ class PendingTargets:
         }
 
     def count_steps(self, wave: int) -> int:
-        """Return how many steps a wave has."""
+        """Return the number of steps of a wave."""
         count: int = self._database.one(
             "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?", (wave,)
         )[0]
         return count
 
     def list_begun(self) -> frozenset[WaveStep]:
-        """Return the legs that had begun before this session."""
+        """Return the steps of waves that had begun before this session."""
         if not self._resumed:
             return frozenset()
         return frozenset(list_begun(self._database))
 
     def list_prerequisites(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
-        """Yield what the open targets of a leg wait for."""
+        """Yield the targets that the open targets of a step of a wave wait for."""
         for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
             yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
 
     def list_untouched(self) -> Iterator[tuple[int, TargetId]]:
-        """Yield the number and the id of each open target that no undeploy was sent for."""
+        """Yield the number and the id of each open target for which no undeploy was sent."""
         query = (
             "SELECT seq, id FROM target WHERE outcome IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
@@ -138,7 +138,7 @@ class PendingTargets:
     def refuse_vanishing(self) -> None:
         """Raise JournalError for an open target whose name could turn into the address of something else.
 
-        No plan gives one, so somebody or something else has written it into the journal.
+        No plan gives such a name, so the journal was changed from outside.
         """
         for (name,) in self._database.rows(_COULD_VANISH):
             if why := _why_no_target(name):
@@ -147,7 +147,7 @@ class PendingTargets:
                 )
 
     def read_approved(self, seq: int) -> StateAtApproval | None:
-        """Return what an approval saw of the target with a number, where the run has one."""
+        """Return the approved state of the target with the number ``seq``; None without an approval."""
         if self._has_approval is None:
             self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
         if not self._has_approval:
@@ -159,12 +159,12 @@ class PendingTargets:
         )
 
     def count_targets(self) -> int:
-        """Count the whole plan."""
+        """Count all targets of the plan."""
         count: int = self._database.one("SELECT COUNT(*) FROM target")[0]
         return count
 
     def count_outcomes(self, wave_step: WaveStep | None = None) -> dict[tuple[Outcome, str], int]:
-        """Count what has ended, by outcome and the first word of its reason, in one leg or in all."""
+        """Count the ended targets by outcome and first word of the reason, in a step of a wave or in all."""
         where = "" if wave_step is None else " AND wave = ? AND step = ?"
         query = f"SELECT outcome, {WORD}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
         return {
@@ -173,7 +173,7 @@ class PendingTargets:
         }
 
     def count_not_started(self, word: Reason) -> dict[str, int]:
-        """Count what was not started for a reason that begins with ``word``, by gateway name."""
+        """Count by gateway name the targets that were not started for a reason that begins with ``word``."""
         query = (
             f"SELECT gateway, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = ?"
             " GROUP BY gateway ORDER BY gateway"
@@ -183,9 +183,9 @@ class PendingTargets:
     def read_batch(
         self, wave_step: WaveStep, gateway: str, after: Cursor
     ) -> tuple[list[tuple[Target, TargetHistory]], Cursor]:
-        """Return the next targets of a leg on a gateway behind ``after``, and how far that is.
+        """Return the next targets of a step of a wave on a gateway behind ``after``, and how far they reach.
 
-        Nobody comes before one that it waits for; apart from that they come in the plan's order.
+        A target comes after those that it waits for. Apart from that the targets come in the plan's order.
         """
         values = (*wave_step, self._names.index(gateway), *after, BATCH)
         rows = list(self._database.rows(_OPEN, values))
@@ -207,17 +207,17 @@ class PendingTargets:
 
 
 class HoldRule(Struct, frozen=True):
-    """Why a target is kept out of a run: the word, and the test that gives the pattern that says so."""
+    """A rule that keeps targets out of a run: the word of the reason, and the test."""
 
     word: Reason
     test: Callable[[str, int], str | None]
-    """Called with a target's id and the index of its wave."""
+    """Takes a target's id and the index of its wave; returns the pattern that matches, else None."""
 
 
 def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
-    """Give each open target that a hold matches its outcome; the first hold that matches counts.
+    """Give each open target that a rule matches its outcome; the first rule that matches counts.
 
-    Returns how many were held back.
+    Returns the number of targets that were held back.
     """
     holds = list(holds)
     if not holds:
@@ -235,8 +235,11 @@ def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
 
 
 def split_into_steps(database: Database, sizes: Iterable[tuple[int, Callable[[int], Iterable[int]]]]) -> None:
-    """Split waves into steps. ``sizes`` gives for a wave's index what makes the bounds of its steps from how
-    many of its targets are open. Nobody comes in an earlier step than one that it waits for."""
+    """Split waves into steps.
+
+    ``sizes`` gives the index of a wave, and the function that returns the bounds of its steps for a number of
+    open targets. No target comes in an earlier step than one that it waits for.
+    """
     with database.transaction():
         for wave, bounds_of in sizes:
             count = database.one("SELECT COUNT(*) FROM target WHERE wave = ? AND outcome IS NULL", (wave,))[0]
@@ -245,10 +248,10 @@ def split_into_steps(database: Database, sizes: Iterable[tuple[int, Callable[[in
 
 
 def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
-    """Make what an earlier session left provisional open again, as far as it is ``wanted``.
+    """Open again the ``wanted`` targets whose outcome is provisional, and return their number.
 
-    ``wanted`` is called with a target's id and the index of its wave. Returns how many are open now. What a
-    killed session left is named so first; what was held back stays so.
+    ``wanted`` takes a target's id and the index of its wave. A target that a killed session left open first
+    gets an outcome that says so. A target that was held back stays so.
     """
     with database.transaction():
         database.run(_KILLED, (KILLED,))
@@ -258,8 +261,10 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
 
 
 def leave_up(database: Database, restore: str) -> frozenset[str]:
-    """Return the ids of the unfinished targets in ``touched_again``, which a resume leaves alone; an outcome
-    that the session before did not give them is given now, and the reason names the ``restore``."""
+    """Return the ids of the unfinished targets in ``touched_again``, which a resume leaves alone.
+
+    A target that got no outcome in the session before gets one now. Its reason names the ``restore``.
+    """
     with database.transaction():
         database.run(_KILLED, (KILLED,))
         rows = list(database.rows(_LEFT_UP))

@@ -1,4 +1,4 @@
-"""What the engine writes while a run goes on: intents, results, outcomes, notes and sessions."""
+"""The rows that the engine writes while a run goes on: intents, results, outcomes, notes and sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdic
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import TargetEnd
 
-# What an earlier session has seen is not lost to a later one that saw nothing.
+# A snapshot of an earlier session stays if a later session could see nothing.
 _SNAPSHOT = """
 INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (seq) DO UPDATE SET taken = excluded.taken, verdict = excluded.verdict, value = excluded.value
@@ -29,18 +29,18 @@ _REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHER
 
 
 class SessionRecord:
-    """The journal of one session, as the engine sees it. Times are Unix seconds."""
+    """Writes the rows of one session. Times are Unix seconds."""
 
     def __init__(self, writing: RowSink, session: int) -> None:
         self._writing = writing
         self.session = session
 
     async def begin(self, at: float, holder: str, options: SessionOptions) -> None:
-        """Keep that this session began; durable when it returns."""
+        """Write that this session began; durable when this method returns."""
         await self._writing.write(_BEGIN, (self.session, at, holder, options.encode()))
 
     async def keep_intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
-        """Keep that a request is about to leave. Only when this returns may it leave.
+        """Write that a request is about to leave. It may leave only when this method returns.
 
         Raises DiskError where that failed: then the intent is not in the journal.
         """
@@ -56,7 +56,7 @@ class SessionRecord:
         status: int | None,
         sent: bool,
     ) -> None:
-        """Keep what came of a request; durable before this worker's next intent is."""
+        """Write the result of a request; durable before the next intent of this worker."""
         pods = _encode_pods(reading) if reading.pods else None
         values = (
             seconds,
@@ -69,41 +69,43 @@ class SessionRecord:
         self._writing.post(RESULT, (*values, pods, target.seq, number))
 
     def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
-        """Keep what was seen of a target; durable before the next intent of its worker is."""
+        """Write what a look saw of a target; durable before the next intent of this worker."""
         value = _replace_surrogates(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 
     def keep_outcome(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
-        """Keep what became of a target in this session."""
+        """Write the outcome of a target."""
         self._writing.post(
             ENDED, (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq)
         )
 
     def keep_wave_step(self, at: float, wave_step: WaveStep) -> None:
-        """Keep that a step of a wave began."""
+        """Write that a step of a wave began."""
         self.keep_note(at, "leg", text=encode_wave_step(wave_step))
 
     def keep_pace(self, at: float, gateway: str, rate: float | None) -> None:
-        """Keep what bounds a lane's undeploys, in requests a second; None says that nothing does any more."""
+        """Write the bound of a lane, in undeploys a second; None says that the bound is gone."""
         self.keep_note(at, "pace", gateway=gateway, text=encode_pace(rate))
 
     def keep_control(self, at: float, note: ControlNote) -> None:
-        """Keep what a person asked of the run."""
+        """Write what a person asked of the run."""
         self.keep_note(at, "control", text=encode_control(note))
 
     def keep_note(
         self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None
     ) -> None:
-        """Keep what happened to a lane, or to the run as a whole."""
+        """Write what happened to a lane, or to the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _replace_surrogates(text)))
 
     def leave_target(self, seq: int, reason: str, at: float) -> None:
-        """End a target that nothing was sent for."""
+        """End an open target for which nothing was sent."""
         self._writing.post(_LEAVE, (_replace_surrogates(reason), at, seq))
 
     def leave_rest(self, reason: str, at: float, *, gateway: int | None = None) -> None:
-        """End what was not reached, for one gateway (its index) or for all: ``not_started``, or ``unknown``
-        where an earlier session left a doubt."""
+        """End the open targets of one gateway (its index) or of all.
+
+        They are ``not_started``, or ``unknown`` if an earlier session left a doubt.
+        """
         if gateway is None:
             self._writing.post(_REST, (_replace_surrogates(reason), at))
         else:
@@ -112,13 +114,13 @@ class SessionRecord:
     async def finish(
         self, at: float, *, state: str, stopped_by: str | None, exit_status: int, seconds: float
     ) -> None:
-        """Keep how this session ended; all of it is durable when this returns."""
+        """Write how this session ended; all rows are durable when this method returns."""
         await self._writing.write(
             _FINISH, (at, state, _replace_surrogates(stopped_by), exit_status, seconds, self.session)
         )
 
     async def flush(self) -> None:
-        """Return once all that was handed in is on disk."""
+        """Return once all rows are on disk."""
         await self._writing.flush()
 
 
@@ -128,14 +130,14 @@ def _encode_pods(reading: Reading) -> str:
 
 
 def _replace_surrogates(text: str | None) -> str | None:
-    """A vendor's JSON may hold half a surrogate pair, which is no text that can be stored."""
+    """Return a text that can be stored: a vendor's JSON may hold half a surrogate pair, which cannot."""
     return text if text is None else text.encode("utf-8", "replace").decode()
 
 
 def decode_reading(
     act: Act, code: str | None, message: str | None, verdict: str | None, pods: str | None, *, evidence: str
 ) -> Reading | None:
-    """Make a reading again from its row; None where the intent has no result.
+    """Return the reading in a row of ``attempt``; None if the intent has no result.
 
     ``evidence`` is the gateway's own word for its proof: a reply that named pods has proved something.
     """

@@ -1,4 +1,4 @@
-"""What a run did not finish, read from its journal as a stream."""
+"""The targets that a run did not finish, read from its journal as a stream."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from orchestrator.report.values import Report
 _WORDS = ", ".join(f"'{word}'" for word in Reason)
 _DOWN = f"('{Outcome.UNDEPLOYED}', '{Outcome.ALREADY_UNDEPLOYED}')"
 
-# `rest` is what is left; `edge` what comes first there and is not down; `stuck` comes after something that is
-# neither down nor left, directly or not: `needs` is what it waits for.
+# `rest` has the targets that are left, `edge` the pairs of them and of targets that come before and are not
+# down. A target in `stuck` comes, directly or not, after a target that is neither down nor left: `needs`.
 _GATHER = (
     "CREATE TEMP TABLE rest (seq INTEGER PRIMARY KEY)",
     f"""
@@ -67,7 +67,7 @@ CROSS JOIN target AS first ON first.seq = stuck.needs ORDER BY stuck.seq
 
 
 class RemainingTarget(NamedTuple):
-    """A target that a run did not finish, why, and which others that are left go before it."""
+    """A target that a run did not finish, the reason, and the remaining targets that go before it."""
 
     target: Target
     outcome: Outcome
@@ -76,7 +76,7 @@ class RemainingTarget(NamedTuple):
 
 
 class RemainderCause(NamedTuple):
-    """How many targets are left for one cause, and the reason of the first of them."""
+    """The number of targets that are left for one cause, and the reason of the first of them."""
 
     outcome: Outcome
     targets: int
@@ -84,9 +84,9 @@ class RemainderCause(NamedTuple):
 
 
 class Remainder:
-    """What a run that is not at work has left: not started, failed and unknown, without what is protected.
+    """The targets that an ended run left: not started, failed and unknown, without the protected ones.
 
-    What comes after a target that is protected, and so never down, is held out as well: see ``stuck``.
+    A target that comes after a protected target could never go, and so is left out as well: see ``stuck``.
     """
 
     def __init__(self, database: Database, account: JournalReportSource, folder: str) -> None:
@@ -94,7 +94,7 @@ class Remainder:
         self.plan: Plan = account.plan
         self.report: Report = account.report
         self.folder = Path(folder)
-        """Where relative paths of the plan start."""
+        """The folder where relative paths of the plan begin."""
         with database.translated():
             for statement in _GATHER:
                 database.run(statement)
@@ -103,16 +103,16 @@ class Remainder:
 
     @property
     def count(self) -> int:
-        """How many targets are left."""
+        """The number of targets that are left."""
         return sum(self.by_wave.values())
 
     def groups(self) -> Iterator[RemainderCause]:
-        """Yield why they are left, in the order in which the causes first appear."""
+        """Yield the causes for which targets are left, in the order of their first targets."""
         for outcome, count, reason, *_ in self._database.rows(_GROUPS):
             yield RemainderCause(Outcome(outcome), count, reason)
 
     def targets(self) -> Iterator[RemainingTarget]:
-        """Yield what is left in the plan's order."""
+        """Yield the remaining targets in the plan's order."""
         names = [gateway.name for gateway in self.plan.gateways]
         before = _PrerequisiteStream(self._database)
         for seq, name, gateway, wave, description, persistent, outcome, reason in self._database.rows(_LEFT):
@@ -121,12 +121,12 @@ class Remainder:
             yield RemainingTarget(target, Outcome(outcome), reason, before.of(seq))
 
     def stuck(self) -> Iterator[tuple[str, str]]:
-        """Yield the ids of what is held out, each with the id of what it comes after."""
+        """Yield the ids of the targets that are left out, each with the id of the one that it comes after."""
         return ((name, needs) for name, needs in self._database.rows(_STUCK))
 
 
 class _PrerequisiteStream:
-    """What goes before each of a stream of targets, read alongside: both come in the order of ``seq``."""
+    """The targets that go before those of a stream, read alongside: both come in the order of ``seq``."""
 
     def __init__(self, database: Database) -> None:
         self._rows = database.rows(_AFTER)
@@ -142,9 +142,9 @@ class _PrerequisiteStream:
 
 @contextmanager
 def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
-    """Open the journal of a run for what it has left.
+    """Open the journal of a run for its remainder.
 
-    Raises RunError where the run is going on, and UsageError where it is none whose rest could be undeployed.
+    Raises RunError if a process works on the run, and UsageError for a restore and for a rehearsal.
     """
     database = folder.open()
     try:
@@ -156,7 +156,7 @@ def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
         if meta.act != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta.act}, which has no remainder to undeploy")
         account = JournalReportSource(database, folder.id, held=False, restores=folder.list_restores())
-        # Asked once the moment that is read is fixed: whoever begins later changes nothing of it.
+        # After the transaction began: a process that begins later changes nothing that is read here.
         if holder := folder.describe_holder():
             raise RunError(
                 f"run {folder.id} is going on ({holder}): what it leaves is known once it has ended"

@@ -1,8 +1,8 @@
-"""Which restores of a run have begun, and which of its targets they have brought back.
+"""The restores of a run that have begun, and the targets that they have brought back.
 
-A restore is a run of its own that names the run (or the runs) it brings back. It is found by reading the
-journals that lie beside that run's: nothing is written into the run itself, so a restore that was killed at
-any instant is found like one that ended.
+A restore is a run of its own, which names the runs that it brings back. The program finds it in the journals
+beside that of the run, and writes nothing into the run itself. So a restore that was killed at any instant is
+found like one that ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import RunId
 
-# Logins and lists are kept as notes; an intent that never left says so.
+# Logins and lists are notes. An intent that never left has `sent` 0.
 _BEGUN = """
 SELECT MIN(at) FROM (
     SELECT MIN(started) AS at FROM attempt WHERE sent IS NOT 0
@@ -36,31 +36,31 @@ _PLACES = "CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY) WITHOUT ROWID"
 
 
 class Restore(Struct, frozen=True, kw_only=True):
-    """One restore of a run, as its own journal knows it."""
+    """One restore of a run, by its own journal."""
 
     id: RunId
     journal: Path
     brings_back: tuple[RunId, ...]
-    """The runs that it brings back: one, or those of a chain."""
+    """The runs that the restore brings back: one, or those of a chain."""
     begun: float | None
-    """Unix seconds of its first request; None where none was sent."""
+    """Unix seconds of its first request; None if it sent none."""
     live: bool
     """A process works on it now."""
     whole: bool
-    """It has reached its end."""
+    """The restore has reached its end."""
 
 
 def find_restores(runs: Path) -> tuple[Restore, ...]:
-    """Return the restores whose folders lie in ``runs``, the oldest first, as far as they can be read."""
+    """Return the restores in the folder ``runs`` that can be read, the oldest first."""
     try:
         folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
-    except OSError:  # there is none, or somebody else's may not be listed
+    except OSError:  # the folder is missing, or another user's
         return ()
     return tuple(restore for restore in map(_read_restore, folders) if restore is not None)
 
 
 def select_restores(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:
-    """Return those of ``restores`` that bring back ``run`` and have begun, or are about to."""
+    """Return the restores that bring back ``run`` and have begun or are about to."""
     return tuple(
         each for each in restores if run in each.brings_back and (each.begun is not None or each.live)
     )
@@ -92,7 +92,7 @@ def _is_live(folder: Path) -> bool:
 
 
 def collect_up_again(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
-    """Make the temporary table ``up_again``: the ids of a run's targets that ``restores`` have brought back.
+    """Make the temporary table ``up_again``: the ids of the targets that ``restores`` have brought back.
 
     ``database`` is the run's journal, ``gateways`` are those of its plan.
     """
@@ -109,8 +109,10 @@ def collect_touched_again(
 def read_restored_outcome(
     restore: Restore, gateways: Iterable[Gateway], name: str
 ) -> tuple[str | None, str | None] | None:
-    """Return the outcome and the reason that a restore has for the target with the run's id ``name``; None
-    where it does not touch it, or cannot be read."""
+    """Return the outcome and the reason that a restore has for the target ``name`` of its run.
+
+    None if the restore does not touch the target, or if its journal cannot be read.
+    """
     ours, _, parts = name.partition("/")
     installation = {gateway.name: gateway.installation for gateway in gateways}[ours]
     with suppress(JournalError), closing(open_database(restore.journal, write=False, whole=False)) as theirs:
@@ -146,7 +148,7 @@ def _collect(
 
 
 def _list_ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
-    """Yield the ids, under the run's own names of its gateways, that ``query`` gives of a restore."""
+    """Yield the ids that ``query`` gives of a restore, with the names that the run has for its gateways."""
     with closing(open_database(restore.journal, write=False, whole=False)) as database:
         theirs = _read_installations(database)
         for (name,) in database.rows(query):

@@ -1,6 +1,6 @@
-"""The journal's tables. A journal is one SQLite database.
+"""The tables of a journal, which is one SQLite database.
 
-``FORMAT`` changes when an older program could not read it.
+``FORMAT`` changes when an older program could not read a new journal; then ``migrations`` gets a step.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 FORMAT = 2
 
 APPLICATION_ID = 0x554E4450
-"""Marks the file as ours in SQLite's header: ``UNDP``."""
+"""Marks the file in SQLite's header as a journal of this program: ``UNDP``."""
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- The targets, in the plan's order, and what became of them. `gateway` and `wave` are indices into the plan;
 -- `file`, `line`, `column` say where the target was written. `step` is the step of its wave, from 0. `depth`
--- is 0 where it comes after nobody, else one more than the deepest of those that it comes after.
+-- is 0 for a target that comes after no other, else one more than the deepest of those that it comes after.
 CREATE TABLE target (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, gateway INTEGER NOT NULL, wave INTEGER NOT NULL,
     file INTEGER NOT NULL, line INTEGER NOT NULL, column INTEGER NOT NULL,
@@ -24,22 +24,22 @@ CREATE TABLE target (
     outcome TEXT, reason TEXT, evidence TEXT, seconds REAL, ended REAL
 );
 
--- `seq` may go only once `needs` is down.
+-- The target `seq` may go only once the target `needs` is down.
 CREATE TABLE dependency (
     seq INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (seq, needs)
 ) WITHOUT ROWID;
 
--- What was seen of a target before its undeploy, as JSON (a `model.Snapshot`); in a restore, what its parent
--- saw.
+-- What a look saw of a target before its undeploy, as JSON (a `Snapshot`); in a restore, what a look of its
+-- parent saw.
 CREATE TABLE snapshot (
     seq INTEGER PRIMARY KEY, taken REAL NOT NULL, verdict TEXT NOT NULL, value TEXT NOT NULL
 );
 
--- What an approval saw of a target: undeployed only if it is still so.
+-- The state of a target that was approved: the run undeploys the target only if it is still so.
 CREATE TABLE approved (seq INTEGER PRIMARY KEY, state TEXT NOT NULL, revision TEXT, since TEXT);
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
--- fills the rest. `sent` is 0 where nothing left this machine. `pods` are those that a partial result named,
+-- fills the rest. `sent` is 0 if nothing left this machine. `pods` are those that a partial result named,
 -- as JSON: some names, the count of all pods, and how many more did not obey. In a restore `verdict` speaks
 -- of what is wanted: `down` is "as it should be".
 CREATE TABLE attempt (
@@ -49,7 +49,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (seq, number)
 ) WITHOUT ROWID;
 
--- One row a time that a process worked on the run: the first one, and each resume.
+-- One row for each time that a process worked on the run: the first session, and each resume.
 CREATE TABLE session (
     number INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL,
     holder TEXT NOT NULL, options TEXT NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE note (
 """
 
 AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq)"
-"""Made once all targets are in, which is far cheaper than keeping it up to date row by row."""
+"""Made once all targets are in: to keep the index up to date row by row costs far more."""
 
 _UNSETTLED = """EXISTS (
     SELECT 1 FROM attempt AS a
@@ -79,14 +79,14 @@ _UNSETTLED = """EXISTS (
 IN_DOUBT = _UNSETTLED.format(
     verdict="(a.verdict IS NULL OR a.verdict IN ('doubt', 'strange', 'partial', 'removed'))"
 )
-"""True of a target that an undeploy of ours may have reached, and no later look called deployed.
+"""True of a target that an undeploy of the run may have reached, and that no later look saw deployed.
 
-In a restore it is a deploy, and `up` and `down` are exchanged throughout: `up` is "not yet as it should be".
+In a restore read "deploy", and exchange `up` and `down`: there `up` means "not yet as it should be".
 """
 
 _CONTESTED = _UNSETTLED.format(verdict="a.verdict = 'contested'")
 OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} OR {_CONTESTED} THEN 'unknown' ELSE 'not_started' END"
-"""The outcome of a target that the run did not end; what a refusal may mean is for a look to say, too."""
+"""The outcome of a target that the run did not end. A contested refusal is a doubt: a look settles it."""
 
 INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
 RESULT = (
@@ -96,4 +96,4 @@ RESULT = (
 ENDED = "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
 
 TOGETHER = frozenset((INTENT, RESULT, ENDED))
-"""The three statements that every target needs; within one commit their order does not matter."""
+"""The three statements that every target needs. Within one commit their order does not matter."""

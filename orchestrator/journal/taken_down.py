@@ -1,4 +1,4 @@
-"""What a run took down, as its journal knows it: where a restore begins."""
+"""The targets that a run took down, with their snapshots: the start of a restore."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
 
-# Where some pods obeyed and others did not, the manager may call it deployed all the same. And what was still
-# up after one undeploy may have gone down by the next, be that refused.
+# If some pods obeyed and others did not, the manager may call the target deployed all the same. And a target
+# that was still up after one undeploy may have gone down by the next, even if that was refused.
 _REACHED = f"""(
     outcome IN ('undeployed', 'unknown') OR {IN_DOUBT} OR EXISTS (
         SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.act <> 'look' AND (
@@ -34,7 +34,7 @@ _UNSEEN = f"""
 SELECT COUNT(*) FROM target LEFT JOIN snapshot USING (seq)
 WHERE snapshot.verdict IS NOT 'up' AND {_REACHED}
 """
-# Of the view `ended`, and without what a restore has brought back.
+# From the view `ended`, without the targets that a restore has brought back.
 _WAY_BACK = f"""
 SELECT outcome = 'undeployed' AS taken, snapshot.verdict,
     COALESCE(value ->> 'code', ''), COALESCE(value ->> 'message', ''), COUNT(*)
@@ -52,7 +52,7 @@ WHERE snapshot.verdict = 'up' AND {_REACHED} AND target.id NOT IN (SELECT id FRO
 GROUP BY 1 ORDER BY 1
 """
 _CAUSES = 5
-"""So many causes are told one by one."""
+"""So many causes are named one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
 _LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
 
@@ -70,7 +70,7 @@ class TakenDown(NamedTuple):
 
 
 def list_taken_down(database: Database) -> Iterator[TakenDown]:
-    """Yield what the run took down, or may have, the last one first."""
+    """Yield the targets that the run took down, or may have, the last one first."""
     for seq, name, gateway, wave, persistent, value in database.rows(_TAKEN):
         keeps = None if persistent is None else bool(persistent)
         snapshot = msgspec.json.decode(value, type=Snapshot)
@@ -78,18 +78,18 @@ def list_taken_down(database: Database) -> Iterator[TakenDown]:
 
 
 def count_unseen(database: Database) -> int:
-    """Count what the run took down although no snapshot had seen it deployed."""
+    """Count the targets that the run took down although no snapshot had seen them deployed."""
     count: int = database.one(_UNSEEN)[0]
     return count
 
 
 def list_order(database: Database) -> Iterator[tuple[int, int]]:
-    """Yield who went after whom, by their numbers."""
+    """Yield the numbers of each target that went after another, and of that other one."""
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
 def assess_restore(database: Database, mode: str) -> RestoreOutlook:
-    """Count what a restore of the run could bring back, and why not the rest.
+    """Return how many targets a restore of the run could bring back, and why not the others.
 
     ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``.
     """
@@ -99,7 +99,7 @@ def assess_restore(database: Database, mode: str) -> RestoreOutlook:
         kept = verdict == Verdict.UP.value
         counts[bool(taken), kept] += count
         if not kept:
-            # Without a code of the vendor's it is the version that has no look, however it says so.
+            # Without a code of the vendor, the version of the gateway has no look, whatever its message says.
             bare = verdict == Verdict.NOT_OFFERED.value and not code
             lost[_explain_missing_snapshot(verdict, "" if bare else f"{code} {message}".strip(), mode)] += (
                 count
@@ -115,13 +115,13 @@ def assess_restore(database: Database, mode: str) -> RestoreOutlook:
 
 
 def list_still_down(database: Database) -> Iterator[tuple[str, int]]:
-    """Yield the id, and the index of the gateway, of each target that only a restore by this journal's
-    snapshots would bring back. ``database`` is as for ``assess_restore``."""
+    """Yield the id, and the index of the gateway, of each target that only a restore by this journal would
+    bring back. ``database`` is as for ``assess_restore``."""
     return ((name, gateway) for name, gateway in database.rows(_STILL_DOWN))
 
 
 def _explain_missing_snapshot(verdict: str | None, text: str, mode: str) -> str:
-    """Return why a target has no snapshot that brings it back, as a clause."""
+    """Return as a clause why a target has no snapshot that brings it back."""
     match verdict:
         case None if mode == "off":
             return "the plan keeps no snapshots (snapshot: off)"
@@ -145,7 +145,7 @@ def _group_causes(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
 
 
 def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:
-    """Keep in a restore's journal what its parent saw, by the numbers of the restore."""
+    """Insert the snapshots of the parent into a restore's journal, by the numbers of the restore."""
     rows: list[tuple[Value, ...]] = [
         (seq, msgspec.json.encode(snapshot).decode()) for seq, snapshot in snapshots
     ]
@@ -154,6 +154,6 @@ def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]
 
 
 def leave_out(database: Database, left: Iterable[tuple[int, str]]) -> None:
-    """Keep why targets are left out of a restore."""
+    """Write why targets are left out of a restore."""
     with database.transaction():
         database.run_many(_LEFT, [(reason, seq) for seq, reason in left])

@@ -1,7 +1,7 @@
 """How rows become durable: whatever was queued while the last commit ran goes into the next one.
 
-No timer stands between an intent and its commit, so a busy run groups its commits by itself and an idle one
-waits for nothing. A result that nobody waits for is committed with the next intent, or a moment later.
+No timer stands between an intent and its commit. So a busy run groups its commits by itself, and an idle run
+waits for nothing. A result, for which no caller waits, is committed with the next intent, or a moment later.
 
 Only the commit, which waits for the disk, has a thread of its own. The rows are handed to SQLite on the event
 loop: there they cost microseconds, while a second thread would fight the loop for the interpreter row by row.
@@ -21,10 +21,10 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import TOGETHER
 
 IDLE = 0.05
-"""Seconds after which a result that no intent followed is committed on its own."""
+"""Seconds after which a result is committed on its own, if no intent follows it."""
 
 LAST_COMMIT = 0.5
-"""Seconds that a commit which is under way gets when the writing is cut off."""
+"""Seconds that a running commit gets when the writing is cut off."""
 
 RowEntry = tuple[str, tuple[Value, ...]]
 
@@ -33,14 +33,14 @@ Waiter = tuple[RowEntry | None, asyncio.Future[None]]
 
 
 class _CommitBatch(NamedTuple):
-    """What one commit holds: rows that nobody waits for, and those who wait, with or without a row."""
+    """One commit: rows that no caller waits for, and callers that wait, with or without a row."""
 
     posted: list[RowEntry]
     waiting: list[Waiter]
 
 
 class RowSink(Protocol):
-    """How a journal is written. The thread below is one way; a simulated disk is another."""
+    """Takes the rows of a journal. ``GroupCommitWriter`` is one; a simulated disk is another."""
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None: ...
     async def write(self, statement: str, values: tuple[Value, ...]) -> None: ...
@@ -49,7 +49,7 @@ class RowSink(Protocol):
 
 
 class GroupCommitWriter:
-    """Writes rows in the order of the calls. To be made and used on one event loop."""
+    """Writes rows in the order of the calls, for callers on one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -84,7 +84,8 @@ class GroupCommitWriter:
     async def close(self) -> None:
         """Commit what is queued, if that is possible, and end the thread. Safe to call twice.
 
-        Whoever cancels this does not wait for a disk that never answers: the thread is left to its commit.
+        A caller that is cancelled does not wait for a disk that never answers: the thread is left to its
+        commit.
         """
         if self._closed:
             return
@@ -104,12 +105,12 @@ class GroupCommitWriter:
         future = self._loop.create_future()
         self._waiting.append((entry, future))
         if self._under_way is None and len(self._waiting) == 1:
-            # At the end of this turn of the loop, so that all whose turn it is share the commit.
+            # At the end of this turn of the loop, so that all tasks that run in it share the commit.
             self._loop.call_soon(self._begin)
         await future
 
     def _begin(self) -> None:
-        """Hand all that is queued to SQLite, and have it committed."""
+        """Hand all queued rows to SQLite, and order the commit."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -123,7 +124,7 @@ class GroupCommitWriter:
                 [*batch.posted, *(entry for entry, _ in batch.waiting if entry)]
             ):
                 self._database.run_many(statement, rows)
-        except Exception as error:  # noqa: BLE001 - a bug of ours must reach those who wait, or they hang
+        except Exception as error:  # noqa: BLE001 - a bug of ours must reach the waiting callers, or they hang
             self._database.roll_back()
             self._settle(batch, error)
         else:
@@ -138,11 +139,11 @@ class GroupCommitWriter:
             except Exception as caught:  # noqa: BLE001 - as in _begin
                 error = caught
                 self._database.roll_back()
-            with suppress(RuntimeError):  # the loop is gone, where the writing was cut off
+            with suppress(RuntimeError):  # the loop is gone if the writing was cut off
                 self._loop.call_soon_threadsafe(self._settle, batch, error)
 
     def _settle(self, batch: _CommitBatch, error: Exception | None) -> None:
-        """Tell those who wait how it went, and begin with what was queued meanwhile."""
+        """Tell the waiting callers the result, and begin with the rows that were queued meanwhile."""
         self._under_way = None
         if error is not None:
             self._queued[:0] = batch.posted

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 class Outcome(StrEnum):
@@ -23,11 +19,11 @@ class Outcome(StrEnum):
 
 
 DONE = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED, Outcome.RESTORED, Outcome.ALREADY_DEPLOYED})
-"""What a run wants of its targets: an undeploy the first two, a restore the others."""
+"""The outcomes that a run aims at: an undeploy at the first two, a restore at the others."""
 
 
 class Reason(StrEnum):
-    """The word with which a reason begins, before its colon."""
+    """The first word of a reason, before its colon."""
 
     WINDOW = "window"
     STOP_RULE = "stop_rule"
@@ -50,7 +46,7 @@ class Reason(StrEnum):
 
 
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
-"""Why a target was kept out of a run on purpose."""
+"""The reasons of targets that were left out of a run on purpose."""
 
 Counts = Mapping[tuple[Outcome, str], int]
-"""How many targets by outcome and by the first word of the reason (empty where there is none)."""
+"""Numbers of targets by outcome and first word of the reason, which is empty for a target without one."""
