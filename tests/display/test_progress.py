@@ -174,9 +174,9 @@ def test_a_closed_lane_takes_no_more_time_and_an_ended_run_has_no_forecast() -> 
     progress = fold(started({"roma-eu": 5, "apim": 2}), closed, ended("apim/a", at=START + 1))
 
     assert ends(progress, START + 2) == (4, None, None)
-    assert fold(*story.short_run()).forecast(START + 5) is None
-    assert steady(story.stopping()).forecast(START + 10) is None
-    assert fold(started({"apim": 1}), ended("apim/a")).forecast(START + 1) is None
+    assert fold(*story.short_run()).make_forecast(START + 5) is None
+    assert steady(story.stopping()).make_forecast(START + 10) is None
+    assert fold(started({"apim": 1}), ended("apim/a")).make_forecast(START + 1) is None
 
 
 def part(wave: str, rest: float = 0.0, number: int = 1, **left: int) -> PartLeft:
@@ -198,7 +198,7 @@ class TestParts:
 
     def test_the_next_wave_waits_for_the_slowest_gateway(self) -> None:
         events = [wave("one", START), *self.work("apim", 20, 0, 2.0), *self.work("roma", 10, 0, 1.0)]
-        found = fold(self.BOTH, *events).forecast(START + 10)
+        found = fold(self.BOTH, *events).make_forecast(START + 10)
 
         assert found is not None
         assert [(one.name, round((one.done or 0) - START)) for one in found.waves] == [
@@ -235,7 +235,7 @@ class TestParts:
             timeouts={"apim": 120.0, "roma": 20.0},
         )
         waits = story.RunWaiting(at=START + 5, why="pause_after", until=START + 105, wave="one")
-        found = fold(begun, wave("one", START), waits).forecast(START + 6)
+        found = fold(begun, wave("one", START), waits).make_forecast(START + 6)
 
         assert found is not None
         assert (found.done, found.fits) == (None, False)
