@@ -19,7 +19,7 @@ from tests.support.spelling import SPELLINGS
 
 
 class Fails:
-    """Stands in for a command's module: its command raises what it was made with."""
+    """Stands in for a command's module: its command raises the given error."""
 
     def __init__(self, error: BaseException) -> None:
         @click.command("check")

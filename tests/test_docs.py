@@ -12,7 +12,7 @@ from orchestrator.cli import execute
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PLAN = re.compile(r"^```yaml\n(?P<plan>version: 1\n.*?)^```$", re.DOTALL | re.MULTILINE)
-# A fenced block whose first line is a command that asks for help; what follows is what it prints.
+# A fenced block whose first line is a command that asks for help; its output follows.
 BLOCK = re.compile(
     r"^```[a-z]*\n\$ undeploy (?P<arguments>[^\n]*--help)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )

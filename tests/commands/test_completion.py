@@ -1,4 +1,4 @@
-"""What a shell is offered behind the name of a command."""
+"""The completions that a shell gets for the arguments of a command."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def kept(state: Path, suffix: str, *, rehearsal: bool = False) -> str:
     return publish_draft(place, name_folder(state, name="x", suffix=suffix, at=START, rehearsal=rehearsal)).id
 
 
-def offered(folder: Path, line: str, **variables: str) -> list[str]:
-    """Return what bash is offered at the end of ``line``."""
+def complete_line(folder: Path, line: str, **variables: str) -> list[str]:
+    """Return the completions that bash gets at the end of ``line``."""
     words = line.split(" ")
     env = {**os.environ, "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     command = [sys.executable, "-m", "orchestrator"]
@@ -44,9 +44,9 @@ def ids(tmp_path: Path) -> list[str]:
 
 
 def test_the_ids_of_runs_are_offered(tmp_path: Path, ids: list[str]) -> None:
-    assert offered(tmp_path, "undeploy status ") == ["latest", *ids]
-    assert offered(tmp_path, "undeploy report 2") == ids
-    assert offered(tmp_path, "undeploy resume l") == ["latest"]
+    assert complete_line(tmp_path, "undeploy status ") == ["latest", *ids]
+    assert complete_line(tmp_path, "undeploy report 2") == ids
+    assert complete_line(tmp_path, "undeploy resume l") == ["latest"]
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_they_are_those_of_the_state_folder_that_is_meant(
     one = kept(tmp_path / "there" / ".undeploy", "0009")
 
     assert ids
-    assert offered(tmp_path, line, **variables) == [one]
+    assert complete_line(tmp_path, line, **variables) == [one]

@@ -1,4 +1,4 @@
-"""What `undeploy control` understands, and what it says where a run cannot be steered."""
+"""The acts of `undeploy control`, and its refusals where a run cannot be steered."""
 
 from __future__ import annotations
 
@@ -120,31 +120,33 @@ def test_a_run_that_was_killed_is_resumed_not_steered(
 
 
 @pytest.fixture
-def held(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> RunFolder:
+def held_run(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> RunFolder:
     """A run that has ended; its lock is free to be taken."""
     undeploy("run", plan(platform.urls["apim"]), "--yes")
     return list_runs(Path(".undeploy"))[0]
 
 
-def test_a_run_of_another_host_is_steered_there(held: RunFolder, undeploy: Undeploy) -> None:
-    with held.lock() as entry:
+def test_a_run_of_another_host_is_steered_there(held_run: RunFolder, undeploy: Undeploy) -> None:
+    with held_run.lock() as entry:
         elsewhere = json.loads(entry) | {"host": "night-box", "user": "ops", "pid": 41}
-        (held.path / "lock").write_text(json.dumps(elsewhere))
+        (held_run.path / "lock").write_text(json.dumps(elsewhere))
         told = undeploy("control", "latest", "pause")
 
     assert (told.status, told.out) == (2, "")
-    assert f"run {held.id} is held by ops on night-box, process 41, since 20" in told.err
+    assert f"run {held_run.id} is held by ops on night-box, process 41, since 20" in told.err
     assert told.err.endswith("; a run is steered on its own host, use night-box\n")
 
 
 @pytest.mark.parametrize("left", [False, True])
-def test_a_run_that_does_not_answer_is_told_so(held: RunFolder, undeploy: Undeploy, left: bool) -> None:
-    with held.lock(), socket.socket(socket.AF_UNIX) as dead:
+def test_a_run_that_does_not_answer_is_told_so(held_run: RunFolder, undeploy: Undeploy, left: bool) -> None:
+    with held_run.lock(), socket.socket(socket.AF_UNIX) as dead:
         if left:
             dead.bind("left")
-            Path("left").rename(held.path / "control")  # where nobody listens
+            Path("left").rename(held_run.path / "control")  # where no process listens
         told = undeploy("control", "latest", "pause")
 
     assert (told.status, told.out) == (2, "")
-    assert f"run {held.id} does not answer ({'Connection refused' if left else 'No such file'}" in told.err
+    assert (
+        f"run {held_run.id} does not answer ({'Connection refused' if left else 'No such file'}" in told.err
+    )
     assert "just starting or ending" in told.err

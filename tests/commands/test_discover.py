@@ -47,7 +47,7 @@ ODD = (
 
 
 @pytest.fixture
-def there(platform: RunningSimulators) -> Callable[..., None]:
+def fill_manager(platform: RunningSimulators) -> Callable[..., None]:
     """Puts a manager's state in place; what is not given is a little of everything."""
 
     def refill(**fields: Any) -> None:
@@ -80,39 +80,39 @@ def frame(folder: Path, platform: RunningSimulators) -> Callable[..., Path]:
     return write
 
 
-def read(path: Path, text: str) -> tuple[ParsedPlan, list[Target]]:
+def read_plan_text(path: Path, text: str) -> tuple[ParsedPlan, list[Target]]:
     """What the plan is to the plan's reader, which finds nothing wrong with it."""
     path.write_text(text, "utf-8")
     listing = TargetList()
     return read_plan(path, listing), listing.targets
 
 
-def names(targets: list[Target]) -> list[str]:
+def list_names(targets: list[Target]) -> list[str]:
     return [target.id.removeprefix("apim/") for target in targets]
 
 
 @pytest.fixture
 def found(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> Callable[..., list[str]]:
     """Runs a search that ends well, and gives the ids without the gateway's name."""
 
     def search(*arguments: str) -> list[str]:
         status, out, err = undeploy("discover", "--from", frame(), *arguments)
         assert status == 0, err
-        return names(read(folder / "found.yaml", out)[1])
+        return list_names(read_plan_text(folder / "found.yaml", out)[1])
 
     return search
 
 
 def test_everything_that_is_deployed_is_a_target(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     status, out, err = undeploy("discover", "--from", frame("reason: CHG-1"))
-    loaded, targets = read(folder / "found.yaml", out)
+    loaded, targets = read_plan_text(folder / "found.yaml", out)
 
     assert status == 0
-    assert names(targets) == [
+    assert list_names(targets) == [
         "Payments/cards/production",
         "Retail/baskets-api/test",
         "Retail/orders-api/production",
@@ -124,7 +124,7 @@ def test_everything_that_is_deployed_is_a_target(
 
 
 def test_check_and_run_take_what_was_written(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     written = undeploy("discover", "--from", frame(), "-o", "found.yaml", "--project", "Retail")
     checked = undeploy("check", "found.yaml")
@@ -160,21 +160,24 @@ def test_run_refuses_a_plan_without_targets(frame: Callable[..., Path], undeploy
 )  # fmt: skip
 @pytest.mark.parametrize("report", ["allowed", "forbidden"])
 def test_filters_by_either_way(
-    there: Callable[..., None],
+    fill_manager: Callable[..., None],
     found: Callable[..., list[str]],
     arguments: list[str],
     wanted: list[str],
     report: str,
 ) -> None:
-    there(report=report)
+    fill_manager(report=report)
 
     assert found(*arguments) == wanted
 
 
 def test_the_report_costs_two_requests_and_says_so(
-    there: Callable[..., None], platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Callable[..., None],
+    platform: RunningSimulators,
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
 ) -> None:
-    there(report="allowed")
+    fill_manager(report="allowed")
     status, out, _ = undeploy("discover", "--from", frame())
 
     assert status == 0
@@ -183,7 +186,7 @@ def test_the_report_costs_two_requests_and_says_so(
 
 
 def test_a_missing_role_neither_closes_the_lane_nor_renews_anything(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame())
     refused = [entry.path for entry in platform.list_requests() if entry.status == 401]
@@ -195,7 +198,7 @@ def test_a_missing_role_neither_closes_the_lane_nor_renews_anything(
 
 @pytest.mark.promise(5)
 def test_a_wrong_token_is_shown_once(
-    there: Any,
+    fill_manager: Any,
     platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
@@ -211,18 +214,18 @@ def test_a_wrong_token_is_shown_once(
 
 
 def test_an_older_manager_is_asked_for_each_proxy(
-    there: Callable[..., None], platform: RunningSimulators, found: Callable[..., list[str]]
+    fill_manager: Callable[..., None], platform: RunningSimulators, found: Callable[..., list[str]]
 ) -> None:
-    there(looks=False, report="absent")
+    fill_manager(looks=False, report="absent")
 
     assert found("--environment", "test") == ["Retail/baskets-api/test", "Retail/orders-api/test"]
     assert not any("histories" in entry.path for entry in platform.list_requests())
 
 
 def test_what_cannot_be_told_is_named(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
-    there(looks=False, deployments=False)
+    fill_manager(looks=False, deployments=False)
     status, out, err = undeploy("discover", "--from", frame(), "--environment", "test")
 
     assert status == 1
@@ -233,22 +236,22 @@ def test_what_cannot_be_told_is_named(
 
 
 def test_a_project_that_may_not_be_looked_into_is_named_and_the_others_are_there(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
-    there(closed=("Payments",))
+    fill_manager(closed=("Payments",))
     status, out, _ = undeploy("discover", "--from", frame())
 
     assert status == 1
     assert (
         "#   apim: the environments of the project Payments: not_found Project (Payments) is not found" in out
     )
-    assert len(read(folder / "found.yaml", out)[1]) == 3
+    assert len(read_plan_text(folder / "found.yaml", out)[1]) == 3
 
 
 def test_a_project_that_is_asked_for_by_name_and_not_listed_is_named(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
-    there(hidden=("Payments",))
+    fill_manager(hidden=("Payments",))
     status, out, _ = undeploy("discover", "--from", frame(), "--project", "Payments", "--project", "Retail")
 
     assert status == 1
@@ -256,9 +259,9 @@ def test_a_project_that_is_asked_for_by_name_and_not_listed_is_named(
 
 
 def test_a_list_that_is_shorter_than_it_says_is_partial(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
-    there(withheld=2)
+    fill_manager(withheld=2)
     status, out, _ = undeploy("discover", "--from", frame())
 
     assert status == 1
@@ -266,7 +269,7 @@ def test_a_list_that_is_shorter_than_it_says_is_partial(
 
 
 def test_nothing_that_matches_is_a_plan_that_says_so_and_1(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     status, out, err = undeploy("discover", "--from", frame(), "--name", "nothing", "-o", "found.yaml")
     text = (folder / "found.yaml").read_text()
@@ -284,10 +287,10 @@ def test_nothing_that_matches_is_a_plan_that_says_so_and_1(
     [("project", ["Payments", "Retail"]), ("environment", ["production", "test"]), ("gateway", ["apim"])],
 )
 def test_a_wave_for_each_group(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path, by: str, waves: list[str]
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path, by: str, waves: list[str]
 ) -> None:
     status, out, _ = undeploy("discover", "--from", frame(), "--group-by", by)
-    loaded, targets = read(folder / "found.yaml", out)
+    loaded, targets = read_plan_text(folder / "found.yaml", out)
 
     assert status == 0
     assert [wave.name for wave in loaded.plan.waves] == waves
@@ -296,12 +299,16 @@ def test_a_wave_for_each_group(
 
 @pytest.mark.parametrize("group", [[], ["--group-by", "project"]])
 def test_odd_names_are_written_so_that_check_reads_them(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path, group: list[str]
+    fill_manager: Callable[..., None],
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    folder: Path,
+    group: list[str],
 ) -> None:
     odd = tuple((name, name, name) for name in ODD)
-    there(targets=odd, down=(), about={}, deployed={})
+    fill_manager(targets=odd, down=(), about={}, deployed={})
     status, out, err = undeploy("discover", "--from", frame(), *group)
-    loaded, targets = read(folder / "found.yaml", out)
+    loaded, targets = read_plan_text(folder / "found.yaml", out)
 
     assert status == 0, err
     assert {target.parts for target in targets} == set(odd)
@@ -311,48 +318,48 @@ def test_odd_names_are_written_so_that_check_reads_them(
 
 
 def test_a_name_that_no_plan_can_hold_is_told(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
-    there(targets=(("Retail", "two\nlines", "test"), ("Retail", "good", "test")), report="allowed")
+    fill_manager(targets=(("Retail", "two\nlines", "test"), ("Retail", "good", "test")), report="allowed")
     status, out, _ = undeploy("discover", "--from", frame())
 
     assert status == 1
     assert "cannot be named in a plan" in out
-    assert names(read(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
+    assert list_names(read_plan_text(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
 
 
 @pytest.mark.parametrize("report", ["allowed", "forbidden"])
 @pytest.mark.parametrize("name", ["x/..", "..;x", "a//b", "%2e%2e", "old\u200b", "old ", "o\u00a0ld"])
 def test_a_live_name_that_could_turn_into_another_path_is_left_out_by_name(
-    there: Callable[..., None],
+    fill_manager: Callable[..., None],
     frame: Callable[..., Path],
     undeploy: Undeploy,
     folder: Path,
     name: str,
     report: str,
 ) -> None:
-    there(targets=(("Retail", name, "test"), ("Retail", "good", "test")), report=report)
+    fill_manager(targets=(("Retail", name, "test"), ("Retail", "good", "test")), report=report)
     status, out, err = undeploy("discover", "--from", frame())
 
     assert status == 1
     assert "not seen: apim: " in err
-    assert names(read(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
+    assert list_names(read_plan_text(folder / "found.yaml", out)[1]) == ["Retail/good/test"]
 
 
 def test_two_live_names_that_no_plan_can_tell_apart_are_told(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     both = ("o\u0308deme", "\u00f6deme")
-    there(targets=tuple(("Retail", name, "test") for name in both), report="allowed")
+    fill_manager(targets=tuple(("Retail", name, "test") for name in both), report="allowed")
     status, out, err = undeploy("discover", "--from", frame())
 
     assert status == 1
     assert "its name is that of another target" in err
-    assert len(read(folder / "found.yaml", out)[1]) == 1
+    assert len(read_plan_text(folder / "found.yaml", out)[1]) == 1
 
 
 def test_the_comments_say_when_by_whom_from_where_and_by_which_filters(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, platform: RunningSimulators
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, platform: RunningSimulators
 ) -> None:
     _, out, _ = undeploy("discover", "--from", frame(), "--name", "orders*", "--environment", "te?t")
     first, second, third, *_ = out.splitlines()
@@ -364,7 +371,9 @@ def test_the_comments_say_when_by_whom_from_where_and_by_which_filters(
     assert "  # REST, /orders-api, TEST, since 1970-04-11T00:00:00.000+00:00\n" in out
 
 
-def test_what_is_protected_is_counted(there: Any, frame: Callable[..., Path], undeploy: Undeploy) -> None:
+def test_what_is_protected_is_counted(
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy
+) -> None:
     status, _, err = undeploy("discover", "--from", frame("protect: ['apim/Payments/**']"))
 
     assert status == 0
@@ -372,7 +381,7 @@ def test_what_is_protected_is_counted(there: Any, frame: Callable[..., Path], un
 
 
 def test_more_targets_than_the_plan_allows_are_told_and_1(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     status, out, err = undeploy("discover", "--from", frame("at_most: 3"))
     (folder / "found.yaml").write_text(out)
@@ -383,7 +392,7 @@ def test_more_targets_than_the_plan_allows_are_told_and_1(
 
 
 def test_a_pattern_protects_by_host_and_a_dead_one_is_refused(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame("protect: ['127.1/Payments/**']"))
     dead = undeploy("discover", "--from", frame("protect: ['apim/Payments/*']"))
@@ -395,7 +404,7 @@ def test_a_pattern_protects_by_host_and_a_dead_one_is_refused(
 
 
 def test_two_names_of_one_installation_are_one(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     path = frame()
     lines = path.read_text().splitlines()
@@ -403,7 +412,7 @@ def test_two_names_of_one_installation_are_one(
     status, out, err = undeploy("discover", "--from", path)
 
     assert status == 0
-    assert len(read(folder / "found.yaml", out)[1]) == 4
+    assert len(read_plan_text(folder / "found.yaml", out)[1]) == 4
     assert "again: the same installation as apim, which was read\n" in err
 
 
@@ -411,7 +420,11 @@ def test_two_names_of_one_installation_are_one(
 
 
 def test_a_file_is_not_overwritten_without_force(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any,
+    platform: RunningSimulators,
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    folder: Path,
 ) -> None:
     (folder / "found.yaml").write_text("mine")
     refused = undeploy("discover", "--from", frame(), "-o", "found.yaml")
@@ -427,7 +440,11 @@ def test_a_file_is_not_overwritten_without_force(
 
 @pytest.mark.parametrize("output", ["nowhere/found.yaml", ".", "/dev/null"])
 def test_what_cannot_be_written_is_said_before_anything_is_sent(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, output: str
+    fill_manager: Any,
+    platform: RunningSimulators,
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    output: str,
 ) -> None:
     status, _, err = undeploy("discover", "--from", frame(), "-o", output, "--force")
 
@@ -437,7 +454,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_sent(
 
 
 def test_in_another_folder_paths_lead_to_the_same_files(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "there").mkdir()
     (folder / "token").write_text("rehearsal-token")
@@ -455,7 +472,7 @@ def test_in_another_folder_paths_lead_to_the_same_files(
 
 
 def test_on_stdout_the_folder_of_relative_paths_is_said(
-    there: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "token").write_text("rehearsal-token")
     path = frame()
@@ -466,7 +483,11 @@ def test_on_stdout_the_folder_of_relative_paths_is_said(
 
 
 def test_a_command_in_the_plans_folder_is_not_moved(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy, folder: Path
+    fill_manager: Any,
+    platform: RunningSimulators,
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    folder: Path,
 ) -> None:
     (folder / "there").mkdir()
     path = frame()
@@ -497,7 +518,7 @@ def test_a_command_in_the_plans_folder_is_not_moved(
     ],
 )
 def test_usage_is_2(
-    there: Any,
+    fill_manager: Any,
     platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
@@ -518,7 +539,9 @@ def test_without_a_plan_it_is_2(undeploy: Undeploy) -> None:
     assert "--from" in err
 
 
-def test_problems_of_the_plan_are_2(there: Any, frame: Callable[..., Path], undeploy: Undeploy) -> None:
+def test_problems_of_the_plan_are_2(
+    fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy
+) -> None:
     status, out, err = undeploy("discover", "--from", frame("nonsense: 1"))
 
     assert (status, out) == (2, "")
@@ -526,7 +549,7 @@ def test_problems_of_the_plan_are_2(there: Any, frame: Callable[..., Path], unde
 
 
 def test_a_credential_that_is_not_there_is_2(
-    there: Any,
+    fill_manager: Any,
     platform: RunningSimulators,
     frame: Callable[..., Path],
     undeploy: Undeploy,
@@ -542,10 +565,10 @@ def test_a_credential_that_is_not_there_is_2(
 
 
 def test_quiet_tells_only_what_goes_wrong(
-    there: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Callable[..., None], frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     assert undeploy("discover", "--from", frame(), "--quiet")[2] == ""
-    there(withheld=1)
+    fill_manager(withheld=1)
     assert (
         "not seen: apim: the list of projects is partial" in undeploy("discover", "--from", frame(), "-q")[2]
     )
@@ -553,7 +576,7 @@ def test_quiet_tells_only_what_goes_wrong(
 
 @pytest.mark.promise(9)
 def test_a_credential_that_a_vendor_repeats_is_nowhere(
-    there: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+    fill_manager: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
     echo = InjectedFault(
         kind=FaultKind.STATUS,

@@ -1,4 +1,4 @@
-"""The forms of what `undeploy doctor` tells, and its exit statuses."""
+"""The output of `undeploy doctor` in each form, and its exit statuses."""
 
 from __future__ import annotations
 

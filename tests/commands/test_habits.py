@@ -1,4 +1,4 @@
-"""What people type out of habit."""
+"""Options that people type out of habit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Write = Callable[..., Path]
 Undeploy = Callable[..., tuple[int, str, str]]
 
 
-def kept_in(folder: Path) -> int:
+def count_runs(folder: Path) -> int:
     return len(list((folder / "runs").iterdir())) if folder.is_dir() else 0
 
 
@@ -32,7 +32,7 @@ def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_enviro
     monkeypatch.setenv("UNDEPLOY_STATE", "")  # as a script leaves it that has none
     undeploy("run", path, "--yes")
 
-    assert [kept_in(folder / name) for name in ("environment", "before", "behind", ".undeploy")] == [1] * 4
+    assert [count_runs(folder / name) for name in ("environment", "before", "behind", ".undeploy")] == [1] * 4
     told = [undeploy(*options, "runs")[1] for options in ((), ("--state", "before"), ("--state", "none"))]
     assert [text.count("clean-up") > 0 for text in told] == [True, True, False]
     assert undeploy("--state", "before", "report", "latest")[0] == 0
@@ -82,7 +82,7 @@ def test_dry_run_is_a_preview_and_sends_nothing(
     assert status == 0
     assert settled(out) == settled(shown)
     assert platform.books().gateways["apim"].undeploys == 0
-    assert kept_in(folder / ".undeploy") == 0
+    assert count_runs(folder / ".undeploy") == 0
 
 
 def test_help_shows_what_the_option_shows(undeploy: Undeploy) -> None:

@@ -1,4 +1,4 @@
-"""The forms of a preview, its exit statuses, and what it hands to a rehearsal."""
+"""The forms of a preview, its exit statuses, and its use in a rehearsal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = [
 
 
 @pytest.fixture
-def mixed(platform: RunningSimulators) -> RunningSimulators:
+def mixed_platform(platform: RunningSimulators) -> RunningSimulators:
     """Of the plan's six: two up (one of them edited), two down, two not there."""
     places = [("Retail", f"proxy-{number}", "test") for number in range(4)]
     manager = ApinizerFixture(
@@ -42,8 +42,10 @@ def mixed(platform: RunningSimulators) -> RunningSimulators:
     return platform
 
 
-def test_the_table_sorts_what_it_saw(mixed: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
-    ended = undeploy("preview", plan(mixed.urls["apim"]))
+def test_the_table_sorts_what_it_saw(
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    ended = undeploy("preview", plan(mixed_platform.urls["apim"]))
 
     assert (ended.status, ended.err) == (0, "")
     assert re.search(r"^targets +apim +2 +2 +2 +0$", ended.out, re.MULTILINE)
@@ -53,13 +55,13 @@ def test_the_table_sorts_what_it_saw(mixed: RunningSimulators, plan: Write, unde
     assert "1 target with edits that were never deployed" in ended.out
     assert "a run     sends at least " in ended.out
     assert ended.out.endswith("The state of all 6 targets is known.\n")
-    assert mixed.books().gateways["apim"].undeploys == 0
+    assert mixed_platform.books().gateways["apim"].undeploys == 0
 
 
 def test_json_has_every_target_and_its_schema(
-    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    found = json.loads(undeploy("preview", plan(mixed.urls["apim"]), "--format", "json").out)
+    found = json.loads(undeploy("preview", plan(mixed_platform.urls["apim"]), "--format", "json").out)
 
     assert (found["schema"], found["kind"], found["complete"]) == (1, "preview", True)
     assert found["counts"] == {
@@ -83,10 +85,10 @@ def test_json_has_every_target_and_its_schema(
 
 
 def test_what_is_in_force_and_what_matches_nothing_is_told(
-    mixed: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
     (folder / "site").write_text("apim/Retail/proxy-0/*\napim/Retial/**\n")
-    path = plan(mixed.urls["apim"], more="protect: ['127.0.0.1/Retail/proxy-5/test']")
+    path = plan(mixed_platform.urls["apim"], more="protect: ['127.0.0.1/Retail/proxy-5/test']")
     out = undeploy("preview", path, "--protect-file", "site").out
     found = json.loads(undeploy("preview", path, "--protect-file", "site", "--format", "json").out)
     idle = "protect: the pattern apim/Retial/** (site:2) matches none of the targets"
@@ -99,8 +101,8 @@ def test_what_is_in_force_and_what_matches_nothing_is_told(
     ]
 
 
-def test_markdown_is_for_tickets(mixed: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
-    out = undeploy("preview", plan(mixed.urls["apim"]), "--format", "markdown").out
+def test_markdown_is_for_tickets(mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
+    out = undeploy("preview", plan(mixed_platform.urls["apim"]), "--format", "markdown").out
 
     assert out.startswith("# Preview of clean-up\n")
     assert "| targets | apim | 2 | 2 | 2 | 0 |" in out
@@ -122,9 +124,9 @@ def test_what_would_stop_a_run_is_told(platform: RunningSimulators, plan: Write,
 
 
 def test_an_approval_says_until_when_and_whether_it_is_signed(
-    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    ended = undeploy("preview", plan(mixed.urls["apim"]), "--save", "ok.json")
+    ended = undeploy("preview", plan(mixed_platform.urls["apim"]), "--save", "ok.json")
     approval = json.loads(Path("ok.json").read_text())
 
     assert ended.status == 0
@@ -143,28 +145,28 @@ def test_an_approval_says_until_when_and_whether_it_is_signed(
     ],
 )
 def test_a_key_that_cannot_be_had_is_2_and_not_repeated(
-    mixed: RunningSimulators, plan: Write, undeploy: Undeploy, key: str, told: str
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy, key: str, told: str
 ) -> None:
     Path("short").write_text("brief\n")
-    ended = undeploy("preview", plan(mixed.urls["apim"]), "--save", "ok.json", "--hmac-key", key)
+    ended = undeploy("preview", plan(mixed_platform.urls["apim"]), "--save", "ok.json", "--hmac-key", key)
 
-    assert (ended.status, mixed.books().requests) == (2, 0)
+    assert (ended.status, mixed_platform.books().requests) == (2, 0)
     assert told in ended.err
     assert "hunter2" not in ended.err
 
 
 @pytest.mark.parametrize("command", [("preview",), ("run", "--yes")])
 def test_a_key_without_a_file_is_2(
-    mixed: RunningSimulators,
+    mixed_platform: RunningSimulators,
     plan: Write,
     undeploy: Undeploy,
     command: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KEY", "a key that is long enough")
-    ended = undeploy(command[0], plan(mixed.urls["apim"]), *command[1:], "--hmac-key", "env:KEY")
+    ended = undeploy(command[0], plan(mixed_platform.urls["apim"]), *command[1:], "--hmac-key", "env:KEY")
 
-    assert (ended.status, mixed.books().requests) == (2, 0)
+    assert (ended.status, mixed_platform.books().requests) == (2, 0)
 
 
 def test_a_credential_that_cannot_be_had_is_2(
@@ -186,10 +188,11 @@ def test_what_nobody_could_tell_is_1(platform: RunningSimulators, plan: Write, u
 
 
 def test_a_rehearsal_begins_with_what_was_seen(
-    mixed: RunningSimulators, plan: Write, undeploy: Undeploy
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     path = plan(
-        mixed.urls["apim"], more="snapshot: best\nstop_when: {failed: 100%}".replace("snapshot: best\n", "")
+        mixed_platform.urls["apim"],
+        more="snapshot: best\nstop_when: {failed: 100%}".replace("snapshot: best\n", ""),
     )
     Path("seen.json").write_text(undeploy("preview", path, "--format", "json").out)
     ended = undeploy("rehearse", path, "--from", "seen.json", "--storm", "0", "--report-dir", "here")

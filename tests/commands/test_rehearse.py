@@ -68,7 +68,7 @@ def test_faults_that_do_not_fit_are_2(plan: Write, undeploy: Undeploy, folder: P
     assert undeploy("rehearse", plan(), "--storm", "much").status == 2
 
 
-class Told:
+class FixedReport:
     """An account of a few targets."""
 
     def __init__(self, *targets: TargetReport, requests: int) -> None:
@@ -105,7 +105,7 @@ class Told:
         return ()
 
 
-def said(outcome: Outcome, undeploys: int = 1) -> TargetReport:
+def make_target_report(outcome: Outcome, undeploys: int = 1) -> TargetReport:
     at = datetime(2026, 11, 22, tzinfo=UTC)
     attempt = AttemptReport(
         number=1, act=Act.UNDEPLOY, started=at, seconds=0.1, status=200, code=None, message=None
@@ -124,7 +124,7 @@ def said(outcome: Outcome, undeploys: int = 1) -> TargetReport:
     )
 
 
-def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) -> SimulatorBooks:
+def make_books(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) -> SimulatorBooks:
     facts = TargetFacts(
         id="apim/a",
         down=down,
@@ -141,35 +141,39 @@ def saw(*, down: bool, down_by: int = 0, undeploys: int = 1, requests: int = 1) 
 @pytest.mark.parametrize(
     ("books", "outcome", "lie"),
     [
-        (saw(down=True, down_by=1), Outcome.UNDEPLOYED, None),
-        (saw(down=True), Outcome.ALREADY_UNDEPLOYED, None),
-        (saw(down=True, down_by=1), Outcome.UNKNOWN, None),
-        (saw(down=False), Outcome.FAILED, None),
-        (saw(down=False), Outcome.UNDEPLOYED, "the report says undeployed, and it is still up"),
-        (saw(down=True, down_by=7), Outcome.FAILED, "the report says failed, and request 7 took it down"),
-        (saw(down=True, down_by=7), Outcome.NOT_STARTED, "the report says not_started, and request 7"),
-        (saw(down=True, down_by=2, undeploys=2), Outcome.UNDEPLOYED, "2 undeploy requests arrived"),
+        (make_books(down=True, down_by=1), Outcome.UNDEPLOYED, None),
+        (make_books(down=True), Outcome.ALREADY_UNDEPLOYED, None),
+        (make_books(down=True, down_by=1), Outcome.UNKNOWN, None),
+        (make_books(down=False), Outcome.FAILED, None),
+        (make_books(down=False), Outcome.UNDEPLOYED, "the report says undeployed, and it is still up"),
         (
-            saw(down=True, down_by=1, requests=3),
+            make_books(down=True, down_by=7),
+            Outcome.FAILED,
+            "the report says failed, and request 7 took it down",
+        ),
+        (make_books(down=True, down_by=7), Outcome.NOT_STARTED, "the report says not_started, and request 7"),
+        (make_books(down=True, down_by=2, undeploys=2), Outcome.UNDEPLOYED, "2 undeploy requests arrived"),
+        (
+            make_books(down=True, down_by=1, requests=3),
             Outcome.UNDEPLOYED,
             "3 requests arrived, the report counts 1",
         ),
     ],
 )
 def test_a_report_that_lies_is_found(books: SimulatorBooks, outcome: Outcome, lie: str | None) -> None:
-    found = list(find_disagreements(books, Told(said(outcome), requests=1)))
+    found = list(find_disagreements(books, FixedReport(make_target_report(outcome), requests=1)))
 
     assert len(found) == (lie is not None)
     assert lie is None or lie in found[0]
 
 
 def test_a_disagreement_is_status_3(capsys: pytest.CaptureFixture[str]) -> None:
-    told = Told(said(Outcome.UNDEPLOYED), requests=1)
+    told = FixedReport(make_target_report(Outcome.UNDEPLOYED), requests=1)
     written: list[str] = []
 
-    assert judge_report(saw(down=False), told, ExitStatus.DONE, write=written.append) is ExitStatus.BUG
+    assert judge_report(make_books(down=False), told, ExitStatus.DONE, write=written.append) is ExitStatus.BUG
     assert "bug of ours" in capsys.readouterr().err
     assert (
-        judge_report(saw(down=True), told, ExitStatus.UNFINISHED, write=written.append)
+        judge_report(make_books(down=True), told, ExitStatus.UNFINISHED, write=written.append)
         is ExitStatus.UNFINISHED
     )

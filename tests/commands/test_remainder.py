@@ -12,17 +12,17 @@ from tests.support.commands import FIXTURE, PROXIES, Undeploy
 Write = Callable[..., Path]
 
 
-def id_of(name: str) -> str:
+def read_run_id(name: str) -> str:
     return f"apim/Retail/{name}/test"
 
 
 @pytest.fixture
 def half(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> str:
     """The id of a run in which one target failed; one was protected and one left out by a filter."""
-    platform.expect(FaultScenario(script={id_of(PROXIES[1]): ("403",)}))
-    more = f"protect: ['{id_of(PROXIES[2])}']\nstop_when: {{failed: 99%}}\nat_most: 6"
+    platform.expect(FaultScenario(script={read_run_id(PROXIES[1]): ("403",)}))
+    more = f"protect: ['{read_run_id(PROXIES[2])}']\nstop_when: {{failed: 99%}}\nat_most: 6"
     path = plan(platform.urls["apim"], more)
-    ended = undeploy("run", path, "--yes", "--skip", id_of(PROXIES[3]))
+    ended = undeploy("run", path, "--yes", "--skip", read_run_id(PROXIES[3]))
     platform.expect(FaultScenario())
     assert ended.status == 1, ended.err
     assert f"undeploy remainder {ended.run} -o rest.yaml" in ended.err
@@ -41,7 +41,10 @@ def test_a_remainder_is_checked_run_and_reported_with_its_parent(
     assert ran.status == 0, ran.err
     report = json.loads(undeploy("report", ran.run).out)
     assert report["run"]["parent"] == half
-    assert [target["id"] for target in report["targets"]] == [id_of(PROXIES[1]), id_of(PROXIES[3])]
+    assert [target["id"] for target in report["targets"]] == [
+        read_run_id(PROXIES[1]),
+        read_run_id(PROXIES[3]),
+    ]
     assert half in undeploy("report", ran.run, "--format", "markdown").out
     assert half in undeploy("report", ran.run, "--format", "html").out
     assert f'name="parent" value="{half}"' in undeploy("report", ran.run, "--format", "junit").out
@@ -120,7 +123,7 @@ def test_a_remainder_elsewhere_finds_what_its_plan_named(
     path = plan(platform.urls["apim"])
     (folder / "token").write_text(os.environ["APINIZER_TOKEN"])
     path.write_text(path.read_text().replace("{env: APINIZER_TOKEN}", "{file: token}"))
-    platform.expect(FaultScenario(script={id_of(PROXIES[1]): ("403",)}))
+    platform.expect(FaultScenario(script={read_run_id(PROXIES[1]): ("403",)}))
     undeploy("run", path, "--yes")
     (folder / "deep" / "er").mkdir(parents=True)
 
@@ -128,4 +131,4 @@ def test_a_remainder_elsewhere_finds_what_its_plan_named(
     platform.refill(FIXTURE)
     platform.expect(FaultScenario())
     assert undeploy("run", "deep/er/rest.yaml", "--yes").status == 0
-    assert platform.books().targets[id_of(PROXIES[1])].down
+    assert platform.books().targets[read_run_id(PROXIES[1])].down

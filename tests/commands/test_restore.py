@@ -1,4 +1,4 @@
-"""undeploy restore as a command: what it refuses, what it tells beforehand, and how somebody agrees to it."""
+"""undeploy restore as a command: its refusals, its outlook, and the agreement to it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(
     assert len(list_runs(STATE)) == 1
 
 
-def digest(ended: CommandResult) -> str:
+def read_digest(ended: CommandResult) -> str:
     return ended.out.splitlines()[-1].removeprefix("digest: ")
 
 
@@ -99,7 +99,7 @@ def test_the_digest_of_a_dry_run_approves_that_very_restore(
     both: RunningSimulators, undeploy: Undeploy
 ) -> None:
     run = undeploy("run", "plan.yaml", "--yes").run
-    whole = digest(undeploy("restore", run, "--dry-run"))
+    whole = read_digest(undeploy("restore", run, "--dry-run"))
     other = undeploy("restore", run, "--accept", "new-front-end-id", "--approve", whole[:32])
     less = undeploy("restore", run, "--only", "apim/**", "--approve", whole[:32])
     short = undeploy("restore", run, "--approve", whole[:31])
@@ -121,7 +121,7 @@ def test_another_run_of_the_same_plan_has_another_digest(both: RunningSimulators
     second = undeploy("run", "plan.yaml", "--yes").run
 
     told = [undeploy("restore", run, "--dry-run", "--only", "roma-eu/**") for run in (first, second)]
-    assert digest(told[0]) != digest(told[1])
+    assert read_digest(told[0]) != read_digest(told[1])
 
 
 def test_without_a_terminal_it_wants_to_be_told(both: RunningSimulators, undeploy: Undeploy) -> None:
@@ -227,7 +227,7 @@ def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
 ) -> None:
     undeploy("run", "plan.yaml", "--yes")
     options = [word for name in accept for word in ("--accept", name)]
-    short = digest(undeploy("restore", "latest", "--dry-run", *options))[:8]
+    short = read_digest(undeploy("restore", "latest", "--dry-run", *options))[:8]
     status, shown = on_a_terminal(f"{answer}\n{short}\n", "restore", "latest")
 
     assert status == 1, shown

@@ -103,7 +103,7 @@ UP = SimulatorFixture(
 )
 
 
-def kept_by(path: Path) -> Path:
+def list_kept(path: Path) -> Path:
     """Have the plan keep snapshots."""
     path.write_text(path.read_text().replace("snapshot: off", "snapshot: best"))
     return path
@@ -112,7 +112,7 @@ def kept_by(path: Path) -> Path:
 def test_prune_keeps_the_last_snapshot_of_what_is_still_down(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run
+    run = undeploy("run", list_kept(plan(platform.urls["apim"])), "--yes").run
     kept = undeploy("runs", "--prune", "0s")
     restore = undeploy("restore", run, "--yes").run
     pruned = undeploy("runs", "--prune", "0s")
@@ -125,7 +125,7 @@ def test_prune_keeps_the_last_snapshot_of_what_is_still_down(
 def test_of_two_that_hold_a_snapshot_of_the_same_the_newer_one_is_kept(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
-    path = kept_by(plan(platform.urls["apim"]))
+    path = list_kept(plan(platform.urls["apim"]))
     older = undeploy("run", path, "--yes").run
     platform.refill(UP)  # somebody else has deployed them again
     newer = undeploy("run", path, "--yes").run
@@ -139,7 +139,7 @@ def test_a_restore_is_kept_with_the_run_that_it_brings_back(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
     """Else nobody would know any more what must not be resumed."""
-    run = undeploy("run", kept_by(plan(platform.urls["apim"])), "--yes").run
+    run = undeploy("run", list_kept(plan(platform.urls["apim"])), "--yes").run
     restore = undeploy("restore", run, "--yes", "--only", "apim/Retail/proxy-0/*").run
 
     assert undeploy("runs", "--prune", "0s").out == ""

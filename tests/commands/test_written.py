@@ -1,4 +1,4 @@
-"""What is written where a person names it: for its user alone, and never through a link."""
+"""Files that are written where a person names them: for the user alone, and never through a link."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def ready(platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: 
     return folder
 
 
-def mode(path: Path) -> int:
+def read_mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -48,7 +48,7 @@ def test_it_is_its_users_alone_whatever_the_umask(ready: Path, undeploy: Undeplo
         os.umask(before)
 
     assert ended[0] in (0, 1), ended
-    assert mode(ready / "out") == 0o600
+    assert read_mode(ready / "out") == 0o600
     assert (ready / "out").stat().st_size > 0
     assert not [path for path in ready.iterdir() if path.name.startswith(".out")]
 
@@ -115,7 +115,7 @@ def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeplo
     undeploy(*WRITERS["events"], "out")
 
     assert (ready / "out").read_text().startswith('before\n{"event":"schema"')
-    assert mode(ready / "out") == 0o600
+    assert read_mode(ready / "out") == 0o600
 
 
 def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
@@ -126,7 +126,7 @@ def test_reports_replace_a_link_and_write_to_no_folder_behind_one(
     (ready / "reports" / "report.json").symlink_to("../victim")
     undeploy("run", "plan.yaml", "--yes", "--report-dir", "reports")
     assert (ready / "victim").read_text() == "precious"
-    assert mode(ready / "reports" / "report.json") == 0o600
+    assert read_mode(ready / "reports" / "report.json") == 0o600
     assert not (ready / "reports" / "report.json").is_symlink()
 
     (ready / "elsewhere").mkdir()

@@ -1,4 +1,4 @@
-"""What is wanted of which gateway: filters, their combinations, and where they are refused."""
+"""The filters of each gateway: which it can answer, their combinations, and each refusal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROMA: Gateway = KINDS["roma"](name="roma-eu", url="https://r", auth=AUTH, projec
 APIM: Gateway = KINDS["apinizer"](name="apim", url="https://a", auth=AUTH)
 
 
-def of(
+def make_gateway(
     gateway: Gateway = APIM,
     before: str | None = None,
     regexes: tuple[str, ...] = (),
@@ -43,7 +43,7 @@ def of(
      ("o\u0308*", "\u00f6deme", True), ("\u00f6deme", "o\u0308deme", True)],
 )  # fmt: skip
 def test_a_name_is_one_part_whatever_stands_in_it(pattern: str, text: str, matches: bool) -> None:
-    assert of(name=(pattern,)).admits("name", text) == matches
+    assert make_gateway(name=(pattern,)).admits("name", text) == matches
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_a_name_is_one_part_whatever_stands_in_it(pattern: str, text: str, match
     [("/v1/*", "/v1/orders", True), ("/v1/*", "/v1/orders/all", False), ("/v1/**", "/v1/orders/all", True)],
 )
 def test_a_path_has_parts(pattern: str, text: str, matches: bool) -> None:
-    assert of(path=(pattern,)).admits("path", text) == matches
+    assert make_gateway(path=(pattern,)).admits("path", text) == matches
 
 
 def test_of_one_filter_one_text_is_enough_and_all_filters_must_agree() -> None:
-    wanted = of(name=("a*", "b*"), project=("Retail",))
+    wanted = make_gateway(name=("a*", "b*"), project=("Retail",))
 
     assert wanted.admits_all({"name": ("b1",), "project": ("Retail",)})
     assert not wanted.admits_all({"name": ("b1",), "project": ("Other",)})
@@ -64,7 +64,7 @@ def test_of_one_filter_one_text_is_enough_and_all_filters_must_agree() -> None:
 
 
 def test_a_name_and_a_regular_expression_must_both_match() -> None:
-    wanted = of(name=("o*",), regexes=(r"-v\d+$", "^x"))
+    wanted = make_gateway(name=("o*",), regexes=(r"-v\d+$", "^x"))
 
     assert wanted.admits("name", "orders-v12")
     assert not wanted.admits("name", "orders")
@@ -148,7 +148,7 @@ def test_a_day_begins_at_midnight_in_utc(text: str, moment: datetime) -> None:
 
 
 def test_only_what_is_strictly_earlier_is_before() -> None:
-    wanted = of(before="2026-01-31")
+    wanted = make_gateway(before="2026-01-31")
 
     assert wanted.in_time("2026-01-30T23:59:59Z") is True
     assert wanted.in_time("2026-01-31T00:00:00Z") is False

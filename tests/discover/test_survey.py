@@ -33,10 +33,10 @@ class ShelfSearch(Struct, frozen=True):
     filters: Mapping[str, frozenset[str]] = {}
 
     def start(self, wanted: TargetFilter) -> SearchQuery:
-        return query("list", lambda: QueryResult(queries=self.books()))
+        return make_query("list", lambda: QueryResult(queries=self.books()))
 
 
-class Shelf(Scripted, frozen=True, kw_only=True):
+class ShelfGateway(Scripted, frozen=True, kw_only=True):
     """A kind that can be searched."""
 
     KIND: ClassVar[str] = "shelf"
@@ -53,14 +53,16 @@ class Shelf(Scripted, frozen=True, kw_only=True):
     def books(self) -> Iterator[SearchQuery]:
         for number in range(self.BOOKS):
             self.TAKEN.append(number)
-            yield query(str(number), lambda number=number: QueryResult(seen=1, found=(found(number),)))
+            yield make_query(
+                str(number), lambda number=number: QueryResult(seen=1, found=(make_found(number),))
+            )
 
 
-def found(number: int) -> FoundTarget:
+def make_found(number: int) -> FoundTarget:
     return FoundTarget(parts=(str(number),), traits={})
 
 
-def query(name: str, good: Callable[[], QueryResult], failed: Any = None) -> SearchQuery:
+def make_query(name: str, good: Callable[[], QueryResult], failed: Any = None) -> SearchQuery:
     def read(reply: Reply) -> QueryResult | Reading:
         return ANSWERS[reply.status] if reply.status else good()
 
@@ -77,13 +79,13 @@ ANSWERS = {
 }
 
 
-class Scene:
+class SurveyScene:
     """One survey: what the gateway answers, and what came of it."""
 
     def __init__(
         self, books: int, statuses: Callable[[str, int], int | Lost] = lambda *_: 0, **fields: Any
     ) -> None:
-        self.kind = type("Shelf", (Shelf,), {"BOOKS": books, "TAKEN": []}, frozen=True, kw_only=True)
+        self.kind = type("Shelf", (ShelfGateway,), {"BOOKS": books, "TAKEN": []}, frozen=True, kw_only=True)
         given = {"name": "gw", "url": "https://gw", "auth": AUTH, "retry": Retry(first=1.0)}
         self.gateway = self.kind(**given | fields)
         self.times: list[tuple[float, str]] = []
@@ -125,15 +127,15 @@ class Scene:
         status = self._statuses(request.url, before)
         return status if isinstance(status, Lost) else Reply(status, {}, b"", 0.0)
 
-    def play(self) -> Scene:
+    def play(self) -> SurveyScene:
         async def main() -> None:
             await self.survey.run(self.material, self.send)
 
-        played(main)
+        play_survey(main)
         return self
 
 
-def played(main: Callable[[], Awaitable[None]]) -> None:
+def play_survey(main: Callable[[], Awaitable[None]]) -> None:
     async def body() -> None:
         await main()
 
@@ -141,7 +143,7 @@ def played(main: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_everything_is_read_and_kept() -> None:
-    scene = Scene(50).play()
+    scene = SurveyScene(50).play()
 
     assert sorted(map(int, scene.found)) == list(range(50))
     assert (scene.survey.result.seen, scene.survey.result.requests) == (50, 51)
@@ -152,7 +154,7 @@ def test_everything_is_read_and_kept() -> None:
 def test_only_as_many_queries_are_made_as_are_asked() -> None:
     """A catalog of a million is not held: the next query is made when a worker is free for it."""
     ahead: list[int] = []
-    scene = Scene(200)
+    scene = SurveyScene(200)
     send = scene.send
 
     async def watching(request: Request) -> Reply | Lost:
@@ -166,7 +168,7 @@ def test_only_as_many_queries_are_made_as_are_asked() -> None:
 
 
 def test_the_rate_and_the_concurrency_of_the_plan_hold() -> None:
-    scene = Scene(20, limits=Limits(concurrency=2, rate=5.0)).play()
+    scene = SurveyScene(20, limits=Limits(concurrency=2, rate=5.0)).play()
     times = sorted(at for at, _ in scene.times)
 
     assert scene.most <= 2
@@ -174,7 +176,7 @@ def test_the_rate_and_the_concurrency_of_the_plan_hold() -> None:
 
 
 def test_a_429_pauses_all_and_costs_nothing() -> None:
-    scene = Scene(20, lambda name, before: 429 if name == "3" and before < 6 else 0).play()
+    scene = SurveyScene(20, lambda name, before: 429 if name == "3" and before < 6 else 0).play()
 
     assert scene.survey.result.whole
     assert len(scene.found) == 20
@@ -183,7 +185,7 @@ def test_a_429_pauses_all_and_costs_nothing() -> None:
 
 
 def test_nothing_but_429_ends_after_park_for() -> None:
-    scene = Scene(20, lambda name, _: 0 if name == "list" else 429, park_for=60.0).play()
+    scene = SurveyScene(20, lambda name, _: 0 if name == "list" else 429, park_for=60.0).play()
 
     (gap,) = scene.survey.result.gaps
     assert gap == "all that was not asked yet: parked: nothing but refusals to be looked at more"
@@ -192,7 +194,9 @@ def test_nothing_but_429_ends_after_park_for() -> None:
 
 @pytest.mark.parametrize("fault", [500, Lost(sent=True, detail="no whole reply in time")])
 def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) -> None:
-    scene = Scene(6, lambda name, before: fault if name == "3" or (name == "4" and before < 2) else 0).play()
+    scene = SurveyScene(
+        6, lambda name, before: fault if name == "3" or (name == "4" and before < 2) else 0
+    ).play()
     (gap,) = scene.survey.result.gaps
 
     assert gap.startswith("3: ")
@@ -201,14 +205,14 @@ def test_a_passing_fault_is_asked_again_and_one_that_stays_is_named(fault: Any) 
 
 
 def test_what_was_refused_is_named_and_not_asked_again() -> None:
-    scene = Scene(6, lambda name, _: 403 if name == "3" else 0).play()
+    scene = SurveyScene(6, lambda name, _: 403 if name == "3" else 0).play()
 
     assert scene.survey.result.gaps == ["3: may not"]
     assert [name for _, name in scene.times].count("3") == 1
 
 
 def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
-    scene = Scene(1000, lambda name, _: 0 if name == "list" or int(name) < 8 else 500).play()
+    scene = SurveyScene(1000, lambda name, _: 0 if name == "list" or int(name) < 8 else 500).play()
 
     given_up = f"all that was not asked yet: {MOST_UNANSWERED} reads in a row went unanswered"
     assert scene.survey.result.gaps.count(given_up) == 1
@@ -218,7 +222,7 @@ def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
 
 @pytest.mark.promise(5)
 def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> None:
-    scene = Scene(100, lambda name, _: 0 if name == "list" or int(name) < 20 else 401).play()
+    scene = SurveyScene(100, lambda name, _: 0 if name == "list" or int(name) < 20 else 401).play()
     denied = len(scene.times) - 1 - len(scene.found)
 
     assert denied <= 4
@@ -230,7 +234,7 @@ def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> Non
 
 def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_ever() -> None:
     """The others work: so it is about what was asked, whatever the vendor calls it."""
-    scene = Scene(30, lambda name, _: 401 if name == "3" else 0, limits=Limits(concurrency=1))
+    scene = SurveyScene(30, lambda name, _: 401 if name == "3" else 0, limits=Limits(concurrency=1))
     tokens = iter(range(100))
 
     async def fresh(_: Gateway) -> Material:
@@ -245,7 +249,7 @@ def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_e
 
 @pytest.mark.promise(5)
 def test_access_keys_are_tried_alone_first() -> None:
-    scene = Scene(10, lambda *_: 401)
+    scene = SurveyScene(10, lambda *_: 401)
     scene.material = AccessKeys(Secret("AK"), Secret("SK"))
     scene.play()
 
@@ -256,12 +260,12 @@ def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None
     def impossible(access: Access, now: float) -> Request:
         raise ValueError("'..' cannot be a part of a URL's path")
 
-    class Odd(Shelf, frozen=True, kw_only=True):
+    class Odd(ShelfGateway, frozen=True, kw_only=True):
         def books(self) -> Iterator[SearchQuery]:
             yield SearchQuery(name="the project ..", request=impossible, read=lambda _: QueryResult())
-            yield query("good", lambda: QueryResult(seen=1))
+            yield make_query("good", lambda: QueryResult(seen=1))
 
-    scene = Scene(0)
+    scene = SurveyScene(0)
     scene.survey.gateway = Odd(name="gw", url="https://gw", auth=AUTH)
     scene.play()
 
@@ -270,7 +274,7 @@ def test_a_name_that_is_no_part_of_a_url_is_named_and_the_rest_goes_on() -> None
 
 
 def test_gaps_are_kept_by_name_up_to_a_number() -> None:
-    scene = Scene(0)
+    scene = SurveyScene(0)
     for number in range(MOST_GAPS + 5):
         scene.survey.miss(str(number))
 
@@ -281,7 +285,7 @@ def test_gaps_are_kept_by_name_up_to_a_number() -> None:
 @pytest.mark.promise(10)
 def test_lists_that_name_too_much_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.discover.survey.MOST_ASKED", 30)
-    scene = Scene(10**9).play()
+    scene = SurveyScene(10**9).play()
 
     assert len(scene.times) == 30
     assert scene.survey.result.gaps == [

@@ -167,19 +167,19 @@ def test_the_latency_is_the_median() -> None:
     assert findings.judge_latency([]).state is FindingState.UNKNOWN
 
 
-def diagnosis(*found: Finding) -> GatewayDiagnosis:
+def make_diagnosis(*found: Finding) -> GatewayDiagnosis:
     return GatewayDiagnosis(gateway="g", kind="k", url="u", findings=complete_findings(found), requests=0)
 
 
 def test_the_first_failure_is_the_cause_and_beats_every_warning() -> None:
     late = Finding.failure("credential", "denied", "mend it")
     early = Finding.failure("clock", "off", "set it")
-    one = diagnosis(late, Finding.warning("tls", "ends soon", "renew it"), early)
+    one = make_diagnosis(late, Finding.warning("tls", "ends soon", "renew it"), early)
 
     assert (one.state, one.worst) == (FindingState.FAIL, (early, late))
-    assert diagnosis(Finding.warning("tls", "ends soon", "renew it")).state is FindingState.WARN
-    assert diagnosis().state is FindingState.OK
-    assert diagnosis().worst == ()
+    assert make_diagnosis(Finding.warning("tls", "ends soon", "renew it")).state is FindingState.WARN
+    assert make_diagnosis().state is FindingState.OK
+    assert make_diagnosis().worst == ()
 
 
 def test_every_check_has_one_finding_and_the_newest_counts() -> None:

@@ -1,4 +1,4 @@
-"""What a person, and a program, reads of the diagnoses."""
+"""The diagnoses as lines for people, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FINE = (
 )
 
 
-def diagnosis(name: str, *found: Finding) -> GatewayDiagnosis:
+def make_diagnosis(name: str, *found: Finding) -> GatewayDiagnosis:
     return GatewayDiagnosis(
         gateway=name, kind="roma", url="https://g", findings=complete_findings(found), requests=6
     )
 
 
-WELL = diagnosis("roma-eu", *FINE)
-WARNED = diagnosis("apim", *FINE, Finding.warning("tls", "ends in 3 days", "have it renewed", 259200.0))
-ILL = diagnosis(
+WELL = make_diagnosis("roma-eu", *FINE)
+WARNED = make_diagnosis("apim", *FINE, Finding.warning("tls", "ends in 3 days", "have it renewed", 259200.0))
+ILL = make_diagnosis(
     "x",
     Finding.failure("name", "the name x.invalid cannot be resolved", "check the url"),
     Finding.failure("credential", "TOKEN is not set", "set it"),
@@ -62,7 +62,7 @@ def test_the_json_holds_every_check_and_its_number() -> None:
 
 
 def test_what_could_mislead_the_eye_is_made_visible() -> None:
-    hostile = diagnosis("x", Finding.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
+    hostile = make_diagnosis("x", Finding.failure("answer", "ok\x1b[2J\n\u202eelif", "no"))
 
     for text in [
         *lines.list_summaries([hostile]),

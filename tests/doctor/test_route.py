@@ -37,18 +37,20 @@ def folder(tmp_path: Path, ca: trustme.CA) -> Path:
     return tmp_path
 
 
-async def reached(url: str, folder: Path = Path(), closes: float | None = None, **fields: Any) -> RouteCheck:
+async def check_route_of(
+    url: str, folder: Path = Path(), closes: float | None = None, **fields: Any
+) -> RouteCheck:
     environment = fields.pop("environment", {})
     entry = gateway(url=url, **fields)
     return await check_route(entry, folder, now=time.time(), closes=closes, environment=environment)
 
 
-def found(result: RouteCheck, check: str) -> Finding:
+def find_finding(result: RouteCheck, check: str) -> Finding:
     (finding,) = (one for one in result.findings if one.check == check)
     return finding
 
 
-def shown(ca: trustme.CA, *names: str, days: float = 90) -> ssl.SSLContext:
+def list_shown(ca: trustme.CA, *names: str, days: float = 90) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     end = datetime.now(UTC) + timedelta(days=days)
     begun = datetime.now(UTC) - timedelta(days=100)
@@ -57,41 +59,41 @@ def shown(ca: trustme.CA, *names: str, days: float = 90) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def secure(ca: trustme.CA, *names: str, days: float = 90) -> AsyncIterator[Peer]:
-    async with serving(saying(NO_CONTENT), tls=shown(ca, *names, days=days)) as peer:
+async def make_secure(ca: trustme.CA, *names: str, days: float = 90) -> AsyncIterator[Peer]:
+    async with serving(saying(NO_CONTENT), tls=list_shown(ca, *names, days=days)) as peer:
         yield peer
 
 
 async def test_a_name_that_nobody_has_is_told() -> None:
-    result = await reached("https://nowhere.invalid")
+    result = await check_route_of("https://nowhere.invalid")
 
     assert not result.whole
-    assert found(result, "name").state is FindingState.FAIL
-    assert "nowhere.invalid cannot be resolved" in found(result, "name").text
-    assert "url" in found(result, "name").advice
+    assert find_finding(result, "name").state is FindingState.FAIL
+    assert "nowhere.invalid cannot be resolved" in find_finding(result, "name").text
+    assert "url" in find_finding(result, "name").advice
 
 
 async def test_a_port_that_nobody_listens_on_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        result = await reached(f"http://127.0.0.1:{port}")
+        result = await check_route_of(f"http://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "name").state is FindingState.OK
-    assert found(result, "port").text == f"no connection to 127.0.0.1:{port}: connection refused"
+    assert find_finding(result, "name").state is FindingState.OK
+    assert find_finding(result, "port").text == f"no connection to 127.0.0.1:{port}: connection refused"
 
 
 async def test_plain_http_is_well_on_the_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(saying(NO_CONTENT)) as peer:
-        well = await reached(peer.url)
+        well = await check_route_of(peer.url)
         monkeypatch.setattr(reaching, "list_warnings", lambda _: ["in clear"])
-        ill = await reached(peer.url)
+        ill = await check_route_of(peer.url)
 
     assert well.whole
-    assert found(well, "tls").state is FindingState.OK
+    assert find_finding(well, "tls").state is FindingState.OK
     assert ill.whole
-    assert (found(ill, "tls").state, found(ill, "tls").text) == (FindingState.WARN, "in clear")
+    assert (find_finding(ill, "tls").state, find_finding(ill, "tls").text) == (FindingState.WARN, "in clear")
     assert peer.requests == []
 
 
@@ -99,23 +101,23 @@ async def test_plain_http_is_well_on_the_loopback_only(monkeypatch: pytest.Monke
 async def test_a_certificate_that_is_believed_has_so_many_days_left(
     ca: trustme.CA, folder: Path, days: int, state: FindingState
 ) -> None:
-    async with secure(ca, days=days) as peer:
-        result = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem"))
+    async with make_secure(ca, days=days) as peer:
+        result = await check_route_of(peer.url, folder, tls=Tls(ca_file="ca.pem"))
 
     assert result.whole
-    assert found(result, "tls").state is state
-    assert found(result, "tls").value == pytest.approx(days * DAY, abs=10)
-    assert f"{days - 1} days" in found(result, "tls").text
+    assert find_finding(result, "tls").state is state
+    assert find_finding(result, "tls").value == pytest.approx(days * DAY, abs=10)
+    assert f"{days - 1} days" in find_finding(result, "tls").text
     assert peer.requests == []
 
 
 async def test_a_certificate_that_ends_within_the_window_is_warned_of(ca: trustme.CA, folder: Path) -> None:
-    async with secure(ca, days=40) as peer:
+    async with make_secure(ca, days=40) as peer:
         closes = time.time() + 50 * DAY
-        result = await reached(peer.url, folder, closes, tls=Tls(ca_file="ca.pem"))
+        result = await check_route_of(peer.url, folder, closes, tls=Tls(ca_file="ca.pem"))
 
-    assert found(result, "tls").state is FindingState.WARN
-    assert "before the window closes" in found(result, "tls").text
+    assert find_finding(result, "tls").state is FindingState.WARN
+    assert "before the window closes" in find_finding(result, "tls").text
 
 
 @pytest.mark.parametrize(
@@ -129,25 +131,27 @@ async def test_a_certificate_that_ends_within_the_window_is_warned_of(ca: trustm
 async def test_a_certificate_that_is_not_believed_ends_the_way(
     ca: trustme.CA, folder: Path, trusted: bool, name: str, days: float, told: str
 ) -> None:
-    async with secure(ca, name, days=days) as peer:
-        plain = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem" if trusted else None))
-        blind = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem" if trusted else None, insecure=True))
+    async with make_secure(ca, name, days=days) as peer:
+        plain = await check_route_of(peer.url, folder, tls=Tls(ca_file="ca.pem" if trusted else None))
+        blind = await check_route_of(
+            peer.url, folder, tls=Tls(ca_file="ca.pem" if trusted else None, insecure=True)
+        )
 
     assert not plain.whole
-    assert found(plain, "tls").state is FindingState.FAIL
-    assert told in found(plain, "tls").text
+    assert find_finding(plain, "tls").state is FindingState.FAIL
+    assert told in find_finding(plain, "tls").text
     assert blind.whole
-    assert found(blind, "tls").state is FindingState.WARN
-    assert told in found(blind, "tls").text
+    assert find_finding(blind, "tls").state is FindingState.WARN
+    assert told in find_finding(blind, "tls").text
     assert peer.requests == []
 
 
 async def test_doing_without_verification_needlessly_is_told(ca: trustme.CA, folder: Path) -> None:
-    async with secure(ca) as peer:
-        result = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem", insecure=True))
+    async with make_secure(ca) as peer:
+        result = await check_route_of(peer.url, folder, tls=Tls(ca_file="ca.pem", insecure=True))
 
-    assert found(result, "tls").state is FindingState.WARN
-    assert "good without" in found(result, "tls").text
+    assert find_finding(result, "tls").state is FindingState.WARN
+    assert "good without" in find_finding(result, "tls").text
 
 
 async def test_a_port_that_speaks_no_tls_is_told(folder: Path) -> None:
@@ -156,11 +160,11 @@ async def test_a_port_that_speaks_no_tls_is_told(folder: Path) -> None:
         await writer.drain()
 
     async with listening(rude) as port:
-        result = await reached(f"https://127.0.0.1:{port}")
+        result = await check_route_of(f"https://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "tls").state is FindingState.FAIL
-    assert "Error" not in found(result, "tls").text
+    assert find_finding(result, "tls").state is FindingState.FAIL
+    assert "Error" not in find_finding(result, "tls").text
 
 
 async def test_silence_in_place_of_tls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,33 +174,35 @@ async def test_silence_in_place_of_tls_is_bounded(monkeypatch: pytest.MonkeyPatc
         await asyncio.Event().wait()
 
     async with listening(silent) as port:
-        result = await reached(f"https://127.0.0.1:{port}")
+        result = await check_route_of(f"https://127.0.0.1:{port}")
 
-    assert found(result, "tls").text == f"no TLS handshake with 127.0.0.1:{port} in time"
+    assert find_finding(result, "tls").text == f"no TLS handshake with 127.0.0.1:{port} in time"
 
 
 async def test_a_file_of_the_plan_that_is_missing_is_told() -> None:
-    result = await reached("https://127.0.0.1:9", tls=Tls(ca_file="gone.pem"))
+    result = await check_route_of("https://127.0.0.1:9", tls=Tls(ca_file="gone.pem"))
 
     assert not result.whole
-    assert "gone.pem" in found(result, "tls").text
+    assert "gone.pem" in find_finding(result, "tls").text
 
 
 async def test_the_certificate_is_read_through_a_proxy(ca: trustme.CA, folder: Path) -> None:
     (folder / "proxy").mkdir()
     with forwarding(folder / "proxy", "--basic-auth", CREDENTIALS) as forward:
-        async with secure(ca) as peer:
+        async with make_secure(ca) as peer:
             environment = {"https_proxy": f"http://{CREDENTIALS}@{forward.place}"}
-            result = await reached(peer.url, folder, tls=Tls(ca_file="ca.pem"), environment=environment)
-            refused = await reached(
+            result = await check_route_of(
+                peer.url, folder, tls=Tls(ca_file="ca.pem"), environment=environment
+            )
+            refused = await check_route_of(
                 peer.url, folder, tls=Tls(ca_file="ca.pem"), environment={"https_proxy": forward.url}
             )
 
     assert result.whole
-    assert found(result, "proxy").text == f"through {forward.place}"
-    assert found(result, "tls").value == pytest.approx(90 * DAY, abs=10)
+    assert find_finding(result, "proxy").text == f"through {forward.place}"
+    assert find_finding(result, "tls").value == pytest.approx(90 * DAY, abs=10)
     assert not refused.whole
-    assert "answers 407" in found(refused, "tls").text
+    assert "answers 407" in find_finding(refused, "tls").text
     assert "password" not in repr(result) + repr(refused)
 
 
@@ -209,18 +215,20 @@ async def test_a_proxy_that_does_not_let_us_through_is_told(said: bytes) -> None
         writer.close()
 
     async with listening(odd) as port:
-        result = await reached("https://gateway.example.com", proxy=f"http://127.0.0.1:{port}")
+        result = await check_route_of("https://gateway.example.com", proxy=f"http://127.0.0.1:{port}")
 
     assert not result.whole
-    assert found(result, "tls").state is FindingState.FAIL
-    assert f"the proxy 127.0.0.1:{port}" in found(result, "tls").text
+    assert find_finding(result, "tls").state is FindingState.FAIL
+    assert f"the proxy 127.0.0.1:{port}" in find_finding(result, "tls").text
 
 
 async def test_what_is_no_address_of_a_proxy_is_told_without_repeating_it() -> None:
-    result = await reached("https://gateway.example.com", environment={"https_proxy": "ftp://u:hidden@x"})
+    result = await check_route_of(
+        "https://gateway.example.com", environment={"https_proxy": "ftp://u:hidden@x"}
+    )
 
     assert not result.whole
-    assert found(result, "proxy").state is FindingState.FAIL
+    assert find_finding(result, "proxy").state is FindingState.FAIL
     assert "hidden" not in repr(result)
 
 
@@ -229,7 +237,7 @@ async def test_what_is_no_address_of_a_proxy_is_told_without_repeating_it() -> N
 )
 async def test_it_is_the_proxy_s_name_that_must_resolve(own: str | None, blamed: str) -> None:
     environment = {} if own else {"https_proxy": "http://nowhere.invalid:1"}
-    result = await reached("https://127.0.0.1", environment=environment, proxy=own)
+    result = await check_route_of("https://127.0.0.1", environment=environment, proxy=own)
 
-    assert "nowhere.invalid" in found(result, "name").text
-    assert blamed in found(result, "name").advice
+    assert "nowhere.invalid" in find_finding(result, "name").text
+    assert blamed in find_finding(result, "name").advice

@@ -1,4 +1,4 @@
-"""An approval as a value: what its digests cover, and each refusal."""
+"""An approval as a value: the keys that its digests cover, and each refusal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TARGETS = (
 )
 
 
-def approval(key: Secret | None = None, **fields: object) -> Approval:
+def make_approval(key: Secret | None = None, **fields: object) -> Approval:
     made = Approval(
         plan="p",
         digest="ab" * 32,
@@ -54,7 +54,7 @@ def approval(key: Secret | None = None, **fields: object) -> Approval:
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_the_seal_is_the_documented_one(key: Secret | None) -> None:
-    said = json.loads(encode_approval(approval(key)))
+    said = json.loads(encode_approval(make_approval(key)))
     seal = said.pop("seal")
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -62,7 +62,7 @@ def test_the_seal_is_the_documented_one(key: Secret | None) -> None:
 
 
 def test_the_hmac_is_the_documented_one() -> None:
-    said = json.loads(encode_approval(approval(KEY)))
+    said = json.loads(encode_approval(make_approval(KEY)))
     given_hmac = said.pop("hmac")
     del said["seal"]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -71,22 +71,34 @@ def test_the_hmac_is_the_documented_one() -> None:
 
 
 def test_what_is_written_is_read_again() -> None:
-    for one in (approval(), approval(KEY)):
+    for one in (make_approval(), make_approval(KEY)):
         assert decode_approval(encode_approval(one)) == one
 
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_an_approval_that_holds(key: Secret | None) -> None:
-    check_approval(approval(key), "ab" * 32, now=NOW, key=key)
+    check_approval(make_approval(key), "ab" * 32, now=NOW, key=key)
 
 
 REFUSALS = {
-    "another plan": (approval(), "cd" * 32, NOW, None, "a plan with the digest abababab…"),
-    "expired": (approval(), "ab" * 32, NOW + timedelta(hours=5), None, "it has expired, at 2026-11-23T02:00"),
-    "signed and no key": (approval(KEY), "ab" * 32, NOW, None, "it is signed"),
-    "key and not signed": (approval(), "ab" * 32, NOW, KEY, "it is not signed"),
-    "another key": (approval(KEY), "ab" * 32, NOW, Secret("another key altogether"), "its HMAC is wrong"),
-    "no hex": (approval(hmac="é" * 64), "ab" * 32, NOW, KEY, "its HMAC is wrong"),
+    "another plan": (make_approval(), "cd" * 32, NOW, None, "a plan with the digest abababab…"),
+    "expired": (
+        make_approval(),
+        "ab" * 32,
+        NOW + timedelta(hours=5),
+        None,
+        "it has expired, at 2026-11-23T02:00",
+    ),
+    "signed and no key": (make_approval(KEY), "ab" * 32, NOW, None, "it is signed"),
+    "key and not signed": (make_approval(), "ab" * 32, NOW, KEY, "it is not signed"),
+    "another key": (
+        make_approval(KEY),
+        "ab" * 32,
+        NOW,
+        Secret("another key altogether"),
+        "its HMAC is wrong",
+    ),
+    "no hex": (make_approval(hmac="é" * 64), "ab" * 32, NOW, KEY, "its HMAC is wrong"),
 }
 
 
@@ -111,7 +123,7 @@ EDITS = {
 
 @pytest.mark.parametrize("field", EDITS)
 def test_the_hmac_covers_everything_else(field: str) -> None:
-    forged = add_seal(replace(approval(KEY), **{field: EDITS[field]}))
+    forged = add_seal(replace(make_approval(KEY), **{field: EDITS[field]}))
 
     with pytest.raises(UsageError, match="its HMAC is wrong"):
         check_approval(forged, forged.digest, now=NOW, key=KEY)
@@ -121,11 +133,11 @@ def test_the_hmac_covers_everything_else(field: str) -> None:
 def test_any_edit_of_any_key_is_found(field: str) -> None:
     for key in (None, KEY):
         with pytest.raises(UsageError, match="it was edited"):
-            decode_approval(encode_approval(replace(approval(key), **{field: EDITS[field]})))
+            decode_approval(encode_approval(replace(make_approval(key), **{field: EDITS[field]})))
 
 
 def test_an_hmac_that_is_taken_away_or_added_is_found() -> None:
-    for edited in (replace(approval(KEY), hmac=None), replace(approval(), hmac="0" * 64)):
+    for edited in (replace(make_approval(KEY), hmac=None), replace(make_approval(), hmac="0" * 64)):
         with pytest.raises(UsageError, match="it was edited"):
             decode_approval(encode_approval(edited))
 
@@ -137,26 +149,32 @@ def test_any_edit_of_a_target_is_found(index: int, field: str) -> None:
     targets[index] = replace(targets[index], **{field: other[field]})
 
     with pytest.raises(UsageError, match="it was edited"):
-        decode_approval(encode_approval(replace(approval(), targets=tuple(targets))))
+        decode_approval(encode_approval(replace(make_approval(), targets=tuple(targets))))
 
 
 BROKEN = {
     "no JSON": (b"\xff{", "it is not JSON"),
-    "cut": (encode_approval(approval())[:-40], "it is not JSON"),
+    "cut": (encode_approval(make_approval())[:-40], "it is not JSON"),
     "a list": (b"[]", "it is no approval"),
     "a preview": (b'{"kind": "preview", "schema": 1}', "it is no approval"),
     "another schema": (b'{"kind": "approval", "schema": 3}', "it has schema 3"),
     "an older schema": (b'{"kind": "approval", "schema": 1}', "an older version of the program wrote it"),
     "another key": (
-        encode_approval(approval()).replace(b'"plan"', b'"more": 1, "plan"'),
+        encode_approval(make_approval()).replace(b'"plan"', b'"more": 1, "plan"'),
         "it is no whole approval",
     ),
     "a naive time": (
-        encode_approval(approval()).replace(b'02:00:00Z"', b'02:00:00"'),
+        encode_approval(make_approval()).replace(b'02:00:00Z"', b'02:00:00"'),
         "it is no whole approval",
     ),
-    "no such state": (encode_approval(approval()).replace(b'"deployed"', b'"up"'), "it is no whole approval"),
-    "twice": (encode_approval(approval(targets=(*TARGETS, TARGETS[0]))), "it names apim/Retail/x/test twice"),
+    "no such state": (
+        encode_approval(make_approval()).replace(b'"deployed"', b'"up"'),
+        "it is no whole approval",
+    ),
+    "twice": (
+        encode_approval(make_approval(targets=(*TARGETS, TARGETS[0]))),
+        "it names apim/Retail/x/test twice",
+    ),
     "deep": (b"[" * 100_000, "it is not JSON"),
 }
 
@@ -170,10 +188,10 @@ def test_what_is_no_approval_is_told(name: str) -> None:
 
 
 def test_what_is_not_named_is_told_with_a_few_names() -> None:
-    check_names_all(approval(), ["apim/Retail/x/test"])
+    check_names_all(make_approval(), ["apim/Retail/x/test"])
 
     with pytest.raises(UsageError, match=r"it does not name b, c, d and 1 more, which this run would take"):
-        check_names_all(approval(), ["apim/Retail/x/test", "b", "c", "d", "e"])
+        check_names_all(make_approval(), ["apim/Retail/x/test", "b", "c", "d", "e"])
 
 
 @pytest.mark.parametrize(
@@ -191,4 +209,4 @@ def test_a_run_compares_with_verdicts(state: str, verdict: str) -> None:
 
 
 def test_an_approval_holds_no_key() -> None:
-    assert KEY.reveal() not in msgspec.json.encode(approval(KEY)).decode()
+    assert KEY.reveal() not in msgspec.json.encode(make_approval(KEY)).decode()

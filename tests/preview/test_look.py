@@ -42,62 +42,62 @@ DEPLOYED = {
 Answering = Callable[[Request], Awaitable[Reply | Lost]]
 
 
-def reply(status: int, body: object) -> Reply:
+def make_reply(status: int, body: object) -> Reply:
     return Reply(status, {}, json.dumps(body).encode(), EPOCH + anyio.current_time())
 
 
-async def answers(request: Request) -> Reply | Lost:
+async def answer_at_once(request: Request) -> Reply | Lost:
     await anyio.sleep(0.1)
     if "deploy-status" not in request.url:
-        return reply(404, "no such page")
-    return reply(200, DEPLOYED)
+        return make_reply(404, "no such page")
+    return make_reply(200, DEPLOYED)
 
 
-async def hangs(_: Request) -> Reply | Lost:
+async def hang(_: Request) -> Reply | Lost:
     await anyio.sleep(LOOK_WITHIN)
     return Lost(sent=True, detail="no reply within 30 s")
 
 
-async def refuses(_: Request) -> Reply | Lost:
+async def refuse(_: Request) -> Reply | Lost:
     return Lost(sent=False, detail="connection refused")
 
 
-def pausing(seconds: int) -> Answering:
-    """Asks for one long pause, and answers all that comes after it."""
+def ask_for_pause(seconds: int) -> Answering:
+    """Return a gateway that asks for one long pause, and answers every later request."""
     asked = list[bool]()
 
     async def pauses(request: Request) -> Reply | Lost:
         if not asked:
             asked.append(True)
             return Reply(429, {"retry-after": str(seconds)}, b"", EPOCH + anyio.current_time())
-        return await answers(request)
+        return await answer_at_once(request)
 
     return pauses
 
 
-def falling_silent(after: int) -> Answering:
-    """Answers so many requests and then no more."""
+def fall_silent_after(after: int) -> Answering:
+    """Return a gateway that answers so many requests, and no further one."""
     given = list[bool]()
 
     async def falls(request: Request) -> Reply | Lost:
         given.append(True)
-        return await (answers if len(given) <= after else hangs)(request)
+        return await (answer_at_once if len(given) <= after else hang)(request)
 
     return falls
 
 
-def between(mute: Answering) -> Environment:
+def answer_between(mute: Answering) -> Environment:
     @asynccontextmanager
     async def connect(gateway: Gateway) -> AsyncIterator[Send]:
-        yield mute if gateway.name == "mute" else answers
+        yield mute if gateway.name == "mute" else answer_at_once
 
     return replace(environment(), connect=connect)
 
 
-def looked(
+def time_look(
     folder: Path, mute: Answering, *, targets: int = 100, demanding: bool = False
 ) -> tuple[float, Preview | str]:
-    """Return after how many seconds the look has ended, and what it saw, or the error that ended it."""
+    """Return how many seconds the look took, and its preview, or the error that ended it."""
     path = folder / "plan.yaml"
     both = ("quick", "mute")
     lines = [EACH.format(gateway=name, number=n) for name in both for n in range(targets)]
@@ -107,7 +107,9 @@ def looked(
         with load_plan(path) as loaded:
             options = RunOptions(state=folder / "state")
             try:
-                seen: Preview | str = await take_preview(loaded, options, between(mute), demanding=demanding)
+                seen: Preview | str = await take_preview(
+                    loaded, options, answer_between(mute), demanding=demanding
+                )
             except UsageError as error:
                 seen = str(error)
             return anyio.current_time(), seen
@@ -115,18 +117,18 @@ def looked(
     return played(main)
 
 
-def states(preview: Preview, gateway: str) -> list[TargetState]:
+def list_states(preview: Preview, gateway: str) -> list[TargetState]:
     return [seen.state for seen in preview.targets if seen.target.gateway == gateway]
 
 
 @pytest.mark.promise(10)
 def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: Path) -> None:
-    seconds, seen = looked(tmp_path, hangs)
+    seconds, seen = time_look(tmp_path, hang)
 
     assert seconds == pytest.approx(SILENT_FOR, abs=1)
     assert isinstance(seen, Preview)
-    assert states(seen, "quick") == [TargetState.DEPLOYED] * 100
-    assert states(seen, "mute") == [TargetState.UNKNOWN] * 100
+    assert list_states(seen, "quick") == [TargetState.DEPLOYED] * 100
+    assert list_states(seen, "mute") == [TargetState.UNKNOWN] * 100
     [warning] = next(place.warnings for place in seen.gateways if place.name == "mute")
     assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
     assert {seen.why for seen in seen.targets if seen.target.gateway == "mute"} == {
@@ -138,16 +140,16 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
 @pytest.mark.parametrize(
     ("mute", "most", "cause"),
     [
-        (hangs, SILENT_FOR + 1, "it gave no answer for 60 s (no reply within 30 s)"),
-        (refuses, SILENT_FOR + 1, "it gave no answer (connection refused)"),
-        (falling_silent(8), SILENT_FOR + 2, "it gave no answer for 60 s (no reply within 30 s)"),
+        (hang, SILENT_FOR + 1, "it gave no answer for 60 s (no reply within 30 s)"),
+        (refuse, SILENT_FOR + 1, "it gave no answer (connection refused)"),
+        (fall_silent_after(8), SILENT_FOR + 2, "it gave no answer for 60 s (no reply within 30 s)"),
     ],
     ids=["hangs", "refuses", "falls silent"],
 )
 def test_before_a_question_it_ends_all_with_its_name_and_cause(
     tmp_path: Path, mute: Answering, most: float, cause: str
 ) -> None:
-    seconds, told = looked(tmp_path, mute, demanding=True)
+    seconds, told = time_look(tmp_path, mute, demanding=True)
 
     assert seconds <= most
     assert told == (
@@ -156,15 +158,15 @@ def test_before_a_question_it_ends_all_with_its_name_and_cause(
 
 
 def test_a_pause_that_is_asked_for_is_no_silence(tmp_path: Path) -> None:
-    seconds, seen = looked(tmp_path, pausing(300), targets=5, demanding=True)
+    seconds, seen = time_look(tmp_path, ask_for_pause(300), targets=5, demanding=True)
 
     assert isinstance(seen, Preview)
     assert seconds >= 300
-    assert states(seen, "mute") == [TargetState.DEPLOYED] * 5
+    assert list_states(seen, "mute") == [TargetState.DEPLOYED] * 5
 
 
 def test_few_targets_at_a_gateway_that_refuses_connections_do_not_take_a_minute(tmp_path: Path) -> None:
-    seconds, told = looked(tmp_path, refuses, targets=2, demanding=True)
+    seconds, told = time_look(tmp_path, refuse, targets=2, demanding=True)
 
     assert seconds < 10
     assert "mute could not be looked at: it gave no answer (connection refused)" in str(told)

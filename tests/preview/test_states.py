@@ -1,4 +1,4 @@
-"""What a snapshot means to a preview, what a run will need, and what is warned of."""
+"""The states of a preview, the forecast of a run, and each warning."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ APIM = Apinizer(name="apim", url="https://a.example", auth=AUTH)
 PLAN = Plan(name="p", gateways=(ROMA, APIM), waves=(Wave(name="one"), Wave(name="two")))
 
 
-def seen(
+def make_seen(
     seq: int,
     verdict: Verdict = Verdict.UP,
     *,
@@ -46,7 +46,7 @@ def seen(
     return SeenTarget(target=target, step=0, snapshot=Snapshot(verdict=verdict, **more), reads=reads)
 
 
-def preview(
+def make_preview(
     *seen_targets: SeenTarget, window: Window | None = None, seconds: float = 0.1, **more: object
 ) -> Preview:
     gateways = tuple(
@@ -66,7 +66,7 @@ def preview(
     )
 
 
-def kinds(plan: Plan, seen: Preview) -> dict[str, PreviewWarning]:
+def find_warnings(plan: Plan, seen: Preview) -> dict[str, PreviewWarning]:
     found = list_warnings(plan, seen, forecast_run(plan, seen, guarded=False))
     return {one.kind: one for one in found}
 
@@ -83,21 +83,23 @@ def kinds(plan: Plan, seen: Preview) -> dict[str, PreviewWarning]:
     ],
 )
 def test_a_verdict_has_a_state_and_a_group(verdict: Verdict, state: TargetState, group: PreviewGroup) -> None:
-    one = seen(1, verdict)
+    one = make_seen(1, verdict)
 
     assert (one.state, one.group) == (state, group)
     assert count_by_group([one])[group.value] == count_by_group([one])["targets"] == 1
 
 
 def test_why_is_told_where_something_is_to_be_said() -> None:
-    assert seen(1).why is None
-    assert seen(1, Verdict.NOT_OFFERED).why == "this version offers no look"
-    assert seen(1, Verdict.UNCLEAR, message="denied: no").why == "denied: no"
-    assert seen(1, Verdict.ABSENT, code="APIG.3084", hidden=True).why == "APIG.3084 (or it may not be seen)"
+    assert make_seen(1).why is None
+    assert make_seen(1, Verdict.NOT_OFFERED).why == "this version offers no look"
+    assert make_seen(1, Verdict.UNCLEAR, message="denied: no").why == "denied: no"
+    assert (
+        make_seen(1, Verdict.ABSENT, code="APIG.3084", hidden=True).why == "APIG.3084 (or it may not be seen)"
+    )
 
 
 def test_a_run_needs_what_the_preview_read_and_an_undeploy_of_what_changes() -> None:
-    ahead = forecast_run(PLAN, preview(seen(1), seen(2, Verdict.DOWN, reads=1)), guarded=False)
+    ahead = forecast_run(PLAN, make_preview(make_seen(1), make_seen(2, Verdict.DOWN, reads=1)), guarded=False)
 
     assert (ahead.looks, ahead.undeploys, ahead.requests) == (4, 1, 5)
     assert ahead.seconds == pytest.approx(4 * 0.1)  # those of one target go one after the other
@@ -106,7 +108,7 @@ def test_a_run_needs_what_the_preview_read_and_an_undeploy_of_what_changes() -> 
 
 def test_without_snapshots_every_target_is_sent_for() -> None:
     plan = replace(PLAN, snapshot="off")
-    previewed = preview(seen(1), seen(2, Verdict.DOWN))
+    previewed = make_preview(make_seen(1), make_seen(2, Verdict.DOWN))
 
     assert forecast_run(plan, previewed, guarded=False).looks == 0
     assert forecast_run(plan, previewed, guarded=False).undeploys == 2
@@ -116,10 +118,10 @@ def test_without_snapshots_every_target_is_sent_for() -> None:
 def test_look_always_looks_after_each_that_goes_down() -> None:
     gateways = (replace(ROMA, look="always"), replace(APIM, look="always"))
     plan = replace(PLAN, gateways=gateways)
-    previewed = preview(seen(1, reads=3), seen(2, gateway="apim", reads=2))
+    previewed = make_preview(make_seen(1, reads=3), make_seen(2, gateway="apim", reads=2))
 
     assert forecast_run(plan, previewed, guarded=False).looks == (3 + 1) + (2 + 2)
-    many = preview(*(seen(number, reads=3) for number in range(60)))
+    many = make_preview(*(make_seen(number, reads=3) for number in range(60)))
     assert forecast_run(plan, many, guarded=False).looks == 60 * 3 + 1
 
 
@@ -127,13 +129,13 @@ def test_a_rate_and_the_pauses_bound_the_time() -> None:
     slow = replace(ROMA, limits=Limits(rate=0.5))
     waves = (Wave(name="one", pause_after=60.0), Wave(name="two", pause_after=60.0))
     plan = replace(PLAN, gateways=(slow, APIM), waves=waves)
-    previewed = preview(seen(1), seen(2, wave=1))
+    previewed = make_preview(make_seen(1), make_seen(2, wave=1))
 
     assert forecast_run(plan, previewed, guarded=False).seconds == pytest.approx(6 + 60 + 6)
 
 
 def test_without_an_answer_no_time_is_made_up() -> None:
-    assert forecast_run(PLAN, preview(seen(1), seconds=0.0), guarded=False).seconds is None
+    assert forecast_run(PLAN, make_preview(make_seen(1), seconds=0.0), guarded=False).seconds is None
 
 
 @pytest.mark.parametrize(
@@ -148,11 +150,11 @@ def test_without_an_answer_no_time_is_made_up() -> None:
 def test_a_window_is_measured_from_when_a_run_may_begin(
     opens: datetime | None, closes: datetime, left: float, fits: bool
 ) -> None:
-    previewed = preview(seen(1), window=Window(opens, closes))
+    previewed = make_preview(make_seen(1), window=Window(opens, closes))
     ahead = forecast_run(PLAN, previewed, guarded=False)
 
     assert (ahead.left, ahead.fits) == (left, fits)
-    assert ("window" in kinds(PLAN, previewed)) is not fits
+    assert ("window" in find_warnings(PLAN, previewed)) is not fits
 
 
 def test_a_credential_that_ends_too_early_is_told() -> None:
@@ -164,68 +166,75 @@ def test_a_credential_that_ends_too_early_is_told() -> None:
 
     assert (
         "before the window closes"
-        in kinds(PLAN, preview(seen(1), window=window, gateways=here))["credential"].text
+        in find_warnings(PLAN, make_preview(make_seen(1), window=window, gateways=here))["credential"].text
     )
-    assert "credential" not in kinds(PLAN, preview(seen(1), gateways=here))
+    assert "credential" not in find_warnings(PLAN, make_preview(make_seen(1), gateways=here))
 
 
 def test_what_goes_with_a_target_is_named() -> None:
     front = FrontEnd(id="f", name="orders", path="/orders")
-    up, down = seen(1, fronts=(front,)), seen(2, Verdict.DOWN, fronts=(front,))
-    previewed = preview(up, down)
+    up, down = make_seen(1, fronts=(front,)), make_seen(2, Verdict.DOWN, fronts=(front,))
+    previewed = make_preview(up, down)
 
     assert list(list_deleted_front_ends(previewed.targets)) == [(up, front)]
-    assert kinds(PLAN, previewed)["front_end"].text.startswith("1 front-end API is deleted with 1 target")
+    assert find_warnings(PLAN, previewed)["front_end"].text.startswith(
+        "1 front-end API is deleted with 1 target"
+    )
 
 
 def test_the_last_environment_is_one_that_nobody_else_has() -> None:
-    one = seen(1, gateway="apim")
-    alone = preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test"})),))
-    others = preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test", "production"})),))
+    one = make_seen(1, gateway="apim")
+    alone = make_preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test"})),))
+    others = make_preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test", "production"})),))
 
-    assert kinds(PLAN, alone)["last_environment"].targets == (one.target.id,)
-    assert "last_environment" not in kinds(PLAN, others)
+    assert find_warnings(PLAN, alone)["last_environment"].targets == (one.target.id,)
+    assert "last_environment" not in find_warnings(PLAN, others)
 
 
 def test_what_a_restore_would_not_bring_back_is_told_by_cause() -> None:
-    previewed = preview(
-        seen(1, obstacles=("unpublished-edits", "new-front-end-id")),
-        seen(2, obstacles=("missing-history",)),
-        seen(3, Verdict.DOWN, obstacles=("missing-history",)),
+    previewed = make_preview(
+        make_seen(1, obstacles=("unpublished-edits", "new-front-end-id")),
+        make_seen(2, obstacles=("missing-history",)),
+        make_seen(3, Verdict.DOWN, obstacles=("missing-history",)),
     )
-    found = kinds(PLAN, previewed)
+    found = find_warnings(PLAN, previewed)
 
     assert len(found["unpublished_edits"].targets) == len(found["missing_history"].targets) == 1
     assert "no_snapshot" not in found
-    assert "no_snapshot" in kinds(replace(PLAN, snapshot="off"), previewed)
+    assert "no_snapshot" in find_warnings(replace(PLAN, snapshot="off"), previewed)
 
 
 def test_pods_that_differ_are_told() -> None:
-    uneven = seen(1, gateway="apim", facts=LookFacts(pods_active=1, pods_responded=2))
-    even = seen(2, gateway="apim", facts=LookFacts(pods_active=2, pods_responded=2))
-    orphan = seen(3, Verdict.PARTIAL, gateway="apim")
-    found = kinds(PLAN, preview(uneven, even, orphan))
+    uneven = make_seen(1, gateway="apim", facts=LookFacts(pods_active=1, pods_responded=2))
+    even = make_seen(2, gateway="apim", facts=LookFacts(pods_active=2, pods_responded=2))
+    orphan = make_seen(3, Verdict.PARTIAL, gateway="apim")
+    found = find_warnings(PLAN, make_preview(uneven, even, orphan))
 
     assert found["pods"].targets == (uneven.target.id,)
     assert found["orphan"].targets == (orphan.target.id,)
 
 
 def test_a_stop_rule_is_foreseen_where_it_would_fire_first() -> None:
-    gone = [seen(number, Verdict.ABSENT) for number in range(2)]
-    up = [seen(number) for number in range(2, 4)]
-    later = seen(9, wave=1)
+    gone = [make_seen(number, Verdict.ABSENT) for number in range(2)]
+    up = [make_seen(number) for number in range(2, 4)]
+    later = make_seen(9, wave=1)
 
-    assert kinds(PLAN, preview(*gone, *up, later))["stop_rule"].text == (
+    assert find_warnings(PLAN, make_preview(*gone, *up, later))["stop_rule"].text == (
         "a stop rule would end the run in one: failed: 2 of 4 (50%) in the wave, limit 20%"
     )
-    assert "stop_rule" not in kinds(PLAN, preview(*gone, *up))  # nothing comes after it
+    assert "stop_rule" not in find_warnings(PLAN, make_preview(*gone, *up))  # nothing comes after it
     forgiving = replace(PLAN, gateways=(replace(ROMA, absent="ok"), APIM))
-    assert "stop_rule" not in kinds(forgiving, preview(*gone, *up, later))
-    assert "nothing in it was undeployed" not in str(kinds(PLAN, preview(seen(1, Verdict.DOWN), later)))
+    assert "stop_rule" not in find_warnings(forgiving, make_preview(*gone, *up, later))
+    assert "nothing in it was undeployed" not in str(
+        find_warnings(PLAN, make_preview(make_seen(1, Verdict.DOWN), later))
+    )
 
 
 def test_a_step_is_named_where_a_wave_has_some() -> None:
     plan = replace(PLAN, waves=(Wave(name="one", sizes=(StepSize(count=1), StepSize(share=1.0))),))
-    second = replace(seen(2), step=1)
+    second = replace(make_seen(2), step=1)
 
-    assert "in step 1 of wave one" in kinds(plan, preview(seen(1, Verdict.ABSENT), second))["stop_rule"].text
+    assert (
+        "in step 1 of wave one"
+        in find_warnings(plan, make_preview(make_seen(1, Verdict.ABSENT), second))["stop_rule"].text
+    )

@@ -1,4 +1,4 @@
-"""What is shown and asked on a terminal, on a pseudo-terminal."""
+"""The agreement to a run, on a pseudo-terminal."""
 
 import re
 import sqlite3
@@ -45,7 +45,7 @@ def test_a_window_is_told_with_its_zone() -> None:
     assert "without an end" in describe_window(Window(opens, None))
 
 
-def digest_of(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:
+def read_digest(path: Path, undeploy: Callable[..., tuple[int, str, str]]) -> str:
     return undeploy("check", path)[1].splitlines()[-1].removeprefix("digest: ")
 
 
@@ -54,7 +54,7 @@ def test_the_digest_typed_is_the_consent(
 ) -> None:
     path = plan(platform.urls["apim"], more="protect: ['apim/Retail/proxy-0/*']")
     status, shown = on_a_terminal(
-        f"wrong\n{digest_of(path, undeploy)[:8]}\n", "run", path, "--skip", "**/proxy-1/*"
+        f"wrong\n{read_digest(path, undeploy)[:8]}\n", "run", path, "--skip", "**/proxy-1/*"
     )
 
     assert status == 0
@@ -97,7 +97,7 @@ def test_what_was_typed_before_the_question_is_no_answer(
     platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"])
-    short = digest_of(path, undeploy)[:8]
+    short = read_digest(path, undeploy)[:8]
     status, shown = on_a_terminal("\n", "run", path, ahead=f"{short}\n{short}\n")
 
     assert (status, platform.books().gateways["apim"].undeploys) == (2, 0)
@@ -149,7 +149,7 @@ def test_what_was_shown_is_what_is_agreed_to(
     platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
 ) -> None:
     path = plan(platform.urls["apim"])
-    status, _ = on_a_terminal(f"{digest_of(path, undeploy)[:8]}\n", "run", path)
+    status, _ = on_a_terminal(f"{read_digest(path, undeploy)[:8]}\n", "run", path)
     run = next(Path(".undeploy/runs").iterdir())
     journal = sqlite3.connect(run / "journal.sqlite")
     kept = journal.execute("SELECT DISTINCT state FROM approved").fetchall()

@@ -12,7 +12,7 @@ CALM = ("12", "12", "0", "0", "0", "0", "14", "2")
 BUSY = ("1,401", "700", "200", "101", "100", "300", "2,450", "148")
 
 
-def table(width: int, *rows: tuple[str, ...]) -> str:
+def draw_table(width: int, *rows: tuple[str, ...]) -> str:
     out = StringIO()
     print_table(UNDEPLOY_HEADINGS, [("roma-eu", *row) for row in rows], Console(file=out, width=width))
     return out.getvalue()
@@ -30,7 +30,7 @@ def table(width: int, *rows: tuple[str, ...]) -> str:
 def test_a_narrow_terminal_has_fewer_columns_and_whole_ones(
     width: int, row: tuple[str, ...], missing: set[str]
 ) -> None:
-    shown = table(width, row)
+    shown = draw_table(width, row)
 
     assert "…" not in shown
     assert {heading for heading in UNDEPLOY_HEADINGS if heading not in shown} == missing
@@ -42,7 +42,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_whole_ones(
 
 
 def test_a_count_of_one_gateway_keeps_its_column() -> None:
-    shown = table(80, CALM, (*CALM[:3], "1", *CALM[4:]))
+    shown = draw_table(80, CALM, (*CALM[:3], "1", *CALM[4:]))
 
     assert "failed" in shown
     assert "unknown" not in shown
