@@ -63,6 +63,10 @@ class HeldSignal:
     def __init__(self) -> None:
         self.name: str | None = None
 
+    def keep(self, name: str) -> None:
+        """Keep a signal for the end of the block."""
+        self.name = name
+
 
 class SignalSource(Protocol):
     """Where a run gets its signals from."""
@@ -100,7 +104,7 @@ class ProcessSignals:
         def handle(name: str) -> None:
             if before or held.name:
                 raise KeyboardInterrupt
-            held.name = name
+            held.keep(name)
 
         with handle_signals(handle):
             yield held

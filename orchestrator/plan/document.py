@@ -70,11 +70,14 @@ class PlanDocument:
         collector: TargetCollector,
         problems: Problems,
         gateways: Mapping[str, NamedGateway] | None = None,
+        *,
+        skip_targets: bool = False,
     ) -> None:
+        """``skip_targets``: pass over all targets, whether or not their gateways are known."""
         self.header = MappingNode({}, {}, FilePosition(0, 1, 1))
         self.gateways = gateways
         self.waves: list[Wave] = []
-        self.skipped = False
+        self.skipped = skip_targets
         self.target_files = TargetFiles(path, problems)
         self.source = PlanSource(stream)
         self._problems = problems
@@ -127,7 +130,7 @@ class PlanDocument:
             raise UnreadableError(at, f"found {found}, expected a mapping with the keys {keys}", hint)
         self._refuse_tag_and_anchor(root, "")
         while not isinstance(event := composer.take_event(), MappingEndEvent):
-            self.source.held = 0
+            self.source.begin_entry()
             self._read_top_key(event)
         composer.take_event()
         # Of two documents only one could be meant, and the program cannot know which.
@@ -189,7 +192,7 @@ class PlanDocument:
         wave = MappingNode({}, {}, get_position(event))
         self.waves.append(Wave(name=path))
         while not isinstance(item := self._composer.take_event(), MappingEndEvent):
-            self.source.held = 0
+            self.source.begin_entry()
             key = self._composer.read_key(item, path, wave.keys)
             value = self._composer.take_event()
             if key == "targets":
@@ -245,7 +248,7 @@ class PlanDocument:
         composer, source, next_event = self._composer, self.source, self._next_event
         count = 0
         while type(start := next_event()) is not SequenceEndEvent:
-            source.held = 0
+            source.begin_entry()
             if type(start) is MappingStartEvent:
                 taken: list[ScalarEvent] = []
                 keep = taken.append

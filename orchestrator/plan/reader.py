@@ -114,8 +114,7 @@ def read_once(
     problems.add_file(str(path))
     try:
         with open_regular(path) as stream:
-            document = PlanDocument(path, stream, collector, problems, gateways)
-            document.skipped = skip_targets
+            document = PlanDocument(path, stream, collector, problems, gateways, skip_targets=skip_targets)
             document.read()
             return problems, document
     except UnfitError as unfit:

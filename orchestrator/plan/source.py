@@ -89,7 +89,7 @@ class PlanSource:
     def __init__(self, stream: BinaryIO) -> None:
         self.fingerprint = Fingerprint()
         self.held = 0
-        """Bytes read since the last entry began. The reader sets it to 0 at each entry."""
+        """Bytes read since the last entry began."""
         self.marked = False
         """Whether the file holds ! or & so far. Without them no entry has a tag or an anchor to look for."""
         self._stream = stream
@@ -119,7 +119,11 @@ class PlanSource:
     def drain(self) -> None:
         """Read to the end, so that the fingerprint covers the whole file."""
         while self._read(_BLOCK):
-            self.held = 0
+            self.begin_entry()
+
+    def begin_entry(self) -> None:
+        """Count the bytes of an entry from here: one entry has a bound, and a plan has none."""
+        self.held = 0
 
     def _measure(self, data: bytes) -> None:
         if self.fingerprint.size > LARGEST:  # the file has grown since it was opened

@@ -88,6 +88,19 @@ class _HeededRefusal:
         """Return whether a request that left at ``began`` was under way together with the refused one."""
         return self.began <= began < self.at
 
+    def count_answer(self, began: float) -> None:
+        """Count an answer to a request that left at ``began``, if it was under way together."""
+        self.taken += self.is_beside(began)
+
+    def count_refusal(self) -> None:
+        """Count a refusal of one more request that was under way together."""
+        self.refused += 1
+
+    @property
+    def is_the_pace_to_blame(self) -> bool:
+        """Whether neighbours were refused together: one busy node of many does not do that."""
+        return self.refused >= TOGETHER and self.refused > self.taken
+
 
 class Pacer:
     """Hands out evenly spaced moments at which requests may leave, and finds how close they may be.
@@ -185,8 +198,8 @@ class Pacer:
         """Take in an answer, which was no refusal, to a request that left at ``began``."""
         self._taken += 1
         self._active_at = now
-        if self._last is not None and self._last.is_beside(began):
-            self._last.taken += 1
+        if self._last is not None:
+            self._last.count_answer(began)
         if self._found is None or self._refused is None:
             return
         # Time without requests proves nothing of the gateway; but at a slow pace answers are far apart.
@@ -259,8 +272,8 @@ class Pacer:
         """Take in that one more request was refused of those that were under way together."""
         if not last.is_beside(began):
             return
-        last.refused += 1
-        if last.refused >= TOGETHER and last.refused > last.taken and self._found is not None:
+        last.count_refusal()
+        if last.is_the_pace_to_blame and self._found is not None:
             self._found = min(self._found, last.cut)
             self._spared, self._spares = 0, 1
 
