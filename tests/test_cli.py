@@ -57,7 +57,7 @@ PROBLEM = Problem(file="p.yaml", line=3, column=5, path="waves", message="no wav
         (BrokenPipeError(), 0),
     ],
 )
-def test_what_goes_wrong_has_its_status(
+def test_each_error_has_its_status(
     failing: Callable[[BaseException], int],
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,

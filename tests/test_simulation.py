@@ -89,7 +89,7 @@ def test_seeds_make_different_worlds() -> None:
 # --- the judges -----------------------------------------------------------------------------------------
 
 
-def test_so_many_may_be_in_doubt_as_somebody_has_let_be_in_flight() -> None:
+def test_as_many_may_be_in_doubt_as_the_operator_lets_be_in_flight() -> None:
     """A limit that is raised in mid-run counts from then on; one that is lowered was in force before."""
     scene = make_scene(3)
     gateway, *others = scene.plan.gateways
@@ -139,7 +139,7 @@ def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytes
     assert is_caught("promise 2", seeds=60)
 
 
-def test_a_window_that_nobody_heeds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_that_the_engine_ignores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunGate, "refusal", lambda self, act, now, *, takes: None)
 
     assert is_caught("promise 7", seeds=60)

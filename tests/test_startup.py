@@ -66,5 +66,5 @@ def test_runs_loads_no_engine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["schema"], ["init"]])
-def test_what_prints_a_text_loads_no_engine(arguments: list[str], tmp_path: Path) -> None:
+def test_a_command_that_prints_a_text_loads_no_engine(arguments: list[str], tmp_path: Path) -> None:
     assert not loaded_by(*arguments, folder=tmp_path) & HEAVY

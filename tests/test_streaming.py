@@ -109,7 +109,7 @@ async def test_a_stream_that_is_left_early_can_be_resumed(
     assert totals.undeployed + totals.already_undeployed == 6
 
 
-async def test_what_a_run_raises_leaves_the_block_as_it_is(
+async def test_an_error_of_a_run_leaves_the_block_unchanged(
     plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("APINIZER_TOKEN")
@@ -123,7 +123,7 @@ async def test_what_a_run_raises_leaves_the_block_as_it_is(
         await take_all()
 
 
-async def test_what_the_block_raises_leaves_it_as_it_is(
+async def test_an_error_of_the_block_leaves_the_block_unchanged(
     plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions
 ) -> None:
     async def fail_at_the_first() -> None:

@@ -38,7 +38,7 @@ def test_shape_b_has_a_row_for_each_pod():
     ]
 
 
-def test_after_an_undeploy_the_reads_agree_that_it_is_down():
+def test_after_an_undeploy_the_reads_agree_that_the_proxy_is_down():
     client = SimulatedClient(apinizer())
     before = first(client, "deploy-status")
     client.ask("DELETE", TEST)
@@ -59,7 +59,7 @@ def test_a_second_undeploy_is_a_400():
     assert document(delivery) == {"error": "bad_request", "error_description": "petstore left test"}
 
 
-def test_what_was_seeded_as_down_is_not_deployed():
+def test_a_target_that_the_fixture_calls_down_is_not_deployed():
     client = SimulatedClient(apinizer())
 
     assert status(client.ask("DELETE", OLD)) == 400
@@ -86,7 +86,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize(("method", "path", "expected", "text"), ABSENT.values(), ids=ABSENT)
-def test_what_does_not_exist_is_said_in_the_vendors_words(method, path, expected, text):
+def test_a_missing_thing_is_named_in_the_vendors_words(method, path, expected, text):
     delivery = SimulatedClient(apinizer()).ask(method, path)
 
     assert (status(delivery), document(delivery)["error_description"]) == (expected, text)
@@ -149,11 +149,11 @@ def test_the_connection_tests_answer_in_plain_text():
      ("accept", b"{", 400),
      ("ignore", b"{", 200), ("reject", {}, 400), ("reject", b"", 200)],
 )  # fmt: skip
-def test_what_becomes_of_a_body_is_a_setting(body, sent, expected):
+def test_a_body_is_obeyed_ignored_or_rejected_by_a_setting(body, sent, expected):
     assert status(SimulatedClient(apinizer(body=body)).ask("DELETE", TEST, sent)) == expected
 
 
-def test_the_history_tells_who_did_what_newest_first():
+def test_the_history_names_users_and_acts_newest_first():
     client = SimulatedClient(apinizer())
     client.ask("DELETE", TEST, {"description": "CHG-1", "persistent": True})
     client.ask("POST", TEST)
@@ -181,7 +181,7 @@ def test_the_history_forgets_all_but_six_records_and_the_persistent_ones():
     assert len(rows) == 7
 
 
-def test_a_deploy_brings_it_back():
+def test_a_deploy_brings_a_proxy_back():
     client = SimulatedClient(apinizer())
     client.ask("DELETE", TEST)
 
@@ -238,7 +238,7 @@ def test_names_of_any_kind_are_decoded_segment_by_segment():
     assert delivery.call.row.id == "apim/Sipariş Yönetimi/a%2Fb%25c?d#e+f/prod ortamı"  # noqa: RUF001 - Turkish
 
 
-def test_the_lists_name_what_was_seeded():
+def test_the_lists_name_the_targets_of_the_fixture():
     client = SimulatedClient(apinizer())
 
     def listed(path: str) -> list[str]:

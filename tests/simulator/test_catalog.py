@@ -107,7 +107,7 @@ def test_every_sample_that_is_judged_is_there() -> None:
     assert all((SAMPLES / "apinizer" / "catalog" / name).is_dir() for name in APINIZER)
 
 
-def test_what_a_backend_is_like_shows_in_its_document() -> None:
+def test_the_fixture_of_a_backend_shows_in_its_document() -> None:
     about = BackendFixture(
         name="orders", path="/o", application="legacy", application_id="a1", type="function", deployed=0.0
     )
@@ -118,7 +118,7 @@ def test_what_a_backend_is_like_shows_in_its_document() -> None:
     assert api["modified_time"] == "1970-01-01T00:00:00Z"
 
 
-def test_a_list_shifts_as_often_as_it_is_told_to() -> None:
+def test_a_list_shifts_as_often_as_the_fixture_says() -> None:
     client = SimulatedClient(roma(**THREE, shifts=2))
     pages = [document(client.ask(*page(1, number))) for number in range(3)]
 
@@ -127,7 +127,7 @@ def test_a_list_shifts_as_often_as_it_is_told_to() -> None:
     assert status(client.ask("GET", f"/v1/{PLACE}/livedata-apis/{BACKEND}")) == 404
 
 
-def test_a_name_finds_what_is_called_so() -> None:
+def test_a_name_finds_the_backends_of_that_name() -> None:
     client = SimulatedClient(roma(**BOTH, about={OTHER: BackendFixture(name="orders")}))
 
     found = document(client.ask("GET", f"/v1/{PLACE}/livedata-apis?name=orders&precise_search=name"))["apis"]
@@ -184,7 +184,7 @@ def test_where_a_proxy_never_was_deploy_status_says_so() -> None:
     ]
 
 
-def test_a_deployment_has_the_time_that_it_is_given() -> None:
+def test_a_deployment_has_the_time_of_the_fixture() -> None:
     fixture = apinizer(deployed={"Retail/petstore/test": 0.0})
     (state,) = document(
         SimulatedClient(fixture).ask(

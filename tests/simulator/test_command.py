@@ -75,7 +75,7 @@ def seed_file(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_one_url_a_line_and_serves_until_told(seed_file, number):
+def test_the_simulator_prints_one_url_a_line_and_serves_until_a_signal(seed_file, number):
     with serving("--seed-file", seed_file, "--shape", "b") as (process, urls):
         status, _, body = asked(urls["apim"], "DELETE", TEST)
         process.send_signal(number)
@@ -86,7 +86,7 @@ def test_it_prints_one_url_a_line_and_serves_until_told(seed_file, number):
     assert process.returncode == 0
 
 
-def test_it_holds_a_plans_targets_without_its_credentials(tmp_path):
+def test_the_simulator_holds_a_plans_targets_without_its_credentials(tmp_path):
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
 
@@ -134,7 +134,7 @@ def test_its_tokens_live_as_long_as_told(tmp_path):
      (["--token-life", "0s"], "more than 0"),
      (["--storm", "0.1", "--faults", "{file}"], "has a storm")],
 )  # fmt: skip
-def test_what_it_cannot_do_it_says(seed_file, tmp_path, arguments, said):
+def test_the_simulator_names_an_option_that_it_cannot_obey(seed_file, tmp_path, arguments, said):
     stormy = tmp_path / "faults.json"
     stormy.write_text('{"storm": {"share": 0.5}}')
     given = [one.replace("{file}", str(stormy)) for one in arguments]

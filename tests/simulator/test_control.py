@@ -59,7 +59,7 @@ def test_faults_and_seed_are_taken():
      ("/_seed", b'{"gateways": []}', "roma-eu"),
      ("/_seed", b"\xff", "")],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_in_a_sentence(path, body, text):
+def test_a_document_that_does_not_fit_is_refused_in_a_sentence(path, body, text):
     answer = asked(SimulatedClient(roma()), "POST", path, body)
 
     assert (answer.status, text in answer.body.decode()) == (400, True)

@@ -106,7 +106,7 @@ def test_a_targets_script_goes_before_its_gateways():
     assert picked == ["404", "500"]
 
 
-def test_only_a_fault_on_any_strikes_what_has_no_act():
+def test_only_a_fault_on_any_strikes_a_request_without_an_act():
     assert weather(script={"apim": ("500", "look:500")}).pick(None, None, 0) is None
     assert weather(script={"apim": ("any:500",)}).pick(None, None, 0) is not None
 

@@ -53,7 +53,7 @@ def test_a_rate_is_read(text, per_second):
 
 
 @pytest.mark.parametrize("text", ["", "20", "0/s", "-1/s", "20/d", "x/s"])
-def test_what_is_no_rate_is_refused(text):
+def test_a_text_that_is_no_rate_is_refused(text):
     with pytest.raises(UsageError, match="such as 20/s"):
         parse_rate(text)
 

@@ -74,7 +74,7 @@ class TestIam:
         assert token not in delivery.answer.body.decode()
         assert status(client.ask("GET", SHOW, token=token)) == 200
 
-    def test_a_token_ends_when_it_was_said_to(self):
+    def test_a_token_ends_at_its_announced_time(self):
         client = ours(token_life=30)
         reply = iam(client, wish())
         token, ends = reply.answer.headers["X-Subject-Token"], document(reply)["token"]["expires_at"]
@@ -92,7 +92,7 @@ class TestIam:
     @pytest.mark.parametrize(
         "body", [wish("wrong"), wish(user="other"), wish(domain="other")], ids=["password", "user", "domain"]
     )
-    def test_who_is_not_known_by_this_password_gets_a_401_in_iams_envelope(self, body):
+    def test_a_wrong_user_or_password_gets_a_401_in_iams_envelope(self, body):
         client = ours()
 
         delivery = iam(client, body)

@@ -59,7 +59,7 @@ BOTH = {
         ("elsewhere", DeliveryManner.WHOLE, 404, RequestEffect.NONE),
     ],
 )
-def test_what_each_fault_does(gateway, fault, manner, answer, effect):
+def test_each_fault_has_its_manner_answer_and_effect(gateway, fault, manner, answer, effect):
     fixture, path, method, target = BOTH[gateway]
     client = SimulatedClient(fixture())
     client.expect(script={target: (fault,)})
@@ -87,7 +87,7 @@ def test_latency_delays_every_answer():
     assert SimulatedClient(roma(latency=0.25)).ask("GET", SHOW).delay == 0.25
 
 
-def test_who_is_turned_away_uses_up_no_scripted_fault():
+def test_a_request_that_is_turned_away_uses_up_no_scripted_fault():
     client = SimulatedClient(roma(rate=RateLimit(per_second=1)))
     client.expect(script={TARGET: ("500",)})
 

@@ -75,7 +75,7 @@ def test_they_end_when_the_body_raises():
     assert ends(running.pid)
 
 
-def test_what_they_refuse_is_told():
+def test_a_refusal_of_the_simulators_is_raised_with_its_reason():
     with start_simulators(FIXTURE) as running, pytest.raises(SimulatorError, match="moon"):
         running.expect(FaultScenario(script={"moon": ("500",)}))
 

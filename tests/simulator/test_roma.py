@@ -41,7 +41,7 @@ def test_an_undeploy_gives_204_without_a_body_and_takes_it_down(dialect):
 
 
 @pytest.mark.parametrize(("again", "code"), [(204, None), (400, "APIG.3083"), (409, "APIG.3083")])
-def test_what_an_undeploy_of_a_developing_backend_gives_is_a_setting(again, code):
+def test_the_answer_to_an_undeploy_of_a_developing_backend_is_a_setting(again, code):
     delivery = undeploy(SimulatedClient(roma(again=again)), "v2", OFF)
 
     assert status(delivery) == again

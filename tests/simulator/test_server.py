@@ -83,7 +83,7 @@ async def test_a_204_has_neither_body_nor_type(session):
         assert (await reply.read(), reply.headers.get("Content-Type")) == (b"", None)
 
 
-async def test_the_path_is_used_as_it_came(session):
+async def test_the_path_is_used_as_the_client_wrote_it(session):
     parts = ("a/b", "c d", "e%")
     platforms = SimulatedPlatforms(SimulatorFixture(gateways=(apinizer(targets=(parts,), down=()),)))
 
@@ -167,7 +167,7 @@ async def test_a_slow_answer_comes_whole(session):
      ("empty", 200, b""), ("redirect", 302, b"")],
 )  # fmt: skip
 @pytest.mark.parametrize("gateway", TARGETS)
-async def test_a_strange_answer_comes_as_it_is(session, gateway, fault, expected, start):
+async def test_a_strange_answer_arrives_unchanged(session, gateway, fault, expected, start):
     async with serve_platforms(both(fault)) as urls:
         status, body = await undeployed(session, urls, gateway)
 

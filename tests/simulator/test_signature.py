@@ -128,7 +128,7 @@ def at(vector: Vector, later: float = 0.0, **fields: Any) -> SimulatedClient:
 
 
 @pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
-def test_what_the_vendors_client_signed_is_let_in(vector):
+def test_a_request_that_the_vendors_client_signed_is_let_in(vector):
     client = at(vector, 60)
 
     delivery = sent(client, vector.asked())
@@ -160,7 +160,7 @@ def test_no_signed_part_may_change(vector):
     assert not genuine(asked, SECRET + "0")
 
 
-def test_what_is_not_signed_may_change():
+def test_headers_that_are_not_signed_may_change():
     headers = PLAIN.asked().headers | {"Accept": "*/*", "User-Agent": "another"}
 
     assert genuine(PLAIN.asked(headers=headers))

@@ -61,7 +61,7 @@ async def lost(answer: Answer, *, within: float = 5.0) -> Lost:
     "target",
     ["/v1/a%2Fb/c%20d/%C3%BC%25/", "/a/../b/./c", "/v1/x%7Ey~z?id=%2F&q=a+b", "/a//b", "/%2e%2e/x", "/"],
 )
-async def test_a_path_is_sent_as_it_is_written(target: str) -> None:
+async def test_a_path_is_sent_as_the_caller_wrote_it(target: str) -> None:
     async with serving(saying(NO_CONTENT)) as peer:
         reply = await ask(peer.url + target, "DELETE")
     assert isinstance(reply, Reply)

@@ -50,7 +50,7 @@ def statuses(*answers: Reply | Lost) -> list[int]:
     ids=["204", "200", "408", "half a reply", "a byte", "a line end", "100"],
 )
 @pytest.mark.parametrize("after", [None, 0.0, SOON], ids=["with it", "behind it", "later"])
-async def test_what_comes_unasked_answers_nothing(
+async def test_unsolicited_bytes_answer_no_request(
     stray: bytes, after: float | None, body: bytes | None
 ) -> None:
     async def answer(peer: Peer, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ async def test_what_comes_unasked_answers_nothing(
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("after", [None, SOON], ids=["with it", "later"])
-async def test_what_comes_unasked_over_tls_answers_nothing(after: float | None, tmp_path: Path) -> None:
+async def test_unsolicited_bytes_over_tls_answer_no_request(after: float | None, tmp_path: Path) -> None:
     ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -125,7 +125,7 @@ def saying_too_much() -> Iterator[tuple[str, Callable[[], None]]]:
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("body", [None, b"{}"], ids=["no body", "body"])
-async def test_what_has_come_and_was_not_read_yet_answers_nothing(body: bytes | None) -> None:
+async def test_bytes_that_were_not_read_yet_answer_no_request(body: bytes | None) -> None:
     """The stray reply is in the socket when the next request is made; the event loop has not turned since."""
     with saying_too_much() as (url, say_more):
         async with connect(gateway()) as send:
@@ -137,7 +137,7 @@ async def test_what_has_come_and_was_not_read_yet_answers_nothing(body: bytes | 
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("body", [None, b"{}"], ids=["no body", "body"])
-async def test_what_comes_between_the_check_and_the_request_keeps_it_from_being_sent(
+async def test_bytes_that_come_between_the_check_and_the_request_stop_the_request(
     body: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections.GuardedConnection, "is_idle", lambda _line, _now: True)
@@ -332,7 +332,7 @@ async def well() -> AsyncIterator[tuple[Peer, Send]]:
 
 @pytest.mark.promise(10)
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_a_reply_without_an_end_is_lost_soon_and_slows_nobody_else(kind: str) -> None:
+async def test_a_reply_without_an_end_is_lost_soon_and_slows_no_other_request(kind: str) -> None:
     """The bound is in bytes, not in time: five requests at once cost less than any timeout."""
     with pouring(*ENDLESS[kind]) as url:
         async with connect(gateway(timeout=20.0)) as send, well() as (peer, other):
@@ -370,7 +370,7 @@ async def test_a_reply_that_drips_ends_with_the_timeout(head: bytes, more: bytes
 
 
 @pytest.mark.promise(10)
-async def test_a_peer_that_takes_nothing_keeps_nobody() -> None:
+async def test_a_peer_that_reads_nothing_keeps_no_request_waiting() -> None:
     """Neither the request nor the closing of what it was sent through waits for a peer that does not read."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -382,7 +382,7 @@ async def test_a_peer_that_takes_nothing_keeps_nobody() -> None:
     assert time.monotonic() - began < SHORT + 2
 
 
-async def test_a_large_request_may_be_answered_before_it_is_written() -> None:
+async def test_a_large_request_may_be_answered_before_its_body_is_written() -> None:
     """A server that refuses a body need not read it."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -56,7 +56,7 @@ def test_a_file_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert read(Path("/nowhere"), file="~/token") == SECRET
 
 
-def test_what_is_not_there_is_told_by_its_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_is_named_by_its_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARKED", raising=False)
 
     assert complaint(tmp_path, env="MARKED") == (
@@ -85,7 +85,7 @@ def test_what_is_not_there_is_told_by_its_reference(tmp_path: Path, monkeypatch:
         f"{SECRET}\x7f",
     ],
 )
-def test_what_no_header_can_carry_is_refused_without_repeating_it(
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("MARKED", text)
@@ -167,7 +167,7 @@ def test_a_command_has_no_input_to_wait_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(9)
-def test_a_command_that_fails_is_told_without_what_it_wrote(
+def test_a_failed_command_is_named_without_its_output(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     name = program(tmp_path, f"echo {SECRET}; echo {SECRET} >&2; exit 3")
@@ -286,7 +286,7 @@ TEMPORARY = Auth(
 
 
 @pytest.mark.usefixtures("given")
-def test_each_way_in_gives_what_it_takes(tmp_path: Path) -> None:
+def test_each_way_to_log_in_resolves_to_its_own_material(tmp_path: Path) -> None:
     password = LoginPassword(Secret(f"{SECRET} ü ş"))
 
     assert resolve(gateway(auth=IAM), tmp_path) == password
@@ -300,7 +300,7 @@ def test_each_way_in_gives_what_it_takes(tmp_path: Path) -> None:
 @pytest.mark.promise(9)
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize("auth", [IAM, LOGIN, PAIR, TEMPORARY], ids=["iam", "login", "pair", "temporary"])
-def test_what_a_way_in_gives_does_not_print_itself(tmp_path: Path, auth: Auth) -> None:
+def test_no_material_prints_its_secret(tmp_path: Path, auth: Auth) -> None:
     found = resolve(gateway(auth=auth), tmp_path)
 
     assert not any(SECRET in text for text in (repr(found), str(found), f"{found}"))
@@ -340,7 +340,7 @@ def test_a_key_that_could_only_lock_the_account_is_refused(
         (f"{SECRET}\u2028", "holds a line break or another control character"),
     ],
 )
-def test_a_password_that_nobody_can_type_is_refused(
+def test_a_password_that_cannot_be_typed_is_refused(
     tmp_path: Path, given: pytest.MonkeyPatch, auth: Auth, text: str, told: str
 ) -> None:
     given.setenv("PW", text)

@@ -28,7 +28,7 @@ def head_of(data: bytes) -> ReplyHead:
 
 
 @given(data=st.data(), interims=st.integers(0, 3))
-def test_a_head_is_found_however_it_is_cut(data: st.DataObject, interims: int) -> None:
+def test_a_head_is_found_in_any_pieces(data: st.DataObject, interims: int) -> None:
     head, rest = START + b"Content-Length: 3\r\nX: y\r\n\r\n", b"abc\r\n\r\nHTTP/1.1 204"
     whole = INTERIM * interims + head + rest
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
@@ -58,7 +58,7 @@ def test_a_head_says_how_its_body_is_framed(lines: bytes, expected: tuple[int | 
 @pytest.mark.parametrize(
     "data", [b"SSH-2.0-x\r\n", b"\x16\x03\x01", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 2x0 a\r\n\r\n"]
 )
-def test_what_is_not_http_is_refused_at_once(data: bytes) -> None:
+def test_bytes_that_are_not_http_are_refused_at_once(data: bytes) -> None:
     with pytest.raises(FramingError, match="not HTTP"):
         fed([data])
 

@@ -119,7 +119,7 @@ def test_a_variable_names_the_proxy_of_its_scheme(
         ("127.0.0.0/8", "127.0.0.1", True),
     ],
 )
-def test_no_proxy_spares_what_it_covers(entry: str, host: str, direct: bool) -> None:
+def test_no_proxy_spares_the_hosts_that_it_covers(entry: str, host: str, direct: bool) -> None:
     assert (chosen({"HTTPS_PROXY": A, "NO_PROXY": entry}, "https", host) is None) == direct
     assert (chosen({"HTTPS_PROXY": A, "no_proxy": entry}, "https", host) is None) == direct
 
@@ -137,7 +137,7 @@ def test_the_gateways_own_proxy_stands_in_place_of_the_environment(scheme: str) 
 
 
 @pytest.mark.promise(9)
-def test_what_lets_us_through_is_no_part_of_the_address() -> None:
+def test_the_proxys_credential_is_no_part_of_its_address() -> None:
     proxies = read_proxies(None, {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128"})
     proxy = proxies.choose("https", "roma.example.com", 443)
     assert proxy == ProxyServer(A, Secret(BASIC))
@@ -169,14 +169,14 @@ def test_what_lets_us_through_is_no_part_of_the_address() -> None:
         "http://me:s3\tcret@a.example.com:3128",
     ],
 )
-def test_what_is_no_proxy_is_refused_by_the_name_of_its_variable(value: str) -> None:
+def test_a_text_that_is_no_proxy_is_refused_by_the_name_of_its_variable(value: str) -> None:
     with pytest.raises(UsageError, match=r"^https_proxy holds no address of a proxy; write it as") as told:
         read_proxies(None, {"https_proxy": value})
     assert "s3cret" not in str(told.value)
 
 
 @pytest.mark.promise(9)
-def test_who_writes_a_password_with_a_sign_of_its_own_is_told_how() -> None:
+def test_a_refused_password_with_special_characters_comes_with_a_hint() -> None:
     with pytest.raises(
         UsageError, match=r"HTTP_PROXY holds .*write #, / and \? in a password as %23, %2F, %3F"
     ):
@@ -187,14 +187,14 @@ def test_who_writes_a_password_with_a_sign_of_its_own_is_told_how() -> None:
 
 
 @pytest.mark.promise(9)
-def test_a_proxy_s_password_is_known_to_who_masks() -> None:
+def test_the_mask_knows_a_proxys_password() -> None:
     environment = {"HTTPS_PROXY": f"http://me:{PASS}@a.example.com:3128", "HTTP_PROXY": B}
     assert list_passwords(None, environment) == (Secret(PASSWORD),)
     assert list_passwords(A, environment) == ()
     assert list_passwords(None, {"HTTP_PROXY": "http://a-token@a.example.com:3128"}) == (Secret("a-token"),)
 
 
-def test_what_would_keep_a_lane_closed_is_told_before_it_is_opened(tmp_path: Path) -> None:
+def test_a_connection_that_cannot_open_is_reported_before_it_opens(tmp_path: Path) -> None:
     check_connection(gateway(proxy=A), tmp_path, {"HTTP_PROXY": "socks5://a.example.com"})
     with pytest.raises(UsageError):
         check_connection(gateway(), tmp_path, {"HTTP_PROXY": "socks5://a.example.com"})
@@ -283,7 +283,7 @@ async def test_the_plans_proxy_is_taken_without_any_environment(
     assert (len(peer.requests), peer.connections) == (5, 1)
 
 
-async def test_what_no_proxy_names_is_reached_directly(forward: Forward) -> None:
+async def test_a_host_in_no_proxy_is_reached_directly(forward: Forward) -> None:
     async with serving(saying(NO_CONTENT)) as peer:
         place = peer.url.removeprefix("http://")
         environment = {"HTTP_PROXY": forward.url, "NO_PROXY": f"example.com,{place}"}

@@ -288,7 +288,9 @@ async def test_a_handshake_that_stalls_sent_nothing(papers: Path) -> None:
         (ValueError(), None),
     ],
 )
-def test_what_has_no_words_of_its_own_is_told_all_the_same(error: Exception, words: str | None) -> None:
+def test_an_error_without_words_of_its_own_is_described_all_the_same(
+    error: Exception, words: str | None
+) -> None:
     assert explain_tls_error(error, "roma.example.com") == words
 
 
@@ -331,7 +333,7 @@ def test_what_has_no_words_of_its_own_is_told_all_the_same(error: Exception, wor
     ],
     ids=str,
 )
-async def test_what_the_plan_names_and_cannot_be_used_is_told_before_anything_is_sent(
+async def test_an_unusable_file_of_the_plan_is_reported_before_any_request(
     papers: Path, tls: Tls, words: str
 ) -> None:
     broken = gateway(tls=tls)
