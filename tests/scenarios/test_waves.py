@@ -177,7 +177,7 @@ def test_a_failed_predecessor_holds_back_what_comes_after_it(staged: Callable[..
     assert {*held} == {roma_id(0), roma_id(1)}
     assert all(reason.startswith("dependency: ") for reason in held.values())
     assert apim_id(0) in held[roma_id(0)]
-    assert "see to that first" in ended.err
+    assert "see to that one first" in ended.err
     assert (again.status, idle) == (1, sent)
     assert mended.status == 0, mended.err
     times = _arrived(stage)
