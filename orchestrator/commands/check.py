@@ -109,7 +109,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     for index, wave in enumerate(plan.waves):
         if words := describe_pace(wave, loaded.by_wave[wave.name] - kept[index]):
             yield f"wave {make_visible(wave.name)}: {words}"
-    if following := draft.dependents():
+    if following := draft.count_dependents():
         yield f"after: {count_noun(following, 'target comes', 'targets come')} after another"
     patterns = len(prepare_protection(plan, options).texts)
     yield f"protect: {describe_patterns(patterns)}"

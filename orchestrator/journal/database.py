@@ -27,7 +27,7 @@ _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 def create_database(path: Path) -> Database:
     """Make an empty journal that is cheap to fill and not yet durable (see ``Database.make_durable``)."""
     database = Database(path)
-    with database.translated():
+    with database.translate_errors():
         database.run("PRAGMA journal_mode=OFF")
         database.run("PRAGMA synchronous=OFF")
         database.run(f"PRAGMA application_id={APPLICATION_ID}")
@@ -62,7 +62,7 @@ def open_database(path: Path, *, write: bool, whole: bool = True) -> Database:
 
 def _check_format(database: Database, path: Path) -> int:
     """Return the format of the journal. Raises JournalError if this program cannot read it."""
-    with database.translated():
+    with database.translate_errors():
         application = database.one("PRAGMA application_id")[0]
         version: int = database.one("PRAGMA user_version")[0]
     if application != APPLICATION_ID:
@@ -76,7 +76,7 @@ def _check_format(database: Database, path: Path) -> int:
 
 
 def _check_pages(database: Database, path: Path) -> None:
-    with database.translated():
+    with database.translate_errors():
         verdict = database.one("PRAGMA quick_check(1)")[0]
     if verdict != "ok":
         what = " ".join(verdict.split())
@@ -126,12 +126,12 @@ class Database:
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
         mode = "rwc" if write else _choose_read_mode(path)
-        with self.translated():
+        with self.translate_errors():
             self._connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
 
     def leave_file(self) -> None:
         """Go on with a private copy of the database, which is gone when the connection closes."""
-        with self.translated():
+        with self.translate_errors():
             # SQLite keeps a database without a name in memory, and what does not fit in a temporary file.
             copy = _connect("")
             self._connection.backup(copy)
@@ -140,7 +140,7 @@ class Database:
 
     def make_durable(self) -> None:
         """Make every further commit durable when it returns (WAL, synchronous=FULL)."""
-        with self.translated():
+        with self.translate_errors():
             self.run("PRAGMA journal_mode=WAL")
             self.run("PRAGMA synchronous=FULL")
 
@@ -150,7 +150,7 @@ class Database:
 
     def run_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         """Execute one statement for many rows."""
-        with self.translated():
+        with self.translate_errors():
             self._connection.executemany(statement, rows).close()
 
     def script(self, statements: str) -> None:
@@ -159,7 +159,7 @@ class Database:
 
     def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[Row]:
         """Yield the rows of a query, one by one."""
-        with self.translated():
+        with self.translate_errors():
             # Not `yield from`: a reader that stops half-way would close the cursor, and may do so only
             # after the connection was closed, which SQLite refuses.
             for row in self._connection.execute(query, values):  # noqa: UP028
@@ -167,18 +167,18 @@ class Database:
 
     def one(self, query: str, values: Sequence[Value] = ()) -> Row:
         """Return the first row of a query that always has one."""
-        with self.translated():
+        with self.translate_errors():
             row: Row = self._connection.execute(query, values).fetchone()
         return row
 
     def begin(self) -> None:
         """Begin a transaction."""
-        with self.translated():
+        with self.translate_errors():
             self.run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         """Make the transaction durable."""
-        with self.translated():
+        with self.translate_errors():
             self.run("COMMIT")
 
     def roll_back(self) -> None:
@@ -192,7 +192,7 @@ class Database:
         """Commit all statements of the block, or none of them."""
         self.begin()
         try:
-            with self.translated():
+            with self.translate_errors():
                 yield
             self.commit()
         except BaseException:
@@ -200,7 +200,7 @@ class Database:
             raise
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn SQLite's errors into JournalError, and a full or read-only disk into DiskError."""
         try:
             yield

@@ -133,20 +133,20 @@ class Draft:
             return
         few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_SUGGESTED + 1,))
         among = tuple(TargetId(name) for (name,) in few)
-        for why, needs, *place in self.database.rows(self._comparing(_ASTRAY)):
+        for why, needs, *place in self.database.rows(self._choose_comparison(_ASTRAY)):
             near = among if why == "unknown" and len(among) <= MOST_SUGGESTED else ()
             yield DependencyFault(FilePosition(*place), why, (TargetId(needs),), near)
         for cycle in self._circles:
-            at = FilePosition(*self.database.one(self._comparing(_REQUIRED_AT), cycle[:2]))
-            yield DependencyFault(at, "cycle", tuple(map(self._id, cycle)))
+            at = FilePosition(*self.database.one(self._choose_comparison(_REQUIRED_AT), cycle[:2]))
+            yield DependencyFault(at, "cycle", tuple(map(self._read_id, cycle)))
 
-    def _comparing(self, statement: str) -> str:
+    def _choose_comparison(self, statement: str) -> str:
         return statement.replace("nfc(", "(") if self._is_ascii else statement
 
-    def _id(self, seq: int) -> TargetId:
+    def _read_id(self, seq: int) -> TargetId:
         return TargetId(self.database.one("SELECT id FROM target WHERE seq = ?", (seq,))[0])
 
-    def dependents(self) -> int:
+    def count_dependents(self) -> int:
         """Count the targets that come after another."""
         self._settle()
         count: int = self.database.one("SELECT COUNT(DISTINCT seq) FROM dependency")[0]
@@ -159,9 +159,9 @@ class Draft:
         if self._settled or not self._requires:
             return
         self._settled = True
-        with self.database.translated():
+        with self.database.translate_errors():
             for statement in (*_FIND, _DEPEND):
-                self.database.run(self._comparing(statement))
+                self.database.run(self._choose_comparison(statement))
         needs: dict[int, list[int]] = {}
         for seq, before in self.database.rows("SELECT seq, needs FROM dependency"):
             needs.setdefault(seq, []).append(before)
@@ -175,7 +175,7 @@ class Draft:
     def _write_required(self) -> None:
         if not self._required:
             return
-        with self.database.translated():
+        with self.database.translate_errors():
             for statement in () if self._requires else _REQUIREMENTS:
                 self.database.run(statement)
             self.database.run_many(_REQUIRE, self._required)
@@ -185,17 +185,17 @@ class Draft:
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
         """Yield every target that stands twice, also if two names of one installation hide that."""
         self._write()
-        with self.database.translated():
+        with self.database.translate_errors():
             self.database.run("CREATE TEMP TABLE place (gateway INTEGER PRIMARY KEY, installation TEXT)")
             self.database.run_many(
                 "INSERT INTO place VALUES (?, ?)",
                 [(index, installations.get(name, name)) for name, index in self._gateways.items()],
             )
-        for row in self.database.rows(self._comparing(_DUPLICATES)):
+        for row in self.database.rows(self._choose_comparison(_DUPLICATES)):
             yield _decode_duplicate(row)
 
     def _write(self) -> None:
-        with self.database.translated():
+        with self.database.translate_errors():
             self.database.run_many(_INSERT, self._batch)
         self._batch.clear()
 
@@ -204,7 +204,7 @@ class Draft:
         self._settle()
         names = [gateway.name for gateway in plan.gateways]
         order = [(names.index(name), index) for name, index in self._gateways.items()]
-        with self.database.translated():
+        with self.database.translate_errors():
             if any(new != old for new, old in order):
                 cases = " ".join(f"WHEN {old} THEN {new}" for new, old in order)
                 self.database.run(f"UPDATE target SET gateway = CASE gateway {cases} END")

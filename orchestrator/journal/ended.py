@@ -21,5 +21,5 @@ def create_ended_view(database: Database, reason: str | None) -> None:
     """Make the view for one connection. ``reason`` is given to the targets that have no outcome yet."""
     # A view takes no parameters.
     quoted = "NULL" if reason is None else "'{}'".format(reason.replace("'", "''"))
-    with database.translated():
+    with database.translate_errors():
         database.run(_VIEW.format(open_outcome=OPEN_OUTCOME, reason=quoted))

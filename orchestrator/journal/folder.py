@@ -136,7 +136,7 @@ class RunFolder:
             raise RunError(f"{self.path}: who holds the run cannot be read: {error.strerror}") from error
         if held:
             return entry or LockHolder()
-        return self._unseen(entry)
+        return self._find_unseen_holder(entry)
 
     @contextmanager
     def lock(self) -> Iterator[str]:
@@ -152,16 +152,16 @@ class RunFolder:
             raise RunError(f"run {self.id} is going on: {error.holder}") from None
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
-        unseen = self._unseen(lock.before)
+        unseen = self._find_unseen_holder(lock.before)
         if unseen:
             lock.release()
-            raise RunError(f"run {self.id} may be going on: {unseen}. {self.unseen_end(unseen)}")
+            raise RunError(f"run {self.id} may be going on: {unseen}. {self.explain_unseen_end(unseen)}")
         with closing(lock):
             lock.write_entry()
-            self.remarks = tuple(self._remarks(lock.before))
+            self.remarks = tuple(self._list_remarks(lock.before))
             yield lock.entry
 
-    def unseen_end(self, holder: LockHolder) -> str:
+    def explain_unseen_end(self, holder: LockHolder) -> str:
         """Say why this host cannot know whether ``holder`` has ended, and what to do about that."""
         kind = self._network(self.path)
         return (
@@ -170,13 +170,13 @@ class RunFolder:
             " gone"
         )
 
-    def _unseen(self, entry: LockHolder | None) -> LockHolder | None:
+    def _find_unseen_holder(self, entry: LockHolder | None) -> LockHolder | None:
         """Return the process in the entry of a free lock, if it may be at work all the same."""
         if entry is None or entry.host in (None, socket.gethostname()) or not self._network(self.path):
             return None
         return replace(entry, unseen=True)
 
-    def _remarks(self, before: LockHolder | None) -> Iterator[str]:
+    def _list_remarks(self, before: LockHolder | None) -> Iterator[str]:
         if before is not None:
             yield f"the run was {before}, which has ended"
         if kind := self._network(self.path):

@@ -117,19 +117,19 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
 
 def _advise(run: RunFolder, holder: LockHolder) -> str:
     if holder.unseen:
-        return run.unseen_end(holder)
+        return run.explain_unseen_end(holder)
     return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
 
 
 def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
     """Count the targets that both journals have, and return the first of our ids among them."""
     with closing(open_database(theirs, write=False, whole=False)) as database:
-        with database.translated():
+        with database.translate_errors():
             database.run("ATTACH ? AS ours", (f"{ours.absolute().as_uri()}?mode=ro",))
         if not _number_installations(database):
             return 0, ""
         last = database.one("SELECT ifnull(MAX(seq), 0) FROM main.target")[0]
-        with database.translated():
+        with database.translate_errors():
             for seq in range(0, last + 1, _AT_ONCE):
                 database.run(_TOUCH, (seq, seq + _AT_ONCE - 1))
         count, first = 0, ""
@@ -145,7 +145,7 @@ def _number_installations(database: Database) -> bool:
     plans = {"theirs": read_plan(database), "ours": read_plan(database, schema="ours")}
     sides = {side: [gateway.installation for gateway in plan.gateways] for side, plan in plans.items()}
     common = sorted(set(sides["theirs"]).intersection(sides["ours"]))
-    with database.translated():
+    with database.translate_errors():
         database.script(_SAME)
         for side, places in sides.items():
             database.run_many(

@@ -79,7 +79,7 @@ Cursor = tuple[int, int]
 START: Cursor = (-1, 0)
 
 
-def _why_no_target(name: str) -> str | None:
+def _explain_no_target(name: str) -> str | None:
     try:
         _, parts = split_id(name)
     except UnfitError as unfit:
@@ -141,7 +141,7 @@ class PendingTargets:
         No plan gives such a name, so the journal was changed from outside.
         """
         for (name,) in self._database.rows(_COULD_VANISH):
-            if why := _why_no_target(name):
+            if why := _explain_no_target(name):
                 raise JournalError(
                     f"{self._database.path}: it names {show_name(name)}: {why}; nothing was sent"
                 )
@@ -191,14 +191,16 @@ class PendingTargets:
         rows = list(self._database.rows(_OPEN, values))
         if not rows:
             return [], after
-        targets = [_target(row[:-1], gateway) for row in rows]
+        targets = [_decode_target(row[:-1], gateway) for row in rows]
         pasts = (
-            self._pasts([target.seq for target in targets], self._evidence[gateway]) if self._resumed else {}
+            self._read_histories([target.seq for target in targets], self._evidence[gateway])
+            if self._resumed
+            else {}
         )
         fresh = TargetHistory()
         return [(target, pasts.get(target.seq, fresh)) for target in targets], (rows[-1][-1], rows[-1][0])
 
-    def _pasts(self, seqs: list[int], evidence: str) -> dict[int, TargetHistory]:
+    def _read_histories(self, seqs: list[int], evidence: str) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
         for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
             act = Act(row[0])
@@ -273,7 +275,7 @@ def leave_up(database: Database, restore: str) -> frozenset[str]:
     return frozenset(name for _, name in rows)
 
 
-def _target(row: Row, gateway: str) -> Target:
+def _decode_target(row: Row, gateway: str) -> Target:
     seq, name, wave, description, persistent, deploy, pods = row
     return Target(
         seq,

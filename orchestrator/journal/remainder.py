@@ -86,7 +86,7 @@ class RemainderCause(NamedTuple):
 class Remainder:
     """The targets that an ended run left: not started, failed and unknown, without the protected ones.
 
-    A target that comes after a protected target could never go, and so is left out as well: see ``stuck``.
+    A target that comes after a protected target could never go. It is left out as well: see ``list_stuck``.
     """
 
     def __init__(self, database: Database, account: JournalReportSource, folder: str) -> None:
@@ -95,7 +95,7 @@ class Remainder:
         self.report: Report = account.report
         self.folder = Path(folder)
         """The folder where relative paths of the plan begin."""
-        with database.translated():
+        with database.translate_errors():
             for statement in _GATHER:
                 database.run(statement)
         self.by_wave: dict[int, int] = dict(database.rows(_WAVES))
@@ -106,12 +106,12 @@ class Remainder:
         """The number of targets that are left."""
         return sum(self.by_wave.values())
 
-    def groups(self) -> Iterator[RemainderCause]:
+    def list_causes(self) -> Iterator[RemainderCause]:
         """Yield the causes for which targets are left, in the order of their first targets."""
         for outcome, count, reason, *_ in self._database.rows(_GROUPS):
             yield RemainderCause(Outcome(outcome), count, reason)
 
-    def targets(self) -> Iterator[RemainingTarget]:
+    def list_targets(self) -> Iterator[RemainingTarget]:
         """Yield the remaining targets in the plan's order."""
         names = [gateway.name for gateway in self.plan.gateways]
         before = _PrerequisiteStream(self._database)
@@ -120,7 +120,7 @@ class Remainder:
             target = Target(seq, TargetId(name), names[gateway], wave, decode_parts(name), description, flag)
             yield RemainingTarget(target, Outcome(outcome), reason, before.of(seq))
 
-    def stuck(self) -> Iterator[tuple[str, str]]:
+    def list_stuck(self) -> Iterator[tuple[str, str]]:
         """Yield the ids of the targets that are left out, each with the id of the one that it comes after."""
         return ((name, needs) for name, needs in self._database.rows(_STUCK))
 

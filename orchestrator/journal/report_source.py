@@ -61,7 +61,7 @@ class JournalReportSource:
     ) -> None:
         self._database = database
         self._restores = tuple(restores)
-        with database.translated():
+        with database.translate_errors():
             database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
         create_ended_view(database, _explain_open_targets(held=held, ending=ending))
         self.plan: Plan = read_plan(database)

@@ -139,7 +139,7 @@ def _collect(
     names: dict[str, list[str]] = {}
     for gateway in gateways:
         names.setdefault(gateway.installation, []).append(gateway.name)
-    with database.translated():
+    with database.translate_errors():
         database.run(_PLACES.format(table=table))
     for restore in restores:
         with suppress(JournalError):

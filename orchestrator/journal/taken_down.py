@@ -149,7 +149,7 @@ def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]
     rows: list[tuple[Value, ...]] = [
         (seq, msgspec.json.encode(snapshot).decode()) for seq, snapshot in snapshots
     ]
-    with database.translated():
+    with database.translate_errors():
         database.run_many(_SNAPSHOT, rows)
 
 

@@ -59,12 +59,12 @@ class _AttemptStream:
         found: list[AttemptReport] = []
         while self._next is not None and self._next[0] <= seq:
             if self._next[0] == seq:
-                found.append(_attempt(self._next))
+                found.append(_decode_attempt(self._next))
             self._next = next(self._rows, None)
         return tuple(found)
 
 
-def _attempt(row: Row) -> AttemptReport:
+def _decode_attempt(row: Row) -> AttemptReport:
     _, number, act, started, seconds, status, code, message = row
     return AttemptReport(
         number=number,

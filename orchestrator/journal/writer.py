@@ -75,11 +75,11 @@ class GroupCommitWriter:
         Raises DiskError where that failed; then this row is not in the journal and will not be, while rows
         that were posted are kept for a later commit.
         """
-        await self._durable((statement, values))
+        await self._make_durable((statement, values))
 
     async def flush(self) -> None:
         """Return once all that was queued is on disk. Raises DiskError where that failed."""
-        await self._durable(None)
+        await self._make_durable(None)
 
     async def close(self) -> None:
         """Commit what is queued, if that is possible, and end the thread. Safe to call twice.
@@ -99,7 +99,7 @@ class GroupCommitWriter:
             if not self._thread.is_alive():
                 self._database.close()
 
-    async def _durable(self, entry: RowEntry | None) -> None:
+    async def _make_durable(self, entry: RowEntry | None) -> None:
         if self._closed:
             raise JournalError(f"{self._database.path}: the journal is closed")
         future = self._loop.create_future()

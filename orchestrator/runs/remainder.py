@@ -33,7 +33,7 @@ def write_remainder(rest: Remainder, run: str, out: TextIO, *, folder: Path | No
     )
     out.writelines(lines)
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
-    for wave, targets in groupby(rest.targets(), key=lambda left: left.target.wave):
+    for wave, targets in groupby(rest.list_targets(), key=lambda left: left.target.wave):
         out.writelines(format_wave(rest.plan.waves[wave]))
         for left in targets:
             out.write(f"      # {_describe_left(left)}\n")
@@ -42,7 +42,7 @@ def write_remainder(rest: Remainder, run: str, out: TextIO, *, folder: Path | No
         out.write("\n# Left out, since what goes first is protected or left out itself, and so stays up:\n")
         out.writelines(
             f"#   {format_comment(name)} comes after {format_comment(needs)}\n"
-            for name, needs in rest.stuck()
+            for name, needs in rest.list_stuck()
         )
 
 
@@ -70,7 +70,7 @@ def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[st
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
     yield f"It began {began} and ended {ended}: {format_comment(describe_end(report.run))}."
     yield ""
-    for group in rest.groups():
+    for group in rest.list_causes():
         first = ", the first" if group.targets > 1 else ""
         said = f"{first}: {format_comment(group.reason)}" if group.reason else ""
         yield f"  {group.targets:,} {OUTCOME_WORDS[group.outcome]}{said}"
