@@ -52,7 +52,7 @@ LONGEST_HOST = 253
 """Characters; what is longer is no name of a host, and is not cut: half of a credential cannot be masked."""
 
 
-def text_of(reply: Reply) -> str:
+def decode_text(reply: Reply) -> str:
     """Return a body as text. Never raises: what cannot be decoded becomes U+FFFD.
 
     UTF-8 comes before the character set that the reply names: a text in Latin letters is hardly ever UTF-8 by
@@ -63,18 +63,18 @@ def text_of(reply: Reply) -> str:
         if body.startswith(mark):
             return body[len(mark) :].decode(codec, "replace")
     try:
-        return body.decode(_wide(body) or "utf-8")
+        return body.decode(_detect_wide(body) or "utf-8")
     except UnicodeDecodeError:
-        return body.decode(_named(reply) or "utf-8", "replace")
+        return body.decode(_find_charset(reply) or "utf-8", "replace")
 
 
-def _wide(body: bytes) -> str | None:
+def _detect_wide(body: bytes) -> str | None:
     if b"\0" not in body[:4]:
         return None
     return next((codec for zeros, at, codec in _ZEROS if body.startswith(zeros, at)), None)
 
 
-def _named(reply: Reply) -> str | None:
+def _find_charset(reply: Reply) -> str | None:
     """Return the character set that the reply names, where it is one that Python knows."""
     named = _CHARSET.search(reply.headers.get("content-type", ""))
     try:
@@ -84,17 +84,17 @@ def _named(reply: Reply) -> str | None:
     return codec if _CHARACTER_SETS.match(codec) else None
 
 
-def json_object(reply: Reply) -> dict[str, Any] | None:
+def parse_object(reply: Reply) -> dict[str, Any] | None:
     """Return the JSON object that a body is; ``None`` for anything else (a list, a text, HTML, cut short).
 
     A success that says a thing twice, and not the same, says nothing: ``None`` as well. Of a refusal the last
     word counts, since a refusal that cannot be read would be taken for somebody else's.
     """
-    text = text_of(reply)
+    text = decode_text(reply)
     try:
         value = msgspec.json.decode(text)
         if reply.status < 300 and _may_repeat(text, value):
-            json.loads(text, object_pairs_hook=_unambiguous)
+            json.loads(text, object_pairs_hook=_refuse_ambiguous)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
     return value if isinstance(value, dict) else None
@@ -108,14 +108,14 @@ def _may_repeat(text: str, value: object) -> bool:
     return text.count(":") != msgspec.json.encode(value).count(b":") or "\\u003a" in text.lower()
 
 
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_ambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs) and any(repr(fields[key]) != repr(value) for key, value in pairs):
         raise ValueError("a key that is written twice has two values")
     return fields
 
 
-def first_text(fields: Mapping[str, Any], *keys: str) -> str | None:
+def find_text(fields: Mapping[str, Any], *keys: str) -> str | None:
     """Return the first of ``keys`` that holds a text with something in it."""
     for key in keys:
         value = fields.get(key)
@@ -124,34 +124,34 @@ def first_text(fields: Mapping[str, Any], *keys: str) -> str | None:
     return None
 
 
-def whole_number(value: object) -> int | None:
+def as_whole_number(value: object) -> int | None:
     """Return ``value`` if JSON wrote it as a whole number; a boolean is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def count_of(value: object) -> int | None:
+def as_count(value: object) -> int | None:
     """Return ``value`` if it is a whole number that can count something."""
-    number = whole_number(value)
+    number = as_whole_number(value)
     return number if number is not None and 0 <= number < 2**63 else None
 
 
-def nature(reply: Reply) -> str:
+def describe_reply(reply: Reply) -> str:
     """Say what a reply is that has none of the vendor's fields: its status, where it points to, and its body.
 
     Neither the body nor the address is quoted: whoever stands in front of a gateway may have written them,
     and nobody knows what is in them. Of an address the host is told.
     """
-    told = [f"HTTP {reply.status}{_pointing(reply)}", *_kind(reply)]
+    told = [f"HTTP {reply.status}{_describe_redirect(reply)}", *_describe_body(reply)]
     return ", ".join(told) if len(told) > 1 or told[0].count(" ") > 1 else f"{told[0]} without a body"
 
 
-def _pointing(reply: Reply) -> str:
+def _describe_redirect(reply: Reply) -> str:
     """Return the host that a redirect points to."""
     location = reply.headers.get("location", "").strip()
     if not 300 <= reply.status < 400 or not location:
         return ""
     try:
-        host = _as_written(urlsplit(location))
+        host = _find_written_host(urlsplit(location))
     except ValueError:
         host = None
     if host:
@@ -159,7 +159,7 @@ def _pointing(reply: Reply) -> str:
     return " to the same host" if location.startswith("/") else ""
 
 
-def _as_written(parts: SplitResult) -> str | None:
+def _find_written_host(parts: SplitResult) -> str | None:
     """Return a URL's host as it is written, not in lower case: it may repeat a credential, and masking knows
     that in its own case only."""
     host, place = parts.hostname, parts.netloc.rpartition("@")[2]
@@ -167,8 +167,8 @@ def _as_written(parts: SplitResult) -> str | None:
     return place[at : at + len(host or "")] if at >= 0 else host
 
 
-def _kind(reply: Reply) -> Iterator[str]:
-    text = text_of(reply).strip()
+def _describe_body(reply: Reply) -> Iterator[str]:
+    text = decode_text(reply).strip()
     if not text:
         return
     head = text[:256].lower()
@@ -181,35 +181,37 @@ def _kind(reply: Reply) -> Iterator[str]:
     yield f"{kind} ({len(reply.body)} bytes)"
 
 
-def wait_asked(reply: Reply) -> float | None:
+def find_wait(reply: Reply) -> float | None:
     """Return the seconds from ``reply.at`` that its ``Retry-After`` asks for, however absurd.
 
     Of several headers, which arrive as one with commas, the longest wait counts. ``None`` where it asks for
     no wait that can be kept: no header, not readable, zero, or a date gone by.
     """
-    waits = [_wait(part, reply) for part in _ONE_WAIT.findall(reply.headers.get("retry-after", "")[:1024])]
+    waits = [
+        _parse_wait(part, reply) for part in _ONE_WAIT.findall(reply.headers.get("retry-after", "")[:1024])
+    ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _wait(text: str, reply: Reply) -> float | None:
+def _parse_wait(text: str, reply: Reply) -> float | None:
     """Read one wait: seconds, with their unit or without; or the time at which it ends."""
     text = text.strip().strip("\"'").strip()
-    number = seconds(text)
-    end = _time(text) if number is None else number
-    now = _time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
+    number = parse_seconds(text)
+    end = _parse_time(text) if number is None else number
+    now = _parse_time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
     if end is None or (number is not None and abs(end - now) > _DAY):
         return number
-    return seconds(end - now)
+    return parse_seconds(end - now)
 
 
-def seconds(value: object) -> float | None:
+def parse_seconds(value: object) -> float | None:
     """Return a number, or a text that is one, as a wait in seconds; ``None`` unless above zero and finite.
 
     A text may have a unit: ``1.5``, ``1s``, ``1 second``, ``500 ms``, ``2 minutes``.
     """
     unit = 1.0
     if isinstance(value, str) and (told := _WAIT.fullmatch(value.strip())):
-        value, unit = float(told[1]), _unit(told[2] or "s")
+        value, unit = float(told[1]), _find_unit(told[2] or "s")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -219,12 +221,12 @@ def seconds(value: object) -> float | None:
     return wait if isfinite(wait) and wait > 0 else None
 
 
-def _unit(name: str) -> float:
+def _find_unit(name: str) -> float:
     name = name.lower()
     return 0.001 if name.startswith(("ms", "mil")) else {"s": 1.0, "m": 60.0, "h": 3600.0}[name[0]]
 
 
-def _time(text: str) -> float | None:
+def _parse_time(text: str) -> float | None:
     """Return a time in Unix seconds: HTTP's three forms (RFC 9110, 5.6.7), any offset from UTC, or ISO 8601.
 
     A date in a zone that has only a name is not readable: such names are not unique.
@@ -233,10 +235,10 @@ def _time(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
         return moment.timestamp() if moment.tzinfo else None
     except (ValueError, OverflowError):
-        return _dated(text)
+        return _parse_date(text)
 
 
-def _dated(text: str) -> float | None:
+def _parse_date(text: str) -> float | None:
     words = {word.upper() for word in _WORD.findall(text) if not _WEEKDAYS_AND_MONTHS.match(word)}
     try:
         if not words <= _ZONES:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.gateways.envelope import first_text, nature, seconds, wait_asked
-from orchestrator.gateways.text import shown
+from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, parse_seconds
+from orchestrator.gateways.text import show_text
 from orchestrator.model.credentials import LoginUnclear, Secret
 from orchestrator.model.http import Reply
 
@@ -33,13 +33,15 @@ def make_unclear(reply: Reply, fields: dict[str, Any], otherwise: str) -> LoginU
     """Return a login without an answer, in the vendor's words, or else in those of ``otherwise``."""
     # A body that is no error's is not quoted, since it may hold a token.
     code, reason = find_reason(reply, fields) if reply.status >= 400 else _find_error(fields)
-    return LoginUnclear(code, reason or otherwise, seconds(fields.get("retry_after")) or wait_asked(reply))
+    return LoginUnclear(
+        code, reason or otherwise, parse_seconds(fields.get("retry_after")) or find_wait(reply)
+    )
 
 
 def find_reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
     """Return an error's code and text: the vendor's, or else its status and what its body is."""
     code, text = _find_error(fields)
-    return code, text or nature(reply)
+    return code, text or describe_reply(reply)
 
 
 def _find_error(fields: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -47,7 +49,7 @@ def _find_error(fields: dict[str, Any]) -> tuple[str | None, str | None]:
     found = [(_find_code(level), _find_text(level)) for level in _levels(fields)]
     code = next((code for code, _ in found if code), None)
     text = next((text for _, text in found if text), None) or code
-    return code and shown(code), text and shown(text)
+    return code and show_text(code), text and show_text(text)
 
 
 def _levels(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -56,8 +58,8 @@ def _levels(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _find_code(fields: dict[str, Any]) -> str | None:
-    return first_text(fields, "error_code", "errorCode", "error", "code")
+    return find_text(fields, "error_code", "errorCode", "error", "code")
 
 
 def _find_text(fields: dict[str, Any]) -> str | None:
-    return first_text(fields, "error_msg", "errorMsg", "error_description", "resultMessage", "message")
+    return find_text(fields, "error_msg", "errorMsg", "error_description", "resultMessage", "message")

@@ -15,7 +15,7 @@ _LOST = re.compile("[?\ufffd]")
 _CUT = re.compile(r"(?:\.\.\.|…)$")
 
 
-def is_named(told: object, ours: str) -> bool:
+def is_same_name(told: object, ours: str) -> bool:
     """Say whether a field of a reply is the name ``ours``; case counts, how a letter is composed does not."""
     return isinstance(told, str) and normalize("NFC", told) == normalize("NFC", ours)
 
@@ -30,15 +30,15 @@ def names_another(told: object, ours: str) -> bool:
     if not isinstance(told, str):
         return True
     unescaped = html.unescape(told)
-    return not any(_alike(one, ours) for one in {told, unescaped, unquote(told), unquote(unescaped)})
+    return not any(_is_alike(one, ours) for one in {told, unescaped, unquote(told), unquote(unescaped)})
 
 
-def _alike(told: str, ours: str) -> bool:
-    told, ours = _plain(told.strip().strip("\"'")), _plain(ours)
+def _is_alike(told: str, ours: str) -> bool:
+    told, ours = _normalize(told.strip().strip("\"'")), _normalize(ours)
     if cut := _CUT.search(told):
         told, ours = told[: cut.start()], ours[: cut.start()]
     return all(a == b or _LOST.fullmatch(a) for a, b in zip_longest(told, ours, fillvalue=""))
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return normalize("NFC", text.strip().casefold())

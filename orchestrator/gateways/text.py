@@ -20,7 +20,7 @@ NAMED = 8
 _CHUNKS = re.compile(r"[\s\"'<>{},]+|[^\s\"'<>{},]+")
 
 
-def shown(text: str) -> str | None:
+def show_text(text: str) -> str | None:
     """Return ``text`` on one line and in at most ``SHOWN`` characters; ``None`` if there is nothing to show.
 
     Control characters become visible (``\\n``, ``\\x1b``). A text that is too long is cut between words,
@@ -28,33 +28,33 @@ def shown(text: str) -> str | None:
     """
     text = text.strip()
     head = text[: SHOWN + 1]
-    visible = _visible(head)
+    visible = _escape_invisible(head)
     if len(visible) <= SHOWN:
         return visible or None
     kept = ""
     for chunk in _CHUNKS.findall(head):
-        piece = _visible(chunk)
+        piece = _escape_invisible(chunk)
         if len(kept) + len(piece) >= SHOWN:
             break
         kept += piece
     return kept.rstrip() + "…"
 
 
-def uncut(text: str) -> str | None:
+def keep_whole(text: str) -> str | None:
     """Return ``text`` if it can be kept as it is; ``None`` where ``show_name`` would cut or change it.
 
     For what is sent again later: a value that was cut is another value.
     """
-    return text if shown(text) == text else None
+    return text if show_text(text) == text else None
 
 
-def some_of(names: Iterable[str]) -> tuple[tuple[str, ...], int]:
+def list_first(names: Iterable[str]) -> tuple[tuple[str, ...], int]:
     """Return the first ``NAMED`` of some names, each once and fit to be shown; and how many more."""
-    known = list(dict.fromkeys(shown(name) or "unnamed" for name in names))
+    known = list(dict.fromkeys(show_text(name) or "unnamed" for name in names))
     return tuple(known[:NAMED]), max(0, len(known) - NAMED)
 
 
-def _visible(text: str) -> str:
+def _escape_invisible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
@@ -63,7 +63,7 @@ def _visible(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def segment(text: str) -> str:
+def encode_segment(text: str) -> str:
     """Percent-encode ``text`` as one segment of a path, with no safe characters but the unreserved ones.
 
     Raises ``ValueError`` for a text that is no name because a piece of it would vanish: on the way to the

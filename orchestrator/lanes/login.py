@@ -19,7 +19,7 @@ from orchestrator.errors import CredentialError
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.masking import TOO_SHORT, Mask, list_secrets
 from orchestrator.model.credentials import (
-    SHORT,
+    SHORTEST_SECRET,
     Access,
     AccessKeys,
     LoginGranted,
@@ -132,7 +132,7 @@ class Authenticator:
     @property
     def warning(self) -> str | None:
         """A warning if a credential, or a proxy's password, is so short that masking takes it for a word."""
-        return TOO_SHORT if any(len(secret) < SHORT for secret in self._secrets) else None
+        return TOO_SHORT if any(len(secret) < SHORTEST_SECRET for secret in self._secrets) else None
 
     @property
     def must_go_alone(self) -> bool:

@@ -5,7 +5,7 @@ the characters that may split a credential (white space, line ends, invisible on
 small letters. Each place where a credential stands is blotted out. If a text is marked as cut, so is the
 beginning of a credential at its end.
 
-A credential of fewer than ``SHORT`` characters is blotted out only where it is a word of its own: "1" or
+A credential shorter than ``SHORTEST_SECRET`` is blotted out only where it is a word of its own: "1" or
 "test" would otherwise take every text apart. Such a credential should be longer, and the program says so.
 """
 
@@ -20,14 +20,14 @@ from msgspec.structs import replace
 
 from orchestrator.lanes.secret_search import LongSecret, ShortSecret, SoughtSecret
 from orchestrator.lanes.spellings import ESCAPED, SPLITS, Span, has_coded_text, join_splits, read_views
-from orchestrator.model.credentials import SHORT, AccessKeys, LoginPassword, Material, Secret
+from orchestrator.model.credentials import SHORTEST_SECRET, AccessKeys, LoginPassword, Material, Secret
 from orchestrator.model.reading import Operation, Reading, Snapshot
 
 BLOT = "•••"
 
 TOO_SHORT = (
-    f"a credential of fewer than {SHORT} characters is taken out of replies only where it is a word of its"
-    " own; use a longer one"
+    f"a credential of fewer than {SHORTEST_SECRET} characters is taken out of replies only where it is a word"
+    " of its own; use a longer one"
 )
 
 
@@ -40,10 +40,12 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are the credentials themselves; an empty one is none."""
         self.secrets = frozenset(filter(None, secrets))
-        self._long = tuple(LongSecret(secret) for secret in sorted(self.secrets) if len(secret) >= SHORT)
+        self._long = tuple(
+            LongSecret(secret) for secret in sorted(self.secrets) if len(secret) >= SHORTEST_SECRET
+        )
         self._sought: tuple[SoughtSecret, ...] = (
             *self._long,
-            *(ShortSecret(each) for each in sorted(self.secrets) if len(each) < SHORT),
+            *(ShortSecret(each) for each in sorted(self.secrets) if len(each) < SHORTEST_SECRET),
         )
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
 
-SHORT = 8
+SHORTEST_SECRET = 8
 """Characters below which a credential cannot be told from a word."""
 
 
@@ -53,13 +53,13 @@ class AccessKeys(Struct, frozen=True):
     security_token: Secret | None = None
 
     def __post_init__(self) -> None:
-        _refuse(self.access, "access key")
-        _refuse(self.secret, "secret key")
+        _refuse_unfit(self.access, "access key")
+        _refuse_unfit(self.secret, "secret key")
         if self.security_token is not None:
-            _refuse(self.security_token, "security token")
+            _refuse_unfit(self.security_token, "security token")
 
 
-def _refuse(key: Secret, name: str) -> None:
+def _refuse_unfit(key: Secret, name: str) -> None:
     text = key.reveal()
     if not text or not text.isascii() or any(not letter.isprintable() or letter == " " for letter in text):
         raise ValueError(

@@ -74,7 +74,7 @@ class TargetFilter(Struct, frozen=True, kw_only=True):
     before: datetime | None = None
     """Deployed last before this time."""
 
-    def asks(self, name: str) -> bool:
+    def has_filter(self, name: str) -> bool:
         """Say whether the filter is given."""
         return name in self.filters
 
@@ -87,18 +87,18 @@ class TargetFilter(Struct, frozen=True, kw_only=True):
         """Say whether each filter but the time says yes."""
         return all(self.admits(name, *traits.get(name, ())) for name in self.filters)
 
-    def in_time(self, since: str | None) -> bool | None:
+    def is_early(self, since: str | None) -> bool | None:
         """Say whether a target deployed at ``since`` is early enough; None where that cannot be told.
 
         A time without an offset from UTC tells nothing.
         """
         if self.before is None:
             return True
-        moment = instant(since)
+        moment = parse_instant(since)
         return None if moment is None else moment < self.before
 
 
-def instant(text: str | None) -> datetime | None:
+def parse_instant(text: str | None) -> datetime | None:
     """Return an aware time as ISO 8601 writes it; None for anything else."""
     try:
         moment = datetime.fromisoformat(text or "")

@@ -7,9 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec.structs import replace
 
-from orchestrator.gateways.places import address, host
 from orchestrator.model.gateway import Gateway
 from orchestrator.text.counting import name_first
+from orchestrator.text.urls import find_host, parse_address
 
 _MOST_NAMED = 3
 """A warning names so many gateways, and counts the others."""
@@ -24,7 +24,7 @@ def find_lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
     no name: its address may change before the first request.
     """
     for group in _group_alike(gateways, _drop_host):
-        are_names = {address(host(one.url)) is None for one in group}
+        are_names = {parse_address(find_host(one.url)) is None for one in group}
         if len(are_names) > 1:
             yield group[0].name, _describe_group(group, "a host and an address")
     for group in _group_alike([one for one in gateways if _has_own_port(one)], _assume_https):

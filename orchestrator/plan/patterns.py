@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
-from orchestrator.gateways.places import authority, host, one_authority
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.globs import Globs, match_beginning
 from orchestrator.model.target_id import join_id, split_id
@@ -23,6 +22,7 @@ from orchestrator.plan.problems import suggest_nearest
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
+from orchestrator.text.urls import find_authority, find_host, normalize_authority
 
 _WILD = re.compile(r"[*?]+")
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
@@ -60,7 +60,7 @@ def name_by_entry(gateways: Sequence[Gateway]) -> Mapping[str, GatewayNames]:
 
 
 def _list_hosts(gateway: Gateway) -> tuple[str, ...]:
-    return host(gateway.url), authority(gateway.url)
+    return find_host(gateway.url), find_authority(gateway.url)
 
 
 class Patterns:
@@ -148,7 +148,7 @@ def _spell_host(pattern: str) -> str:
     """Return a pattern with its first part spelled as ``gateways.places`` spells hosts."""
     first, slash, rest = pattern.partition("/")
     lead, stars, tail = first.partition("**")
-    return f"{one_authority(lead)}{stars}{tail}{slash}{rest}"
+    return f"{normalize_authority(lead)}{stars}{tail}{slash}{rest}"
 
 
 def find_fault(

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from orchestrator.errors import CredentialError
-from orchestrator.model.credentials import SHORT, AccessKeys, LoginPassword, Secret
+from orchestrator.model.credentials import SHORTEST_SECRET, AccessKeys, LoginPassword, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import CredentialReference
 from orchestrator.system.reading import FileRefusedError, read_any
@@ -46,7 +46,7 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | AccessKeys | LoginPasswo
 
 
 def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialReference, ...]:
-    """Return the references of a gateway that give fewer than ``SHORT`` characters.
+    """Return the references of a gateway that give fewer than ``SHORTEST_SECRET`` characters.
 
     Judges by the length of a variable that is set, or the size of a file, and resolves none. The id of an
     access key is no secret.
@@ -55,17 +55,22 @@ def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialRefere
     login = auth.password_login
     password = None if login is None else login.password
     given = (auth.token, auth.secret_key, auth.security_token, password)
-    return tuple(each for each in given if each is not None and _measure(each, folder) < SHORT)
+    return tuple(each for each in given if each is not None and _measure(each, folder) < SHORTEST_SECRET)
 
 
 def _measure(reference: CredentialReference, folder: Path) -> int:
-    """Return how many characters, or bytes, a reference gives at most; ``SHORT`` if that cannot be seen."""
+    """Return how many characters, or bytes, a reference gives at most.
+
+    A length that cannot be seen counts as ``SHORTEST_SECRET``, which is long enough.
+    """
     if reference.env is not None:
-        return len(os.environ.get(reference.env, " " * SHORT))
+        return len(os.environ.get(reference.env, " " * SHORTEST_SECRET))
     try:
-        return (folder / Path(reference.file).expanduser()).stat().st_size if reference.file else SHORT
+        return (
+            (folder / Path(reference.file).expanduser()).stat().st_size if reference.file else SHORTEST_SECRET
+        )
     except (OSError, RuntimeError, ValueError):
-        return SHORT
+        return SHORTEST_SECRET
 
 
 def read_reference(reference: CredentialReference, folder: Path, what: str) -> Secret:

@@ -150,11 +150,11 @@ def test_a_day_begins_at_midnight_in_utc(text: str, moment: datetime) -> None:
 def test_only_what_is_strictly_earlier_is_before() -> None:
     wanted = make_gateway(before="2026-01-31")
 
-    assert wanted.in_time("2026-01-30T23:59:59Z") is True
-    assert wanted.in_time("2026-01-31T00:00:00Z") is False
-    assert wanted.in_time("2026-01-30") is None
-    assert wanted.in_time(None) is None
-    assert TargetFilter().in_time(None) is True
+    assert wanted.is_early("2026-01-30T23:59:59Z") is True
+    assert wanted.is_early("2026-01-31T00:00:00Z") is False
+    assert wanted.is_early("2026-01-30") is None
+    assert wanted.is_early(None) is None
+    assert TargetFilter().is_early(None) is True
 
 
 def test_a_target_is_grouped_by_what_it_has_or_by_its_gateway() -> None:

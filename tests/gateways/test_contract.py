@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.gateways import KINDS
-from orchestrator.gateways.envelope import json_object
+from orchestrator.gateways.envelope import parse_object
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
@@ -65,7 +65,7 @@ def test_absent_is_believed_only_with_the_vendors_own_code_or_text(sample: Sampl
     written = sample.reply.body.replace(b"\0", b"")  # between the letters of UTF-16
 
     assert any(words in written for words in own)
-    assert json_object(sample.reply)
+    assert parse_object(sample.reply)
 
 
 @pytest.mark.promise(4)

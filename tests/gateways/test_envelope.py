@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked, whole_number
+from orchestrator.gateways.envelope import (
+    as_whole_number,
+    describe_reply,
+    find_text,
+    find_wait,
+    parse_object,
+    parse_seconds,
+)
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.http import Reply
 
@@ -43,7 +50,7 @@ ARRIVED = 1795384800.0  # Sun, 22 Nov 2026 22:00:00 GMT
     ],
 )
 def test_a_wait_is_read_in_every_form_that_servers_send(asked: str, wait: float) -> None:
-    assert wait_asked(Reply(503, {"retry-after": asked}, b"", ARRIVED)) == wait
+    assert find_wait(Reply(503, {"retry-after": asked}, b"", ARRIVED)) == wait
 
 
 @pytest.mark.parametrize(
@@ -71,24 +78,24 @@ def test_a_wait_is_read_in_every_form_that_servers_send(asked: str, wait: float)
     ],
 )
 def test_a_wait_that_cannot_be_kept_is_none_and_never_zero(asked: str) -> None:
-    assert wait_asked(Reply(503, {"retry-after": asked}, b"", ARRIVED)) is None
+    assert find_wait(Reply(503, {"retry-after": asked}, b"", ARRIVED)) is None
 
 
 def test_a_date_is_measured_by_the_clock_that_made_it() -> None:
     """The server's clock is five minutes slow: what it calls in 30 s is long gone by ours."""
     headers = {"retry-after": "Sun, 22 Nov 2026 21:55:30 GMT", "date": "Sun, 22 Nov 2026 21:55:00 GMT"}
 
-    assert wait_asked(Reply(429, headers, b"", ARRIVED)) == 30.0
-    assert wait_asked(Reply(429, headers | {"date": "today"}, b"", ARRIVED)) is None
+    assert find_wait(Reply(429, headers, b"", ARRIVED)) == 30.0
+    assert find_wait(Reply(429, headers | {"date": "today"}, b"", ARRIVED)) is None
 
 
 def test_no_header_asks_for_nothing() -> None:
-    assert wait_asked(Reply(503, {}, b"", ARRIVED)) is None
+    assert find_wait(Reply(503, {}, b"", ARRIVED)) is None
 
 
 @pytest.mark.parametrize("value", [True, None, [], "x", 0, -3, float("inf"), 10**400])
 def test_what_is_no_wait_is_none(value: object) -> None:
-    assert seconds(value) is None
+    assert parse_seconds(value) is None
 
 
 def said(body: bytes, kind: str = "application/json", status: int = 404) -> Reply:
@@ -117,7 +124,7 @@ def said(body: bytes, kind: str = "application/json", status: int = 404) -> Repl
     ids=lambda body: repr(body[:20]),
 )
 def test_only_a_whole_json_object_is_one_and_nothing_is_raised(body: bytes, status: int) -> None:
-    assert json_object(said(body, status=status)) is None
+    assert parse_object(said(body, status=status)) is None
 
 
 WORDS = "Müşteri ğİ bulunamadi"
@@ -143,12 +150,12 @@ def test_a_body_is_read_by_its_character_set(codec: str, kind: str) -> None:
     """Of two that contradict each other the bytes are believed, where they can be only one of them."""
     body = f'{{"error": "{WORDS}"}}'.encode(codec)
 
-    assert json_object(said(body, kind)) == {"error": WORDS}
+    assert parse_object(said(body, kind)) == {"error": WORDS}
 
 
 @pytest.mark.parametrize("named", ["", "x-unheard-of", "rot13", "unicode_escape", "hex", "utf-8", "utf-7"])
 def test_letters_that_cannot_be_decoded_leave_the_rest_readable(named: str) -> None:
-    found = json_object(
+    found = parse_object(
         said(b'{"error": "M\xfc\xfeteri is \\u0022gone\\u0022"}', f"text/html; charset={named}")
     )
 
@@ -159,20 +166,20 @@ def test_letters_that_cannot_be_decoded_leave_the_rest_readable(named: str) -> N
 def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> None:
     body = b'{"row": {"success": false, "success": true}}'
 
-    assert json_object(said(body, status=200)) is None
-    assert json_object(said(body, status=404)) == {"row": {"success": True}}
+    assert parse_object(said(body, status=200)) is None
+    assert parse_object(said(body, status=404)) == {"row": {"success": True}}
     for once in (b'{"a": 1, "a": 1}', b'{"a": "x:y", "b": [{"a": 1}, {"a": 2}]}', b'{"a": %d}' % 10**30):
-        assert json_object(said(once, status=200)) == json_object(said(once))
-        assert json_object(said(once)) is not None
+        assert parse_object(said(once, status=200)) == parse_object(said(once))
+        assert parse_object(said(once)) is not None
     for twice in (b'{"a": 1, "a": true}', b'{"a": "\\u003a", "a": 1}', b'{"a": "\\u003A", "\\u0061": 1}'):
-        assert json_object(said(twice, status=200)) is None
+        assert parse_object(said(twice, status=200)) is None
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16", "utf-32-be", "utf-8-sig"])
 def test_the_nature_of_a_body_is_seen_in_any_character_set(codec: str) -> None:
     for text, told in (("<!DOCTYPE html><p>", "an HTML page"), ("{}", "JSON"), ("gone", "plain text")):
-        assert nature(said(text.encode(codec), status=502)).startswith(f"HTTP 502, {told}")
-    assert nature(said(b"  ", status=503)) == "HTTP 503 without a body"
+        assert describe_reply(said(text.encode(codec), status=502)).startswith(f"HTTP 502, {told}")
+    assert describe_reply(said(b"  ", status=503)) == "HTTP 503 without a body"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +200,8 @@ def test_the_nature_of_a_body_is_seen_in_any_character_set(codec: str) -> None:
 )
 def test_a_redirect_tells_its_host_and_nothing_else(status: int, location: str, told: str) -> None:
     headers = {"location": location} if location else {}
-    assert nature(Reply(status, headers, b"", 0.0)) == told
-    page = nature(Reply(status, headers, b"<html>moved</html>", 0.0))
+    assert describe_reply(Reply(status, headers, b"", 0.0)) == told
+    page = describe_reply(Reply(status, headers, b"<html>moved</html>", 0.0))
     assert page == f"{told.removesuffix(' without a body')}, an HTML page (18 bytes)"
 
 
@@ -202,18 +209,18 @@ def test_a_redirect_tells_its_host_and_nothing_else(status: int, location: str, 
 def test_a_host_that_repeats_a_credential_is_masked() -> None:
     token = "AbCdEf0123456789xyzXYZ"
     reply = Reply(302, {"location": f"https://me@{token}.example.com:444/"}, b"", 0.0)
-    assert Mask([token]).clean_text(nature(reply)) == "HTTP 302 to •••.example.com"
+    assert Mask([token]).clean_text(describe_reply(reply)) == "HTTP 302 to •••.example.com"
 
 
 @pytest.mark.parametrize(
     ("value", "number"), [(4, 4), (0, 0), (True, None), (4.0, None), ("4", None), (None, None)]
 )
 def test_a_whole_number_is_written_as_one(value: object, number: int | None) -> None:
-    assert whole_number(value) == number
+    assert as_whole_number(value) == number
 
 
 def test_the_first_text_with_something_in_it_is_taken() -> None:
     fields: dict[str, Any] = {"a": None, "b": "  ", "c": 5, "d": "text", "e": "later"}
 
-    assert first_text(fields, "a", "b", "c", "d", "e") == "text"
-    assert first_text(fields, "a") is None
+    assert find_text(fields, "a", "b", "c", "d", "e") == "text"
+    assert find_text(fields, "a") is None

@@ -18,7 +18,7 @@ from orchestrator.gateways.roma.search import MOST_PAGES
 from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.search import QueryResult, SearchQuery, TargetFilter, instant
+from orchestrator.model.search import QueryResult, SearchQuery, TargetFilter, parse_instant
 from tests.gateways.test_contract import replies
 from tests.support.recorded import SAMPLES, every_kind, feature, gateway
 
@@ -160,7 +160,7 @@ def test_a_name_that_would_vanish_from_the_path_is_never_asked_for(project: str)
      ("yesterday", False), ("", False), (None, False)],
 )  # fmt: skip
 def test_a_time_without_its_offset_tells_nothing(text: str | None, is_told: bool) -> None:
-    assert (instant(text) is not None) == is_told
+    assert (parse_instant(text) is not None) == is_told
 
 
 def page(ids: list[str], total: int) -> Reply:

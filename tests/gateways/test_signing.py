@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.roma.signing import canonical_request, signed
+from orchestrator.gateways.roma.signing import build_canonical_request, sign_request
 from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Request
 from tests.support.recorded import INSTANCE, PROJECT
@@ -112,19 +112,19 @@ e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"""
 
 def of(request: Request, keys: AccessKeys = KEYS, now: datetime = THEN) -> str:
     """The signature alone."""
-    return signed(request, keys, now=now).headers["Authorization"].rpartition("Signature=")[2]
+    return sign_request(request, keys, now=now).headers["Authorization"].rpartition("Signature=")[2]
 
 
 def canonical(vector: Vector) -> str:
     names = vector.names.split(";")
-    return canonical_request(signed(vector.request, vector.keys, now=THEN), names)
+    return build_canonical_request(sign_request(vector.request, vector.keys, now=THEN), names)
 
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_a_known_answer_is_given(name: str) -> None:
     vector = VECTORS[name]
 
-    made = signed(vector.request, vector.keys, now=THEN)
+    made = sign_request(vector.request, vector.keys, now=THEN)
 
     assert sha256(canonical(vector).encode()).hexdigest() == vector.digest
     assert made.headers["Authorization"] == (
@@ -223,19 +223,19 @@ def test_a_recorded_signature_is_made_again(name: str) -> None:
     request = Request(received.method, f"http://127.0.0.1:38471{received.path}", headers, received.body)
     now = datetime.strptime(headers["X-Sdk-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
-    made = signed(request, received.keys, now=now)
+    made = sign_request(request, received.keys, now=now)
 
     authorization = (
         f"SDK-HMAC-SHA256 Access={ACCESS}, SignedHeaders={received.names}, Signature={received.signature}"
     )
     assert made.headers == {**headers, "Authorization": authorization}
-    assert signed(request, received.keys, now=now, sign=received.names.split(";")) == made
+    assert sign_request(request, received.keys, now=now, sign=received.names.split(";")) == made
 
 
 def test_method_url_body_and_other_headers_stay_as_they_were() -> None:
     request = replace(UNDEPLOY, headers={**UNDEPLOY.headers, "Accept": "application/json"}, body=b"{}")
 
-    made = signed(request, KEYS, now=THEN)
+    made = sign_request(request, KEYS, now=THEN)
 
     assert (made.method, made.url, made.body) == (request.method, request.url, request.body)
     assert request.headers.items() <= made.headers.items()
@@ -243,17 +243,17 @@ def test_method_url_body_and_other_headers_stay_as_they_were() -> None:
 
 
 def test_each_attempt_has_its_own_date() -> None:
-    first = signed(UNDEPLOY, TEMPORARY, now=THEN)
+    first = sign_request(UNDEPLOY, TEMPORARY, now=THEN)
     later = THEN + timedelta(minutes=20)
 
-    assert signed(first, KEYS, now=later) == signed(UNDEPLOY, KEYS, now=later)
-    assert "X-Security-Token" not in signed(first, KEYS, now=later).headers
+    assert sign_request(first, KEYS, now=later) == sign_request(UNDEPLOY, KEYS, now=later)
+    assert "X-Security-Token" not in sign_request(first, KEYS, now=later).headers
 
 
 def test_the_date_is_in_utc() -> None:
     elsewhere = THEN.astimezone(timezone(timedelta(hours=3)))
 
-    assert signed(UNDEPLOY, KEYS, now=elsewhere) == signed(UNDEPLOY, KEYS, now=THEN)
+    assert sign_request(UNDEPLOY, KEYS, now=elsewhere) == sign_request(UNDEPLOY, KEYS, now=THEN)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_the_date_is_in_utc() -> None:
     ],
 )
 def test_the_host_has_its_port_where_it_is_not_the_usual_one(url: str, host: str) -> None:
-    assert signed(Request("GET", url, {}), KEYS, now=THEN).headers["Host"] == host
+    assert sign_request(Request("GET", url, {}), KEYS, now=THEN).headers["Host"] == host
 
 
 def test_what_others_may_change_on_the_way_is_not_signed() -> None:
@@ -279,13 +279,13 @@ def test_what_others_may_change_on_the_way_is_not_signed() -> None:
 
 
 def test_only_what_was_named_is_signed_with_the_date_always() -> None:
-    made = signed(UNDEPLOY, KEYS, now=THEN, sign=["Host", "some_name"])
+    made = sign_request(UNDEPLOY, KEYS, now=THEN, sign=["Host", "some_name"])
 
     assert "SignedHeaders=host;x-sdk-date," in made.headers["Authorization"]
 
 
 def path_of(url: str) -> str:
-    return canonical_request(Request("GET", url, {}), ()).split("\n")[1]
+    return build_canonical_request(Request("GET", url, {}), ()).split("\n")[1]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,9 @@ def test_a_path_is_decoded_and_each_segment_encoded_anew(path: str, wanted: str)
 
 
 def query_of(query: str) -> str:
-    return canonical_request(Request("GET", f"https://roma.example.com/a?{query}", {}), ()).split("\n")[2]
+    return build_canonical_request(Request("GET", f"https://roma.example.com/a?{query}", {}), ()).split("\n")[
+        2
+    ]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +346,7 @@ def test_the_order_of_a_query_does_not_count(data: st.DataObject, pairs: list[tu
 def test_values_are_trimmed_and_names_in_lower_case() -> None:
     request = Request("get", "https://roma.example.com/a", {"B-Name": "  two  words ", "A-Name": "1"})
 
-    text = canonical_request(request, ["b-name", "A-NAME"])
+    text = build_canonical_request(request, ["b-name", "A-NAME"])
 
     assert text.split("\n")[:1] == ["GET"]
     assert text.split("\n")[3:6] == ["a-name:1", "b-name:two  words", ""]
@@ -413,7 +415,7 @@ def test_what_cannot_be_signed_is_refused_and_no_secret_is_told(name: str) -> No
     request = Request("GET", f"{CLOUD}{V2}{tail}", {**headers, "X-Auth-Token": "MARKER-TOKEN"})
 
     with pytest.raises(ValueError, match=match) as caught:
-        signed(request, TEMPORARY, now=THEN)
+        sign_request(request, TEMPORARY, now=THEN)
 
     error = caught.value
     told = "".join(TracebackException.from_exception(error, capture_locals=True).format())
@@ -424,23 +426,23 @@ def test_what_cannot_be_signed_is_refused_and_no_secret_is_told(name: str) -> No
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="zone"):
-        signed(UNDEPLOY, KEYS, now=THEN.replace(tzinfo=None))
+        sign_request(UNDEPLOY, KEYS, now=THEN.replace(tzinfo=None))
 
 
 def test_a_header_to_sign_must_be_there() -> None:
     with pytest.raises(ValueError, match="x-other"):
-        signed(UNDEPLOY, KEYS, now=THEN, sign=["host", "X-Other"])
+        sign_request(UNDEPLOY, KEYS, now=THEN, sign=["host", "X-Other"])
 
 
 @pytest.mark.parametrize("url", ["", "/a", "https:///a"])
 def test_a_request_without_a_host_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="host"):
-        signed(Request("GET", url, {}), KEYS, now=THEN)
+        sign_request(Request("GET", url, {}), KEYS, now=THEN)
 
 
 @pytest.mark.promise(9)
 def test_keys_and_signed_requests_show_no_secret() -> None:
-    made = signed(UNDEPLOY, TEMPORARY, now=THEN)
+    made = sign_request(UNDEPLOY, TEMPORARY, now=THEN)
     shown = [form(value) for value in (TEMPORARY, [TEMPORARY], made) for form in (repr, str, "{}".format)]
 
     text = "".join(shown)

@@ -16,14 +16,14 @@ import pytest
 from msgspec import Meta
 
 from orchestrator.gateways import KINDS
-from orchestrator.gateways.envelope import json_object, nature, wait_asked
-from orchestrator.gateways.places import place
-from orchestrator.gateways.text import segment
+from orchestrator.gateways.envelope import describe_reply, find_wait, parse_object
+from orchestrator.gateways.text import encode_segment
 from orchestrator.model.credentials import Access, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request, Send
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
+from orchestrator.text.urls import normalize_url
 from tests.support.recorded import FOLDERS
 
 ROUTE = Operation(Act.LOOK, "route")
@@ -47,7 +47,7 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
 
     @property
     def installation(self) -> str:
-        return f"{self.KIND} {place(self.url)} {self.tenant}"
+        return f"{self.KIND} {normalize_url(self.url)} {self.tenant}"
 
     def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
@@ -55,7 +55,7 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
         assert isinstance(access, Secret)
         if operation.act is Act.DEPLOY or (operation.act is Act.LOOK and operation != ROUTE):
             raise ValueError(f"a beacon is not asked to {operation.act} {operation.via}".rstrip())
-        route, stage = map(segment, target.parts)
+        route, stage = map(encode_segment, target.parts)
         url = f"{self.url.rstrip('/')}/{self.tenant}/{stage}/{route}"
         headers = {"X-Beacon": access.reveal()}
         return Request("PATCH" if operation.act is Act.UNDEPLOY else "GET", url, headers)
@@ -66,11 +66,11 @@ class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind")
         if reply.status == 200 and reply.body in known:
             evidence = "look" if is_look else self.EVIDENCE
             return Reading(verdict=known[reply.body], evidence=evidence)
-        if reply.status == 404 and (json_object(reply) or {}).get("code") == "B404":
+        if reply.status == 404 and (parse_object(reply) or {}).get("code") == "B404":
             return Reading(verdict=Verdict.ABSENT, code="B404", message="no such route", evidence="code")
         verdict = _judge_look(reply) if is_look else _judge_undeploy(reply)
-        wait = wait_asked(reply) if verdict is Verdict.BUSY else None
-        return Reading(verdict=verdict, message=nature(reply), wait=wait)
+        wait = find_wait(reply) if verdict is Verdict.BUSY else None
+        return Reading(verdict=verdict, message=describe_reply(reply), wait=wait)
 
     def next_look(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lanes.masking import BLOT, SHORT, Mask
+from orchestrator.lanes.masking import BLOT, Mask
 from orchestrator.lanes.secret_search import PIECE_LENGTH
 from orchestrator.lanes.spellings import MOST_LAYERS
+from orchestrator.model.credentials import SHORTEST_SECRET
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from tests.support.spelling import SPELLINGS, json_all
 
@@ -72,7 +73,7 @@ def test_a_credential_is_found_in_digits(secret: str, encode: Callable[[bytes], 
 def spelled(draw: st.DrawFn) -> tuple[str, str]:
     """A credential, and a spelling of it in which each character is written in a way of its own."""
     signs = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Z"])
-    secret = draw(st.text(signs, min_size=SHORT, max_size=40))
+    secret = draw(st.text(signs, min_size=SHORTEST_SECRET, max_size=40))
     kind = draw(st.sampled_from(["JSON", "URL", "HTML"]))
     ways: dict[str, tuple[Callable[[str], str], ...]] = {
         "JSON": (json_all, lambda sign: json.dumps(sign)[1:-1]),
@@ -92,7 +93,7 @@ def test_each_character_may_be_spelled_in_its_own_way(case: tuple[str, str]) -> 
 @given(text=st.text(), secrets=st.lists(st.text(max_size=30), max_size=3))
 def test_a_mask_never_fails_and_leaves_no_credential(text: str, secrets: list[str]) -> None:
     masked = Mask(secrets).clean_text(text)
-    assert not any(secret in masked.replace(BLOT, "") for secret in secrets if len(secret) >= SHORT)
+    assert not any(secret in masked.replace(BLOT, "") for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
 
 @given(st.text(st.sampled_from("abc%&=+\\u003d/;#x \n41"), max_size=200))

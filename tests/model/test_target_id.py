@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UnfitError
-from orchestrator.gateways.text import segment
+from orchestrator.gateways.text import encode_segment
 from orchestrator.model.target_id import decode_parts, join_id, split_id
 
 PARTS = st.lists(st.text(st.sampled_from("a/%2F5 ğ"), min_size=1), min_size=1, max_size=3)
@@ -39,7 +39,7 @@ def test_a_part_with_signs_of_its_own_comes_back_whole(parts: tuple[str, ...]) -
 
 
 def test_the_parts_of_an_id_are_not_those_of_a_url() -> None:
-    assert segment("a b") != "a b"  # a URL's encoding is another one
+    assert encode_segment("a b") != "a b"  # a URL's encoding is another one
     assert decode_parts("apim/a b/c+d/ü") == ("a b", "c+d", "ü")
 
 

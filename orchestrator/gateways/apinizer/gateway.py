@@ -13,9 +13,8 @@ from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_
 from orchestrator.gateways.apinizer.replies import FULL_EVIDENCE, read_rollback, read_undeploy
 from orchestrator.gateways.apinizer.requests import LOOK_PATHS, ApinizerRequests
 from orchestrator.gateways.apinizer.search import ApinizerSearch
-from orchestrator.gateways.apinizer.snapshot import ApinizerRestore, revision_of
-from orchestrator.gateways.places import place
-from orchestrator.gateways.text import segment
+from orchestrator.gateways.apinizer.snapshot import ApinizerRestore, find_revision
+from orchestrator.gateways.text import encode_segment
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
@@ -23,6 +22,7 @@ from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obs
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.target import Target
 from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
+from orchestrator.text.urls import normalize_url
 
 _PIECES = 5
 """Of the address of one proxy in one environment, behind ``projects/``."""
@@ -51,7 +51,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     @property
     def installation(self) -> str:
         """One manager is one place."""
-        return f"{self.KIND} {place(self.url)}"
+        return f"{self.KIND} {normalize_url(self.url)}"
 
     @property
     def _requests(self) -> ApinizerRequests:
@@ -74,7 +74,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Return the proxy: deployments and the revision counter belong to it, so its environments take
         turns."""
         project, proxy, _ = map(to_nfc, target.parts)
-        return f"{segment(project)}/{segment(proxy)}"
+        return f"{encode_segment(project)}/{encode_segment(proxy)}"
 
     def build_request(
         self,
@@ -92,7 +92,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         """Read a reply. The status alone proves nothing."""
         if operation.act is Act.LOOK:
             return read_look(operation.via, target, reply)
-        if operation.act is Act.DEPLOY and revision_of(target.deploy) is not None:
+        if operation.act is Act.DEPLOY and find_revision(target.deploy) is not None:
             return read_rollback(target, reply)
         return read_undeploy(target, reply)
 

@@ -10,9 +10,15 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from orchestrator.gateways.apinizer.looks import STATUS
-from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.apinizer.replies import (
+    find_error,
+    is_success,
+    judge_error,
+    judge_rejection,
+    make_reading,
+)
 from orchestrator.gateways.apinizer.requests import ApinizerRequests
-from orchestrator.gateways.envelope import json_object, nature, text_of
+from orchestrator.gateways.envelope import decode_text, describe_reply, parse_object
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import ApiVersion, HealthCheck, Reading, Verdict
@@ -56,22 +62,22 @@ class ApinizerHealth(Struct, frozen=True):
 
 def _read_health(reply: Reply) -> str | Reading:
     """Return that it is well. A 200 with a page is a login's or a proxy's, so the text is compared."""
-    if reply.status == 200 and text_of(reply).strip().strip('"').upper() == "OK":
+    if reply.status == 200 and decode_text(reply).strip().strip('"').upper() == "OK":
         return "says that it is well"
     return _read_fault(reply)
 
 
 def _read_hello(reply: Reply) -> str | Reading:
     """Return that the token was accepted."""
-    if reply.status == 200 and text_of(reply).strip().strip('"').startswith("Hello"):
+    if reply.status == 200 and decode_text(reply).strip().strip('"').startswith("Hello"):
         return "greets the token's user"
     return _read_fault(reply)
 
 
 def _read_projects(reply: Reply) -> str | Reading:
     """Return how many projects the token's user may see; to see none is a fault."""
-    body = json_object(reply)
-    listed = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
+    body = parse_object(reply)
+    listed = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(listed, list):
         return _read_fault(reply)
     if not listed:
@@ -81,14 +87,14 @@ def _read_projects(reply: Reply) -> str | Reading:
 
 
 def _read_fault(reply: Reply) -> Reading:
-    body = json_object(reply)
-    error = envelope(body, _NAMELESS) if reply.status in {400, 404} else None
-    verdict = rejection(reply, body) or said(error)
+    body = parse_object(reply)
+    error = find_error(body, _NAMELESS) if reply.status in {400, 404} else None
+    verdict = judge_rejection(reply, body) or judge_error(error)
     if verdict in {Verdict.BUSY, Verdict.DENIED}:
-        return reading(verdict, reply, body)
+        return make_reading(verdict, reply, body)
     if reply.status < 400:
         hint = f"a login page or a proxy may stand in front of it; {_WRONG_URL}"
-        return Reading(verdict=Verdict.STRANGE, message=nature(reply), hint=hint)
+        return Reading(verdict=Verdict.STRANGE, message=describe_reply(reply), hint=hint)
     if reply.status == 404:
-        return reading(Verdict.NOT_OFFERED, reply, body, hint=_WRONG_URL)
-    return reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)
+        return make_reading(Verdict.NOT_OFFERED, reply, body, hint=_WRONG_URL)
+    return make_reading(Verdict.REFUSED if reply.status == 403 else Verdict.UNCLEAR, reply, body)

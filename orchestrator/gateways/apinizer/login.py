@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from orchestrator.gateways.envelope import json_object, nature
+from orchestrator.gateways.envelope import describe_reply, parse_object
 from orchestrator.gateways.logins import find_reason, make_token, make_unclear, refuse_unsendable
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply, Request
@@ -38,7 +38,7 @@ class ApinizerLogin(Struct, frozen=True):
 
     def read(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         """Read the manager's answer. Only a 200 with a typed token grants."""
-        fields = json_object(reply) or {}
+        fields = parse_object(reply) or {}
         if reply.status == 200:
             token = make_token(fields.get("access_token"))
             if token is not None:
@@ -49,5 +49,5 @@ class ApinizerLogin(Struct, frozen=True):
         limited = fields.get("error") == "rate_limit_exceeded"  # documented without a status of its own
         if reply.status in {400, 401, 403} and not limited:
             return LoginRejected(*find_reason(reply, fields))
-        text = f"{nature(reply)} is not how the manager answers a login; check url"
+        text = f"{describe_reply(reply)} is not how the manager answers a login; check url"
         return make_unclear(reply, fields, text)

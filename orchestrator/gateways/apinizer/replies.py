@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.gateways.envelope import first_text, json_object, nature, seconds, wait_asked
-from orchestrator.gateways.naming import OF_ANOTHER, is_named, names_another
-from orchestrator.gateways.text import NAMED, shown, some_of
+from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, parse_object, parse_seconds
+from orchestrator.gateways.naming import OF_ANOTHER, is_same_name, names_another
+from orchestrator.gateways.text import NAMED, list_first, show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import Target
@@ -49,7 +49,7 @@ _REJECTED = re.compile(
 )
 
 
-class Envelope(Struct, frozen=True):
+class ErrorEnvelope(Struct, frozen=True):
     """An error in one of the two documented forms. ``plain`` is its text in lower case without the names in
     it: a proxy may well be called "not found"."""
 
@@ -59,10 +59,10 @@ class Envelope(Struct, frozen=True):
     """It names a project, a proxy or an environment that is clearly not the target's."""
 
 
-def envelope(body: dict[str, Any] | None, target: Target) -> Envelope | None:
+def find_error(body: dict[str, Any] | None, target: Target) -> ErrorEnvelope | None:
     """Return the vendor's error envelope, ``None`` where a body is none: a web server's own 404, for one."""
     fields = body or {}
-    error, text = fields.get("error"), first_text(fields, *_TEXTS)
+    error, text = fields.get("error"), find_text(fields, *_TEXTS)
     code = error if isinstance(error, str) and _CODE.fullmatch(error) else None
     if code is None and text is None and fields.get("status") != "FAILURE":
         return None
@@ -70,7 +70,7 @@ def envelope(body: dict[str, Any] | None, target: Target) -> Envelope | None:
     plain = text
     for part in target.parts:
         plain = plain.replace(f"({part})", "()").replace(f": {part})", ")")
-    return Envelope(code, _IN_BRACKETS.sub("()", plain).lower(), _is_about_another(text, target))
+    return ErrorEnvelope(code, _IN_BRACKETS.sub("()", plain).lower(), _is_about_another(text, target))
 
 
 def _is_about_another(text: str, target: Target) -> bool:
@@ -81,12 +81,12 @@ def _is_about_another(text: str, target: Target) -> bool:
         at = thing.end()
         if text.startswith(f"{ours})", at):
             at += len(ours)  # in which there may be brackets, too
-        elif names_another(_bracketed(text, at), ours):
+        elif names_another(_cut_at_bracket(text, at), ours):
             return True
     return False
 
 
-def _bracketed(text: str, start: int) -> str:
+def _cut_at_bracket(text: str, start: int) -> str:
     """Return what stands between an open bracket and the one that closes it."""
     depth = 1
     for end in range(start, len(text)):
@@ -96,12 +96,12 @@ def _bracketed(text: str, start: int) -> str:
     return text[start:] + "…"
 
 
-def said(error: Envelope | None) -> Verdict | None:
+def judge_error(error: ErrorEnvelope | None) -> Verdict | None:
     """Return what the vendor's own words mean, where they leave no choice: ABSENT, REFUSED or DENIED.
 
-    The texts differ from page to page, so key words are matched. A right that is missing is not a thing that
-    is missing; a text that leaves both open is ABSENT, and ``hides`` then says so. Nor is a pod or a record
-    that is missing a proxy that is.
+    The texts differ from page to page, so key words are matched. A missing right is not a missing thing: a
+    text that leaves both open is ABSENT, and ``may_be_hidden`` is true then. A missing pod or record is not a
+    missing proxy either.
     """
     if error is None:
         return None
@@ -109,12 +109,12 @@ def said(error: Envelope | None) -> Verdict | None:
         return Verdict.REFUSED
     if _REJECTED.search(error.plain):
         return Verdict.DENIED
-    if error.code == "not_found" or _misses_ours(error.plain):
+    if error.code == "not_found" or _misses_our_thing(error.plain):
         return Verdict.ABSENT
     return Verdict.REFUSED if "privilege" in error.plain else None
 
 
-def _misses_ours(plain: str) -> bool:
+def _misses_our_thing(plain: str) -> bool:
     """Tell whether a text says that a project, a proxy or an environment is not there.
 
     It is the clause with the "not found" that counts, and what that clause begins with: "Gateway pod was not
@@ -135,7 +135,7 @@ def _misses_ours(plain: str) -> bool:
     return False
 
 
-def hides(error: Envelope | None) -> bool:
+def may_be_hidden(error: ErrorEnvelope | None) -> bool:
     """True where "does not exist" may as well be "may not be seen". A bare ``not_found`` is documented so.
 
     So is one whose words miss something else than the target: its code says that nothing was met, its words
@@ -143,11 +143,11 @@ def hides(error: Envelope | None) -> bool:
     """
     if error is None:
         return False
-    misses_another = _MISSING.search(error.plain) is not None and not _misses_ours(error.plain)
+    misses_another = _MISSING.search(error.plain) is not None and not _misses_our_thing(error.plain)
     return "privilege" in error.plain or not error.plain or misses_another
 
 
-class Row(Struct, frozen=True):
+class ResultRow(Struct, frozen=True):
     """One row of a ``deploymentResult``; ``success`` is None where it is not a JSON boolean."""
 
     success: bool | None
@@ -157,48 +157,48 @@ class Row(Struct, frozen=True):
     leaf: bool
 
     @property
-    def placed(self) -> bool:
+    def is_placed(self) -> bool:
         """Whether it says where it was done: in an environment, or on a pod."""
-        return first_text(self.fields, "environmentName", "envName", "podName", "podIp") is not None
+        return find_text(self.fields, "environmentName", "envName", "podName", "podIp") is not None
 
 
-def rows(body: dict[str, Any] | None) -> tuple[Row, ...]:
+def list_rows(body: dict[str, Any] | None) -> tuple[ResultRow, ...]:
     """Return the rows of ``deploymentResult`` in either shape, itself first, however deep; () without one."""
     result = (body or {}).get(FULL_EVIDENCE)
-    return tuple(_walk(result)) if isinstance(result, dict) else ()
+    return tuple(_walk_rows(result)) if isinstance(result, dict) else ()
 
 
-def _walk(result: object) -> Iterator[Row]:
+def _walk_rows(result: object) -> Iterator[ResultRow]:
     left = [result]
     while left:
         fields = left.pop()
         if not isinstance(fields, dict):
-            yield Row(None, "unnamed", {}, None, leaf=True)
+            yield ResultRow(None, "unnamed", {}, None, leaf=True)
             continue
-        below = [*_listed(fields.get("deploymentResults")), *_listed(fields.get("detailList"))]
-        yield _row(fields, leaf=not below)
+        below = [*_list_below(fields.get("deploymentResults")), *_list_below(fields.get("detailList"))]
+        yield _make_row(fields, leaf=not below)
         left.extend(reversed(below))
 
 
-def _listed(value: object) -> Iterable[object]:
+def _list_below(value: object) -> Iterable[object]:
     """Return the rows in ``value``; what is neither a list nor absent is one row that cannot be read."""
     return value if isinstance(value, list) else () if value is None else (None,)
 
 
-def _row(fields: dict[str, Any], *, leaf: bool) -> Row:
+def _make_row(fields: dict[str, Any], *, leaf: bool) -> ResultRow:
     success = fields.get("success")
     contradicted = success is True and bool(fields.get("error") or fields.get("status") == "FAILURE")
-    name = first_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
-    return Row(
+    name = find_text(fields, "podName", "podIp", "environmentName", "envName") or "unnamed"
+    return ResultRow(
         success=success if isinstance(success, bool) and not contradicted else None,
         name=name,
         fields=fields,
-        text=first_text(fields, "detail", "message"),
+        text=find_text(fields, "detail", "message"),
         leaf=leaf,
     )
 
 
-def accepted(body: dict[str, Any] | None) -> bool:
+def is_success(body: dict[str, Any] | None) -> bool:
     """True where the outer part of a reply says success in either form, and nothing in it says otherwise."""
     fields = body or {}
     success, status = fields.get("success", True), fields.get("status")
@@ -207,7 +207,7 @@ def accepted(body: dict[str, Any] | None) -> bool:
     return status == "SUCCESS" or "success" in fields
 
 
-def is_of_another(target: Target, *levels: Mapping[str, Any]) -> bool:
+def names_another_target(target: Target, *levels: Mapping[str, Any]) -> bool:
     """True where a reply, on any of its levels, names a thing that is clearly not the target's."""
     return any(
         names_another(fields.get(key), ours)
@@ -217,7 +217,7 @@ def is_of_another(target: Target, *levels: Mapping[str, Any]) -> bool:
     )
 
 
-def rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
+def judge_rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
     """Return DENIED or BUSY, which undeploys and looks read alike; ``None`` if it is neither."""
     if 200 <= reply.status < 300:
         return None
@@ -227,35 +227,35 @@ def rejection(reply: Reply, body: dict[str, Any] | None) -> Verdict | None:
     return Verdict.DENIED if reply.status == 401 else None
 
 
-def reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more: Any) -> Reading:
+def make_reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **more: Any) -> Reading:
     """Return a reading with the vendor's code and text, for BUSY its wait; ``more`` are further fields."""
     fields = body or {}
     error = fields.get("error")
-    text = first_text(fields, "resultMessage", "error_description", "error")
+    text = find_text(fields, "resultMessage", "error_description", "error")
     if verdict is Verdict.BUSY:
-        more["wait"] = seconds(fields.get("retry_after")) or wait_asked(reply)
+        more["wait"] = parse_seconds(fields.get("retry_after")) or find_wait(reply)
     return Reading(
         verdict=verdict,
-        code=shown(error) if isinstance(error, str) and _CODE.fullmatch(error) else None,
-        message=more.pop("message", None) or (shown(text) if text else nature(reply)),
+        code=show_text(error) if isinstance(error, str) and _CODE.fullmatch(error) else None,
+        message=more.pop("message", None) or (show_text(text) if text else describe_reply(reply)),
         **more,
     )
 
 
 def read_undeploy(target: Target, reply: Reply) -> Reading:
     """Return what a reply to an undeploy means. A deploymentResult is heard with every status."""
-    body = json_object(reply)
-    verdict = rejection(reply, body)
+    body = parse_object(reply)
+    verdict = judge_rejection(reply, body)
     if verdict is not None:
-        return reading(verdict, reply, body)
-    found = rows(body)
-    if is_of_another(target, body or {}, *(row.fields for row in found)):
-        return reading(Verdict.STRANGE, reply, body, message=OF_ANOTHER)
-    if accepted(body) and any(row.success is False for row in found):
-        return _partial(reply, body, found)
-    if reply.status == 200 and accepted(body) and _proves(found, target):
+        return make_reading(verdict, reply, body)
+    found = list_rows(body)
+    if names_another_target(target, body or {}, *(row.fields for row in found)):
+        return make_reading(Verdict.STRANGE, reply, body, message=OF_ANOTHER)
+    if is_success(body) and any(row.success is False for row in found):
+        return _read_partial(reply, body, found)
+    if reply.status == 200 and is_success(body) and _is_proven(found, target):
         return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE)
-    return _fault(target, reply, body, found)
+    return _read_fault(target, reply, body, found)
 
 
 def read_rollback(target: Target, reply: Reply) -> Reading:
@@ -266,82 +266,90 @@ def read_rollback(target: Target, reply: Reply) -> Reading:
     """
     found = read_undeploy(target, reply)
     if reply.status == 200 and found.verdict in (Verdict.REMOVED, Verdict.PARTIAL):
-        return reading(Verdict.STRANGE, reply, json_object(reply))
-    error = envelope(json_object(reply), target)
+        return make_reading(Verdict.STRANGE, reply, parse_object(reply))
+    error = find_error(parse_object(reply), target)
     if found.verdict in (Verdict.ABSENT, Verdict.CONTESTED) and error is not None and _misses_revision(error):
-        return reading(Verdict.REFUSED, reply, json_object(reply))
+        return make_reading(Verdict.REFUSED, reply, parse_object(reply))
     return found
 
 
-def _misses_revision(error: Envelope) -> bool:
+def _misses_revision(error: ErrorEnvelope) -> bool:
     return "revision" in error.plain and _MISSING.search(error.plain) is not None
 
 
-def _of_another(reply: Reply, body: dict[str, Any] | None, error: Envelope) -> Reading:
+def _read_foreign_error(reply: Reply, body: dict[str, Any] | None, error: ErrorEnvelope) -> Reading:
     """Read a "not found" whose words name something else. The code alone still says that this request met
     nothing, so its target fails; but no such reply makes it "gone as wanted"."""
-    message = said_of_another(body)
+    message = quote_foreign_error(body)
     if error.code == "not_found":
-        return reading(Verdict.ABSENT, reply, body, message=message, hidden=True, evidence="code")
-    return reading(Verdict.CONTESTED, reply, body, message=message)
+        return make_reading(Verdict.ABSENT, reply, body, message=message, hidden=True, evidence="code")
+    return make_reading(Verdict.CONTESTED, reply, body, message=message)
 
 
-def said_of_another(body: dict[str, Any] | None) -> str | None:
+def quote_foreign_error(body: dict[str, Any] | None) -> str | None:
     """Return the words of an error that is about another target, as such."""
-    return shown(f"{OF_ANOTHER}: {first_text(body or {}, *_TEXTS)}")
+    return show_text(f"{OF_ANOTHER}: {find_text(body or {}, *_TEXTS)}")
 
 
-def _proves(found: tuple[Row, ...], target: Target) -> bool:
+def _is_proven(found: tuple[ResultRow, ...], target: Target) -> bool:
     """True where every row is a typed success, one at least below the overall one, all of our environment."""
-    if len(found) < 2 or not all(row.placed for row in found if row.leaf):
+    if len(found) < 2 or not all(row.is_placed for row in found if row.leaf):
         return False
     named = ((row.fields.get(key), target.parts[-1]) for row in found for key in _NAMES[-1])
     return all(row.success is True for row in found) and all(
-        told is None or is_named(told, ours) for told, ours in named
+        told is None or is_same_name(told, ours) for told, ours in named
     )
 
 
-def _partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:
+def _read_partial(reply: Reply, body: dict[str, Any] | None, found: tuple[ResultRow, ...]) -> Reading:
     below = found[1:]
     failed = [row for row in below if row.success is False]
     named = [row.name for row in failed if row.leaf] or [row.name for row in failed]
-    pods, more = some_of(named)
+    pods, more = list_first(named)
     count = sum(row.leaf for row in below)
-    return reading(
-        Verdict.PARTIAL, reply, body, message=_failures(found), pods=pods, more_pods=more, pod_count=count
+    return make_reading(
+        Verdict.PARTIAL,
+        reply,
+        body,
+        message=_describe_failures(found),
+        pods=pods,
+        more_pods=more,
+        pod_count=count,
     )
 
 
-def _failures(found: tuple[Row, ...]) -> str | None:
+def _describe_failures(found: tuple[ResultRow, ...]) -> str | None:
     """Name what failed, and how, in the vendor's words."""
     failed = [row for row in found[1:] if row.success is False and row.leaf]
     if not failed:
-        return found[0].text and shown(found[0].text)
+        return found[0].text and show_text(found[0].text)
     many = (
         f"{len(failed):,} of {sum(row.leaf for row in found[1:]):,} failed: " if len(failed) > NAMED else ""
     )
     texts = (f"{row.name}: {row.text}" if row.text else row.name for row in failed[:NAMED])
-    return shown(many + "; ".join(texts))
+    return show_text(many + "; ".join(texts))
 
 
-def _fault(target: Target, reply: Reply, body: dict[str, Any] | None, found: tuple[Row, ...]) -> Reading:
+def _read_fault(
+    target: Target, reply: Reply, body: dict[str, Any] | None, found: tuple[ResultRow, ...]
+) -> Reading:
     status = reply.status
     if status < 400:
-        return reading(Verdict.STRANGE, reply, body)
+        return make_reading(Verdict.STRANGE, reply, body)
     if status == 408 or status >= 500:
-        return reading(Verdict.DOUBT, reply, body)
+        return make_reading(Verdict.DOUBT, reply, body)
     if status in {400, 404} and len(found) > 1:
         # An undeploy was tried, so a "not found" in its text is about a worker. Nothing outside says success,
         # so it is no PARTIAL; whether the manager took it down all the same, only a look can tell.
-        return reading(Verdict.CONTESTED, reply, body, message=_failures(found))
-    error = envelope(body, target)
+        return make_reading(Verdict.CONTESTED, reply, body, message=_describe_failures(found))
+    error = find_error(body, target)
     if status == 404 and error is None:
         hint = "check url: it is the manager's address, without /apiops"
-        return reading(Verdict.ELSEWHERE, reply, body, hint=hint)
-    verdict = said(error) if status in {400, 404} else None
+        return make_reading(Verdict.ELSEWHERE, reply, body, hint=hint)
+    verdict = judge_error(error) if status in {400, 404} else None
     if verdict is Verdict.ABSENT and error is not None and error.of_another:
-        return _of_another(reply, body, error)
+        return _read_foreign_error(reply, body, error)
     if verdict is Verdict.ABSENT:
-        return reading(verdict, reply, body, hidden=hides(error), evidence="code")
+        return make_reading(verdict, reply, body, hidden=may_be_hidden(error), evidence="code")
     other = Verdict.CONTESTED if status == 400 else Verdict.REFUSED
-    return reading(verdict or other, reply, body)
+    return make_reading(verdict or other, reply, body)

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.gateways.apinizer.looks import HEALTH, HISTORIES, PROXY, STATUS
-from orchestrator.gateways.apinizer.snapshot import revision_of
-from orchestrator.gateways.text import segment
+from orchestrator.gateways.apinizer.snapshot import find_revision
+from orchestrator.gateways.text import encode_segment
 from orchestrator.model.credentials import Access, AccessKeys
 from orchestrator.model.http import Request
 from orchestrator.model.reading import Act, Operation
@@ -39,14 +39,14 @@ class ApinizerRequests(Struct, frozen=True):
         would be the address that deletes the proxy for good. So it does for a look that is unknown here.
         """
         headers = _let_in(access)
-        project, proxy, environment = (segment(part) for part in target.parts)
+        project, proxy, environment = (encode_segment(part) for part in target.parts)
         url = self._at(f"projects/{project}/apiProxies/{proxy}/")
         if operation in LOOK_PATHS:
             return Request("GET", url + LOOK_PATHS[operation].format(environment=environment), headers)
         if operation.act is Act.LOOK:
             raise ValueError(f"Apinizer is not asked to {operation.act} {operation.via}".rstrip())
-        if operation.act is Act.DEPLOY and (revision := revision_of(target.deploy)) is not None:
-            back = f"deploy-histories/{segment(revision)}/rollback/?environmentName={environment}"
+        if operation.act is Act.DEPLOY and (revision := find_revision(target.deploy)) is not None:
+            back = f"deploy-histories/{encode_segment(revision)}/rollback/?environmentName={environment}"
             return Request("POST", url + back, headers)
         body = _encode_body(target, note)
         if body is not None:

@@ -16,11 +16,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import PROXY, STATUS, read_look
-from orchestrator.gateways.apinizer.replies import accepted, envelope, reading, rejection, said
+from orchestrator.gateways.apinizer.replies import (
+    find_error,
+    is_success,
+    judge_error,
+    judge_rejection,
+    make_reading,
+)
 from orchestrator.gateways.apinizer.requests import ApinizerRequests
-from orchestrator.gateways.envelope import count_of, first_text, json_object
+from orchestrator.gateways.envelope import as_count, find_text, parse_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
-from orchestrator.gateways.text import segment, shown
+from orchestrator.gateways.text import encode_segment, show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import LookFacts, Reading, Verdict
 from orchestrator.model.search import ANY_TEXT, FoundTarget, QueryResult, SearchQuery, TargetFilter, Traits
@@ -63,7 +69,7 @@ class ApinizerSearch(Struct, frozen=True):
         return _ManagerSearch(self.requests, wanted).start()
 
 
-class _Proxy(Struct, frozen=True):
+class _ListedProxy(Struct, frozen=True):
     """One proxy as a list shows it."""
 
     project: str
@@ -72,7 +78,7 @@ class _Proxy(Struct, frozen=True):
     paths: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"the proxy {shown(self.name)} of the project {shown(self.project)}"
+        return f"the proxy {show_text(self.name)} of the project {show_text(self.project)}"
 
 
 class _ManagerSearch:
@@ -89,9 +95,9 @@ class _ManagerSearch:
 
     def start(self) -> SearchQuery:
         """Return the query for the projects: by it, and not by the report, a bad token is found out."""
-        return self._list("the list of projects", ("projects", ""), self._read_projects)
+        return self._ask_list("the list of projects", ("projects", ""), self._read_projects)
 
-    def _list(
+    def _ask_list(
         self,
         name: str,
         path: tuple[str, ...],
@@ -101,68 +107,72 @@ class _ManagerSearch:
         return SearchQuery(
             name=name,
             request=lambda access, _now: self._requests.build_read(
-                "/".join(part and segment(part) for part in path), access
+                "/".join(part and encode_segment(part) for part in path), access
             ),
-            read=lambda reply: _listed(name, reply, take),
+            read=lambda reply: _read_list(name, reply, take),
             failed=failed,
         )
 
     def _read_projects(self, entries: list[dict[str, Any]]) -> QueryResult:
-        names = [name for entry in entries if (name := first_text(entry, "name"))]
+        names = [name for entry in entries if (name := find_text(entry, "name"))]
         self._projects = tuple(dict.fromkeys(name for name in names if self._wanted.admits("project", name)))
-        if self._wanted.asks("type"):  # which may be one of environments, and those the report does not show
-            environments = self._list(
+        if self._wanted.has_filter(
+            "type"
+        ):  # which may be one of environments, and those the report does not show
+            environments = self._ask_list(
                 "the list of environments",
                 ("environments", ""),
                 self._read_environments,
-                lambda _: self._by_project(),
+                lambda _: self._ask_projects(),
             )
-            return QueryResult(queries=(_quietly(environments),))
-        return QueryResult(queries=(self._report({}),))
+            return QueryResult(queries=(_tolerate_refusal(environments),))
+        return QueryResult(queries=(self._ask_report({}),))
 
     def _read_environments(self, entries: list[dict[str, Any]]) -> QueryResult:
-        return QueryResult(queries=(self._report(_types(entries)),))
+        return QueryResult(queries=(self._ask_report(_list_types(entries)),))
 
-    def _report(self, types: Mapping[str, str]) -> SearchQuery:
+    def _ask_report(self, types: Mapping[str, str]) -> SearchQuery:
         take = partial(self._read_report, types)
         name = "the administrator's report"
-        return _quietly(self._list(name, ("reports", "api-proxies"), take, lambda _: self._by_project()))
+        return _tolerate_refusal(
+            self._ask_list(name, ("reports", "api-proxies"), take, lambda _: self._ask_projects())
+        )
 
     def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> QueryResult:
         proxies = [entry for entry in entries if entry.get("apiGroup") is not True]
         if not all(map(self._is_reported, proxies)):
-            return self._by_project()  # older managers do not say where it is deployed
-        rows = [self._reported(entry, types) for entry in proxies]
-        shown_projects = {first_text(entry, "projectName") for entry in entries}
+            return self._ask_projects()  # older managers do not say where it is deployed
+        rows = [self._read_row(entry, types) for entry in proxies]
+        shown_projects = {find_text(entry, "projectName") for entry in entries}
         return QueryResult(
             seen=sum(part.seen for part in rows),
             deployed=sum(part.deployed for part in rows),
             found=tuple(found for part in rows for found in part.found),
             queries=(query for part in rows for query in part.queries),
-            gaps=(*(gap for part in rows for gap in part.gaps), *self._unlisted(shown_projects)),
+            gaps=(*(gap for part in rows for gap in part.gaps), *self._find_unlisted(shown_projects)),
             remarks=(_BY_REPORT,),
         )
 
-    def _reported(self, entry: dict[str, Any], types: Mapping[str, str]) -> QueryResult:
+    def _read_row(self, entry: dict[str, Any], types: Mapping[str, str]) -> QueryResult:
         project, name = entry["projectName"], entry["apiName"]
-        proxy = _Proxy(project, name, first_text(entry, "apiType") or "", _routes(entry))
-        states = _states(entry.get("environmentList"))
+        proxy = _ListedProxy(project, name, find_text(entry, "apiType") or "", _list_routes(entry))
+        states = _list_states(entry.get("environmentList"))
         wanted = {
             environment: state
             for environment, state in states.items()
-            if self._wanted.admits_all(_traits(proxy, environment, types))
+            if self._wanted.admits_all(_collect_traits(proxy, environment, types))
         }
-        return self._told(proxy, types, wanted)
+        return self._sum_up(proxy, types, wanted)
 
     def _is_reported(self, entry: Mapping[str, Any]) -> bool:
         """Say whether a row of the report tells all that is asked."""
-        named = first_text(entry, "apiName") and first_text(entry, "projectName")
+        named = find_text(entry, "apiName") and find_text(entry, "projectName")
         placed = isinstance(entry.get("environmentList"), list) or entry.get("deployed") is False
-        return bool(named) and placed and bool(_routes(entry) or not self._wanted.asks("path"))
+        return bool(named) and placed and bool(_list_routes(entry) or not self._wanted.has_filter("path"))
 
-    def _told(
+    def _sum_up(
         self,
-        proxy: _Proxy,
+        proxy: _ListedProxy,
         types: Mapping[str, str],
         states: Mapping[str, bool | None],
         *,
@@ -173,128 +183,132 @@ class _ManagerSearch:
         ``timed``: this manager has a look that tells when a proxy was deployed.
         """
         up = [environment for environment, state in states.items() if state]
-        blank = [shown(environment) or "" for environment, state in states.items() if state is None]
+        blank = [show_text(environment) or "" for environment, state in states.items() if state is None]
         gaps = [f"{proxy}: not told whether it is deployed to {', '.join(blank)}"] if blank else []
         dated = up if self._wanted.before else []
         if not timed:
-            gaps += [gap for one in dated for gap in _untimed(proxy, one).gaps]
+            gaps += [gap for one in dated for gap in _miss_time(proxy, one).gaps]
         return QueryResult(
             seen=len(states) - len(blank),
             deployed=len(up),
-            found=() if dated else tuple(_found(proxy, one, types, LookFacts()) for one in up),
-            queries=(self._status(proxy, one, types, again=True) for one in dated) if timed else (),
+            found=() if dated else tuple(_make_found(proxy, one, types, LookFacts()) for one in up),
+            queries=(self._ask_status(proxy, one, types, again=True) for one in dated) if timed else (),
             gaps=tuple(gaps),
         )
 
-    def _unlisted(self, projects: set[str | None]) -> Iterator[str]:
+    def _find_unlisted(self, projects: set[str | None]) -> Iterator[str]:
         known = {to_nfc(name) for name in projects if name}
         for name in self._wanted.literals.get("project", ()):
             if to_nfc(name) not in known:
-                yield f"the project {shown(name)}: it does not exist, or the token's user may not see it"
+                yield f"the project {show_text(name)}: it does not exist, or the token's user may not see it"
 
-    def _by_project(self) -> QueryResult:
-        gaps = list(self._unlisted(set(self._projects)))
+    def _ask_projects(self) -> QueryResult:
+        gaps = list(self._find_unlisted(set(self._projects)))
         if not self._projects and not gaps:
             gaps = ["any project: none that is wanted is listed for the token's user"]
-        return QueryResult(queries=map(self._environments, self._projects), gaps=tuple(gaps))
+        return QueryResult(queries=map(self._ask_environments, self._projects), gaps=tuple(gaps))
 
-    def _environments(self, project: str) -> SearchQuery:
-        name = f"the environments of the project {shown(project)}"
-        return self._list(
-            name, ("projects", project, "environments", ""), partial(self._read_places, project)
+    def _ask_environments(self, project: str) -> SearchQuery:
+        name = f"the environments of the project {show_text(project)}"
+        return self._ask_list(
+            name, ("projects", project, "environments", ""), partial(self._read_environments_of, project)
         )
 
-    def _read_places(self, project: str, entries: list[dict[str, Any]]) -> QueryResult:
-        types = _types(entries)
+    def _read_environments_of(self, project: str, entries: list[dict[str, Any]]) -> QueryResult:
+        types = _list_types(entries)
         if not any(self._wanted.admits("environment", name) for name in types):
             return QueryResult()
-        name = f"the proxies of the project {shown(project)}"
+        name = f"the proxies of the project {show_text(project)}"
         path = ("projects", project, "apiProxies", "")
-        return QueryResult(queries=(self._list(name, path, partial(self._read_proxies, project, types)),))
+        return QueryResult(queries=(self._ask_list(name, path, partial(self._read_proxies, project, types)),))
 
     def _read_proxies(
         self, project: str, types: Mapping[str, str], entries: list[dict[str, Any]]
     ) -> QueryResult:
         proxies = [
-            _Proxy(project, name, first_text(entry, "type") or "", (first_text(entry, "relativePath") or "",))
+            _ListedProxy(
+                project, name, find_text(entry, "type") or "", (find_text(entry, "relativePath") or "",)
+            )
             for entry in entries
-            if (name := first_text(entry, "name"))
+            if (name := find_text(entry, "name"))
         ]
-        return QueryResult(queries=self._each(proxies, types))
+        return QueryResult(queries=self._ask_each(proxies, types))
 
-    def _each(self, proxies: list[_Proxy], types: Mapping[str, str]) -> Iterator[SearchQuery]:
+    def _ask_each(self, proxies: list[_ListedProxy], types: Mapping[str, str]) -> Iterator[SearchQuery]:
         """Yield the look at each proxy in each environment, or at each proxy where that is all there is."""
         for proxy in proxies:
             for environment in types:
-                if not self._wanted.admits_all(_traits(proxy, environment, types)):
+                if not self._wanted.admits_all(_collect_traits(proxy, environment, types)):
                     continue
                 if self._has_status is False:
-                    yield from self._as_a_whole(proxy, types)
+                    yield from self._ask_proxy(proxy, types)
                 else:
-                    yield self._status(proxy, environment, types)
+                    yield self._ask_status(proxy, environment, types)
 
-    def _status(
-        self, proxy: _Proxy, environment: str, types: Mapping[str, str], *, again: bool = False
+    def _ask_status(
+        self, proxy: _ListedProxy, environment: str, types: Mapping[str, str], *, again: bool = False
     ) -> SearchQuery:
         """Return the look at one deployment; ``again`` where its state was seen, and its time is wanted."""
-        target = _target(proxy, environment)
+        target = _make_target(proxy, environment)
         return SearchQuery(
-            name=f"{proxy} in {shown(environment)}",
+            name=f"{proxy} in {show_text(environment)}",
             request=lambda access, _now: self._requests.build(STATUS, target, access, None),
             read=lambda reply: self._read_status(proxy, environment, types, reply, again=again),
         )
 
     def _read_status(
-        self, proxy: _Proxy, environment: str, types: Mapping[str, str], reply: Reply, *, again: bool
+        self, proxy: _ListedProxy, environment: str, types: Mapping[str, str], reply: Reply, *, again: bool
     ) -> QueryResult | Reading:
-        read = read_look(STATUS.via, _target(proxy, environment), reply)
+        read = read_look(STATUS.via, _make_target(proxy, environment), reply)
         counted = 0 if again else 1
         match read.verdict:
             case Verdict.UP:
                 self._has_status = True
-                return self._timed(proxy, environment, types, read.facts or LookFacts(), counted)
+                return self._check_time(proxy, environment, types, read.facts or LookFacts(), counted)
             case Verdict.DOWN:
                 self._has_status = True
                 return QueryResult(seen=counted)
             case Verdict.ABSENT if not read.hidden:
                 return QueryResult(seen=counted)  # deleted since it was listed
             case Verdict.NOT_OFFERED if again:
-                return _untimed(proxy, environment)
+                return _miss_time(proxy, environment)
             case Verdict.NOT_OFFERED if self._has_status is not True:
                 self._has_status = False
-                return QueryResult(queries=self._as_a_whole(proxy, types))
+                return QueryResult(queries=self._ask_proxy(proxy, types))
             case Verdict.NOT_OFFERED:  # it was offered before, so this is a fault
                 return Reading(verdict=Verdict.UNCLEAR, code=read.code, message=read.message)
-        return _final(read, reply)
+        return _settle(read, reply)
 
-    def _timed(
-        self, proxy: _Proxy, environment: str, types: Mapping[str, str], facts: LookFacts, counted: int
+    def _check_time(
+        self, proxy: _ListedProxy, environment: str, types: Mapping[str, str], facts: LookFacts, counted: int
     ) -> QueryResult:
-        early = self._wanted.in_time(facts.since)
-        gaps = _untimed(proxy, environment).gaps if early is None else ()
-        found = (_found(proxy, environment, types, facts),) if early else ()
+        early = self._wanted.is_early(facts.since)
+        gaps = _miss_time(proxy, environment).gaps if early is None else ()
+        found = (_make_found(proxy, environment, types, facts),) if early else ()
         return QueryResult(seen=counted, deployed=counted, found=found, gaps=gaps)
 
-    def _as_a_whole(self, proxy: _Proxy, types: Mapping[str, str]) -> Iterator[SearchQuery]:
+    def _ask_proxy(self, proxy: _ListedProxy, types: Mapping[str, str]) -> Iterator[SearchQuery]:
         key = (proxy.project, proxy.name)
         if key in self._whole:
             return
         self._whole.add(key)
-        target = _target(proxy, next(iter(types)))
+        target = _make_target(proxy, next(iter(types)))
         yield SearchQuery(
             name=str(proxy),
             request=lambda access, _now: self._requests.build(PROXY, target, access, None),
-            read=lambda reply: self._read_whole(proxy, types, reply),
+            read=lambda reply: self._read_proxy(proxy, types, reply),
         )
 
-    def _read_whole(self, proxy: _Proxy, types: Mapping[str, str], reply: Reply) -> QueryResult | Reading:
+    def _read_proxy(
+        self, proxy: _ListedProxy, types: Mapping[str, str], reply: Reply
+    ) -> QueryResult | Reading:
         """Read the proxy's own list of deployments; older managers send it without a list around it."""
-        wanted = [one for one in types if self._wanted.admits_all(_traits(proxy, one, types))]
-        body = json_object(reply)
+        wanted = [one for one in types if self._wanted.admits_all(_collect_traits(proxy, one, types))]
+        body = parse_object(reply)
         if reply.status != 200 or body is None:
-            read = read_look(PROXY.via, _target(proxy, wanted[0]), reply)
+            read = read_look(PROXY.via, _make_target(proxy, wanted[0]), reply)
             gone = read.verdict is Verdict.ABSENT and not read.hidden
-            return QueryResult(seen=len(wanted)) if gone else _final(read, reply)
+            return QueryResult(seen=len(wanted)) if gone else _settle(read, reply)
         listed = body.get("resultList")
         entries = listed if isinstance(listed, list) else [body]
         own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
@@ -303,75 +317,75 @@ class _ManagerSearch:
         places = own.get("deploymentList")
         # What is on no list of deployments was never deployed; where there is no list, nothing is told.
         states = dict.fromkeys(wanted, False if isinstance(places, list) else None)
-        states |= {one: state for one, state in _states(places).items() if one in states}
-        return replace(self._told(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
+        states |= {one: state for one, state in _list_states(places).items() if one in states}
+        return replace(self._sum_up(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
 
 
-def _quietly(query: SearchQuery) -> SearchQuery:
+def _tolerate_refusal(query: SearchQuery) -> SearchQuery:
     """Return a query that another way stands in for: a 401 to it is about a role, not about the token."""
 
     def read(reply: Reply) -> QueryResult | Reading:
-        if reply.status in {401, 403} and rejection(reply, json_object(reply)) is not Verdict.BUSY:
-            return reading(Verdict.REFUSED, reply, json_object(reply))
+        if reply.status in {401, 403} and judge_rejection(reply, parse_object(reply)) is not Verdict.BUSY:
+            return make_reading(Verdict.REFUSED, reply, parse_object(reply))
         return query.read(reply)
 
     return replace(query, read=read)
 
 
-def _listed(
+def _read_list(
     name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], QueryResult]
 ) -> QueryResult | Reading:
     """Return what ``take`` makes of a list, with a gap where the list is shorter than it says."""
-    body = json_object(reply)
-    entries = (body or {}).get("resultList") if reply.status == 200 and accepted(body) else None
+    body = parse_object(reply)
+    entries = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(entries, list):
-        return _refused(reply, body)
+        return _read_refusal(reply, body)
     part = take([entry for entry in entries if isinstance(entry, dict)])
-    count = count_of((body or {}).get("resultCount"))
+    count = as_count((body or {}).get("resultCount"))
     if count is None or count <= len(entries):
         return part
     gap = f"{name} is partial: {len(entries):,} of {count:,} were sent"
     return replace(part, gaps=(gap, *part.gaps))
 
 
-def _refused(reply: Reply, body: dict[str, Any] | None) -> Reading:
-    verdict = rejection(reply, body)
+def _read_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
+    verdict = judge_rejection(reply, body)
     if verdict is not None:
-        return reading(verdict, reply, body)
+        return make_reading(verdict, reply, body)
     if 400 <= reply.status < 500 and reply.status != 408:
-        denied = said(envelope(body, _NAMELESS)) is Verdict.DENIED
-        return reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
-    return reading(Verdict.UNCLEAR, reply, body)
+        denied = judge_error(find_error(body, _NAMELESS)) is Verdict.DENIED
+        return make_reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
+    return make_reading(Verdict.UNCLEAR, reply, body)
 
 
-def _final(read: Reading, reply: Reply) -> Reading:
+def _settle(read: Reading, reply: Reply) -> Reading:
     """Return the reading of a look; what a 4xx leaves unclear is as unclear when asked again."""
     if read.verdict is Verdict.UNCLEAR and 400 <= reply.status < 500 and reply.status != 408:
         return Reading(verdict=Verdict.REFUSED, code=read.code, message=read.message)
     return read
 
 
-def _routes(entry: Mapping[str, Any]) -> tuple[str, ...]:
+def _list_routes(entry: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the paths of a row of the report, where its route is as the page of one proxy shows it."""
     route = entry.get("clientRoute")
     listed = route.get("relativePathList") if isinstance(route, dict) else None
     return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
 
 
-def _states(rows: object) -> dict[str, bool | None]:
+def _list_states(rows: object) -> dict[str, bool | None]:
     """Return by environment whether it is deployed there; None where that is no JSON boolean."""
     listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    named = [(first_text(row, "environmentName"), row.get("deployed")) for row in listed]
+    named = [(find_text(row, "environmentName"), row.get("deployed")) for row in listed]
     return {name: state if isinstance(state, bool) else None for name, state in named if name}
 
 
-def _types(entries: list[dict[str, Any]]) -> dict[str, str]:
+def _list_types(entries: list[dict[str, Any]]) -> dict[str, str]:
     """Return the environments with their types; older pages call the name ``environmentName``."""
-    named = [(first_text(entry, "name", "environmentName"), first_text(entry, "type")) for entry in entries]
+    named = [(find_text(entry, "name", "environmentName"), find_text(entry, "type")) for entry in entries]
     return {name: kind or "" for name, kind in named if name}
 
 
-def _traits(proxy: _Proxy, environment: str, types: Mapping[str, str]) -> Traits:
+def _collect_traits(proxy: _ListedProxy, environment: str, types: Mapping[str, str]) -> Traits:
     return {
         "name": (proxy.name,),
         "project": (proxy.project,),
@@ -381,19 +395,21 @@ def _traits(proxy: _Proxy, environment: str, types: Mapping[str, str]) -> Traits
     }
 
 
-def _target(proxy: _Proxy, environment: str) -> Target:
+def _make_target(proxy: _ListedProxy, environment: str) -> Target:
     return Target(0, TargetId(""), "", 0, (proxy.project, proxy.name, environment))
 
 
-def _untimed(proxy: _Proxy, environment: str) -> QueryResult:
-    return QueryResult(gaps=(f"{proxy} in {shown(environment)}: when it was deployed last is not told",))
+def _miss_time(proxy: _ListedProxy, environment: str) -> QueryResult:
+    return QueryResult(gaps=(f"{proxy} in {show_text(environment)}: when it was deployed last is not told",))
 
 
-def _found(proxy: _Proxy, environment: str, types: Mapping[str, str], facts: LookFacts) -> FoundTarget:
+def _make_found(
+    proxy: _ListedProxy, environment: str, types: Mapping[str, str], facts: LookFacts
+) -> FoundTarget:
     said = (proxy.type, *proxy.paths, types.get(environment, ""), "edited since" if facts.edited else "")
     return FoundTarget(
         parts=(proxy.project, proxy.name, environment),
-        traits=_traits(proxy, environment, types),
-        notes=tuple(note for text in said if (note := shown(text))),
+        traits=_collect_traits(proxy, environment, types),
+        notes=tuple(note for text in said if (note := show_text(text))),
         since=facts.since,
     )

@@ -13,18 +13,18 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, joined, named, next_look, offered
+from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, copy_pods, is_offered, join_facts, next_look
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS
 from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 
-PLAIN = "{}"
+PLAIN_DEPLOY = "{}"
 """What a snapshot keeps for a deploy: there is nothing to say but which proxy, and where."""
 
 
-def revision_of(deploy: str | None) -> str | None:
+def find_revision(deploy: str | None) -> str | None:
     """Return the revision that a deploy first brings back, over the manager's working definition."""
-    return msgspec.json.decode(deploy, type=_Deploy).revision if deploy else None
+    return msgspec.json.decode(deploy, type=_RollbackDeploy).revision if deploy else None
 
 
 class ApinizerRestore:
@@ -56,11 +56,11 @@ class ApinizerRestore:
         revision = snapshot.facts.revision
         if revision is None:
             return snapshot
-        deploy = msgspec.json.encode(_Deploy(revision=revision)).decode()
+        deploy = msgspec.json.encode(_RollbackDeploy(revision=revision)).decode()
         return replace(snapshot, deploy=deploy, obstacles=())
 
 
-class _Deploy(Struct):
+class _RollbackDeploy(Struct):
     revision: str | None = None
 
 
@@ -70,23 +70,25 @@ def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operatio
     if isinstance(found, Operation):
         return found
     if found.verdict is not Verdict.UP:
-        return _snapshot(found, found.facts or LookFacts())
-    if not offered(STATUS, seen, lacking):
+        return _make_snapshot(found, found.facts or LookFacts())
+    if not is_offered(STATUS, seen, lacking):
         # An older manager has no word for unpublished edits, nor for the revision that is deployed.
         return replace(
-            _snapshot(found, found.facts or LookFacts()), deploy=PLAIN, obstacles=(MISSING_HISTORY.word,)
+            _make_snapshot(found, found.facts or LookFacts()),
+            deploy=PLAIN_DEPLOY,
+            obstacles=(MISSING_HISTORY.word,),
         )
-    if offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
+    if is_offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
         return HEALTH
     health = seen.get(HEALTH.via)
-    facts = joined(found.facts or LookFacts(), (health.facts if health else None) or LookFacts())
+    facts = join_facts(found.facts or LookFacts(), (health.facts if health else None) or LookFacts())
     obstacles: list[str] = [UNPUBLISHED_EDITS.word] if facts.edited else []
     if facts.edited is None:
         obstacles.append(MISSING_HISTORY.word)
-    return replace(_snapshot(found, facts), deploy=PLAIN, obstacles=tuple(obstacles))
+    return replace(_make_snapshot(found, facts), deploy=PLAIN_DEPLOY, obstacles=tuple(obstacles))
 
 
-def _snapshot(found: Reading, facts: LookFacts) -> Snapshot:
+def _make_snapshot(found: Reading, facts: LookFacts) -> Snapshot:
     return Snapshot(
         verdict=found.verdict, code=found.code, message=found.message, hidden=found.hidden, facts=facts
     )
@@ -95,31 +97,31 @@ def _snapshot(found: Reading, facts: LookFacts) -> Snapshot:
 def _next_proof(
     seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None, pods: int
 ) -> Operation | Reading:
-    if not offered(STATUS, seen, lacking):
+    if not is_offered(STATUS, seen, lacking):
         found = next_look(seen, lacking, None)
-        return found if isinstance(found, Operation) else _record_alone(found, about)
+        return found if isinstance(found, Operation) else _trust_manager(found, about)
     status, health = seen.get(STATUS.via), seen.get(HEALTH.via)
     if status is None:
         return STATUS
-    if status.verdict is not Verdict.UP or not offered(HEALTH, seen, lacking):
-        return _record_alone(status, about)
+    if status.verdict is not Verdict.UP or not is_offered(HEALTH, seen, lacking):
+        return _trust_manager(status, about)
     if health is None:
         return HEALTH
-    return _proof(status, health, about, max(pods, about.pod_count if about else 0))
+    return _combine(status, health, about, max(pods, about.pod_count if about else 0))
 
 
-def _record_alone(manager: Reading, about: Reading | None) -> Reading:
+def _trust_manager(manager: Reading, about: Reading | None) -> Reading:
     """The manager's word is enough, but never against a row of its own reply that said false."""
     if manager.verdict is Verdict.UP and about is not None and about.verdict is Verdict.PARTIAL:
         return replace(about, facts=manager.facts)
     return manager
 
 
-def _proof(status: Reading, health: Reading, about: Reading | None, wanted: int) -> Reading:
+def _combine(status: Reading, health: Reading, about: Reading | None, wanted: int) -> Reading:
     if health.verdict is Verdict.ABSENT:
         return health
-    facts = joined(status.facts or LookFacts(), health.facts or LookFacts())
-    doubted = named(about if about is not None and about.verdict is Verdict.PARTIAL else None)
+    facts = join_facts(status.facts or LookFacts(), health.facts or LookFacts())
+    doubted = copy_pods(about if about is not None and about.verdict is Verdict.PARTIAL else None)
     if health.verdict not in (Verdict.UP, Verdict.DOWN):
         return replace(health, facts=facts, **doubted)
     if health.facts is not None and health.facts.deployed is False:

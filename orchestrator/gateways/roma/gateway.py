@@ -8,14 +8,13 @@ from typing import Annotated, ClassVar, Literal, Self
 from msgspec import Meta
 from msgspec.structs import replace
 
-from orchestrator.gateways.places import place
 from orchestrator.gateways.roma import replies
 from orchestrator.gateways.roma.health import RomaHealth
 from orchestrator.gateways.roma.listing import RomaListing
 from orchestrator.gateways.roma.login import RomaLogin
 from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests
 from orchestrator.gateways.roma.search import RomaSearch
-from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look, read_deployed
+from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look, read_deploy
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
@@ -23,6 +22,7 @@ from orchestrator.model.obstacles import Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.settings import Url
 from orchestrator.model.target import Target
+from orchestrator.text.urls import normalize_url
 
 _WHOLE_ID = f"^{ID_PATTERN}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
 
@@ -62,7 +62,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     @property
     def installation(self) -> str:
         """The same instance through either version of the API is the same place."""
-        return f"{self.KIND} {place(self.url)} {self.project_id} {self.instance_id}"
+        return f"{self.KIND} {normalize_url(self.url)} {self.project_id} {self.instance_id}"
 
     @property
     def _requests(self) -> RomaRequests:
@@ -91,7 +91,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         if operation.act is Act.LOOK:
             return replies.read_look(operation.via, api, reply)
         if operation.act is Act.DEPLOY and reply.status == 200:
-            return read_deployed(api, reply)
+            return read_deploy(api, reply)
         if operation.act is Act.UNDEPLOY and reply.status == 204:
             return replies.UNDEPLOYED
         return replies.read_refusal(reply, self.api_version, api)

@@ -8,7 +8,7 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import count_of, json_object, nature
+from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
 from orchestrator.gateways.roma.replies import read_refusal
 from orchestrator.gateways.roma.requests import RomaRequests, Version
 from orchestrator.model.credentials import Access
@@ -59,11 +59,11 @@ class RomaHealth(Struct, frozen=True):
 def _read_greeting(reply: Reply) -> str | Reading:
     """Return that the instance answers a list without a credential as it should: with a refusal."""
     if reply.status >= 500:
-        return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+        return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
     if reply.status == 429:
-        return Reading(verdict=Verdict.BUSY, message=nature(reply))
+        return Reading(verdict=Verdict.BUSY, message=describe_reply(reply))
     if reply.status < 400:
-        text = f"{nature(reply)} to a request without a credential"
+        text = f"{describe_reply(reply)} to a request without a credential"
         return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
     return "refuses a request without a credential, as it should"
 
@@ -72,11 +72,11 @@ def _read_list(reply: Reply, *, version: Version) -> str | Reading:
     """Return how many backend APIs an instance holds, or what its refusal means."""
     if reply.status >= 400:
         return read_refusal(reply, version)
-    fields = json_object(reply) if reply.status == 200 else None
+    fields = parse_object(reply) if reply.status == 200 else None
     if not isinstance((fields or {}).get("apis"), list):
-        text = f"{nature(reply)} in place of a list"
+        text = f"{describe_reply(reply)} in place of a list"
         return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
-    total = count_of((fields or {}).get("total"))
+    total = as_count((fields or {}).get("total"))
     return "lists its backend APIs" if total is None else f"lists {total:,} backend APIs"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from orchestrator.gateways.envelope import count_of, json_object, nature
+from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
 from orchestrator.gateways.roma.replies import read_definition, read_refused_look
 from orchestrator.gateways.roma.requests import RomaRequests
 from orchestrator.model.credentials import Access
@@ -31,10 +31,10 @@ class RomaListing(Struct, frozen=True):
 
     def read(self, reply: Reply) -> StatePage | Reading:
         """Read a page of LdApiInfo, or why there is none."""
-        fields = json_object(reply) if reply.status == 200 else None
-        apis, total = (fields or {}).get("apis"), count_of((fields or {}).get("total"))
+        fields = parse_object(reply) if reply.status == 200 else None
+        apis, total = (fields or {}).get("apis"), as_count((fields or {}).get("total"))
         if not isinstance(apis, list) or total is None:
-            unreadable = Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+            unreadable = Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
             return unreadable if reply.status == 200 else read_refused_look(reply)
         entries: dict[tuple[str, ...], Reading] = {}
         for api in apis:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from orchestrator.gateways.envelope import first_text, json_object, nature
+from orchestrator.gateways.envelope import describe_reply, find_text, parse_object
 from orchestrator.gateways.logins import find_reason, make_token, make_unclear, refuse_unsendable
 from orchestrator.gateways.naming import names_another
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
@@ -57,7 +57,7 @@ class RomaLogin(Struct, frozen=True):
 
     def read(self, reply: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
         """Read IAM's answer. Only a 201 with a token grants, unless the token is for another project."""
-        fields = json_object(reply) or {}
+        fields = parse_object(reply) or {}
         if reply.status == 201:
             token = make_token(reply.headers.get("x-subject-token"))
             if names_another(_find_project(fields.get("token")), self.project_id):
@@ -67,7 +67,7 @@ class RomaLogin(Struct, frozen=True):
                 return LoginGranted(token, _find_end(fields.get("token")))
             return make_unclear(reply, fields, "IAM answered 201 without a token in X-Subject-Token")
         if reply.status not in {400, 401, 403, 404}:
-            text = f"{nature(reply)} is not how IAM answers a login; check its url"
+            text = f"{describe_reply(reply)} is not how IAM answers a login; check its url"
             return make_unclear(reply, fields, text)
         code, reason = find_reason(reply, fields)
         if "required_auth_methods" in fields or _SECOND_FACTOR.search(f"{code} {reason}"):
@@ -82,7 +82,7 @@ def _find_project(token: object) -> object:
 
 def _find_end(token: object) -> float | None:
     """Return ``expires_at`` in Unix seconds; None unless it is a time with its zone."""
-    text = first_text(token, "expires_at") if isinstance(token, dict) else None
+    text = find_text(token, "expires_at") if isinstance(token, dict) else None
     try:
         end = datetime.fromisoformat(text or "")
     except ValueError:

@@ -13,11 +13,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import first_text, json_object, nature, wait_asked, whole_number
+from orchestrator.gateways.envelope import as_whole_number, describe_reply, find_text, find_wait, parse_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, SHOW, Version
-from orchestrator.gateways.roma.snapshot import named_in
-from orchestrator.gateways.text import shown, uncut
+from orchestrator.gateways.roma.snapshot import find_subjects
+from orchestrator.gateways.text import keep_whole, show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import LookFacts, Reading, Verdict
 
@@ -51,10 +51,10 @@ class ErrorReply(Struct, frozen=True):
 
 def parse_error(reply: Reply) -> ErrorReply:
     """Return the error that a reply holds, at its top or one level down."""
-    found = [ErrorReply(_find_code(fields), _find_text(fields)) for fields in _levels(json_object(reply))]
+    found = [ErrorReply(_find_code(fields), _find_text(fields)) for fields in _levels(parse_object(reply))]
     found.sort(key=lambda error: error.code is None)  # a text without a code must not hide a code below it
     text = next((error.text for error in found if error.text), None)
-    return ErrorReply(found[0].code if found else None, text or nature(reply))
+    return ErrorReply(found[0].code if found else None, text or describe_reply(reply))
 
 
 def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -64,12 +64,12 @@ def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 
 def _find_code(fields: dict[str, Any]) -> str | None:
-    code = first_text(fields, "error_code", "errorCode", "code")
+    code = find_text(fields, "error_code", "errorCode", "code")
     return code and code.strip()
 
 
 def _find_text(fields: dict[str, Any]) -> str | None:
-    return first_text(fields, "error_msg", "errorMsg", "message")
+    return find_text(fields, "error_msg", "errorMsg", "message")
 
 
 def read_refusal(reply: Reply, version: Version, api: str | None = None) -> Reading:
@@ -139,14 +139,16 @@ def read_look(via: str, api: str, reply: Reply) -> Reading:
         return _read_missing_front(reply, front)
     if reply.status != 200:
         return read_refused_look(reply, api)
-    fields = json_object(reply)
-    subjects = named_in(read, fields or {})
+    fields = parse_object(reply)
+    subjects = find_subjects(read, fields or {})
     if any(names_another(name, {"front": front}.get(whose, api)) for whose, name in subjects):
         return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
     if read in (SHOW.via, DEFINITION.via):
-        return read_definition(fields or {}, fields if read == DEFINITION.via else None, nature(reply))
+        return read_definition(
+            fields or {}, fields if read == DEFINITION.via else None, describe_reply(reply)
+        )
     if fields is None:
-        return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
+        return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
     return Reading(verdict=Verdict.TOLD, kept=fields)
 
 
@@ -185,16 +187,16 @@ def read_definition(
 
     Only the three documented states tell anything; an unknown one is not "down".
     """
-    verdict = Verdict.UNCLEAR if first_text(fields, "error_code", "errorCode") else _read_state(fields)
+    verdict = Verdict.UNCLEAR if find_text(fields, "error_code", "errorCode") else _read_state(fields)
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)
-    changed = first_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
-    facts = LookFacts(deployed=verdict is Verdict.UP, revision=changed and uncut(changed))
+    changed = find_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
+    facts = LookFacts(deployed=verdict is Verdict.UP, revision=changed and keep_whole(changed))
     return Reading(verdict=verdict, evidence="look", facts=facts, kept=kept)
 
 
 def _read_state(fields: dict[str, Any]) -> Verdict:
-    state = whole_number(fields.get("status"))
+    state = as_whole_number(fields.get("status"))
     return Verdict.UNCLEAR if state is None else _STATES.get(state, Verdict.UNCLEAR)
 
 
@@ -203,9 +205,9 @@ def make_reading(verdict: Verdict, reply: Reply, error: ErrorReply, hint: str = 
     policy = _find_policy(error.text or "") if verdict is Verdict.BUSY else None
     return Reading(
         verdict=verdict,
-        code=error.code and shown(error.code),
-        message=error.text and shown(error.text),
-        wait=wait_asked(reply) or (policy and policy[1]) if verdict is Verdict.BUSY else None,
+        code=error.code and show_text(error.code),
+        message=error.text and show_text(error.text),
+        wait=find_wait(reply) or (policy and policy[1]) if verdict is Verdict.BUSY else None,
         rate=policy and policy[0] / policy[1],
         evidence="code" if verdict is Verdict.ABSENT else None,
         hint=hint,

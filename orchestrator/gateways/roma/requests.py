@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.roma.signing import signed
-from orchestrator.gateways.text import segment, shown
+from orchestrator.gateways.roma.signing import sign_request
+from orchestrator.gateways.text import encode_segment, show_text
 from orchestrator.model.credentials import Access, AccessKeys
 from orchestrator.model.http import Request
 from orchestrator.model.reading import Act, Operation
@@ -73,7 +73,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
             case HISTORY.via:
                 return f"{self._apis_url}/{api}/deploy"
             case "front" if front:
-                return f"{self._apis_url.removesuffix('livedata-apis')}apis/{segment(front)}"
+                return f"{self._apis_url.removesuffix('livedata-apis')}apis/{encode_segment(front)}"
         raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
 
     def build_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
@@ -98,14 +98,16 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
         """Add the token, or the signature of ``now``."""
         if isinstance(access, AccessKeys):
             scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
-            return signed(scoped, access, now=datetime.fromtimestamp(now, UTC))
+            return sign_request(scoped, access, now=datetime.fromtimestamp(now, UTC))
         return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
 
 
 def check_id(text: str) -> str:
     """Return an id of the form that ids have. Raises ``ValueError`` for any other text."""
     if re.fullmatch(ID_PATTERN, text) is None:
-        raise ValueError(f"{shown(text)} does not fit the pattern {ID_PATTERN}; it would name something else")
+        raise ValueError(
+            f"{show_text(text)} does not fit the pattern {ID_PATTERN}; it would name something else"
+        )
     return text
 
 

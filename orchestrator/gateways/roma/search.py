@@ -15,11 +15,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import count_of, first_text, json_object, nature, whole_number
+from orchestrator.gateways.envelope import as_count, as_whole_number, describe_reply, find_text, parse_object
 from orchestrator.gateways.roma.listing import LONGEST_PAGE
 from orchestrator.gateways.roma.replies import give_hint, read_refused_look
 from orchestrator.gateways.roma.requests import RomaRequests
-from orchestrator.gateways.text import shown
+from orchestrator.gateways.text import show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import (
@@ -30,7 +30,7 @@ from orchestrator.model.search import (
     SearchQuery,
     TargetFilter,
     Traits,
-    instant,
+    parse_instant,
 )
 
 FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -110,11 +110,11 @@ class _ListSearch:
     def _read_page(self, offset: int, reply: Reply) -> QueryResult | Reading:
         if reply.status != 200:
             return self._read_refusal(reply)
-        fields = json_object(reply) or {}
-        entries, total = fields.get("apis"), count_of(fields.get("total"))
+        fields = parse_object(reply) or {}
+        entries, total = fields.get("apis"), as_count(fields.get("total"))
         if not isinstance(entries, list) or total is None:
-            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
-        apis = [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
+            return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
+        apis = [entry for entry in entries if isinstance(entry, dict) and _find_text(entry, "id")]
         new, twice = self._split_new(apis)
         self._known.update(api["id"] for api in (*new, *twice))
         after = self._choose_next(offset, entries, total)
@@ -126,7 +126,7 @@ class _ListSearch:
             gaps.append(after)
         return QueryResult(
             seen=len(new),
-            deployed=sum(whole_number(api.get("status")) == _DEPLOYED for api in new),
+            deployed=sum(as_whole_number(api.get("status")) == _DEPLOYED for api in new),
             found=tuple(found),
             queries=[*([after] if isinstance(after, SearchQuery) else []), *asked],
             gaps=tuple(gaps),
@@ -182,7 +182,7 @@ class _ListSearch:
         gaps: list[str] = []
         for api in apis:
             traits = _collect_traits(api)
-            state = whole_number(api.get("status"))
+            state = as_whole_number(api.get("status"))
             if state in _IN_DEVELOPMENT or not self._wanted.admits_all(traits):
                 continue
             if state != _DEPLOYED:
@@ -209,28 +209,28 @@ class _ListSearch:
         if reply.status != 200:
             fault = self._read_refusal(reply)
             return QueryResult() if fault.verdict is Verdict.ABSENT else fault  # deleted since it was listed
-        fields = json_object(reply) or {}
+        fields = parse_object(reply) or {}
         listed = fields.get("histories", fields.get("deploys"))
         if not isinstance(listed, list):
-            return Reading(verdict=Verdict.UNCLEAR, message=nature(reply))
-        times = [_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
-        told = [(moment, text) for text in times if (moment := instant(text))]
+            return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
+        times = [_find_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
+        told = [(moment, text) for text in times if (moment := parse_instant(text))]
         since = max(told)[1] if told and len(told) == len(listed) else None
-        early = self._wanted.in_time(since)
+        early = self._wanted.is_early(since)
         if early is None:
             return QueryResult(gaps=(f"{name}: when it was deployed last is not told",))
         found = FoundTarget(parts=(one,), traits=traits, notes=notes, since=since)
         return QueryResult(found=(found,) if early else ())
 
 
-def _text(api: Mapping[str, Any], key: str) -> str:
-    return first_text(api, key) or ""
+def _find_text(api: Mapping[str, Any], key: str) -> str:
+    return find_text(api, key) or ""
 
 
 def _describe_status(status: object) -> str | None:
     """Return what a status is that is none of the three, in a few words."""
     if isinstance(status, str):
-        return shown(status) or "empty"
+        return show_text(status) or "empty"
     return "missing" if status is None else str(status)[:20] if isinstance(status, int) else "no number"
 
 
@@ -241,22 +241,22 @@ def _collect_traits(api: Mapping[str, Any]) -> Traits:
         "application": ("roma_app_name", "roma_app_id"),
         "type": ("type",),
     }
-    return {name: tuple(text for key in own if (text := _text(api, key))) for name, own in keys.items()}
+    return {name: tuple(text for key in own if (text := _find_text(api, key))) for name, own in keys.items()}
 
 
 def _describe(api: Mapping[str, Any]) -> str:
-    name = shown(_text(api, "name"))
-    return f"the backend API {name} ({api['id']})" if name else f"the backend API {shown(api['id'])}"
+    name = show_text(_find_text(api, "name"))
+    return f"the backend API {name} ({api['id']})" if name else f"the backend API {show_text(api['id'])}"
 
 
 def _collect_notes(api: Mapping[str, Any]) -> tuple[str, ...]:
-    address = " ".join(text for key in ("method", "path") if (text := _text(api, key)))
-    application = _text(api, "roma_app_name") or _text(api, "roma_app_id")
-    modified = _text(api, "modified_time")
+    address = " ".join(text for key in ("method", "path") if (text := _find_text(api, key)))
+    application = _find_text(api, "roma_app_name") or _find_text(api, "roma_app_id")
+    modified = _find_text(api, "modified_time")
     said = (
-        _text(api, "name"),
+        _find_text(api, "name"),
         address,
         application and f"application {application}",
         modified and f"modified {modified}",
     )
-    return tuple(note for text in said if (note := shown(text)))
+    return tuple(note for text in said if (note := show_text(text)))

@@ -28,7 +28,7 @@ _OWN_PORTS = {"http": ":80", "https": ":443"}
 _CARRIED = re.compile(r"[\x20-\x7e]*")
 
 
-def signed(
+def sign_request(
     request: Request, keys: AccessKeys, *, now: datetime, sign: Sequence[str] | None = None
 ) -> Request:
     """Return ``request`` with Host, X-Sdk-Date, X-Security-Token (if there is one) and Authorization.
@@ -42,29 +42,29 @@ def signed(
     if now.tzinfo is None:
         raise ValueError("a signature wants a time with its zone")
     date = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    dated = _dated(request, keys, date)
-    names = _chosen(dated, sign)
-    digest = sha256(canonical_request(dated, names).encode()).hexdigest()
+    dated = _add_date(request, keys, date)
+    names = _choose_headers(dated, sign)
+    digest = sha256(build_canonical_request(dated, names).encode()).hexdigest()
     signature = keyed_hash(
         keys.secret.reveal().encode(), f"{ALGORITHM}\n{date}\n{digest}".encode(), "sha256"
     ).hexdigest()
     proof = f"Access={keys.access.reveal()}, SignedHeaders={';'.join(names)}, Signature={signature}"
-    return _with(dated, {"Authorization": f"{ALGORITHM} {proof}"})
+    return _add_headers(dated, {"Authorization": f"{ALGORITHM} {proof}"})
 
 
-def _dated(request: Request, keys: AccessKeys, date: str) -> Request:
+def _add_date(request: Request, keys: AccessKeys, date: str) -> Request:
     bare = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
-    own = {"Host": _host(request.url), "X-Sdk-Date": date}
+    own = {"Host": _find_host(request.url), "X-Sdk-Date": date}
     if keys.security_token is not None:
         own["X-Security-Token"] = keys.security_token.reveal()
-    return _with(Request(request.method, request.url, bare, request.body), own)
+    return _add_headers(Request(request.method, request.url, bare, request.body), own)
 
 
-def _with(request: Request, more: Mapping[str, str]) -> Request:
+def _add_headers(request: Request, more: Mapping[str, str]) -> Request:
     return Request(request.method, request.url, {**request.headers, **more}, request.body)
 
 
-def _host(url: str) -> str:
+def _find_host(url: str) -> str:
     """Return what Host says: with the port, unless it is the scheme's own."""
     parts = urlsplit(url)
     # As the client sends it, a dot at the end included.
@@ -74,13 +74,13 @@ def _host(url: str) -> str:
     return host
 
 
-def _chosen(request: Request, sign: Sequence[str] | None) -> tuple[str, ...]:
+def _choose_headers(request: Request, sign: Sequence[str] | None) -> tuple[str, ...]:
     held = {name.lower() for name in request.headers}
     names = held & _SIGNED if sign is None else {_DATE, *(name.lower() for name in sign)}
     return tuple(sorted(name for name in names if "_" not in name))
 
 
-def canonical_request(request: Request, sign: Sequence[str]) -> str:
+def build_canonical_request(request: Request, sign: Sequence[str]) -> str:
     """Return the text whose SHA-256 is signed: method, path, query, headers, their names, hash of the body.
 
     ``sign`` names the headers, in any order and case. Holds their values in clear: not to be shown.
@@ -93,8 +93,8 @@ def canonical_request(request: Request, sign: Sequence[str]) -> str:
     return "\n".join(
         (
             request.method.upper(),
-            _canonical_path(parts.path),
-            _canonical_query(parts.query),
+            _canonicalize_path(parts.path),
+            _canonicalize_query(parts.query),
             "".join(f"{name}:{values[name]}\n" for name in names),
             ";".join(names),
             sha256(request.body or b"").hexdigest(),
@@ -117,13 +117,13 @@ def _refuse_unfit(request: Request, names: Sequence[str]) -> None:
             raise ValueError(f"the header {name} holds a character that is not plain ASCII")
 
 
-def _canonical_path(path: str) -> str:
+def _canonicalize_path(path: str) -> str:
     """Decode, then encode each segment anew. The slash at the end is in the signed text only, not sent."""
     encoded = quote(unquote_to_bytes(path), safe="/")
     return encoded if encoded.endswith("/") else encoded + "/"
 
 
-def _canonical_query(query: str) -> str:
+def _canonicalize_query(query: str) -> str:
     """Sort the decoded pairs, as the vendor's client does: encoded ones may be in another order."""
     pairs = sorted(
         (unquote_to_bytes(name), unquote_to_bytes(value))

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import first_text, json_object
+from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
-from orchestrator.gateways.text import shown
+from orchestrator.gateways.text import show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
@@ -95,52 +95,52 @@ def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[s
             return Snapshot(verdict=Verdict.NOT_OFFERED)
         return DEFINITION
     if show.verdict is not Verdict.UP:
-        return _as_seen(show)
+        return _make_snapshot(show)
     history = seen.get(HISTORY.via)
     if history is None and HISTORY.via not in lacking:
         return HISTORY
-    records = _records(history.kept if history else None)
-    newest = _newest(records, ld_api_id) if records else None
+    records = _list_records(history.kept if history else None)
+    newest = _find_newest(records, ld_api_id) if records else None
     if newest is None:  # it is deployed, so there was a deployment
-        return _lost(show)
-    front = first_text(newest, "api_id")
+        return _keep_without_front(show)
+    front = find_text(newest, "api_id")
     if front is None:
-        return _backend_alone(show, newest)
+        return _keep_backend(show, newest)
     if not _FRONT_ID.fullmatch(front):
-        return _lost(show, newest, front)
+        return _keep_without_front(show, newest, front)
     read = seen.get(f"{FRONT}/{front}")
-    return Operation(Act.LOOK, f"{FRONT}/{front}") if read is None else _portrait(show, newest, read, front)
+    return Operation(Act.LOOK, f"{FRONT}/{front}") if read is None else _combine(show, newest, read, front)
 
 
-def _as_seen(show: Reading) -> Snapshot:
+def _make_snapshot(show: Reading) -> Snapshot:
     return Snapshot(
         verdict=show.verdict,
         code=show.code,
         message=show.message,
         hidden=show.hidden,
-        facts=replace(show.facts or LookFacts(), name=_called(show.kept)),
+        facts=replace(show.facts or LookFacts(), name=_find_name(show.kept)),
     )
 
 
-def _called(definition: Mapping[str, Any] | None) -> str | None:
+def _find_name(definition: Mapping[str, Any] | None) -> str | None:
     """Return the name of a backend API, whose id tells nobody anything."""
-    name = first_text(definition, "name") if definition else None
-    return shown(name) if name else None
+    name = find_text(definition, "name") if definition else None
+    return show_text(name) if name else None
 
 
-def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:
+def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str) -> Snapshot:
     if read.verdict is Verdict.ABSENT:
-        return _backend_alone(show, newest)
+        return _keep_backend(show, newest)
     if read.verdict is not Verdict.TOLD or read.kept is None:
-        return _lost(show, newest, front)
-    body = _body(show.kept or {}, newest, read.kept)
+        return _keep_without_front(show, newest, front)
+    body = _build_deploy(show.kept or {}, newest, read.kept)
     if not all(body.get(name) for name in _MANDATORY):
-        return _lost(show, newest, front)
-    if unfit := _unfit(body):
-        return replace(_lost(show, newest, front), message=unfit)
-    path, name = first_text(read.kept, "req_uri"), first_text(read.kept, "name")
-    published = FrontEnd(id=_name_of(front), name=name and shown(name), path=path and shown(path))
-    found = _of_record(show, newest)
+        return _keep_without_front(show, newest, front)
+    if unfit := _find_unfit(body):
+        return replace(_keep_without_front(show, newest, front), message=unfit)
+    path, name = find_text(read.kept, "req_uri"), find_text(read.kept, "name")
+    published = FrontEnd(id=_show_id(front), name=name and show_text(name), path=path and show_text(path))
+    found = _add_record(show, newest)
     return replace(
         found,
         facts=replace(found.facts, path=published.path),
@@ -150,41 +150,45 @@ def _portrait(show: Reading, newest: Mapping[str, Any], read: Reading, front: st
     )
 
 
-def _backend_alone(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+def _keep_backend(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """It was deployed without a front-end API, or that is gone: so it comes back without one."""
-    return replace(_of_record(show, newest), deploy=_BACKEND_ONLY)
+    return replace(_add_record(show, newest), deploy=_BACKEND_ONLY)
 
 
-def _lost(show: Reading, newest: Mapping[str, Any] | None = None, front: str | None = None) -> Snapshot:
+def _keep_without_front(
+    show: Reading, newest: Mapping[str, Any] | None = None, front: str | None = None
+) -> Snapshot:
     """What was published for it could not be read: all that can come back is the backend API."""
-    found = _of_record(show, newest) if newest else _as_seen(show)
+    found = _add_record(show, newest) if newest else _make_snapshot(show)
     return replace(
         found,
-        fronts=(FrontEnd(id=_name_of(front)),) if front else (),
+        fronts=(FrontEnd(id=_show_id(front)),) if front else (),
         deploy=_BACKEND_ONLY,
         obstacles=tuple(dict.fromkeys((*found.obstacles, MISSING_HISTORY.word))),
     )
 
 
-def _of_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
+def _add_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """Return what the record of the deployment says beside the definition."""
-    since = first_text(newest, "deploy_time")
-    edited = _edited(show.kept, newest.get("api_definition"))
+    since = find_text(newest, "deploy_time")
+    edited = _was_edited(show.kept, newest.get("api_definition"))
     obstacles: dict[bool | None, tuple[str, ...]] = {
         True: (UNPUBLISHED_EDITS.word,),
         None: (MISSING_HISTORY.word,),
     }
-    found = _as_seen(show)
-    facts = replace(found.facts, since=since and shown(since), edited=edited)
+    found = _make_snapshot(show)
+    facts = replace(found.facts, since=since and show_text(since), edited=edited)
     return replace(found, facts=facts, obstacles=obstacles.get(edited, ()))
 
 
-def _name_of(text: str) -> str:
+def _show_id(text: str) -> str:
     """Return a vendor's id as it can be shown; never empty."""
-    return shown(text) or "(unnamed)"
+    return show_text(text) or "(unnamed)"
 
 
-def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]) -> dict[str, Any]:
+def _build_deploy(
+    backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a deploy says to publish a front-end API like this one, as far as it is known."""
     fields: dict[str, Any] = {"deploy_front_api": True}
     fields |= {name: record[name] for name in _OF_RECORD if record.get(name)}
@@ -195,7 +199,7 @@ def _body(backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[
     return fields
 
 
-def _unfit(fields: Mapping[str, Any]) -> str | None:
+def _find_unfit(fields: Mapping[str, Any]) -> str | None:
     """Say which field of a deploy cannot be kept, and why: a value that is cut is another value."""
     for name, value in fields.items():
         if isinstance(value, str) and len(value) > LARGEST_FIELD:
@@ -205,25 +209,25 @@ def _unfit(fields: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
+def _list_records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
     listed = next((fields[key] for key in _RECORDS if key in fields), None) if fields else None
     return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else None
 
 
-def _newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:
+def _find_newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:
     """Return the newest deployment; the order of the list is not promised, RFC 3339 with Z sorts as text."""
-    ours = [one for one in records if _is_of({"ld_api_id": ld_api_id, **one}, ld_api_id)]
-    return max(ours, key=lambda one: first_text(one, "deploy_time") or "", default=None)
+    ours = [one for one in records if _is_record_of({"ld_api_id": ld_api_id, **one}, ld_api_id)]
+    return max(ours, key=lambda one: find_text(one, "deploy_time") or "", default=None)
 
 
-def _is_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
+def _is_record_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
     """Say whether the record of a deployment is of this backend API, and its definition too."""
     then = record.get("api_definition")
     of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
     return record.get("ld_api_id") == ld_api_id and not of_another
 
 
-def _edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
+def _was_edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
     """Tell whether the definition has changed since it was deployed; None where nobody can tell."""
     if not now or not isinstance(then, dict):
         return None
@@ -231,16 +235,16 @@ def _edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
     return any(now[key] != then[key] for key in shared)
 
 
-def named_in(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
+def find_subjects(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
     """Return what a read of a ``kind`` says that it is about: a backend API, or a front-end API."""
     if kind == FRONT:
         return [("front", fields.get("id")), ("api", fields.get("ld_api_id"))]
     return [("api", fields.get("id"))] if kind in (SHOW.via, DEFINITION.via) else []
 
 
-def read_deployed(ld_api_id: str, reply: Reply) -> Reading:
+def read_deploy(ld_api_id: str, reply: Reply) -> Reading:
     """Read the answer 200 to a deploy: the record of it is the evidence, anything else is doubt."""
-    fields = json_object(reply)
-    if fields and first_text(fields, "id") and _is_of(fields, ld_api_id):
+    fields = parse_object(reply)
+    if fields and find_text(fields, "id") and _is_record_of(fields, ld_api_id):
         return Reading(verdict=Verdict.REMOVED, evidence="code")
     return Reading(verdict=Verdict.STRANGE, message="200 without the record of a deployment")

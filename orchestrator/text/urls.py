@@ -1,4 +1,4 @@
-"""Where a gateway is: one text for one place, however its URL is spelled. Resolves no name."""
+"""URLs, hosts and addresses in one spelling each, so that equal places give equal texts. Resolves no name."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ _WITH_PORT = re.compile(r"(?P<host>\[.+\]|[^:]+):(?P<port>[0-9]{1,5})")
 
 
 @lru_cache(maxsize=4096)
-def place(url: str) -> str:
+def normalize_url(url: str) -> str:
     """Return ``url`` so that equal places give equal texts: scheme, host, port and path in one spelling.
 
     Raises ``ValueError`` if it is no URL.
     """
     parts = urlsplit(url)
-    at = authority(url).removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme)}")
-    return f"{parts.scheme}://{at}{_path(parts.path)}"
+    at = find_authority(url).removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme)}")
+    return f"{parts.scheme}://{at}{_normalize_path(parts.path)}"
 
 
-def host(url: str) -> str:
+def find_host(url: str) -> str:
     """Return the host of ``url`` in one spelling, without its port. Raises ``ValueError`` if it is no URL."""
-    return one_host(urlsplit(url).hostname or "")
+    return normalize_host(urlsplit(url).hostname or "")
 
 
-def authority(url: str) -> str:
+def find_authority(url: str) -> str:
     """Return host and port of ``url`` in one spelling, the port also where the URL leaves it out.
 
     Raises ``ValueError`` if it is no URL.
     """
     parts = urlsplit(url)
-    return _with_port(host(url), parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
+    return _join_port(find_host(url), parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
 
 
-def one_authority(text: str) -> str:
+def normalize_authority(text: str) -> str:
     """Return a host, or a host and its port, in one spelling."""
     found = _WITH_PORT.fullmatch(text)
-    return _with_port(one_host(found["host"]), int(found["port"])) if found else one_host(text)
+    return _join_port(normalize_host(found["host"]), int(found["port"])) if found else normalize_host(text)
 
 
-def _with_port(name: str, port: int) -> str:
+def _join_port(name: str, port: int) -> str:
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
-def one_host(text: str) -> str:
+def normalize_host(text: str) -> str:
     """Return a host name or an IP address in one spelling.
 
     A name in its Unicode form, in small letters and without a dot at its end. An address as Python writes it,
@@ -60,18 +60,18 @@ def one_host(text: str) -> str:
     plain = unicodedata.normalize("NFKC", unquote(text)).lower().removeprefix("[").removesuffix("]")
     plain = _FULL_STOPS.sub(".", plain)
     dotless = plain.removesuffix(".")
-    found = address(dotless)
+    found = parse_address(dotless)
     if found is None:
-        return ".".join(map(_label, dotless.split(".")))
+        return ".".join(map(_normalize_label, dotless.split(".")))
     return str(found)
 
 
-def address(text: str) -> IPv4Address | IPv6Address | None:
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the IP address that ``text`` is, in any form that a resolver takes for one; None for a name."""
     try:
         found = ip_address(text)
     except ValueError:
-        return _odd_address(text)
+        return _parse_odd_address(text)
     if isinstance(found, IPv4Address):
         return found
     if found.ipv4_mapped is not None:
@@ -79,14 +79,14 @@ def address(text: str) -> IPv4Address | IPv6Address | None:
     return found if found.is_link_local else IPv6Address(int(found))
 
 
-def _odd_address(text: str) -> IPv4Address | None:
+def _parse_odd_address(text: str) -> IPv4Address | None:
     """Read an IPv4 address as ``inet_aton`` does: one to four numbers, octal and hexadecimal ones too, the
     last for all the bytes that are left."""
     pieces = text.split(".")
     if len(pieces) > 4 or not all(map(_WHOLE.fullmatch, pieces)):
         return None
     try:
-        *first, last = (int(piece, _base(piece)) for piece in pieces)
+        *first, last = (int(piece, _find_base(piece)) for piece in pieces)
     except ValueError:  # an octal number with an 8 or a 9
         return None
     if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
@@ -95,13 +95,13 @@ def _odd_address(text: str) -> IPv4Address | None:
     return IPv4Address(high + last)
 
 
-def _base(piece: str) -> int:
+def _find_base(piece: str) -> int:
     if piece[:2].lower() == "0x":
         return 16
     return 8 if piece.startswith("0") else 10
 
 
-def _label(label: str) -> str:
+def _normalize_label(label: str) -> str:
     """Return one label of a name in its Unicode form; a pattern's label with wildcards as it is."""
     if not label.startswith("xn--") or "*" in label or "?" in label:
         return label
@@ -112,7 +112,7 @@ def _label(label: str) -> str:
     return label if decoded.isascii() else unicodedata.normalize("NFKC", decoded).lower()
 
 
-def _path(path: str) -> str:
+def _normalize_path(path: str) -> str:
     """Return a path in one spelling: without empty pieces, ``.`` and ``..``, nor a slash at its end; nothing
     percent-encoded that need not be."""
     kept: list[str] = []

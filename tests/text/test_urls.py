@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.places import address, host, one_authority, one_host, place
+from orchestrator.text.urls import (
+    find_host,
+    normalize_authority,
+    normalize_host,
+    normalize_url,
+    parse_address,
+)
 
 SPELLINGS = {
     "https://roma.example.com": [
@@ -60,7 +66,7 @@ SPELLINGS = {
     ("wanted", "url"), [(one, url) for one in SPELLINGS for url in [one, *SPELLINGS[one]]]
 )
 def test_equal_places_give_equal_texts(wanted: str, url: str) -> None:
-    assert place(url) == wanted
+    assert normalize_url(url) == wanted
 
 
 @pytest.mark.parametrize(
@@ -84,12 +90,12 @@ def test_equal_places_give_equal_texts(wanted: str, url: str) -> None:
     ],
 )
 def test_different_places_stay_different(one: str, other: str) -> None:
-    assert place(one) != place(other)
+    assert normalize_url(one) != normalize_url(other)
 
 
 def test_a_host_may_come_with_its_port() -> None:
-    assert host("https://[::1]:8443/x") == "::1"
-    assert [one_authority(text) for text in ("APIM.:08443", "[::1]:1", "::1", "[::1]", "apim")] == [
+    assert find_host("https://[::1]:8443/x") == "::1"
+    assert [normalize_authority(text) for text in ("APIM.:08443", "[::1]:1", "::1", "[::1]", "apim")] == [
         "apim:8443",
         "[::1]:1",
         "::1",
@@ -109,14 +115,14 @@ def test_odd_addresses_are_read_as_the_system_reads_them(pieces: list[str]) -> N
         wanted = socket.inet_ntoa(socket.inet_aton(text))
     except OSError:
         wanted = None
-    found = address(text)
+    found = parse_address(text)
     assert wanted == (None if found is None else str(found))
 
 
 @given(st.text(max_size=20))
 def test_any_text_has_one_spelling(text: str) -> None:
     try:
-        once = one_host(text)
+        once = normalize_host(text)
     except ValueError:
         return
     assert isinstance(once, str)
