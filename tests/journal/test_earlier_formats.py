@@ -215,6 +215,21 @@ def test_a_stopped_run_is_resumed(undeploy: Undeploy, tmp_path: Path, simulators
     assert targets_asked(simulators) == {roma_id(2), roma_id(5), roma_id(6), apim_id(2)}
 
 
+def test_a_resume_without_the_options_of_the_session_before_sends_nothing(
+    undeploy: Undeploy, tmp_path: Path, simulators: RunningSimulators
+) -> None:
+    """They hold its window: to guess another one could send outside of it."""
+    simulators.refill(fixture_with(set()))
+    state = unpack(2, tmp_path, dict(simulators.urls))
+    with closing(sqlite3.connect(RunFolder(state / "runs" / STOPPED).journal)) as connection, connection:
+        connection.execute("UPDATE session SET options = 'lost'")
+
+    ended = undeploy("resume", STOPPED)
+
+    assert (ended.status, "the options of session 1 cannot be read" in ended.err) == (2, True), ended.err
+    assert targets_asked(simulators) == set()
+
+
 def test_a_complete_run_is_restored(
     undeploy: Undeploy, tmp_path: Path, simulators: RunningSimulators
 ) -> None:
