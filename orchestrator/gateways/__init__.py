@@ -1,4 +1,4 @@
-"""The table of kinds. A new kind is a module here, a line in the table, and its samples."""
+"""The kinds of gateways, with all facts about their vendors: a folder and a line in the table for each."""
 
 from __future__ import annotations
 

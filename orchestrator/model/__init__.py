@@ -1,1 +1,1 @@
-"""The values that everything else is about. Pure: no input or output."""
+"""The values of the product: plans, gateways, targets, readings, outcomes, events. Pure."""

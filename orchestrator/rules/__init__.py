@@ -1,1 +1,1 @@
-"""What follows from what: pure decisions, without a clock, dice, files or a network."""
+"""Product rules as pure decisions: retries, admissions, pace, stops, order, forecast, exit status."""
