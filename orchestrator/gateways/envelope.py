@@ -1,4 +1,4 @@
-"""What every vendor's reply may hold, read without believing it: a text, a JSON object, a wait."""
+"""Reads the parts that every vendor's reply may have, without believing them: text, JSON object, wait."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def _find_charset(reply: Reply) -> str | None:
 def parse_object(reply: Reply) -> dict[str, Any] | None:
     """Return the JSON object that a body is; ``None`` for anything else (a list, a text, HTML, cut short).
 
-    A success that says a thing twice, and not the same, says nothing: ``None`` as well. Of a refusal the last
-    word counts, since a refusal that cannot be read would be taken for somebody else's.
+    ``None`` as well for a success that gives one key two values: such a body proves nothing. Of a refusal the
+    last value counts, since an unreadable refusal would pass for the reply of another server.
     """
     text = decode_text(reply)
     try:
@@ -101,9 +101,9 @@ def parse_object(reply: Reply) -> dict[str, Any] | None:
 
 
 def _may_repeat(text: str, value: object) -> bool:
-    """Say whether a key may be written twice: then the text has a colon that its value, written again, lacks.
+    """Return whether a key may be written twice: the text has more colons than its value, written again.
 
-    To ask is fifteen times as fast as to find out.
+    This test is fifteen times as fast as the search for such a key.
     """
     return text.count(":") != msgspec.json.encode(value).count(b":") or "\\u003a" in text.lower()
 
@@ -136,10 +136,10 @@ def as_count(value: object) -> int | None:
 
 
 def describe_reply(reply: Reply) -> str:
-    """Say what a reply is that has none of the vendor's fields: its status, where it points to, and its body.
+    """Describe a reply that has none of the vendor's fields: its status, where it points to, and its body.
 
-    Neither the body nor the address is quoted: whoever stands in front of a gateway may have written them,
-    and nobody knows what is in them. Of an address the host is told.
+    Neither the body nor the address is quoted: a server in front of the gateway may have written them, and
+    they may repeat a credential. Of an address the description names the host.
     """
     told = [f"HTTP {reply.status}{_describe_redirect(reply)}", *_describe_body(reply)]
     return ", ".join(told) if len(told) > 1 or told[0].count(" ") > 1 else f"{told[0]} without a body"

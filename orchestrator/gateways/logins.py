@@ -1,4 +1,4 @@
-"""What the logins of all vendors share: texts that can be sent, tokens that a header can carry, refusals."""
+"""The parts that the logins of all vendors share: sendable texts, tokens that fit a header, refusals."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ _CUT = re.compile(r"(?:\.\.\.|…)$")
 
 
 def is_same_name(told: object, ours: str) -> bool:
-    """Say whether a field of a reply is the name ``ours``; case counts, how a letter is composed does not."""
+    """Return whether a field of a reply is the name ``ours``; case counts, composition does not."""
     return isinstance(told, str) and normalize("NFC", told) == normalize("NFC", ours)
 
 
 def names_another(told: object, ours: str) -> bool:
-    """Say whether a field of a reply names something, and clearly something else than ``ours``.
+    """Return whether a field of a reply names something, and clearly something else than ``ours``.
 
     What may be our name in other clothes is not: in other case, quoted, escaped, cut, or with letters lost.
     """

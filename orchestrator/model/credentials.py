@@ -68,13 +68,13 @@ def _refuse_unfit(key: Secret, name: str) -> None:
 
 
 class LoginPassword(Struct, frozen=True):
-    """What a login is made with; the token that it gives is what lets requests in."""
+    """The password of a login; requests are let in by the token that the login gives."""
 
     secret: Secret
 
 
 Access: TypeAlias = Secret | AccessKeys
-"""What lets a request in."""
+"""The credential that lets a request in."""
 
 
 class LoginGranted(Struct, frozen=True):
@@ -92,7 +92,7 @@ class LoginRejected(Struct, frozen=True):
 
 
 class LoginUnclear(Struct, frozen=True):
-    """A login got no answer that can be used. It may be tried again, after ``wait`` seconds if told so."""
+    """A login without a usable answer. It may be tried again, after ``wait`` seconds if given."""
 
     code: str | None
     message: str
@@ -100,4 +100,4 @@ class LoginUnclear(Struct, frozen=True):
 
 
 Material: TypeAlias = Access | LoginPassword
-"""What the references of a gateway give: what lets requests in, or what a login is made with."""
+"""The credential that the references of a gateway give: one that lets requests in, or a password."""

@@ -1,4 +1,4 @@
-"""What a kind of gateway may offer beside undeploys and looks: one protocol a feature.
+"""The features that a kind of gateway may offer beside undeploys and looks: one protocol each.
 
 A kind gives each feature as a property of its ``Gateway``; a feature that it lacks is ``None`` there. Every
 method is pure: no clock, no network, no chance.

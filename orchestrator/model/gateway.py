@@ -108,7 +108,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     @property
     @abstractmethod
     def installation(self) -> str:
-        """What makes two gateway entries the same place: equal texts mean equal targets."""
+        """The place that this entry names: two entries with equal texts have the same targets."""
 
     @abstractmethod
     def build_request(
@@ -158,32 +158,32 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
 
     @property
     def listing(self) -> ListFeature | None:
-        """How one request tells the state of many targets."""
+        """The list that tells the state of many targets in one request."""
         return None
 
     @property
     def login(self) -> LoginFeature | None:
-        """How a password becomes a token; None as well where this plan's ``auth`` holds no password."""
+        """The login that turns a password into a token; None too if this plan's ``auth`` has no password."""
         return None
 
     @property
     def restore(self) -> RestoreFeature:
-        """How a target can come back. Without more, a snapshot keeps what a look saw, and no deploy."""
+        """The way back of a target. By default a snapshot keeps the facts of a look, and no deploy."""
         return LookOnlyRestore(self)
 
     @property
     def health(self) -> HealthFeature | None:
-        """How the gateway as a whole tells how it is."""
+        """The checks that tell how the gateway as a whole is."""
         return None
 
     @property
     def search(self) -> SearchFeature | None:
-        """How the deployed targets are found without knowing their ids."""
+        """The search that finds deployed targets without their ids."""
         return None
 
     @property
     def siblings(self) -> SiblingFeature | None:
-        """How a target tells where else the same thing is deployed."""
+        """The read that tells where else a target's proxy, or the like, is deployed."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Why a restore may not bring back exactly what was there, and how people are told.
+"""The reasons why a restore may not bring back exactly what was there, with the texts for people.
 
 A snapshot, a report and ``--accept`` name an obstacle by its word. Each kind lists its own in ``OBSTACLES``.
 """

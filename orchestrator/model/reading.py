@@ -1,21 +1,18 @@
-"""What a request asks, and what a gateway made of the reply."""
+"""The operations of a gateway, and the readings that it makes of the replies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.model.http import Reply, Request
 
-if TYPE_CHECKING:
-    pass
-
 
 class Act(StrEnum):
-    """What one request is for."""
+    """The purpose of one request."""
 
     UNDEPLOY = "undeploy"
     LOOK = "look"
@@ -36,7 +33,7 @@ DEPLOY = Operation(Act.DEPLOY)
 
 
 class Verdict(Enum):
-    """What a reply means. The comment says how far it reaches and what follows."""
+    """The meaning of a reply. The comment says how far a verdict reaches and what follows."""
 
     # Replies to an undeploy.
     REMOVED = "removed"  # target: the vendor's full evidence
@@ -60,7 +57,7 @@ class Verdict(Enum):
 
 
 class LookFacts(Struct, frozen=True, kw_only=True):
-    """What a look saw, as far as the vendor says it; ``None`` is "not said"."""
+    """The facts that a look saw, as far as the vendor tells them; ``None`` is "not told"."""
 
     deployed: bool | None = None
     pods_active: int | None = None
@@ -78,7 +75,7 @@ class LookFacts(Struct, frozen=True, kw_only=True):
 
 
 class FrontEnd(Struct, frozen=True, kw_only=True):
-    """What is published for a target, and goes with it when it is undeployed."""
+    """An API that is published for a target, and disappears when the target is undeployed."""
 
     id: str
     name: str | None = None
@@ -86,7 +83,7 @@ class FrontEnd(Struct, frozen=True, kw_only=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What a gateway made of a reply.
+    """The meaning of one reply, as a gateway reads it.
 
     ``message`` is the vendor's own text: at most 256 characters, control characters made visible, and not
     yet masked where a gateway gives it. ``wait`` is what the gateway asks for, in seconds from the reply's
@@ -116,10 +113,10 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What was seen of a target before anything was done to it, and what brings it back.
+    """The state of a target before its undeploy, and the deploy that brings it back.
 
     ``verdict`` is UP, DOWN, ABSENT or PARTIAL (the manager calls it down, and it is still served); UNCLEAR or
-    NOT_OFFERED where nobody could tell.
+    NOT_OFFERED where the gateway could not tell.
     """
 
     verdict: Verdict
@@ -148,9 +145,10 @@ class StatePage(Struct, frozen=True, kw_only=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """One read that is about a gateway as a whole: what to send, and what a reply to it says.
+    """One read that is about a gateway as a whole: a request, and the reader of its reply.
 
-    ``read`` gives what it saw, in words, or the reading of a fault. It never raises, whatever the bytes.
+    ``read`` returns in words what the reply tells, or the reading of a fault; it never raises, whatever the
+    bytes.
     """
 
     name: str

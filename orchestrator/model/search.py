@@ -1,4 +1,4 @@
-"""What is live on a gateway, read query by query: what is wanted, what is asked, what a reply gives. Pure.
+"""The search for what is deployed on a gateway, query by query: filters, queries, results. Pure.
 
 A kind gives a first ``SearchQuery``; each reply gives a ``QueryResult``, which may hold further queries. The
 reader takes the queries in any order, as many side by side as the limits of the gateway allow.
@@ -16,7 +16,7 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Reading
 
 MOST_LISTED = 100_000
-"""Entries of one list that are taken in: longer ones are a mistake, or the work of somebody who means ill."""
+"""Entries of one list that are taken in: longer ones are a mistake, or an attack."""
 
 ANY_TEXT: frozenset[str] = frozenset()
 """Of a filter: the kind takes any text for it."""
@@ -37,7 +37,7 @@ class FoundTarget(Struct, frozen=True, kw_only=True):
 
 
 class QueryResult(Struct, frozen=True, kw_only=True):
-    """What one reply gave. ``queries`` may be long, and is taken one by one."""
+    """The result of one reply. ``queries`` may be long; the reader takes them one by one."""
 
     seen: int = 0
     """Of how many targets this tells the state, deployed or not."""
@@ -75,20 +75,20 @@ class TargetFilter(Struct, frozen=True, kw_only=True):
     """Deployed last before this time."""
 
     def has_filter(self, name: str) -> bool:
-        """Say whether the filter is given."""
+        """Return whether the filter is given."""
         return name in self.filters
 
     def admits(self, name: str, *texts: str) -> bool:
-        """Say whether the filter ``name``, if it is given, says yes to one of the ``texts``."""
+        """Return whether the filter ``name``, if it is given, says yes to one of the ``texts``."""
         test = self.filters.get(name)
         return test is None or any(test(text) for text in texts)
 
     def admits_all(self, traits: Traits) -> bool:
-        """Say whether each filter but the time says yes."""
+        """Return whether each filter but the time says yes."""
         return all(self.admits(name, *traits.get(name, ())) for name in self.filters)
 
     def is_early(self, since: str | None) -> bool | None:
-        """Say whether a target deployed at ``since`` is early enough; None where that cannot be told.
+        """Return whether a target deployed at ``since`` is early enough; None where that cannot be told.
 
         A time without an offset from UTC tells nothing.
         """

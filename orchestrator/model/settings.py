@@ -23,7 +23,7 @@ Argument = Annotated[str, Meta(extra={"form": "argument"})]
 
 
 class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a credential is found; exactly one field is set. Never the credential itself."""
+    """The place of a credential; exactly one field is set. Never the credential itself."""
 
     env: Annotated[VariableName | None, Meta(description="The name of an environment variable.")] = None
     file: Annotated[FilePath | None, Meta(description="A path, relative to the plan.")] = None
@@ -64,7 +64,7 @@ class ManagerLogin(Struct, frozen=True, kw_only=True):
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a gateway lets us in, in exactly one way: a token, a login, or an access key and its secret key."""
+    """A gateway's credential in exactly one form: a token, a login, or an access key with its secret key."""
 
     token: Annotated[CredentialReference | None, Meta(description="A token, by reference.")] = None
     iam: Annotated[
@@ -99,7 +99,7 @@ class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an ``https`` gateway is trusted by, beside the system's own store.
+    """The certificates that an ``https`` gateway is trusted by, beside the system's own store.
 
     Paths are relative to the plan.
     """
@@ -128,7 +128,7 @@ MOST_IN_FLIGHT = 1000
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How hard one gateway may be used.
+    """The load that one gateway may be put under.
 
     ``concurrency``: how many requests may be in flight; ``None`` is its kind's default. ``rate``: at most so
     many undeploys a second, and apart from them so many looks; ``None`` is none but what it refuses.
@@ -148,7 +148,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """How a target is repeated.
+    """The rules for repeating an undeploy of one target.
 
     At most ``attempts`` undeploy requests a target. The n-th wait is
     ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter), so the five

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NewType
+from typing import NewType
 
 from msgspec import Struct
-
-if TYPE_CHECKING:
-    pass
-
 
 TargetId = NewType("TargetId", str)
 

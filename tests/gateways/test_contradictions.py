@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.gateways.apinizer.login import ApinizerLogin
+from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, StatePage, Verdict
@@ -21,7 +21,7 @@ from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
 SHOW = Operation(Act.LOOK, "show")
 TOKEN = Secret("FAKE-TOKEN")
-MANAGER_LOGIN = ApinizerLogin("https://apim.example.com", "ci-user")
+MANAGER_LOGIN = ApinizerLoginFeature("https://apim.example.com", "ci-user")
 STATUS, HEALTH, HISTORIES, DETAILS = (
     Operation(Act.LOOK, via) for via in ("deploy-status", "route-health", "deploy-histories", "proxy")
 )

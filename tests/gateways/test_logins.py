@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.gateways.apinizer.login import ApinizerLogin
-from orchestrator.gateways.roma.login import NO_SECOND_FACTOR, RomaLogin
+from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
+from orchestrator.gateways.roma.login import NO_SECOND_FACTOR, RomaLoginFeature
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.settings import CredentialReference, IamLogin
@@ -37,9 +37,9 @@ RECEIPT = (
 )
 
 
-def iam_login(url: str = IAM, *, user: str = "ci-user", domain: str = "acme") -> RomaLogin:
+def iam_login(url: str = IAM, *, user: str = "ci-user", domain: str = "acme") -> RomaLoginFeature:
     password = CredentialReference(env="NOBODY_SETS_THIS")
-    return RomaLogin(IamLogin(url=url, user=user, domain=domain, password=password), PROJECT)
+    return RomaLoginFeature(IamLogin(url=url, user=user, domain=domain, password=password), PROJECT)
 
 
 def read_iam(answer: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
@@ -47,7 +47,7 @@ def read_iam(answer: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
 
 
 def read_apinizer(answer: Reply) -> LoginGranted | LoginRejected | LoginUnclear:
-    return ApinizerLogin(MANAGER, "ci-user").read(answer)
+    return ApinizerLoginFeature(MANAGER, "ci-user").read(answer)
 
 
 def iam(password: str = PASSWORD, *, user: str = "ci-user", domain: str = "acme") -> Any:
@@ -72,7 +72,7 @@ def test_iam_is_asked_for_a_token_of_the_project() -> None:
 
 
 def test_apinizer_is_asked_with_a_form() -> None:
-    request = ApinizerLogin(MANAGER, "ci-user").build_request(Secret("se+cret &=%/"))
+    request = ApinizerLoginFeature(MANAGER, "ci-user").build_request(Secret("se+cret &=%/"))
 
     assert (request.method, request.url) == ("POST", f"{MANAGER}/apiops/auth/token")
     assert request.headers == {
@@ -86,7 +86,10 @@ def test_apinizer_is_asked_with_a_form() -> None:
 
 def test_a_slash_at_the_end_of_the_base_does_not_count() -> None:
     assert iam_login(f"{IAM}/").build_request(Secret("p")).url == iam().url
-    assert ApinizerLogin(f"{MANAGER}/", "u").build_request(Secret("p")).url == f"{MANAGER}/apiops/auth/token"
+    assert (
+        ApinizerLoginFeature(f"{MANAGER}/", "u").build_request(Secret("p")).url
+        == f"{MANAGER}/apiops/auth/token"
+    )
 
 
 SENDABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -95,7 +98,7 @@ SENDABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @given(SENDABLE, SENDABLE)
 def test_any_name_and_password_arrive_as_they_are(user: str, password: str) -> None:
     body = msgspec.json.decode(iam(password, user=user).body)
-    form = ApinizerLogin(MANAGER, user).build_request(Secret(password)).body or b""
+    form = ApinizerLoginFeature(MANAGER, user).build_request(Secret(password)).body or b""
 
     sent = body["auth"]["identity"]["password"]["user"]
     assert (sent["name"], sent["password"]) == (user, password)
@@ -111,7 +114,7 @@ def test_any_name_and_password_arrive_as_they_are(user: str, password: str) -> N
 @pytest.mark.parametrize("url", [IAM, MANAGER])
 def test_a_password_that_cannot_be_sent_is_refused_without_being_shown(url: str, password: str) -> None:
     with pytest.raises(ValueError, match="the password of a login") as caught:
-        iam(password) if url == IAM else ApinizerLogin(url, "ci-user").build_request(Secret(password))
+        iam(password) if url == IAM else ApinizerLoginFeature(url, "ci-user").build_request(Secret(password))
 
     told = "".join(TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "password = •••" in told
@@ -124,7 +127,7 @@ def test_a_name_that_cannot_be_sent_is_refused(name: str) -> None:
         with pytest.raises(ValueError, match="the user, the domain or the project_id of a login"):
             iam("p", **keys)
     with pytest.raises(ValueError, match="the user of a login"):
-        ApinizerLogin(MANAGER, name).build_request(Secret("p"))
+        ApinizerLoginFeature(MANAGER, name).build_request(Secret("p"))
 
 
 def reply(status: int, body: bytes = b"", **headers: str) -> Reply:
@@ -391,7 +394,7 @@ def test_no_reading_shows_a_token(
 
 @pytest.mark.promise(9)
 def test_requests_and_grants_show_no_secret_and_are_not_stored() -> None:
-    values = (iam(), ApinizerLogin(MANAGER, "ci-user").build_request(Secret(PASSWORD)), granted(1.0))
+    values = (iam(), ApinizerLoginFeature(MANAGER, "ci-user").build_request(Secret(PASSWORD)), granted(1.0))
 
     assert not any(MARKER in form(value) for value in values for form in (repr, str, "{}".format))
     for store in (pickle.dumps, msgspec.json.encode):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.health import ApinizerHealth
-from orchestrator.gateways.apinizer.login import ApinizerLogin
+from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
 from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_look
 from orchestrator.gateways.apinizer.replies import FULL_EVIDENCE, read_rollback, read_undeploy
 from orchestrator.gateways.apinizer.requests import LOOK_PATHS, ApinizerRequests
@@ -109,9 +109,9 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         return next_look(seen, lacking, about)
 
     @property
-    def login(self) -> ApinizerLogin | None:
+    def login(self) -> ApinizerLoginFeature | None:
         """The login of the plan's user at the manager."""
-        return None if self.auth.login is None else ApinizerLogin(self.url, self.auth.login.user)
+        return None if self.auth.login is None else ApinizerLoginFeature(self.url, self.auth.login.user)
 
     @property
     def restore(self) -> ApinizerRestore:

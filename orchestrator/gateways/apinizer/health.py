@@ -1,4 +1,4 @@
-"""What Apinizer's connection tests say of a manager as a whole: that it is one, and whom it lets in.
+"""Apinizer's health: its connection tests tell whether a manager answers, and whether it takes the token.
 
 After the vendor's pages "Healthcheck", "Secure Hello" and "List Projects".
 """

@@ -16,7 +16,7 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.settings import Url
 
 
-class ApinizerLogin(Struct, frozen=True):
+class ApinizerLoginFeature(Struct, frozen=True):
     """The login feature of one manager. ``url`` is its address, without ``/apiops``."""
 
     url: Url

@@ -128,7 +128,7 @@ def _read_health(entries: list[dict[str, Any]]) -> LookFacts | None:
 
 
 def _contradicts_count(entry: dict[str, Any], pods: object, active: int) -> bool:
-    """Tell whether a read speaks against its own count of no active pods, or cannot be read there."""
+    """Return whether a read speaks against its own count of no active pods, or cannot be read there."""
     if active:
         return False
     listed = pods if isinstance(pods, list) else [pods] if pods is not None else []
@@ -219,7 +219,7 @@ def next_look(
 
 
 def is_offered(operation: Operation, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
-    """Tell whether this manager has such a read, as far as that is known."""
+    """Return whether this manager has such a read, as far as that is known."""
     one = seen.get(operation.via)
     return operation.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
 

@@ -1,4 +1,4 @@
-"""What Apinizer's replies say: two error envelopes, two shapes of evidence, and an undeploy's verdict.
+"""Apinizer's replies: two error envelopes, two shapes of evidence, and the verdict on an undeploy.
 
 After the vendor's pages "Undeploy API Proxy", "Undeploy API Proxy Group" and "Error Handling".
 """
@@ -74,7 +74,7 @@ def find_error(body: dict[str, Any] | None, target: Target) -> ErrorEnvelope | N
 
 
 def _is_about_another(text: str, target: Target) -> bool:
-    """Say whether a text names a thing of another target: ``ApiProxy with name (X)``, ``Project (P)``."""
+    """Return whether a text names a thing of another target: ``ApiProxy with name (X)``, ``Project (P)``."""
     at = 0
     while target.parts and (thing := _THING_NAMED.search(text, at)):
         ours = target.parts[_THING[thing[1][:1].lower()]]
@@ -115,7 +115,7 @@ def judge_error(error: ErrorEnvelope | None) -> Verdict | None:
 
 
 def _misses_our_thing(plain: str) -> bool:
-    """Tell whether a text says that a project, a proxy or an environment is not there.
+    """Return whether a text says that a project, a proxy or an environment is not there.
 
     It is the clause with the "not found" that counts, and what that clause begins with: "Gateway pod was not
     found, ApiProxy still active" says nothing about a proxy that is gone. "It" is what the text began with.
@@ -136,10 +136,10 @@ def _misses_our_thing(plain: str) -> bool:
 
 
 def may_be_hidden(error: ErrorEnvelope | None) -> bool:
-    """True where "does not exist" may as well be "may not be seen". A bare ``not_found`` is documented so.
+    """Return whether "does not exist" may as well mean "may not be seen".
 
-    So is one whose words miss something else than the target: its code says that nothing was met, its words
-    that something of it is there.
+    The vendor documents a bare ``not_found`` so. An error whose words miss something else than the target is
+    ambiguous too: its code says that nothing was found, its words that a part of the target is there.
     """
     if error is None:
         return False
@@ -199,7 +199,7 @@ def _make_row(fields: dict[str, Any], *, leaf: bool) -> ResultRow:
 
 
 def is_success(body: dict[str, Any] | None) -> bool:
-    """True where the outer part of a reply says success in either form, and nothing in it says otherwise."""
+    """Return whether the outer part of a reply says success in either form, and nowhere the opposite."""
     fields = body or {}
     success, status = fields.get("success", True), fields.get("status")
     if success is not True or status not in (None, "SUCCESS") or fields.get("error"):
@@ -208,7 +208,7 @@ def is_success(body: dict[str, Any] | None) -> bool:
 
 
 def names_another_target(target: Target, *levels: Mapping[str, Any]) -> bool:
-    """True where a reply, on any of its levels, names a thing that is clearly not the target's."""
+    """Return whether a reply, on any of its levels, names a thing that is clearly not the target's."""
     return any(
         names_another(fields.get(key), ours)
         for fields in levels
@@ -292,7 +292,7 @@ def quote_foreign_error(body: dict[str, Any] | None) -> str | None:
 
 
 def _is_proven(found: tuple[ResultRow, ...], target: Target) -> bool:
-    """True where every row is a typed success, one at least below the overall one, all of our environment."""
+    """Return whether every row is a typed success in our environment, with a row below the overall one."""
     if len(found) < 2 or not all(row.is_placed for row in found if row.leaf):
         return False
     named = ((row.fields.get(key), target.parts[-1]) for row in found for key in _NAMES[-1])

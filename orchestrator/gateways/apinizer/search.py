@@ -61,7 +61,7 @@ class ApinizerSearch(Struct, frozen=True):
 
     @property
     def filters(self) -> Mapping[str, frozenset[str]]:
-        """What the manager's lists tell of a proxy and its environments, and when it was deployed last."""
+        """The fields of a proxy and its environments in the lists, and the time of the last deploy."""
         return FILTERS
 
     def start(self, wanted: TargetFilter) -> SearchQuery:
@@ -165,7 +165,7 @@ class _ManagerSearch:
         return self._sum_up(proxy, types, wanted)
 
     def _is_reported(self, entry: Mapping[str, Any]) -> bool:
-        """Say whether a row of the report tells all that is asked."""
+        """Return whether a row of the report tells all that is asked."""
         named = find_text(entry, "apiName") and find_text(entry, "projectName")
         placed = isinstance(entry.get("environmentList"), list) or entry.get("deployed") is False
         return bool(named) and placed and bool(_list_routes(entry) or not self._wanted.has_filter("path"))

@@ -1,4 +1,4 @@
-"""What an Apinizer manager is asked before an undeploy and after a deploy.
+"""Apinizer's snapshots: the reads before an undeploy, and the proof after a deploy.
 
 A deploy publishes the manager's present definition, not what ran before: the two are the same only where
 nothing was edited after the last deploy. After the vendor's pages "Get Deploy Status", "Get Worker Route

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.gateways.roma import replies
 from orchestrator.gateways.roma.health import RomaHealth
 from orchestrator.gateways.roma.listing import RomaListing
-from orchestrator.gateways.roma.login import RomaLogin
+from orchestrator.gateways.roma.login import RomaLoginFeature
 from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests
 from orchestrator.gateways.roma.search import RomaSearch
 from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look, read_deploy
@@ -119,9 +119,9 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         return RomaListing(self._requests)
 
     @property
-    def login(self) -> RomaLogin | None:
+    def login(self) -> RomaLoginFeature | None:
         """The login of the plan's IAM user; its token is for this project."""
-        return None if self.auth.iam is None else RomaLogin(self.auth.iam, self.project_id)
+        return None if self.auth.iam is None else RomaLoginFeature(self.auth.iam, self.project_id)
 
     @property
     def restore(self) -> RomaRestore:

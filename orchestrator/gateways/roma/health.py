@@ -1,4 +1,4 @@
-"""What ROMA Connect's shortest list says of an instance: whether it answers, and in which version."""
+"""ROMA Connect's health: the shortest list tells whether an instance answers, and in which version."""
 
 from __future__ import annotations
 

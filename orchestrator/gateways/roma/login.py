@@ -23,7 +23,7 @@ NO_SECOND_FACTOR = "multi-factor authentication is not supported; use a token or
 _SECOND_FACTOR = re.compile(r"\b(?:v?mfa|totp|multi-?factor)\b", re.IGNORECASE)
 
 
-class RomaLogin(Struct, frozen=True):
+class RomaLoginFeature(Struct, frozen=True):
     """The login feature of one instance: its IAM user, and the project that the token is for."""
 
     user: IamLogin

@@ -1,4 +1,4 @@
-"""What ROMA Connect's replies mean: error codes before statuses, and only the documented states.
+"""ROMA Connect's replies: error codes count before statuses, and only the documented states count.
 
 After the API reference, "Canceling Deployment of a Backend API" (V1), "Custom Backend Management" (V2) and
 "Error Codes".

@@ -1,4 +1,4 @@
-"""What ROMA Connect is asked before an undeploy, and what of it a redeploy needs.
+"""ROMA Connect's snapshots: the reads before an undeploy, and the parts of them that a redeploy needs.
 
 An undeploy also deletes the front-end API that was published for the backend API; a deploy publishes another
 one, with an id of its own. After the API reference: "Querying Backend APIs", "Querying the Deployment History
@@ -123,7 +123,7 @@ def _make_snapshot(show: Reading) -> Snapshot:
 
 
 def _find_name(definition: Mapping[str, Any] | None) -> str | None:
-    """Return the name of a backend API, whose id tells nobody anything."""
+    """Return the name of a backend API, since its id means nothing to a person."""
     name = find_text(definition, "name") if definition else None
     return show_text(name) if name else None
 
@@ -151,14 +151,14 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
 
 
 def _keep_backend(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
-    """It was deployed without a front-end API, or that is gone: so it comes back without one."""
+    """Return the snapshot of a backend API that comes back alone: it has no front-end API, or no more."""
     return replace(_add_record(show, newest), deploy=_BACKEND_ONLY)
 
 
 def _keep_without_front(
     show: Reading, newest: Mapping[str, Any] | None = None, front: str | None = None
 ) -> Snapshot:
-    """What was published for it could not be read: all that can come back is the backend API."""
+    """Return the snapshot where the front-end API could not be read: only the backend API comes back."""
     found = _add_record(show, newest) if newest else _make_snapshot(show)
     return replace(
         found,
@@ -221,14 +221,14 @@ def _find_newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any
 
 
 def _is_record_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
-    """Say whether the record of a deployment is of this backend API, and its definition too."""
+    """Return whether the record of a deployment is of this backend API, and its definition too."""
     then = record.get("api_definition")
     of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
     return record.get("ld_api_id") == ld_api_id and not of_another
 
 
 def _was_edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
-    """Tell whether the definition has changed since it was deployed; None where nobody can tell."""
+    """Return whether the definition has changed since its deploy; None where the reads do not tell."""
     if not now or not isinstance(then, dict):
         return None
     shared = (now.keys() & then.keys()) - _PASSING
