@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.discover.query_queue import QueryQueue
 from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.lanes.environment import Environment
-from orchestrator.lanes.exchange import Question, exchange
+from orchestrator.lanes.exchange import LaneQuestion, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
@@ -206,7 +206,7 @@ class GatewaySurvey:
     async def _ask(
         self, query: SearchQuery, admission: AdmissionRequest, lane: Lane
     ) -> QueryResult | Reading:
-        found = (await exchange(lane, admission, Question(Act.LOOK, query.request, query.read))).found
+        found = (await exchange(lane, admission, LaneQuestion(Act.LOOK, query.request, query.read))).found
         if isinstance(found, QueryResult):
             return _mask_result(found, lane.authenticator.mask)
         self._tell_busy(found)

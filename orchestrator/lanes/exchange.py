@@ -36,7 +36,7 @@ class ExchangeRows(Protocol):
         ...
 
 
-class Question(Struct, Generic[Content], frozen=True):
+class LaneQuestion(Struct, Generic[Content], frozen=True):
     """What to send, and how to read the reply."""
 
     act: Act
@@ -46,7 +46,7 @@ class Question(Struct, Generic[Content], frozen=True):
     """Reads a reply: what was asked for, or the reading of a fault."""
 
 
-class Exchanged(Struct, Generic[Content], frozen=True):
+class ExchangeResult(Struct, Generic[Content], frozen=True):
     """What came of one request."""
 
     found: Content | Reading
@@ -61,8 +61,8 @@ answered."""
 
 
 async def exchange(
-    lane: Lane, admitted: AdmissionRequest, question: Question[Content], rows: ExchangeRows | None = None
-) -> Exchanged[Content]:
+    lane: Lane, admitted: AdmissionRequest, question: LaneQuestion[Content], rows: ExchangeRows | None = None
+) -> ExchangeResult[Content]:
     """Send one request that the lane has admitted, and tell the lane what came of it.
 
     Nothing is repeated: what follows from a fault, the caller decides. Raises what ``question.read`` raises,
@@ -88,11 +88,11 @@ async def exchange(
             await lane.renew_credential(active.generation, observed)
         elif status is not None:
             lane.confirm_credential(active.generation)
-        return Exchanged(found, answer, seconds)
+        return ExchangeResult(found, answer, seconds)
 
 
 async def _send(
-    lane: Lane, admitted: AdmissionRequest, question: Question[Content], access: Access
+    lane: Lane, admitted: AdmissionRequest, question: LaneQuestion[Content], access: Access
 ) -> Reply | Lost:
     # While the intent became durable the lane may have been closed: nothing more may reach the gateway then.
     if refused := lane.refusal(question.act, settling=admitted.settling):
@@ -120,10 +120,10 @@ def read_answer(
 
 def ask_target(
     lane: Lane, operation: Operation, target: Target, note: str | None = None
-) -> Question[Reading]:
+) -> LaneQuestion[Reading]:
     """Return the question that an operation means for one target. ``note`` is for the vendor's history."""
     gateway = lane.gateway
-    return Question(
+    return LaneQuestion(
         operation.act,
         lambda access, now: gateway.build_request(operation, target, access, note=note, now=now),
         lambda reply: gateway.read(operation, target, reply),

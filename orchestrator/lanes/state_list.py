@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.lanes.exchange import Question, count_as_unclear, exchange
+from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Reading, StatePage, Verdict
 from orchestrator.model.search import MOST_LISTED
@@ -231,7 +231,7 @@ class StateList:
         listing = self._lane.gateway.listing
         if listing is None:
             return Reading(verdict=Verdict.NOT_OFFERED)
-        question = Question(
+        question = LaneQuestion(
             Act.LOOK,
             lambda access, now: listing.build_request(offset, access, now=now),
             listing.read,

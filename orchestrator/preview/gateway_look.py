@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.lanes.announcer import LaneStatus
 from orchestrator.lanes.environment import Environment, open_connection
-from orchestrator.lanes.exchange import Exchanged, ask_target, exchange
+from orchestrator.lanes.exchange import ExchangeResult, ask_target, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
@@ -109,7 +109,7 @@ class GatewayLook:
 
     async def _send(
         self, lane: Lane, name: TargetId, operation: Operation, target: Target
-    ) -> Exchanged[Reading] | str:
+    ) -> ExchangeResult[Reading] | str:
         """Send one look as soon as the lane admits it; return the exchange, or why none may be sent."""
         admission = AdmissionRequest(name, Act.LOOK)
         if refused := await lane.admit(admission):

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from orchestrator.errors import DiskError
-from orchestrator.lanes.exchange import Question, ask_target, count_as_unclear, exchange, read_answer
+from orchestrator.lanes.exchange import LaneQuestion, ask_target, count_as_unclear, exchange, read_answer
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
@@ -136,7 +136,7 @@ def test_a_reply_may_be_something_else_than_a_reading() -> None:
         turn = AdmissionRequest(NAME, Act.LOOK)
         assert await one.admit(turn) is None
         look = ask_target(one, LOOK, target())
-        question = Question[int](Act.LOOK, look.build, lambda reply: reply.status)
+        question = LaneQuestion[int](Act.LOOK, look.build, lambda reply: reply.status)
         return (await exchange(one, turn, question)).found
 
     assert played(main) == 200
