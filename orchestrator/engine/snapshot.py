@@ -58,6 +58,7 @@ class SnapshotTaker:
         self, target: Target, history: TargetHistory, approved: StateAtApproval | None, refused: str
     ) -> Precheck:
         """Say what follows where the lane admits no look: the undeploy goes first, if it may go without."""
+        # Without a look the drift guard cannot hold, and a required snapshot is missing: the target stays up.
         if (
             self._resources.spec.snapshot == "required"
             or approved is not None

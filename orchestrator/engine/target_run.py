@@ -68,6 +68,7 @@ class TargetRun:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
         if end := await self._check_before():
             return end
+        # Most targets end after one step: only the others need a loop.
         step = await self._advance()
         if isinstance(step, TargetEnd | LookDeferred):
             return step
@@ -133,6 +134,7 @@ class TargetRun:
         """Return what the lane's list says, where a list may say it."""
         if self._state_list is None:
             return None
+        # Before an undeploy any list may answer; after one, only the list at the end is new enough.
         if not self.history.charged:
             return await self._state_list.read_before_undeploy(self.target)
         if self._last_look and self.history.looks == 0:
@@ -162,6 +164,7 @@ class TargetRun:
     def _go_on_without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""
         if isinstance(self._step, SendStep) and self.history.in_doubt and self._no_repeat is None:
+            # A look changes nothing, and an open doubt costs a person's time: so a look may still follow.
             self._no_repeat = refused
             if self._lane.refusal(Act.LOOK, settling=True) is None:
                 return LookStep()

@@ -39,12 +39,12 @@ class LaneListener(Protocol):
         ...
 
     def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
-        """Hear what came back of a request, or that nothing did; logins apart."""
+        """Hear of the reply to a request, or that no reply came; logins apart."""
         ...
 
 
 class LaneAnnouncer:
-    """Tells one lane's listener what has changed since the listener was told last."""
+    """Tells one lane's listener of each change, once."""
 
     def __init__(self, gateway: Gateway, listener: LaneListener) -> None:
         self._gateway = gateway
@@ -56,6 +56,7 @@ class LaneAnnouncer:
 
     def tell_state(self, lane: LaneState) -> None:
         """Tell the lane's state if it has changed."""
+        # To the rules, given up is a kind of parked; to people they differ: nothing is probed any more.
         state: LaneStatus = "given_up" if lane.state == "parked" and lane.given_up else lane.state
         if state != self._told_state:
             self._told_state = state
@@ -69,6 +70,7 @@ class LaneAnnouncer:
         """Tell the pace if it has changed; without ``at_once``, only every ``PACE_REPORT_INTERVAL``."""
         if rate == self._told_rate:
             return
+        # A pace grows with each answer: the journal would fill with rows that nobody reads.
         if at_once or now - self._told_rate_at >= PACE_REPORT_INTERVAL:
             self._told_rate, self._told_rate_at = rate, now
             self._listener.on_pace(self._gateway.name, rate)
@@ -78,7 +80,7 @@ class LaneAnnouncer:
         self._listener.on_lane_request(self._gateway.name)
 
     def tell_answer(self, answer: Reply | Lost) -> None:
-        """Tell what came back of a request."""
+        """Tell of the reply to a request, or that no reply came."""
         self._listener.on_answer(self._gateway.name, answer)
 
     def warn(self, text: str) -> None:

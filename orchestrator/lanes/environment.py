@@ -57,6 +57,8 @@ async def open_connection(environment: Environment, gateway: Gateway) -> AsyncIt
     No exchange takes longer than ``compute_exchange_limit``: a request without a reply by then is lost, and
     may have arrived.
     """
+    # The transport has timeouts of its own. This one holds whatever the transport does: a worker that hangs
+    # would keep its lane, and the run, for ever.
     seconds = compute_exchange_limit(gateway)
     async with environment.connect(gateway) as send:
 

@@ -43,14 +43,14 @@ class LaneQuestion(Struct, Generic[Content], frozen=True):
     build: Callable[[Access, float], Request]
     """Builds the request from a credential and the Unix time."""
     read: Callable[[Reply], Content | Reading]
-    """Reads a reply: what was asked for, or the reading of a fault."""
+    """Reads a reply: returns the content, or the reading of a fault."""
 
 
 class ExchangeResult(Struct, Generic[Content], frozen=True):
     """What came of one request."""
 
     found: Content | Reading
-    """What was asked for, or what the lane observed in its place, with its texts masked."""
+    """The content, or the reading that the lane observed in its place, with its texts masked."""
     answer: Reply | Lost
     seconds: float
 
@@ -65,18 +65,20 @@ async def exchange(
 ) -> ExchangeResult[Content]:
     """Send one request that the lane has admitted, and tell the lane what came of it.
 
-    Nothing is repeated: what follows from a fault, the caller decides. Raises what ``question.read`` raises,
-    and what ``rows.begin`` raises: then nothing was sent.
+    Nothing is repeated: the caller decides what follows from a fault. The errors of ``question.read`` and of
+    ``rows.begin`` pass through; after one of the latter nothing was sent.
     """
     with lane.track_flight():
         if rows is not None:
             await rows.begin()
+        # Taken after the intent, since another worker may have renewed the credential meanwhile.
         active = lane.authenticator.active
         assert active is not None  # noqa: S101 - a lane admits nothing before its first login
         began = lane.environment.monotonic()
         answer = await _send(lane, admitted, question, active.access)
         seconds = lane.environment.monotonic() - began
         lost = Verdict.UNCLEAR if question.act is Act.LOOK else Verdict.DOUBT
+        # The newest mask: a login during the request may have brought a token, which the reply may repeat.
         mask = lane.authenticator.mask
         found = read_answer(mask, answer, question.read, lost=lost, unsent=Verdict.UNSENT)
         observed = found if isinstance(found, Reading) else ANSWERED
@@ -84,6 +86,7 @@ async def exchange(
             found = observed = rows.end(answer, observed, seconds)
         status = answer.status if isinstance(answer, Reply) else None
         lane.observe(admitted, observed, began, status)
+        # One 401 may reach many workers at once: the first of them renews, and the others find that done.
         if observed.verdict is Verdict.DENIED:
             await lane.renew_credential(active.generation, observed)
         elif status is not None:

@@ -126,6 +126,8 @@ class Lane:
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
                     return None
+                # A given-up lane lets looks leave, but tries no login for them: its gateway is ill, or no login
+                # was answered.
                 case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
                 case AdmissionGranted():
@@ -135,6 +137,7 @@ class Lane:
                     self._wakeup.ring()
                     return reason
                 case AdmissionDelayed(seconds):
+                    # To wait in vain would keep the run open past its window.
                     if refused := self.refusal(admission.act, seconds, settling=admission.settling):
                         return refused
                     await self._wakeup.wait(seconds)
@@ -162,7 +165,7 @@ class Lane:
         return None if admission.settling else self._run_gate.skip_reason(admission.target)
 
     async def send(self, request: Request) -> Reply | Lost:
-        """Send one request, once; return what comes back."""
+        """Send one request, once; return its reply, or that no reply came."""
         answer = await self._send(request)
         self.announcer.tell_answer(answer)
         return answer
@@ -186,7 +189,7 @@ class Lane:
             self._tell_pace()
         if concurrency is not None:
             more, self.concurrency = concurrency - self.concurrency, concurrency
-            if more > 0:
+            if more > 0:  # fewer: the workers that are too many wait for a free place
                 self._hire(more)
         self._wakeup.ring()
 
@@ -200,7 +203,7 @@ class Lane:
         self._hire = hire or _hire_nobody
 
     def end_step(self) -> None:
-        """End a step: nobody takes its targets any more."""
+        """End a step: its targets are all taken."""
         self._hire = _hire_nobody
 
     def enter(self, target: TargetId) -> None:
@@ -240,6 +243,8 @@ class Lane:
         self.announcer.tell_state(self.state)
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
         self.announcer.warn_of_long_wait(reading)
+        # Waiting workers ask again only where the answer may have changed: a thousand replies a second would
+        # otherwise wake every worker a thousand times.
         if pause is not None or self.state.state != before or before == "parked" or one_by_one:
             self._wakeup.ring()
 
@@ -252,7 +257,7 @@ class Lane:
 
         Returns whether this very login gave a token."""
         async with self._logging_in:
-            # Another worker may have logged in meanwhile, or was refused: nobody repeats a refused login.
+            # Another worker may have logged in meanwhile, or was refused. A refused login is never repeated.
             if self.authenticator.is_ready or self.state.is_held(self.environment.monotonic()):
                 return False
             match await self.authenticator.authenticate():

@@ -172,8 +172,10 @@ class Authenticator:
             return self._denial
 
     async def _renew(self, active: ActiveCredential, reading: Reading) -> LoginDenied | None:
+        # A wrong signature means a wrong key or a wrong clock, and five of them lock the key: no second try.
         if isinstance(active.access, AccessKeys):
             return LoginDenied(f"the signature was rejected ({describe(reading)})")
+        # A renewed credential that never worked proves that the reference itself is wrong.
         if active.generation > 1 and not active.worked:
             return LoginDenied(f"the renewed credential was refused too ({describe(reading)})")
         try:
@@ -212,6 +214,7 @@ class Authenticator:
                 return self._issue(token, until)
             case LoginRejected(code, message):
                 return LoginDenied(f"the login was refused ({self._describe(code, message)})")
+            # An unanswered renewal is no loss as long as the old token lasts.
             case LoginUnclear() if (active := self._keep_active()) is not None:
                 return active
             case LoginUnclear(code, message, wait):

@@ -65,6 +65,7 @@ class Mask:
         Short credentials stay in the value: there they are more likely names, and the program would send a
         blotted name back to the vendor.
         """
+        # One cheap search over all texts together; only if it finds anything, each text is searched alone.
         together = "\0".join(_walk_texts(value))
         return value if _is_clean(together, self._long) else self._clean_inside(value)
 

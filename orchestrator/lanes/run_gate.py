@@ -69,6 +69,7 @@ class RunGate:
         """Let nothing new start. A graver kind of stop replaces a lesser one; of equals the first stays."""
         if self.stop_kind is not None and _RANK[kind] <= _RANK[self.stop_kind]:
             return
+        # A full disk outranks a stop rule, and an interrupt both: after these two not even looks leave.
         self.stop_kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
         self._stopped.ring()
         self._tell_change()

@@ -180,6 +180,7 @@ class StateList:
             self._take_page(page, states)
             offset += page.size
             if len(states) == known or offset >= page.total:
+                # As old as its beginning: the first page may have changed while the last one was read.
                 self._states, self._read_at = states, started
                 return
             if pages >= max(WORTH_LISTING, self._spares) or max(offset, page.total) > MOST_LISTED:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import anyio
 
-from orchestrator.lanes.exchange import count_as_unclear
+from orchestrator.lanes.exchange import ExchangeResult, count_as_unclear
 from orchestrator.lanes.lane import Lane
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
@@ -17,7 +17,7 @@ from orchestrator.rules.retry import LOOKS_PER_DOUBT, draw_backoff
 GIVE_UP_AFTER = 20
 """Unknown targets in a row after which the remaining targets of their gateway are not looked at."""
 
-SendLook = Callable[[Lane, TargetId, Operation, Target], Awaitable["ExchangeResult[Reading] | str"]]
+SendLook = Callable[[Lane, TargetId, Operation, Target], Awaitable[ExchangeResult[Reading] | str]]
 """Sends one look at a target under a name, and returns the exchange, or why none may be sent."""
 
 

@@ -190,11 +190,13 @@ class LaneState:
         return max(0.0, max(self._paused_until, looks) - now)
 
     def _admit_paced(self, request: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
+        # A retry pays from the lane's budget before it takes a slot: a slot would lapse in the meantime.
         if request.repeats:
             if wait := self._retry_budget.take(now):
                 return AdmissionDelayed(wait)
             request.pay_retry()
         pacer = self._choose_pacer(request)
+        # A login may take long, and its request has waited for its turn already.
         if request.due:
             pacer.note_unpaced_departure(now)
             return AdmissionGranted()
@@ -242,6 +244,7 @@ class LaneState:
         self, request: AdmissionRequest, now: float
     ) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
         """Let the probe go; have the others wait for its answer, at most until the lane is given up."""
+        # A list is not worth a wait: without it, each target is looked at alone.
         if request.dispensable:
             return AdmissionRefused(self.reason or "")
         probes = self._probes
@@ -361,6 +364,7 @@ class LaneState:
     def _pause(self, reading: Reading, began: float, now: float) -> float | None:
         if self._busy_since is None:
             self._busy_since = now
+        # Requests in flight at the beginning of a pause may meet a 429, too: that is not another pause.
         is_new = now >= self._paused_until
         self._busy_in_a_row += is_new
         wait = choose_pause(self._policy, reading, self._busy_in_a_row, most=self._park_for)
@@ -375,6 +379,7 @@ class LaneState:
         self, target: TargetId, reading: Reading, now: float, left: int, within_reach: int, *, probed: bool
     ) -> None:
         self._faults.add(target, reading)
+        # A fault ends a series of 429s: the gateway did something else than to refuse.
         self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked":
             if probed:  # other requests left before the lane was parked, and tell nothing of it now
@@ -391,6 +396,7 @@ class LaneState:
     def _observe_answer(self, reading: Reading, began: float, now: float) -> None:
         self.undeploys.observe_answer(began, now)
         self.looks.observe_undeploy()
+        # Any answer shows that the gateway lives, but only a success shows that retries are worth it.
         if reading.verdict is Verdict.REMOVED:
             self._retry_budget.refund()
         self._faults.clear()

@@ -160,7 +160,7 @@ class Pacer:
             self._since += idle
         self._active_at = now
         rate = self.rate
-        if rate is None:
+        if rate is None:  # no refusal yet and no cap: the gateway is asked as fast as the workers can
             return now
         slot = max(self._next, now)
         self._next = slot + 1.0 / rate
@@ -232,6 +232,7 @@ class Pacer:
             self._found = cut
         else:
             self._found = self._judge_pace(before, cut, most_spared=MOST_SPARED if wait else 1)
+        # The pace grows slowly only near this mark, so it is where the gateway refused, not where a cut ends.
         self._refused = max(before, self._found)
         self._last = _HeededRefusal(began, now, cut)
         self._since = self._answered_at = self._active_at = now

@@ -98,7 +98,7 @@ class ProbeSchedule:
         return True
 
     def clear(self) -> None:
-        """Let nobody go alone."""
+        """Let no target go alone."""
         self.prober = None
 
     def is_free_for(self, target: TargetId, now: float) -> bool:
@@ -111,6 +111,7 @@ class ProbeSchedule:
 
     def fail(self, target: TargetId, now: float) -> None:
         """Take in that a probe met a fault: the next one waits twice as long."""
+        # Another target probes next: this one may be the only thing that is wrong.
         self.release(target)
         self._wait = min(self._wait * 2, LONGEST_PROBE)
         self.next_at = now + self._wait

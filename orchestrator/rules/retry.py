@@ -126,7 +126,7 @@ def draw_backoff(policy: RetryPolicy, failures: int, roll: float) -> float:
     That is ``roll`` (0 up to 1) times ``first``, doubled for each failure after the first one, and at most
     ``ceiling``.
     """
-    exponent = min(failures - 1, 60)  # 2.0**1024 would not be a float any more
+    exponent = min(failures - 1, 60)  # 2.0**1024 is no float
     return roll * min(policy.ceiling, policy.first * 2.0**exponent)
 
 
@@ -250,6 +250,7 @@ def _decide_after_undeploy(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
     match reading.verdict:
+        # The lane waits out a 429, and renews a rejected credential: neither costs this target an attempt.
         case Verdict.BUSY | Verdict.DENIED:
             return replace(history, unsent=0), SendStep()
         case Verdict.UNSENT:
@@ -283,6 +284,7 @@ def _decide_after_arrival(
     history = _charge(_keep_disobedience(history, reading), reading)
     history = replace(history, may_have_arrived=True, in_doubt=True)
     match reading.verdict:
+        # Full evidence needs no look, unless the plan wants one after each undeploy.
         case Verdict.REMOVED if not policy.always_look:
             return history, TargetEnd(Outcome.UNDEPLOYED, evidence=reading.evidence)
         case Verdict.DOUBT if history.charged < policy.attempts:
@@ -300,6 +302,7 @@ def _decide_after_look(
         return history, LookStep(draw_backoff(policy, history.unsent, roll))
     history = replace(history, unsent=0)
     match reading.verdict:
+        # Down before any request of ours could arrive means that somebody else took it down.
         case Verdict.DOWN:
             outcome = Outcome.UNDEPLOYED if history.may_have_arrived else Outcome.ALREADY_UNDEPLOYED
             return history, TargetEnd(outcome, evidence="look")
@@ -370,6 +373,7 @@ def _decide_without_answer(
             return history, _end_partial(reply)
         case Verdict.CONTESTED | Verdict.REFUSED if reply and not (history.may_have_arrived or offered):
             return history, _end_refused(reply)
+        # To repeat these would be a guess about a reply that could not be told apart.
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.STRANGE | Verdict.ABSENT:
             return history, _end_unknown(policy, history, reading)
         case _ if history.charged < policy.attempts and not (history.in_doubt and offered):
