@@ -126,8 +126,8 @@ class Lane:
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
                     return None
-                # A given-up lane lets looks leave, but tries no login for them: its gateway is ill, or no login
-                # was answered.
+                # A given-up lane lets looks leave, but tries no login for them: its gateway is ill, or no
+                # login was answered.
                 case AdmissionGranted() if self.state.given_up:
                     return self._end_doubts()
                 case AdmissionGranted():
