@@ -211,7 +211,7 @@ class ChainReportSource:
         return self._account.trouble()
 
     def timeline(self, buckets: int) -> RunTimeline:
-        """Count what ended and what was sent over the working time of all runs, in ``buckets`` parts."""
+        """Count ended targets and sent requests over the working time of all runs, in ``buckets`` parts."""
         return self._account.timeline(buckets)
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:

@@ -1,4 +1,4 @@
-"""What a journal knows about its run as a whole: the rows of its table ``meta``, as one value.
+"""The facts about a run as a whole: the rows of the table ``meta``, as one value.
 
 Every key is named here and nowhere else. A key that an older program did not write has a default.
 """
@@ -17,9 +17,9 @@ from orchestrator.plan.json_form import decode_plan, encode_plan
 from orchestrator.report.values import ApprovalMethod
 
 RunAct: TypeAlias = Literal["undeploy", "restore"]
-"""What a run does to its targets."""
+"""The act of a run."""
 
-# Everything but the plan, which is long and which few ask for.
+# Without the plan, which is long and which few callers need.
 _ROWS = "SELECT key, value FROM meta WHERE key <> 'plan'"
 _PLAN = "SELECT value FROM {schema}.meta WHERE key = 'plan'"
 _PLAN_NAME = "SELECT value ->> 'name' FROM meta WHERE key = 'plan'"
@@ -53,10 +53,10 @@ class StoredConsent(Struct, frozen=True, kw_only=True):
 
 
 class RunMeta(Struct, frozen=True, kw_only=True):
-    """What a journal knows about its run, without the plan."""
+    """The facts about a run that its journal keeps, without the plan."""
 
     digest: str = ""
-    """The digest of what was agreed to: the plan and its targets, or the restore and its targets."""
+    """The digest of the plan, or of the restore, with its targets: it was approved."""
     folder: str = ""
     """The folder where relative paths of the plan begin."""
     source: str = ""
@@ -71,7 +71,7 @@ class RunMeta(Struct, frozen=True, kw_only=True):
     rehearsal: bool = False
     """Simulators stood in for the gateways."""
     approved: StoredConsent | None = None
-    """None where nobody was asked, or where the row cannot be read."""
+    """None if the program did not ask, or if the row cannot be read."""
     approval_ends: float | None = None
     """When the approval file expires, in Unix seconds; None without such a file."""
     brings_back: tuple[RunId, ...] = ()
@@ -94,7 +94,7 @@ class RunMeta(Struct, frozen=True, kw_only=True):
 
 
 def read_meta(database: Database) -> RunMeta:
-    """Return what the journal knows about its run. Raises JournalError where that cannot be read."""
+    """Return the facts about the run. Raises JournalError if they cannot be read."""
     values: dict[str, Any] = {key: value for key, value in database.rows(_ROWS) if value is not None}
     try:
         for key in values.keys() & set(_AS_JSON):

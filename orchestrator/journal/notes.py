@@ -1,4 +1,4 @@
-"""The notes of a journal: what happened to a lane, or to the run as a whole, in order.
+"""The notes of a journal: the events of lanes, and of the run as a whole, in order.
 
 The text of a note is encoded and decoded here and nowhere else, whatever its kind.
 """
@@ -45,7 +45,7 @@ SELECT told FROM (
 
 
 class ControlNote(Struct, frozen=True, kw_only=True):
-    """What a person asked of a live run: in words, by whom, and from where."""
+    """A command that a person gave to a live run: in words, by whom, and from where."""
 
     act: str = ""
     by: str = ""
@@ -77,7 +77,7 @@ def encode_control(note: ControlNote) -> str:
 
 
 def decode_control(text: str) -> ControlNote:
-    """Return what a ``control`` says. A text that is no JSON is the act in words."""
+    """Return the command in a ``control``. A text that is no JSON is the act in words."""
     try:
         return msgspec.json.decode(text, type=ControlNote)
     except (msgspec.DecodeError, UnicodeError):
@@ -101,7 +101,7 @@ def read_paces(database: Database) -> dict[str, float]:
 
 
 def list_controls(database: Database) -> Iterator[tuple[float, ControlNote]]:
-    """Yield what was asked of the run, with the Unix time at which that was."""
+    """Yield the commands that people gave to the run, each with its Unix time."""
     return ((at, decode_control(text)) for at, text in database.rows(_CONTROLS))
 
 
@@ -117,5 +117,5 @@ def read_lane(database: Database, gateway: str) -> Literal["open", "parked", "cl
 
 
 def list_warnings(database: Database, gateway: str) -> tuple[str, ...]:
-    """Return what was told about a gateway, each text once, in the order in which it was told first."""
+    """Return the warnings about a gateway, each text once, in the order of their first notes."""
     return tuple(text for (text,) in database.rows(_WARNINGS, (gateway,)))

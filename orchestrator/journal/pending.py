@@ -291,6 +291,9 @@ def _decode_target(row: Row, gateway: str) -> Target:
 
 
 def recall_lanes(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
-    """Return what earlier sessions have left for the lanes: the last bound of each, in undeploys a second,
-    and what was asked of the run, the oldest first."""
+    """Return what a new session needs of earlier ones for its lanes.
+
+    First the last bound of each lane, in undeploys a second; then the commands that people gave to the run,
+    the oldest first.
+    """
     return read_paces(database), [note for _, note in list_controls(database)]

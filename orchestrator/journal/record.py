@@ -88,13 +88,13 @@ class SessionRecord:
         self.keep_note(at, "pace", gateway=gateway, text=encode_pace(rate))
 
     def keep_control(self, at: float, note: ControlNote) -> None:
-        """Write what a person asked of the run."""
+        """Write a command that a person gave to the run."""
         self.keep_note(at, "control", text=encode_control(note))
 
     def keep_note(
         self, at: float, kind: NoteKind, *, gateway: str | None = None, text: str | None = None
     ) -> None:
-        """Write what happened to a lane, or to the run as a whole."""
+        """Write an event of a lane, or of the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _replace_surrogates(text)))
 
     def leave_target(self, seq: int, reason: str, at: float) -> None:

@@ -40,7 +40,7 @@ _IDS = "SELECT id FROM target ORDER BY seq"
 _IDS_WHERE = "SELECT id FROM target WHERE {where} ORDER BY seq LIMIT {most}"
 
 MOST_NAMED = 20
-"""So many targets are named where a text means several."""
+"""So many targets are named if a text means several."""
 
 
 class JournalReportSource:
@@ -91,7 +91,7 @@ class JournalReportSource:
         return stream_targets(self._database, self.plan, _TROUBLE)
 
     def timeline(self, buckets: int) -> RunTimeline:
-        """Count what ended and what was sent over the working time of the run, in ``buckets`` parts."""
+        """Count ended targets and sent requests over the working time of the run, in ``buckets`` parts."""
         return self._curves(buckets).count_events()
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:

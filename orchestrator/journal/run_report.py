@@ -1,4 +1,4 @@
-"""The report of a run without its targets: counts by query, and what the journal says of the run itself."""
+"""The report of a run without its targets: counts by query, and the facts about the run itself."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SessionEnding(NamedTuple):
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
-    """What the report of a run is made from, beside the rows of its targets."""
+    """The sources of a run's report beside the rows of its targets."""
 
     run: RunId
     plan: Plan
@@ -246,7 +246,7 @@ def _report_restore(restore: Restore) -> RestoreReport:
 
 
 def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:
-    """Return what a restore goes by: of a run what it has kept, of a restore what was accepted."""
+    """Return the snapshots of a run, and a restore's outlook; of a restore the accepted obstacles."""
     meta, plan = summary.meta, summary.plan
     if meta.act == "restore":
         return {

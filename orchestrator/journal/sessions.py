@@ -22,7 +22,7 @@ FROM session ORDER BY number
 
 
 class SessionOptions(Struct, frozen=True, kw_only=True):
-    """What the command line said of one session, and the window that the session had."""
+    """The options of one session on the command line, and the window that the session had."""
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()

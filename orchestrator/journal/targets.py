@@ -1,4 +1,4 @@
-"""The targets of a journal as its plan names them, whatever has become of them."""
+"""The targets of a journal as its plan names them, whatever their outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run went over its working time: what ended, what was sent, and how fast each gateway was sent to."""
+"""A run over its working time: ended targets, sent requests, and the pace of each gateway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.sessions import WorkingTime
 from orchestrator.report.values import PaceTimeline, RunTimeline
 
-# What happened between ?1 and ?2, the starts of a session and of the next one, by bucket: ?3 is how long the
+# The events between ?1 and ?2, the starts of a session and of the next one, by bucket: ?3 is how long the
 # session worked, ?4 how long those before it did, ?5 the width of a bucket, ?6 the index of the last one.
 _BUCKET = "MIN(CAST((?4 + MIN({0} - ?1, ?3)) / ?5 AS INTEGER), ?6)"
 _BETWEEN = "{0} >= ?1 AND {0} < ?2"
@@ -66,7 +66,7 @@ class WorkingTimeCurves:
         self._width = max(sum(session.seconds for session in sessions), _SHORTEST) / buckets
 
     def count_events(self) -> RunTimeline:
-        """Count what ended, by outcome, and what was sent."""
+        """Count the ended targets, by outcome, and the sent requests."""
         ended: list[Counter[str]] = [Counter() for _ in range(self._buckets)]
         requests = [0] * self._buckets
         for _, values in self._by_session():

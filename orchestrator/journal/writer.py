@@ -164,7 +164,7 @@ def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tup
     """Yield the rows of each statement together, which is far cheaper than one by one.
 
     Rows of results and of outcomes touch different tables, so their order does not matter to one another;
-    any other statement (a note, what is left at the end) comes after all that was queued before it.
+    any other statement (a note, the targets left at the end) comes after all rows that were queued before it.
     """
     rows: dict[str, list[tuple[Value, ...]]] = {}
     for statement, values in entries:
