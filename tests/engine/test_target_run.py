@@ -74,13 +74,13 @@ def target_run(
         here = environment(lambda _: Secret(next(given)))
         first = Secret(next(given))
         run_gate = RunGate(closes=closes)
-        way = lane(gateway(**fields), here, run_gate, material=first, send=wire.send)
-        way.begin_step(1000)
-        plan = Plan(name="p", gateways=(way.gateway,), waves=(Wave(name="w"),), snapshot=snapshot)
+        one_lane = lane(gateway(**fields), here, run_gate, material=first, send=wire.send)
+        one_lane.begin_step(1000)
+        plan = Plan(name="p", gateways=(one_lane.gateway,), waves=(Wave(name="w"),), snapshot=snapshot)
         one = TargetRun(
             target(),
             history or TargetHistory(),
-            way,
+            one_lane,
             resources(here, run_gate, kept, events.append, plan=plan),
         )
         async with anyio.create_task_group() as group:
@@ -180,7 +180,7 @@ def test_what_was_just_seen_is_not_gone_by_one_word(how: dict[str, Any]) -> None
     assert len(up.wire.times(Act.LOOK)) == len(absent.wire.times(Act.LOOK)) == 2
 
 
-def test_a_snapshot_that_could_not_be_read_holds_nobody_up() -> None:
+def test_a_snapshot_that_could_not_be_read_holds_no_target_up() -> None:
     """Before anything was sent an unsent look tells what a fault tells: three of them, then the undeploy."""
     went = target_run([REMOVED], [Lost(sent=False, detail="refused")] * 3 + [DOWN], look="always")
 

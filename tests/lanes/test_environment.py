@@ -42,7 +42,7 @@ def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: 
     assert answer == Lost(sent=True, detail=f"the exchange did not end within {ends:g} s")
 
 
-def test_nobody_sends_past_that_end() -> None:
+def test_every_connection_is_opened_where_the_limit_of_an_exchange_holds() -> None:
     """Every way to a gateway is opened by ``open_connection``."""
     package = Path(orchestrator.__file__).parent
     callers = {

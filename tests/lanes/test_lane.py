@@ -517,7 +517,7 @@ def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other
 
 
 @pytest.mark.promise(5)
-def test_a_first_signature_that_is_denied_lets_nobody_else_try() -> None:
+def test_a_denied_first_signature_lets_no_other_request_go() -> None:
     lane = alone()
     assert ask(lane, A, 0.0) == AdmissionGranted()
     tell(lane, A, DENIED, 0.0)
@@ -857,7 +857,7 @@ def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
     assert played(main) == [12.0, 12.0, 12.0]
 
 
-def test_a_lane_that_closes_wakes_those_who_wait() -> None:
+def test_a_lane_that_closes_wakes_its_waiting_workers() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of()
         landed(lane, A, busy(300.0))
@@ -874,7 +874,7 @@ def test_a_lane_that_closes_wakes_those_who_wait() -> None:
     assert played(main) == (2.0, "wrong_place: E.3030 no instance")
 
 
-def test_a_run_that_stops_wakes_those_who_wait() -> None:
+def test_a_run_that_stops_wakes_the_waiting_workers() -> None:
     async def main() -> tuple[float, str | None]:
         run_gate = RunGate()
         lane = lane_of(run_gate=run_gate)
@@ -893,7 +893,7 @@ def test_a_run_that_stops_wakes_those_who_wait() -> None:
 
 
 @pytest.mark.promise(7)
-def test_nobody_waits_for_a_pause_that_outlasts_the_window() -> None:
+def test_a_request_does_not_wait_for_a_pause_that_outlasts_the_window() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of(run_gate=RunGate(closes=100.0))
         landed(lane, A, busy(71.0))

@@ -124,21 +124,21 @@ def turn_of(what: str, target: TargetId) -> AdmissionRequest:
     return AdmissionRequest(target, Act.LOOK, settling=what != "snapshot", last=what == "last")
 
 
-async def happens(way: Lane, step: Step, flying: dict[int, AdmissionRequest]) -> None:
+async def happens(one_lane: Lane, step: Step, flying: dict[int, AdmissionRequest]) -> None:
     """Have something happen; who asks for admission and is not let out at once asks no more."""
     target = TargetId(f"gw/{step.number}")
     match step.what:
         case "undeploy" | "look" | "last" | "list" if step.number not in flying:
             turn = turn_of(step.what, target)
             with anyio.move_on_after(step.seconds):
-                if await way.admit(turn) is None:
+                if await one_lane.admit(turn) is None:
                     flying[step.number] = turn
         case "land" if step.number in flying:
-            way.observe(flying.pop(step.number), step.said, anyio.current_time())
-        case "renew" if way.authenticator.active is not None:
-            await way.renew_credential(way.authenticator.active.generation, step.said)
+            one_lane.observe(flying.pop(step.number), step.said, anyio.current_time())
+        case "renew" if one_lane.authenticator.active is not None:
+            await one_lane.renew_credential(one_lane.authenticator.active.generation, step.said)
         case "leave":
-            way.leave(target)
+            one_lane.leave(target)
         case "wait":
             await anyio.sleep(step.seconds)
 
@@ -152,26 +152,26 @@ async def happens(way: Lane, step: Step, flying: dict[int, AdmissionRequest]) ->
     rate=st.sampled_from([None, None, 0.5, 20.0]),
     asked=st.sampled_from(TURNS),
 )
-def test_whatever_has_happened_and_though_nothing_is_answered_whoever_asks_is_told(
+def test_each_request_gets_a_decision_whatever_has_happened_and_though_nothing_is_answered(
     steps: list[Step], logins: list[Reply | Lost], material: str, rate: float | None, asked: str
 ) -> None:
     """Requests that are in flight stay there, and no further login is answered: time is all that passes."""
 
     async def main() -> float:
         told = list(logins)
-        way = lane_with(
+        one_lane = lane_with(
             material,
             lambda: told.pop(0) if told else NO_LOGIN,
             RunGate(),
             park_for=PARK_FOR,
             limits=Limits(rate=rate),
         )
-        way.begin_step(8)
+        one_lane.begin_step(8)
         flying: dict[int, AdmissionRequest] = {}
         for step in steps:
-            await happens(way, step, flying)
+            await happens(one_lane, step, flying)
         began = anyio.current_time()
-        await way.admit(turn_of(asked, TargetId("gw/last")))
+        await one_lane.admit(turn_of(asked, TargetId("gw/last")))
         return anyio.current_time() - began
 
     # Five logins and a pause, a park, and a slot behind each that was handed out: at the slowest, one in four
@@ -192,8 +192,8 @@ def test_where_no_token_can_be_had_five_logins_end_every_wait(asked: str) -> Non
             count += 1
             return NO_LOGIN
 
-        way = lane_with("login", login, RunGate())
-        refused = await way.admit(turn_of(asked, TargetId("gw/a")))
+        one_lane = lane_with("login", login, RunGate())
+        refused = await one_lane.admit(turn_of(asked, TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused, count
 
     assert played(main) == (9.5, "parked: no token could be had: refused", 5)
@@ -202,8 +202,8 @@ def test_where_no_token_can_be_had_five_logins_end_every_wait(asked: str) -> Non
 @pytest.mark.promise(10)
 def test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer() -> None:
     async def main() -> tuple[float, str | None]:
-        way = lane_with("login", lambda: Reply(503, {"wait": "1e9"}, b"", EPOCH), RunGate())
-        refused = await way.admit(turn_of("undeploy", TargetId("gw/a")))
+        one_lane = lane_with("login", lambda: Reply(503, {"wait": "1e9"}, b"", EPOCH), RunGate())
+        refused = await one_lane.admit(turn_of("undeploy", TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused
 
     at, refused = played(main)
@@ -215,23 +215,23 @@ def test_a_token_that_is_over_when_it_comes_is_used_until_it_is_refused() -> Non
     """The clocks differ: to log in again would give another one of the same sort, for ever."""
 
     async def main() -> tuple[float, str | None]:
-        way = lane_with("login", lambda: logged_in(-3600.0), RunGate())
-        refused = await way.admit(turn_of("undeploy", TargetId("gw/a")))
+        one_lane = lane_with("login", lambda: logged_in(-3600.0), RunGate())
+        refused = await one_lane.admit(turn_of("undeploy", TargetId("gw/a")))
         return round(anyio.current_time(), 1), refused
 
     assert played(main) == (0.3, None)
 
 
 @pytest.mark.promise(10)
-def test_a_token_that_is_over_before_the_next_slot_lets_each_who_logs_in_go() -> None:
+def test_a_token_that_ends_before_the_next_slot_lets_each_request_go_after_its_own_login() -> None:
     """At a slow pace a slot that a login has missed is far away, and the token over when it comes."""
 
     async def main() -> list[float]:
-        way = lane_with("login", lambda: logged_in(3.0), RunGate(), limits=Limits(rate=0.1))
+        one_lane = lane_with("login", lambda: logged_in(3.0), RunGate(), limits=Limits(rate=0.1))
         at: list[float] = []
 
         async def worker(name: str) -> None:
-            assert await way.admit(turn_of("undeploy", TargetId(name))) is None
+            assert await one_lane.admit(turn_of("undeploy", TargetId(name))) is None
             at.append(round(anyio.current_time(), 1))
 
         with anyio.fail_after(600):
@@ -247,8 +247,8 @@ def test_a_token_that_is_over_before_the_next_slot_lets_each_who_logs_in_go() ->
 
 def test_a_look_that_cannot_log_in_ends_the_doubts_of_a_lane_that_was_given_up() -> None:
     async def main() -> list[str | None]:
-        way = lane_with("login", lambda: NO_LOGIN, RunGate())
-        way.state.give_up("parked: HTTP 502", 0.0)
-        return [await way.admit(turn_of("look", TargetId(name))) for name in ("gw/a", "gw/b")]
+        one_lane = lane_with("login", lambda: NO_LOGIN, RunGate())
+        one_lane.state.give_up("parked: HTTP 502", 0.0)
+        return [await one_lane.admit(turn_of("look", TargetId(name))) for name in ("gw/a", "gw/b")]
 
     assert played(main) == ["parked: HTTP 502"] * 2

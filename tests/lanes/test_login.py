@@ -286,7 +286,7 @@ def test_a_wrong_password_costs_one_request_and_closes_the_lane() -> None:
     assert heard.states == [("closed", why)]
 
 
-def test_a_token_is_renewed_before_its_end_and_nobody_notices() -> None:
+def test_a_token_is_renewed_before_its_end() -> None:
     iam = Iam(("granted", "token-1", EPOCH + 7200.0), ("granted", "token-2", EPOCH + 14400.0))
 
     async def main() -> tuple[int, int]:

@@ -657,7 +657,7 @@ def test_a_small_wave_behind_a_large_one_goes_by_the_list_that_is_there(tmp_path
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
-def test_where_looks_are_for_doubts_only_nobody_asks_for_a_list(tmp_path: Path) -> None:
+def test_a_lane_that_looks_only_at_doubts_asks_for_no_list(tmp_path: Path) -> None:
     went = ran(tmp_path, Platform(60), look="doubt")
 
     assert went.wire.pages == []

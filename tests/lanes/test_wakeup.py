@@ -8,7 +8,7 @@ from orchestrator.lanes.wakeup import Wakeup
 from tests.support.engine import played
 
 
-def test_a_ring_wakes_all_who_wait_and_not_those_who_come_later() -> None:
+def test_a_ring_wakes_the_waiting_tasks_and_no_later_ones() -> None:
     async def main() -> list[tuple[str, float]]:
         wakeup, woken = Wakeup(), list[tuple[str, float]]()
 

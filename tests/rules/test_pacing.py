@@ -151,7 +151,7 @@ def test_a_slot_from_before_a_change_is_void(change: str) -> None:
         max_size=5,
     ),
 )
-def test_no_cut_goes_below_what_was_taken_nor_falls_on_who_is_not_to_blame(
+def test_no_cut_goes_below_the_taken_average_nor_falls_on_an_innocent_pace(
     cap: float | None,
     learned: float | None,
     hint: float | None,
@@ -520,10 +520,10 @@ def test_bare_503s_at_random_do_not_drive_the_pace_down(share: float) -> None:
     door = Scattered(Missing(share, 1))
     went = drive(lane(), lambda _: door, targets=3000, bare=True)
 
-    assert went.seconds <= 45.0  # at 400/s it is 8 s; the retries' own allowance is what takes longer
+    assert went.seconds <= 45.0  # at 400/s it is 8 s; the retry budget takes longer
 
 
-def test_a_bare_503_pauses_nothing_and_slows_nobody_where_nothing_is_answered() -> None:
+def test_a_bare_503_pauses_nothing_and_slows_no_lane_where_nothing_is_answered() -> None:
     state, turn = lane(), AdmissionRequest(TargetId("gw/1"), Act.UNDEPLOY)
     state.admit(turn, 0.0)
     pause = state.observe(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
@@ -574,14 +574,14 @@ def test_only_a_503_slows_those_of_its_own_sort(
     )
 )
 def test_in_any_time_retries_are_bounded_by_time_and_success(steps: list[tuple[str, float]]) -> None:
-    allowance, now = RetryBudget(), 0.0
+    budget, now = RetryBudget(), 0.0
     log: list[tuple[float, int]] = []  # when, and 1 for a retry, 0 for a success
     for what, passed in steps:
         now += passed if passed > 2.0 else 0.0
         if what == "success":
-            allowance.refund()
+            budget.refund()
             log.append((now, 0))
-        elif not allowance.take(now):
+        elif not budget.take(now):
             log.append((now, 1))
 
     for first, (began, _) in enumerate(log):
@@ -596,11 +596,11 @@ def test_in_any_time_retries_are_bounded_by_time_and_success(steps: list[tuple[s
 @given(begins=st.floats(0, 1e5), gaps=st.lists(st.floats(0, 1), min_size=100, max_size=150))
 def test_who_has_waited_for_a_retry_gets_it(begins: float, gaps: list[float]) -> None:
     """Sums of floats lack a little: nobody may be sent away for less time than a clock can tell."""
-    allowance, now = RetryBudget(), begins
+    budget, now = RetryBudget(), begins
     for gap in gaps:
         now += gap / 10
         for _ in range(3):
-            wait = allowance.take(now)
+            wait = budget.take(now)
             now += wait
             if not wait:
                 break
