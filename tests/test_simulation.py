@@ -110,7 +110,7 @@ def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.M
         statement = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
         self._writing.post(statement, (target.seq, number, operation.act.value, operation.via, at))
 
-    monkeypatch.setattr(SessionRecord, "intent", posted)
+    monkeypatch.setattr(SessionRecord, "keep_intent", posted)
 
     assert is_caught("promise 2")
 
@@ -192,7 +192,7 @@ def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatc
 
 def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine forgets to keep what became of a target."""
-    monkeypatch.setattr(SessionRecord, "ended", lambda self, target, end, *, seconds, at: None)
+    monkeypatch.setattr(SessionRecord, "keep_outcome", lambda self, target, end, *, seconds, at: None)
 
     assert is_caught("has not reached its end")
 
