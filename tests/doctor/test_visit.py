@@ -26,6 +26,7 @@ from orchestrator.model.settings import Auth, CredentialReference, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.runs.machine import make_real_environment
 from orchestrator.transport.client import connect
+from tests.gateways.third_kind import Beacon
 from tests.support.peer import Peer, gateway, reset, saying, serving, silence
 
 ENV = CredentialReference(env="X")
@@ -260,3 +261,14 @@ async def test_a_credential_that_is_too_short_to_be_masked_is_warned_of() -> Non
     found = {finding.check: finding for finding in diagnosis.findings}["credential"]
     assert (found.state, found.text) == (FindingState.WARN, "accepted")
     assert found.advice.startswith("a credential of fewer than 8 characters")
+
+
+async def test_a_kind_without_a_health_feature_is_asked_nothing_that_it_does_not_offer() -> None:
+    auth = Auth(token=CredentialReference(env="NOBODY_SETS_THIS"))
+    beacon = Beacon(name="lights", url="https://beacon.example.com", tenant="acme", auth=auth)
+    async with serving(saying()) as peer:
+        found = await run_visit(peer, entry=beacon)
+
+    assert found.requests == 0
+    assert [one.check for one in found.findings if one.state is FindingState.FAIL] == []
+    assert find_finding(found, "version")[0] is FindingState.UNKNOWN
