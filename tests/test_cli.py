@@ -160,6 +160,17 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     ] == list(COMMANDS)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_breaks_no_option_in_two(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(click.formatting, "FORCED_WIDTH", 80)
+
+    assert execute([name, "--help"]) == 0
+
+    assert [line for line in capsys.readouterr().out.splitlines() if line.endswith("-")] == []
+
+
 def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["--version"]) == 0
     assert capsys.readouterr().out.startswith("undeploy ")

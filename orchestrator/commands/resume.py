@@ -35,8 +35,8 @@ def command(
 
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. Asks nothing: the approval
     of the run still holds. A target whose state is unknown is looked at before anything is sent to it.
-    --only, --skip and --wave narrow the filters of the run. Once a restore has begun, --after-restore is
-    needed; the targets that the restore brought back stay up.
+    --only, --skip and --wave narrow the filters of the run. Once a restore has begun, resume needs
+    --after-restore; the targets that the restore brought back stay up.
     """
     from orchestrator.api import resume
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask

@@ -36,9 +36,8 @@ def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
 
 
 def _check_version(header: MappingNode, problems: Problems) -> bool:
-    """Return whether the plan has the version that this program reads; add a problem if it does not."""
+    """Return whether the plan has the version that this program reads; add a problem if it has another one."""
     if "version" not in header.keys:
-        problems.add(header.at, "", "the key version is missing")
         return False
     bounds = inspect.IntType(ge=READS_VERSION, le=READS_VERSION)
     return read_value(header.values["version"], bounds, "version", problems) is not UNSET

@@ -89,7 +89,8 @@ def read_record(
 ) -> dict[str, Any] | None:
     """Return the values of the keys of ``cls`` that the plan gives; None if one is wrong or missing.
 
-    Another function reads the keys ``before`` and ``beside``. A hint lists the keys of ``cls`` between them.
+    Another function reads the values of the keys ``before``, which the plan must give, and of ``beside``, which
+    it may give. A hint lists the keys of ``cls`` between them.
     """
     if not isinstance(node, MappingNode):
         if node is not None:
@@ -106,8 +107,8 @@ def read_record(
                 node, key, path, [*before, *fields, *beside], list_unsupported_keys(cls), problems
             )
             values[key] = UNSET
-    for key, field in fields.items():
-        if field.required and key not in node.keys:
+    for key in (*before, *(key for key, field in fields.items() if field.required)):
+        if key not in node.keys:
             problems.add(node.at, path, f"the key {key} is missing")
             values[key] = UNSET
     return None if any(value is UNSET for value in values.values()) else values

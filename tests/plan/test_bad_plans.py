@@ -215,6 +215,20 @@ def test_a_missing_part_is_reported(tmp_path: Path, name: str) -> None:
     assert expected in read_problems(tmp_path, text)
 
 
+def test_at_one_position_unknown_keys_stand_before_missing_ones_and_these_in_the_order_of_a_plan(
+    tmp_path: Path,
+) -> None:
+    found = read_problems(tmp_path, "strange: x\n")
+
+    assert [problem.split(";")[0] for problem in found] == [
+        'plan.yaml:1:1 unknown key "strange"',
+        "plan.yaml:1:1 the key version is missing",
+        "plan.yaml:1:1 the key name is missing",
+        "plan.yaml:1:1 the key gateways is missing",
+        "plan.yaml:1:1 the plan has no targets",
+    ]
+
+
 @pytest.mark.parametrize("version", ["2", "10"])
 def test_a_plan_of_another_version_has_no_other_problem(tmp_path: Path, version: str) -> None:
     found = read_one_problem(tmp_path, f"version: {version}\nsomething: new\n")
