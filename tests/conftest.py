@@ -12,7 +12,9 @@ import pytest
 import orchestrator
 
 # A busy machine is slow, and that is no fault of the code under test.
-hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.register_profile(
+    "without deadline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("without deadline")
 
 # In the background, or under nohup, signals are ignored. The programs that the tests start and signal would
