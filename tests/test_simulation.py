@@ -61,6 +61,7 @@ def is_caught(promise: str, seeds: int = 30, first: int = 1) -> bool:
 @pytest.mark.promise(7)
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
+@pytest.mark.timeout(300)  # of pure computing, which a busy machine does slowly
 def test_twenty_seeds_break_no_promise() -> None:
     assert find_broken(1, 20) == ""
 
@@ -73,6 +74,7 @@ def test_twenty_seeds_break_no_promise() -> None:
 @pytest.mark.promise(7)
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
+@pytest.mark.timeout(300)
 def test_twenty_more_seeds_break_no_promise() -> None:
     assert find_broken(21, 40) == ""
 
