@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
@@ -15,7 +15,7 @@ from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import Globs, make_matcher, match_beginning
 from orchestrator.model.settings import Auth, CredentialReference
-from orchestrator.plan.pattern_text import canonicalize
+from orchestrator.plan.pattern_text import canonicalize, find_text_fault
 from orchestrator.plan.patterns import Patterns, find_fault, name_by_entry
 
 AUTH = Auth(token=CredentialReference(env="T"))
@@ -142,6 +142,7 @@ DEAD = [
     f"r/{'x' * 65}",
     "a/../p/e",
     "a/100%/**",
+    "a/%%325/**",
     "a/a%20%ZZ/**",
     "a/%00/**",
     "a/%FF/**",
@@ -272,8 +273,10 @@ def test_many_patterns_say_the_same_as_each_alone(patterns: list[str], text: str
 
 
 @given(st.text(st.sampled_from("a/*?%2FeC39\u0301"), max_size=12))
-def test_one_spelling_is_its_own(pattern: str) -> None:
-    assert canonicalize(canonicalize(pattern)) == canonicalize(pattern)
+@example("%%322")
+def test_a_canonical_pattern_stays_as_it_is_or_is_refused(pattern: str) -> None:
+    again = canonicalize(canonicalize(pattern))
+    assert again == canonicalize(pattern) or find_text_fault(pattern) is not None
 
 
 @pytest.mark.parametrize(
