@@ -36,7 +36,7 @@ def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
 
 
 def _check_version(header: MappingNode, problems: Problems) -> bool:
-    """Return whether the plan has the version that this program reads; add a problem if it has another one."""
+    """Return whether the plan has the version that this program reads; add a problem for another one."""
     if "version" not in header.keys:
         return False
     bounds = inspect.IntType(ge=READS_VERSION, le=READS_VERSION)

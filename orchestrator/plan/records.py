@@ -89,8 +89,8 @@ def read_record(
 ) -> dict[str, Any] | None:
     """Return the values of the keys of ``cls`` that the plan gives; None if one is wrong or missing.
 
-    Another function reads the values of the keys ``before``, which the plan must give, and of ``beside``, which
-    it may give. A hint lists the keys of ``cls`` between them.
+    Another function reads the values of the keys ``before``, which the plan must give, and of ``beside``,
+    which it may give. A hint lists the keys of ``cls`` between them.
     """
     if not isinstance(node, MappingNode):
         if node is not None:
