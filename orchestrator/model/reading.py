@@ -141,7 +141,7 @@ class StatePage(Struct, frozen=True, kw_only=True):
     size: int
     total: int
     entries: Mapping[tuple[str, ...], Reading] = {}
-    """What the first read of ``next_portrait`` would give, where the list says as much."""
+    """What the first read of ``next_snapshot_read`` would give, where the list says as much."""
 
 
 class HealthCheck(Struct, frozen=True):

@@ -34,17 +34,17 @@ def pods(active: int, responded: int, *, recorded: bool | None = None) -> Readin
     return Reading(verdict=Verdict.UP if active else Verdict.DOWN, evidence="look", facts=facts)
 
 
-def portrait(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Operation | Snapshot:
+def ask_next_read(lacking: frozenset[str] = NONE, **readings: Reading | str) -> Operation | Snapshot:
     return APIM.restore.next_snapshot_read(OURS, seen(**readings), lacking)
 
 
 def test_the_record_is_read_then_the_pods() -> None:
-    assert portrait() == STATUS
-    assert portrait(status="deployed") == HEALTH
+    assert ask_next_read() == STATUS
+    assert ask_next_read(status="deployed") == HEALTH
 
 
 def test_what_is_deployed_is_kept_with_its_revision_and_its_pods() -> None:
-    found = portrait(status="deployed", health=pods(2, 2))
+    found = ask_next_read(status="deployed", health=pods(2, 2))
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ())
@@ -53,7 +53,7 @@ def test_what_is_deployed_is_kept_with_its_revision_and_its_pods() -> None:
 
 
 def test_edits_that_were_never_deployed_are_in_the_way() -> None:
-    found = portrait(status="edited", health=pods(2, 2))
+    found = ask_next_read(status="edited", health=pods(2, 2))
 
     assert isinstance(found, Snapshot)
     assert found.obstacles == ("unpublished-edits",)
@@ -61,7 +61,7 @@ def test_edits_that_were_never_deployed_are_in_the_way() -> None:
 
 @pytest.mark.parametrize("health", ["500", "html", "no-pod-answers"])
 def test_pods_that_cannot_be_read_are_in_nobody_s_way(health: str) -> None:
-    found = portrait(status="deployed", health=health)
+    found = ask_next_read(status="deployed", health=health)
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.obstacles) == (Verdict.UP, ())
@@ -79,22 +79,22 @@ def test_pods_that_cannot_be_read_are_in_nobody_s_way(health: str) -> None:
 def test_what_is_not_seen_deployed_keeps_nothing_for_a_deploy(
     readings: dict[str, Reading | str], verdict: Verdict
 ) -> None:
-    found = portrait(**readings)
+    found = ask_next_read(**readings)
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.deploy) == (verdict, None)
 
 
 def test_an_older_manager_has_no_word_for_edits() -> None:
-    assert portrait(OLD) == HISTORIES
-    found = portrait(OLD, histories="newest-deploys")
+    assert ask_next_read(OLD) == HISTORIES
+    found = ask_next_read(OLD, histories="newest-deploys")
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ("missing-history",))
 
 
 def test_a_manager_without_any_look_cannot_be_portrayed() -> None:
-    found = portrait(OLD | {"deploy-histories", "proxy"})
+    found = ask_next_read(OLD | {"deploy-histories", "proxy"})
 
     assert isinstance(found, Snapshot)
     assert found.verdict is Verdict.NOT_OFFERED

@@ -34,14 +34,14 @@ WHOLE = {
 UP, HISTORY_OF, PUBLISHED = READ["definition-deployed"], READ["history-v2"], READ["front-200"]
 
 
-def portrait(*lacking: str, **seen: Reading) -> Operation | Snapshot:
+def ask_next_read(*lacking: str, **seen: Reading) -> Operation | Snapshot:
     """What follows from reads by their ways; ``front`` is that of the sample."""
     ways = {FRONT if way == "front" else way: reading for way, reading in seen.items()}
     return ROMA.restore.next_snapshot_read(OURS, ways, frozenset(lacking))
 
 
 def snapshot(*lacking: str, **seen: Reading) -> Snapshot:
-    found = portrait(*lacking, **seen)
+    found = ask_next_read(*lacking, **seen)
     assert isinstance(found, Snapshot)
     return found
 
@@ -61,10 +61,10 @@ def recorded(**fields: Any) -> Reading:
 
 
 def test_it_is_three_reads_one_after_the_other() -> None:
-    assert portrait() == DEFINITION
-    assert portrait(definition=UP) == HISTORY
-    assert portrait(definition=UP, history=HISTORY_OF) == Operation(Act.LOOK, FRONT)
-    assert portrait(definition=UP, history=READ["history-v1"]) == Operation(Act.LOOK, FRONT)
+    assert ask_next_read() == DEFINITION
+    assert ask_next_read(definition=UP) == HISTORY
+    assert ask_next_read(definition=UP, history=HISTORY_OF) == Operation(Act.LOOK, FRONT)
+    assert ask_next_read(definition=UP, history=READ["history-v1"]) == Operation(Act.LOOK, FRONT)
 
 
 @pytest.mark.parametrize("name", ["show-in-development", "show-to-be-developed", "show-gone", "show-500"])
@@ -88,7 +88,7 @@ def test_all_that_was_published_comes_back_under_a_new_id() -> None:
 def test_the_newest_deployment_counts_wherever_it_stands_in_the_list() -> None:
     records = (HISTORY_OF.kept or {})["histories"]
 
-    assert portrait(definition=UP, history=told(HISTORY_OF, histories=records[::-1])) == Operation(
+    assert ask_next_read(definition=UP, history=told(HISTORY_OF, histories=records[::-1])) == Operation(
         Act.LOOK, FRONT
     )
 
@@ -192,7 +192,7 @@ def test_without_the_definition_that_was_deployed_nobody_can_tell() -> None:
 
 
 def test_records_of_another_backend_say_nothing() -> None:
-    found = portrait(definition=UP, history=recorded(ld_api_id="0" * 32))
+    found = ask_next_read(definition=UP, history=recorded(ld_api_id="0" * 32))
 
     assert found == Operation(Act.LOOK, "front/0f918d104dc84480a75166ba99efff20")
 
