@@ -94,6 +94,7 @@ def build_report(database: Database, summary: RunSummary) -> Report:
     besides = count_requests(database)
     return Report(
         run=_report_run(summary, consent),
+        plan=plan,
         totals=_add([*cells.values(), Totals(requests=sum(besides.values()))]),
         gateways=tuple(
             _report_gateway(database, place, gateway, cells, besides.get(gateway.name, 0))

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import PlanHeader
 from orchestrator.model.reading import Act
 
 SCHEMA = 1
@@ -258,6 +259,8 @@ class Report(Struct, frozen=True, kw_only=True):
     snapshots: int | None = None
     """How many targets have a snapshot from before the run changed them; None if the run keeps none."""
     approval: RunApproval | None = None
+    plan: PlanHeader | None = None
+    """The keys at the top of the plan, for texts that show one. report.json has those alone that ``run`` names."""
     restores: tuple[RestoreReport, ...] = ()
     """The restores of this run that have begun, the oldest first."""
     up_again: dict[str, int] = {}

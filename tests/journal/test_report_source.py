@@ -296,6 +296,11 @@ def test_the_run_says_how_its_sessions_went(tmp_path: Path, seed: int) -> None:
     assert run.ended == (None if ended is None else datetime.fromtimestamp(ended, UTC))
 
 
+def test_a_report_has_the_plan_of_its_run_for_texts_that_show_a_key(tmp_path: Path) -> None:
+    with account(tmp_path, made_up(Random(1))) as made:
+        assert made.report.plan == PLAN
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("buckets", [1, 7])
 def test_the_timeline_adds_up_over_all_sessions(tmp_path: Path, seed: int, buckets: int) -> None:
