@@ -260,7 +260,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """How many targets have a snapshot from before the run changed them; None if the run keeps none."""
     approval: RunApproval | None = None
     plan: PlanHeader | None = None
-    """The keys at the top of the plan, for texts that show one. report.json has those alone that ``run`` names."""
+    """The keys at the top of the plan, for texts that show one; report.json has only those of ``run``."""
     restores: tuple[RestoreReport, ...] = ()
     """The restores of this run that have begun, the oldest first."""
     up_again: dict[str, int] = {}
