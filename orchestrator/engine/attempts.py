@@ -97,11 +97,7 @@ class _AttemptRows:
         # A conclusion may quote what an earlier read of the same look kept, so its texts are masked again.
         concluded = mirror_reading(self._lane.policy, self._operation.act, self._conclude(reading))
         concluded = self._lane.authenticator.mask.clean_reading(concluded)
-        status = _status(answer)
-        sent = not isinstance(answer, Lost) or answer.sent
-        self._resources.record.keep_result(
-            self._target, self._number, concluded, seconds=seconds, status=status, sent=sent
-        )
+        self._resources.record.keep_result(self._target, self._number, answer, concluded, seconds=seconds)
         self._resources.emit(
             AttemptEnded(
                 at=self._resources.environment.now(),
@@ -110,7 +106,7 @@ class _AttemptRows:
                 number=self._number,
                 act=self._operation.act,
                 seconds=seconds,
-                status=status,
+                status=_status(answer),
                 code=concluded.code,
                 message=concluded.message,
             )

@@ -76,12 +76,9 @@ FROM arrival AS new WHERE target.seq = new.whole AND (
     OR new.outcome <> '{Outcome.NOT_STARTED}' OR new.up
 )
 """
-_ATTEMPTS = (
-    "SELECT seq, number, act, via, started, seconds, status, code, message, verdict, sent, pods FROM attempt"
-)
+_ATTEMPTS = "SELECT seq, number, {columns} FROM attempt"
 _ATTEMPT = """
-INSERT INTO attempt SELECT whole, numbered + ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-FROM arrival WHERE seq = ?1
+INSERT INTO attempt (seq, number, {columns}) SELECT whole, numbered + ?2, {values} FROM arrival WHERE seq = ?1
 """
 # A restore needs the newest snapshot that saw the target deployed, else the newest that could tell.
 _SNAPSHOTS = "SELECT seq, taken, verdict, value FROM snapshot"
@@ -99,10 +96,8 @@ _DEPENDENCY = """
 INSERT OR IGNORE INTO dependency SELECT after.whole, first.whole
 FROM arrival AS after, arrival AS first WHERE after.seq = ?1 AND first.seq = ?2
 """
-_SESSIONS = (
-    "SELECT number, started, ended, holder, options, state, stopped_by, exit_status, seconds FROM session"
-)
-_SESSION = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SESSIONS = "SELECT number, {columns} FROM session"
+_SESSION = "INSERT INTO session (number, {columns}) VALUES (?1, {values})"
 _SESSIONS_OF_A_RUN = 1 << 20
 # The sessions of two runs that continue the same run may alternate.
 _ORDER_SESSIONS = (
@@ -287,15 +282,31 @@ def _add_run(whole: Database, database: Database, places: _RunPlaces, sessions: 
     for statement in _NUMBER:
         whole.run(statement, (known,) if "?1" in statement else ())
     whole.run(_SETTLE)
-    whole.run_many(_ATTEMPT, database.rows(_ATTEMPTS))
+    query, insertion = _name_columns(whole, "attempt", (_ATTEMPTS, _ATTEMPT), ("seq", "number"))
+    whole.run_many(insertion, database.rows(query))
     whole.run_many(_SNAPSHOT, database.rows(_SNAPSHOTS))
     whole.run_many(_DEPENDENCY, database.rows(_DEPENDENCIES))
-    whole.run_many(_SESSION, ((sessions + number, *row) for number, *row in database.rows(_SESSIONS)))
+    query, insertion = _name_columns(whole, "session", (_SESSIONS, _SESSION), ("number",))
+    whole.run_many(insertion, ((sessions + number, *row) for number, *row in database.rows(query)))
     notes = database.rows(_NOTES)
     whole.run_many(
         _NOTE,
         ((sessions + number, at, places.names.get(name, name), *row) for number, at, name, *row in notes),
     )
+
+
+def _name_columns(
+    whole: Database, table: str, statements: tuple[str, str], keys: tuple[str, ...]
+) -> tuple[str, str]:
+    """Return the query and the insertion with the columns of a table that are copied as they are.
+
+    These are all but its ``keys``, which come first, and which the chain numbers anew.
+    """
+    # Named, because a journal that was converted has its newest columns at the end.
+    copied = [column for column in whole.list_columns(table) if column not in keys]
+    values = ", ".join(f"?{len(keys) + place}" for place in range(1, len(copied) + 1))
+    query, insertion = (each.format(columns=", ".join(copied), values=values) for each in statements)
+    return query, insertion
 
 
 class _RunPlaces(NamedTuple):

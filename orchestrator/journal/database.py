@@ -171,6 +171,10 @@ class Database:
             row: Row = self._connection.execute(query, values).fetchone()
         return row
 
+    def list_columns(self, table: str) -> tuple[str, ...]:
+        """Return the names of a table's columns, in their order in this file."""
+        return tuple(name for _, name, *_ in self.rows(f"PRAGMA table_info({table})"))
+
     def begin(self) -> None:
         """Begin a transaction."""
         with self.translate_errors():

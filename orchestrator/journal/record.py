@@ -8,6 +8,7 @@ from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, en
 from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import RowSink
+from orchestrator.model.http import Lost, Reply
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -50,13 +51,13 @@ class SessionRecord:
         self,
         target: Target,
         number: int,
+        answer: Reply | Lost,
         reading: Reading,
         *,
         seconds: float,
-        status: int | None,
-        sent: bool,
     ) -> None:
         """Write the result of a request; durable before the next intent of this worker."""
+        status, sent = (None, answer.sent) if isinstance(answer, Lost) else (answer.status, True)
         pods = _encode_pods(reading) if reading.pods else None
         values = (
             seconds,

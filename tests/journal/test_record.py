@@ -12,6 +12,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.record import SessionRecord, decode_reading
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import GroupCommitWriter
+from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import UNDEPLOY, Act, Operation, Reading, Verdict
 from orchestrator.rules.retry import TargetEnd
@@ -26,6 +27,10 @@ async def record(tmp_path: Path) -> AsyncIterator[SessionRecord]:
     writer = GroupCommitWriter(open_database(small(tmp_path), write=True))
     yield SessionRecord(writer, 1)
     await writer.close()
+
+
+def reply(status: int) -> Reply:
+    return Reply(status, {}, b"", START)
 
 
 def stored(folder: Path, query: str) -> list[tuple[Any, ...]]:
@@ -43,7 +48,7 @@ async def test_an_intent_is_in_the_journal_when_it_returns(record: SessionRecord
 
 async def test_a_result_precedes_the_next_intent(record: SessionRecord, tmp_path: Path) -> None:
     await record.keep_intent(ONE, 1, UNDEPLOY, START)
-    record.keep_result(ONE, 1, DOUBT, seconds=0.2, status=500, sent=True)
+    record.keep_result(ONE, 1, reply(500), DOUBT, seconds=0.2)
     record.keep_outcome(ONE, TargetEnd(Outcome.FAILED, "refused: no", "code"), seconds=0.3, at=START + 1)
     await record.keep_intent(TWO, 1, UNDEPLOY, START + 1)
     rows = stored(tmp_path, "SELECT seconds, status, code, message, verdict, sent FROM attempt WHERE seq = 1")
@@ -78,7 +83,7 @@ async def test_a_reading_comes_back_as_far_as_a_resume_needs_it(
 ) -> None:
     await record.keep_intent(ONE, 1, UNDEPLOY, START)
     assert decode_reading(Act.UNDEPLOY, None, None, None, None, evidence="204") is None
-    record.keep_result(ONE, 1, reading, seconds=0.2, status=500, sent=True)
+    record.keep_result(ONE, 1, reply(500), reading, seconds=0.2)
     await record.flush()
     (row,) = stored(tmp_path, "SELECT code, message, verdict, pods FROM attempt")
     assert decode_reading(Act.UNDEPLOY, *row, evidence="deploymentResult") == reading
@@ -89,7 +94,7 @@ async def test_half_a_pair_in_a_vendors_text_is_stored_as_far_as_it_is_text(
 ) -> None:
     await record.keep_intent(ONE, 1, UNDEPLOY, START)
     odd = Reading(verdict=Verdict.PARTIAL, code="\ud800", message="a\udfffb", pods=("p\ud800",), pod_count=1)
-    record.keep_result(ONE, 1, odd, seconds=0.2, status=200, sent=True)
+    record.keep_result(ONE, 1, reply(200), odd, seconds=0.2)
     record.keep_outcome(ONE, TargetEnd(Outcome.FAILED, "partial: p\ud800"), seconds=0.3, at=START)
     record.keep_note(START, "warning", text="x\ud800")
     await record.flush()
@@ -103,7 +108,7 @@ async def test_what_was_not_reached_is_unknown_only_where_a_request_may_have_arr
 ) -> None:
     await record.keep_intent(ONE, 1, UNDEPLOY, START)
     await record.keep_intent(TWO, 1, UNDEPLOY, START)
-    record.keep_result(TWO, 1, Reading(verdict=Verdict.BUSY), seconds=0.1, status=429, sent=True)
+    record.keep_result(TWO, 1, reply(429), Reading(verdict=Verdict.BUSY), seconds=0.1)
     record.leave_rest("parked: of another gateway", START, gateway=1)
     record.leave_rest("window: closed", START + 5)
     await record.flush()

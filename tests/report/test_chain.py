@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError
 from orchestrator.gateways.roma.gateway import Roma
-from orchestrator.journal.chain import ChainReportSource, find_chain, open_chain_source
+from orchestrator.journal.chain import ChainReportSource, find_chain, merge_journals, open_chain_source
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta
@@ -65,8 +65,12 @@ class State:
                     (outcome, reason if outcome else None, began + 5 if outcome else None, seq),
                 )
                 for count, (act, verdict) in enumerate(attempts, 1):
-                    values = (seq, count, act, "", began + count, 0.5, 204, None, None, verdict, 1, None)
-                    database.run(f"INSERT INTO attempt VALUES ({', '.join('?' * 12)})", values)
+                    values = (seq, count, act, "", began + count, 0.5, 204, verdict, 1)
+                    database.run(
+                        "INSERT INTO attempt (seq, number, act, via, started, seconds, status, verdict, sent)"
+                        f" VALUES ({', '.join('?' * 9)})",
+                        values,
+                    )
             whole = state is not None
             session = (1, began, began + 10 if whole else None, "{}", "{}", state, None, 1 if whole else None)
             database.run(
@@ -138,6 +142,23 @@ def test_the_newest_outcome_counts_and_attempts_go_on(kept: State) -> None:
         (kept.id(1), None, 4), (kept.id(2), kept.id(1), 2),
     ]  # fmt: skip
     assert set(report["gateways"][0]["warnings"]) == {"told by 1", "told by 2", "parked: ill"}
+
+
+def test_columns_are_merged_by_their_names(kept: State) -> None:
+    """In a journal that was converted from an older format, the newest columns stand at the end."""
+    first, second = kept.run(1, NIGHT), kept.run(2, {"roma/d": ("undeployed", SENT)}, parent=1)
+    with closing(open_database(first.journal, write=True)) as database:
+        for table, column in (("attempt", "code"), ("session", "stopped_by")):
+            database.run(f"ALTER TABLE {table} DROP COLUMN {column}")
+            database.run(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+        database.run("UPDATE attempt SET code = 'APIG.1', pods = '[[\"pod-1\"], 1]'")
+
+    with merge_journals([first, second]) as (whole, _):
+        kept_rows = set(whole.rows("SELECT via, status, code, verdict, pods FROM attempt WHERE act = 'look'"))
+        assert kept_rows == {("", 204, "APIG.1", "unclear", '[["pod-1"], 1]')}
+        assert set(whole.rows("SELECT holder, state, stopped_by, seconds FROM session")) == {
+            ("{}", "complete", None, 10.0)
+        }
 
 
 def test_a_run_that_did_not_get_to_a_target_says_nothing_about_it(kept: State) -> None:

@@ -174,7 +174,7 @@ class Journal:
         self.rows.append(("intent", number, operation.act))
 
     def keep_result(
-        self, target: Target, number: int, reading: Reading, *, seconds: float, status: int | None, sent: bool
+        self, target: Target, number: int, answer: Reply | Lost, reading: Reading, *, seconds: float
     ) -> None:
         self.rows.append(("result", number, reading.verdict))
 
