@@ -1,7 +1,7 @@
 """How a journal of an older format becomes one of the next format.
 
 To change the format: raise ``schema.FORMAT``, add the statements that lead to it here, and keep a run folder
-of the format before in ``tests/samples/journals``.
+of the new format in ``tests/samples/journals``, beside those of the older ones.
 """
 
 from __future__ import annotations
