@@ -39,7 +39,10 @@ COMMANDS: Mapping[str, str] = {
     "completion": "Print the completion script of a shell.",
     "help": "Show the help of a command.",
 }
-"""The subcommands, each with its line in ``undeploy --help``, which README.md shows. The command is in ``commands/NAME.py``."""
+"""The subcommands, each with its line in ``undeploy --help``, which README.md shows.
+
+The command is in ``commands/NAME.py``.
+"""
 
 
 INTERRUPTED_PATIENCE = 0.5
