@@ -1,4 +1,4 @@
-"""Which keys of one gateway go together: the keys of ``auth``, and ``tls`` with the gateway's address."""
+"""Check the keys of one gateway that go together: those of ``auth``, and ``tls`` with the address."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def _explain_auth(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
     begun = [way for way in ways if any(key in given for key in way)]
     if len(begun) > 1:
         return f"{' and '.join(key for key in given)} are given; exactly one way in is expected"
+    # A security token belongs to a pair of temporary keys; the other forms have no use for one.
     if WITH_TEMPORARY_KEYS in given and begun != [AUTH_FORMS[-1]]:
         return f"{WITH_TEMPORARY_KEYS} comes with {' and '.join(AUTH_FORMS[-1])} only"
     missing = [key for way in begun for key in way if key not in given]

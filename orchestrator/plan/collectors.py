@@ -66,12 +66,14 @@ class CountingCollector:
         self._wave = 0
         self._begun = [0]
         self._limit = MOST_TARGETS
+        # Looked up here once, since both run for every target.
         self._add = sink.add
         self._add_dependency = sink.add_dependency
 
     def begin_wave(self, wave: int) -> None:
         """Count the next targets for the wave with this index. Waves come in order."""
         self._wave = wave
+        # The first wave replaces the entry that stands for a plan without waves.
         self._begun[wave:] = [self.count]
 
     def is_cut(self) -> bool:

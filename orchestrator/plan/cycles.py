@@ -52,6 +52,7 @@ def _walk_to_cycles(needs: Needs) -> Iterator[list[int]]:
     for start in sorted(needs):
         path: list[int] = []
         at: dict[int, int] = {}
+        # A stack of our own: a chain of a hundred thousand targets would exceed Python's recursion.
         walks = [iter((start,))]
         while walks:
             following = next(walks[-1], None)

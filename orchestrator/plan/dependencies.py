@@ -1,4 +1,4 @@
-"""``after``: which targets go before a target, and the problems of those that cannot."""
+"""Read the ids under ``after``, and add the problems of those that cannot be obeyed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ NeededTargets = Sequence[tuple[TargetId, FilePosition]]
 """The ids of the targets that go first, each with the position where ``after`` names it."""
 
 _MOST_IN_A_CYCLE = 6
+# A hint compares an id with up to a thousand others, and a mistake in a generator repeats in every line.
 _MOST_HINTS = 20
 
 _LIST = "write a list: after: [gateway/part]"
@@ -52,6 +53,7 @@ def add_needed_id(
     Ignores an id of a gateway that could not be read: the reader ignores the targets of that gateway, too.
     """
     known, _ = split_known_id(text, gateways)
+    # The sink compares ids in NFC, so two forms of one accent are a twin here, too.
     name = TargetId(to_nfc(text))
     if name in found:
         raise UnfitError(f"{quote_text(text)} is given twice in one list")

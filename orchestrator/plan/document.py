@@ -95,6 +95,7 @@ class PlanDocument:
         try:
             self._read_document()
         except ReaderError as error:
+            # libyaml's parser gives the code of the character, PyYAML's own reader the character.
             code = error.character if isinstance(error.character, int) else ord(error.character)
             position = self.source.find_position(error.position)
             raise UnreadableError(position, f"the character U+{code:04X} is not allowed in YAML") from None
@@ -107,6 +108,7 @@ class PlanDocument:
         message = f"cannot be read as YAML: {error.problem or error.context}"
         if error.context and error.context_mark and error.context_mark.line + 1 < line:
             message += f" ({error.context} that begins at line {error.context_mark.line + 1})"
+        # JSON writers break a character beyond U+FFFF into two escapes. Here one half came without the other.
         if "Unicode character escape" in (error.problem or ""):
             hint = "half of a pair names no character; write the character itself"
         else:
@@ -161,10 +163,12 @@ class PlanDocument:
     def _keep_key(self, key: str, node: Node | None) -> None:
         self.header.values[key] = node
         warn_of_placeholders(node, key, self._problems)
+        # Refused at once: further messages would judge the keys of another version by this one.
         if key == "version":
             refuse_other_version(node)
         elif key == "gateways":
             self.gateways = read_gateways(node, self._problems)
+        # A plan over its limit is refused in any case, so its further targets need not be stored.
         elif key == "at_most" and isinstance(node, ScalarNode) and re.fullmatch(WHOLE, node.text):
             self._collector.set_limit(int(node.text))
 
@@ -190,6 +194,7 @@ class PlanDocument:
         self._refuse_tag_and_anchor(event, path)
         self._collector.begin_wave(len(self.waves))
         wave = MappingNode({}, {}, get_position(event))
+        # Holds the place of a wave whose keys cannot be read, so that later waves keep their index.
         self.waves.append(Wave(name=path))
         while not isinstance(item := self._composer.take_event(), MappingEndEvent):
             self.source.begin_entry()

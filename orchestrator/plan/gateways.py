@@ -117,6 +117,7 @@ def split_known_id(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[Nam
     if known is None:
         hint = suggest_nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
         raise UnfitError(f"{quote_text(text)}: the plan has no such gateway", hint if gateways else "")
+    # Without a kind the form of an id is unknown, and the gateway has a problem of its own already.
     if known.kind is None:
         return known, parts
     coordinates = known.kind.COORDINATES

@@ -32,6 +32,7 @@ def read_given_targets(data: bytes, file: str) -> list[GivenTarget]:
     Raises ``UnfitError`` if the file is no UTF-8 text.
     """
     try:
+        # Editors on Windows begin a file with a byte order mark, which would become part of the first id.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

@@ -28,6 +28,7 @@ def decode_plan(raw: bytes) -> Plan:
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Any])
         gateways = tuple(map(_decode_gateway, fields.pop("gateways")))
+        # `Plan` names the base class of gateways only, so each one is converted by the class of its kind.
         plan = msgspec.convert({**fields, "gateways": []}, Plan)
         return msgspec.structs.replace(plan, gateways=gateways)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:

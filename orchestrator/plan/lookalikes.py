@@ -49,6 +49,7 @@ def _has_own_port(gateway: Gateway) -> bool:
 
 
 def _drop_host(parts: SplitResult) -> SplitResult:
+    # The port stays: two ports of one host are two places.
     return parts._replace(netloc=f"host:{parts.port or _PORTS[parts.scheme]}")
 
 

@@ -121,12 +121,14 @@ class NodeComposer:
         """Return the key in ``event``, and note it in ``known``; None after adding a problem."""
         at = get_position(event)
         if not isinstance(event, ScalarEvent):
+            # Read to its end, since the next event must be the key's value.
             self.compose(event, path, depth + 1)
             self._problems.add(at, path, "a key must be a plain text")
             return None
         self.refuse_tag(event, path)
         self.refuse_anchor(event, path)
         key: str = event.value
+        # In quotes it is a text like any other.
         if key == "<<" and event.implicit[0]:
             self._problems.add(at, path, "merge keys (<<) are not supported", "write the keys out")
             return None
@@ -158,6 +160,7 @@ class NodeComposer:
         if size > MOST_IN_AN_ANCHOR:
             message = f"the anchor holds {size:,} values, aliases included; at most {MOST_IN_AN_ANCHOR:,} may"
             self._problems.add(get_position(event), path, message)
+            # The name stays known: else each of its aliases would be one more problem.
             node, size = None, 1
         if self._anchored > MOST_IN_ALL_ANCHORS:
             message = f"all anchors together hold more than {MOST_IN_ALL_ANCHORS:,} values"

@@ -1,4 +1,4 @@
-"""The text of a pattern of target ids: what its signs mean, and which texts can match no id in any plan."""
+"""The text of a pattern of target ids: the meaning of its signs, and the texts that can match no id."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def _decode(found: re.Match[str]) -> str:
     try:
         text = bytes.fromhex(found[0].replace("%", "")).decode()
     except UnicodeDecodeError:
+        # Bytes that are no UTF-8 stay as written, and `find_text_fault` then refuses their % as a stray one.
         return found[0]
     return "".join(_KEPT.get(letter, letter) for letter in text)
 

@@ -145,8 +145,9 @@ def _match_first_part(pattern: str, name: str) -> Iterable[str]:
 
 
 def _spell_host(pattern: str) -> str:
-    """Return a pattern with its first part spelled as ``gateways.places`` spells hosts."""
+    """Return a pattern with its first part spelled as ``Gateway.installation`` spells hosts."""
     first, slash, rest = pattern.partition("/")
+    # Behind a ** the text may stand for later parts of an id, which have no spelling of hosts.
     lead, stars, tail = first.partition("**")
     return f"{normalize_authority(lead)}{stars}{tail}{slash}{rest}"
 
@@ -218,6 +219,7 @@ def _find_fault_elsewhere(pattern: str, plain: str) -> UnfitError | None:
         hint = "a pattern is gateway/part/... or host/part/..."
         return UnfitError(f"{quote_text(pattern)} begins with neither a gateway's name nor a host", hint)
     kinds = [kind.COORDINATES for kind in KINDS.values()]
+    # A ** in the first part may reach to the end of an id, so the form of the rest proves nothing.
     if "**" in first or any(_can_match_rest(rest, coordinates) for coordinates in kinds):
         return None
     forms = " or ".join(_format_id(first, coordinates) for coordinates in kinds)

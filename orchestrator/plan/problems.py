@@ -76,6 +76,8 @@ class Problems:
         """Add one problem. ``path`` is the path of the wrong key."""
         self._count += 1
         self._kept.append((position, self._problem(position, path, message, hint)))
+        # Problems do not come in file order, so more are kept than are shown.
+        # To sort them at each new one would take long.
         if len(self._kept) >= 4 * MOST_PRINTED:
             self._trim()
 

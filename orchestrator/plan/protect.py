@@ -39,6 +39,7 @@ def read_protect_file(path: Path) -> ProtectFile:
     Raises ``UsageError`` if the file is no regular file, too large, or no UTF-8 text.
     """
     try:
+        # No pipe: people must be able to look at the rules of a run afterwards.
         data = read_regular(path)
     except FileRefusedError as refused:
         raise UsageError(

@@ -95,6 +95,7 @@ def _read_to_the_end(path: Path, collector: TargetCollector) -> tuple[Problems, 
     problems, document = read_once(path, collector, None)
     if not document.skipped or not document.gateways:
         return problems, document
+    # Gateways of one state of the file must not be joined with targets of another.
     before = document.source.fingerprint.digest()
     problems, document = read_once(path, collector, document.gateways)
     if document.source.fingerprint.digest() != before:

@@ -106,6 +106,7 @@ def read_record(
             add_unknown_key(
                 node, key, path, [*before, *fields, *beside], list_unsupported_keys(cls), problems
             )
+            # To ignore an unknown key would be to disobey it, so its whole mapping is refused.
             values[key] = UNSET
     for key in (*before, *(key for key, field in fields.items() if field.required)):
         if key not in node.keys:
@@ -122,6 +123,7 @@ def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems
     message = (
         "a credential never stands in the plan itself" if isinstance(node, ScalarNode) else "found a list"
     )
+    # The text is not repeated, and the hint warns: people paste real credentials here.
     hint = _REFERENCE_HINT if cls in {Auth, CredentialReference} else f"write {keys}"
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 

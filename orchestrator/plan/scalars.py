@@ -170,6 +170,7 @@ def read_moment(scalar: ScalarNode) -> datetime:
     if found[1] is None:
         raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", example)
     try:
+        # RFC 3339 allows t and z, and fromisoformat knows Z in capitals only.
         return datetime.fromisoformat(scalar.text.upper())
     except ValueError:
         raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
@@ -182,6 +183,7 @@ def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> s
     """
     value = scalar.text
     example = "write it as https://gateway.example.com"
+    # urlsplit drops tabs and line breaks silently, and some programs take a backslash for a slash.
     if not value.isascii() or not re.fullmatch(r"[!-~]+", value) or "\\" in value:
         raise UnfitError("the address is empty or holds a character that no address has", example)
     try:
@@ -194,6 +196,7 @@ def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> s
         raise UnfitError("the address holds user information, which is refused", hint)
     if parts.scheme not in {"http", "https"}:
         raise UnfitError("the address does not begin with http:// or https://", example)
+    # urlsplit takes a colon without a port for no port at all.
     if not host or port == 0 or parts.netloc.endswith(":"):
         raise UnfitError("the address has no host, or no port after its colon", example)
     if "?" in value or "#" in value:
@@ -247,7 +250,7 @@ def read_keyring(scalar: ScalarNode) -> str:
 
 
 def read_path(scalar: ScalarNode) -> str:
-    """Return the path of a file. No message repeats the text: it may be what the file should hold."""
+    """Return the path of a file. No message repeats the text: some people paste the credential itself."""
     if not scalar.text or len(scalar.text) > 4096:
         raise UnfitError("this is not the path of a file")
     if why := why_not_prose(scalar.text):

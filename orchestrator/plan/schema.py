@@ -112,6 +112,7 @@ def _make_definitions(targets: Schema) -> Schema:
 
 def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
     schema = _make_record(kind)
+    # A gateway's name is the key that it stands under, and none of its own keys.
     del schema["properties"]["name"]
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}

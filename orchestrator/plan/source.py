@@ -47,6 +47,7 @@ def open_regular(path: Path) -> BinaryIO:
 def open_list(path: Path) -> BinaryIO:
     """Open a file of targets. Reads a pipe to its end first. Raises ``UnfitError``."""
     try:
+        # Lists come out of other programs. A plan may be read twice, so only its lists may be pipes.
         if reading.is_pipe(path):
             return io.BytesIO(reading.read_any(path))
         return reading.open_regular(path, largest=LARGEST_LIST)
@@ -78,6 +79,7 @@ def compute_digest(files: Iterable[Fingerprint], ids: Iterable[str] | None) -> s
     for file in files:
         total.update(b"file" + file.size.to_bytes(8) + file.digest())
     for text in ids or ():
+        # Python keeps bytes of the command line that are no UTF-8 as lone surrogates.
         data = text.encode("utf-8", "surrogatepass")
         total.update(b"target" + len(data).to_bytes(8) + data)
     return total.hexdigest()

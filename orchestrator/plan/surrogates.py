@@ -35,6 +35,7 @@ class SurrogateJoiner:
     def _join(self, data: bytes) -> bytes:
         if b"\\u" in data:
             return _TOKEN.sub(self._join_pair, data)
+        # Nothing to join, and each line begins outside of quotes: only the last one tells how the block ends.
         begun = data.rfind(b"\n") + 1
         self._in_quotes = self._in_quotes and not begun
         _TOKEN.sub(self._join_pair, data[begun:])

@@ -64,6 +64,7 @@ class EntryReader:
             shape = self._last = self._find_shape(tuple(keys), texts)
             if shape is None or (row := shape.read_row(texts)) is None:
                 return False
+        # In quotes, "true" is a text and no flag; the slow way names that problem.
         if shape.persistent is not None and not taken[2 * shape.persistent + 1].implicit[0]:
             return False
         self._put(shape.gateway, *row, get_position(start))
@@ -232,6 +233,7 @@ class EntryReader:
         long = [index for index, axis in enumerate(axes) if len(axis) > 1]
         description, persistent = options.get("description"), options.get("persistent")
         for values in product(*axes):
+            # With a single list each target has an item of its own to be found at; in a matrix none has.
             position = values[long[0]].at if len(long) == 1 else at
             parts = tuple([value.text for value in values])
             self._put(gateway, parts, description, persistent, position)  # type: ignore[arg-type]  # each key has its type

@@ -177,6 +177,7 @@ class _TargetFileReader:
 
         Leaves out empty cells behind the last column, too: a spreadsheet pads rows to its widest one.
         """
+        # Nearly all cells are letters and digits, and to test that is cheaper than to trim.
         cells = [cell if cell.isalnum() else trim_spaces(cell) for cell in row]
         if cells != row:
             index = next(i for i, cell in enumerate(cells) if cell != row[i])
@@ -210,6 +211,7 @@ class _TargetFileReader:
                 self._add_problem(line, "", f"the {what} {quote_text(name)} is given twice")
             elif name not in {*known, "gateway"}:
                 hint = suggest_nearest(name, known) or f"the {what}s are {', '.join(known)}"
+                # Spreadsheets separate columns with semicolons where the comma belongs to numbers.
                 if any(mark in name for mark in ";\t|"):
                     hint = "separate the columns with commas"
                 self._add_problem(line, "", f"unknown {what} {quote_text(name)}", hint)
@@ -281,6 +283,7 @@ class _TargetFileReader:
                     "",
                     f"cannot be read as JSON: {error.msg}",
                 )
+            # Python limits the digits of a number, and the depth of a nesting, with errors of their own.
             except (ValueError, RecursionError):
                 self._add_problem(number, "", "cannot be read as JSON: a number or a nesting without end")
 

@@ -99,6 +99,7 @@ class TargetList:
     def find_dependency_faults(self) -> Iterator[DependencyFault]:
         """Yield the dependencies that cannot be obeyed."""
         by_seq = {target.seq: target for target in self.targets}
+        # Of an id that stands twice the first counts, hence the reversed order.
         by_id = {to_nfc(target.id): target for target in reversed(self.targets)}
         at: dict[tuple[int, int], FilePosition] = {}
         yield from dict.fromkeys(self._find_faults(by_seq, by_id, at))

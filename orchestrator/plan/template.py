@@ -117,6 +117,8 @@ class _PathRebaser:
     def _refuse_command(self, node: ListNode, path: str) -> None:
         for value in node.values:
             text = value.text if isinstance(value, ScalarNode) else ""
+            # A word without a slash is looked for in PATH, or is no path at all.
+            # Only if a file of that name lies in the plan's folder, it may mean that file.
             if text and _is_relative(text) and ("/" in text or self._is_here(text)):
                 raise UsageError(
                     f"{path}: the command runs in the plan's folder and names {text} there;"

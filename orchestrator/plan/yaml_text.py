@@ -21,6 +21,7 @@ from orchestrator.text.characters import escape_character
 LONGEST_COMMENT = 500
 """Characters of a text from outside in one comment."""
 
+# The reader refuses a line of more than 1 MB, so long texts and lists are broken.
 _PIECE = 2_000
 """Characters of one text on one line."""
 _MOST_ON_A_LINE = 20
