@@ -116,10 +116,10 @@ def command(
             state=state,
         )
         books = running.books()
-    with result.folder.open_source() as account:
+    with result.folder.open_source() as source:
         write = tell if display.events == "-" else print_result
         missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()
-        return judge_report(books, account, result.exit_status, write=write, missing=missing)
+        return judge_report(books, source, result.exit_status, write=write, missing=missing)
 
 
 def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview | None:
@@ -160,7 +160,7 @@ def _build_fixture(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Simulato
 
 def judge_report(
     books: SimulatorBooks,
-    account: ReportSource,
+    source: ReportSource,
     status: ExitStatus,
     *,
     write: Callable[[str], None],
@@ -173,8 +173,8 @@ def judge_report(
     from orchestrator.runs.rehearsal import compare_counts, find_disagreements
     from orchestrator.text.columns import align_columns
 
-    disagreements = list(find_disagreements(books, account, missing))
-    for line in align_columns([("", "simulators saw", "report says"), *compare_counts(books, account)]):
+    disagreements = list(find_disagreements(books, source, missing))
+    for line in align_columns([("", "simulators saw", "report says"), *compare_counts(books, source)]):
         write(line)
     if not disagreements:
         write("The report agrees with the simulators.")

@@ -47,5 +47,5 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         with open_chain_source(found.runs) as whole, open_output(output, force=force) as out:
             write_report(form, whole, out)
         return
-    with folder.open_source() as account, open_output(output, force=force) as out:
-        write_report(form, account, out)
+    with folder.open_source() as source, open_output(output, force=force) as out:
+        write_report(form, source, out)

@@ -158,8 +158,8 @@ def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
     for run in find_chain(own, state).runs:
         if run.path.resolve() == own.path:
             continue
-        with run.open_source() as account:
-            back = account.report.restore_outlook
+        with run.open_source() as source:
+            back = source.report.restore_outlook
         if back and (count := back.undeployed + back.doubtful):
             yield run.id, count
 

@@ -88,8 +88,8 @@ def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, A
 
     place = {"id": folder.id, "folder": str(folder.path)}
     try:
-        with folder.open_source(among=restores) as account:
-            report = account.report
+        with folder.open_source(among=restores) as source:
+            report = source.report
     except OrchestratorError as error:
         return {**place, "error": str(error)}
     head = encode_head(report)
@@ -107,8 +107,8 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
     from orchestrator.text.characters import make_visible
 
     try:
-        with folder.open_source(among=restores) as account:
-            report = account.report
+        with folder.open_source(among=restores) as source:
+            report = source.report
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))
     totals = report.totals

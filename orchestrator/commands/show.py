@@ -31,21 +31,21 @@ def command(run: str, target: str, form: str, state: Path) -> None:
     """
     from orchestrator.journal.folder import find_run
 
-    with find_run(state, run).open_source() as account:
-        kept = account.read_target(find_target(account, target))
+    with find_run(state, run).open_source() as source:
+        kept = source.read_target(find_target(source, target))
     for line in [render_json(kept)] if form == "json" else render_text(kept):
         click.echo(line)
 
 
-def find_target(account: JournalReportSource, ref: str) -> str:
+def find_target(source: JournalReportSource, ref: str) -> str:
     """Return the id of the one target that ``ref`` means; raises ``UsageError`` for none, or several."""
     from orchestrator.journal.report_source import MOST_NAMED
     from orchestrator.text.characters import make_visible
 
-    found = account.find_ids(ref)
+    found = source.find_ids(ref)
     if len(found) == 1:
         return found[0]
-    run = account.report.run.id
+    run = source.report.run.id
     if not found:
         raise UsageError(f"run {run} has no target {make_visible(ref)}; its report names all")
     names = "".join(f"\n    {make_visible(name)}" for name in found[:MOST_NAMED])

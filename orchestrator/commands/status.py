@@ -35,14 +35,14 @@ def command(run: str | None, form: str, state: Path) -> None:
     """
     for number, folder in enumerate(choose_runs(run, state)):
         live = ask_live_status(folder)
-        with folder.open_source() as account:
+        with folder.open_source() as source:
             if form == "json":
-                click.echo(render_json(account, live))
+                click.echo(render_json(source, live))
                 continue
             for line in ("",) if number else ():
                 click.echo(line)
             for line in render_text(
-                account, live, held=folder.describe_holder(), state=format_state_option(state)
+                source, live, held=folder.describe_holder(), state=format_state_option(state)
             ):
                 click.echo(line)
 
@@ -79,18 +79,18 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
         return None
 
 
-def render_json(account: JournalReportSource, live: LiveStatus | None) -> str:
+def render_json(source: JournalReportSource, live: LiveStatus | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json but its targets, and more."""
     import msgspec
 
     from orchestrator.report.formats.json import encode_head
     from orchestrator.report.values import SCHEMA
 
-    found: dict[str, Any] = {"schema": SCHEMA, **encode_head(account.report)}
-    found["waits_for"] = live.waits_for if live else _describe_wait(account.report)
+    found: dict[str, Any] = {"schema": SCHEMA, **encode_head(source.report)}
+    found["waits_for"] = live.waits_for if live else _describe_wait(source.report)
     found["until"] = _format_instant(live.until) if live else None
     found["forecast"] = _describe_forecast(live) if live else None
-    found["wave"] = _describe_wave(account, live)
+    found["wave"] = _describe_wave(source, live)
     found["lanes"] = [_describe_lane(lane) for lane in live.lanes] if live else []
     return msgspec.json.encode(found).decode()
 
@@ -114,15 +114,15 @@ def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
     return {**asdict(lane), **instants}
 
 
-def _describe_wave(account: JournalReportSource, live: LiveStatus | None) -> dict[str, Any] | None:
+def _describe_wave(source: JournalReportSource, live: LiveStatus | None) -> dict[str, Any] | None:
     """Return the wave that the run has reached, counted from 1; None before the first wave."""
-    if (wave_step := account.read_wave_step()) is None:
+    if (wave_step := source.read_wave_step()) is None:
         return None
     (wave, step), steps = wave_step
-    number = {"number": wave + 1, "of": len(account.plan.waves)}
+    number = {"number": wave + 1, "of": len(source.plan.waves)}
     if live and live.step is not None:
         step, steps = live.step - 1, live.steps or steps
-    return {"name": account.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
+    return {"name": source.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
 
 
 def _describe_wait(report: Report) -> str | None:
@@ -136,14 +136,14 @@ def _describe_wait(report: Report) -> str | None:
 
 
 def render_text(
-    account: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
+    source: JournalReportSource, live: LiveStatus | None, *, held: str | None, state: str = ""
 ) -> Iterator[str]:
     """Yield where a run stands as lines for people. ``held`` names the process that works on the run."""
     from orchestrator.report.headline import compose_headline
     from orchestrator.report.words import describe_act, describe_session, describe_window
     from orchestrator.text.characters import make_visible
 
-    report = account.report
+    report = source.report
     plan = make_visible(report.run.plan)
     yield f"run       {report.run.id}: {describe_act(report.run)} of {plan}, {report.run.state}"
     if held and report.run.state == "running":
@@ -151,7 +151,7 @@ def render_text(
     elif report.run.sessions:
         yield f"session   {len(report.run.sessions)}, {describe_session(report.run.sessions[-1])}"
     yield f"targets   {compose_headline(report)}"
-    if wave := _describe_wave(account, live):
+    if wave := _describe_wave(source, live):
         step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
         yield f"wave      {wave['number']} of {wave['of']}, {make_visible(wave['name'])}{step}"
     if report.run.window:

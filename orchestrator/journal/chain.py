@@ -183,9 +183,9 @@ def _find_descendants(first: RunId, parents: Mapping[RunId, RunId | None]) -> se
 class ChainReportSource:
     """Satisfies ``report.values.ReportSource`` for all ``runs`` of a chain, each target once."""
 
-    def __init__(self, account: JournalReportSource, runs: tuple[ChainedRun, ...]) -> None:
-        self._account = account
-        first, newest, whole = runs[0].run, runs[-1].run, account.report
+    def __init__(self, source: JournalReportSource, runs: tuple[ChainedRun, ...]) -> None:
+        self._source = source
+        first, newest, whole = runs[0].run, runs[-1].run, source.report
         run = replace(
             newest,
             parent=first.parent,
@@ -199,19 +199,19 @@ class ChainReportSource:
 
     def targets(self) -> Iterator[TargetReport]:
         """Yield every target of the runs, in the order of the first run's plan."""
-        return self._account.targets()
+        return self._source.targets()
 
     def trouble(self) -> Iterator[TargetReport]:
         """Yield the targets that are not down after all of the runs."""
-        return self._account.trouble()
+        return self._source.trouble()
 
     def timeline(self, buckets: int) -> RunTimeline:
         """Count ended targets and sent requests over the working time of all runs, in ``buckets`` parts."""
-        return self._account.timeline(buckets)
+        return self._source.timeline(buckets)
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         """Return the curves of the gateways over the same time."""
-        return self._account.pace_timelines(buckets)
+        return self._source.pace_timelines(buckets)
 
 
 @contextmanager
@@ -219,10 +219,10 @@ def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSourc
     """Merge the journals of runs, in their order, and open the whole for a report."""
     folders = list(folders)
     with merge_journals(folders) as (whole, runs):
-        account = JournalReportSource(
+        source = JournalReportSource(
             whole, RunId(runs[-1].run.id), held=False, restores=_list_restores(folders)
         )
-        yield ChainReportSource(account, runs)
+        yield ChainReportSource(source, runs)
 
 
 @contextmanager
@@ -252,9 +252,9 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
             whole.run(statement)
         for index, folder in enumerate(folders):
             with closing(folder.open()) as database:
-                account = JournalReportSource(database, folder.id, held=folder.describe_holder() is not None)
-                runs.append(ChainedRun(run=account.report.run, totals=account.report.totals))
-                plan = account.plan
+                source = JournalReportSource(database, folder.id, held=folder.describe_holder() is not None)
+                runs.append(ChainedRun(run=source.report.run, totals=source.report.totals))
+                plan = source.plan
                 newest = read_meta(database)
                 _add_run(whole, database, merged.add(plan), index * _SESSIONS_OF_A_RUN)
         for statement in _ORDER_SESSIONS:

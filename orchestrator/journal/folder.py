@@ -116,8 +116,8 @@ class RunFolder:
 
     def read_state(self) -> RunState:
         """Return the state of the run."""
-        with self.open_source() as account:
-            return account.report.run.state
+        with self.open_source() as source:
+            return source.report.run.state
 
     def describe_holder(self) -> str | None:
         """Return in words who holds the run's lock (user, host, process, since when), or None."""

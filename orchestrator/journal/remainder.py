@@ -89,10 +89,10 @@ class Remainder:
     A target that comes after a protected target could never go. It is left out as well: see ``list_stuck``.
     """
 
-    def __init__(self, database: Database, account: JournalReportSource, folder: str) -> None:
+    def __init__(self, database: Database, source: JournalReportSource, folder: str) -> None:
         self._database = database
-        self.plan: Plan = account.plan
-        self.report: Report = account.report
+        self.plan: Plan = source.plan
+        self.report: Report = source.report
         self.folder = Path(folder)
         """The folder where relative paths of the plan begin."""
         with database.translate_errors():
@@ -155,12 +155,12 @@ def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
             )
         if meta.act != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta.act}, which has no remainder to undeploy")
-        account = JournalReportSource(database, folder.id, held=False, restores=folder.list_restores())
+        source = JournalReportSource(database, folder.id, held=False, restores=folder.list_restores())
         # After the transaction began: a process that begins later changes nothing that is read here.
         if holder := folder.describe_holder():
             raise RunError(
                 f"run {folder.id} is going on ({holder}): what it leaves is known once it has ended"
             )
-        yield Remainder(database, account, meta.folder)
+        yield Remainder(database, source, meta.folder)
     finally:
         database.close()

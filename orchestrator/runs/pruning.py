@@ -55,10 +55,10 @@ def choose_prunable(
 def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: datetime) -> _PruneCandidate:
     """Read one run; a run that cannot be read stays."""
     try:
-        with folder.open_source(among=restores) as account:
-            run = account.report.run
+        with folder.open_source(among=restores) as source:
+            run = source.report.run
             down = (
-                frozenset() if run.act == "restore" or run.rehearsal else frozenset(account.list_still_down())
+                frozenset() if run.act == "restore" or run.rehearsal else frozenset(source.list_still_down())
             )
     except OrchestratorError:
         return _PruneCandidate(old=False, resumable=False, down=frozenset())

@@ -25,28 +25,28 @@ def make_rehearsal_credential(gateway: Gateway) -> Material:
     return Secret(FAKE_TOKEN)
 
 
-def compare_counts(books: SimulatorBooks, account: ReportSource) -> Iterator[tuple[str, str, str]]:
+def compare_counts(books: SimulatorBooks, source: ReportSource) -> Iterator[tuple[str, str, str]]:
     """Yield a row for each count: its name, what the simulators saw, and what the report says."""
-    totals = account.report.totals
+    totals = source.report.totals
     undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
     down = sum(gateway.down for gateway in books.gateways.values())
     claimed = totals.undeployed + totals.already_undeployed
     yield "requests", f"{books.requests:,}", f"{totals.requests:,}"
-    yield "undeploy requests", f"{undeploys:,}", f"{sum(map(_count_undeploys, account.targets())):,}"
+    yield "undeploy requests", f"{undeploys:,}", f"{sum(map(_count_undeploys, source.targets())):,}"
     yield "targets down", f"{down:,}", f"{claimed:,}"
     yield "requests struck by a fault", f"{sum(gateway.struck for gateway in books.gateways.values()):,}", ""
 
 
 def find_disagreements(
-    books: SimulatorBooks, account: ReportSource, missing: Collection[str] = ()
+    books: SimulatorBooks, source: ReportSource, missing: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield each claim of the report that is not true.
 
     ``missing`` holds the ids of the targets that the simulators were not to know.
     """
-    if books.requests != account.report.totals.requests:
-        yield f"{books.requests:,} requests arrived, the report counts {account.report.totals.requests:,}"
-    for target in account.targets():
+    if books.requests != source.report.totals.requests:
+        yield f"{books.requests:,} requests arrived, the report counts {source.report.totals.requests:,}"
+    for target in source.targets():
         facts = books.targets.get(target.id)
         wrong = _find_invention(target, missing) if facts is None else _find_false_claim(facts, target)
         if wrong:

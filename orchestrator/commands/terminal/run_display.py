@@ -116,8 +116,8 @@ def _tell_troubles(result: RunResult) -> None:
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
-        with result.folder.open_source() as account:
-            for line in list_trouble(account.trouble(), report.totals):
+        with result.folder.open_source() as source:
+            for line in list_trouble(source.trouble(), report.totals):
                 tell(line)
     for gateway in report.gateways:
         for warning in gateway.warnings:
