@@ -160,6 +160,7 @@ def _read_meta_of(run: RunFolder) -> RunMeta:
 
 def _find_first(run: RunId, parents: Mapping[RunId, RunId | None]) -> RunId:
     """Return the first run of the chain of ``run``, as far back as runs are kept."""
+    # A person may edit `parent` in a plan, so two runs can name each other.
     passed = {run}
     while (parent := parents[run]) is not None and parent in parents and parent not in passed:
         run = parent

@@ -48,6 +48,7 @@ def open_database(path: Path, *, write: bool, whole: bool = True) -> Database:
     database = Database(path, write=write)
     try:
         version = _check_format(database, path)
+        # A start looks at live runs without this check: it would read large journals while other runs wait.
         if whole:
             _check_pages(database, path)
         if write:
@@ -98,8 +99,8 @@ def _convert(database: Database, version: int, *, in_file: bool) -> None:
 def _choose_read_mode(path: Path) -> str:
     """Return how SQLite reads the file.
 
-    On a read-only disk SQLite cannot make the files that it shares with a writer. It need not: no process can
-    write there.
+    On a read-only disk SQLite cannot make the files that it shares with a writer. Nor are they needed: no
+    process can write there.
     """
     alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
     return "ro&immutable=1" if alone else "ro"
@@ -110,6 +111,7 @@ BUSY_TIMEOUT = 2.0
 
 
 def _connect(uri: str) -> sqlite3.Connection:
+    # Two threads use it: the event loop hands rows over, and the writer's thread commits them.
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
     )
@@ -187,6 +189,7 @@ class Database:
 
     def roll_back(self) -> None:
         """Undo a transaction that failed."""
+        # The first error is the one to tell; after a full disk SQLite may have rolled back by itself.
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self.run("ROLLBACK")

@@ -131,6 +131,7 @@ class Draft:
         self._settle()
         if not self._requires:
             return
+        # One more than a hint compares with, which tells whether there are too many.
         few = self.database.rows("SELECT id FROM target LIMIT ?", (MOST_SUGGESTED + 1,))
         among = tuple(TargetId(name) for (name,) in few)
         for why, needs, *place in self.database.rows(self._choose_comparison(_ASTRAY)):
@@ -203,6 +204,7 @@ class Draft:
         """Number the gateways as the plan does, insert the plan and ``meta``, and commit."""
         self._settle()
         names = [gateway.name for gateway in plan.gateways]
+        # The draft numbers gateways as targets name them; the plan's order is known only at the end.
         order = [(names.index(name), index) for name, index in self._gateways.items()]
         with self.database.translate_errors():
             if any(new != old for new, old in order):

@@ -73,7 +73,7 @@ class RunFolder:
 
     @property
     def act(self) -> str:
-        """What the run does: ``undeploy`` or ``restore``; the first if that cannot be read."""
+        """The act of the run: ``undeploy`` or ``restore``; the first if that cannot be read."""
         return self._read(lambda database: read_meta(database).act) or "undeploy"
 
     @property
@@ -174,6 +174,7 @@ class RunFolder:
         """Return the process in the entry of a free lock, if it may be at work all the same."""
         if entry is None or entry.host in (None, socket.gethostname()) or not self._network(self.path):
             return None
+        # flock may not reach another host there, so a free lock proves the end of our own processes only.
         return replace(entry, unseen=True)
 
     def _list_remarks(self, before: LockHolder | None) -> Iterator[str]:
@@ -187,6 +188,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete the folder. Raises RunError if a process works on the run."""
+        # Locked, so that no resume can begin on a run that is being removed.
         with self.lock():
             shutil.rmtree(self.path)
 
@@ -265,6 +267,7 @@ def publish_draft(draft: Path, folder: Path) -> RunFolder:
     of it is left there.
     """
     check_state(folder.parent.parent)
+    # Hidden from `list_runs` by its dot: a run's folder appears whole, by the rename, or not at all.
     made = waiting = folder.with_name(f".{folder.name}")
     try:
         make_private(folder.parent)
@@ -275,6 +278,7 @@ def publish_draft(draft: Path, folder: Path) -> RunFolder:
         waiting.chmod(0o700)
         sync_path(waiting)
         made = waiting.rename(folder)
+        # A rename is durable only once the folder that holds the name is.
         sync_path(folder.parent)
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)

@@ -141,10 +141,12 @@ def _await_entry(file: IO[str]) -> LockHolder | None:
 def _read_entry(file: IO[str]) -> LockHolder | None:
     """Return the holder in the entry: None if it is empty, a holder without names if it cannot be read."""
     text = file.read()
+    # The end of a run empties its entry, so an empty one names no holder that was killed.
     if not text:
         return None
     try:
         return msgspec.json.decode(text, type=LockHolder)
+    # A full disk or a newer program may have left it so. That some process was here is still true.
     except msgspec.MsgspecError:
         return LockHolder()
 

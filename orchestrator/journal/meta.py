@@ -38,7 +38,7 @@ _EARLIER_WORDS: dict[str, ApprovalMethod] = {
 
 
 class StoredConsent(Struct, frozen=True, kw_only=True):
-    """How a person agreed to the run before it began, and who that was."""
+    """The consent of a person to the run, given before it began: how, and by whom."""
 
     how: ApprovalMethod
     user: str
@@ -101,6 +101,7 @@ def read_meta(database: Database) -> RunMeta:
             values[key] = (
                 _decode_consent(values[key]) if key == "approved" else msgspec.json.decode(values[key])
             )
+        # SQLite has no booleans.
         return msgspec.convert(values | {"rehearsal": bool(values.get("rehearsal"))}, RunMeta)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise JournalError(f"{database.path}: the table `meta` cannot be read: {error}") from error

@@ -43,6 +43,7 @@ def find_file_system(mounts: str, path: str) -> str | None:
             continue
         point = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), fields[4]).rstrip("/")
         inside = path == point or path.startswith(f"{point}/")
+        # A later mount on the same point hides the earlier one.
         if inside and (found is None or len(point) >= found[0]):
             found = (len(point), kind)
     return found[1] if found else None

@@ -51,6 +51,7 @@ class ControlNote(Struct, frozen=True, kw_only=True):
     by: str = ""
     origin: str = ""
     """Host, process, terminal."""
+    # Kept under the name that earlier journals have.
     command: msgspec.Raw = field(name="demand", default=msgspec.Raw(b"null"))
     """The command itself, as JSON in the words of the control socket."""
 

@@ -69,6 +69,7 @@ async def refuse_overlap(
 
 
 async def _enter_gate(gate: ExitStack, state: Path) -> None:
+    # The gate is held for the moment of a start only, so a holder that stays has a fault.
     ends = time.monotonic() + PATIENCE
     while True:
         try:

@@ -69,6 +69,7 @@ def _check(places: list[Path], state: Path) -> None:
 def _find_flaw(found: os.stat_result) -> str | None:
     if found.st_uid != os.geteuid():
         return f"belongs to {_name_user(found.st_uid)}, and you are {_name_user(os.geteuid())}"
+    # A socket's mode does not decide: its folder of mode 0700 keeps other users from it.
     if found.st_mode & _WRITABLE_BY_OTHERS and not stat.S_ISSOCK(found.st_mode):
         return f"may be written to by others (mode {stat.S_IMODE(found.st_mode):04o}); `chmod go-w` ends that"
     return None

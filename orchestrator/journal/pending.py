@@ -148,6 +148,7 @@ class PendingTargets:
 
     def read_approved(self, seq: int) -> StateAtApproval | None:
         """Return the approved state of the target with the number ``seq``; None without an approval."""
+        # Most runs have no approved states, so that is asked once and not for each target.
         if self._has_approval is None:
             self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
         if not self._has_approval:
@@ -291,7 +292,7 @@ def _decode_target(row: Row, gateway: str) -> Target:
 
 
 def recall_lanes(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
-    """Return what a new session needs of earlier ones for its lanes.
+    """Return the facts of earlier sessions that the lanes of a new one need.
 
     First the last bound of each lane, in undeploys a second; then the commands that people gave to the run,
     the oldest first.

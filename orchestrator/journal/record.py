@@ -45,6 +45,7 @@ class SessionRecord:
 
         Raises DiskError where that failed: then the intent is not in the journal.
         """
+        # The request waits for the disk here. That is what leaves at most one doubt a worker after a kill.
         await self._writing.write(INTENT, (target.seq, number, operation.act.value, operation.via, at))
 
     def keep_result(
@@ -67,10 +68,11 @@ class SessionRecord:
             reading.verdict.value,
             sent,
         )
+        # No caller waits: a lost result leaves an intent without one, and a resume looks at that target.
         self._writing.post(RESULT, (*values, pods, target.seq, number))
 
     def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
-        """Write what a look saw of a target; durable before the next intent of this worker."""
+        """Write the snapshot of a target; durable before the next intent of this worker."""
         value = _replace_surrogates(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
 

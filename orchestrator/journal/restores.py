@@ -102,7 +102,7 @@ def collect_up_again(database: Database, gateways: Iterable[Gateway], restores: 
 def collect_touched_again(
     database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]
 ) -> None:
-    """Make the temporary table ``touched_again``: as ``up_again``, with what a deploy may have reached."""
+    """Make the temporary table ``touched_again``: as ``up_again``, and targets that a deploy may have reached."""
     _collect(database, "touched_again", _TOUCHED, gateways, restores)
 
 
@@ -142,6 +142,7 @@ def _collect(
     with database.translate_errors():
         database.run(_PLACES.format(table=table))
     for restore in restores:
+        # A restore that cannot be read must not keep the run's own report from being made.
         with suppress(JournalError):
             rows = ((name,) for name in _list_ids(restore, query, names))
             database.run_many(f"INSERT OR IGNORE INTO {table} VALUES (?)", rows)
@@ -153,5 +154,6 @@ def _list_ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> I
         theirs = _read_installations(database)
         for (name,) in database.rows(query):
             gateway, _, parts = name.partition("/")
+            # The plan of the run may have two names for the installation, and each of them has ids.
             for ours in names.get(theirs[gateway], ()):
                 yield f"{ours}/{parts}"
